@@ -1,0 +1,1 @@
+"""How artifacts are made: recipes -> formats x schemes -> artifact + sidecar."""

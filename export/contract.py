@@ -1,0 +1,55 @@
+"""What a module of export/formats provides, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from export.source import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One input or output of an artifact; `scale` and `zero_point` are set where it is quantized."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What is inside a file, read from the file itself.
+
+    `weights` counts stored parameters by dtype (`float32`, `float16`, `int8`, `int4`, ...): biases and quantization
+    constants (scales, zero points) are left out. `notes` say what a reader must know, such as layers that stayed float.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    weights: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+
+class Format(Protocol):
+    """A module of export/formats. Its top level imports no framework: that happens inside the functions."""
+
+    suffix: str
+
+    def tools(self, framework: str) -> tuple[str, ...]:
+        """Return the distributions whose versions decide the bytes; the sidecar records them."""
+
+    def convert(self, source: Source, scheme: str, target: Path) -> None:
+        """Write the artifact to `target` (a file, or a folder); raises Unsupported with the toolchain's own reason."""
+
+    def inspect(self, path: Path) -> Contents:
+        """Return what is inside the file."""
+
+    def run(self, path: Path, images: np.ndarray) -> np.ndarray:
+        """Answer one image after the other: native input [N,...] in the input's dtype -> native output [N,10]."""

@@ -1,0 +1,88 @@
+"""The matrix: which recipes exist. A model's name begins with its framework, so nothing is imported to list them."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from export.formats import FORMATS
+from export.schemes import SCHEMES
+from models.errors import UsageError, did_you_mean
+from models.zoo import ZOO
+
+ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
+ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")
+
+MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
+    "torch": {
+        "eager": ("float32",),
+        "tflite": ALL,
+        "torchscript": ("float32", "dynamic_int8", "int8"),
+        "torchscript_lite": ("float32", "dynamic_int8", "int8"),
+        "executorch": ("float32", "float16", "dynamic_int8", "int8", "int4", "qat_int8"),
+        "executorch_portable": ("float32",),  # the baseline that shows what a missing delegate costs
+        "onnx": ONNX,
+        "ort": ONNX,
+    },
+    "keras": {
+        "eager": ("float32",),
+        "tflite": ALL,
+        "savedmodel": ("float32",),
+        "onnx": ONNX,
+        "ort": ONNX,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Recipe:
+    """Model x format x scheme: one row of the matrix. Its `id` is file name, test id and report row."""
+
+    model: str
+    format: str
+    scheme: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.model}-{self.format}-{self.scheme}"
+
+    @property
+    def framework(self) -> str:
+        return self.model.split("_", 1)[0]
+
+
+def recipes() -> tuple[Recipe, ...]:
+    """Return every recipe, grouped by model and format in the order of the tables above."""
+    return tuple(
+        Recipe(model=model, format=format_name, scheme=scheme)
+        for model in ZOO.names()
+        for format_name, schemes in MATRIX[model.split("_", 1)[0]].items()
+        for scheme in schemes
+    )
+
+
+def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
+    """Return the recipes whose id matches one of the globs, all for none; raises UsageError where a glob matches nothing."""
+    every = recipes()
+    for pattern in patterns:
+        if not fnmatch.filter((r.id for r in every), pattern):
+            raise UsageError(_nothing_matches(pattern))
+    return tuple(r for r in every if not patterns or any(fnmatch.fnmatchcase(r.id, p) for p in patterns))
+
+
+def _nothing_matches(pattern: str) -> str:
+    """Say which part of `model-format-scheme` is unknown, or that the combination is not in the matrix."""
+    start = f"--only {pattern!r} matches no artifact."
+    kinds = (("model", ZOO.names()), ("format", FORMATS.names()), ("scheme", tuple(SCHEMES)))
+    parts = pattern.split("-")
+    if len(parts) != len(kinds):
+        return f"{start} {did_you_mean(pattern, (r.id for r in recipes()))[:400]} An id is MODEL-FORMAT-SCHEME."
+    for part, (kind, names) in zip(parts, kinds, strict=True):
+        if not fnmatch.filter(names, part):
+            return f"{start} There is no {kind} {part!r}. {did_you_mean(part, names)}"
+    model, format_name, _ = parts
+    offered = sorted({r.scheme for r in recipes() if fnmatch.fnmatchcase(f"{r.model}-{r.format}", f"{model}-{format_name}")})
+    if offered:
+        return f"{start} {format_name} of {model} comes in: {', '.join(offered)}."
+    formats = sorted({r.format for r in recipes() if fnmatch.fnmatchcase(r.model, model)})
+    return f"{start} {model} is exported to: {', '.join(formats)}."

@@ -1,0 +1,44 @@
+"""Schemes: how numbers are stored and computed, and what a conversion must show to deserve the name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """What is promised by a scheme's name.
+
+    `weights` is the dtype that at least `min_share` of the weights must have in the file. On a few real images the
+    logits may differ from the float source's by at most `max_abs_error`, and at least `min_agree` of the answers agree.
+    """
+
+    name: str
+    title: str
+    weights: str
+    max_abs_error: float
+    min_agree: float
+    min_share: float = 0.9
+    static: bool = False  # calibrates activations on training images
+    trained: bool = False  # fine-tunes with simulated quantization
+
+
+_ROWS = (
+    Scheme(name="float32", title="as trained", weights="float32", max_abs_error=1e-3, min_agree=1.0),
+    Scheme(name="float16", title="half precision weights", weights="float16", max_abs_error=0.1, min_agree=0.98),
+    Scheme(name="dynamic_int8", title="8-bit weights, activations quantized while running", weights="int8", max_abs_error=2.0, min_agree=0.95),
+    Scheme(name="int8", title="8-bit weights and activations, float in and out", weights="int8", max_abs_error=3.0, min_agree=0.95, static=True),
+    Scheme(name="int8_io", title="8-bit weights and activations, uint8 in and out", weights="int8", max_abs_error=3.0, min_agree=0.95, static=True),
+    Scheme(name="int16x8", title="8-bit weights, 16-bit activations", weights="int8", max_abs_error=1.5, min_agree=0.95, static=True),
+    # 4-bit tools leave convolutions and small layers alone, hence the lower share; the sidecar says what stayed wide
+    Scheme(name="int4", title="4-bit weights in blocks", weights="int4", max_abs_error=5.0, min_agree=0.9, min_share=0.6),
+    # fine-tuning moves the weights, so answers are compared, logits only loosely
+    Scheme(name="qat_int8", title="8-bit, fine-tuned with simulated quantization", weights="int8", max_abs_error=15.0, min_agree=0.95, static=True, trained=True),
+)  # fmt: skip
+
+SCHEMES = {scheme.name: scheme for scheme in _ROWS}
+
+CALIBRATION_IMAGES = 500
+QAT_STEPS = 200
+QAT_BATCH = 64
+QAT_LEARNING_RATE = 1e-4

@@ -1,0 +1,156 @@
+"""MNIST from a folder, a cache or its public mirrors, always verified; scikit-learn's digits where neither is to be had."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import sys
+import zlib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import platformdirs
+
+from models import files
+from models.errors import DataError, UsageError, did_you_mean
+
+MEAN, STD = 0.1307, 0.3081  # of MNIST's training images, grey values in 0..1
+NAMES = ("mnist", "digits")
+
+Split = Literal["train", "test"]
+
+# SHA-256 of the uncompressed IDX files: mirrors compress differently, the content is the same everywhere.
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+_PREFIX = {"train": "train", "test": "t10k"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Digits:
+    """Labelled digits: `images` uint8 [N,28,28], `labels` uint8 [N], both read-only."""
+
+    name: str
+    split: Split
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the pixels and labels, so that results on different data are never compared."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
+
+
+def grey(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return uint8 [N,28,28] as the float32 grey values 0..1 that networks take, [N,*shape]."""
+    return (images.astype(np.float32) / np.float32(255.0)).reshape(len(images), *shape)
+
+
+@lru_cache
+def load(split: Split, name: str | None = None) -> Digits:
+    """Return a data set by name; without a name MNIST, or loudly the digits where MNIST cannot be had.
+
+    Raises DataError for files that are truncated, empty or not MNIST: broken data never fall back to other data.
+    """
+    if name not in (None, *NAMES):
+        msg = f"There is no data set called {name!r}. {did_you_mean(name, NAMES)}"
+        raise UsageError(msg)
+    if name == "digits":
+        return _digits(split)
+    prefix = _PREFIX[split]
+    try:
+        images = _content(f"{prefix}-images-idx3-ubyte")
+        labels = _content(f"{prefix}-labels-idx1-ubyte")
+    except MnistUnavailable as error:
+        if name == "mnist":
+            raise
+        print(f"WARNING: using scikit-learn's digits, not MNIST. {error}", file=sys.stderr, flush=True)
+        return _digits(split)
+    return Digits(
+        name="mnist",
+        split=split,
+        images=np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28),
+        labels=np.frombuffer(labels, np.uint8, offset=8),
+    )
+
+
+class MnistUnavailable(DataError):
+    """MNIST is in no folder, in no cache and on no mirror that answers."""
+
+
+def cache_folder() -> Path:
+    """Return where downloads are kept: EDGEWISE_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("EDGEWISE_CACHE") or platformdirs.user_cache_path("edgewise", appauthor=False))
+
+
+def _content(name: str) -> bytes:
+    folder = os.environ.get("MNIST_DIR")
+    if folder:  # said by the user, so anything wrong with it is an error, not a reason to look elsewhere
+        path = _either(Path(folder) / name)
+        if path is None:
+            msg = f"MNIST_DIR is {folder}, but {name}.gz is not there. Correct MNIST_DIR or unset it to download MNIST."
+            raise DataError(msg)
+        return _verified(path, name)
+    cached = cache_folder() / "mnist" / f"{name}.gz"
+    if cached.exists():
+        try:
+            return _verified(cached, name)
+        except DataError as error:
+            print(f"{error} Downloading it again.", file=sys.stderr, flush=True)
+    from models import mirrors  # only here, so that a run from a folder needs no HTTP library
+
+    return mirrors.fetch(name, cached, lambda path: _verified(path, name))
+
+
+def _either(path: Path) -> Path | None:
+    return next((p for p in (path.with_name(path.name + ".gz"), path) if p.exists()), None)
+
+
+def _verified(path: Path, name: str) -> bytes:
+    """Return the uncompressed content of an IDX file; raises DataError unless it is MNIST's to the last byte."""
+    try:
+        raw = path.read_bytes()
+        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        msg = f"{path} is not a whole gzip file ({error or type(error).__name__}). Replace or delete it."
+        raise DataError(msg) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != MNIST_SHA256[name]:
+        msg = (
+            f"{path} is not MNIST's {name}: SHA-256 {found[:12]}... of {len(content):,} bytes uncompressed, "
+            f"expected {MNIST_SHA256[name][:12]}... Replace or delete it."
+        )
+        raise DataError(msg)
+    return content
+
+
+def _digits(split: Split) -> Digits:
+    """Return scikit-learn's 1,797 digits in MNIST's frame: zoomed to 20x20, centred by mass in 28x28."""
+    try:
+        from scipy import ndimage
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        msg = f"The digits data set needs scikit-learn ({error}). Set MNIST_DIR, or run through nox, which installs it."
+        raise DataError(msg) from error
+
+    bunch = load_digits()
+    frames = []
+    for digit in bunch.images:
+        frame = np.zeros((28, 28), np.float32)
+        frame[4:24, 4:24] = np.clip(ndimage.zoom(digit / 16.0, 2.5, order=3), 0.0, 1.0)
+        shift = 13.5 - np.array(ndimage.center_of_mass(frame))
+        frames.append(ndimage.shift(frame, np.round(shift), order=0))
+    images = np.rint(np.stack(frames) * 255).astype(np.uint8)
+    labels = bunch.target.astype(np.uint8)
+    part = slice(0, 797) if split == "train" else slice(797, None)
+    return Digits(name="digits", split=split, images=images[part], labels=labels[part])

@@ -1,0 +1,64 @@
+"""PyTorch's side of the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.data import MEAN, STD
+from models.spec import Training
+
+
+class Normalize(nn.Module):
+    """Grey values 0..1 to MNIST's zero mean and unit variance, so that no app can get it wrong."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return (image - MEAN) / STD
+
+
+def seed(value: int) -> None:
+    torch.manual_seed(value)
+
+
+def weights(network: nn.Module) -> dict[str, np.ndarray]:
+    """Return the named weights as float32 arrays of their own."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def set_weights(network: nn.Module, values: Mapping[str, np.ndarray]) -> nn.Module:
+    """Put named weights into the network; raises on names or shapes that are not its own."""
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in values.items()})
+    return network.eval()
+
+
+def logits(network: nn.Module, images: np.ndarray, batch: int = 500) -> np.ndarray:
+    """Return float32 [N,10] for grey values [N,1,28,28]."""
+    network.eval()
+    with torch.inference_mode():
+        parts = [network(torch.from_numpy(images[i : i + batch])).numpy() for i in range(0, len(images), batch)]
+    return np.concatenate(parts)
+
+
+class Trainer:
+    """One optimizer step at a time, so that both frameworks share one training loop."""
+
+    def __init__(self, network: nn.Module, training: Training) -> None:
+        self.network = network
+        self.smoothing = training.label_smoothing
+        self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=training.weight_decay)
+
+    def step(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[float, int]:
+        """Train on one batch; return its mean loss and its number of right answers."""
+        self.network.train()
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        target = torch.from_numpy(labels.astype(np.int64))
+        answer = self.network(torch.from_numpy(images))
+        loss = F.cross_entropy(answer, target, label_smoothing=self.smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item(), int((answer.argmax(1) == target).sum())

@@ -1,0 +1,55 @@
+"""MNIST's public mirrors, tried in turn with time-outs and a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from models import files
+from models.data import MnistUnavailable
+from models.errors import DataError
+
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "https://raw.githubusercontent.com/fgnt/mnist/master",
+)
+TIMEOUT_S = (5, 30)  # to connect, between two packets
+
+
+def fetch(name: str, target: Path, verify: Callable[[Path], bytes]) -> bytes:
+    """Download `name`.gz to `target` from the first mirror whose content `verify` accepts; return that content.
+
+    Raises MnistUnavailable with every mirror's reason when none does.
+    """
+    reasons = []
+    for mirror in MIRRORS:
+        try:
+            with files.whole(target) as temporary:
+                _download(f"{mirror}/{name}.gz", temporary)
+                return verify(temporary)
+        except (requests.RequestException, DataError) as error:
+            reasons.append(f"{mirror}: {_short(error)}")
+    msg = (
+        f"MNIST cannot be downloaded ({'; '.join(reasons)}). Set MNIST_DIR to a folder that holds its four "
+        "gzipped IDX files, or ask for the small stand-in with --data digits."
+    )
+    raise MnistUnavailable(msg)
+
+
+def _download(url: str, path: Path) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, Progress(*columns, transient=True) as progress:
+        answer.raise_for_status()
+        task = progress.add_task(url.rsplit("/", 1)[1], total=int(answer.headers.get("content-length", 0)) or None)
+        with path.open("wb") as file:
+            for chunk in answer.iter_content(1 << 16):
+                file.write(chunk)
+                progress.advance(task, len(chunk))
+
+
+def _short(error: Exception) -> str:
+    return "no connection" if isinstance(error, requests.ConnectionError) else str(error)

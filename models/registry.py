@@ -1,0 +1,37 @@
+"""Lists a package's modules without importing them: a file's name is its registration."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from models.errors import UsageError, did_you_mean
+
+
+class Registry:
+    """The modules of one package by name, imported on first access only."""
+
+    def __init__(self, package: str, kind: str) -> None:
+        self.package = package
+        self.kind = kind
+
+    def names(self) -> tuple[str, ...]:
+        """Return the module names, sorted; nothing of theirs is imported."""
+        folder = importlib.import_module(self.package).__path__
+        return tuple(sorted(m.name for m in pkgutil.iter_modules(folder) if not m.name.startswith("_")))
+
+    def path(self, name: str) -> Path:
+        """Return the file that registers `name`; raises UsageError when there is none."""
+        self._require(name)
+        return Path(importlib.import_module(self.package).__path__[0]) / f"{name}.py"
+
+    def __getitem__(self, name: str) -> ModuleType:
+        self._require(name)
+        return importlib.import_module(f"{self.package}.{name}")
+
+    def _require(self, name: str) -> None:
+        if name not in self.names():
+            msg = f"There is no {self.kind} called {name!r}. {did_you_mean(name, self.names())}"
+            raise UsageError(msg)
