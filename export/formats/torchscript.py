@@ -1,0 +1,40 @@
+"""TorchScript: a traced and frozen graph for libtorch and for torch.jit.load."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contents
+from export.formats import _torchscript
+from export.source import Source
+
+suffix = ".pt"
+
+inspect = _torchscript.inspect
+
+
+def tools(framework: str) -> tuple[str, ...]:
+    return ("torch",)
+
+
+def convert(source: Source, scheme: str, target: Path) -> None:
+    _torchscript.save(source, scheme, target, _serialize)
+
+
+def _serialize(module: Any) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer)
+    return buffer.getvalue()
+
+
+def run(path: Path, images: np.ndarray) -> np.ndarray:
+    import torch
+
+    with _torchscript.quiet():
+        return _torchscript.run(torch.jit.load(path), images)

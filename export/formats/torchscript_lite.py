@@ -1,0 +1,54 @@
+"""The lite interpreter's file: TorchScript with bytecode, for the PyTorch Mobile apps that are in the field."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contents
+from export.formats import _torchscript
+from export.source import Source
+
+suffix = ".ptl"
+
+
+def tools(framework: str) -> tuple[str, ...]:
+    return ("torch",)
+
+
+def convert(source: Source, scheme: str, target: Path) -> None:
+    _torchscript.save(source, scheme, target, _serialize)
+
+
+def _serialize(module: Any) -> bytes:
+    return module._save_to_buffer_for_lite_interpreter()
+
+
+def inspect(path: Path) -> Contents:
+    contents = _torchscript.inspect(path)
+    return dataclasses.replace(contents, notes=(*contents.notes, _mobile_passes()))
+
+
+@lru_cache
+def _mobile_passes() -> str:
+    """Say what PyTorch's passes for phones would do here, tried on a network of one layer."""
+    import torch
+    from torch.utils.mobile_optimizer import optimize_for_mobile
+
+    with _torchscript.quiet():
+        try:
+            optimize_for_mobile(torch.jit.trace(torch.nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 1, 1)))
+        except RuntimeError as error:
+            return f"without optimize_for_mobile, which this PyTorch cannot do: {error}"
+    return "without optimize_for_mobile, so that the file runs with and without XNNPACK"
+
+
+def run(path: Path, images: np.ndarray) -> np.ndarray:
+    from torch.jit.mobile import _load_for_lite_interpreter
+
+    with _torchscript.quiet():
+        return _torchscript.run(_load_for_lite_interpreter(str(path)), images)

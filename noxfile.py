@@ -1,0 +1,178 @@
+"""Every task of Edgewise; the front door. `nox -l` lists them, `nox -s NAME -- --help` explains one.
+
+Each task runs in pinned environments of its own under .nox/envs, shared between the sessions that need them and
+installed again only when their constraints change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
+
+from device_tests.runtimes import RUNTIMES  # noqa: E402
+from models import environments  # noqa: E402
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests"]
+
+PYTHON = "3.11"
+CONSTRAINTS = ROOT / "constraints"
+GROUPS = ("core", "export", "lint", *RUNTIMES.names())
+# PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
+# ever takes the CUDA build and its gigabytes.
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def environment(session: nox.Session, name: str) -> str:
+    """Return the interpreter of an environment, installed first where it is missing or its constraints changed."""
+    constraints = CONSTRAINTS / f"{name}.txt"
+    home = environments.folder() / name
+    stamp = home / "constraints.sha256"
+    wanted = hashlib.sha256(constraints.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return str(environments.python(name, install="nox"))
+    session.log(f"Installing the environment {name!r} into {home} (once, and again when {constraints.name} changes)")
+    shutil.rmtree(home, ignore_errors=True)
+    session.run(sys.executable, "-m", "virtualenv", "--quiet", "--python", PYTHON, str(home))
+    python = str(environments.python(name, install="nox"))
+    # the constraints name every package, so nothing is resolved; modules are compiled when first imported
+    install = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--progress-bar", "on")
+    torch = next((line for line in constraints.read_text().splitlines() if line.startswith("torch==")), None)
+    if torch:
+        try:
+            session.run(*install, torch, silent=True)
+        except nox.command.CommandFailed:
+            session.run(*install, "--index-url", TORCH_CPU_INDEX, torch)
+    session.run(*install, "-r", str(constraints))
+    stamp.write_text(wanted)
+    return python
+
+
+def only_asks(session: nox.Session) -> bool:
+    """Tell whether the arguments only ask for a list or for help, which the smallest environment answers."""
+    return bool({"--list", "--help"} & set(session.posargs))
+
+
+def export_artifacts(session: nox.Session, *arguments: str) -> None:
+    """Export what is missing; a mistyped argument fails before gigabytes are installed."""
+    core = environment(session, "core")
+    command = (core, "-m", "export", *arguments)
+    if only_asks(session):
+        session.run(*command)
+        return
+    if arguments:
+        session.run(*command, "--list", silent=True)
+    environment(session, "export")
+    session.run(*command)
+
+
+def test_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
+    """Run the artifacts on one desktop runtime."""
+    core = environment(session, "core")
+    command = (core, "-m", "device_tests", "run", "--runtime", runtime, *arguments)
+    if only_asks(session):
+        session.run(*command)
+        return
+    if arguments:
+        session.run(*command, "--list", silent=True)
+    environment(session, runtime)
+    session.run(*command)
+
+
+@nox.session
+def export(session: nox.Session) -> None:
+    """Make every artifact that is missing: --only GLOB, --list, --force, --jobs N, --data mnist|digits."""
+    export_artifacts(session, *session.posargs)
+
+
+@nox.session
+@nox.parametrize("runtime", [nox.param(name, id=name) for name in RUNTIMES.names()])
+def device_tests(session: nox.Session, runtime: str) -> None:
+    """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick."""
+    test_runtime(session, runtime, *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Print the table of all measurements and write report/."""
+    session.run(environment(session, "core"), "-m", "device_tests", "report", *session.posargs)
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Hold budgets.toml against the measurements; a broken budget is a line and the exit code."""
+    session.run(environment(session, "core"), "-m", "device_tests", "check", *session.posargs)
+
+
+@nox.session
+def pipeline(session: nox.Session) -> None:
+    """Export, run on every desktop runtime, report and check: -- --quick for 1,000 images."""
+    export_artifacts(session)
+    for runtime in RUNTIMES.names():
+        test_runtime(session, runtime, *session.posargs)
+    report(session)
+    check(session)
+
+
+@nox.session
+def train(session: nox.Session) -> None:
+    """Train the models whose checkpoint does not match its recipe: --only GLOB, --list, --force."""
+    name = "core" if only_asks(session) else "export"
+    session.run(environment(session, name), "-m", "models", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the fast tests, which need no framework."""
+    session.run(environment(session, "core"), "-m", "pytest", "-m", "not slow", *session.posargs)
+
+
+@nox.session
+def slow_tests(session: nox.Session) -> None:
+    """Run the slow tests: real conversions and real runtimes; installs every environment."""
+    for runtime in RUNTIMES.names():
+        environment(session, runtime)
+    session.run(environment(session, "export"), "-m", "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and names with ruff."""
+    python = environment(session, "lint")
+    session.run(python, "-m", "ruff", "check", ".")
+    session.run(python, "-m", "ruff", "format", "--check", ".")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Renew constraints/*.txt from the dependency groups of pyproject.toml: -- NAME for some of them."""
+    for name in session.posargs or GROUPS:
+        home = Path(session.create_tmp()) / name
+        shutil.rmtree(home, ignore_errors=True)
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--python", PYTHON, str(home))
+        report_file = home / "report.json"
+        session.run(
+            *(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
+            *("--report", str(report_file), "--group", f"{ROOT / 'pyproject.toml'}:{name}"),
+        )
+        found = (item["metadata"] for item in json.loads(report_file.read_text())["install"])
+        pins = sorted({f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in found})
+        lines = [line for pin in pins for line in pin_lines(pin)]
+        (CONSTRAINTS / f"{name}.txt").write_text("\n".join(["# written by: nox -s lock", *lines, ""]))
+
+
+def pin_lines(pin: str) -> list[str]:
+    """Return the constraint of one pin; PyTorch's CPU build has a version label of its own on Linux only."""
+    if not pin.startswith("torch=="):
+        return [pin]
+    version = pin.split("==")[1].split("+")[0]
+    return [f'torch=={version}+cpu ; sys_platform == "linux"', f'torch=={version} ; sys_platform != "linux"']

@@ -1,0 +1,39 @@
+"""What several test files start from: small data sets and folders of their own."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import data
+
+
+@pytest.fixture(autouse=True)
+def _fresh_data():
+    """Data sets are kept for the process; a test that changes where they come from must not see another's."""
+    data.load.cache_clear()
+    yield
+    data.load.cache_clear()
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of four small gzipped IDX files that pass for MNIST, with MNIST_DIR pointing there."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    checksums = {}
+    for prefix, n in (("train", 700), ("t10k", 100)):
+        images = struct.pack(">IIII", 2051, n, 28, 28) + rng.integers(0, 256, (n, 28, 28), np.uint8).tobytes()
+        labels = struct.pack(">II", 2049, n) + rng.integers(0, 10, n).astype(np.uint8).tobytes()
+        for name, content in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+            checksums[name] = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(data, "MNIST_SHA256", checksums)
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+    return folder

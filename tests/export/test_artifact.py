@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from export import artifact as artifacts
+from export.artifact import Artifact
+from export.contract import Tensor
+from models import files
+from models.errors import DataError
+
+ID = "torch_cnn-onnx-int8"
+
+
+@pytest.fixture
+def made(tmp_path) -> Artifact:
+    (tmp_path / f"{ID}.onnx").write_bytes(b"weights")
+    artifact = Artifact(
+        id=ID,
+        model="torch_cnn",
+        framework="torch",
+        format="onnx",
+        scheme="int8",
+        key="k",
+        file=f"{ID}.onnx",
+        sha256=files.sha256(tmp_path / f"{ID}.onnx"),
+        size_bytes=7,
+        inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
+        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+        weights={"int8": 7},
+        notes=("a note",),
+    )
+    artifacts.save(artifact, tmp_path)
+    return artifact
+
+
+def test_a_sidecar_survives_the_file(made, tmp_path):
+    assert artifacts.load(tmp_path) == (made,)
+
+
+def test_an_artifact_that_matches_its_sidecar_is_current(made, tmp_path):
+    assert artifacts.check(made, tmp_path).name == made.file
+    assert artifacts.is_current(tmp_path, ID, "k")
+    assert not artifacts.is_current(tmp_path, ID, "another key")
+
+
+@pytest.mark.parametrize("harm", [b"", b"weight", b"weighty"], ids=["empty", "truncated", "changed"])
+def test_an_artifact_that_does_not_match_its_sidecar_is_made_again(made, tmp_path, harm):
+    (tmp_path / made.file).write_bytes(harm)
+    assert not artifacts.is_current(tmp_path, ID, "k")
+    with pytest.raises(DataError, match="does not match its sidecar.*--only torch_cnn-onnx-int8"):
+        artifacts.check(made, tmp_path)
+
+
+def test_an_artifact_without_its_file_says_so(made, tmp_path):
+    (tmp_path / made.file).unlink()
+    with pytest.raises(DataError, match="is not there, though its sidecar is"):
+        artifacts.check(made, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 3}'], ids=["empty", "half", "list", "other"])
+def test_a_broken_sidecar_says_so_and_is_made_again(made, tmp_path, text):
+    artifacts.sidecar_path(tmp_path, ID).write_text(text)
+    with pytest.raises(DataError, match="is no sidecar.*nox -s export"):
+        artifacts.load(tmp_path)
+    assert not artifacts.is_current(tmp_path, ID, "k")
+
+
+@pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd", "sub/file.onnx"])
+def test_a_sidecar_cannot_name_a_file_elsewhere(made, tmp_path, file):
+    path = artifacts.sidecar_path(tmp_path, ID)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "file": file}))
+    with pytest.raises(DataError, match="not its own"):
+        artifacts.read(path)

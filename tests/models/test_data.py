@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import gzip
+import http.server
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+
+from models import data, mirrors
+from models.errors import DataError, UsageError
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No folder, an empty cache and a mirror that refuses connections."""
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(mirrors, "MIRRORS", ("http://127.0.0.1:9",))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def mirror(idx_folder, monkeypatch, offline):
+    """A real HTTP server on loopback that serves the four files."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(idx_folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(mirrors, "MIRRORS", ("http://127.0.0.1:9", f"http://127.0.0.1:{server.server_port}"))
+    yield idx_folder
+    server.shutdown()
+
+
+def test_mnist_is_read_from_the_folder(idx_folder):
+    digits = data.load("test")
+    assert (digits.name, digits.images.shape, digits.labels.shape) == ("mnist", (100, 28, 28), (100,))
+    assert not digits.images.flags.writeable
+
+
+def test_uncompressed_files_are_read_too(idx_folder):
+    for file in idx_folder.glob("*.gz"):
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    assert len(data.load("train")) == 700
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda raw: raw[:-20], "not a whole gzip file"),
+        (lambda raw: b"", "is not MNIST's"),
+        (lambda raw: b"not gzip at all", "not a whole gzip file"),
+        (lambda raw: raw[:40] + bytes([raw[40] ^ 255]) + raw[41:], "not a whole gzip file|is not MNIST's"),
+        (lambda raw: gzip.compress(gzip.decompress(raw)[:-1] + b"\x07"), "is not MNIST's"),
+    ],
+    ids=["truncated", "empty", "not gzip", "a flipped byte", "another pixel"],
+)
+def test_broken_files_are_an_error_and_never_other_data(idx_folder, harm, says):
+    file = idx_folder / "t10k-images-idx3-ubyte.gz"
+    file.write_bytes(harm(file.read_bytes()))
+    with pytest.raises(DataError, match=says):
+        data.load("test")
+
+
+def test_a_file_that_is_missing_from_the_folder_is_an_error(idx_folder):
+    (idx_folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match="t10k-labels-idx1-ubyte.gz is not there"):
+        data.load("test")
+
+
+def test_a_mirror_that_fails_is_passed_over_and_the_download_is_cached(mirror, offline, monkeypatch):
+    assert data.load("test").name == "mnist"
+    assert sorted(p.name for p in (offline / "mnist").iterdir()) == [
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ]
+    monkeypatch.setattr(mirrors, "MIRRORS", ())
+    data.load.cache_clear()
+    assert data.load("test").name == "mnist"
+
+
+def test_a_broken_cache_is_downloaded_again(mirror, offline, capsys):
+    data.load("test")
+    (offline / "mnist" / "t10k-images-idx3-ubyte.gz").write_bytes(b"half")
+    data.load.cache_clear()
+    assert data.load("test").name == "mnist"
+    assert "Downloading it again" in capsys.readouterr().err
+
+
+def test_a_mirror_with_other_content_is_refused_and_nothing_is_left(mirror, offline):
+    (mirror / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"something else"))
+    with pytest.raises(data.MnistUnavailable, match="is not MNIST's"):
+        data.load("test", "mnist")
+    assert list((offline / "mnist").iterdir()) == []
+
+
+def test_without_files_and_network_the_digits_stand_in_loudly(offline, capsys):
+    digits = data.load("test")
+    assert digits.name == "digits"
+    assert "using scikit-learn's digits, not MNIST" in capsys.readouterr().err
+
+
+def test_mnist_by_name_never_falls_back(offline):
+    with pytest.raises(data.MnistUnavailable, match="no connection.*--data digits"):
+        data.load("test", "mnist")
+
+
+def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
+    train, test = data.load("train", "digits"), data.load("test", "digits")
+    assert (len(train), len(test)) == (797, 1000)
+    assert test.images.dtype == np.uint8
+    assert test.images.shape == (1000, 28, 28)
+    grey = data.grey(test.images, (28, 28))
+    rows = (grey.sum(2) * np.arange(28)).sum(1) / grey.sum((1, 2))
+    assert np.abs(rows - 13.5).max() < 1.5
+
+
+def test_an_unknown_data_set_suggests_the_known():
+    with pytest.raises(UsageError, match="Did you mean mnist"):
+        data.load("test", "mnits")
+
+
+def test_grey_values_are_float32_from_0_to_1():
+    grey = data.grey(np.array([[[0, 255]]], np.uint8), (1, 1, 2))
+    assert grey.dtype == np.float32
+    assert grey.ravel().tolist() == [0.0, 1.0]
