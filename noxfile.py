@@ -165,7 +165,8 @@ def lock(session: nox.Session) -> None:
             *("--report", str(report_file), "--group", f"{ROOT / 'pyproject.toml'}:{name}"),
         )
         found = (item["metadata"] for item in json.loads(report_file.read_text())["install"])
-        pins = sorted({f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in found})
+        bare = nox.project.load_toml("pyproject.toml")["tool"]["edgewise"]["bare"].get(name, [])
+        pins = sorted({*bare, *(f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in found)})
         lines = [line for pin in pins for line in pin_lines(pin)]
         (CONSTRAINTS / f"{name}.txt").write_text("\n".join(["# written by: nox -s lock", *lines, ""]))
 

@@ -77,7 +77,9 @@ def read(sidecar: Path) -> Artifact:
         raise DataError(msg) from error
     # A sidecar may come from elsewhere: its file must lie beside it, whatever it says.
     if artifact.id != sidecar.stem or artifact.file not in ("", Path(artifact.file).name):
-        msg = f"{sidecar} names {artifact.id!r} and {artifact.file!r}, which are not its own. Delete it and export again."
+        msg = (
+            f"{sidecar} names {artifact.id!r} and {artifact.file!r}, which are not its own. Delete it and export again."
+        )
         raise DataError(msg)
     return artifact
 

@@ -47,6 +47,7 @@ def main() -> None:
 
     emit(event="begins", id=f"{source.model}.reference")
     try:
+        _ = source.network  # before any tracing: Keras would put the weights into the trace and leave the network untrained
         answers = make_reference(source, folder, job["reference_key"])
     except EdgewiseError as error:
         emit(event="broken", reason=str(error))
@@ -95,7 +96,7 @@ def make(recipe: Recipe, source: Source, answers: Reference, folder: Path, key: 
         facts = _convert(recipe, source, answers, target)
     except Unsupported as error:
         facts = {"outcome": "unsupported", "reason": str(error)}
-    except Exception as error:  # noqa: BLE001 - converters raise anything; it is written to the log and becomes this row
+    except Exception as error:
         traceback.print_exc()
         facts = {"outcome": "export_failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
     if "file" not in facts:

@@ -65,7 +65,9 @@ def plan(recipes: tuple[Recipe, ...], *, dataset: str | None, folder: Path, logs
     jobs = []
     for model in dict.fromkeys(r.model for r in recipes):
         if not checkpoints.path(model).exists():
-            msg = f"{checkpoints.path(model)} is not there. Restore it, or train it with: nox -s train -- --only {model}"
+            msg = (
+                f"{checkpoints.path(model)} is not there. Restore it, or train it with: nox -s train -- --only {model}"
+            )
             raise DataError(msg)
         keyed = [(r, key(r, digits.sha256)) for r in recipes if r.model == model]
         missing = tuple((r, k) for r, k in keyed if force or not artifacts.is_current(folder, r.id, k))
@@ -122,7 +124,7 @@ def run(jobs: tuple[Job, ...], *, lanes: int, begins: Callable[[str], None], end
                 return
             try:
                 _work_off(job, processes, stop, lock, begins, ended)
-            except Exception as error:  # noqa: BLE001 - carried to the main thread, which raises it
+            except Exception as error:
                 errors.append(error)
                 stop.set()
 

@@ -23,15 +23,18 @@ class Scheme:
     trained: bool = False  # fine-tunes with simulated quantization
 
 
+# Some tools leave convolutions wide in these schemes (XNNPACK in float16, TorchScript in dynamic int8, all in int4): the
+# dense layers, most of the weights, must be narrow, and the sidecar says what stayed wide.
+MOST = 0.7
+
 _ROWS = (
     Scheme(name="float32", title="as trained", weights="float32", max_abs_error=1e-3, min_agree=1.0),
-    Scheme(name="float16", title="half precision weights", weights="float16", max_abs_error=0.1, min_agree=0.98),
-    Scheme(name="dynamic_int8", title="8-bit weights, activations quantized while running", weights="int8", max_abs_error=2.0, min_agree=0.95),
-    Scheme(name="int8", title="8-bit weights and activations, float in and out", weights="int8", max_abs_error=3.0, min_agree=0.95, static=True),
-    Scheme(name="int8_io", title="8-bit weights and activations, uint8 in and out", weights="int8", max_abs_error=3.0, min_agree=0.95, static=True),
+    Scheme(name="float16", title="half precision weights", weights="float16", max_abs_error=0.1, min_agree=0.98, min_share=MOST),
+    Scheme(name="dynamic_int8", title="8-bit weights, activations quantized while running", weights="int8", max_abs_error=2.0, min_agree=0.95, min_share=MOST),
+    Scheme(name="int8", title="8-bit weights and activations, float in and out", weights="int8", max_abs_error=8.0, min_agree=0.95, static=True),
+    Scheme(name="int8_io", title="8-bit weights and activations, uint8 in and out", weights="int8", max_abs_error=8.0, min_agree=0.95, static=True),
     Scheme(name="int16x8", title="8-bit weights, 16-bit activations", weights="int8", max_abs_error=1.5, min_agree=0.95, static=True),
-    # 4-bit tools leave convolutions and small layers alone, hence the lower share; the sidecar says what stayed wide
-    Scheme(name="int4", title="4-bit weights in blocks", weights="int4", max_abs_error=5.0, min_agree=0.9, min_share=0.6),
+    Scheme(name="int4", title="4-bit weights in blocks", weights="int4", max_abs_error=5.0, min_agree=0.9, min_share=MOST),
     # fine-tuning moves the weights, so answers are compared, logits only loosely
     Scheme(name="qat_int8", title="8-bit, fine-tuned with simulated quantization", weights="int8", max_abs_error=15.0, min_agree=0.95, static=True, trained=True),
 )  # fmt: skip
@@ -41,4 +44,4 @@ SCHEMES = {scheme.name: scheme for scheme in _ROWS}
 CALIBRATION_IMAGES = 500
 QAT_STEPS = 200
 QAT_BATCH = 64
-QAT_LEARNING_RATE = 1e-4
+QAT_LEARNING_RATE = 1e-5  # ten times more moved answers away from the source's without a gain in top-1

@@ -33,7 +33,12 @@ class Source:
 
     def fresh_network(self) -> Any:
         """Return a trained network of the caller's own, to quantize in place or to fine-tune."""
-        return checkpoints.load(self.model)
+        return checkpoints.network(self.model, self._weights)
+
+    @cached_property
+    def _weights(self) -> dict[str, np.ndarray]:
+        # read once: training may replace the file while recipes are made from it
+        return checkpoints.weights(self.model, checkpoints.path(self.model))
 
     @cached_property
     def calibration(self) -> np.ndarray:

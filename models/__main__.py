@@ -14,10 +14,16 @@ from models.zoo import ZOO
 
 
 @click.command()
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only models whose name matches; may be repeated.")
-@click.option("--list", "listing", is_flag=True, help="List the models and whether their checkpoints are current, and end.")
+@click.option(
+    "--only", "patterns", multiple=True, metavar="GLOB", help="Only models whose name matches; may be repeated."
+)
+@click.option(
+    "--list", "listing", is_flag=True, help="List the models and whether their checkpoints are current, and end."
+)
 @click.option("--force", is_flag=True, help="Train again what is already current.")
-@click.option("--logs", default="logs/tensorboard", show_default=True, type=click.Path(path_type=Path), help="TensorBoard logs.")
+@click.option(
+    "--logs", default="logs/tensorboard", show_default=True, type=click.Path(path_type=Path), help="TensorBoard logs."
+)
 def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -> None:
     """Train the zoo on MNIST. A checkpoint that its recipe, network and data still match is left alone."""
     names = ZOO.names()

@@ -53,20 +53,34 @@ def load(model: str, file: Path | None = None) -> Any:
 
     Raises DataError for a file that is missing, truncated or of another network.
     """
+    return network(model, weights(model, file or path(model)))
+
+
+def weights(model: str, file: Path) -> dict[str, Any]:
+    """Return the named arrays of a checkpoint; raises DataError for a file that is missing or truncated."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    file = file or path(model)
-    module = ZOO[model]
-    framework = FRAMEWORKS[module.SPEC.framework]
     try:
-        return framework.set_weights(module.network(), load_file(file))
+        return load_file(file)
     except FileNotFoundError as error:
         msg = f"{file} is not there. Train it with: nox -s train -- --only {model}"
         raise DataError(msg) from error
-    except (SafetensorError, ValueError, RuntimeError) as error:
-        msg = f"{file} is no checkpoint of {model} ({str(error).strip()[:200]}). Restore it, or train again."
-        raise DataError(msg) from error
+    except (SafetensorError, ValueError) as error:
+        raise _no_checkpoint(model, file, error) from error
+
+
+def network(model: str, values: dict[str, Any]) -> Any:
+    """Return the model's network with these weights; raises DataError where they are another network's."""
+    module = ZOO[model]
+    try:
+        return FRAMEWORKS[module.SPEC.framework].set_weights(module.network(), values)
+    except (ValueError, RuntimeError) as error:
+        raise _no_checkpoint(model, path(model), error) from error
+
+
+def _no_checkpoint(model: str, file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} is no checkpoint of {model} ({str(error).strip()[:200]}). Restore it, or train again.")
 
 
 def save(model: str, network: Any) -> str:
@@ -76,4 +90,5 @@ def save(model: str, network: Any) -> str:
     framework = FRAMEWORKS[ZOO[model].SPEC.framework]
     with files.whole(path(model)) as temporary:
         save_file(framework.weights(network), temporary)
+        temporary.chmod(0o644)  # safetensors writes for its owner alone
     return files.sha256(path(model))

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from models.errors import EdgewiseError
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
-out = Console(highlight=False)
-err = Console(highlight=False, stderr=True)
+WIDTH = 190  # of what is drawn, and where the output is no terminal: a log file breaks no lines
+
+
+def console(**options: Any) -> Console:
+    """Return a console as wide as the terminal, or wide enough for the tables where there is none."""
+    plain = Console(highlight=False, **options)
+    return plain if plain.is_terminal else Console(highlight=False, width=WIDTH, **options)
+
+
+out = console()
+err = console(stderr=True)
 
 
 def main(command: click.Command) -> NoReturn:
@@ -24,12 +34,8 @@ def main(command: click.Command) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except EdgewiseError as error:
-        err.print(f"[bold red]error:[/] {_plain(error)}", soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         err.print("Interrupted. What is finished is kept; the same command does the rest.")
         sys.exit(INTERRUPTED)
-
-
-def _plain(error: Exception) -> str:
-    return str(error).replace("[", "\\[")

@@ -35,7 +35,9 @@ def test_imports_run_downwards_only(path):
     assert not imported(path) & above
 
 
-@pytest.mark.parametrize("arguments", [["models", "--list"], ["export", "--list"], ["device_tests", "run", "--list"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["models", "--list"], ["export", "--list"], ["device_tests", "run", "--list"]], ids=" ".join
+)
 def test_listing_imports_no_framework(arguments):
     spy = (
         "import runpy, sys\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
@@ -17,9 +18,16 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contents, Tensor
+from export.formats._torch import one_thread
 from export.source import Source
 
-_DEPRECATED = (r"`torch\.jit\.\w+` is deprecated", r"torch\.ao\.quantization is deprecated", "Lite Interpreter is deprecated")
+_DEPRECATED = (
+    r"`torch\.jit\.\w+` is deprecated",
+    r"torch\.ao\.quantization is deprecated",
+    "Lite Interpreter is deprecated",
+    r"torch\.quantize_per_tensor, torch\.quantize_per_channel and other",
+    "Please use quant_min and quant_max",  # said of a setting that PyTorch's own default makes
+)
 _DTYPES = {"FloatStorage": "float32", "HalfStorage": "float16", "DoubleStorage": "float64", "QInt8Storage": "int8"}
 _SHAPE = "extra/input_shape"  # what torch.jit.load(..., _extra_files={"input_shape": ""}) returns
 
@@ -33,11 +41,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def save(source: Source, scheme: str, target: Path, serialize: Callable[[Any], bytes]) -> None:
-    """Write the network, quantized as `scheme` says, in the form that `serialize` gives a ScriptModule."""
+def save(
+    source: Source, scheme: str, target: Path, serialize: Callable[[Any], bytes], unused: tuple[str, ...] = ()
+) -> None:
+    """Write the network, quantized as `scheme` says, in the form that `serialize` gives a ScriptModule.
+
+    Records whose names begin with one of `unused` are left out.
+    """
     with quiet():
         content = serialize(source.memo(f"torchscript-{scheme}", lambda: _script(source, scheme)))
-        target.write_bytes(_repeatable(content, source.spec.input_shape))
+        target.write_bytes(_repeatable(content, source.spec.input_shape, unused))
 
 
 def _script(source: Source, scheme: str) -> Any:
@@ -77,25 +90,32 @@ def _int8(source: Source) -> Any:
 
     images = torch.from_numpy(source.calibration)
     prepared = prepare_fx(source.fresh_network(), get_default_qconfig_mapping("x86"), (images[:1],))
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         prepared(images)
     return convert_fx(prepared)
 
 
-def _repeatable(content: bytes, input_shape: tuple[int, ...]) -> bytes:
-    """Return the archive without its debug records, which name the files and lines of this very machine."""
+def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str, ...]) -> bytes:
+    """Return the archive without its debug records, which name files and lines of this very machine, and the unused."""
     import torch
 
     reader = torch._C.PyTorchFileReader(io.BytesIO(content))
+    rewritten = ("version", "byteorder", ".data/serialization_id")
+    records = {
+        name: reader.get_record(name)
+        for name in reader.get_all_records()
+        if name not in rewritten and not name.endswith(".debug_pkl") and not name.startswith(unused)
+    }
+    shape = ",".join(map(str, (1, *input_shape)))
+    stored = {key for name in records if name.endswith(".pkl") for key in _Tensors(records[name]).storages}
+
     packed = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(packed)
     writer.set_min_version(int(reader.get_record("version")))  # else operators are read as those of an older PyTorch
-    for name in reader.get_all_records():
-        if not name.endswith(".debug_pkl") and name not in ("version", "byteorder", ".data/serialization_id"):
-            record = reader.get_record(name)
+    for name, record in (*records.items(), (_SHAPE, shape.encode())):
+        folder, _, key = name.partition("/")
+        if folder not in ("constants", "data") or key in stored:
             writer.write_record(name, record, len(record))
-    shape = ",".join(map(str, (1, *input_shape)))
-    writer.write_record(_SHAPE, shape, len(shape))
     writer.write_end_of_file()
     return packed.getvalue()
 
@@ -104,13 +124,14 @@ def inspect(path: Path) -> Contents:
     """Return what is in the archive; nothing of it is executed."""
     with zipfile.ZipFile(path) as archive:
         records = {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
-    weights = _Weights.of(records["constants.pkl"]) + _Weights.of(records["data.pkl"])
+    pickles = [_Tensors(record) for name, record in records.items() if name.endswith(".pkl")]
+    weights = [(dtype, shape) for tensors in pickles for dtype, shape in tensors.found if len(shape) > 1]
     counts: Counter[str] = Counter()
     for dtype, shape in weights:
         counts[dtype] += math.prod(shape)
-    shape = tuple(int(size) for size in records[_SHAPE].decode().split(","))
+    input_shape = tuple(int(size) for size in records[_SHAPE].decode().split(","))
     return Contents(
-        inputs=(Tensor(name="image", shape=shape, dtype="float32"),),
+        inputs=(Tensor(name="image", shape=input_shape, dtype="float32"),),
         outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
         weights=counts,
         notes=_notes(records, weights),
@@ -118,38 +139,42 @@ def inspect(path: Path) -> Contents:
 
 
 def _notes(records: dict[str, bytes], weights: list[tuple[str, tuple[int, ...]]]) -> tuple[str, ...]:
-    code = b"".join(records[name] for name in records if name.startswith("code/")).decode()
-    quantized = Counter(re.findall(r"ops\.quantized\.(\w+)\(", code))
+    code = "".join(record.decode() for name, record in records.items() if name.startswith("code/"))
+    if bytecode := records.get("bytecode.pkl"):
+        code += " ".join(argument for _, argument, _ in pickletools.genops(bytecode) if isinstance(argument, str))
+    quantized = sorted(set(re.findall(r"(?:ops\.quantized\.|quantized::)(\w+)", code)))
     if not quantized:
         return ()
-    notes = ["quantized operators: " + ", ".join(f"{name} x {n}" for name, n in quantized.items())]
-    if wide := [shape for dtype, shape in weights if dtype != "int8"]:
-        notes.append(f"stay float32: weights of shape {', '.join('x'.join(map(str, shape)) for shape in wide)}")
+    notes = [f"quantized operators: {', '.join(quantized)}"]
+    if wide := ["x".join(map(str, shape)) for dtype, shape in weights if dtype != "int8"]:
+        notes.append(f"weights that stay float32: {', '.join(wide)}")
     if "quantize_per_tensor" in code:
-        notes.append("activations in 7 bits, for the x86 engine without VNNI; the file also runs on fbgemm, onednn and qnnpack")
+        notes.append("activations in 7 bits (the x86 engine's observers): runs on x86, fbgemm, onednn and qnnpack")
     return tuple(notes)
 
 
-class _Weights(pickle.Unpickler):
-    """Lists the tensors that a TorchScript pickle would build: whatever it calls becomes a record of the call."""
+class _Tensors(pickle.Unpickler):
+    """Lists what a TorchScript pickle would build: whatever it calls becomes a record of the call, so nothing runs.
 
-    @classmethod
-    def of(cls, content: bytes) -> list[tuple[str, tuple[int, ...]]]:
-        """Return dtype and shape of each tensor of two or more dimensions: biases, scales and scalars have fewer."""
-        reader = cls(io.BytesIO(content))
-        reader.found = []
-        reader.load()
-        return reader.found
+    `found` holds dtype and shape of each tensor, `storages` the records that hold their values.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self.found: list[tuple[str, tuple[int, ...]]] = []
+        self.storages: set[str] = set()
+        self.load()
 
     def persistent_load(self, pid: tuple[Any, ...]) -> str:
-        return pid[1].__name__  # ("storage", class, key, device, elements)
+        _, kind, key, *_ = pid
+        self.storages.add(key)
+        return _DTYPES.get(kind.__name__, kind.__name__)
 
     def find_class(self, module: str, name: str) -> type:
         def call(cls: type, *arguments: Any) -> Any:
             if name in ("_rebuild_tensor_v2", "_rebuild_qtensor"):
-                storage, _, shape, *_ = arguments
-                if len(shape) > 1:
-                    self.found.append((_DTYPES.get(storage, storage), shape))
+                dtype, _, shape, *_ = arguments
+                self.found.append((dtype, shape))
             return object.__new__(cls)
 
         return type(name, (), {"__new__": call, "__setstate__": lambda self, state: None})
@@ -159,10 +184,5 @@ def run(module: Any, images: np.ndarray) -> np.ndarray:
     """Answer one image after the other, with one thread."""
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            return np.concatenate([module(torch.from_numpy(images[i : i + 1])).numpy() for i in range(len(images))])
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.inference_mode():
+        return np.concatenate([module(torch.from_numpy(images[i : i + 1])).numpy() for i in range(len(images))])

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contents
 from export.formats import _torchscript
 from export.source import Source
 

@@ -31,7 +31,9 @@ def test_a_reference_survives_the_file(made, tmp_path):
     assert known.margins.tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and then nothing", b"rubbish"], ids=["empty", "truncated", "rubbish"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 and then nothing", b"rubbish"], ids=["empty", "truncated", "rubbish"]
+)
 def test_a_broken_reference_says_what_to_do(tmp_path, content):
     file = tmp_path / "torch_cnn.reference.npz"
     file.write_bytes(content)

@@ -1,0 +1,144 @@
+"""The float network as one ONNX graph, in the same normal form from both frameworks: every scheme starts from it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from export.source import Source
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18  # the newest that both exporters write
+
+
+def float32(source: Source) -> onnx.ModelProto:
+    """Return the network: `image` [N,*input_shape] in 0..1 -> `logits` [N,10], a copy of the caller's own."""
+    import onnx
+
+    def make() -> bytes:
+        model = {"torch": _from_torch, "keras": _from_keras}[source.spec.framework](source)
+        _free_batch(model)
+        _rename(model)
+        return finish(model, source)
+
+    return onnx.load_from_string(source.memo("onnx graph", make))
+
+
+def finish(model: onnx.ModelProto, source: Source) -> bytes:
+    """Check the model and return its bytes without anything of this machine or this run (paths, stack traces)."""
+    import onnx
+
+    graph = model.graph
+    graph.name = source.model
+    del graph.value_info[:]  # shapes between the nodes: whoever loads the file infers them
+    del model.metadata_props[:]
+    model.doc_string = graph.doc_string = ""
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for node in graph.node:
+        _sort(node.attribute)
+    _sort(graph.initializer)
+    used = {node.domain for node in graph.node}
+    versions = {entry.domain: entry.version for entry in model.opset_import if entry.domain in used}
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in sorted(versions.items()))
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def _sort(field) -> None:
+    entries = sorted(field, key=lambda entry: entry.name)
+    del field[:]
+    field.extend(entries)
+
+
+def _from_torch(source: Source) -> onnx.ModelProto:
+    import torch
+
+    with _expected_noise():
+        program = torch.onnx.export(
+            source.network,
+            (torch.zeros(1, *source.spec.input_shape),),
+            input_names=["image"],
+            output_names=["logits"],
+            opset_version=OPSET,
+            dynamo=True,  # folds constants and batch norms with onnxscript's optimizer
+            verbose=False,
+        )
+    return program.model_proto
+
+
+def _from_keras(source: Source) -> onnx.ModelProto:
+    import tensorflow as tf
+    import tf2onnx
+
+    network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
+    signature = [tf.TensorSpec((1, *source.spec.input_shape), tf.float32, name="image")]
+    function = tf.function(lambda image: {"logits": network(image, training=False)}, input_signature=signature)
+    model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    return model
+
+
+@contextlib.contextmanager
+def _expected_noise():
+    """Hide what torch.onnx says of itself: operators of a torchvision that is not there, a deprecation inside torch."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _free_batch(model: onnx.ModelProto) -> None:
+    """Make the batch of 1 that was traced `N`.
+
+    Not left to the exporters: tf2onnx computes a dynamic batch with six nodes (Shape, Gather, ...), this costs none.
+    """
+    from onnx import numpy_helper
+
+    graph = model.graph
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Reshape":
+            tensor = tensors[node.input[1]]
+            shape = numpy_helper.to_array(tensor).copy()
+            if shape[0] != 1 or -1 in shape[1:]:
+                msg = f"{node.name} reshapes to {shape.tolist()}: the batch cannot be made free."
+                raise ValueError(msg)
+            shape[0] = -1
+            tensor.CopyFrom(numpy_helper.from_array(shape, tensor.name))
+
+
+def _rename(model: onnx.ModelProto) -> None:
+    """Name nodes and tensors by their place: Keras numbers its layers by how many networks the process has made."""
+    import onnx
+
+    graph = model.graph
+    names = {value.name: value.name for value in (*graph.input, *graph.output)}
+    tensors = {tensor.name for tensor in graph.initializer}
+    seen: Counter[str] = Counter()
+    for node in graph.node:
+        seen[node.op_type] += 1
+        node.name = f"{node.op_type.lower()}{seen[node.op_type]}"
+        roles = onnx.defs.get_schema(node.op_type, OPSET, node.domain).inputs
+        for role, name in zip(roles, node.input, strict=False):
+            if name in tensors:
+                names.setdefault(name, f"{node.name}.{role.name}")
+        for name in node.output:
+            names.setdefault(name, node.name)
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = names[tensor.name]

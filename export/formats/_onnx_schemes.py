@@ -1,0 +1,154 @@
+"""The float graph in every scheme of onnxruntime, as the bytes of an ONNX file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.formats import _onnx_graph
+from export.source import Source
+
+if TYPE_CHECKING:
+    import onnx
+
+BLOCK = 32  # weights that share one scale in int4
+
+# x86 without VNNI multiplies bytes with VPMADDUBSW: u8 x s8, and the sum of two products saturates at 16 bits. Weights
+# of 7 bits cannot reach that (2 x 255 x 64 = 32,640). Unsigned weights would not either, but leave the fast path of
+# x86 (VNNI is u8 x s8; the Keras network took a quarter longer). Arm takes u8 x s8 as it is: onnxruntime
+# has NEON, dot product and i8mm kernels for it. So one file serves both.
+# https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+WEIGHTS_OF_7_BITS = {"per_channel": True, "reduce_range": True}
+
+
+def build(source: Source, scheme: str) -> bytes:
+    """Return the ONNX file of a scheme, made once per source."""
+    return source.memo(f"onnx {scheme}", lambda: _onnx_graph.finish(SCHEMES[scheme](source), source))
+
+
+def _float16(source: Source) -> onnx.ModelProto:
+    # Only the weights are halves: given a graph in half, onnxruntime on x86 casts every tensor between the layers.
+    # So the same float32 arithmetic runs everywhere, and constant folding widens the weights once, on loading.
+    model = _onnx_graph.float32(source)
+    _narrow(model, ("Conv", "Gemm", "MatMul"), lambda weights: (weights.astype(np.float16), None))
+    return model
+
+
+def _dynamic_int8(source: Source) -> onnx.ModelProto:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    def quantize(prepared: str, target: str) -> None:
+        quantize_dynamic(
+            prepared, target, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], **WEIGHTS_OF_7_BITS
+        )
+
+    model = _quantized(source, quantize)
+    # ConvInteger is slower than a float convolution: 1.2 to 1.5 times with uint8 weights, 3 to 4 times with int8 ones
+    _narrow(model, ("Conv",), _int8_per_channel)
+    return model
+
+
+def _int8(source: Source) -> onnx.ModelProto:
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    def quantize(prepared: str, target: str) -> None:
+        quantize_static(
+            prepared,
+            target,
+            _Calibration(source.calibration),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            # not the normalisation, which is exact in float and quantizes once, at the first convolution
+            op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu", "Reshape", "Transpose"],
+            # logits that calibration never saw would be clipped: a dense layer ends in float32, as it accumulates
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+            **WEIGHTS_OF_7_BITS,
+        )
+
+    return _quantized(source, quantize)
+
+
+def _int4(source: Source) -> onnx.ModelProto:
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    from onnxruntime.quantization.onnx_model import ONNXModel
+
+    model = ONNXModel(_onnx_graph.float32(source))
+    model.replace_gemm_with_matmul()  # the quantizer leaves Gemm untouched without a word
+    # accuracy_level 4: activations become int8 on the way, blockwise, so that the products are integers
+    quantizer = MatMulNBitsQuantizer(model.model, block_size=BLOCK, is_symmetric=True, accuracy_level=4)
+    quantizer.process()
+    _narrow(quantizer.model.model, ("Conv",), _int8_per_channel)  # there is no 4-bit convolution
+    return quantizer.model.model
+
+
+SCHEMES: dict[str, Callable[[Source], onnx.ModelProto]] = {
+    "float32": _onnx_graph.float32,
+    "float16": _float16,
+    "dynamic_int8": _dynamic_int8,
+    "int8": _int8,
+    "int4": _int4,
+}
+
+
+class _Calibration:
+    """onnxruntime's CalibrationDataReader: every image in one batch."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._batches = iter([{"image": images}])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._batches, None)
+
+
+def _quantized(source: Source, quantize: Callable[[str, str], None]) -> onnx.ModelProto:
+    """Run one of onnxruntime's quantizers, which go from file to file, on the prepared float graph."""
+    import onnx
+    from onnxruntime.quantization import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, prepared, target = (str(Path(folder) / name) for name in ("plain.onnx", "prepared.onnx", "target.onnx"))
+        onnx.save(_onnx_graph.float32(source), plain)  # given a model, not a file, the next line loses the tensors
+        # symbolic inference is for transformers; onnx's own knows every shape of these graphs
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        quantize(prepared, target)
+        return onnx.load(target)
+
+
+Narrow = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+
+
+def _narrow(model: onnx.ModelProto, operators: Iterable[str], narrow: Narrow) -> None:
+    """Store the weights of `operators` as `narrow` returns them (values, scale); the graph widens them to float32.
+
+    Cast and Mul, not DequantizeLinear: onnxruntime folds them once on loading, DequantizeLinear runs per inference.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    widen = []
+    for name in dict.fromkeys(node.input[1] for node in graph.node if node.op_type in operators):
+        if name not in tensors:  # a product of two activations
+            continue
+        values, scale = narrow(numpy_helper.to_array(tensors[name]))
+        tensors[name].CopyFrom(numpy_helper.from_array(values, f"{name}.{values.dtype}"))
+        wide = name if scale is None else f"{name}.cast"
+        widen.append(helper.make_node("Cast", [f"{name}.{values.dtype}"], [wide], wide, to=TensorProto.FLOAT))
+        if scale is not None:
+            graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+            widen.append(helper.make_node("Mul", [wide, f"{name}.scale"], [name], name))
+    nodes = [*widen, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _int8_per_channel(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # all 8 bits: these products are taken in float32, nothing saturates
+    peak = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True)
+    scale = np.where(peak > 0, peak, 1).astype(np.float32) / np.float32(127)
+    return np.rint(weights / scale).astype(np.int8), scale

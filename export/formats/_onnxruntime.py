@@ -1,0 +1,112 @@
+"""What .onnx and .ort files share: how onnxruntime runs them, and what a graph says of its weights."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.contract import Contents, Tensor
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# operators that compute in float32 unless DequantizeLinear stands before both operands
+_FLOAT_OPERATORS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One operator of a graph; `integers` are its whole-number attributes."""
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    integers: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """What both file formats hold: stored tensors (dtype and shape by name) and nodes."""
+
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+    nodes: tuple[Node, ...]
+
+
+def tools(framework: str) -> tuple[str, ...]:
+    """Return the distributions whose versions decide the bytes of both formats."""
+    exporters = {"torch": ("torch", "onnxscript"), "keras": ("tensorflow-cpu", "keras", "tf2onnx")}
+    return (*exporters[framework], "onnx", "onnxruntime")
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """Load a file for one thread of the CPU."""
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def run(path: Path, images: np.ndarray) -> np.ndarray:
+    """Answer one image after the other: float32 [N,*input_shape] -> float32 [N,10]."""
+    loaded = session(path)
+    return np.concatenate([loaded.run(["logits"], {"image": images[i : i + 1]})[0] for i in range(len(images))])
+
+
+def contents(path: Path, graph: Graph, widened: str) -> Contents:
+    """Return what is inside; `widened` says when weights stored narrow become float32, for the notes."""
+    loaded = session(path)
+    return Contents(
+        inputs=tuple(_tensor(value) for value in loaded.get_inputs()),
+        outputs=tuple(_tensor(value) for value in loaded.get_outputs()),
+        weights=_weights(graph),
+        notes=_notes(graph, widened),
+    )
+
+
+def _tensor(value: onnxruntime.NodeArg) -> Tensor:
+    dtype = value.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else 1 for size in value.shape)  # a free batch is told as 1
+    return Tensor(name=value.name, shape=shape, dtype={"float": "float32"}.get(dtype, dtype))
+
+
+def _weights(graph: Graph) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    constants: set[str] = set()
+    for node in graph.nodes:
+        if node.operator == "MatMulNBits":  # its bytes hold two weights each, its scales are a matrix
+            counts[f"int{node.integers['bits']}"] += node.integers["K"] * node.integers["N"]
+            constants.update(node.inputs[1:])
+    for name, (dtype, shape) in graph.tensors.items():
+        size = int(np.prod(shape))
+        if name not in constants and size > max(shape, default=1):  # a vector, however shaped, is a bias or scales
+            counts[dtype] += size
+    return counts
+
+
+def _notes(graph: Graph, widened: str) -> tuple[str, ...]:
+    """Say which layers have float32 weights in a file that holds narrower ones, and which only store them narrow."""
+    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    layers: dict[str, list[str]] = defaultdict(list)
+    for node in graph.nodes:
+        operands = [made_by.get(name) for name in node.inputs[:2]]
+        if node.operator not in _FLOAT_OPERATORS or all(o and o.operator == "DequantizeLinear" for o in operands):
+            continue
+        weight = node.inputs[1]
+        while weight in made_by:
+            weight = made_by[weight].inputs[0]
+        layers[graph.tensors[weight][0]].append(node.name)
+    if set(_weights(graph)) == {"float32"}:
+        return ()
+    return tuple(
+        f"{', '.join(sorted(names))}: "
+        + ("stayed float32" if dtype == "float32" else f"{dtype} weights, widened to float32 {widened}")
+        for dtype, names in layers.items()
+    )

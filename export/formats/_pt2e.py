@@ -1,0 +1,109 @@
+"""How a PyTorch network becomes the exported program, in each scheme, that ExecuTorch lowers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from export.formats._torch import one_thread
+from export.schemes import QAT_LEARNING_RATE, QAT_STEPS
+from export.source import Source
+
+_GROUP = 32  # weights that share a scale in 4-bit: the smallest that XNNPACK's kernels take
+
+
+def export(source: Source, scheme: str) -> Any:
+    """Return the ExportedProgram: float32 [1,*input_shape] -> float32 [1,10], computed as `scheme` says."""
+    make = {
+        "float32": lambda: source.network,
+        "float16": lambda: _float16(source),
+        "dynamic_int8": lambda: _int8(source, is_dynamic=True),
+        "int8": lambda: _int8(source, is_dynamic=False),
+        "int4": lambda: _int4(source),
+        "qat_int8": lambda: _qat_int8(source),
+    }[scheme]
+    with one_thread():
+        import torch
+
+        return torch.export.export(make(), (torch.zeros(1, *source.spec.input_shape),))
+
+
+def _float16(source: Source) -> Any:
+    import torch
+
+    class Halved(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = source.fresh_network().half()
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.network(image.half()).float()
+
+    return Halved().eval()
+
+
+def _graph(source: Source, network: Any) -> Any:
+    """Return the network as a graph for any batch, in evaluation mode, that quantization may change."""
+    import torch
+
+    images = torch.from_numpy(source.calibration[:2])
+    return torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+
+
+def _config(**options: bool) -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
+
+    return get_symmetric_quantization_config(is_per_channel=True, **options)
+
+
+def _quantizer() -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
+
+    return XNNPACKQuantizer()
+
+
+def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
+    """Return the network quantized after training, its ranges those of the calibration images."""
+    import torch
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    prepared = prepare_pt2e(_graph(source, network), quantizer)
+    with torch.no_grad():
+        prepared(torch.from_numpy(source.calibration))
+    return convert_pt2e(prepared)
+
+
+def _int8(source: Source, *, is_dynamic: bool) -> Any:
+    return _quantize(source, source.fresh_network(), _quantizer().set_global(_config(is_dynamic=is_dynamic)))
+
+
+def _int4(source: Source) -> Any:
+    """Quantize dense layers to 4-bit weights, save those whose inputs make no whole groups, and convolutions to 8-bit.
+
+    XNNPACK's quantizer leaves in float a convolution that a ReLU follows: it has no such pattern for dynamic ranges.
+    """
+    import torch
+    from torchao.quantization.granularity import PerGroup
+    from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
+
+    network = source.fresh_network()
+    config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(_GROUP))
+    quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % _GROUP == 0)
+    convolutions = _quantizer().set_operator_type(torch.ops.aten.conv2d.default, _config(is_dynamic=True))
+    return _quantize(source, network, convolutions)
+
+
+def _qat_int8(source: Source) -> Any:
+    """Fine-tune without dropout: torchao's move to evaluation mode leaves nn.Dropout2d dropping."""
+    import torch
+    from torchao.quantization.pt2e import move_exported_model_to_eval
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
+
+    prepared = prepare_qat_pt2e(_graph(source, source.fresh_network()), _quantizer().set_global(_config(is_qat=True)))
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=QAT_LEARNING_RATE)
+    for images, labels in source.training_batches(QAT_STEPS):
+        loss = torch.nn.functional.cross_entropy(prepared(torch.from_numpy(images)), torch.from_numpy(labels))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    move_exported_model_to_eval(prepared)
+    return convert_pt2e(prepared)

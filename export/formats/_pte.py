@@ -1,0 +1,154 @@
+"""Reads an ExecuTorch program: inputs and outputs, weights, and which operators a delegate took."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.contract import Contents, Tensor
+
+# XNNPACK's names for what a weight is stored in, with its bits per element
+_DATATYPES = {
+    "xnn_datatype_fp32": ("float32", 32),
+    "xnn_datatype_fp16": ("float16", 16),
+    "xnn_datatype_qint8": ("int8", 8),
+    "xnn_datatype_qcint8": ("int8", 8),
+    "xnn_datatype_qcint4": ("int4", 4),
+    "xnn_datatype_qbint4": ("int4", 4),
+}
+_SCALARS = {"FLOAT": "float32", "HALF": "float16", "CHAR": "int8", "BYTE": "uint8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What a .pte file says of itself: `weights` are (dtype, shape) of two or more dimensions, operators by name."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    weights: tuple[tuple[str, tuple[int, ...]], ...]
+    delegated: tuple[str, ...]
+    left: tuple[str, ...]
+
+    @property
+    def delegation(self) -> str:
+        """Return one line: how many operators the delegate took, and which it left to the portable kernels."""
+        n, total = len(self.delegated), len(self.delegated) + len(self.left)
+        left = ", ".join(f"{name} x {count}" for name, count in Counter(self.left).items())
+        return f"{n} of {total} operators delegated to XNNPACK" + (f"; left: {left}" if left else "")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what the tools say whenever they are imported or used, and no user can act upon."""
+    loggers = [logging.getLogger(name) for name in ("torchao", "torch.utils._pytree")]
+    for logger in loggers:
+        logger.addFilter(_is_news)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    # torchao's extras for GPUs, and a deprecation between torchao and PyTorch
+    return not message.startswith("Failed to load") and "KernelPreference" not in message
+
+
+def contents(path: Path) -> Contents:
+    """Return what is in the file."""
+    program = read(path)
+    counts: Counter[str] = Counter()
+    for dtype, shape in program.weights:
+        counts[dtype] += math.prod(shape)
+    notes = [program.delegation]
+    if quantized := {"int8", "int4", "float16"} & counts.keys():
+        wide = [f"{'x'.join(map(str, shape))} {dtype}" for dtype, shape in program.weights if dtype not in quantized]
+        notes += [f"weights that stay wide: {', '.join(wide)}"] if wide else []
+    return Contents(inputs=program.inputs, outputs=program.outputs, weights=counts, notes=tuple(notes))
+
+
+def read(path: Path) -> Program:
+    """Return what the file and its delegates' payloads say; raises ValueError where sizes contradict dtypes."""
+    with quiet():
+        from executorch.exir._serialize import _deserialize_pte_binary
+        from executorch.exir.schema import DelegateCall, KernelCall
+
+    file = _deserialize_pte_binary(path.read_bytes())
+    plan = file.program.execution_plan[0]
+    weights = [
+        (_scalar(value), tuple(value.sizes))
+        for value in (v.val for v in plan.values)
+        if getattr(value, "data_buffer_idx", 0) and len(value.sizes) > 1
+    ]
+    delegated: list[str] = []
+    left: list[str] = []
+    for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
+        if isinstance(instruction, KernelCall):
+            left.append(plan.operators[instruction.op_index].name)
+        elif isinstance(instruction, DelegateCall):
+            payload = plan.delegates[instruction.delegate_index].processed
+            graph = _xnnpack_graph(file.program.backend_delegate_data[payload.index].data)
+            delegated += [node["xnode_union_type"] for node in graph["xnodes"]]
+            weights += _xnnpack_weights(graph)
+    return Program(
+        inputs=_tensors("image", plan, plan.inputs),
+        outputs=_tensors("logits", plan, plan.outputs),
+        weights=tuple(weights),
+        delegated=tuple(delegated),
+        left=tuple(left),
+    )
+
+
+def _scalar(tensor: Any) -> str:
+    return _SCALARS.get(tensor.scalar_type.name, tensor.scalar_type.name.lower())
+
+
+def _tensors(name: str, plan: Any, indices: list[int]) -> tuple[Tensor, ...]:
+    values = [plan.values[index].val for index in indices]
+    return tuple(Tensor(name=name, shape=tuple(value.sizes), dtype=_scalar(value)) for value in values)
+
+
+def _xnnpack_graph(payload: bytes) -> Mapping[str, Any]:
+    """Return the flatbuffer in a delegate's payload, read by the wheel's own schema."""
+    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader, _get_schema_bytes
+    from executorch.exir._serialize._flatbuffer import _flatc_decompile
+
+    payload = bytes(payload)
+    header = XNNHeader.from_bytes(payload[: XNNHeader.EXPECTED_LENGTH])
+    with tempfile.TemporaryDirectory() as folder:
+        schema, binary = Path(folder, "schema.fbs"), Path(folder, "graph.bin")
+        schema.write_bytes(_get_schema_bytes())
+        binary.write_bytes(payload[header.flatbuffer_offset :][: header.flatbuffer_size])
+        _flatc_decompile(folder, str(schema), str(binary))
+        text = binary.with_suffix(".json").read_text()
+    return json.loads(re.sub(r": (-?)inf\b", r": \1Infinity", text))  # bounds of a ReLU, which flatc writes as inf
+
+
+def _xnnpack_weights(graph: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
+    weights = []
+    for value in (v["xvalue_union"] for v in graph["xvalues"]):
+        tensor = value.get("tensor_value", value)  # a quantized value wraps the plain one
+        shape = tuple(tensor["dims"])
+        if not tensor["constant_buffer_idx"] or len(shape) < 2:
+            continue
+        dtype, bits = _DATATYPES[tensor["datatype"]]
+        stored = graph["constant_data"][tensor["constant_buffer_idx"]]["size"]
+        if stored != math.ceil(math.prod(shape) * bits / 8):
+            msg = f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes"
+            raise ValueError(msg)
+        weights.append((dtype, shape))
+    return weights

@@ -1,0 +1,18 @@
+"""ExecuTorch without a delegate: the baseline that shows what a missing one costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export.formats import _pte, executorch
+from export.source import Source
+
+suffix = ".pte"
+
+tools = executorch.tools
+inspect = _pte.contents
+run = executorch.run
+
+
+def convert(source: Source, scheme: str, target: Path) -> None:
+    executorch.lower(source, scheme, target, [])

@@ -1,0 +1,43 @@
+"""ONNX, for onnxruntime on every platform and for whatever else reads the exchange format. The batch is free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export.contract import Contents
+from export.formats import _onnx_schemes, _onnxruntime
+from export.source import Source
+
+suffix = ".onnx"
+tools = _onnxruntime.tools
+run = _onnxruntime.run
+
+
+def convert(source: Source, scheme: str, target: Path) -> None:
+    target.write_bytes(_onnx_schemes.build(source, scheme))
+
+
+def inspect(path: Path) -> Contents:
+    return _onnxruntime.contents(path, _read(path), widened="on loading")
+
+
+def _read(path: Path) -> _onnxruntime.Graph:
+    import onnx
+
+    def dtype(tensor: onnx.TensorProto) -> str:
+        return onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).name
+
+    graph = onnx.load(path).graph
+    return _onnxruntime.Graph(
+        tensors={tensor.name: (dtype(tensor), tuple(tensor.dims)) for tensor in graph.initializer},
+        nodes=tuple(
+            _onnxruntime.Node(
+                operator=node.op_type,
+                name=node.name,
+                inputs=tuple(node.input),
+                outputs=tuple(node.output),
+                integers={entry.name: entry.i for entry in node.attribute if entry.type == onnx.AttributeProto.INT},
+            )
+            for node in graph.node
+        ),
+    )

@@ -1,0 +1,130 @@
+"""Real conversions: the whole matrix of the small model, twice, and runs that are interrupted."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export import artifact as artifacts
+from export import judge
+from export.artifact import Artifact
+from export.formats import FORMATS
+from export.matrix import select
+from models import files, reference
+from models.environments import ROOT
+
+pytestmark = pytest.mark.slow
+
+EVERY = select(("torch_cnn_small-*",))
+
+
+def start(folder: Path, *only: str) -> subprocess.Popen:
+    arguments = [a for glob in only for a in ("--only", glob)]
+    command = [sys.executable, "-m", "export", *arguments, "--artifacts", str(folder), "--logs", str(folder / "logs")]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def export(folder: Path, *only: str) -> str:
+    process = start(folder, *only)
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    export(folder, "torch_cnn_small-*")
+    return folder
+
+
+@pytest.mark.parametrize("id", [r.id for r in EVERY])
+def test_every_recipe_of_the_small_model_is_made_or_says_why_not(small, id):
+    made = artifacts.read(artifacts.sidecar_path(small, id))
+    assert made.outcome == "ok" or (made.outcome == "unsupported" and len(made.reason) > 20)
+    if made.outcome == "ok":
+        artifacts.check(made, small)
+        assert made.inputs[0].shape == (1, 1, 28, 28)
+        assert made.outputs[0].shape == (1, 10)
+        assert made.tools
+        assert made.dataset["name"] == "mnist"
+
+
+def test_float_artifacts_answer_as_the_float_network_to_the_last_image(small):
+    known = reference.load(reference.path(small, "torch_cnn_small"))
+    for made in artifacts.load(small):
+        if made.scheme == "float32" and made.outcome == "ok":
+            index = [golden["index"] for golden in made.golden]
+            logits = np.array([golden["logits"] for golden in made.golden], np.float32)
+            assert np.abs(logits - known.logits[index]).max() < 1e-4, made.id
+
+
+def test_golden_vectors_are_what_the_file_answers(small):
+    made = artifacts.read(artifacts.sidecar_path(small, "torch_cnn_small-tflite-int8_io"))
+    assert made.inputs[0].dtype == made.outputs[0].dtype == "uint8"
+    pixels = np.stack([np.frombuffer(base64.b64decode(g["image_u8"]), np.uint8) for g in made.golden])
+    native = judge.to_native(pixels.astype(np.float32) / np.float32(255), made.inputs[0])
+    answers = judge.to_logits(FORMATS["tflite"].run(small / made.file, native), made.outputs[0])
+    assert answers.tolist() == [g["logits"] for g in made.golden]
+
+
+def test_no_artifact_names_a_path_of_this_machine(small):
+    for made in artifacts.load(small):
+        for member in files.members(small / made.file) if made.file else ():
+            assert str(ROOT).encode() not in member.read_bytes(), member
+            assert str(Path.home()).encode() not in member.read_bytes(), member
+
+
+def test_a_second_export_gives_the_same_bytes_or_the_sidecar_says_why_not(small, tmp_path):
+    export(tmp_path, "torch_cnn_small-*")
+    for made in artifacts.load(small):
+        again: Artifact = artifacts.read(artifacts.sidecar_path(tmp_path, made.id))
+        assert again.sha256 == made.sha256 or isinstance(made.reproducible, str), made.id
+
+
+def sidecars(folder: Path) -> Iterator[Path]:
+    return folder.glob("*.json")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_an_interrupted_export_keeps_what_is_finished_and_the_next_does_the_rest(tmp_path, how):
+    only = ("torch_cnn_small-eager-*", "torch_cnn_small-torchscript-*", "torch_cnn_small-onnx-*")
+    process = start(tmp_path, *only)
+    deadline = time.monotonic() + 300
+    while len(list(sidecars(tmp_path))) < 2:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, how)
+    output, _ = process.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Interrupted" in output
+        assert "Traceback" not in output
+    finished = len(list(sidecars(tmp_path)))
+    for sidecar in sidecars(tmp_path):  # whatever is there is whole
+        artifacts.check(artifacts.read(sidecar), tmp_path)
+    time.sleep(5)  # after kill -9 a lane finds its orchestrator gone when it next reports
+    rest = " ".join(export(tmp_path, *only).split())
+    assert f"{len(select(only))} ok" in rest
+    current = int(rest.split(" were current")[0].rsplit(" ", 1)[-1])
+    assert finished <= current < len(select(only))
+    assert not list(tmp_path.glob(".*.tmp*"))
+
+
+def test_two_exports_at_once_in_one_folder_do_not_disturb_each_other(tmp_path):
+    one, two = (start(tmp_path, "torch_cnn_small-onnx-*") for _ in range(2))
+    for process in (one, two):
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    for made in artifacts.load(tmp_path):
+        artifacts.check(made, tmp_path)

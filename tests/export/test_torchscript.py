@@ -1,0 +1,118 @@
+"""TorchScript and the lite interpreter's file: real conversions of the small model."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.formats import FORMATS
+from export.schemes import SCHEMES
+from export.source import Source
+from models import data
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+FORMAT_NAMES = ("torchscript", "torchscript_lite")
+WEIGHTS = {
+    "float32": {"float32": 21_750},
+    "dynamic_int8": {"float32": 5_250, "int8": 16_500},  # PyTorch has no dynamic convolution
+    "int8": {"int8": 21_750},
+}
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return Source("torch_cnn_small", "digits")
+
+
+@pytest.fixture(scope="module")
+def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("torchscript")
+    for name in FORMAT_NAMES:
+        for scheme in WEIGHTS:
+            FORMATS[name].convert(source, scheme, folder / f"{name}-{scheme}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return data.grey(data.load("test", "digits").images[:100], (1, 28, 28))
+
+
+@pytest.mark.parametrize("scheme", WEIGHTS)
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(name, scheme, folder, source, images):
+    path = folder / f"{name}-{scheme}"
+    contents = FORMATS[name].inspect(path)
+    answers, expected = FORMATS[name].run(path, images), source.logits(images)
+    assert contents.weights == WEIGHTS[scheme]
+    assert (contents.inputs[0].shape, contents.outputs[0].shape) == ((1, 1, 28, 28), (1, 10))
+    assert answers.dtype == np.float32
+    assert np.abs(answers - expected).max() <= SCHEMES[scheme].max_abs_error
+    assert (answers.argmax(1) == expected.argmax(1)).mean() >= SCHEMES[scheme].min_agree
+
+
+@pytest.mark.parametrize("scheme", ["dynamic_int8", "int8"])
+def test_a_quantized_file_answers_the_same_on_every_engine(scheme, folder, source, images):
+    import torch
+
+    expected, before = source.logits(images).argmax(1), torch.backends.quantized.engine
+    try:
+        for engine in torch.backends.quantized.supported_engines:
+            torch.backends.quantized.engine = engine
+            answers = FORMATS["torchscript"].run(folder / f"torchscript-{scheme}", images)
+            assert (answers.argmax(1) == expected).mean() >= 0.98, engine
+    finally:
+        torch.backends.quantized.engine = before
+
+
+@pytest.mark.parametrize("scheme", WEIGHTS)
+def test_the_lite_file_holds_no_weight_twice(scheme, folder):
+    lite, full = ((folder / f"{name}-{scheme}").stat().st_size for name in ("torchscript_lite", "torchscript"))
+    assert lite < full * 1.05
+
+
+def test_the_lite_file_says_what_became_of_the_passes_for_phones(folder):
+    assert "optimize_for_mobile" in FORMATS["torchscript_lite"].inspect(folder / "torchscript_lite-float32").notes[-1]
+
+
+def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(folder, tmp_path):
+    for floor in ("models", "export"):
+        shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__"))
+    program = (
+        "from pathlib import Path\n"
+        "from export.formats import FORMATS\n"
+        "from export.source import Source\n"
+        "source = Source('torch_cnn_small', 'digits')\n"
+        f"for scheme in {tuple(reversed(WEIGHTS))}:\n"
+        f"    for name in {FORMAT_NAMES}:\n"
+        "        FORMATS[name].convert(source, scheme, Path(f'again-{name}-{scheme}'))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=tmp_path, env=environment, check=True)
+    for path in folder.iterdir():
+        again = tmp_path / f"again-{path.name}"
+        assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(again.read_bytes()).digest(), path.name
+
+
+def test_inspecting_a_file_executes_nothing_of_it(folder, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    trapped = tmp_path / "trapped.pt"
+    with zipfile.ZipFile(folder / "torchscript-float32") as whole, zipfile.ZipFile(trapped, "w") as copy:
+        for name in whole.namelist():
+            copy.writestr(name, pickle.dumps(Trap(), 2) if name.endswith("data.pkl") else whole.read(name))
+    FORMATS["torchscript"].inspect(trapped)
+    assert not (tmp_path / "sprung").exists()
