@@ -1,0 +1,1 @@
+"""Where artifacts run: runtimes x devices -> measurements -> report and budgets."""

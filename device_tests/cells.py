@@ -1,0 +1,69 @@
+"""Cells: which artifact runs on which runtime. Listing them imports no framework and needs no artifact."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from device_tests.runtimes import RUNTIMES
+from export import matrix
+from export.formats import FORMATS
+from export.matrix import Recipe
+from models.errors import UsageError, did_you_mean
+
+EAGER = "eager"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One artifact on one runtime on one device. Its `id` is file name, test id and report row."""
+
+    recipe: Recipe
+    runtime: str
+    device: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.recipe.id}@{self.runtime}@{self.device}"
+
+    def matches(self, pattern: str) -> bool:
+        """Tell whether a glob names this cell, by its artifact or by its full id."""
+        return fnmatch.fnmatchcase(self.id, pattern) or fnmatch.fnmatchcase(self.recipe.id, pattern)
+
+
+def cells(device: str = "desktop") -> tuple[Cell, ...]:
+    """Return every cell, artifacts in the matrix' order and eager networks on their own framework only."""
+    return tuple(
+        Cell(recipe=recipe, runtime=runtime, device=device)
+        for recipe in matrix.recipes()
+        for runtime in RUNTIMES.names()
+        if _takes(runtime, recipe)
+    )
+
+
+def _takes(runtime: str, recipe: Recipe) -> bool:
+    module = RUNTIMES[runtime]
+    if recipe.format == EAGER:
+        return module.eager == recipe.framework
+    return FORMATS[recipe.format].suffix in module.suffixes
+
+
+def select(every: tuple[Cell, ...], *, runtimes: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[Cell, ...]:
+    """Return the cells of these runtimes (all for none) that match one of the globs (all for none).
+
+    Raises UsageError for an unknown runtime and for a glob that matches no cell of any runtime; one that matches
+    only cells of other runtimes is no error, so that one glob serves a run over all of them.
+    """
+    for runtime in runtimes:
+        RUNTIMES.path(runtime)
+    for pattern in patterns:
+        if not any(cell.matches(pattern) for cell in every):
+            known = {name for cell in every for name in (cell.id if "@" in pattern else cell.recipe.id,)}
+            near = did_you_mean(pattern, known)[:400]
+            msg = f"--only {pattern!r} matches no cell. {near} An id is ARTIFACT or ARTIFACT@RUNTIME@DEVICE."
+            raise UsageError(msg)
+    return tuple(
+        cell
+        for cell in every
+        if (not runtimes or cell.runtime in runtimes) and (not patterns or any(cell.matches(p) for p in patterns))
+    )

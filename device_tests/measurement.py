@@ -1,0 +1,126 @@
+"""What a cell gave: raw values as the worker wrote them; every statistic is a property."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import files
+from models.errors import DataError
+
+# In the order in which a table names them. The first four say what the artifact can and cannot do.
+OUTCOMES = ("ok", "unsupported", "mismatch", "export_failed", "load_failed", "run_failed", "timed_out", "skipped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One artifact on one runtime on one device.
+
+    Counts are of images, `total` of them; `agree` counts answers equal to the float source's, `lost` those that only
+    the source has right and `gained` those that only the artifact has. `baseline_rss_bytes` is resident memory with
+    runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `key` digests
+    everything that the answers depend on. What a cell did not come to is None.
+    """
+
+    artifact: str
+    runtime: str
+    device: str
+    outcome: str
+    reason: str = ""
+    quick: bool = False
+    key: str = ""
+    artifact_sha256: str = ""
+    checkpoint_sha256: str = ""
+    dataset: dict[str, Any] = field(default_factory=dict)
+    size_bytes: int | None = None
+    compressed_bytes: int | None = None
+    total: int | None = None
+    correct: int | None = None
+    agree: int | None = None
+    lost: int | None = None
+    gained: int | None = None
+    max_abs_error: float | None = None
+    load_ns: int | None = None
+    first_ns: int | None = None
+    latencies_ns: tuple[int, ...] = ()
+    cpu_per_wall: float | None = None
+    threads: int | None = None
+    peak_rss_bytes: int | None = None
+    baseline_rss_bytes: int | None = None
+    seconds: float = 0.0
+    environment: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.artifact}@{self.runtime}@{self.device}"
+
+    @property
+    def top1(self) -> float | None:
+        """Share of the images that are answered right."""
+        return self.correct / self.total if self.total else None
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of the images that are answered as the float source answers them."""
+        return self.agree / self.total if self.total else None
+
+    @property
+    def top1_loss(self) -> float | None:
+        """Top-1 of the float source less top-1 of the artifact, on the same images."""
+        return (self.lost - self.gained) / self.total if self.total else None
+
+    @property
+    def top1_loss_error(self) -> float | None:
+        """Half of the 95 % interval of `top1_loss`, from the images on which exactly one of the two is right."""
+        return 1.96 * (self.lost + self.gained) ** 0.5 / self.total if self.total else None
+
+    @property
+    def p50_ns(self) -> float | None:
+        return self._quantile(0.5)
+
+    @property
+    def p90_ns(self) -> float | None:
+        return self._quantile(0.9)
+
+    @property
+    def peak_over_runtime_bytes(self) -> int | None:
+        """What the artifact adds to the resident memory of a process that holds the runtime and the reference."""
+        if self.peak_rss_bytes is None or self.baseline_rss_bytes is None:
+            return None
+        return self.peak_rss_bytes - self.baseline_rss_bytes
+
+    def _quantile(self, share: float) -> float | None:
+        return float(np.quantile(self.latencies_ns, share)) if self.latencies_ns else None
+
+
+def path(folder: Path, id: str) -> Path:
+    """Return where the result of a cell lies."""
+    return folder / f"{id}.json"
+
+
+def save(measurement: Measurement, folder: Path) -> None:
+    """Write a result whole."""
+    files.write_json(path(folder, measurement.id), asdict(measurement))
+
+
+def read(file: Path) -> Measurement | None:
+    """Read a result, None where there is none; raises DataError where it is broken."""
+    try:
+        content = json.loads(file.read_text())
+        lists = {name: tuple(content[name]) for name in ("latencies_ns", "notes", "log")}
+        measurement = Measurement(**{f.name: content[f.name] for f in fields(Measurement)} | lists)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{file} is no result ({type(error).__name__}: {error}). Delete it and run the cell again."
+        raise DataError(msg) from error
+    if measurement.id != file.stem:
+        msg = f"{file} is the result of {measurement.id}. Delete it and run the cell again."
+        raise DataError(msg)
+    return measurement

@@ -1,0 +1,50 @@
+"""The rows of a report: one per cell of the matrix, also where there is no result, or one that no longer counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from device_tests import measurement as measurements
+from device_tests.cells import Cell
+from device_tests.measurement import Measurement
+from device_tests.runner import is_of, not_exported, without_result
+from export import artifact as artifacts
+from models import reference
+from models.errors import DataError
+from models.reference import Reference
+
+
+def rows(cells: tuple[Cell, ...], *, artifacts_folder: Path, results_folder: Path) -> tuple[Measurement, ...]:
+    """Return a row per cell; a result of another file, checkpoint or data set becomes `skipped`, which says so.
+
+    Raises DataError where nothing was run yet.
+    """
+    if not any(results_folder.glob("*.json")):
+        msg = f"There are no results in {results_folder}. Make them with: nox -s device_tests"
+        raise DataError(msg)
+    references = {}
+    for model in {cell.recipe.model for cell in cells}:
+        file = reference.path(artifacts_folder, model)
+        references[model] = reference.load(file) if file.exists() else None
+    return tuple(_row(cell, artifacts_folder, results_folder, references[cell.recipe.model]) for cell in cells)
+
+
+def _row(cell: Cell, artifacts_folder: Path, results_folder: Path, answers: Reference | None) -> Measurement:
+    again = f"nox -s 'device_tests({cell.runtime})' -- --only '{cell.id}'"
+    sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
+    if not sidecar.exists() or answers is None:
+        return not_exported(cell)
+    try:
+        artifact = artifacts.read(sidecar)
+        known = measurements.read(measurements.path(results_folder, cell.id))
+    except DataError as error:
+        return without_result(cell, "load_failed", str(error))
+    if artifact.outcome != "ok":
+        return without_result(cell, artifact.outcome, artifact.reason)
+    if known is None:
+        return without_result(cell, "skipped", f"not run: {again}")
+    if not is_of(artifact, answers):
+        return without_result(cell, "skipped", "stale: of another checkpoint or data set: nox -s export")
+    if known.artifact_sha256 and known.artifact_sha256 != artifact.sha256:
+        return without_result(cell, "skipped", f"stale: the artifact has changed since: {again}")
+    return known

@@ -1,0 +1,192 @@
+"""The orchestrator: decides which cells must run, runs them, and turns whatever happens into a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from device_tests import measurement as measurements
+from device_tests import worker
+from device_tests.cells import Cell
+from device_tests.devices import DEVICES, Job
+from device_tests.measurement import Measurement
+from device_tests.runtimes import RUNTIMES
+from device_tests.turns import Turns
+from export import artifact as artifacts
+from export.artifact import Artifact
+from models import files, reference
+from models.errors import DataError, EnvironmentMissing
+from models.reference import Reference
+
+QUICK_IMAGES = 1_000
+LATENCY_S, QUICK_LATENCY_S = 5.0, 2.0  # most time for a slow cell's latency samples
+SETTLED = ("ok", "mismatch", "unsupported")  # the same again if run again; other outcomes are tried again
+
+References = dict[str, tuple[Reference, str]]  # by model, with a digest of the content
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where a run takes its artifacts from and puts its results, and how thorough it is."""
+
+    artifacts: Path
+    results: Path
+    quick: bool
+    force: bool
+    timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A cell's row; `current` where an earlier run's was still good."""
+
+    measurement: Measurement
+    current: bool = False
+
+
+def run(
+    cells: tuple[Cell, ...],
+    bench: Bench,
+    *,
+    jobs: int,
+    begins: Callable[[str], None],
+    ended: Callable[[Ended], None],
+) -> None:
+    """Run the cells whose result is missing or not current; the callbacks hear of each.
+
+    `begins` is called from other threads. An exception, Ctrl-C above all, ends every worker; what is finished is kept.
+    """
+    with files.storage_errors(bench.results):
+        bench.results.mkdir(parents=True, exist_ok=True)
+    references = _references(cells, bench)
+    turns = Turns(jobs)
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(_settle, cell, bench, references, turns, begins) for cell in cells]
+        try:
+            for future in as_completed(futures):
+                ended(future.result())
+        except BaseException:
+            turns.close()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for device in {cell.device for cell in cells}:
+                DEVICES[device].stop()
+            raise
+
+
+def without_result(cell: Cell, outcome: str, reason: str) -> Measurement:
+    """Return the row of a cell that did not get to run."""
+    names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+    return Measurement(**names, outcome=outcome, reason=reason)
+
+
+def not_exported(cell: Cell) -> Measurement:
+    """Return the row of a cell whose artifact was never made."""
+    return without_result(cell, "skipped", f"not exported: nox -s export -- --only {cell.recipe.id}")
+
+
+def is_of(artifact: Artifact, answers: Reference) -> bool:
+    """Tell whether an artifact comes from the checkpoint and data that the reference is of."""
+    ours = (artifact.checkpoint_sha256, artifact.dataset.get("sha256"))
+    return ours == (answers.checkpoint_sha256, answers.dataset_sha256)
+
+
+def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
+    """Return each exported model's reference with a digest of its content."""
+    found = {}
+    for model in {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}:
+        answers = reference.load(reference.path(bench.artifacts, model))
+        digest = hashlib.sha256(answers.images.tobytes() + answers.labels.tobytes() + answers.logits.tobytes())
+        found[model] = (answers, digest.hexdigest())
+    return found
+
+
+def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
+    """Return the cell's row: the one that is there, or a new one, saved."""
+    sidecar = artifacts.sidecar_path(bench.artifacts, cell.recipe.id)
+    if not sidecar.exists():
+        return Ended(measurement=not_exported(cell))
+    try:
+        DEVICES[cell.device].require(cell.runtime)
+    except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
+        return Ended(measurement=without_result(cell, "skipped", str(error)))
+    try:
+        made = _measure(cell, sidecar, bench, references, turns, begins)
+    except DataError as error:
+        made = Ended(measurement=without_result(cell, "load_failed", str(error)))
+    if not made.current:
+        measurements.save(made.measurement, bench.results)
+    return made
+
+
+def _measure(
+    cell: Cell,
+    sidecar: Path,
+    bench: Bench,
+    references: References,
+    turns: Turns,
+    begins: Callable[[str], None],
+) -> Ended:
+    artifact = artifacts.read(sidecar)
+    if artifact.outcome != "ok":
+        return Ended(measurement=without_result(cell, artifact.outcome, artifact.reason))
+    file = artifacts.check(artifact, bench.artifacts)
+    answers, digest = references[cell.recipe.model]
+    if not is_of(artifact, answers):
+        msg = f"{artifact.id} is of another checkpoint or data set than its reference. Make both again: nox -s export"
+        raise DataError(msg)
+    key = _key(cell, artifact, digest)
+    known = _known(cell, bench)
+    if known and not bench.force and known.key == key and known.outcome in SETTLED and (bench.quick or not known.quick):
+        return Ended(measurement=known, current=True)
+
+    job = Job(
+        runtime=cell.runtime,
+        artifact=file,
+        sidecar=sidecar,
+        reference=reference.path(bench.artifacts, cell.recipe.model),
+        images=QUICK_IMAGES if bench.quick else 0,
+        latency_s=QUICK_LATENCY_S if bench.quick else LATENCY_S,
+        timeout_s=bench.timeout_s,
+    )
+    begins(cell.id)
+    started = time.perf_counter()
+    row = DEVICES[cell.device].run(job, turns)
+    facts: dict[str, Any] = {
+        "quick": bench.quick,
+        "key": key,
+        "artifact_sha256": artifact.sha256,
+        "checkpoint_sha256": artifact.checkpoint_sha256,
+        "dataset": artifact.dataset,
+        "size_bytes": artifact.size_bytes,
+        "compressed_bytes": artifact.compressed_bytes,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    lists = {name: tuple(row.get(name, ())) for name in ("latencies_ns", "notes", "log")}
+    measurement = Measurement(artifact=artifact.id, runtime=cell.runtime, device=cell.device, **facts, **(row | lists))
+    return Ended(measurement=measurement)
+
+
+def _known(cell: Cell, bench: Bench) -> Measurement | None:
+    try:
+        return measurements.read(measurements.path(bench.results, cell.id))
+    except DataError:
+        return None  # it is replaced
+
+
+def _key(cell: Cell, artifact: Artifact, reference_digest: str) -> str:
+    """Return a digest of everything that the cell's answers depend on."""
+    parts = [
+        files.sha256(Path(worker.__file__)),
+        files.sha256(RUNTIMES.path(cell.runtime)),
+        DEVICES[cell.device].pins(cell.runtime),
+        artifact.sha256,
+        repr((artifact.inputs, artifact.outputs)),
+        reference_digest,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

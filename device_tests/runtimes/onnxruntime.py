@@ -1,0 +1,24 @@
+"""ONNX Runtime on its CPU provider."""
+
+suffixes = (".onnx", ".ort")
+eager = ""
+distributions = ("onnxruntime",)
+refusals = ("NOT_IMPLEMENTED", "is not a registered function/op", "Unsupported model IR version", "not supported")
+
+
+def start(threads):
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+
+
+def load(path, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0].name
+    logits = [session.get_outputs()[0].name]
+    return lambda native: session.run(logits, {image: native})[0]

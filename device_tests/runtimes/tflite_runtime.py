@@ -1,0 +1,26 @@
+"""The tflite-runtime package, the last release of which (2.14) is still what many devices have."""
+
+suffixes = (".tflite",)
+eager = ""
+distributions = ("tflite-runtime",)
+refusals = ("Didn't find op for builtin opcode", "unresolved custom op")
+
+
+def start(threads):
+    import tflite_runtime.interpreter  # noqa: F401
+
+
+def load(path, threads):
+    from tflite_runtime.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    image = interpreter.get_input_details()[0]["index"]
+    logits = interpreter.get_output_details()[0]["index"]
+
+    def infer(native):
+        interpreter.set_tensor(image, native)
+        interpreter.invoke()
+        return interpreter.get_tensor(logits)
+
+    return infer

@@ -1,0 +1,35 @@
+"""PyTorch: TorchScript, the lite interpreter's files, and PyTorch's bare networks as the row to compare with."""
+
+suffixes = (".pt", ".ptl", ".safetensors")
+eager = "torch"
+distributions = ("torch",)
+refusals = ("Unknown builtin op", "unsupported bytecode version", "Following ops cannot be found")
+
+
+def start(threads):
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+    return torch.get_num_threads()
+
+
+def load(path, threads):
+    import torch
+
+    if path.suffix == ".ptl":
+        from torch.jit.mobile import _load_for_lite_interpreter
+
+        network = _load_for_lite_interpreter(str(path))
+    elif path.suffix == ".safetensors":
+        from models import checkpoints  # the zoo's own code: the one thing here that is not on a device
+
+        network = checkpoints.load(path.name.split("-")[0], path)
+    else:
+        network = torch.jit.load(str(path), map_location="cpu").eval()
+
+    def infer(native):
+        with torch.inference_mode():
+            return network(torch.from_numpy(native)).numpy()
+
+    return infer

@@ -1,0 +1,306 @@
+"""Runs one artifact on one runtime and prints one line of JSON; stands alone, for it runs on devices, too.
+
+It needs the standard library, numpy and the one runtime. With `--turns` it asks on stdout, a line of JSON each time,
+to be `alone` on the machine or to `share` it, and waits for a line on stdin: times are taken alone, answers judged side
+by side. While it judges it asks again every second, which lets others be alone and shows that it is alive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+SAMPLES = 1_024  # of the warm latency
+WARM_UP, WARM_UP_S = 64, 1.0  # inferences before them, whichever ends first; at least WARM_UP_LEAST
+WARM_UP_LEAST = 3
+SLOW_NS, SLOW_IMAGES = 5_000_000, 1_000  # a slower inference is judged on fewer images
+TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
+SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
+BUSY = 1.25  # CPU time per wall time above which more than one thread must have been at work
+STARVED = 0.9  # and below which other programs took the core away
+
+
+class Failed(Exception):
+    """The cell ends here, with an outcome and its reason."""
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome, self.reason = outcome, reason
+
+
+def main() -> None:
+    # Libraries print what they like to fd 1; only this program knows where the real one went.
+    answer = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    options = parse()
+    row = {"outcome": "ok", "reason": "", "notes": []}
+    try:
+        measure(options, row, Turns(answer) if options.turns else None)
+    except Failed as failure:
+        traceback.print_exc()
+        row |= {"outcome": failure.outcome, "reason": failure.reason}
+    print(json.dumps(row, allow_nan=False), file=answer)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runtime", type=Path, required=True, help="a file of runtimes/")
+    parser.add_argument("--artifact", type=Path, required=True)
+    parser.add_argument("--sidecar", type=Path, required=True)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=0, help="judge on the first N only")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--latency-s", type=float, default=5.0, help="most time to spend on latency samples")
+    parser.add_argument("--turns", action="store_true", help="ask before times are taken")
+    return parser.parse_args()
+
+
+class Turns:
+    """Asks whoever started this program for the machine."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def __call__(self, turn: str) -> None:
+        print(json.dumps({"turn": turn}), file=self.answer)
+        if not sys.stdin.readline():
+            sys.exit("nobody is there to answer")
+
+
+def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None:
+    """Fill `row` with what is measured, as far as it comes; raises Failed where it cannot go on."""
+    runtime = start(options, row)
+    sidecar = json.loads(options.sidecar.read_text())
+    source, target = sidecar["inputs"][0], sidecar["outputs"][0]
+    with np.load(options.reference, allow_pickle=False) as reference:
+        images, labels, expected = (reference[name] for name in ("images", "labels", "logits"))
+    warm = [native(image, source) for image in images[:WARM_UP]]
+    answers = np.full(expected.shape, np.nan, np.float32)  # written once, so that it is in memory before the baseline
+    memory = Memory()
+
+    if turns:
+        turns("alone")
+    infer = load(options, runtime, row)
+    first = time.perf_counter_ns()
+    answers[0] = run(infer, warm[0], target)
+    row["first_ns"] = time.perf_counter_ns() - first
+    try:
+        time_warm(infer, warm, options, row)
+        count = images_to_judge(len(images), row["latencies_ns"], options, row)
+        turn_ends = 0.0
+        for i in range(1, count):
+            if turns and time.monotonic() > turn_ends:
+                turns("share")
+                turn_ends = time.monotonic() + TURN_S
+            answers[i] = run(infer, native(images[i], source), target)
+    except Failed:
+        raise
+    except Exception as error:  # runtimes raise anything
+        raise Failed("run_failed", first_line(error)) from error
+    memory.read(row)
+    judge(answers[:count], labels[:count], expected[:count], row)
+
+
+def start(options: argparse.Namespace, row: dict):
+    """Import the runtime; record the environment and the threads."""
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [p for p in sys.path if Path(p).resolve() != here]  # its files would shadow libraries' names
+    spec = importlib.util.spec_from_file_location("edgewise_runtime", options.runtime)
+    runtime = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(runtime)
+        threads = runtime.start(options.threads)
+    except Exception as error:  # libraries raise anything on import
+        raise Failed("load_failed", f"the runtime does not start: {first_line(error)}") from error
+    if threads not in (None, options.threads):
+        raise Failed("run_failed", f"asked for {options.threads} threads, the runtime uses {threads}")
+    row["threads"] = options.threads
+    row["environment"] = environment(runtime.distributions)
+    return runtime
+
+
+def load(options: argparse.Namespace, runtime, row: dict):
+    began = time.perf_counter_ns()
+    try:
+        infer = runtime.load(options.artifact, options.threads)
+    except Exception as error:  # runtimes raise anything
+        told = " ".join(str(error).split())
+        refused = any(word in told for word in runtime.refusals)
+        raise Failed("unsupported" if refused else "load_failed", first_line(error)) from error
+    row["load_ns"] = time.perf_counter_ns() - began
+    return infer
+
+
+def single(tensor: dict) -> tuple[int, ...]:
+    """Return a tensor's shape for one image; an artifact may take batches of any size, which is -1 in its sidecar."""
+    return (1, *tensor["shape"][1:])
+
+
+def native(image: np.ndarray, tensor: dict) -> np.ndarray:
+    """Return uint8 [28,28] as the artifact takes it: grey values 0..1, quantized where its input is."""
+    grey = (image.astype(np.float32) / np.float32(255.0)).reshape(single(tensor))
+    if tensor["scale"] is None:
+        return grey.astype(tensor["dtype"])
+    bounds = np.iinfo(tensor["dtype"])
+    quantized = np.rint(grey / tensor["scale"]) + tensor["zero_point"]
+    return np.clip(quantized, bounds.min, bounds.max).astype(tensor["dtype"])
+
+
+def run(infer, image: np.ndarray, tensor: dict) -> np.ndarray:
+    """Return one image's logits, [10]."""
+    try:
+        answer = np.asarray(infer(image))
+    except Exception as error:  # runtimes raise anything
+        raise Failed("run_failed", first_line(error)) from error
+    if answer.shape != single(tensor) or answer.dtype != tensor["dtype"]:
+        told, promised = f"{answer.dtype} {list(answer.shape)}", f"{tensor['dtype']} {list(single(tensor))}"
+        raise Failed("run_failed", f"the output is {told}, the sidecar says {promised}")
+    if tensor["scale"] is None:
+        return answer[0]
+    return (answer[0].astype(np.float32) - tensor["zero_point"]) * tensor["scale"]
+
+
+def time_warm(infer, images: list, options: argparse.Namespace, row: dict) -> None:
+    """Sample the latency of single inferences, in nanoseconds, once the runtime is warm."""
+    end = time.perf_counter() + WARM_UP_S
+    for i in range(WARM_UP):
+        if i >= WARM_UP_LEAST and time.perf_counter() > end:
+            break
+        infer(images[i % len(images)])
+    samples: list[int] = []
+    wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+    end = wall + options.latency_s * 1e9
+    while len(samples) < SAMPLES:
+        image = images[len(samples) % len(images)]
+        began = time.perf_counter_ns()
+        infer(image)
+        ended = time.perf_counter_ns()
+        samples.append(ended - began)
+        if ended > end:
+            row["notes"].append(f"{len(samples)} latency samples in {options.latency_s:g} s, not {SAMPLES}")
+            break
+    busy = (time.process_time_ns() - cpu) / (time.perf_counter_ns() - wall)
+    row |= {"latencies_ns": samples, "cpu_per_wall": round(busy, 3)}
+    if busy > BUSY * options.threads:
+        row["notes"].append(f"more than {options.threads} thread was at work: {busy:.2f} s of CPU per second")
+    if busy < STARVED:
+        row["notes"].append(f"timed on a busy machine: it had {busy:.0%} of a core")
+
+
+def images_to_judge(available: int, latencies_ns: list, options: argparse.Namespace, row: dict) -> int:
+    count = min(available, options.images or available)
+    median = float(np.median(latencies_ns))
+    if median > SLOW_NS and count > SLOW_IMAGES:
+        row["notes"].append(f"judged on the first {SLOW_IMAGES:,} images: an inference takes {median / 1e6:.1f} ms")
+        return SLOW_IMAGES
+    return count
+
+
+def judge(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: dict) -> None:
+    """Count right and equal answers, [N,10] each; `lost` and `gained` pair them with the float source's."""
+    finite = np.isfinite(answers).all(1)
+    ours = np.where(finite, answers.argmax(1), -1)  # an answer that is not a number is no answer
+    theirs = expected.argmax(1)
+    right, source_right = ours == labels, theirs == labels
+    total, agree = len(labels), int((ours == theirs).sum())
+    error = float(np.abs(answers - expected).max()) if finite.all() else None
+    row |= {
+        "total": total,
+        "correct": int(right.sum()),
+        "agree": agree,
+        "lost": int((source_right & ~right).sum()),
+        "gained": int((right & ~source_right).sum()),
+        "max_abs_error": error,
+    }
+    counted = f"{agree:,} of {total:,} answers agree with the float source's, {row['correct']:,} are right"
+    span = float(expected.max() - expected.min())
+    if not finite.all():
+        row |= {"outcome": "mismatch", "reason": f"{(~finite).sum():,} answers are not finite; {counted}"}
+    elif agree < SANE_AGREEMENT * total:
+        row |= {"outcome": "mismatch", "reason": f"{counted}; largest logit error {error:.4g}"}
+    elif error > span:
+        reason = f"a logit is off by {error:.4g}, more than all of the float source's span ({span:.4g}); {counted}"
+        row |= {"outcome": "mismatch", "reason": reason}
+
+
+class Memory:
+    """Resident memory: the baseline holds the runtime and the reference, the peak is the highest after it.
+
+    On Linux both are the kernel's own figures (VmRSS, and VmHWM after a reset). Elsewhere the peak is the whole
+    process', from its start on, and there is no baseline.
+    """
+
+    STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def __init__(self) -> None:
+        try:
+            self.RESET.write_text("5")
+            self.baseline = self._status("VmRSS")
+        except OSError:
+            self.baseline = None
+
+    def read(self, row: dict) -> None:
+        row["baseline_rss_bytes"] = self.baseline
+        if self.baseline is not None:
+            row["peak_rss_bytes"] = self._status("VmHWM")
+            return
+        try:
+            import resource
+        except ImportError:  # Windows
+            row["peak_rss_bytes"] = None
+            row["notes"].append("this system does not tell the peak of resident memory")
+            return
+        unit = 1 if sys.platform == "darwin" else 1024
+        row["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        row["notes"].append("the peak of resident memory is that of the whole process, without a baseline")
+
+    def _status(self, name: str) -> int:
+        line = next(line for line in self.STATUS.read_text().splitlines() if line.startswith(name + ":"))
+        return int(line.split()[1]) * 1024
+
+
+def environment(distributions: tuple[str, ...]) -> dict:
+    """Return where a measurement was taken; a time means nothing without it."""
+    return {
+        "runtime": {name: importlib.metadata.version(name) for name in distributions},
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "cpu": cpu_model(),
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "os": platform.platform(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),  # noqa: UP017 - devices have older Pythons
+    }
+
+
+def cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    arm = (f"{name} {fields[name]}" for name in ("CPU implementer", "CPU part") if name in fields)
+    return fields.get("model name") or " ".join(arm)
+
+
+def first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A bench of one's own: a tiny matrix, real artifacts of a linear network, and runtimes that misbehave as told."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import device_tests.runtimes
+from device_tests.cells import cells, select
+from device_tests.measurement import Measurement
+from device_tests.runner import Bench, Ended, run
+from export import artifact as artifacts
+from export import matrix
+from export.artifact import Artifact
+from export.contract import Tensor
+from models import data, files, reference
+from models.reference import Reference
+
+MODEL = "torch_cnn_small"
+ID = f"{MODEL}-torchscript-float32"
+IMAGES = 200
+
+# A runtime whose artifact is a saved matrix [784,10]; each fake replaces some of these lines.
+RUNTIME = """
+import os, signal, subprocess, sys, time
+import numpy as np
+
+suffixes = (".pt",)
+eager = ""
+distributions = ("numpy",)
+refusals = ("does not know the op",)
+calls = 0
+
+def start(threads):
+    return threads
+
+def load(path, threads):
+    with open(path, "rb") as file:
+        weights = np.load(file, allow_pickle=False)
+    def infer(image):
+        global calls
+        calls += 1
+        return answer(image.reshape(1, 784) @ weights)
+    return infer
+
+def answer(logits):
+    return logits
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where a test's runtimes, environments, artifacts and results are."""
+
+    runtimes: Path
+    environments: Path
+    bench: Bench
+
+    def runtime(self, name: str, code: str = "") -> str:
+        """Install a runtime whose module ends with `code`, which replaces functions of the honest one."""
+        (self.runtimes / f"{name}.py").write_text(f"{RUNTIME}\n{code}\n")
+        python = self.environments / name / "bin" / "python"
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        python.chmod(python.stat().st_mode | stat.S_IXUSR)
+        return name
+
+    def run(
+        self, *patterns: str, heard: Callable[[Ended], None] | None = None, jobs: int = 2, **changes
+    ) -> dict[str, Ended]:
+        """Run the cells of the installed runtimes; return what the callback heard, by cell."""
+        ends: dict[str, Ended] = {}
+
+        def ended(end: Ended) -> None:
+            ends[end.measurement.id] = end
+            if heard:
+                heard(end)
+
+        chosen = select(cells(), runtimes=(), patterns=patterns)
+        run(chosen, replace(self.bench, **changes), jobs=jobs, begins=lambda id: None, ended=ended)
+        return ends
+
+    def row(self, runtime: str, **changes) -> Measurement:
+        """Return the row of the one artifact on a runtime."""
+        id = f"{ID}@{runtime}@desktop"
+        return self.run(id, **changes)[id].measurement
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    """Folders with one good artifact and no runtime yet."""
+    made = Folders(
+        runtimes=tmp_path / "runtimes",
+        environments=tmp_path / "envs",
+        bench=Bench(
+            artifacts=tmp_path / "artifacts", results=tmp_path / "results", quick=False, force=False, timeout_s=20
+        ),
+    )
+    made.runtimes.mkdir()
+    monkeypatch.setenv("EDGEWISE_ENVS", str(made.environments))
+    monkeypatch.setattr(device_tests.runtimes, "__path__", [str(made.runtimes)])
+    for name in [name for name in sys.modules if name.startswith("device_tests.runtimes.")]:
+        monkeypatch.delitem(sys.modules, name)  # a module of the same name may have been another test's
+    monkeypatch.setattr(matrix, "MATRIX", {"torch": {"torchscript": ("float32", "int8")}, "keras": {}})
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (IMAGES, 28, 28), np.uint8)
+    weights = rng.normal(size=(784, 10)).astype(np.float32)
+    logits = data.grey(images, (784, 1, 1)).reshape(-1, 784) @ weights
+    labels = logits.argmax(1).astype(np.uint8)
+    labels[:10] = (labels[:10] + 1) % 10  # the float source is wrong on ten
+    answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+                        images=images, labels=labels, logits=logits)  # fmt: skip
+    reference.save(answers, reference.path(made.bench.artifacts, MODEL))
+    save_artifact(made.bench.artifacts, weights)
+    return made
+
+
+def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
+    """Write the artifact and its sidecar."""
+    file = folder / f"{ID}.pt"
+    with file.open("wb") as out:
+        np.save(out, weights)
+    known = {
+        "outcome": "ok",
+        "file": file.name,
+        "sha256": files.sha256(file),
+        "size_bytes": files.size_bytes(file),
+        "inputs": (Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
+        "outputs": (Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+        "dataset": {"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES},
+        "checkpoint_sha256": "c" * 64,
+    }
+    artifact = Artifact(id=ID, model=MODEL, framework="torch", format="torchscript", scheme="float32", key="k",
+                        **(known | facts))  # fmt: skip
+    artifacts.save(artifact, folder)
+    return artifact
+
+
+@pytest.fixture
+def measured() -> Callable[..., Measurement]:
+    """Return a maker of rows as a worker gives them."""
+
+    def make(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Measurement:
+        known = {
+            "outcome": "ok",
+            "dataset": {"name": "mnist"},
+            "size_bytes": 1_000,
+            "compressed_bytes": 900,
+            "total": 10_000,
+            "correct": 9_900,
+            "agree": 10_000,
+            "lost": 0,
+            "gained": 0,
+            "max_abs_error": 1e-5,
+            "load_ns": 10**6,
+            "latencies_ns": (100_000,) * 9 + (200_000,),
+            "threads": 1,
+            "environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11"},
+        }
+        return Measurement(
+            artifact=f"{MODEL}-{format_name}-{scheme}", runtime=runtime, device="desktop", **(known | facts)
+        )
+
+    return make

@@ -1,0 +1,71 @@
+"""Which cells exist, listed without any framework."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from device_tests.cells import cells, select
+from device_tests.runtimes import RUNTIMES
+from models.errors import UsageError
+
+
+def test_every_recipe_runs_on_at_least_one_runtime():
+    from export import matrix
+
+    assert {cell.recipe for cell in cells()} == set(matrix.recipes())
+
+
+def test_every_runtime_takes_something():
+    assert {cell.runtime for cell in cells()} == set(RUNTIMES.names())
+
+
+def test_bare_networks_run_on_their_own_framework_only():
+    eager = {(cell.recipe.framework, cell.runtime) for cell in cells() if cell.recipe.format == "eager"}
+    assert eager == {("torch", "torch"), ("keras", "tensorflow")}
+
+
+def test_cells_have_ids_of_their_own():
+    ids = [cell.id for cell in cells()]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("keras_cnn-savedmodel-float32", 1),
+        ("torch_cnn-tflite-int8", 4),
+        ("torch_cnn-tflite-int8@litert@desktop", 1),
+        ("*@torch@*", sum(cell.runtime == "torch" for cell in cells())),
+    ],
+)
+def test_a_glob_names_artifacts_or_cells(pattern, expected):
+    assert len(select(cells(), runtimes=(), patterns=(pattern,))) == expected
+
+
+def test_a_glob_for_other_runtimes_only_is_no_error():
+    assert select(cells(), runtimes=("litert",), patterns=("*-onnx-*",)) == ()
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "patterns", "suggests"),
+    [
+        ((), ("torch_cnn-tflit-int8",), "Did you mean torch_cnn-tflite-int8"),
+        ((), ("torch_cnn-tflite-int8@litrt@desktop",), "@litert@desktop"),
+        (("litrt",), (), "Did you mean litert"),
+    ],
+)
+def test_what_does_not_exist_is_an_error_that_suggests(runtimes, patterns, suggests):
+    with pytest.raises(UsageError, match=suggests):
+        select(cells(), runtimes=runtimes, patterns=patterns)
+
+
+def test_listing_imports_no_framework():
+    code = (
+        "import sys; from device_tests.cells import cells; assert cells();"
+        "heavy = {'torch', 'tensorflow', 'keras', 'executorch', 'onnx', 'onnxruntime', 'ai_edge_litert'};"
+        "sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

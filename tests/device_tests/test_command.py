@@ -1,0 +1,102 @@
+"""The commands as they are typed, and their exit codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from device_tests.__main__ import BROKEN_BUDGET, group
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
+
+ID = "torch_cnn_small-torchscript-float32"
+GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
+LIMITS = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "{}"\nwhy = "because"\n'
+
+
+@pytest.fixture
+def command(folders, tmp_path):
+    """Return a function that types a command with this test's folders and returns its exit code."""
+    budgets = tmp_path / "budgets.toml"
+    budgets.write_text(LIMITS.format("ok"))
+    places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results, "budgets": budgets}
+
+    def type_in(name: str, *arguments: str) -> int:
+        known = [p for p in places if not (name == "report" and p == "budgets")]
+        options = [part for place in known for part in (f"--{place}", str(places[place]))]
+        return group.main([name, *options, *arguments], standalone_mode=False) or 0
+
+    return type_in
+
+
+def test_a_run_a_report_and_a_check(folders, command, tmp_path, capsys):
+    folders.runtime("honest")
+    assert command("run", "--only", ID) == 0
+    assert "1 ok" in capsys.readouterr().out
+    assert command("run", "--only", ID) == 0
+    assert "1 were current" in capsys.readouterr().out
+    assert command("report", "--report", str(tmp_path / "report")) == 0
+    assert (tmp_path / "report" / "report.json").exists()
+    assert command("check") == 0
+    assert "1 passed, 0 failed" in capsys.readouterr().out
+
+
+def test_a_list_needs_no_artifacts(folders, command, capsys):
+    folders.runtime("honest")
+    assert command("run", "--list", "--artifacts", "nowhere") == 0
+    assert f"{ID}@honest@desktop" in capsys.readouterr().out.splitlines()
+
+
+def test_a_failing_cell_fails_the_run_and_the_check(folders, command, capsys):
+    folders.runtime("honest")
+    folders.runtime("garbage", GARBAGE)
+    with pytest.raises(EdgewiseError, match=r"1 of 2 cells failed unexpectedly.*\n.*@garbage@desktop: mismatch"):
+        command("run", "--only", ID)
+    capsys.readouterr()
+    assert command("check") == BROKEN_BUDGET
+    broken = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail")]
+    assert len(broken) == 1
+    assert f"{ID}@garbage@desktop outcome: mismatch, must be ok" in broken[0]
+
+
+def test_a_known_failure_fails_neither_and_is_reported_once_healed(folders, command, tmp_path, capsys):
+    folders.runtime("garbage", GARBAGE)
+    (tmp_path / "budgets.toml").write_text(LIMITS.format("mismatch"))
+    assert command("run", "--only", ID) == 0
+    assert command("check") == 0
+    folders.runtime("garbage")
+    assert command("run", "--only", ID) == 0
+    capsys.readouterr()
+    assert command("check") == 0
+    assert "healed" in capsys.readouterr().out
+
+
+def test_a_runtime_asked_for_by_name_must_be_installed(folders, command):
+    name = folders.runtime("honest")
+    (folders.environments / name / "bin" / "python").unlink()
+    with pytest.raises(EnvironmentMissing, match=r"nox -s 'device_tests\(honest\)'"):
+        command("run", "--runtime", name)
+    assert command("run", "--only", ID) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (("run", "--runtime", "honset"), UsageError, "Did you mean honest"),
+        (("run", "--device", "desktp"), UsageError, "Did you mean desktop"),
+        (("run", "--only", "nothing"), UsageError, "matches no cell"),
+        (("run", "--artifacts", "nowhere"), DataError, "nox -s export"),
+        (("run", "--budgets", "nowhere.toml"), DataError, "is not there"),
+        (("report",), DataError, "nox -s device_tests"),
+        (("check",), DataError, "nox -s device_tests"),
+    ],
+)
+def test_what_cannot_be_done_is_said(folders, command, arguments, error, says):
+    folders.runtime("honest")
+    with pytest.raises(error, match=says):
+        command(*arguments)
+
+
+def test_results_that_cannot_be_written_are_said(folders, command, tmp_path):
+    folders.runtime("honest")
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="a part of the path is a file"):
+        command("run", "--results", str(tmp_path / "file" / "results"))
