@@ -82,8 +82,9 @@ def test_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     if only_asks(session):
         session.run(*command)
         return
-    if arguments:
-        session.run(*command, "--list", silent=True)
+    if arguments and not session.run(*command, "--list", silent=True).strip():
+        session.log(f"Nothing that was asked for runs on {runtime}")
+        return
     environment(session, runtime)
     session.run(*command)
 

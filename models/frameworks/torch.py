@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 
 from models.data import MEAN, STD
 from models.spec import Training
@@ -57,7 +57,7 @@ class Trainer:
         self.optimizer.param_groups[0]["lr"] = learning_rate
         target = torch.from_numpy(labels.astype(np.int64))
         answer = self.network(torch.from_numpy(images))
-        loss = F.cross_entropy(answer, target, label_smoothing=self.smoothing)
+        loss = cross_entropy(answer, target, label_smoothing=self.smoothing)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

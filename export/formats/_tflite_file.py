@@ -1,0 +1,149 @@
+"""The .tflite flatbuffer itself: what is in it, and the few edits that no converter makes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from export.contract import Contents, Tensor
+
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_ALIGNMENT = 16  # bytes
+
+
+class _AlignedBuilder(flatbuffers.Builder):
+    """Aligns weights as the schema's force_align says, which its Python classes forget and Arm's loads may need."""
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803 - flatbuffers' names
+        return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
+
+
+def parse(content: bytes) -> Any:
+    """Return the file as a tree of the schema's objects."""
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+
+
+def _serialized(model: Any) -> bytes:
+    builder = _AlignedBuilder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def tidied(content: bytes, description: str = "") -> bytes:
+    """Return the file with its input called `image` and its output `logits`, and described in a person's words."""
+    model = parse(content)
+    model.description = description
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    for name, entries in (("image", signature.inputs), ("logits", signature.outputs)):
+        (entry,) = entries
+        entry.name = graph.tensors[entry.tensorIndex].name = name
+    return _serialized(model)
+
+
+def with_uint8_io(content: bytes) -> bytes:
+    """Return an int8 file that takes and gives float32 as one that takes and gives uint8.
+
+    The ops that quantize the input and dequantize the output then only move int8's zero point.
+    """
+    model = parse(content)
+    graph = model.subgraphs[0]
+    names = [flatbuffer_utils.opcode_to_name(model, i) for i in range(len(model.operatorCodes))]
+    (first,) = (op for op in graph.operators if op.inputs[0] == graph.inputs[0])
+    (last,) = (op for op in graph.operators if op.outputs[0] == graph.outputs[0])
+    ends = names[first.opcodeIndex], names[last.opcodeIndex]
+    if ends != ("QUANTIZE", "DEQUANTIZE"):
+        msg = f"an int8 graph begins with QUANTIZE and ends with DEQUANTIZE, this one with {' and '.join(ends)}"
+        raise ValueError(msg)
+    last.opcodeIndex = first.opcodeIndex
+    last.builtinOptionsType, last.builtinOptions = first.builtinOptionsType, first.builtinOptions
+    for outer, inner in ((first.inputs[0], first.outputs[0]), (last.outputs[0], last.inputs[0])):
+        quantization = graph.tensors[inner].quantization
+        graph.tensors[outer].type = schema.TensorType.UINT8
+        graph.tensors[outer].quantization = schema.QuantizationParametersT(
+            scale=list(quantization.scale), zeroPoint=[quantization.zeroPoint[0] + 128]
+        )
+    return _serialized(model)
+
+
+def dense_layers(content: bytes) -> list[tuple[str, int]]:
+    """Return each dense layer's (name of its output, number of its inputs)."""
+    model = parse(content)
+    tensors = model.subgraphs[0].tensors
+    return [
+        (tensors[op.outputs[0]].name.decode(), int(tensors[op.inputs[1]].shape[1]))
+        for op in model.subgraphs[0].operators
+        if flatbuffer_utils.opcode_to_name(model, op.opcodeIndex) == "FULLY_CONNECTED"
+    ]
+
+
+def contents(content: bytes) -> Contents:
+    """Return what is inside the file."""
+    model = parse(content)
+    graph = model.subgraphs[0]
+    ops = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
+    weights, layers = _weights(graph, ops)
+    return Contents(
+        inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
+        outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
+        weights=weights,
+        notes=(*filter(None, [(model.description or b"").decode()]), *_mixed_weights(layers), *_slow_parts(model, ops)),
+    )
+
+
+def _dtype(tensor: Any) -> str:
+    return flatbuffer_utils.type_to_name(tensor.type).lower()
+
+
+def _tensor(tensor: Any) -> Tensor:
+    quantization = tensor.quantization
+    quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
+    return Tensor(
+        name=tensor.name.decode(),
+        shape=tuple(int(n) for n in tensor.shape),
+        dtype=_dtype(tensor),
+        scale=float(quantization.scale[0]) if quantized else None,
+        zero_point=int(quantization.zeroPoint[0]) if quantized else None,
+    )
+
+
+def _weights(graph: Any, ops: list[tuple[str, Any]]) -> tuple[Counter[str], list[tuple[str, str]]]:
+    """Return the weights' number by dtype, and each layer's (dtype, what it is)."""
+    dequantized = {op.outputs[0]: op.inputs[0] for name, op in ops if name == "DEQUANTIZE"}
+    counts: Counter[str] = Counter()
+    layers = []
+    for name, op in ops:
+        if name in _WEIGHTED:
+            kernel = graph.tensors[dequantized.get(op.inputs[1], op.inputs[1])]
+            counts[_dtype(kernel)] += int(np.prod(kernel.shape))
+            layers.append((_dtype(kernel), f"{name} {'x'.join(str(n) for n in kernel.shape)}"))
+    return counts, layers
+
+
+def _mixed_weights(layers: list[tuple[str, str]]) -> list[str]:
+    dtypes = sorted({dtype for dtype, _ in layers})
+    if len(dtypes) == 1:
+        return []
+    return [f"weights in {dtype}: {', '.join(what for d, what in layers if d == dtype)}" for dtype in dtypes]
+
+
+def _slow_parts(model: Any, ops: list[tuple[str, Any]]) -> list[str]:
+    """Say which ops a statically quantized graph computes in float, and what takes a graph off the fast kernels."""
+    tensors = model.subgraphs[0].tensors
+
+    def activations(op: Any) -> set[str]:
+        every = [tensors[i] for i in (*op.inputs, *op.outputs) if i >= 0]
+        return {_dtype(tensor) for tensor in every if model.buffers[tensor.buffer].data is None}
+
+    computing = [(name, activations(op)) for name, op in ops if name not in ("QUANTIZE", "DEQUANTIZE")]
+    dtypes = set().union(*(d for _, d in computing))
+    notes = []
+    if dtypes & {"int8", "int16"} and "float32" in dtypes:
+        notes.append(f"computed in float32: {', '.join(name for name, d in computing if 'float32' in d)}")
+    if "int16" in dtypes:
+        notes.append("16-bit activations: XNNPACK takes none of it, the interpreter's own kernels run")
+    return notes

@@ -1,0 +1,106 @@
+"""TensorFlow's SavedModel, in the folder of versions that TensorFlow Serving takes. Keras only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contents, Tensor
+from export.judge import Defect
+from export.source import Source
+
+suffix = ".savedmodel"
+
+_VERSION = "1"  # the subfolder: TensorFlow Serving serves the highest number
+_SIGNATURE = "serving_default"
+
+
+def tools(framework: str) -> tuple[str, ...]:
+    return ("tensorflow-cpu", "keras", "protobuf")
+
+
+def convert(source: Source, scheme: str, target: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
+    network = source.fresh_network()
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *source.spec.input_shape), tf.float32, name="image")])
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"logits": network(image, training=False)}
+
+    module = tf.Module()
+    # one by one: Keras' own export keeps the variables in a set, whose order is another in every process
+    module.weights = {variable.path.replace("/", "_"): variable.value for variable in network.trainable_variables}
+    folder = target / _VERSION
+    tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: serve})
+    _settle(folder)
+    _check(inspect(target), source.spec.input_shape)
+
+
+def _settle(folder: Path) -> None:
+    """Take out what differs from one export to the next: numbers in names, and a random identifier."""
+    from google.protobuf import text_format
+
+    saved = _parsed(folder)
+    text = re.sub(r'"(__inference_\w+)_\d+"', r'"\1"', text_format.MessageToString(saved))
+    text = re.sub(r'("_user_specified_name"\s+value \{\s+s: )"\d+"', r'\1""', text)  # of captured variables
+    saved = text_format.Parse(text, type(saved)())
+    saved.meta_graphs[0].graph_def.library.function.sort(key=lambda function: function.signature.name)
+    (folder / "saved_model.pb").write_bytes(saved.SerializeToString(deterministic=True))
+    (folder / "fingerprint.pb").unlink()  # optional: checksums of the above, and the identifier
+
+
+def _parsed(folder: Path) -> Any:
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    return SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+
+
+def _check(contents: Contents, input_shape: tuple[int, ...]) -> None:
+    """Raise Defect unless clients find the signature that the contract promises."""
+    promised = (
+        (Tensor(name="image", shape=(-1, *input_shape), dtype="float32"),),
+        (Tensor(name="logits", shape=(-1, 10), dtype="float32"),),
+    )
+    if (contents.inputs, contents.outputs) != promised:
+        msg = f"{_SIGNATURE} takes {contents.inputs} and gives {contents.outputs}"
+        raise Defect(msg)
+
+
+def inspect(path: Path) -> Contents:
+    import tensorflow as tf
+
+    folder = path / _VERSION
+    signature = _parsed(folder).meta_graphs[0].signature_def[_SIGNATURE]
+    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    dtypes = reader.get_variable_to_dtype_map()
+    weights: Counter[str] = Counter()
+    for name, shape in reader.get_variable_to_shape_map().items():
+        if len(shape) > 1:
+            weights[dtypes[name].name] += int(np.prod(shape))
+    return Contents(inputs=_tensors(signature.inputs), outputs=_tensors(signature.outputs), weights=weights)
+
+
+def _tensors(entries: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """Return a signature's tensors; -1 stands for a batch of any size."""
+    import tensorflow as tf
+
+    return tuple(
+        Tensor(name=name, shape=tuple(d.size for d in entry.tensor_shape.dim), dtype=tf.as_dtype(entry.dtype).name)
+        for name, entry in sorted(entries.items())
+    )
+
+
+def run(path: Path, images: np.ndarray) -> np.ndarray:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path / _VERSION))  # kept: its signature does not keep it alive
+    serve = loaded.signatures[_SIGNATURE]
+    return np.concatenate([serve(image=tf.constant(images[i : i + 1]))["logits"].numpy() for i in range(len(images))])

@@ -1,0 +1,190 @@
+"""TFLite: real conversions of the small PyTorch network and of a tiny Keras one, in every scheme."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export import judge
+from export.formats import FORMATS
+from export.matrix import ALL
+from export.schemes import SCHEMES
+from export.source import Source
+from models import data
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+WEIGHTS = {
+    "torch": {
+        **{scheme: {"int8": 21_750} for scheme in ALL},
+        "float32": {"float32": 21_750},
+        "float16": {"float16": 21_750},
+        "dynamic_int8": {"int8": 21_500, "float32": 250},  # the first convolution, which would split the delegate
+        "int4": {"int4": 16_000, "int8": 5_500, "float32": 250},  # 50 inputs make no whole blocks of 32
+    },
+    "keras": {
+        **{scheme: {"int8": 50_696} for scheme in ALL},
+        "float32": {"float32": 50_696},
+        "float16": {"float16": 50_696},
+        "dynamic_int8": {"int8": 50_176, "float32": 520},  # TensorFlow leaves layers of less than 1,024 weights alone
+        "int4": {"int4": 50_496, "int8": 200},
+    },
+}
+
+
+class TinyKeras(Source):
+    """keras_cnn's frame around a network of its own, untrained: its 3 million weights would fine-tune for a minute."""
+
+    def __init__(self) -> None:
+        super().__init__("keras_cnn", "digits")
+
+    def fresh_network(self):
+        import keras
+        from keras import layers
+
+        keras.utils.set_random_seed(0)
+        return keras.Sequential(
+            [
+                keras.Input((28, 28, 1), name="image"),
+                layers.Rescaling(1 / data.STD, offset=-data.MEAN / data.STD),
+                layers.Conv2D(8, 5, padding="same", activation="relu", name="conv1"),
+                layers.MaxPooling2D(2),
+                layers.Flatten(),
+                layers.Dense(32, activation="relu", name="dense"),
+                layers.Dropout(0.4),
+                layers.Dense(10, name="logits"),
+            ]
+        )
+
+
+@pytest.fixture(scope="module", params=["torch", "keras"])
+def source(request: pytest.FixtureRequest) -> Source:
+    return Source("torch_cnn_small", "digits") if request.param == "torch" else TinyKeras()
+
+
+@pytest.fixture(scope="module")
+def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(source.model)
+    for scheme in ALL:
+        FORMATS["tflite"].convert(source, scheme, folder / f"{scheme}.tflite")
+    return folder
+
+
+def answers(path: Path, grey: np.ndarray) -> np.ndarray:
+    contents = FORMATS["tflite"].inspect(path)
+    native = FORMATS["tflite"].run(path, judge.to_native(grey, contents.inputs[0]))
+    return judge.to_logits(native, contents.outputs[0])
+
+
+def images(source: Source) -> np.ndarray:
+    return data.grey(data.load("test", "digits").images[:100], source.spec.input_shape)
+
+
+@pytest.mark.parametrize("scheme", ALL)
+def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(scheme, source, folder):
+    contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
+    given, expected = answers(folder / f"{scheme}.tflite", images(source)), source.logits(images(source))
+    assert contents.weights == WEIGHTS[source.spec.framework][scheme]
+    assert np.isfinite(given).all()
+    if source.spec.framework == "torch" or scheme != "qat_int8":  # fine-tuning an untrained network trains it
+        assert np.abs(given - expected).max() <= SCHEMES[scheme].max_abs_error
+        assert (given.argmax(1) == expected.argmax(1)).mean() >= SCHEMES[scheme].min_agree
+
+
+@pytest.mark.parametrize("scheme", ALL)
+def test_input_and_output_have_the_contracts_names_shapes_and_types(scheme, source, folder):
+    contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
+    dtype = "uint8" if scheme == "int8_io" else "float32"
+    assert [(t.name, t.shape, t.dtype) for t in contents.inputs] == [("image", (1, *source.spec.input_shape), dtype)]
+    assert [(t.name, t.shape, t.dtype) for t in contents.outputs] == [("logits", (1, 10), dtype)]
+
+
+def test_uint8_in_and_out_gives_exactly_what_float_in_and_out_gives(source, folder):
+    grey = images(source)
+    assert np.array_equal(answers(folder / "int8_io.tflite", grey), answers(folder / "int8.tflite", grey))
+    assert FORMATS["tflite"].inspect(folder / "int8_io.tflite").inputs[0].scale == pytest.approx(1 / 255, rel=1e-3)
+
+
+def test_the_logits_range_is_calibrated_whole_not_averaged(source, folder):
+    """ai-edge-quantizer's default keeps a moving average of it, which clips the logits of real digits by 10."""
+    output = FORMATS["tflite"].inspect(folder / "int8_io.tflite").outputs[0]
+    logits = source.logits(source.calibration)
+    assert output.scale * 255 == pytest.approx(logits.max() - logits.min(), rel=0.1)
+
+
+@pytest.mark.parametrize("scheme", ALL)
+def test_the_delegate_takes_the_graph_in_one_piece_unless_a_note_says_otherwise(scheme, folder):
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = folder / f"{scheme}.tflite"
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    delegates = [op for op in interpreter._get_ops_details() if op["op_name"] == "DELEGATE"]
+    slow = any("XNNPACK takes none" in note for note in FORMATS["tflite"].inspect(path).notes)
+    assert (len(delegates), slow) == ((0, True) if scheme == "int16x8" else (1, False))
+
+
+@pytest.mark.parametrize("scheme", ALL)
+def test_weights_are_aligned_as_the_schema_says(scheme, folder):
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs((folder / f"{scheme}.tflite").read_bytes(), 0)
+    buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
+    starts = [b._tab.Vector(b._tab.Offset(4)) for b in buffers if b.DataLength()]
+    assert starts
+    assert all(start % 16 == 0 for start in starts)
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int16x8"])
+def test_a_static_graph_computes_nothing_in_float(scheme, folder):
+    assert not [n for n in FORMATS["tflite"].inspect(folder / f"{scheme}.tflite").notes if "float32" in n]
+
+
+def test_what_stayed_wide_in_a_mixed_file_is_said(source, folder):
+    notes = " ".join(FORMATS["tflite"].inspect(folder / "int4.tflite").notes)
+    dense, convolution = {"torch": ("50x320", "20x5x5x10"), "keras": ("32x1568", "8x5x5x1")}[source.spec.framework]
+    assert f"weights in int4: FULLY_CONNECTED {dense}" in notes
+    assert f"weights in int8: CONV_2D {convolution}" in notes
+
+
+def test_only_the_fine_tuned_file_says_that_it_is(folder):
+    saying = [s for s in ALL if "fine-tuned" in " ".join(FORMATS["tflite"].inspect(folder / f"{s}.tflite").notes)]
+    assert saying == ["qat_int8"]
+
+
+def test_fine_tuning_learns_through_the_rounding(source, folder):
+    digits = data.load("train", "digits")
+    grey = data.grey(digits.images[:200], source.spec.input_shape)
+    right = {s: (answers(folder / f"{s}.tflite", grey).argmax(1) == digits.labels[:200]).mean() for s in ALL}
+    assert right["qat_int8"] > right["int8"]
+
+
+def test_a_graph_that_is_not_int8_gets_no_uint8_ends(folder):
+    from export.formats import _tflite_file
+
+    with pytest.raises(ValueError, match="begins with QUANTIZE"):
+        _tflite_file.with_uint8_io((folder / "float32.tflite").read_bytes())
+
+
+def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(source, folder, tmp_path):
+    for floor in ("models", "export", "tests"):
+        shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__"))
+    made = "TinyKeras()" if source.spec.framework == "keras" else f"Source({source.model!r}, 'digits')"
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, 'tests/export')\n"
+        "from test_tflite import FORMATS, Source, TinyKeras\n"
+        f"source = {made}\n"
+        f"for scheme in {ALL[::-1]}:\n"
+        "    FORMATS['tflite'].convert(source, scheme, Path(f'{scheme}.tflite'))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    differing = [s for s in ALL if (folder / f"{s}.tflite").read_bytes() != (tmp_path / f"{s}.tflite").read_bytes()]
+    assert not differing
