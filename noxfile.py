@@ -40,12 +40,13 @@ def environment(session: nox.Session, name: str) -> str:
     wanted = hashlib.sha256(constraints.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return str(environments.python(name, install="nox"))
-    session.log(f"Installing the environment {name!r} into {home} (once, and again when {constraints.name} changes)")
+    count = len(constraints.read_text().splitlines()) - 1
+    session.log(f"Installing {count} packages into {home} (once, and again when {constraints.name} changes)")
     shutil.rmtree(home, ignore_errors=True)
     session.run(sys.executable, "-m", "virtualenv", "--quiet", "--python", PYTHON, str(home))
     python = str(environments.python(name, install="nox"))
     # the constraints name every package, so nothing is resolved; modules are compiled when first imported
-    install = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--progress-bar", "on")
+    install = (python, "-m", "pip", "install", "--no-deps", "--no-compile")
     torch = next((line for line in constraints.read_text().splitlines() if line.startswith("torch==")), None)
     if torch:
         try:
@@ -112,6 +113,17 @@ def report(session: nox.Session) -> None:
 def check(session: nox.Session) -> None:
     """Hold budgets.toml against the measurements; a broken budget is a line and the exit code."""
     session.run(environment(session, "core"), "-m", "device_tests", "check", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
+    core = environment(session, "core")
+    if not only_asks(session):
+        export_artifacts(session)
+        for runtime in RUNTIMES.names():
+            environment(session, runtime)
+    session.run(core, "-m", "device_tests.fuzz", *session.posargs)
 
 
 @nox.session
