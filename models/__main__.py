@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
         low, high = card["test_accuracy_95"]
         out.print(
             f"{name}: test accuracy {card['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), "
-            f"{card['cpu_minutes']} CPU minutes. Compare the runs with: tensorboard --logdir {logs}"
+            f"{card['cpu_minutes']} CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}"
         )
 
 

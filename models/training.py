@@ -37,6 +37,7 @@ def train(model: str, log_folder: Path) -> dict[str, Any]:
     average = framework.weights(network)
     steps_per_epoch = len(kept) // training.batch
     total = training.epochs * steps_per_epoch
+    files.remove(log_folder / model)  # an earlier run would be drawn into the same curve
     writer = Writer(str(log_folder / model))
     cpu_start, step = time.process_time(), 0
 

@@ -27,7 +27,7 @@ def _variables(network: keras.Model) -> dict[str, keras.Variable]:
 
 def weights(network: keras.Model) -> dict[str, np.ndarray]:
     """Return the named weights as float32 arrays of their own."""
-    return {name: np.array(variable) for name, variable in _variables(network).items()}
+    return {name: np.array(variable.numpy()) for name, variable in _variables(network).items()}
 
 
 def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras.Model:
