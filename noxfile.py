@@ -115,15 +115,27 @@ def check(session: nox.Session) -> None:
     session.run(environment(session, "core"), "-m", "device_tests", "check", *session.posargs)
 
 
+def with_everything(session: nox.Session, module: str) -> None:
+    """Run a module that needs the artifacts and every runtime."""
+    core = environment(session, "core")
+    if not only_asks(session):
+        environment(session, "export")
+        session.run(core, "-m", "export")
+        for runtime in RUNTIMES.names():
+            environment(session, runtime)
+    session.run(core, "-m", module, *session.posargs)
+
+
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
-    core = environment(session, "core")
-    if not only_asks(session):
-        export_artifacts(session)
-        for runtime in RUNTIMES.names():
-            environment(session, runtime)
-    session.run(core, "-m", "device_tests.fuzz", *session.posargs)
+    with_everything(session, "device_tests.fuzz")
+
+
+@nox.session
+def shipping(session: nox.Session) -> None:
+    """Weigh what ships beside a model: each runtime's libraries, its cold start and its memory."""
+    with_everything(session, "device_tests.shipping")
 
 
 @nox.session

@@ -100,7 +100,9 @@ def trial(cell: Cell, artifacts_folder: Path, name: str, seed: str, turns: Turns
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     whole = artifacts.check(artifacts.read(sidecar), artifacts_folder)
     other_format = "onnx" if cell.recipe.format != "onnx" else "tflite"
-    other = artifacts_folder / artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
+    other = (
+        artifacts_folder / artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
+    )
     with tempfile.TemporaryDirectory() as folder:
         broken = Path(folder) / whole.name
         damage(whole, broken, name, random.Random(seed), other)
@@ -121,7 +123,9 @@ def trial(cell: Cell, artifacts_folder: Path, name: str, seed: str, turns: Turns
 @click.option("--count", default=200, show_default=True, type=click.IntRange(1), help="Damaged artifacts per format.")
 @click.option("--seed", default=0, show_default=True, help="The same seed damages the same bytes.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
-@click.option("--artifacts", "folder", default="artifacts", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--artifacts", "folder", default="artifacts", show_default=True, type=click.Path(path_type=Path, file_okay=False)
+)
 def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: Path) -> None:
     """Run damaged artifacts on their real runtimes and print how each kind of damage ended."""
     for name in formats:
