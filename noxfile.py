@@ -26,7 +26,7 @@ nox.options.sessions = ["tests"]
 
 PYTHON = "3.11"
 CONSTRAINTS = ROOT / "constraints"
-GROUPS = ("core", "export", "lint", *RUNTIMES.names())
+GROUPS = ("core", "export", "browser", "lint", *RUNTIMES.names())
 # PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
 # ever takes the CUDA build and its gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -105,25 +105,14 @@ def device_tests(session: nox.Session, runtime: str) -> None:
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """Print the table of all measurements and write report/."""
+    """Print the table of all measurements and write report/, index.html first of all."""
     session.run(environment(session, "core"), "-m", "device_tests", "report", *session.posargs)
 
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Hold budgets.toml against the measurements; a broken budget is a line and the exit code."""
+    """Hold budgets.toml against the measurements: --baseline FILE|REV, --update-baseline, --junit FILE, --summary FILE."""
     session.run(environment(session, "core"), "-m", "device_tests", "check", *session.posargs)
-
-
-def with_everything(session: nox.Session, module: str) -> None:
-    """Run a module that needs the artifacts and every runtime."""
-    core = environment(session, "core")
-    if not only_asks(session):
-        environment(session, "export")
-        session.run(core, "-m", "export")
-        for runtime in RUNTIMES.names():
-            environment(session, runtime)
-    session.run(core, "-m", module, *session.posargs)
 
 
 @nox.session
@@ -144,8 +133,8 @@ def pipeline(session: nox.Session) -> None:
     export_artifacts(session)
     for runtime in RUNTIMES.names():
         test_runtime(session, runtime, *session.posargs)
-    report(session)
-    check(session)
+    for step in ("report", "check"):
+        session.run(environment(session, "core"), "-m", "device_tests", step)
 
 
 @nox.session
@@ -158,15 +147,16 @@ def train(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the fast tests, which need no framework."""
-    session.run(environment(session, "core"), "-m", "pytest", "-m", "not slow", *session.posargs)
+    session.run(environment(session, "core"), "-m", "pytest", "-m", "not slow and not browser", *session.posargs)
 
 
 @nox.session
 def slow_tests(session: nox.Session) -> None:
-    """Run the slow tests: real conversions and real runtimes; installs every environment."""
+    """Run the slow tests: real conversions, real runtimes, a real browser; installs every environment."""
     for runtime in RUNTIMES.names():
         environment(session, runtime)
     session.run(environment(session, "export"), "-m", "pytest", "-m", "slow", *session.posargs)
+    session.run(environment(session, "browser"), "-m", "pytest", "-m", "browser", *session.posargs)
 
 
 @nox.session

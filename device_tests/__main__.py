@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,13 +11,16 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from device_tests import baseline as baselines
 from device_tests import budgets as budget_file
+from device_tests import junit, summary
 from device_tests.cells import cells, select
 from device_tests.devices import DEVICES
 from device_tests.measurement import OUTCOMES, Measurement
-from models import console
+from device_tests.measuring import instructions, latency
+from models import console, files
 from models.console import out
-from models.errors import DataError, EdgewiseError
+from models.errors import DataError, EdgewiseError, UsageError
 
 BROKEN_BUDGET = 10
 FINE = ("ok", "unsupported", "skipped")
@@ -107,7 +111,7 @@ def run(
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
     elapsed_s = time.perf_counter() - started
     out.print(f"{told}; {current} were current; {elapsed_s:.0f} s; results in {results}", soft_wrap=True)
-    failed = [r for r in made if r.outcome not in FINE and r.outcome != budget_file.expected_outcome(limits, r.id)]
+    failed = [r for r in made if r.outcome not in FINE and r.outcome not in budget_file.expected_outcomes(limits, r.id)]
     if failed:
         lines = "".join(f"\n  {r.id}: {r.outcome}: {r.reason}" for r in failed)
         msg = f"{len(failed)} of {len(made)} cells failed unexpectedly ({budgets} says what to expect):{lines}"
@@ -131,39 +135,89 @@ def _describe(row: Measurement) -> str:
 @_results
 @_device
 def report(margin: float, folder: Path, svg: Path | None, artifacts: Path, results: Path, device: str) -> None:
-    """Print one table per model, and which artifact to ship; write both as Markdown and JSON."""
+    """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
     from device_tests import report as reports
+    from device_tests.page import page
     from device_tests.rows import rows
 
     groups = reports.group(rows(cells(device), artifacts_folder=artifacts, results_folder=results), margin)
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
+    written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)
     out.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True)
 
 
+_output = click.Path(path_type=Path, dir_okay=False)
+
+
 @group.command()
-@click.option("--verbose", is_flag=True, help="A line for every verdict, not only for broken budgets.")
+@click.option("--verbose", is_flag=True, help="A line for every verdict, not only for broken limits.")
+@click.option("--baseline", "against", metavar="FILE|REV", help="Compare with this file, or this revision's baseline.")
+@click.option("--update-baseline", "update", is_flag=True, help=f"Write {baselines.FILE}: accept what is there.")
+@click.option("--junit", "junit_file", type=_output, help="Write JUnit XML: a case per cell and per budget.")
+@click.option(
+    "--summary", "summary_file", type=_output, help="Write Markdown for a pull request: what broke or changed."
+)
 @_artifacts
 @_results
 @_budgets
 @_device
 @click.pass_context
-def check(context: click.Context, verbose: bool, artifacts: Path, results: Path, budgets: Path, device: str) -> None:
-    """Hold the budgets against the results: exit code 0 where all are kept, 10 where one is broken."""
+def check(
+    context: click.Context,
+    verbose: bool,
+    against: str | None,
+    update: bool,
+    junit_file: Path | None,
+    summary_file: Path | None,
+    artifacts: Path,
+    results: Path,
+    budgets: Path,
+    device: str,
+) -> None:
+    """Hold the budgets, and a baseline, against the results.
+
+    The exit code is 0 where all are kept, 10 where one is broken, another one where the check could not be made. On
+    GitHub each broken budget is also an annotation of the budgets' file.
+    """
     from device_tests.rows import rows
 
+    if against and update:
+        msg = "--baseline compares, --update-baseline accepts whatever there is: take one of them."
+        raise UsageError(msg)
+    known = baselines.load(against) if against else None
     every = cells(device)
     limits = budget_file.load(budgets, tuple(cell.id for cell in every))
-    verdicts = budget_file.check(limits, rows(every, artifacts_folder=artifacts, results_folder=results))
-    for verdict in verdicts:
-        if verbose or verdict.state == "fail" or verdict.says.startswith("healed"):
+    made = rows(every, artifacts_folder=artifacts, results_folder=results)
+    verdicts = budget_file.check(limits, made)
+    verdicts += budget_file.idle(limits, verdicts, made)
+    changes = None if known is None else baselines.compare(made, known)
+    both = (*verdicts, *(changes or ()))
+    for verdict in both:
+        if verbose or verdict.tells:
             colour = {"pass": "green", "fail": "red", "skipped": "yellow"}[verdict.state]
-            says = f"{verdict.id} {verdict.metric}: {escape(verdict.says)}"
+            says = escape(f"{verdict.id} {verdict.metric}: {verdict.says}")
             out.print(f"[{colour}]{verdict.state}[/] {says}", soft_wrap=True)
-    counts = Counter(verdict.state for verdict in verdicts)
-    out.print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped")
-    if counts["fail"]:
+    if junit_file:
+        junit.write(junit_file, made, limits, both)
+    if summary_file:
+        files.write_bytes(summary_file, summary.markdown(verdicts, changes).encode())
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in summary.annotations(both, budgets):
+            click.echo(line)
+    if update:
+        new = baselines.save(made, Path(baselines.FILE))
+        out.print(f"Written: {baselines.FILE}, {new} cells are new in it")
+    for title, held in (("budgets", verdicts), ("baseline", changes)):
+        counts = Counter(verdict.state for verdict in held or ())
+        if held is not None:
+            out.print(f"{title}: {counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped")
+    if any(verdict.state == "fail" for verdict in both):
         context.exit(BROKEN_BUDGET)
+
+
+group.add_command(latency)
+group.add_command(instructions)
 
 
 if __name__ == "__main__":

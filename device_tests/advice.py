@@ -49,5 +49,7 @@ def is_eager(row: Measurement) -> bool:
 
 
 def _loss(row: Measurement) -> str:
-    points, error = 0.0 - row.top1_loss * 100, row.top1_loss_error * 100
-    return f"top-1 {points:+.2f} ± {error:.2f} points against the float source, paired on {row.total:,} images"
+    points, most = 0.0 - row.top1_loss * 100, row.top1_loss_bound * 100
+    said = f"top-1 {points:+.2f} points against the float source, paired on {row.total:,} images"
+    bound = f"loses less than {most:.2f}" if most > 0 else f"gains more than {-most:.2f}"
+    return f"{said}: with 95 % certainty it {bound}"

@@ -18,7 +18,8 @@ from models import files
 from models.console import WIDTH
 
 SHORT = 56  # of an outcome in the terminal; Markdown and JSON hold it whole
-STATISTICS = ("top1", "agreement", "top1_loss", "top1_loss_error", "p50_ns", "p90_ns", "peak_over_runtime_bytes")
+STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "digits_top1", "digits_agreement",
+              "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
 Cell = Callable[[Measurement, Measurement | None], str]
@@ -89,7 +90,7 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
         for line in _advice(g, margin_points):
             console.print(escape(line), soft_wrap=True)
         console.print()
-    for line in _footnotes(groups):
+    for line in footnotes(groups):
         console.print(f"[bold yellow]{escape(line)}[/]" if "NOT MNIST" in line else escape(line), soft_wrap=True)
 
 
@@ -131,7 +132,8 @@ def _advice(g: Group, margin_points: float) -> list[str]:
     return [rule, *(f"- {p.title}: {p.id} ({p.says})" for p in g.picks)]
 
 
-def _footnotes(groups: tuple[Group, ...]) -> list[str]:
+def footnotes(groups: tuple[Group, ...]) -> list[str]:
+    """Return what a reader of the figures must know: data, sizes of samples, gaps, hardware."""
     rows = [r for g in groups for r in g.rows]
     ran = [r for r in rows if r.environment]
     lines = []
@@ -142,7 +144,7 @@ def _footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(f"{quick} of {len(ran)} results are quick ones, on fewer images: see n.")
     noted = sum(bool(r.notes) for r in ran)
     if noted:
-        lines.append(f"{noted} rows (*) have a note, such as fewer samples or a busy machine: see report.md.")
+        lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")
     missing = sum(r.outcome == "skipped" for r in rows)
     if missing:
         lines.append(f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale).")
@@ -166,7 +168,7 @@ def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
         lines.append(_line(["---", "---", *("--:" for _ in COLUMNS), "---"]))
         lines += [_line([_name(r), r.runtime, *(cell(r, g.eager) for _, cell in COLUMNS), _says(r)]) for r in g.rows]
         lines += ["", *_advice(g, margin_points), ""]
-    return "\n".join([*lines, *(f"- {line}" for line in _footnotes(groups)), ""])
+    return "\n".join([*lines, *(f"- {line}" for line in footnotes(groups)), ""])
 
 
 def _line(cells: list[str]) -> str:
@@ -176,7 +178,7 @@ def _line(cells: list[str]) -> str:
 def _json(g: Group, margin_points: float) -> dict[str, Any]:
     rows = []
     for row in g.rows:
-        raw = {name: value for name, value in asdict(row).items() if name not in ("latencies_ns", "log")}
+        raw = {name: value for name, value in asdict(row).items() if name not in ("latencies_ns", "log", "flips")}
         rows.append({"id": row.id, **raw, **{name: getattr(row, name) for name in STATISTICS},
                      "latency_samples": len(row.latencies_ns)})  # fmt: skip
     return {"model": g.model, "margin_points": margin_points, "picks": [asdict(p) for p in g.picks], "rows": rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from device_tests import costs
 from device_tests import measurement as measurements
 from device_tests.cells import Cell
 from device_tests.measurement import Measurement
@@ -26,10 +27,13 @@ def rows(cells: tuple[Cell, ...], *, artifacts_folder: Path, results_folder: Pat
     for model in {cell.recipe.model for cell in cells}:
         file = reference.path(artifacts_folder, model)
         references[model] = reference.load(file) if file.exists() else None
-    return tuple(_row(cell, artifacts_folder, results_folder, references[cell.recipe.model]) for cell in cells)
+    ratios = costs.ratios(results_folder, {f"{cell.runtime}@{cell.device}" for cell in cells})
+    return tuple(_row(cell, artifacts_folder, results_folder, references[cell.recipe.model], ratios) for cell in cells)
 
 
-def _row(cell: Cell, artifacts_folder: Path, results_folder: Path, answers: Reference | None) -> Measurement:
+def _row(
+    cell: Cell, artifacts_folder: Path, results_folder: Path, answers: Reference | None, ratios: costs.Ratios
+) -> Measurement:
     again = f"nox -s 'device_tests({cell.runtime})' -- --only '{cell.id}'"
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     if not sidecar.exists() or answers is None:
@@ -47,4 +51,4 @@ def _row(cell: Cell, artifacts_folder: Path, results_folder: Path, answers: Refe
         return without_result(cell, "skipped", "stale: of another checkpoint or data set: nox -s export")
     if known.artifact_sha256 and known.artifact_sha256 != artifact.sha256:
         return without_result(cell, "skipped", f"stale: the artifact has changed since: {again}")
-    return known
+    return costs.attach(known, artifact, results_folder, ratios)

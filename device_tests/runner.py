@@ -102,8 +102,7 @@ def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
     found = {}
     for model in {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}:
         answers = reference.load(reference.path(bench.artifacts, model))
-        digest = hashlib.sha256(answers.images.tobytes() + answers.labels.tobytes() + answers.logits.tobytes())
-        found[model] = (answers, digest.hexdigest())
+        found[model] = (answers, answers.sha256)
     return found
 
 
@@ -168,7 +167,7 @@ def _measure(
         "compressed_bytes": artifact.compressed_bytes,
         "seconds": round(time.perf_counter() - started, 2),
     }
-    lists = {name: tuple(row.get(name, ())) for name in ("latencies_ns", "notes", "log")}
+    lists = {name: tuple(row.get(name, ())) for name in measurements.LISTS}
     measurement = Measurement(artifact=artifact.id, runtime=cell.runtime, device=cell.device, **facts, **(row | lists))
     return Ended(measurement=measurement)
 

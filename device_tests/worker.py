@@ -27,6 +27,8 @@ WARM_UP_LEAST = 3
 SLOW_NS, SLOW_IMAGES = 5_000_000, 1_000  # a slower inference is judged on fewer images
 TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
 SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
+FLIPS = 500  # kept of the images that are answered otherwise than by the source; all are counted
+BINS = 15  # of the calibration error
 BUSY = 1.25  # CPU time per wall time above which more than one thread must have been at work
 STARVED = 0.9  # and below which other programs took the core away
 
@@ -85,6 +87,8 @@ def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
     with np.load(options.reference, allow_pickle=False) as reference:
         images, labels, expected = (reference[name] for name in ("images", "labels", "logits"))
+        # references made before there were digits in them have none
+        digits = [reference[name] for name in ("digits_images", "digits_labels", "digits_logits") if name in reference]
     warm = [native(image, source) for image in images[:WARM_UP]]
     answers = np.full(expected.shape, np.nan, np.float32)  # written once, so that it is in memory before the baseline
     memory = Memory()
@@ -98,17 +102,17 @@ def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None
     try:
         time_warm(infer, warm, options, row)
         count = images_to_judge(len(images), row["latencies_ns"], options, row)
-        turn_ends = 0.0
-        for i in range(1, count):
-            if turns and time.monotonic() > turn_ends:
-                turns("share")
-                turn_ends = time.monotonic() + TURN_S
-            answers[i] = run(infer, native(images[i], source), target)
+        answer(infer, images[1:count], answers[1:count], sidecar, turns)
+        memory.read(row)
+        if digits and len(digits[0]):
+            digits = [array[:count] for array in digits]
+            beside = np.empty(digits[2].shape, np.float32)
+            answer(infer, digits[0], beside, sidecar, turns)
+            judge_digits(beside, *digits[1:], row)
     except Failed:
         raise
     except Exception as error:  # runtimes raise anything
         raise Failed("run_failed", first_line(error)) from error
-    memory.read(row)
     judge(answers[:count], labels[:count], expected[:count], row)
 
 
@@ -171,6 +175,16 @@ def run(infer, image: np.ndarray, tensor: dict) -> np.ndarray:
     return (answer[0].astype(np.float32) - tensor["zero_point"]) * tensor["scale"]
 
 
+def answer(infer, images: np.ndarray, answers: np.ndarray, sidecar: dict, turns: Turns | None) -> None:
+    """Fill `answers` [N,10] with the logits of uint8 images [N,28,28]."""
+    turn_ends = 0.0
+    for i, image in enumerate(images):
+        if turns and time.monotonic() > turn_ends:
+            turns("share")
+            turn_ends = time.monotonic() + TURN_S
+        answers[i] = run(infer, native(image, sidecar["inputs"][0]), sidecar["outputs"][0])
+
+
 def time_warm(infer, images: list, options: argparse.Namespace, row: dict) -> None:
     """Sample the latency of single inferences, in nanoseconds, once the runtime is warm."""
     end = time.perf_counter() + WARM_UP_S
@@ -208,9 +222,12 @@ def images_to_judge(available: int, latencies_ns: list, options: argparse.Namesp
 
 
 def judge(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: dict) -> None:
-    """Count right and equal answers, [N,10] each; `lost` and `gained` pair them with the float source's."""
+    """Count right and equal answers, [N,10] each; `lost` and `gained` pair them with the float source's.
+
+    `flips` holds the first FLIPS images that are answered otherwise than by the source.
+    """
     finite = np.isfinite(answers).all(1)
-    ours = np.where(finite, answers.argmax(1), -1)  # an answer that is not a number is no answer
+    ours = choices(answers)
     theirs = expected.argmax(1)
     right, source_right = ours == labels, theirs == labels
     total, agree = len(labels), int((ours == theirs).sum())
@@ -222,7 +239,14 @@ def judge(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: di
         "lost": int((source_right & ~right).sum()),
         "gained": int((right & ~source_right).sum()),
         "max_abs_error": error,
-    }
+        "ece": calibration_error(answers, labels) if finite.all() else None,
+        "source_ece": calibration_error(expected, labels),
+        "flips": [
+            {"index": int(i), "label": int(labels[i]), "ours": int(ours[i]), "theirs": int(theirs[i]),
+             "our_margin": margin(answers[i]) if finite[i] else None, "their_margin": margin(expected[i])}
+            for i in np.flatnonzero(ours != theirs)[:FLIPS]
+        ],
+    }  # fmt: skip
     counted = f"{agree:,} of {total:,} answers agree with the float source's, {row['correct']:,} are right"
     span = float(expected.max() - expected.min())
     if not finite.all():
@@ -232,6 +256,40 @@ def judge(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: di
     elif error > span:
         reason = f"a logit is off by {error:.4g}, more than all of the float source's span ({span:.4g}); {counted}"
         row |= {"outcome": "mismatch", "reason": reason}
+
+
+def judge_digits(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: dict) -> None:
+    """Count right and equal answers on images unlike those of the training."""
+    ours, theirs = choices(answers), expected.argmax(1)
+    row["digits"] = {
+        "total": len(labels),
+        "correct": int((ours == labels).sum()),
+        "source_correct": int((theirs == labels).sum()),
+        "agree": int((ours == theirs).sum()),
+    }
+
+
+def choices(answers: np.ndarray) -> np.ndarray:
+    """Return the answers that logits [N,10] give; -1 where one is not a number, which is no answer."""
+    return np.where(np.isfinite(answers).all(1), answers.argmax(1), -1)
+
+
+def margin(logits: np.ndarray) -> float:
+    """Return the lead of the first answer over the second, from logits [10]."""
+    second, first = np.sort(logits)[-2:]
+    return round(float(first - second), 4)
+
+
+def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the expected calibration error of logits [N,10]: how far confidence is from the share of right answers.
+
+    Bins of equal width over the softmax of the answer, as in Guo et al. 2017, https://arxiv.org/abs/1706.04599
+    """
+    odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    confidence = odds.max(1) / odds.sum(1)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - (logits.argmax(1) == labels))
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 class Memory:

@@ -84,7 +84,7 @@ def _reference_is_current(folder: Path, model: str, checkpoint_sha256: str, data
         known = reference.load(reference.path(folder, model))
     except DataError:
         return False
-    return (known.checkpoint_sha256, known.dataset_sha256) == (checkpoint_sha256, dataset_sha256)
+    return known.is_current(checkpoint_sha256, dataset_sha256)
 
 
 def _sweep(folder: Path) -> None:

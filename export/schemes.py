@@ -44,4 +44,6 @@ SCHEMES = {scheme.name: scheme for scheme in _ROWS}
 CALIBRATION_IMAGES = 500
 QAT_STEPS = 200
 QAT_BATCH = 64
-QAT_LEARNING_RATE = 1e-5  # 1e-4 moved 0.20 % of the answers on held-out training images away from the source, this 0.06 %
+QAT_LEARNING_RATE = (
+    1e-5  # 1e-4 moved 0.20 % of the answers on held-out training images away from the source, this 0.06 %
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,11 @@ from models.errors import DataError
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """What every artifact of a model is judged by: `images` uint8 [N,28,28], `labels` uint8 [N], `logits` float32 [N,10]."""
+    """What every artifact of a model is judged by: `images` uint8 [N,28,28], `labels` uint8 [N], `logits` float32 [N,10].
+
+    Beside MNIST there are as many arrays of scikit-learn's digits, drawn by other hands and at another resolution: how
+    an artifact behaves away from its training data. They are empty where the digits are the data set.
+    """
 
     model: str
     dataset: str
@@ -23,6 +28,22 @@ class Reference:
     images: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
+    digits_images: np.ndarray = field(default_factory=lambda: np.zeros((0, 28, 28), np.uint8))
+    digits_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
+    digits_logits: np.ndarray = field(default_factory=lambda: np.zeros((0, 10), np.float32))
+
+    def is_current(self, checkpoint_sha256: str, dataset_sha256: str) -> bool:
+        """Tell whether it is complete, and of this checkpoint and data set."""
+        complete = self.dataset == "digits" or len(self.digits_images) > 0
+        return complete and (self.checkpoint_sha256, self.dataset_sha256) == (checkpoint_sha256, dataset_sha256)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the images, labels and logits, of both data sets."""
+        digest = hashlib.sha256()
+        for array in (v for v in vars(self).values() if isinstance(v, np.ndarray)):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
     @property
     def margins(self) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,21 +14,37 @@ from models.registry import Registry
 DEVICES = Registry(__name__, "device")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What the worker is asked to do.
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
-    `images` is how many it judges on, 0 for all; `latency_s` bounds the sampling of latencies; `timeout_s` is how long
-    it may show no sign of life, the waiting for its turn apart.
-    """
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """An artifact to load; `timeout_s` is how long it may show no sign of life."""
 
     runtime: str
     artifact: Path
     sidecar: Path
+    timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Load):
+    """What the worker is asked to do; the waiting for its turn does not count as no sign of life.
+
+    `images` is how many it judges on, 0 for all; `latency_s` bounds the sampling of latencies.
+    """
+
     reference: Path
     images: int
     latency_s: float
-    timeout_s: float
+
+
+class Broken(Exception):
+    """What an artifact was loaded in has ended, with an outcome and its reason."""
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome, self.reason = outcome, reason
 
 
 class Device(Protocol):
@@ -40,6 +58,9 @@ class Device(Protocol):
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
         """Return the worker's row; a crash and a hang are rows too. Raises Closed when the run is interrupted."""
+
+    def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
+        """Keep an artifact loaded; give what the probe said first, and a function that asks it. Both raise Broken."""
 
     def stop(self) -> None:
         """Kill whatever is running there for this run."""

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import tempfile
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from device_tests import worker
-from device_tests.devices import Job
+from device_tests import probe, worker
+from device_tests.devices import Ask, Broken, Job, Load
 from device_tests.runtimes import RUNTIMES
 from device_tests.turns import Closed, Turns
 from models import environments
@@ -34,7 +35,8 @@ def pins(runtime: str) -> tuple[str, ...]:
 def run(job: Job, turns: Turns) -> dict[str, Any]:
     with tempfile.TemporaryFile() as log, ExitStack() as held:
         held.enter_context(turns.share())
-        process = _start(job, log)
+        asked = {"--reference": job.reference.resolve(), "--images": job.images, "--latency-s": job.latency_s}
+        process = _start(worker.__file__, job, log, "--turns", *(str(part) for pair in asked.items() for part in pair))
         _running.add(process)
         try:
             if turns.closed:  # between the two lines above: stop() has not seen this process
@@ -51,6 +53,35 @@ def run(job: Job, turns: Turns) -> dict[str, Any]:
         return row
 
 
+@contextmanager
+def loaded(load: Load) -> Iterator[tuple[dict[str, Any], Ask]]:
+    with tempfile.TemporaryFile() as log:
+        process = _start(probe.__file__, load, log)
+        _running.add(process)
+
+        def answer(doing: str) -> dict[str, Any]:
+            timed_out = threading.Event()
+            line = _next_line(process, load.timeout_s, timed_out)
+            if timed_out.is_set():
+                raise Broken("timed_out", f"no answer in {load.timeout_s:g} s while {doing}")
+            if not line:
+                raise Broken("run_failed", f"{_death(process.wait())} while {doing}")
+            return json.loads(line)
+
+        def ask(request: dict[str, Any]) -> dict[str, Any]:
+            _tell(process, json.dumps(request))
+            return answer("timing")
+
+        try:
+            row = answer("loading")
+            if row["outcome"] != "ok":
+                raise Broken(row["outcome"], row["reason"])
+            yield row, ask
+        finally:
+            _kill(process)
+            _running.discard(process)
+
+
 def stop() -> None:
     for process in tuple(_running):
         _kill(process)
@@ -60,17 +91,12 @@ def _python(runtime: str) -> Path:
     return environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
 
 
-def _start(job: Job, log: IO[bytes]) -> subprocess.Popen:
-    options = {
-        "--runtime": RUNTIMES.path(job.runtime),
-        "--artifact": job.artifact.resolve(),
-        "--sidecar": job.sidecar.resolve(),
-        "--reference": job.reference.resolve(),
-        "--images": job.images,
-        "--latency-s": job.latency_s,
-    }
+def _start(program: str, load: Load, log: IO[bytes], *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [_python(job.runtime), worker.__file__, "--turns", *(str(part) for pair in options.items() for part in pair)],
+        [
+            *(_python(load.runtime), program, "--runtime", RUNTIMES.path(load.runtime)),
+            *("--artifact", load.artifact.resolve(), "--sidecar", load.sidecar.resolve(), *arguments),
+        ],
         # the bare networks come from the zoo's own code
         env={**os.environ, "PYTHONPATH": str(environments.ROOT)},
         stdin=subprocess.PIPE,
@@ -97,9 +123,13 @@ def _converse(process: subprocess.Popen, job: Job, turns: Turns, held: ExitStack
         held.close()  # what it held so far
         held.enter_context(turns.alone() if answer["turn"] == "alone" else turns.share())
         phase = "loading and timing" if answer["turn"] == "alone" else "judging"
-        with suppress(BrokenPipeError):  # it died while it waited: the next line tells
-            process.stdin.write("\n")
-            process.stdin.flush()
+        _tell(process, "")
+
+
+def _tell(process: subprocess.Popen, line: str) -> None:
+    with suppress(BrokenPipeError):  # it died while it waited: its next line, which never comes, tells
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
 
 
 def _next_line(process: subprocess.Popen, timeout_s: float, timed_out: threading.Event) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from xml.etree import ElementTree
+
 import pytest
 
 from device_tests.__main__ import BROKEN_BUDGET, group
@@ -34,7 +37,7 @@ def test_a_run_a_report_and_a_check(folders, command, tmp_path, capsys):
     assert command("run", "--only", ID) == 0
     assert "1 were current" in capsys.readouterr().out
     assert command("report", "--report", str(tmp_path / "report")) == 0
-    assert (tmp_path / "report" / "report.json").exists()
+    assert {file.name for file in (tmp_path / "report").iterdir()} == {"index.html", "report.json", "report.md"}
     assert command("check") == 0
     assert "1 passed, 0 failed" in capsys.readouterr().out
 
@@ -100,3 +103,39 @@ def test_results_that_cannot_be_written_are_said(folders, command, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="a part of the path is a file"):
         command("run", "--results", str(tmp_path / "file" / "results"))
+
+
+def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(folders, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folders.runtime("honest")
+    command("run", "--only", ID)
+    assert command("check", "--update-baseline") == 0
+    assert command("check", "--baseline", "baseline.json") == 0
+    assert "baseline: 0 passed, 0 failed, 0 skipped" in capsys.readouterr().out
+    accepted = (tmp_path / "baseline.json").read_text()
+    size_bytes = json.loads(accepted)["cells"][f"{ID}@honest@desktop"]["size_bytes"]
+    (tmp_path / "baseline.json").write_text(accepted.replace(str(size_bytes), str(size_bytes + 100)))
+    assert command("check", "--baseline", "baseline.json") == BROKEN_BUDGET
+    assert "a gain; claim it with nox -s check -- --update-baseline" in capsys.readouterr().out
+    assert command("check", "--update-baseline") == 0
+    assert (tmp_path / "baseline.json").read_text() == accepted
+    with pytest.raises(UsageError, match="take one of them"):
+        command("check", "--update-baseline", "--baseline", "baseline.json")
+    with pytest.raises(DataError, match="neither a file nor a revision"):
+        command("check", "--baseline", "nowhere")
+
+
+def test_ci_is_told_what_broke(folders, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    folders.runtime("garbage", GARBAGE)
+    with pytest.raises(EdgewiseError):
+        command("run", "--only", ID)
+    files = {name: tmp_path / "ci" / name for name in ("junit.xml", "summary.md")}
+    outputs = ("--junit", str(files["junit.xml"]), "--summary", str(files["summary.md"]))
+    assert command("check", *outputs) == BROKEN_BUDGET
+    annotation = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("::error"))
+    assert annotation.startswith(f"::error file={(tmp_path / 'budgets.toml').as_posix()},line=1,title=outcome")
+    suites = ElementTree.parse(files["junit.xml"]).getroot()
+    told = [(suite.get("name"), suite.get("failures"), suite.get("skipped")) for suite in suites]
+    assert told == [("cells", "1", "3"), ("budgets", "1", "0")]
+    assert "garbage&#64;desktop | outcome | mismatch, must be ok" in files["summary.md"].read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -71,8 +72,11 @@ def test_a_picture_is_drawn(results, tmp_path):
 def test_picks_keep_within_the_margin_and_name_what_is_as_fast(results):
     smallest, fastest, faithful = picks(results, 0.1)
     assert smallest.id == f"{MODEL}-torchscript-int8@torch@desktop"  # dynamic_int8 is smaller and loses 0.89 points
-    assert "top-1 -0.02 ± 0.05 points" in smallest.says
+    assert "top-1 -0.02 points against the float source, paired on 10,000 images" in smallest.says
+    assert smallest.says.endswith("with 95 % certainty it loses less than 0.07")
     assert fastest.id == smallest.id
+    (gaining, *_) = picks((replace(results[0], lost=0, gained=9),), 0.1)
+    assert gaining.says.endswith("with 95 % certainty it gains more than 0.04")
     assert f"so equal: {MODEL}-torchscript-float32@litert@desktop" in fastest.says
     assert faithful.id == f"{MODEL}-torchscript-float32@litert@desktop"
 

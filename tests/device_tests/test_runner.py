@@ -175,7 +175,7 @@ def test_a_glob_that_matches_nothing_is_an_error_that_suggests(folders):
 
 
 def test_weights_of_another_network_are_a_mismatch(folders):
-    from conftest import save_artifact
+    from tests.device_tests.conftest import save_artifact
 
     save_artifact(folders.bench.artifacts, np.random.default_rng(9).normal(size=(784, 10)).astype(np.float32))
     assert folders.row(folders.runtime("honest")).outcome == "mismatch"

@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from device_tests import worker
+from models import reference
 
 ID = "torch_cnn_small-torchscript-float32"
 IMAGES = 200
@@ -153,3 +155,54 @@ def test_lost_and_gained_answers_are_paired_with_the_source():
     row = {"outcome": "ok"}
     worker.judge(answers, labels, expected, row)
     assert (row["lost"], row["gained"], row["correct"], row["agree"]) == (1, 1, 75, 98)
+
+
+def test_other_digits_are_judged_beside_the_data_set(folders):
+    file = reference.path(folders.bench.artifacts, "torch_cnn_small")
+    known = reference.load(file)
+    labels = known.logits.argmax(1).astype(np.uint8)
+    labels[:3] = (labels[:3] + 1) % 10
+    others = {"digits_images": known.images[:50], "digits_labels": labels[:50], "digits_logits": known.logits[:50]}
+    reference.save(replace(known, **others), file)
+    once_wrong = ANSWER + "if calls > 1300: logits = np.roll(logits, 1)\n    return logits"
+    honest, wrong = (folders.row(folders.runtime(*r)) for r in (("honest",), ("wrong", once_wrong)))
+    assert honest.digits == {"total": 50, "correct": 47, "source_correct": 47, "agree": 50}
+    assert (honest.digits_top1, honest.digits_agreement) == (0.94, 1.0)
+    assert (wrong.outcome, wrong.agree) == ("ok", IMAGES)
+    assert wrong.digits["agree"] < 50
+
+
+def test_every_flip_is_counted_and_the_first_are_kept():
+    expected = np.tile(np.arange(10, dtype=np.float32), (worker.FLIPS + 100, 1))
+    answers = expected.copy()
+    answers[2:, 4] = 9.5
+    labels = np.full(len(expected), 9)
+    row = {"outcome": "ok"}
+    worker.judge(answers, labels, expected, row)
+    assert (row["total"] - row["agree"], len(row["flips"])) == (len(expected) - 2, worker.FLIPS)
+    assert row["flips"][0] == {"index": 2, "label": 9, "ours": 4, "theirs": 9, "our_margin": 0.5, "their_margin": 1.0}
+
+
+def test_an_answer_that_is_not_a_number_is_a_flip_without_a_margin():
+    expected = np.tile(np.arange(10, dtype=np.float32), (3, 1))
+    answers = expected.copy()
+    answers[1, 0] = np.nan
+    row = {"outcome": "ok"}
+    worker.judge(answers, np.full(3, 9), expected, row)
+    assert [(flip["index"], flip["ours"], flip["our_margin"]) for flip in row["flips"]] == [(1, -1, None)]
+    assert (row["ece"], row["outcome"]) == (None, "mismatch")
+    json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("share_right", "error"), [(0.8, 0.0), (0.5, 0.3), (1.0, 0.2)], ids=["calibrated", "overconfident", "too humble"]
+)
+def test_the_calibration_error_is_how_far_confidence_is_from_the_share_of_right_answers(share_right, error):
+    logits = np.zeros((1_000, 10))
+    logits[:, 1] = np.log(0.8 / 0.2 * 9)  # a confidence of 0.8
+    labels = np.where(np.arange(1_000) < 1_000 * share_right, 1, 2)
+    assert worker.calibration_error(logits, labels) == pytest.approx(error)
+
+
+def test_a_sure_and_right_answer_is_perfectly_calibrated():
+    assert worker.calibration_error(np.eye(10, dtype=np.float32) * 1e4, np.arange(10)) == 0.0

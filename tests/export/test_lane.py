@@ -19,7 +19,7 @@ from export import judge
 from export.artifact import Artifact
 from export.formats import FORMATS
 from export.matrix import select
-from models import files, reference
+from models import data, files, reference
 from models.environments import ROOT
 
 pytestmark = pytest.mark.slow
@@ -66,6 +66,13 @@ def test_float_artifacts_answer_as_the_float_network_to_the_last_image(small):
             index = [golden["index"] for golden in made.golden]
             logits = np.array([golden["logits"] for golden in made.golden], np.float32)
             assert np.abs(logits - known.logits[index]).max() < 1e-4, made.id
+
+
+def test_the_reference_has_the_other_digits_and_the_float_network_reads_most_of_them(small):
+    known, others = reference.load(reference.path(small, "torch_cnn_small")), data.load("test", "digits")
+    assert (known.digits_images == others.images).all()
+    assert (known.digits_labels == others.labels).all()
+    assert 0.9 < (known.digits_logits.argmax(1) == known.digits_labels).mean() < 1.0
 
 
 def test_golden_vectors_are_what_the_file_answers(small):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,15 @@ def test_a_reference_survives_the_file(made, tmp_path):
     assert (known.logits == made.logits).all()
     assert known.top1 == 0.0
     assert known.margins.tolist() == [1.0, 1.0]
+
+
+def test_a_reference_without_other_digits_must_be_made_again_unless_the_digits_are_its_data_set(made):
+    others = {"digits_images": made.images, "digits_labels": made.labels, "digits_logits": made.logits}
+    complete, is_digits = replace(made, **others), replace(made, dataset="digits")
+    assert [known.is_current("c", "d") for known in (made, complete, is_digits)] == [False, True, True]
+    assert not complete.is_current("c", "other")
+    assert not complete.is_current("other", "d")
+    assert complete.sha256 != made.sha256 == replace(made, model="other").sha256
 
 
 @pytest.mark.parametrize(

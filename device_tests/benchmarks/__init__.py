@@ -1,0 +1,1 @@
+"""What measuring itself costs, and whether other tools find the same figures."""

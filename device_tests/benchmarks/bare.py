@@ -1,0 +1,144 @@
+"""Times one artifact by our loop, by the loop that anybody would write and, on PyTorch, by its own tool, in turns.
+
+Stands alone in a runtime's environment, with probe.py and worker.py; prints one line of JSON. All three call the very
+same loaded network: what our function of one image holds inside is what the bare loop works with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib.util
+import inspect
+import itertools
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BLOCK_NS = 3e6  # about how long each way works at a time: short, so that what disturbs one disturbs the next as well
+TOOL_ROUNDS = 300
+TIMER_SHARE = 1_000  # as in an interleaved run: a sample takes so many times what the timer takes
+
+# By runtime: what a person writes who times `batch`, with the names of the runtime's own objects.
+BARE = {
+    "executorch": "module.forward((torch.from_numpy(native),))[0].numpy()",
+    "litert": "interpreter.set_tensor(image, native); interpreter.invoke(); interpreter.get_tensor(logits)",
+    "onnxruntime": "session.run(logits, {image: native})[0]",
+    "tflite_runtime": "interpreter.set_tensor(image, native); interpreter.invoke(); interpreter.get_tensor(logits)",
+    "torch": "network(torch.from_numpy(native)).numpy()",
+}
+LOOP = "def bare(batch, {names}):\n    for native in batch:\n        {body}\n"
+
+
+def main() -> None:
+    answer = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
+    os.dup2(2, 1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runtime", type=Path, required=True)
+    parser.add_argument("--artifact", type=Path, required=True)
+    parser.add_argument("--sidecar", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=2_000)
+    options = parser.parse_args()
+    options.threads, options.count = 1, False
+    probe, row = _probe(), {"notes": []}
+    infer, images = probe.load(probe.beside("worker"), options, row)
+    loop, name = fill(infer, images), options.runtime.stem
+    taken = {
+        "bare": turns(
+            ours(probe, infer, images, loop, row["timer_ns"]), bare(infer, images, loop, name), options.rounds
+        )
+    }
+    if name == "torch":
+        taken["torch.utils.benchmark"] = turns(*with_torch_benchmark(probe, infer, images), TOOL_ROUNDS)
+    print(json.dumps({"per_inference_ns": taken, "environment": row["environment"]}), file=answer)
+
+
+def turns(mine, theirs, rounds: int) -> list[list[float]]:
+    """Return what both give, [2, rounds]; neither is always the first."""
+    mine(), theirs()
+    gc.disable()
+    taken = [[], []]
+    for i in range(rounds):
+        for which in (0, 1) if i % 2 else (1, 0):
+            taken[which].append((mine, theirs)[which]())
+    gc.enable()
+    return taken
+
+
+def _probe():
+    spec = importlib.util.spec_from_file_location("edgewise_probe", HERE.parent / "probe.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fill(infer, images: list) -> int:
+    """Return how many inferences fill a block."""
+    return max(1, int(BLOCK_NS / inference_ns(infer, images)))
+
+
+def inference_ns(infer, images: list) -> float:
+    """Return about how long an inference takes."""
+    for image in images * 8:
+        infer(image)
+    began = time.perf_counter_ns()
+    for image in images * 4:
+        infer(image)
+    return (time.perf_counter_ns() - began) / 4 / len(images)
+
+
+def ours(probe, infer, images: list, inferences: int, timer_ns: float):
+    """Return a function that times a block as the interleaved run does: the mean, in ns per inference."""
+    each = max(1, math.ceil(TIMER_SHARE * timer_ns / inference_ns(infer, images)))
+    samples = max(1, inferences // each)
+    return lambda: sum(probe.sample(infer, images, samples=samples, inferences=each)) / samples / each
+
+
+def bare(infer, images: list, inferences: int, runtime: str):
+    """Return a function that times a block in one go, with nothing of ours inside: ns per inference."""
+    known = inspect.getclosurevars(infer)
+    names = {**known.nonlocals, **known.globals}
+    space: dict = {}
+    exec(LOOP.format(names=", ".join(names), body=BARE[runtime]), space)
+    batch = list(itertools.islice(itertools.cycle(images), inferences))
+    warm = batch[:16]  # as many as precede our samples
+
+    def take() -> float:
+        with _mode(runtime):
+            space["bare"](warm, **names)
+            began = time.perf_counter_ns()
+            space["bare"](batch, **names)
+            return (time.perf_counter_ns() - began) / len(batch)
+
+    return take
+
+
+def _mode(runtime: str):
+    if runtime != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.inference_mode()
+
+
+def with_torch_benchmark(probe, infer, images: list):
+    """Return functions that time a block by our loop and by torch.utils.benchmark: the mean, in ns per inference.
+
+    The block is as long as that tool chooses, for on a busy machine a longer one is disturbed more often.
+    """
+    from torch.utils.benchmark import Timer
+
+    timer = Timer("infer(image)", globals={"infer": infer, "image": images[0]}, num_threads=1)
+    number = timer.blocked_autorange().number_per_run
+    return (
+        lambda: probe.sample(infer, images, samples=1, inferences=number)[0] / number,
+        lambda: timer.timeit(number).median * 1e9,
+    )
+
+
+if __name__ == "__main__":
+    main()

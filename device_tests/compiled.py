@@ -1,0 +1,34 @@
+"""The C files of this folder, compiled once into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from models import data, files
+from models.errors import EnvironmentMissing
+
+SOURCES = Path(__file__).parent
+INSTALL = "On Debian and Ubuntu install one with: sudo apt-get install gcc libc6-dev"
+
+
+def build(name: str, *flags: str, machine: str = "") -> Path:
+    """Return what `name`.c compiles to; `machine` is what the code is compiled for, where that is this machine.
+
+    Raises EnvironmentMissing where there is no compiler, and with what it says where it fails.
+    """
+    source = SOURCES / f"{name}.c"
+    if not shutil.which("cc"):
+        msg = f"{source.name} needs a C compiler, and there is no cc. {INSTALL}"
+        raise EnvironmentMissing(msg)
+    key = hashlib.sha256("\0".join((source.read_text(), *flags, machine)).encode()).hexdigest()[:16]
+    target = data.cache_folder() / f"{name}-{key}"
+    if not target.exists():
+        with files.whole(target) as temporary:
+            made = subprocess.run(["cc", *flags, "-o", temporary, source], capture_output=True, text=True)
+            if made.returncode:
+                msg = f"cc does not compile {source.name}: {made.stderr.strip()}\n{INSTALL}"
+                raise EnvironmentMissing(msg)
+    return target

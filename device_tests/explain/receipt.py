@@ -1,0 +1,195 @@
+"""The execution receipt of an artifact on a runtime: one schema for every format."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from export.schemes import SCHEMES
+from models import files
+from models.errors import DataError
+
+INTEGER = ("dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")  # schemes that promise integer products
+
+# Defects that are known and stay: a receipt lists them, `--all` does not fail on them.
+EXPECTED = (
+    ("*-tflite-int16x8@*", "XNNPACK took", "XNNPACK has no kernels for 16-bit activations"),
+    ("*-executorch_portable-*@*", "XNNPACK took", "exported without a delegate, to show what that costs"),
+    ("*-tflite-*int*@tflite_runtime", "XNNPACK took", "tflite-runtime 2.14 gives XNNPACK float32 layers only"),
+    (
+        "torch_*-tflite-float16@tensorflow",
+        "XNNPACK took",
+        "TensorFlow 2.21 keeps the layers of ai-edge-quantizer's float16 files, which LiteRT gives to XNNPACK",
+    ),
+)
+LEAST_DELEGATED = 0.9  # of the MACs: a delegate that takes less is as good as none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One operator as the runtime executes it.
+
+    `layer` is the layer of the source network whose products it takes, "" for what has no weights; `weights` is the
+    dtype that the file stores, `activations` what comes in; `integer` tells whether the products are integers; `taken`
+    whether the delegate runs it.
+    """
+
+    name: str
+    weights: str = ""
+    activations: str = ""
+    integer: bool = False
+    taken: bool = False
+    layer: str = ""
+    macs: int = 0
+    parameters: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Bytes of the file: a tensor, or what a section takes besides its tensors."""
+
+    name: str
+    section: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A layer with weights of the source network; `macs` and `parameters` (biases left out) of one image."""
+
+    name: str
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a format's module finds out; `delegate` is "" where the runtime has none."""
+
+    operators: tuple[Operator, ...]
+    parts: tuple[Part, ...]
+    library: str
+    delegate: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What an artifact does on a runtime, and what is wrong with that (`defects`).
+
+    `key` digests the artifact, the runtime's pins and the code that looked: a receipt with another is made anew.
+    """
+
+    artifact: str
+    key: str
+    runtime: str
+    versions: Mapping[str, str]
+    library: str
+    instruction_sets: tuple[str, ...]
+    delegate: str
+    operators: tuple[Operator, ...]
+    parts: tuple[Part, ...]
+    defects: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def id(self) -> str:
+        return f"{self.artifact}@{self.runtime}"
+
+    @property
+    def delegated_nodes(self) -> float | None:
+        """Share of the operators that the delegate runs; None where the runtime has no delegate."""
+        return sum(o.taken for o in self.operators) / len(self.operators) if self.delegate else None
+
+    @property
+    def delegated_macs(self) -> float | None:
+        """Share of the multiply-accumulates that the delegate runs; None where the runtime has no delegate."""
+        return self._macs("taken") if self.delegate else None
+
+    @property
+    def integer_macs(self) -> float:
+        """Share of the multiply-accumulates that are taken in integers."""
+        return self._macs("integer")
+
+    @property
+    def unexpected(self) -> tuple[str, ...]:
+        """The defects that no row of EXPECTED explains."""
+        return tuple(d for d in self.defects if not explanation(self.id, d))
+
+    def _macs(self, which: str) -> float:
+        return sum(o.macs for o in self.operators if getattr(o, which)) / sum(o.macs for o in self.operators)
+
+
+def explanation(id: str, defect: str) -> str:
+    """Return why a defect is expected of a cell, "" where it is not."""
+    return next((why for glob, says, why in EXPECTED if fnmatch.fnmatchcase(id, glob) and says in defect), "")
+
+
+def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> tuple[Operator, ...]:
+    """Return the operators with weights named after the source's layers, which come in the same order.
+
+    Raises DataError where their numbers differ: then nothing is known of who computes what.
+    """
+    weighted = [o for o in operators if o.weights]
+    if len(weighted) != len(layers):
+        msg = (
+            f"the file computes {len(weighted)} layers with weights ({', '.join(o.name for o in weighted)}), "
+            f"the network has {len(layers)}: export it again, or teach device_tests/explain its operators."
+        )
+        raise DataError(msg)
+    known = iter(layers)
+    return tuple(
+        replace(o, layer=(of := next(known)).name, macs=of.macs, parameters=of.parameters) if o.weights else o
+        for o in operators
+    )
+
+
+def defects(receipt: Receipt, scheme: str) -> tuple[str, ...]:
+    """Return what contradicts the scheme's name or the delegate's purpose."""
+    found = []
+    if receipt.delegate and receipt.delegated_macs < LEAST_DELEGATED:
+        taken = sum(o.taken for o in receipt.operators)
+        found.append(
+            f"{receipt.delegate} took {receipt.delegated_macs:.0%} of the MACs "
+            f"({taken} of {len(receipt.operators)} operators)"
+        )
+    if scheme in INTEGER:
+        weighted = [o for o in receipt.operators if o.weights]
+        share = sum(o.parameters for o in weighted if o.integer) / sum(o.parameters for o in weighted)
+        if share < SCHEMES[scheme].min_share:
+            wide = ", ".join(o.layer for o in weighted if not o.integer)
+            found.append(f"{scheme} computes only {share:.0%} of the weights in integers; in float: {wide}")
+    return tuple(found)
+
+
+def as_json(receipt: Receipt) -> dict[str, Any]:
+    """Return the receipt with its shares, for a file or a report."""
+    shares = {name: getattr(receipt, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
+    expected = {d: why for d in receipt.defects if (why := explanation(receipt.id, d))}
+    return {"id": receipt.id, **shares, "expected_defects": expected, **asdict(receipt)}
+
+
+def save(receipt: Receipt, file: Path) -> None:
+    """Write a receipt whole."""
+    files.write_json(file, as_json(receipt))
+
+
+def read(file: Path) -> Receipt | None:
+    """Read a receipt, None where there is none; raises DataError where it is broken."""
+    try:
+        content = json.loads(file.read_text())
+        parsed = {f.name: content[f.name] for f in fields(Receipt)}
+        for name in ("instruction_sets", "defects", "notes"):
+            parsed[name] = tuple(parsed[name])
+        parsed["operators"] = tuple(Operator(**o) for o in parsed["operators"])
+        parsed["parts"] = tuple(Part(**p) for p in parsed["parts"])
+        return Receipt(**parsed)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{file} is no receipt ({type(error).__name__}: {error}). Delete it and run: nox -s explain -- --all"
+        raise DataError(msg) from error

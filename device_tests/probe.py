@@ -1,0 +1,129 @@
+"""Loads one artifact and runs it as often as it is told; stands alone with worker.py beside it, as that does.
+
+It says in one line of JSON on stdout that it is ready, or why not. Then each line of JSON on stdin asks for `samples`
+of `inferences` each and is answered with their `ns`; `slowdown` is a share of its own time that a sample wastes, which
+a check of the statistics must find. With `--count` it marks its inferences for the counter of instructions, and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gc
+import importlib.util
+import itertools
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+MARK = 0x0ED6E815  # closing this descriptor fails, and instructions.c sees it
+WARM_UP, COUNTED = 32, 9  # inferences of --count; CPython settles within 20
+
+
+def main() -> None:
+    answer = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
+    os.dup2(2, 1)
+    options = parse()
+    worker = beside("worker")
+    row = {"outcome": "ok", "reason": "", "notes": []}
+    try:
+        infer, images = load(worker, options, row)
+        if options.count:
+            count(infer, images[0])
+    except worker.Failed as failure:
+        traceback.print_exc()
+        row |= {"outcome": failure.outcome, "reason": failure.reason}
+    print(json.dumps(row), file=answer)
+    if row["outcome"] == "ok" and not options.count:
+        gc.disable()  # a collection would fall into some artifact's samples; refcounts free what inferences make
+        for request in sys.stdin:
+            print(json.dumps({"ns": sample(infer, images, **json.loads(request))}), file=answer)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runtime", type=Path, required=True, help="a file of runtimes/")
+    parser.add_argument("--artifact", type=Path, required=True)
+    parser.add_argument("--sidecar", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--count", action="store_true", help="mark inferences for the counter of instructions")
+    return parser.parse_args()
+
+
+def beside(name: str):
+    """Import a file of this one's folder, which is no package on a device."""
+    spec = importlib.util.spec_from_file_location(f"edgewise_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def load(worker, options: argparse.Namespace, row: dict):
+    """Return the inference and the sidecar's golden images, which it must answer as the exporter's runtime did."""
+    runtime = worker.start(options, row)
+    sidecar = json.loads(options.sidecar.read_text())
+    source, target = sidecar["inputs"][0], sidecar["outputs"][0]
+    pixels = [np.frombuffer(base64.b64decode(g["image_u8"]), np.uint8) for g in sidecar["golden"]]
+    images = [worker.native(image, source) for image in pixels]
+    infer = worker.load(options, runtime, row)
+    equal = sum(
+        int(worker.run(infer, image, target).argmax() == np.argmax(golden["logits"]))
+        for image, golden in zip(images, sidecar["golden"])  # noqa: B905 - devices have older Pythons
+    )
+    if equal < len(images):
+        row["notes"].append(f"{equal} of {len(images)} golden images are answered as in the sidecar")
+    if not options.count:  # which nothing may precede that differs from run to run
+        row["timer_ns"] = timer_ns()
+    return infer, images
+
+
+def sample(infer, images: list, *, samples: int, inferences: int, slowdown: float = 0.0) -> list[int]:
+    """Return how long each of the samples took, in nanoseconds; the caches are warm when the first begins."""
+    now = time.perf_counter_ns
+    batch = list(itertools.islice(itertools.cycle(images), inferences))
+    for image in batch[:8] * 2:
+        infer(image)
+    taken = []
+    for _ in range(samples):
+        began = now()
+        for image in batch:
+            infer(image)
+        if slowdown:
+            ends = now()
+            ends += (ends - began) * slowdown
+            while now() < ends:
+                pass
+        taken.append(now() - began)
+    return taken
+
+
+def timer_ns() -> float:
+    """Return what an empty sample takes: the timer's own share of each."""
+    return float(np.median(sample(None, [], samples=1_001, inferences=0)))
+
+
+def count(infer, image: np.ndarray) -> None:
+    """Mark inferences, and as often nothing, which tells what the marking itself takes."""
+    gc.disable()
+    for function in (infer, lambda image: None):
+        for _ in range(WARM_UP + COUNTED):
+            mark()
+            function(image)
+        mark()
+
+
+def mark() -> None:
+    try:
+        os.close(MARK)
+    except OSError:
+        return
+    raise AssertionError("the mark is a descriptor that nobody has open")
+
+
+if __name__ == "__main__":
+    main()
