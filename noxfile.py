@@ -90,6 +90,17 @@ def test_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     session.run(*command)
 
 
+def with_everything(session: nox.Session, *module: str) -> None:
+    """Run a module that needs the artifacts and every runtime."""
+    core = environment(session, "core")
+    if not only_asks(session):
+        environment(session, "export")
+        session.run(core, "-m", "export")
+        for runtime in RUNTIMES.names():
+            environment(session, runtime)
+    session.run(core, "-m", *module, *session.posargs)
+
+
 @nox.session
 def export(session: nox.Session) -> None:
     """Make every artifact that is missing: --only GLOB, --list, --force, --jobs N, --data mnist|digits."""
@@ -113,6 +124,31 @@ def report(session: nox.Session) -> None:
 def check(session: nox.Session) -> None:
     """Hold budgets.toml against the measurements: --baseline FILE|REV, --update-baseline, --junit FILE, --summary FILE."""
     session.run(environment(session, "core"), "-m", "device_tests", "check", *session.posargs)
+
+
+@nox.session
+def latency(session: nox.Session) -> None:
+    """Compare latencies in interleaved rounds, with intervals: --runtime NAME, --only GLOB, --self-check."""
+    with_everything(session, "device_tests", "latency")
+
+
+@nox.session
+def instructions(session: nox.Session) -> None:
+    """Count the instructions that an inference executes, under qemu: --runtime NAME, --only GLOB."""
+    with_everything(session, "device_tests", "instructions")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Compare our timing with the bare loop's and with the runtimes' own tools."""
+    with_everything(session, "device_tests.benchmarks.overhead")
+
+
+@nox.session
+def explain(session: nox.Session) -> None:
+    """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME] --layers, or -- --all."""
+    name = "core" if only_asks(session) else "export"
+    session.run(environment(session, name), "-m", "device_tests.explain", *session.posargs)
 
 
 @nox.session
