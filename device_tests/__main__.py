@@ -27,6 +27,9 @@ FINE = ("ok", "unsupported", "skipped")
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "yellow"}
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_only = click.option(
+    "--only", "patterns", multiple=True, metavar="GLOB", help="Only what matches: ARTIFACT[@RUNTIME@DEVICE]."
+)
 _artifacts = click.option("--artifacts", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
 _results = click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where results are.")
 _budgets = click.option(
@@ -46,7 +49,7 @@ def group() -> None:
 
 @group.command()
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime; may be repeated.")
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only what matches: ARTIFACT[@RUNTIME@DEVICE].")
+@_only
 @click.option("--quick", is_flag=True, help="Judge on the first 1,000 images.")
 @click.option("--list", "listing", is_flag=True, help="List the cells and end.")
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
@@ -128,19 +131,22 @@ def _describe(row: Measurement) -> str:
 
 
 @group.command()
+@_only
 @click.option("--margin", default=0.1, show_default=True, help="Percentage points of top-1 that may be lost.")
 @click.option("--report", "folder", default="report", show_default=True, type=_FOLDER, help="Where the report goes.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw the table into this file, too.")
 @_artifacts
 @_results
 @_device
-def report(margin: float, folder: Path, svg: Path | None, artifacts: Path, results: Path, device: str) -> None:
+def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | None, artifacts: Path, results: Path,
+           device: str) -> None:  # fmt: skip
     """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
     from device_tests import report as reports
     from device_tests.page import page
     from device_tests.rows import rows
 
-    groups = reports.group(rows(cells(device), artifacts_folder=artifacts, results_folder=results), margin)
+    chosen = select(cells(device), runtimes=(), patterns=patterns)
+    groups = reports.group(rows(chosen, artifacts_folder=artifacts, results_folder=results), margin)
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
     written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)
