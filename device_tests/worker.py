@@ -24,7 +24,8 @@ import numpy as np
 SAMPLES = 1_024  # of the warm latency
 WARM_UP, WARM_UP_S = 64, 1.0  # inferences before them, whichever ends first; at least WARM_UP_LEAST
 WARM_UP_LEAST = 3
-SLOW_NS, SLOW_IMAGES, SLOW_DIGITS = 5_000_000, 1_000, 200  # a slower inference is judged on fewer images
+SLOW_NS, SLOW_IMAGES = 5_000_000, 1_000  # a slower inference is judged on fewer images
+FEW_DIGITS = 200  # of the other data set, where the inference is slow or few images are asked for
 TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
 SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
 FLIPS = 500  # kept of the images that are answered otherwise than by the source; all are counted
@@ -105,8 +106,8 @@ def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None
         answer(infer, images[1:count], answers[1:count], sidecar, turns)
         memory.read(row)
         if digits and len(digits[0]):
-            beside_count = SLOW_DIGITS if is_slow(row["latencies_ns"]) else count
-            digits = [array[:beside_count] for array in digits]
+            few = options.images or is_slow(row["latencies_ns"])
+            digits = [array[: FEW_DIGITS if few else count] for array in digits]
             beside = np.empty(digits[2].shape, np.float32)
             answer(infer, digits[0], beside, sidecar, turns)
             judge_digits(beside, *digits[1:], row)
