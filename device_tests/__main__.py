@@ -13,9 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from device_tests import baseline as baselines
 from device_tests import budgets as budget_file
-from device_tests import junit, summary
+from device_tests import devices, junit, summary
 from device_tests.cells import cells, select
-from device_tests.devices import DEVICES
 from device_tests.measurement import OUTCOMES, Measurement
 from device_tests.measuring import instructions, latency
 from models import console, files
@@ -77,7 +76,7 @@ def run(
     The exit code is 0 where each cell is ok, unsupported or skipped, or has the outcome that the budgets expect of it;
     1 where one failed otherwise.
     """
-    DEVICES.path(device)
+    devices.device(device)
     every = cells(device)
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     if listing:
@@ -88,7 +87,7 @@ def run(
         msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
         raise DataError(msg)
     for name in runtimes:  # asked for by name: a missing one is an error, not a skipped row
-        DEVICES[device].require(name)
+        devices.device(device).require(name)
     limits = budget_file.load(budgets, tuple(cell.id for cell in every))
 
     from device_tests import runner  # only here: listing needs none of it

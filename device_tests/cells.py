@@ -5,6 +5,8 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
+from device_tests import devices
+from device_tests.devices import DESKTOP
 from device_tests.runtimes import RUNTIMES
 from export import matrix
 from export.formats import FORMATS
@@ -31,17 +33,18 @@ class Cell:
         return fnmatch.fnmatchcase(self.id, pattern) or fnmatch.fnmatchcase(self.recipe.id, pattern)
 
 
-def cells(device: str = "desktop") -> tuple[Cell, ...]:
-    """Return every cell, artifacts in the matrix' order and eager networks on their own framework only."""
+def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
+    """Return every cell of a device, artifacts in the matrix' order and eager networks on their own framework only."""
     return tuple(
         Cell(recipe=recipe, runtime=runtime, device=device)
         for recipe in matrix.recipes()
-        for runtime in RUNTIMES.names()
-        if _takes(runtime, recipe)
+        for runtime in devices.device(device).runtimes
+        if takes(runtime, recipe)
     )
 
 
-def _takes(runtime: str, recipe: Recipe) -> bool:
+def takes(runtime: str, recipe: Recipe) -> bool:
+    """Tell whether a runtime takes what a recipe yields."""
     module = RUNTIMES[runtime]
     if recipe.format == EAGER:
         return module.eager == recipe.framework

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from device_tests import instructions
+from device_tests import instructions, parity
 from device_tests.explain import run as explain
 from device_tests.measurement import Measurement
 from export.artifact import Artifact
@@ -26,6 +26,7 @@ def attach(row: Measurement, artifact: Artifact, results: Path, ratios: Ratios) 
     return replace(
         row,
         **_instructions(row, results),
+        **parity.compare(row, results),
         **({"delegated_share": receipt.delegated_macs} if receipt else {}),
         **ratios.get((row.id, artifact.sha256), {}),
     )

@@ -15,8 +15,9 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from device_tests import devices
 from device_tests.cells import Cell, cells
-from device_tests.devices import DEVICES, Job
+from device_tests.devices import Job
 from device_tests.measurement import OUTCOMES
 from device_tests.turns import Turns
 from export import artifact as artifacts
@@ -115,7 +116,7 @@ def trial(cell: Cell, artifacts_folder: Path, name: str, seed: str, turns: Turns
             latency_s=LATENCY_S,
             timeout_s=TIMEOUT_S,
         )
-        return DEVICES[cell.device].run(job, turns)
+        return devices.device(cell.device).run(job, turns)
 
 
 @click.command()
@@ -138,7 +139,7 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: 
     every = {cell.id: cell for cell in cells()}
     chosen = {name: every[id] for name, id in SUBJECTS.items() if not formats or name in formats}
     for cell in chosen.values():
-        DEVICES[cell.device].require(cell.runtime)
+        devices.device(cell.device).require(cell.runtime)
 
     rng, turns = random.Random(seed), Turns(jobs)
     plan = [
@@ -165,7 +166,7 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: 
         except BaseException:
             turns.close()
             pool.shutdown(wait=False, cancel_futures=True)
-            DEVICES["desktop"].stop()
+            devices.device(devices.DESKTOP).stop()
             raise
     out.print(table(tally, tuple(chosen)))
     out.print("ok: the damage met bytes that no answer depends on, or moved the answers less than a mismatch does.")

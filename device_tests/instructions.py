@@ -20,9 +20,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from device_tests import compiled, probe, worker
+from device_tests import compiled, devices, probe, worker
 from device_tests.cells import Cell
-from device_tests.devices import DEVICES
 from device_tests.runtimes import RUNTIMES
 from export import artifact as artifacts
 from models import environments, files
@@ -144,7 +143,7 @@ def _count_or_known(
     names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     try:
-        pins = DEVICES[cell.device].pins(cell.runtime)
+        pins = devices.device(cell.device).pins(cell.runtime)
         artifact = artifacts.read(sidecar)
         if artifact.outcome != "ok":
             return Count(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False

@@ -29,8 +29,9 @@ class Measurement:
     everything that the answers depend on. `flips` are the first images that are answered otherwise than by the source
     (worker.judge), `digits` the same counts on other images than MNIST's (models/reference.py). `ece` is the expected calibration error. `instructions` are executed ones per inference on
     `instructions_cpu`, `delegated_share` is of the MACs, and `latency_ratio` is to the float32 row of the same runtime
-    in one interleaved run, between `low` and `high` with 95 % certainty; each comes from a run of its own. What a cell
-    did not come to is None.
+    in one interleaved run, between `low` and `high` with 95 % certainty; each comes from a run of its own. `same` is on
+    how many of `compared` images the logits are the desktop's to the last bit, `difference` how far one lies apart, and
+    `first_other` the index of the first image with other logits (parity.py). What a cell did not come to is None.
     """
 
     artifact: str
@@ -61,6 +62,10 @@ class Measurement:
     latency_ratio: float | None = None
     latency_ratio_low: float | None = None
     latency_ratio_high: float | None = None
+    same: int | None = None
+    compared: int | None = None
+    difference: float | None = None
+    first_other: int | None = None
     load_ns: int | None = None
     first_ns: int | None = None
     latencies_ns: tuple[int, ...] = ()
@@ -164,7 +169,12 @@ class Measurement:
 
 def path(folder: Path, id: str) -> Path:
     """Return where the result of a cell lies."""
-    return folder / f"{id}.json"
+    return folder / f"{files.stem(id)}.json"
+
+
+def answers_path(folder: Path, id: str) -> Path:
+    """Return where the logits of a cell lie, [N,10] in the order of the reference's images."""
+    return folder / "answers" / f"{files.stem(id)}.npy"
 
 
 def save(measurement: Measurement, folder: Path) -> None:
@@ -184,7 +194,7 @@ def read(file: Path) -> Measurement | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{file} is no result ({type(error).__name__}: {error}). Delete it and run the cell again."
         raise DataError(msg) from error
-    if measurement.id != file.stem:
+    if files.stem(measurement.id) != file.stem:
         msg = f"{file} is the result of {measurement.id}. Delete it and run the cell again."
         raise DataError(msg)
     return measurement

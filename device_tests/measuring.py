@@ -12,8 +12,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from device_tests import devices
 from device_tests.cells import cells, select
-from device_tests.devices import DEVICES
 from models import files
 from models.console import out
 from models.errors import EdgewiseError, EnvironmentMissing, UsageError
@@ -75,7 +75,7 @@ def latency(
     for runtime, found in groupby(sorted(chosen, key=lambda cell: cell.runtime), key=lambda cell: cell.runtime):
         every: list[Series] = []
         try:
-            DEVICES["desktop"].require(runtime)
+            devices.device(devices.DESKTOP).require(runtime)
         except EnvironmentMissing as error:
             if runtimes:
                 raise
@@ -151,7 +151,7 @@ def instructions(
 
     chosen = select(cells(), runtimes=runtimes, patterns=patterns)
     for name in runtimes:
-        DEVICES["desktop"].require(name)
+        devices.device(devices.DESKTOP).require(name)
     counts: dict[str, counter.Count] = {}
     with out.status("compiling the plugin") as status:
 
@@ -200,7 +200,7 @@ def _check_method(chosen: tuple, artifacts: Path, rng, limit_s: float) -> None:
     if not chosen:
         msg = "No cell is chosen to check the method with. Choose one with --only, or none to take the first."
         raise UsageError(msg)
-    DEVICES["desktop"].require(chosen[0].runtime)
+    devices.device(devices.DESKTOP).require(chosen[0].runtime)
     able, unable = rounds.entrants(chosen[:1], artifacts)
     if unable:
         msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"

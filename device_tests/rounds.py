@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from device_tests import roofline
+from device_tests import devices, roofline
 from device_tests.cells import Cell
-from device_tests.devices import DEVICES, Ask, Broken, Load
+from device_tests.devices import Ask, Broken, Load
 from device_tests.latency import Series, settled
 from export import artifact as artifacts
 from models.errors import DataError
@@ -145,7 +145,7 @@ def _all_settled(running: dict[str, Loaded]) -> bool:
 
 def _load(entrant: Entrant, stack: ExitStack) -> Loaded:
     """Load an entrant, warm it up until it is steady, and choose how much work a sample and a block hold."""
-    row, ask = stack.enter_context(DEVICES[entrant.device].loaded(entrant.load))
+    row, ask = stack.enter_context(devices.device(entrant.device).loaded(entrant.load))
     ends = time.monotonic() + WARM_UP_S
     inference_ns, steady = math.inf, False
     samples = 3

@@ -6,16 +6,19 @@ from pathlib import Path
 
 from device_tests import costs
 from device_tests import measurement as measurements
-from device_tests.cells import Cell
+from device_tests.cells import Cell, cells, takes
+from device_tests.devices import DESKTOP
 from device_tests.measurement import Measurement
 from device_tests.runner import is_of, not_exported, without_result
+from device_tests.runtimes import RUNTIMES
 from export import artifact as artifacts
+from export import matrix
 from models import reference
 from models.errors import DataError
 from models.reference import Reference
 
 
-def rows(cells: tuple[Cell, ...], *, artifacts_folder: Path, results_folder: Path) -> tuple[Measurement, ...]:
+def rows(chosen: tuple[Cell, ...], *, artifacts_folder: Path, results_folder: Path) -> tuple[Measurement, ...]:
     """Return a row per cell; a result of another file, checkpoint or data set becomes `skipped`, which says so.
 
     Raises DataError where nothing was run yet.
@@ -24,11 +27,29 @@ def rows(cells: tuple[Cell, ...], *, artifacts_folder: Path, results_folder: Pat
         msg = f"There are no results in {results_folder}. Make them with: nox -s device_tests"
         raise DataError(msg)
     references = {}
-    for model in {cell.recipe.model for cell in cells}:
+    for model in {cell.recipe.model for cell in chosen}:
         file = reference.path(artifacts_folder, model)
         references[model] = reference.load(file) if file.exists() else None
-    ratios = costs.ratios(results_folder, {f"{cell.runtime}@{cell.device}" for cell in cells})
-    return tuple(_row(cell, artifacts_folder, results_folder, references[cell.recipe.model], ratios) for cell in cells)
+    ratios = costs.ratios(results_folder, {f"{cell.runtime}@{cell.device}" for cell in chosen})
+    return tuple(_row(cell, artifacts_folder, results_folder, references[cell.recipe.model], ratios) for cell in chosen)
+
+
+def found(results_folder: Path) -> tuple[Cell, ...]:
+    """Return the cells of every device: the desktop's whole, elsewhere those of the runtimes that have run there.
+
+    What a browser or another importer measured is there as far as it has results. Raises DataError for a file in the
+    results folder that is none.
+    """
+    known = [m for file in sorted(results_folder.glob("*.json")) if (m := measurements.read(file))]
+    there = dict.fromkeys((m.runtime, m.device) for m in known if m.device != DESKTOP)
+    ran = {m.id for m in known}
+    elsewhere = (
+        Cell(recipe=recipe, runtime=runtime, device=device)
+        for runtime, device in there
+        for recipe in matrix.recipes()
+        if (takes(runtime, recipe) if runtime in RUNTIMES.names() else f"{recipe.id}@{runtime}@{device}" in ran)
+    )
+    return (*cells(), *elsewhere)
 
 
 def _row(

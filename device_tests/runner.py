@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from device_tests import devices, parity, worker
 from device_tests import measurement as measurements
-from device_tests import worker
 from device_tests.cells import Cell
-from device_tests.devices import DEVICES, Job
+from device_tests.devices import Job
 from device_tests.measurement import Measurement
 from device_tests.runtimes import RUNTIMES
 from device_tests.turns import Turns
@@ -34,12 +34,16 @@ References = dict[str, tuple[Reference, str]]  # by model, with a digest of the 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where a run takes its artifacts from and puts its results, and how thorough it is."""
+    """Where a run takes its artifacts from and puts its results, and how thorough it is.
+
+    Emulated devices are slow: they judge on as few images as a quick run does, except for a `full` one.
+    """
 
     artifacts: Path
     results: Path
     quick: bool
     force: bool
+    full: bool = False
     timeout_s: float
 
 
@@ -76,7 +80,7 @@ def run(
             turns.close()
             pool.shutdown(wait=False, cancel_futures=True)
             for device in {cell.device for cell in cells}:
-                DEVICES[device].stop()
+                devices.device(device).stop()
             raise
 
 
@@ -112,7 +116,7 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
     if not sidecar.exists():
         return Ended(measurement=not_exported(cell))
     try:
-        DEVICES[cell.device].require(cell.runtime)
+        devices.device(cell.device).require(cell.runtime)
     except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
         return Ended(measurement=without_result(cell, "skipped", str(error)))
     try:
@@ -142,7 +146,9 @@ def _measure(
         raise DataError(msg)
     key = _key(cell, artifact, digest)
     known = _known(cell, bench)
-    if known and not bench.force and known.key == key and known.outcome in SETTLED and (bench.quick or not known.quick):
+    device = devices.device(cell.device)
+    quick = bench.quick or (device.emulated and not bench.full)
+    if known and not bench.force and known.key == key and known.outcome in SETTLED and (quick or not known.quick):
         return Ended(measurement=known, current=True)
 
     job = Job(
@@ -150,15 +156,15 @@ def _measure(
         artifact=file,
         sidecar=sidecar,
         reference=reference.path(bench.artifacts, cell.recipe.model),
-        images=QUICK_IMAGES if bench.quick else 0,
-        latency_s=QUICK_LATENCY_S if bench.quick else LATENCY_S,
+        images=QUICK_IMAGES if quick else 0,
+        latency_s=0 if device.emulated else QUICK_LATENCY_S if quick else LATENCY_S,
         timeout_s=bench.timeout_s,
     )
     begins(cell.id)
     started = time.perf_counter()
-    row = DEVICES[cell.device].run(job, turns)
+    row = device.run(job, turns)
     facts: dict[str, Any] = {
-        "quick": bench.quick,
+        "quick": quick,
         "key": key,
         "artifact_sha256": artifact.sha256,
         "checkpoint_sha256": artifact.checkpoint_sha256,
@@ -167,6 +173,9 @@ def _measure(
         "compressed_bytes": artifact.compressed_bytes,
         "seconds": round(time.perf_counter() - started, 2),
     }
+    parity.save(bench.results, cell.id, row.pop("answers", None))
+    if device.emulated:
+        row |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
     lists = {name: tuple(row.get(name, ())) for name in measurements.LISTS}
     measurement = Measurement(artifact=artifact.id, runtime=cell.runtime, device=cell.device, **facts, **(row | lists))
     return Ended(measurement=measurement)
@@ -184,7 +193,7 @@ def _key(cell: Cell, artifact: Artifact, reference_digest: str) -> str:
     parts = [
         files.sha256(Path(worker.__file__)),
         files.sha256(RUNTIMES.path(cell.runtime)),
-        DEVICES[cell.device].pins(cell.runtime),
+        devices.device(cell.device).pins(cell.runtime),
         artifact.sha256,
         repr((artifact.inputs, artifact.outputs)),
         reference_digest,

@@ -15,8 +15,8 @@ from statistics import median
 import click
 from rich.table import Table
 
+from device_tests import devices
 from device_tests.cells import Cell, cells
-from device_tests.devices import DEVICES
 from device_tests.runtimes import RUNTIMES
 from export import artifact as artifacts
 from export.artifact import Artifact
@@ -168,7 +168,7 @@ def command(folder: Path, target: Path) -> None:
         raise DataError(msg)
     every = subjects()
     for cell in every:
-        DEVICES[cell.device].require(cell.runtime)
+        devices.device(cell.device).require(cell.runtime)
     rows = []
     for cell in every:
         out.print(f"{cell.id} ...")

@@ -8,14 +8,18 @@ by side. While it judges it asks again every second, which lets others be alone 
 from __future__ import annotations
 
 import argparse
+import base64
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
+import queue
 import sys
+import threading
 import time
 import traceback
+import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -30,6 +34,8 @@ TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
 SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
 FLIPS = 500  # kept of the images that are answered otherwise than by the source; all are counted
 BINS = 15  # of the calibration error
+MEMORY_BYTES = 4 << 30  # that an artifact may take over its runtime: a damaged one may ask for anything
+ABANDONED = 3  # the exit code where whoever started this program is gone
 BUSY = 1.25  # CPU time per wall time above which more than one thread must have been at work
 STARVED = 0.9  # and below which other programs took the core away
 
@@ -64,21 +70,27 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--images", type=int, default=0, help="judge on the first N only")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--latency-s", type=float, default=5.0, help="most time to spend on latency samples")
+    parser.add_argument("--latency-s", type=float, default=5.0, help="most time for latency samples, 0 for none")
     parser.add_argument("--turns", action="store_true", help="ask before times are taken")
     return parser.parse_args()
 
 
 class Turns:
-    """Asks whoever started this program for the machine."""
+    """Asks whoever started this program for the machine, and ends this program when nobody is there any more."""
 
     def __init__(self, answer) -> None:
         self.answer = answer
+        self.given: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def __call__(self, turn: str) -> None:
         print(json.dumps({"turn": turn}), file=self.answer)
-        if not sys.stdin.readline():
-            sys.exit("nobody is there to answer")
+        self.given.get()
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            self.given.put(line)
+        os._exit(ABANDONED)  # at once, whatever a runtime is doing: no client, adb and ssh among them, kills it for us
 
 
 def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None:
@@ -94,19 +106,20 @@ def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None
     answers = np.full(expected.shape, np.nan, np.float32)  # written once, so that it is in memory before the baseline
     memory = Memory()
 
-    if turns:
+    if turns and options.latency_s:
         turns("alone")
     infer = load(options, runtime, row)
     first = time.perf_counter_ns()
     answers[0] = run(infer, warm[0], target)
     row["first_ns"] = time.perf_counter_ns() - first
     try:
-        time_warm(infer, warm, options, row)
-        count = images_to_judge(len(images), row["latencies_ns"], options, row)
+        if options.latency_s:
+            time_warm(infer, warm, options, row)
+        count = images_to_judge(len(images), row.get("latencies_ns", []), options, row)
         answer(infer, images[1:count], answers[1:count], sidecar, turns)
         memory.read(row)
         if digits and len(digits[0]):
-            few = options.images or is_slow(row["latencies_ns"])
+            few = options.images or is_slow(row.get("latencies_ns", []))
             digits = [array[: FEW_DIGITS if few else count] for array in digits]
             beside = np.empty(digits[2].shape, np.float32)
             answer(infer, digits[0], beside, sidecar, turns)
@@ -116,6 +129,7 @@ def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None
     except Exception as error:  # runtimes raise anything
         raise Failed("run_failed", first_line(error)) from error
     judge(answers[:count], labels[:count], expected[:count], row)
+    row["answers"] = base64.b64encode(zlib.compress(answers[:count].astype("<f4").tobytes())).decode()
 
 
 def start(options: argparse.Namespace, row: dict):
@@ -133,7 +147,19 @@ def start(options: argparse.Namespace, row: dict):
         raise Failed("run_failed", f"asked for {options.threads} threads, the runtime uses {threads}")
     row["threads"] = options.threads
     row["environment"] = environment(runtime.distributions)
+    bound_memory()
     return runtime
+
+
+def bound_memory() -> None:
+    """Let this process take MEMORY_BYTES more than it has; what asks for more gets an error, not the machine's last."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY_BYTES,) * 2)
+    except (ImportError, OSError):
+        return  # not Linux
 
 
 def load(options: argparse.Namespace, runtime, row: dict):
@@ -224,7 +250,7 @@ def images_to_judge(available: int, latencies_ns: list, options: argparse.Namesp
 
 
 def is_slow(latencies_ns: list) -> bool:
-    return float(np.median(latencies_ns)) > SLOW_NS
+    return bool(latencies_ns) and float(np.median(latencies_ns)) > SLOW_NS
 
 
 def judge(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: dict) -> None:

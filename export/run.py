@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import queue
-import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from export.matrix import Recipe
 from models import checkpoints, data, environments, files, reference
 from models.environments import ROOT
 from models.errors import DataError
+from models.processes import death, kill
 
 TIMEOUT_S = 900  # for one recipe; the slowest, a quantization-aware one, takes a tenth of it
 
@@ -138,7 +138,7 @@ def run(jobs: tuple[Job, ...], *, lanes: int, begins: Callable[[str], None], end
     finally:
         stop.set()
         for process in tuple(processes):
-            _kill(process)
+            kill(process)
     if errors:
         raise errors[0]
 
@@ -168,13 +168,13 @@ def _work_off(job: Job, processes: set, stop: threading.Event, lock: threading.L
             watchdog = _watch(process, timed_out)
         watchdog.cancel()
         code = process.wait()
-        _kill(process)
+        kill(process)
         processes.discard(process)
         if broken:
             raise DataError(broken)
         if stop.is_set() or (code == 0 and not remaining):
             return
-        why = f"no sign of life for {TIMEOUT_S} s" if timed_out.is_set() else _death(code)
+        why = f"no sign of life for {TIMEOUT_S} s" if timed_out.is_set() else death(code)
         at = next((r for r, _ in remaining if r.id == current), None)
         if at is None:  # it died before its first recipe: another lane would die the same way
             msg = f"The export of {job.model} cannot start: {why}. The last lines of {job.log}:\n{_tail(job.log)}"
@@ -222,22 +222,12 @@ def _start(job: Job, remaining: list[tuple[Recipe, str]]) -> subprocess.Popen:
 def _watch(process: subprocess.Popen, timed_out: threading.Event) -> threading.Timer:
     def give_up() -> None:
         timed_out.set()
-        _kill(process)
+        kill(process)
 
     timer = threading.Timer(TIMEOUT_S, give_up)
     timer.daemon = True
     timer.start()
     return timer
-
-
-def _kill(process: subprocess.Popen) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _death(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _tail(log: Path, lines: int = 8) -> str:

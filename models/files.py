@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from models.errors import StorageError
 
@@ -55,6 +56,11 @@ def whole(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             remove(temporary)
+
+
+def stem(id: str) -> str:
+    """Return an id as a file's name can hold it: a device's own name may hold anything, `../` among it."""
+    return quote(id, safe="@")
 
 
 def remove(path: Path) -> None:

@@ -13,9 +13,9 @@ import click
 import numpy as np
 from rich.table import Table
 
+from device_tests import devices
 from device_tests.benchmarks import bare
 from device_tests.cells import Cell, cells, select
-from device_tests.devices import DEVICES
 from device_tests.latency import Interval, bootstrap
 from device_tests.rounds import Entrant, entrants
 from device_tests.runtimes import RUNTIMES
@@ -89,7 +89,7 @@ def _litert_benchmark(cell: Cell, entrant: Entrant) -> tuple[np.ndarray, np.ndar
     ours, theirs = [], []
     tool = _python(cell.runtime).with_name("litert-benchmark")
     options = ("--num_threads", "1", "--warmup_runs", "100", "--num_runs", str(TOOL_RUNS))
-    with DEVICES[cell.device].loaded(entrant.load) as (_, ask), tempfile.TemporaryDirectory() as folder:
+    with devices.device(cell.device).loaded(entrant.load) as (_, ask), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"
         for _ in range(TOOL_ROUNDS):
             ask({"samples": 100, "inferences": 1})

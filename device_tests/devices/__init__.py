@@ -1,18 +1,20 @@
-"""One file per device: where runtimes are installed, and how the worker is run there."""
+"""One file per kind of device: where runtimes are installed, and how the worker is run there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from device_tests.turns import Turns
+from models.errors import UsageError, did_you_mean
 from models.registry import Registry
 
-DEVICES = Registry(__name__, "device")
-
+KINDS = Registry(__name__, "kind of device")
+DESKTOP = "desktop"
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -31,12 +33,20 @@ class Load:
 class Job(Load):
     """What the worker is asked to do; the waiting for its turn does not count as no sign of life.
 
-    `images` is how many it judges on, 0 for all; `latency_s` bounds the sampling of latencies.
+    `images` is how many it judges on, 0 for all; `latency_s` bounds the sampling of latencies, 0 for none.
     """
 
     reference: Path
     images: int
     latency_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A program to start on this machine, which may be the client of another; `env` is added to this process' own."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
 
 
 class Broken(Exception):
@@ -48,7 +58,14 @@ class Broken(Exception):
 
 
 class Device(Protocol):
-    """A module of this folder."""
+    """Where runtimes run; most talk to their workers through device_tests/conversation.py.
+
+    `emulated` says that times there mean nothing: none are taken. `runtimes` are those that can be had there.
+    """
+
+    name: str
+    emulated: bool
+    runtimes: tuple[str, ...]
 
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing, which says how to install it, where the runtime is not on the device."""
@@ -62,5 +79,28 @@ class Device(Protocol):
     def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
         """Keep an artifact loaded; give what the probe said first, and a function that asks it. Both raise Broken."""
 
+    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
+        """Return what runs the probe with `--count` under qemu with the plugin, which writes to the log."""
+
     def stop(self) -> None:
         """Kill whatever is running there for this run."""
+
+
+class Kind(Protocol):
+    """A module of this folder: `NAMES` are its devices', or their beginnings where they end in a colon."""
+
+    NAMES: tuple[str, ...]
+
+    def device(self, name: str) -> Device:
+        """Return the device of this name; raises UsageError where the name is none."""
+
+
+@cache
+def device(name: str) -> Device:
+    """Return the device of a name; raises UsageError where there is none."""
+    known = {own: KINDS[kind] for kind in KINDS.names() for own in KINDS[kind].NAMES}
+    kind = known.get(name) or known.get(name.partition(":")[0] + ":")
+    if kind is None:
+        msg = f"There is no device called {name!r}. {did_you_mean(name, known)}"
+        raise UsageError(msg)
+    return kind.device(name)

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
+from device_tests import devices
 from device_tests import measurement as measurements
-from device_tests.devices import desktop
 from export import artifact as artifacts
 from models.errors import DataError, UsageError
 
@@ -134,8 +134,10 @@ def test_a_broken_result_is_replaced(folders):
 def test_ctrl_c_kills_the_workers_and_keeps_what_is_finished(folders):
     honest, sleeps = folders.runtime("honest"), folders.runtime("sleeps", SLEEPS)
 
+    running = devices.device("desktop").conversations.running
+
     def heard(end):
-        while not desktop._running:  # until the sleeper, which is next, has started
+        while not running:  # until the sleeper, which is next, has started
             time.sleep(0.01)
         raise KeyboardInterrupt
 
@@ -143,7 +145,7 @@ def test_ctrl_c_kills_the_workers_and_keeps_what_is_finished(folders):
     with pytest.raises(KeyboardInterrupt):
         folders.run(f"{ID}@*", heard=heard, jobs=1, timeout_s=60)
     assert time.monotonic() - began < 30
-    assert not desktop._running
+    assert not running
     assert measurements.read(measurements.path(folders.bench.results, cell(honest))).outcome == "ok"
     assert measurements.read(measurements.path(folders.bench.results, cell(sleeps))) is None
 

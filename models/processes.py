@@ -1,0 +1,20 @@
+"""Ends processes that lead a group of their own, and says how they ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kill a process that was started with `start_new_session`, with all that it started, and wait for its end."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def death(code: int) -> str:
+    """Return what an exit code says."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
