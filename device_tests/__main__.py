@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from device_tests import baseline as baselines
 from device_tests import budgets as budget_file
 from device_tests import devices, junit, summary
-from device_tests.cells import cells, select
+from device_tests.cells import cells, possible, select
 from device_tests.measurement import OUTCOMES, Measurement
 from device_tests.measuring import instructions, latency
 from models import console, files
@@ -38,7 +38,9 @@ _budgets = click.option(
     type=click.Path(path_type=Path),
     help="Limits and expected outcomes.",
 )
-_device = click.option("--device", default="desktop", show_default=True, help="Where runtimes run.")
+_device = click.option(
+    "--device", "chosen_devices", multiple=True, metavar="NAME", help="Only this device; may be repeated."
+)
 
 
 @click.group()
@@ -50,6 +52,7 @@ def group() -> None:
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime; may be repeated.")
 @_only
 @click.option("--quick", is_flag=True, help="Judge on the first 1,000 images.")
+@click.option("--full", is_flag=True, help="Judge on all images on emulated devices, too; else on the first 1,000.")
 @click.option("--list", "listing", is_flag=True, help="List the cells and end.")
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Answers judged side by side.")
@@ -69,15 +72,15 @@ def run(
     artifacts: Path,
     results: Path,
     budgets: Path,
-    device: str,
+    chosen_devices: tuple[str, ...],
+    full: bool,
 ) -> None:
     """Run every artifact on every runtime that takes it, except where a current result is there.
 
     The exit code is 0 where each cell is ok, unsupported or skipped, or has the outcome that the budgets expect of it;
     1 where one failed otherwise.
     """
-    devices.device(device)
-    every = cells(device)
+    every = tuple(cell for name in chosen_devices or (devices.DESKTOP,) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     if listing:
         for cell in chosen:
@@ -87,12 +90,13 @@ def run(
         msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
         raise DataError(msg)
     for name in runtimes:  # asked for by name: a missing one is an error, not a skipped row
-        devices.device(device).require(name)
-    limits = budget_file.load(budgets, tuple(cell.id for cell in every))
+        for device in {cell.device for cell in chosen}:
+            devices.device(device).require(name)
+    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
 
     from device_tests import runner  # only here: listing needs none of it
 
-    bench = runner.Bench(artifacts=artifacts, results=results, quick=quick, force=force, timeout_s=timeout_s)
+    bench = runner.Bench(artifacts=artifacts, results=results, quick=quick, full=full, force=force, timeout_s=timeout_s)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     made: list[Measurement] = []
     started, current = time.perf_counter(), 0
@@ -123,7 +127,8 @@ def run(
 def _describe(row: Measurement) -> str:
     colour = COLOURS.get(row.outcome, "red")
     if row.outcome == "ok":
-        detail = f"top-1 {row.top1:.2%} of {row.total:,}, agree {row.agreement:.2%}, p50 {row.p50_ns / 1e3:,.0f} µs"
+        took = f", p50 {row.p50_ns / 1e3:,.0f} µs" if row.p50_ns else ""
+        detail = f"top-1 {row.top1:.2%} of {row.total:,}, agree {row.agreement:.2%}{took}"
     else:
         detail = row.reason
     return f"{row.seconds:6.1f} s [{colour}]{row.outcome}[/] {row.id}: {escape('; '.join([detail, *row.notes]))}"
@@ -138,13 +143,13 @@ def _describe(row: Measurement) -> str:
 @_results
 @_device
 def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | None, artifacts: Path, results: Path,
-           device: str) -> None:  # fmt: skip
+           chosen_devices: tuple[str, ...]) -> None:  # fmt: skip
     """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
     from device_tests import report as reports
     from device_tests.page import page
-    from device_tests.rows import rows
+    from device_tests.rows import found, rows
 
-    chosen = select(cells(device), runtimes=(), patterns=patterns)
+    chosen = select(found(results, chosen_devices), runtimes=(), patterns=patterns)
     groups = reports.group(rows(chosen, artifacts_folder=artifacts, results_folder=results), margin)
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
@@ -178,21 +183,21 @@ def check(
     artifacts: Path,
     results: Path,
     budgets: Path,
-    device: str,
+    chosen_devices: tuple[str, ...],
 ) -> None:
     """Hold the budgets, and a baseline, against the results.
 
     The exit code is 0 where all are kept, 10 where one is broken, another one where the check could not be made. On
     GitHub each broken budget is also an annotation of the budgets' file.
     """
-    from device_tests.rows import rows
+    from device_tests.rows import found, rows
 
     if against and update:
         msg = "--baseline compares, --update-baseline accepts whatever there is: take one of them."
         raise UsageError(msg)
     known = baselines.load(against) if against else None
-    every = cells(device)
-    limits = budget_file.load(budgets, tuple(cell.id for cell in every))
+    every = found(results, chosen_devices)
+    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
     made = rows(every, artifacts_folder=artifacts, results_folder=results)
     verdicts = budget_file.check(limits, made)
     verdicts += budget_file.idle(limits, verdicts, made)

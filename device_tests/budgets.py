@@ -30,6 +30,8 @@ METRICS = {
     "digits_top1": "no other digits were judged: nox -s export",
     "digits_agreement": "no other digits were judged: nox -s export",
     "peak_over_runtime_bytes": "this system does not tell the memory before the artifact was loaded",
+    "same_as_desktop": "it is the desktop's, or there are no logits of both to compare",
+    "difference": "it is the desktop's, or there are no logits of both to compare",
     "instructions": "its instructions were not counted: nox -s instructions",
     "delegated_share": "it has no receipt (nox -s explain -- --all), or its runtime no delegate",
     "latency_ratio": "it was not timed in one run with a float32 row: nox -s latency",
@@ -168,7 +170,8 @@ def idle(
 ) -> tuple[Verdict, ...]:
     """Return a verdict for every budget that decides nothing, once every cell has a result; none before.
 
-    It fails where later rows leave it nothing to decide. Where its figure was only not measured it is skipped.
+    It fails where later rows leave it nothing to decide. Where its figure was not measured, or nothing has run on its
+    devices, it is skipped.
     """
     if any(row.outcome == "skipped" for row in rows):
         return ()
@@ -176,10 +179,13 @@ def idle(
     found = []
     for budget in (b for b in budgets if b not in busy):
         skipped = [verdict.says for verdict in verdicts if verdict.budget == budget]
-        state, excess = ("skipped", 0.0) if skipped else ("fail", math.inf)
-        why = (
-            f"for each of its {len(skipped)} cells, as the first: {skipped[0]}" if skipped else "later rows decide all"
-        )
+        state, excess = "skipped", 0.0
+        if skipped:
+            why = f"for each of its {len(skipped)} cells, as the first: {skipped[0]}"
+        elif not any(budget.matches(row.id) for row in rows):
+            why = "it is for devices where nothing has run"
+        else:
+            state, excess, why = "fail", math.inf, "later rows decide all"
         names, says = ", ".join(budget.ids), f"{IDLE}, {why}"
         found.append(Verdict(id=names, metric=budget.metric, state=state, says=says, budget=budget, excess=excess))
     return tuple(found)

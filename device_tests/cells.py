@@ -43,6 +43,11 @@ def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
     )
 
 
+def possible() -> tuple[Cell, ...]:
+    """Return the cells of every device that there can be; where many begin alike, one stands for them."""
+    return tuple(cell for name in devices.names() for cell in cells(f"{name}NAME" if name.endswith(":") else name))
+
+
 def takes(runtime: str, recipe: Recipe) -> bool:
     """Tell whether a runtime takes what a recipe yields."""
     module = RUNTIMES[runtime]

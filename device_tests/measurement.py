@@ -149,6 +149,11 @@ class Measurement:
         return self.digits["agree"] / self.digits["total"] if self.digits else None
 
     @property
+    def same_as_desktop(self) -> float | None:
+        """Share of the compared images whose logits are the desktop's to the last bit."""
+        return self.same / self.compared if self.compared else None
+
+    @property
     def p50_ns(self) -> float | None:
         return self._quantile(0.5)
 

@@ -34,8 +34,8 @@ def rows(chosen: tuple[Cell, ...], *, artifacts_folder: Path, results_folder: Pa
     return tuple(_row(cell, artifacts_folder, results_folder, references[cell.recipe.model], ratios) for cell in chosen)
 
 
-def found(results_folder: Path) -> tuple[Cell, ...]:
-    """Return the cells of every device: the desktop's whole, elsewhere those of the runtimes that have run there.
+def found(results_folder: Path, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+    """Return the cells of every device, or of some: the desktop's whole, elsewhere those of the runtimes that have run there.
 
     What a browser or another importer measured is there as far as it has results. Raises DataError for a file in the
     results folder that is none.
@@ -49,7 +49,7 @@ def found(results_folder: Path) -> tuple[Cell, ...]:
         for recipe in matrix.recipes()
         if (takes(runtime, recipe) if runtime in RUNTIMES.names() else f"{recipe.id}@{runtime}@{device}" in ran)
     )
-    return (*cells(), *elsewhere)
+    return tuple(cell for cell in (*cells(), *elsewhere) if not only or cell.device in only)
 
 
 def _row(

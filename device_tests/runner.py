@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from device_tests import devices, parity, worker
 from device_tests import measurement as measurements
 from device_tests.cells import Cell
-from device_tests.devices import Job
+from device_tests.devices import HERE, Job
 from device_tests.measurement import Measurement
 from device_tests.runtimes import RUNTIMES
 from device_tests.turns import Turns
@@ -65,22 +66,30 @@ def run(
 ) -> None:
     """Run the cells whose result is missing or not current; the callbacks hear of each.
 
+    What keeps this machine busy shares it, by turns; other devices work side by side, each on a cell at a time.
     `begins` is called from other threads. An exception, Ctrl-C above all, ends every worker; what is finished is kept.
     """
     with files.storage_errors(bench.results):
         bench.results.mkdir(parents=True, exist_ok=True)
     references = _references(cells, bench)
-    turns = Turns(jobs)
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(_settle, cell, bench, references, turns, begins) for cell in cells]
+    hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
+    sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
+    turns = {host: Turns(size) for host, size in sizes.items()}
+    with ExitStack() as open_pools:
+        pools = {host: open_pools.enter_context(ThreadPoolExecutor(size)) for host, size in sizes.items()}
+        futures = []
+        for cell in cells:
+            host = hosts[cell.device]
+            futures.append(pools[host].submit(_settle, cell, bench, references, turns[host], begins))
         try:
             for future in as_completed(futures):
                 ended(future.result())
         except BaseException:
-            turns.close()
-            pool.shutdown(wait=False, cancel_futures=True)
-            for device in {cell.device for cell in cells}:
-                devices.device(device).stop()
+            for host, pool in pools.items():
+                turns[host].close()
+                pool.shutdown(wait=False, cancel_futures=True)
+            for name in hosts:
+                devices.device(name).stop()
             raise
 
 

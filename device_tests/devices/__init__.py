@@ -15,6 +15,7 @@ from models.registry import Registry
 
 KINDS = Registry(__name__, "kind of device")
 DESKTOP = "desktop"
+HERE = "here"
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -60,10 +61,12 @@ class Broken(Exception):
 class Device(Protocol):
     """Where runtimes run; most talk to their workers through device_tests/conversation.py.
 
-    `emulated` says that times there mean nothing: none are taken. `runtimes` are those that can be had there.
+    `host` is whose processor it keeps busy: this machine's, which is HERE, or its own. `emulated` says that times there
+    mean nothing: none are taken. `runtimes` are those that can be had there.
     """
 
     name: str
+    host: str
     emulated: bool
     runtimes: tuple[str, ...]
 
@@ -93,6 +96,11 @@ class Kind(Protocol):
 
     def device(self, name: str) -> Device:
         """Return the device of this name; raises UsageError where the name is none."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the devices' names; one that ends in a colon is the beginning of many."""
+    return tuple(own for kind in KINDS.names() for own in KINDS[kind].NAMES)
 
 
 @cache

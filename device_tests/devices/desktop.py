@@ -8,7 +8,7 @@ from typing import Any
 
 from device_tests import probe, worker
 from device_tests.conversation import Conversations, asked
-from device_tests.devices import DESKTOP, Ask, Command, Job, Load
+from device_tests.devices import DESKTOP, HERE, Ask, Command, Job, Load
 from device_tests.runtimes import RUNTIMES
 from device_tests.turns import Turns
 from models import environments
@@ -24,6 +24,7 @@ def device(name: str) -> Desktop:
 class Desktop:
     """The machine that this runs on."""
 
+    host = HERE
     emulated = False
 
     def __init__(self, name: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from rich.markup import escape
@@ -12,10 +14,16 @@ from device_tests.cells import Cell, cells
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
+from export.matrix import Recipe
 from models import console, files
 from models.console import out
 from models.errors import DataError, EdgewiseError, UsageError
 
+if TYPE_CHECKING:
+    from device_tests.explain.layers import Layers
+    from device_tests.explain.receipt import Receipt
+
+T = TypeVar("T")
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -23,11 +31,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ARTIFACT[@RUNTIME]]...")
 @click.option("--layers", is_flag=True, help="The error of each layer against the float source, too.")
-@click.option("--all", "everything", is_flag=True, help="Write the receipts that are missing; fail on new defects.")
+@click.option("--all", "everything", is_flag=True, help="Write what is missing; fail on new defects.")
 @click.option("--list", "listing", is_flag=True, help="List what can be explained and end.")
 @click.option("--json", "file", type=_FILE, help="Write what is printed into this file, too.")
 @click.option("--artifacts", "folder", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
-@click.option("--out", "receipts", default="results/receipts", show_default=True, type=_FOLDER, help="For --all.")
+@click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where --all writes.")
 def command(
     ids: tuple[str, ...],
     layers: bool,
@@ -35,12 +43,13 @@ def command(
     listing: bool,
     file: Path | None,
     folder: Path,
-    receipts: Path,
+    results: Path,
 ) -> None:
     """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
 
-    Without @RUNTIME an artifact is explained on each of its runtimes. The exit code is 1 where a receipt has a defect
-    that is not known.
+    Without @RUNTIME an artifact is explained on each of its runtimes. With --all receipts, and with --layers the layers
+    too, are kept for the report, of every artifact or of those that are named. The exit code is 1 where a receipt has a
+    defect that is not known.
     """
     if not ids and not everything and not listing:
         msg = "Name an artifact, or say --all. What there is: nox -s explain -- --list"
@@ -50,7 +59,7 @@ def command(
         for cell in chosen:
             click.echo(_name(cell))
     elif everything:
-        write_all(chosen, folder, receipts)
+        write_all(chosen, folder, results, layers)
     else:
         show(chosen, folder, file, layers)
 
@@ -83,57 +92,80 @@ def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers:
     """Print receipts and, if asked for, the layers of each artifact."""
     from device_tests.explain import layers, run, tree
     from device_tests.explain.receipt import as_json
-    from models import reference
 
     made, measured = [], []
     for cell in chosen:
-        receipt = run.make(_artifact(cell, folder), folder, cell.runtime)
+        receipt = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
         made.append(receipt)
         out.print(tree.receipt_tree(receipt))
     if with_layers:
         for recipe in dict.fromkeys(cell.recipe for cell in chosen):
-            artifact = artifacts.read(artifacts.sidecar_path(folder, recipe.id))
-            answers = reference.load(reference.path(folder, recipe.model))
-            measured.append(layers.measure(artifact, artifacts.check(artifact, folder), answers))
+            measured.append(_layers(recipe, folder))
             out.print(tree.layers_table(measured[-1]))
     if file:
         content = {
             "receipts": [as_json(receipt) for receipt in made],
-            "layers": [{**asdict(found), "first_bad": found.first_bad} for found in measured],
+            "layers": [layers.as_json(found) for found in measured],
         }
         files.write_json(file, content)
     _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
 
 
-def write_all(chosen: tuple[Cell, ...], folder: Path, receipts: Path) -> None:
-    """Write every receipt that is missing or of another artifact; what a cell refuses is said and fails nothing."""
-    from device_tests.explain import run
+def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
+    """Write what is missing or of another artifact; what cannot be explained is said and fails nothing."""
+    from device_tests.explain import layers, run
     from device_tests.explain.receipt import save
 
-    made, kept, refused, defects = 0, 0, [], []
-    for cell in chosen:
-        file = receipts / f"{_name(cell)}.json"
+    def receipt(cell: Cell) -> tuple[Receipt, bool]:
+        artifact, file = _artifact(cell.recipe, folder), results / "receipts" / f"{_name(cell)}.json"
+        if known := run.current(file, artifact, cell.runtime):
+            return known, True
+        made = run.make(artifact, folder, cell.runtime)
+        save(made, file)
+        return made, False
+
+    def kept_layers(recipe: Recipe) -> tuple[Layers, bool]:
+        if known := layers.current(results, _artifact(recipe, folder)):
+            return known, True
+        made = _layers(recipe, folder)
+        layers.save(made, results)
+        return made, False
+
+    receipts = _settle("receipts", {_name(cell): lambda cell=cell: receipt(cell) for cell in chosen})
+    if with_layers:
+        recipes = dict.fromkeys(cell.recipe for cell in chosen)
+        _settle("layers", {recipe.id: lambda recipe=recipe: kept_layers(recipe) for recipe in recipes})
+    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
+
+
+def _settle(what: str, tasks: dict[str, Callable[[], tuple[T, bool]]]) -> list[T]:
+    """Do the tasks, each of which gives what it made and whether that was current; say what was refused, and a tally."""
+    found, tally, refused = [], Counter(), defaultdict(list)
+    for name, task in tasks.items():
         try:
-            artifact = _artifact(cell, folder)
-            receipt = run.current(file, artifact, cell.runtime)
-            if receipt is None:
-                receipt = run.make(artifact, folder, cell.runtime)
-                save(receipt, file)
-                made += 1
-            else:
-                kept += 1
+            made, current = task()
         except EdgewiseError as error:
-            refused.append(f"{_name(cell)}: {error}")
+            refused[str(error)].append(name)
             continue
-        defects += [f"{receipt.id}: {d}" for d in receipt.unexpected]
-    for line in refused:
-        out.print(f"[yellow]no receipt[/] {escape(line)}", soft_wrap=True)
-    out.print(f"{made} written, {kept} were current, {len(refused)} refused; receipts in {receipts}", soft_wrap=True)
-    _fail_on_defects(defects)
+        found.append(made)
+        tally[current] += 1
+    for reason, names in refused.items():
+        out.print(f"[yellow]no {what}[/] {escape(f'{', '.join(names)}: {reason}')}", soft_wrap=True)
+    out.print(f"{what}: {tally[False]} written, {tally[True]} were current, {len(tasks) - len(found)} refused")
+    return found
 
 
-def _artifact(cell: Cell, folder: Path) -> Artifact:
-    artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
+def _layers(recipe: Recipe, folder: Path) -> Layers:
+    from device_tests.explain import layers
+    from models import reference
+
+    artifact = _artifact(recipe, folder)
+    answers = reference.load(reference.path(folder, recipe.model))
+    return layers.measure(artifact, artifacts.check(artifact, folder), answers)
+
+
+def _artifact(recipe: Recipe, folder: Path) -> Artifact:
+    artifact = artifacts.read(artifacts.sidecar_path(folder, recipe.id))
     if artifact.outcome != "ok":
         msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
         raise DataError(msg)

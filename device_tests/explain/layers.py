@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from device_tests.explain import run
 from export.artifact import Artifact
-from models.errors import Unsupported
+from models import files
+from models.errors import DataError, Unsupported
 from models.reference import Reference
 
 IMAGES = 64
+ENVIRONMENT = "export"  # which has every tool that shows the inside of a file
 ANSWER = "answer"
 BAD_COSINE = 0.99  # as LiteRT's accuracy debugger has it
 
@@ -35,10 +40,11 @@ class LayerError:
 class Layers:
     """The errors of an artifact's layers in the order of execution, and the tool that gave the layers' outputs.
 
-    The last row, `answer`, is what the runtime itself answers.
+    The last row, `answer`, is what the runtime itself answers. `key` digests what they depend on, as a receipt's does.
     """
 
     artifact: str
+    key: str
     images: int
     tool: str
     errors: tuple[LayerError, ...]
@@ -86,6 +92,7 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
     return Layers(
         artifact=artifact.id,
+        key=run.key(artifact, ENVIRONMENT),
         images=len(images),
         tool=tool,
         errors=(*errors, error(ANSWER, logits, answers.logits[: len(images)])),
@@ -96,3 +103,34 @@ def _layer_error(name: str, answer: np.ndarray, expected: np.ndarray) -> LayerEr
     if answer.min() >= 0:  # the file has fused the layer with the ReLU that follows
         expected = np.maximum(expected, 0)
     return error(name, answer, expected)
+
+
+def path(results: Path, artifact: str) -> Path:
+    """Return where the layers of an artifact lie."""
+    return results / "layers" / f"{artifact}.json"
+
+
+def as_json(found: Layers) -> dict[str, Any]:
+    """Return the layers with the first bad one, for a file."""
+    return {**asdict(found), "first_bad": found.first_bad}
+
+
+def save(found: Layers, results: Path) -> None:
+    """Write the layers whole."""
+    files.write_json(path(results, found.artifact), as_json(found))
+
+
+def current(results: Path, artifact: Artifact) -> Layers | None:
+    """Return an artifact's layers, None where there are none that still hold; raises DataError for a broken file."""
+    file = path(results, artifact.id)
+    try:
+        content = json.loads(file.read_text())
+        facts = {name: content[name] for name in ("artifact", "key", "images", "tool")}
+        known = Layers(**facts, errors=tuple(LayerError(**error) for error in content["errors"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        again = f"nox -s explain -- --all --layers {artifact.id}"
+        msg = f"{file} holds no layers ({type(error).__name__}: {error}). Delete it and run: {again}"
+        raise DataError(msg) from error
+    return known if known.key == run.key(artifact, ENVIRONMENT) else None

@@ -72,16 +72,16 @@ def instruction_sets() -> tuple[str, ...]:
     return tuple(name for name in _SETS if name in flags)
 
 
-def key(artifact: Artifact, runtime: str) -> str:
-    """Return a digest of what a receipt depends on: the artifact, the CPU, the runtime's pins and this code."""
+def key(artifact: Artifact, environment: str) -> str:
+    """Return a digest of what an explanation depends on: the artifact, the CPU, an environment's pins and this code."""
     digest = hashlib.sha256(" ".join((artifact.sha256, *instruction_sets())).encode())
-    for file in (_constraints(runtime), *sorted(Path(__file__).parent.glob("*.py"))):
+    for file in (_constraints(environment), *sorted(Path(__file__).parent.glob("*.py"))):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def _constraints(runtime: str) -> Path:
-    return environments.ROOT / "constraints" / f"{runtime}.txt"
+def _constraints(environment: str) -> Path:
+    return environments.ROOT / "constraints" / f"{environment}.txt"
 
 
 def current(file: Path, artifact: Artifact, runtime: str) -> Receipt | None:

@@ -40,11 +40,12 @@ def test_an_id_means_each_of_its_runtimes_unless_it_names_one(capsys):
     assert capsys.readouterr().out.split() == expected
 
 
-def test_cells_without_an_artifact_are_told_and_fail_nothing(tmp_path, capsys):
-    type_in("--all", "torch_cnn-onnx-int8", "--artifacts", str(tmp_path), "--out", str(tmp_path / "receipts"))
+def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
+    type_in("--all", "--layers", "torch_cnn-onnx-int8", "--artifacts", str(tmp_path), "--results", str(tmp_path))
     told = capsys.readouterr().out
-    assert "no receipt torch_cnn-onnx-int8@onnxruntime" in told
-    assert "0 written, 0 were current, 1 refused" in told
+    assert "no receipts torch_cnn-onnx-int8@onnxruntime: " in told
+    assert "no layers torch_cnn-onnx-int8: " in told
+    assert told.count("0 written, 0 were current, 1 refused") == 2
 
 
 def test_listing_imports_no_framework():
