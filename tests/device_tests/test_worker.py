@@ -58,6 +58,13 @@ MISBEHAVIOURS = {
     "explodes": (ANSWER + "logits[0, logits.argmin()] = -1e7\n    return logits", "mismatch", "is off by 1e+07"),
     "shape": (ANSWER + "return logits[:, :9]", "run_failed", "the output is float32 [1, 9]"),
     "dtype": (ANSWER + "return logits.astype(np.float64)", "run_failed", "the output is float64 [1, 10]"),
+    "speaks_for_the_worker": (
+        LOAD + "[os.write(fd, b'rubbish\\n') for fd in range(3, 30) if os.path.exists(f'/proc/self/fd/{fd}')"
+        " and os.readlink(f'/proc/self/fd/{fd}').startswith('pipe:')]",
+        "run_failed",
+        "said something that is no answer while",
+    ),
+    "wants_all_memory": (LOAD + "np.ones(10**12)", "load_failed", "Unable to allocate"),
     "threads": (START + "return 4", "run_failed", "asked for 1 threads, the runtime uses 4"),
 }
 
@@ -78,6 +85,32 @@ def test_a_hang_is_killed_with_its_children_and_becomes_a_row(folders):
     assert _ends(int(row.log[-1]))
 
 
+def test_a_worker_that_nobody_listens_to_any_more_ends_whatever_its_runtime_does(folders):
+    folders.runtime("hangs", LOAD + "time.sleep(600)")
+    process = subprocess.Popen([*_command(folders, "hangs"), "--turns"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert b"alone" in process.stdout.readline()
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    assert process.wait(timeout=60) == worker.ABANDONED
+
+
+def test_without_time_for_latencies_none_are_taken(folders):
+    folders.runtime("honest")
+    done = subprocess.run(
+        [*_command(folders, "honest"), "--latency-s", "0"], capture_output=True, text=True, check=True
+    )
+    row = json.loads(done.stdout)
+    assert (row["outcome"], row["total"]) == ("ok", 50)
+    assert "latencies_ns" not in row
+
+
+def _command(folders, runtime: str) -> list[str]:
+    made = folders.bench.artifacts
+    options = {"runtime": folders.runtimes / f"{runtime}.py", "artifact": made / f"{ID}.pt", "images": 50,
+               "sidecar": made / f"{ID}.json", "reference": made / "torch_cnn_small.reference.npz"}  # fmt: skip
+    return [sys.executable, worker.__file__, *(str(p) for name, value in options.items() for p in (f"--{name}", value))]
+
+
 def _ends(pid: int) -> bool:
     for _ in range(50):
         try:
@@ -93,14 +126,7 @@ def _ends(pid: int) -> bool:
 def test_without_turns_the_worker_prints_exactly_one_line(folders):
     """As on a device, where nobody answers."""
     folders.runtime("prints", MISBEHAVIOURS["prints"][0])
-    made = folders.bench.artifacts
-    options = {"runtime": folders.runtimes / "prints.py", "artifact": made / f"{ID}.pt", "sidecar": made / f"{ID}.json",
-               "reference": made / "torch_cnn_small.reference.npz", "images": 50}  # fmt: skip
-    command = [
-        sys.executable,
-        worker.__file__,
-        *(str(p) for name, value in options.items() for p in (f"--{name}", value)),
-    ]
+    command = _command(folders, "prints")
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["total"] == 50
