@@ -152,6 +152,23 @@ def explain(session: nox.Session) -> None:
 
 
 @nox.session
+def compatibility(session: nox.Session) -> None:
+    """Load the artifacts with older and newer versions of their runtimes: --only GLOB, --list."""
+    core = environment(session, "core")
+    command = (core, "-m", "device_tests.compatibility")
+    if not only_asks(session):
+        environment(session, "export")
+        session.run(core, "-m", "export")
+        for name in session.run(*command, "--list", silent=True).split():
+            try:
+                environment(session, name)
+            except nox.command.CommandFailed:  # some PyTorch or system that has no such version any more
+                session.warn(f"{name} cannot be installed here; its column will say that it was not tried")
+                shutil.rmtree(environments.folder() / name)
+    session.run(*command, *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
     with_everything(session, "device_tests.fuzz")

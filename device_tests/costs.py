@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from device_tests import instructions, parity
+from device_tests import compatibility, instructions, parity
 from device_tests.explain import run as explain
 from device_tests.measurement import Measurement
 from export.artifact import Artifact
@@ -27,6 +27,7 @@ def attach(row: Measurement, artifact: Artifact, results: Path, ratios: Ratios) 
         row,
         **_instructions(row, results),
         **parity.compare(row, results),
+        **_versions(row, results),
         **({"delegated_share": receipt.delegated_macs} if receipt else {}),
         **ratios.get((row.id, artifact.sha256), {}),
     )
@@ -45,6 +46,11 @@ def _instructions(row: Measurement, results: Path) -> Facts:
     if count is None or count.artifact_sha256 != row.artifact_sha256 or count.instructions is None:
         return {}
     return {"instructions": count.instructions, "instructions_cpu": count.cpu}
+
+
+def _versions(row: Measurement, results: Path) -> Facts:
+    grid = compatibility.read(compatibility.path(results, row.artifact, row.runtime))
+    return {"oldest_runtime": grid.says} if grid and grid.artifact_sha256 == row.artifact_sha256 else {}
 
 
 def _ratios(file: Path) -> Ratios:

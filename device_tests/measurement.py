@@ -31,7 +31,8 @@ class Measurement:
     `instructions_cpu`, `delegated_share` is of the MACs, and `latency_ratio` is to the float32 row of the same runtime
     in one interleaved run, between `low` and `high` with 95 % certainty; each comes from a run of its own. `same` is on
     how many of `compared` images the logits are the desktop's to the last bit, `difference` how far one lies apart, and
-    `first_other` the index of the first image with other logits (parity.py). What a cell did not come to is None.
+    `first_other` the index of the first image with other logits (parity.py); `oldest_runtime` says which versions of the
+    runtime answer as they should (compatibility.py). What a cell did not come to is None.
     """
 
     artifact: str
@@ -66,6 +67,7 @@ class Measurement:
     compared: int | None = None
     difference: float | None = None
     first_other: int | None = None
+    oldest_runtime: str = ""
     load_ns: int | None = None
     first_ns: int | None = None
     latencies_ns: tuple[int, ...] = ()

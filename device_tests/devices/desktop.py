@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ from device_tests.devices import DESKTOP, HERE, Ask, Command, Job, Load
 from device_tests.runtimes import RUNTIMES
 from device_tests.turns import Turns
 from models import environments
+from models.errors import EnvironmentMissing
 
 NAMES = (DESKTOP,)
 QEMU, CPU = "qemu-x86_64", "max"  # AVX2 and FMA as of qemu 7.2, neither AVX-512 nor VNNI
+INSTALL = "nox -s compatibility"  # what makes environments of other versions
 
 
 def device(name: str) -> Desktop:
@@ -43,16 +47,22 @@ class Desktop:
         return tuple(sorted(info.stem for info in home.glob("[Ll]ib/**/site-packages/*.dist-info")))
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
-        return self.conversations.work(_command(worker.__file__, job, *asked(job, job.reference.resolve())), job, turns)
+        return self.conversations.work(command(worker.__file__, job, *asked(job, job.reference.resolve())), job, turns)
 
     def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
-        return self.conversations.loaded(_command(probe.__file__, load), load)
+        return self.conversations.loaded(command(probe.__file__, load), load)
 
     def counted(self, load: Load, plugin: Path, log: Path) -> Command:
-        command = _command(probe.__file__, load, "--count")
+        if platform.machine() != "x86_64" or not shutil.which(QEMU):
+            msg = (
+                f"Counting instructions needs {QEMU} on an x86_64 processor, which is not here. "
+                "On Debian and Ubuntu install it with: sudo apt-get install qemu-user"
+            )
+            raise EnvironmentMissing(msg)
+        probing = command(probe.__file__, load, "--count")
         # addresses are the same in each run: some libraries go by them
         emulated = ("setarch", "-R", QEMU, "-cpu", CPU, "-plugin", plugin, "-d", "plugin", "-D", log)
-        return Command(argv=(*map(str, emulated), *command.argv), env=command.env)
+        return Command(argv=(*map(str, emulated), *probing.argv), env=probing.env)
 
     def stop(self) -> None:
         self.conversations.stop()
@@ -62,12 +72,14 @@ def _python(runtime: str) -> Path:
     return environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
 
 
-def _command(program: str, load: Load, *arguments: str) -> Command:
+def command(program: str, load: Load, *arguments: str, environment: str = "") -> Command:
+    """Return what runs a program of ours on an artifact, in the runtime's environment or in another one."""
     files = {
         "--runtime": RUNTIMES.path(load.runtime),
         "--artifact": load.artifact.resolve(),
         "--sidecar": load.sidecar.resolve(),
     }
-    argv = (_python(load.runtime), program, *(part for pair in files.items() for part in pair), *arguments)
+    python = environments.python(environment, install=INSTALL) if environment else _python(load.runtime)
+    argv = (python, program, *(part for pair in files.items() for part in pair), *arguments)
     # the bare networks come from the zoo's own code
     return Command(argv=tuple(map(str, argv)), env={"PYTHONPATH": str(environments.ROOT)})
