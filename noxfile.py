@@ -26,7 +26,7 @@ nox.options.sessions = ["tests"]
 
 PYTHON = "3.11"
 CONSTRAINTS = ROOT / "constraints"
-GROUPS = ("core", "export", "browser", "lint", *RUNTIMES.names())
+GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names())
 # PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
 # ever takes the CUDA build and its gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -112,6 +112,32 @@ def export(session: nox.Session) -> None:
 def device_tests(session: nox.Session, runtime: str) -> None:
     """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick."""
     test_runtime(session, runtime, *session.posargs)
+
+
+# What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
+DEVICES = {
+    "arm64": ("device_tests.sweep",),
+    "ssh": ("device_tests.ssh",),
+    "android-vm": ("device_tests.android", "vm"),
+    "android": ("device_tests.android", "phone"),
+}
+
+
+@nox.session
+@nox.parametrize("device", [nox.param(name, id=name) for name in DEVICES])
+def devices(session: nox.Session, device: str) -> None:
+    """Run the artifacts on other devices: -s "devices(ssh)" -- --device ssh:user@host, --clean."""
+    if device == "arm64":  # where the desktop's answers on the same runtimes are half of what is told
+        with_everything(session, *DEVICES[device])
+    else:
+        session.run(environment(session, "core"), "-m", *DEVICES[device], *session.posargs)
+
+
+@nox.session
+@nox.parametrize("app", [nox.param("web", id="web")])
+def apps(session: nox.Session, app: str) -> None:
+    """Build what a person holds: -s "apps(web)" -- --serve, --only GLOB, --list, --help."""
+    session.run(environment(session, app), "-m", f"apps.{app}", *session.posargs)
 
 
 @nox.session

@@ -146,11 +146,13 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
            chosen_devices: tuple[str, ...]) -> None:  # fmt: skip
     """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
     from device_tests import report as reports
+    from device_tests import shipped
     from device_tests.page import page
     from device_tests.rows import found, rows
 
     chosen = select(found(results, chosen_devices), runtimes=(), patterns=patterns)
-    groups = reports.group(rows(chosen, artifacts_folder=artifacts, results_folder=results), margin)
+    made = rows(chosen, artifacts_folder=artifacts, results_folder=results)
+    groups = reports.group(made, margin, shipped.read(results))
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
     written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)

@@ -38,8 +38,8 @@ def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
     return tuple(
         Cell(recipe=recipe, runtime=runtime, device=device)
         for recipe in matrix.recipes()
-        for runtime in devices.device(device).runtimes
-        if takes(runtime, recipe)
+        for runtime in RUNTIMES.names()
+        if runtime in devices.device(device).runtimes and takes(runtime, recipe)
     )
 
 

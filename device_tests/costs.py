@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from device_tests import compatibility, instructions, parity
+from device_tests import compatibility, instructions, interleaved, parity
+from device_tests.devices import DESKTOP
 from device_tests.explain import run as explain
 from device_tests.measurement import Measurement
 from export.artifact import Artifact
-from models.errors import DataError
 
 Facts = dict[str, Any]
 Ratios = dict[tuple[str, str], Facts]  # by cell and the artifact's SHA-256
@@ -22,7 +21,9 @@ def attach(row: Measurement, artifact: Artifact, results: Path, ratios: Ratios) 
     """Return an artifact's row with these figures, as far as they are there and still hold; raises DataError."""
     if row.outcome != "ok":
         return row
-    receipt = explain.current(results / "receipts" / f"{row.artifact}@{row.runtime}.json", artifact, row.runtime)
+    receipt = None
+    if row.device == DESKTOP:  # where receipts are made
+        receipt = explain.current(results / "receipts" / f"{row.artifact}@{row.runtime}.json", artifact, row.runtime)
     return replace(
         row,
         **_instructions(row, results),
@@ -35,10 +36,15 @@ def attach(row: Measurement, artifact: Artifact, results: Path, ratios: Ratios) 
 
 def ratios(results: Path, runtimes: Iterable[str]) -> Ratios:
     """Return the ratios to the float32 row that interleaved runs found, on each of these RUNTIME@DEVICE."""
-    found: Ratios = {}
-    for runtime in runtimes:
-        found |= _ratios(results / "latency" / f"{runtime}.json")
-    return found
+    timed = (timing for runtime in runtimes for timing in interleaved.read(results, runtime) if timing.ratio)
+    return {
+        (t.id, t.artifact_sha256): {
+            "latency_ratio": t.ratio.value,
+            "latency_ratio_low": t.ratio.low,
+            "latency_ratio_high": t.ratio.high,
+        }
+        for t in timed
+    }
 
 
 def _instructions(row: Measurement, results: Path) -> Facts:
@@ -51,23 +57,3 @@ def _instructions(row: Measurement, results: Path) -> Facts:
 def _versions(row: Measurement, results: Path) -> Facts:
     grid = compatibility.read(compatibility.path(results, row.artifact, row.runtime))
     return {"oldest_runtime": grid.says} if grid and grid.artifact_sha256 == row.artifact_sha256 else {}
-
-
-def _ratios(file: Path) -> Ratios:
-    try:
-        content = json.loads(file.read_text())
-        timed = {series["id"]: series["artifact_sha256"] for series in content["series"]}
-        return {
-            (row["id"], timed[row["id"]]): {
-                "latency_ratio": ratio["value"],
-                "latency_ratio_low": ratio["low"],
-                "latency_ratio_high": ratio["high"],
-            }
-            for row in content["summary"]
-            if (ratio := row.get("ratio"))
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{file} is no interleaved run ({type(error).__name__}: {error}). Delete it and run: nox -s latency"
-        raise DataError(msg) from error

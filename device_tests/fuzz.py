@@ -1,4 +1,7 @@
-"""`python -m device_tests.fuzz`: damaged artifacts through the real runtimes. Whatever they do must end as a row."""
+"""`python -m device_tests.fuzz`: damaged artifacts through the real runtimes. Whatever they do must end as a row.
+
+Each damaged artifact has a process of its own, forked from one that has started the runtime (forks.py).
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,25 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import click
+import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from device_tests import devices
+from device_tests import devices, forks
 from device_tests.cells import Cell, cells
-from device_tests.devices import Job
+from device_tests.conversation import Conversations
+from device_tests.devices import Broken, Load, desktop
 from device_tests.measurement import OUTCOMES
-from device_tests.turns import Turns
 from export import artifact as artifacts
 from models import console, files, reference
 from models.console import out
 from models.errors import DataError, EdgewiseError, UsageError, did_you_mean
+from models.reference import Reference
 
 MODEL = "torch_cnn_small"  # the smallest files: a flipped bit meets structure more often than weights
 # one artifact and one runtime per format; SavedModels exist of Keras only
@@ -32,12 +38,14 @@ SUBJECTS = {
     "torchscript": f"{MODEL}-torchscript-float32@torch@desktop",
     "torchscript_lite": f"{MODEL}-torchscript_lite-float32@torch@desktop",
     "executorch": f"{MODEL}-executorch-int8@executorch@desktop",
+    "executorch_portable": f"{MODEL}-executorch_portable-float32@executorch@desktop",
     "onnx": f"{MODEL}-onnx-int8@onnxruntime@desktop",
     "ort": f"{MODEL}-ort-int8@onnxruntime@desktop",
     "savedmodel": "keras_cnn-savedmodel-float32@tensorflow@desktop",
     "eager": f"{MODEL}-eager-float32@torch@desktop",
 }
-IMAGES, LATENCY_S, TIMEOUT_S = 100, 0.05, 60.0
+IMAGES = 100
+AT_ONCE = 50  # damaged artifacts per process that forks
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -96,27 +104,67 @@ def damage(source: Path, target: Path, name: str, rng: random.Random, other: Pat
     victim.write_bytes(DAMAGES[name](content, rng))
 
 
-def trial(cell: Cell, artifacts_folder: Path, name: str, seed: str, turns: Turns) -> dict[str, Any]:
-    """Return the row of one damaged artifact."""
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One damaged artifact of a format: the same `seed` damages the same bytes."""
+
+    format: str
+    damage: str
+    seed: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What became of a trial; the peak of memory is that of its process, with the runtime."""
+
+    trial: Trial
+    outcome: str
+    reason: str
+    seconds: float
+    peak_rss_bytes: int
+
+
+def plan(formats: tuple[str, ...], count: int, seed: int) -> tuple[Trial, ...]:
+    """Return `count` trials of each format; what they are depends on nothing but the seed."""
+    return tuple(
+        Trial(format=name, damage=kind, seed=f"{seed} {name} {i}")
+        for name in formats
+        for i, kind in enumerate(random.Random(f"{seed} {name}").choices(tuple(DAMAGES), WEIGHTS, k=count))
+    )
+
+
+def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes: Conversations) -> list[Ended]:
+    """Run trials of one format, one after the other, in children of one process."""
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     whole = artifacts.check(artifacts.read(sidecar), artifacts_folder)
     other_format = "onnx" if cell.recipe.format != "onnx" else "tflite"
-    other = (
-        artifacts_folder / artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
-    )
+    other = artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
+    ended = []
     with tempfile.TemporaryDirectory() as folder:
-        broken = Path(folder) / whole.name
-        damage(whole, broken, name, random.Random(seed), other)
-        job = Job(
-            runtime=cell.runtime,
-            artifact=broken,
-            sidecar=sidecar,
-            reference=reference.path(artifacts_folder, cell.recipe.model),
-            images=IMAGES,
-            latency_s=LATENCY_S,
-            timeout_s=TIMEOUT_S,
-        )
-        return devices.device(cell.device).run(job, turns)
+        answers = Path(folder) / "reference.npz"
+        reference.save(_few(reference.load(reference.path(artifacts_folder, cell.recipe.model))), answers)
+        load = Load(runtime=cell.runtime, artifact=whole, sidecar=sidecar, timeout_s=2 * forks.LIMIT_S)
+        command = desktop.command(forks.__file__, load, "--reference", str(answers), "--latency-s", "0")
+        try:
+            with processes.loaded(command, load) as (_, ask):
+                sound = ask({"artifact": str(whole.resolve())})
+                if sound["outcome"] != "ok":
+                    raise Broken(sound["outcome"], f"the undamaged artifact: {sound['reason']}")
+                for trial in trials:
+                    broken = Path(folder) / whole.name
+                    damage(whole, broken, trial.damage, random.Random(trial.seed), artifacts_folder / other)
+                    ended.append(Ended(trial=trial, **ask({"artifact": str(broken)})))
+                    files.remove(broken)
+        except Broken as end:
+            msg = f"{cell.id} cannot be tried with damage: {end.outcome}: {end.reason}"
+            raise EdgewiseError(msg) from end
+    return ended
+
+
+def _few(answers: Reference) -> Reference:
+    """Return the first images: to read them all takes longer than most trials."""
+    several = {name: value[:IMAGES] for name, value in vars(answers).items() if isinstance(value, np.ndarray)}
+    return replace(answers, **several)
 
 
 @click.command()
@@ -141,47 +189,46 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: 
     for cell in chosen.values():
         devices.device(cell.device).require(cell.runtime)
 
-    rng, turns = random.Random(seed), Turns(jobs)
-    plan = [
-        (name, kind, f"{seed} {name} {i}")
-        for name in chosen
-        for i, kind in enumerate(rng.choices(tuple(DAMAGES), WEIGHTS, k=count))
-    ]
-    tally: Counter[tuple[str, str]] = Counter()
+    trials = plan(tuple(chosen), count, seed)
+    ended: list[Ended] = []
+    processes = Conversations()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:
-        task = progress.add_task("fuzz", total=len(plan))
-        futures = {
-            pool.submit(trial, chosen[name], folder, kind, text, turns): (name, kind, text) for name, kind, text in plan
-        }
+        task = progress.add_task("fuzz", total=len(trials))
+        futures = [
+            pool.submit(run, several[i : i + AT_ONCE], chosen[name], folder, processes)
+            for name, found in groupby(trials, key=lambda trial: trial.format)
+            for several in (tuple(found),)
+            for i in range(0, len(several), AT_ONCE)
+        ]
         try:
             for future in as_completed(futures):
-                name, kind, text = futures[future]
-                row = future.result()
-                if row["outcome"] not in OUTCOMES:
-                    msg = f"{name}, {kind}, seed {text!r}: {row['outcome']!r} is no outcome"
-                    raise EdgewiseError(msg)
-                tally[name, row["outcome"]] += 1
-                progress.advance(task)
+                ended += future.result()
+                progress.update(task, completed=len(ended))
         except BaseException:
-            turns.close()
             pool.shutdown(wait=False, cancel_futures=True)
-            devices.device(devices.DESKTOP).stop()
+            processes.stop()
             raise
-    out.print(table(tally, tuple(chosen)))
+    out.print(table(ended, tuple(chosen)))
     out.print("ok: the damage met bytes that no answer depends on, or moved the answers less than a mismatch does.")
+    if strange := [end for end in ended if end.outcome not in OUTCOMES]:
+        msg = f"{strange[0].trial} ended as {strange[0].outcome!r}, which is no outcome."
+        raise EdgewiseError(msg)
 
 
-def table(tally: Counter[tuple[str, str]], formats: tuple[str, ...]) -> Table:
-    """Return how often each format ended in each outcome."""
+def table(ended: list[Ended], formats: tuple[str, ...]) -> Table:
+    """Return how often each format ended in each outcome, and the most time and memory that a process took."""
+    tally = Counter((end.trial.format, end.outcome) for end in ended)
     seen = [o for o in OUTCOMES if any(tally[name, o] for name in formats)]
     drawn = Table(title="Damaged artifacts on real runtimes")
     drawn.add_column("format")
-    for title in (*seen, "all"):
+    for title in (*seen, "all", "most s", "most MB"):
         drawn.add_column(title, justify="right")
     for name in formats:
+        own = [end for end in ended if end.trial.format == name]
         counts = [tally[name, outcome] for outcome in seen]
-        drawn.add_row(name, *(str(n) for n in counts), str(sum(counts)))
+        most = f"{max(e.seconds for e in own):.1f}", f"{max(e.peak_rss_bytes for e in own) / 1e6:,.0f}"
+        drawn.add_row(name, *(str(n) for n in counts), str(len(own)), *most)
     return drawn
 
 

@@ -1,7 +1,8 @@
 """What an inference costs, to the last digit: instructions that an emulated CPU executes; never call them latency.
 
 The probe runs under qemu's user mode with a plugin, instructions.c, that counts at each mark. Neither the machine's
-load nor its model move the count, so that a budget can gate on it.
+load nor its model move the count, so that a budget can gate on it. The guest's clocks go by instructions, too: ONNX
+Runtime, for one, sums up its runs every few seconds. The device says how to run the probe so.
 """
 
 from __future__ import annotations
@@ -10,26 +11,26 @@ import hashlib
 import itertools
 import json
 import os
-import shutil
-import statistics
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 
 from device_tests import compiled, devices, probe, worker
 from device_tests.cells import Cell
+from device_tests.conversation import Conversations
+from device_tests.devices import Broken, Command, Load
 from device_tests.runtimes import RUNTIMES
 from export import artifact as artifacts
-from models import environments, files
+from models import files
 from models.errors import DataError, EnvironmentMissing
 
 SOURCE = compiled.SOURCES / "instructions.c"
-QEMU, CPU = "qemu-x86_64", "max"  # AVX2 and FMA as of qemu 7.2, neither AVX-512 nor VNNI
-TOOLS = {QEMU: "qemu-user", "cc": "gcc", "setarch": "util-linux"}  # with the package of each on Debian
 SETTLED = ("ok", "unsupported")
 # All that the process sees of where it was started: hashes, threads and the stack's size depend on it.
 FIXED = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
@@ -45,7 +46,7 @@ class Count:
     outcome: str = "ok"
     reason: str = ""
     samples: tuple[int, ...] = ()
-    cpu: str = f"{QEMU} {CPU}"
+    cpu: str = ""
     qemu: str = ""
     key: str = ""
     artifact_sha256: str = ""
@@ -58,18 +59,18 @@ class Count:
 
     @property
     def instructions(self) -> int | None:
-        """The median: an inference now and then does a little more, such as allocating."""
-        return statistics.median_low(self.samples) if self.samples else None
+        """The least: what a runtime does once in a while only adds."""
+        return min(self.samples) if self.samples else None
 
     @property
     def spread(self) -> float | None:
-        """How far the samples lie apart, as a share of the median."""
+        """How far the samples lie apart, as a share of the least."""
         return (max(self.samples) - min(self.samples)) / self.instructions if self.samples else None
 
 
 def path(results: Path, id: str) -> Path:
     """Return where the count of a cell lies: beside its result, which another run may renew."""
-    return results / "instructions" / f"{id}.json"
+    return results / "instructions" / f"{files.stem(id)}.json"
 
 
 def read(file: Path) -> Count | None:
@@ -83,23 +84,91 @@ def read(file: Path) -> Count | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{file} is no count of instructions ({type(error).__name__}: {error}). Delete it and count again."
         raise DataError(msg) from error
-    if count.id != file.stem:
+    if files.stem(count.id) != file.stem:
         msg = f"{file} is the count of {count.id}. Delete it and count again."
         raise DataError(msg)
     return count
 
 
-def require() -> None:
-    """Raise EnvironmentMissing unless what counts instructions is installed."""
-    missing = [tool for tool in TOOLS if not shutil.which(tool)]
-    if missing or os.uname().machine != "x86_64":
-        lacking = ", ".join(missing) or "an x86_64 processor"
-        packages = " ".join(TOOLS[tool] for tool in missing) or " ".join(TOOLS.values())
-        msg = (
-            f"Counting instructions needs {lacking}, which is not here. "
-            f"On Debian and Ubuntu install it with: sudo apt-get install {packages}"
-        )
-        raise EnvironmentMissing(msg)
+@dataclass(frozen=True, kw_only=True)
+class Counter:
+    """Counts cells one by one, in as many threads as its caller likes."""
+
+    artifacts: Path
+    results: Path
+    force: bool
+    timeout_s: float
+    plugin: Path
+    processes: Conversations = field(default_factory=Conversations)
+    warm: set[tuple[str, ...]] = field(default_factory=set)
+    warming: threading.Lock = field(default_factory=threading.Lock)
+
+    def settle(self, cell: Cell) -> tuple[Count, bool]:
+        """Return a cell's count and whether it was there and is current; a new one is saved."""
+        names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+        sidecar = artifacts.sidecar_path(self.artifacts, cell.recipe.id)
+        device = devices.device(cell.device)
+        try:
+            device.require(cell.runtime)
+            pins = device.pins(cell.runtime)
+            artifact = artifacts.read(sidecar)
+            if artifact.outcome != "ok":
+                return Count(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False
+            file = artifacts.check(artifact, self.artifacts)
+        except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
+            return Count(**names, outcome="skipped", reason=str(error)), False
+        load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=self.timeout_s)
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "log"
+            command = device.counted(load, self.plugin, log)
+            cpu, qemu = emulator(command)
+            code = (SOURCE, __file__, probe.__file__, worker.__file__, RUNTIMES.path(cell.runtime))
+            parts = [*(files.sha256(Path(f)) for f in code), pins, cpu, qemu, artifact.sha256]
+            key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+            try:
+                known = read(path(self.results, cell.id))
+            except DataError:
+                known = None  # it is replaced
+            if known and not self.force and known.key == key and known.outcome in SETTLED:
+                return known, True
+            self._warm(cell, load)
+            began = time.perf_counter()
+            facts = self._count(command, load, log)
+        facts |= {"cpu": cpu, "qemu": qemu, "key": key, "seconds": round(time.perf_counter() - began, 1)}
+        count = Count(**names, artifact_sha256=artifact.sha256, **facts)
+        files.write_json(path(self.results, cell.id), asdict(count))
+        return count, False
+
+    def _warm(self, cell: Cell, load: Load) -> None:
+        """Load one artifact per runtime and format without counting.
+
+        Python compiles then what is not compiled yet. A process that compiled has another heap, which moves the count.
+        """
+        kind = (cell.device, cell.runtime, cell.recipe.format, cell.recipe.framework)
+        with self.warming:
+            if kind not in self.warm:
+                try:
+                    with devices.device(cell.device).loaded(load):
+                        pass
+                except Broken:
+                    pass  # the count will say so of this artifact, and another one will warm up
+                else:
+                    self.warm.add(kind)
+
+    def _count(self, command: Command, load: Load, log: Path) -> dict:
+        """Run the probe under qemu; return the fields of a count, also where it crashed or hung."""
+        env = {**FIXED, "PATH": os.environ["PATH"], **command.env}
+        # it dies with this process, which nothing else tells an emulated one
+        alone = ("env", "-i", *(f"{name}={value}" for name, value in env.items()), "setpriv", "--pdeathsig", "KILL")
+        try:
+            with self.processes.loaded(Command(argv=(*alone, *command.argv)), load) as (row, _):
+                counted, others = samples(log.read_text())
+        except Broken as broken:
+            return {"outcome": broken.outcome, "reason": broken.reason}
+        notes = tuple(row["notes"])
+        if any(others):
+            notes += (f"other threads executed up to {max(others):,} more instructions per inference, not counted",)
+        return {"notes": notes, "samples": counted}
 
 
 def run(
@@ -112,100 +181,51 @@ def run(
     timeout_s: float,
     ended: Callable[[Count, bool], None],
 ) -> None:
-    """Count each cell whose count is missing or not current; `ended` hears of each, and whether it was current."""
-    require()
-    plugin, version = compiled.build("instructions", "-O2", "-shared", "-fPIC"), _version()
+    """Count each cell whose count is missing or not current; `ended` hears of each, and whether it was current.
 
-    def settle(cell: Cell) -> tuple[Count, bool]:
-        known = _count_or_known(cell, plugin, version, artifacts_folder, results, force, timeout_s)
-        if not known[1] and known[0].outcome != "skipped":
-            files.write_json(path(results, cell.id), asdict(known[0]))
-        return known
-
+    Raises EnvironmentMissing where what counts is not installed.
+    """
+    plugin = compiled.build("instructions", "-O2", "-shared", "-fPIC")
+    files.sweep(results)
+    counter = Counter(artifacts=artifacts_folder, results=results, force=force, timeout_s=timeout_s, plugin=plugin)
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(settle, cell) for cell in cells]
+        futures = [pool.submit(counter.settle, cell) for cell in cells]
         try:
             for future in as_completed(futures):
                 ended(*future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            counter.processes.stop()
             raise
 
 
-def _version() -> str:
-    told = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
-    return told.splitlines()[0]
+def emulator(command: Command) -> tuple[str, str]:
+    """Return which processor a command emulates with what, and that program's version."""
+    qemu = next(part for part in command.argv if Path(part).name.startswith("qemu-"))
+    cpu = command.argv[command.argv.index("-cpu") + 1]
+    return f"{Path(qemu).name} {cpu}", _version(qemu)
 
 
-def _count_or_known(
-    cell: Cell, plugin: Path, version: str, artifacts_folder: Path, results: Path, force: bool, timeout_s: float
-) -> tuple[Count, bool]:
-    names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
-    sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
-    try:
-        pins = devices.device(cell.device).pins(cell.runtime)
-        artifact = artifacts.read(sidecar)
-        if artifact.outcome != "ok":
-            return Count(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False
-        file = artifacts.check(artifact, artifacts_folder)
-    except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
-        return Count(**names, outcome="skipped", reason=str(error)), False
-    code = [
-        files.sha256(Path(f)) for f in (SOURCE, __file__, probe.__file__, worker.__file__, RUNTIMES.path(cell.runtime))
-    ]
-    parts = [*code, pins, version, artifact.sha256]
-    names |= {"key": hashlib.sha256(json.dumps(parts).encode()).hexdigest(), "artifact_sha256": artifact.sha256}
-    try:
-        known = read(path(results, cell.id))
-    except DataError:
-        known = None  # it is replaced
-    if known and not force and known.key == names["key"] and known.outcome in SETTLED:
-        return known, True
-    began = time.perf_counter()
-    facts = _count(cell, file, sidecar, plugin, timeout_s)
-    return Count(**names, qemu=version, seconds=round(time.perf_counter() - began, 1), **facts), False
+@cache
+def _version(qemu: str) -> str:
+    return subprocess.run([qemu, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
-def _count(cell: Cell, file: Path, sidecar: Path, plugin: Path, timeout_s: float) -> dict:
-    """Run the probe under qemu; return the fields of a count, also where it crashed or hung."""
-    python = environments.python(cell.runtime, install=f"nox -s 'device_tests({cell.runtime})'")
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        emulated = ("setarch", "-R", QEMU, "-cpu", CPU, "-plugin", plugin, "-d", "plugin", "-D", log)
-        command = (
-            *(python, probe.__file__, "--count", "--runtime", RUNTIMES.path(cell.runtime)),
-            *("--artifact", file.resolve(), "--sidecar", sidecar.resolve()),
-        )
-        options = {"capture_output": True, "text": True, "timeout": timeout_s}
-        options["env"] = {**FIXED, "PATH": os.environ["PATH"], "PYTHONPATH": str(environments.ROOT)}
-        try:
-            # First without emulation: Python compiles then what is not compiled yet, and a process that compiled has
-            # another heap, which moves the count by a few instructions.
-            subprocess.run(command, **options)
-            done = subprocess.run((*emulated, *command), **options)
-        except subprocess.TimeoutExpired:
-            return {"outcome": "timed_out", "reason": f"no answer in {timeout_s:g} s under {QEMU}"}
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-            return {"outcome": "run_failed", "reason": f"exit code {done.returncode} under {QEMU}: {last[:300]}"}
-        row = json.loads(done.stdout)
-        facts = {name: row[name] for name in ("outcome", "reason")} | {"notes": tuple(row["notes"])}
-        return facts if row["outcome"] != "ok" else facts | {"samples": samples(log.read_text())}
+def samples(log: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the instructions of each counted inference, the marking's own share taken off, and other threads' ones.
 
-
-def samples(log: str) -> tuple[int, ...]:
-    """Return the instructions of each counted inference, the marking's own share taken off.
-
-    The log holds a count per mark: as many inferences between marks, warm-up first, as then empty calls.
+    The log holds, per mark, the count of the thread that infers and that of all others: as many inferences between
+    marks, warm-up first, as then empty calls.
     """
-    marks = [int(line) for line in log.split()]
+    marks = [tuple(map(int, line.split())) for line in log.splitlines()]
     each = probe.WARM_UP + probe.COUNTED + 1
     if len(marks) != 2 * each:
         msg = f"the plugin saw {len(marks)} marks, not {2 * each}"
         raise AssertionError(msg)
-    inferences, nothing = (
-        [after - before for before, after in itertools.pairwise(half)][probe.WARM_UP :]
-        for half in (marks[:each], marks[each:])
-    )
-    own = statistics.median_low(nothing)
-    return tuple(count - own for count in inferences)
+    own, others = zip(*marks, strict=True)
+    inferences, nothing = (_steps(half) for half in (own[:each], own[each:]))
+    return tuple(count - min(nothing) for count in inferences), _steps(others[:each])
+
+
+def _steps(counts: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(after - before for before, after in itertools.pairwise(counts))[probe.WARM_UP :]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
@@ -19,6 +22,7 @@ from models.console import out
 from models.errors import EdgewiseError, EnvironmentMissing, UsageError
 
 if TYPE_CHECKING:
+    from device_tests.cells import Cell
     from device_tests.latency import Interval, Series
     from device_tests.roofline import Roof
 
@@ -39,6 +43,7 @@ COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noi
 @_only
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which rounds go over artifacts.")
 @click.option("--limit", "limit_s", default=60.0, show_default=True, help="Most seconds for a dozen artifacts.")
+@click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
 @_artifacts
 @_results
@@ -47,6 +52,7 @@ def latency(
     patterns: tuple[str, ...],
     seed: int,
     limit_s: float,
+    force: bool,
     self_check: bool,
     artifacts: Path,
     results: Path,
@@ -60,9 +66,8 @@ def latency(
     from device_tests import roofline, rounds
 
     chosen = select(cells(), runtimes=runtimes, patterns=patterns)
-    rng = np.random.default_rng(seed)
     if self_check:
-        _check_method(chosen, artifacts, rng, limit_s)
+        _check_method(chosen, artifacts, np.random.default_rng(seed), limit_s)
         return
     try:
         roofs = roofline.measure()
@@ -72,27 +77,60 @@ def latency(
     for roof in roofs.values():
         peak = f"{roof.macs_per_s / 1e9:,.1f} billion multiply-accumulates a second"
         out.print(f"one core's peak, {roof.dtype}: {peak}, {roof.with_}", soft_wrap=True)
-    for runtime, found in groupby(sorted(chosen, key=lambda cell: cell.runtime), key=lambda cell: cell.runtime):
-        every: list[Series] = []
-        try:
-            devices.device(devices.DESKTOP).require(runtime)
-        except EnvironmentMissing as error:
-            if runtimes:
-                raise
-            out.print(f"[yellow]skipped[/] {escape(str(error))}", soft_wrap=True)
+    with files.storage_errors(results):
+        results.mkdir(parents=True, exist_ok=True)
+    files.sweep(results)
+    for runtime, batches in _to_time(chosen, artifacts, required=bool(runtimes)):
+        file = results / "latency" / f"{runtime}@{devices.DESKTOP}.json"
+        key = rounds.key(runtime, [entrant for able, _ in batches for entrant in able], seed=seed, limit_s=limit_s)
+        if not force and _is_kept(file, key, {cell.id for cell in chosen}):
+            out.print(f"{runtime}: current, in {file}", soft_wrap=True)
             continue
+        rng, every = np.random.default_rng(seed), []
         with out.status(runtime) as status:
-            for batch in rounds.batches(tuple(found)):
-                able, unable = rounds.entrants(batch, artifacts)
+            for able, unable in batches:
                 every += (*unable, *rounds.measure(able, rng=rng, limit_s=limit_s, says=status.update))
         table = summary(every, roofs)
         _show(f"{runtime}, seed {seed}", table)
-        file = results / "latency" / f"{runtime}@desktop.json"
         date = datetime.now(UTC).isoformat(timespec="seconds")
-        facts = {"runtime": runtime, "device": "desktop", "seed": seed, "limit_s": limit_s, "date": date}
-        facts["roofs"] = [asdict(roof) for roof in roofs.values()]
+        facts = {"runtime": runtime, "device": devices.DESKTOP, "key": key, "seed": seed, "limit_s": limit_s}
+        facts |= {"date": date, "roofs": [asdict(roof) for roof in roofs.values()]}
         files.write_json(file, {**facts, "summary": table, "series": [asdict(series) for series in every]})
         out.print(f"Written: {file}", soft_wrap=True)
+
+
+def _to_time(chosen: tuple[Cell, ...], artifacts: Path, *, required: bool) -> Iterator[tuple[str, list]]:
+    """Yield each runtime with the batches that are timed together; raises EnvironmentMissing where it is `required`."""
+    from device_tests import rounds
+
+    for runtime, found in groupby(sorted(chosen, key=lambda cell: cell.runtime), key=lambda cell: cell.runtime):
+        try:
+            devices.device(devices.DESKTOP).require(runtime)
+        except EnvironmentMissing as error:
+            if required:
+                raise
+            out.print(f"[yellow]skipped[/] {escape(str(error))}", soft_wrap=True)
+            continue
+        yield runtime, [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(found))]
+
+
+def _is_kept(file: Path, key: str, chosen: set[str]) -> bool:
+    """Tell whether an earlier run's file is current; raises UsageError where this run would lose what it holds.
+
+    Rounds of two runs are not comparable, so they cannot be put together.
+    """
+    try:
+        known = json.loads(file.read_text())
+        lost = {series["id"] for series in known["series"]} - chosen
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # there is none, or it is broken and will be replaced
+    if lost:
+        msg = (
+            f"{file} holds {len(lost)} artifacts that this run would not time, {min(lost)} among them, and times of two "
+            "runs are not comparable. Write elsewhere with --results FOLDER, or give them up with --force."
+        )
+        raise UsageError(msg)
+    return known.get("key") == key
 
 
 def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
@@ -132,6 +170,15 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
 @click.option("--force", is_flag=True, help="Count again what has a current count.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Counted side by side.")
 @click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Most seconds for one artifact.")
+@click.option(
+    "--device",
+    "chosen_devices",
+    multiple=True,
+    default=(devices.DESKTOP,),
+    show_default=True,
+    metavar="NAME",
+    help="Count there; may be repeated.",
+)
 @_artifacts
 @_results
 def instructions(
@@ -140,6 +187,7 @@ def instructions(
     force: bool,
     jobs: int,
     timeout_s: float,
+    chosen_devices: tuple[str, ...],
     artifacts: Path,
     results: Path,
 ) -> None:
@@ -149,9 +197,12 @@ def instructions(
     """
     from device_tests import instructions as counter
 
-    chosen = select(cells(), runtimes=runtimes, patterns=patterns)
-    for name in runtimes:
-        devices.device(devices.DESKTOP).require(name)
+    chosen = select(
+        tuple(cell for name in chosen_devices for cell in cells(name)), runtimes=runtimes, patterns=patterns
+    )
+    for runtime, device in {(cell.runtime, cell.device) for cell in chosen if runtimes}:
+        devices.device(device).require(runtime)
+    began = time.perf_counter()
     counts: dict[str, counter.Count] = {}
     with out.status("compiling the plugin") as status:
 
@@ -168,21 +219,17 @@ def instructions(
             timeout_s=timeout_s,
             ended=ended,
         )
-    table = Table(
-        "artifact",
-        "instructions",
-        "spread",
-        "says",
-        title=f"instructions per inference, {counter.QEMU} -cpu {counter.CPU}",
-    )
-    for column in table.columns[1:3]:
+    elapsed_s = time.perf_counter() - began
+    table = Table("artifact", "instructions", "spread", "s", "on", "says", title="instructions per inference")
+    for column in table.columns[1:4]:
         column.justify = "right"
     for cell in chosen:
         count = counts[cell.id]
         says = "; ".join([count.reason or count.outcome, *count.notes])
         counted = (f"{count.instructions:,}", f"{count.spread:.2%}") if count.samples else ("", "")
-        table.add_row(cell.id, *counted, escape(says))
+        table.add_row(cell.id, *counted, f"{count.seconds:.0f}", count.cpu, escape(says))
     out.print(table)
+    out.print(f"{len(counts)} cells in {elapsed_s:.0f} s; counts in {results / 'instructions'}", soft_wrap=True)
     failed = [count for count in counts.values() if count.outcome in ("load_failed", "run_failed", "timed_out")]
     if failed:
         lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)

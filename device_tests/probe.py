@@ -14,7 +14,6 @@ import importlib.util
 import itertools
 import json
 import os
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -31,6 +30,8 @@ def main() -> None:
     options = parse()
     worker = beside("worker")
     row = {"outcome": "ok", "reason": "", "notes": []}
+    if not options.count:  # which needs the process to itself
+        asked = worker.Turns(answer).given
     try:
         infer, images = load(worker, options, row)
         if options.count:
@@ -41,8 +42,8 @@ def main() -> None:
     print(json.dumps(row), file=answer)
     if row["outcome"] == "ok" and not options.count:
         gc.disable()  # a collection would fall into some artifact's samples; refcounts free what inferences make
-        for request in sys.stdin:
-            print(json.dumps({"ns": sample(infer, images, **json.loads(request))}), file=answer)
+        while True:  # until it is killed, or nobody asks any more
+            print(json.dumps({"ns": sample(infer, images, **json.loads(asked.get()))}), file=answer)
 
 
 def parse() -> argparse.Namespace:
@@ -75,6 +76,7 @@ def load(worker, options: argparse.Namespace, row: dict):
         int(worker.run(infer, image, target).argmax() == np.argmax(golden["logits"]))
         for image, golden in zip(images, sidecar["golden"])  # noqa: B905 - devices have older Pythons
     )
+    row["golden"] = [equal, len(images)]
     if equal < len(images):
         row["notes"].append(f"{equal} of {len(images)} golden images are answered as in the sidecar")
     if not options.count:  # which nothing may precede that differs from run to run
@@ -86,8 +88,7 @@ def sample(infer, images: list, *, samples: int, inferences: int, slowdown: floa
     """Return how long each of the samples took, in nanoseconds; the caches are warm when the first begins."""
     now = time.perf_counter_ns
     batch = list(itertools.islice(itertools.cycle(images), inferences))
-    for image in batch[:8] * 2:
-        infer(image)
+    warm(infer, batch)
     taken = []
     for _ in range(samples):
         began = now()
@@ -100,6 +101,11 @@ def sample(infer, images: list, *, samples: int, inferences: int, slowdown: floa
                 pass
         taken.append(now() - began)
     return taken
+
+
+def warm(infer, batch: list) -> None:
+    for image in batch[:8] * 2:
+        infer(image)
 
 
 def timer_ns() -> float:

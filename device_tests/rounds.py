@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from device_tests import devices, roofline
+from device_tests import devices, probe, roofline, worker
 from device_tests.cells import Cell
 from device_tests.devices import Ask, Broken, Load
 from device_tests.latency import Series, settled
+from device_tests.runtimes import RUNTIMES
 from export import artifact as artifacts
+from models import files
 from models.errors import DataError
 
 AT_ONCE = 12  # artifacts loaded side by side: a process with TensorFlow takes 0.7 GB
@@ -100,6 +104,19 @@ def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entr
             )
         )
     return able, unable
+
+
+def key(runtime: str, taking_part: list[Entrant], *, seed: int, limit_s: float) -> str:
+    """Return a digest of what a run's samples depend on, other than on what the machine was doing."""
+    code = (Path(__file__), Path(probe.__file__), Path(worker.__file__), RUNTIMES.path(runtime))
+    parts = [
+        *(files.sha256(file) for file in code),
+        devices.device(devices.DESKTOP).pins(runtime),
+        worker.cpu_model(),
+        [(entrant.id, entrant.artifact_sha256) for entrant in taking_part],
+        [seed, limit_s],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def measure(

@@ -23,7 +23,7 @@ def rows(chosen: tuple[Cell, ...], *, artifacts_folder: Path, results_folder: Pa
 
     Raises DataError where nothing was run yet.
     """
-    if not any(results_folder.glob("*.json")):
+    if not any(results_folder.glob("[!.]*.json")):
         msg = f"There are no results in {results_folder}. Make them with: nox -s device_tests"
         raise DataError(msg)
     references = {}
@@ -40,7 +40,7 @@ def found(results_folder: Path, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
     What a browser or another importer measured is there as far as it has results. Raises DataError for a file in the
     results folder that is none.
     """
-    known = [m for file in sorted(results_folder.glob("*.json")) if (m := measurements.read(file))]
+    known = [m for file in sorted(results_folder.glob("[!.]*.json")) if (m := measurements.read(file))]
     there = dict.fromkeys((m.runtime, m.device) for m in known if m.device != DESKTOP)
     ran = {m.id for m in known}
     elsewhere = (

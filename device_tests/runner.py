@@ -71,6 +71,7 @@ def run(
     """
     with files.storage_errors(bench.results):
         bench.results.mkdir(parents=True, exist_ok=True)
+    files.sweep(bench.results)
     references = _references(cells, bench)
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}

@@ -61,7 +61,7 @@ def plan(recipes: tuple[Recipe, ...], *, dataset: str | None, folder: Path, logs
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         logs.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
+    files.sweep(folder)
     jobs = []
     for model in dict.fromkeys(r.model for r in recipes):
         if not checkpoints.path(model).exists():
@@ -85,24 +85,6 @@ def _reference_is_current(folder: Path, model: str, checkpoint_sha256: str, data
     except DataError:
         return False
     return known.is_current(checkpoint_sha256, dataset_sha256)
-
-
-def _sweep(folder: Path) -> None:
-    """Delete the temporaries of runs that were killed; their process id is in the name."""
-    for leftover in folder.glob(".*.tmp*"):
-        pid = leftover.name.split(".tmp")[0].rsplit(".", 1)[-1]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            files.remove(leftover)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def run(jobs: tuple[Job, ...], *, lanes: int, begins: Callable[[str], None], ended: Callable[[Artifact], None]) -> None:
@@ -200,7 +182,7 @@ def _start(job: Job, remaining: list[tuple[Recipe, str]]) -> subprocess.Popen:
     }
     # one thread and a fixed hash seed: sums in another order, or sets in another, would give other bytes
     fixed = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONHASHSEED": "0",
-             "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}  # fmt: skip
+             "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "ORT_DISABLE_TELEMETRY": "1"}  # fmt: skip
     python = environments.python("export", install="nox -s export")
     with job.log.open("ab") as log:
         process = subprocess.Popen(

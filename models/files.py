@@ -71,6 +71,24 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Delete the temporaries of runs that were killed; their process id is in the name."""
+    for leftover in tuple(folder.rglob(".*.tmp*")):
+        pid = leftover.name.split(".tmp")[0].rsplit(".", 1)[-1]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            remove(leftover)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` whole."""
     with whole(path) as temporary:

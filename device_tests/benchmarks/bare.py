@@ -7,7 +7,6 @@ same loaded network: what our function of one image holds inside is what the bar
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import importlib.util
 import inspect
@@ -46,12 +45,10 @@ def main() -> None:
     options.threads, options.count = 1, False
     probe, row = _probe(), {"notes": []}
     infer, images = probe.load(probe.beside("worker"), options, row)
-    loop, name = fill(infer, images), options.runtime.stem
-    taken = {
-        "bare": turns(
-            ours(probe, infer, images, loop, row["timer_ns"]), bare(infer, images, loop, name), options.rounds
-        )
-    }
+    inferences, name = fill(infer, images), options.runtime.stem
+    each = max(1, math.ceil(TIMER_SHARE * row["timer_ns"] / inference_ns(infer, images)))
+    both = ours(probe, infer, images, inferences, each), bare(probe, infer, images, inferences, each, name)
+    taken = {"bare": turns(*both, options.rounds)}
     if name == "torch":
         taken["torch.utils.benchmark"] = turns(*with_torch_benchmark(probe, infer, images), TOOL_ROUNDS)
     print(json.dumps({"per_inference_ns": taken, "environment": row["environment"]}), file=answer)
@@ -91,38 +88,30 @@ def inference_ns(infer, images: list) -> float:
     return (time.perf_counter_ns() - began) / 4 / len(images)
 
 
-def ours(probe, infer, images: list, inferences: int, timer_ns: float):
-    """Return a function that times a block as the interleaved run does: the mean, in ns per inference."""
-    each = max(1, math.ceil(TIMER_SHARE * timer_ns / inference_ns(infer, images)))
+def ours(probe, infer, images: list, inferences: int, each: int):
+    """Return a function that times a block as the interleaved run does, in samples of `each`: the mean, in ns per one."""
     samples = max(1, inferences // each)
     return lambda: sum(probe.sample(infer, images, samples=samples, inferences=each)) / samples / each
 
 
-def bare(infer, images: list, inferences: int, runtime: str):
-    """Return a function that times a block in one go, with nothing of ours inside: ns per inference."""
+def bare(probe, infer, images: list, inferences: int, each: int, runtime: str):
+    """Return a function that times a block in one go, with nothing of ours inside: ns per inference.
+
+    What precedes it is the same as before samples of `each`.
+    """
     known = inspect.getclosurevars(infer)
     names = {**known.nonlocals, **known.globals}
     space: dict = {}
     exec(LOOP.format(names=", ".join(names), body=BARE[runtime]), space)
     batch = list(itertools.islice(itertools.cycle(images), inferences))
-    warm = batch[:16]  # as many as precede our samples
 
     def take() -> float:
-        with _mode(runtime):
-            space["bare"](warm, **names)
-            began = time.perf_counter_ns()
-            space["bare"](batch, **names)
-            return (time.perf_counter_ns() - began) / len(batch)
+        probe.warm(infer, batch[:each])
+        began = time.perf_counter_ns()
+        space["bare"](batch, **names)
+        return (time.perf_counter_ns() - began) / len(batch)
 
     return take
-
-
-def _mode(runtime: str):
-    if runtime != "torch":
-        return contextlib.nullcontext()
-    import torch
-
-    return torch.inference_mode()
 
 
 def with_torch_benchmark(probe, infer, images: list):

@@ -36,10 +36,11 @@ TOOL_ROUNDS, TOOL_RUNS = 15, 500
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Our figure over another way's, for one artifact; `limit` is how far they may lie apart."""
+    """Our figure over another way's, for one artifact, in `turns` of both; `limit` is how far they may lie apart."""
 
     id: str
     way: str
+    turns: int
     ours_ns: float
     ratio: Interval
     limit: float
@@ -67,7 +68,9 @@ def compare(cell: Cell, entrant: Entrant) -> Iterator[Comparison]:
 def _comparison(cell: Cell, way: str, ours_ns: np.ndarray, theirs_ns: np.ndarray, limit: float) -> Comparison:
     ratios = ours_ns / theirs_ns
     ratio = bootstrap(len(ratios), lambda drawn: np.median(ratios[drawn], axis=-1))
-    return Comparison(id=cell.id, way=way, ours_ns=float(np.median(ours_ns)), ratio=ratio, limit=limit)
+    return Comparison(
+        id=cell.id, way=way, turns=len(ratios), ours_ns=float(np.median(ours_ns)), ratio=ratio, limit=limit
+    )
 
 
 def _python(runtime: str) -> Path:
@@ -116,10 +119,10 @@ def overhead(patterns: tuple[str, ...], artifacts: Path) -> None:
     for cell, entrant in zip(chosen, able, strict=True):
         with out.status(cell.id):
             found += compare(cell, entrant)
-    table = Table("artifact", "ours µs", "against", "ours / theirs", "limit", "says", title="overhead")
+    table = Table("artifact", "ours µs", "against", "turns", "ours / theirs", "limit", "says", title="overhead")
     for c in found:
         interval = f"{c.ratio.value:.4f} ({c.ratio.low:.4f}..{c.ratio.high:.4f})"
-        table.add_row(c.id, f"{c.ours_ns / 1e3:,.1f}", c.way, interval, f"{c.limit:.0%}", c.verdict)
+        table.add_row(c.id, f"{c.ours_ns / 1e3:,.1f}", c.way, f"{c.turns:,}", interval, f"{c.limit:.0%}", c.verdict)
     out.print(table)
     if beyond := [c for c in found if c.verdict == "beyond"]:
         msg = "Beyond the limit: " + ", ".join(f"{c.id} against {c.way}" for c in beyond)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,7 @@ def command(
     too, are kept for the report, of every artifact or of those that are named. The exit code is 1 where a receipt has a
     defect that is not known.
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report each session to its maker
     if not ids and not everything and not listing:
         msg = "Name an artifact, or say --all. What there is: nox -s explain -- --list"
         raise UsageError(msg)
@@ -150,7 +152,8 @@ def _settle(what: str, tasks: dict[str, Callable[[], tuple[T, bool]]]) -> list[T
         found.append(made)
         tally[current] += 1
     for reason, names in refused.items():
-        out.print(f"[yellow]no {what}[/] {escape(f'{', '.join(names)}: {reason}')}", soft_wrap=True)
+        says = escape(f"{', '.join(names)}: {reason}")
+        out.print(f"[yellow]no {what}[/] {says}", soft_wrap=True)
     out.print(f"{what}: {tally[False]} written, {tally[True]} were current, {len(tasks) - len(found)} refused")
     return found
 

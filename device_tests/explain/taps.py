@@ -5,7 +5,7 @@ Each takes the artifact, its file and native images [N,...].
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,10 @@ def tflite(artifact: Artifact, file: Path, images: np.ndarray) -> list[np.ndarra
     Keeping all tensors instead would take the interpreter's own kernels, which compute some layers otherwise.
     """
     from ai_edge_litert.interpreter import Interpreter
-    from ai_edge_litert.tools import flatbuffer_utils
 
-    from export.formats import _tflite_file
-
-    content = file.read_bytes()
     kept = []
-    for i in range(len(_tflite_file.parse(content).subgraphs[0].operators)):
-        model = _tflite_file.parse(content)
-        graph = model.subgraphs[0]
-        if flatbuffer_utils.opcode_to_name(model, graph.operators[i].opcodeIndex) not in tflite_receipt.WEIGHTED:
-            continue
-        graph.operators = graph.operators[: i + 1]
-        graph.outputs = graph.operators[-1].outputs
-        model.signatureDefs = []
-        interpreter = Interpreter(model_content=_tflite_file._serialized(model), num_threads=1)
+    for _, cut in cuts(file.read_bytes()):
+        interpreter = Interpreter(model_content=cut, num_threads=1)
         interpreter.allocate_tensors()
         (image,), (layer,) = interpreter.get_input_details(), interpreter.get_output_details()
         answers = []
@@ -50,6 +39,23 @@ def tflite(artifact: Artifact, file: Path, images: np.ndarray) -> list[np.ndarra
         answer = np.concatenate(answers).astype(np.float32)
         kept.append((answer - zero_point) * scale if scale else answer)
     return kept
+
+
+def cuts(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield a .tflite file cut after each layer with weights: the layer's operator, and what gives its output alone."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    from export.formats import _tflite_file
+
+    for i in range(len(_tflite_file.parse(content).subgraphs[0].operators)):
+        model = _tflite_file.parse(content)
+        graph = model.subgraphs[0]
+        name = flatbuffer_utils.opcode_to_name(model, graph.operators[i].opcodeIndex)
+        if name in tflite_receipt.WEIGHTED:
+            graph.operators = graph.operators[: i + 1]
+            graph.outputs = graph.operators[-1].outputs
+            model.signatureDefs = []
+            yield name, _tflite_file._serialized(model)
 
 
 def onnx(artifact: Artifact, file: Path, images: np.ndarray) -> list[np.ndarray]:

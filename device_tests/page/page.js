@@ -7,8 +7,9 @@ const make = (tag, text, attributes = {}) => Object.assign(document.createElemen
 const count = (value, digits = 0) => value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
 const FORMS = {
+  shipped_bytes: (v) => (v === null ? "not measured" : FORMS.size_bytes(v)),
   size_bytes: (v) => (v >= 1e6 ? `${count(v / 1e6, 2)} MB` : `${count(v / 1e3, 1)} KB`),
-  p50_ns: (v) => `${count(v / 1e3, v < 1e5 ? 1 : 0)} µs`,
+  p50_ns: (v) => (v === null ? "emulated" : `${count(v / 1e3, v < 1e5 ? 1 : 0)} µs`),
   top1_loss: (v) => `${(v * 100).toFixed(2)} points`,
   top1: (v) => `${(v * 100).toFixed(2)} %`,
 };
@@ -21,24 +22,32 @@ const fine = data.rows.filter((row) => row.outcome === "ok" && !row.eager);
 const GOALS = {
   top1: (r) => [-r.top1, r.p50_ns],
   size: (r) => [r.size_bytes, r.p50_ns],
+  ship: (r) => [r.shipped_bytes, r.p50_ns],
   p50: (r) => [r.p50_ns],
   faithful: (r) => [-r.agree, r.max_abs_error, r.size_bytes],
 };
 const limits = find("#limits").elements;
+// A goal, what must have been measured for it, and what is said where it was not.
+const NEEDS = {ship: "shipped_bytes", p50: "p50_ns"};
+const UNMEASURED = {ship: "What ships beside a model was not measured for this device.", p50: "This device is emulated: no times are taken there."};
 const LOSS_STEP = 1e-4; // of the slider: 0.01 points; its end is no limit
 
 function limit(name) {
   const step = Number(limits[name].value);
   if (step === 100) return Infinity;
   if (name === "top1_loss") return step * LOSS_STEP;
-  const values = fine.map((row) => row[name]);
+  const values = fine.map((row) => row[name]).filter((value) => value !== null);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return low * (high / low) ** (step / 100) * (1 + 1e-9);
 }
 
+const here = (row) => row.place === limits.place.value && (!limits.model.value || row.model === limits.model.value);
+
+const timed = () => fine.some((row) => here(row) && row.p50_ns !== null);
+
 function within(row) {
   return (
-    (!limits.model.value || row.model === limits.model.value) &&
+    here(row) &&
     ["size_bytes", "top1_loss", "p50_ns"].every((name) => row[name] <= limit(name) + 1e-12)
   );
 }
@@ -50,18 +59,19 @@ function before(a, b) {
 
 function recommend() {
   for (const name of ["size_bytes", "top1_loss", "p50_ns"]) {
-    const text = limit(name) === Infinity ? "no limit" : FORMS[name](limit(name));
+    const text = name === "p50_ns" && !timed() ? "emulated" : limit(name) === Infinity ? "no limit" : FORMS[name](limit(name));
     limits[`${name}_text`].value = text;
     limits[name].setAttribute("aria-valuetext", text);
   }
   const goal = limits.goal.value;
   let fit = fine.filter(within);
   const qualify = fit.length;
+  fit = fit.filter((row) => row[NEEDS[goal]] !== null);
   if (goal === "faithful") { // counts of equal answers compare on the same images only
     const most = Math.max(...fit.map((row) => row.total));
     fit = fit.filter((row) => row.total === most);
   }
-  find("#best").replaceChildren(...(fit.length ? answer(fit, goal, qualify) : [make("p", "Nothing stays within these limits. Loosen one of them.")]));
+  find("#best").replaceChildren(...(fit.length ? answer(fit, goal, qualify) : [make("p", (qualify && UNMEASURED[goal]) || "Nothing stays within these limits. Loosen one of them.")]));
 }
 
 function answer(fit, goal, qualify) {
@@ -73,13 +83,14 @@ function answer(fit, goal, qualify) {
     ["top-1", FORMS.top1(best.top1)],
     ["lost against float", FORMS.top1_loss(best.top1_loss)],
     ["median latency", FORMS.p50_ns(best.p50_ns)],
+    ["with its runtime", FORMS.shipped_bytes(best.shipped_bytes)],
   ]) {
     const pair = make("div", "");
     pair.append(make("dt", title), make("dd", text));
     figures.append(pair);
   }
   const said = [
-    `${qualify} of ${fine.length} runs stay within your limits.`,
+    `${qualify} of ${fine.filter(here).length} runs there stay within your limits.`,
     ...(equal.length ? [`As fast, within ${Math.round((data.tie - 1) * 100)} %: ${equal.map((r) => `${r.artifact} on ${r.runtime}`).join(", ")}.`] : []),
   ];
   const title = make("p", "Ship ", {className: "ship"});
@@ -109,12 +120,17 @@ function front(rows, x, y) {
 
 async function scatter() {
   const [x, y, size] = find("#axes input:checked").value.split(" ");
-  const rows = fine.filter((row) => !limits.model.value || row.model === limits.model.value);
+  const rows = fine.filter((row) => here(row) && row[x] !== null && row[y] !== null);
   const line = front(rows.filter(within), x, y);
   const shown = (row) => ({...row, p50_ns: row.p50_ns / 1e3, top1: row.top1 * 100});
   const points = rows.map((row) => ({...shown(row), inside: within(row), front: line.includes(row), text: [FORMS.size_bytes(row.size_bytes), FORMS.top1(row.top1), FORMS.p50_ns(row.p50_ns)].join(", ")}));
   const encode = (name) => ({field: name, type: "quantitative", title: TITLES[name], scale: name === "top1" ? {zero: false, padding: 12} : {type: "log", padding: 12},
     axis: {tickCount: 6, format: name === "top1" ? ".2f" : "~s"}});
+  if (!rows.length) {
+    find("#scatter").replaceChildren(make("p", UNMEASURED.p50, {className: "none"}));
+    find("#front").replaceChildren();
+    return;
+  }
   const narrow = innerWidth < 700;
   const spec = {
     description: `${TITLES[y]} over ${TITLES[x]} of ${rows.length} runs; the list below has the front`,
@@ -127,7 +143,7 @@ async function scatter() {
         mark: {type: "circle", cursor: "pointer"},
         encoding: {
           color: {field: "model", type: "nominal", title: null, scale: {domain: models, range: models.map((_, i) => css(`--model-${i % 3}`))}, legend: {orient: "top", columns: narrow ? 1 : 3, symbolOpacity: 1}},
-          size: {field: size, type: "quantitative", title: TITLES[size], scale: {...(size === "top1" ? {zero: false} : {type: "log"}), range: [30, 420]}, legend: narrow ? null : {tickCount: 4, format: size === "top1" ? ".2f" : "~s", orient: "right", symbolFillColor: css("--line")}},
+          size: rows.some((row) => row[size] === null) ? {value: 120} : {field: size, type: "quantitative", title: TITLES[size], scale: {...(size === "top1" ? {zero: false} : {type: "log"}), range: [30, 420]}, legend: narrow ? null : {tickCount: 4, format: size === "top1" ? ".2f" : "~s", orient: "right", symbolFillColor: css("--line")}},
           stroke: {condition: {test: "datum.front", value: css("--ink")}, value: css("--paper")},
           strokeWidth: {condition: {test: "datum.front", value: 2}, value: 0.7},
           opacity: {condition: {test: "datum.inside", value: 0.85}, value: 0.12},
@@ -150,7 +166,7 @@ async function scatter() {
 const body = find("#table tbody");
 const lines = all("tr", body).map((line, i) => ({line, row: data.rows[i], text: line.textContent.toLowerCase(), first: i}));
 const filter = find("#filter").elements;
-const NAMES = ["model", "format", "scheme", "runtime", "outcome"];
+const NAMES = ["model", "format", "scheme", "runtime", "place", "outcome"];
 
 function narrow() {
   const words = filter.text.value.toLowerCase().split(/\s+/).filter(Boolean);

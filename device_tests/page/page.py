@@ -12,14 +12,16 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from device_tests import report
-from device_tests.advice import TIE, is_eager
-from device_tests.explain import receipt
-from device_tests.explain import run as explain
-from device_tests.explain.receipt import Receipt
+from device_tests import places, report, shipped
+from device_tests.advice import TIE, fit, is_eager
+from device_tests.cores import sweeps
+from device_tests.explain import layers, receipt, taps
+from device_tests.latency import TOO_NOISY, Interval
 from device_tests.measurement import Measurement
-from device_tests.page import snippets
+from device_tests.page import evidence, snippets
+from device_tests.page.evidence import Evidence
 from device_tests.report import Group
+from device_tests.shipped import Weights
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.schemes import SCHEMES
@@ -32,12 +34,6 @@ PARTS = 12  # of a file, the largest
 FLIPS = 16  # pictures per cell; the page says how many there are in all
 
 
-def _ratio(row: Measurement) -> str:
-    low, high = row.latency_ratio_low, row.latency_ratio_high
-    verdict = "slower" if low > 1 else "faster" if high < 1 else "no difference"
-    return f"× {row.latency_ratio:.2f}, {verdict} (95 %: {low:.2f} to {high:.2f}), interleaved in one run"
-
-
 def _digits(row: Measurement) -> str:
     return f"{row.digits_top1:.1%} of {row.digits['total']:,} right, {row.digits_agreement:.1%} as the float source"
 
@@ -47,8 +43,7 @@ EXTRAS = (
     ("calibration error", "ece", lambda r: f"{r.ece:.4f}, the float source's {r.source_ece:.4f}"),
     ("other digits", "digits", _digits),
     ("instructions", "instructions", lambda r: f"{r.instructions:,} per inference on {r.instructions_cpu}"),
-    ("latency / float32", "latency_ratio", _ratio),
-    ("MACs on a delegate", "delegated_share", lambda r: f"{r.delegated_share:.1%}"),
+    ("MACs on a delegate", "delegated_share", lambda r: f"{r.delegated_share * 100:.1f} %"),
 )
 
 
@@ -63,15 +58,21 @@ def write(
     """Write the page and return its path; the groups are the report's own, so that both say the same."""
     rows = [row for group in groups for row in group.rows]
     known = {id: _artifact(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
+    models = list(dict.fromkeys(group.model for group in groups))
+    found = evidence.collect(results_folder, rows, known)
     page = _environment().get_template("page.html.j2").render(
         groups=groups,
         rows=rows,
+        models=models,
+        places=_places(groups),
         artifacts=known,
         runs={id: [r for r in rows if r.artifact == id] for id in known},
-        receipts=_receipts(results_folder, rows, known),
+        evidence=found,
         pairs=_pairs(groups),
+        sweeps=sweeps(groups),
+        ships=_ships(rows, models, margin_points, found.weights),
         facts=_facts(groups, rows),
-        data=_data(rows, known, artifacts_folder) | {"margin_points": margin_points, "tie": TIE},
+        data=_data(groups, known, found, artifacts_folder) | {"margin_points": margin_points, "tie": TIE},
         vega=_vega(),
         **{name: (HERE / f"page.{name}").read_text() for name in ("css", "js")},
     )  # fmt: skip
@@ -88,13 +89,17 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"bytes": _bytes, "date": _date}
+    environment.filters |= {"bytes": _bytes, "date": _date, "time": _time, "ratio": _ratio}
     environment.globals |= {
+        "bad_cosine": layers.BAD_COSINE,
         "columns": report.COLUMNS,
         "explanation": receipt.explanation,
         "extras": EXTRAS,
+        "p50_ratio": _p50_ratio,
         "parts_shown": PARTS,
         "flips_shown": FLIPS,
+        "machine": places.machine,
+        "refusals": taps.REFUSALS,
         "schemes": SCHEMES,
         "snippets": snippets.of,
     }
@@ -103,6 +108,24 @@ def _environment() -> jinja2.Environment:
 
 def _bytes(count: float) -> str:
     return f"{count / 1e6:,.2f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} KB"
+
+
+def _time(found: Interval | None) -> str:
+    if found is None:
+        return "too few samples to say"
+    return f"{found.value / 1e3:,.1f} µs (95 %: {found.low / 1e3:,.1f} to {found.high / 1e3:,.1f})"
+
+
+def _ratio(found: Interval) -> str:
+    verdict = found.verdict if found.verdict == TOO_NOISY else f"{found.verdict} than float32"
+    return f"× {found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f}): {verdict}"
+
+
+def _p50_ratio(row: Measurement, float_row: Measurement | None) -> str:
+    """Return a row's latency relative to float32's: what one interleaved run says, where there is one."""
+    if row.latency_ratio is not None:
+        return report.interleaved(row)
+    return f"× {row.p50_ns / float_row.p50_ns:.2f}" if float_row and float_row.p50_ns else ""
 
 
 def _date(moment: str) -> str:
@@ -124,24 +147,62 @@ def _artifact(folder: Path, id: str) -> Artifact | None:
         return None  # its rows say why
 
 
-def _receipts(folder: Path, rows: list[Measurement], known: dict[str, Artifact | None]) -> dict[str, Receipt]:
-    """Return the execution receipts that still hold, by row."""
-    found = {}
-    for row in rows:
-        artifact, file = known[row.artifact], folder / "receipts" / f"{row.artifact}@{row.runtime}.json"
-        if artifact and (current := explain.current(file, artifact, row.runtime)):
-            found[row.id] = current
-    return found
+def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
+    """Return what there is to say of each place: its hardware, how many cells are fine, whether times were taken."""
+    found: dict[str, list[Measurement]] = {}
+    for group in groups:
+        found.setdefault(group.place, []).extend(group.rows)
+    return [
+        {
+            "name": place,
+            "machine": next((places.machine(r.environment) for r in rows if r.environment), "nothing ran here"),
+            "runtimes": list(dict.fromkeys(r.runtime for r in rows)),
+            "rows": len(rows),
+            "ok": sum(r.outcome == "ok" for r in rows),
+            "timed": any(r.latencies_ns for r in rows),
+            "compared": sum(r.compared is not None for r in rows),
+            "same": sum(r.compared is not None and r.same == r.compared for r in rows),
+        }
+        for place, rows in found.items()
+    ]
+
+
+def _ships(rows: list[Measurement], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
+    """Return per runtime what is the least that ships with it for each network, within the margin."""
+    found = []
+    for runtime in sorted(weights.values(), key=lambda w: w.compressed_bytes):
+        own = [r for r in fit(rows, margin_points) if r.runtime == runtime.runtime]
+        least = {}
+        for model in models:
+            totals = [
+                (t, r) for r in own if r.artifact.startswith(f"{model}-") and (t := shipped.total_bytes(r, weights))
+            ]
+            if totals:
+                total, row = min(totals, key=lambda pair: pair[0])
+                least[model] = {"artifact": row.artifact, "total_bytes": total, "share": row.compressed_bytes / total}
+        found.append({"runtime": runtime, "least": least})
+    shares = [one["share"] for row in found for one in row["least"].values()]
+    return {"rows": found, "says": _dominance(shares, found) if shares else ""}
+
+
+def _dominance(shares: list[float], found: list[dict[str, Any]]) -> str:
+    heaviest, most = found[-1]["runtime"], sum(share < 0.5 for share in shares)
+    model = f"the model is {min(shares) * 100:.2g} % to {max(shares) * 100:.2g} % of what ships"
+    weight = f"{heaviest.runtime} weighs most, {_bytes(heaviest.compressed_bytes)}"
+    return f"The runtime dominates in {most} of {len(shares)} cases below: {model}. {weight}."
 
 
 def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
-    """Return what PyTorch's and TensorFlow's networks both come in: the same format, scheme and runtime."""
+    """Return what PyTorch's and TensorFlow's networks both come in, of places that tell times: by format, scheme, ..."""
+    timed = {g.place for g in groups if any(row.latencies_ns for row in g.rows)}
     found: dict[tuple[str, ...], dict[str, Measurement]] = {}
-    for row in (r for g in groups for r in g.rows if not is_eager(r)):
-        model, *rest = row.artifact.split("-")
-        found.setdefault((*rest, row.runtime), {})[model] = row
+    for group in groups:
+        for row in group.rows if group.place in timed else ():
+            if not is_eager(row):
+                format_name, scheme = row.artifact.split("-")[1:]
+                found.setdefault((format_name, scheme, row.runtime, group.place), {})[group.model] = row
     return [
-        {"key": key, "rows": by_model, "floats": found.get((key[0], "float32", key[2]), {})}
+        {"key": key, "rows": by_model, "floats": found.get((key[0], "float32", *key[2:]), {})}
         for key, by_model in found.items()
         if len({model.split("_")[0] for model in by_model}) > 1
     ]
@@ -154,7 +215,7 @@ def _facts(groups: tuple[Group, ...], rows: list[Measurement]) -> dict[str, Any]
     dates = sorted(r.environment["date"] for r in ran if "date" in r.environment)
     versions = {(r.runtime, name, v) for r in ran for name, v in r.environment.get("runtime", {}).items()}
     return {
-        "digits": any(r.dataset.get("name") == "digits" for r in rows),
+        "warnings": report.warnings(groups),
         "quick": sum(r.quick for r in ran),
         "ran": len(ran),
         "ok": sum(r.outcome == "ok" for r in rows),
@@ -167,16 +228,23 @@ def _facts(groups: tuple[Group, ...], rows: list[Measurement]) -> dict[str, Any]
     }
 
 
-def _data(rows: list[Measurement], known: dict[str, Artifact | None], folder: Path) -> dict[str, Any]:
+def _data(
+    groups: tuple[Group, ...], known: dict[str, Artifact | None], found: Evidence, folder: Path
+) -> dict[str, Any]:
     """Return what the page's script reads: the rows, and the pictures [28,28] in base64 by model and index."""
     pictures: dict[str, dict[int, str]] = {}
     for id, artifact in known.items():
         for golden in artifact.golden if artifact else ():
             pictures.setdefault(id.split("-")[0], {})[golden["index"]] = golden["image_u8"]
-    for model, indices in _flipped(rows).items():
+    for model, indices in _flipped([row for group in groups for row in group.rows]).items():
         images = reference.load(reference.path(folder, model)).images
         pictures.setdefault(model, {}).update((i, b64encode(images[i].tobytes()).decode()) for i in indices)
-    return {"rows": [_row(r) for r in rows], "pictures": pictures}
+    rows = [
+        _row(row) | {"place": group.place, "shipped_bytes": shipped.total_bytes(row, found.weights)}
+        for group in groups
+        for row in group.rows
+    ]
+    return {"rows": rows, "pictures": pictures}
 
 
 def _flipped(rows: list[Measurement]) -> dict[str, set[int]]:

@@ -27,11 +27,20 @@ def artifact(sha256: str = SHA) -> Artifact:
 def results(tmp_path, measured):
     """A folder with every figure of one row."""
     row = measured(artifact_sha256=SHA)
-    count = Count(artifact=row.artifact, runtime="torch", device="desktop", artifact_sha256=SHA, samples=(7, 8, 9))
+    count = Count(artifact=row.artifact, runtime="torch", device="desktop", artifact_sha256=SHA, samples=(7, 8, 9),
+                  cpu="qemu-x86_64 max")  # fmt: skip
     files.write_json(instructions.path(tmp_path, row.id), asdict(count))
     timed = {
-        "series": [{"id": row.id, "artifact_sha256": SHA}, {"id": "x", "artifact_sha256": ""}],
-        "summary": [{"id": row.id, "ratio": {"value": 1.1, "low": 1.0, "high": 1.2}}, {"id": "x"}],
+        **{"seed": 0, "date": "", "roofs": []},
+        "series": [{"id": row.id, "artifact_sha256": SHA, "environment": {}}, {"id": "x"}],
+        "summary": [
+            {
+                **dict.fromkeys(("p50_ns", "p90_ns", "p99_ns", "roof_share")),
+                **{"id": row.id, "roof": "float32", "rounds": 20, "samples": 40},
+                "ratio": {"value": 1.1, "low": 1.0, "high": 1.2},
+            },
+            {"id": "x"},
+        ],
     }
     files.write_json(tmp_path / "latency" / "torch@desktop.json", timed)
     operators = (Operator(name="conv", macs=3, taken=True), Operator(name="dense", macs=1))
@@ -47,7 +56,7 @@ def attached(row, made, results):
 
 def test_every_figure_is_attached(results, measured):
     row = attached(measured(artifact_sha256=SHA), artifact(), results)
-    assert (row.instructions, row.instructions_cpu) == (8, "qemu-x86_64 max")
+    assert (row.instructions, row.instructions_cpu) == (7, "qemu-x86_64 max")
     assert row.delegated_share == 0.75
     assert (row.latency_ratio_low, row.latency_ratio, row.latency_ratio_high) == (1.0, 1.1, 1.2)
 

@@ -14,7 +14,7 @@ from device_tests import roofline, rounds
 from device_tests.__main__ import group
 from device_tests.cells import cells, select
 from device_tests.latency import FASTER, NO_DIFFERENCE, SLOWER, TOO_NOISY, Interval, Series, ratio, settled
-from models.errors import EdgewiseError
+from models.errors import EdgewiseError, UsageError
 
 ID = "torch_cnn_small-torchscript-float32"
 GOLDEN = ({"image_u8": base64.b64encode(bytes(range(196)) * 4).decode(), "logits": [0.0] * 10},)
@@ -158,6 +158,29 @@ def test_the_command_writes_samples_and_what_they_say(folders, entrants, tmp_pat
     assert row["p50_ns"]["low"] <= row["p50_ns"]["value"] <= row["p50_ns"]["high"]
     assert row["samples"] == sum(map(len, raw["rounds_ns"]))
     assert "p50" in capsys.readouterr().out
+
+
+def test_rounds_that_are_current_are_kept_and_never_mixed_with_those_of_another_run(
+    folders, entrants, tmp_path, capsys
+):
+    entrants(folders.runtime("honest"))
+    file = tmp_path / "latency" / "honest@desktop.json"
+
+    def type_in(*arguments: str) -> dict:
+        places = ["--artifacts", str(folders.bench.artifacts), "--results", str(tmp_path)]
+        group.main(["latency", "--limit", "0.1", "--only", ID, *places, *arguments], standalone_mode=False)
+        return json.loads(file.read_text())
+
+    first = type_in()
+    assert type_in() == first
+    assert "honest: current" in capsys.readouterr().out
+    assert type_in("--seed", "1")["seed"] == 1
+    first["series"].append(first["series"][0] | {"id": "torch_cnn-torchscript-int8@honest@desktop"})
+    file.write_text(json.dumps(first))
+    with pytest.raises(UsageError, match="holds 1 artifacts that this run would not time, torch_cnn-torchscript-int8@"):
+        type_in()
+    assert json.loads(file.read_text()) == first
+    assert len(type_in("--force")["series"]) == 1
 
 
 def self_check(folders, runtime: str) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from device_tests import instructions
 from device_tests.cells import cells
+from device_tests.devices import desktop
 from device_tests.runtimes import RUNTIMES
 from export import artifact as artifacts
 from models import environments, files
@@ -81,6 +83,20 @@ def test_a_damaged_file_is_a_row_that_names_no_answer(exported, tmp_path, runtim
     (row,) = _rows(tmp_path / "results")
     assert row["outcome"] in ("load_failed", "run_failed"), row["reason"]
     assert row["total"] is None
+
+
+@pytest.mark.skipif(not all(map(shutil.which, (desktop.QEMU, "cc"))), reason=f"needs {desktop.QEMU} and a C compiler")
+@pytest.mark.parametrize("runtime", RUNTIMES.names())
+def test_two_counts_of_instructions_are_identical(exported, tmp_path, runtime):
+    _require(runtime)
+    cell = next(c for c in cells() if c.runtime == runtime and c.recipe.id.startswith("torch_cnn_small-"))
+    counts = []
+    for results in (tmp_path / "one", tmp_path / "two"):
+        _type_in("device_tests", "instructions", "--only", cell.id, "--artifacts", exported, "--results", results)
+        counts.append(instructions.read(instructions.path(results, cell.id)))
+    one, two = counts
+    assert (one.outcome, one.notes) == ("ok", ())
+    assert one.instructions == two.instructions > 100_000
 
 
 def _require(runtime: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device_tests import report
+from device_tests import report, shipped
 from device_tests.page import page
 
 FLIPS = ({"index": 7, "label": 3, "ours": 5, "theirs": 3, "our_margin": 0.1, "their_margin": 0.2},)
@@ -39,11 +39,19 @@ def rows(measured, evil):
 
 
 @pytest.fixture
+def emulated(rows):
+    """The same row as an emulated core gives it: answers, instructions, no times."""
+    facts = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
+    return replace(rows[1], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
+
+
+@pytest.fixture
 def build(rows, folders, tmp_path):
     """Return a function that writes the page of these rows, with the artifact and reference of `folders`."""
 
     def written(some=rows) -> Path:
-        return page.write(report.group(some, 0.1), 0.1, tmp_path / "report", artifacts_folder=folders.bench.artifacts,
+        groups = report.group(some, 0.1, shipped.read(folders.bench.results))
+        return page.write(groups, 0.1, tmp_path / "report", artifacts_folder=folders.bench.artifacts,
                           results_folder=folders.bench.results)  # fmt: skip
 
     return written

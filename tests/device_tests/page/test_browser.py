@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device_tests import report
+from device_tests import report, shipped
 from device_tests.page import page
 
 pytestmark = pytest.mark.browser
@@ -46,13 +46,14 @@ def opened(build, new_context):
 @pytest.fixture(scope="module")
 def real_page(tmp_path_factory) -> Path:
     """The page of the results that are there."""
-    from device_tests.cells import cells
-    from device_tests.rows import rows
+    from device_tests.rows import found, rows
 
-    if not any((ROOT / "results").glob("*.json")):
+    results = ROOT / "results"
+    if not any(results.glob("*.json")):
         pytest.skip("no results: nox -s device_tests")
-    places = {"artifacts_folder": ROOT / "artifacts", "results_folder": ROOT / "results"}
-    return page.write(report.group(rows(cells(), **places), 0.1), 0.1, tmp_path_factory.mktemp("report"), **places)
+    folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
+    groups = report.group(rows(found(results), **folders), 0.1, shipped.read(results))
+    return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)
 
 
 def shown(page_) -> int:
@@ -116,11 +117,17 @@ def test_sliders_and_goals_change_the_recommendation(opened):
 
 def test_the_page_recommends_what_the_terminal_recommends(opened, real_page):
     page_ = opened(real_page)
-    goals = {"smallest": "size", "fastest": "speed", "most faithful": "same answers"}
+    goals = {
+        "smallest": "size",
+        "smallest to ship": "size with runtime",
+        "fastest": "speed",
+        "most faithful": "same answers",
+    }
     cards = page_.locator(".card").all()
-    assert len(cards) == 3
+    assert len(cards) >= 3
     for card in cards:
-        page_.locator("#limits [name=model]").select_option(card.locator("h3").inner_text())
+        for name in ("model", "place"):
+            page_.locator(f"#limits [name={name}]").select_option(card.get_attribute(f"data-{name}"))
         for pick in card.locator("p").all():
             artifact, runtime, _ = pick.locator("a").inner_text().split("@")
             choose(page_, goals[pick.locator("b").inner_text()])
@@ -137,6 +144,22 @@ def test_a_bubble_and_an_address_open_an_artifacts_details(opened, real_page):
     page_.keyboard.press("Escape")
     page_.locator("#scatter path[aria-roledescription=circle]").last.click(force=True)
     assert page_.locator("dialog[open]").count() == 1
+
+
+def test_a_device_is_judged_by_its_own_rows_and_an_emulated_one_never_by_time(opened, build, rows, emulated):
+    page_ = opened(build((*rows, emulated)))
+    page_.locator("#limits [name=place]").select_option("cortex-a53")
+    assert ship(page_) == "Ship torch_cnn_small-torchscript-float32 on torch"
+    assert "1 of 1 runs there" in page_.locator("#best").inner_text()
+    assert page_.locator("[name=p50_ns_text]").inner_text() == "emulated"
+    for goal, says in (("speed", "no times are taken there"), ("size with runtime", "was not measured")):
+        choose(page_, goal)
+        assert says in page_.locator("#best").inner_text()
+    page_.wait_for_function("document.querySelector('#scatter').textContent.includes('no times are taken')")
+    page_.get_by_role("radio", name="size and accuracy", exact=True).check()
+    page_.wait_for_selector("#scatter path[aria-roledescription=circle]")
+    page_.locator("#filter [name=place]").select_option("cortex-a53")
+    assert shown(page_) == 1
 
 
 @pytest.mark.parametrize("width", [390, 1280])

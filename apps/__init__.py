@@ -1,0 +1,1 @@
+"""What a person holds. Apps read artifacts and results; nothing imports them."""

@@ -1,0 +1,145 @@
+"""Writes the site whole: the page, the few runtime files, the artifacts with their sidecars, all pre-compressed."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.web import catalogue, packages
+from apps.web.catalogue import Content
+from export.artifact import Artifact, sidecar_path
+from models import files
+from models.errors import EdgewiseError
+
+SOURCE = Path(__file__).parent / "src"
+WORKER = "sw.js"
+IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
+HASH_MARK = "sha256-IMPORT-MAP"
+WORTH = 0.95  # a compressed copy is kept where it has at most this share of the size
+# Brotli at 11 takes a minute for a runtime's file and saves 13 % of it; at 9 three seconds.
+BROTLI_QUALITY = 9
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    ".br": lambda content: _brotli(content),
+    ".gz": lambda content: gzip.compress(content, mtime=0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstLoad:
+    """What a first visit transfers with one artifact, in bytes as they are and compressed."""
+
+    runtime: str
+    artifact: str
+    raw_bytes: int
+    brotli_bytes: int
+    gzip_bytes: int
+
+
+def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules: Path) -> tuple[FirstLoad, ...]:
+    """Write the site into `dist`, whole or not at all; return the first load of each runtime with its smallest int8."""
+    with files.whole(dist) as site:
+        shutil.copytree(SOURCE, site, ignore=shutil.ignore_patterns(WORKER))
+        for file in packages.shipped():
+            _copy(_required(node_modules / file), site / "packages" / file)
+        for artifact in content.chosen:
+            for source in (artifacts_folder / artifact.file, sidecar_path(artifacts_folder, artifact.id)):
+                _copy(source, site / "artifacts" / source.name)
+        for model, answers in content.references.items():
+            files.write_bytes(site / "reference" / f"{model}.bin", catalogue.reference_bytes(answers))
+        files.write_json(site / "examples.json", content.examples)
+        _allow_import_map(site / "index.html")
+        # of the bytes of the worker, too: browsers compare them to tell that there is a new export
+        version = hashlib.sha256((files.sha256(site) + (SOURCE / WORKER).read_text()).encode()).hexdigest()[:12]
+        listing = {"version": version, "first": content.first.id, "reference_images": catalogue.REFERENCE_IMAGES,
+                   "runtimes": packages.versions(), "artifacts": content.entries}  # fmt: skip
+        files.write_json(site / "catalogue.json", listing)
+        _write_worker(site, version)
+        _compress(site)
+        return tuple(_first_load(site, artifact) for artifact in _smallest(content.chosen))
+
+
+def shell() -> tuple[str, ...]:
+    """Return what every visit needs, as paths on the site: the page without its runtimes, and the catalogue."""
+    own = (file.relative_to(SOURCE).as_posix() for file in files.members(SOURCE))
+    page = (file for file in own if file != WORKER and not file.startswith("runtimes/"))
+    return (*page, "catalogue.json", "examples.json", *(f"packages/{file}" for file in packages.PAGE))
+
+
+def of_runtime(runtime: str) -> tuple[str, ...]:
+    """Return what a runtime needs on top, as paths on the site."""
+    return (f"runtimes/{runtime}.js", *(f"packages/{file}" for file in packages.RUNTIMES[runtime]))
+
+
+def _smallest(chosen: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    """Return one artifact per runtime: int8 before others, then the smallest."""
+    best: dict[str, Artifact] = {}
+    for artifact in sorted(chosen, key=lambda a: (a.scheme != "int8", a.compressed_bytes)):
+        best.setdefault(catalogue.RUNTIMES[artifact.format][0], artifact)
+    return tuple(best.values())
+
+
+def _first_load(site: Path, artifact: Artifact) -> FirstLoad:
+    runtime = catalogue.RUNTIMES[artifact.format][0]
+    own = (f"artifacts/{artifact.file}", f"artifacts/{artifact.id}.json")
+    needed = (*shell(), WORKER, *of_runtime(runtime), *own)
+    sizes = {suffix: sum(_transferred(site / file, suffix) for file in needed) for suffix in ("", *COMPRESSIONS)}
+    return FirstLoad(runtime=runtime, artifact=artifact.id, raw_bytes=sizes[""], brotli_bytes=sizes[".br"],
+                     gzip_bytes=sizes[".gz"])  # fmt: skip
+
+
+def _transferred(file: Path, suffix: str) -> int:
+    compressed = file.with_name(file.name + suffix)
+    return (compressed if compressed.exists() else file).stat().st_size
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _required(file: Path) -> Path:
+    if not file.exists():
+        msg = f"{file} is not there, though npm installed its package. Delete {packages.HERE / 'node_modules'} and build again."
+        raise EdgewiseError(msg)
+    return file
+
+
+def _allow_import_map(page: Path) -> None:
+    """Put the hash of the page's import map into its content security policy, which allows no other inline script."""
+    html = page.read_text()
+    (inline,) = IMPORT_MAP.findall(html)
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    page.write_text(html.replace(HASH_MARK, f"sha256-{digest}"))
+
+
+def _write_worker(site: Path, version: str) -> None:
+    known = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(['./', *shell()], indent=1)};\n"
+    (site / WORKER).write_text(f"{known}\n{(SOURCE / WORKER).read_text()}")
+
+
+def _compress(site: Path) -> None:
+    """Lay a compressed copy beside each file that has fewer bytes so, as web servers look for them."""
+
+    def compressed(job: tuple[Path, str]) -> None:
+        file, suffix = job
+        content = file.read_bytes()
+        smaller = COMPRESSIONS[suffix](content)
+        if len(smaller) <= WORTH * len(content):
+            file.with_name(file.name + suffix).write_bytes(smaller)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(compressed, [(file, suffix) for file in files.members(site) for suffix in COMPRESSIONS]))
+
+
+def _brotli(content: bytes) -> bytes:
+    import brotli
+
+    return brotli.compress(content, quality=BROTLI_QUALITY)

@@ -1,0 +1,135 @@
+// Artifacts as the page uses them: fetched, held against their sidecar's checksum, loaded into their runtime.
+
+import { sha256 } from "@noble/hashes/sha2.js"; // crypto.subtle is missing on plain http, as in one's own network
+import { choice, bytes as decoded, logits, native, single } from "./tensors.js";
+
+// A logit may lie this share of the golden logits' span from the exporter's own: kernels of another CPU round otherwise.
+const TOLERANCE = 0.01;
+
+// The smallest module with a SIMD instruction: (func (result v128) (i32x4.splat (i32.const 0)))
+const SIMD = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 17, 11,
+]);
+
+let loading = Promise.resolve();
+
+/** Tell why nothing can run in this browser, or return "". */
+export function obstacle() {
+  if (typeof WebAssembly !== "object") return "This browser has no WebAssembly, which every runtime needs.";
+  if (!WebAssembly.validate(SIMD)) {
+    return "This browser's WebAssembly has no SIMD instructions, which every runtime needs. A newer browser has them.";
+  }
+  return "";
+}
+
+/** Fetch a file of this site; raises an Error for people. */
+export async function fetched(path) {
+  let response;
+  try {
+    response = await fetch(path);
+  } catch {
+    throw new Error(`${path} cannot be fetched: no network, and it is not kept for offline use.`);
+  }
+  if (!response.ok) throw new Error(`${path} cannot be fetched: the server says ${response.status}.`);
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch {
+    throw new Error(`${path} broke off while it was fetched.`);
+  }
+}
+
+/** Fetch a JSON file of this site; raises an Error for people. */
+export async function read(path) {
+  const content = new TextDecoder().decode(await fetched(path));
+  try {
+    return JSON.parse(content);
+  } catch {
+    throw new Error(`${path} is not JSON. Build the site again, and clear this site's data where that does not help.`);
+  }
+}
+
+/** Fetch and load an artifact on an accelerator, "wasm" or "webgpu"; raises an Error for people. */
+export async function load(entry, accelerator) {
+  const reason = obstacle();
+  if (reason) throw new Error(reason);
+  const path = `artifacts/${entry.id}.json`;
+  const sidecar = await read(path);
+  if (sidecar.id !== entry.id) throw new Error(`${path} is the sidecar of ${sidecar.id}.`);
+  const bytes = await verified(sidecar);
+  const runtime = await import(`./runtimes/${entry.runtime}.js`).catch((error) => {
+    throw new Error(`The runtime ${entry.runtime} cannot be loaded: ${told(error)}`);
+  });
+  const make = async () => {
+    const began = performance.now();
+    const loaded = await runtime.load(bytes, single(sidecar.inputs[0]), accelerator);
+    return new Artifact(entry, accelerator, sidecar, loaded, performance.now() - began);
+  };
+  // one after the other: each has its time for itself
+  const made = runtime.start().then(() => (loading = loading.then(make, make)));
+  return made.catch((error) => {
+    throw new Error(`${entry.runtime} does not load it: ${told(error)}`);
+  });
+}
+
+/** Return what an error says; runtimes throw anything. */
+export function told(error) {
+  return String(error?.message ?? error).split("\n")[0].slice(0, 300);
+}
+
+async function verified(sidecar) {
+  const bytes = await fetched(`artifacts/${sidecar.file}`);
+  if (bytes.length !== sidecar.size_bytes) {
+    throw new Error(`It has ${bytes.length} bytes of ${sidecar.size_bytes}: cut off, or of another export. Reload the page.`);
+  }
+  const sum = Array.from(sha256(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (sum !== sidecar.sha256) {
+    throw new Error(`Its checksum is ${sum.slice(0, 12)}…, the sidecar says ${sidecar.sha256.slice(0, 12)}…: it is damaged, or of another export. Reload the page.`);
+  }
+  return bytes;
+}
+
+/** An artifact that is loaded in its runtime. */
+class Artifact {
+  constructor(entry, accelerator, sidecar, loaded, loadMs) {
+    Object.assign(this, { entry, accelerator, sidecar, loaded, loadMs });
+  }
+
+  /** Return grey bytes (784) as the runtime takes them. */
+  native(image) {
+    return native(image, this.sidecar.inputs[0]);
+  }
+
+  /** Return {logits, ms} for grey bytes (784); ms is the inference alone. */
+  async answer(image) {
+    const values = this.native(image);
+    const began = performance.now();
+    const output = await this.loaded.run(values);
+    const ms = performance.now() - began;
+    return { logits: logits(output, this.sidecar.outputs[0]), ms };
+  }
+
+  /**
+   * Answer the sidecar's golden vectors. Returns {ok, difference, says}: the largest difference of a logit, and what
+   * is wrong where not ok: another answer, or a difference of more than TOLERANCE of the golden logits' span.
+   */
+  async check() {
+    let difference = 0;
+    const wrong = [];
+    for (const { image_u8, logits: golden, label } of this.sidecar.golden) {
+      const { logits: ours, ms } = await this.answer(decoded(image_u8));
+      this.firstMs ??= ms;
+      const off = Math.max(...ours.map((score, i) => (Number.isFinite(score) ? Math.abs(score - golden[i]) : Infinity)));
+      difference = Math.max(difference, off);
+      const span = Math.max(...golden) - Math.min(...golden);
+      if (choice(ours) !== choice(golden)) {
+        wrong.push(`the exporter's machine says ${choice(golden)} to a ${label}, this browser ${choice(ours)}`);
+      } else if (off > TOLERANCE * span) wrong.push(`a logit of a ${label} is off by ${off.toPrecision(3)}`);
+    }
+    const says = wrong.length ? `${wrong.length} of ${this.sidecar.golden.length} golden vectors differ: ${wrong[0]}` : "";
+    return { ok: !wrong.length, difference, says };
+  }
+
+  close() {
+    this.loaded.close();
+  }
+}

@@ -1,0 +1,121 @@
+// Times artifacts in interleaved rounds and lets them answer reference images, as the project's own worker does.
+
+import { fetched } from "./artifacts.js";
+import { SIDE } from "./ink.js";
+import { choice } from "./tensors.js";
+
+const WARM_UP = 64; // inferences of each artifact, or
+const WARM_UP_MS = 1_000; // this long, whichever ends first
+const ROUNDS = 200;
+const LIMIT_MS = 20_000; // for all rounds
+const TICKS = 20; // of the timer that a sample must last at least
+const BREATH_MS = 50; // after which the page may react to a tap
+const IMAGE = SIDE * SIDE;
+
+/** Fetch a model's reference images: {images: [Uint8Array(784)], labels, expected: the float source's answers}. */
+export async function reference(model, count) {
+  const content = await fetched(`reference/${model}.bin`);
+  if (content.length !== count * (IMAGE + 1 + 40)) throw new Error(`reference/${model}.bin is cut off. Reload the page.`);
+  const images = Array.from({ length: count }, (_, i) => content.subarray(i * IMAGE, (i + 1) * IMAGE));
+  const labels = content.subarray(count * IMAGE, count * (IMAGE + 1));
+  const scores = new Float32Array(content.slice(count * (IMAGE + 1)).buffer);
+  const expected = Array.from({ length: count }, (_, i) => choice(Array.from(scores.subarray(i * 10, i * 10 + 10))));
+  return { images, labels, expected };
+}
+
+/**
+ * Time artifacts on images, in rounds over all of them in random order. Returns {samplesNs, notes} for each.
+ * A sample is the mean of as many inferences as the timer needs to be exact, which a note says.
+ */
+export async function time(artifacts, images, says) {
+  const tick = resolution();
+  const runs = [];
+  for (const artifact of artifacts) {
+    const inputs = images.slice(0, WARM_UP).map((image) => artifact.native(image));
+    const run = (i) => artifact.loaded.run(inputs[i % inputs.length]);
+    const began = performance.now();
+    let count = 0;
+    while (count < WARM_UP && performance.now() - began < WARM_UP_MS) await run(count++);
+    const each = (performance.now() - began) / count;
+    runs.push({ run, repeats: Math.max(1, Math.ceil((TICKS * tick) / each)), samplesNs: [] });
+    await breath();
+  }
+  const end = performance.now() + LIMIT_MS;
+  for (let round = 0; round < ROUNDS && performance.now() < end; round++) {
+    for (const { run, repeats, samplesNs } of shuffled(runs)) {
+      const began = performance.now();
+      for (let i = 0; i < repeats; i++) await run(round + i);
+      samplesNs.push(Math.round(((performance.now() - began) / repeats) * 1e6));
+    }
+    if (round % 10 === 0) {
+      says(`Round ${round + 1} of ${ROUNDS}`);
+      await breath();
+    }
+  }
+  return runs.map(({ samplesNs, repeats }) => {
+    const notes = [];
+    if (repeats > 1) notes.push(`a latency sample is the mean of ${repeats} inferences: the timer ticks at ${Math.round(tick * 1000)} µs`);
+    if (samplesNs.length < ROUNDS) notes.push(`${samplesNs.length} latency samples in ${LIMIT_MS / 1000} s, not ${ROUNDS}`);
+    return { samplesNs, notes };
+  });
+}
+
+/** Let an artifact answer the images of a reference. Returns {answers: Float32Array [N*10], right, alike}. */
+export async function judge(artifact, { images, labels, expected }, says) {
+  const answers = new Float32Array(images.length * 10);
+  let [right, alike] = [0, 0];
+  let rested = performance.now();
+  for (const [i, image] of images.entries()) {
+    const { logits } = await artifact.answer(image);
+    answers.set(logits, i * 10);
+    const ours = choice(logits);
+    right += ours === labels[i];
+    alike += ours === expected[i];
+    if (performance.now() - rested > BREATH_MS) {
+      says(`${artifact.entry.id}: image ${i + 1} of ${images.length}`);
+      await breath();
+      rested = performance.now();
+    }
+  }
+  return { answers, right, alike };
+}
+
+/** Return what a share of the samples stays below, in between where it falls between two. */
+export function quantile(samples, share) {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const low = Math.floor(at);
+  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+}
+
+/** Return bytes zlib-compressed in base64, as the project's worker hands answers over. */
+export async function packed(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
+  const compressed = new Uint8Array(await new Response(stream).arrayBuffer());
+  return btoa(Array.from(compressed, (byte) => String.fromCharCode(byte)).join(""));
+}
+
+/** Return the smallest step of performance.now(), in milliseconds: browsers make it coarse. */
+function resolution() {
+  let least = Infinity;
+  for (let i = 0; i < 20; i++) {
+    const began = performance.now();
+    let now = began;
+    while (now === began) now = performance.now();
+    least = Math.min(least, now - began);
+  }
+  return least;
+}
+
+function shuffled(items) {
+  const mixed = [...items];
+  for (let i = mixed.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [mixed[i], mixed[j]] = [mixed[j], mixed[i]];
+  }
+  return mixed;
+}
+
+function breath() {
+  return new Promise((resume) => setTimeout(resume));
+}

@@ -1,0 +1,146 @@
+// Up to four artifacts side by side on the same drawing, and where they disagree.
+
+import { load, told } from "./artifacts.js";
+import { choice, odds } from "./tensors.js";
+
+export const MOST = 4;
+const FRAMEWORKS = { torch: "PyTorch", keras: "TensorFlow" };
+
+/** Name a millisecond figure as a person reads it. */
+export function duration(ms) {
+  return ms < 0.95 ? `${Math.round(ms * 1000)} µs` : `${ms.toFixed(1)} ms`;
+}
+
+/** One card: an artifact to choose, and what it answers. */
+export class Card {
+  artifact = null; // once it is loaded
+  problem = ""; // why it is not
+  checked = null; // what the golden self-check found
+  answered = null; // {choice, odds, ms} to the current drawing
+  #turn = 0;
+
+  constructor(template, entries, gpu) {
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.#part(".bars").append(...Array.from({ length: 10 }, (_, digit) => bar(digit)));
+    this.#part(".artifact").append(...options(entries));
+    this.#part(".on").hidden = !gpu;
+    this.entries = entries;
+  }
+
+  /** Take an artifact by its id, load it and let it check itself; what goes wrong stands on the card. */
+  async choose(id, accelerator = "wasm") {
+    const turn = ++this.#turn; // another choice may be made while this one loads
+    this.artifact?.close();
+    Object.assign(this, { artifact: null, problem: "", checked: null, answered: null });
+    this.entry = this.entries.find((entry) => entry.id === id);
+    this.accelerator = this.entry.runtime === "litertjs" ? accelerator : "wasm";
+    this.#part("h3").textContent = this.entry.model.replaceAll("_", "_\u200b"); // may break there
+    this.#part(".artifact").value = id;
+    this.#part(".accelerator").value = this.accelerator;
+    this.#part(".accelerator").disabled = this.entry.runtime !== "litertjs";
+    this.#state("loading…");
+    try {
+      const artifact = await load(this.entry, this.accelerator);
+      const checked = await artifact.check();
+      if (turn !== this.#turn) return artifact.close();
+      Object.assign(this, { artifact, checked });
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      this.problem = told(error);
+    }
+    this.#state(this.problem);
+  }
+
+  /** Let it answer grey bytes (784); null is an empty drawing. */
+  async answer(image) {
+    this.answered = null;
+    if (!image || !this.artifact) return;
+    try {
+      const { logits, ms } = await this.artifact.answer(image);
+      this.answered = { choice: choice(logits), odds: odds(logits), ms };
+    } catch (error) {
+      this.problem = told(error);
+      this.#state(this.problem);
+    }
+  }
+
+  /** Show the answer, and whether it is `odd`: another one than most give. */
+  show(odd) {
+    const { answered } = this;
+    this.element.classList.toggle("odd", odd);
+    this.#part(".differs").hidden = !odd;
+    this.#part(".digit").textContent = !answered ? "–" : answered.choice < 0 ? "no answer" : answered.choice;
+    this.#part(".odds").textContent = answered && answered.choice >= 0 ? percent(answered.odds[answered.choice]) : "";
+    [...this.#part(".bars").children].forEach((item, digit) => {
+      const share = answered?.odds[digit] ?? 0;
+      item.classList.toggle("top", answered?.choice === digit);
+      item.querySelector("i").style.setProperty("--share", Number.isFinite(share) ? share : 0);
+      item.querySelector("span").textContent = answered ? `: ${percent(share)}` : "";
+    });
+    if (!this.problem) this.#part(".state").textContent = answered ? `inference ${duration(answered.ms)}` : "ready";
+  }
+
+  #state(says) {
+    this.#part(".state").textContent = says;
+    this.#part(".state").classList.toggle("bad", this.problem !== "");
+    this.element.classList.toggle("failed", this.problem !== "" || this.checked?.ok === false);
+    this.#part(".facts").textContent = [
+      `${FRAMEWORKS[this.entry.framework] ?? this.entry.framework}, ${kilobytes(this.entry)}, checkpoint ${this.entry.checkpoint}`,
+      `${this.entry.runtime.replace("_", " ")}${this.artifact ? `, loaded in ${duration(this.artifact.loadMs)}` : ""}`,
+    ].join("; ");
+    const line = this.#part(".check");
+    const { checked } = this;
+    line.classList.toggle("good", checked?.ok === true);
+    line.classList.toggle("bad", checked?.ok === false);
+    line.textContent = !checked ? "" : checked.ok ? `✓ self-check: ${exactness(checked.difference)}` : `✗ self-check failed: ${checked.says}`;
+  }
+
+  #part(selector) {
+    return this.element.querySelector(selector);
+  }
+}
+
+/** Return what the cards say together, {says, disagree, odd}: `odd` are the cards that differ from the most common answer. */
+export function verdict(cards) {
+  const told = cards.filter((card) => card.answered?.choice >= 0);
+  if (!told.length) return { says: "Draw, and every artifact answers after each stroke.", disagree: false, odd: [] };
+  const votes = new Map();
+  for (const { answered } of told) votes.set(answered.choice, (votes.get(answered.choice) ?? 0) + 1);
+  const [[common, most], ...others] = [...votes].sort((a, b) => b[1] - a[1]);
+  if (!others.length) {
+    const [{ answered }] = told;
+    const says = told.length > 1 ? `All ${told.length} answer ${common}.` : `It answers ${common}, ${percent(answered.odds[common])} sure.`;
+    return { says, disagree: false, odd: [] };
+  }
+  const tied = others.some(([, count]) => count === most);
+  const says = told.map((card) => `${card.entry.id} says ${card.answered.choice}`).join(", ");
+  return { says: `They disagree: ${says}.`, disagree: true, odd: told.filter((card) => tied || card.answered.choice !== common) };
+}
+
+function percent(share) {
+  return share > 0.9995 && share < 1 ? "over 99.9 %" : `${(share * 100).toFixed(1)} %`;
+}
+
+function kilobytes(entry) {
+  return `${Math.round(entry.size_bytes / 1000).toLocaleString("en")} kB`;
+}
+
+function exactness(difference) {
+  return difference === 0 ? "the exporter's logits to the last bit" : `logits within ${difference.toPrecision(2)} of the exporter's`;
+}
+
+function bar(digit) {
+  const item = document.createElement("li");
+  item.append(document.createElement("i"), Object.assign(document.createElement("b"), { textContent: digit }), document.createElement("span"));
+  return item;
+}
+
+function options(entries) {
+  const models = [...new Set(entries.map((entry) => entry.model))];
+  return models.map((model) => {
+    const group = Object.assign(document.createElement("optgroup"), { label: model });
+    const own = entries.filter((entry) => entry.model === model);
+    group.append(...own.map((entry) => new Option(`${entry.format} ${entry.scheme}`, entry.id)));
+    return group;
+  });
+}

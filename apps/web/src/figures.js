@@ -1,0 +1,102 @@
+// The benchmark's panel: runs it over the cards' artifacts, shows the figures beside the desktop's, saves them.
+
+import { told } from "./artifacts.js";
+import { judge, packed, quantile, reference, time } from "./benchmark.js";
+import { environment, suggestedName } from "./device.js";
+
+const part = (id) => document.getElementById(id);
+
+/** Set up the panel. `cards` gives what is loaded; `alone` runs a function while nothing else is inferred. */
+export function panel(catalogue, cards, alone) {
+  part("images").textContent = catalogue.reference_images.toLocaleString("en");
+  part("device").value = suggestedName();
+  const says = (text) => (part("progress").textContent = text);
+  part("measure").addEventListener("click", async () => {
+    if (!part("device").reportValidity()) return;
+    part("save").hidden = true;
+    part("measure").disabled = true;
+    try {
+      const rows = await alone(() => run(catalogue, [...cards()], says));
+      show(rows);
+      offer(rows, part("device").value);
+      says(rows.length ? "Done. Save the figures, and add them to the report: python -m device_tests add FILE" : "No artifact is loaded.");
+    } catch (error) {
+      says(`The benchmark ended: ${told(error)}`);
+    }
+    part("measure").disabled = false;
+  });
+}
+
+/** Return a row per card, as a result of the project is, with `answers` as its worker hands them over. */
+async function run(catalogue, cards, says) {
+  says("Fetching the reference images…");
+  const seen = new Set();
+  const first = (card) => !seen.has(name(card)) && seen.add(name(card)); // two cards may show the same
+  const able = cards.filter((card) => card.artifact && first(card));
+  const references = {};
+  for (const { entry } of able) references[entry.model] ??= await reference(entry.model, catalogue.reference_images);
+  const timed = able.length ? await time(able.map((card) => card.artifact), references[able[0].entry.model].images, says) : [];
+  const rows = [];
+  for (const [i, card] of able.entries()) {
+    const { artifact, checked, entry } = card;
+    const { answers, right, alike } = await judge(artifact, references[entry.model], says);
+    const notes = [...timed[i].notes, ...(checked.ok ? [] : [`the golden self-check failed: ${checked.says}`])];
+    const measured = {
+      artifact_sha256: artifact.sidecar.sha256,
+      total: catalogue.reference_images,
+      correct: right,
+      agree: alike,
+      load_ns: Math.round(artifact.loadMs * 1e6),
+      first_ns: Math.round(artifact.firstMs * 1e6),
+      latencies_ns: timed[i].samplesNs,
+      answers: await packed(answers.buffer),
+    };
+    rows.push({ ...(await start(catalogue, card)), outcome: "ok", reason: "", ...measured, notes });
+  }
+  for (const card of cards.filter((card) => card.problem && first(card))) {
+    rows.push({ ...(await start(catalogue, card)), outcome: "load_failed", reason: card.problem, notes: [] });
+  }
+  return rows;
+}
+
+async function start(catalogue, { entry, accelerator }) {
+  const where = await environment(catalogue.runtimes[entry.runtime]);
+  const runtime = accelerator === "webgpu" ? `${entry.runtime}_webgpu` : entry.runtime;
+  return { artifact: entry.id, runtime, threads: 1, environment: where, desktop: entry.desktop };
+}
+
+function name({ entry, accelerator }) {
+  return `${entry.id} on ${accelerator}`;
+}
+
+function show(rows) {
+  const micros = (ns) => (ns / 1000).toLocaleString("en", { maximumFractionDigits: ns < 1e5 ? 1 : 0 });
+  const share = (count, total) => `${((100 * count) / total).toFixed(2)} %`;
+  part("figures").tBodies[0].replaceChildren(
+    ...rows.map(({ artifact, runtime, outcome, latencies_ns, correct, agree, total, reason, desktop }) => {
+      const row = document.createElement("tr");
+      row.append(Object.assign(document.createElement("th"), { scope: "row", textContent: `${artifact} on ${runtime.replaceAll("_", " ")}` }));
+      const ours = outcome === "ok" ? [micros(quantile(latencies_ns, 0.5)), micros(quantile(latencies_ns, 0.9)), share(correct, total), share(agree, total)] : [outcome, "", "", ""];
+      const theirs = desktop ? [`${micros(desktop.p50_ns)} / ${micros(desktop.p90_ns)}`, `${share(desktop.correct, desktop.total)} of ${desktop.total.toLocaleString("en")}`] : ["not measured", ""];
+      row.append(...[...ours, ...theirs].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+      row.title = reason;
+      return row;
+    }),
+  );
+  document.querySelector(".scroll").hidden = false;
+  const cpus = [...new Set(rows.filter((row) => row.desktop).map((row) => `${row.desktop.runtime} on ${row.desktop.cpu}`))];
+  part("footnote").textContent = [
+    "One thread, one image at a time.",
+    cpus.length ? `The desktop's figures: ${cpus.join("; ")}.` : "",
+    crossOriginIsolated ? "" : "This address gives coarse timers, so that each sample is a mean of several inferences.",
+  ].join(" ");
+}
+
+function offer(rows, name) {
+  const results = rows.map(({ desktop, ...row }) => ({ ...row, device: `browser:${name}` }));
+  const link = part("save");
+  URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(results, null, 1)], { type: "application/json" }));
+  link.download = `edgewise-${name}.json`;
+  link.hidden = results.length === 0;
+}

@@ -1,0 +1,237 @@
+"""Phones, emulators and boards over adb: `android:SERIAL`, with nothing installed there.
+
+What runs is the bundle of the device's ABI, pushed once under /data/local/tmp and verified; each cell gets a folder of
+its own, which goes when the cell ends. `android:` alone means the only device that adb sees. A real phone is measured
+on its big cores, or with `android:SERIAL+little` on its small ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from device_tests import bundle, probe, worker
+from device_tests.android import client, conditions
+from device_tests.android.client import Client, DeviceFailed
+from device_tests.bundle import Bundle
+from device_tests.conversation import Conversations, Row, asked
+from device_tests.devices import HERE, Ask, Broken, Command, Job, Load
+from device_tests.devices.arm64 import ALARMS
+from device_tests.runtimes import RUNTIMES
+from device_tests.turns import Turns
+from models import processes
+from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
+
+NAMES = ("android:", "adb:")
+HOME = PurePosixPath("/data/local/tmp/edgewise")
+ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}  # Android's name, or the kernel's: the bundle's
+SIGNALLED = 128  # what a shell adds to the number of the signal that ended a program
+GONE_S = 5.0  # within which adb notices that a device is lost
+
+
+def device(name: str) -> Phone:
+    kind, _, rest = name.partition(":")
+    serial, plus, core = rest.partition("+")
+    if plus and core not in (conditions.BIG, conditions.LITTLE):
+        msg = f"{name!r} names no core: {kind}:SERIAL+{conditions.BIG} or {kind}:SERIAL+{conditions.LITTLE}."
+        raise UsageError(msg)
+    chosen = serial or client.choose("")
+    return Phone(f"{kind}:{chosen}{plus}{core}", Client(serial=chosen), core or conditions.BIG)
+
+
+class Phone:
+    """A device that adb reaches; what it is, is asked once."""
+
+    runtimes = bundle.RUNTIMES
+
+    def __init__(self, name: str, reached: Client, core: str) -> None:
+        self.name = name
+        self.client = reached
+        self._core = core
+        self._placing = threading.Lock()
+        self._placed: dict[Path, PurePosixPath | StorageError | DeviceFailed] = {}
+        self.conversations = Conversations(alarms=ALARMS, death=self._death)
+
+    @property
+    def host(self) -> str:
+        """An emulated device keeps this machine busy; one that is not reached runs nothing."""
+        with suppress(EnvironmentMissing, DeviceFailed):
+            return HERE if self.emulated else self.name
+        return self.name
+
+    @property
+    def emulated(self) -> bool:
+        told = self._properties
+        is_emulator = "1" in (told.get("ro.kernel.qemu"), told.get("ro.boot.qemu"))
+        return is_emulator or told.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+
+    def require(self, runtime: str) -> None:
+        """Raise EnvironmentMissing where the device does not answer, cannot be used or has no bundle."""
+        client.choose(self.client.serial)
+        try:
+            if runtime not in self._bundle.sites:
+                msg = (
+                    f"There is no {runtime} in the bundle for {self.name}; it holds {', '.join(self._bundle.runtimes)}."
+                )
+                raise EnvironmentMissing(msg)
+        except DeviceFailed as error:
+            raise EnvironmentMissing(str(error)) from error
+
+    def pins(self, runtime: str) -> tuple[str, ...]:
+        return (self._properties.get("ro.build.fingerprint", ""), *self._bundle.pins(runtime))
+
+    def run(self, job: Job, turns: Turns) -> Row:
+        try:
+            before = self._conditions()
+            reference = str(self._put(job.reference))
+            with self._prepared(worker.__file__, job, *asked(job, reference), told=before) as command:
+                row = self.conversations.work(command, job, turns)
+            if "environment" in row:
+                self._describe(row, before, self._conditions())
+        except (DeviceFailed, StorageError) as error:
+            return {"outcome": "run_failed", "reason": str(error)}
+        return row
+
+    @contextmanager
+    def loaded(self, load: Load) -> Iterator[tuple[Row, Ask]]:
+        with ExitStack() as held:
+            try:
+                command = held.enter_context(self._prepared(probe.__file__, load, told=self._conditions()))
+            except (DeviceFailed, StorageError) as error:
+                raise Broken("run_failed", str(error)) from error
+            yield held.enter_context(self.conversations.loaded(command, load))
+
+    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
+        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
+        raise Unsupported(msg)
+
+    def stop(self) -> None:
+        self.conversations.stop()
+
+    def clean(self) -> None:
+        """Remove all that was ever pushed there."""
+        client.choose(self.client.serial)
+        self.client.shell(f"rm -rf {HOME}")
+
+    def _conditions(self) -> dict[str, str]:
+        return {} if self.emulated else conditions.read(self.client)
+
+    @contextmanager
+    def _prepared(self, program: str, load: Load, *arguments: str, told: dict[str, str]) -> Iterator[Command]:
+        """Push what a cell needs, give what runs it there, and leave nothing of it, neither processes nor files.
+
+        `told` are the conditions, by which cores are chosen.
+        """
+        root = self._put(self._bundle.path)
+        job = HOME / "jobs" / f"{os.getpid()}-{load.artifact.name}-{load.runtime}"
+        try:
+            self._push_job(load, job)
+            cores = conditions.cores(told, self._core)
+            yield self._command(program, load, arguments, root=root, job=job, cores=cores)
+        finally:
+            # A device that is lost took all with it; what it still has, the next bundle's push removes.
+            with suppress(DeviceFailed):
+                self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
+
+    def _push_job(self, load: Load, job: PurePosixPath) -> None:
+        sources = (worker.__file__, probe.__file__, RUNTIMES.path(load.runtime), load.artifact, load.sidecar)
+        with tempfile.TemporaryDirectory() as folder:
+            for source in sources:
+                shutil.copy(source, folder)
+            self.client.keep(Path(folder), job)
+
+    def _command(
+        self,
+        program: str,
+        load: Load,
+        arguments: tuple[str, ...],
+        *,
+        root: PurePosixPath,
+        job: PurePosixPath,
+        cores: tuple[int, ...],
+    ) -> Command:
+        """Return what runs a program there; its process id is left in the job's folder for who must kill it."""
+        python = self._bundle.command(load.runtime, root=str(root))
+        pinned = ("taskset", conditions.mask(cores)) if cores else ()
+        argv = (
+            *(*pinned, *python.argv, f"./{Path(program).name}", "--runtime", f"./{load.runtime}.py"),
+            *("--artifact", f"./{load.artifact.name}", "--sidecar", f"./{load.sidecar.name}", *arguments),
+        )
+        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
+        script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
+        return Command(argv=self.client.argv("shell", script))
+
+    def _put(self, source: Path) -> PurePosixPath:
+        """Return where a bundle or a reference lies there, pushed where it does not; a failure is told to each that asks."""
+        with self._placing:
+            if source not in self._placed:
+                try:
+                    self._placed[source] = self._push(source)
+                except (DeviceFailed, StorageError) as error:
+                    self._placed[source] = error
+        placed = self._placed[source]
+        if isinstance(placed, Exception):
+            raise placed
+        return placed
+
+    def _push(self, source: Path) -> PurePosixPath:
+        target = HOME / ("bundles" if source.is_dir() else "references") / source.name
+        if source.is_dir():  # phones are small: older bundles go, and what lost runs left behind
+            self.client.shell(
+                f"for old in {target.parent}/*; do [ $old = {target} ] || rm -rf $old; done\n"
+                f"for job in {HOME}/jobs/*; do kill -0 $(cat $job/pid) || rm -rf $job; done"
+            )
+        self.client.keep(source, target)
+        return target
+
+    def _death(self, code: int) -> str:
+        end = time.monotonic() + GONE_S
+        while code <= 1 and time.monotonic() < end:  # which adb says in both cases
+            if not self.client.is_there:
+                return f"{self.name} was lost"
+            time.sleep(0.2)
+        return processes.death(SIGNALLED - code if code > SIGNALLED else code)
+
+    @cached_property
+    def _properties(self) -> dict[str, str]:
+        client.choose(self.client.serial)
+        return self.client.properties()
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        abi = self._properties.get(client.ABI, "")
+        if abi not in ABIS:
+            msg = f"{self.name} is of the ABI {abi or 'that it does not tell'}; there are bundles for {', '.join(sorted(set(ABIS.values())))}."
+            raise EnvironmentMissing(msg)
+        return bundle.build(ABIS[abi])
+
+    def _describe(self, row: Row, before: dict[str, str], after: dict[str, str]) -> None:
+        """Tell in a row what it was measured on, and in what state a real phone was."""
+        told = self._properties
+        soc = " ".join(told[name] for name in ("ro.soc.manufacturer", "ro.soc.model") if told.get(name))
+        row["environment"] |= {
+            "device": f"{told.get('ro.product.manufacturer', '')} {told.get('ro.product.model', '')}".strip(),
+            "kind": self._kind,
+            "abi": told[client.ABI],
+            "android": told.get("ro.build.version.release", ""),
+            "soc": soc or told.get("ro.board.platform", "") or told.get("ro.hardware", ""),
+            "bundle": self._bundle.digest,
+        }
+        if not self.emulated:
+            cores = conditions.cores(before, self._core)
+            row["environment"] |= conditions.facts(before, after, cores)
+            row["notes"] = [*row.get("notes", ()), *conditions.warnings(before, after, cores)]
+
+    @property
+    def _kind(self) -> str:
+        if self._properties.get("ro.build.fingerprint", "").startswith("edgewise/android-vm/"):
+            return "Android-shaped machine"
+        return "emulator" if self.emulated else "device"

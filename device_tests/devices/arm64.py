@@ -1,0 +1,154 @@
+"""Arm cores that qemu's user mode emulates: the worker runs from the arm64 bundle, with no system around it.
+
+Answers, memory and executed instructions mean something there; times do not, and none are taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import threading
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from device_tests import bundle, probe, worker
+from device_tests.bundle import Bundle
+from device_tests.conversation import Conversations, asked
+from device_tests.devices import HERE, Ask, Command, Job, Load, _cpuinfo
+from device_tests.turns import Turns
+from models import data, files
+from models.errors import DataError, EnvironmentMissing
+
+# Without dot product; with it and half precision; with SVE, SME, 8-bit matrices and bfloat16. The others are in newer
+# versions of qemu only.
+CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
+NAMES = (*CORES, "cortex-a55", "cortex-a710", "neoverse-n1", "neoverse-n2", "neoverse-v1")
+QEMU = "qemu-aarch64"
+MAKE = "nox -s 'devices(arm64)'"
+INSTALL = "On Debian and Ubuntu install it with: sudo apt-get install qemu-user"
+ABI = "arm64"
+# What the libraries that choose kernels say where they do not know the processor: they take others then, in silence.
+ALARMS = ("in cpuinfo:", "cpuid_info warning")
+MEMORY = "memory is the emulator's with all that it translated"
+SME_SINCE = 10  # qemu 7.2 gives garbage for 8-bit outer products, 10.0 is right
+_making = threading.Lock()
+
+
+def device(name: str) -> Core:
+    return Core(name)
+
+
+class Core:
+    """An emulated Arm core; `name` is qemu's, `model` what it is asked for."""
+
+    host = HERE
+    emulated = True
+    runtimes = bundle.RUNTIMES
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.conversations = Conversations(alarms=ALARMS)
+
+    @property
+    def model(self) -> str:
+        major = int(re.search(r"version (\d+)", self.emulator)[1])
+        return "max,sme=off" if self.name == "max" and major < SME_SINCE else self.name
+
+    @cached_property
+    def emulator(self) -> str:
+        return _qemu("--version").splitlines()[0]
+
+    def require(self, runtime: str) -> None:
+        if self.name not in _cores():
+            msg = f"{self.emulator} emulates no {self.name}; it has {', '.join(_cores())}. A newer qemu-user may."
+            raise EnvironmentMissing(msg)
+        bundle.require(ABI, runtime)
+        if runtime not in self._bundle.sites:
+            msg = f"The bundle {self._bundle.path} holds no {runtime}. Build it with: {MAKE}"
+            raise EnvironmentMissing(msg)
+
+    def pins(self, runtime: str) -> tuple[str, ...]:
+        return (*self._bundle.pins(runtime), self.emulator, self.model, (self._system / "proc" / "cpuinfo").read_text())
+
+    def run(self, job: Job, turns: Turns) -> dict[str, Any]:
+        command = self._command(worker.__file__, job, *asked(job, job.reference.resolve()))
+        row = self.conversations.work(command, job, turns)
+        if "environment" in row:
+            row["environment"]["emulator"] = f"{self.emulator} -cpu {self.model}"
+            row["notes"].append(MEMORY)
+            if self.model != self.name:
+                row["notes"].append(f"without SME, which qemu computes wrongly before version {SME_SINCE}")
+        return row
+
+    def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
+        return self.conversations.loaded(self._command(probe.__file__, load), load)
+
+    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
+        if "-plugin" not in _qemu("-h"):
+            msg = f"{self.emulator} takes no plugins, so that nothing is counted; Debian 12's package qemu-user does."
+            raise EnvironmentMissing(msg)
+        counting = ("-plugin", str(plugin), "-d", "plugin", "-D", str(log))
+        command = self._command(probe.__file__, load, "--count", counting=counting)
+        # addresses are the same in each run: some libraries go by them
+        return Command(argv=("setarch", "-R", *command.argv), env=command.env)
+
+    def stop(self) -> None:
+        self.conversations.stop()
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        try:
+            return bundle.load(bundle.path(ABI))
+        except DataError as error:
+            msg = f"The bundle that runs on {self.name} is not built. Build it with: {MAKE}"
+            raise EnvironmentMissing(msg) from error
+
+    @cached_property
+    def _system(self) -> Path:
+        """Return the folder that qemu shows as /: this machine's files but for its processor, which must not be seen."""
+        source = Path(_cpuinfo.__file__)
+        key = hashlib.sha256(f"{source.read_text()}{self.emulator}{self.model}".encode()).hexdigest()[:16]
+        folder = data.cache_folder() / "cores" / f"{self.name}-{key}"
+        with _making:
+            if not folder.exists():
+                start = self._bundle.command(self._bundle.runtimes[0])
+                argv = (QEMU, "-cpu", self.model, *start.argv, source)
+                told = subprocess.run(argv, env={**os.environ, **start.env}, capture_output=True, check=True).stdout
+                with files.whole(folder) as made:
+                    (made / "proc").mkdir(parents=True)
+                    (made / "proc" / "cpuinfo").write_bytes(told)
+        return folder
+
+    def python(self, runtime: str, *counting: str) -> Command:
+        """Return what starts Python for a runtime on this core; the program and its arguments follow."""
+        start = self._bundle.command(runtime)
+        emulated = (QEMU, "-L", str(self._system), "-cpu", self.model, *counting)
+        # the linear algebra that comes with numpy would start a thread for each processor
+        return Command(argv=(*emulated, *start.argv), env={**start.env, "OPENBLAS_NUM_THREADS": "1"})
+
+    def _command(self, program: str, load: Load, *arguments: str, counting: tuple[str, ...] = ()) -> Command:
+        python = self.python(load.runtime, *counting)
+        given = {
+            "--runtime": bundle.program(load.runtime),
+            "--artifact": load.artifact.resolve(),
+            "--sidecar": load.sidecar.resolve(),
+        }
+        named = (str(part) for pair in given.items() for part in pair)
+        return Command(argv=(*python.argv, program, *named, *arguments), env=python.env)
+
+
+def _cores() -> tuple[str, ...]:
+    return tuple(_qemu("-cpu", "help").split()[2:])  # after "Available CPUs:"
+
+
+def _qemu(*arguments: str) -> str:
+    if not shutil.which(QEMU):
+        msg = f"Emulated Arm cores need {QEMU}, which is not here. {INSTALL}"
+        raise EnvironmentMissing(msg)
+    # unchecked, for its help ends with exit code 1
+    return subprocess.run([QEMU, *arguments], capture_output=True, text=True).stdout

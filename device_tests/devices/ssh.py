@@ -1,0 +1,153 @@
+"""Boards over ssh: a pinned environment is made there, files are copied once, rows come back over the connection."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from device_tests import probe, worker
+from device_tests.conversation import Conversations, asked
+from device_tests.devices import Ask, Broken, Command, Job, Load
+from device_tests.runtimes import RUNTIMES
+from device_tests.ssh.board import Board
+from device_tests.ssh.client import LOST, Client, Unreachable
+from device_tests.turns import Closed, Turns
+from models import processes
+from models.errors import EnvironmentMissing
+
+NAMES = ("ssh:",)
+STEADY = {"performance"}  # the governors that change no frequency while times are taken
+# The shell stays, for a client tells the exit code of a program that was killed only as its shell's; the worker's stdin
+# is the connection's, whose end ends it (worker.Turns).
+WORK = """
+pid=$1; shift
+exec 3<&0
+"$@" <&3 3<&- &
+echo $! >"$pid"
+wait $!; code=$?
+rm -f "$pid"; exit $code
+"""
+KILL = '[ ! -e "$1" ] || { kill -9 "$(cat "$1")"; rm -f "$1"; }'
+
+
+def device(name: str) -> Remote:
+    return Remote(name)
+
+
+class Remote:
+    """A board that ssh reaches; its times are real."""
+
+    emulated = False
+
+    def __init__(self, name: str) -> None:
+        self.name = self.host = name
+        self.board = Board(Client(name.removeprefix(NAMES[0])))
+        self.conversations = Conversations(end=self._end, death=self._death)
+        self._run = uuid.uuid4().hex  # several runs may use the board at once
+        self._installed: dict[str, tuple[str, ...] | EnvironmentMissing] = {}
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Those whose file stands alone: the others also load bare networks, with the zoo's code."""
+        return tuple(name for name in RUNTIMES.names() if not RUNTIMES[name].eager)
+
+    def require(self, runtime: str) -> None:
+        self.board.client.ask(":")  # a board that is gone costs no result that it gave before
+        if runtime not in self._installed:
+            try:
+                self._installed[runtime] = self.board.installed(runtime)
+            except Unreachable:
+                raise
+            except EnvironmentMissing as error:  # it is not tried again for each cell
+                self._installed[runtime] = error
+        found = self._installed[runtime]
+        if isinstance(found, EnvironmentMissing):
+            raise found
+
+    def pins(self, runtime: str) -> tuple[str, ...]:
+        if runtime not in self._installed:
+            self.require(runtime)
+        return (*self._installed[runtime], self.board.place.version, self.board.place.machine)
+
+    def run(self, job: Job, turns: Turns) -> dict[str, Any]:
+        try:
+            folder = self.board.push({job.reference.name: job.reference})
+            command = self._command(worker, job, *asked(job, f"{folder}/{job.reference.name}"))
+            before = self.board.state()
+        except EnvironmentMissing as error:
+            if turns.closed:
+                raise Closed from error
+            return {"outcome": "run_failed", "reason": str(error)}
+        row = self.conversations.work(command, job, turns)
+        if "environment" in row:
+            self._describe(row, before)
+        return row
+
+    @contextmanager
+    def loaded(self, load: Load) -> Iterator[tuple[dict[str, Any], Ask]]:
+        try:
+            command = self._command(probe, load)
+        except EnvironmentMissing as error:
+            raise Broken("run_failed", str(error)) from error
+        with self.conversations.loaded(command, load) as conversation:
+            yield conversation
+
+    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
+        msg = f"Instructions are counted under qemu on this machine, not on {self.name}: --device desktop, or a core."
+        raise EnvironmentMissing(msg)
+
+    def stop(self) -> None:
+        self.conversations.stop()
+        self.board.client.stop()
+
+    def _command(self, program, load: Load, *arguments: object) -> Command:
+        """Return what runs a program there, once it and its files are there."""
+        sources = {f"{module.__name__.rpartition('.')[2]}.py": Path(module.__file__) for module in (worker, probe)}
+        code = self.board.push({**sources, "runtime.py": RUNTIMES.path(load.runtime)})
+        data = self.board.push({file.name: file for file in (load.artifact, load.sidecar)})
+        python = f"{self.board.environment(load.runtime)}/bin/python"
+        files = {
+            "--runtime": f"{code}/runtime.py",
+            "--artifact": f"{data}/{load.artifact.name}",
+            "--sidecar": f"{data}/{load.sidecar.name}",
+        }
+        argv = (
+            python,
+            "-I",
+            f"{code}/{Path(program.__file__).name}",
+            *(part for pair in files.items() for part in pair),
+        )
+        return Command(argv=self.board.client.argv(WORK, self._pid(load), *argv, *map(str, arguments)))
+
+    def _describe(self, row: dict[str, Any], before: dict[str, Any]) -> None:
+        """Add to the row what bears on its times there."""
+        row["environment"] |= {name: before[name] for name in ("model", "kernel", "governors") if name in before}
+        temperatures = {"before": before.get("temperatures_c")}
+        try:
+            temperatures["after"] = self.board.state().get("temperatures_c")
+        except EnvironmentMissing as error:
+            row["notes"].append(f"what the board was like afterwards is not known: {error}")
+        if any(temperatures.values()):
+            row["environment"]["temperatures_c"] = temperatures
+        wandering = sorted(set(before.get("governors", ())) - STEADY)
+        if wandering:
+            row["notes"].append(f"the frequency governor is {' and '.join(wandering)}: times wander with the load")
+
+    def _pid(self, load: Load) -> str:
+        return f"{self.board.place.home}/{self._run}-{load.runtime}-{load.artifact.name}.pid"
+
+    def _end(self, load: Load) -> None:
+        """Kill a worker that is still there: one that hangs outside of Python does not see the connection's end."""
+        command = self.board.client.argv(KILL, self._pid(load))
+        with suppress(subprocess.TimeoutExpired):  # there is nothing to be done on a board that is gone
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, start_new_session=True)
+
+    def _death(self, code: int) -> str:
+        if code == LOST:
+            return f"the connection to {self.name} was lost"
+        return processes.death(128 - code if code - 128 in signal.valid_signals() else code)  # as a shell tells it

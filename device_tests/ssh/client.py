@@ -1,0 +1,174 @@
+"""OpenSSH's own client: commands on a board over one shared connection, whose failures become sentences."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import IO
+
+from models import processes
+from models.errors import EnvironmentMissing, UsageError
+
+# A leading dash would be an option of ssh's.
+_ADDRESS = re.compile(
+    r"(?P<target>([\w.][\w.+-]*@)?([\w.][\w.-]*|\[[0-9A-Fa-f:.]+(%[\w.]+)?\]))(:(?P<port>[0-9]{1,5}))?"
+)
+LOST = 255  # ssh's exit code where it is the connection that failed
+ANSWER_S = 60.0
+OPTIONS = {
+    "BatchMode": "yes",  # no question that nobody is there to answer
+    "ConnectTimeout": "10",
+    "ServerAliveInterval": "5",  # a board that vanished is noticed after 15 s
+    "ServerAliveCountMax": "3",
+    "ControlMaster": "auto",
+    "ControlPersist": "60",
+    # what a user's own configuration may ask for in interactive sessions
+    "RemoteCommand": "none",
+    "RequestTTY": "no",
+    "ClearAllForwardings": "yes",
+}
+# What ssh says, what that means, and what to do: {ssh} connects by hand, {target} and {known} are the board's address.
+SYMPTOMS = (
+    ("REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key is not the one that is known here",
+     "Either it was installed anew, or something else answers in its place. If you know which, forget the old key with: "
+     "ssh-keygen -R '{known}', and look at the new one with: {ssh}"),
+    ("Host key verification failed", "its host key is not known here", "Look at it, and accept it, with: {ssh}"),
+    ("Permission denied", "it accepts none of the keys that ssh offers",
+     "Give it one with: ssh-copy-id {copy}{target}. Then this must need no password: {ssh}"),
+    ("Connection refused", "nothing answers ssh there",
+     "Start its ssh server (Raspberry Pi: sudo systemctl enable --now ssh), or correct the port."),
+    ("Could not resolve hostname", "there is no host of this name", "Correct the name, or give the address."),
+    ("timed out", "it does not answer", "Is it on, and in this network? Try: {ssh}"),
+    ("No route to host", "it does not answer", "Is it on, and in this network? Try: {ssh}"),
+)  # fmt: skip
+
+
+class Unreachable(EnvironmentMissing):
+    """There is no connection to the board, or none any more."""
+
+
+class CommandFailed(EnvironmentMissing):
+    """A command ended badly there; `told` is the last that it said, `full` tells that no space was left."""
+
+    def __init__(self, message: str, told: str, *, full: bool = False) -> None:
+        super().__init__(message)
+        self.told, self.full = told, full
+
+
+class Client:
+    """Runs commands at `[user@]host[:port]`, where host may be a name in the user's ssh configuration.
+
+    EDGEWISE_SSH_CONFIG names another configuration. The connection is shared between commands, and ends with this
+    program.
+    """
+
+    def __init__(self, address: str) -> None:
+        found = _ADDRESS.fullmatch(address)
+        if not found:
+            msg = f"ssh:{address} is no board: say ssh:user@host or ssh:user@host:port, as in ssh:pi@raspberrypi."
+            raise UsageError(msg)
+        self.name = f"ssh:{address}"
+        self._target, self._port = found["target"], found["port"]
+        self._running: set[subprocess.Popen] = set()
+        self._lost = ""
+
+    def argv(self, script: str, *arguments: str) -> tuple[str, ...]:
+        """Return what runs a script of sh on the board, with its arguments."""
+        shared = {**OPTIONS, "ControlPath": str(self._socket)}
+        options = (part for name, value in shared.items() for part in ("-o", f"{name}={value}"))
+        return (*self._ssh[:-1], *options, self._target, shlex.join(("sh", "-c", script, "sh", *arguments)))
+
+    def ask(self, script: str, *arguments: str, stdin: IO[bytes] | int = DEVNULL, timeout_s: float = ANSWER_S) -> str:
+        """Return what a script says on stdout.
+
+        Raises CommandFailed where it ends badly, and Unreachable where there is no connection, at once from then on.
+        """
+        if self._lost:
+            raise Unreachable(self._lost)
+        code, said, complaint = self.start(self.argv(script, *arguments), stdin, timeout_s)
+        if code == LOST:
+            self._lost = self._explain(complaint)
+            raise Unreachable(self._lost)
+        if code:
+            told = ((said + complaint).strip().splitlines() or [processes.death(code)])[-1][:300]
+            full = "No space left on device" in said + complaint
+            advice = "Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
+            msg = f"{self.name} has no space left. {advice}" if full else f"{self.name}: a command there failed: {told}"
+            raise CommandFailed(msg, told, full=full)
+        return said
+
+    def start(self, argv: tuple[str, ...], stdin: IO[bytes] | int, timeout_s: float) -> tuple[int, str, str]:
+        """Run a program of this machine; return its exit code and what it said on stdout and on stderr.
+
+        Raises Unreachable where it does not end in time, and where `stop` ended it.
+        """
+        with subprocess.Popen(
+            argv,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as process:
+            self._running.add(process)
+            try:
+                said, complaint = process.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                self._lost = f"{self.name}: {argv[0]} did not end in {timeout_s:g} s. Try: {shlex.join(self._ssh)}"
+            finally:
+                processes.kill(process)
+                self._running.discard(process)
+        if self._lost:
+            raise Unreachable(self._lost)
+        return process.returncode, said, complaint
+
+    def stop(self) -> None:
+        """End what is running, and let nothing start any more."""
+        self._lost = f"{self.name} was interrupted"
+        for process in tuple(self._running):
+            processes.kill(process)
+
+    @property
+    def _ssh(self) -> tuple[str, ...]:
+        """Return what a user types to connect."""
+        if not shutil.which("ssh"):
+            msg = f"{self.name} needs ssh, which is not here. On Debian and Ubuntu: sudo apt-get install openssh-client"
+            raise EnvironmentMissing(msg)
+        config = os.environ.get("EDGEWISE_SSH_CONFIG")
+        return ("ssh", *(("-F", config) if config else ()), *(("-p", self._port) if self._port else ()), self._target)
+
+    @cached_property
+    def _socket(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="edgewise-")
+        atexit.register(self._close, folder)
+        return Path(folder, "ssh")  # short: a socket's path has 104 characters on some systems
+
+    def _close(self, folder: str) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            exit = (*self._ssh[:-1], "-o", f"ControlPath={self._socket}", "-O", "exit", self._target)
+            subprocess.run(exit, capture_output=True, timeout=5)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _explain(self, complaint: str) -> str:
+        host = self._target.rpartition("@")[2]
+        facts = {
+            "ssh": shlex.join(self._ssh),
+            "target": self._target,
+            "copy": f"-p {self._port} " if self._port else "",
+            "known": f"[{host}]:{self._port}" if self._port else host,
+        }
+        for symptom, meaning, advice in SYMPTOMS:
+            if symptom in complaint:
+                return f"{self.name} cannot be reached: {meaning}. {advice.format(**facts)}"
+        told = complaint.strip().splitlines() or ["ssh says nothing"]
+        return f"{self.name} cannot be reached, or was lost: {told[-1][:300]}. Try: {facts['ssh']}"

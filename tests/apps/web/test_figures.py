@@ -1,0 +1,170 @@
+"""What the page measures and how it prepares a drawing, against Python."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from tests.apps.web.conftest import ROOT
+from tests.apps.web.strokes import DIGITS, Stroke, moved
+
+pytestmark = pytest.mark.browser
+
+INT8 = "torch_cnn_small-tflite-int8"
+ONNX = "torch_cnn_small-onnx-int8"
+IMAGES = 1_000
+
+ANSWER = """async (id) => {
+  const { load } = await import("./artifacts.js");
+  const { judge, packed, reference } = await import("./benchmark.js");
+  const { artifacts } = await (await fetch("catalogue.json")).json();
+  const entry = artifacts.find((entry) => entry.id === id);
+  const artifact = await load(entry, "wasm");
+  const { answers } = await judge(artifact, await reference(entry.model, 1000), () => {});
+  artifact.close();
+  return packed(answers.buffer);
+}"""
+SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
+
+
+def unpacked(answers: str) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(answers)), "<f4").reshape(-1, 10)
+
+
+def on_the_desktop(id: str, runtime: str) -> np.ndarray:
+    """Return what Python's runtime answers, in its own environment."""
+    from device_tests import worker
+    from device_tests.runtimes import RUNTIMES
+    from models import environments
+
+    python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
+    sidecar = ROOT / "artifacts" / f"{id}.json"
+    artifact = sidecar.with_name(json.loads(sidecar.read_text())["file"])
+    reference = ROOT / "artifacts" / f"{id.split('-')[0]}.reference.npz"
+    files = (
+        "--runtime",
+        RUNTIMES.path(runtime),
+        "--artifact",
+        artifact,
+        "--sidecar",
+        sidecar,
+        "--reference",
+        reference,
+    )
+    command = (python, worker.__file__, *files, "--images", str(IMAGES), "--latency-s", "0")
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    row = json.loads(done.stdout)
+    assert row["outcome"] == "ok", row["reason"]
+    return unpacked(row["answers"])
+
+
+@pytest.mark.parametrize(
+    ("runtime", "ids"),
+    [
+        ("litert", [*(f"torch_cnn_small-tflite-{s}" for s in ("float32", "float16", "dynamic_int8", "int8", "int8_io",
+                    "int16x8", "int4", "qat_int8")), "torch_cnn-tflite-int8", "keras_cnn-tflite-int8"]),
+        ("onnxruntime", [*(f"torch_cnn_small-onnx-{s}" for s in ("float32", "float16", "dynamic_int8", "int8", "int4")),
+                         "torch_cnn_small-ort-int8", "torch_cnn-onnx-int8", "keras_cnn-onnx-int8"]),
+    ],
+    ids=["LiteRT", "ONNX Runtime"],
+)  # fmt: skip
+def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime, ids):
+    page = opened(ids[0])
+    other = {}
+    for id in ids:
+        ours, theirs = unpacked(page.evaluate(ANSWER, id)), on_the_desktop(id, runtime)
+        assert len(ours) == len(theirs) == IMAGES
+        different = int((ours.argmax(1) != theirs.argmax(1)).sum())
+        print(f"{id}: {IMAGES - different} of {IMAGES} same answers, logits within {np.abs(ours - theirs).max():.2g}, "
+              f"{int((ours == theirs).all(1).sum())} images to the last bit")  # fmt: skip
+        if different:
+            other[id] = different
+    assert not other
+
+
+def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
+    from click.testing import CliRunner
+
+    from device_tests import browsers, report
+    from device_tests.rows import found, rows
+
+    page = opened(INT8, ONNX, INT8)  # what is shown twice is measured once
+    page.locator("#device").fill("test-machine")
+    page.locator("#measure").click()
+    page.wait_for_selector("#save:visible", timeout=120_000)
+    expect(page.locator("#figures tbody th")).to_have_text([f"{INT8} on litertjs", f"{ONNX} on onnxruntime web"])
+    with page.expect_download() as download:
+        page.locator("#save").click()
+    file, results = tmp_path / download.value.suggested_filename, tmp_path / "results"
+    download.value.save_as(file)
+    assert file.name == "edgewise-test-machine.json"
+    places = {"artifacts": ROOT / "artifacts", "results": results}
+    options = [word for name, folder in places.items() for word in (f"--{name}", str(folder))]
+    done = CliRunner().invoke(browsers.add, [str(file), *options])
+    assert done.exit_code == 0, (done.output, done.exception)
+    cells = found(results, ("browser:test-machine",))
+    made = rows(cells, artifacts_folder=places["artifacts"], results_folder=results)
+    assert {row.id for row in made} == {
+        f"{INT8}@litertjs@browser:test-machine", f"{ONNX}@onnxruntime_web@browser:test-machine"
+    }  # fmt: skip
+    for row in made:
+        assert (row.outcome, row.total) == ("ok", IMAGES)
+        assert row.top1 > 0.98
+        assert len(row.latencies_ns) == 200 or any("latency samples" in note for note in row.notes)
+        assert 0 < row.p50_ns <= row.p90_ns
+    assert any("browser:test-machine" in line for line in report.footnotes(report.group(made, 0.1)))
+
+
+def test_a_name_that_the_report_would_refuse_is_not_taken(opened):
+    page = opened(INT8)
+    page.locator("#device").fill("../My Phone")
+    page.locator("#measure").click()
+    assert page.locator("#device:invalid").count() == 1
+    assert page.locator("#progress").inner_text() == ""
+
+
+def prepared(strokes: list[Stroke], width: float) -> list[np.ndarray]:
+    """Prepare as MNIST was, by other means than the page: a fine picture, cut to its box, averaged down, then moved.
+
+    The centre of a symmetric drawing lies half way between two pixels: then either will do.
+    """
+    side = 1_400
+    fine = np.zeros((side, side), bool)
+    rows, columns = np.mgrid[:side, :side]
+    for stroke in strokes:
+        for (ax, ay), (bx, by) in zip(stroke, stroke[1:] or stroke, strict=False):
+            a, b = np.array([ax, ay]) * side, np.array([bx, by]) * side
+            low, high = np.minimum(a, b) - width * side, np.maximum(a, b) + width * side
+            near = np.s_[max(0, int(low[1])) : int(high[1]), max(0, int(low[0])) : int(high[0])]
+            x, y = columns[near] + 0.5 - a[0], rows[near] + 0.5 - a[1]
+            d = b - a
+            along = np.clip((x * d[0] + y * d[1]) / max(d @ d, 1e-9), 0, 1)
+            fine[near] |= np.hypot(x - along * d[0], y - along * d[1]) <= width * side / 2
+    inked = np.argwhere(fine)
+    (top, left), (bottom, right) = inked.min(0), inked.max(0) + 1
+    scale = 20 / max(bottom - top, right - left)
+    boxed = np.zeros((28, 28))
+    # each fine pixel adds its area to the pixel that it falls on
+    centre = np.array([(top + bottom) / 2, (left + right) / 2])
+    at = np.floor((inked + 0.5 - centre) * scale + 14).astype(int)
+    np.add.at(boxed, tuple(at.T), scale**2)
+    away = 14 - np.array(ndimage.center_of_mass(boxed))
+    shifts = {tuple(np.round(away + np.array((dy, dx))).astype(int)) for dy in (-0.02, 0.02) for dx in (-0.02, 0.02)}
+    return [np.roll(np.clip(boxed, 0, 1), shift, (0, 1)) * 255 for shift in shifts]
+
+
+def test_drawings_are_prepared_as_python_prepares_them(opened):
+    page = opened(INT8)
+    for digit, drawn in DIGITS.items():
+        for scale, dx, dy in ((1, 0, 0), (0.45, 0.5, 0.05)):
+            strokes, width = moved(drawn, scale, dx, dy), 0.09 * scale
+            ours = np.reshape(page.evaluate(SEE, [{"points": stroke, "width": width} for stroke in strokes]), (28, 28))
+            difference = min((np.abs(ours - theirs) for theirs in prepared(strokes, width)), key=np.mean)
+            assert difference.mean() < 1.5, digit  # of 255; a pixel too far is 20
+            assert difference.max() < 100, digit  # in a corner, where the page goes by distance and this by area

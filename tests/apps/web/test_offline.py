@@ -1,0 +1,119 @@
+"""What makes the page an app: kept for offline use, updated by a new export, installable, small at first."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from tests.apps.web.conftest import draw, served
+from tests.apps.web.strokes import DIGITS
+
+pytestmark = pytest.mark.browser
+
+INT8 = "torch_cnn_small-tflite-int8"
+ONNX = "torch_cnn_small-onnx-int8"
+FIRST_LOAD_BYTES = 3_500_000
+
+
+def test_after_one_visit_everything_that_was_picked_works_offline(built, opened, expect):
+    with served(built.folder) as url:
+        page = opened(INT8, url=url)
+        page.locator("#add").click()
+        page.locator(".card").last.locator("select.artifact").select_option(ONNX)
+        expect(page.locator(".check.good")).to_have_count(2)
+        expect(page.locator("#offline")).to_have_text("Works offline")
+    page.reload()  # the server is gone
+    page.wait_for_selector("html[data-ready]", state="attached")
+    draw(page, DIGITS[6])
+    expect(page.locator(".digit")).to_have_text(["6", "6"])
+    expect(page.locator("#offline")).to_have_text("Works offline")
+
+
+def test_offline_use_is_not_promised_where_it_cannot_be_kept(opened, expect):
+    page = opened(INT8, service_workers="block")
+    expect(page.locator("#offline")).to_have_text(re.compile("Not kept for offline use"))
+    expect(page.locator("#problems")).to_be_empty()
+
+
+def test_offline_what_was_not_picked_is_told_and_the_rest_goes_on(built, opened, expect):
+    with served(built.folder) as url:
+        page = opened(INT8, url=url, expected=("Failed to load resource",))
+        expect(page.locator("#offline")).to_have_text("Works offline")
+    page.locator("#add").click()
+    expect(page.locator(".card").last.locator(".state.bad")).to_contain_text("not kept for offline use")
+    draw(page, DIGITS[7])
+    expect(page.locator(".digit")).to_have_text(["7", "–"])
+
+
+def test_a_new_export_is_offered_and_taken(built, opened, expect, tmp_path):
+    site = tmp_path / "site"
+    shutil.copytree(built.folder, site, ignore=shutil.ignore_patterns("*.br", "*.gz"))
+    with served(site) as url:
+        page = opened(INT8, url=url)
+        expect(page.locator("#offline")).to_have_text("Works offline")
+        for name in ("sw.js", "catalogue.json"):  # as another build writes them
+            content = (site / name).read_text()
+            old = re.search(r'(?:VERSION = |"version": )"(\w{12})"', content).group(1)
+            (site / name).write_text(content.replace(old, "0123456789ab"))
+        page.reload()
+        expect(page.locator("#update")).to_be_visible()
+        page.locator("#reload").click()
+        expect(page.locator("#update")).to_be_hidden()
+        expect(page.locator("#offline")).to_have_text("Works offline")
+        assert page.evaluate("caches.keys()") == ["edgewise-0123456789ab"]
+
+
+def test_the_page_can_be_installed(opened, expect):
+    page = opened(INT8)
+    expect(page.locator("#offline")).to_have_text("Works offline")
+    session = page.context.new_cdp_session(page)
+    errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert {error["errorId"] for error in errors} <= {"in-incognito"}  # as every page of a test is
+    manifest = session.send("Page.getAppManifest")
+    assert not manifest["errors"]
+    sizes = page.evaluate(
+        """async () => {
+          const manifest = await (await fetch("manifest.webmanifest")).json();
+          const size = async (icon) => { const image = new Image(); image.src = icon.src; await image.decode();
+            return [icon.sizes, `${image.naturalWidth}x${image.naturalHeight}`]; };
+          return Promise.all(manifest.icons.map(size));
+        }"""
+    )
+    assert [said for said, _ in sizes] == ["192x192", "512x512", "512x512"]
+    assert all(said == true for said, true in sizes)
+
+
+def test_the_first_load_is_small_and_all_of_it_is_counted(built, opened, expect):
+    from apps.web import build
+
+    (litert,) = (load for load in built.first_loads if load.runtime == "litertjs")
+    assert litert.artifact == INT8
+    assert max(litert.brotli_bytes, litert.gzip_bytes) < FIRST_LOAD_BYTES
+    page = opened()
+    expect(page.locator("#offline")).to_have_text("Works offline")
+    asked = page.evaluate(
+        "performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname.slice(1)).filter((p) => p !== 'sw.js')"
+    )
+    counted = {*build.shell(), *build.of_runtime("litertjs"), f"artifacts/{INT8}.tflite", f"artifacts/{INT8}.json"}
+    assert set(asked) <= counted
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (360, 780)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, expect, scheme, size):
+    from axe_playwright_python.sync_playwright import Axe
+
+    width, height = size
+    page = opened(INT8, "keras_cnn-tflite-int8", ONNX, color_scheme=scheme, viewport={"width": width, "height": height})
+    draw(page, DIGITS[5])
+    expect(page.locator(".digit")).to_have_text(["5"] * 3)
+    page.locator("#refused summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    targets = page.locator("button:visible, select:visible").evaluate_all(
+        "all => all.map((b) => b.getBoundingClientRect().height)"
+    )
+    assert min(targets) >= 24  # WCAG 2.2, 2.5.8

@@ -1,0 +1,255 @@
+"""The page in a real Chromium: drawing, comparing, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from models import reference
+from tests.apps.web.conftest import ROOT, draw, touch
+from tests.apps.web.strokes import DIGITS, moved
+
+pytestmark = pytest.mark.browser
+
+INT8 = "torch_cnn_small-tflite-int8"
+FLOAT32 = "torch_cnn_small-tflite-float32"
+KERAS = "keras_cnn-tflite-int8"
+ONNX = "torch_cnn_small-onnx-int8"
+
+
+@pytest.mark.parametrize("placed", [(1, 0, 0), (0.5, 0.02, 0.45)], ids=["large", "small in a corner"])
+def test_digits_drawn_with_the_mouse_are_read_by_every_artifact(opened, expect, placed):
+    page = opened(INT8, KERAS, ONNX)
+    for digit, strokes in DIGITS.items():
+        draw(page, moved(strokes, *placed))
+        expect(page.locator(".digit")).to_have_text([str(digit)] * 3)
+        expect(page.locator("#verdict")).to_have_text(f"All 3 answer {digit}.")
+        page.locator("#clear").click()
+        expect(page.locator(".digit")).to_have_text(["–"] * 3)
+
+
+def test_digits_drawn_with_a_finger_are_read(opened, expect, playwright):
+    page = opened(INT8, **playwright.devices["Pixel 7"])
+    for digit, strokes in DIGITS.items():
+        touch(page, strokes)
+        expect(page.locator(".digit")).to_have_text([str(digit)])
+        page.locator("#clear").tap()  # right after a stroke: many of these yield no click
+        expect(page.locator(".digit")).to_have_text(["–"])
+
+
+def test_a_digit_is_drawn_on_the_keyboard(opened, expect):
+    page = opened(INT8)
+    page.locator("#pad").focus()
+    page.keyboard.press("Space")
+    for _ in range(17):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator(".digit")).to_have_text(["1"])
+    page.keyboard.press("u")
+    expect(page.locator(".digit")).to_have_text(["–"])
+
+
+def test_each_stroke_is_answered_and_can_be_taken_back(opened, expect):
+    page = opened(INT8)
+    first, second = DIGITS[4]
+    draw(page, [first])
+    expect(page.locator(".digit")).not_to_have_text(["–"])
+    draw(page, [second])
+    expect(page.locator(".digit")).to_have_text(["4"])
+    page.locator("#undo").press("Enter")
+    page.locator("#undo").press("Enter")
+    expect(page.locator(".digit")).to_have_text(["–"])
+
+
+def test_a_card_says_what_was_measured_and_of_what(opened, expect):
+    page = opened(INT8)
+    sidecar = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text())
+    draw(page, DIGITS[3])
+    card = page.locator(".card")
+    expect(card.locator(".state")).to_have_text(re.compile(r"inference [\d.]+ (µs|ms)"))
+    expect(page.locator("#preparation")).to_have_text(re.compile(r"prepared in [\d.]+ (µs|ms)"))
+    expect(card.locator(".facts")).to_contain_text(f"{round(sidecar['size_bytes'] / 1000)} kB")
+    expect(card.locator(".facts")).to_contain_text(sidecar["checkpoint_sha256"][:8])
+    expect(card.locator(".bars li.top")).to_have_text(re.compile("3: "))
+    seen = page.locator("#seen").evaluate("c => [...c.getContext('2d').getImageData(0, 0, 28, 28).data]")
+    assert max(seen[::4]) > 200
+
+
+def test_artifacts_that_disagree_are_marked(opened, expect, routes_for_disagreement):
+    page = opened(INT8, FLOAT32, KERAS, routes=routes_for_disagreement)
+    page.locator("#examples-list button").click()
+    expect(page.locator("#verdict")).to_have_class("disagree")
+    told = page.locator(".digit").all_inner_texts()
+    assert told[0] == told[1] != told[2]
+    expect(page.locator("#verdict")).to_have_text(
+        f"They disagree: {INT8} says {told[0]}, {FLOAT32} says {told[1]}, {KERAS} says {told[2]}."
+    )
+    assert [card.locator(".differs").is_visible() for card in page.locator(".card").all()] == [False, False, True]
+
+
+@pytest.fixture
+def routes_for_disagreement():
+    """Examples that hold the one image on which the float networks are the surest of different answers."""
+    ours, theirs = (
+        reference.load(reference.path(ROOT / "artifacts", model)) for model in ("torch_cnn_small", "keras_cnn")
+    )
+    differ = ours.logits.argmax(1) != theirs.logits.argmax(1)
+    index = int(np.argmax(np.where(differ, np.minimum(ours.margins, theirs.margins), -1)))
+    image = base64.b64encode(ours.images[index].tobytes()).decode()
+    example = {"index": index, "label": int(ours.labels[index]), "image_u8": image, "flips": []}
+    return {"examples.json": lambda route: route.fulfill(json=[example])}
+
+
+def test_examples_say_their_label_and_are_answered(opened, expect):
+    page = opened(INT8)
+    expect(page.locator("#examples-list button:not(.flips)")).to_have_count(10)
+    page.get_by_role("button", name="Example of a 5").first.click()
+    expect(page.locator("#example-says")).to_contain_text("labelled 5")
+    expect(page.locator(".digit")).to_have_text(["5"])
+
+
+def test_up_to_four_artifacts_are_added_and_removed(opened, expect):
+    page = opened(INT8)
+    for count in (2, 3, 4):
+        page.locator("#add").click()
+        expect(page.locator(".check.good")).to_have_count(count)
+    expect(page.locator("#add")).to_be_hidden()
+    assert len(set(page.locator(".card select.artifact").evaluate_all("all => all.map((s) => s.value)"))) == 4
+    for _ in range(3):
+        page.locator(".remove").first.click()
+    expect(page.locator(".card")).to_have_count(1)
+    expect(page.locator(".remove")).to_be_hidden()
+
+
+def test_what_was_picked_is_there_on_the_next_visit(opened, expect):
+    page = opened(INT8)
+    page.locator("select.artifact").select_option(ONNX)
+    expect(page.locator(".check.good")).to_have_count(1)
+    page.reload()
+    expect(page.locator("select.artifact")).to_have_value(ONNX)
+
+
+def test_every_artifact_checks_itself(opened, expect):
+    page = opened(INT8)
+    for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"):
+        page.locator("select.artifact").select_option(id)
+        expect(page.locator(".facts")).to_contain_text("loaded in")
+        expect(page.locator(".check"), id).to_have_class(re.compile("good"))
+
+
+def test_what_no_browser_runs_is_listed_with_its_reason(opened, expect):
+    page = opened(INT8)
+    page.locator("#refused summary").click()
+    expect(page.locator("#refused dt", has_text="torch_cnn-executorch-int8")).to_be_visible()
+    expect(page.locator("#refused dd", has_text="ExecuTorch has no package for browsers.").first).to_be_visible()
+
+
+def test_a_runtime_is_loaded_only_when_it_is_picked(opened, expect):
+    page = opened(INT8)
+    loaded = "performance.getEntriesByType('resource').filter((e) => e.name.includes('onnxruntime')).length"
+    assert page.evaluate(loaded) == 0
+    page.locator("select.artifact").select_option(ONNX)
+    expect(page.locator(".check.good")).to_have_count(1)
+    assert page.evaluate(loaded) > 0
+
+
+def changed_golden(route):
+    """Answer with a sidecar whose golden logits are another network's."""
+    sidecar = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text())
+    sidecar["golden"][0]["logits"] = [x + 5 * (i == 3) for i, x in enumerate(sidecar["golden"][0]["logits"])]
+    route.fulfill(json=sidecar)
+
+
+def test_a_failed_self_check_is_red_and_tells_the_difference(opened, expect):
+    page = opened(INT8, FLOAT32, routes={f"artifacts/{INT8}.json": changed_golden})
+    bad = page.locator(".card").first.locator(".check")
+    expect(bad).to_have_text("✗ self-check failed: 1 of 4 golden vectors differ: a logit of a 7 is off by 5.00")
+    expect(bad).to_have_css("color", "rgb(165, 35, 27)")
+    expect(page.locator(".card").last.locator(".check")).to_have_class(re.compile("good"))
+
+
+def served_bytes(change):
+    """Return a route that answers with the artifact's bytes, changed."""
+    content = (ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()
+    return lambda route: route.fulfill(body=change(content), content_type="application/octet-stream")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda route: route.fulfill(status=404), "the server says 404"),
+        (lambda route: route.abort(), "no network, and it is not kept for offline use"),
+        (served_bytes(lambda content: content[:1000]), "It has 1000 bytes of"),
+        (served_bytes(lambda content: content[:-1] + bytes([content[-1] ^ 1])), "Its checksum is"),
+    ],
+    ids=["missing", "no network", "cut off", "damaged"],
+)
+def test_a_bad_artifact_is_told_and_the_rest_goes_on(opened, expect, answer, says):
+    page = opened(INT8, FLOAT32, routes={f"artifacts/{INT8}.tflite": answer}, expected=("Failed to load resource",))
+    expect(page.locator(".card").first.locator(".state.bad")).to_contain_text(says)
+    draw(page, DIGITS[8])
+    expect(page.locator(".digit")).to_have_text(["–", "8"])
+    page.locator(".card").first.locator("select.artifact").select_option(ONNX)
+    expect(page.locator(".digit")).to_have_text(["8", "8"])
+
+
+def test_a_runtime_that_cannot_be_fetched_is_told_and_the_other_runs(opened, expect):
+    path = "packages/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
+    routes = {path: lambda route: route.abort()}
+    page = opened(
+        ONNX,
+        INT8,
+        routes=routes,
+        expected=(
+            "Failed to load resource",
+            "wasm streaming compile",
+            "falling back",
+            "failed to asynchronously",
+            "Aborted",
+        ),
+    )
+    expect(page.locator(".card").first.locator(".state.bad")).to_contain_text("onnxruntime_web does not load it")
+    draw(page, DIGITS[2])
+    expect(page.locator(".digit")).to_have_text(["–", "2"])
+
+
+def test_a_missing_catalogue_is_told(opened, expect):
+    page = opened(
+        routes={"catalogue.json": lambda route: route.fulfill(status=500)}, expected=("Failed to load resource",)
+    )
+    expect(page.locator("#problems")).to_contain_text("catalogue.json cannot be fetched: the server says 500")
+
+
+def test_a_browser_without_simd_is_told_so(browser_type, browser_type_launch_args, address, expect):
+    # without SSE 4.1 Chromium has no WebAssembly SIMD
+    flags = [*browser_type_launch_args["args"], "--js-flags=--no-enable-sse4-1"]
+    with browser_type.launch(**{**browser_type_launch_args, "args": flags}) as browser:
+        page = browser.new_page()
+        page.goto(address)
+        expect(page.locator("#problems")).to_contain_text("has no SIMD instructions")
+        expect(page.locator(".state.bad")).to_contain_text("has no SIMD instructions")
+        draw(page, DIGITS[0])
+        expect(page.locator("#preparation")).to_contain_text("prepared in")
+
+
+def test_webgpu_is_an_option_where_the_browser_has_it(browser_type, browser_type_launch_args, address, expect):
+    software = (
+        "--enable-unsafe-webgpu",
+        "--use-webgpu-adapter=swiftshader",
+        "--use-vulkan=swiftshader",
+        "--enable-features=Vulkan",
+    )
+    flags = [flag for flag in browser_type_launch_args["args"] if flag != "--disable-gpu"] + [*software]
+    with browser_type.launch(**{**browser_type_launch_args, "args": flags}) as browser:
+        page = browser.new_page()
+        page.goto(address)
+        page.locator("select.accelerator").select_option("webgpu")
+        expect(page.locator(".facts")).to_contain_text("loaded in", timeout=30_000)
+        draw(page, DIGITS[3])
+        expect(page.locator(".digit")).to_have_text(["3"], timeout=30_000)
+        expect(page.locator("select.accelerator")).to_have_value("webgpu")
+        expect(page.locator(".check.good")).to_have_count(1)
