@@ -26,7 +26,7 @@ nox.options.sessions = ["tests"]
 
 PYTHON = "3.11"
 CONSTRAINTS = ROOT / "constraints"
-GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names())
+GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native")
 # PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
 # ever takes the CUDA build and its gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -126,7 +126,7 @@ DEVICES = {
 @nox.session
 @nox.parametrize("device", [nox.param(name, id=name) for name in DEVICES])
 def devices(session: nox.Session, device: str) -> None:
-    """Run the artifacts on other devices: -s "devices(ssh)" -- --device ssh:user@host, --clean."""
+    """Run the artifacts on other devices: -s "devices(arm64)", or -s "devices(ssh)" -- --device ssh:user@host, --clean."""
     if device == "arm64":  # where the desktop's answers on the same runtimes are half of what is told
         with_everything(session, *DEVICES[device])
     else:
@@ -154,13 +154,13 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def latency(session: nox.Session) -> None:
-    """Compare latencies in interleaved rounds, with intervals: --runtime NAME, --only GLOB, --self-check."""
+    """Compare latencies in interleaved rounds, with intervals: --runtime NAME, --only GLOB, --self-check, --force."""
     with_everything(session, "device_tests", "latency")
 
 
 @nox.session
 def instructions(session: nox.Session) -> None:
-    """Count the instructions that an inference executes, under qemu: --runtime NAME, --only GLOB."""
+    """Count the instructions that an inference executes, under qemu: --runtime NAME, --only GLOB, --device NAME."""
     with_everything(session, "device_tests", "instructions")
 
 
@@ -172,7 +172,7 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session
 def explain(session: nox.Session) -> None:
-    """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME] --layers, or -- --all."""
+    """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME], or -- --all; with --layers."""
     name = "core" if only_asks(session) else "export"
     session.run(environment(session, name), "-m", "device_tests.explain", *session.posargs)
 

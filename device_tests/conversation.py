@@ -114,6 +114,8 @@ class Conversations:
                 return _row(broken.outcome, broken.reason)
             if "turn" not in answer:
                 return answer
+            if answer["turn"] == "kept":  # a sign of life, which asks for nothing
+                continue
             held.close()  # what it held so far
             held.enter_context(turns.alone() if answer["turn"] == "alone" else turns.share())
             phase = "loading and timing" if answer["turn"] == "alone" else "judging"

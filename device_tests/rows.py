@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from device_tests import costs
+from device_tests import costs, devices
 from device_tests import measurement as measurements
 from device_tests.cells import Cell, cells, takes
 from device_tests.devices import DESKTOP
@@ -55,7 +55,7 @@ def found(results_folder: Path, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
 def _row(
     cell: Cell, artifacts_folder: Path, results_folder: Path, answers: Reference | None, ratios: costs.Ratios
 ) -> Measurement:
-    again = f"nox -s 'device_tests({cell.runtime})' -- --only '{cell.id}'"
+    again = devices.command(cell.device, cell.id)
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     if not sidecar.exists() or answers is None:
         return not_exported(cell)

@@ -30,6 +30,7 @@ WARM_UP, WARM_UP_S = 64, 1.0  # inferences before them, whichever ends first; at
 WARM_UP_LEAST = 3
 SLOW_NS, SLOW_IMAGES = 5_000_000, 1_000  # a slower inference is judged on fewer images
 FEW_DIGITS = 200  # of the other data set, where the inference is slow or few images are asked for
+ALIVE_S = 10.0  # at most between two signs of life while it takes times
 TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
 SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
 FLIPS = 500  # kept of the images that are answered otherwise than by the source; all are counted
@@ -86,6 +87,13 @@ class Turns:
     def __call__(self, turn: str) -> None:
         print(json.dumps({"turn": turn}), file=self.answer)
         self.given.get()
+        self.spoke = time.monotonic()
+
+    def live(self) -> None:
+        """Show now and then that this program is alive; unlike a question, that waits for nobody."""
+        if time.monotonic() > self.spoke + ALIVE_S:
+            print(json.dumps({"turn": "kept"}), file=self.answer)
+            self.spoke = time.monotonic()
 
     def _listen(self) -> None:
         for line in sys.stdin:
@@ -114,7 +122,7 @@ def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None
     row["first_ns"] = time.perf_counter_ns() - first
     try:
         if options.latency_s:
-            time_warm(infer, warm, options, row)
+            time_warm(infer, warm, options, row, turns)
         count = images_to_judge(len(images), row.get("latencies_ns", []), options, row)
         answer(infer, images[1:count], answers[1:count], sidecar, turns)
         memory.read(row)
@@ -213,7 +221,7 @@ def answer(infer, images: np.ndarray, answers: np.ndarray, sidecar: dict, turns:
         answers[i] = run(infer, native(image, sidecar["inputs"][0]), sidecar["outputs"][0])
 
 
-def time_warm(infer, images: list, options: argparse.Namespace, row: dict) -> None:
+def time_warm(infer, images: list, options: argparse.Namespace, row: dict, turns: Turns | None) -> None:
     """Sample the latency of single inferences, in nanoseconds, once the runtime is warm."""
     end = time.perf_counter() + WARM_UP_S
     for i in range(WARM_UP):
@@ -224,6 +232,8 @@ def time_warm(infer, images: list, options: argparse.Namespace, row: dict) -> No
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
     end = wall + options.latency_s * 1e9
     while len(samples) < SAMPLES:
+        if turns:
+            turns.live()
         image = images[len(samples) % len(images)]
         began = time.perf_counter_ns()
         infer(image)

@@ -90,9 +90,13 @@ class Device(Protocol):
 
 
 class Kind(Protocol):
-    """A module of this folder: `NAMES` are its devices', or their beginnings where they end in a colon."""
+    """A module of this folder: `NAMES` are its devices', or their beginnings where they end in a colon.
+
+    `SESSION` is that of noxfile.py which runs artifacts there.
+    """
 
     NAMES: tuple[str, ...]
+    SESSION: str
 
     def device(self, name: str) -> Device:
         """Return the device of this name; raises UsageError where the name is none."""
@@ -106,9 +110,22 @@ def names() -> tuple[str, ...]:
 @cache
 def device(name: str) -> Device:
     """Return the device of a name; raises UsageError where there is none."""
-    known = {own: KINDS[kind] for kind in KINDS.names() for own in KINDS[kind].NAMES}
-    kind = known.get(name) or known.get(name.partition(":")[0] + ":")
+    kind = _kind(name)
     if kind is None:
-        msg = f"There is no device called {name!r}. {did_you_mean(name, known)}"
+        msg = f"There is no device called {name!r}. {did_you_mean(name, names())}"
         raise UsageError(msg)
     return kind.device(name)
+
+
+def command(name: str, only: str) -> str:
+    """Return what a person types to run some cells on a device."""
+    kind = _kind(name)
+    if kind is None:  # it has no worker: its results were brought here
+        return f"measure it on {name} again, and add what it gives to the results"
+    named = "" if name == DESKTOP else f"--device '{name}' "
+    return f"nox -s '{kind.SESSION}' -- {named}--only '{only}'"
+
+
+def _kind(name: str) -> Kind | None:
+    known = {own: KINDS[kind] for kind in KINDS.names() for own in KINDS[kind].NAMES}
+    return known.get(name) or known.get(name.partition(":")[0] + ":")

@@ -31,6 +31,7 @@ from models import processes
 from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
 
 NAMES = ("android:", "adb:")
+SESSION = "devices(android)"
 HOME = PurePosixPath("/data/local/tmp/edgewise")
 ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}  # Android's name, or the kernel's: the bundle's
 SIGNALLED = 128  # what a shell adds to the number of the signal that ended a program

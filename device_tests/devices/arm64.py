@@ -28,8 +28,9 @@ from models.errors import DataError, EnvironmentMissing
 # versions of qemu only.
 CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
 NAMES = (*CORES, "cortex-a55", "cortex-a710", "neoverse-n1", "neoverse-n2", "neoverse-v1")
+SESSION = "devices(arm64)"
 QEMU = "qemu-aarch64"
-MAKE = "nox -s 'devices(arm64)'"
+MAKE = f"nox -s '{SESSION}'"
 INSTALL = "On Debian and Ubuntu install it with: sudo apt-get install qemu-user"
 ABI = "arm64"
 # What the libraries that choose kernels say where they do not know the processor: they take others then, in silence.

@@ -8,11 +8,11 @@ import pytest
 
 from device_tests import budgets
 from device_tests.budgets import Budget
-from device_tests.cells import cells
+from device_tests.cells import possible
 from models.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[2]
-IDS = tuple(cell.id for cell in cells())
+IDS = tuple(cell.id for cell in possible())
 EVERY = {"ids": ("*",), "why": "because"}
 
 

@@ -94,6 +94,17 @@ def test_a_worker_that_nobody_listens_to_any_more_ends_whatever_its_runtime_does
     assert process.wait(timeout=60) == worker.ABANDONED
 
 
+def test_taking_times_for_long_is_no_hang(folders, monkeypatch, tmp_path):
+    """The worker speaks in between, so that its silence may be bounded more tightly than the sampling."""
+    code = Path(worker.__file__).read_text().replace("ALIVE_S = 10.0", "ALIVE_S = 0.2")
+    (tmp_path / "worker.py").write_text(code)
+    monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
+    slow = "def answer(logits):\n    calls < 1200 and time.sleep(0.004)\n    return logits"
+    row = folders.row(folders.runtime("slow", slow), timeout_s=3)
+    assert row.outcome == "ok"
+    assert sum(row.latencies_ns) > 4e9
+
+
 def test_without_time_for_latencies_none_are_taken(folders):
     folders.runtime("honest")
     done = subprocess.run(
@@ -147,7 +158,7 @@ def test_noise_alone_does_not_make_a_cell_slow():
 
 def test_latency_samples_end_at_their_time_limit_and_say_so():
     row = {"notes": []}
-    worker.time_warm(lambda image: time.sleep(0.01), [None], argparse.Namespace(latency_s=0.1, threads=1), row)
+    worker.time_warm(lambda image: time.sleep(0.01), [None], argparse.Namespace(latency_s=0.1, threads=1), row, None)
     assert 5 <= len(row["latencies_ns"]) <= 11
     assert "latency samples in 0.1 s, not 1024" in row["notes"][0]
 
