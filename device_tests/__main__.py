@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from device_tests import baseline as baselines
+from device_tests import browsers, devices, junit, summary
 from device_tests import budgets as budget_file
-from device_tests import devices, junit, summary
 from device_tests.cells import cells, possible, select
 from device_tests.measurement import OUTCOMES, Measurement
 from device_tests.measuring import instructions, latency
@@ -228,6 +228,7 @@ def check(
         context.exit(BROKEN_BUDGET)
 
 
+group.add_command(browsers.add)
 group.add_command(latency)
 group.add_command(instructions)
 

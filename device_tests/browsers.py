@@ -26,9 +26,8 @@ from models.reference import Reference
 
 # by format: the browser's runtime, and the desktop's that runs the same files
 RUNTIMES = {
-    "tflite": ("litertjs", "litert"),
-    "onnx": ("onnxruntime_web", "onnxruntime"),
-    "ort": ("onnxruntime_web", "onnxruntime"),
+    name: (runtime, parity.IN_BROWSERS[runtime])
+    for name, runtime in {"tflite": "litertjs", "onnx": "onnxruntime_web", "ort": "onnxruntime_web"}.items()
 }
 WEBGPU = {"tflite": "litertjs_webgpu"}  # the same on the graphics processor
 DEVICE = re.compile(r"browser:[a-z0-9][a-z0-9._-]{0,39}")

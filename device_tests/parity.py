@@ -15,6 +15,9 @@ from device_tests.measurement import Measurement
 from models import files
 from models.errors import DataError
 
+# runtimes of the web demo, and the desktop's that run the same files
+IN_BROWSERS = {"litertjs": "litert", "litertjs_webgpu": "litert", "onnxruntime_web": "onnxruntime"}
+
 
 def save(results: Path, id: str, packed: str | None) -> None:
     """Keep the logits that a worker packed, or remove those of an earlier run where it gave none."""
@@ -30,11 +33,12 @@ def save(results: Path, id: str, packed: str | None) -> None:
 def compare(row: Measurement, results: Path) -> dict[str, Any]:
     """Return how a row's logits lie to the desktop's on the same runtime; nothing where there are none to compare.
 
-    Raises DataError where kept logits are broken.
+    A browser's runtime is held against the desktop's that runs the same files. Raises DataError where kept logits are broken.
     """
     if row.device == DESKTOP:
         return {}
-    beside = measurements.read(measurements.path(results, f"{row.artifact}@{row.runtime}@{DESKTOP}"))
+    runtime = IN_BROWSERS.get(row.runtime, row.runtime)
+    beside = measurements.read(measurements.path(results, f"{row.artifact}@{runtime}@{DESKTOP}"))
     if beside is None or (beside.outcome, beside.artifact_sha256) != ("ok", row.artifact_sha256):
         return {}
     ours, theirs = _logits(results, row.id), _logits(results, beside.id)

@@ -1,7 +1,7 @@
 """The emulator of Google's SDK, headless and for one run: a real Android, framework and all.
 
 It needs ANDROID_HOME with an emulator, platform tools, command-line tools and a system image. Written after the SDK's
-documentation and run by .github/workflows/android.yml on a machine with KVM; the SDK is in no package registry.
+documentation and run by .github/workflows/android.yml on a machine with KVM; where this was written there was no SDK.
 https://developer.android.com/studio/run/emulator-commandline
 """
 

@@ -41,6 +41,12 @@ def test_one_other_bit_is_found_with_its_image(tmp_path, measured):
     assert 0 < facts["difference"] < 1e-6
 
 
+def test_a_browser_is_compared_with_the_desktops_runtime_of_the_same_files(tmp_path, measured):
+    keep(tmp_path, measured(runtime="litert"), LOGITS)
+    row = keep(tmp_path, replace(measured(runtime="litertjs"), device="browser:fox"), LOGITS)
+    assert parity.compare(row, tmp_path)["same"] == 50
+
+
 def test_another_artifact_is_not_compared(tmp_path, measured):
     keep(tmp_path, measured(artifact_sha256="a" * 64), LOGITS)
     row = keep(tmp_path, replace(measured(artifact_sha256="b" * 64), device="cortex-a53"), LOGITS)
