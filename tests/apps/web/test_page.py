@@ -174,8 +174,12 @@ def test_a_failed_self_check_is_red_and_tells_the_difference(opened, expect):
 
 def served_bytes(change):
     """Return a route that answers with the artifact's bytes, changed."""
-    content = (ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()
-    return lambda route: route.fulfill(body=change(content), content_type="application/octet-stream")
+
+    def answer(route):
+        content = (ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()
+        route.fulfill(body=change(content), content_type="application/octet-stream")
+
+    return answer
 
 
 @pytest.mark.parametrize(
