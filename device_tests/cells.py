@@ -35,11 +35,12 @@ class Cell:
 
 def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
     """Return every cell of a device, artifacts in the matrix' order and eager networks on their own framework only."""
+    there = devices.device(device)  # whose name may be longer: `android:` is the only one that is connected
     return tuple(
-        Cell(recipe=recipe, runtime=runtime, device=device)
+        Cell(recipe=recipe, runtime=runtime, device=there.name)
         for recipe in matrix.recipes()
         for runtime in RUNTIMES.names()
-        if runtime in devices.device(device).runtimes and takes(runtime, recipe)
+        if runtime in there.runtimes and takes(runtime, recipe)
     )
 
 
