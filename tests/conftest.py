@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import struct
 from pathlib import Path
 
@@ -11,6 +12,18 @@ import numpy as np
 import pytest
 
 from models import data
+
+CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+            "--disable-background-networking", "--disable-component-update")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    """The system's own Chromium, which asks nobody anything."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("no Chromium: apt-get install chromium")
+    return {**browser_type_launch_args, "executable_path": path, "args": list(CHROMIUM)}
 
 
 @pytest.fixture(autouse=True)

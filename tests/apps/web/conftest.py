@@ -15,8 +15,6 @@ import pytest
 from tests.apps.web.strokes import Stroke
 
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-            "--disable-background-networking", "--disable-component-update")  # fmt: skip
 # every format and scheme of the smallest model, and the others' int8
 CHOSEN = ("torch_cnn_small-*", "*-tflite-int8", "*-onnx-int8")
 # what LiteRT's C++ prints to the console of any page
@@ -30,14 +28,6 @@ class Built:
 
     folder: Path
     first_loads: tuple
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args):
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("no Chromium: apt-get install chromium")
-    return {**browser_type_launch_args, "executable_path": path, "args": list(CHROMIUM)}
 
 
 @pytest.fixture
