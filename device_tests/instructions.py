@@ -32,8 +32,15 @@ from models.errors import DataError, EnvironmentMissing
 
 SOURCE = compiled.SOURCES / "instructions.c"
 SETTLED = ("ok", "unsupported")
-# All that the process sees of where it was started: hashes, threads and the stack's size depend on it.
-FIXED = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+# All that the process sees of where it was started: hashes, threads and the stack's size depend on it. With a seed qemu
+# gives each process the same random bytes: with others some starts took 1,019 instructions more, and another heap.
+FIXED = {
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "LC_ALL": "C.UTF-8",
+    "QEMU_RAND_SEED": "0",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
