@@ -147,19 +147,16 @@ class Counter:
         return count, False
 
     def _warm(self, cell: Cell, load: Load) -> None:
-        """Load one artifact per runtime and format without counting.
+        """Count one artifact per runtime and format in vain.
 
         Python compiles then what is not compiled yet. A process that compiled has another heap, which moves the count.
         """
         kind = (cell.device, cell.runtime, cell.recipe.format, cell.recipe.framework)
-        with self.warming:
+        with self.warming, tempfile.TemporaryDirectory() as folder:
             if kind not in self.warm:
-                try:
-                    with devices.device(cell.device).loaded(load):
-                        pass
-                except Broken:
-                    pass  # the count will say so of this artifact, and another one will warm up
-                else:
+                log = Path(folder) / "log"
+                facts = self._count(devices.device(cell.device).counted(load, self.plugin, log), load, log)
+                if "samples" in facts:  # else another artifact warms up; the count will say what is wrong with this one
                     self.warm.add(kind)
 
     def _count(self, command: Command, load: Load, log: Path) -> dict:
