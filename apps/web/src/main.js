@@ -121,9 +121,10 @@ async function choose(card, id, accelerator) {
   const chosen = card.choose(id, accelerator);
   showAll();
   remember();
-  await chosen;
-  await answer();
-  await keep();
+  const answered = chosen.then(answer);
+  const kept = keep(answered);
+  await answered;
+  await kept;
 }
 
 /** Return an artifact that is not shown yet and differs in one thing: the other framework's, else another scheme. */

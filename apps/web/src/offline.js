@@ -3,7 +3,8 @@
 
 /**
  * Start the worker of this version; `says` hears what may be promised, `updated` a function that switches to a new
- * export. Returns keep(), to be called after something was loaded.
+ * export. Returns keep(), to be called with the promise of something that is being loaded: until it is kept, nothing is
+ * promised any more.
  */
 export function start(version, says, updated) {
   if (!("serviceWorker" in navigator)) {
@@ -19,13 +20,22 @@ export function start(version, says, updated) {
   });
   started.catch(() => {}); // keep() tells
 
-  return async () => {
+  let loading = 0;
+  return async (loaded) => {
+    loading += 1;
+    says("Not all is kept for offline use yet");
+    try {
+      await loaded;
+    } finally {
+      loading -= 1;
+    }
+    if (loading) return; // the last one tells
     try {
       await started;
       const cache = await caches.open(`edgewise-${version}`);
       await add(cache, used());
       const missing = await lacking(cache, used());
-      says(missing.length ? `${missing.length} files are not kept yet` : "Works offline");
+      if (!loading) says(missing.length ? `${missing.length} files are not kept yet` : "Works offline");
     } catch (error) {
       says(`Not kept for offline use: ${error.message}`);
     }

@@ -31,6 +31,21 @@ def test_after_one_visit_everything_that_was_picked_works_offline(built, opened,
     expect(page.locator("#offline")).to_have_text("Works offline")
 
 
+def test_the_promise_is_taken_back_as_soon_as_something_else_is_picked(opened, expect):
+    page = opened(INT8)
+    expect(page.locator("#offline")).to_have_text("Works offline")
+    said = page.locator(".card select.artifact").evaluate(
+        """(picked, id) => {
+          picked.value = id;
+          picked.dispatchEvent(new Event("change", { bubbles: true }));
+          return document.querySelector("#offline").textContent;
+        }""",
+        ONNX,
+    )
+    assert said == "Not all is kept for offline use yet"
+    expect(page.locator("#offline")).to_have_text("Works offline")
+
+
 def test_offline_use_is_not_promised_where_it_cannot_be_kept(opened, expect):
     page = opened(INT8, service_workers="block")
     expect(page.locator("#offline")).to_have_text(re.compile("Not kept for offline use"))
