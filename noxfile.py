@@ -27,9 +27,6 @@ nox.options.sessions = ["tests"]
 PYTHON = "3.11"
 CONSTRAINTS = ROOT / "constraints"
 GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native")
-# PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
-# ever takes the CUDA build and its gigabytes.
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def environment(session: nox.Session, name: str) -> str:
@@ -47,15 +44,27 @@ def environment(session: nox.Session, name: str) -> str:
     python = str(environments.python(name, install="nox"))
     # the constraints name every package, so nothing is resolved; modules are compiled when first imported
     install = (python, "-m", "pip", "install", "--no-deps", "--no-compile")
-    torch = next((line for line in constraints.read_text().splitlines() if line.startswith("torch==")), None)
-    if torch:
-        try:
-            session.run(*install, torch, silent=True)
-        except nox.command.CommandFailed:
-            session.run(*install, "--index-url", TORCH_CPU_INDEX, torch)
+    if torch := environments.torch_pin(constraints):
+        install_torch(session, install, torch)
     session.run(*install, "-r", str(constraints))
     stamp.write_text(wanted)
     return python
+
+
+def install_torch(session: nox.Session, install: tuple[str, ...], pin: str) -> None:
+    """Install PyTorch's CPU build from the index in use, else from its own; end with a sentence where neither has it."""
+    index = environments.TORCH_CPU_INDEX
+    for options in ((), ("--index-url", index)):
+        try:
+            session.run(*install, *options, pin, silent=not options)
+        except nox.command.CommandFailed:
+            continue
+        return
+    session.error(
+        f"No CPU build of PyTorch was found: pip as it is set up here has none, and {index} did not give one (pip's "
+        f"words are above). Where it cannot be reached, put the wheel of {pin.split(' ;')[0]} into a folder, set "
+        "PIP_FIND_LINKS to that folder, and run this again."
+    )
 
 
 def only_asks(session: nox.Session) -> bool:

@@ -8,6 +8,9 @@ from pathlib import Path
 from models.errors import EnvironmentMissing
 
 ROOT = Path(__file__).resolve().parents[1]
+# PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
+# ever takes the CUDA build and its gigabytes.
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def folder() -> Path:
@@ -23,3 +26,8 @@ def python(name: str, *, install: str) -> Path:
             return candidate
     msg = f"The environment {name!r} is not installed in {folder()}. Install it with: {install}"
     raise EnvironmentMissing(msg)
+
+
+def torch_pin(constraints: Path) -> str | None:
+    """Return the pin of PyTorch's CPU build, as pip takes it; None where an environment has none."""
+    return next((line for line in constraints.read_text().splitlines() if line.startswith("torch==")), None)

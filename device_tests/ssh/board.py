@@ -7,7 +7,7 @@ import os
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -172,15 +172,27 @@ class Board:
             raise CommandFailed(msg, error.told) from error
         pins = f"{self.push({constraints.name: constraints})}/{constraints.name}"
         try:
-            self._pip(environment, "-r", pins)
+            self._from_indexes(constraints, lambda index: self._pip(environment, *index, "-r", pins))
         except CommandFailed as error:
             if error.full:
                 raise
             out.print(f"{self.client.name}: its own pip fails ({error.told}); fetching the wheels here", soft_wrap=True)
             with tempfile.TemporaryDirectory() as wheels:
-                self._download(runtime, environment, Path(wheels))
+                self._from_indexes(
+                    constraints, lambda index: self._download(runtime, environment, Path(wheels), *index)
+                )
                 folder = self.push({wheel.name: wheel for wheel in Path(wheels).iterdir()})
             self._pip(environment, "--no-index", "--find-links", folder, "-r", pins)
+
+    @staticmethod
+    def _from_indexes(constraints: Path, fetch: Callable[[tuple[str, ...]], None]) -> None:
+        """Fetch pins from the index in use; those of PyTorch, where that has no CPU build, from PyTorch's as well."""
+        try:
+            fetch(())
+        except CommandFailed as error:
+            if error.full or not environments.torch_pin(constraints):
+                raise
+            fetch(("--extra-index-url", environments.TORCH_CPU_INDEX, "--retries", "1"))
 
     def _pip(self, environment: str, *options: str) -> None:
         held, holds = os.pipe()
@@ -190,12 +202,13 @@ class Board:
             os.close(held)
             os.close(holds)
 
-    def _download(self, runtime: str, environment: str, folder: Path) -> None:
+    def _download(self, runtime: str, environment: str, folder: Path, *options: str) -> None:
         """Fetch the wheels that fit the board; its own pip knows which these are."""
         platforms = self.client.ask('"$1/bin/python" -I -c "$2"', environment, PLATFORMS).split()
         command = (
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
             *("--python-version", self.place.version, "--dest", str(folder), "-r", str(_constraints(runtime))),
+            *options,
             *(part for platform in platforms for part in ("--platform", platform)),
         )
         code, said, complaint = self.client.start(command, DEVNULL, INSTALL_S)

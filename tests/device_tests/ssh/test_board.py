@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from device_tests import devices
 from device_tests.ssh.board import STATE, parse_state
 from device_tests.ssh.client import Unreachable
+from models import environments
 from models.errors import EnvironmentMissing, UsageError
 from tests.device_tests.ssh.conftest import make_key, running
 
@@ -176,6 +181,28 @@ def test_a_board_without_a_network_gets_its_wheels_from_here(board, pin, tmp_pat
         made.require(pin("away"))
         assert any(package.startswith("numpy-") for package in made.pins("away"))
     assert "its own pip fails" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_board_takes_pytorch_from_its_own_index_where_no_other_has_the_cpu_build(board, pin, tmp_path, monkeypatch):
+    wheel = tmp_path / "served" / "cpu" / "torch" / "torch-0.0.1+cpu-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        about = "torch-0.0.1+cpu.dist-info"
+        archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 0.0.1+cpu\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+    serve = partial(SimpleHTTPRequestHandler, directory=tmp_path / "served")
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as index:
+        Thread(target=index.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{index.server_port}"
+        monkeypatch.setattr(environments, "TORCH_CPU_INDEX", f"{address}/cpu")
+        settings = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": f"{address}/other"}
+        with running(tmp_path / "other", **settings) as other:
+            made = board(other, home=tmp_path / "home")
+            made.require(pin("torchy", "torch==0.0.1+cpu"))
+            assert "torch-0.0.1+cpu.dist-info" in made.pins("torchy")
+        index.shutdown()
 
 
 @pytest.mark.slow
