@@ -225,14 +225,21 @@ def warnings(groups: tuple[Group, ...]) -> list[str]:
     return lines
 
 
+def quick(groups: tuple[Group, ...]) -> int:
+    """Return how many results are of a quick run; emulated devices are slow and always judge on as few images."""
+    return sum(r.quick for g in groups if not g.emulated for r in g.rows if r.environment)
+
+
 def footnotes(groups: tuple[Group, ...]) -> list[str]:
     """Return what a reader of the figures must know: sizes of samples, gaps, hardware."""
     rows = [r for g in groups for r in g.rows]
     ran = [r for r in rows if r.environment]
     lines = []
-    quick = sum(r.quick for r in ran)
-    if quick:
-        lines.append(f"{quick} of {len(ran)} results are quick ones, on fewer images: see n.")
+    few = quick(groups)
+    if few:
+        lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
+    if any(r.quick for g in groups if g.emulated for r in g.rows):
+        lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
     noted = sum(bool(r.notes) for r in ran)
     if noted:
         lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")

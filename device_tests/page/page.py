@@ -216,7 +216,7 @@ def _facts(groups: tuple[Group, ...], rows: list[Measurement]) -> dict[str, Any]
     versions = {(r.runtime, name, v) for r in ran for name, v in r.environment.get("runtime", {}).items()}
     return {
         "warnings": report.warnings(groups),
-        "quick": sum(r.quick for r in ran),
+        "quick": report.quick(groups),
         "ran": len(ran),
         "ok": sum(r.outcome == "ok" for r in rows),
         "dates": (*dates[:1], *dates[-1:]),

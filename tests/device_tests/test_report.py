@@ -127,6 +127,12 @@ def emulated(results):
     return replace(results[0], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
 
 
+def test_few_images_are_not_called_quick_where_a_device_never_judges_more(emulated):
+    text = printed((replace(emulated, quick=True),))
+    assert "quick ones" not in text
+    assert "Emulated devices judge on the first 1,000 images" in text
+
+
 def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulated):
     desktop, core = report.group((*results, emulated), 0.1)
     assert (core.place, [p.title for p in core.picks]) == ("cortex-a53", ["smallest", "most faithful"])
