@@ -27,6 +27,11 @@ def asked(job: Job, reference: Path | str) -> tuple[str, ...]:
     return ("--turns", *(str(part) for pair in told.items() for part in pair))
 
 
+def given(runtime: Path | str, artifact: Path | str, sidecar: Path | str) -> tuple[str, ...]:
+    """Return the files that every program of ours is given, as they are called where it runs."""
+    return ("--runtime", str(runtime), "--artifact", str(artifact), "--sidecar", str(sidecar))
+
+
 class Conversations:
     """The processes that run for one device, each of which is talked to by one thread.
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from device_tests import devices
 from device_tests.benchmarks import bare
 from device_tests.cells import Cell, cells, select
+from device_tests.conversation import given
 from device_tests.latency import Interval, bootstrap
 from device_tests.rounds import Entrant, entrants
 from device_tests.runtimes import RUNTIMES
@@ -78,8 +79,7 @@ def _python(runtime: str) -> Path:
 
 
 def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
-    paths = {"runtime": RUNTIMES.path(cell.runtime), "artifact": entrant.load.artifact, "sidecar": entrant.load.sidecar}
-    options = [part for name, path in paths.items() for part in (f"--{name}", path.resolve())]
+    options = given(RUNTIMES.path(cell.runtime), entrant.load.artifact.resolve(), entrant.load.sidecar.resolve())
     done = subprocess.run([_python(cell.runtime), bare.__file__, *options], capture_output=True, text=True)
     if done.returncode:
         msg = f"{cell.id} cannot be timed: {done.stderr.strip().splitlines()[-1]}"

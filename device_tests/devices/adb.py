@@ -22,7 +22,7 @@ from device_tests import bundle, probe, worker
 from device_tests.android import client, conditions
 from device_tests.android.client import Client, DeviceFailed
 from device_tests.bundle import Bundle
-from device_tests.conversation import Conversations, Row, asked
+from device_tests.conversation import Conversations, Row, asked, given
 from device_tests.devices import HERE, Ask, Broken, Command, Job, Load
 from device_tests.devices.arm64 import ALARMS
 from device_tests.runtimes import RUNTIMES
@@ -163,8 +163,9 @@ class Phone:
         python = self._bundle.command(load.runtime, root=str(root))
         pinned = ("taskset", conditions.mask(cores)) if cores else ()
         argv = (
-            *(*pinned, *python.argv, f"./{Path(program).name}", "--runtime", f"./{load.runtime}.py"),
-            *("--artifact", f"./{load.artifact.name}", "--sidecar", f"./{load.sidecar.name}", *arguments),
+            *(*pinned, *python.argv, f"./{Path(program).name}"),
+            *given(f"./{load.runtime}.py", f"./{load.artifact.name}", f"./{load.sidecar.name}"),
+            *arguments,
         )
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
         script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"

@@ -18,7 +18,7 @@ from typing import Any
 
 from device_tests import bundle, probe, worker
 from device_tests.bundle import Bundle
-from device_tests.conversation import Conversations, asked
+from device_tests.conversation import Conversations, asked, given
 from device_tests.devices import HERE, Ask, Command, Job, Load, _cpuinfo
 from device_tests.turns import Turns
 from models import data, files
@@ -134,12 +134,7 @@ class Core:
 
     def _command(self, program: str, load: Load, *arguments: str, counting: tuple[str, ...] = ()) -> Command:
         python = self.python(load.runtime, *counting)
-        given = {
-            "--runtime": bundle.program(load.runtime),
-            "--artifact": load.artifact.resolve(),
-            "--sidecar": load.sidecar.resolve(),
-        }
-        named = (str(part) for pair in given.items() for part in pair)
+        named = given(bundle.program(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
         return Command(argv=(*python.argv, program, *named, *arguments), env=python.env)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from device_tests import probe, worker
-from device_tests.conversation import Conversations, asked
+from device_tests.conversation import Conversations, asked, given
 from device_tests.devices import DESKTOP, HERE, Ask, Command, Job, Load
 from device_tests.runtimes import RUNTIMES
 from device_tests.turns import Turns
@@ -75,12 +75,7 @@ def _python(runtime: str) -> Path:
 
 def command(program: str, load: Load, *arguments: str, environment: str = "") -> Command:
     """Return what runs a program of ours on an artifact, in the runtime's environment or in another one."""
-    files = {
-        "--runtime": RUNTIMES.path(load.runtime),
-        "--artifact": load.artifact.resolve(),
-        "--sidecar": load.sidecar.resolve(),
-    }
+    files = given(RUNTIMES.path(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
     python = environments.python(environment, install=INSTALL) if environment else _python(load.runtime)
-    argv = (python, program, *(part for pair in files.items() for part in pair), *arguments)
     # the bare networks come from the zoo's own code
-    return Command(argv=tuple(map(str, argv)), env={"PYTHONPATH": str(environments.ROOT)})
+    return Command(argv=(str(python), program, *files, *arguments), env={"PYTHONPATH": str(environments.ROOT)})

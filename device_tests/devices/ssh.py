@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from device_tests import probe, worker
-from device_tests.conversation import Conversations, asked
+from device_tests.conversation import Conversations, asked, given
 from device_tests.devices import Ask, Broken, Command, Job, Load
 from device_tests.runtimes import RUNTIMES
 from device_tests.ssh.board import Board
@@ -112,17 +112,8 @@ class Remote:
         code = self.board.push({**sources, "runtime.py": RUNTIMES.path(load.runtime)})
         data = self.board.push({file.name: file for file in (load.artifact, load.sidecar)})
         python = f"{self.board.environment(load.runtime)}/bin/python"
-        files = {
-            "--runtime": f"{code}/runtime.py",
-            "--artifact": f"{data}/{load.artifact.name}",
-            "--sidecar": f"{data}/{load.sidecar.name}",
-        }
-        argv = (
-            python,
-            "-I",
-            f"{code}/{Path(program.__file__).name}",
-            *(part for pair in files.items() for part in pair),
-        )
+        files = given(f"{code}/runtime.py", f"{data}/{load.artifact.name}", f"{data}/{load.sidecar.name}")
+        argv = (python, "-I", f"{code}/{Path(program.__file__).name}", *files)
         return Command(argv=self.board.client.argv(WORK, self._pid(load), *argv, *map(str, arguments)))
 
     def _describe(self, row: dict[str, Any], before: dict[str, Any]) -> None:
