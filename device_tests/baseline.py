@@ -66,11 +66,13 @@ def load(name: str) -> dict[str, Line]:
 def save(rows: tuple[Measurement, ...], file: Path) -> int:
     """Write the rows' baseline, sorted, and return how many cells are new in it.
 
-    A cell that has no result in this run keeps the line that it has; one that is no longer in the matrix loses it.
+    A cell that has no result in this run keeps the line that it has, and so do those of devices that are not among the
+    rows; one that is no longer in the matrix loses it.
     """
     known = load(str(file)) if file.exists() else {}
     cells = {row.id: line(row) for row in rows if row.outcome != "skipped"}
-    kept = {row.id: known[row.id] for row in rows if row.outcome == "skipped" and row.id in known}
+    lost = _lost(rows, known)
+    kept = {id: content for id, content in known.items() if id not in lost}
     lines = [f"{json.dumps(id)}: {json.dumps(content)}" for id, content in sorted((kept | cells).items())]
     files.write_bytes(file, ('{"cells": {\n' + ",\n".join(lines) + "\n}}\n").encode())
     return len(cells.keys() - known.keys())
@@ -83,8 +85,14 @@ def compare(rows: tuple[Measurement, ...], known: dict[str, Line]) -> tuple[Verd
     hides in it. What is of another checkpoint, data set or processor is not compared, and says so.
     """
     verdicts = [verdict for row in rows for verdict in _compare(row, known.get(row.id))]
-    gone = sorted(known.keys() - {row.id for row in rows})
-    return (*verdicts, *(_skip(id, "outcome", f"no longer in the matrix: {UPDATE}") for id in gone))
+    gone = (_skip(id, "outcome", f"no longer in the matrix: {UPDATE}") for id in _lost(rows, known))
+    return (*verdicts, *gone)
+
+
+def _lost(rows: tuple[Measurement, ...], known: dict[str, Line]) -> list[str]:
+    """Return the cells that their devices no longer have; a device without any row has only not run here."""
+    devices = {row.device for row in rows}
+    return sorted(id for id in known.keys() - {row.id for row in rows} if id.rpartition("@")[2] in devices)
 
 
 def _compare(row: Measurement, before: Line | None) -> list[Verdict]:

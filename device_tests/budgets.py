@@ -121,7 +121,7 @@ def _budget(row: dict[str, Any], file: Path, line: int, ids: tuple[str, ...]) ->
         raise refuse("`ids` must be a list of globs over ARTIFACT@RUNTIME@DEVICE.")
     if metric not in METRICS:
         raise refuse(f"there is no metric {metric!r}. {did_you_mean(str(metric), METRICS)}")
-    if not row.get("why"):
+    if not isinstance(row.get("why"), str) or not row["why"]:
         raise refuse("`why` is missing: say where the limit comes from.")
     for pattern in patterns:
         if not fnmatch.filter(ids, pattern):
@@ -131,7 +131,9 @@ def _budget(row: dict[str, Any], file: Path, line: int, ids: tuple[str, ...]) ->
     if metric == "outcome":
         if not outcomes or not all(o in OUTCOMES for o in outcomes) or {"min", "max"} & row.keys():
             raise refuse(f"`outcome` takes `is`, one or a list of: {', '.join(OUTCOMES)}.")
-    elif "is" in row or not any(_is_number(row.get(side)) for side in ("min", "max")):
+    elif (
+        "is" in row or not (limits := {"min", "max"} & row.keys()) or not all(_is_number(row[side]) for side in limits)
+    ):
         raise refuse(f"`{metric}` takes `min`, `max` or both, as numbers.")
     return Budget(
         ids=tuple(patterns),
@@ -145,7 +147,7 @@ def _budget(row: dict[str, Any], file: Path, line: int, ids: tuple[str, ...]) ->
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def decisive(budgets: tuple[Budget, ...], id: str, metric: str) -> Budget | None:

@@ -30,6 +30,7 @@ from models.console import out
 from models.errors import DataError, EnvironmentMissing
 
 TIMEOUT_S = 120.0
+UNSETTLED = ("run_failed", "timed_out")  # tried again: the machine may have been the reason
 SIGNS = {"ok": "yes", "mismatch": "other answers", "unsupported": "refused", "skipped": "not tried"}
 
 
@@ -109,7 +110,8 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
                 timeout_s=TIMEOUT_S)  # fmt: skip
     file = path(results, artifact.id, cell.runtime)
     try:
-        known = {trial.key: trial for trial in (read(file) or Grid(**_nothing(cell))).trials}
+        before = (read(file) or Grid(**_nothing(cell))).trials
+        known = {trial.key: trial for trial in before if trial.outcome not in UNSETTLED}
     except DataError:
         known = {}  # it is replaced
     trials = []

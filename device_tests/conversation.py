@@ -48,6 +48,7 @@ class Conversations:
         death: Callable[[int], str] = processes.death,
     ) -> None:
         self.running: set[subprocess.Popen] = set()
+        self._stopped: set[subprocess.Popen] = set()
         self._alarms, self._end, self._death = alarms, end, death
 
     def work(self, command: Command, job: Job, turns: Turns) -> Row:
@@ -84,8 +85,9 @@ class Conversations:
             yield row, ask
 
     def stop(self) -> None:
-        """Kill every process."""
+        """Kill every process; who talks to one gets Closed, for its end says nothing about its artifact."""
         for process in tuple(self.running):
+            self._stopped.add(process)
             processes.kill(process)
 
     @contextmanager
@@ -108,6 +110,7 @@ class Conversations:
                 processes.kill(process)
                 self._end(load)
                 self.running.discard(process)
+                self._stopped.discard(process)
 
     def _converse(self, process: subprocess.Popen, job: Job, turns: Turns, held: ExitStack) -> Row:
         """Give the worker the turns that it asks for until it answers or ends."""
@@ -127,7 +130,7 @@ class Conversations:
             _tell(process, "")
 
     def _answer(self, process: subprocess.Popen, load: Load, phase: str) -> Row:
-        """Return the next line that it says; raises Broken where none comes, or one that is no answer."""
+        """Return the next line that it says; raises Broken where none comes or one that is no answer, Closed after stop()."""
         timed_out = threading.Event()
 
         def give_up() -> None:
@@ -143,6 +146,8 @@ class Conversations:
             timer.cancel()
         if timed_out.is_set():
             raise Broken("timed_out", f"no answer in {load.timeout_s:g} s while {phase}")
+        if not line and process in self._stopped:
+            raise Closed
         if not line:
             raise Broken("run_failed", f"{self._death(process.wait())} while {phase}")
         with suppress(ValueError):

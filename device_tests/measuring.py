@@ -130,7 +130,9 @@ def _is_kept(file: Path, key: str, chosen: set[str]) -> bool:
             "runs are not comparable. Write elsewhere with --results FOLDER, or give them up with --force."
         )
         raise UsageError(msg)
-    return known.get("key") == key
+    # what the kernel killed, for want of memory, or the clock may end well the next time; a crash of its own will not
+    unsettled = any(s.get("outcome") == "timed_out" or "SIGKILL" in s.get("reason", "") for s in known["series"])
+    return known.get("key") == key and not unsettled
 
 
 def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:

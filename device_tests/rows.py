@@ -70,6 +70,6 @@ def _row(
         return without_result(cell, "skipped", f"not run: {again}")
     if not is_of(artifact, answers):
         return without_result(cell, "skipped", "stale: of another checkpoint or data set: nox -s export")
-    if known.artifact_sha256 and known.artifact_sha256 != artifact.sha256:
+    if known.artifact_sha256 != artifact.sha256:
         return without_result(cell, "skipped", f"stale: the artifact has changed since: {again}")
     return costs.attach(known, artifact, results_folder, ratios)

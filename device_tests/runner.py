@@ -7,8 +7,8 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +132,11 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
     try:
         made = _measure(cell, sidecar, bench, references, turns, begins)
     except DataError as error:
-        made = Ended(measurement=without_result(cell, "load_failed", str(error)))
-    if not made.current:
+        row = without_result(cell, "load_failed", str(error))
+        with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
+            row = replace(row, artifact_sha256=artifacts.read(sidecar).sha256)
+        made = Ended(measurement=row)
+    if not made.current and made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
         measurements.save(made.measurement, bench.results)
     return made
 

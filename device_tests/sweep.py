@@ -122,7 +122,10 @@ def _layer(row: Measurement, folder: Path) -> str:
     file = folder / artifact_files.read(sidecar).file
     images = reference.load(reference.path(folder, row.artifact.split("-")[0])).images
     there = devices.device(row.device).python(row.runtime)
-    return divergence.first_layer(file, sidecar, images[row.first_other], here, there)
+    try:
+        return divergence.first_layer(file, sidecar, images[row.first_other], here, there)
+    except EdgewiseError as error:  # the table and what failed are told all the same
+        return f"a layer that cannot be told: {error}"
 
 
 def _ready(cores: tuple[str, ...]) -> tuple[str, ...]:

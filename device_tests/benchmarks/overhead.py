@@ -17,10 +17,11 @@ from device_tests import devices
 from device_tests.benchmarks import bare
 from device_tests.cells import Cell, cells, select
 from device_tests.conversation import given
+from device_tests.devices import Broken
 from device_tests.latency import Interval, bootstrap
 from device_tests.rounds import Entrant, entrants
 from device_tests.runtimes import RUNTIMES
-from models import console, environments
+from models import console, environments, processes
 from models.console import out
 from models.errors import EdgewiseError
 
@@ -63,7 +64,12 @@ def compare(cell: Cell, entrant: Entrant) -> Iterator[Comparison]:
         for way, (ours, theirs) in _bare(cell, entrant).items():
             yield _comparison(cell, way, ours, theirs, OVERHEAD if way == "bare" else TOOL)
     if cell.runtime == "litert_compiled":
-        yield _comparison(cell, "litert-benchmark", *_litert_benchmark(cell, entrant), TOOL)
+        try:
+            taken = _litert_benchmark(cell, entrant)
+        except (Broken, OSError, subprocess.CalledProcessError) as error:
+            msg = f"{cell.id} cannot be timed: {error}"
+            raise EdgewiseError(msg) from error
+        yield _comparison(cell, "litert-benchmark", *taken, TOOL)
 
 
 def _comparison(cell: Cell, way: str, ours_ns: np.ndarray, theirs_ns: np.ndarray, limit: float) -> Comparison:
@@ -82,7 +88,9 @@ def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
     options = given(RUNTIMES.path(cell.runtime), entrant.load.artifact.resolve(), entrant.load.sidecar.resolve())
     done = subprocess.run([_python(cell.runtime), bare.__file__, *options], capture_output=True, text=True)
     if done.returncode:
-        msg = f"{cell.id} cannot be timed: {done.stderr.strip().splitlines()[-1]}"
+        msg = (
+            f"{cell.id} cannot be timed: {(done.stderr.strip().splitlines() or [processes.death(done.returncode)])[-1]}"
+        )
         raise EdgewiseError(msg)
     return {way: np.array(taken) for way, taken in json.loads(done.stdout)["per_inference_ns"].items()}
 

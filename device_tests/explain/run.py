@@ -73,9 +73,15 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def key(artifact: Artifact, environment: str) -> str:
-    """Return a digest of what an explanation depends on: the artifact, the CPU, an environment's pins and this code."""
+    """Return a digest of what an explanation depends on: the artifact, the CPU, both environments' pins and this code.
+
+    .tflite files are looked into in the runtime's own environment, all others in that of the exporters.
+    """
     digest = hashlib.sha256(" ".join((artifact.sha256, *instruction_sets())).encode())
-    for file in (_constraints(environment), *sorted(Path(__file__).parent.glob("*.py"))):
+    for file in (
+        *map(_constraints, dict.fromkeys((environment, "export"))),
+        *sorted(Path(__file__).parent.glob("*.py")),
+    ):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -89,6 +90,15 @@ def test_an_update_keeps_the_line_of_a_cell_without_a_result_and_drops_one_that_
     baseline.save((row(runtime="torch"), row(runtime="litert")), file)
     baseline.save((row(runtime="torch", outcome="skipped"),), file)
     assert baseline.load(str(file)) == {row().id: baseline.line(row())}
+
+
+def test_devices_that_have_not_run_here_keep_their_lines_and_are_not_called_gone(row, tmp_path):
+    file = tmp_path / baseline.FILE
+    here, there = row(), replace(row(), device="cortex-a53")
+    baseline.save((here, there), file)
+    baseline.save((here,), file)
+    assert baseline.load(str(file)).keys() == {here.id, there.id}
+    assert baseline.compare((here,), baseline.load(str(file))) == ()
 
 
 def test_a_baseline_is_read_from_a_revision(row, tmp_path, monkeypatch):

@@ -116,6 +116,7 @@ def test_garbage_is_a_mismatch(saved, folder, logits):
         ({"latencies_ns": [0.5]}, "no nanoseconds"),
         ({"notes": [1]}, "no text"),
         ({"answers": "?"}, "cannot be unpacked"),
+        ({"answers": "é"}, "cannot be unpacked"),
         ({"answers": packed(np.zeros((IMAGES + 1, 10)))}, "no logits of 1 to 100 images"),
         ({"answers": packed(np.zeros((0, 10)))}, "no logits of 1 to 100 images"),
         ({"without": "environment"}, "has no environment"),

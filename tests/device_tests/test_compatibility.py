@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -12,6 +15,7 @@ from device_tests import compatibility, costs
 from device_tests.cells import cells
 from device_tests.compatibility import Grid, Trial
 from device_tests.conversation import Conversations
+from device_tests.turns import Closed
 from export import artifact as artifacts
 from models import environments
 from models.errors import DataError
@@ -99,6 +103,29 @@ def test_what_was_tried_is_not_tried_again_and_what_is_missing_is_said(two_versi
     os.truncate(two_versions.environments / "fake" / "bin" / "python", 0)  # it would fail now
     hidden.rename(old)
     assert [trial.outcome for trial in settle(two_versions, tmp_path).trials] == ["mismatch", "ok"]
+
+
+def test_an_interrupt_says_nothing_about_a_version(two_versions, tmp_path):
+    two_versions.runtime("fake", "def load(path, threads):\n    time.sleep(600)")
+    (cell,) = (cell for cell in cells() if cell.recipe.id == ID)
+    conversations = Conversations()
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(compatibility.run, cell, two_versions.bench.artifacts, tmp_path / "results", conversations)
+        while not conversations.running:
+            time.sleep(0.01)
+        conversations.stop()
+        with pytest.raises(Closed):
+            made.result()
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_may_have_been_the_machines_fault_is_tried_again(two_versions, tmp_path):
+    golden(two_versions)
+    made = settle(two_versions, tmp_path)
+    failed = tuple(replace(trial, outcome="timed_out") for trial in made.trials)
+    content = compatibility.asdict(replace(made, trials=failed))
+    compatibility.path(tmp_path, ID, "fake").write_text(json.dumps(content))
+    assert settle(two_versions, tmp_path) == made
 
 
 def test_a_grid_of_another_file_is_not_told(measured, tmp_path):

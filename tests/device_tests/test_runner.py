@@ -91,6 +91,7 @@ def test_an_artifact_that_was_not_made_is_a_row_with_its_reason(folders, outcome
     artifacts.save(type(known)(**{**vars(known), **facts}), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason) == (outcome, "the tool said no")
+    assert not list(folders.bench.results.glob("*.json"))  # it would outlive the export that is mended
 
 
 def test_an_artifact_that_was_never_exported_is_skipped_with_the_command_that_makes_it(folders):
