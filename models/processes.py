@@ -15,6 +15,11 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
+def from_shell(code: int) -> int:
+    """Return an exit code as subprocess tells it, from one that a shell told: 128 and a signal's number is that signal."""
+    return 128 - code if code - 128 in set(signal.Signals) else code
+
+
 def death(code: int) -> str:
     """Return what an exit code says."""
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +11,7 @@ import click
 from rich.markup import escape
 
 from device_tests import devices
+from device_tests.__main__ import run
 from device_tests.android import client, emulator, machine
 from device_tests.devices.adb import Phone
 from models import console
@@ -62,9 +61,9 @@ def phone(context: click.Context, device: str | None, cleans: bool, arguments: t
         chosen.clean()
         out.print(f"Removed all of Edgewise from {chosen.name}")
         return
-    if device or {"--list", "--help"} & set(arguments):
-        context.exit(_run(device or "android:emulator-5554", arguments))
     with _interruptible():
+        if device or {"--list", "--help"} & set(arguments):
+            context.exit(_run(device or "android:emulator-5554", arguments))
         try:
             image = emulator.image()
         except EnvironmentMissing as error:
@@ -90,9 +89,9 @@ def start(port: int) -> None:
 
 def _run(device: str, arguments: tuple[str, ...]) -> int:
     """Run the artifacts on a device; return the exit code."""
-    named = () if "--runtime" in arguments else tuple(part for name in RUNTIMES for part in ("--runtime", name))
-    command = (sys.executable, "-m", "device_tests", "run", "--device", device, *named, *arguments)
-    return subprocess.run(command).returncode
+    chosen = any(argument.partition("=")[0] == "--runtime" for argument in arguments)
+    named = () if chosen else tuple(part for name in RUNTIMES for part in ("--runtime", name))
+    return run.main(["--device", device, *named, *arguments], standalone_mode=False) or 0
 
 
 def _skip(error: EnvironmentMissing) -> None:

@@ -25,8 +25,7 @@ from device_tests.bundle import Bundle
 from device_tests.conversation import Conversations, Row, asked, given
 from device_tests.devices import HERE, Ask, Broken, Command, Job, Load
 from device_tests.devices.arm64 import ALARMS
-from device_tests.runtimes import RUNTIMES
-from device_tests.turns import Turns
+from device_tests.turns import Closed, Turns
 from models import processes
 from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
 
@@ -34,7 +33,6 @@ NAMES = ("android:", "adb:")
 SESSION = "devices(android)"
 HOME = PurePosixPath("/data/local/tmp/edgewise")
 ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}  # Android's name, or the kernel's: the bundle's
-SIGNALLED = 128  # what a shell adds to the number of the signal that ended a program
 GONE_S = 5.0  # within which adb notices that a device is lost
 
 
@@ -96,8 +94,10 @@ class Phone:
             with self._prepared(worker.__file__, job, *asked(job, reference), told=before) as command:
                 row = self.conversations.work(command, job, turns)
             if "environment" in row:
-                self._describe(row, before, self._conditions())
-        except (DeviceFailed, StorageError) as error:
+                self._describe(row, before, self._after(row))
+        except (DeviceFailed, EnvironmentMissing, StorageError) as error:
+            if turns.closed:
+                raise Closed from error
             return {"outcome": "run_failed", "reason": str(error)}
         return row
 
@@ -125,6 +125,14 @@ class Phone:
     def _conditions(self) -> dict[str, str]:
         return {} if self.emulated else conditions.read(self.client)
 
+    def _after(self, row: Row) -> dict[str, str]:
+        """Return the conditions at the end; where they cannot be read, the row says so and keeps what was measured."""
+        try:
+            return self._conditions()
+        except (DeviceFailed, EnvironmentMissing) as error:
+            row["notes"] = [*row.get("notes", ()), f"what the phone was like afterwards is not known: {error}"]
+            return {}
+
     @contextmanager
     def _prepared(self, program: str, load: Load, *arguments: str, told: dict[str, str]) -> Iterator[Command]:
         """Push what a cell needs, give what runs it there, and leave nothing of it, neither processes nor files.
@@ -143,7 +151,7 @@ class Phone:
                 self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
 
     def _push_job(self, load: Load, job: PurePosixPath) -> None:
-        sources = (worker.__file__, probe.__file__, RUNTIMES.path(load.runtime), load.artifact, load.sidecar)
+        sources = (worker.__file__, probe.__file__, bundle.program(load.runtime), load.artifact, load.sidecar)
         with tempfile.TemporaryDirectory() as folder:
             for source in sources:
                 shutil.copy(source, folder)
@@ -164,7 +172,7 @@ class Phone:
         pinned = ("taskset", conditions.mask(cores)) if cores else ()
         argv = (
             *(*pinned, *python.argv, f"./{Path(program).name}"),
-            *given(f"./{load.runtime}.py", f"./{load.artifact.name}", f"./{load.sidecar.name}"),
+            *given(f"./{bundle.program(load.runtime).name}", f"./{load.artifact.name}", f"./{load.sidecar.name}"),
             *arguments,
         )
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
@@ -196,11 +204,11 @@ class Phone:
 
     def _death(self, code: int) -> str:
         end = time.monotonic() + GONE_S
-        while code <= 1 and time.monotonic() < end:  # which adb says in both cases
+        while 0 <= code <= 1 and time.monotonic() < end:  # which adb says in both cases
             if not self.client.is_there:
                 return f"{self.name} was lost"
             time.sleep(0.2)
-        return processes.death(SIGNALLED - code if code > SIGNALLED else code)
+        return processes.death(processes.from_shell(code))
 
     @cached_property
     def _properties(self) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -142,4 +141,4 @@ class Remote:
     def _death(self, code: int) -> str:
         if code == LOST:
             return f"the connection to {self.name} was lost"
-        return processes.death(128 - code if code - 128 in signal.valid_signals() else code)  # as a shell tells it
+        return processes.death(processes.from_shell(code))

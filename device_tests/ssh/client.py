@@ -77,7 +77,8 @@ class Client:
             msg = f"ssh:{address} is no board: say ssh:user@host or ssh:user@host:port, as in ssh:pi@raspberrypi."
             raise UsageError(msg)
         self.name = f"ssh:{address}"
-        self._target, self._port = found["target"], found["port"]
+        # brackets keep an IPv6 address apart from a port; ssh itself takes it without them
+        self._target, self._port = found["target"].translate(str.maketrans("", "", "[]")), found["port"]
         self._running: set[subprocess.Popen] = set()
         self._lost = ""
 

@@ -43,13 +43,14 @@ def test_only_what_adb_reaches_is_cleaned_with_it():
     assert "desktop is not reached over adb" in str(done.exception)
 
 
-def test_listing_starts_no_machine(nothing, monkeypatch, capfd):
+def test_listing_starts_no_machine(nothing, monkeypatch):
     def start() -> None:
         raise AssertionError("it was started")
 
     monkeypatch.setattr(machine, "running", start)
-    assert CliRunner().invoke(group, ["vm", "--list", "--only", "torch_cnn_small-tflite-int8"]).exit_code == 0
-    assert capfd.readouterr().out.split() == [f"torch_cnn_small-tflite-int8@litert@android:{machine.SERIAL}"]
+    done = CliRunner().invoke(group, ["vm", "--list", "--only", "torch_cnn_small-tflite-int8"])
+    assert done.exit_code == 0
+    assert done.output.split() == [f"torch_cnn_small-tflite-int8@litert@android:{machine.SERIAL}"]
 
 
 @pytest.mark.slow

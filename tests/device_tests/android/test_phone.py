@@ -28,7 +28,12 @@ def real(started):
 
 
 @pytest.mark.parametrize(
-    ("runtime", "id"), [("litert", f"{MODEL}-tflite-int8"), ("onnxruntime", f"{MODEL}-onnx-float32")]
+    ("runtime", "id"),
+    [
+        ("litert", f"{MODEL}-tflite-int8"),
+        ("onnxruntime", f"{MODEL}-onnx-float32"),
+        ("executorch", f"{MODEL}-executorch-int8"),
+    ],
 )
 def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, id):
     sidecar = artifacts.sidecar_path(ARTIFACTS, id)

@@ -38,6 +38,12 @@ def test_an_address_has_runtimes_without_a_connection(name, monkeypatch):
     assert not {"torch", "tensorflow"} & set(runtimes)
 
 
+def test_an_ipv6_address_reaches_ssh_without_its_brackets(monkeypatch):
+    argv = devices.device("ssh:pi@[fe80::1]:2222").board.client.argv("true")
+    assert "pi@fe80::1" in argv
+    assert argv[argv.index("-p") + 1] == "2222"
+
+
 def test_a_raspberry_pis_state_is_read(tmp_path):
     """As Linux shows it on a Pi 4: the model ends in a zero byte, temperatures are in thousandths of a degree."""
     for path, content in {
