@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from apps.web import catalogue, packages
 from apps.web.catalogue import Content
 from export.artifact import Artifact, sidecar_path
 from models import files
-from models.errors import EdgewiseError
+from models.errors import EdgewiseError, UsageError
 
 SOURCE = Path(__file__).parent / "src"
 WORKER = "sw.js"
@@ -44,7 +45,14 @@ class FirstLoad:
 
 
 def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules: Path) -> tuple[FirstLoad, ...]:
-    """Write the site into `dist`, whole or not at all; return the first load of each runtime with its smallest int8."""
+    """Write the site into `dist`, whole or not at all; return the first load of each runtime with its smallest int8.
+
+    Raises UsageError for a folder that holds anything else, for a site takes the place of the one before.
+    """
+    dist = dist.resolve()
+    if dist.exists() and any(dist.iterdir()) and not (dist / "catalogue.json").exists():
+        msg = f"{dist} holds something that is no site of ours, which the site would replace. Name an empty or a new folder."
+        raise UsageError(msg)
     with files.whole(dist) as site:
         shutil.copytree(SOURCE, site, ignore=shutil.ignore_patterns(WORKER))
         for file in packages.shipped():
@@ -56,14 +64,19 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
             files.write_bytes(site / "reference" / f"{model}.bin", catalogue.reference_bytes(answers))
         files.write_json(site / "examples.json", content.examples)
         _allow_import_map(site / "index.html")
-        # of the bytes of the worker, too: browsers compare them to tell that there is a new export
-        version = hashlib.sha256((files.sha256(site) + (SOURCE / WORKER).read_text()).encode()).hexdigest()[:12]
-        listing = {"version": version, "first": content.first.id, "reference_images": catalogue.REFERENCE_IMAGES,
+        listing = {"first": content.first.id, "reference_images": catalogue.REFERENCE_IMAGES,
                    "runtimes": packages.versions(), "artifacts": content.entries}  # fmt: skip
-        files.write_json(site / "catalogue.json", listing)
-        _write_worker(site, version)
+        digest = version(site, listing)
+        files.write_json(site / "catalogue.json", {"version": digest, **listing})
+        _write_worker(site, digest)
         _compress(site)
         return tuple(_first_load(site, artifact) for artifact in _smallest(content.chosen))
+
+
+def version(site: Path, listing: dict[str, Any]) -> str:
+    """Return a digest of all that a visitor keeps: browsers compare the worker's bytes to tell that there is news."""
+    parts = (files.sha256(site), json.dumps(listing), (SOURCE / WORKER).read_text())
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
 def shell() -> tuple[str, ...]:

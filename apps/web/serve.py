@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import socket
 import sys
-from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,7 +58,7 @@ class Site(ThreadingHTTPServer):
     def port(self) -> int:
         return self.server_address[1]
 
-    @cached_property
+    @property
     def listing(self) -> dict[str, Path]:
         """Every file by its path: what is not listed cannot be reached, whatever a request says."""
         found = {f"/{file.relative_to(self.folder).as_posix()}": file for file in files.members(self.folder)}

@@ -13,18 +13,26 @@ export function panel(catalogue, cards, alone) {
   const says = (text) => (part("progress").textContent = text);
   part("measure").addEventListener("click", async () => {
     if (!part("device").reportValidity()) return;
+    if ([...cards()].some((card) => !card.artifact && !card.problem)) return says("An artifact is still loading: try again in a moment.");
+    const device = part("device").value;
     part("save").hidden = true;
-    part("measure").disabled = true;
+    busy(true);
     try {
       const rows = await alone(() => run(catalogue, [...cards()], says));
       show(rows);
-      offer(rows, part("device").value);
+      offer(rows, device);
       says(rows.length ? "Done. Save the figures, and add them to the report: python -m device_tests add FILE" : "No artifact is loaded.");
     } catch (error) {
       says(`The benchmark ended: ${told(error)}`);
     }
-    part("measure").disabled = false;
+    busy(false);
   });
+}
+
+/** Keep the cards as they are while they are timed: what loads or goes away then would be measured as well. */
+function busy(now) {
+  for (const id of ["cards", "add"]) part(id).inert = now;
+  part("measure").disabled = now;
 }
 
 /** Return a row per card, as a result of the project is, with `answers` as its worker hands them over. */

@@ -46,6 +46,7 @@ export class Pad {
   /** Show an image of the reference, a canvas, in place of strokes. */
   show(picture) {
     this.strokes = [];
+    this.#pointer = null; // a finger that still draws has nothing to add to
     this.#down = false;
     this.#picture = picture;
     this.#paint();

@@ -120,6 +120,22 @@ def test_reference_images_are_laid_out_as_the_page_reads_them(folder):
     assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), answers.logits)
 
 
+def test_new_figures_are_a_new_version_of_the_site(tmp_path):
+    (tmp_path / "page").write_text("the same")
+    before, after, again = (build.version(tmp_path, {"p50_ns": p50}) for p50 in (1, 2, 1))
+    assert before == again != after
+
+
+def test_a_folder_that_holds_anything_else_is_not_replaced(folder, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "thesis.tex").write_text("years")
+    content = catalogue.gather(folder, tmp_path / "results", ())
+    with pytest.raises(UsageError, match="no site of ours"):
+        build.build(home, content, artifacts_folder=folder, node_modules=tmp_path)
+    assert (home / "thesis.tex").read_text() == "years"
+
+
 def test_listing_needs_neither_npm_nor_a_build(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     done = CliRunner().invoke(web, ["--list", "--artifacts", str(folder), "--results", str(tmp_path)])
@@ -188,6 +204,12 @@ def test_what_has_not_changed_is_not_sent_again(site):
     tag = ask(site, "/")[0].headers["ETag"]
     answer, content = ask(site, "/", **{"If-None-Match": tag})
     assert (answer.status, content) == (304, b"")
+
+
+def test_a_file_that_a_new_build_added_is_served_at_once(site):
+    assert ask(site, "/new.txt")[0].status == 404
+    (site.folder / "new.txt").write_text("new")
+    assert ask(site, "/new.txt")[0].status == 200
 
 
 def test_headers_give_fine_timers_and_forbid_guessing_types(site):
