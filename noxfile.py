@@ -52,7 +52,7 @@ def environment(session: nox.Session, name: str) -> str:
 
 
 def install_torch(session: nox.Session, install: tuple[str, ...], pin: str) -> None:
-    """Install PyTorch's CPU build from the index in use, else from its own; end with a sentence where neither has it."""
+    """Install PyTorch's CPU build from the index in use, else from its own; say what to do where neither has it."""
     index = environments.TORCH_CPU_INDEX
     for options in ((), ("--index-url", index)):
         try:
@@ -60,11 +60,13 @@ def install_torch(session: nox.Session, install: tuple[str, ...], pin: str) -> N
         except nox.command.CommandFailed:
             continue
         return
-    session.error(
+    msg = (
         f"No CPU build of PyTorch was found: pip as it is set up here has none, and {index} did not give one (pip's "
         f"words are above). Where it cannot be reached, put the wheel of {pin.split(' ;')[0]} into a folder, set "
         "PIP_FIND_LINKS to that folder, and run this again."
     )
+    session.warn(msg)
+    raise nox.command.CommandFailed(reason=msg)
 
 
 def only_asks(session: nox.Session) -> bool:
@@ -199,7 +201,7 @@ def compatibility(session: nox.Session) -> None:
                 environment(session, name)
             except nox.command.CommandFailed:  # some PyTorch or system that has no such version any more
                 session.warn(f"{name} cannot be installed here; its column will say that it was not tried")
-                shutil.rmtree(environments.folder() / name)
+                shutil.rmtree(environments.folder() / name, ignore_errors=True)
     session.run(*command, *session.posargs)
 
 
@@ -218,6 +220,9 @@ def shipping(session: nox.Session) -> None:
 @nox.session
 def pipeline(session: nox.Session) -> None:
     """Export, run on every desktop runtime, report and check: -- --quick for 1,000 images."""
+    if only_asks(session):
+        session.run(environment(session, "core"), "-m", "device_tests", "run", *session.posargs)
+        return
     export_artifacts(session)
     for runtime in RUNTIMES.names():
         test_runtime(session, runtime, *session.posargs)
