@@ -223,7 +223,8 @@ def check(
     for title, held in (("budgets", verdicts), ("baseline", changes)):
         counts = Counter(verdict.state for verdict in held or ())
         if held is not None:
-            out.print(f"{title}: {counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped")
+            same = f"{baselines.unchanged(made, known):,} sizes and costs as before, " if held is changes else ""
+            out.print(f"{title}: {same}{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped")
     if any(verdict.state == "fail" for verdict in both):
         context.exit(BROKEN_BUDGET)
 

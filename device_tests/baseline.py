@@ -89,6 +89,12 @@ def compare(rows: tuple[Measurement, ...], known: dict[str, Line]) -> tuple[Verd
     return (*verdicts, *gone)
 
 
+def unchanged(rows: tuple[Measurement, ...], known: dict[str, Line]) -> int:
+    """Return how many sizes and costs are exactly as in the baseline, of which compare() says nothing."""
+    pairs = [(known[row.id], line(row)) for row in rows if row.id in known and row.outcome != "skipped"]
+    return sum(old[figure] is not None and old[figure] == new[figure] for old, new in pairs for figure in RATCHETS)
+
+
 def _lost(rows: tuple[Measurement, ...], known: dict[str, Line]) -> list[str]:
     """Return the cells that their devices no longer have; a device without any row has only not run here."""
     devices = {row.device for row in rows}

@@ -67,6 +67,13 @@ def test_a_cell_that_broke_is_worst_and_one_that_healed_is_best(row):
     assert (worst.excess, best.excess, worst.says) == (math.inf, -math.inf, "ok → run_failed: killed")
 
 
+def test_what_is_as_before_is_counted(row):
+    known = {row().id: baseline.line(row())}
+    assert baseline.unchanged((row(),), known) == 2
+    assert baseline.unchanged((row(instructions=None),), known) == 1
+    assert baseline.unchanged((row(outcome="skipped"),), known) == 0
+
+
 def test_new_cells_and_cells_that_are_gone_are_said(row):
     known = {"gone@torch@desktop": baseline.line(row())}
     told = {v.id: v.says.split(":")[0] for v in baseline.compare((row(),), known)}

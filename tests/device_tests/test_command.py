@@ -111,7 +111,7 @@ def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(folders, comm
     command("run", "--only", ID)
     assert command("check", "--update-baseline") == 0
     assert command("check", "--baseline", "baseline.json") == 0
-    assert "baseline: 0 passed, 0 failed, 0 skipped" in capsys.readouterr().out
+    assert "baseline: 1 sizes and costs as before, 0 passed, 0 failed, 0 skipped" in capsys.readouterr().out
     accepted = (tmp_path / "baseline.json").read_text()
     size_bytes = json.loads(accepted)["cells"][f"{ID}@honest@desktop"]["size_bytes"]
     (tmp_path / "baseline.json").write_text(accepted.replace(str(size_bytes), str(size_bytes + 100)))
