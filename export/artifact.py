@@ -86,7 +86,7 @@ def read(sidecar: Path) -> Artifact:
 
 def load(folder: Path) -> tuple[Artifact, ...]:
     """Return every artifact of a folder, sorted by id; raises DataError for a broken sidecar."""
-    return tuple(read(sidecar) for sidecar in sorted(folder.glob("*.json")))
+    return tuple(read(sidecar) for sidecar in sorted(folder.glob("[!.]*.json")))
 
 
 def check(artifact: Artifact, folder: Path) -> Path:

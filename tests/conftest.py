@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+import signal
 import struct
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from models import data
 
 CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
             "--disable-background-networking", "--disable-component-update")  # fmt: skip
+
+
+# A shell starts what runs in its background with SIGINT ignored, and so would be all that the tests start: Ctrl-C would
+# never reach it, and they would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -73,3 +73,8 @@ def test_a_sidecar_cannot_name_a_file_elsewhere(made, tmp_path, file):
     path.write_text(json.dumps({**json.loads(path.read_text()), "file": file}))
     with pytest.raises(DataError, match="not its own"):
         artifacts.read(path)
+
+
+def test_what_is_being_written_is_no_artifact_yet(tmp_path):
+    (tmp_path / ".torch_cnn-onnx-int8.123.tmp.json").write_text("")
+    assert artifacts.load(tmp_path) == ()

@@ -99,7 +99,7 @@ def test_a_second_export_gives_the_same_bytes_or_the_sidecar_says_why_not(small,
 
 
 def sidecars(folder: Path) -> Iterator[Path]:
-    return folder.glob("*.json")
+    return folder.glob("[!.]*.json")  # what is being written has a hidden name
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
