@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import nox
@@ -220,14 +221,25 @@ def shipping(session: nox.Session) -> None:
 @nox.session
 def pipeline(session: nox.Session) -> None:
     """Export, run on every desktop runtime, report and check: -- --quick for 1,000 images."""
+    core = environment(session, "core")
+    command = (core, "-m", "device_tests", "run", *session.posargs)
     if only_asks(session):
-        session.run(environment(session, "core"), "-m", "device_tests", "run", *session.posargs)
+        session.run(*command)
         return
-    export_artifacts(session)
+    session.run(*command, "--list", silent=True)  # a mistyped argument fails before hours of work
+    steps = {"export": lambda: export_artifacts(session)}
     for runtime in RUNTIMES.names():
-        test_runtime(session, runtime, *session.posargs)
+        steps[runtime] = partial(test_runtime, session, runtime, *session.posargs)
     for step in ("report", "check"):
-        session.run(environment(session, "core"), "-m", "device_tests", step)
+        steps[step] = partial(session.run, core, "-m", "device_tests", step)
+    failed = []
+    for name, step in steps.items():
+        try:
+            step()
+        except nox.command.CommandFailed:  # which must not keep the others, the report and the budgets from being seen
+            failed.append(name)
+    if failed:
+        session.error(f"Failed, as is said above: {', '.join(failed)}. All other steps were done.")
 
 
 @nox.session
