@@ -31,7 +31,7 @@ BROKEN = 1
 @click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only these: ARTIFACT[@RUNTIME@DEVICE].")
 @click.option("--full", is_flag=True, help="Judge on all images; else on the first 1,000.")
 @click.option("--list", "listing", is_flag=True, help="List the cells and end.")
-@click.option("--force", is_flag=True, help="Run again what has a current result.")
+@click.option("--force", is_flag=True, help="Run again what has a current result on the cores.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Cells side by side.")
 @click.option("--artifacts", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
 @click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where results are.")
@@ -64,15 +64,15 @@ def sweep(
     if not chosen:
         return
     common = {
-        "force": force,
         "jobs": jobs,
         "artifacts": artifacts,
         "results": results,
     }
     beside = {"patterns": tuple(dict.fromkeys(f"{c.recipe.id}@{c.runtime}@{DESKTOP}" for c in chosen))}
-    there = {"patterns": patterns, "runtimes": runtimes, "chosen_devices": ready}
+    there = {"patterns": patterns, "runtimes": runtimes, "chosen_devices": ready, "force": force}
     broken = []
     for command, options in (
+        # never by force: it would put a quick result in the place of a full one
         (run, {**beside, "chosen_devices": (DESKTOP,), "quick": not full}),
         (run, {**there, "full": full}),
         (instructions, there),
