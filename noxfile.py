@@ -18,7 +18,7 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
-from device_tests.runtimes import RUNTIMES  # noqa: E402
+from device_tests.onboard.runtimes import RUNTIMES  # noqa: E402
 from models import environments  # noqa: E402
 
 nox.needs_version = ">=2024.4.15"
@@ -128,10 +128,10 @@ def device_tests(session: nox.Session, runtime: str) -> None:
 
 # What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
 DEVICES = {
-    "arm64": ("device_tests.sweep",),
-    "ssh": ("device_tests.ssh",),
-    "android-vm": ("device_tests.android", "vm"),
-    "android": ("device_tests.android", "phone"),
+    "arm64": ("device_tests.commands.sweep",),
+    "ssh": ("device_tests.transport.ssh",),
+    "android-vm": ("device_tests.transport.android", "vm"),
+    "android": ("device_tests.transport.android", "phone"),
 }
 
 
@@ -179,21 +179,21 @@ def instructions(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Compare our timing with the bare loop's and with the runtimes' own tools."""
-    with_everything(session, "device_tests.benchmarks.overhead")
+    with_everything(session, "tests.device_tests.benchmarks.overhead")
 
 
 @nox.session
 def explain(session: nox.Session) -> None:
     """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME], or -- --all; with --layers."""
     name = "core" if only_asks(session) else "export"
-    session.run(environment(session, name), "-m", "device_tests.explain", *session.posargs)
+    session.run(environment(session, name), "-m", "device_tests.measure.explain", *session.posargs)
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
     """Load the artifacts with older and newer versions of their runtimes: --only GLOB, --list."""
     core = environment(session, "core")
-    command = (core, "-m", "device_tests.compatibility")
+    command = (core, "-m", "device_tests.measure.compatibility")
     if not only_asks(session):
         environment(session, "export")
         session.run(core, "-m", "export")
@@ -209,13 +209,13 @@ def compatibility(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
-    with_everything(session, "device_tests.fuzz")
+    with_everything(session, "tests.device_tests.fuzz.fuzz")
 
 
 @nox.session
 def shipping(session: nox.Session) -> None:
     """Weigh what ships beside a model: each runtime's libraries, its cold start and its memory."""
-    with_everything(session, "device_tests.shipping")
+    with_everything(session, "device_tests.measure.shipping")
 
 
 @nox.session

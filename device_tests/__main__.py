@@ -11,12 +11,15 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from device_tests import baseline as baselines
-from device_tests import browsers, devices, junit, summary
-from device_tests import budgets as budget_file
+from device_tests.contract import DESKTOP
+from device_tests.gates import baseline as baselines
+from device_tests import devices
+from device_tests.gates import junit, summary
+from device_tests.measure import browser_import as browsers
+from device_tests.gates import budgets as budget_file
 from device_tests.cells import cells, possible, select
-from device_tests.measurement import OUTCOMES, Measurement
-from device_tests.measuring import instructions, latency
+from device_tests.results.measurement import OUTCOMES, Measurement
+from device_tests.commands.measuring import instructions, latency
 from models import console, files
 from models.console import out
 from models.errors import DataError, EdgewiseError, UsageError
@@ -80,7 +83,7 @@ def run(
     The exit code is 0 where each cell is ok, unsupported or skipped, or has the outcome that the budgets expect of it;
     1 where one failed otherwise.
     """
-    every = tuple(cell for name in chosen_devices or (devices.DESKTOP,) for cell in cells(name))
+    every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     if listing:
         for cell in chosen:
@@ -94,7 +97,7 @@ def run(
             devices.device(device).require(name)
     limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
 
-    from device_tests import runner  # only here: listing needs none of it
+    from device_tests.measure import runner  # only here: listing needs none of it
 
     bench = runner.Bench(artifacts=artifacts, results=results, quick=quick, full=full, force=force, timeout_s=timeout_s)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -145,10 +148,10 @@ def _describe(row: Measurement) -> str:
 def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | None, artifacts: Path, results: Path,
            chosen_devices: tuple[str, ...]) -> None:  # fmt: skip
     """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
-    from device_tests import report as reports
-    from device_tests import shipped
-    from device_tests.page import page
-    from device_tests.rows import found, rows
+    from device_tests.report import tables as reports
+    from device_tests.results import shipped
+    from device_tests.report.page import page
+    from device_tests.results.rows import found, rows
 
     chosen = select(found(results, chosen_devices), runtimes=(), patterns=patterns)
     made = rows(chosen, artifacts_folder=artifacts, results_folder=results)
@@ -192,7 +195,7 @@ def check(
     The exit code is 0 where all are kept, 10 where one is broken, another one where the check could not be made. On
     GitHub each broken budget is also an annotation of the budgets' file.
     """
-    from device_tests.rows import found, rows
+    from device_tests.results.rows import found, rows
 
     if against and update:
         msg = "--baseline compares, --update-baseline accepts whatever there is: take one of them."

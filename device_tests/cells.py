@@ -6,8 +6,8 @@ import fnmatch
 from dataclasses import dataclass
 
 from device_tests import devices
-from device_tests.devices import DESKTOP
-from device_tests.runtimes import RUNTIMES
+from device_tests.contract import DESKTOP
+from device_tests.onboard.runtimes import RUNTIMES
 from export import matrix
 from export.formats import FORMATS
 from export.matrix import Recipe

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from device_tests import measurement as measurements
-from device_tests.browsers import RUNTIMES
-from device_tests.measurement import Measurement
+from device_tests.results import measurement as measurements
+from device_tests.measure.browser_import import RUNTIMES
+from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import device_tests.runtimes
+import device_tests.onboard.runtimes
 from device_tests.cells import cells, select
-from device_tests.measurement import Measurement
-from device_tests.runner import Bench, Ended, run
+from device_tests.results.measurement import Measurement
+from device_tests.measure.runner import Bench, Ended, run
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -104,8 +104,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     )
     made.runtimes.mkdir()
     monkeypatch.setenv("EDGEWISE_ENVS", str(made.environments))
-    monkeypatch.setattr(device_tests.runtimes, "__path__", [str(made.runtimes)])
-    for name in [name for name in sys.modules if name.startswith("device_tests.runtimes.")]:
+    monkeypatch.setattr(device_tests.onboard.runtimes, "__path__", [str(made.runtimes)])
+    for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
         monkeypatch.delitem(sys.modules, name)  # a module of the same name may have been another test's
     monkeypatch.setattr(matrix, "MATRIX", {"torch": {"torchscript": ("float32", "int8")}, "keras": {}})
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from device_tests.cells import cells, select
-from device_tests.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import RUNTIMES
 from models.errors import UsageError
 
 

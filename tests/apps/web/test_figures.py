@@ -39,8 +39,8 @@ def unpacked(answers: str) -> np.ndarray:
 
 def on_the_desktop(id: str, runtime: str) -> np.ndarray:
     """Return what Python's runtime answers, in its own environment."""
-    from device_tests import worker
-    from device_tests.runtimes import RUNTIMES
+    from device_tests.onboard import worker
+    from device_tests.onboard.runtimes import RUNTIMES
     from models import environments
 
     python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
@@ -91,8 +91,9 @@ def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime,
 def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     from click.testing import CliRunner
 
-    from device_tests import browsers, report
-    from device_tests.rows import found, rows
+    from device_tests.measure import browser_import as browsers
+    from device_tests.report import tables as report
+    from device_tests.results.rows import found, rows
 
     page = opened(INT8, ONNX, INT8)  # what is shown twice is measured once
     page.locator("#device").fill("test-machine")

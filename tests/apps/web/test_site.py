@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from apps.web import build, catalogue, packages
 from apps.web.__main__ import web
 from apps.web.serve import Site
-from device_tests import measurement as measurements
-from device_tests.measurement import Measurement
+from device_tests.results import measurement as measurements
+from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import files, reference

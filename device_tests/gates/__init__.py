@@ -1,0 +1,1 @@
+"""What may be shipped: budgets and baselines, and how CI shows their verdicts."""

@@ -1,0 +1,72 @@
+"""Where the answers of two devices part: the first layer of a .tflite file that gives other bits for one image.
+
+As a program it cuts a file after each of its layers with weights; it needs the environment `export` then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from device_tests.onboard import layer_outputs, worker
+from device_tests.contract import Command
+from device_tests.onboard.runtimes import RUNTIMES
+from models import environments
+from models.errors import EdgewiseError
+
+RUNTIME = "litert"  # which runs files that were cut
+
+
+def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, there: Command) -> str:
+    """Return which layer is the first that gives other bits there than here, for an image uint8 [28,28].
+
+    The commands start Python for RUNTIME. Raises EdgewiseError where something fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        native = Path(folder) / "image.npy"
+        np.save(native, worker.native(image, json.loads(sidecar.read_text())["inputs"][0]))
+        python = environments.python("export", install="nox -s export")
+        cutting = Command(
+            argv=(str(python), "-m", "device_tests.measure.divergence"), env={"PYTHONPATH": str(environments.ROOT)}
+        )
+        run(cutting, file.resolve(), folder)
+        cuts = sorted(Path(folder).glob("*.tflite"))
+        ours, theirs = (_outputs(command, native, cuts) for command in (there, here))
+    for cut, own, other in zip(cuts, ours, theirs, strict=True):
+        if own != other:
+            number, _, operator = cut.stem.partition("-")
+            return f"layer {int(number)} of {len(cuts)} with weights, {operator}"
+    return "what follows the last layer with weights"
+
+
+def cut(file: Path, folder: Path) -> None:
+    """Write a file for each layer with weights, which gives that layer's output alone."""
+    from device_tests.measure.explain import taps
+
+    for number, (operator, content) in enumerate(taps.cuts(file.read_bytes()), start=1):
+        (folder / f"{number:03}-{operator}.tflite").write_bytes(content)
+
+
+def _outputs(python: Command, image: Path, cuts: list[Path]) -> list[str]:
+    told = run(python, layer_outputs.__file__, RUNTIMES.path(RUNTIME), image, *cuts)
+    return [line for line in told.splitlines() if line.startswith("output")]
+
+
+def run(command: Command, *arguments: Path | str) -> str:
+    argv, env = (*command.argv, *arguments), {**os.environ, **command.env}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        msg = f"The layers cannot be compared: {last}"
+        raise EdgewiseError(msg)
+    return done.stdout
+
+
+if __name__ == "__main__":
+    cut(*map(Path, sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""`python -m device_tests.measure.explain`: what an artifact does on its runtimes, why it is that large, where errors begin."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from rich.markup import escape
+
+from device_tests.cells import Cell, cells
+from export import artifact as artifacts
+from export import matrix
+from export.artifact import Artifact
+from export.matrix import Recipe
+from models import console, files
+from models.console import out
+from models.errors import DataError, EdgewiseError, UsageError
+
+if TYPE_CHECKING:
+    from device_tests.measure.explain.layers import Layers
+    from device_tests.measure.explain.receipt import Receipt
+
+T = TypeVar("T")
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ARTIFACT[@RUNTIME]]...")
+@click.option("--layers", is_flag=True, help="The error of each layer against the float source, too.")
+@click.option("--all", "everything", is_flag=True, help="Write what is missing; fail on new defects.")
+@click.option("--list", "listing", is_flag=True, help="List what can be explained and end.")
+@click.option("--json", "file", type=_FILE, help="Write what is printed into this file, too.")
+@click.option("--artifacts", "folder", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
+@click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where --all writes.")
+def command(
+    ids: tuple[str, ...],
+    layers: bool,
+    everything: bool,
+    listing: bool,
+    file: Path | None,
+    folder: Path,
+    results: Path,
+) -> None:
+    """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
+
+    Without @RUNTIME an artifact is explained on each of its runtimes. With --all receipts, and with --layers the layers
+    too, are kept for the report, of every artifact or of those that are named. The exit code is 1 where a receipt has a
+    defect that is not known.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report each session to its maker
+    if not ids and not everything and not listing:
+        msg = "Name an artifact, or say --all. What there is: nox -s explain -- --list"
+        raise UsageError(msg)
+    chosen = select(ids)
+    if listing:
+        for cell in chosen:
+            click.echo(_name(cell))
+    elif everything:
+        write_all(chosen, folder, results, layers)
+    else:
+        show(chosen, folder, file, layers)
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.recipe.id}@{cell.runtime}"
+
+
+def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
+    """Return the cells of these ids, all for none; raises UsageError with a suggestion where one does not exist."""
+    every = cells()
+    found: list[Cell] = []
+    for id in ids:
+        artifact, _, runtime = id.partition("@")
+        try:
+            recipes = matrix.select((artifact,))
+        except UsageError as error:
+            raise UsageError(str(error).removeprefix("--only ")) from error
+        runtime = runtime.partition("@")[0]
+        matching = [c for c in every if c.recipe in recipes and runtime in ("", c.runtime)]
+        if not matching:
+            offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
+            msg = f"{artifact} does not run on {runtime!r}. It runs on: {offered}."
+            raise UsageError(msg)
+        found += matching
+    return tuple(dict.fromkeys(found)) if ids else every
+
+
+def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers: bool) -> None:
+    """Print receipts and, if asked for, the layers of each artifact."""
+    from device_tests.measure.explain import layers, run, tree
+    from device_tests.measure.explain.receipt import as_json
+
+    made, measured = [], []
+    for cell in chosen:
+        receipt = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
+        made.append(receipt)
+        out.print(tree.receipt_tree(receipt))
+    if with_layers:
+        for recipe in dict.fromkeys(cell.recipe for cell in chosen):
+            measured.append(_layers(recipe, folder))
+            out.print(tree.layers_table(measured[-1]))
+    if file:
+        content = {
+            "receipts": [as_json(receipt) for receipt in made],
+            "layers": [layers.as_json(found) for found in measured],
+        }
+        files.write_json(file, content)
+    _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
+
+
+def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
+    """Write what is missing or of another artifact; what cannot be explained is said and fails nothing."""
+    from device_tests.measure.explain import layers, run
+    from device_tests.measure.explain.receipt import save
+
+    def receipt(cell: Cell) -> tuple[Receipt, bool]:
+        artifact, file = _artifact(cell.recipe, folder), results / "receipts" / f"{_name(cell)}.json"
+        if known := run.current(file, artifact, cell.runtime):
+            return known, True
+        made = run.make(artifact, folder, cell.runtime)
+        save(made, file)
+        return made, False
+
+    def kept_layers(recipe: Recipe) -> tuple[Layers, bool]:
+        if known := layers.current(results, _artifact(recipe, folder)):
+            return known, True
+        made = _layers(recipe, folder)
+        layers.save(made, results)
+        return made, False
+
+    receipts = _settle("receipts", {_name(cell): lambda cell=cell: receipt(cell) for cell in chosen})
+    if with_layers:
+        recipes = dict.fromkeys(cell.recipe for cell in chosen)
+        _settle("layers", {recipe.id: lambda recipe=recipe: kept_layers(recipe) for recipe in recipes})
+    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
+
+
+def _settle(what: str, tasks: dict[str, Callable[[], tuple[T, bool]]]) -> list[T]:
+    """Do the tasks, each of which gives what it made and whether that was current; say what was refused, and a tally."""
+    found, tally, refused = [], Counter(), defaultdict(list)
+    for name, task in tasks.items():
+        try:
+            made, current = task()
+        except EdgewiseError as error:
+            refused[str(error)].append(name)
+            continue
+        found.append(made)
+        tally[current] += 1
+    for reason, names in refused.items():
+        says = escape(f"{', '.join(names)}: {reason}")
+        out.print(f"[yellow]no {what}[/] {says}", soft_wrap=True)
+    out.print(f"{what}: {tally[False]} written, {tally[True]} were current, {len(tasks) - len(found)} refused")
+    return found
+
+
+def _layers(recipe: Recipe, folder: Path) -> Layers:
+    from device_tests.measure.explain import layers
+    from models import reference
+
+    artifact = _artifact(recipe, folder)
+    answers = reference.load(reference.path(folder, recipe.model))
+    return layers.measure(artifact, artifacts.check(artifact, folder), answers)
+
+
+def _artifact(recipe: Recipe, folder: Path) -> Artifact:
+    artifact = artifacts.read(artifacts.sidecar_path(folder, recipe.id))
+    if artifact.outcome != "ok":
+        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
+        raise DataError(msg)
+    return artifact
+
+
+def _fail_on_defects(defects: list[str]) -> None:
+    if defects:
+        lines = "".join(f"\n  {line}" for line in defects)
+        msg = (
+            f"{len(defects)} defects that are not known (device_tests/explain/receipt.py lists the known ones):{lines}"
+        )
+        raise EdgewiseError(msg)
+
+
+if __name__ == "__main__":
+    console.main(command)

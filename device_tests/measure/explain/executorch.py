@@ -1,0 +1,127 @@
+"""Receipts of .pte files: the program and XNNPACK's graph inside it say who computes what, in which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from device_tests.measure.explain.receipt import Facts, Operator, Part
+
+_WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected")
+_WEIGHTED_KERNELS = {"aten::convolution": 1, "aten::addmm": 2, "aten::linear": 1}  # the weight's place
+_QUANTIZED = ("qint8", "quint8", "qdint8", "qcint8", "qcint4", "qbint4", "qint32", "qcint32", "qpint8")
+
+
+def explain(path: Path, runtime: str) -> Facts:
+    """Read the file; the runtime executes exactly what it holds."""
+    from export.formats import _pte
+
+    with _pte.quiet():
+        from executorch.exir._serialize import _deserialize_pte_binary
+        from executorch.exir.schema import DelegateCall, KernelCall
+
+    content = path.read_bytes()
+    file = _deserialize_pte_binary(content)
+    plan = file.program.execution_plan[0]
+    operators: list[Operator] = []
+    parts: list[Part] = []
+    for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
+        if isinstance(instruction, KernelCall):
+            operators.append(_kernel(plan, instruction))
+        elif isinstance(instruction, DelegateCall):
+            payload = plan.delegates[instruction.delegate_index].processed
+            graph = _pte._xnnpack_graph(file.program.backend_delegate_data[payload.index].data)
+            operators += _nodes(graph)
+            parts += _constants(graph)
+    parts += _plan_tensors(plan, file)
+    rest = len(content) - sum(p.size_bytes for p in parts)
+    taken = any(o.taken for o in operators)
+    return Facts(
+        operators=tuple(operators),
+        parts=(*parts, Part(name="program, graph, alignment", section="graph", size_bytes=rest)),
+        library="XNNPACK" if taken else "ExecuTorch's portable kernels",
+        delegate="XNNPACK",
+        notes=_left(operators),
+    )
+
+
+def _kernel(plan: Any, call: Any) -> Operator:
+    from export.formats import _pte
+
+    name = plan.operators[call.op_index].name
+    tensors = [v for v in (plan.values[i].val for i in call.args) if hasattr(v, "scalar_type")]
+    activations = _pte._scalar(tensors[0]) if tensors else ""
+    weights = _pte._scalar(tensors[_WEIGHTED_KERNELS[name]]) if name in _WEIGHTED_KERNELS else ""
+    return Operator(name=name, weights=weights, activations=activations, integer="int" in activations)
+
+
+def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
+    from export.formats import _pte
+
+    datatypes = {t["id_out"]: t["datatype"].removeprefix("xnn_datatype_") for t in _tensors(graph)}
+    found = []
+    for node in graph["xnodes"]:
+        name, fields = node["xnode_union_type"], node["xnode_union"]
+        inputs = datatypes[fields["input1_id"] if "input1_id" in fields else fields["input_id"]]
+        weights = datatypes[fields["filter_id"]] if name in _WEIGHTED else ""
+        found.append(
+            Operator(
+                name=name,
+                weights=_pte._DATATYPES[f"xnn_datatype_{weights}"][0] if weights else "",
+                activations={"fp32": "float32", "fp16": "float16"}.get(inputs, inputs),
+                integer=inputs in _QUANTIZED,
+                taken=True,
+            )
+        )
+    return found
+
+
+def _tensors(graph: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    values = (v["xvalue_union"] for v in graph["xvalues"])
+    return [value.get("tensor_value", value) for value in values]
+
+
+def _constants(graph: Mapping[str, Any]) -> list[Part]:
+    """Return the delegate's constants, named after the nodes that take them; what no tensor holds are scales."""
+    taken_by = {
+        number: f"{node['xnode_union_type']} {i}"
+        for i, node in enumerate(graph["xnodes"])
+        for field, number in node["xnode_union"].items()
+        if field.endswith("_id") and field != "output_id"
+    }
+    parts, named = [], set()
+    for tensor in _tensors(graph):
+        at = tensor["constant_buffer_idx"]
+        if not at or at in named:
+            continue
+        named.add(at)
+        shape = "x".join(map(str, tensor["dims"]))
+        section = "weights" if len(tensor["dims"]) > 1 else "biases and constants"
+        name = f"{taken_by.get(tensor['id_out'], 'unused')}: {shape} {tensor['datatype'].removeprefix('xnn_datatype_')}"
+        parts.append(Part(name=name, section=section, size_bytes=graph["constant_data"][at]["size"]))
+    scales = sum(c["size"] for i, c in enumerate(graph["constant_data"]) if i not in named)
+    return [*parts, Part(name="scales", section="biases and constants", size_bytes=scales)] if scales else parts
+
+
+def _plan_tensors(plan: Any, file: Any) -> list[Part]:
+    """Return the constants that portable kernels take."""
+    import math
+
+    from export.formats import _pte
+
+    widths = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "long": 8}
+    tensors = {v.data_buffer_idx: v for v in (v.val for v in plan.values) if getattr(v, "data_buffer_idx", 0)}
+    return [
+        Part(
+            name=f"{'x'.join(map(str, t.sizes))} {_pte._scalar(t)}",
+            section="weights" if len(t.sizes) > 1 else "biases and constants",
+            size_bytes=math.prod(t.sizes) * widths[_pte._scalar(t)],
+        )
+        for t in tensors.values()
+    ]
+
+
+def _left(operators: list[Operator]) -> tuple[str, ...]:
+    left = sorted({f"{o.name} ({o.activations})" for o in operators if not o.taken})
+    return (f"left to portable kernels: {', '.join(left)}",) if left else ()

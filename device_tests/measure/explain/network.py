@@ -1,0 +1,59 @@
+"""Receipts of bare networks and SavedModels: frameworks compute them in float32, operator by operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from device_tests.measure.explain.receipt import Facts, Operator, Part
+from models import files
+
+
+def explain(path: Path, runtime: str) -> Facts:
+    """List the operators of a SavedModel's signature, or the tensors of a checkpoint as its layers."""
+    operators = _graph(path) if path.is_dir() else _layers(path)
+    library = {"torch": "oneDNN and ATen", "tensorflow": "TensorFlow's own kernels and oneDNN"}[runtime]
+    return Facts(operators=operators, parts=_parts(path), library=library)
+
+
+def _graph(path: Path) -> tuple[Operator, ...]:
+    from export.formats import savedmodel
+
+    (function,) = (
+        f
+        for f in savedmodel._parsed(path / savedmodel._VERSION).meta_graphs[0].graph_def.library.function
+        if any(node.op == "Conv2D" for node in f.node_def)
+    )
+    inert = ("Const", "Identity", "NoOp", "ReadVariableOp")
+    return tuple(
+        Operator(
+            name=node.op,
+            weights="float32" if node.op in ("Conv2D", "MatMul") else "",
+            activations="float32",
+        )
+        for node in function.node_def
+        if node.op not in inert
+    )
+
+
+def _layers(path: Path) -> tuple[Operator, ...]:
+    from device_tests.measure.explain import source
+
+    model = path.name.split("-")[0]
+    return tuple(Operator(name=n.name, weights="float32", activations="float32") for n in source.layers(model))
+
+
+def _parts(path: Path) -> tuple[Part, ...]:
+    if path.is_dir():
+        return tuple(
+            Part(name=str(f.relative_to(path)), section="files", size_bytes=f.stat().st_size)
+            for f in files.members(path)
+        )
+    from safetensors.numpy import load_file
+
+    tensors = load_file(path)
+    parts = tuple(
+        Part(name=name, section="weights" if t.ndim > 1 else "biases and constants", size_bytes=t.nbytes)
+        for name, t in tensors.items()
+    )
+    rest = path.stat().st_size - sum(p.size_bytes for p in parts)
+    return (*parts, Part(name="names and shapes", section="header", size_bytes=rest))

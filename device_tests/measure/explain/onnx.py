@@ -1,0 +1,101 @@
+"""Receipts of .onnx and .ort files: onnxruntime's own profile of one run says which kernels it really executes."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from device_tests.measure.explain.receipt import Facts, Operator, Part
+from export.formats import FORMATS
+from export.formats._onnxruntime import Graph, Node
+
+# operators with weights, by the place of the weight among their inputs
+_FLOAT = {"Conv": 1, "FusedConv": 1, "Gemm": 1, "FusedGemm": 1, "MatMul": 1}
+_INTEGER = {"QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3, "DynamicQuantizeMatMul": 1, "MatMulIntegerToFloat": 1,
+            "MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1}  # fmt: skip
+_INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy_level
+
+
+def explain(path: Path, runtime: str) -> Facts:
+    """Run the file once with profiling on."""
+    graph = FORMATS[path.suffix.lstrip(".")]._read(path)
+    weights = iter(_weights(graph))
+    operators = tuple(_operator(event, weights) for event in _profile(path))
+    parts = tuple(_part(name, dtype, shape) for name, (dtype, shape) in graph.tensors.items())
+    rest = path.stat().st_size - sum(p.size_bytes for p in parts)
+    return Facts(
+        operators=operators,
+        parts=(*parts, Part(name="operators, attributes, names", section="graph", size_bytes=rest)),
+        library="onnxruntime's CPU provider (MLAS)",
+        notes=_notes(operators),
+    )
+
+
+def _profile(path: Path) -> list[dict[str, Any]]:
+    """Return the nodes in the order of their execution, as onnxruntime's profile describes them."""
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        (image,) = session.get_inputs()
+        shape = [size if isinstance(size, int) else 1 for size in image.shape]
+        session.run(None, {image.name: np.zeros(shape, np.float32)})
+        events = json.loads(Path(session.end_profiling()).read_text())
+    return [event["args"] for event in events if event["cat"] == "Node"]
+
+
+def _weights(graph: Graph) -> list[tuple[str, bool]]:
+    """Return each weight's dtype, and whether 4-bit products are integers, in the order of execution."""
+    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    # an .ort file lists fused nodes last; each of these operators has one output
+    needs = {output: [name for name in node.inputs if name in made_by] for output, node in made_by.items()}
+    order = (made_by[output] for output in TopologicalSorter(needs).static_order())
+    return [_weight(node, graph, made_by) for node in order if node.operator in _FLOAT | _INTEGER]
+
+
+def _weight(node: Node, graph: Graph, made_by: dict[str, Node]) -> tuple[str, bool]:
+    if node.operator == "MatMulNBits":
+        return f"int{node.integers['bits']}", node.integers.get("accuracy_level") == _INT8_ACTIVATIONS
+    name = node.inputs[(_FLOAT | _INTEGER)[node.operator]]
+    while name in made_by:  # widened by Cast and Mul, or by DequantizeLinear
+        name = made_by[name].inputs[0]
+    return graph.tensors[name][0], True
+
+
+def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool]]) -> Operator:
+    name, dtype = event["op_name"], next(iter(event["input_type_shape"][0]))
+    activations = {"float": "float32"}.get(dtype, dtype)
+    if name in _FLOAT | _INTEGER:
+        stored, integer = next(weights)
+        return Operator(name=name, weights=stored, activations=activations, integer=integer and name in _INTEGER)
+    return Operator(name=name, activations=activations, integer=not activations.startswith("float"))
+
+
+def _part(name: str, dtype: str, shape: tuple[int, ...]) -> Part:
+    section = "weights" if math.prod(shape) > max(shape, default=1) else "biases and constants"
+    return Part(name=name, section=section, size_bytes=math.prod(shape) * np.dtype(dtype).itemsize)
+
+
+def _notes(operators: tuple[Operator, ...]) -> tuple[str, ...]:
+    """Say which operators a graph of integers computes in float, and what it spends on going to and fro."""
+    if not any(o.activations == "uint8" and o.weights for o in operators):
+        return ()
+    names = [o.name for o in operators]
+    pools = [o.name for o in operators if o.name == "MaxPool" and o.activations == "float32"]
+    moves = sum(names.count(name) for name in ("QuantizeLinear", "DequantizeLinear", "Transpose"))
+    notes = [f"{moves} of {len(names)} operators only convert or transpose"] if moves else []
+    if pools:
+        notes.append(f"{len(pools)} MaxPool in float32: their outputs have other scales than their inputs")
+    return tuple(notes)

@@ -1,0 +1,139 @@
+"""Receipts of .tflite files: the operators from the file, who runs them from the runtime itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from device_tests.measure.explain import _tflite_placement
+from device_tests.measure.explain.receipt import Facts, Operator, Part
+from models import environments
+from models.errors import EdgewiseError
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_TILE_BYTES, _FEW = 64, 4  # of a row in AMX' tiles; channels that leave nearly all of it empty
+
+
+def explain(path: Path, runtime: str) -> Facts:
+    """Read the file, load it in the runtime's own environment and ask which operators the delegate took."""
+    from export.formats import _tflite_file
+
+    content = path.read_bytes()
+    model = _tflite_file.parse(content)
+    placed = _placement(path, runtime)
+    operators = _operators(model, set(placed["taken"]))
+    return Facts(
+        operators=operators,
+        parts=_parts(model, len(content)),
+        library="XNNPACK" if placed["taken"] else "TensorFlow Lite's own kernels",
+        delegate="XNNPACK",
+        notes=(*_left(operators), *_narrow_inputs(model, operators, placed["amx"]), *_compiled(operators, placed)),
+    )
+
+
+def _placement(path: Path, runtime: str) -> dict[str, Any]:
+    process = _process(runtime)
+    print(path.resolve(), file=process.stdin, flush=True)
+    answer = process.stdout.readline()
+    if not answer:
+        _process.cache_clear()
+        told = {"error": f"it ended with {process.wait()}"}
+    else:
+        told = json.loads(answer)
+    if "error" in told:
+        msg = f"{runtime} does not load {path.name}: {told['error']}"
+        raise EdgewiseError(msg)
+    return told
+
+
+@lru_cache
+def _process(runtime: str) -> subprocess.Popen[str]:
+    """Return a process of the runtime's environment that answers for one file after the other: importing takes long."""
+    python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})' -- --only '*-tflite-float32'")
+    # -P: the modules beside the program would shadow libraries' names
+    command = [str(python), "-P", _tflite_placement.__file__, runtime]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    tensors, operators = model.subgraphs[0].tensors, model.subgraphs[0].operators
+    names = [flatbuffer_utils.opcode_to_name(model, o.opcodeIndex) for o in operators]
+    widened = {o.outputs[0]: o.inputs[0] for name, o in zip(names, operators, strict=True) if name == "DEQUANTIZE"}
+
+    def dtype(tensor: int) -> str:
+        return flatbuffer_utils.type_to_name(tensors[tensor].type).lower()
+
+    found = []
+    for i, (name, operator) in enumerate(zip(names, operators, strict=True)):
+        weights, integer = "", not dtype(operator.inputs[0]).startswith("float")
+        if name in WEIGHTED:
+            kernel = operator.inputs[1]
+            weights = dtype(widened.get(kernel, kernel))
+            # float activations and integer weights: the kernel quantizes the activations first
+            integer = dtype(kernel).startswith(("int", "uint"))
+        found.append(
+            Operator(
+                name=name,
+                weights=weights,
+                activations=dtype(operator.inputs[0]),
+                integer=integer,
+                taken=i in taken,
+            )
+        )
+    return tuple(found)
+
+
+def _parts(model: Any, size_bytes: int) -> tuple[Part, ...]:
+    tensors = {t.buffer: t for t in model.subgraphs[0].tensors}
+    parts = []
+    for i, buffer in enumerate(model.buffers):
+        if buffer.data is None or not len(buffer.data):
+            continue
+        tensor = tensors.get(i)
+        name = tensor.name.decode().rpartition("/")[2].rstrip(";") if tensor else f"buffer {i}"
+        wide = tensor is not None and tensor.shape is not None and len(tensor.shape) > 1  # a scalar has no shape
+        section = "weights" if wide else "biases and constants" if tensor else "metadata"
+        parts.append(Part(name=name, section=section, size_bytes=len(buffer.data)))
+    rest = size_bytes - sum(p.size_bytes for p in parts)
+    return (*parts, Part(name="operators, scales, names", section="graph", size_bytes=rest))
+
+
+def _left(operators: tuple[Operator, ...]) -> tuple[str, ...]:
+    left = sorted({f"{o.name} ({o.activations})" for o in operators if not o.taken})
+    return (f"left by XNNPACK: {', '.join(left)}",) if left else ()
+
+
+def _narrow_inputs(model: Any, operators: tuple[Operator, ...], amx: bool | None) -> tuple[str, ...]:
+    """Say which convolutions waste AMX: its kernels take 64 bytes of channels per tap, however few there are."""
+    if not amx:
+        return ()
+    graph = model.subgraphs[0]
+    channels = [
+        int(graph.tensors[raw.inputs[0]].shape[-1])
+        for raw, o in zip(graph.operators, operators, strict=True)
+        if o.taken and o.activations == "int8" and o.name in ("CONV_2D", "DEPTHWISE_CONV_2D")
+    ]
+    return tuple(
+        f"an int8 convolution of {n} channel{'s' * (n > 1)} fills {n} of the {_TILE_BYTES} bytes of an AMX tile's row: "
+        "its time here says nothing about CPUs without AMX"
+        for n in channels
+        if n < _FEW
+    )
+
+
+def _compiled(operators: tuple[Operator, ...], placed: dict[str, Any]) -> tuple[str, ...]:
+    if placed["accelerated"] is None:
+        return ()
+    notes = [
+        "CompiledModel tells only whether all is accelerated; the rows are those of the same library's Interpreter"
+    ]
+    if placed["accelerated"] != all(o.taken for o in operators):
+        notes.append(f"and the two differ: CompiledModel says fully accelerated is {placed['accelerated']}")
+    return tuple(notes)

@@ -1,0 +1,237 @@
+"""What an inference costs, to the last digit: instructions that an emulated CPU executes; never call them latency.
+
+The probe runs under qemu's user mode with a plugin, instructions.c, that counts at each mark. Neither the machine's
+load nor its model move the count, so that a budget can gate on it. The guest's clocks go by instructions, too: ONNX
+Runtime, for one, sums up its runs every few seconds. The device says how to run the probe so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+
+from device_tests import devices
+from device_tests.measure import compiled
+from device_tests.onboard import probe, worker
+from device_tests.cells import Cell
+from device_tests.transport.dialogue import Conversations
+from device_tests.contract import Broken, Command, Load
+from device_tests.onboard.runtimes import RUNTIMES
+from export import artifact as artifacts
+from models import files
+from models.errors import DataError, EnvironmentMissing
+
+SOURCE = compiled.SOURCES / "instructions.c"
+SETTLED = ("ok", "unsupported")
+# All that the process sees of where it was started: hashes, threads and the stack's size depend on it. With a seed qemu
+# gives each process the same random bytes: with others some starts took 1,019 instructions more, and another heap.
+FIXED = {
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "LC_ALL": "C.UTF-8",
+    "QEMU_RAND_SEED": "0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """Executed guest instructions of one artifact on one runtime: `samples` of one inference each, once warm."""
+
+    artifact: str
+    runtime: str
+    device: str
+    outcome: str = "ok"
+    reason: str = ""
+    samples: tuple[int, ...] = ()
+    cpu: str = ""
+    qemu: str = ""
+    key: str = ""
+    artifact_sha256: str = ""
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.artifact}@{self.runtime}@{self.device}"
+
+    @property
+    def instructions(self) -> int | None:
+        """The least: what a runtime does once in a while only adds."""
+        return min(self.samples) if self.samples else None
+
+    @property
+    def spread(self) -> float | None:
+        """How far the samples lie apart, as a share of the least."""
+        return (max(self.samples) - min(self.samples)) / self.instructions if self.samples else None
+
+
+def path(results: Path, id: str) -> Path:
+    """Return where the count of a cell lies: beside its result, which another run may renew."""
+    return results / "instructions" / f"{files.stem(id)}.json"
+
+
+def read(file: Path) -> Count | None:
+    """Read a count, None where there is none; raises DataError where it is broken."""
+    try:
+        content = json.loads(file.read_text())
+        lists = {name: tuple(content[name]) for name in ("samples", "notes")}
+        count = Count(**{f.name: content[f.name] for f in fields(Count)} | lists)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{file} is no count of instructions ({type(error).__name__}: {error}). Delete it and count again."
+        raise DataError(msg) from error
+    if files.stem(count.id) != file.stem:
+        msg = f"{file} is the count of {count.id}. Delete it and count again."
+        raise DataError(msg)
+    return count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counter:
+    """Counts cells one by one, in as many threads as its caller likes."""
+
+    artifacts: Path
+    results: Path
+    force: bool
+    timeout_s: float
+    plugin: Path
+    processes: Conversations = field(default_factory=Conversations)
+    warm: set[tuple[str, ...]] = field(default_factory=set)
+    warming: threading.Lock = field(default_factory=threading.Lock)
+
+    def settle(self, cell: Cell) -> tuple[Count, bool]:
+        """Return a cell's count and whether it was there and is current; a new one is saved."""
+        names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+        sidecar = artifacts.sidecar_path(self.artifacts, cell.recipe.id)
+        device = devices.device(cell.device)
+        try:
+            device.require(cell.runtime)
+            pins = device.pins(cell.runtime)
+            artifact = artifacts.read(sidecar)
+            if artifact.outcome != "ok":
+                return Count(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False
+            file = artifacts.check(artifact, self.artifacts)
+        except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
+            return Count(**names, outcome="skipped", reason=str(error)), False
+        load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=self.timeout_s)
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "log"
+            command = device.counted(load, self.plugin, log)
+            cpu, qemu = emulator(command)
+            code = (SOURCE, __file__, probe.__file__, worker.__file__, RUNTIMES.path(cell.runtime))
+            parts = [*(files.sha256(Path(f)) for f in code), pins, cpu, qemu, artifact.sha256]
+            key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+            try:
+                known = read(path(self.results, cell.id))
+            except DataError:
+                known = None  # it is replaced
+            if known and not self.force and known.key == key and known.outcome in SETTLED:
+                return known, True
+            self._warm(cell, load)
+            began = time.perf_counter()
+            facts = self._count(command, load, log)
+        facts |= {"cpu": cpu, "qemu": qemu, "key": key, "seconds": round(time.perf_counter() - began, 1)}
+        count = Count(**names, artifact_sha256=artifact.sha256, **facts)
+        files.write_json(path(self.results, cell.id), asdict(count))
+        return count, False
+
+    def _warm(self, cell: Cell, load: Load) -> None:
+        """Count one artifact per runtime and format in vain.
+
+        Python compiles then what is not compiled yet. A process that compiled has another heap, which moves the count.
+        """
+        kind = (cell.device, cell.runtime, cell.recipe.format, cell.recipe.framework)
+        with self.warming, tempfile.TemporaryDirectory() as folder:
+            if kind not in self.warm:
+                log = Path(folder) / "log"
+                facts = self._count(devices.device(cell.device).counted(load, self.plugin, log), load, log)
+                if "samples" in facts:  # else another artifact warms up; the count will say what is wrong with this one
+                    self.warm.add(kind)
+
+    def _count(self, command: Command, load: Load, log: Path) -> dict:
+        """Run the probe under qemu; return the fields of a count, also where it crashed or hung."""
+        env = {**FIXED, "PATH": os.environ["PATH"], **command.env}
+        # it dies with this process, which nothing else tells an emulated one
+        alone = ("env", "-i", *(f"{name}={value}" for name, value in env.items()), "setpriv", "--pdeathsig", "KILL")
+        try:
+            with self.processes.loaded(Command(argv=(*alone, *command.argv)), load) as (row, _):
+                counted, others = samples(log.read_text())
+        except Broken as broken:
+            return {"outcome": broken.outcome, "reason": broken.reason}
+        notes = tuple(row["notes"])
+        if any(others):
+            notes += (f"other threads executed up to {max(others):,} more instructions per inference, not counted",)
+        return {"notes": notes, "samples": counted}
+
+
+def run(
+    cells: tuple[Cell, ...],
+    *,
+    artifacts_folder: Path,
+    results: Path,
+    force: bool,
+    jobs: int,
+    timeout_s: float,
+    ended: Callable[[Count, bool], None],
+) -> None:
+    """Count each cell whose count is missing or not current; `ended` hears of each, and whether it was current.
+
+    Raises EnvironmentMissing where what counts is not installed.
+    """
+    plugin = compiled.build("instructions", "-O2", "-shared", "-fPIC")
+    files.sweep(results)
+    counter = Counter(artifacts=artifacts_folder, results=results, force=force, timeout_s=timeout_s, plugin=plugin)
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(counter.settle, cell) for cell in cells]
+        try:
+            for future in as_completed(futures):
+                ended(*future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            counter.processes.stop()
+            raise
+
+
+def emulator(command: Command) -> tuple[str, str]:
+    """Return which processor a command emulates with what, and that program's version."""
+    qemu = next(part for part in command.argv if Path(part).name.startswith("qemu-"))
+    cpu = command.argv[command.argv.index("-cpu") + 1]
+    return f"{Path(qemu).name} {cpu}", _version(qemu)
+
+
+@cache
+def _version(qemu: str) -> str:
+    return subprocess.run([qemu, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
+def samples(log: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the instructions of each counted inference, the marking's own share taken off, and other threads' ones.
+
+    The log holds, per mark, the count of the thread that infers and that of all others: as many inferences between
+    marks, warm-up first, as then empty calls.
+    """
+    marks = [tuple(map(int, line.split())) for line in log.splitlines()]
+    each = probe.WARM_UP + probe.COUNTED + 1
+    if len(marks) != 2 * each:
+        msg = f"the plugin saw {len(marks)} marks, not {2 * each}"
+        raise AssertionError(msg)
+    own, others = zip(*marks, strict=True)
+    inferences, nothing = (_steps(half) for half in (own[:each], own[each:]))
+    return tuple(count - min(nothing) for count in inferences), _steps(others[:each])
+
+
+def _steps(counts: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(after - before for before, after in itertools.pairwise(counts))[probe.WARM_UP :]

@@ -1,0 +1,195 @@
+"""Interleaved timing: artifacts stay loaded, and rounds go over all of them in an order that is drawn anew each time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from device_tests.contract import DESKTOP
+from device_tests import devices
+from device_tests.measure import roofline
+from device_tests.onboard import probe, worker
+from device_tests.cells import Cell
+from device_tests.contract import Ask, Broken, Load
+from device_tests.results.latency import Series, settled
+from device_tests.onboard.runtimes import RUNTIMES
+from export import artifact as artifacts
+from models import files
+from models.errors import DataError
+
+AT_ONCE = 12  # artifacts loaded side by side: a process with TensorFlow takes 0.7 GB
+TIMER_SHARE = 1_000  # a sample takes at least this many times what the timer takes
+SAMPLES, BLOCK_NS = 64, 20e6  # most samples per round, and about how long they take together
+WARM_UP_S, STEADY = 3.0, 0.02  # most time to warm up; two blocks that differ by less are steady
+LEAST_ROUNDS, LOOK_EVERY = 20, 5  # rounds before the first look at the intervals, and between looks
+TIMEOUT_S = 120.0
+
+FLOAT = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """An artifact that takes part: `slowdown` is the share of its own time that it wastes, for checks of the method."""
+
+    id: str
+    baseline: str
+    load: Load
+    device: str
+    artifact_sha256: str = ""
+    macs: int = 0
+    roof: str = ""
+    slowdown: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Loaded:
+    """An entrant in its process, while rounds are added to its series."""
+
+    ask: Ask
+    slowdown: float
+    samples: int
+    series: Series
+
+    def add_round(self) -> None:
+        request = {"samples": self.samples, "inferences": self.series.inferences, "slowdown": self.slowdown}
+        taken = tuple(self.ask(request)["ns"])
+        self.series = replace(self.series, rounds_ns=(*self.series.rounds_ns, taken))
+
+
+def batches(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, ...]]:
+    """Yield the cells in batches of about AT_ONCE; schemes of one model and format are never parted."""
+    batch: tuple[Cell, ...] = ()
+    for _, found in groupby(cells, key=lambda cell: (cell.recipe.model, cell.recipe.format)):
+        family = tuple(found)
+        if batch and len(batch) + len(family) > AT_ONCE:
+            yield batch
+            batch = ()
+        batch += family
+    if batch:
+        yield batch
+
+
+def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entrant], list[Series]]:
+    """Return the cells that can take part, and a series that says why for each that cannot."""
+    able, unable = [], []
+    every = {cell.id for cell in cells}
+    for cell in cells:
+        baseline = cell.id.replace(f"-{cell.recipe.scheme}@", f"-{FLOAT}@")
+        sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
+        try:
+            artifact = artifacts.read(sidecar)
+            if artifact.outcome != "ok":
+                unable.append(Series(id=cell.id, outcome=artifact.outcome, reason=artifact.reason))
+                continue
+            file = artifacts.check(artifact, artifacts_folder)
+        except DataError as error:
+            unable.append(Series(id=cell.id, outcome="skipped", reason=str(error)))
+            continue
+        load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=TIMEOUT_S)
+        able.append(
+            Entrant(
+                id=cell.id,
+                baseline=baseline if baseline != cell.id and baseline in every else "",
+                load=load,
+                device=cell.device,
+                artifact_sha256=artifact.sha256,
+                macs=artifact.macs,
+                roof=roofline.dtype(cell.recipe.scheme),
+            )
+        )
+    return able, unable
+
+
+def key(runtime: str, taking_part: list[Entrant], *, seed: int, limit_s: float) -> str:
+    """Return a digest of what a run's samples depend on, other than on what the machine was doing."""
+    code = (Path(__file__), Path(probe.__file__), Path(worker.__file__), RUNTIMES.path(runtime))
+    parts = [
+        *(files.sha256(file) for file in code),
+        devices.device(DESKTOP).pins(runtime),
+        worker.cpu_model(),
+        [(entrant.id, entrant.artifact_sha256) for entrant in taking_part],
+        [seed, limit_s],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def measure(
+    taking_part: list[Entrant], *, rng: np.random.Generator, limit_s: float, says: Callable[[str], None]
+) -> tuple[Series, ...]:
+    """Time the entrants in rounds until their intervals are narrow or `limit_s` is over; return a series of each.
+
+    An entrant that cannot be loaded, or ends on the way, is a series with its outcome and without rounds.
+    """
+    done: list[Series] = []
+    with ExitStack() as stack:
+        running: dict[str, Loaded] = {}
+
+        def attempt(entrant: Entrant, step: Callable[[], None]) -> None:
+            try:
+                step()
+            except Broken as broken:
+                running.pop(entrant.id, None)
+                done.append(Series(id=entrant.id, outcome=broken.outcome, reason=broken.reason))
+
+        def begin(entrant: Entrant) -> None:
+            says(f"loading {entrant.id}")
+            running[entrant.id] = _load(entrant, stack)
+
+        for entrant in taking_part:
+            attempt(entrant, lambda entrant=entrant: begin(entrant))
+        rounds, ends = 0, time.monotonic() + limit_s
+        while running and time.monotonic() < ends:
+            for i in rng.permutation(len(taking_part)):
+                if loaded := running.get(taking_part[i].id):
+                    attempt(taking_part[i], loaded.add_round)
+            rounds += 1
+            says(f"round {rounds} of {len(running)} artifacts")
+            if rounds >= LEAST_ROUNDS and rounds % LOOK_EVERY == 0 and _all_settled(running):
+                break
+    return (*done, *(loaded.series for loaded in running.values()))
+
+
+def _all_settled(running: dict[str, Loaded]) -> bool:
+    every = {name: loaded.series for name, loaded in running.items()}
+    return all(settled(series, every.get(series.baseline)) for series in every.values())
+
+
+def _load(entrant: Entrant, stack: ExitStack) -> Loaded:
+    """Load an entrant, warm it up until it is steady, and choose how much work a sample and a block hold."""
+    row, ask = stack.enter_context(devices.device(entrant.device).loaded(entrant.load))
+    ends = time.monotonic() + WARM_UP_S
+    inference_ns, steady = math.inf, False
+    samples = 3
+    while not steady and time.monotonic() < ends:
+        before, inference_ns = inference_ns, float(np.median(ask({"samples": samples, "inferences": 1})["ns"]))
+        steady = abs(before / inference_ns - 1) < STEADY
+        samples = _share(BLOCK_NS, inference_ns)
+    inferences = max(1, math.ceil(TIMER_SHARE * row["timer_ns"] / inference_ns))
+    series = Series(
+        id=entrant.id,
+        baseline=entrant.baseline,
+        inferences=inferences,
+        steady=steady,
+        timer_ns=row["timer_ns"],
+        environment=row["environment"],
+        artifact_sha256=entrant.artifact_sha256,
+        macs=entrant.macs,
+        roof=entrant.roof,
+        threads=row["threads"],
+        notes=tuple(row["notes"]),
+    )
+    samples = min(SAMPLES, _share(BLOCK_NS, inference_ns * inferences))
+    return Loaded(ask=ask, slowdown=entrant.slowdown, samples=samples, series=series)
+
+
+def _share(block_ns: float, sample_ns: float) -> int:
+    return max(1, int(block_ns / sample_ns))

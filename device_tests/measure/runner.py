@@ -1,0 +1,216 @@
+"""The orchestrator: decides which cells must run, runs them, and turns whatever happens into a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from device_tests import devices
+from device_tests.onboard import worker
+from device_tests.results import parity
+from device_tests.results import measurement as measurements
+from device_tests.cells import Cell
+from device_tests.contract import HERE, Job
+from device_tests.results.measurement import Measurement
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.schedule import Turns
+from export import artifact as artifacts
+from export.artifact import Artifact
+from models import files, reference
+from models.errors import DataError, EnvironmentMissing
+from models.reference import Reference
+
+QUICK_IMAGES = 1_000
+# Most time for the latency samples: enough for all of the slowest cell, portable kernels of 50 to 90 ms; less when quick.
+LATENCY_S, QUICK_LATENCY_S = 120.0, 2.0
+SETTLED = ("ok", "mismatch", "unsupported")  # the same again if run again; other outcomes are tried again
+
+References = dict[str, tuple[Reference, str]]  # by model, with a digest of the content
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where a run takes its artifacts from and puts its results, and how thorough it is.
+
+    Emulated devices are slow: they judge on as few images as a quick run does, except for a `full` one.
+    """
+
+    artifacts: Path
+    results: Path
+    quick: bool
+    force: bool
+    full: bool = False
+    timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A cell's row; `current` where an earlier run's was still good."""
+
+    measurement: Measurement
+    current: bool = False
+
+
+def run(
+    cells: tuple[Cell, ...],
+    bench: Bench,
+    *,
+    jobs: int,
+    begins: Callable[[str], None],
+    ended: Callable[[Ended], None],
+) -> None:
+    """Run the cells whose result is missing or not current; the callbacks hear of each.
+
+    What keeps this machine busy shares it, by turns; other devices work side by side, each on a cell at a time.
+    `begins` is called from other threads. An exception, Ctrl-C above all, ends every worker; what is finished is kept.
+    """
+    with files.storage_errors(bench.results):
+        bench.results.mkdir(parents=True, exist_ok=True)
+    files.sweep(bench.results)
+    references = _references(cells, bench)
+    hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
+    sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
+    turns = {host: Turns(size) for host, size in sizes.items()}
+    with ExitStack() as open_pools:
+        pools = {host: open_pools.enter_context(ThreadPoolExecutor(size)) for host, size in sizes.items()}
+        futures = []
+        for cell in cells:
+            host = hosts[cell.device]
+            futures.append(pools[host].submit(_settle, cell, bench, references, turns[host], begins))
+        try:
+            for future in as_completed(futures):
+                ended(future.result())
+        except BaseException:
+            for host, pool in pools.items():
+                turns[host].close()
+                pool.shutdown(wait=False, cancel_futures=True)
+            for name in hosts:
+                devices.device(name).stop()
+            raise
+
+
+def without_result(cell: Cell, outcome: str, reason: str) -> Measurement:
+    """Return the row of a cell that did not get to run."""
+    names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+    return Measurement(**names, outcome=outcome, reason=reason)
+
+
+def not_exported(cell: Cell) -> Measurement:
+    """Return the row of a cell whose artifact was never made."""
+    return without_result(cell, "skipped", f"not exported: nox -s export -- --only {cell.recipe.id}")
+
+
+def is_of(artifact: Artifact, answers: Reference) -> bool:
+    """Tell whether an artifact comes from the checkpoint and data that the reference is of."""
+    ours = (artifact.checkpoint_sha256, artifact.dataset.get("sha256"))
+    return ours == (answers.checkpoint_sha256, answers.dataset_sha256)
+
+
+def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
+    """Return each exported model's reference with a digest of its content."""
+    found = {}
+    for model in {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}:
+        answers = reference.load(reference.path(bench.artifacts, model))
+        found[model] = (answers, answers.sha256)
+    return found
+
+
+def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
+    """Return the cell's row: the one that is there, or a new one, saved."""
+    sidecar = artifacts.sidecar_path(bench.artifacts, cell.recipe.id)
+    if not sidecar.exists():
+        return Ended(measurement=not_exported(cell))
+    try:
+        devices.device(cell.device).require(cell.runtime)
+    except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
+        return Ended(measurement=without_result(cell, "skipped", str(error)))
+    try:
+        made = _measure(cell, sidecar, bench, references, turns, begins)
+    except DataError as error:
+        row = without_result(cell, "load_failed", str(error))
+        with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
+            row = replace(row, artifact_sha256=artifacts.read(sidecar).sha256)
+        made = Ended(measurement=row)
+    if not made.current and made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
+        measurements.save(made.measurement, bench.results)
+    return made
+
+
+def _measure(
+    cell: Cell,
+    sidecar: Path,
+    bench: Bench,
+    references: References,
+    turns: Turns,
+    begins: Callable[[str], None],
+) -> Ended:
+    artifact = artifacts.read(sidecar)
+    if artifact.outcome != "ok":
+        return Ended(measurement=without_result(cell, artifact.outcome, artifact.reason))
+    file = artifacts.check(artifact, bench.artifacts)
+    answers, digest = references[cell.recipe.model]
+    if not is_of(artifact, answers):
+        msg = f"{artifact.id} is of another checkpoint or data set than its reference. Make both again: nox -s export"
+        raise DataError(msg)
+    key = _key(cell, artifact, digest)
+    known = _known(cell, bench)
+    device = devices.device(cell.device)
+    quick = bench.quick or (device.emulated and not bench.full)
+    if known and not bench.force and known.key == key and known.outcome in SETTLED and (quick or not known.quick):
+        return Ended(measurement=known, current=True)
+
+    job = Job(
+        runtime=cell.runtime,
+        artifact=file,
+        sidecar=sidecar,
+        reference=reference.path(bench.artifacts, cell.recipe.model),
+        images=QUICK_IMAGES if quick else 0,
+        latency_s=0 if device.emulated else QUICK_LATENCY_S if quick else LATENCY_S,
+        timeout_s=bench.timeout_s,
+    )
+    begins(cell.id)
+    started = time.perf_counter()
+    row = device.run(job, turns)
+    facts: dict[str, Any] = {
+        "quick": quick,
+        "key": key,
+        "artifact_sha256": artifact.sha256,
+        "checkpoint_sha256": artifact.checkpoint_sha256,
+        "dataset": artifact.dataset,
+        "size_bytes": artifact.size_bytes,
+        "compressed_bytes": artifact.compressed_bytes,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    parity.save(bench.results, cell.id, row.pop("answers", None))
+    if device.emulated:
+        row |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
+    lists = {name: tuple(row.get(name, ())) for name in measurements.LISTS}
+    measurement = Measurement(artifact=artifact.id, runtime=cell.runtime, device=cell.device, **facts, **(row | lists))
+    return Ended(measurement=measurement)
+
+
+def _known(cell: Cell, bench: Bench) -> Measurement | None:
+    try:
+        return measurements.read(measurements.path(bench.results, cell.id))
+    except DataError:
+        return None  # it is replaced
+
+
+def _key(cell: Cell, artifact: Artifact, reference_digest: str) -> str:
+    """Return a digest of everything that the cell's answers depend on."""
+    parts = [
+        files.sha256(Path(worker.__file__)),
+        files.sha256(RUNTIMES.path(cell.runtime)),
+        devices.device(cell.device).pins(cell.runtime),
+        artifact.sha256,
+        repr((artifact.inputs, artifact.outputs)),
+        reference_digest,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,79 @@
+"""Which artifact to ship: the smallest, the fastest and the most faithful of those that lose next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from device_tests.results import shipped
+from device_tests.cells import EAGER
+from device_tests.results.measurement import Measurement
+from device_tests.results.shipped import Weights
+
+TIE = 1.1  # medians of one machine that differ by less are called equal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """One recommendation, with the figures that it rests on."""
+
+    title: str
+    id: str
+    says: str
+
+
+def picks(rows: tuple[Measurement, ...], margin_points: float, weights: Weights) -> tuple[Pick, ...]:
+    """Return the picks for one model's rows of one place; none where nothing stays within the margin.
+
+    A row qualifies where its top-1, on the same images, is at most `margin_points` percentage points below the float
+    source's. All of them stand on the same checkpoint and data, which the rows see to. Where no times were taken,
+    nothing is the fastest; where no runtime was weighed, nothing is the smallest with its runtime.
+    """
+    good = fit(rows, margin_points)
+    if not good:
+        return ()
+    most = max(r.total for r in good)
+    smallest = min(good, key=lambda r: (r.size_bytes, r.p50_ns or 0))
+    faithful = min((r for r in good if r.total == most), key=lambda r: (-r.agree, r.max_abs_error, r.size_bytes))
+    equality = f"{faithful.agree:,} of {faithful.total:,} answers equal the float source's"
+    return (
+        Pick(title="smallest", id=smallest.id, says=f"{smallest.size_bytes:,} bytes; {_loss(smallest)}"),
+        *_smallest_to_ship(good, weights),
+        *_fastest([r for r in good if r.p50_ns is not None]),
+        Pick(title="most faithful", id=faithful.id, says=f"{equality}, logit error {faithful.max_abs_error:.2g}"),
+    )
+
+
+def fit(rows: Iterable[Measurement], margin_points: float) -> list[Measurement]:
+    """Return the rows that one could ship: they lose no more top-1 than the margin."""
+    return [r for r in rows if r.outcome == "ok" and not is_eager(r) and r.top1_loss * 100 <= margin_points]
+
+
+def _smallest_to_ship(good: list[Measurement], weights: Weights) -> Iterator[Pick]:
+    totals = [(total, row) for row in good if (total := shipped.total_bytes(row, weights))]
+    if totals:
+        total, row = min(totals, key=lambda t: (t[0], t[1].p50_ns or 0))
+        both = f"{total / 1e6:,.2f} MB compressed with the libraries of {row.runtime}"
+        yield Pick(title="smallest to ship", id=row.id,
+                   says=f"{both}; the model is {row.compressed_bytes / total:.1%} of that; {_loss(row)}")  # fmt: skip
+
+
+def _fastest(timed: list[Measurement]) -> Iterator[Pick]:
+    if timed:
+        fastest = min(timed, key=lambda r: r.p50_ns)
+        equal = [r.id for r in timed if r is not fastest and r.p50_ns <= fastest.p50_ns * TIE]
+        tie = f"; within {TIE - 1:.0%} of it, so equal: {', '.join(equal)}" if equal else ""
+        median = f"{fastest.p50_ns / 1e3:,.0f} µs median of {len(fastest.latencies_ns):,}"
+        yield Pick(title="fastest", id=fastest.id, says=f"{median}; {_loss(fastest)}{tie}")
+
+
+def is_eager(row: Measurement) -> bool:
+    """Tell whether a row is the bare network, which the others are compared with."""
+    return row.artifact.split("-")[1] == EAGER
+
+
+def _loss(row: Measurement) -> str:
+    points, most = 0.0 - row.top1_loss * 100, row.top1_loss_bound * 100
+    said = f"top-1 {points:+.2f} points against the float source, paired on {row.total:,} images"
+    bound = f"loses less than {most:.2f}" if most > 0 else f"gains more than {-most:.2f}"
+    return f"{said}: with 95 % certainty it {bound}"

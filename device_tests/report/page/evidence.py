@@ -1,0 +1,56 @@
+"""What runs of their own left beside the results: receipts, layers, interleaved times, what ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_tests.results import interleaved, shipped
+from device_tests.contract import DESKTOP
+from device_tests.measure.explain import layers
+from device_tests.measure.explain import run as explain
+from device_tests.measure.explain.layers import Layers
+from device_tests.measure.explain.receipt import Receipt
+from device_tests.results.interleaved import Timing
+from device_tests.results.measurement import Measurement
+from device_tests.results.shipped import Weights
+from export.artifact import Artifact
+
+Known = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What still holds of it: receipts and times by row, layers by artifact, weights by runtime."""
+
+    receipts: Mapping[str, Receipt]
+    timings: Mapping[str, Timing]
+    layers: Mapping[str, Layers]
+    weights: Weights
+
+
+def collect(results: Path, rows: Iterable[Measurement], known: Known) -> Evidence:
+    """Return what the results folder holds for these rows and their artifacts; raises DataError for a broken file."""
+    there = {row.id: (row, artifact) for row in rows if (artifact := known[row.artifact])}
+    return Evidence(
+        receipts=_receipts(results / "receipts", there),
+        timings=_timings(results, there),
+        layers={id: found for id, a in known.items() if a and (found := layers.current(results, a))},
+        weights=shipped.read(results),
+    )
+
+
+def _receipts(folder: Path, there: Mapping[str, tuple[Measurement, Artifact]]) -> dict[str, Receipt]:
+    found = {}
+    for id, (row, artifact) in there.items():
+        file = folder / f"{row.artifact}@{row.runtime}.json"
+        if row.device == DESKTOP and (current := explain.current(file, artifact, row.runtime)):
+            found[id] = current
+    return found
+
+
+def _timings(results: Path, there: Mapping[str, tuple[Measurement, Artifact]]) -> dict[str, Timing]:
+    names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
+    every = (timing for name in names for timing in interleaved.read(results, name))
+    return {t.id: t for t in every if t.id in there and t.artifact_sha256 == there[t.id][1].sha256}

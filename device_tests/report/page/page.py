@@ -1,0 +1,276 @@
+"""Builds report/index.html: one file, no request leaves it, and everything on it comes from sidecars and results."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from device_tests.report import places, tables as report
+from device_tests.results import shipped
+from device_tests.report.advice import TIE, fit, is_eager
+from device_tests.report.cores import sweeps
+from device_tests.measure.explain import layers, receipt, taps
+from device_tests.results.latency import TOO_NOISY, Interval
+from device_tests.results.measurement import Measurement
+from device_tests.report.page import evidence, snippets
+from device_tests.report.page.evidence import Evidence
+from device_tests.report.tables import Group
+from device_tests.results.shipped import Weights
+from export import artifact as artifacts
+from export.artifact import Artifact
+from export.schemes import SCHEMES
+from models import files, reference
+from models.errors import DataError
+
+HERE = Path(__file__).parent
+BARS = 40  # of a latency histogram, which ends at its 99th percentile
+PARTS = 12  # of a file, the largest
+FLIPS = 16  # pictures per cell; the page says how many there are in all
+
+
+def _digits(row: Measurement) -> str:
+    return f"{row.digits_top1:.1%} of {row.digits['total']:,} right, {row.digits_agreement:.1%} as the float source"
+
+
+# Figures beside those of the report's table, and the field that is None where they were not measured.
+EXTRAS = (
+    ("calibration error", "ece", lambda r: f"{r.ece:.4f}, the float source's {r.source_ece:.4f}"),
+    ("other digits", "digits", _digits),
+    ("instructions", "instructions", lambda r: f"{r.instructions:,} per inference on {r.instructions_cpu}"),
+    ("MACs on a delegate", "delegated_share", lambda r: f"{r.delegated_share * 100:.1f} %"),
+)
+
+
+def write(
+    groups: tuple[Group, ...],
+    margin_points: float,
+    folder: Path,
+    *,
+    artifacts_folder: Path,
+    results_folder: Path,
+) -> Path:
+    """Write the page and return its path; the groups are the report's own, so that both say the same."""
+    rows = [row for group in groups for row in group.rows]
+    known = {id: _artifact(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
+    models = list(dict.fromkeys(group.model for group in groups))
+    found = evidence.collect(results_folder, rows, known)
+    page = _environment().get_template("page.html.j2").render(
+        groups=groups,
+        rows=rows,
+        models=models,
+        places=_places(groups),
+        artifacts=known,
+        runs={id: [r for r in rows if r.artifact == id] for id in known},
+        evidence=found,
+        pairs=_pairs(groups),
+        sweeps=sweeps(groups),
+        ships=_ships(rows, models, margin_points, found.weights),
+        facts=_facts(groups, rows),
+        data=_data(groups, known, found, artifacts_folder) | {"margin_points": margin_points, "tie": TIE},
+        vega=_vega(),
+        **{name: (HERE / f"page.{name}").read_text() for name in ("css", "js")},
+    )  # fmt: skip
+    target = folder / "index.html"
+    files.write_bytes(target, page.encode())
+    return target
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"bytes": _bytes, "date": _date, "time": _time, "ratio": _ratio}
+    environment.globals |= {
+        "bad_cosine": layers.BAD_COSINE,
+        "columns": report.COLUMNS,
+        "explanation": receipt.explanation,
+        "extras": EXTRAS,
+        "p50_ratio": _p50_ratio,
+        "parts_shown": PARTS,
+        "flips_shown": FLIPS,
+        "machine": places.machine,
+        "refusals": taps.REFUSALS,
+        "schemes": SCHEMES,
+        "snippets": snippets.of,
+    }
+    return environment
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e6:,.2f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} KB"
+
+
+def _time(found: Interval | None) -> str:
+    if found is None:
+        return "too few samples to say"
+    return f"{found.value / 1e3:,.1f} µs (95 %: {found.low / 1e3:,.1f} to {found.high / 1e3:,.1f})"
+
+
+def _ratio(found: Interval) -> str:
+    verdict = found.verdict if found.verdict == TOO_NOISY else f"{found.verdict} than float32"
+    return f"× {found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f}): {verdict}"
+
+
+def _p50_ratio(row: Measurement, float_row: Measurement | None) -> str:
+    """Return a row's latency relative to float32's: what one interleaved run says, where there is one."""
+    if row.latency_ratio is not None:
+        return report.interleaved(row)
+    return f"× {row.p50_ns / float_row.p50_ns:.2f}" if float_row and float_row.p50_ns else ""
+
+
+def _date(moment: str) -> str:
+    return datetime.fromisoformat(moment).strftime("%d %B %Y, %H:%M %Z") if moment else "at an unknown time"
+
+
+@cache
+def _vega() -> str:
+    """Return Vega-Lite with what it needs as one module script, from the package's own bundle."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+
+
+def _artifact(folder: Path, id: str) -> Artifact | None:
+    try:
+        return artifacts.read(artifacts.sidecar_path(folder, id))
+    except DataError:
+        return None  # its rows say why
+
+
+def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
+    """Return what there is to say of each place: its hardware, how many cells are fine, whether times were taken."""
+    found: dict[str, list[Measurement]] = {}
+    for group in groups:
+        found.setdefault(group.place, []).extend(group.rows)
+    return [
+        {
+            "name": place,
+            "machine": next((places.machine(r.environment) for r in rows if r.environment), "nothing ran here"),
+            "runtimes": list(dict.fromkeys(r.runtime for r in rows)),
+            "rows": len(rows),
+            "ok": sum(r.outcome == "ok" for r in rows),
+            "timed": any(r.latencies_ns for r in rows),
+            "compared": sum(r.compared is not None for r in rows),
+            "same": sum(r.compared is not None and r.same == r.compared for r in rows),
+        }
+        for place, rows in found.items()
+    ]
+
+
+def _ships(rows: list[Measurement], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
+    """Return per runtime what is the least that ships with it for each network, within the margin."""
+    found = []
+    for runtime in sorted(weights.values(), key=lambda w: w.compressed_bytes):
+        own = [r for r in fit(rows, margin_points) if r.runtime == runtime.runtime]
+        least = {}
+        for model in models:
+            totals = [
+                (t, r) for r in own if r.artifact.startswith(f"{model}-") and (t := shipped.total_bytes(r, weights))
+            ]
+            if totals:
+                total, row = min(totals, key=lambda pair: pair[0])
+                least[model] = {"artifact": row.artifact, "total_bytes": total, "share": row.compressed_bytes / total}
+        found.append({"runtime": runtime, "least": least})
+    shares = [one["share"] for row in found for one in row["least"].values()]
+    return {"rows": found, "says": _dominance(shares, found) if shares else ""}
+
+
+def _dominance(shares: list[float], found: list[dict[str, Any]]) -> str:
+    heaviest, most = found[-1]["runtime"], sum(share < 0.5 for share in shares)
+    model = f"the model is {min(shares) * 100:.2g} % to {max(shares) * 100:.2g} % of what ships"
+    weight = f"{heaviest.runtime} weighs most, {_bytes(heaviest.compressed_bytes)}"
+    return f"The runtime dominates in {most} of {len(shares)} cases below: {model}. {weight}."
+
+
+def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
+    """Return what PyTorch's and TensorFlow's networks both come in, of places that tell times: by format, scheme, ..."""
+    timed = {g.place for g in groups if any(row.latencies_ns for row in g.rows)}
+    found: dict[tuple[str, ...], dict[str, Measurement]] = {}
+    for group in groups:
+        for row in group.rows if group.place in timed else ():
+            if not is_eager(row):
+                format_name, scheme = row.artifact.split("-")[1:]
+                found.setdefault((format_name, scheme, row.runtime, group.place), {})[group.model] = row
+    return [
+        {"key": key, "rows": by_model, "floats": found.get((key[0], "float32", *key[2:]), {})}
+        for key, by_model in found.items()
+        if len({model.split("_")[0] for model in by_model}) > 1
+    ]
+
+
+def _facts(groups: tuple[Group, ...], rows: list[Measurement]) -> dict[str, Any]:
+    """Return what the figures stand on."""
+    ran = [r for r in rows if r.environment]
+    sets = {(d["name"], d["split"], d["images"], d["sha256"]) for r in rows if len(d := r.dataset) > 1}
+    dates = sorted(r.environment["date"] for r in ran if "date" in r.environment)
+    versions = {(r.runtime, name, v) for r in ran for name, v in r.environment.get("runtime", {}).items()}
+    return {
+        "warnings": report.warnings(groups),
+        "quick": report.quick(groups),
+        "ran": len(ran),
+        "ok": sum(r.outcome == "ok" for r in rows),
+        "dates": (*dates[:1], *dates[-1:]),
+        "datasets": [
+            f"Judged on {name}, {split}: {n:,} images, SHA-256 {digest}." for name, split, n, digest in sorted(sets)
+        ],
+        "versions": sorted(versions),
+        "footnotes": report.footnotes(groups),
+    }
+
+
+def _data(
+    groups: tuple[Group, ...], known: dict[str, Artifact | None], found: Evidence, folder: Path
+) -> dict[str, Any]:
+    """Return what the page's script reads: the rows, and the pictures [28,28] in base64 by model and index."""
+    pictures: dict[str, dict[int, str]] = {}
+    for id, artifact in known.items():
+        for golden in artifact.golden if artifact else ():
+            pictures.setdefault(id.split("-")[0], {})[golden["index"]] = golden["image_u8"]
+    for model, indices in _flipped([row for group in groups for row in group.rows]).items():
+        images = reference.load(reference.path(folder, model)).images
+        pictures.setdefault(model, {}).update((i, b64encode(images[i].tobytes()).decode()) for i in indices)
+    rows = [
+        _row(row) | {"place": group.place, "shipped_bytes": shipped.total_bytes(row, found.weights)}
+        for group in groups
+        for row in group.rows
+    ]
+    return {"rows": rows, "pictures": pictures}
+
+
+def _flipped(rows: list[Measurement]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for row in rows:
+        found.setdefault(row.artifact.split("-")[0], set()).update(f["index"] for f in row.flips[:FLIPS])
+    return {model: indices for model, indices in found.items() if indices}
+
+
+def _row(row: Measurement) -> dict[str, Any]:
+    model, format_name, scheme = row.artifact.split("-")
+    names = ("id", "artifact", "runtime", "outcome", "size_bytes", "compressed_bytes", "top1", "top1_loss", "agree",
+             "total", "max_abs_error", "p50_ns")  # fmt: skip
+    return {
+        **{name: getattr(row, name) for name in names},
+        **{"model": model, "format": format_name, "scheme": scheme, "eager": is_eager(row)},
+        "histogram": list(_histogram(row)),
+    }
+
+
+def _histogram(row: Measurement) -> Iterator[dict[str, float]]:
+    """Yield bars in microseconds, up to the 99th percentile: one slow sample would hide the shape of the rest."""
+    if not row.latencies_ns:
+        return
+    samples = np.array(row.latencies_ns) / 1e3
+    counts, edges = np.histogram(samples, bins=BARS, range=(samples.min(), np.quantile(samples, 0.99)))
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        yield {"low": round(float(low), 3), "high": round(float(high), 3), "count": int(count)}

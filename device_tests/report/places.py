@@ -1,0 +1,53 @@
+"""Where rows were measured: a place is a device on one machine, and figures are compared within one place only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from device_tests.results.measurement import Measurement
+
+
+def machine(environment: Mapping[str, Any]) -> str:
+    """Return the hardware and the system of an environment, "" where nothing ran."""
+    cpus = f"{environment['cpus']} CPUs" if environment.get("cpus") else ""
+    return ", ".join(str(part) for part in (environment.get("cpu"), cpus, environment.get("os")) if part)
+
+
+def machines(rows: Iterable[Measurement]) -> dict[str, list[str]]:
+    """Return the machines of each device, the one with most rows first; a device that never ran has none."""
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        counts.setdefault(row.device, Counter()).update(filter(None, [machine(row.environment)]))
+    return {device: [name for name, _ in found.most_common()] for device, found in counts.items()}
+
+
+def place(row: Measurement, known: dict[str, list[str]]) -> str:
+    """Return where a row was measured: its device, numbered where that is several of the known machines.
+
+    What did not run belongs to the first.
+    """
+    ran_on = machine(row.environment)
+    return _names(row.device, known)[known[row.device].index(ran_on) if ran_on else 0]
+
+
+def names(known: dict[str, list[str]]) -> list[str]:
+    """Return every place, those of a device beside each other."""
+    return [name for device in known for name in _names(device, known)]
+
+
+def _names(device: str, known: dict[str, list[str]]) -> list[str]:
+    several = len(known[device])
+    return [device] if several < 2 else [f"{device} (machine {i})" for i in range(1, several + 1)]
+
+
+def warnings(known: dict[str, list[str]]) -> list[str]:
+    """Return a sentence for each device whose rows come from several machines."""
+    lines = []
+    for device, several in known.items():
+        if len(several) > 1:
+            named = "; ".join(f"machine {i} is {name}" for i, name in enumerate(several, start=1))
+            lines.append(f"The rows of {device} come from {len(several)} machines, and nothing is compared across them: "
+                         f"{named}. To compare them, measure all of them on one, with --force.")  # fmt: skip
+    return lines

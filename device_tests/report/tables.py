@@ -1,0 +1,319 @@
+"""The report: one table per model against its eager row, in the terminal, as Markdown, JSON and SVG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from device_tests.report import places
+from device_tests.report.advice import Pick, is_eager, picks
+from device_tests.report.cores import Sweep, sweeps
+from device_tests.results.latency import EQUAL, NO_DIFFERENCE, TOO_NOISY, Interval
+from device_tests.results.measurement import Measurement
+from device_tests.results.shipped import Weights
+from device_tests.gates.summary import LIMIT_BYTES
+from models import files
+from models.console import WIDTH
+
+NOT_IN_TERMINAL = ("p90 µs", "deleg. %", "load ms")  # which is WIDTH wide
+SHORT = 160  # of a reason in the terminal; Markdown and JSON hold it whole
+VERDICTS = {NO_DIFFERENCE: "equal", TOO_NOISY: "too noisy"}  # which are long for a column
+SWEEP = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
+EMULATED = "emulated"  # instead of a time: no others go without (runner.py)
+STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "digits_top1", "digits_agreement",
+              "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
+NOT_WEIGHED: Weights = MappingProxyType({})
+COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
+
+Cell = Callable[[Measurement, Measurement | None], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One model's rows of one place (places.py); `eager` is the bare network's, where it has run."""
+
+    model: str
+    place: str
+    rows: tuple[Measurement, ...]
+    picks: tuple[Pick, ...]
+
+    @property
+    def eager(self) -> Measurement | None:
+        return next((r for r in self.rows if is_eager(r) and r.outcome == "ok"), None)
+
+    @property
+    def emulated(self) -> bool:
+        """Whether this place takes no times; a sweep says of it what there is to say."""
+        return any(r.outcome == "ok" and not r.latencies_ns for r in self.rows)
+
+
+def _figure(value: Callable[[Measurement], float | None], form: str, scale: float = 1) -> Cell:
+    def text(row: Measurement, eager: Measurement | None) -> str:
+        number = value(row)
+        return "" if number is None else format(number * scale, form)
+
+    return text
+
+
+def _p50(row: Measurement, eager: Measurement | None) -> str:
+    if row.p50_ns is None:
+        return EMULATED if row.outcome == "ok" else ""
+    return f"{row.p50_ns / 1e3:,.0f}"
+
+
+def _ratio(row: Measurement, eager: Measurement | None) -> str:
+    if row.latency_ratio is not None:
+        return ""  # the interleaved run knows better
+    return f"{row.p50_ns / eager.p50_ns:.2f}" if eager and row.p50_ns else ""
+
+
+def interleaved(row: Measurement, eager: Measurement | None = None) -> str:
+    """Return what an interleaved run says of a row's latency relative to float32, "" where there was none."""
+    if row.latency_ratio is None:
+        return ""
+    found = Interval(value=row.latency_ratio, low=row.latency_ratio_low, high=row.latency_ratio_high)
+    says = VERDICTS.get(found.verdict, found.verdict)
+    return says if found.verdict == TOO_NOISY else f"{found.value:.2f} {says}"
+
+
+def _as_desktop(row: Measurement, eager: Measurement | None) -> str:
+    if row.compared is None:
+        return ""
+    return f"all {row.same:,}" if row.same == row.compared else f"{row.same:,} of {row.compared:,}"
+
+
+COLUMNS: tuple[tuple[str, Cell], ...] = (
+    ("KB", _figure(lambda r: r.size_bytes, ",.1f", 1e-3)),
+    ("top-1 %", _figure(lambda r: r.top1, ".2f", 100)),
+    ("n", _figure(lambda r: r.total, ",")),
+    ("agree %", _figure(lambda r: r.agreement, ".2f", 100)),
+    ("digits %", _figure(lambda r: r.digits_top1, ".1f", 100)),
+    ("max error", _figure(lambda r: r.max_abs_error, ".2g")),
+    ("as desktop", _as_desktop),
+    ("p50 µs", _p50),
+    ("p90 µs", _figure(lambda r: r.p90_ns, ",.0f", 1e-3)),
+    ("/ eager", _ratio),
+    ("/ float32", interleaved),
+    ("M instr.", _figure(lambda r: r.instructions, ",.2f", 1e-6)),
+    ("deleg. %", _figure(lambda r: r.delegated_share, ".0f", 100)),
+    ("load ms", _figure(lambda r: r.load_ns, ",.1f", 1e-6)),
+    ("memory MB", _figure(lambda r: r.peak_over_runtime_bytes, ",.1f", 1e-6)),
+)
+
+
+def group(rows: tuple[Measurement, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
+    """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
+    known = places.machines(rows)
+    found: dict[tuple[str, str], list[Measurement]] = {}
+    for row in rows:
+        found.setdefault((row.artifact.split("-")[0], places.place(row, known)), []).append(row)
+    groups = []
+    order = places.names(known)
+    for (model, place), several in sorted(found.items(), key=lambda item: order.index(item[0][1])):
+        own = tuple(sorted(several, key=lambda r: not is_eager(r)))
+        groups.append(Group(model=model, place=place, rows=own, picks=picks(own, margin_points, weights)))
+    return tuple(groups)
+
+
+def columns(g: Group) -> tuple[tuple[str, Cell], ...]:
+    """Return the columns in which a group has anything to say."""
+    return tuple(column for column in COLUMNS if any(column[1](row, g.eager) for row in g.rows))
+
+
+def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> None:
+    """Print the tables, the picks and what they stand on."""
+    for g in (g for g in groups if not g.emulated):
+        table = Table(title=_title(g), title_justify="left")
+        table.add_column("artifact", no_wrap=True)
+        table.add_column("runtime", no_wrap=True)
+        drawn = [(title, cell) for title, cell in columns(g) if title not in NOT_IN_TERMINAL]
+        for title, _ in drawn:
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("outcome", no_wrap=True)
+        for row in g.rows:
+            figures = (cell(row, g.eager) for _, cell in drawn)
+            table.add_row(_name(row), row.runtime, *figures, f"{_coloured(row)}{' *' if row.notes else ''}")
+        console.print(table)
+        _show_reasons(g, console)
+        for line in _advice(g, margin_points):
+            console.print(escape(line), soft_wrap=True)
+        console.print()
+    for sweep in sweeps(groups):
+        table = Table(title=f"{sweep.model}: {SWEEP}", title_justify="left")
+        for title in ("artifact", "runtime"):
+            table.add_column(title, no_wrap=True)
+        for place in sweep.places:
+            table.add_column(place, justify="right")
+        for artifact, runtime, cells in sweep.lines:
+            table.add_row(artifact, runtime, *cells)
+        console.print(table)
+    for g in (g for g in groups if g.emulated):
+        _show_reasons(g, console)
+    for line in warnings(groups):
+        console.print(f"[bold yellow]{escape(line)}[/]", soft_wrap=True)
+    for line in footnotes(groups):
+        console.print(escape(line), soft_wrap=True)
+
+
+def _show_reasons(g: Group, console: Console) -> None:
+    """Print why cells failed; of those that have no result the footnotes speak."""
+    for row in g.rows:
+        if row.reason and row.outcome != "skipped":
+            says = escape(f"{row.artifact} on {row.runtime}, {g.place}: {_short(row.reason)}")
+            console.print(f"{_coloured(row)} {says}", soft_wrap=True)
+
+
+def write(groups: tuple[Group, ...], margin_points: float, folder: Path, svg: Path | None) -> tuple[Path, ...]:
+    """Write report.md and report.json into the folder, the picture where it is asked for; return the paths."""
+    markdown, data = folder / "report.md", folder / "report.json"
+    files.write_bytes(markdown, _markdown(groups, margin_points).encode())
+    files.write_json(data, [_json(g, margin_points) for g in groups])
+    if svg is None:
+        return markdown, data
+    recorder = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
+    show(groups, margin_points, recorder)
+    files.write_bytes(svg, recorder.export_svg(title="edgewise report").encode())
+    return markdown, data, svg
+
+
+def _name(row: Measurement) -> str:
+    return row.artifact.split("-", 1)[1]
+
+
+def _says(row: Measurement) -> str:
+    return "; ".join([f"{row.outcome}: {row.reason}" if row.reason else row.outcome, *row.notes])
+
+
+def _coloured(row: Measurement) -> str:
+    return f"[{COLOURS.get(row.outcome, 'red')}]{row.outcome}[/]"
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= SHORT else reason[: SHORT - 1] + "…"
+
+
+def _title(g: Group) -> str:
+    return f"{g.model} on {g.place}: {_dataset(g.rows)}"
+
+
+def _dataset(rows: tuple[Measurement, ...]) -> str:
+    names = sorted({r.dataset["name"] for r in rows if r.dataset})
+    return " and ".join("MNIST test images" if n == "mnist" else f"{n}, NOT MNIST" for n in names) or "no results yet"
+
+
+def _advice(g: Group, margin_points: float) -> list[str]:
+    if not g.picks:
+        return [f"Nothing that ran stays within {margin_points:g} points of the float source's top-1."]
+    rule = f"Which one to ship, of those that lose at most {margin_points:g} points of top-1:"
+    return [rule, *(f"- {p.title}: {p.id} ({p.says})" for p in g.picks)]
+
+
+def warnings(groups: tuple[Group, ...]) -> list[str]:
+    """Return what makes figures worthless to someone who overlooks it."""
+    rows = [r for g in groups for r in g.rows]
+    lines = places.warnings(places.machines(rows))
+    if any(r.dataset.get("name") == "digits" for r in rows):
+        lines.append("Judged on scikit-learn's digits, NOT MNIST: these figures say nothing about MNIST.")
+    return lines
+
+
+def quick(groups: tuple[Group, ...]) -> int:
+    """Return how many results are of a quick run; emulated devices are slow and always judge on as few images."""
+    return sum(r.quick for g in groups if not g.emulated for r in g.rows if r.environment)
+
+
+def footnotes(groups: tuple[Group, ...]) -> list[str]:
+    """Return what a reader of the figures must know: sizes of samples, gaps, hardware."""
+    rows = [r for g in groups for r in g.rows]
+    ran = [r for r in rows if r.environment]
+    lines = []
+    few = quick(groups)
+    if few:
+        lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
+    if any(r.quick for g in groups if g.emulated for r in g.rows):
+        lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
+    noted = sum(bool(r.notes) for r in ran)
+    if noted:
+        lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")
+    missing = sum(r.outcome == "skipped" for r in rows)
+    if missing:
+        lines.append(
+            f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale): the page says which."
+        )
+    lines += sorted({_hardware(r) for r in ran})
+    if any(r.latency_ratio is not None for r in rows):
+        lines.append("/ float32 is the latency against the float32 row of the same runtime, interleaved in one run: equal within "
+                     f"{EQUAL:.0%}, too noisy to say where its interval reaches over that border. / eager, of runs apart, stands only "
+                     "where there is no such run.")  # fmt: skip
+    if any(r.compared for r in rows):
+        lines.append(
+            "As desktop: on how many images the logits are the desktop's on the same runtime, to the last bit."
+        )
+    lines.append("digits %: top-1 on scikit-learn's digits, which are unlike the training images. Batch 1. Memory is the peak of "
+                 "resident memory over that of the runtime with the reference images. Times of one machine: trust ratios, not "
+                 "microseconds.")  # fmt: skip
+    return lines
+
+
+def _hardware(row: Measurement) -> str:
+    threads = f", {row.threads} thread per inference" if row.threads else ""
+    return f"{row.device}: {places.machine(row.environment)}{threads}."
+
+
+def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
+    """Return the tables as far as they fit into a comment on GitHub; what does not is named."""
+    lines = ["# Every artifact on every runtime", "", *(f"**{line}**\n" for line in warnings(groups))]
+    end = [*map(_sweep_section, sweeps(groups)), *(f"- {line}" for line in footnotes(groups)), ""]
+    groups = tuple(g for g in groups if not g.emulated)
+    left_out = {id(g): f"{_title(g)}: {len(g.rows)} rows do not fit here; report.json has them.\n" for g in groups}
+    room = LIMIT_BYTES - len("\n".join([*lines, *left_out.values(), *end]).encode())
+    for g in groups:
+        section = "\n".join(_section(g, margin_points))
+        fits = len(section.encode()) <= room
+        room -= len(section.encode()) if fits else 0
+        lines.append(section if fits else left_out[id(g)])
+    return "\n".join([*lines, *end])
+
+
+def _sweep_section(sweep: Sweep) -> str:
+    head = [f"## {sweep.model}: {SWEEP}", "", _line(["artifact", "runtime", *sweep.places])]
+    rule = _line(["---", "---", *("--:" for _ in sweep.places)])
+    return "\n".join(
+        [*head, rule, *(_line([artifact, runtime, *cells]) for artifact, runtime, cells in sweep.lines), ""]
+    )
+
+
+def _section(g: Group, margin_points: float) -> list[str]:
+    titles = ["artifact", "runtime", *(title for title, _ in columns(g)), "outcome"]
+    return [
+        *(f"## {_title(g)}", "", _line(titles), _line(["---", "---", *("--:" for _ in columns(g)), "---"])),
+        *(_line([_name(r), r.runtime, *(cell(r, g.eager) for _, cell in columns(g)), _says(r)]) for r in g.rows),
+        *("", *_advice(g, margin_points), ""),
+    ]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(c.replace('|', chr(92) + '|').replace(chr(10), ' ') for c in cells)} |"
+
+
+def _json(g: Group, margin_points: float) -> dict[str, Any]:
+    rows = []
+    for row in g.rows:
+        raw = {name: value for name, value in asdict(row).items() if name not in ("latencies_ns", "log", "flips")}
+        rows.append({"id": row.id, **raw, **{name: getattr(row, name) for name in STATISTICS},
+                     "latency_samples": len(row.latencies_ns)})  # fmt: skip
+    return {
+        "model": g.model,
+        "place": g.place,
+        "margin_points": margin_points,
+        "picks": [asdict(p) for p in g.picks],
+        "rows": rows,
+    }

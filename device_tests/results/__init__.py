@@ -1,0 +1,1 @@
+"""What was measured: typed records, and which of them still count."""

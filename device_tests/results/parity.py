@@ -1,0 +1,65 @@
+"""Are the answers on another device those on the desktop? Compares logits that two runs of one artifact kept."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from device_tests.results import measurement as measurements
+from device_tests.contract import DESKTOP
+from device_tests.results.measurement import Measurement
+from models import files
+from models.errors import DataError
+
+# runtimes of the web demo, and the desktop's that run the same files
+IN_BROWSERS = {"litertjs": "litert", "litertjs_webgpu": "litert", "onnxruntime_web": "onnxruntime"}
+
+
+def save(results: Path, id: str, packed: str | None) -> None:
+    """Keep the logits that a worker packed, or remove those of an earlier run where it gave none."""
+    path = measurements.answers_path(results, id)
+    if packed is None:
+        path.unlink(missing_ok=True)
+        return
+    logits = np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4").reshape(-1, 10)
+    with files.whole(path) as temporary, temporary.open("wb") as out:
+        np.save(out, logits)
+
+
+def compare(row: Measurement, results: Path) -> dict[str, Any]:
+    """Return how a row's logits lie to the desktop's on the same runtime; nothing where there are none to compare.
+
+    A browser's runtime is held against the desktop's that runs the same files. Raises DataError where kept logits are broken.
+    """
+    if row.device == DESKTOP:
+        return {}
+    runtime = IN_BROWSERS.get(row.runtime, row.runtime)
+    beside = measurements.read(measurements.path(results, f"{row.artifact}@{runtime}@{DESKTOP}"))
+    if beside is None or (beside.outcome, beside.artifact_sha256) != ("ok", row.artifact_sha256):
+        return {}
+    ours, theirs = _logits(results, row.id), _logits(results, beside.id)
+    if ours is None or theirs is None:
+        return {}
+    count = min(len(ours), len(theirs))
+    other = np.flatnonzero((ours[:count] != theirs[:count]).any(1))
+    return {
+        "compared": count,
+        "same": count - len(other),
+        "difference": float(np.abs(ours[:count] - theirs[:count]).max()),
+        "first_other": int(other[0]) if len(other) else None,
+    }
+
+
+def _logits(results: Path, id: str) -> np.ndarray | None:
+    path = measurements.answers_path(results, id)
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        msg = f"{path} holds no logits ({error}). Delete it and run the cell again."
+        raise DataError(msg) from error

@@ -1,0 +1,233 @@
+"""The real adb client: what it says is read everywhere, for it ends with 0 on several failures.
+
+`adb devices`, `connect` and `wait-for-device` do so whatever they found; `shell` does so when the device is lost while
+it waits, `push` when it skips a file. So states are parsed, scripts end with a mark that tells their exit code, and
+what was pushed is verified by digests that the device computes.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from device_tests.transport.android import child
+from models import files
+from models.errors import EdgewiseError, EnvironmentMissing, StorageError
+
+ANSWER_S, PUSH_S = 60.0, 900.0  # most time for a short command, for a push of the bundle
+SERVER_S = 10.0
+ABI = "ro.product.cpu.abi"
+SERVER_PORT = "ANDROID_ADB_SERVER_PORT"
+DONE = "edgewise-exit:"
+REMEDIES = {
+    "unauthorized": "Unlock it and accept this computer's key; where it does not ask: adb kill-server, and plug it in again.",
+    "authorizing": "Unlock it and accept this computer's key.",
+    "offline": "It is connected but does not answer: plug it in again, or start it again.",
+    "no permissions": "This user may not talk to it over USB: install android-sdk-platform-tools-common (udev rules).",
+}
+NO_DEVICE = (
+    "Connect a phone with USB debugging switched on, or take the machine that needs none: nox -s 'devices(android-vm)'"
+)
+
+
+class DeviceFailed(EdgewiseError):
+    """A device did not do what it was asked for; the message is its own, or adb's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """adb, talking to one device."""
+
+    serial: str
+
+    def argv(self, *arguments: str) -> tuple[str, ...]:
+        return (program(), "-s", self.serial, *arguments)
+
+    @property
+    def is_there(self) -> bool:
+        return attached().get(self.serial) == "device"
+
+    def shell(self, script: str, *, timeout_s: float = ANSWER_S) -> str:
+        """Return what a script prints; raises DeviceFailed where it fails, takes too long or the device is lost."""
+        said = self._run("shell", f"(\n{script}\n) 2>&1; echo {DONE}$?", timeout_s=timeout_s)
+        told, mark, code = said.rpartition(DONE)
+        if not mark:
+            msg = f"{self.serial} was lost, or the shell there was killed: {_last(said)}"
+            raise DeviceFailed(msg)
+        if code.strip() != "0":
+            msg = f"{self.serial} says, with exit code {code.strip()}: {_last(told)}"
+            raise DeviceFailed(msg)
+        return told
+
+    def keep(self, source: Path, target: PurePosixPath) -> None:
+        """Make a folder or file there hold what the one here does, verified by digests.
+
+        Raises StorageError where there is no room, DeviceFailed where it does not arrive.
+        """
+        wanted = {member.relative_to(source).as_posix(): files.sha256(member) for member in files.members(source)}
+        if self.digests(target) == wanted:
+            return
+        quoted = shlex.quote(str(target))
+        self.shell(f"rm -rf {quoted} && mkdir -p {shlex.quote(str(target.parent))}")
+        # the dot: a folder that exists is filled, not put into
+        local, remote = (f"{source}/.", f"{target}/") if source.is_dir() else (str(source), str(target))
+        said = self._run("push", local, remote, timeout_s=PUSH_S)
+        arrived = self.digests(target)
+        if arrived == wanted:
+            return
+        self.shell(f"rm -rf {quoted}")
+        if "No space left" in said:
+            free_mb = self.free_mb(target.parent)
+            msg = (
+                f"{self.serial} has no room for {source.name}, {files.size_bytes(source) / 1e6:.0f} MB; {free_mb} MB are "
+                f"free. Free some there, or remove what Edgewise keeps: nox -s 'devices(android)' -- --clean --device android:{self.serial}"
+            )
+            raise StorageError(msg)
+        missing = sum(arrived.get(name) != digest for name, digest in wanted.items())
+        msg = f"{missing} of {len(wanted)} files of {source.name} did not arrive at {self.serial}: {_last(said)}"
+        raise DeviceFailed(msg)
+
+    def digests(self, target: PurePosixPath) -> dict[str, str]:
+        """Return the SHA-256 of each file of a folder there by its relative name, or of a file as "."; none for none."""
+        quoted = shlex.quote(str(target))
+        # a plain file is listed by its own name, which a cd cannot reach
+        listing = f"[ ! -d {quoted} ] || {{ cd {quoted} && find . -type f -exec sha256sum {{}} +; }}"
+        lines = self.shell(f"if [ -f {quoted} ]; then sha256sum < {quoted}; else {listing}; fi", timeout_s=PUSH_S)
+        found = (line.split(maxsplit=1) for line in lines.splitlines() if line.strip())
+        return {"." if name.strip() == "-" else name.strip().removeprefix("./"): digest for digest, name in found}
+
+    def free_mb(self, folder: PurePosixPath) -> int:
+        return int(self.shell(f"df -k {shlex.quote(str(folder))} | tail -n 1").split()[-3]) // 1024
+
+    def properties(self) -> dict[str, str]:
+        """Return what getprop tells; a board that has none tells its kernel's name of the processor."""
+        lines = self.shell(f'getprop 2>/dev/null || echo "[{ABI}]: [$(uname -m)]"').splitlines()
+        pairs = (line.strip().split("]: [") for line in lines if "]: [" in line)
+        return {name.lstrip("["): value.rstrip("]") for name, value in pairs}
+
+    def _run(self, *arguments: str, timeout_s: float) -> str:
+        """Return all that adb says, whatever its exit code, which tells nothing."""
+        try:
+            done = subprocess.run(
+                self.argv(*arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired as error:
+            msg = f"{self.serial} did not answer in {timeout_s:g} s: adb {shlex.join(arguments)[:200]}"
+            raise DeviceFailed(msg) from error
+        return done.stdout
+
+
+def program() -> str:
+    """Return adb: the PATH's, or the one of the SDK in ANDROID_HOME; raises EnvironmentMissing."""
+    found = shutil.which("adb") or shutil.which("adb", path=f"{os.environ.get('ANDROID_HOME', '')}/platform-tools")
+    if not found:
+        msg = "There is no adb. On Debian and Ubuntu install it with: sudo apt-get install adb (or set ANDROID_HOME)"
+        raise EnvironmentMissing(msg)
+    return found
+
+
+def attached() -> dict[str, str]:
+    """Return the state of each device that adb sees, by serial; starts adb's server where none runs."""
+    try:
+        done = subprocess.run([program(), "devices"], capture_output=True, text=True, timeout=ANSWER_S)
+    except subprocess.TimeoutExpired as error:
+        msg = f"adb does not answer in {ANSWER_S:g} s. Start its server again: adb kill-server"
+        raise EnvironmentMissing(msg) from error
+    _, mark, listing = done.stdout.partition("List of devices attached")
+    if not mark:
+        msg = f"adb lists no devices: {_last(done.stdout + done.stderr)} Start its server again: adb kill-server"
+        raise EnvironmentMissing(msg)
+    found = (line.split("\t") for line in listing.splitlines() if "\t" in line)
+    return {serial: state.partition("(")[0].partition(";")[0].strip() for serial, state in found}
+
+
+def choose(serial: str) -> str:
+    """Return the serial of a device that answers: this one, or for "" the only one.
+
+    Raises EnvironmentMissing, which says what to do, where there is none, where there are several and none is named,
+    and where it does not let this computer in.
+    """
+    found = attached()
+    listed = ", ".join(f"{name} ({state})" for name, state in sorted(found.items()))
+    if not found:
+        msg = f"adb sees no device{f' {serial}' if serial else ''}, nor any other. {NO_DEVICE}"
+        raise EnvironmentMissing(msg)
+    if not serial and len(found) > 1:
+        msg = f"adb sees several devices: {listed}. Say which: --device android:SERIAL"
+        raise EnvironmentMissing(msg)
+    chosen = serial or next(iter(found))
+    if chosen not in found:
+        msg = f"adb sees no device {chosen}. It sees: {listed}."
+        raise EnvironmentMissing(msg)
+    if found[chosen] != "device":
+        remedy = REMEDIES.get(found[chosen], "It must be started as usual, with USB debugging switched on.")
+        msg = f"{chosen} is {found[chosen]}. {remedy}"
+        raise EnvironmentMissing(msg)
+    return chosen
+
+
+def connect(serial: str) -> None:
+    """Connect to a device over TCP, HOST:PORT; raises DeviceFailed where it does not answer."""
+    done = subprocess.run([program(), "connect", serial], capture_output=True, text=True, timeout=ANSWER_S)
+    end = time.monotonic() + SERVER_S
+    while not (client := Client(serial=serial)).is_there:  # adb says "connected" before the device has answered
+        if time.monotonic() > end:
+            msg = f"{client.serial} does not answer adb: {_last(done.stdout + done.stderr)}"
+            raise DeviceFailed(msg)
+        time.sleep(0.1)
+
+
+@contextmanager
+def server() -> Iterator[None]:
+    """Run an adb server for this process and its children only, which leaves the user's server and devices alone."""
+    port = str(free_port())
+    before = os.environ.get(SERVER_PORT)
+    with tempfile.TemporaryDirectory() as home:
+        log = Path(home) / "log"
+        quiet = {"ADB_USB": "0", "ADB_EMU": "0", "ADB_MDNS": "0", "HOME": home, "TMPDIR": home}
+        with child.running((program(), "-P", port, "nodaemon", "server"), log=log, env=quiet):
+            _await_port(int(port), log)
+            os.environ[SERVER_PORT] = port
+            try:
+                yield
+            finally:
+                os.environ.pop(SERVER_PORT)
+                if before is not None:
+                    os.environ[SERVER_PORT] = before
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _await_port(port: int, log: Path) -> None:
+    end = time.monotonic() + SERVER_S
+    while time.monotonic() < end:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    msg = f"adb's server did not start within {SERVER_S:g} s: {child.last_words(log)}"
+    raise EnvironmentMissing(msg)
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "adb says nothing"

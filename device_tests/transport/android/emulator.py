@@ -1,0 +1,129 @@
+"""The emulator of Google's SDK, headless and for one run: a real Android, framework and all.
+
+It needs ANDROID_HOME with an emulator, platform tools, command-line tools and a system image. Written after the SDK's
+documentation and run by .github/workflows/android.yml on a machine with KVM; where this was written there was no SDK.
+https://developer.android.com/studio/run/emulator-commandline
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_tests.transport.android import child, client
+from device_tests.transport.android.client import Client, DeviceFailed
+from models.errors import EdgewiseError, EnvironmentMissing
+
+NAME = "edgewise"
+PORTS = range(5554, 5682, 2)  # which adb gives to emulators
+BOOT_S = 600
+ABIS = {
+    "x86_64": "x86_64",
+    "AMD64": "x86_64",
+    "aarch64": "arm64-v8a",
+    "arm64": "arm64-v8a",
+}  # what is fast on a machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A system image of the SDK, by its package's name, and the tools that start it."""
+
+    package: str
+    home: Path
+
+    @property
+    def emulator(self) -> Path:
+        return self.home / "emulator" / "emulator"
+
+    @property
+    def avdmanager(self) -> Path:
+        return self.home / "cmdline-tools" / "latest" / "bin" / "avdmanager"
+
+
+def image() -> Image:
+    """Return the newest system image that this machine runs well; raises EnvironmentMissing, which says what to install."""
+    home = Path(os.environ.get("ANDROID_HOME", ""))
+    abi = ABIS.get(platform.machine(), "x86_64")
+    install = f"sdkmanager emulator platform-tools 'cmdline-tools;latest' 'system-images;android-34;default;{abi}'"
+    if not os.environ.get("ANDROID_HOME"):
+        msg = (
+            "ANDROID_HOME is not set: the emulator needs Google's SDK. Install it (https://developer.android.com/studio), "
+            f"then: {install}. The machine that needs none: nox -s 'devices(android-vm)'"
+        )
+        raise EnvironmentMissing(msg)
+    # system-images/android-34/default/x86_64 is the package "system-images;android-34;default;x86_64"
+    found = [path.parent for path in home.glob(f"system-images/android-*/*/{abi}/package.xml")]
+    found.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.parts[-3])])
+    package = ";".join(found[-1].relative_to(home).parts) if found else ""
+    chosen = Image(package=package, home=home)
+    missing = [str(tool) for tool in (chosen.emulator, chosen.avdmanager) if not tool.exists()]
+    missing += [] if found else [f"a system image for {abi}"]
+    if missing:
+        msg = f"The SDK in {home} lacks {', '.join(missing)}. Install with: {install}"
+        raise EnvironmentMissing(msg)
+    client.program()
+    return chosen
+
+
+@contextmanager
+def running(image: Image) -> Iterator[str]:
+    """Run an emulator of its own, wiped; give its serial once Android is up. It ends with the block.
+
+    Raises EdgewiseError where it does not come up.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        home = {"ANDROID_AVD_HOME": folder}
+        create = (image.avdmanager, "create", "avd", "--name", NAME, "--package", image.package, "--force")
+        done = subprocess.run(
+            create, env={**os.environ, **home}, input="no\n", capture_output=True, text=True
+        )  # "no" custom hardware
+        if done.returncode:
+            msg = f"avdmanager fails: {done.stderr.strip()[-500:]}"
+            raise EdgewiseError(msg)
+        taken = client.attached()
+        port = next(port for port in PORTS if f"emulator-{port}" not in taken)
+        log = Path(folder) / "log"
+        headless = (
+            "-no-window",
+            "-no-audio",
+            "-no-boot-anim",
+            "-no-snapshot",
+            "-wipe-data",
+            "-gpu",
+            "swiftshader_indirect",
+        )
+        serial = f"emulator-{port}"
+        with child.running(
+            (str(image.emulator), "-avd", NAME, "-port", str(port), *headless), log=log, env=home
+        ) as process:
+            _await(process, Client(serial=serial), log)
+            yield serial
+
+
+def _await(process: subprocess.Popen, client: Client, log: Path) -> None:
+    """Wait until Android is up."""
+    end = time.monotonic() + BOOT_S
+    while not (client.is_there and _booted(client)):
+        if process.poll() is not None:
+            msg = f"The emulator ended before Android was up: {child.last_words(log)}"
+            raise EdgewiseError(msg)
+        if time.monotonic() > end:
+            msg = f"Android did not boot within {BOOT_S} s. The emulator said last: {child.last_words(log)}"
+            raise EdgewiseError(msg)
+        time.sleep(1)
+
+
+def _booted(client: Client) -> bool:
+    try:
+        return client.shell("getprop sys.boot_completed").strip() == "1"
+    except DeviceFailed:  # adbd starts again while Android boots
+        return False

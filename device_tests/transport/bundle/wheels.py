@@ -1,0 +1,58 @@
+"""The runtimes' published wheels for another machine, each unpacked into a folder of its own and trimmed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from device_tests.transport.bundle.debian import remove
+from models.errors import EnvironmentMissing
+
+# of the C library that a wheel may ask for: Debian 12's is 2.36
+PLATFORMS = ("manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+# what no inference loads
+LEFT_OUT = (
+    *("**/tests", "**/*.pyi", "**/*.pxd", "**/*.h", "**/*.a", "**/*.lib", "**/_simd.*.so"),
+    *("numpy/f2py", "numpy/distutils", "numpy/typing", "numpy/random/lib", "numpy/random/_examples"),
+    *("ai_edge_litert/libLiteRtWebGpuAccelerator.so", "ai_edge_litert/aot"),
+    *("onnxruntime/transformers", "onnxruntime/quantization", "onnxruntime/tools", "onnxruntime/datasets"),
+    "onnxruntime/capi/libonnxruntime.so*",  # for C; Python's module holds all of it once more
+    *("executorch/[!l]*", "executorch/lib/cmake", "executorch/lib/*openvino*", "executorch/lib/*etdump*"),
+)
+
+
+def install(
+    folder: Path, constraints: Path, *, machine: str, unpacked: Callable[[Path], None] | None = None
+) -> tuple[str, ...]:
+    """Unpack the pinned wheels into `folder`/NAME-VERSION, where they are not yet; return these names.
+
+    `unpacked` is called with the folder of each before it is trimmed. Raises EnvironmentMissing where one cannot be had.
+    """
+    platforms = (part for name in PLATFORMS for part in ("--platform", f"{name}_{machine}"))
+    with tempfile.TemporaryDirectory() as temporary:
+        command = (
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
+            *("--python-version", "3.11", *platforms, "--dest", temporary, "-r", constraints),
+        )
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["it says nothing"]
+            msg = f"pip cannot download what {constraints.name} pins for {machine}: {told[-1]} A bundle needs the network."
+            raise EnvironmentMissing(msg)
+        return tuple(unpack(wheel, folder, unpacked) for wheel in sorted(Path(temporary).glob("*.whl")))
+
+
+def unpack(wheel: Path, folder: Path, unpacked: Callable[[Path], None] | None = None) -> str:
+    """Unpack a wheel into `folder`/NAME-VERSION and trim it, where it is not yet there; return that name."""
+    name = "-".join(wheel.name.split("-")[:2])
+    if not (folder / name).exists():
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder / name)
+        if unpacked:
+            unpacked(folder / name)
+        remove(folder / name, LEFT_OUT)
+    return name

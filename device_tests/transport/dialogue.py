@@ -1,0 +1,167 @@
+"""Talks with workers and probes over their pipes, wherever they run; a crash, a hang and noise become rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from device_tests.contract import Ask, Broken, Command, Job, Load
+from device_tests.schedule import Closed, Turns
+from models import processes
+
+LOG_LINES = 20
+
+Row = dict[str, Any]
+
+
+def asked(job: Job, reference: Path | str) -> tuple[str, ...]:
+    """Return the worker's arguments for a job, except for its files."""
+    told = {"--reference": reference, "--images": job.images, "--latency-s": job.latency_s}
+    return ("--turns", *(str(part) for pair in told.items() for part in pair))
+
+
+def given(runtime: Path | str, artifact: Path | str, sidecar: Path | str) -> tuple[str, ...]:
+    """Return the files that every program of ours is given, as they are called where it runs."""
+    return ("--runtime", str(runtime), "--artifact", str(artifact), "--sidecar", str(sidecar))
+
+
+class Conversations:
+    """The processes that run for one device, each of which is talked to by one thread.
+
+    `alarms` are words in a worker's log which say that its answers cannot be trusted, although it gave some. `end`
+    is called after a process was killed here: a client's worker, elsewhere, may still be running. `death` says in
+    words what an exit code means.
+    """
+
+    def __init__(
+        self,
+        *,
+        alarms: tuple[str, ...] = (),
+        end: Callable[[Load], None] = lambda load: None,
+        death: Callable[[int], str] = processes.death,
+    ) -> None:
+        self.running: set[subprocess.Popen] = set()
+        self._stopped: set[subprocess.Popen] = set()
+        self._alarms, self._end, self._death = alarms, end, death
+
+    def work(self, command: Command, job: Job, turns: Turns) -> Row:
+        """Return the row of a worker that was asked to take turns; raises Closed when the run is interrupted."""
+        with ExitStack() as held:
+            held.enter_context(turns.share())
+            with self._started(command, job) as (process, log):
+                if turns.closed:  # since it was started: stop() may not have seen this process
+                    raise Closed
+                row = self._converse(process, job, turns, held)
+                if turns.closed:
+                    raise Closed
+                log.seek(0)
+                lines = log.read().decode(errors="replace").splitlines()
+                alarm = next((line for line in lines if any(word in line for word in self._alarms)), None)
+                if alarm and row["outcome"] == "ok":
+                    row |= _row("run_failed", f"its answers cannot be trusted, for it said: {alarm.strip()[:300]}")
+                if row["outcome"] != "ok":
+                    row["log"] = lines[-LOG_LINES:]
+                return row
+
+    @contextmanager
+    def loaded(self, command: Command, load: Load) -> Iterator[tuple[Row, Ask]]:
+        """Keep a probe's artifact loaded, as Device.loaded says."""
+        with self._started(command, load) as (process, _):
+
+            def ask(request: Row) -> Row:
+                _tell(process, json.dumps(request))
+                return self._answer(process, load, "timing")
+
+            row = self._answer(process, load, "loading")
+            if row.get("outcome") != "ok":
+                raise Broken(row["outcome"], row["reason"])
+            yield row, ask
+
+    def stop(self) -> None:
+        """Kill every process; who talks to one gets Closed, for its end says nothing about its artifact."""
+        for process in tuple(self.running):
+            self._stopped.add(process)
+            processes.kill(process)
+
+    @contextmanager
+    def _started(self, command: Command, load: Load) -> Iterator[tuple[subprocess.Popen, IO[bytes]]]:
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(
+                command.argv,
+                env={**os.environ, **command.env},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # a group of its own, so that it can be killed with all that it started
+            )
+            self.running.add(process)
+            try:
+                yield process, log
+            finally:
+                processes.kill(process)
+                self._end(load)
+                self.running.discard(process)
+                self._stopped.discard(process)
+
+    def _converse(self, process: subprocess.Popen, job: Job, turns: Turns, held: ExitStack) -> Row:
+        """Give the worker the turns that it asks for until it answers or ends."""
+        phase = "starting"
+        while True:
+            try:
+                answer = self._answer(process, job, phase)
+            except Broken as broken:
+                return _row(broken.outcome, broken.reason)
+            if "turn" not in answer:
+                return answer
+            if answer["turn"] == "kept":  # a sign of life, which asks for nothing
+                continue
+            held.close()  # what it held so far
+            held.enter_context(turns.alone() if answer["turn"] == "alone" else turns.share())
+            phase = "loading and timing" if answer["turn"] == "alone" else "judging"
+            _tell(process, "")
+
+    def _answer(self, process: subprocess.Popen, load: Load, phase: str) -> Row:
+        """Return the next line that it says; raises Broken where none comes or one that is no answer, Closed after stop()."""
+        timed_out = threading.Event()
+
+        def give_up() -> None:
+            timed_out.set()
+            processes.kill(process)
+
+        timer = threading.Timer(load.timeout_s, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            line = process.stdout.readline()
+        finally:
+            timer.cancel()
+        if timed_out.is_set():
+            raise Broken("timed_out", f"no answer in {load.timeout_s:g} s while {phase}")
+        if not line and process in self._stopped:
+            raise Closed
+        if not line:
+            raise Broken("run_failed", f"{self._death(process.wait())} while {phase}")
+        with suppress(ValueError):
+            answer = json.loads(line)
+            if isinstance(answer, dict) and answer.keys() & {"outcome", "turn", "ns"}:
+                return answer
+        raise Broken("run_failed", f"said something that is no answer while {phase}: {line.strip()[:200]!r}")
+
+
+def _tell(process: subprocess.Popen, line: str) -> None:
+    with suppress(BrokenPipeError):  # it died while it waited: its next line, which never comes, tells
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def _row(outcome: str, reason: str) -> Row:
+    return {"outcome": outcome, "reason": reason}

@@ -1,0 +1,42 @@
+"""`python -m device_tests.transport.ssh`: run artifacts on boards that ssh reaches, or remove what was put there."""
+
+from __future__ import annotations
+
+import click
+
+from device_tests import devices
+from device_tests.__main__ import run
+from device_tests.devices.ssh import NAMES
+from models import console
+from models.console import out
+from models.errors import UsageError
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--device", "names", multiple=True, metavar="NAME", help="ssh:user@host[:port]; others run beside it.")
+@click.option("--clean", is_flag=True, help="Remove everything that was put on the boards, and end.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
+def main(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None:
+    """Run the artifacts on boards over ssh, with what their own pip installs there once.
+
+    A board that cannot be reached is an error here, not rows that are skipped.
+    """
+    boards = [devices.device(name) for name in names if name.startswith(NAMES)]
+    if not boards:
+        msg = "Say which board: nox -s 'devices(ssh)' -- --device ssh:user@host"
+        raise UsageError(msg)
+    for remote in boards:
+        place = remote.board.place
+        if clean:
+            remote.board.clean()
+            out.print(f"Removed {place.home} from {remote.name}", soft_wrap=True)
+            continue
+        state = remote.board.state()
+        facts = (state.get("model"), state["kernel"], place.machine, f"Python {place.version}", place.home)
+        out.print(f"{remote.name}: {', '.join(filter(None, facts))}", soft_wrap=True)
+    if not clean:
+        run.main([*(part for name in names for part in ("--device", name)), *arguments], standalone_mode=False)
+
+
+if __name__ == "__main__":
+    console.main(main)

@@ -1,0 +1,207 @@
+"""An orchestrator that is killed in the middle, in a process of its own; and two at once in one folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device_tests.devices import desktop
+from models.environments import ROOT
+from tests.device_tests.conftest import save_artifact
+
+ID = "torch_cnn_small-torchscript-float32"
+GOLDEN = ({"index": 0, "label": 0, "image_u8": base64.b64encode(bytes(784)).decode(), "logits": [1.0] + [0.0] * 9},)
+LIMIT = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "ok"\nwhy = "because"\n'
+PATIENCE_S = 60
+
+# Types a command with a test's own runtimes; `KILLED` is at which file it kills itself, half of it written.
+COMMAND = """
+import os, signal, sys
+from pathlib import Path
+import device_tests.onboard.runtimes
+from device_tests import devices
+from export import matrix
+
+device_tests.onboard.runtimes.__path__[:] = [os.environ["RUNTIMES"]]
+matrix.MATRIX = {"torch": {"torchscript": ("float32",)}, "keras": {}}
+devices.KINDS.names = lambda: ("desktop",)
+left, write = [int(os.environ["KILLED"])], Path.write_bytes
+
+def write_bytes(self, content):
+    left[0] -= 1
+    if left[0]:
+        return write(self, content)
+    write(self, content[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Path.write_bytes = write_bytes
+from device_tests.__main__ import group
+from models import console
+console.main(group)
+"""
+# Stands still in its first process, until that is killed.
+STANDS_STILL = """
+def load(path, threads):
+    if os.path.exists({flag!r}):
+        return lambda image: (image.reshape(1, 784) @ np.load(path)).astype(np.float32)
+    open({flag!r}, "w").close()
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def typed(folders, tmp_path) -> Callable[..., subprocess.Popen]:
+    """Return a function that types a command in a process of its own."""
+    save_artifact(folders.bench.artifacts, np.load(folders.bench.artifacts / f"{ID}.pt"), golden=GOLDEN)
+
+    def start(name: str, *arguments: str, killed: int = 0) -> subprocess.Popen:
+        places = ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
+        if name == "run":
+            (tmp_path / "budgets.toml").write_text(LIMIT)
+            places += ["--budgets", str(tmp_path / "budgets.toml")]
+        facts = {"RUNTIMES": str(folders.runtimes), "KILLED": str(killed), "EDGEWISE_CACHE": str(tmp_path / "cache")}
+        command = [sys.executable, "-c", COMMAND, name, *places, *arguments]
+        log = (tmp_path / "log").open("a")
+        return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **facts}, stdout=log, stderr=log)
+
+    return start
+
+
+@pytest.fixture
+def emulable(folders) -> Callable[[str], None]:
+    """Return a function that makes a runtime's interpreter a program, not a script, which qemu cannot emulate."""
+
+    def make(name: str) -> None:
+        home = folders.environments / name
+        (home / "bin" / "python").unlink()
+        (home / "bin" / "python").symlink_to(sys.executable)
+        (home / "lib").symlink_to(Path(sys.prefix) / "lib")
+        shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home)
+
+    return make
+
+
+def wait_for(true: Callable[[], object], what: str) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < ends, what
+        time.sleep(0.05)
+
+
+def running(folder: Path) -> list[str]:
+    """Return the command lines of processes that name a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+        if str(folder).encode() in line and process.name != str(os.getpid()):
+            found.append(line.replace(b"\0", b" ").decode())
+    return found
+
+
+def contents(results: Path) -> dict[str, bytes]:
+    """Return the results by file, each of which is whole."""
+    found = {str(p.relative_to(results)): p.read_bytes() for p in results.rglob("[!.]*") if p.is_file()}
+    for name, content in found.items():
+        if name.endswith(".json"):
+            json.loads(content)
+    return found
+
+
+def count_of(results: Path, command: str) -> int:
+    folders = {"run": ".", "latency": "latency", "instructions": "instructions"}
+    return len(list((results / folders[command]).glob("[!.]*.json")))
+
+
+needs_qemu = pytest.mark.skipif(
+    not all(map(shutil.which, (desktop.QEMU, "cc"))), reason=f"needs {desktop.QEMU} and a C compiler"
+)
+EACH = [
+    pytest.param("run", ("--jobs", "1"), id="run"),
+    pytest.param("latency", ("--limit", "1"), id="latency"),
+    pytest.param("instructions", (), id="instructions", marks=[needs_qemu]),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "arguments"), EACH)
+def test_a_killed_command_takes_its_processes_along_and_is_finished_by_the_next(
+    folders, typed, emulable, tmp_path, command, arguments
+):
+    flag = tmp_path / "standing"
+    for name, code in (("first", ""), ("second", STANDS_STILL.format(flag=str(flag)))):
+        emulable(folders.runtime(name, code))
+    if command == "instructions":  # the first process is not emulated, and only warms up
+        flag.touch()
+    process = typed(command, *arguments)
+    wait_for(lambda: count_of(folders.bench.results, command) == 1, "the first runtime is done")
+    if command == "instructions":
+        wait_for(lambda: [line for line in running(tmp_path) if desktop.QEMU in line and "second" in line], "qemu runs")
+    else:
+        wait_for(flag.exists, "the second runtime stands still")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not running(tmp_path), "no process is left")
+    (kept,) = [name for name in contents(folders.bench.results) if "first" in name and name.endswith(".json")]
+    made = (folders.bench.results / kept).stat().st_mtime_ns
+
+    flag.touch()
+    assert typed(command, *arguments).wait(PATIENCE_S) == 0, (tmp_path / "log").read_text()
+    assert count_of(folders.bench.results, command) == 2
+    assert (folders.bench.results / kept).stat().st_mtime_ns == made
+    contents(folders.bench.results)
+    assert not list(folders.bench.results.rglob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "arguments"), EACH)
+def test_a_command_that_is_killed_while_it_writes_leaves_nothing_half_written(
+    folders, typed, emulable, tmp_path, command, arguments
+):
+    emulable(folders.runtime("honest"))
+    assert typed(command, *arguments, killed=1).wait(PATIENCE_S) == -signal.SIGKILL, (tmp_path / "log").read_text()
+    assert list(folders.bench.results.rglob(".*.tmp*"))
+    contents(folders.bench.results)
+    assert count_of(folders.bench.results, command) == 0
+    assert typed(command, *arguments).wait(PATIENCE_S) == 0, (tmp_path / "log").read_text()
+    assert count_of(folders.bench.results, command) == 1
+    assert not list(folders.bench.results.rglob(".*"))
+
+
+@pytest.mark.slow
+def test_a_report_that_is_killed_while_it_writes_keeps_the_one_that_was_there(folders, typed, tmp_path):
+    folders.runtime("honest")
+    report = tmp_path / "report"
+    assert typed("run").wait(PATIENCE_S) == 0, (tmp_path / "log").read_text()
+    assert typed("report", "--report", str(report)).wait(PATIENCE_S) == 0, (tmp_path / "log").read_text()
+    files = {name: len(content) for name, content in contents(report).items()}
+    for killed in range(1, len(files) + 1):
+        assert typed("report", "--report", str(report), killed=killed).wait(PATIENCE_S) == -signal.SIGKILL
+        assert {name: len(content) for name, content in contents(report).items()} == files
+    assert typed("report", "--report", str(report), killed=len(files) + 1).wait(PATIENCE_S) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "arguments"), EACH)
+def test_two_at_once_in_one_folder_do_not_corrupt_each_other(folders, typed, emulable, tmp_path, command, arguments):
+    for name in ("first", "second"):
+        emulable(folders.runtime(name))
+    both = [typed(command, *arguments, "--force") for _ in range(2)]
+    assert [process.wait(2 * PATIENCE_S) for process in both] == [0, 0], (tmp_path / "log").read_text()
+    assert count_of(folders.bench.results, command) == 2
+    contents(folders.bench.results)
+    assert not list(folders.bench.results.rglob(".*"))
+    assert not running(tmp_path)

@@ -1,0 +1,149 @@
+"""The sweep over emulated cores: what it says of answers that differ, and of cores that cannot be had."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from device_tests import devices
+from device_tests.commands import sweep
+from device_tests.measure import divergence
+from device_tests.transport import bundle
+from device_tests.contract import Command
+from device_tests.devices import arm64
+from models import environments, reference
+from models.errors import EdgewiseError, EnvironmentMissing
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def on_a_core(measured):
+    """Return a maker of rows of an emulated core that were compared with the desktop's."""
+
+    def make(scheme: str, same: int, **facts):
+        row = measured(scheme, runtime="onnxruntime", format_name="onnx", compared=1_000, same=same, **facts)
+        return replace(row, device="cortex-a53")
+
+    return make
+
+
+def test_the_same_bits_everywhere_leave_nothing_to_say(on_a_core, tmp_path):
+    assert sweep.differences((on_a_core("int8", 1_000), on_a_core("float32", 1_000)), tmp_path) == []
+
+
+def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_path):
+    row = on_a_core("int8", 993, difference=0.25, first_other=7)
+    (line,) = sweep.differences((row, on_a_core("int8_io", 1_000)), tmp_path)
+    assert line.startswith(
+        f"{row.id}: integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"
+    )
+    assert "image 7" in line
+    assert "onnxruntime has no means to show" in line
+
+
+def test_a_layer_is_looked_for_where_the_runtime_can_show_it(on_a_core, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "_layer", lambda row, folder: "layer 2 of 4 with weights, CONV_2D")
+    row = replace(on_a_core("int8", 0, difference=1.0, first_other=0), runtime="litert")
+    (line,) = sweep.differences((row,), tmp_path)
+    assert line.endswith("first for image 0, in layer 2 of 4 with weights, CONV_2D")
+
+
+def test_of_floating_point_only_the_largest_difference_is_told(on_a_core, tmp_path):
+    rows = tuple(
+        on_a_core(scheme, 0, difference=difference, first_other=0)
+        for scheme, difference in (("float32", 1e-5), ("int4", 0.2), ("dynamic_int8", 0.04))
+    )
+    (line,) = sweep.differences(rows, tmp_path)
+    assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
+
+
+def test_a_row_that_was_not_compared_is_not_called_different(measured, tmp_path):
+    assert sweep.differences((measured("int8"),), tmp_path) == []
+
+
+def test_what_cannot_be_had_is_skipped_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    def missing(abi: str) -> None:
+        msg = "Emulated Arm cores need qemu-aarch64. Install it with: sudo apt-get install qemu-user"
+        raise EnvironmentMissing(msg)
+
+    monkeypatch.setattr(bundle, "build", missing)
+    done = CliRunner().invoke(sweep.sweep, ["--device", "cortex-a76", "--results", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "skipped cortex-a76: " in done.output
+    assert "sudo apt-get install qemu-user" in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_lists_its_cells_without_an_emulator(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    done = CliRunner().invoke(sweep.sweep, ["--list", "--only", "torch_cnn-tflite-int8", "--runtime", "litert"])
+    assert done.output.split() == [f"torch_cnn-tflite-int8@litert@{core}" for core in arm64.CORES]
+
+
+def test_layers_that_cannot_be_looked_at_are_an_error_with_the_last_line(tmp_path):
+    dying = Command(argv=(sys.executable, "-c", "import sys; sys.exit('no such file')"))
+    with pytest.raises(EdgewiseError, match="no such file"):
+        divergence.run(dying)
+
+
+def _need(core: str, *names: str) -> None:
+    try:
+        for name in names:
+            environments.python(name, install="nox")
+        bundle.build(arm64.ABI)
+        devices.device(core).require("litert")
+    except EnvironmentMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    only = [part for scheme in ("float32", "int8") for part in ("--only", f"torch_cnn_small-tflite-{scheme}")]
+    argv = [sys.executable, "-m", "export", *only, "--artifacts", folder / "artifacts", "--logs", folder / "logs"]
+    subprocess.run(list(map(str, argv)), cwd=ROOT, check=True)
+    return folder / "artifacts"
+
+
+@pytest.mark.slow
+def test_two_sweeps_count_the_same_and_integers_answer_as_on_the_desktop(exported, tmp_path):
+    _need("cortex-a76", "litert", "export")
+    counted = []
+    for name in ("one", "another"):
+        only = ("--only", "torch_cnn_small-tflite-*", "--runtime", "litert", "--device", "cortex-a76")
+        argv = [
+            sys.executable,
+            "-m",
+            "device_tests.commands.sweep",
+            *only,
+            "--artifacts",
+            exported,
+            "--results",
+            tmp_path / name,
+        ]
+        done = subprocess.run(list(map(str, argv)), cwd=ROOT, capture_output=True, text=True)
+        for scheme in ("float32", "int8"):  # the others were not exported
+            file = tmp_path / name / "instructions" / f"torch_cnn_small-tflite-{scheme}@litert@cortex-a76.json"
+            assert file.exists(), done.stdout + done.stderr
+            counted.append(min(json.loads(file.read_text())["samples"]))
+        line = next(line for line in done.stdout.splitlines() if "tflite-int8 " in line and "same" in line)
+        assert f"{counted[-1]:,}, same" in line
+    assert counted[:2] == counted[2:]
+
+
+@pytest.mark.slow
+def test_the_layer_is_named_from_which_on_two_processors_differ(exported):
+    _need("cortex-a76", "litert", "export")
+    image = reference.load(reference.path(exported, "torch_cnn_small")).images[0]
+    here = Command(argv=(str(environments.python("litert", install="nox")),))
+    there = devices.device("cortex-a76").python("litert")
+    files = [exported / f"torch_cnn_small-tflite-float32{suffix}" for suffix in (".tflite", ".json")]
+    assert divergence.first_layer(*files, image, here, there).startswith("layer ")  # sums of floats, in another order
+    assert divergence.first_layer(*files, image, here, here) == "what follows the last layer with weights"

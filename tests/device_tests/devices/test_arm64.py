@@ -1,0 +1,188 @@
+"""Emulated Arm cores: what they see of this machine, and what is said where one cannot be had."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from device_tests import devices
+from device_tests.transport import bundle
+from device_tests.contract import Job, Load
+from device_tests.devices import arm64
+from device_tests.schedule import Turns
+from models import data
+from models.errors import EnvironmentMissing
+
+CPUINFO = "processor\t: 0\nCPU implementer\t: 0x41\n"
+# Stands for qemu: it knows two cores, and says of a worker what it is told to say.
+QEMU = """#!/bin/sh
+case "$*" in
+  -h) echo "{help}" ;;
+  --version) echo "qemu-aarch64 version {version} (Debian)" ;;
+  "-cpu help") printf 'Available CPUs:\\n  cortex-a53\\n  max\\n'; exit 1 ;;
+  *_cpuinfo.py*) printf 'processor\\t: 0\\nCPU implementer\\t: 0x41\\n' ;;
+  *) echo "$*" > {asked}; echo "{warning}" >&2
+     echo '{{"outcome": "ok", "reason": "", "notes": [], "environment": {{}}}}' ;;
+esac
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A machine with an emulator that only says so, and a bundle that holds only one runtime's name."""
+
+    folder: Path
+
+    def qemu(self, *, version: str = "7.2.22", warning: str = "INFO: a delegate", help: str = "-plugin file") -> None:
+        program = self.folder / "qemu-aarch64"
+        program.write_text(QEMU.format(version=version, warning=warning, help=help, asked=self.folder / "asked"))
+        program.chmod(0o755)
+
+    def bundle(self) -> None:
+        target = bundle.path("arm64")
+        target.mkdir(parents=True)
+        content = {"abi": "arm64", "digest": "d", "packages": ["libc6=1"], "sites": {"litert": ["numpy-2.4.6"]}}
+        (target / bundle.MANIFEST).write_text(json.dumps(content))
+
+    def run(self, core: str) -> dict:
+        """Return the row of a cell on a core."""
+        file = self.folder / "artifact"
+        job = Job(runtime="litert", artifact=file, sidecar=file, reference=file, images=0, latency_s=0, timeout_s=20)
+        return arm64.Core(core).run(job, Turns(1))
+
+    @property
+    def asked(self) -> str:
+        return (self.folder / "asked").read_text()
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    made = Machine(folder=tmp_path)
+    made.qemu()
+    made.bundle()
+    return made
+
+
+def test_every_core_is_a_device_that_takes_no_times():
+    for name in arm64.NAMES:
+        assert (devices.device(name).name, devices.device(name).emulated) == (name, True)
+
+
+def test_the_guest_is_given_an_arm_cpuinfo_and_never_the_hosts(machine):
+    assert machine.run("cortex-a53")["outcome"] == "ok"
+    shown = Path(machine.asked.split("-L ")[1].split()[0])
+    assert (shown / "proc" / "cpuinfo").read_text() == CPUINFO
+    assert shown.is_relative_to(data.cache_folder())
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "Error in cpuinfo: failed to parse the list of possible processors in /sys/devices/system/cpu/possible",
+        "Warning in cpuinfo: unknown ARM CPU part 0x0 ignored",
+        "onnxruntime cpuid_info warning: Unknown CPU vendor. cpuinfo_vendor value: 0",
+    ],
+)
+def test_a_cpuinfo_warning_fails_the_cell(machine, warning):
+    machine.qemu(warning=warning)
+    row = machine.run("cortex-a53")
+    assert row["outcome"] == "run_failed"
+    assert warning in row["reason"]
+
+
+def test_what_a_runtime_merely_tells_fails_nothing(machine):
+    machine.qemu(warning="INFO: Created TensorFlow Lite XNNPACK delegate for CPU.")
+    assert machine.run("cortex-a53")["outcome"] == "ok"
+
+
+def test_sme_is_left_out_where_qemu_computes_it_wrongly_and_the_row_says_so(machine):
+    row = machine.run("max")
+    assert "-cpu max,sme=off " in machine.asked
+    assert any("without SME" in note for note in row["notes"])
+    machine.qemu(version="10.0.2")
+    row = machine.run("max")
+    assert "-cpu max " in machine.asked
+    assert not any("SME" in note for note in row["notes"])
+
+
+def test_an_emulator_without_plugins_counts_nothing_and_it_says_so(machine):
+    file = machine.folder / "artifact"
+    load = Load(runtime="litert", artifact=file, sidecar=file, timeout_s=20)
+    core = arm64.Core("cortex-a53")
+    assert "-plugin" in core.counted(load, file, file).argv
+    machine.qemu(version="10.0.2", help="-cpu model")
+    with pytest.raises(EnvironmentMissing, match="takes no plugins"):
+        core.counted(load, file, file)
+
+
+def test_a_row_says_what_emulated_it(machine):
+    assert (
+        machine.run("cortex-a53")["environment"]["emulator"] == "qemu-aarch64 version 7.2.22 (Debian) -cpu cortex-a53"
+    )
+
+
+def test_another_emulator_makes_results_stale(machine):
+    before = arm64.Core("cortex-a53").pins("litert")
+    assert arm64.Core("cortex-a53").pins("litert") == before
+    machine.qemu(version="10.0.2")
+    assert arm64.Core("cortex-a53").pins("litert") != before
+
+
+def test_without_qemu_it_says_what_to_install(machine, monkeypatch):
+    monkeypatch.setenv("PATH", str(machine.folder / "nothing"))
+    with pytest.raises(EnvironmentMissing, match="sudo apt-get install qemu-user"):
+        arm64.Core("cortex-a53").require("litert")
+
+
+def test_a_core_that_this_qemu_does_not_know_is_named_with_those_that_it_does(machine):
+    with pytest.raises(EnvironmentMissing, match=r"7.2.22.* emulates no cortex-a710; it has cortex-a53, max"):
+        arm64.Core("cortex-a710").require("litert")
+
+
+def test_a_bundle_that_is_not_built_is_missing(machine):
+    (bundle.path("arm64") / bundle.MANIFEST).unlink()
+    with pytest.raises(EnvironmentMissing, match="devices\\(arm64\\)"):
+        arm64.Core("cortex-a53").require("litert")
+
+
+def test_a_runtime_that_the_bundle_does_not_hold_is_missing(machine):
+    with pytest.raises(EnvironmentMissing, match="holds no onnxruntime"):
+        arm64.Core("cortex-a53").require("onnxruntime")
+
+
+def _guest(core: str, program: str) -> str:
+    """Return what a program of the standard library prints on an emulated core."""
+    bundle.build(arm64.ABI)
+    device = arm64.Core(core)
+    try:
+        device.require("litert")
+    except EnvironmentMissing as error:
+        pytest.skip(str(error))
+    python = device.python("litert")
+    argv = [*python.argv, "-c", program]
+    return subprocess.run(argv, env={**os.environ, **python.env}, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("core", "part", "dot_product"),
+    [("cortex-a53", "0xd03", False), ("cortex-a72", "0xd08", False), ("cortex-a76", "0xd0b", True)],
+)
+def test_a_core_knows_itself_and_nothing_of_this_machines_processor(core, part, dot_product):
+    told = _guest(core, "print(open('/proc/cpuinfo').read())")
+    assert f"CPU part\t: {part}" in told
+    assert ("asimddp" in told) == dot_product
+    assert "model name" not in told
+    assert "flags" not in told
+
+
+@pytest.mark.slow
+def test_max_has_what_new_cores_have():
+    assert {"sve", "i8mm", "bf16", "asimddp"} <= set(_guest("max", "print(open('/proc/cpuinfo').read())").split())

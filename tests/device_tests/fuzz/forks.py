@@ -1,0 +1,82 @@
+"""Runs artifacts in children of one process, which has started their runtime: a framework takes seconds to import.
+
+A crash, a hang or an artifact that wants all memory ends a child only. It says in one line of JSON that the runtime has
+started, or why not. Then each line on stdin, `{"artifact": PATH}`, is answered with the worker's outcome and reason, and
+with the child's `seconds` and `peak_rss_bytes`, in which the runtime is contained.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from argparse import Namespace
+from pathlib import Path
+
+from device_tests.onboard import worker
+from models import processes
+
+LIMIT_S = 60  # of a child's life
+
+
+def main() -> None:
+    answer = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
+    os.dup2(2, 1)
+    options, row = worker.parse(), {"outcome": "ok", "reason": "", "notes": []}
+    try:
+        runtime = worker.start(options, row)
+    except worker.Failed as failure:
+        row |= {"outcome": failure.outcome, "reason": failure.reason}
+    print(json.dumps(row), file=answer)
+    if row["outcome"] == "ok":
+        worker.start = lambda options, row: runtime  # every child has it from here
+        for line in sys.stdin:
+            options.artifact = Path(json.loads(line)["artifact"])
+            print(json.dumps(measure(options)), file=answer)
+
+
+def measure(options: Namespace) -> dict:
+    """Return the row of one artifact, whatever it does."""
+    began = time.perf_counter()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        _be_child(options, writing)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told = pipe.read()
+    _, status, usage = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGALRM:
+        row = {"outcome": "timed_out", "reason": f"no answer in {LIMIT_S} s"}
+    elif code:
+        row = {"outcome": "run_failed", "reason": processes.death(code)}
+    else:
+        row = json.loads(told)
+    taken = {"seconds": round(time.perf_counter() - began, 3), "peak_rss_bytes": usage.ru_maxrss * 1024}
+    return row | taken
+
+
+def _be_child(options: Namespace, writing: int) -> None:
+    """Measure, write the row and end, on no path into what the parent does."""
+    try:
+        signal.alarm(LIMIT_S)
+        row = {"outcome": "ok", "reason": "", "notes": []}
+        try:
+            worker.measure(options, row, None)
+        except worker.Failed as failure:
+            row |= {"outcome": failure.outcome, "reason": failure.reason}
+        with os.fdopen(writing, "w") as pipe:
+            json.dump({name: row[name] for name in ("outcome", "reason")}, pipe)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

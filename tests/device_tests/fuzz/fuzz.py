@@ -1,0 +1,238 @@
+"""`python -m tests.device_tests.fuzz.fuzz`: damaged artifacts through the real runtimes. Whatever they do must end as a row.
+
+Each damaged artifact has a process of its own, forked from one that has started the runtime (forks.py).
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from device_tests import devices
+from tests.device_tests.fuzz import forks
+from device_tests.cells import Cell, cells
+from device_tests.transport.dialogue import Conversations
+from device_tests.contract import Broken, Load
+from device_tests.devices import desktop
+from device_tests.results.measurement import OUTCOMES
+from export import artifact as artifacts
+from models import console, files, reference
+from models.console import out
+from models.errors import DataError, EdgewiseError, UsageError, did_you_mean
+from models.reference import Reference
+
+MODEL = "torch_cnn_small"  # the smallest files: a flipped bit meets structure more often than weights
+# one artifact and one runtime per format; SavedModels exist of Keras only
+SUBJECTS = {
+    "tflite": f"{MODEL}-tflite-int8@litert@desktop",
+    "torchscript": f"{MODEL}-torchscript-float32@torch@desktop",
+    "torchscript_lite": f"{MODEL}-torchscript_lite-float32@torch@desktop",
+    "executorch": f"{MODEL}-executorch-int8@executorch@desktop",
+    "executorch_portable": f"{MODEL}-executorch_portable-float32@executorch@desktop",
+    "onnx": f"{MODEL}-onnx-int8@onnxruntime@desktop",
+    "ort": f"{MODEL}-ort-int8@onnxruntime@desktop",
+    "savedmodel": "keras_cnn-savedmodel-float32@tensorflow@desktop",
+    "eager": f"{MODEL}-eager-float32@torch@desktop",
+}
+IMAGES = 100
+AT_ONCE = 50  # damaged artifacts per process that forks
+
+Damage = Callable[[bytes, random.Random], bytes]
+
+
+def _flip(content: bytes, rng: random.Random) -> bytes:
+    broken = bytearray(content)
+    for _ in range(rng.choice((1, 4, 64))):
+        broken[rng.randrange(len(broken))] ^= 1 << rng.randrange(8)
+    return bytes(broken)
+
+
+def _truncate(content: bytes, rng: random.Random) -> bytes:
+    return content[: rng.randrange(1, len(content))]
+
+
+def _zero(content: bytes, rng: random.Random) -> bytes:
+    start, length = rng.randrange(len(content)), rng.choice((16, 256, 4096))
+    return content[:start] + bytes(min(length, len(content) - start)) + content[start + length :]
+
+
+def _declare_huge(content: bytes, rng: random.Random) -> bytes:
+    """Overwrite four bytes near either end, where formats keep their tables, with the largest sizes."""
+    near = min(2048, len(content) - 4)
+    start = rng.choice((rng.randrange(near), len(content) - 4 - rng.randrange(near)))
+    return content[:start] + rng.choice((b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff")) + content[start + 4 :]
+
+
+def _empty(content: bytes, rng: random.Random) -> bytes:
+    return b""
+
+
+def _noise(content: bytes, rng: random.Random) -> bytes:
+    return rng.randbytes(len(content))
+
+
+DAMAGES: dict[str, Damage] = {
+    "bit flips": _flip,
+    "truncated": _truncate,
+    "zeroed run": _zero,
+    "huge size": _declare_huge,
+    "another format": lambda content, rng: content,  # its content comes from another format's file
+    "noise": _noise,
+    "empty": _empty,
+}
+WEIGHTS = (35, 20, 20, 15, 5, 3, 2)  # of the damages, in their order
+
+
+def damage(source: Path, target: Path, name: str, rng: random.Random, other: Path) -> None:
+    """Copy an artifact, a file or a folder, with one kind of damage; in a folder one of its files has it."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+    victim = rng.choice(files.members(target))
+    content = (other if name == "another format" else victim).read_bytes()
+    victim.write_bytes(DAMAGES[name](content, rng))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One damaged artifact of a format: the same `seed` damages the same bytes."""
+
+    format: str
+    damage: str
+    seed: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What became of a trial; the peak of memory is that of its process, with the runtime."""
+
+    trial: Trial
+    outcome: str
+    reason: str
+    seconds: float
+    peak_rss_bytes: int
+
+
+def plan(formats: tuple[str, ...], count: int, seed: int) -> tuple[Trial, ...]:
+    """Return `count` trials of each format; what they are depends on nothing but the seed."""
+    return tuple(
+        Trial(format=name, damage=kind, seed=f"{seed} {name} {i}")
+        for name in formats
+        for i, kind in enumerate(random.Random(f"{seed} {name}").choices(tuple(DAMAGES), WEIGHTS, k=count))
+    )
+
+
+def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes: Conversations) -> list[Ended]:
+    """Run trials of one format, one after the other, in children of one process."""
+    sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
+    whole = artifacts.check(artifacts.read(sidecar), artifacts_folder)
+    other_format = "onnx" if cell.recipe.format != "onnx" else "tflite"
+    other = artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
+    ended = []
+    with tempfile.TemporaryDirectory() as folder:
+        answers = Path(folder) / "reference.npz"
+        reference.save(_few(reference.load(reference.path(artifacts_folder, cell.recipe.model))), answers)
+        load = Load(runtime=cell.runtime, artifact=whole, sidecar=sidecar, timeout_s=2 * forks.LIMIT_S)
+        command = desktop.command(forks.__file__, load, "--reference", str(answers), "--latency-s", "0")
+        try:
+            with processes.loaded(command, load) as (_, ask):
+                sound = ask({"artifact": str(whole.resolve())})
+                if sound["outcome"] != "ok":
+                    raise Broken(sound["outcome"], f"the undamaged artifact: {sound['reason']}")
+                for trial in trials:
+                    broken = Path(folder) / whole.name
+                    damage(whole, broken, trial.damage, random.Random(trial.seed), artifacts_folder / other)
+                    ended.append(Ended(trial=trial, **ask({"artifact": str(broken)})))
+                    files.remove(broken)
+        except Broken as end:
+            msg = f"{cell.id} cannot be tried with damage: {end.outcome}: {end.reason}"
+            raise EdgewiseError(msg) from end
+    return ended
+
+
+def _few(answers: Reference) -> Reference:
+    """Return the first images: to read them all takes longer than most trials."""
+    several = {name: value[:IMAGES] for name, value in vars(answers).items() if isinstance(value, np.ndarray)}
+    return replace(answers, **several)
+
+
+@click.command()
+@click.option("--only", "formats", multiple=True, metavar="FORMAT", help="Only this format; may be repeated.")
+@click.option("--count", default=200, show_default=True, type=click.IntRange(1), help="Damaged artifacts per format.")
+@click.option("--seed", default=0, show_default=True, help="The same seed damages the same bytes.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
+@click.option(
+    "--artifacts", "folder", default="artifacts", show_default=True, type=click.Path(path_type=Path, file_okay=False)
+)
+def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: Path) -> None:
+    """Run damaged artifacts on their real runtimes and print how each kind of damage ended."""
+    for name in formats:
+        if name not in SUBJECTS:
+            msg = f"There is no format {name!r}. {did_you_mean(name, SUBJECTS)}"
+            raise UsageError(msg)
+    if not folder.is_dir():
+        msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
+        raise DataError(msg)
+    every = {cell.id: cell for cell in cells()}
+    chosen = {name: every[id] for name, id in SUBJECTS.items() if not formats or name in formats}
+    for cell in chosen.values():
+        devices.device(cell.device).require(cell.runtime)
+
+    trials = plan(tuple(chosen), count, seed)
+    ended: list[Ended] = []
+    processes = Conversations()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:
+        task = progress.add_task("fuzz", total=len(trials))
+        futures = [
+            pool.submit(run, several[i : i + AT_ONCE], chosen[name], folder, processes)
+            for name, found in groupby(trials, key=lambda trial: trial.format)
+            for several in (tuple(found),)
+            for i in range(0, len(several), AT_ONCE)
+        ]
+        try:
+            for future in as_completed(futures):
+                ended += future.result()
+                progress.update(task, completed=len(ended))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.stop()
+            raise
+    out.print(table(ended, tuple(chosen)))
+    out.print("ok: the damage met bytes that no answer depends on, or moved the answers less than a mismatch does.")
+    if strange := [end for end in ended if end.outcome not in OUTCOMES]:
+        msg = f"{strange[0].trial} ended as {strange[0].outcome!r}, which is no outcome."
+        raise EdgewiseError(msg)
+
+
+def table(ended: list[Ended], formats: tuple[str, ...]) -> Table:
+    """Return how often each format ended in each outcome, and the most time and memory that a process took."""
+    tally = Counter((end.trial.format, end.outcome) for end in ended)
+    seen = [o for o in OUTCOMES if any(tally[name, o] for name in formats)]
+    drawn = Table(title="Damaged artifacts on real runtimes")
+    drawn.add_column("format")
+    for title in (*seen, "all", "most s", "most MB"):
+        drawn.add_column(title, justify="right")
+    for name in formats:
+        own = [end for end in ended if end.trial.format == name]
+        counts = [tally[name, outcome] for outcome in seen]
+        most = f"{max(e.seconds for e in own):.1f}", f"{max(e.peak_rss_bytes for e in own) / 1e6:,.0f}"
+        drawn.add_row(name, *(str(n) for n in counts), str(len(own)), *most)
+    return drawn
+
+
+if __name__ == "__main__":
+    console.main(command)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.device_tests.fuzz import forks, fuzz
+from device_tests.transport.dialogue import Conversations
+from device_tests.contract import Load
+from device_tests.devices import desktop
+from export import artifact as artifacts
+from export.matrix import MATRIX
+from models import reference
+from models.environments import ROOT
+
+ID = "torch_cnn_small-torchscript-float32"
+CONTENT = bytes(range(256)) * 40
+
+
+def test_every_format_of_the_matrix_has_a_subject():
+    formats = {name for formats in MATRIX.values() for name in formats}
+    assert formats == set(fuzz.SUBJECTS)
+
+
+@pytest.mark.parametrize("name", [n for n in fuzz.DAMAGES if n != "another format"])
+def test_damage_is_seeded_and_real(name):
+    one, two = (fuzz.DAMAGES[name](CONTENT, random.Random(7)) for _ in range(2))
+    assert one == two != CONTENT
+
+
+@pytest.mark.parametrize("name", fuzz.DAMAGES)
+def test_damage_never_touches_the_original(name, tmp_path):
+    whole, other = tmp_path / "whole.savedmodel", tmp_path / "other"
+    for file in (whole / "1" / "saved_model.pb", whole / "1" / "variables", other):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(CONTENT if file is not other else b"another format's content")
+    fuzz.damage(whole, tmp_path / "broken.savedmodel", name, random.Random(1), other)
+    assert all(file.read_bytes() == CONTENT for file in whole.rglob("*") if file.is_file())
+    assert any(file.read_bytes() != CONTENT for file in (tmp_path / "broken.savedmodel").rglob("*") if file.is_file())
+
+
+def test_the_plan_depends_on_the_seed_alone():
+    assert fuzz.plan(("onnx",), 50, 3) == fuzz.plan(("tflite", "onnx"), 50, 3)[50:]
+    assert fuzz.plan(("onnx",), 50, 3) != fuzz.plan(("onnx",), 50, 4)
+
+
+@pytest.fixture
+def fork(folders):
+    """Return a function that runs the artifact in a child of a process that has started a fake runtime."""
+
+    def run(code: str) -> dict:
+        load = Load(
+            runtime=folders.runtime("fake", code),
+            artifact=folders.bench.artifacts / f"{ID}.pt",
+            sidecar=artifacts.sidecar_path(folders.bench.artifacts, ID),
+            timeout_s=30,
+        )
+        answers = reference.path(folders.bench.artifacts, "torch_cnn_small")
+        command = desktop.command(forks.__file__, load, "--reference", str(answers), "--latency-s", "0")
+        with Conversations().loaded(command, load) as (_, ask):
+            first, second = (ask({"artifact": str(load.artifact)}) for _ in range(2))
+        assert first["outcome"] == second["outcome"]  # a child that ended badly did not take its parent along
+        return first
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "says"),
+    [
+        ("", "ok", ""),
+        ("def load(path, threads):\n    os.abort()", "run_failed", "killed by SIGABRT"),
+        ("def load(path, threads):\n    sys.exit(7)", "run_failed", "ended with exit code 1"),
+        ("def load(path, threads):\n    signal.alarm(1)\n    time.sleep(60)", "timed_out", "no answer in 60 s"),
+        ("def load(path, threads):\n    raise ValueError('no such op')", "load_failed", "ValueError: no such op"),
+        ("def load(path, threads):\n    return np.ones(1 << 40)", "load_failed", "Unable to allocate 8.00 TiB"),
+        ("def answer(logits):\n    return np.roll(logits, 1)", "mismatch", "answers agree"),
+    ],
+    ids=["sound", "crash", "exit", "hang", "refusal", "memory", "garbage"],
+)
+def test_whatever_an_artifact_does_is_a_row(fork, code, outcome, says):
+    row = fork(code)
+    assert row["outcome"] == outcome
+    assert says in row["reason"]
+    assert row["peak_rss_bytes"] > 10_000_000
+
+
+def test_the_runtime_is_started_once_for_all(fork, tmp_path):
+    starts = tmp_path / "starts"
+    code = f"def start(threads):\n    with open({str(starts)!r}, 'a') as file:\n        file.write('x')\n    return threads"
+    assert fork(code)["outcome"] == "ok"
+    assert starts.read_text() == "x"
+
+
+@pytest.mark.slow
+def test_damaged_artifacts_end_as_rows_alike_with_the_same_seed_and_leave_no_process(tmp_path):
+    folder = ["--artifacts", str(tmp_path / "artifacts")]
+    wanted = [f"--only={id.split('@')[0]}" for id in fuzz.SUBJECTS.values()]
+    export = [sys.executable, "-m", "export", *wanted, *folder, "--logs", str(tmp_path)]
+    subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
+    tallies = []
+    for _ in range(2):
+        command = [sys.executable, "-m", "tests.device_tests.fuzz.fuzz", "--count", "8", "--seed", "1", *folder]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+        assert result.returncode == 0, result.stderr
+        cells = [line.split("│") for line in result.stdout.splitlines() if line.startswith("│")]
+        tallies.append([row[:-3] for row in cells])  # without the border, memory and seconds
+    assert tallies[0] == tallies[1]
+    assert len(tallies[0]) == len(fuzz.SUBJECTS)
+    assert "load_failed" in result.stdout
+    running = [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(p)]
+    assert not running
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it ended meanwhile
+        return b""

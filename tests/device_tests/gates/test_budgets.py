@@ -1,0 +1,169 @@
+"""Limits, the verdicts that they give, and budget files that cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from device_tests.gates import budgets
+from device_tests.gates.budgets import Budget
+from device_tests.cells import possible
+from models.errors import DataError, UsageError
+
+ROOT = Path(__file__).parents[3]
+IDS = tuple(cell.id for cell in possible())
+EVERY = {"ids": ("*",), "why": "because"}
+
+
+def limits(*rows: dict) -> tuple[Budget, ...]:
+    return tuple(Budget(**(EVERY | row)) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("limit", "facts", "state"),
+    [
+        ({"metric": "size_bytes", "max": 1_000}, {"size_bytes": 1_000}, "pass"),
+        ({"metric": "size_bytes", "max": 1_000}, {"size_bytes": 1_001}, "fail"),
+        ({"metric": "compressed_bytes", "max": 1_000}, {"compressed_bytes": 1_001}, "fail"),
+        ({"metric": "top1", "min": 0.99}, {"correct": 9_900}, "pass"),
+        ({"metric": "top1", "min": 0.99}, {"correct": 9_899}, "fail"),
+        ({"metric": "agreement", "min": 1.0}, {"agree": 9_999}, "fail"),
+        ({"metric": "max_abs_error", "max": 1.0}, {"max_abs_error": 1e7}, "fail"),
+        ({"metric": "size_bytes", "max": 1}, {"outcome": "run_failed", "reason": "killed by SIGSEGV"}, "skipped"),
+        ({"metric": "top1", "min": 0.5}, {"outcome": "skipped", "reason": "not run"}, "skipped"),
+        ({"metric": "outcome", "outcomes": ("ok",)}, {}, "pass"),
+        ({"metric": "outcome", "outcomes": ("ok",)}, {"outcome": "mismatch", "reason": "garbage"}, "fail"),
+        ({"metric": "outcome", "outcomes": ("ok",)}, {"outcome": "skipped", "reason": "not run"}, "skipped"),
+        (
+            {"metric": "outcome", "outcomes": ("mismatch", "run_failed")},
+            {"outcome": "mismatch", "reason": "garbage"},
+            "pass",
+        ),
+        (
+            {"metric": "outcome", "outcomes": ("mismatch", "run_failed")},
+            {"outcome": "timed_out", "reason": "hangs"},
+            "fail",
+        ),
+    ],
+)
+def test_a_limit_gives_its_verdict(measured, limit, facts, state):
+    (verdict,) = budgets.check(limits(limit), (measured(**facts),))
+    assert verdict.state == state
+    assert facts.get("reason", "") in verdict.says
+
+
+def test_the_last_row_that_matches_decides(measured):
+    rule = {"metric": "agreement", "min": 1.0}
+    exception = {"metric": "agreement", "min": 0.9, "ids": ("*-int8@*",)}
+    rows = (measured(agree=9_500), measured(scheme="int8", agree=9_500))
+    assert [v.state for v in budgets.check(limits(rule, exception), rows)] == ["fail", "pass"]
+
+
+def test_a_known_failure_that_is_healed_passes_and_is_reported(measured):
+    (verdict,) = budgets.check(limits({"metric": "outcome", "outcomes": ("mismatch", "run_failed")}), (measured(),))
+    assert (verdict.state, verdict.says.split(":")[0]) == ("pass", "healed")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "state"), [(0.9, 1.0, "pass"), (1.11, 1.3, "fail"), (0.9, 1.2, "skipped"), (1.05, 1.2, "skipped")]
+)
+def test_a_noisy_figure_is_decided_only_where_its_interval_is_on_one_side(measured, low, high, state):
+    row = measured(latency_ratio=(low + high) / 2, latency_ratio_low=low, latency_ratio_high=high)
+    (verdict,) = budgets.check(limits({"metric": "latency_ratio", "max": 1.1}), (row,))
+    assert (verdict.state, "too noisy to say" in verdict.says) == (state, state == "skipped")
+
+
+def test_a_figure_that_nobody_measured_is_skipped_with_its_reason(measured):
+    (verdict,) = budgets.check(limits({"metric": "instructions", "max": 1}), (measured(),))
+    assert (verdict.state, verdict.says) == ("skipped", "its instructions were not counted: nox -s instructions")
+
+
+@pytest.mark.parametrize(
+    ("metric", "facts"),
+    [
+        ("flip_rate", {"agree": 9_900}),
+        ("top1_loss_bound", {"lost": 30}),
+        ("ece", {"ece": 0.02}),
+        ("instructions", {"instructions": 10**6}),
+        ("peak_over_runtime_bytes", {"peak_rss_bytes": 10**6, "baseline_rss_bytes": 0}),
+        ("delegated_share", {"delegated_share": 1.0}),
+        ("digits_top1", {"digits": {"correct": 8, "agree": 9, "total": 10}}),
+        ("digits_agreement", {"digits": {"correct": 8, "agree": 9, "total": 10}}),
+    ],
+)
+def test_every_figure_can_be_limited(measured, metric, facts):
+    rows = (measured(**facts),)
+    value = getattr(rows[0], metric)
+    within, beyond = (budgets.check(limits({"metric": metric, "max": value * f}), rows)[0] for f in (1.1, 0.5))
+    assert (within.state, beyond.state, beyond.excess) == ("pass", "fail", pytest.approx(1.0))
+
+
+def test_every_metric_is_an_attribute(measured):
+    assert [metric for metric in budgets.METRICS if not hasattr(measured(), metric)] == []
+
+
+def idle(rows, *budget_rows):
+    known = limits(*budget_rows)
+    return [(v.metric, v.state) for v in budgets.idle(known, budgets.check(known, rows), rows)]
+
+
+def test_a_budget_that_decides_nothing_fails_a_full_run_only(measured):
+    overridden = {"metric": "top1", "min": 0.1, "ids": ("*-float32@*",)}
+    unmeasured = {"metric": "instructions", "max": 1}
+    rule = {"metric": "top1", "min": 0.5}
+    assert idle((measured(),), overridden, unmeasured, rule) == [("top1", "fail"), ("instructions", "skipped")]
+    partial = (measured(), measured(scheme="int8", outcome="skipped", reason="not run"))
+    assert idle(partial, overridden, rule) == []
+
+
+def test_a_verdict_knows_the_line_of_its_budget(tmp_path):
+    file = tmp_path / "budgets.toml"
+    file.write_text(f"# a comment\n\n[[budget]]\n{ROW}\n[[budget]] # another\n{ROW}")
+    assert [budget.line for budget in budgets.load(file, IDS)] == [3, 9]
+
+
+def test_without_a_budget_a_cell_is_expected_to_be_ok():
+    assert budgets.expected_outcomes((), "x") == ("ok",)
+
+
+ROW = 'ids = ["*"]\nmetric = "top1"\nmin = 0.9\nwhy = "because"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "says"),
+    [
+        ("[[budget]", DataError, "is no TOML"),
+        ("[budgets]\n", UsageError, r"may hold \[\[budget\]\] tables only"),
+        ("[[budget]]\n" + ROW.replace("top1", "top2"), UsageError, "line 1: there is no metric 'top2'. Did you mean"),
+        (f"[[budget]]\n{ROW}[[budget]]\n{ROW}maxx = 1\n", UsageError, "line 6: there is no key 'maxx'. Did you mean"),
+        ("[[budget]]\n" + ROW.replace('"*"', '"*@litrt@*"'), UsageError, "matches no cell"),
+        ("[[budget]]\n" + ROW.replace('["*"]', '"*"'), UsageError, "must be a list of globs"),
+        ("[[budget]]\n" + ROW.replace("min = 0.9\n", ""), UsageError, "takes `min`, `max` or both"),
+        ("[[budget]]\n" + ROW.replace("0.9", '"0.9"'), UsageError, "takes `min`, `max` or both"),
+        ("[[budget]]\n" + ROW.replace("0.9", '"0.9"\nmax = 1'), UsageError, "takes `min`, `max` or both"),
+        ("[[budget]]\n" + ROW.replace("0.9", "nan"), UsageError, "takes `min`, `max` or both"),
+        ("[[budget]]\n" + ROW.replace('"because"', '["because"]'), UsageError, "`why` is missing"),
+        ("[[budget]]\n" + ROW.replace("0.9", "0.9\nis = \"ok\""), UsageError, "takes `min`, `max` or both"),
+        ("[[budget]]\n" + ROW.replace('why = "because"', ""), UsageError, "`why` is missing"),
+        ("[[budget]]\n" + ROW.replace("top1", "outcome"), UsageError, "`outcome` takes `is`"),
+        ("[[budget]]\n" + ROW.replace("top1", "outcome").replace("min = 0.9", 'is = ["ok", "good"]'), UsageError, "`outcome` takes `is`"),
+        ("[[budget]]\n" + ROW.replace("top1", "outcome").replace("min = 0.9", "is = []"), UsageError, "`outcome` takes `is`"),
+        ('budget = [{why = "x"}]\n', UsageError, r"has 1 budgets, but 0 lines that say \[\[budget\]\]"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_meant_is_refused(tmp_path, content, error, says):
+    file = tmp_path / "budgets.toml"
+    file.write_text(content)
+    with pytest.raises(error, match=says):
+        budgets.load(file, IDS)
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(DataError, match="is not there"):
+        budgets.load(tmp_path / "budgets.toml", IDS)
+
+
+def test_the_projects_own_budgets_are_well_formed_and_limit_every_outcome():
+    loaded = budgets.load(ROOT / "budgets.toml", IDS)
+    assert all(budgets.decisive(loaded, id, "outcome") for id in IDS)

@@ -1,0 +1,87 @@
+"""What CI is told: JUnit XML, a Markdown summary and annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from junitparser import Failure, JUnitXml, Skipped
+
+from device_tests.gates import budgets, junit, summary
+from device_tests.gates.budgets import Budget, Verdict
+
+SIZE = Budget(ids=("*",), metric="size_bytes", why="because", max=1_000, line=3)
+TOP1 = Budget(ids=("*",), metric="top1", why="because", min=0.9, line=9)
+
+
+def failed(id: str = "a@b@c", **facts) -> Verdict:
+    return Verdict(**{"id": id, "metric": "size_bytes", "state": "fail", "says": "too large", "excess": 1.0} | facts)
+
+
+def test_junit_has_a_case_per_cell_and_per_budget(measured, tmp_path):
+    rows = (
+        measured(scheme="int8", seconds=1.5),
+        measured(size_bytes=1_500, correct=5, seconds=2.0),
+        measured(scheme="int4", outcome="skipped", reason="not run"),
+    )
+    file, limits = tmp_path / "junit.xml", (SIZE, TOP1)
+    junit.write(file, rows, limits, budgets.check(limits, rows))
+    cells, held = JUnitXml.fromfile(str(file))
+    assert [case.name for case in cells] == [row.id for row in rows]
+    assert [[type(r) for r in case.result] for case in cells] == [[], [Failure], [Skipped]]
+    assert [line.split(":")[0] for line in list(cells)[1].result[0].text.splitlines()] == ["top1", "size_bytes"]
+    assert (cells.tests, cells.failures, cells.skipped, cells.time) == (3, 1, 1, 3.5)
+    assert [case.name for case in held] == ["size_bytes of * (line 3)", "top1 of * (line 9)"]
+    assert (held.tests, held.failures) == (2, 2)
+
+
+def test_junit_takes_any_character_that_a_library_prints(measured, tmp_path):
+    row = measured(outcome="run_failed")
+    told = "\x1b[31m<not & 'XML'> \x00 \ufffe ]]> é"
+    verdict = failed(row.id, says=told)
+    junit.write(tmp_path / "junit.xml", (row,), (), (verdict,))
+    ((case,), _) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    assert case.result[0].message == "size_bytes: ?[31m<not & 'XML'> ? ? ]]> é"
+
+
+def test_the_summary_shows_only_what_broke_and_changed_worst_first():
+    verdicts = [failed("bad", excess=0.1), failed("worse", excess=2.0), failed("fine", state="pass", says="5")]
+    changes = [
+        failed("shrank", excess=-0.5),
+        failed("grew", excess=0.5),
+        failed("new", state="skipped", says="not in the baseline"),
+        failed("newer", state="skipped", says="not in the baseline"),
+    ]
+    text = summary.markdown(verdicts, changes)
+    assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| ❌")] == ["worse", "bad", "grew", "shrank"]  # fmt: skip
+    assert "fine" not in text
+    assert "2 × size\\_bytes: not in the baseline" in text
+    assert "1 limits kept, 2 broken, 0 skipped" in text
+
+
+def test_a_summary_without_news_is_short():
+    assert "Nothing that can be compared changed" in summary.markdown([], [])
+    assert "no baseline" in summary.markdown([], None)
+
+
+def test_a_summary_stays_under_its_limit_and_says_what_it_left_out():
+    verdicts = [failed(f"cell {i}", says="ä" * 10_000) for i in range(1_000)]
+    text = summary.markdown(verdicts, verdicts)
+    assert 40_000 < len(text.encode()) < summary.LIMIT_BYTES
+    assert text.count("more rows do not fit here") == 2
+
+
+def test_reasons_cannot_break_the_table_or_call_people():
+    text = summary.markdown([failed("x@y@z", says="a | b\n<script> @someone [l](u)")], None)
+    assert "| x&#64;y&#64;z | size_bytes | a \\| b &#60;script&#62; &#64;someone \\[l\\](u) |" in text
+
+
+def test_an_annotation_per_broken_budget_points_to_its_line():
+    cells = [failed(f"cell{i}", budget=SIZE, says="100 % more,\nreally") for i in range(7)]
+    unclaimed = failed("grew", metric="instructions")
+    first, second = summary.annotations([*cells, unclaimed], Path("conf") / "budgets.toml")
+    assert first.startswith(
+        "::error file=conf/budgets.toml,line=3,title=size_bytes%3A 7 broken::cell0: 100 %25 more,%0A"
+    )
+    assert first.endswith("%0Aand 2 more")
+    assert second == "::error title=instructions%3A 1 not as in the baseline::grew: too large"
+    assert summary.annotations([failed(state="pass")], Path("b")) == []

@@ -1,0 +1,69 @@
+"""How far two arrays are apart, and which layer is the first bad one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from device_tests.measure.explain import layers, run
+from device_tests.measure.explain.layers import Layers
+from export.artifact import Artifact
+from models.errors import DataError
+
+ARTIFACT = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k", sha256="a" * 64)
+SIGNAL = np.array([[3.0, -4.0]], np.float32)
+
+
+def test_an_exact_layer_has_no_noise():
+    found = layers.error("conv1", SIGNAL, SIGNAL)
+    assert (found.sqnr_db, found.max_abs) == (None, 0.0)
+    assert found.cosine == pytest.approx(1.0)
+
+
+def test_noise_of_a_tenth_is_20_decibels():
+    found = layers.error("conv1", SIGNAL * 1.1, SIGNAL)
+    assert found.sqnr_db == pytest.approx(20, abs=1e-3)
+    assert found.max_abs == pytest.approx(0.4, abs=1e-6)
+
+
+def test_a_fused_relu_is_no_error():
+    rectified = np.maximum(SIGNAL, 0)
+    assert layers._layer_error("conv1", rectified, SIGNAL).sqnr_db is None
+    assert layers.error("conv1", rectified, SIGNAL).cosine < 0.99
+
+
+def test_a_dead_layer_is_bad():
+    assert layers.error("conv1", np.zeros_like(SIGNAL), SIGNAL).cosine == 0.0
+
+
+def test_the_first_layer_below_the_threshold_is_named():
+    good, bad = layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", SIGNAL[:, ::-1], SIGNAL)
+    worse = layers.error("dense1", -SIGNAL, SIGNAL)
+    assert Layers(artifact="a", key="k", images=1, tool="t", errors=(good, bad, worse)).first_bad == "conv2"
+    assert Layers(artifact="a", key="k", images=1, tool="t", errors=(good,)).first_bad == ""
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A results folder with layers of ARTIFACT, and those layers."""
+    errors = (layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", SIGNAL, SIGNAL[:, ::-1]))
+    found = Layers(artifact=ARTIFACT.id, key=run.key(ARTIFACT, layers.ENVIRONMENT), images=1, tool="t", errors=errors)
+    layers.save(found, tmp_path)
+    return tmp_path, found
+
+
+def test_kept_layers_are_those_that_were_measured(kept):
+    results, found = kept
+    assert layers.current(results, ARTIFACT) == found
+
+
+def test_kept_layers_do_not_hold_for_another_file(kept):
+    assert layers.current(kept[0], replace(ARTIFACT, sha256="b" * 64)) is None
+
+
+def test_a_broken_file_of_layers_is_said(kept):
+    layers.path(kept[0], ARTIFACT.id).write_text("[]")
+    with pytest.raises(DataError, match="Delete it and run: nox -s explain -- --all --layers a-b-c"):
+        layers.current(kept[0], ARTIFACT)

@@ -1,0 +1,98 @@
+"""Receipts and layers of real artifacts of the small network in each family of formats."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from export import artifact as artifacts
+from models import environments, files, reference
+from models.errors import EnvironmentMissing, Unsupported
+from models.zoo import ZOO
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[4]
+MODEL = "torch_cnn_small"
+RUNTIMES = {
+    "tflite": "litert",
+    "onnx": "onnxruntime",
+    "ort": "onnxruntime",
+    "executorch": "executorch",
+    "torchscript": "torch",
+    "torchscript_lite": "torch",
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    only = [part for name in RUNTIMES for part in ("--only", f"{MODEL}-{name}-int8")]
+    command = ["export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def artifact(folder: Path, format_name: str) -> artifacts.Artifact:
+    return artifacts.read(artifacts.sidecar_path(folder, f"{MODEL}-{format_name}-int8"))
+
+
+@pytest.mark.parametrize("format_name", RUNTIMES)
+def test_a_receipt_accounts_for_every_byte_and_every_product(exported, format_name):
+    from device_tests.measure.explain import run
+
+    if format_name == "tflite":
+        try:
+            environments.python("litert", install="nox")
+        except EnvironmentMissing as error:
+            pytest.skip(str(error))
+    row = artifact(exported, format_name)
+    made = run.make(row, exported, RUNTIMES[format_name])
+    assert sum(p.size_bytes for p in made.parts) == files.size_bytes(exported / row.file)
+    assert all(p.size_bytes >= 0 for p in made.parts)
+    assert sum(o.macs for o in made.operators) == ZOO[MODEL].SPEC.macs
+    assert made.integer_macs == 1.0
+    assert made.delegated_macs == (1.0 if format_name in ("tflite", "executorch") else None)
+    assert made.defects == ()
+
+
+@pytest.mark.parametrize("format_name", ["tflite", "onnx", "executorch", "torchscript"])
+def test_int8_is_near_its_source_in_every_layer(exported, format_name):
+    from device_tests.measure.explain import layers
+
+    row = artifact(exported, format_name)
+    found = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
+    assert [e.layer for e in found.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
+    assert all(20 < e.sqnr_db < 60 for e in found.errors)
+    assert found.first_bad == ""
+
+
+@pytest.mark.parametrize("format_name", ["ort", "torchscript_lite"])
+def test_a_file_that_shows_nothing_of_its_inside_says_so(exported, format_name):
+    from device_tests.measure.explain import layers
+
+    row = artifact(exported, format_name)
+    with pytest.raises(Unsupported, match="explain that one"):
+        layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
+
+
+def test_the_first_bad_layer_of_a_damaged_file_is_named(exported, tmp_path):
+    from device_tests.measure.explain import layers
+    from export.formats import _tflite_file
+
+    row = artifact(exported, "tflite")
+    model = _tflite_file.parse((exported / row.file).read_bytes())
+    graph = model.subgraphs[0]
+    (kernel,) = (t for t in graph.tensors if t.shape is not None and list(t.shape) == [20, 5, 5, 10])
+    model.buffers[kernel.buffer].data = model.buffers[kernel.buffer].data[::-1].copy()
+    damaged = tmp_path / row.file
+    damaged.write_bytes(_tflite_file._serialized(model))
+    found = layers.measure(row, damaged, reference.load(reference.path(exported, MODEL)))
+    assert found.first_bad == "conv2"

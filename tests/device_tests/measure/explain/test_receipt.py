@@ -1,0 +1,89 @@
+"""What a receipt concludes from its operators, and which of that is a defect."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from device_tests.measure.explain import receipt as receipts
+from device_tests.measure.explain.receipt import Layer, Operator, Part, Receipt
+from models.errors import DataError
+
+LAYERS = (Layer(name="conv1", macs=900, parameters=90), Layer(name="dense1", macs=100, parameters=910))
+
+
+def operators(**changes) -> tuple[Operator, ...]:
+    weighted = {"weights": "int8", "activations": "int8", "integer": True, "taken": True} | changes
+    made = (Operator(name="POOL", taken=True), Operator(name="CONV", **weighted), Operator(name="DENSE", **weighted))
+    return receipts.with_layers(made, LAYERS)
+
+
+def receipt(scheme: str = "int8", runtime: str = "litert", **changes) -> Receipt:
+    known = {"delegate": "XNNPACK", "operators": operators(), "parts": (Part(name="w", section="s", size_bytes=7),)}
+    made = Receipt(artifact=f"torch_cnn-tflite-{scheme}", key="k", runtime=runtime, versions={"ai-edge-litert": "2"},
+                   library="XNNPACK", instruction_sets=("avx2",), **known | changes)  # fmt: skip
+    return replace(made, defects=receipts.defects(made, scheme))
+
+
+def test_layers_are_given_to_the_operators_with_weights_in_their_order():
+    assert [(o.layer, o.macs) for o in operators()] == [("", 0), ("conv1", 900), ("dense1", 100)]
+
+
+def test_another_number_of_layers_is_an_error_and_not_a_guess():
+    with pytest.raises(DataError, match="computes 1 layers with weights .CONV., the network has 2"):
+        receipts.with_layers((Operator(name="CONV", weights="int8"),), LAYERS)
+
+
+def test_shares_count_operators_and_macs():
+    conv, dense = replace(operators()[1], taken=False), operators()[2]
+    made = receipt(operators=(operators()[0], conv, dense))
+    assert (made.delegated_nodes, made.delegated_macs, made.integer_macs) == (2 / 3, 0.1, 1.0)
+
+
+def test_what_is_as_promised_has_no_defect():
+    assert receipt().defects == ()
+    assert receipt("float32", operators=operators(weights="float32", integer=False)).defects == ()
+
+
+def test_a_scheme_of_integers_that_computes_in_float_is_a_defect():
+    (defect,) = receipt(operators=operators(integer=False)).defects
+    assert defect == "int8 computes only 0% of the weights in integers; in float: conv1, dense1"
+
+
+def test_a_delegate_that_takes_nothing_is_a_defect():
+    made = receipt(operators=operators(taken=False))
+    assert made.unexpected == ("XNNPACK took 0% of the MACs (1 of 3 operators)",)
+
+
+def test_a_runtime_without_a_delegate_has_no_share_of_it():
+    made = receipt(delegate="", operators=operators(taken=False))
+    assert (made.delegated_nodes, made.delegated_macs, made.defects) == (None, None, ())
+
+
+def test_a_known_defect_is_told_with_its_reason_and_expected():
+    made = receipt("int16x8", operators=operators(taken=False))
+    assert made.defects
+    assert made.unexpected == ()
+    assert receipts.as_json(made)["expected_defects"] == {
+        made.defects[0]: "XNNPACK has no kernels for 16-bit activations"
+    }
+
+
+def test_an_expectation_excuses_no_other_defect():
+    made = receipt("int16x8", operators=operators(integer=False))
+    assert made.unexpected == ("int16x8 computes only 0% of the weights in integers; in float: conv1, dense1",)
+
+
+def test_a_receipt_is_read_as_it_was_written(tmp_path):
+    receipts.save(receipt(), tmp_path / "r.json")
+    assert receipts.read(tmp_path / "r.json") == receipt()
+    assert json.loads((tmp_path / "r.json").read_text())["delegated_macs"] == 1.0
+
+
+def test_a_receipt_that_is_none_is_said(tmp_path):
+    assert receipts.read(tmp_path / "r.json") is None
+    (tmp_path / "r.json").write_text('{"artifact": "a"}')
+    with pytest.raises(DataError, match="is no receipt .KeyError"):
+        receipts.read(tmp_path / "r.json")

@@ -1,0 +1,153 @@
+"""What the web demo saved becomes results, unless anything about it is wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from device_tests.measure import browser_import as browsers
+from device_tests.report import tables as report
+from device_tests.results import measurement as measurements
+from device_tests.results.rows import found, rows
+from export import artifact as artifacts
+from export.artifact import Artifact
+from models import reference
+from models.errors import DataError
+from models.reference import Reference
+
+ID = "torch_cnn_small-tflite-int8"
+IMAGES, JUDGED = 100, 50
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """An artifacts folder with one artifact and its reference."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
+    answers = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d", checkpoint_sha256="c",
+                        images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8),
+                        labels=logits.argmax(1).astype(np.uint8), logits=logits)  # fmt: skip
+    made = tmp_path / "artifacts"
+    reference.save(answers, reference.path(made, answers.model))
+    artifacts.save(Artifact(id=ID, model=answers.model, framework="torch", format="tflite", scheme="int8", key="k",
+                            sha256="a" * 64, size_bytes=30_000, compressed_bytes=20_000, checkpoint_sha256="c",
+                            dataset={"name": "mnist", "sha256": "d"}), made)  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def logits(folder) -> np.ndarray:
+    """What the browser answered: as the source, but for one image."""
+    answers = reference.load(reference.path(folder, "torch_cnn_small")).logits[:JUDGED].copy()
+    answers[7] = np.roll(answers[7], 1)
+    return answers
+
+
+def packed(logits: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(logits.astype("<f4").tobytes())).decode()
+
+
+@pytest.fixture
+def saved(tmp_path, logits):
+    """Return a function that writes a file as the page saves it, with one result changed, and gives its path."""
+
+    def save(*, without: str = "", **changes) -> Path:
+        row = {"artifact": ID, "runtime": "litertjs", "device": "browser:pixel-7", "outcome": "ok", "reason": "",
+               "notes": ["a note"], "environment": {"cpu": "unknown", "cpus": 8, "os": "android"}, "threads": 1,
+               "artifact_sha256": "a" * 64, "total": JUDGED, "correct": JUDGED - 1, "agree": JUDGED - 1,
+               "load_ns": 10**6, "first_ns": 0, "latencies_ns": [100_000, 120_000], "answers": packed(logits)}  # fmt: skip
+        row |= changes
+        row.pop(without, None)
+        file = tmp_path / "saved.json"
+        file.write_text(json.dumps([row]))
+        return file
+
+    return save
+
+
+def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_path):
+    results = tmp_path / "results"
+    done = CliRunner().invoke(browsers.add, [str(saved()), "--artifacts", str(folder), "--results", str(results)])
+    assert done.exit_code == 0, done.output
+    id = f"{ID}@litertjs@browser:pixel-7"
+    assert np.array_equal(np.load(measurements.answers_path(results, id)), logits)
+    cells = found(results, ("browser:pixel-7",))
+    (row,) = rows(cells, artifacts_folder=folder, results_folder=results)
+    assert (row.id, row.outcome, row.total, row.correct, row.lost) == (id, "ok", JUDGED, JUDGED - 1, 1)
+    assert [flip["index"] for flip in row.flips] == [7]
+    assert row.p50_ns == 110_000
+    assert row.quick
+    assert any("browser:pixel-7" in line for line in report.footnotes(report.group((row,), 0.1)))
+
+
+def test_an_artifact_that_did_not_load_is_a_row_with_its_reason(saved, folder):
+    file = saved(outcome="load_failed", reason="no SIMD", without="answers")
+    ((row, answers),) = browsers.read(file, folder)
+    assert (row.outcome, row.reason, row.total, answers) == ("load_failed", "no SIMD", None, None)
+
+
+def test_garbage_is_a_mismatch(saved, folder, logits):
+    rolled = np.roll(logits, 1, axis=1)
+    right = int((rolled.argmax(1) == reference.load(reference.path(folder, "torch_cnn_small")).labels[:JUDGED]).sum())
+    ((row, _),) = browsers.read(saved(answers=packed(rolled), correct=right, agree=right), folder)
+    assert row.outcome == "mismatch"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"artifact_sha256": "b" * 64}, "exported again since"),
+        ({"artifact": "torch_cnn_small-tflite-int9"}, "Did you mean torch_cnn_small-tflite-int8"),
+        ({"artifact": "../../etc/passwd"}, "no artifact"),
+        ({"runtime": "onnxruntime_web"}, "which it does not"),
+        ({"runtime": ""}, "which it does not"),
+        ({"device": "desktop"}, "no browser:NAME"),
+        ({"device": "browser:../up"}, "no browser:NAME"),
+        ({"outcome": "great"}, "outcome 'great'"),
+        ({"correct": JUDGED}, "changed by hand"),
+        ({"total": "many"}, "total that is no int"),
+        ({"correct": True}, "correct that is no int"),
+        ({"latencies_ns": []}, "no nanoseconds"),
+        ({"latencies_ns": [0.5]}, "no nanoseconds"),
+        ({"notes": [1]}, "no text"),
+        ({"answers": "?"}, "cannot be unpacked"),
+        ({"answers": "é"}, "cannot be unpacked"),
+        ({"answers": packed(np.zeros((IMAGES + 1, 10)))}, "no logits of 1 to 100 images"),
+        ({"answers": packed(np.zeros((0, 10)))}, "no logits of 1 to 100 images"),
+        ({"without": "environment"}, "has no environment"),
+        ({"without": "answers"}, "has no answers"),
+    ],
+    ids=str,
+)
+def test_a_wrong_result_is_refused(saved, folder, changes, says):
+    with pytest.raises(DataError, match=says):
+        browsers.read(saved(**changes), folder)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "[1]", "\0"])
+def test_a_foreign_file_is_refused(tmp_path, folder, content):
+    file = tmp_path / "foreign.json"
+    file.write_text(content)
+    with pytest.raises(DataError, match="nothing that the web demo saved"):
+        browsers.read(file, folder)
+
+
+def test_a_result_that_is_there_twice_is_refused_and_nothing_is_added(saved, folder, tmp_path):
+    file = saved()
+    file.write_text(json.dumps(json.loads(file.read_text()) * 2))
+    options = ["--artifacts", str(folder), "--results", str(tmp_path / "results")]
+    done = CliRunner().invoke(browsers.add, [str(file), *options])
+    assert isinstance(done.exception, DataError)
+    assert "is in it twice" in str(done.exception)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_file_is_told_how_to_come_by(tmp_path, folder):
+    with pytest.raises(DataError, match="Save it in the web demo"):
+        browsers.read(tmp_path / "none.json", folder)

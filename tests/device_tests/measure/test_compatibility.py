@@ -1,0 +1,145 @@
+"""Which versions of a runtime an artifact can be shipped to."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from device_tests.measure import compatibility
+from device_tests.results import costs
+from device_tests.cells import cells
+from device_tests.measure.compatibility import Grid, Trial
+from device_tests.transport.dialogue import Conversations
+from device_tests.schedule import Closed
+from export import artifact as artifacts
+from models import environments
+from models.errors import DataError
+
+ID = "torch_cnn_small-torchscript-float32"
+
+
+def grid(**outcomes: str) -> Grid:
+    trials = tuple(
+        Trial(version=v.strip("v").replace("_", "."), outcome=o, reason="", key=v) for v, o in outcomes.items()
+    )
+    return Grid(artifact=ID, runtime="fake", artifact_sha256="a", trials=trials)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "says"),
+    [
+        ({"v1_0": "mismatch", "v2_0": "ok", "v3_0": "ok"}, "2.0 and newer"),
+        ({"v1_0": "ok", "v2_0": "ok", "v3_0": "load_failed"}, "1.0 and newer, but not 3.0"),
+        ({"v1_0": "skipped", "v2_0": "ok"}, "2.0 and newer"),
+        ({"v1_0": "load_failed", "v2_0": "mismatch"}, "none that was tried"),
+    ],
+)
+def test_the_range_says_which_versions_answer_as_they_should(outcomes, says):
+    assert grid(**outcomes).says == says
+
+
+def test_versions_are_in_their_own_order_with_the_pinned_one_among_them():
+    known = compatibility.versions("onnxruntime")
+    assert list(known).index("1.18.1") < list(known).index("1.31.1") < list(known).index("1.32.0")
+    assert known["1.31.1"] == "onnxruntime"
+    assert known["1.18.1"] == "onnxruntime-1.18.1"
+
+
+@pytest.fixture
+def two_versions(folders, tmp_path, monkeypatch):
+    """A runtime of which version 1.0 answers garbage and 2.0, the pinned one, does not."""
+    folders.runtime("fake", "def answer(logits):\n    return np.roll(logits, int(os.environ['ROLLED']))")
+    (tmp_path / "constraints").mkdir()
+    for name, version, rolled in (("fake", "2.0", 0), ("fake-1.0", "1.0", 1)):
+        (tmp_path / "constraints" / f"{name}.txt").write_text(f"numpy=={version}\n")
+        python = folders.environments / name / "bin" / "python"
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(f'#!/bin/sh\nROLLED={rolled} exec "{sys.executable}" "$@"\n')
+        python.chmod(0o755)
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    return folders
+
+
+def settle(folders, results) -> Grid:
+    (cell,) = (cell for cell in cells() if cell.recipe.id == ID)
+    return compatibility.run(cell, folders.bench.artifacts, results, Conversations())
+
+
+def golden(folders) -> None:
+    import base64
+
+    from models import reference
+
+    answers = reference.load(reference.path(folders.bench.artifacts, "torch_cnn_small"))
+    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    pairs = zip(answers.images[:4], answers.logits[:4], strict=True)
+    vectors = tuple(
+        {"image_u8": base64.b64encode(image.tobytes()).decode(), "logits": logits.tolist()} for image, logits in pairs
+    )
+    artifacts.save(replace(known, golden=vectors), folders.bench.artifacts)
+
+
+def test_a_version_that_loads_and_answers_otherwise_is_found(two_versions, tmp_path):
+    golden(two_versions)
+    made = settle(two_versions, tmp_path)
+    assert [trial.outcome for trial in made.trials] == ["mismatch", "ok"]
+    assert made.trials[0].reason == "0 of 4 golden images are answered as in the sidecar"
+    assert (made.oldest, made.says) == ("2.0", "2.0 and newer")
+
+
+def test_what_was_tried_is_not_tried_again_and_what_is_missing_is_said(two_versions, tmp_path):
+    golden(two_versions)
+    old = two_versions.environments / "fake-1.0" / "bin" / "python"
+    hidden = old.with_name("hidden")
+    old.rename(hidden)
+    first = settle(two_versions, tmp_path)
+    assert [trial.outcome for trial in first.trials] == ["skipped", "ok"]
+    assert "nox -s compatibility" in first.trials[0].reason
+    os.truncate(two_versions.environments / "fake" / "bin" / "python", 0)  # it would fail now
+    hidden.rename(old)
+    assert [trial.outcome for trial in settle(two_versions, tmp_path).trials] == ["mismatch", "ok"]
+
+
+def test_an_interrupt_says_nothing_about_a_version(two_versions, tmp_path):
+    two_versions.runtime("fake", "def load(path, threads):\n    time.sleep(600)")
+    (cell,) = (cell for cell in cells() if cell.recipe.id == ID)
+    conversations = Conversations()
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(compatibility.run, cell, two_versions.bench.artifacts, tmp_path / "results", conversations)
+        while not conversations.running:
+            time.sleep(0.01)
+        conversations.stop()
+        with pytest.raises(Closed):
+            made.result()
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_may_have_been_the_machines_fault_is_tried_again(two_versions, tmp_path):
+    golden(two_versions)
+    made = settle(two_versions, tmp_path)
+    failed = tuple(replace(trial, outcome="timed_out") for trial in made.trials)
+    content = compatibility.asdict(replace(made, trials=failed))
+    compatibility.path(tmp_path, ID, "fake").write_text(json.dumps(content))
+    assert settle(two_versions, tmp_path) == made
+
+
+def test_a_grid_of_another_file_is_not_told(measured, tmp_path):
+    from models import files
+
+    row = measured(artifact_sha256="b" * 64)
+    for digest, told in (("a" * 64, {}), ("b" * 64, {"oldest_runtime": "2.0 and newer"})):
+        made = replace(grid(v1_0="mismatch", v2_0="ok"), artifact_sha256=digest)
+        files.write_json(compatibility.path(tmp_path, row.artifact, row.runtime), compatibility.asdict(made))
+        assert costs._versions(row, tmp_path) == told
+
+
+def test_a_broken_grid_is_an_error_that_says_what_to_type(tmp_path):
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(DataError, match="nox -s compatibility"):
+        compatibility.read(tmp_path / "x.json")

@@ -1,0 +1,179 @@
+"""Counts of instructions: what is read from the plugin's log, what is kept, and real counts under qemu."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device_tests import devices
+from device_tests.measure import instructions
+from device_tests.onboard import probe
+from device_tests.cells import cells, select
+from device_tests.contract import Command, Load
+from device_tests.devices import desktop
+from models.errors import DataError, EnvironmentMissing
+
+ID = "torch_cnn_small-torchscript-float32"
+GOLDEN = ({"image_u8": base64.b64encode(bytes(784)).decode(), "logits": [1.0] + [0.0] * 9},)
+
+
+def log(inference: int, nothing: int, others: int = 0) -> str:
+    times = probe.WARM_UP + probe.COUNTED
+    own = np.cumsum([1_000_000, *[inference + nothing] * times, 17, *[nothing] * times])
+    return "".join(f"{count} {others * i}\n" for i, count in enumerate(own))
+
+
+def test_the_marks_own_share_is_taken_off():
+    assert instructions.samples(log(5_000, 300))[0] == (5_000,) * probe.COUNTED
+
+
+def test_what_other_threads_execute_is_told_apart():
+    assert instructions.samples(log(5_000, 300, others=70)) == ((5_000,) * probe.COUNTED, (70,) * probe.COUNTED)
+
+
+def test_a_log_of_too_few_marks_is_no_count():
+    with pytest.raises(AssertionError, match="marks"):
+        instructions.samples("1\n2\n")
+
+
+def test_the_least_sample_counts_and_the_spread_is_told():
+    count = instructions.Count(artifact="a", runtime="r", device="d", samples=(104, 100, 110, 104))
+    assert (count.instructions, count.spread) == (100, 0.1)
+    assert instructions.Count(artifact="a", runtime="r", device="d").instructions is None
+
+
+def test_a_broken_or_foreign_count_is_told(tmp_path):
+    file = instructions.path(tmp_path, f"{ID}@torch@desktop")
+    assert instructions.read(file) is None
+    file.parent.mkdir()
+    file.write_text("{}")
+    with pytest.raises(DataError, match="Delete it"):
+        instructions.read(file)
+
+
+def test_a_missing_emulator_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "which", lambda tool: None if tool == desktop.QEMU else f"/usr/bin/{tool}")
+    load = Load(runtime="litert", artifact=tmp_path, sidecar=tmp_path, timeout_s=1)
+    with pytest.raises(EnvironmentMissing, match="qemu-x86_64.*sudo apt-get install qemu-user$"):
+        devices.device("desktop").counted(load, tmp_path, tmp_path)
+
+
+def test_the_processor_is_read_from_the_command(monkeypatch):
+    monkeypatch.setattr(instructions, "_version", lambda qemu: f"{qemu} version 7")
+    emulated = Command(argv=("setarch", "-R", "/opt/qemu-aarch64", "-L", "/x", "-cpu", "cortex-a53", "python", "-S"))
+    assert instructions.emulator(emulated) == ("qemu-aarch64 cortex-a53", "/opt/qemu-aarch64 version 7")
+
+
+def test_probe_and_plugin_agree_on_the_mark():
+    assert f"{probe.MARK:#010x}" in instructions.SOURCE.read_text()
+
+
+needs_qemu = pytest.mark.skipif(
+    not all(map(shutil.which, (desktop.QEMU, "cc"))), reason=f"needs {desktop.QEMU} and a C compiler"
+)
+
+
+@pytest.fixture
+def count(folders, monkeypatch):
+    """Return a function that counts the test's artifact on a fake runtime."""
+    from tests.device_tests.conftest import save_artifact
+
+    monkeypatch.setenv("EDGEWISE_CACHE", str(folders.environments / "cache"))
+    save_artifact(folders.bench.artifacts, np.eye(784, 10, dtype=np.float32), golden=GOLDEN)
+
+    def run(name: str, **changes) -> tuple[instructions.Count, bool]:
+        home = folders.environments / name
+        (home / "bin" / "python").unlink()  # a script, which qemu cannot emulate
+        (home / "bin" / "python").symlink_to(sys.executable)
+        if not (home / "lib").exists():
+            (home / "lib").symlink_to(Path(sys.prefix) / "lib")
+            shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home)
+        heard = []
+        options = {"force": False, "jobs": 1, "timeout_s": 120.0} | changes
+        instructions.run(
+            select(cells(), runtimes=(name,), patterns=(ID,)),
+            artifacts_folder=folders.bench.artifacts,
+            results=folders.bench.results,
+            ended=lambda *end: heard.append(end),
+            **options,
+        )
+        return heard[0]
+
+    return run
+
+
+@needs_qemu
+@pytest.mark.slow
+def test_two_counts_are_identical_and_the_second_run_finds_the_first(folders, count):
+    name = folders.runtime("honest")
+    first, again, known = count(name), count(name, force=True), count(name)
+    assert first[0].outcome == "ok"
+    assert first[0].samples == again[0].samples
+    assert first[0].instructions > 7_840  # multiplications and additions, eight at a time, and Python around them
+    assert (first[1], again[1], known[1]) == (False, False, True)
+    assert known[0] == again[0]
+    assert instructions.read(instructions.path(folders.bench.results, again[0].id)) == again[0]
+
+
+@needs_qemu
+@pytest.mark.slow
+def test_more_work_is_more_instructions(folders, count):
+    few = count(folders.runtime("few"))[0].instructions
+    many = count(folders.runtime("many", "def answer(logits):\n    for i in range(1000): pass\n    return logits"))
+    assert many[0].instructions > few + 1_000
+
+
+@needs_qemu
+@pytest.mark.slow
+def test_what_a_runtime_does_by_the_clock_is_the_same_in_each_run(folders, count):
+    code = """
+last = 0.0
+def answer(logits):
+    global last
+    now = time.perf_counter()
+    if now - last > 0.0001:
+        last = now
+        sum(range(200))
+    return logits"""
+    name = folders.runtime("by_the_clock", code)
+    first, again = count(name)[0], count(name, force=True)[0]
+    assert first.samples == again.samples
+    assert first.spread > 0.1
+
+
+@needs_qemu
+@pytest.mark.slow
+def test_an_inference_on_another_thread_does_not_look_cheap(folders, count):
+    code = """
+import threading
+def answer(logits):
+    thread = threading.Thread(target=lambda: sum(range(10_000)))
+    thread.start()
+    thread.join()
+    return logits"""
+    counted, _ = count(folders.runtime("threaded", code))
+    (note,) = counted.notes
+    others = int("".join(filter(str.isdigit, note)))
+    assert others > 10_000, note
+
+
+@needs_qemu
+@pytest.mark.slow
+def test_what_cannot_be_counted_is_a_row(folders, count):
+    crash, refusal, hang = (
+        count(folders.runtime(name, f"def load(path, threads):\n    {code}"), timeout_s=20.0)[0]
+        for name, code in (
+            ("crashes", "os.abort()"),
+            ("refuses", "raise ValueError('does not know the op')"),
+            ("hangs", "signal.pause()"),
+        )
+    )
+    assert crash.outcome == "run_failed"
+    assert (refusal.outcome, refusal.reason) == ("unsupported", "ValueError: does not know the op")
+    assert (hang.outcome, hang.samples) == ("timed_out", ())
+    assert not list(instructions.path(folders.bench.results, "").parent.glob(".*"))

@@ -1,0 +1,184 @@
+"""What a run does with results that are there, artifacts that are not, and a user who has had enough."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from device_tests import devices
+from device_tests.results import measurement as measurements
+from export import artifact as artifacts
+from models.errors import DataError, UsageError
+
+MODEL = "torch_cnn_small"
+ID = f"{MODEL}-torchscript-float32"
+SLEEPS = "def load(path, threads):\n    time.sleep(600)"
+
+
+def cell(runtime: str) -> str:
+    return f"{ID}@{runtime}@desktop"
+
+
+def test_a_current_result_is_not_measured_again(folders):
+    name = folders.runtime("honest")
+    first = folders.run(cell(name))[cell(name)]
+    second = folders.run(cell(name))[cell(name)]
+    assert (first.current, second.current) == (False, True)
+    assert second.measurement == first.measurement
+    assert not folders.run(cell(name), force=True)[cell(name)].current
+
+
+def test_a_full_result_satisfies_quick_but_not_the_other_way_round(folders):
+    name = folders.runtime("honest")
+    assert not folders.run(cell(name), quick=True)[cell(name)].current
+    assert not folders.run(cell(name))[cell(name)].current
+    assert folders.run(cell(name), quick=True)[cell(name)].current
+
+
+def test_another_runtime_environment_makes_a_result_stale(folders):
+    name = folders.runtime("honest")
+    folders.row(name)
+    (folders.environments / name / "lib/python3.11/site-packages/numpy-9.9.dist-info").mkdir(parents=True)
+    assert not folders.run(cell(name))[cell(name)].current
+
+
+def test_another_runtime_module_makes_a_result_stale(folders):
+    name = folders.runtime("honest")
+    folders.row(name)
+    folders.runtime(name, "# changed")
+    assert not folders.run(cell(name))[cell(name)].current
+
+
+def test_a_failure_is_tried_again_and_a_refusal_is_not(folders):
+    raises = "def load(path, threads):\n    raise ValueError('{}')"
+    failed = folders.runtime("fails", raises.format("out of luck"))
+    refused = folders.runtime("refuses", raises.format("does not know the op"))
+    folders.run(f"{ID}@*")
+    ends = folders.run(f"{ID}@*")
+    assert not ends[cell(failed)].current
+    assert ends[cell(refused)].current
+
+
+def test_a_file_that_is_not_its_sidecars_becomes_a_row_and_the_run_goes_on(folders):
+    (folders.bench.artifacts / f"{ID}.pt").write_bytes(b"truncated")
+    row = folders.row(folders.runtime("honest"))
+    assert row.outcome == "load_failed"
+    assert "does not match its sidecar" in row.reason
+
+
+def test_a_corrupt_file_with_the_right_checksum_is_refused_by_the_runtime(folders):
+    from models import files
+
+    file = folders.bench.artifacts / f"{ID}.pt"
+    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    file.write_bytes(file.read_bytes()[:100])
+    artifacts.save(type(known)(**{**vars(known), "sha256": files.sha256(file)}), folders.bench.artifacts)
+    row = folders.row(folders.runtime("honest"))
+    assert (row.outcome, row.reason.split(":")[0]) == ("load_failed", "ValueError")
+
+
+def test_a_broken_sidecar_becomes_a_row(folders):
+    artifacts.sidecar_path(folders.bench.artifacts, ID).write_text("{")
+    assert folders.row(folders.runtime("honest")).outcome == "load_failed"
+
+
+@pytest.mark.parametrize("outcome", ["unsupported", "export_failed"])
+def test_an_artifact_that_was_not_made_is_a_row_with_its_reason(folders, outcome):
+    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    facts = {"outcome": outcome, "reason": "the tool said no", "file": "", "sha256": ""}
+    artifacts.save(type(known)(**{**vars(known), **facts}), folders.bench.artifacts)
+    row = folders.row(folders.runtime("honest"))
+    assert (row.outcome, row.reason) == (outcome, "the tool said no")
+    assert not list(folders.bench.results.glob("*.json"))  # it would outlive the export that is mended
+
+
+def test_an_artifact_that_was_never_exported_is_skipped_with_the_command_that_makes_it(folders):
+    name = folders.runtime("honest")
+    id = f"{MODEL}-torchscript-int8@{name}@desktop"
+    row = folders.run(id)[id].measurement
+    assert (row.outcome, row.reason) == ("skipped", f"not exported: nox -s export -- --only {MODEL}-torchscript-int8")
+
+
+def test_an_artifact_of_another_checkpoint_is_not_compared(folders):
+    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifacts.save(type(known)(**{**vars(known), "checkpoint_sha256": "e" * 64}), folders.bench.artifacts)
+    row = folders.row(folders.runtime("honest"))
+    assert row.outcome == "load_failed"
+    assert "another checkpoint or data set" in row.reason
+
+
+def test_a_broken_reference_ends_the_run_before_it_starts(folders):
+    (folders.bench.artifacts / f"{MODEL}.reference.npz").write_bytes(b"PK")
+    with pytest.raises(DataError, match="is no reference"):
+        folders.row(folders.runtime("honest"))
+
+
+def test_a_missing_environment_is_skipped_and_keeps_the_result_that_is_there(folders):
+    name = folders.runtime("honest")
+    good = folders.row(name)
+    (folders.environments / name / "bin" / "python").unlink()
+    row = folders.row(name)
+    assert row.outcome == "skipped"
+    assert f"nox -s 'device_tests({name})'" in row.reason
+    assert measurements.read(measurements.path(folders.bench.results, good.id)) == good
+
+
+def test_a_broken_result_is_replaced(folders):
+    name = folders.runtime("honest")
+    folders.row(name)
+    measurements.path(folders.bench.results, cell(name)).write_text("")
+    assert folders.row(name).outcome == "ok"
+
+
+def test_ctrl_c_kills_the_workers_and_keeps_what_is_finished(folders):
+    honest, sleeps = folders.runtime("honest"), folders.runtime("sleeps", SLEEPS)
+
+    running = devices.device("desktop").conversations.running
+
+    def heard(end):
+        while not running:  # until the sleeper, which is next, has started
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        folders.run(f"{ID}@*", heard=heard, jobs=1, timeout_s=60)
+    assert time.monotonic() - began < 30
+    assert not running
+    assert measurements.read(measurements.path(folders.bench.results, cell(honest))).outcome == "ok"
+    assert measurements.read(measurements.path(folders.bench.results, cell(sleeps))) is None
+
+
+def test_two_cells_are_never_timed_at_once(folders, tmp_path):
+    """Each fake notes when its timing began and ended; the spans must not overlap."""
+    spans = tmp_path / "spans"
+    code = f"""
+def answer(logits):
+    if calls in (2, 1000):
+        with open({str(spans)!r}, "a") as file:
+            file.write(f"{{calls}} {{os.getpid()}}\\n")
+    time.sleep(0.0005)
+    return logits
+"""
+    for i in range(4):
+        folders.runtime(f"noted{i}", code)
+    ends = folders.run(f"{ID}@*")
+    assert {end.measurement.outcome for end in ends.values()} == {"ok"}
+    lines = [line.split() for line in spans.read_text().splitlines()]
+    assert [call for call, _ in lines] == ["2", "1000"] * 4
+    assert all(lines[i][1] == lines[i + 1][1] for i in range(0, 8, 2))
+
+
+def test_a_glob_that_matches_nothing_is_an_error_that_suggests(folders):
+    folders.runtime("honest")
+    with pytest.raises(UsageError, match=f"Did you mean {ID}"):
+        folders.run(f"{MODEL}-torchscrip-float32")
+
+
+def test_weights_of_another_network_are_a_mismatch(folders):
+    from tests.device_tests.conftest import save_artifact
+
+    save_artifact(folders.bench.artifacts, np.random.default_rng(9).normal(size=(784, 10)).astype(np.float32))
+    assert folders.row(folders.runtime("honest")).outcome == "mismatch"

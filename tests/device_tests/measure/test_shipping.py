@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device_tests.measure import shipping
+from device_tests.onboard.runtimes import RUNTIMES
+from export import artifact as artifacts
+from export.artifact import Artifact
+from export.contract import Tensor
+from models import environments
+from models.environments import ROOT
+from models.errors import EdgewiseError
+
+
+def test_every_runtime_has_one_subject():
+    assert {cell.runtime for cell in shipping.subjects()} == set(RUNTIMES.names())
+
+
+def test_a_library_loses_its_symbols_and_is_compressed():
+    library = next((Path(np.__file__).parent / "_core").glob("_multiarray_umath*.so"))
+    raw, stripped, compressed = shipping._weigh(library)
+    assert raw == library.stat().st_size >= stripped > compressed > 0
+
+
+def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch):
+    broken = tmp_path / "litert.py"
+    broken.write_text("raise ImportError('no such library here')\n")
+    monkeypatch.setattr(RUNTIMES, "path", lambda name: broken)
+    monkeypatch.setattr(environments, "python", lambda name, install: sys.executable)
+    made = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k",
+                    inputs=(Tensor(name="image", shape=(-1, 2), dtype="float32"),))  # fmt: skip
+    with pytest.raises(EdgewiseError, match="litert did not answer a-b-c: ImportError: no such library here"):
+        shipping._start("litert", tmp_path / "file", made)
+
+
+@pytest.mark.slow
+def test_litert_ships_its_own_libraries_only(tmp_path):
+    only = "torch_cnn_small-tflite-float32"
+    command = [sys.executable, "-m", "export", f"--only={only}", "--artifacts", str(tmp_path), "--logs", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    cell = next(c for c in shipping.subjects() if c.runtime == "litert")
+    row = shipping.measure(cell, tmp_path)
+    assert row.model_bytes == artifacts.read(tmp_path / f"{only}.json").size_bytes
+    assert row.library_bytes > row.stripped_bytes > row.compressed_bytes > 1_000_000
+    assert row.cold_start_s > 0
+    assert row.peak_rss_bytes > 10_000_000

@@ -1,0 +1,109 @@
+"""Real artifacts of the small network on every installed runtime, whole and damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from device_tests.measure import instructions
+from device_tests.cells import cells
+from device_tests.devices import desktop
+from device_tests.onboard.runtimes import RUNTIMES
+from export import artifact as artifacts
+from models import environments, files
+from models.errors import EnvironmentMissing
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+# one artifact per kind of file; only Keras comes as SavedModel
+RECIPES = (
+    "torch_cnn_small-*-float32",
+    "keras_cnn-eager-float32",
+    "keras_cnn-savedmodel-float32",
+)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    only = [part for recipe in RECIPES for part in ("--only", recipe)]
+    _type_in("export", *only, "--artifacts", folder / "artifacts", "--logs", folder / "logs")
+    return folder / "artifacts"
+
+
+def _type_in(module: str, *arguments, code: int = 0) -> str:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "300"})
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def _rows(results: Path) -> list[dict]:
+    return [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES.names())
+def test_float32_answers_like_its_source_everywhere(exported, tmp_path, runtime):
+    _require(runtime)
+    only = [part for recipe in RECIPES for part in ("--only", recipe)]
+    _type_in(
+        "device_tests", "run", "--quick", "--runtime", runtime, *only, "--artifacts", exported, "--results", tmp_path
+    )
+    rows = _rows(tmp_path)
+    assert rows
+    for row in rows:
+        assert (row["outcome"], row["agree"]) == ("ok", row["total"]), (row["artifact"], row["reason"])
+        assert row["max_abs_error"] < 1e-3
+        assert row["latencies_ns"]
+        assert row["load_ns"] > 0
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES.names())
+@pytest.mark.parametrize("damage", ["empty", "truncated"])
+def test_a_damaged_file_is_a_row_that_names_no_answer(exported, tmp_path, runtime, damage):
+    _require(runtime)
+    cell = next(c for c in cells() if c.runtime == runtime and c.recipe.id.startswith("torch_cnn_small-"))
+    artifact = artifacts.read(artifacts.sidecar_path(exported, cell.recipe.id))
+    (tmp_path / "artifacts").mkdir()
+    shutil.copy(exported / "torch_cnn_small.reference.npz", tmp_path / "artifacts")
+    content = (exported / artifact.file).read_bytes()
+    file = tmp_path / "artifacts" / artifact.file
+    file.write_bytes(b"" if damage == "empty" else content[: len(content) // 2])
+    # with a sidecar that vouches for it, so that the runtime itself has to notice
+    artifacts.save(type(artifact)(**{**vars(artifact), "sha256": files.sha256(file)}), file.parent)
+    folders = ("--artifacts", file.parent, "--results", tmp_path / "results")
+    _type_in("device_tests", "run", "--only", cell.id, *folders, code=1)
+    (row,) = _rows(tmp_path / "results")
+    assert row["outcome"] in ("load_failed", "run_failed"), row["reason"]
+    assert row["total"] is None
+
+
+SLOW_TO_START = ("tensorflow", "torch")  # minutes each, where a processor is emulated
+
+
+@pytest.mark.skipif(not all(map(shutil.which, (desktop.QEMU, "cc"))), reason=f"needs {desktop.QEMU} and a C compiler")
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES.names() if name not in SLOW_TO_START])
+def test_two_counts_of_instructions_are_identical(exported, tmp_path, runtime):
+    _require(runtime)
+    cell = next(c for c in cells() if c.runtime == runtime and c.recipe.id.startswith("torch_cnn_small-"))
+    counts = []
+    for results in (tmp_path / "one", tmp_path / "two"):
+        _type_in("device_tests", "instructions", "--only", cell.id, "--artifacts", exported, "--results", results)
+        counts.append(instructions.read(instructions.path(results, cell.id)))
+    one, two = counts
+    assert (one.outcome, one.notes) == ("ok", ())
+    assert one.instructions == two.instructions > 100_000
+
+
+def _require(runtime: str) -> None:
+    try:
+        environments.python(runtime, install="nox")
+    except EnvironmentMissing as error:
+        pytest.skip(str(error))

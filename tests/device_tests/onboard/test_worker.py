@@ -1,0 +1,245 @@
+"""The real worker in real processes, on runtimes that misbehave."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device_tests.onboard import worker
+from models import reference
+
+ID = "torch_cnn_small-torchscript-float32"
+IMAGES = 200
+
+
+def test_an_honest_runtime_is_measured_completely(folders):
+    row = folders.row(folders.runtime("honest"))
+    assert (row.outcome, row.reason, row.threads) == ("ok", "", 1)
+    assert (row.total, row.agree, row.correct) == (IMAGES, IMAGES, IMAGES - 10)
+    assert (row.lost, row.gained) == (0, 0)
+    assert row.max_abs_error < 1e-3
+    assert len(row.latencies_ns) == worker.SAMPLES
+    assert min(row.latencies_ns) > 0
+    assert row.load_ns > 0
+    assert row.first_ns > 0
+    assert row.environment["runtime"] == {"numpy": np.__version__}
+
+
+@pytest.mark.skipif(not worker.Memory.RESET.exists(), reason="the kernel's peak is Linux'")
+def test_memory_is_what_the_artifact_adds(folders):
+    eats = "kept = []\ndef answer(logits):\n    kept or kept.append(np.ones(5_000_000))\n    return logits"
+    row = folders.row(folders.runtime("eats", eats))
+    assert 40e6 < row.peak_over_runtime_bytes < 60e6
+
+
+LOAD, ANSWER, START = "def load(path, threads):\n    ", "def answer(logits):\n    ", "def start(threads):\n    "
+
+MISBEHAVIOURS = {
+    "prints": (ANSWER + "calls == 1 and os.write(1, b'{} rubbish'), print('x')\n    return logits", "ok", ""),
+    "raises_in_load": (LOAD + "raise ValueError('bad magic')", "load_failed", "ValueError: bad magic"),
+    "refuses": (LOAD + "raise ValueError('does not know the op X')", "unsupported", "the op X"),
+    "raises_in_start": (START + "import no_such_library", "load_failed", "the runtime does not start"),
+    "raises_at_first": (ANSWER + "raise RuntimeError('no kernel')", "run_failed", "RuntimeError: no kernel"),
+    "raises_later": (ANSWER + "assert calls < 90, 'worn out'\n    return logits", "run_failed", "worn out"),
+    "crashes_in_load": (LOAD + "os.kill(os.getpid(), signal.SIGSEGV)", "run_failed", "SIGSEGV while loading"),
+    "crashes_later": (ANSWER + "calls > 1200 and os.abort()\n    return logits", "run_failed", "SIGABRT while judging"),
+    "exits": (LOAD + "os._exit(3)", "run_failed", "ended with exit code 3"),
+    "not_a_number": (ANSWER + "return logits * np.float32('nan')", "mismatch", "200 answers are not finite"),
+    "garbage": (ANSWER + "return np.roll(logits, 1)", "mismatch", "0 of 200 answers agree"),
+    "explodes": (ANSWER + "logits[0, logits.argmin()] = -1e7\n    return logits", "mismatch", "is off by 1e+07"),
+    "shape": (ANSWER + "return logits[:, :9]", "run_failed", "the output is float32 [1, 9]"),
+    "dtype": (ANSWER + "return logits.astype(np.float64)", "run_failed", "the output is float64 [1, 10]"),
+    "speaks_for_the_worker": (
+        LOAD + "[os.write(fd, b'rubbish\\n') for fd in range(3, 30) if os.path.exists(f'/proc/self/fd/{fd}')"
+        " and os.readlink(f'/proc/self/fd/{fd}').startswith('pipe:')]",
+        "run_failed",
+        "said something that is no answer while",
+    ),
+    "wants_all_memory": (LOAD + "np.ones(10**12)", "load_failed", "Unable to allocate"),
+    "threads": (START + "return 4", "run_failed", "asked for 1 threads, the runtime uses 4"),
+}
+
+
+@pytest.mark.parametrize("name", MISBEHAVIOURS)
+def test_misbehaviour_becomes_a_row(folders, name):
+    code, outcome, reason = MISBEHAVIOURS[name]
+    row = folders.row(folders.runtime(name, code))
+    assert row.outcome == outcome, row
+    assert reason in row.reason
+    assert bool(row.log) <= (outcome != "ok")
+
+
+def test_a_hang_is_killed_with_its_children_and_becomes_a_row(folders):
+    hangs = LOAD + "print(subprocess.Popen(['sleep', '600']).pid, flush=True)\n    time.sleep(600)"
+    row = folders.row(folders.runtime("hangs", hangs), timeout_s=2)
+    assert (row.outcome, row.reason) == ("timed_out", "no answer in 2 s while loading and timing")
+    assert _ends(int(row.log[-1]))
+
+
+def test_a_worker_that_nobody_listens_to_any_more_ends_whatever_its_runtime_does(folders):
+    folders.runtime("hangs", LOAD + "time.sleep(600)")
+    process = subprocess.Popen([*_command(folders, "hangs"), "--turns"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert b"alone" in process.stdout.readline()
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    assert process.wait(timeout=60) == worker.ABANDONED
+
+
+def test_taking_times_for_long_is_no_hang(folders, monkeypatch, tmp_path):
+    """The worker speaks in between, so that its silence may be bounded more tightly than the sampling."""
+    code = Path(worker.__file__).read_text().replace("ALIVE_S = 10.0", "ALIVE_S = 0.2")
+    (tmp_path / "worker.py").write_text(code)
+    monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
+    slow = "def answer(logits):\n    calls < 1200 and time.sleep(0.004)\n    return logits"
+    row = folders.row(folders.runtime("slow", slow), timeout_s=3)
+    assert row.outcome == "ok"
+    assert sum(row.latencies_ns) > 4e9
+
+
+def test_without_time_for_latencies_none_are_taken(folders):
+    folders.runtime("honest")
+    done = subprocess.run(
+        [*_command(folders, "honest"), "--latency-s", "0"], capture_output=True, text=True, check=True
+    )
+    row = json.loads(done.stdout)
+    assert (row["outcome"], row["total"]) == ("ok", 50)
+    assert "latencies_ns" not in row
+
+
+def _command(folders, runtime: str) -> list[str]:
+    made = folders.bench.artifacts
+    options = {"runtime": folders.runtimes / f"{runtime}.py", "artifact": made / f"{ID}.pt", "images": 50,
+               "sidecar": made / f"{ID}.json", "reference": made / "torch_cnn_small.reference.npz"}  # fmt: skip
+    return [sys.executable, worker.__file__, *(str(p) for name, value in options.items() for p in (f"--{name}", value))]
+
+
+def _ends(pid: int) -> bool:
+    for _ in range(50):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":  # dead, only not yet reaped
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_without_turns_the_worker_prints_exactly_one_line(folders):
+    """As on a device, where nobody answers."""
+    folders.runtime("prints", MISBEHAVIOURS["prints"][0])
+    command = _command(folders, "prints")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["total"] == 50
+
+
+def test_a_slow_cell_is_judged_on_fewer_images_and_says_so():
+    row = {"notes": []}
+    options = argparse.Namespace(images=0)
+    assert worker.images_to_judge(10_000, [9_000_000, 6_000_000, 6_000_000], options, row) == 1_000
+    assert row["notes"] == ["judged on the first 1,000 images: an inference takes 6.0 ms"]
+
+
+def test_noise_alone_does_not_make_a_cell_slow():
+    row = {"notes": []}
+    assert worker.images_to_judge(10_000, [90_000_000, 400_000, 400_000], argparse.Namespace(images=0), row) == 10_000
+    assert row["notes"] == []
+
+
+def test_latency_samples_end_at_their_time_limit_and_say_so():
+    row = {"notes": []}
+    worker.time_warm(lambda image: time.sleep(0.01), [None], argparse.Namespace(latency_s=0.1, threads=1), row, None)
+    assert 5 <= len(row["latencies_ns"]) <= 11
+    assert "latency samples in 0.1 s, not 1024" in row["notes"][0]
+
+
+def test_a_quantized_input_is_rounded_and_clipped():
+    tensor = {"shape": [1, 28, 28, 1], "dtype": "int8", "scale": 1 / 300, "zero_point": -128}
+    image = np.zeros((28, 28), np.uint8)
+    image[0, :3] = (255, 1, 128)
+    native = worker.native(image, tensor)
+    assert (native.dtype, native.shape) == (np.int8, (1, 28, 28, 1))
+    assert native.ravel()[:4].tolist() == [127, -127, 23, -128]
+
+
+def test_an_artifact_for_any_batch_gets_one_image():
+    tensor = {"shape": [-1, 1, 28, 28], "dtype": "float32", "scale": None}
+    assert worker.native(np.zeros((28, 28), np.uint8), tensor).shape == (1, 1, 28, 28)
+
+
+def test_a_quantized_output_is_dequantized():
+    tensor = {"shape": [1, 10], "dtype": "uint8", "scale": 0.5, "zero_point": 100}
+    answer = np.arange(95, 105, dtype=np.uint8)[None]
+    assert worker.run(lambda image: answer, None, tensor).tolist() == [(i - 5) / 2 for i in range(10)]
+
+
+def test_lost_and_gained_answers_are_paired_with_the_source():
+    expected = np.eye(10, dtype=np.float32)[[0, 1, 2, 3] * 25]
+    labels = np.array([0, 1, 2, 9] * 25)
+    answers = expected.copy()
+    answers[0] = np.eye(10)[5]  # right before
+    answers[3] = np.eye(10)[9]  # wrong before
+    row = {"outcome": "ok"}
+    worker.judge(answers, labels, expected, row)
+    assert (row["lost"], row["gained"], row["correct"], row["agree"]) == (1, 1, 75, 98)
+
+
+def test_other_digits_are_judged_beside_the_data_set(folders):
+    file = reference.path(folders.bench.artifacts, "torch_cnn_small")
+    known = reference.load(file)
+    labels = known.logits.argmax(1).astype(np.uint8)
+    labels[:3] = (labels[:3] + 1) % 10
+    others = {"digits_images": known.images[:50], "digits_labels": labels[:50], "digits_logits": known.logits[:50]}
+    reference.save(replace(known, **others), file)
+    once_wrong = ANSWER + "if calls > 1300: logits = np.roll(logits, 1)\n    return logits"
+    honest, wrong = (folders.row(folders.runtime(*r)) for r in (("honest",), ("wrong", once_wrong)))
+    assert honest.digits == {"total": 50, "correct": 47, "source_correct": 47, "agree": 50}
+    assert (honest.digits_top1, honest.digits_agreement) == (0.94, 1.0)
+    assert (wrong.outcome, wrong.agree) == ("ok", IMAGES)
+    assert wrong.digits["agree"] < 50
+
+
+def test_every_flip_is_counted_and_the_first_are_kept():
+    expected = np.tile(np.arange(10, dtype=np.float32), (worker.FLIPS + 100, 1))
+    answers = expected.copy()
+    answers[2:, 4] = 9.5
+    labels = np.full(len(expected), 9)
+    row = {"outcome": "ok"}
+    worker.judge(answers, labels, expected, row)
+    assert (row["total"] - row["agree"], len(row["flips"])) == (len(expected) - 2, worker.FLIPS)
+    assert row["flips"][0] == {"index": 2, "label": 9, "ours": 4, "theirs": 9, "our_margin": 0.5, "their_margin": 1.0}
+
+
+def test_an_answer_that_is_not_a_number_is_a_flip_without_a_margin():
+    expected = np.tile(np.arange(10, dtype=np.float32), (3, 1))
+    answers = expected.copy()
+    answers[1, 0] = np.nan
+    row = {"outcome": "ok"}
+    worker.judge(answers, np.full(3, 9), expected, row)
+    assert [(flip["index"], flip["ours"], flip["our_margin"]) for flip in row["flips"]] == [(1, -1, None)]
+    assert (row["ece"], row["outcome"]) == (None, "mismatch")
+    json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("share_right", "error"), [(0.8, 0.0), (0.5, 0.3), (1.0, 0.2)], ids=["calibrated", "overconfident", "too humble"]
+)
+def test_the_calibration_error_is_how_far_confidence_is_from_the_share_of_right_answers(share_right, error):
+    logits = np.zeros((1_000, 10))
+    logits[:, 1] = np.log(0.8 / 0.2 * 9)  # a confidence of 0.8
+    labels = np.where(np.arange(1_000) < 1_000 * share_right, 1, 2)
+    assert worker.calibration_error(logits, labels) == pytest.approx(error)
+
+
+def test_a_sure_and_right_answer_is_perfectly_calibrated():
+    assert worker.calibration_error(np.eye(10, dtype=np.float32) * 1e4, np.arange(10)) == 0.0

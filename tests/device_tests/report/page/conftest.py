@@ -1,0 +1,58 @@
+"""Rows as workers give them, and the page that is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device_tests.report import tables as report
+from device_tests.results import shipped
+from device_tests.report.page import page
+
+FLIPS = ({"index": 7, "label": 3, "ours": 5, "theirs": 3, "our_margin": 0.1, "their_margin": 0.2},)
+NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
+
+
+@pytest.fixture
+def evil() -> str:
+    """What a runtime could say to break the page."""
+    return "</script><img src=x onerror=alert(1)> & 'quotes'"
+
+
+@pytest.fixture
+def rows(measured, evil):
+    moment = {"environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "runtime": {"torch": "2"},
+                              "date": "2026-01-02T03:04:05+00:00"}}  # fmt: skip
+    keras = measured(format_name="tflite", runtime="litert", size_bytes=400_000, latencies_ns=(80_000,))
+    return (
+        measured(format_name="eager", size_bytes=90_000, **moment),
+        measured(size_bytes=100_000, flips=FLIPS, agree=9_999, **moment),
+        measured(scheme="dynamic_int8", size_bytes=50_000, latencies_ns=(60_000, 70_000), lost=90, correct=9_810),
+        measured(
+            scheme="int8", size_bytes=20_000, latencies_ns=(90_000,), lost=9, gained=1, agree=9_980, correct=9_892
+        ),
+        measured(scheme="int4", outcome="unsupported", reason=evil, **NOTHING),
+        measured(format_name="tflite", runtime="litert", size_bytes=30_000, latencies_ns=(75_000,)),
+        replace(keras, artifact="keras_cnn-tflite-float32"),
+    )
+
+
+@pytest.fixture
+def emulated(rows):
+    """The same row as an emulated core gives it: answers, instructions, no times."""
+    facts = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
+    return replace(rows[1], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
+
+
+@pytest.fixture
+def build(rows, folders, tmp_path):
+    """Return a function that writes the page of these rows, with the artifact and reference of `folders`."""
+
+    def written(some=rows) -> Path:
+        groups = report.group(some, 0.1, shipped.read(folders.bench.results))
+        return page.write(groups, 0.1, tmp_path / "report", artifacts_folder=folders.bench.artifacts,
+                          results_folder=folders.bench.results)  # fmt: skip
+
+    return written

@@ -1,0 +1,190 @@
+"""What the page says: its content, without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+
+import numpy as np
+
+from device_tests.report import tables as report
+from device_tests.measure.explain import layers, taps
+from device_tests.measure.explain import run as explain
+from device_tests.measure.explain.layers import LayerError, Layers
+from device_tests.measure.explain.receipt import Operator, Part, Receipt
+from device_tests.results.shipped import FILE
+from device_tests.measure.shipping import Shipped
+from export import artifact as artifacts
+from models import files
+
+MODEL = "torch_cnn_small"
+ID = f"{MODEL}-torchscript-float32"
+
+
+class Elements(HTMLParser):
+    """Collects the start tags of a page with their attributes, and the text of its data block."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.data = ""
+        self._in_data = False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        self._in_data = dict(attrs).get("id") == "data"
+
+    def handle_data(self, data):
+        if self._in_data:
+            self.data += data
+            self._in_data = False
+
+
+def test_nothing_on_the_page_comes_from_elsewhere(build):
+    for tag, attributes in Elements(build().read_text()).found:
+        for name in ("src", "href", "action", "srcset"):
+            assert re.match(r"#|data:", attributes.get(name) or "#"), (tag, attributes)
+
+
+def test_what_a_runtime_said_is_text_and_never_markup(build, evil):
+    page_ = Elements(build().read_text())
+    assert not any("onerror" in attributes for _, attributes in page_.found)
+    assert sum(tag == "script" for tag, _ in page_.found) == 3
+    assert evil not in build().read_text()
+    assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt; &amp;" in build().read_text()
+
+
+def test_every_row_is_in_the_table_and_in_the_data(build, rows):
+    page_ = Elements(build().read_text())
+    ids = {attributes.get("id") for tag, attributes in page_.found if tag == "tr"}
+    assert {row.id for row in rows} <= ids
+    data = json.loads(page_.data)
+    assert [row["id"] for row in data["rows"]] == [r.id for g in report.group(rows, 0.1) for r in g.rows]
+
+
+def test_flipped_digits_are_the_references_own_pictures(build, folders):
+    with np.load(folders.bench.artifacts / f"{MODEL}.reference.npz") as reference:
+        expected = reference["images"][7].tobytes()
+    assert b64decode(json.loads(Elements(build().read_text()).data)["pictures"][MODEL]["7"]) == expected
+
+
+def test_digits_are_never_taken_for_mnist(build, rows):
+    assert "NOT MNIST" not in build().read_text()
+    banner = 'role="alert"><strong>Judged on scikit-learn&#39;s digits, NOT MNIST'
+    assert banner in build((replace(rows[1], dataset={"name": "digits"}),)).read_text()
+
+
+def test_quick_results_say_so(build, rows):
+    assert "Quick results." not in build().read_text()
+    assert "1 of 1 cells were judged on fewer images" in build((replace(rows[1], quick=True),)).read_text()
+
+
+def test_what_was_not_measured_is_not_a_zero(build, rows):
+    assert '<dt>instructions</dt><dd><span class="none">not measured' in build().read_text()
+    counted = replace(rows[1], instructions=1_234_567, instructions_cpu="a CPU")
+    assert "<dt>instructions</dt><dd>1,234,567 per inference on a CPU" in build((counted,)).read_text()
+
+
+def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    known = {"artifact": ID, "runtime": "torch", "versions": {}, "library": "a library", "instruction_sets": (),
+             "operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
+             "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
+             "delegate": "XNNPACK", "defects": ("<took little>",)}  # fmt: skip
+    file = folders.bench.results / "receipts" / f"{ID}@torch.json"
+    files.write_json(file, asdict(Receipt(key="of another file", **known)))
+    assert "Execution receipt" not in build().read_text()
+    files.write_json(file, asdict(Receipt(key=explain.key(artifact, "torch"), **known)))
+    text = build().read_text()
+    assert "XNNPACK: 50 % of the operators, 100.0 % of the MACs" in text
+    assert "&lt;took little&gt;" in text
+    assert "<dt>MACs in integers</dt><dd>100.0 %" in text
+    assert "1,234" in text
+
+
+def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    assert f"nox -s explain -- --all --layers {ID}" in build().read_text()
+    errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
+              LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98))  # fmt: skip
+    found = Layers(
+        artifact=ID, key=explain.key(artifact, layers.ENVIRONMENT), images=64, tool="<a tool>", errors=errors
+    )
+    layers.save(found, folders.bench.results)
+    text = build().read_text()
+    assert "on 64 test images; &lt;a tool&gt;" in text
+    assert "<b>conv2</b> is the first with a cosine below 0.99" in text
+    assert "12.3 dB" in text
+
+
+def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders):
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifacts.save(replace(artifact, format="torchscript_lite"), folders.bench.artifacts)
+    assert taps.REFUSALS["torchscript_lite"] in build().read_text()
+
+
+def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folders, rows):
+    sha256 = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID)).sha256
+    p50 = {"value": 50_000, "low": 45_000, "high": 55_000}
+    known = {"id": rows[1].id, "rounds": 20, "samples": 1_280, "roof": "int8", "roof_share": 0.123, "p50_ns": p50,
+             "p90_ns": p50, "p99_ns": None, "ratio": {"value": 0.9, "low": 0.8, "high": 1.1}}  # fmt: skip
+    run = {
+        "seed": 3,
+        "date": "2026-01-02T03:04:05+00:00",
+        "roofs": [{"dtype": "int8", "macs_per_s": 4e11}],
+        "summary": [known],
+    }
+    file = folders.bench.results / "latency" / "torch@desktop.json"
+    series = {"id": rows[1].id, "artifact_sha256": sha256, "environment": rows[1].environment}
+    files.write_json(file, run | {"series": [series]})
+    text = build().read_text()
+    assert "50.0 µs (95 %: 45.0 to 55.0): too noisy to say" in text
+    assert "too few samples to say" in text
+    assert "× 0.900 (95 %: 0.800 to 1.100): too noisy to say" in text
+    assert "12.3 % of the 400 billion int8 multiply-accumulates" in text
+    assert "on another machine" not in text
+    files.write_json(file, run | {"series": [series | {"environment": {"cpu": "another CPU"}}]})
+    assert "on another machine than the figures above: another CPU" in build().read_text()
+    files.write_json(file, run | {"series": [series | {"artifact_sha256": "of another file"}]})
+    assert "45.0 to 55.0" not in build().read_text()
+
+
+def test_what_ships_is_told_per_runtime_and_who_dominates(build, folders):
+    assert "nox -s shipping" in build().read_text()
+    heavy = Shipped(runtime="torch", artifact=ID, model_bytes=1, libraries=1, library_bytes=9, stripped_bytes=8,
+                    compressed_bytes=3_599_100, cold_start_s=1.5, peak_rss_bytes=250_000_000, elsewhere="<web>")  # fmt: skip
+    folders.bench.results.mkdir(exist_ok=True)
+    (folders.bench.results / FILE).write_text(json.dumps(asdict(heavy)))
+    text = build().read_text()
+    assert "The runtime dominates in 1 of 1 cases below: the model is 0.025 % to 0.025 % of what ships" in text
+    assert "1,500 ms" in text
+    assert "250 MB" in text
+    assert "&lt;web&gt;" in text
+    assert "3.60 MB compressed with the libraries of torch" in text
+
+
+def test_an_emulated_row_shows_no_time_and_how_it_differs_from_the_desktop(build, rows, emulated):
+    assert "emulated: a time here would say nothing" not in build().read_text()
+    text = build((*rows, emulated)).read_text()
+    assert "emulated: a time here would say nothing about the device" in text
+    assert '<td class="number">5,000,000, 990 of 1,000 same</td>' in text
+    assert "990 of 1,000; the largest difference is 0.001, the first image with one is 7" in text
+    (_, row) = [
+        row for row in json.loads(Elements(text).data)["rows"] if row["artifact"] == ID and row["runtime"] == "torch"
+    ]
+    assert (row["place"], row["p50_ns"], row["shipped_bytes"]) == ("cortex-a53", None, None)
+
+
+def test_rows_of_another_machine_say_so_under_a_banner(build, rows):
+    there = replace(rows[2], environment={**rows[2].environment, "cpu": "another CPU"})
+    text = build((rows[1], there)).read_text()
+    assert 'role="alert"><strong>The rows of desktop come from 2 machines, and nothing is compared' in text
+    assert text.count("<td>desktop (machine 1)</td>") == text.count("<td>desktop (machine 2)</td>") == 1
+
+
+def test_the_page_stays_small_enough_to_mail(build):
+    assert build().stat().st_size < 3_000_000

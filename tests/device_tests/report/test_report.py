@@ -1,0 +1,229 @@
+"""What the report says, and what it must not leave out."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from device_tests.report import tables as report
+from device_tests.report.advice import picks
+from device_tests.cells import cells
+from device_tests.report.cores import sweeps
+from device_tests.results.measurement import save
+from device_tests.results.rows import rows
+from device_tests.measure.shipping import Shipped
+from device_tests.gates.summary import LIMIT_BYTES
+from export import artifact as artifacts
+from models.errors import DataError
+
+MODEL = "torch_cnn_small"
+NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
+
+
+@pytest.fixture
+def results(measured):
+    return (
+        measured(scheme="int8", size_bytes=300, agree=9_990, lost=4, gained=2, latencies_ns=(50_000,)),
+        measured(scheme="dynamic_int8", size_bytes=250, agree=9_000, lost=90, gained=1),
+        measured(format_name="eager", size_bytes=900),
+        measured(runtime="litert", latencies_ns=(52_000,)),
+        measured(scheme="float16", outcome="mismatch", reason="9 of 10,000 answers agree", agree=9, lost=9_000),
+        measured(scheme="int4", outcome="unsupported", reason="no kernel | at all", **NOTHING),
+    )
+
+
+def printed(rows) -> str:
+    console = Console(width=report.WIDTH, record=True, file=io.StringIO())
+    report.show(report.group(rows, 0.1), 0.1, console)
+    return console.export_text()
+
+
+def test_the_eager_row_comes_first_and_ratios_stand_against_it(results):
+    text = printed(results).splitlines()
+    first, int8 = (
+        next(i for i, line in enumerate(text) if name in line) for name in ("eager-float32", "torchscript-int8")
+    )
+    assert first < int8
+    assert " 0.50 " in text[int8]
+
+
+def test_markdown_holds_every_row_with_its_whole_reason(results, tmp_path):
+    report.write(report.group(results, 0.1), 0.1, tmp_path, None)
+    text = (tmp_path / "report.md").read_text()
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + len(results)
+    assert "no kernel \\| at all" in text
+    assert "9 of 10,000 answers agree" in text
+
+
+def test_json_holds_the_statistics_and_no_raw_samples(results, tmp_path):
+    report.write(report.group(results, 0.1), 0.1, tmp_path, None)
+    (model,) = json.loads((tmp_path / "report.json").read_text())
+    row = next(r for r in model["rows"] if r["id"].startswith(f"{MODEL}-torchscript-int8@"))
+    assert (row["p50_ns"], row["top1"], row["latency_samples"]) == (50_000, 0.99, 1)
+    assert "latencies_ns" not in row
+
+
+def test_a_picture_is_drawn(results, tmp_path):
+    report.write(report.group(results, 0.1), 0.1, tmp_path, tmp_path / "table.svg")
+    assert (tmp_path / "table.svg").read_text().startswith("<svg")
+
+
+def test_picks_keep_within_the_margin_and_name_what_is_as_fast(results):
+    smallest, fastest, faithful = picks(results, 0.1, {})
+    assert smallest.id == f"{MODEL}-torchscript-int8@torch@desktop"  # dynamic_int8 is smaller and loses 0.89 points
+    assert "top-1 -0.02 points against the float source, paired on 10,000 images" in smallest.says
+    assert smallest.says.endswith("with 95 % certainty it loses less than 0.07")
+    assert fastest.id == smallest.id
+    (gaining, *_) = picks((replace(results[0], lost=0, gained=9),), 0.1, {})
+    assert gaining.says.endswith("with 95 % certainty it gains more than 0.04")
+    assert f"so equal: {MODEL}-torchscript-float32@litert@desktop" in fastest.says
+    assert faithful.id == f"{MODEL}-torchscript-float32@litert@desktop"
+
+
+def test_where_nothing_is_good_enough_nothing_is_picked(results):
+    assert picks(results[1:2], 0.1, {}) == ()
+    assert "Nothing that ran stays within 0.1 points" in printed(results[1:2])
+
+
+def test_other_data_than_mnist_is_said_loudly(measured):
+    text = printed((measured(dataset={"name": "digits"}),))
+    assert text.count("NOT MNIST") == 2
+
+
+def test_quick_results_are_said(measured):
+    assert "1 of 1 results are quick ones" in printed((measured(quick=True, total=1_000),))
+
+
+def test_a_ratio_of_one_interleaved_run_takes_the_place_of_that_of_runs_apart(results):
+    timed = replace(results[0], latency_ratio=0.6, latency_ratio_low=0.58, latency_ratio_high=0.62)
+    (line,) = (line for line in printed((timed, *results[1:])).splitlines() if line.startswith("│ torchscript-int8"))
+    assert "0.60 faster" in line
+    assert " 0.50 " not in line
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "says"),
+    [(0.9, 1.0, 1.1, "too noisy"), (0.98, 1.0, 1.02, "1.00 equal"), (1.04, 1.2, 1.3, "1.20 slower")],
+)
+def test_what_an_interleaved_run_cannot_tell_is_said(measured, low, value, high, says):
+    assert says in printed((measured(latency_ratio=value, latency_ratio_low=low, latency_ratio_high=high),))
+
+
+def test_other_digits_and_instructions_have_a_column(measured):
+    row = measured(digits={"total": 1_000, "correct": 957, "agree": 990}, instructions=1_234_567)
+    (line,) = (line for line in printed((row,)).splitlines() if line.startswith("│ torchscript-float32"))
+    assert " 95.7 " in line
+    assert " 1.23 " in line
+
+
+@pytest.fixture
+def emulated(results):
+    """What an emulated core gives: answers, instructions, no times."""
+    facts = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
+    return replace(results[0], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
+
+
+def test_few_images_are_not_called_quick_where_a_device_never_judges_more(emulated):
+    text = printed((replace(emulated, quick=True),))
+    assert "quick ones" not in text
+    assert "Emulated devices judge on the first 1,000 images" in text
+
+
+def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulated):
+    desktop, core = report.group((*results, emulated), 0.1)
+    assert (core.place, [p.title for p in core.picks]) == ("cortex-a53", ["smallest", "most faithful"])
+    assert all(emulated.id != pick.id for pick in desktop.picks)
+    assert [text(emulated, None) for title, text in report.COLUMNS if title in ("p50 µs", "p90 µs")] == ["emulated", ""]
+
+
+def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as_the_desktop(
+    results, emulated, tmp_path
+):
+    other = replace(emulated, device="max", instructions=4_000_000, same=1_000, difference=0.0, first_other=None)
+    failed = replace(other, artifact=results[0].artifact.replace("int8", "int4"), outcome="timed_out", reason="slow")
+    groups = report.group((*results, emulated, other, failed), 0.1)
+    (sweep,) = sweeps(groups)
+    assert (sweep.model, sweep.places) == (MODEL, ("cortex-a53", "max"))
+    assert sweep.lines == (
+        ("torchscript-int8", "torch", ("5,000,000, 990 of 1,000 same", "4,000,000, same")),
+        ("torchscript-int4", "torch", ("", "timed_out")),
+    )
+    report.write(groups, 0.1, tmp_path, None)
+    markdown = "| torchscript-int8 | torch | 5,000,000, 990 of 1,000 same | 4,000,000, same |"
+    assert markdown in (tmp_path / "report.md").read_text()
+    assert "4,000,000, same" in printed((*results, other))
+
+
+def test_nothing_is_compared_across_machines(results):
+    elsewhere = replace(results[0], environment={**results[0].environment, "cpu": "another CPU"}, latencies_ns=(1_000,))
+    first, second = report.group((elsewhere, *results[1:]), 0.1)
+    assert (first.place, second.place) == ("desktop (machine 1)", "desktop (machine 2)")
+    assert second.eager is None
+    assert elsewhere.id not in {pick.id for pick in first.picks}
+    text = printed((elsewhere, *results[1:]))
+    assert "The rows of desktop come from 2 machines, and nothing is compared across them" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("│ torchscript-int8"))
+    assert "0.01" not in line
+
+
+def test_what_ships_is_the_model_with_its_runtime(results):
+    def weighing(runtime: str, compressed_bytes: int) -> Shipped:
+        return Shipped(runtime=runtime, artifact="", model_bytes=0, libraries=1, library_bytes=0, stripped_bytes=0,
+                       compressed_bytes=compressed_bytes, cold_start_s=1, peak_rss_bytes=1, elsewhere="")  # fmt: skip
+
+    weights = {"torch": weighing("torch", 115_000_000), "litert": weighing("litert", 2_099_100)}
+    pick = next(p for p in picks(results, 0.1, weights) if p.title == "smallest to ship")
+    assert pick.id == f"{MODEL}-torchscript-float32@litert@desktop"  # not the smallest file, which needs PyTorch
+    assert pick.says.startswith("2.10 MB compressed with the libraries of litert; the model is 0.0% of that")
+
+
+def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path):
+    many = tuple(replace(results[5], device=f"core-{i}", reason="r" * 300) for i in range(400))
+    report.write(report.group((*results, *many), 0.1), 0.1, tmp_path, None)
+    text = (tmp_path / "report.md").read_text()
+    assert len(text.encode()) <= LIMIT_BYTES
+    assert f"{MODEL} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
+
+
+def test_without_results_there_is_no_report(folders):
+    with pytest.raises(DataError, match="nox -s device_tests"):
+        rows(cells(), artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
+
+
+def test_a_cell_without_a_result_is_a_row_that_says_so(folders):
+    honest = folders.runtime("honest")
+    folders.row(honest)
+    folders.runtime("other")
+    told = {r.id: (r.outcome, r.reason.split(":")[0]) for r in own_rows(folders)}
+    artifact = f"{MODEL}-torchscript"
+    assert told[f"{artifact}-float32@honest@desktop"] == ("ok", "")
+    assert told[f"{artifact}-float32@other@desktop"] == ("skipped", "not run")
+    assert told[f"{artifact}-int8@honest@desktop"] == ("skipped", "not exported")
+
+
+@pytest.mark.parametrize(
+    "change", [{"sha256": "a" * 64}, {"checkpoint_sha256": "a" * 64}, {"dataset": {"sha256": "a" * 64}}]
+)
+def test_a_result_of_another_file_checkpoint_or_data_set_does_not_count(folders, change):
+    folders.row(folders.runtime("honest"))
+    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
+    artifacts.save(type(known)(**{**vars(known), **change}), folders.bench.artifacts)
+    row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
+    assert (row.outcome, row.reason.split(":")[0], row.total) == ("skipped", "stale", None)
+
+
+def test_an_artifact_that_was_not_made_needs_no_run_to_be_a_row(folders, measured):
+    save(measured(), folders.bench.results)
+    folders.runtime("honest")
+    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
+    artifacts.save(type(known)(**{**vars(known), "outcome": "unsupported", "reason": "no"}), folders.bench.artifacts)
+    row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
+    assert (row.outcome, row.reason) == ("unsupported", "no")
+
+
+def own_rows(folders):
+    return rows(cells(), artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)

@@ -1,0 +1,62 @@
+"""Statistics against published examples and against simulation; results that are read back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from device_tests.results import measurement as measurements
+from models.errors import DataError
+
+
+def test_mcnemars_p_is_the_exact_one(measured):
+    """Fagerland, Lydersen and Laake 2013, https://doi.org/10.1186/1471-2288-13-91: 1 and 7 of 21 pairs differ."""
+    row = measured(total=21, lost=1, gained=7, correct=10, agree=13)
+    assert row.mcnemar_p == pytest.approx(0.0703, abs=1e-4)
+
+
+def test_without_a_difference_chance_explains_everything(measured):
+    assert measured(lost=0, gained=0).mcnemar_p == 1.0
+
+
+def test_wilsons_interval_of_top1(measured):
+    assert measured(correct=9_953).top1_interval == pytest.approx((0.99376, 0.99646), abs=1e-5)
+
+
+def test_the_bound_holds_the_true_loss_in_nineteen_of_twenty_samples(measured):
+    """Of networks that truly lose 0.3 points, 1,000 images at a time."""
+    rng = np.random.default_rng(0)
+    lost, gained, _ = rng.multinomial(1_000, (0.006, 0.003, 0.991), size=2_000).T
+    bounds = [
+        measured(total=1_000, lost=int(b), gained=int(c)).top1_loss_bound for b, c in zip(lost, gained, strict=True)
+    ]
+    assert 0.94 <= np.mean(np.array(bounds) > 0.003) <= 0.985
+
+
+def test_a_thousand_images_without_a_flip_do_not_prove_that_nothing_is_lost(measured):
+    few, many = (measured(total=n).top1_loss_bound for n in (1_000, 10_000))
+    assert 0.002 < few < 0.0025
+    assert 0.0002 < many < 0.00025
+
+
+def test_what_was_not_judged_has_no_statistics(measured):
+    row = measured(total=None)
+    names = ("top1", "top1_interval", "top1_loss", "top1_loss_bound", "mcnemar_p", "flip_rate", "agreement")
+    assert [getattr(row, name) for name in names] == [None] * len(names)
+
+
+def test_a_result_is_read_as_it_was_written(measured, tmp_path):
+    flip = {"index": 3, "label": 1, "ours": 7, "theirs": 1, "our_margin": 0.1, "their_margin": 0.2}
+    row = measured(flips=(flip,), instructions=12)
+    measurements.save(row, tmp_path)
+    assert measurements.read(measurements.path(tmp_path, row.id)) == row
+
+
+@pytest.mark.parametrize("content", [[], 3, {"artifact": "a"}, {"flips": 3}])
+def test_a_file_that_is_no_result_is_said(tmp_path, content):
+    file = tmp_path / "a@b@c.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is no result"):
+        measurements.read(file)

@@ -1,0 +1,40 @@
+"""What an app grows by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from device_tests.results import shipped
+from device_tests.measure.shipping import Shipped
+from models.errors import DataError
+
+TORCH = Shipped(runtime="torch", artifact="a", model_bytes=1, libraries=1, library_bytes=9, stripped_bytes=8, compressed_bytes=100,
+                cold_start_s=1.0, peak_rss_bytes=5, elsewhere="")  # fmt: skip
+
+
+def test_what_was_weighed_is_read_by_runtime(tmp_path):
+    (tmp_path / shipped.FILE).write_text(json.dumps(asdict(TORCH)) + "\n")
+    assert shipped.read(tmp_path) == {"torch": TORCH}
+
+
+def test_where_nothing_was_weighed_there_is_nothing(tmp_path):
+    assert shipped.read(tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", ["no JSON", "{}", "[]", '{"runtime": "torch"}'])
+def test_a_broken_file_is_said(tmp_path, content):
+    (tmp_path / shipped.FILE).write_text(content)
+    with pytest.raises(DataError, match="Delete it and run: nox -s shipping"):
+        shipped.read(tmp_path)
+
+
+def test_a_model_ships_with_its_runtime(measured):
+    assert shipped.total_bytes(measured(compressed_bytes=7), {"torch": TORCH}) == 107
+    assert shipped.total_bytes(measured(compressed_bytes=7), {}) is None
+
+
+def test_the_desktops_libraries_say_nothing_of_a_phone(measured):
+    assert shipped.total_bytes(replace(measured(), device="android:1"), {"torch": TORCH}) is None

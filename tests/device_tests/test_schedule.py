@@ -1,0 +1,73 @@
+"""Sharing the machine, and having it alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from device_tests.schedule import Closed, Turns
+
+
+def _start(task) -> threading.Thread:
+    thread = threading.Thread(target=task, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_as_many_share_as_there_are_jobs_and_nobody_is_beside_the_one_alone():
+    turns, lock = Turns(jobs=2), threading.Lock()
+    now = {"share": 0, "alone": 0}
+    seen = []
+
+    def hold(side):
+        with getattr(turns, side)():
+            with lock:
+                now[side] += 1
+                seen.append(dict(now))
+            time.sleep(0.01)
+            with lock:
+                now[side] -= 1
+
+    threads = [_start(lambda side=side: hold(side)) for side in ("share", "alone", "share") * 6]
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert max(s["share"] for s in seen) == 2
+    assert max(s["alone"] for s in seen) == 1
+    assert all(s["share"] == 0 for s in seen if s["alone"])
+
+
+def test_who_wants_it_alone_goes_before_those_who_want_to_share():
+    turns, order = Turns(jobs=1), []
+
+    def take(side):
+        with getattr(turns, side)():
+            order.append(side)
+
+    with turns.share():
+        alone = _start(lambda: take("alone"))
+        time.sleep(0.05)
+        share = _start(lambda: take("share"))
+        time.sleep(0.05)
+    alone.join(5)
+    share.join(5)
+    assert order == ["alone", "share"]
+
+
+@pytest.mark.parametrize("side", ["share", "alone"])
+def test_closing_wakes_those_who_wait(side):
+    turns, raised = Turns(jobs=1), threading.Event()
+
+    def wait():
+        with pytest.raises(Closed), getattr(turns, side)():
+            pass
+        raised.set()
+
+    with turns.share():
+        thread = _start(wait)
+        time.sleep(0.05)
+        turns.close()
+        thread.join(5)
+    assert raised.is_set()

@@ -1,0 +1,70 @@
+"""What the command says where there is nothing to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from device_tests.transport.android import machine
+from device_tests.transport.android.__main__ import group
+from models.errors import UsageError
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with no program at all."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("ANDROID_HOME", raising=False)
+
+
+def test_without_the_sdk_the_run_is_skipped_and_says_what_to_install(nothing):
+    done = CliRunner().invoke(group, ["phone", "--quick"])
+    assert done.exit_code == 0
+    assert "skipped ANDROID_HOME is not set" in done.output
+    assert "sdkmanager" in done.output
+
+
+def test_without_qemu_the_run_is_skipped_and_says_what_to_install(nothing):
+    done = CliRunner().invoke(group, ["vm", "--quick"])
+    assert done.exit_code == 0
+    assert "skipped The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc" in done.output
+    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in done.output
+
+
+def test_only_what_adb_reaches_is_cleaned_with_it():
+    done = CliRunner().invoke(group, ["phone", "--clean", "--device", "desktop"])
+    assert isinstance(done.exception, UsageError)
+    assert "desktop is not reached over adb" in str(done.exception)
+
+
+def test_listing_starts_no_machine(nothing, monkeypatch):
+    def start() -> None:
+        raise AssertionError("it was started")
+
+    monkeypatch.setattr(machine, "running", start)
+    done = CliRunner().invoke(group, ["vm", "--list", "--only", "torch_cnn_small-tflite-int8"])
+    assert done.exit_code == 0
+    assert done.output.split() == [f"torch_cnn_small-tflite-int8@litert@android:{machine.SERIAL}"]
+
+
+@pytest.mark.slow
+def test_a_device_is_cleaned_by_the_command(started, phone):
+    phone().client.shell("mkdir -p /data/local/tmp/edgewise/bundles/old")
+    command = (
+        sys.executable,
+        "-m",
+        "device_tests.transport.android",
+        "phone",
+        "--clean",
+        "--device",
+        f"android:{started.serial}",
+    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, f"Removed all of Edgewise from android:{started.serial}")
+    assert phone().client.shell("ls -A /data/local/tmp").strip() == ""

@@ -1,0 +1,283 @@
+"""Every way in which a phone fails, provoked with the real client; each is a row or an error that says what to do."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device_tests.transport.android import client, machine
+from device_tests.transport.android.client import Client
+from device_tests.devices.adb import HOME, device
+from device_tests.schedule import Closed, Turns
+from models.errors import EdgewiseError, EnvironmentMissing, UsageError
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[4]
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess:
+    command = (sys.executable, "-m", "device_tests", "run", *arguments)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def await_program(reached: Client, words: str) -> None:
+    deadline = time.monotonic() + 60
+    while words not in reached.shell("ps"):
+        assert time.monotonic() < deadline, f"{words} never began"
+
+
+def test_without_any_device_it_says_what_to_connect():
+    with client.server(), pytest.raises(EnvironmentMissing, match="sees no device, nor any other. Connect a phone"):
+        client.choose("")
+
+
+def test_a_serial_that_is_not_there_is_told_with_those_that_are(started):
+    with pytest.raises(EnvironmentMissing, match=f"no device R58M. It sees: .*{started.serial} \\(device\\)"):
+        client.choose("R58M")
+
+
+def test_one_device_needs_no_serial(started):
+    assert device("android:").name == f"android:{started.serial}"
+
+
+@pytest.fixture
+def others(started):
+    """Connects the two machines that do not let anybody in, one at a time."""
+    connected = []
+
+    def connect(which: int) -> str:
+        serial = started.moods[which]
+        connected.append(serial)
+        subprocess.run([client.program(), "connect", serial], capture_output=True, timeout=30)
+        return serial
+
+    yield connect
+    for serial in connected:
+        subprocess.run([client.program(), "disconnect", serial], capture_output=True, timeout=30, check=True)
+
+
+def test_an_unauthorised_device_says_to_accept_the_key(others):
+    serial = others(0)
+    with pytest.raises(EnvironmentMissing, match=f"{serial} is unauthorized. Unlock it and accept"):
+        client.choose(serial)
+
+
+def test_an_offline_device_says_that_it_does_not_answer(others):
+    serial = others(1)
+    with pytest.raises(EnvironmentMissing, match=f"{serial} is offline. It is connected but does not answer"):
+        client.choose(serial)
+
+
+def test_two_devices_and_no_serial_is_an_error_that_lists_both(started, others):
+    serial = others(0)
+    with pytest.raises(EnvironmentMissing, match="several devices") as told:
+        device("android:")
+    assert f"{started.serial} (device)" in str(told.value)
+    assert f"{serial} (unauthorized)" in str(told.value)
+    assert "--device android:SERIAL" in str(told.value)
+
+
+def test_the_command_ends_with_one_message_where_a_named_runtime_cannot_be_had(started, others, tmp_path):
+    (tmp_path / "artifacts").mkdir()
+    serial = others(0)
+    done = run_command("--device", f"android:{serial}", "--runtime", "litert", "--artifacts", tmp_path / "artifacts")
+    assert done.returncode == EnvironmentMissing.exit_code
+    assert f"{serial} is unauthorized" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_core_that_is_none_is_told():
+    with pytest.raises(UsageError, match="android:SERIAL\\+big or android:SERIAL\\+little"):
+        device("android:R58M+medium")
+
+
+def test_a_good_run_leaves_the_bundle_and_nothing_else(phone, job):
+    good = phone()
+    row = good.run(job, Turns(1))
+    assert (row["outcome"], row["environment"]["kind"]) == ("ok", "Android-shaped machine")
+    assert row["environment"]["abi"] == "arm64-v8a"
+    kept = good.client.shell(f"cd {HOME} && find . -type f").split()
+    assert sorted(kept) == ["./bundles/arm64-test/blob", "./bundles/arm64-test/lib/ld-linux-aarch64.so.1",
+                            "./references/a.npz"]  # fmt: skip
+
+
+def test_what_is_there_is_not_pushed_again(phone, job):
+    phone().run(job, Turns(1))
+    before = phone().client.shell(f"stat -c %y {HOME}/bundles/arm64-test/blob {HOME}/references/a.npz")
+    again = phone()
+    assert again.run(job, Turns(1))["outcome"] == "ok"
+    assert again.client.shell(f"stat -c %y {HOME}/bundles/arm64-test/blob {HOME}/references/a.npz") == before
+
+
+def test_clean_removes_everything(phone, job):
+    good = phone()
+    good.run(job, Turns(1))
+    good.clean()
+    assert good.client.shell("ls -A /data/local/tmp").strip() == ""
+
+
+def test_a_stale_bundle_is_replaced(phone, job):
+    first = phone(name="arm64-older")
+    first.run(job, Turns(1))
+    second = phone(name="arm64-newer")
+    second.run(job, Turns(1))
+    assert second.client.shell(f"ls {HOME}/bundles").split() == ["arm64-newer"]
+
+
+def test_a_bundle_that_was_changed_there_is_pushed_again(phone, job):
+    phone().run(job, Turns(1))
+    changed = phone("exit 3")
+    changed.client.shell(f"echo exit 4 > {HOME}/bundles/arm64-test/lib/ld-linux-aarch64.so.1; rm {HOME}/bundles/*/blob")
+    row = changed.run(job, Turns(1))
+    assert (row["outcome"], row["reason"]) == ("run_failed", "ended with exit code 3 while starting")
+
+
+def test_full_storage_is_a_row_that_says_how_much_is_missing(phone, job):
+    full = phone(blob=bytes(20_000_000))
+    full.client.shell(
+        "free=$(df -k /data/local/tmp | tail -n 1 | awk '{print $4}')\n"
+        "dd if=/dev/zero of=/data/local/tmp/fill bs=1048576 count=$((free / 1024 - 5))"
+    )
+    try:
+        row = full.run(job, Turns(1))
+        assert row["outcome"] == "run_failed"
+        assert re.search("has no room for arm64-test, 20 MB; [45] MB are free", row["reason"]), row["reason"]
+        assert "--clean" in row["reason"]
+        assert full.client.shell(f"ls {HOME}/bundles").split() == []  # nothing is left half-pushed
+    finally:
+        full.client.shell("rm /data/local/tmp/fill")
+
+
+def test_a_worker_that_kills_itself_is_a_row(phone, job):
+    row = phone("echo dying >&2; kill -SEGV $$").run(job, Turns(1))
+    assert (row["outcome"], row["reason"]) == ("run_failed", "killed by SIGSEGV while starting")
+    assert "dying" in row["log"]
+
+
+def test_a_worker_that_is_killed_by_somebody_else_is_a_row(phone, job):
+    killed = phone("""echo '{"turn": "share"}'; exec sleep 1000""")
+
+    def kill() -> None:
+        await_program(killed.client, "sleep 1000")
+        killed.client.shell("kill -9 $(pidof sleep)")
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    row = killed.run(job, Turns(1))
+    killer.join()
+    assert (row["outcome"], row["reason"]) == ("run_failed", "killed by SIGKILL while judging")
+
+
+def test_a_hung_shell_is_a_row_and_is_killed_there_even_if_it_ignores_the_hang_up(phone, job):
+    hung = phone("trap '' HUP\nexec sleep 2000")
+    row = hung.run(replace(job, timeout_s=3), Turns(1))
+    assert (row["outcome"], row["reason"]) == ("timed_out", "no answer in 3 s while starting")
+    assert "sleep 2000" not in hung.client.shell("ps")
+    assert hung.client.shell(f"ls {HOME}/jobs").split() == []
+
+
+def test_a_shell_that_hangs_while_it_is_asked_for_something_gives_up(started):
+    with pytest.raises(client.DeviceFailed, match="did not answer in 1 s"):
+        Client(serial=started.serial).shell("sleep 50", timeout_s=1)
+
+
+def test_an_abi_that_has_no_bundle_is_told(started):
+    old = device(f"android:{started.serial}")
+    vars(old)["_properties"] = {"ro.product.cpu.abi": "armeabi-v7a"}
+    with pytest.raises(EnvironmentMissing, match="of the ABI armeabi-v7a; there are bundles for arm64, x86_64"):
+        old.require("litert")
+
+
+def test_a_program_of_another_abi_is_a_row_with_what_the_device_said(phone, job):
+    wrong = phone()
+    vars(wrong)["_bundle"].path.joinpath("lib", "ld-linux-aarch64.so.1").write_bytes(Path("/bin/true").read_bytes())
+    row = wrong.run(job, Turns(1))
+    assert row["outcome"] == "run_failed"
+    assert re.fullmatch(
+        "ended with exit code (2|126) while starting", row["reason"]
+    )  # busybox tries it as a script first
+    assert row["log"]
+
+
+def test_noise_instead_of_an_answer_is_a_row(phone, job):
+    row = phone("echo hello").run(job, Turns(1))
+    assert (row["outcome"], row["reason"]) == ("run_failed", "said something that is no answer while starting: 'hello'")
+
+
+def test_an_interrupted_run_leaves_no_worker_there(phone, job):
+    hung = phone("""echo '{"turn": "share"}'; exec sleep 3000""")
+    turns = Turns(1)
+    ended = []
+
+    def run() -> None:
+        try:
+            hung.run(job, turns)
+        except Closed as end:
+            ended.append(end)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    await_program(hung.client, "sleep 3000")
+    turns.close()
+    hung.stop()
+    thread.join(timeout=20)
+    assert ended
+    assert "sleep 3000" not in hung.client.shell("ps")
+    assert hung.client.shell(f"ls {HOME}/jobs").split() == []
+
+
+def test_a_device_lost_in_the_middle_costs_its_cell_and_the_next_say_that_it_is_gone(phone, job):
+    with machine.running(port=client.free_port()) as other:
+        lost = phone("""echo '{"turn": "share"}'; exec sleep 1000""", serial=other.serial)
+
+        def pull_the_plug() -> None:
+            await_program(lost.client, "sleep 1000")
+            other.process.kill()
+
+        plug = threading.Thread(target=pull_the_plug)
+        plug.start()
+        row = lost.run(job, Turns(1))
+        plug.join()
+        assert (row["outcome"], row["reason"]) == ("run_failed", f"{lost.name} was lost while judging")
+        with pytest.raises(EnvironmentMissing, match="no device|offline"):
+            lost.require("litert")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "kill", "kill -9"])
+def test_nothing_of_the_machine_outlives_the_program_that_started_it(started, how):
+    command = (sys.executable, "-m", "device_tests.transport.android", "start", "--port", str(client.free_port()))
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+        said = program.stdout.readline()
+        assert "Up after" in said, said
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+        names = sorted(Path(f"/proc/{child}/comm").read_text().strip() for child in children)
+        assert names == ["adb", "qemu-system-aar"]
+        program.send_signal(how)
+        rest = program.stdout.read()
+        assert program.wait(timeout=20) == (-9 if how == signal.SIGKILL else 130)
+    assert "Traceback" not in rest
+    deadline = time.monotonic() + 10
+    while alive := [child for child in children if is_alive(child)]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.1)
+
+
+def is_alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_port_that_is_taken_is_told(started):
+    port = int(started.serial.rpartition(":")[2])
+    with pytest.raises(EdgewiseError, match=f"Port {port} is taken"), machine.running(port=port):
+        raise AssertionError("two machines share a port")

@@ -1,0 +1,273 @@
+"""What is put on a board, over a real ssh server; why it cannot be, in a sentence."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from device_tests import devices
+from device_tests.transport.ssh.board import STATE, parse_state
+from device_tests.transport.ssh.client import Unreachable
+from models import environments
+from models.errors import EnvironmentMissing, UsageError
+from tests.device_tests.transport.ssh.conftest import make_key, running
+
+
+@pytest.mark.parametrize(
+    "name", ["ssh:", "ssh:-oProxyCommand=id", "ssh:a b", "ssh:pi@", "ssh:pi@host:port", "ssh:a;id"]
+)
+def test_what_is_no_address_is_refused_with_an_example(name):
+    with pytest.raises(UsageError, match="ssh:pi@raspberrypi"):
+        devices.device(name)
+
+
+@pytest.mark.parametrize("name", ["ssh:pi", "ssh:pi@raspberrypi.local:2222", "ssh:a.b-c@[fe80::1%eth0]:22", "ssh:NAME"])
+def test_an_address_has_runtimes_without_a_connection(name, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    runtimes = devices.device(name).runtimes
+    assert {"litert", "onnxruntime", "executorch", "tflite_runtime"} <= set(runtimes)
+    assert not {"torch", "tensorflow"} & set(runtimes)
+
+
+def test_an_ipv6_address_reaches_ssh_without_its_brackets(monkeypatch):
+    argv = devices.device("ssh:pi@[fe80::1]:2222").board.client.argv("true")
+    assert "pi@fe80::1" in argv
+    assert argv[argv.index("-p") + 1] == "2222"
+
+
+def test_a_raspberry_pis_state_is_read(tmp_path):
+    """As Linux shows it on a Pi 4: the model ends in a zero byte, temperatures are in thousandths of a degree."""
+    for path, content in {
+        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand\n",
+        "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor": "ondemand\n",
+        "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
+        "sys/class/thermal/thermal_zone0/temp": "48686\n",
+        "sys/class/thermal/thermal_zone1/temp/cannot be read": "",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    done = subprocess.run(["sh", "-c", STATE, "sh", tmp_path], capture_output=True, text=True, check=True)
+    state = parse_state(done.stdout)
+    assert state.pop("kernel").startswith("Linux ")
+    assert state == {
+        "model": "Raspberry Pi 4 Model B Rev 1.4",
+        "governors": ["ondemand"],
+        "temperatures_c": {"cpu-thermal": 48.686},
+    }
+    assert done.stderr == ""
+
+
+def test_a_row_tells_what_bears_on_its_times():
+    made = devices.device("ssh:NAME")
+    states = iter([{"kernel": "Linux 6.6", "temperatures_c": {"cpu-thermal": 61.5}}])
+    made.board.state = lambda: next(states)
+    row = {"environment": {"cpu": "Cortex-A72"}, "notes": []}
+    before = {"kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"], "temperatures_c": {"cpu-thermal": 48.7}}
+    made._describe(row, before)
+    assert row == {
+        "environment": {
+            **{"cpu": "Cortex-A72", "kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"]},
+            "temperatures_c": {"before": {"cpu-thermal": 48.7}, "after": {"cpu-thermal": 61.5}},
+        },
+        "notes": ["the frequency governor is ondemand: times wander with the load"],
+    }
+
+
+def why(device, runtime: str = "litert", kind: type[EnvironmentMissing] = Unreachable) -> str:
+    """Return why a device cannot run a runtime: one paragraph that names the device."""
+    with pytest.raises(kind) as error:
+        device.require(runtime)
+    told = str(error.value)
+    assert device.name in told
+    assert "\n" not in told
+    return told
+
+
+@pytest.mark.slow
+def test_a_closed_port(board):
+    assert "nothing answers ssh there. Start its ssh server" in why(board(name="ssh:root@127.0.0.1:9"))
+
+
+@pytest.mark.slow
+def test_a_host_that_does_not_exist(board):
+    assert "there is no host of this name" in why(board(name="ssh:pi@no-such-host.invalid"))
+
+
+@pytest.mark.slow
+def test_an_unknown_host_key_is_no_question(board, tmp_path):
+    with running(tmp_path / "other") as other:
+        (other.folder / "known_hosts").write_text("")
+        told = why(board(other))
+    assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in told
+
+
+@pytest.mark.slow
+def test_another_host_key_than_the_known_one(board, tmp_path):
+    with running(tmp_path / "other") as other:
+        key = make_key(tmp_path / "imposter").with_suffix(".pub").read_text()
+        (other.folder / "known_hosts").write_text(f"[127.0.0.1]:{other.port} {key}")
+        told = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+    assert "its host key is not the one that is known here" in told
+    assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in told
+
+
+@pytest.mark.slow
+def test_a_key_that_is_not_accepted(board, tmp_path):
+    with running(tmp_path / "other") as other:
+        (other.folder / "user.pub").write_text(make_key(tmp_path / "another").with_suffix(".pub").read_text())
+        told = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+    assert (
+        f"it accepts none of the keys that ssh offers. Give it one with: ssh-copy-id -p {other.port} 127.0.0.1" in told
+    )
+
+
+def test_no_client_here(board, monkeypatch):
+    made = board()
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "apt-get install openssh-client" in why(made, kind=EnvironmentMissing)
+
+
+@pytest.mark.slow
+def test_no_python_there(board, tmp_path):
+    (tmp_path / "bin").mkdir()
+    for command in ("sh", "mkdir"):
+        (tmp_path / "bin" / command).symlink_to(f"/bin/{command}")
+    with running(tmp_path / "other", PATH=str(tmp_path / "bin"), HOME=str(tmp_path)) as other:
+        told = why(board(other), kind=EnvironmentMissing)
+    assert told.startswith("There is no Python 3 on ssh:board. ")
+    assert "apt-get install python3 python3-venv" in told
+
+
+@pytest.mark.slow
+def test_a_python_there_that_makes_no_environments(board, pin, tmp_path):
+    """Debian's says this without the package python3-venv."""
+    (tmp_path / "bin").mkdir()
+    stub = tmp_path / "bin" / "python3.11"
+    refuses = 'echo "$0: No module named ensurepip" >&2; exit 1'
+    makes = f"""mkdir -p "$4/bin"; echo '{refuses}' >"$4/bin/python"; chmod +x "$4/bin/python" """
+    stub.write_text(f'#!/bin/sh\ncase $2 in venv) {makes};; *) echo "$0 3.11.2 aarch64";; esac\n')
+    stub.chmod(0o755)
+    with running(tmp_path / "other", PATH=f"{tmp_path}/bin:/usr/bin:/bin", HOME=str(tmp_path)) as other:
+        told = why(board(other, home=tmp_path / "home"), pin("any"), EnvironmentMissing)
+    assert "apt-get install python3.11-venv" in told
+
+
+@pytest.mark.slow
+def test_a_login_shell_that_prints(board, tmp_path):
+    with running(tmp_path / "other", 'ForceCommand echo Welcome; eval "$SSH_ORIGINAL_COMMAND"') as other:
+        assert "says 'Welcome" in why(board(other), kind=EnvironmentMissing)
+
+
+@pytest.mark.slow
+def test_pins_without_a_wheel_for_the_boards_python_are_not_tried_for_each_cell(board, pin, capsys):
+    made = board()
+    name = pin("old", "numpy==1.19.5")  # whose last wheels are of Python 3.9
+    told = why(made, name, EnvironmentMissing)
+    assert why(made, name, EnvironmentMissing) == told
+    assert "old cannot be installed on ssh:board, which has Python 3." in told
+    assert "No matching distribution found for numpy==1.19.5" in told
+    assert "The pins are made for Python 3.11" in told
+    assert capsys.readouterr().out.count("installing 1 packages") == 1
+
+
+@pytest.mark.slow
+def test_a_board_without_a_network_gets_its_wheels_from_here(board, pin, tmp_path, capsys):
+    with running(tmp_path / "other", PIP_NO_INDEX="1", PIP_CONFIG_FILE="/dev/null", PIP_FIND_LINKS="") as other:
+        made = board(other, home=tmp_path / "home")
+        made.require(pin("away"))
+        assert any(package.startswith("numpy-") for package in made.pins("away"))
+    assert "its own pip fails" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_board_takes_pytorch_from_its_own_index_where_no_other_has_the_cpu_build(board, pin, tmp_path, monkeypatch):
+    wheel = tmp_path / "served" / "cpu" / "torch" / "torch-0.0.1+cpu-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        about = "torch-0.0.1+cpu.dist-info"
+        archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 0.0.1+cpu\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+    serve = partial(SimpleHTTPRequestHandler, directory=tmp_path / "served")
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as index:
+        Thread(target=index.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{index.server_port}"
+        monkeypatch.setattr(environments, "TORCH_CPU_INDEX", f"{address}/cpu")
+        settings = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": f"{address}/other"}
+        with running(tmp_path / "other", **settings) as other:
+            made = board(other, home=tmp_path / "home")
+            made.require(pin("torchy", "torch==0.0.1+cpu"))
+            assert "torch-0.0.1+cpu.dist-info" in made.pins("torchy")
+        index.shutdown()
+
+
+@pytest.mark.slow
+def test_an_interrupted_installation_ends_there_too(board, pin, tmp_path):
+    """pip asks an index that never answers, and lets go of it when it ends."""
+    with socket.create_server(("127.0.0.1", 0)) as index, ThreadPoolExecutor() as pool:
+        address = f"http://127.0.0.1:{index.getsockname()[1]}"
+        with running(
+            tmp_path / "other", PIP_CONFIG_FILE="/dev/null", PIP_FIND_LINKS="", PIP_INDEX_URL=address
+        ) as other:
+            made = board(other, home=tmp_path / "home")
+            waits = pool.submit(why, made, pin("waits"))
+            asked, _ = index.accept()
+            made.stop()
+            assert "interrupted" in waits.result()
+            asked.settimeout(30)
+            while asked.recv(1 << 16):
+                pass
+
+
+@pytest.mark.slow
+def test_no_space_there(board, pin, tmp_path):
+    name, small = pin("large"), tmp_path / "small"
+    small.mkdir()
+    if os.geteuid():
+        pytest.skip("only root may mount a small file system")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", small], check=True)
+    try:
+        told = why(board(home=small), name, EnvironmentMissing)
+        assert not list(small.rglob("bin"))  # what was begun is not left there
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert told == "ssh:board has no space left. Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
+
+
+@pytest.mark.slow
+def test_files_are_sent_once_verified_there_and_sent_again_where_they_are_damaged(board, tmp_path):
+    content = tmp_path / "content"
+    content.write_bytes(b"7" * 100_000)
+    first = Path(board().board.push({"it.bin": content}))
+    assert first.name not in ("", content.name)
+    copy = first / "it.bin"
+    assert copy.read_bytes() == content.read_bytes()
+    sent = copy.stat().st_ino
+    assert board().board.push({"it.bin": content}) == str(first)
+    assert copy.stat().st_ino == sent
+    copy.write_bytes(b"8" + content.read_bytes()[1:])
+    assert board().board.push({"it.bin": content}) == str(first)
+    assert copy.read_bytes() == content.read_bytes()
+    content.write_bytes(b"9")
+    assert board().board.push({"it.bin": content}) != str(first)
+
+
+@pytest.mark.slow
+def test_what_was_put_there_can_be_removed_and_nothing_else(board, pin, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "mine").touch()
+    made = board(home=tmp_path / "home")
+    made.board.push({"it": tmp_path / "home" / "mine"})
+    assert len(list((tmp_path / "home").iterdir())) == 2
+    made.board.clean()
+    assert [file.name for file in (tmp_path / "home").iterdir()] == ["mine"]

@@ -1,0 +1,293 @@
+"""Cells on a board over a real ssh server: answers, and what a run makes of a board that misbehaves."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device_tests.results import measurement as measurements
+from device_tests.measure import runner
+from device_tests.results import parity
+from device_tests.cells import cells, select
+from device_tests.contract import Broken, Load
+from device_tests.results.measurement import Measurement
+from export import artifact as artifacts
+from tests.device_tests.conftest import ID
+from tests.device_tests.transport.ssh.conftest import ROOT, running
+
+pytestmark = pytest.mark.slow
+
+REAL = "torch_cnn_small-{}-int8@{}@{}"
+
+# notes the worker's process where the test finds it
+NOTES = """
+def note():
+    with open({path!r}, "w") as file:
+        file.write(str(os.getpid()))
+"""
+SLEEPS = "def load(path, threads):\n    note()\n    time.sleep(600)"
+HOLDS_THE_LOCK = "def load(path, threads):\n    import ctypes\n    note()\n    ctypes.PyDLL(None).sleep(600)"
+SLOW_ANSWERS = "def answer(logits):\n    calls == 1200 and (note(), time.sleep(600))\n    return logits"
+
+
+def pid(path: Path) -> int:
+    """Wait until a worker noted itself."""
+    while not path.exists() or not path.read_text():
+        time.sleep(0.02)
+    return int(path.read_text())
+
+
+def ends(process: int) -> bool:
+    for _ in range(100):
+        stat = Path(f"/proc/{process}/stat")
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.fixture
+def run(folders, board, pin) -> Callable[..., dict[str, Measurement]]:
+    """Return what runs fake runtimes on the board, and maybe on the desktop; it gives the rows that were not current."""
+
+    def run_cells(*patterns: str, also: str = "", heard=lambda end: None, **changes) -> dict[str, Measurement]:
+        every = cells("ssh:board") + (cells(also) if also else ())
+        rows = {}
+
+        def ended(end: runner.Ended) -> None:
+            if not end.current:
+                rows[end.measurement.id.removeprefix(f"{ID}@")] = end.measurement
+            heard(end)
+
+        bench = replace(folders.bench, **changes)
+        runner.run(select(every, runtimes=(), patterns=patterns), bench, jobs=2, begins=lambda id: None, ended=ended)
+        return rows
+
+    return run_cells
+
+
+@pytest.fixture
+def fake(folders, pin, tmp_path) -> Callable[..., str]:
+    """Return what installs a fake runtime on the desktop and pins it on the board."""
+
+    def install(name: str, code: str = "") -> str:
+        return pin(folders.runtime(name, NOTES.format(path=str(tmp_path / f"{name}.pid")) + code))
+
+    return install
+
+
+def test_a_boards_row_says_where_it_was_measured_and_a_second_run_finds_it_current(run, fake, board):
+    board()
+    fake("honest")
+    row = run(f"{ID}@*")["honest@ssh:board"]
+    assert (row.outcome, row.reason, row.total) == ("ok", "", 200)
+    assert row.latencies_ns
+    assert row.environment["kernel"].startswith("Linux ")
+    board()
+    assert run(f"{ID}@*") == {}
+    fake("honest", "# changed")
+    assert list(run(f"{ID}@*")) == ["honest@ssh:board"]
+
+
+def test_the_desktop_and_a_board_work_side_by_side(run, fake, board, tmp_path):
+    """Each fake waits for the other device's: one after the other they would wait for ever."""
+    board()
+    (tmp_path / "met").mkdir()
+    meets = f"""
+def load(path, threads):
+    open({str(tmp_path / "met")!r} + f"/{{os.getpid()}}", "w").close()
+    while len(os.listdir({str(tmp_path / "met")!r})) < 2:
+        time.sleep(0.01)
+    return lambda image: image.reshape(1, 784) @ np.load(open(path, "rb"), allow_pickle=False)
+"""
+    fake("meets", meets)
+    rows = run(f"{ID}@*", also="desktop")
+    assert {id: row.outcome for id, row in rows.items()} == {"meets@ssh:board": "ok", "meets@desktop": "ok"}
+
+
+@pytest.mark.parametrize(("code", "reason"), [
+    ("def load(path, threads):\n    os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV while loading and timing"),
+    ("def load(path, threads):\n    os._exit(3)", "ended with exit code 3 while loading and timing"),
+    ("def load(path, threads):\n    raise ValueError('bad magic')", "ValueError: bad magic"),
+], ids=["crashes", "exits", "raises"])  # fmt: skip
+def test_a_worker_that_ends_there_is_the_row_that_it_is_here(run, fake, board, code, reason):
+    board()
+    fake("ends", code)
+    rows = run(f"{ID}@*", also="desktop")
+    assert [row.reason for row in rows.values()] == [reason, reason]
+
+
+@pytest.mark.parametrize("code", [SLEEPS, HOLDS_THE_LOCK], ids=["sleeps", "holds_pythons_lock"])
+def test_a_hang_is_a_row_and_its_worker_does_not_outlive_it(run, fake, board, tmp_path, code):
+    board()
+    fake("hangs", code)
+    row = run(f"{ID}@*", timeout_s=8)["hangs@ssh:board"]
+    assert (row.outcome, row.reason) == ("timed_out", "no answer in 8 s while loading and timing")
+    assert ends(pid(tmp_path / "hangs.pid"))
+
+
+def test_a_dropped_connection_costs_its_cell_and_leaves_nothing_behind(run, fake, board, server, tmp_path):
+    made = board()
+    for name in ("a", "b", "c"):
+        fake(name, SLOW_ANSWERS if name == "b" else "")
+    worker = []
+
+    def drop(end):
+        if not worker:
+            worker.append(pid(tmp_path / "b.pid"))
+            server.drop()
+
+    rows = run(f"{ID}@*", heard=drop)
+    assert {id: row.outcome for id, row in rows.items()} == {
+        "a@ssh:board": "ok", "b@ssh:board": "run_failed", "c@ssh:board": "ok"}  # fmt: skip
+    assert rows["b@ssh:board"].reason == "the connection to ssh:board was lost while judging"
+    assert ends(worker[0])
+    assert not list(Path(made.board.place.home).glob("*.pid"))
+    fake("b")
+    board()
+    assert [row.outcome for row in run(f"{ID}@*").values()] == ["ok"]
+
+
+def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run, fake, board, tmp_path):
+    names = ("a", "b", "c")
+    for name in names:
+        fake(name, SLOW_ANSWERS if name == "b" else "")
+
+    def lose(end):
+        if end.measurement.id.endswith("a@ssh:board"):
+            pid(tmp_path / "b.pid")
+            other.end()
+
+    with running(tmp_path / "other") as other:
+        board(other)
+        rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop", heard=lose)
+    told = {id: (row.outcome, row.reason) for id, row in rows.items()}
+    assert told.pop("b@ssh:board") == ("run_failed", "the connection to ssh:board was lost while judging")
+    outcome, reason = told.pop("c@ssh:board")
+    assert outcome == "skipped"
+    assert "nothing answers ssh there" in reason
+    assert set(told.values()) == {("ok", "")}
+    assert set(told) == {"a@ssh:board", "a@desktop", "c@desktop"}
+    fake("b")
+    board()  # the board is back
+    rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop")
+    assert {id: row.outcome for id, row in rows.items()} == {"b@ssh:board": "ok", "c@ssh:board": "ok"}
+
+
+def test_a_board_that_says_nothing_any_more_is_lost(run, fake, board, server, tmp_path):
+    """As one whose plug was pulled: nothing closes the connection, but it is not answered."""
+    board()
+    fake("b", SLOW_ANSWERS)
+
+    def freeze():
+        pid(tmp_path / "b.pid")
+        for connection in server.connections():
+            os.kill(connection, signal.SIGSTOP)
+
+    freezing = threading.Thread(target=freeze)
+    freezing.start()
+    try:
+        rows = run(f"{ID}@*", timeout_s=60)
+    finally:
+        freezing.join()
+        server.drop()
+    assert rows["b@ssh:board"].reason == "the connection to ssh:board was lost while judging"
+    assert ends(pid(tmp_path / "b.pid"))
+
+
+def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders, fake, board):
+    made = board()
+    fake("honest")
+    fake("raises", "def load(path, threads):\n    raise ValueError('bad magic')")
+    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    golden = ({"image_u8": base64.b64encode(bytes(784)).decode(), "logits": [0.0] * 10},)
+    artifacts.save(replace(known, golden=golden), folders.bench.artifacts)
+    files = {"artifact": folders.bench.artifacts / known.file, "sidecar": folders.bench.artifacts / f"{ID}.json"}
+    for runtime in ("honest", "raises"):
+        made.require(runtime)
+    with made.loaded(Load(runtime="honest", **files, timeout_s=20)) as (row, ask):
+        assert row["outcome"] == "ok"
+        assert len(ask({"samples": 5, "inferences": 3})["ns"]) == 5
+    with pytest.raises(Broken, match="bad magic"), made.loaded(Load(runtime="raises", **files, timeout_s=20)):
+        pass
+    assert not list(Path(made.board.place.home).glob("*.pid"))
+
+
+def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
+    board()
+    fake("a")
+    fake("b", SLEEPS)
+
+    def heard(end):
+        pid(tmp_path / "b.pid")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(f"{ID}@*", heard=heard)
+    assert ends(pid(tmp_path / "b.pid"))
+    board()
+    fake("b")
+    assert list(run(f"{ID}@*")) == ["b@ssh:board"]
+
+
+def type_in(*arguments: object, code: int = 0) -> str:
+    """Type the command for boards; return what it said."""
+    command = [sys.executable, "-m", "device_tests.transport.ssh", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_real_runtimes_answer_on_a_board_as_on_the_desktop(board, tmp_path):
+    """What CI's earlier steps exported, on one processor: the logits are the same to the last bit."""
+    board()
+    pairs = (("tflite", "litert"), ("onnx", "onnxruntime"))
+    only = [part for pair in pairs for part in ("--only", REAL.format(*pair, "*"))]
+    command = ("--device", "ssh:board", "--device", "desktop", *only, "--quick", "--results", tmp_path)
+    assert "4 ok; 0 were current" in type_in(*command)
+    for pair in pairs:
+        row = measurements.read(measurements.path(tmp_path, REAL.format(*pair, "ssh:board")))
+        compared = parity.compare(row, tmp_path)
+        assert compared["same"] == compared["compared"] == 1_000
+        assert row.environment["runtime"]
+    assert "4 were current" in type_in(*command)
+
+
+def test_ctrl_c_is_one_sentence_and_leaves_no_worker(board, home, tmp_path):
+    board()
+    only = ("--only", REAL.format("tflite", "litert", "*"), "--force", "--results", tmp_path)
+    command = [sys.executable, "-m", "device_tests.transport.ssh", "--device", "ssh:board", *only]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (noted := list(home.glob("edgewise-ssh/*.pid"))) or not noted[0].read_text():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        worker = int(noted[0].read_text())
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint.strip() == "Interrupted. What is finished is kept; the same command does the rest."
+    assert ends(worker)
+
+
+def test_a_board_that_cannot_be_reached_is_an_error_of_its_command(board):
+    board()
+    told = type_in("--device", "ssh:root@127.0.0.1:9", code=4)
+    assert told.startswith("error: ssh:root@127.0.0.1:9 cannot be reached: nothing answers ssh there.")
+    assert "Say which board" in type_in(code=2)
+
+
+def test_the_command_cleans_a_board(board, tmp_path):
+    board(home=tmp_path / "home")
+    assert type_in("--device", "ssh:board", "--clean").startswith(f"Removed {tmp_path / 'home'}/edgewise-ssh from ssh")
+    assert not (tmp_path / "home").exists()

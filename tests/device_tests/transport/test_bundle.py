@@ -1,0 +1,166 @@
+"""Bundles: what decides their content, how they are started, and what is said where one cannot be made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import zipfile
+
+import pytest
+
+from device_tests.transport import bundle
+from device_tests.transport.bundle import debian, executorch, wheels
+from models import environments
+from models.errors import DataError, EnvironmentMissing, UsageError
+
+MODULES = {
+    "litert": "ai_edge_litert.interpreter",
+    "litert_compiled": "ai_edge_litert.compiled_model",
+    "onnxruntime": "onnxruntime",
+    "tflite_runtime": "tflite_runtime.interpreter",
+    "executorch": "ctypes",  # it has no module: its library is loaded below
+}
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Return a bundle with two runtimes, as its manifest describes it."""
+    sites = {"litert": ["ai_edge_litert-2.3.0", "numpy-2.4.6"], "tflite_runtime": ["numpy-1.26.4"]}
+    content = {"abi": "arm64", "digest": "d" * 64, "packages": ["libc6=2.36-9"], "sites": sites}
+    (tmp_path / bundle.MANIFEST).write_text(json.dumps(content))
+    return bundle.load(tmp_path)
+
+
+def test_a_bundle_starts_its_own_loader_wherever_it_lies(built):
+    command = built.command("litert", root="/data/local/tmp/edgewise")
+    home = "/data/local/tmp/edgewise"
+    assert command.argv[:4] == (
+        f"{home}/lib/ld-linux-aarch64.so.1",
+        "--library-path",
+        f"{home}/lib",
+        f"{home}/usr/bin/python3.11",
+    )
+    assert command.env["PYTHONHOME"] == f"{home}/usr"
+    assert command.env["PYTHONPATH"] == f"{home}/site/ai_edge_litert-2.3.0:{home}/site/numpy-2.4.6"
+
+
+def test_each_runtime_has_its_own_numpy(built):
+    assert "numpy-1.26.4" in built.command("tflite_runtime").env["PYTHONPATH"]
+    assert "numpy-1.26.4" not in built.command("litert").env["PYTHONPATH"]
+
+
+def test_a_results_key_holds_the_packages_and_the_runtimes_wheels(built):
+    assert built.pins("tflite_runtime") == ("libc6=2.36-9", "numpy-1.26.4")
+
+
+def test_other_pins_make_another_bundle(tmp_path, monkeypatch):
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    (tmp_path / "constraints").mkdir()
+    pins = tmp_path / "constraints" / "litert.txt"
+    pins.write_text("ai-edge-litert==2.3.0\n")
+    before = bundle.path("arm64", ("litert",))
+    assert bundle.path("arm64", ("litert",)) == before
+    assert bundle.path("x86_64", ("litert",)) != before
+    pins.write_text("ai-edge-litert==2.4.0\n")
+    assert bundle.path("arm64", ("litert",)) != before
+
+
+@pytest.mark.parametrize(("abi", "runtime"), [("arm46", "litert"), ("arm64", "litter")])
+def test_what_there_is_no_bundle_for_is_named_with_a_suggestion(abi, runtime):
+    with pytest.raises(UsageError, match="Did you mean (arm64|litert)"):
+        bundle.path(abi, (runtime,))
+
+
+def test_a_folder_that_is_no_bundle_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(DataError, match="python -m device_tests.transport.bundle"):
+        bundle.load(tmp_path)
+
+
+def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert bundle.available("arm64") == tuple(name for name in bundle.RUNTIMES if name != "executorch")
+    with pytest.raises(EnvironmentMissing, match="sudo apt-get install g\\+\\+-aarch64-linux-gnu"):
+        bundle.require("arm64", "executorch")
+    without = bundle.path("arm64")
+    compiler = tmp_path / "aarch64-linux-gnu-g++"
+    compiler.touch(mode=0o755)
+    assert bundle.available("arm64") == bundle.RUNTIMES
+    assert bundle.path("arm64") != without
+
+
+def test_executorch_runs_there_without_pytorch_and_its_code_is_part_of_a_results_key(tmp_path):
+    assert "torch" not in bundle.program("executorch").read_text().split("import ")
+    assert bundle.program("litert").name == "litert.py"
+    made = bundle.Bundle(
+        path=tmp_path, abi="arm64", digest="", packages=(), sites={"executorch": ("executorch-1.5.1",)}
+    )
+    assert len(made.pins("executorch")) == 3
+
+
+def test_an_interface_that_does_not_compile_is_an_error_that_says_why(tmp_path, monkeypatch):
+    (tmp_path / "executorch" / "include").mkdir(parents=True)
+    compiler = tmp_path / "x86_64-linux-gnu-g++"
+    compiler.write_text("#!/bin/sh\necho 'fatal error: module.h: No such file' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(EnvironmentMissing, match="does not compile executorch.cpp: fatal error: module.h"):
+        executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
+
+
+def test_without_apt_it_says_where_a_bundle_can_be_built(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(EnvironmentMissing, match="no apt-get. Build it on Debian"):
+        bundle.build("arm64")
+    assert not list((tmp_path / "cache").rglob(bundle.MANIFEST))
+
+
+def test_package_lists_without_python_are_an_error_that_names_debians_version(tmp_path, monkeypatch):
+    apt = tmp_path / "apt-get"
+    apt.write_text(
+        '#!/bin/sh\ncase "$*" in *download*) echo "E: Unable to locate package python3.11-minimal" >&2; exit 100;; esac\n'
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):
+        debian.download(tmp_path / "packages", "arm64", debian.PACKAGES)
+
+
+def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):
+    wheel = tmp_path / "some_runtime-1.0-py3-none-any.whl"
+    held = ("some_runtime/__init__.py", "some_runtime/tests/test_it.py", "some_runtime/api.h", "some_runtime/it.pyi")
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in held:
+            archive.writestr(name, "")
+    assert wheels.unpack(wheel, tmp_path / "site") == "some_runtime-1.0"
+    folder = tmp_path / "site" / "some_runtime-1.0"
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")] == ["some_runtime/__init__.py"]
+    (folder / "mark.txt").touch()
+    wheels.unpack(wheel, tmp_path / "site")
+    assert (folder / "mark.txt").exists()
+
+
+@pytest.mark.slow
+def test_a_bundle_is_the_same_when_built_again_and_runs_each_runtime_from_its_own_files(tmp_path, monkeypatch):
+    made = []
+    for name in ("one", "another"):
+        monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / name))
+        made.append(bundle.build("x86_64"))
+    assert made[0].digest == made[1].digest
+    assert not [path for path in made[0].path.rglob("*") if path.is_symlink()]
+    for runtime in made[0].runtimes:
+        command = made[0].command(runtime)
+        program = (
+            f"import sys, numpy, {MODULES[runtime]}\n"
+            "files = [m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]\n"
+            "print(*(f for f in files if not f.startswith(sys.argv[1])))"
+        )
+        argv = [*command.argv, "-c", program, str(made[0].path)]
+        done = subprocess.run(argv, env=command.env, capture_output=True, text=True)
+        assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+    if "executorch" in made[0].runtimes:
+        command = made[0].command("executorch")
+        start = f"import runpy; print(runpy.run_path({str(bundle.program('executorch'))!r})['start'](1))"
+        done = subprocess.run([*command.argv, "-c", start], env=command.env, capture_output=True, text=True)
+        assert done.stdout.strip() == "1", done.stderr
