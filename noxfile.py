@@ -128,10 +128,10 @@ def device_tests(session: nox.Session, runtime: str) -> None:
 
 # What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
 DEVICES = {
-    "arm64": ("device_tests.commands.sweep",),
-    "ssh": ("device_tests.transport.ssh",),
-    "android-vm": ("device_tests.transport.android", "vm"),
-    "android": ("device_tests.transport.android", "phone"),
+    "arm64": ("device_tests", "sweep"),
+    "ssh": ("device_tests", "ssh"),
+    "android-vm": ("device_tests", "android", "vm"),
+    "android": ("device_tests", "android", "phone"),
 }
 
 
@@ -186,14 +186,14 @@ def benchmarks(session: nox.Session) -> None:
 def explain(session: nox.Session) -> None:
     """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME], or -- --all; with --layers."""
     name = "core" if only_asks(session) else "export"
-    session.run(environment(session, name), "-m", "device_tests.measure.explain", *session.posargs)
+    session.run(environment(session, name), "-m", "device_tests", "explain", *session.posargs)
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
     """Load the artifacts with older and newer versions of their runtimes: --only GLOB, --list."""
     core = environment(session, "core")
-    command = (core, "-m", "device_tests.measure.compatibility")
+    command = (core, "-m", "device_tests", "compatibility")
     if not only_asks(session):
         environment(session, "export")
         session.run(core, "-m", "export")
@@ -215,7 +215,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def shipping(session: nox.Session) -> None:
     """Weigh what ships beside a model: each runtime's libraries, its cold start and its memory."""
-    with_everything(session, "device_tests.measure.shipping")
+    with_everything(session, "device_tests", "shipping")
 
 
 @nox.session

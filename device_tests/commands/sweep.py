@@ -1,4 +1,4 @@
-"""`python -m device_tests.commands.sweep`: which scheme pays on which phone core, and whether it answers there as on the desktop."""
+"""`python -m device_tests sweep`: which scheme pays on which phone core, and whether it answers there as on the desktop."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from rich.markup import escape
 from device_tests import devices
 from device_tests.measure import divergence
 from device_tests.transport import bundle
-from device_tests.__main__ import run
+from device_tests.commands.run import run
 from device_tests.cells import cells, select
 from device_tests.contract import DESKTOP, Command
 from device_tests.devices import arm64
 from device_tests.results.measurement import Measurement
-from device_tests.commands.measuring import instructions
+from device_tests.commands import options
+from device_tests.commands.instructions import instructions
 from export import artifact as artifact_files
 from export.schemes import SCHEMES
 from models import console, environments, reference
 from models.console import out
 from models.errors import EdgewiseError, EnvironmentMissing
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 BROKEN = 1
 
 
@@ -30,14 +30,14 @@ BROKEN = 1
 @click.option(
     "--device", "cores", multiple=True, default=arm64.CORES, show_default=True, metavar="NAME", help="May be repeated."
 )
-@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime; may be repeated.")
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only these: ARTIFACT[@RUNTIME@DEVICE].")
+@options.runtimes
+@options.only
 @click.option("--full", is_flag=True, help="Judge on all images; else on the first 1,000.")
-@click.option("--list", "listing", is_flag=True, help="List the cells and end.")
+@options.listing
 @click.option("--force", is_flag=True, help="Run again what has a current result on the cores.")
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Cells side by side.")
-@click.option("--artifacts", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
-@click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where results are.")
+@options.jobs(2, "Cells side by side.")
+@options.artifacts
+@options.results
 @click.pass_context
 def sweep(
     context: click.Context,
@@ -142,7 +142,3 @@ def _ready(cores: tuple[str, ...]) -> tuple[str, ...]:
         except EnvironmentMissing as error:
             out.print(f"[yellow]skipped[/] {name}: {escape(str(error))}", soft_wrap=True)
     return tuple(ready)
-
-
-if __name__ == "__main__":
-    console.main(sweep)

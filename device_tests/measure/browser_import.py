@@ -9,7 +9,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
 from device_tests.results import measurement as measurements
@@ -20,7 +19,6 @@ from device_tests.measure.runner import is_of
 from export import artifact as artifacts
 from export import matrix
 from models import reference
-from models.console import out
 from models.errors import DataError, did_you_mean
 from models.reference import Reference
 
@@ -48,22 +46,6 @@ RAN = {"artifact_sha256": str, "total": int, "correct": int, "agree": int, "load
        "latencies_ns": list, "answers": str}  # fmt: skip
 TIMES = ("load_ns", "first_ns")
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--artifacts", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
-@click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where results are.")
-def add(file: Path, artifacts: Path, results: Path) -> None:
-    """Add what the web demo's benchmark saved, as a device of the matrix; `report` shows it."""
-    found = read(file, artifacts)
-    for measurement, answers in found:
-        measurements.save(measurement, results)
-        parity.save(results, measurement.id, answers)
-        said = f"top-1 {measurement.top1:.2%} of {measurement.total:,}" if measurement.total else measurement.reason
-        out.print(f"{measurement.outcome} {measurement.id}: {said}", markup=False, soft_wrap=True)
-    out.print(f"{len(found)} results added to {results}. See them with: nox -s report", markup=False, soft_wrap=True)
 
 
 def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, str | None], ...]:

@@ -1,4 +1,4 @@
-"""`python -m device_tests.measure.compatibility`: which versions of its runtime still load an artifact and answer as they should.
+"""Which versions of its runtime still load an artifact and answer as they should.
 
 A version is one file, constraints/RUNTIME-VERSION.txt, beside the pinned one. An artifact that loads in an old version
 may answer garbage there without an error, so its golden images are what is looked at.
@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import click
 from packaging.version import Version
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from device_tests.onboard import probe, worker
-from device_tests.cells import Cell, cells, select
+from device_tests.cells import Cell
 from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Load
 from device_tests.devices.desktop import command as on_desktop
 from device_tests.onboard.runtimes import RUNTIMES
 from export import artifact as artifacts
-from models import console, environments, files
-from models.console import out
+from models import environments, files
 from models.errors import DataError, EnvironmentMissing
 
 TIMEOUT_S = 120.0
 UNSETTLED = ("run_failed", "timed_out")  # tried again: the machine may have been the reason
-SIGNS = {"ok": "yes", "mismatch": "other answers", "unsupported": "refused", "skipped": "not tried"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,73 +137,3 @@ def _try(load: Load, environment: str, version: str, key: str, conversations: Co
         reason = f"{right} of {golden} golden images are answered as in the sidecar"
         return Trial(outcome="mismatch", reason=reason, **facts)
     return Trial(outcome="ok", reason="", **facts)
-
-
-def table(grids: list[Grid], runtime: str) -> Table:
-    """Return what each version of a runtime did with each artifact."""
-    names = tuple(versions(runtime))
-    drawn = Table(title=f"{runtime}: which versions answer as they should", title_justify="left")
-    drawn.add_column("artifact", no_wrap=True)
-    for version in names:
-        drawn.add_column(version)
-    drawn.add_column("that do")
-    for grid in grids:
-        by_version = {trial.version: SIGNS.get(trial.outcome, trial.outcome) for trial in grid.trials}
-        drawn.add_row(grid.artifact, *(by_version[version] for version in names), grid.says)
-    return drawn
-
-
-@click.command()
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only what matches: ARTIFACT[@RUNTIME@DEVICE].")
-@click.option("--list", "listing", is_flag=True, help="List the environments and end.")
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
-@click.option("--artifacts", "folder", default="artifacts", show_default=True, type=click.Path(path_type=Path))
-@click.option("--results", default="results", show_default=True, type=click.Path(path_type=Path))
-def command(patterns: tuple[str, ...], listing: bool, jobs: int, folder: Path, results: Path) -> None:
-    """Load each artifact with older and newer versions of its runtime, and look at its golden answers."""
-    known = {runtime: versions(runtime) for runtime in RUNTIMES.names()}
-    several = tuple(runtime for runtime, found in known.items() if len(found) > 1)
-    if listing:
-        for runtime in several:
-            for environment in known[runtime].values():
-                click.echo(environment)
-        return
-    chosen = select(cells(), runtimes=several, patterns=patterns)
-    if not folder.is_dir():
-        msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
-        raise DataError(msg)
-    conversations = Conversations()
-    grids, failed = _run_all(chosen, jobs, conversations, lambda cell: run(cell, folder, results, conversations))
-    for runtime in several:
-        own = sorted((g for g in grids if g.runtime == runtime), key=lambda g: g.artifact)
-        if own:
-            out.print(table(own, runtime))
-    missing = sorted({t.reason for g in grids for t in g.trials if t.outcome == "skipped"})
-    for line in (*missing, *failed):
-        out.print(line, soft_wrap=True, style="yellow", markup=False)
-
-
-def _run_all(
-    chosen: tuple[Cell, ...], jobs: int, conversations: Conversations, settle: Callable[[Cell], Grid]
-) -> tuple[list[Grid], list[str]]:
-    grids, failed = [], []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:
-        task = progress.add_task("compatibility", total=len(chosen))
-        futures = {pool.submit(settle, cell): cell for cell in chosen}
-        try:
-            for future in as_completed(futures):
-                try:
-                    grids.append(future.result())
-                except DataError as error:
-                    failed.append(f"{futures[future].id}: {error}")
-                progress.advance(task)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            conversations.stop()
-            raise
-    return grids, failed
-
-
-if __name__ == "__main__":
-    console.main(command)

@@ -1,4 +1,4 @@
-"""`python -m device_tests.measure.shipping`: what ships beside the model: the runtime's libraries, its cold start and its memory."""
+"""What ships beside the model: the runtime's libraries, its cold start and its memory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import click
-from rich.table import Table
-
-from device_tests import devices
 from device_tests.cells import Cell, cells
 from device_tests.onboard.runtimes import RUNTIMES
 from export import artifact as artifacts
 from export.artifact import Artifact
-from models import console, environments, files
-from models.console import out
-from models.errors import DataError, EdgewiseError
+from models import environments
+from models.errors import EdgewiseError
 
 MODEL = "torch_cnn_small"  # so small that what is measured is the runtime
 REPEATS = 5
@@ -133,52 +128,3 @@ def subjects() -> tuple[Cell, ...]:
         if cell.recipe.model == MODEL and cell.recipe.scheme == "float32" and cell.recipe.format != "eager":
             found.setdefault(cell.runtime, cell)
     return tuple(found.values())
-
-
-def table(rows: tuple[Shipped, ...]) -> Table:
-    """Return the rows for the terminal, the lightest runtime first."""
-    drawn = Table(title=f"What ships beside a model ({MODEL}, float32), one process per start")
-    drawn.add_column("runtime")
-    for title in ("libraries", "MB", "stripped MB", "gzip MB", "x model", "cold start ms", "peak memory MB"):
-        drawn.add_column(title, justify="right")
-    drawn.add_column("elsewhere")
-    for row in sorted(rows, key=lambda r: r.compressed_bytes):
-        figures = (row.library_bytes / 1e6, row.stripped_bytes / 1e6, row.compressed_bytes / 1e6)
-        drawn.add_row(
-            row.runtime,
-            str(row.libraries),
-            *(f"{figure:,.1f}" for figure in figures),
-            f"{row.stripped_bytes / row.model_bytes:,.0f}",
-            f"{row.cold_start_s * 1e3:,.0f}",
-            f"{row.peak_rss_bytes / 1e6:,.0f}",
-            row.elsewhere,
-        )
-    return drawn
-
-
-@click.command()
-@click.option(
-    "--artifacts", "folder", default="artifacts", show_default=True, type=click.Path(path_type=Path, file_okay=False)
-)
-@click.option("--out", "target", default="results/shipping.jsonl", show_default=True, type=click.Path(path_type=Path))
-def command(folder: Path, target: Path) -> None:
-    """Measure what each runtime costs besides the model, print it and write it."""
-    if not shutil.which("strip"):
-        msg = "There is no `strip`, which tells a library's code from its symbols. Install it: apt-get install binutils"
-        raise DataError(msg)
-    every = subjects()
-    for cell in every:
-        devices.device(cell.device).require(cell.runtime)
-    rows = []
-    for cell in every:
-        out.print(f"{cell.id} ...")
-        rows.append(measure(cell, folder))
-    out.print(table(tuple(rows)))
-    heaviest = max(rows, key=lambda r: r.stripped_bytes)
-    out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
-              f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
-    files.write_bytes(target, "".join(json.dumps(asdict(row)) + "\n" for row in rows).encode())
-
-
-if __name__ == "__main__":
-    console.main(command)

@@ -148,7 +148,7 @@ def load(folder: Path) -> Bundle:
         packages = tuple(content["packages"])
         return Bundle(path=folder, abi=content["abi"], digest=content["digest"], packages=packages, sites=sites)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{folder} is no bundle ({type(error).__name__}: {error}). Delete it and build it: python -m device_tests.transport.bundle"
+        msg = f"{folder} is no bundle ({type(error).__name__}: {error}). Delete it and build it: python -m device_tests bundle"
         raise DataError(msg) from error
 
 

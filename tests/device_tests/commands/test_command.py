@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from device_tests.__main__ import BROKEN_BUDGET, group
+from device_tests.__main__ import group
+from device_tests.commands.check import BROKEN_BUDGET
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 
 ID = "torch_cnn_small-torchscript-float32"

@@ -121,7 +121,8 @@ def test_two_sweeps_count_the_same_and_integers_answer_as_on_the_desktop(exporte
         argv = [
             sys.executable,
             "-m",
-            "device_tests.commands.sweep",
+            "device_tests",
+            "sweep",
             *only,
             "--artifacts",
             exported,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from device_tests.commands.add import add
 from device_tests.measure import browser_import as browsers
 from device_tests.report import tables as report
 from device_tests.results import measurement as measurements
@@ -73,7 +74,7 @@ def saved(tmp_path, logits):
 
 def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_path):
     results = tmp_path / "results"
-    done = CliRunner().invoke(browsers.add, [str(saved()), "--artifacts", str(folder), "--results", str(results)])
+    done = CliRunner().invoke(add, [str(saved()), "--artifacts", str(folder), "--results", str(results)])
     assert done.exit_code == 0, done.output
     id = f"{ID}@litertjs@browser:pixel-7"
     assert np.array_equal(np.load(measurements.answers_path(results, id)), logits)
@@ -142,7 +143,7 @@ def test_a_result_that_is_there_twice_is_refused_and_nothing_is_added(saved, fol
     file = saved()
     file.write_text(json.dumps(json.loads(file.read_text()) * 2))
     options = ["--artifacts", str(folder), "--results", str(tmp_path / "results")]
-    done = CliRunner().invoke(browsers.add, [str(file), *options])
+    done = CliRunner().invoke(add, [str(file), *options])
     assert isinstance(done.exception, DataError)
     assert "is in it twice" in str(done.exception)
     assert not (tmp_path / "results").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from device_tests.results import interleaved
 from device_tests.results.latency import NARROW, Interval, Series
-from device_tests.commands.measuring import summary
+from device_tests.commands.latency import summary
 from device_tests.measure.roofline import Roof
 from models import files
 from models.errors import DataError

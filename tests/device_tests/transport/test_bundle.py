@@ -73,7 +73,7 @@ def test_what_there_is_no_bundle_for_is_named_with_a_suggestion(abi, runtime):
 
 
 def test_a_folder_that_is_no_bundle_is_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(DataError, match="python -m device_tests.transport.bundle"):
+    with pytest.raises(DataError, match="python -m device_tests bundle"):
         bundle.load(tmp_path)
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from device_tests.transport.android import machine
-from device_tests.transport.android.__main__ import group
+from device_tests.commands.android import android as group
 from models.errors import UsageError
 
 ROOT = Path(__file__).parents[4]
@@ -59,7 +59,8 @@ def test_a_device_is_cleaned_by_the_command(started, phone):
     command = (
         sys.executable,
         "-m",
-        "device_tests.transport.android",
+        "device_tests",
+        "android",
         "phone",
         "--clean",
         "--device",

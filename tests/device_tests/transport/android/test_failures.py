@@ -253,7 +253,7 @@ def test_a_device_lost_in_the_middle_costs_its_cell_and_the_next_say_that_it_is_
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "kill", "kill -9"])
 def test_nothing_of_the_machine_outlives_the_program_that_started_it(started, how):
-    command = (sys.executable, "-m", "device_tests.transport.android", "start", "--port", str(client.free_port()))
+    command = (sys.executable, "-m", "device_tests", "android", "start", "--port", str(client.free_port()))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
         said = program.stdout.readline()
         assert "Up after" in said, said

@@ -242,7 +242,7 @@ def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
 
 def type_in(*arguments: object, code: int = 0) -> str:
     """Type the command for boards; return what it said."""
-    command = [sys.executable, "-m", "device_tests.transport.ssh", *map(str, arguments)]
+    command = [sys.executable, "-m", "device_tests", "ssh", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -267,7 +267,7 @@ def test_real_runtimes_answer_on_a_board_as_on_the_desktop(board, tmp_path):
 def test_ctrl_c_is_one_sentence_and_leaves_no_worker(board, home, tmp_path):
     board()
     only = ("--only", REAL.format("tflite", "litert", "*"), "--force", "--results", tmp_path)
-    command = [sys.executable, "-m", "device_tests.transport.ssh", "--device", "ssh:board", *only]
+    command = [sys.executable, "-m", "device_tests", "ssh", "--device", "ssh:board", *only]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not (noted := list(home.glob("edgewise-ssh/*.pid"))) or not noted[0].read_text():
             assert process.poll() is None, process.stderr.read()

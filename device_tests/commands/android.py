@@ -1,4 +1,4 @@
-"""`python -m device_tests.transport.android`: run artifacts on an Android that is started for it, and always stopped."""
+"""`python -m device_tests android`: run artifacts on an Android that is started for it, and always stopped."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import click
 from rich.markup import escape
 
 from device_tests import devices
-from device_tests.__main__ import run
+from device_tests.commands.run import run
 from device_tests.transport.android import client, emulator, machine
 from device_tests.devices.adb import Phone
-from models import console
 from models.console import out
 from models.errors import EnvironmentMissing, UsageError
 
@@ -24,11 +23,11 @@ _arguments = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metav
 
 
 @click.group()
-def group() -> None:
+def android() -> None:
     """Run artifacts over adb on an Android that is started for it, and always stopped."""
 
 
-@group.command(context_settings=_passed)
+@android.command(context_settings=_passed)
 @_arguments
 @click.pass_context
 def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
@@ -46,7 +45,7 @@ def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
             context.exit(_run(f"android:{started.serial}", arguments))
 
 
-@group.command(context_settings=_passed)
+@android.command(context_settings=_passed)
 @click.option("--device", help="Of these already running: android:SERIAL. Without it the SDK's emulator is started.")
 @click.option("--clean", "cleans", is_flag=True, help="Only remove all that was ever pushed there.")
 @_arguments
@@ -73,7 +72,7 @@ def phone(context: click.Context, device: str | None, cleans: bool, arguments: t
             context.exit(_run(f"android:{serial}", arguments))
 
 
-@group.command()
+@android.command()
 @click.option("--port", default=machine.PORT, show_default=True, help="Of its adb daemon on loopback.")
 def start(port: int) -> None:
     """Start the Android-shaped machine and keep it until Ctrl-C, to look around in it with adb."""
@@ -110,7 +109,3 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-if __name__ == "__main__":
-    console.main(group)

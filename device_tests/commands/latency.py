@@ -1,9 +1,8 @@
-"""The commands that measure what an artifact costs: `latency` and `instructions`."""
+"""`python -m device_tests latency`: compare artifacts in interleaved rounds."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,39 +14,31 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from device_tests.contract import DESKTOP
 from device_tests import devices
 from device_tests.cells import cells, select
+from device_tests.commands import options
+from device_tests.contract import DESKTOP
 from models import files
 from models.console import out
 from models.errors import EdgewiseError, EnvironmentMissing, UsageError
 
 if TYPE_CHECKING:
     from device_tests.cells import Cell
-    from device_tests.results.latency import Interval, Series
     from device_tests.measure.roofline import Roof
+    from device_tests.results.latency import Interval, Series
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_artifacts = click.option("--artifacts", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
-_results = click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where results are.")
-_runtimes = click.option(
-    "--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime; may be repeated."
-)
-_only = click.option(
-    "--only", "patterns", multiple=True, metavar="GLOB", help="Only what matches: ARTIFACT[@RUNTIME@DEVICE]."
-)
 COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noisy to say": "yellow"}
 
 
 @click.command()
-@_runtimes
-@_only
+@options.runtimes
+@options.only
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which rounds go over artifacts.")
 @click.option("--limit", "limit_s", default=60.0, show_default=True, help="Most seconds for a dozen artifacts.")
 @click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
-@_artifacts
-@_results
+@options.artifacts
+@options.results
 def latency(
     runtimes: tuple[str, ...],
     patterns: tuple[str, ...],
@@ -165,79 +156,6 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
             row |= {name: asdict(row[name]) if row[name] else None for name in (*shares, "ratio")}
         rows.append(row)
     return rows
-
-
-@click.command()
-@_runtimes
-@_only
-@click.option("--force", is_flag=True, help="Count again what has a current count.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Counted side by side.")
-@click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Most seconds for one artifact.")
-@click.option(
-    "--device",
-    "chosen_devices",
-    multiple=True,
-    default=(DESKTOP,),
-    show_default=True,
-    metavar="NAME",
-    help="Count there; may be repeated.",
-)
-@_artifacts
-@_results
-def instructions(
-    runtimes: tuple[str, ...],
-    patterns: tuple[str, ...],
-    force: bool,
-    jobs: int,
-    timeout_s: float,
-    chosen_devices: tuple[str, ...],
-    artifacts: Path,
-    results: Path,
-) -> None:
-    """Count the instructions of an inference under emulation: the same to the last digit, however busy the machine is.
-
-    The exit code is 1 where an artifact could not be counted that is there and installed.
-    """
-    from device_tests.measure import instructions as counter
-
-    chosen = select(
-        tuple(cell for name in chosen_devices for cell in cells(name)), runtimes=runtimes, patterns=patterns
-    )
-    for runtime, device in {(cell.runtime, cell.device) for cell in chosen if runtimes}:
-        devices.device(device).require(runtime)
-    began = time.perf_counter()
-    counts: dict[str, counter.Count] = {}
-    with out.status("compiling the plugin") as status:
-
-        def ended(count: counter.Count, current: bool) -> None:
-            counts[count.id] = count
-            status.update(f"{len(counts)} of {len(chosen)}, last {escape(count.id)}{' (current)' if current else ''}")
-
-        counter.run(
-            chosen,
-            artifacts_folder=artifacts,
-            results=results,
-            force=force,
-            jobs=jobs,
-            timeout_s=timeout_s,
-            ended=ended,
-        )
-    elapsed_s = time.perf_counter() - began
-    table = Table("artifact", "instructions", "spread", "s", "on", "says", title="instructions per inference")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    for cell in chosen:
-        count = counts[cell.id]
-        says = "; ".join([count.reason or count.outcome, *count.notes])
-        counted = (f"{count.instructions:,}", f"{count.spread:.2%}") if count.samples else ("", "")
-        table.add_row(cell.id, *counted, f"{count.seconds:.0f}", count.cpu, escape(says))
-    out.print(table)
-    out.print(f"{len(counts)} cells in {elapsed_s:.0f} s; counts in {results / 'instructions'}", soft_wrap=True)
-    failed = [count for count in counts.values() if count.outcome in ("load_failed", "run_failed", "timed_out")]
-    if failed:
-        lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)
-        msg = f"{len(failed)} of {len(counts)} artifacts could not be counted:{lines}"
-        raise EdgewiseError(msg)
 
 
 def _check_method(chosen: tuple, artifacts: Path, rng, limit_s: float) -> None:

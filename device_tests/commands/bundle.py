@@ -1,4 +1,4 @@
-"""`python -m device_tests.transport.bundle`: build the bundle of an ABI."""
+"""`python -m device_tests bundle`: build the bundle of an ABI."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import time
 
 import click
 
-from device_tests.transport import bundle
+from device_tests.transport import bundle as bundles
 from models import console, files
 
 
 @click.command()
-@click.option("--abi", required=True, type=click.Choice(tuple(bundle.ABIS)), help="The device's.")
+@click.option("--abi", required=True, type=click.Choice(tuple(bundles.ABIS)), help="The device's.")
 @click.option("--runtime", "only", multiple=True, metavar="NAME", help="Only this; may be repeated.")
-def main(abi: str, only: tuple[str, ...]) -> None:
+def bundle(abi: str, only: tuple[str, ...]) -> None:
     """Build the self-contained folder that runs the worker on a device, where it is not there yet; print its path."""
     began = time.perf_counter()
-    made = bundle.build(abi, only=only)
+    made = bundles.build(abi, only=only)
     size_mb = files.size_bytes(made.path) / 1e6
     took_s = time.perf_counter() - began
     console.err.print(
         f"{', '.join(made.runtimes)} for {made.abi}: {size_mb:.0f} MB, {took_s:.0f} s, {made.digest[:16]}"
     )
     click.echo(made.path)
-
-
-if __name__ == "__main__":
-    console.main(main)

@@ -1,13 +1,12 @@
-"""`python -m device_tests.transport.ssh`: run artifacts on boards that ssh reaches, or remove what was put there."""
+"""`python -m device_tests ssh`: run artifacts on boards that ssh reaches, or remove what was put there."""
 
 from __future__ import annotations
 
 import click
 
 from device_tests import devices
-from device_tests.__main__ import run
+from device_tests.commands.run import run
 from device_tests.devices.ssh import NAMES
-from models import console
 from models.console import out
 from models.errors import UsageError
 
@@ -16,7 +15,7 @@ from models.errors import UsageError
 @click.option("--device", "names", multiple=True, metavar="NAME", help="ssh:user@host[:port]; others run beside it.")
 @click.option("--clean", is_flag=True, help="Remove everything that was put on the boards, and end.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
-def main(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None:
+def ssh(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None:
     """Run the artifacts on boards over ssh, with what their own pip installs there once.
 
     A board that cannot be reached is an error here, not rows that are skipped.
@@ -36,7 +35,3 @@ def main(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> Non
         out.print(f"{remote.name}: {', '.join(filter(None, facts))}", soft_wrap=True)
     if not clean:
         run.main([*(part for name in names for part in ("--device", name)), *arguments], standalone_mode=False)
-
-
-if __name__ == "__main__":
-    console.main(main)

@@ -1,0 +1,87 @@
+"""`python -m device_tests compatibility`: which versions of its runtime still answer each artifact as they should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from device_tests.cells import Cell, cells, select
+from device_tests.commands import options
+from device_tests.measure.compatibility import Grid, run, versions
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.transport.dialogue import Conversations
+from models.console import out
+from models.errors import DataError
+
+SIGNS = {"ok": "yes", "mismatch": "other answers", "unsupported": "refused", "skipped": "not tried"}
+
+
+def table(grids: list[Grid], runtime: str) -> Table:
+    """Return what each version of a runtime did with each artifact."""
+    names = tuple(versions(runtime))
+    drawn = Table(title=f"{runtime}: which versions answer as they should", title_justify="left")
+    drawn.add_column("artifact", no_wrap=True)
+    for version in names:
+        drawn.add_column(version)
+    drawn.add_column("that do")
+    for grid in grids:
+        by_version = {trial.version: SIGNS.get(trial.outcome, trial.outcome) for trial in grid.trials}
+        drawn.add_row(grid.artifact, *(by_version[version] for version in names), grid.says)
+    return drawn
+
+
+@click.command()
+@options.only
+@click.option("--list", "listing", is_flag=True, help="List the environments and end.")
+@options.jobs(2, "Processes side by side.")
+@options.artifacts
+@options.results
+def compatibility(patterns: tuple[str, ...], listing: bool, jobs: int, artifacts: Path, results: Path) -> None:
+    """Load each artifact with older and newer versions of its runtime, and look at its golden answers."""
+    known = {runtime: versions(runtime) for runtime in RUNTIMES.names()}
+    several = tuple(runtime for runtime, found in known.items() if len(found) > 1)
+    if listing:
+        for runtime in several:
+            for environment in known[runtime].values():
+                click.echo(environment)
+        return
+    chosen = select(cells(), runtimes=several, patterns=patterns)
+    if not artifacts.is_dir():
+        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        raise DataError(msg)
+    conversations = Conversations()
+    grids, failed = _run_all(chosen, jobs, conversations, lambda cell: run(cell, artifacts, results, conversations))
+    for runtime in several:
+        own = sorted((g for g in grids if g.runtime == runtime), key=lambda g: g.artifact)
+        if own:
+            out.print(table(own, runtime))
+    missing = sorted({t.reason for g in grids for t in g.trials if t.outcome == "skipped"})
+    for line in (*missing, *failed):
+        out.print(line, soft_wrap=True, style="yellow", markup=False)
+
+
+def _run_all(
+    chosen: tuple[Cell, ...], jobs: int, conversations: Conversations, settle: Callable[[Cell], Grid]
+) -> tuple[list[Grid], list[str]]:
+    grids, failed = [], []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:
+        task = progress.add_task("compatibility", total=len(chosen))
+        futures = {pool.submit(settle, cell): cell for cell in chosen}
+        try:
+            for future in as_completed(futures):
+                try:
+                    grids.append(future.result())
+                except DataError as error:
+                    failed.append(f"{futures[future].id}: {error}")
+                progress.advance(task)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            conversations.stop()
+            raise
+    return grids, failed

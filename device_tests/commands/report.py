@@ -1,0 +1,36 @@
+"""`python -m device_tests report`: the tables, the page and which artifact to ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from device_tests.cells import select
+from device_tests.commands import options
+from models.console import out
+
+
+@click.command()
+@options.only
+@click.option("--margin", default=0.1, show_default=True, help="Percentage points of top-1 that may be lost.")
+@click.option("--report", "folder", default="report", show_default=True, type=options.FOLDER, help="Where the report goes.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw the table into this file, too.")
+@options.artifacts
+@options.results
+@options.device
+def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | None, artifacts: Path, results: Path,
+           chosen_devices: tuple[str, ...]) -> None:  # fmt: skip
+    """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
+    from device_tests.report import tables as reports
+    from device_tests.results import shipped
+    from device_tests.report.page import page
+    from device_tests.results.rows import found, rows
+
+    chosen = select(found(results, chosen_devices), runtimes=(), patterns=patterns)
+    made = rows(chosen, artifacts_folder=artifacts, results_folder=results)
+    groups = reports.group(made, margin, shipped.read(results))
+    reports.show(groups, margin, out)
+    written = reports.write(groups, margin, folder, svg)
+    written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)
+    out.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True)
