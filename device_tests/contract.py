@@ -88,11 +88,13 @@ class Device(Protocol):
 class Kind(Protocol):
     """A module of this folder: `NAMES` are its devices', or their beginnings where they end in a colon.
 
-    `SESSION` is that of noxfile.py which runs artifacts there.
+    `SESSION` is that of noxfile.py which runs artifacts there; `LOCAL` tells whether what is installed there is known
+    without a connection.
     """
 
     NAMES: tuple[str, ...]
     SESSION: str
+    LOCAL: bool
 
     def device(self, name: str) -> Device:
         """Return the device of this name; raises UsageError where the name is none."""

@@ -84,7 +84,7 @@ def command(
 
     made = [artifacts.read(artifacts.sidecar_path(folder, r.id)) for r in recipes]
     out.print(_table(made))
-    if made and any(a.dataset.get("name") == "digits" for a in made):
+    if made and any(a.dataset.name == "digits" for a in made):
         out.print("[bold yellow]Judged on scikit-learn's digits, not on MNIST.[/]")
     failed = [a for a in made if a.outcome == "export_failed"]
     counts = {outcome: sum(a.outcome == outcome for a in made) for outcome in COLOURS}

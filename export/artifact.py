@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from export.contract import Tensor
-from models import files
+from models import files, records
 from models.errors import DataError
+from models.records import Count, Magnitude, Record, Sha256
+from models.reference import Reference
 
 Outcome = Literal["ok", "unsupported", "export_failed"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Artifact:
+class Dataset(Record, kw_only=True):
+    """Which images something was judged on; `sha256` is of their pixels and labels, `images` how many there are."""
+
+    name: str = ""
+    split: str = ""
+    sha256: Sha256 = ""
+    images: Count = 0
+
+
+class Golden(Record, kw_only=True):
+    """An evaluation image with the artifact's own logits [K]; `image_u8` holds its pixels, uint8, in base64."""
+
+    index: Count = 0
+    label: Count = 0
+    image_u8: str
+    logits: tuple[float, ...]
+
+
+class Artifact(Record, kw_only=True):
     """What a recipe yielded. Where `outcome` is not `ok` there is no file, and `reason` says why.
 
-    `weights` counts parameters by stored dtype; `golden` holds a few inputs (base64 of 784 grey bytes) with the
-    artifact's own logits; `reproducible` is True, or the reason why a second export gives other bytes; `key` digests
-    everything that the artifact was made from.
+    `weights` counts parameters by stored dtype; `golden` are a few inputs with the artifact's own logits;
+    `reproducible` is True, or the reason why a second export gives other bytes; `key` digests everything that the
+    artifact was made from.
     """
 
     id: str
@@ -31,23 +48,35 @@ class Artifact:
     key: str
     outcome: Outcome = "ok"
     reason: str = ""
-    seconds: float = 0.0
+    seconds: Magnitude = 0.0
     file: str = ""
-    sha256: str = ""
-    size_bytes: int = 0
-    compressed_bytes: int = 0
+    sha256: Sha256 = ""
+    size_bytes: Count = 0
+    compressed_bytes: Count = 0
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
-    weights: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, Count] = {}
     notes: tuple[str, ...] = ()
-    parameters: int = 0
-    macs: int = 0
+    parameters: Count = 0
+    macs: Count = 0
     labels: tuple[str, ...] = ()
-    golden: tuple[dict[str, Any], ...] = ()
-    dataset: dict[str, Any] = field(default_factory=dict)
-    checkpoint_sha256: str = ""
-    tools: dict[str, str] = field(default_factory=dict)
+    golden: tuple[Golden, ...] = ()
+    dataset: Dataset = Dataset()
+    checkpoint_sha256: Sha256 = ""
+    tools: dict[str, str] = {}
     reproducible: bool | str = True
+
+    @property
+    def impossible(self) -> str:
+        """Say what contradicts itself, "" where nothing does."""
+        if self.id != f"{self.model}-{self.format}-{self.scheme}":
+            return f"the id {self.id!r} is not {self.model}-{self.format}-{self.scheme}"
+        # a sidecar may come from elsewhere: its file must lie beside it, whatever it says
+        if self.file != Path(self.file).name or self.file in (".", ".."):
+            return f"the file {self.file!r} does not lie beside it"
+        if self.outcome == "ok" and not (self.file and self.sha256 and self.size_bytes and self.inputs and self.outputs):
+            return "it is ok without a file, its checksum, its size, an input or an output"
+        return ""
 
 
 def sidecar_path(folder: Path, id: str) -> Path:
@@ -57,29 +86,21 @@ def sidecar_path(folder: Path, id: str) -> Path:
 
 def save(artifact: Artifact, folder: Path) -> None:
     """Write the sidecar whole."""
-    files.write_json(sidecar_path(folder, artifact.id), asdict(artifact))
+    records.write(sidecar_path(folder, artifact.id), artifact)
 
 
 def read(sidecar: Path) -> Artifact:
     """Read one sidecar; raises DataError where it is missing, broken or names a file outside its folder."""
-    try:
-        content = json.loads(sidecar.read_text())
-        for side in ("inputs", "outputs"):
-            content[side] = tuple(Tensor(**{**t, "shape": tuple(t["shape"])}) for t in content[side])
-        for name in ("notes", "labels", "golden"):
-            content[name] = tuple(content[name])
-        artifact = Artifact(**{f.name: content[f.name] for f in fields(Artifact)})
-    except FileNotFoundError as error:
-        msg = f"{sidecar} is not there. Make it with: nox -s export"
-        raise DataError(msg) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{sidecar} is no sidecar ({type(error).__name__}: {error}). Make it again with: nox -s export"
-        raise DataError(msg) from error
-    # A sidecar may come from elsewhere: its file must lie beside it, whatever it says.
-    if artifact.id != sidecar.stem or artifact.file not in ("", Path(artifact.file).name):
-        msg = (
-            f"{sidecar} names {artifact.id!r} and {artifact.file!r}, which are not its own. Delete it and export again."
-        )
+    again = f"Make it again with: nox -s export -- --only {sidecar.stem}"
+    artifact = records.read(sidecar, Artifact, what="sidecar", remedy=again)
+    if artifact is None:
+        msg = f"{sidecar} is not there. Make it with: nox -s export -- --only {sidecar.stem}"
+        raise DataError(msg)
+    if artifact.id != sidecar.stem:
+        msg = f"{sidecar} is the sidecar of {artifact.id}. {again}"
+        raise DataError(msg)
+    if artifact.impossible:
+        msg = f"{sidecar} is no sidecar ({artifact.impossible}). {again}"
         raise DataError(msg)
     return artifact
 
@@ -90,7 +111,10 @@ def load(folder: Path) -> tuple[Artifact, ...]:
 
 
 def check(artifact: Artifact, folder: Path) -> Path:
-    """Return the artifact's file; raises DataError unless it is there and has the sidecar's checksum."""
+    """Return the artifact's file; raises DataError unless it is there and has the sidecar's checksum and size."""
+    if artifact.outcome != "ok":  # there is no file, and its folder must not pass for one
+        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
+        raise DataError(msg)
     file = folder / artifact.file
     if not file.exists():
         msg = f"{file} is not there, though its sidecar is. Make it again with: nox -s export -- --only {artifact.id}"
@@ -102,7 +126,20 @@ def check(artifact: Artifact, folder: Path) -> Path:
             f"Make it again with: nox -s export -- --only {artifact.id}"
         )
         raise DataError(msg)
+    size_bytes = files.size_bytes(file)
+    if size_bytes != artifact.size_bytes:
+        msg = (
+            f"{file} has {size_bytes:,} bytes, its sidecar says {artifact.size_bytes:,}. "
+            f"Make it again with: nox -s export -- --only {artifact.id}"
+        )
+        raise DataError(msg)
     return file
+
+
+def is_of(artifact: Artifact, answers: Reference) -> bool:
+    """Tell whether an artifact comes from the checkpoint and data that the reference is of."""
+    ours = (artifact.checkpoint_sha256, artifact.dataset.sha256)
+    return ours == (answers.checkpoint_sha256, answers.dataset_sha256)
 
 
 def is_current(folder: Path, id: str, key: str) -> bool:
@@ -110,6 +147,8 @@ def is_current(folder: Path, id: str, key: str) -> bool:
     try:
         artifact = read(sidecar_path(folder, id))
         if artifact.key != key or artifact.outcome == "export_failed":
+            return False
+        if artifact.outcome == "ok" and not artifact.golden:
             return False
         return artifact.outcome == "unsupported" or bool(check(artifact, folder))
     except DataError:

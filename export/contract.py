@@ -5,22 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+from msgspec import Meta
 
 from export.source import Source
+from models.records import Record
+
+Size = Annotated[int, Meta(ge=-1, le=2**31)]
+Scale = Annotated[float, Meta(gt=0)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """One input or output of an artifact; `scale` and `zero_point` are set where it is quantized."""
+class Tensor(Record, kw_only=True):
+    """One input or output of an artifact; `scale` and `zero_point` are set where it is quantized.
+
+    A size of -1 in `shape` stands for any.
+    """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[Size, ...]
     dtype: str
-    scale: float | None = None
+    scale: Scale | None = None
     zero_point: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.scale is None) != (self.zero_point is None):
+            msg = f"the tensor {self.name!r} has only one of scale and zero point"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ import numpy as np
 
 from export import artifact as artifacts
 from export import judge
-from export.artifact import Artifact
+from export.artifact import Artifact, Dataset, Golden
 from export.formats import FORMATS
 from export.matrix import Recipe
 from export.schemes import SCHEMES
@@ -141,15 +141,15 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "macs": spec.macs,
         "labels": tuple("0123456789"),
         "golden": tuple(
-            {
-                "index": int(index[i]),
-                "label": int(answers.labels[index[i]]),
-                "image_u8": base64.b64encode(answers.images[index[i]].tobytes()).decode(),
-                "logits": [float(x) for x in logits[i]],
-            }
+            Golden(
+                index=int(index[i]),
+                label=int(answers.labels[index[i]]),
+                image_u8=base64.b64encode(answers.images[index[i]].tobytes()).decode(),
+                logits=tuple(float(x) for x in logits[i]),
+            )
             for i in golden
         ),
-        "dataset": {"name": answers.dataset, "split": "test", "sha256": answers.dataset_sha256, "images": len(answers.images)},
+        "dataset": Dataset(name=answers.dataset, split="test", sha256=answers.dataset_sha256, images=len(answers.images)),
         "checkpoint_sha256": files.sha256(checkpoints.path(source.model)),
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
         "reproducible": getattr(format_module, "irreproducible", True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -24,6 +25,20 @@ def console(**options: Any) -> Console:
 
 out = console()
 err = console(stderr=True)
+
+
+# C0 and C1 controls with ESC, which starts sequences, and characters that turn the direction of the text
+_CONTROLS = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return one line of text that a terminal shows as it is: without control sequences, line breaks as spaces."""
+    return _CONTROLS.sub("", " ".join(text.split()))
+
+
+def plain(text: str) -> str:
+    """Return text from a file, a runtime or a device as rich prints it, whatever it holds."""
+    return escape(printable(text))
 
 
 def main(command: click.Command) -> NoReturn:

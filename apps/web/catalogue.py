@@ -94,7 +94,7 @@ def _entry(artifact: Artifact, desktop: Measurement | None) -> dict[str, Any]:
     if desktop and desktop.latencies_ns:
         entry["desktop"] = {
             "runtime": desktop.runtime,
-            "cpu": desktop.environment["cpu"],
+            "cpu": desktop.environment.cpu,
             "p50_ns": desktop.p50_ns,
             "p90_ns": desktop.p90_ns,
             "correct": desktop.correct,
@@ -121,8 +121,8 @@ def examples(references: dict[str, Reference], desktop: Iterable[Measurement | N
     for row in desktop:
         if row and row.artifact.split("-")[0] in alike:
             for flip in row.flips:
-                told = {"artifact": row.artifact, "answer": flip["ours"], "source": flip["theirs"]}
-                flips.setdefault(flip["index"], []).append(told)
+                told = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
+                flips.setdefault(flip.index, []).append(told)
     firsts = [int(np.argmax(answers.labels == label)) for label in np.unique(answers.labels)]
     hardest = sorted(flips, key=lambda index: (-len(flips[index]), index))[:MOST_FLIPS]
     return tuple(

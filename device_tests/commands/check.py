@@ -7,18 +7,21 @@ from collections import Counter
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
-from device_tests.cells import possible
+from device_tests.cells import possible, select
 from device_tests.commands import options
 from device_tests.gates import baseline as baselines
 from device_tests.gates import budgets as budget_file
-from device_tests.gates import junit, summary
+from device_tests.gates import evidence, junit, summary
+from device_tests.gates.budgets import Verdict
+from device_tests.rows import found, load, rows
 from models import files
-from models.console import out
+from models.console import out, plain
 from models.errors import UsageError
 
-BROKEN_BUDGET = 10
+BROKEN_BUDGET = 10  # exit codes
+NO_EVIDENCE = 11
+COLOURS = {"pass": "green", "fail": "red", "skipped": "yellow"}
 
 
 @click.command()
@@ -29,6 +32,8 @@ BROKEN_BUDGET = 10
 @click.option(
     "--summary", "summary_file", type=options.FILE, help="Write Markdown for a pull request: what broke or changed."
 )
+@click.option("--allow-missing", is_flag=True, help="Accept to be unmeasured what [[missing]] in the budgets names.")
+@options.only
 @options.artifacts
 @options.results
 @options.budgets
@@ -41,6 +46,8 @@ def check(
     update: bool,
     junit_file: Path | None,
     summary_file: Path | None,
+    allow_missing: bool,
+    patterns: tuple[str, ...],
     artifacts: Path,
     results: Path,
     budgets: Path,
@@ -48,41 +55,77 @@ def check(
 ) -> None:
     """Hold the budgets, and a baseline, against the results.
 
-    The exit code is 0 where all are kept, 10 where one is broken, another one where the check could not be made. On
-    GitHub each broken budget is also an annotation of the budgets' file.
+    The exit code is 0 where all are kept, 10 where one is broken, 11 where there is not enough evidence to say so, and
+    another one where the check could not be made. On GitHub each broken budget is also an annotation of the budgets'
+    file.
     """
-    from device_tests.results.rows import found, rows
-
-    if against and update:
+    if against is not None and update:
         msg = "--baseline compares, --update-baseline accepts whatever there is: take one of them."
         raise UsageError(msg)
-    known = baselines.load(against) if against else None
-    every = found(results, chosen_devices)
+    baseline = None if against is None else baselines.load(against)
+    known = load(results)
+    every = found(known, chosen_devices)
     limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
-    made = rows(every, artifacts_folder=artifacts, results_folder=results)
-    verdicts = budget_file.check(limits, made)
-    verdicts += budget_file.idle(limits, verdicts, made)
-    changes = None if known is None else baselines.compare(made, known)
-    both = (*verdicts, *(changes or ()))
-    for verdict in both:
-        if verbose or verdict.tells:
-            colour = {"pass": "green", "fail": "red", "skipped": "yellow"}[verdict.state]
-            says = escape(f"{verdict.id} {verdict.metric}: {verdict.says}")
-            out.print(f"[{colour}]{verdict.state}[/] {says}", soft_wrap=True)
+    chosen = select(every, runtimes=(), patterns=patterns)
+    made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
+    kept = budget_file.check(limits.budgets, made)
+    verdicts = (*kept, *budget_file.shadowed(limits.budgets, made))
+    comparison = None if baseline is None else baselines.compare(made, baseline)
+    lacks = evidence.lacks(
+        made,
+        limits.budgets,
+        kept,
+        missing=limits.missing if allow_missing else (),
+        named=chosen_devices,
+        whole=not (chosen_devices or patterns),
+    )
+    if comparison and not comparison.compared:
+        lacks += (evidence.Lack(id="*", why=f"no figure could be compared with {against}"),)
+
+    _show(verdicts, comparison, lacks, verbose)
+    both = (*verdicts, *(comparison.verdicts if comparison else ()))
     if junit_file:
-        junit.write(junit_file, made, limits, both)
+        junit.write(junit_file, made, limits.budgets, both, lacks)
     if summary_file:
-        files.write_bytes(summary_file, summary.markdown(verdicts, changes).encode())
+        files.write_bytes(summary_file, summary.markdown(verdicts, comparison, lacks).encode())
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in summary.annotations(both, budgets):
+        for line in summary.annotations(both, lacks, budgets):
             click.echo(line)
     if update:
         new = baselines.save(made, Path(baselines.FILE))
         out.print(f"Written: {baselines.FILE}, {new} cells are new in it")
-    for title, held in (("budgets", verdicts), ("baseline", changes)):
-        counts = Counter(verdict.state for verdict in held or ())
-        if held is not None:
-            same = f"{baselines.unchanged(made, known):,} sizes and costs as before, " if held is changes else ""
-            out.print(f"{title}: {same}{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped")
     if any(verdict.state == "fail" for verdict in both):
         context.exit(BROKEN_BUDGET)
+    if lacks:
+        context.exit(NO_EVIDENCE)
+
+
+def _show(
+    verdicts: tuple[Verdict, ...],
+    comparison: baselines.Comparison | None,
+    lacks: tuple[evidence.Lack, ...],
+    verbose: bool,
+) -> None:
+    changes = comparison.verdicts if comparison else ()
+    for verdict in (*verdicts, *changes):
+        if verbose or verdict.tells:
+            line = plain(f"{verdict.id} {verdict.metric}: {verdict.says}")
+            out.print(f"[{COLOURS[verdict.state]}]{verdict.state}[/] {line}", soft_wrap=True)
+    for lack in lacks:
+        out.print(f"[red]no evidence[/] {plain(f'{lack.id}: {lack.why}')}", soft_wrap=True)
+    out.print(f"budgets: {_tally(verdicts)}", soft_wrap=True)
+    if comparison:
+        out.print(
+            f"baseline: {comparison.unchanged:,} sizes and costs as before, {_tally(changes)}", soft_wrap=True
+        )
+    if lacks:
+        out.print("There is not enough evidence to say that all is kept; the lines above say what is missing.")
+
+
+def _tally(verdicts: tuple[Verdict, ...]) -> str:
+    counts = Counter(verdict.state for verdict in verdicts)
+    unmeasured = sum(verdict.unmeasured for verdict in verdicts)
+    return (
+        f"{counts['pass']:,} passed, {counts['fail']:,} failed, {counts['skipped']:,} skipped, "
+        f"{unmeasured:,} of them for want of a measurement"
+    )

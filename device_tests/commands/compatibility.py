@@ -12,8 +12,9 @@ from rich.table import Table
 
 from device_tests.cells import Cell, cells, select
 from device_tests.commands import options
-from device_tests.measure.compatibility import Grid, run, versions
+from device_tests.measure.compatibility import run, versions
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.compatibility import Grid
 from device_tests.transport.dialogue import Conversations
 from models.console import out
 from models.errors import DataError
@@ -31,7 +32,7 @@ def table(grids: list[Grid], runtime: str) -> Table:
     drawn.add_column("that do")
     for grid in grids:
         by_version = {trial.version: SIGNS.get(trial.outcome, trial.outcome) for trial in grid.trials}
-        drawn.add_row(grid.artifact, *(by_version[version] for version in names), grid.says)
+        drawn.add_row(grid.artifact, *(by_version[version] for version in names), grid.summary)
     return drawn
 
 

@@ -13,6 +13,7 @@ from device_tests import devices
 from device_tests.cells import cells, select
 from device_tests.commands import options
 from device_tests.contract import DESKTOP
+from device_tests.results.instructions import InstructionCount
 from models.console import out
 from models.errors import EdgewiseError
 
@@ -56,10 +57,10 @@ def instructions(
     for runtime, device in {(cell.runtime, cell.device) for cell in chosen if runtimes}:
         devices.device(device).require(runtime)
     began = time.perf_counter()
-    counts: dict[str, counter.Count] = {}
+    counts: dict[str, InstructionCount] = {}
     with out.status("compiling the plugin") as status:
 
-        def ended(count: counter.Count, current: bool) -> None:
+        def ended(count: InstructionCount, current: bool) -> None:
             counts[count.id] = count
             status.update(f"{len(counts)} of {len(chosen)}, last {escape(count.id)}{' (current)' if current else ''}")
 

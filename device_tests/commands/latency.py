@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import structs
 from rich.markup import escape
 from rich.table import Table
 
@@ -153,7 +154,7 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
                 "samples": series.per_inference_ns.size,
                 "timer_share": series.timer_share,
             }
-            row |= {name: asdict(row[name]) if row[name] else None for name in (*shares, "ratio")}
+            row |= {name: structs.asdict(row[name]) if row[name] else None for name in (*shares, "ratio")}
         rows.append(row)
     return rows
 

@@ -25,10 +25,11 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     from device_tests.report import tables as reports
     from device_tests.results import shipped
     from device_tests.report.page import page
-    from device_tests.results.rows import found, rows
+    from device_tests.rows import found, load, rows
 
-    chosen = select(found(results, chosen_devices), runtimes=(), patterns=patterns)
-    made = rows(chosen, artifacts_folder=artifacts, results_folder=results)
+    known = load(results)
+    chosen = select(found(known, chosen_devices), runtimes=(), patterns=patterns)
+    made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
     groups = reports.group(made, margin, shipped.read(results))
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)

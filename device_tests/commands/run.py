@@ -67,7 +67,7 @@ def run(
     for name in runtimes:  # asked for by name: a missing one is an error, not a skipped row
         for device in {cell.device for cell in chosen}:
             devices.device(device).require(name)
-    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
+    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)})).budgets
 
     from device_tests.measure import runner  # only here: listing needs none of it
 

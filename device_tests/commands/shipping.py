@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -12,8 +10,9 @@ from rich.table import Table
 
 from device_tests import devices
 from device_tests.commands import options
-from device_tests.measure.shipping import MODEL, Shipped, measure, subjects
-from models import files
+from device_tests.measure.shipping import MODEL, measure, subjects
+from device_tests.results import shipped
+from device_tests.results.shipped import Shipped
 from models.console import out
 from models.errors import DataError
 
@@ -41,7 +40,7 @@ def table(rows: tuple[Shipped, ...]) -> Table:
 
 @click.command()
 @options.artifacts
-@click.option("--out", "target", default="results/shipping.jsonl", show_default=True, type=click.Path(path_type=Path))
+@click.option("--out", "target", default="results/shipping.json", show_default=True, type=click.Path(path_type=Path))
 def shipping(artifacts: Path, target: Path) -> None:
     """Measure what each runtime costs besides the model, print it and write it."""
     if not shutil.which("strip"):
@@ -58,4 +57,4 @@ def shipping(artifacts: Path, target: Path) -> None:
     heaviest = max(rows, key=lambda r: r.stripped_bytes)
     out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
               f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
-    files.write_bytes(target, "".join(json.dumps(asdict(row)) + "\n" for row in rows).encode())
+    shipped.save(tuple(rows), target)

@@ -14,7 +14,7 @@ from device_tests.commands.run import run
 from device_tests.cells import cells, select
 from device_tests.contract import DESKTOP, Command
 from device_tests.devices import arm64
-from device_tests.results.measurement import Measurement
+from device_tests.results.row import Row
 from device_tests.commands import options
 from device_tests.commands.instructions import instructions
 from export import artifact as artifact_files
@@ -85,9 +85,9 @@ def sweep(
         except EdgewiseError as error:  # the others can still be compared
             broken.append(str(error))
     from device_tests.report import tables as report
-    from device_tests.results.rows import rows
+    from device_tests.rows import load, rows
 
-    made = rows(chosen, artifacts_folder=artifacts, results_folder=results)
+    made = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
     report.show(report.group(made, 0.0), 0.0, out)
     for line in differences(made, artifacts):
         out.print(escape(line), soft_wrap=True)
@@ -96,7 +96,7 @@ def sweep(
     context.exit(BROKEN if broken else 0)
 
 
-def differences(rows: tuple[Measurement, ...], artifacts: Path) -> list[str]:
+def differences(rows: tuple[Row, ...], artifacts: Path) -> list[str]:
     """Return what a table has no room for: how far logits lie apart, and where those of integers do at all.
 
     Schemes that are computed in integers promise the same bits everywhere; the sums of others depend on their order.
@@ -117,7 +117,7 @@ def differences(rows: tuple[Measurement, ...], artifacts: Path) -> list[str]:
     return lines
 
 
-def _layer(row: Measurement, folder: Path) -> str:
+def _layer(row: Row, folder: Path) -> str:
     if row.runtime != divergence.RUNTIME:
         return f"a layer that {row.runtime} has no means to show"
     here = Command(argv=(str(environments.python(row.runtime, install=f"nox -s 'device_tests({row.runtime})'")),))

@@ -38,3 +38,15 @@ def command(name: str, only: str) -> str:
 def _kind(name: str) -> Kind | None:
     known = {own: KINDS[kind] for kind in KINDS.names() for own in KINDS[kind].NAMES}
     return known.get(name) or known.get(name.partition(":")[0] + ":")
+
+
+def exists(name: str) -> bool:
+    """Tell whether a name is that of a device that artifacts can be run on; a browser's results are only brought here."""
+    return _kind(name) is not None
+
+
+def is_local(name: str) -> bool:
+    """Tell whether what is installed on a device can be told without asking another machine or phone."""
+    kind = _kind(name)
+    return kind is not None and kind.LOCAL
+

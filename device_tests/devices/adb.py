@@ -32,6 +32,7 @@ from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageEr
 
 NAMES = ("android:", "adb:")
 SESSION = "devices(android)"
+LOCAL = False
 HOME = PurePosixPath("/data/local/tmp/edgewise")
 ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}  # Android's name, or the kernel's: the bundle's
 GONE_S = 5.0  # within which adb notices that a device is lost

@@ -31,6 +31,7 @@ from models.errors import DataError, EnvironmentMissing
 CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
 NAMES = (*CORES, "cortex-a55", "cortex-a710", "neoverse-n1", "neoverse-n2", "neoverse-v1")
 SESSION = "devices(arm64)"
+LOCAL = True
 QEMU = "qemu-aarch64"
 MAKE = f"nox -s '{SESSION}'"
 INSTALL = "On Debian and Ubuntu install it with: sudo apt-get install qemu-user"

@@ -18,6 +18,7 @@ from models.errors import EnvironmentMissing
 
 NAMES = (DESKTOP,)
 SESSION = "device_tests"
+LOCAL = True
 QEMU, CPU = "qemu-x86_64", "max"  # AVX2 and FMA as of qemu 7.2, neither AVX-512 nor VNNI
 INSTALL = "nox -s compatibility"  # what makes environments of other versions
 

@@ -21,6 +21,7 @@ from models.errors import EnvironmentMissing
 
 NAMES = ("ssh:",)
 SESSION = "devices(ssh)"
+LOCAL = False
 STEADY = {"performance"}  # the governors that change no frequency while times are taken
 # The shell stays, for a client tells the exit code of a program that was killed only as its shell's; the worker's stdin
 # is the connection's, whose end ends it (worker.Turns).

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
+from msgspec import structs
 
 from device_tests.gates.budgets import Verdict
-from device_tests.results.measurement import Measurement
-from models import files
-from models.errors import DataError
+from device_tests.results.measurement import Outcome
+from device_tests.results.row import Row
+from models import files, records
+from models.errors import DataError, UsageError
+from models.records import Count, Positive, Record
 
 FILE = "baseline.json"
 UPDATE = "nox -s check -- --update-baseline"
@@ -20,117 +25,165 @@ UPDATE = "nox -s check -- --update-baseline"
 # some 8 bytes, all others are equal. Instructions are the same to the last digit on one machine; another C library or
 # kernel moves them a little.
 RATCHETS = {"size_bytes": (0.0, 64), "instructions": (0.002, 0)}
-ORIGIN = ("outcome", "checkpoint", "data", "cpu")
-ANSWERS = ("correct", "agree")  # budgets decide about them; here they are only told
-
-Line = dict[str, Any]
+ORIGINS = ("checkpoint", "data")  # with another one, answers cannot be compared, sizes and costs still can
+ANSWERS = ("correct", "agree")  # budgets decide about them; here they are only shown
 
 
-def line(row: Measurement) -> Line:
-    """Return what a baseline keeps of a result: its figures, and what others must share with it to be compared."""
-    return {
-        "outcome": row.outcome,
-        "checkpoint": row.checkpoint_sha256[:12],
-        "data": f"{row.dataset.get('name', '')} {row.dataset.get('sha256', '')[:12]}".strip(),
-        "cpu": row.instructions_cpu,
-        "total": row.total,
-        **{figure: getattr(row, figure) for figure in (*RATCHETS, *ANSWERS)},
-    }
+class Line(Record, kw_only=True):
+    """What a baseline keeps of a result: its figures, and what they are of. Digests are cut to 12 digits."""
+
+    outcome: Outcome
+    checkpoint: str
+    data: str
+    cpu: str
+    total: Positive | None
+    size_bytes: Count | None
+    instructions: Count | None
+    correct: Count | None
+    agree: Count | None
+
+
+class Baseline(Record, kw_only=True):
+    """A baseline's cells by their ids."""
+
+    cells: dict[str, Line]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What is not as in a baseline, and how many sizes and costs are exactly so; `compared` counts both kinds."""
+
+    verdicts: tuple[Verdict, ...]
+    unchanged: int
+
+    @property
+    def compared(self) -> int:
+        return self.unchanged + sum(verdict.state != "skipped" for verdict in self.verdicts)
+
+
+def line(row: Row) -> Line:
+    """Return what a baseline keeps of a result."""
+    figures = ("total", "size_bytes", "instructions", *ANSWERS)
+    return Line(
+        outcome=row.outcome,
+        checkpoint=row.checkpoint_sha256[:12],
+        data=f"{row.dataset.name} {row.dataset.sha256[:12]}".strip(),
+        cpu=row.instructions_cpu,
+        **{figure: getattr(row, figure) for figure in figures},
+    )
 
 
 def load(name: str) -> dict[str, Line]:
     """Read a baseline from a file, or from the revision of git that is called so; raises DataError for neither."""
-    if Path(name).is_file():
-        text = Path(name).read_text(errors="replace")
-    else:
-        command = ["git", "show", "--end-of-options", f"{name}:{FILE}"]
-        try:
-            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        except (OSError, subprocess.CalledProcessError) as error:
-            told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[0]
-            msg = f"{name} is neither a file nor a revision with a {FILE} ({told}). Write one with: {UPDATE}"
-            raise DataError(msg) from error
+    remedy = f"Write one with: {UPDATE}"
+    if not name.strip():
+        msg = "--baseline needs a file, or a revision of git."
+        raise UsageError(msg)
     try:
-        cells = json.loads(text)["cells"]
-        for id, known in cells.items():
-            if not all(isinstance(known[field], str) for field in ORIGIN) or not all(
-                known[field] is None or isinstance(known[field], int) for field in ("total", *RATCHETS, *ANSWERS)
-            ):
-                raise ValueError(id)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{name} holds no baseline ({type(error).__name__}: {error}). Write one with: {UPDATE}"
-        raise DataError(msg) from error
+        is_file = Path(name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        is_file = False
+    if is_file:
+        cells = records.read(Path(name), Baseline, what="baseline", remedy=remedy).cells
+    else:
+        cells = records.decode(_of_revision(name), Baseline, name=f"{name}:{FILE}", what="baseline", remedy=remedy).cells
+    if not cells:
+        msg = f"{name} holds no cell, so that nothing can be compared with it. {remedy}"
+        raise DataError(msg)
     return cells
 
 
-def save(rows: tuple[Measurement, ...], file: Path) -> int:
+def _of_revision(name: str) -> bytes:
+    try:
+        command = ["git", "show", "--end-of-options", f"{name}:{FILE}"]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        words = (getattr(error, "stderr", b"") or b"").decode(errors="replace") or str(error)
+        msg = f"{name} is neither a file nor a revision with a {FILE} ({words.strip().splitlines()[0]}). Write one with: {UPDATE}"
+        raise DataError(msg) from error
+
+
+def save(rows: tuple[Row, ...], file: Path) -> int:
     """Write the rows' baseline, sorted, and return how many cells are new in it.
 
     A cell that has no result in this run keeps the line that it has, and so do those of devices that are not among the
-    rows; one that is no longer in the matrix loses it.
+    rows; one that is no longer in the matrix loses it. A count of instructions that this run does not have is kept as
+    long as the file is of the same size.
     """
     known = load(str(file)) if file.exists() else {}
-    cells = {row.id: line(row) for row in rows if row.outcome != "skipped"}
+    cells = {row.id: _with_known_count(line(row), known.get(row.id)) for row in rows if row.outcome != "skipped"}
     lost = _lost(rows, known)
     kept = {id: content for id, content in known.items() if id not in lost}
-    lines = [f"{json.dumps(id)}: {json.dumps(content)}" for id, content in sorted((kept | cells).items())]
+    lines = [f"{json.dumps(id)}: {msgspec.json.encode(content).decode()}" for id, content in sorted((kept | cells).items())]
     files.write_bytes(file, ('{"cells": {\n' + ",\n".join(lines) + "\n}}\n").encode())
     return len(cells.keys() - known.keys())
 
 
-def compare(rows: tuple[Measurement, ...], known: dict[str, Line]) -> tuple[Verdict, ...]:
-    """Return a verdict for whatever is not as in the baseline, and none for what is.
+def _with_known_count(new: Line, before: Line | None) -> Line:
+    if before is None or new.instructions is not None or new.size_bytes != before.size_bytes:
+        return new
+    return structs.replace(new, instructions=before.instructions, cpu=before.cpu)
+
+
+def compare(rows: tuple[Row, ...], known: dict[str, Line]) -> Comparison:
+    """Return a verdict for whatever is not as in the baseline, and the number of figures that are.
 
     A figure that grew beyond its ratchet fails, and so does one that shrank: the gain must be claimed, or the next loss
-    hides in it. What is of another checkpoint, data set or processor is not compared, and says so.
+    hides in it. Answers on another checkpoint or data set and counts of another processor are not compared, and say so.
     """
-    verdicts = [verdict for row in rows for verdict in _compare(row, known.get(row.id))]
-    gone = (_skip(id, "outcome", f"no longer in the matrix: {UPDATE}") for id in _lost(rows, known))
-    return (*verdicts, *gone)
+    verdicts: list[Verdict] = []
+    unchanged = 0
+    for row in rows:
+        own, equal = _compare(row, known.get(row.id))
+        verdicts += own
+        unchanged += equal
+    verdicts += (_skip(id, "outcome", f"no longer in the matrix: {UPDATE}") for id in _lost(rows, known))
+    return Comparison(verdicts=tuple(verdicts), unchanged=unchanged)
 
 
-def unchanged(rows: tuple[Measurement, ...], known: dict[str, Line]) -> int:
-    """Return how many sizes and costs are exactly as in the baseline, of which compare() says nothing."""
-    pairs = [(known[row.id], line(row)) for row in rows if row.id in known and row.outcome != "skipped"]
-    return sum(old[figure] is not None and old[figure] == new[figure] for old, new in pairs for figure in RATCHETS)
-
-
-def _lost(rows: tuple[Measurement, ...], known: dict[str, Line]) -> list[str]:
+def _lost(rows: tuple[Row, ...], known: dict[str, Line]) -> list[str]:
     """Return the cells that their devices no longer have; a device without any row has only not run here."""
     devices = {row.device for row in rows}
     return sorted(id for id in known.keys() - {row.id for row in rows} if id.rpartition("@")[2] in devices)
 
 
-def _compare(row: Measurement, before: Line | None) -> list[Verdict]:
+def _compare(row: Row, before: Line | None) -> tuple[list[Verdict], int]:
+    """Return what differs, and how many sizes and costs are equal."""
     if row.outcome == "skipped":
-        return [_skip(row.id, "outcome", "in the baseline, without a result here: not compared")] if before else []
+        return ([_skip(row.id, "outcome", "in the baseline, without a result here: not compared")] if before else []), 0
     if before is None:
-        return [_skip(row.id, "outcome", f"not in the baseline: {UPDATE}")]
+        return [_skip(row.id, "outcome", f"not in the baseline: {UPDATE}")], 0
     now = line(row)
-    for origin in ("checkpoint", "data"):
-        if before[origin] and now[origin] and before[origin] != now[origin]:
-            return [_skip(row.id, "outcome", f"of another {origin} than the baseline, not compared: {UPDATE}")]
-    if before["outcome"] != now["outcome"]:
-        worse = -math.inf if now["outcome"] == "ok" else math.inf
-        says = f"{before['outcome']} → {now['outcome']}: {row.reason}".removesuffix(": ")
-        return [Verdict(id=row.id, metric="outcome", state="pass", says=says, excess=worse)]
+    if before.outcome != now.outcome:
+        worse = -math.inf if now.outcome == "ok" else math.inf
+        says = f"{before.outcome} → {now.outcome}: {row.reason}".removesuffix(": ")
+        return [Verdict(id=row.id, metric="outcome", state="pass", says=says, excess=worse)], 0
     found = [_ratchet(row.id, figure, before, now) for figure in RATCHETS]
-    if before["total"] == now["total"]:
-        found += [_told(row.id, figure, before, now) for figure in ANSWERS]
-    elif before["total"] and now["total"]:
-        says = f"judged on {now['total']:,} images, the baseline on {before['total']:,}: answers not compared"
-        found.append(_skip(row.id, "correct", says))
-    return [verdict for verdict in found if verdict]
+    equal = sum(verdict is None and getattr(now, figure) is not None for figure, verdict in zip(RATCHETS, found, strict=True))
+    found += _answers(row.id, before, now)
+    return [verdict for verdict in found if verdict], equal
+
+
+def _answers(id: str, before: Line, now: Line) -> list[Verdict | None]:
+    others = [name for name in ORIGINS if (old := getattr(before, name)) and (new := getattr(now, name)) and old != new]
+    if others:
+        says = f"of another {' and '.join(others)} than the baseline: sizes and costs are compared, answers are not"
+        return [_skip(id, "correct", says)]
+    if before.total == now.total:
+        return [_moved(id, figure, before, now) for figure in ANSWERS]
+    if before.total and now.total:
+        says = f"judged on {now.total:,} images, the baseline on {before.total:,}: answers not compared"
+        return [_skip(id, "correct", says)]
+    return []
 
 
 def _ratchet(id: str, figure: str, before: Line, now: Line) -> Verdict | None:
-    old, new = before[figure], now[figure]
-    if old == new:
-        return None
+    old, new = getattr(before, figure), getattr(now, figure)
     if old is None or new is None:
-        return _skip(id, figure, f"{figure} only in the {'results' if old is None else 'baseline'}: not compared")
-    if figure == "instructions" and before["cpu"] != now["cpu"]:
-        return _skip(id, figure, f"counted on {now['cpu']}, the baseline on {before['cpu']}: not compared")
+        there = "results" if old is None else "baseline"
+        return None if old is new else _skip(id, figure, f"{figure} only in the {there}: not compared")
+    if figure == "instructions" and before.cpu != now.cpu:
+        return _skip(id, figure, f"counted on {now.cpu}, the baseline on {before.cpu}: not compared")
     share, absolute = RATCHETS[figure]
     if abs(new - old) <= max(share * old, absolute):
         return None
@@ -140,12 +193,12 @@ def _ratchet(id: str, figure: str, before: Line, now: Line) -> Verdict | None:
     return Verdict(id=id, metric=figure, state="fail", says=says, excess=grown)
 
 
-def _told(id: str, figure: str, before: Line, now: Line) -> Verdict | None:
-    old, new = before[figure], now[figure]
-    if old == new:
+def _moved(id: str, figure: str, before: Line, now: Line) -> Verdict | None:
+    old, new = getattr(before, figure), getattr(now, figure)
+    if old == new or old is None or new is None:
         return None
-    says = f"{old:,} → {new:,} of {now['total']:,} ({new - old:+,})"
-    return Verdict(id=id, metric=figure, state="pass", says=says, excess=(old - new) / now["total"])
+    says = f"{old:,} → {new:,} of {now.total:,} ({new - old:+,})"
+    return Verdict(id=id, metric=figure, state="pass", says=says, excess=(old - new) / now.total)
 
 
 def _skip(id: str, metric: str, says: str) -> Verdict:

@@ -9,10 +9,18 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from device_tests.results.measurement import OUTCOMES, Measurement
+import msgspec
+from msgspec import Meta
+
+from device_tests.results.measurement import OUTCOMES
+from device_tests.results.row import Row
 from models.errors import DataError, UsageError, did_you_mean
+from models.records import Record
+
+T = TypeVar("T")
+Facts = dict[str, Any]
 
 # Each is an attribute of a measurement; where it has none though it ran, this says why. The outcome comes first: a
 # cell that did not run has no figures.
@@ -37,27 +45,65 @@ METRICS = {
     "latency_ratio": "it was not timed in one run with a float32 row: nox -s latency",
 }
 NOISY = ("latency_ratio",)  # verdicts need the whole interval, METRIC_low to METRIC_high, on one side of the limit
-IDLE, HEALED = "the budget decides nothing", "healed"
-TABLE = re.compile(r"^\s*\[\[\s*budget\s*\]\]")
+SYSTEM = ("peak_over_runtime_bytes",)  # no command can measure these where the system does not
+MOST = 1e300  # of a limit; what is not a number is not below it either
+DIGITS = ("digits_top1", "digits_agreement")  # of a second evaluation set, which the digits themselves do not have
+TABLE = re.compile(r"^\s*\[\[\s*(budget|missing)\s*\]\]")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Budget:
+class Budget(Record, kw_only=True):
     """A limit for the cells that a glob of `ids` matches: `min` and `max` of a figure, or the `outcomes` it may have.
 
-    `line` is where it stands in its file.
+    A `required` one must decide something in a whole run. `line` is where it stands in its file.
     """
 
     ids: tuple[str, ...]
     metric: str
     why: str
-    min: float | None = None
-    max: float | None = None
+    min: int | float | None = None
+    max: int | float | None = None
     outcomes: tuple[str, ...] = ()
+    required: bool = True
     line: int = 0
 
     def matches(self, id: str) -> bool:
         return any(fnmatch.fnmatchcase(id, pattern) for pattern in self.ids)
+
+
+class Missing(Record, kw_only=True):
+    """What `--allow-missing` accepts to be unmeasured: figures of a `metric`, or whole cells where it is ""."""
+
+    ids: tuple[str, ...]
+    why: str
+    metric: str = ""
+    line: int = 0
+
+    def covers(self, id: str, metric: str = "") -> bool:
+        """Tell whether a cell, or one figure of it, may be missing."""
+        return self.metric in ("", metric) and any(fnmatch.fnmatchcase(id, pattern) for pattern in self.ids)
+
+
+class File(Record, kw_only=True):
+    """The content of budgets.toml."""
+
+    budgets: tuple[Budget, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+
+class _BudgetTable(Record, kw_only=True, forbid_unknown_fields=True, rename={"outcomes": "is"}):
+    ids: Annotated[tuple[str, ...], Meta(min_length=1)]
+    metric: str
+    why: str
+    min: int | float | None = None
+    max: int | float | None = None
+    outcomes: str | tuple[str, ...] = ()
+    required: bool = True
+
+
+class _MissingTable(Record, kw_only=True, forbid_unknown_fields=True):
+    ids: Annotated[tuple[str, ...], Meta(min_length=1)]
+    why: str
+    metric: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +111,8 @@ class Verdict:
     """What a limit does to a measurement.
 
     `budget` is None where the limit is a baseline's; `excess` is how far beyond the limit it is, as a share of it: the
-    worst have most.
+    worst have most. `unmeasured` says that it is skipped for want of a figure that a command could give; `notable` that a
+    person must see it although it is not broken.
     """
 
     id: str
@@ -74,11 +121,13 @@ class Verdict:
     says: str
     budget: Budget | None = None
     excess: float = 0.0
+    unmeasured: bool = False
+    notable: bool = False
 
     @property
     def tells(self) -> bool:
         """Whether a person must see it: it is broken, guards nothing, or has become needless."""
-        return self.state == "fail" or self.says.startswith((IDLE, HEALED))
+        return self.state == "fail" or self.notable
 
 
 def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -86,7 +135,7 @@ def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return sorted(verdicts, key=lambda v: (-v.excess, v.id, v.metric))
 
 
-def load(file: Path, ids: tuple[str, ...]) -> tuple[Budget, ...]:
+def load(file: Path, ids: tuple[str, ...]) -> File:
     """Read the budgets; raises DataError for a missing or broken file, UsageError for a row that makes no sense."""
     try:
         text = file.read_text()
@@ -94,60 +143,78 @@ def load(file: Path, ids: tuple[str, ...]) -> tuple[Budget, ...]:
     except FileNotFoundError as error:
         msg = f"{file} is not there. Restore it, or name another with --budgets."
         raise DataError(msg) from error
+    except RecursionError as error:
+        msg = f"{file} is no TOML: it is nested too deeply."
+        raise DataError(msg) from error
     except (OSError, ValueError) as error:
         msg = f"{file} is no TOML: {error}"
         raise DataError(msg) from error
-    if content.keys() - {"budget"} or not isinstance(content.get("budget", []), list):
-        msg = f"{file} may hold [[budget]] tables only, it has: {', '.join(content)}."
+    tables = {kind: content.get(kind, []) for kind in ("budget", "missing")}
+    if content.keys() - tables or not all(isinstance(rows, list) for rows in tables.values()):
+        msg = f"{file} may hold [[budget]] and [[missing]] tables only, it has: {', '.join(content)}."
         raise UsageError(msg)
-    tables = content.get("budget", [])
-    lines = [i for i, line in enumerate(text.splitlines(), start=1) if TABLE.match(line)]
-    if len(lines) != len(tables):  # verdicts point there
-        msg = f"{file} has {len(tables)} budgets, but {len(lines)} lines that say [[budget]]. Begin each with such a line."
-        raise UsageError(msg)
-    return tuple(_budget(row, file, line, ids) for row, line in zip(tables, lines, strict=True))
-
-
-def _budget(row: dict[str, Any], file: Path, line: int, ids: tuple[str, ...]) -> Budget:
-    def refuse(what: str) -> UsageError:
-        return UsageError(f"{file}, line {line}: {what}")
-
-    known = ("ids", "metric", "min", "max", "is", "why")
-    for name in row:
-        if name not in known:
-            raise refuse(f"there is no key {name!r}. {did_you_mean(name, known)}")
-    patterns, metric = row.get("ids"), row.get("metric")
-    if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) for p in patterns):
-        raise refuse("`ids` must be a list of globs over ARTIFACT@RUNTIME@DEVICE.")
-    if metric not in METRICS:
-        raise refuse(f"there is no metric {metric!r}. {did_you_mean(str(metric), METRICS)}")
-    if not isinstance(row.get("why"), str) or not row["why"]:
-        raise refuse("`why` is missing: say where the limit comes from.")
-    for pattern in patterns:
-        if not fnmatch.filter(ids, pattern):
-            raise refuse(f"{pattern!r} matches no cell. {did_you_mean(pattern, ids)[:400]}")
-    expected = row.get("is", [])
-    outcomes = expected if isinstance(expected, list) else [expected]
-    if metric == "outcome":
-        if not outcomes or not all(o in OUTCOMES for o in outcomes) or {"min", "max"} & row.keys():
-            raise refuse(f"`outcome` takes `is`, one or a list of: {', '.join(OUTCOMES)}.")
-    elif (
-        "is" in row or not (limits := {"min", "max"} & row.keys()) or not all(_is_number(row[side]) for side in limits)
-    ):
-        raise refuse(f"`{metric}` takes `min`, `max` or both, as numbers.")
-    return Budget(
-        ids=tuple(patterns),
-        metric=metric,
-        why=row["why"],
-        min=row.get("min"),
-        max=row.get("max"),
-        outcomes=tuple(outcomes),
-        line=line,
+    matches = [(i, match[1]) for i, line in enumerate(text.splitlines(), start=1) if (match := TABLE.match(line))]
+    lines = {kind: [i for i, found in matches if found == kind] for kind in tables}
+    for kind, rows in tables.items():
+        if len(lines[kind]) != len(rows):  # verdicts point there
+            msg = f"{file} has {len(rows)} [[{kind}]] tables, but {len(lines[kind])} lines that say [[{kind}]]. Begin each with such a line."
+            raise UsageError(msg)
+    return File(
+        budgets=tuple(_Reader(file, line, ids).budget(row) for row, line in zip(tables["budget"], lines["budget"], strict=True)),
+        missing=tuple(_Reader(file, line, ids).missing(row) for row, line in zip(tables["missing"], lines["missing"], strict=True)),
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+EXPECTED = "`ids` is a list of globs over ARTIFACT@RUNTIME@DEVICE, `metric` and `why` are texts, `min` and `max` numbers."
+
+
+class _Reader:
+    """Reads one table; raises UsageError that names its line."""
+
+    def __init__(self, file: Path, line: int, ids: tuple[str, ...]) -> None:
+        self.file, self.line, self.ids = file, line, ids
+
+    def refusal(self, what: str) -> UsageError:
+        return UsageError(f"{self.file}, line {self.line}: {what}")
+
+    def typed(self, row: Any, kind: type[T]) -> T:
+        """Return a table as its type, with its globs and its reason checked."""
+        keys = kind.__struct_encode_fields__
+        for name in row if isinstance(row, dict) else ():
+            if name not in keys:
+                raise self.refusal(f"there is no key {name!r}. {did_you_mean(name, keys)}")
+        try:
+            table = msgspec.convert(row, kind, strict=True)
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise self.refusal(f"{error}. {EXPECTED}") from error
+        if not table.why.strip():
+            raise self.refusal("`why` is empty: say where it comes from.")
+        for pattern in table.ids:
+            if not fnmatch.filter(self.ids, pattern):
+                raise self.refusal(f"{pattern!r} matches no cell. {did_you_mean(pattern, self.ids)[:400]}")
+        if table.metric and table.metric not in METRICS:
+            raise self.refusal(f"there is no metric {table.metric!r}. {did_you_mean(table.metric, METRICS)}")
+        return table
+
+    def budget(self, row: Any) -> Budget:
+        table = self.typed(row, _BudgetTable)
+        if not table.metric:
+            raise self.refusal(f"`metric` is empty. There are: {', '.join(METRICS)}.")
+        outcomes = (table.outcomes,) if isinstance(table.outcomes, str) else table.outcomes
+        limits = [limit for limit in (table.min, table.max) if limit is not None]
+        if table.metric == "outcome":
+            if not outcomes or limits or not all(outcome in OUTCOMES for outcome in outcomes):
+                raise self.refusal(f"`outcome` takes `is`, one or a list of: {', '.join(OUTCOMES)}.")
+        elif outcomes or not limits or not all(abs(limit) <= MOST for limit in limits):
+            raise self.refusal(f"`{table.metric}` takes `min`, `max` or both, as numbers.")
+        elif len(limits) == 2 and table.min > table.max:
+            raise self.refusal(f"`min` is {table.min}, more than `max`, {table.max}: nothing can keep it.")
+        facts = {name: getattr(table, name) for name in ("ids", "metric", "why", "min", "max", "required")}
+        return Budget(**facts, outcomes=outcomes, line=self.line)
+
+    def missing(self, row: Any) -> Missing:
+        table = self.typed(row, _MissingTable)
+        return Missing(ids=table.ids, why=table.why, metric=table.metric, line=self.line)
 
 
 def decisive(budgets: tuple[Budget, ...], id: str, metric: str) -> Budget | None:
@@ -161,74 +228,65 @@ def expected_outcomes(budgets: tuple[Budget, ...], id: str) -> tuple[str, ...]:
     return budget.outcomes if budget else ("ok",)
 
 
-def check(budgets: tuple[Budget, ...], rows: tuple[Measurement, ...]) -> tuple[Verdict, ...]:
+def check(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdict, ...]:
     """Return a verdict for every row and every metric that a budget limits there."""
     held = ((row, decisive(budgets, row.id, metric)) for row in rows for metric in METRICS)
     return tuple(_verdict(row, budget) for row, budget in held if budget)
 
 
-def idle(
-    budgets: tuple[Budget, ...], verdicts: tuple[Verdict, ...], rows: tuple[Measurement, ...]
-) -> tuple[Verdict, ...]:
-    """Return a verdict for every budget that decides nothing, once every cell has a result; none before.
-
-    It fails where later rows leave it nothing to decide. Where its figure was not measured, or nothing has run on its
-    devices, it is skipped.
-    """
-    if any(row.outcome == "skipped" for row in rows):
-        return ()
-    busy = {verdict.budget for verdict in verdicts if verdict.state != "skipped"}
+def shadowed(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdict, ...]:
+    """Return a broken verdict for every budget whose cells are all decided by later rows of the file."""
     found = []
-    for budget in (b for b in budgets if b not in busy):
-        skipped = [verdict.says for verdict in verdicts if verdict.budget == budget]
-        state, excess = "skipped", 0.0
-        if skipped:
-            why = f"for each of its {len(skipped)} cells, as the first: {skipped[0]}"
-        elif not any(budget.matches(row.id) for row in rows):
-            why = "it is for devices where nothing has run"
-        else:
-            state, excess, why = "fail", math.inf, "later rows decide all"
-        names, says = ", ".join(budget.ids), f"{IDLE}, {why}"
-        found.append(Verdict(id=names, metric=budget.metric, state=state, says=says, budget=budget, excess=excess))
+    for budget in budgets:
+        own = [row for row in rows if budget.matches(row.id)]
+        if own and not any(decisive(budgets, row.id, budget.metric) is budget for row in own):
+            says = "the budget decides nothing, for later rows decide all of its cells"
+            found.append(
+                Verdict(id=", ".join(budget.ids), metric=budget.metric, state="fail", says=says, budget=budget, excess=math.inf)
+            )
     return tuple(found)
 
 
-def _verdict(row: Measurement, budget: Budget) -> Verdict:
+def _verdict(row: Row, budget: Budget) -> Verdict:
     judge = _judge_outcome if budget.metric == "outcome" else _judge_figure
-    state, says, excess = judge(row, budget)
-    return Verdict(id=row.id, metric=budget.metric, state=state, says=says, budget=budget, excess=excess)
+    return Verdict(id=row.id, metric=budget.metric, budget=budget, **judge(row, budget))
 
 
-def _judge_outcome(row: Measurement, budget: Budget) -> tuple[str, str, float]:
+def _judge_outcome(row: Row, budget: Budget) -> Facts:
     expected = " or ".join(budget.outcomes)
+    if row.outcome == "skipped" or row.evidence != "current":
+        return {"state": "skipped", "says": row.reason, "unmeasured": True}
     if row.outcome in budget.outcomes:
-        return "pass", f"{row.outcome}, as expected: {row.reason}" if row.reason else row.outcome, 0.0
-    if row.outcome == "skipped":
-        return "skipped", row.reason, 0.0
+        return {"state": "pass", "says": f"{row.outcome}, as expected: {row.reason}" if row.reason else row.outcome}
     if row.outcome == "ok":
-        return "pass", f"{HEALED}: it is ok, no longer {expected}; its exception can go ({budget.why})", 0.0
-    return "fail", f"{row.outcome}, must be {expected}: {row.reason}", math.inf
+        says = f"healed: it is ok, no longer {expected}; its exception can go ({budget.why})"
+        return {"state": "pass", "says": says, "notable": True}
+    return {"state": "fail", "says": f"{row.outcome}, must be {expected}: {row.reason}", "excess": math.inf}
 
 
-def _judge_figure(row: Measurement, budget: Budget) -> tuple[str, str, float]:
+def _judge_figure(row: Row, budget: Budget) -> Facts:
     value = getattr(row, budget.metric)
     if row.outcome != "ok":
-        return "skipped", f"{row.outcome}: {row.reason}", 0.0
+        return {"state": "skipped", "says": f"{row.outcome}: {row.reason}", "unmeasured": row.evidence != "current"}
     if value is None:
-        return "skipped", METRICS[budget.metric], 0.0
+        unavailable = budget.metric in SYSTEM or (budget.metric in DIGITS and row.dataset.name == "digits")
+        return {"state": "skipped", "says": METRICS[budget.metric], "unmeasured": not unavailable}
     low, high = value, value
     if budget.metric in NOISY:
         low, high = (getattr(row, f"{budget.metric}_{side}") for side in ("low", "high"))
     least = -math.inf if budget.min is None else budget.min
     most = math.inf if budget.max is None else budget.max
+    if not all(math.isfinite(figure) for figure in (value, low, high)):  # compares with nothing, so it must not pass
+        return {"state": "fail", "says": f"{value} is no figure ({budget.why})", "excess": math.inf}
     if high < least or low > most:
         limit, word = (least, "less") if high < least else (most, "more")
         says = f"{_text(value)} is {word} than {_text(limit)} ({budget.why})"
-        return "fail", says, abs(value - limit) / (abs(limit) or 1.0)
+        return {"state": "fail", "says": says, "excess": abs(value - limit) / (abs(limit) or 1.0)}
     if low < least or high > most:
         limits = " and ".join(_text(limit) for limit in (least, most) if math.isfinite(limit))
-        return "skipped", f"too noisy to say: {value:.6g} ({low:.6g} to {high:.6g}) against {limits}", 0.0
-    return "pass", _text(value), 0.0
+        says = f"too noisy to say: {value:.6g} ({low:.6g} to {high:.6g}) against {limits}"
+        return {"state": "skipped", "says": says}
+    return {"state": "pass", "says": _text(value)}
 
 
 def _text(number: float) -> str:

@@ -7,13 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from device_tests.gates.budgets import Budget, Verdict, worst_first
-from device_tests.results.measurement import Measurement
+from device_tests.gates.evidence import Lack
+from device_tests.results.row import Row
 from models import files
 
 ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 
 
-def write(file: Path, rows: tuple[Measurement, ...], budgets: tuple[Budget, ...], verdicts: Iterable[Verdict]) -> None:
+def write(
+    file: Path,
+    rows: tuple[Row, ...], budgets: tuple[Budget, ...], verdicts: Iterable[Verdict],
+    lacks: tuple[Lack, ...] = (),
+) -> None:
     """Write one suite of cells, which fail with all their broken limits, and one of budgets, with all their cells."""
     from junitparser import JUnitXml, TestSuite
 
@@ -28,11 +33,15 @@ def write(file: Path, rows: tuple[Measurement, ...], budgets: tuple[Budget, ...]
     xml = JUnitXml("edgewise")
     xml.add_testsuite(cells)
     xml.add_testsuite(limits)
+    if lacks:
+        missing = TestSuite("evidence")
+        missing.add_testcases([_case(lack.id, "evidence", 0.0, [lack.why], "") for lack in lacks])
+        xml.add_testsuite(missing)
     with files.whole(file) as temporary:
         xml.write(str(temporary), pretty=True)
 
 
-def _cell(row: Measurement, verdicts: list[Verdict]):
+def _cell(row: Row, verdicts: list[Verdict]):
     broken = [f"{v.metric}: {v.says}" for v in verdicts if v.state == "fail"]
     skipped = row.reason if row.outcome == "skipped" else ""
     return _case(row.id, f"{row.runtime}.{row.device}", row.seconds, broken, skipped)

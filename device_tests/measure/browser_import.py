@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import base64
-import json
-import re
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from device_tests.results import measurement as measurements
 from device_tests.onboard import worker
 from device_tests.results import parity
+from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement
-from device_tests.measure.runner import is_of
 from export import artifact as artifacts
 from export import matrix
-from models import reference
+from models import records, reference
 from models.errors import DataError, did_you_mean
+from models.records import Count, Positive, Record, Sha256
 from models.reference import Reference
 
 # by format: the browser's runtime, and the desktop's that runs the same files
@@ -28,24 +28,34 @@ RUNTIMES = {
     for name, runtime in {"tflite": "litertjs", "onnx": "onnxruntime_web", "ort": "onnxruntime_web"}.items()
 }
 WEBGPU = {"tflite": "litertjs_webgpu"}  # the same on the graphics processor
-DEVICE = re.compile(r"browser:[a-z0-9][a-z0-9._-]{0,39}")
-OUTCOMES = ("ok", "load_failed")
 CLASSES = 10
 
-# what a result holds, and what it holds on top where the artifact ran
-FIELDS = {
-    "artifact": str,
-    "runtime": str,
-    "device": str,
-    "outcome": str,
-    "reason": str,
-    "notes": list,
-    "environment": dict,
-}
-RAN = {"artifact_sha256": str, "total": int, "correct": int, "agree": int, "load_ns": int, "first_ns": int,
-       "latencies_ns": list, "answers": str}  # fmt: skip
-TIMES = ("load_ns", "first_ns")
 
+class Saved(Record, kw_only=True):
+    """One result as the page saves it; what follows `environment` is there where the artifact ran."""
+
+    artifact: str
+    runtime: str
+    device: Annotated[str, Meta(pattern=r"^browser:[a-z0-9][a-z0-9._-]{0,39}$")]
+    outcome: Literal["ok", "load_failed"]
+    reason: str
+    notes: tuple[str, ...]
+    environment: dict[str, Any]
+    artifact_sha256: Sha256 = ""
+    total: Positive | None = None
+    correct: Count | None = None
+    agree: Count | None = None
+    load_ns: Count | None = None
+    first_ns: Count | None = None
+    latencies_ns: tuple[Positive, ...] = ()
+    answers: str = ""
+
+    def __post_init__(self) -> None:
+        ran = ("artifact_sha256", "total", "correct", "agree", "load_ns", "first_ns", "latencies_ns", "answers")
+        missing = [name for name in ran if getattr(self, name) in (None, "", ())]
+        if self.outcome == "ok" and missing:
+            msg = f"a result that ran has no {missing[0]}"
+            raise ValueError(msg)
 
 
 def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, str | None], ...]:
@@ -54,15 +64,14 @@ def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, str | N
     Raises DataError for a file that is none, for a result of another artifact than the one that is here, and for
     counts that its logits do not bear out: then nothing of the file counts.
     """
-    try:
-        rows = json.loads(file.read_bytes())
-    except FileNotFoundError as error:
+    remedy = "Nothing was added."
+    what = "file that the web demo saved for these artifacts"
+    rows = records.read(file, tuple[Saved, ...], what=what, remedy=remedy)
+    if rows is None:
         msg = f"{file} is not there. Save it in the web demo: nox -s 'apps(web)' -- --serve"
-        raise DataError(msg) from error
-    except (OSError, ValueError) as error:
-        raise _refusal(file, "", f"it cannot be read as JSON ({error})") from error
-    if not isinstance(rows, list) or not rows:
-        raise _refusal(file, "", "it is no list of results")
+        raise DataError(msg)
+    if not rows:
+        raise _refusal(file, "", "it holds no result")
     references: dict[str, Reference] = {}
     found = {}
     for number, row in enumerate(rows, start=1):
@@ -82,64 +91,48 @@ class _Wrong(Exception):
 
 
 def _refusal(file: Path, where: str, why: str) -> DataError:
-    return DataError(f"{file} is nothing that the web demo saved for these artifacts: {where}{why}. Nothing was added.")
+    return DataError(f"{file} is no file that the web demo saved for these artifacts: {where}{why}. Nothing was added.")
 
 
-def _result(row: Any, folder: Path, references: dict[str, Reference]) -> tuple[Measurement, str | None]:
-    _require_fields(row, FIELDS)
-    id, runtime = row["artifact"], row["runtime"]
+def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple[Measurement, str | None]:
     known = {recipe.id: recipe for recipe in matrix.recipes()}
-    if id not in known:
-        raise _Wrong(f"is of {id!r}, which is no artifact. {did_you_mean(id, known)[:300]}")
-    if runtime not in (RUNTIMES.get(known[id].format, ("",))[0], WEBGPU.get(known[id].format)):
-        raise _Wrong(f"says that {runtime!r} ran {id}, which it does not")
-    if not DEVICE.fullmatch(row["device"]):
-        raise _Wrong(f"is of the device {row['device']!r}, which is no browser:NAME in small letters")
-    if row["outcome"] not in OUTCOMES:
-        raise _Wrong(f"has the outcome {row['outcome']!r}, not one of {', '.join(OUTCOMES)}")
-    if not all(isinstance(note, str) for note in row["notes"]):
-        raise _Wrong("has notes that are no text")
-    artifact = artifacts.read(artifacts.sidecar_path(folder, id))
-    facts: dict[str, Any] = {
-        name: row[name] for name in ("artifact", "runtime", "device", "outcome", "reason", "environment")
-    }
-    facts |= {"notes": tuple(row["notes"]), "checkpoint_sha256": artifact.checkpoint_sha256, "dataset": artifact.dataset,
+    if row.artifact not in known:
+        raise _Wrong(f"is of {row.artifact!r}, which is no artifact. {did_you_mean(row.artifact, known)[:300]}")
+    recipe = known[row.artifact]
+    if row.runtime not in (RUNTIMES.get(recipe.format, ("",))[0], WEBGPU.get(recipe.format)):
+        raise _Wrong(f"says that {row.runtime!r} ran {row.artifact}, which it does not")
+    artifact = artifacts.read(artifacts.sidecar_path(folder, row.artifact))
+    try:
+        environment = measurements.environment(row.environment)
+    except ValueError as error:
+        raise _Wrong(f"has an environment that cannot be: {error}") from error
+    facts: dict[str, Any] = {name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason", "notes")}
+    facts |= {"environment": environment, "checkpoint_sha256": artifact.checkpoint_sha256, "dataset": artifact.dataset,
               "size_bytes": artifact.size_bytes, "compressed_bytes": artifact.compressed_bytes}  # fmt: skip
-    if row["outcome"] != "ok":
+    if row.outcome != "ok":
         # a page that could not load it tells no digest; the file that is here is the best guess, and ages the row
         return Measurement(**facts, artifact_sha256=artifact.sha256), None
 
-    _require_fields(row, RAN)
-    if row["artifact_sha256"] != artifact.sha256:
-        raise _Wrong(f"is of another file than the {id} that is here: it was exported again since")
-    samples = row["latencies_ns"]
-    if not samples or not all(type(value) is int and value > 0 for value in samples):
-        raise _Wrong("has latencies that are no nanoseconds")
-    if known[id].model not in references:
-        references[known[id].model] = reference.load(reference.path(folder, known[id].model))
-    answers = references[known[id].model]
-    if not is_of(artifact, answers):
-        raise _Wrong(f"cannot be judged: {id} is of another checkpoint or data set than its reference")
-    logits = _logits(row["answers"], len(answers.images))
+    if row.artifact_sha256 != artifact.sha256:
+        raise _Wrong(f"is of another file than the {row.artifact} that is here: it was exported again since")
+    if recipe.model not in references:
+        references[recipe.model] = reference.load(reference.path(folder, recipe.model))
+    answers = references[recipe.model]
+    if not artifacts.is_of(artifact, answers):
+        raise _Wrong(f"cannot be judged: {row.artifact} is of another checkpoint or data set than its reference")
+    logits = _logits(row.answers, len(answers.images))
     count = len(logits)
     judged: dict[str, Any] = {"outcome": "ok", "reason": ""}
     worker.judge(logits, answers.labels[:count], answers.logits[:count], judged)
     for name in ("total", "correct", "agree"):
-        if judged[name] != row[name]:
-            raise _Wrong(f"says {name} = {row[name]}, its logits say {judged[name]}: was it changed by hand?")
-    judged["flips"] = tuple(judged["flips"])
-    times = {name: row[name] for name in TIMES}
+        if judged[name] != getattr(row, name):
+            raise _Wrong(f"says {name} = {getattr(row, name)}, its logits say {judged[name]}: was it changed by hand?")
     facts |= {"artifact_sha256": artifact.sha256, "quick": count < len(answers.images), "threads": 1,
-              "latencies_ns": tuple(samples), **times}  # fmt: skip
-    return Measurement(**(facts | judged)), row["answers"]
-
-
-def _require_fields(row: Any, fields: dict[str, type]) -> None:
-    if not isinstance(row, dict):
-        raise _Wrong("is no object")
-    for name, kind in fields.items():
-        if type(row.get(name)) is not kind:
-            raise _Wrong(f"has no {name}" if name not in row else f"has a {name} that is no {kind.__name__}")
+              "latencies_ns": row.latencies_ns, "load_ns": row.load_ns, "first_ns": row.first_ns}  # fmt: skip
+    made = measurements.from_worker(facts, judged)
+    if why := made.impossible:
+        raise _Wrong(f"has figures that cannot be: {why}")
+    return made, row.answers
 
 
 def _logits(packed: str, most: int) -> np.ndarray:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from msgspec import structs
 from packaging.version import Version
 
 from device_tests.onboard import probe, worker
@@ -19,48 +19,14 @@ from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Load
 from device_tests.devices.desktop import command as on_desktop
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import compatibility as grids
+from device_tests.results.compatibility import Grid, Trial
 from export import artifact as artifacts
 from models import environments, files
 from models.errors import DataError, EnvironmentMissing
 
 TIMEOUT_S = 120.0
 UNSETTLED = ("run_failed", "timed_out")  # tried again: the machine may have been the reason
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """How one version of a runtime dealt with an artifact; `key` digests what the outcome depends on."""
-
-    version: str
-    outcome: str
-    reason: str
-    key: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """The trials of an artifact on the versions of one runtime, the oldest first."""
-
-    artifact: str
-    runtime: str
-    artifact_sha256: str
-    trials: tuple[Trial, ...]
-
-    @property
-    def oldest(self) -> str | None:
-        """The oldest version that answers as it should."""
-        return next((trial.version for trial in self.trials if trial.outcome == "ok"), None)
-
-    @property
-    def says(self) -> str:
-        """Which versions answer as they should, in words: a newer one may no longer do."""
-        tried = [trial for trial in self.trials if trial.outcome != "skipped"]
-        good = [trial.version for trial in tried if trial.outcome == "ok"]
-        if not good:
-            return "none that was tried"
-        newer = tried[[trial.version for trial in tried].index(good[0]) :]
-        bad = [trial.version for trial in newer if trial.outcome != "ok"]
-        return f"{good[0]} and newer" + (f", but not {', '.join(bad)}" if bad else "")
 
 
 def versions(runtime: str) -> dict[str, str]:
@@ -74,24 +40,6 @@ def versions(runtime: str) -> dict[str, str]:
     return dict(sorted(every.items(), key=lambda item: Version(item[0])))
 
 
-def path(results: Path, artifact: str, runtime: str) -> Path:
-    """Return where the grid of an artifact lies."""
-    return results / "compatibility" / f"{artifact}@{runtime}.json"
-
-
-def read(file: Path) -> Grid | None:
-    """Read a grid, None where there is none; raises DataError where it is broken."""
-    try:
-        content = json.loads(file.read_text())
-        trials = tuple(Trial(**trial) for trial in content["trials"])
-        return Grid(**{f.name: content[f.name] for f in fields(Grid)} | {"trials": trials})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{file} is no compatibility grid ({type(error).__name__}: {error}). Delete it and run: nox -s compatibility"
-        raise DataError(msg) from error
-
-
 def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conversations) -> Grid:
     """Return the grid of an artifact, in which only what is missing or not current was tried anew; writes it.
 
@@ -101,9 +49,9 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     artifact = artifacts.read(sidecar)
     load = Load(runtime=cell.runtime, artifact=artifacts.check(artifact, artifacts_folder), sidecar=sidecar,
                 timeout_s=TIMEOUT_S)  # fmt: skip
-    file = path(results, artifact.id, cell.runtime)
+    file = grids.path(results, artifact.id, cell.runtime)
     try:
-        before = (read(file) or Grid(**_nothing(cell))).trials
+        before = (grids.read(file) or Grid(**_nothing(cell))).trials
         known = {trial.key: trial for trial in before if trial.outcome not in UNSETTLED}
     except DataError:
         known = {}  # it is replaced
@@ -116,7 +64,7 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     tried = [trial for trial in trials if trial.outcome != "skipped"]
     made = Grid(artifact=artifact.id, runtime=cell.runtime, artifact_sha256=artifact.sha256, trials=tuple(trials))
     if tried:
-        files.write_json(file, asdict(made) | {"trials": [asdict(trial) for trial in tried]})
+        grids.save(structs.replace(made, trials=tuple(tried)), results)
     return made
 
 

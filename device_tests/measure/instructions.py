@@ -7,9 +7,7 @@ Runtime, for one, sums up its runs every few seconds. The device says how to run
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 import subprocess
 import tempfile
@@ -17,19 +15,20 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from device_tests import devices
+from device_tests import current, devices
 from device_tests.measure import compiled
 from device_tests.onboard import probe, worker
 from device_tests.cells import Cell
 from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Command, Load
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import instructions as counts
+from device_tests.results.instructions import InstructionCount
 from export import artifact as artifacts
-from models import files
+from models import files, inputs
 from models.errors import DataError, EnvironmentMissing
 
 SOURCE = compiled.SOURCES / "instructions.c"
@@ -46,60 +45,6 @@ FIXED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
-    """Executed guest instructions of one artifact on one runtime: `samples` of one inference each, once warm."""
-
-    artifact: str
-    runtime: str
-    device: str
-    outcome: str = "ok"
-    reason: str = ""
-    samples: tuple[int, ...] = ()
-    cpu: str = ""
-    qemu: str = ""
-    key: str = ""
-    artifact_sha256: str = ""
-    seconds: float = 0.0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def id(self) -> str:
-        return f"{self.artifact}@{self.runtime}@{self.device}"
-
-    @property
-    def instructions(self) -> int | None:
-        """The least: what a runtime does once in a while only adds."""
-        return min(self.samples) if self.samples else None
-
-    @property
-    def spread(self) -> float | None:
-        """How far the samples lie apart, as a share of the least."""
-        return (max(self.samples) - min(self.samples)) / self.instructions if self.samples else None
-
-
-def path(results: Path, id: str) -> Path:
-    """Return where the count of a cell lies: beside its result, which another run may renew."""
-    return results / "instructions" / f"{files.stem(id)}.json"
-
-
-def read(file: Path) -> Count | None:
-    """Read a count, None where there is none; raises DataError where it is broken."""
-    try:
-        content = json.loads(file.read_text())
-        lists = {name: tuple(content[name]) for name in ("samples", "notes")}
-        count = Count(**{f.name: content[f.name] for f in fields(Count)} | lists)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{file} is no count of instructions ({type(error).__name__}: {error}). Delete it and count again."
-        raise DataError(msg) from error
-    if files.stem(count.id) != file.stem:
-        msg = f"{file} is the count of {count.id}. Delete it and count again."
-        raise DataError(msg)
-    return count
-
-
-@dataclass(frozen=True, kw_only=True)
 class Counter:
     """Counts cells one by one, in as many threads as its caller likes."""
 
@@ -112,7 +57,7 @@ class Counter:
     warm: set[tuple[str, ...]] = field(default_factory=set)
     warming: threading.Lock = field(default_factory=threading.Lock)
 
-    def settle(self, cell: Cell) -> tuple[Count, bool]:
+    def settle(self, cell: Cell) -> tuple[InstructionCount, bool]:
         """Return a cell's count and whether it was there and is current; a new one is saved."""
         names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
         sidecar = artifacts.sidecar_path(self.artifacts, cell.recipe.id)
@@ -122,30 +67,33 @@ class Counter:
             pins = device.pins(cell.runtime)
             artifact = artifacts.read(sidecar)
             if artifact.outcome != "ok":
-                return Count(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False
+                return InstructionCount(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False
             file = artifacts.check(artifact, self.artifacts)
         except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
-            return Count(**names, outcome="skipped", reason=str(error)), False
+            return InstructionCount(**names, outcome="skipped", reason=str(error)), False
         load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=self.timeout_s)
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
             command = device.counted(load, self.plugin, log)
             cpu, qemu = emulator(command)
-            code = (SOURCE, __file__, probe.__file__, worker.__file__, RUNTIMES.path(cell.runtime))
-            parts = [*(files.sha256(Path(f)) for f in code), pins, cpu, qemu, artifact.sha256]
-            key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+            present = {
+                **current.of_load(cell.runtime, artifact, pins, current.PROBE),
+                "the counter": inputs.of_files((SOURCE, Path(__file__))),
+                "the emulator": inputs.digest(cpu, qemu),
+            }
             try:
-                known = read(path(self.results, cell.id))
+                known = counts.read(counts.path(self.results, cell.id))
             except DataError:
                 known = None  # it is replaced
-            if known and not self.force and known.key == key and known.outcome in SETTLED:
+            settled = known and known.outcome in SETTLED and not inputs.stale(known.inputs, present)
+            if settled and not self.force:
                 return known, True
             self._warm(cell, load)
             began = time.perf_counter()
             facts = self._count(command, load, log)
-        facts |= {"cpu": cpu, "qemu": qemu, "key": key, "seconds": round(time.perf_counter() - began, 1)}
-        count = Count(**names, artifact_sha256=artifact.sha256, **facts)
-        files.write_json(path(self.results, cell.id), asdict(count))
+        facts |= {"cpu": cpu, "qemu": qemu, "inputs": present, "seconds": round(time.perf_counter() - began, 1)}
+        count = InstructionCount(**names, artifact_sha256=artifact.sha256, **facts)
+        counts.save(count, self.results)
         return count, False
 
     def _warm(self, cell: Cell, load: Load) -> None:
@@ -185,7 +133,7 @@ def run(
     force: bool,
     jobs: int,
     timeout_s: float,
-    ended: Callable[[Count, bool], None],
+    ended: Callable[[InstructionCount, bool], None],
 ) -> None:
     """Count each cell whose count is missing or not current; `ended` hears of each, and whether it was current.
 

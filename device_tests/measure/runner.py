@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from device_tests import devices
-from device_tests.onboard import worker
+from msgspec import structs
+
+from device_tests import current, devices
 from device_tests.results import parity
 from device_tests.results import measurement as measurements
 from device_tests.cells import Cell
 from device_tests.contract import HERE, Job
-from device_tests.results.measurement import Measurement
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.measurement import Measurement, not_exported, without_result
 from device_tests.schedule import Turns
 from export import artifact as artifacts
 from export.artifact import Artifact
-from models import files, reference
+from models import files, inputs, reference
 from models.errors import DataError, EnvironmentMissing
 from models.reference import Reference
 
@@ -96,23 +94,6 @@ def run(
             raise
 
 
-def without_result(cell: Cell, outcome: str, reason: str) -> Measurement:
-    """Return the row of a cell that did not get to run."""
-    names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
-    return Measurement(**names, outcome=outcome, reason=reason)
-
-
-def not_exported(cell: Cell) -> Measurement:
-    """Return the row of a cell whose artifact was never made."""
-    return without_result(cell, "skipped", f"not exported: nox -s export -- --only {cell.recipe.id}")
-
-
-def is_of(artifact: Artifact, answers: Reference) -> bool:
-    """Tell whether an artifact comes from the checkpoint and data that the reference is of."""
-    ours = (artifact.checkpoint_sha256, artifact.dataset.get("sha256"))
-    return ours == (answers.checkpoint_sha256, answers.dataset_sha256)
-
-
 def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
     """Return each exported model's reference with a digest of its content."""
     found = {}
@@ -136,7 +117,7 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
     except DataError as error:
         row = without_result(cell, "load_failed", str(error))
         with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
-            row = replace(row, artifact_sha256=artifacts.read(sidecar).sha256)
+            row = structs.replace(row, artifact_sha256=artifacts.read(sidecar).sha256)
         made = Ended(measurement=row)
     if not made.current and made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
         measurements.save(made.measurement, bench.results)
@@ -156,14 +137,14 @@ def _measure(
         return Ended(measurement=without_result(cell, artifact.outcome, artifact.reason))
     file = artifacts.check(artifact, bench.artifacts)
     answers, digest = references[cell.recipe.model]
-    if not is_of(artifact, answers):
+    if not artifacts.is_of(artifact, answers):
         msg = f"{artifact.id} is of another checkpoint or data set than its reference. Make both again: nox -s export"
         raise DataError(msg)
-    key = _key(cell, artifact, digest)
-    known = _known(cell, bench)
     device = devices.device(cell.device)
+    present = current.of_cell(cell, artifact, digest, device.pins(cell.runtime))
+    known = _known(cell, bench)
     quick = bench.quick or (device.emulated and not bench.full)
-    if known and not bench.force and known.key == key and known.outcome in SETTLED and (quick or not known.quick):
+    if known and not bench.force and _holds(known, artifact, present) and (quick or not known.quick):
         return Ended(measurement=known, current=True)
 
     job = Job(
@@ -180,7 +161,7 @@ def _measure(
     row = device.run(job, turns)
     facts: dict[str, Any] = {
         "quick": quick,
-        "key": key,
+        "inputs": present,
         "artifact_sha256": artifact.sha256,
         "checkpoint_sha256": artifact.checkpoint_sha256,
         "dataset": artifact.dataset,
@@ -191,8 +172,8 @@ def _measure(
     parity.save(bench.results, cell.id, row.pop("answers", None))
     if device.emulated:
         row |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
-    lists = {name: tuple(row.get(name, ())) for name in measurements.LISTS}
-    measurement = Measurement(artifact=artifact.id, runtime=cell.runtime, device=cell.device, **facts, **(row | lists))
+    names = {"artifact": artifact.id, "runtime": cell.runtime, "device": cell.device}
+    measurement = measurements.from_worker({**names, **facts}, row)
     return Ended(measurement=measurement)
 
 
@@ -203,14 +184,12 @@ def _known(cell: Cell, bench: Bench) -> Measurement | None:
         return None  # it is replaced
 
 
-def _key(cell: Cell, artifact: Artifact, reference_digest: str) -> str:
-    """Return a digest of everything that the cell's answers depend on."""
-    parts = [
-        files.sha256(Path(worker.__file__)),
-        files.sha256(RUNTIMES.path(cell.runtime)),
-        devices.device(cell.device).pins(cell.runtime),
-        artifact.sha256,
-        repr((artifact.inputs, artifact.outputs)),
-        reference_digest,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _holds(known: Measurement, artifact: Artifact, present: inputs.Inputs) -> bool:
+    """Tell whether a result need not be measured again: it is settled, possible, and of these inputs."""
+    sizes = (known.size_bytes, known.compressed_bytes)
+    return (
+        known.outcome in SETTLED
+        and not inputs.stale(known.inputs, present)
+        and not known.impossible
+        and (known.outcome != "ok" or sizes == (artifact.size_bytes, artifact.compressed_bytes))
+    )

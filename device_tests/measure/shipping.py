@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from device_tests import current
 from device_tests.cells import Cell, cells
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.shipped import Shipped
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import environments
@@ -47,25 +48,6 @@ print(json.dumps({"mapped": sorted(m for m in mapped if ".so" in m), "peak_kb": 
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shipped:
-    """The cost of one runtime besides its models; bytes of the shared libraries that one inference maps, without numpy.
-
-    `cold_start_s` is from the start of the process to its first answer, the median of REPEATS warm-cache starts.
-    """
-
-    runtime: str
-    artifact: str
-    model_bytes: int
-    libraries: int
-    library_bytes: int
-    stripped_bytes: int
-    compressed_bytes: int
-    cold_start_s: float
-    peak_rss_bytes: int
-    elsewhere: str
-
-
 def measure(cell: Cell, folder: Path) -> Shipped:
     """Start the cell's runtime several times and weigh the libraries that it mapped."""
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
@@ -88,6 +70,7 @@ def measure(cell: Cell, folder: Path) -> Shipped:
         cold_start_s=median(starts),
         peak_rss_bytes=max(peaks),
         elsewhere=ELSEWHERE.get(cell.runtime, ""),
+        versions=current.pinned(cell.runtime),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from device_tests.results import shipped
 from device_tests.cells import EAGER
-from device_tests.results.measurement import Measurement
+from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 
 TIE = 1.1  # medians of one machine that differ by less are called equal
@@ -22,7 +22,7 @@ class Pick:
     says: str
 
 
-def picks(rows: tuple[Measurement, ...], margin_points: float, weights: Weights) -> tuple[Pick, ...]:
+def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tuple[Pick, ...]:
     """Return the picks for one model's rows of one place; none where nothing stays within the margin.
 
     A row qualifies where its top-1, on the same images, is at most `margin_points` percentage points below the float
@@ -44,12 +44,12 @@ def picks(rows: tuple[Measurement, ...], margin_points: float, weights: Weights)
     )
 
 
-def fit(rows: Iterable[Measurement], margin_points: float) -> list[Measurement]:
+def fit(rows: Iterable[Row], margin_points: float) -> list[Row]:
     """Return the rows that one could ship: they lose no more top-1 than the margin."""
     return [r for r in rows if r.outcome == "ok" and not is_eager(r) and r.top1_loss * 100 <= margin_points]
 
 
-def _smallest_to_ship(good: list[Measurement], weights: Weights) -> Iterator[Pick]:
+def _smallest_to_ship(good: list[Row], weights: Weights) -> Iterator[Pick]:
     totals = [(total, row) for row in good if (total := shipped.total_bytes(row, weights))]
     if totals:
         total, row = min(totals, key=lambda t: (t[0], t[1].p50_ns or 0))
@@ -58,7 +58,7 @@ def _smallest_to_ship(good: list[Measurement], weights: Weights) -> Iterator[Pic
                    says=f"{both}; the model is {row.compressed_bytes / total:.1%} of that; {_loss(row)}")  # fmt: skip
 
 
-def _fastest(timed: list[Measurement]) -> Iterator[Pick]:
+def _fastest(timed: list[Row]) -> Iterator[Pick]:
     if timed:
         fastest = min(timed, key=lambda r: r.p50_ns)
         equal = [r.id for r in timed if r is not fastest and r.p50_ns <= fastest.p50_ns * TIE]
@@ -67,12 +67,12 @@ def _fastest(timed: list[Measurement]) -> Iterator[Pick]:
         yield Pick(title="fastest", id=fastest.id, says=f"{median}; {_loss(fastest)}{tie}")
 
 
-def is_eager(row: Measurement) -> bool:
+def is_eager(row: Row) -> bool:
     """Tell whether a row is the bare network, which the others are compared with."""
     return row.artifact.split("-")[1] == EAGER
 
 
-def _loss(row: Measurement) -> str:
+def _loss(row: Row) -> str:
     points, most = 0.0 - row.top1_loss * 100, row.top1_loss_bound * 100
     said = f"top-1 {points:+.2f} points against the float source, paired on {row.total:,} images"
     bound = f"loses less than {most:.2f}" if most > 0 else f"gains more than {-most:.2f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device_tests.results.measurement import Measurement
+from device_tests.results.row import Row
 
 if TYPE_CHECKING:
     from device_tests.report.tables import Group
@@ -29,7 +29,7 @@ def sweeps(groups: tuple[Group, ...]) -> tuple[Sweep, ...]:
     )
 
 
-def _sweep(model: str, by_place: dict[str, tuple[Measurement, ...]]) -> Sweep:
+def _sweep(model: str, by_place: dict[str, tuple[Row, ...]]) -> Sweep:
     known = {(row.artifact, row.runtime, place): row for place, rows in by_place.items() for row in rows}
     lines = tuple(
         (artifact.removeprefix(f"{model}-"), runtime, tuple(_cell(known.get((artifact, runtime, p))) for p in by_place))
@@ -38,7 +38,7 @@ def _sweep(model: str, by_place: dict[str, tuple[Measurement, ...]]) -> Sweep:
     return Sweep(model=model, places=tuple(by_place), lines=lines)
 
 
-def _cell(row: Measurement | None) -> str:
+def _cell(row: Row | None) -> str:
     if row is None:
         return ""
     if row.outcome != "ok":

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from device_tests.results.measurement import Measurement
+from device_tests.results.measurement import Environment
+from device_tests.results.row import Row
 
 
-def machine(environment: Mapping[str, Any]) -> str:
+def machine(environment: Environment) -> str:
     """Return the hardware and the system of an environment, "" where nothing ran."""
-    cpus = f"{environment['cpus']} CPUs" if environment.get("cpus") else ""
-    return ", ".join(str(part) for part in (environment.get("cpu"), cpus, environment.get("os")) if part)
+    cpus = f"{environment.cpus} CPUs" if environment.cpus else ""
+    return ", ".join(part for part in (environment.cpu, cpus, environment.os) if part)
 
 
-def machines(rows: Iterable[Measurement]) -> dict[str, list[str]]:
+def machines(rows: Iterable[Row]) -> dict[str, list[str]]:
     """Return the machines of each device, the one with most rows first; a device that never ran has none."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
@@ -23,7 +23,7 @@ def machines(rows: Iterable[Measurement]) -> dict[str, list[str]]:
     return {device: [name for name, _ in found.most_common()] for device, found in counts.items()}
 
 
-def place(row: Measurement, known: dict[str, list[str]]) -> str:
+def place(row: Row, known: dict[str, list[str]]) -> str:
     """Return where a row was measured: its device, numbered where that is several of the known machines.
 
     What did not run belongs to the first.

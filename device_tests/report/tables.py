@@ -9,21 +9,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from device_tests.report import places
 from device_tests.report.advice import Pick, is_eager, picks
 from device_tests.report.cores import Sweep, sweeps
 from device_tests.results.latency import EQUAL, NO_DIFFERENCE, TOO_NOISY, Interval
-from device_tests.results.measurement import Measurement
+from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
-from device_tests.gates.summary import LIMIT_BYTES
-from models import files
-from models.console import WIDTH
+from models import files, markdown
+from models.console import WIDTH, plain
+from models.markdown import LIMIT_BYTES
 
 NOT_IN_TERMINAL = ("p90 µs", "deleg. %", "load ms")  # which is WIDTH wide
+WHOLE = 20_000  # characters of a reason in Markdown: all of them, within reason
 SHORT = 160  # of a reason in the terminal; Markdown and JSON hold it whole
 VERDICTS = {NO_DIFFERENCE: "equal", TOO_NOISY: "too noisy"}  # which are long for a column
 SWEEP = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
@@ -33,7 +34,7 @@ STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "t
 NOT_WEIGHED: Weights = MappingProxyType({})
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
-Cell = Callable[[Measurement, Measurement | None], str]
+Cell = Callable[[Row, Row | None], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,11 @@ class Group:
 
     model: str
     place: str
-    rows: tuple[Measurement, ...]
+    rows: tuple[Row, ...]
     picks: tuple[Pick, ...]
 
     @property
-    def eager(self) -> Measurement | None:
+    def eager(self) -> Row | None:
         return next((r for r in self.rows if is_eager(r) and r.outcome == "ok"), None)
 
     @property
@@ -55,27 +56,27 @@ class Group:
         return any(r.outcome == "ok" and not r.latencies_ns for r in self.rows)
 
 
-def _figure(value: Callable[[Measurement], float | None], form: str, scale: float = 1) -> Cell:
-    def text(row: Measurement, eager: Measurement | None) -> str:
+def _figure(value: Callable[[Row], float | None], form: str, scale: float = 1) -> Cell:
+    def text(row: Row, eager: Row | None) -> str:
         number = value(row)
         return "" if number is None else format(number * scale, form)
 
     return text
 
 
-def _p50(row: Measurement, eager: Measurement | None) -> str:
+def _p50(row: Row, eager: Row | None) -> str:
     if row.p50_ns is None:
         return EMULATED if row.outcome == "ok" else ""
     return f"{row.p50_ns / 1e3:,.0f}"
 
 
-def _ratio(row: Measurement, eager: Measurement | None) -> str:
+def _ratio(row: Row, eager: Row | None) -> str:
     if row.latency_ratio is not None:
         return ""  # the interleaved run knows better
     return f"{row.p50_ns / eager.p50_ns:.2f}" if eager and row.p50_ns else ""
 
 
-def interleaved(row: Measurement, eager: Measurement | None = None) -> str:
+def interleaved(row: Row, eager: Row | None = None) -> str:
     """Return what an interleaved run says of a row's latency relative to float32, "" where there was none."""
     if row.latency_ratio is None:
         return ""
@@ -84,7 +85,7 @@ def interleaved(row: Measurement, eager: Measurement | None = None) -> str:
     return says if found.verdict == TOO_NOISY else f"{found.value:.2f} {says}"
 
 
-def _as_desktop(row: Measurement, eager: Measurement | None) -> str:
+def _as_desktop(row: Row, eager: Row | None) -> str:
     if row.compared is None:
         return ""
     return f"all {row.same:,}" if row.same == row.compared else f"{row.same:,} of {row.compared:,}"
@@ -109,10 +110,10 @@ COLUMNS: tuple[tuple[str, Cell], ...] = (
 )
 
 
-def group(rows: tuple[Measurement, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
+def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
     """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
     known = places.machines(rows)
-    found: dict[tuple[str, str], list[Measurement]] = {}
+    found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         found.setdefault((row.artifact.split("-")[0], places.place(row, known)), []).append(row)
     groups = []
@@ -131,7 +132,7 @@ def columns(g: Group) -> tuple[tuple[str, Cell], ...]:
 def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> None:
     """Print the tables, the picks and what they stand on."""
     for g in (g for g in groups if not g.emulated):
-        table = Table(title=_title(g), title_justify="left")
+        table = Table(title=plain(_title(g)), title_justify="left")
         table.add_column("artifact", no_wrap=True)
         table.add_column("runtime", no_wrap=True)
         drawn = [(title, cell) for title, cell in columns(g) if title not in NOT_IN_TERMINAL]
@@ -140,59 +141,59 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
         table.add_column("outcome", no_wrap=True)
         for row in g.rows:
             figures = (cell(row, g.eager) for _, cell in drawn)
-            table.add_row(_name(row), row.runtime, *figures, f"{_coloured(row)}{' *' if row.notes else ''}")
+            table.add_row(plain(_name(row)), plain(row.runtime), *map(plain, figures), f"{_coloured(row)}{' *' if row.notes else ''}")
         console.print(table)
         _show_reasons(g, console)
         for line in _advice(g, margin_points):
-            console.print(escape(line), soft_wrap=True)
+            console.print(plain(line), soft_wrap=True)
         console.print()
     for sweep in sweeps(groups):
-        table = Table(title=f"{sweep.model}: {SWEEP}", title_justify="left")
+        table = Table(title=plain(f"{sweep.model}: {SWEEP}"), title_justify="left")
         for title in ("artifact", "runtime"):
             table.add_column(title, no_wrap=True)
         for place in sweep.places:
-            table.add_column(place, justify="right")
+            table.add_column(plain(place), justify="right")
         for artifact, runtime, cells in sweep.lines:
-            table.add_row(artifact, runtime, *cells)
+            table.add_row(*map(plain, (artifact, runtime, *cells)))
         console.print(table)
     for g in (g for g in groups if g.emulated):
         _show_reasons(g, console)
     for line in warnings(groups):
-        console.print(f"[bold yellow]{escape(line)}[/]", soft_wrap=True)
+        console.print(f"[bold yellow]{plain(line)}[/]", soft_wrap=True)
     for line in footnotes(groups):
-        console.print(escape(line), soft_wrap=True)
+        console.print(plain(line), soft_wrap=True)
 
 
 def _show_reasons(g: Group, console: Console) -> None:
     """Print why cells failed; of those that have no result the footnotes speak."""
     for row in g.rows:
         if row.reason and row.outcome != "skipped":
-            says = escape(f"{row.artifact} on {row.runtime}, {g.place}: {_short(row.reason)}")
+            says = plain(f"{row.artifact} on {row.runtime}, {g.place}: {_short(row.reason)}")
             console.print(f"{_coloured(row)} {says}", soft_wrap=True)
 
 
 def write(groups: tuple[Group, ...], margin_points: float, folder: Path, svg: Path | None) -> tuple[Path, ...]:
     """Write report.md and report.json into the folder, the picture where it is asked for; return the paths."""
-    markdown, data = folder / "report.md", folder / "report.json"
-    files.write_bytes(markdown, _markdown(groups, margin_points).encode())
+    text, data = folder / "report.md", folder / "report.json"
+    files.write_bytes(text, _markdown(groups, margin_points).encode())
     files.write_json(data, [_json(g, margin_points) for g in groups])
     if svg is None:
-        return markdown, data
+        return text, data
     recorder = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
     show(groups, margin_points, recorder)
     files.write_bytes(svg, recorder.export_svg(title="edgewise report").encode())
-    return markdown, data, svg
+    return text, data, svg
 
 
-def _name(row: Measurement) -> str:
+def _name(row: Row) -> str:
     return row.artifact.split("-", 1)[1]
 
 
-def _says(row: Measurement) -> str:
+def _says(row: Row) -> str:
     return "; ".join([f"{row.outcome}: {row.reason}" if row.reason else row.outcome, *row.notes])
 
 
-def _coloured(row: Measurement) -> str:
+def _coloured(row: Row) -> str:
     return f"[{COLOURS.get(row.outcome, 'red')}]{row.outcome}[/]"
 
 
@@ -204,8 +205,8 @@ def _title(g: Group) -> str:
     return f"{g.model} on {g.place}: {_dataset(g.rows)}"
 
 
-def _dataset(rows: tuple[Measurement, ...]) -> str:
-    names = sorted({r.dataset["name"] for r in rows if r.dataset})
+def _dataset(rows: tuple[Row, ...]) -> str:
+    names = sorted({r.dataset.name for r in rows if r.dataset.name})
     return " and ".join("MNIST test images" if n == "mnist" else f"{n}, NOT MNIST" for n in names) or "no results yet"
 
 
@@ -220,7 +221,7 @@ def warnings(groups: tuple[Group, ...]) -> list[str]:
     """Return what makes figures worthless to someone who overlooks it."""
     rows = [r for g in groups for r in g.rows]
     lines = places.warnings(places.machines(rows))
-    if any(r.dataset.get("name") == "digits" for r in rows):
+    if any(r.dataset.name == "digits" for r in rows):
         lines.append("Judged on scikit-learn's digits, NOT MNIST: these figures say nothing about MNIST.")
     return lines
 
@@ -263,17 +264,17 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
     return lines
 
 
-def _hardware(row: Measurement) -> str:
+def _hardware(row: Row) -> str:
     threads = f", {row.threads} thread per inference" if row.threads else ""
     return f"{row.device}: {places.machine(row.environment)}{threads}."
 
 
 def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
     """Return the tables as far as they fit into a comment on GitHub; what does not is named."""
-    lines = ["# Every artifact on every runtime", "", *(f"**{line}**\n" for line in warnings(groups))]
-    end = [*map(_sweep_section, sweeps(groups)), *(f"- {line}" for line in footnotes(groups)), ""]
+    lines = ["# Every artifact on every runtime", "", *(f"**{_md(line)}**\n" for line in warnings(groups))]
+    end = [*map(_sweep_section, sweeps(groups)), *(f"- {_md(line)}" for line in footnotes(groups)), ""]
     groups = tuple(g for g in groups if not g.emulated)
-    left_out = {id(g): f"{_title(g)}: {len(g.rows)} rows do not fit here; report.json has them.\n" for g in groups}
+    left_out = {id(g): f"{_md(_title(g))}: {len(g.rows)} rows do not fit here; report.json has them.\n" for g in groups}
     room = LIMIT_BYTES - len("\n".join([*lines, *left_out.values(), *end]).encode())
     for g in groups:
         section = "\n".join(_section(g, margin_points))
@@ -284,8 +285,8 @@ def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
 
 
 def _sweep_section(sweep: Sweep) -> str:
-    head = [f"## {sweep.model}: {SWEEP}", "", _line(["artifact", "runtime", *sweep.places])]
-    rule = _line(["---", "---", *("--:" for _ in sweep.places)])
+    head = [f"## {_md(sweep.model)}: {SWEEP}", "", _line(["artifact", "runtime", *sweep.places])]
+    rule = f"| --- | --- |{' --: |' * len(sweep.places)}"
     return "\n".join(
         [*head, rule, *(_line([artifact, runtime, *cells]) for artifact, runtime, cells in sweep.lines), ""]
     )
@@ -293,21 +294,26 @@ def _sweep_section(sweep: Sweep) -> str:
 
 def _section(g: Group, margin_points: float) -> list[str]:
     titles = ["artifact", "runtime", *(title for title, _ in columns(g)), "outcome"]
+    rule = f"| --- | --- |{' --: |' * len(columns(g))} --- |"
     return [
-        *(f"## {_title(g)}", "", _line(titles), _line(["---", "---", *("--:" for _ in columns(g)), "---"])),
+        *(f"## {_md(_title(g))}", "", _line(titles), rule),
         *(_line([_name(r), r.runtime, *(cell(r, g.eager) for _, cell in columns(g)), _says(r)]) for r in g.rows),
-        *("", *_advice(g, margin_points), ""),
+        *("", *(f"- {_md(line.removeprefix('- '))}" if line.startswith("- ") else _md(line) for line in _advice(g, margin_points)), ""),
     ]
 
 
+def _md(text: str) -> str:
+    return markdown.plain(text, WHOLE)
+
+
 def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(c.replace('|', chr(92) + '|').replace(chr(10), ' ') for c in cells)} |"
+    return markdown.row(cells, WHOLE)
 
 
 def _json(g: Group, margin_points: float) -> dict[str, Any]:
     rows = []
     for row in g.rows:
-        raw = {name: value for name, value in asdict(row).items() if name not in ("latencies_ns", "log", "flips")}
+        raw = {name: value for name, value in msgspec.to_builtins(row).items() if name not in ("latencies_ns", "log", "flips")}
         rows.append({"id": row.id, **raw, **{name: getattr(row, name) for name in STATISTICS},
                      "latency_samples": len(row.latencies_ns)})  # fmt: skip
     return {

@@ -1,19 +1,62 @@
-"""What an interleaved run found out about an artifact: quantiles, the ratio to float32, the share of the peak."""
+"""What an interleaved run gave of an artifact: quantiles, the ratio to float32, the share of the peak."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from device_tests.results.latency import NARROW, Interval
-from models import files
+from device_tests.results.measurement import Environment, environment
+from models import files, records
 from models.errors import DataError
+from models.records import Count, Magnitude, Positive, Record, Sha256
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timing:
+class Peak(Record, kw_only=True):
+    """One core's measured peak in the arithmetic `dtype`."""
+
+    dtype: str
+    macs_per_s: Magnitude
+
+
+class Summary(Record, kw_only=True):
+    """One artifact's statistics as the run wrote them; without rounds there are none."""
+
+    id: str
+    p50_ns: Interval | None = None
+    p90_ns: Interval | None = None
+    p99_ns: Interval | None = None
+    ratio: Interval | None = None
+    roof: str = ""
+    roof_share: Magnitude | None = None
+    rounds: Positive | None = None
+    samples: Positive | None = None
+
+
+class Origin(Record, kw_only=True):
+    """Which file a series of samples is of, and where it was taken."""
+
+    id: str
+    artifact_sha256: Sha256 = ""
+    environment: dict[str, Any] = {}
+
+
+class Run(Record, kw_only=True):
+    """What this project reads of an interleaved run's file."""
+
+    seed: Count
+    date: str
+    roofs: tuple[Peak, ...]
+    summary: tuple[Summary, ...]
+    series: tuple[Origin, ...]
+
+    def __post_init__(self) -> None:
+        if lost := {row.id for row in self.summary} - {one.id for one in self.series}:
+            msg = f"there are no samples of {min(lost)}"
+            raise ValueError(msg)
+
+
+class Timing(Record, kw_only=True):
     """One row of `nox -s latency`: times in ns, and the ratio to the float32 row of the same runtime and rounds.
 
     `roof_share` is of one core's peak, `roof_macs_per_s` in the arithmetic `roof`. A figure that could not be told, for
@@ -21,7 +64,7 @@ class Timing:
     """
 
     id: str
-    artifact_sha256: str
+    artifact_sha256: Sha256
     p50_ns: Interval | None
     p90_ns: Interval | None
     p99_ns: Interval | None
@@ -33,7 +76,7 @@ class Timing:
     samples: int
     seed: int
     date: str
-    environment: dict[str, Any]
+    environment: Environment
 
     @property
     def noisy(self) -> bool:
@@ -42,32 +85,34 @@ class Timing:
 
 
 def read(results: Path, name: str) -> tuple[Timing, ...]:
-    """Return what the last interleaved run of a RUNTIME@DEVICE found; raises DataError where the file is broken."""
+    """Return what the last interleaved run of a RUNTIME@DEVICE gave; raises DataError where the file is broken."""
     file = results / "latency" / f"{files.stem(name)}.json"
-    try:
-        content = json.loads(file.read_text())
-        series = {one["id"]: one for one in content["series"]}
-        peaks = {roof["dtype"]: roof["macs_per_s"] for roof in content["roofs"]}
-        return tuple(_timing(row, series[row["id"]], peaks, content) for row in content["summary"] if "rounds" in row)
-    except FileNotFoundError:
+    run = records.read(file, Run, what="interleaved run", remedy="Delete it and run: nox -s latency")
+    if run is None:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{file} is no interleaved run ({type(error).__name__}: {error}). Delete it and run: nox -s latency"
+    series = {one.id: one for one in run.series}
+    peaks = {roof.dtype: roof.macs_per_s for roof in run.roofs}
+    try:
+        return tuple(_timing(row, series[row.id], peaks, run) for row in run.summary if row.rounds)
+    except ValueError as error:
+        msg = f"{file} is no interleaved run ({error}). Delete it and run: nox -s latency"
         raise DataError(msg) from error
 
 
-def _timing(row: dict, series: dict, peaks: dict[str, float], run: dict) -> Timing:
-    intervals = {name: row[name] and Interval(**row[name]) for name in ("p50_ns", "p90_ns", "p99_ns", "ratio")}
+def _timing(row: Summary, origin: Origin, peaks: dict[str, float], run: Run) -> Timing:
     return Timing(
-        id=row["id"],
-        artifact_sha256=series["artifact_sha256"],
-        **intervals,
-        roof=row["roof"],
-        roof_share=row["roof_share"],
-        roof_macs_per_s=peaks.get(row["roof"]),
-        rounds=row["rounds"],
-        samples=row["samples"],
-        seed=run["seed"],
-        date=run["date"],
-        environment=series["environment"],
+        id=row.id,
+        artifact_sha256=origin.artifact_sha256,
+        p50_ns=row.p50_ns,
+        p90_ns=row.p90_ns,
+        p99_ns=row.p99_ns,
+        ratio=row.ratio,
+        roof=row.roof,
+        roof_share=row.roof_share,
+        roof_macs_per_s=peaks.get(row.roof),
+        rounds=row.rounds,
+        samples=row.samples or row.rounds,
+        seed=run.seed,
+        date=run.date,
+        environment=environment(origin.environment),
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from models.records import Record
+
 CONFIDENCE = 0.95
 RESAMPLES = 2_000  # of the bootstrap
 NARROW = 0.02  # an interval is narrow enough to speak when it is this wide, as a share of its median
@@ -17,8 +19,7 @@ TAIL = 10  # samples that must lie beyond a quantile for it to be told
 SLOWER, FASTER, NO_DIFFERENCE, TOO_NOISY = "slower", "faster", "no difference", "too noisy to say"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interval:
+class Interval(Record, kw_only=True):
     """An estimate with the bounds of its 95 % bootstrap interval, all in one unit."""
 
     value: float

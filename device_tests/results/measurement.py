@@ -1,82 +1,121 @@
-"""What a cell gave: raw values as the worker wrote them; every statistic is a property."""
+"""What a cell gave: raw values as its run left them, typed when they are read; every statistic is a property."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
-from models import files
+from export.artifact import Dataset
+from models import files, records
 from models.errors import DataError
+from models.records import Count, Magnitude, Positive, Record, Sha256, Share
+
+if TYPE_CHECKING:
+    from device_tests.cells import Cell
 
 # In the order in which a table names them. The first four say what the artifact can and cannot do.
-OUTCOMES = ("ok", "unsupported", "mismatch", "export_failed", "load_failed", "run_failed", "timed_out", "skipped")
+Outcome = Literal[
+    "ok", "unsupported", "mismatch", "export_failed", "load_failed", "run_failed", "timed_out", "skipped"
+]
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 CONFIDENCE = 0.95
-LISTS = ("latencies_ns", "flips", "notes", "log")  # of a result, which are tuples here
+FLIPS = 500  # kept of the images that are answered otherwise than by the source; all are counted
+Prediction = Annotated[int, Meta(ge=-1, le=2**31)]  # -1 where the logits are not finite
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
+class Environment(Record, kw_only=True):
+    """Where a measurement was taken; `runtime` holds the versions of the runtime's distributions.
+
+    What only some devices report (an emulator, governors, the battery) is in `extra`.
+    """
+
+    cpu: str = ""
+    cpus: Positive | None = None
+    os: str = ""
+    machine: str = ""
+    python: str = ""
+    numpy: str = ""
+    date: Annotated[str, Meta(pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([+-]\d\d:\d\d|Z))?$")] = ""
+    runtime: dict[str, str] = {}
+    extra: dict[str, Any] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anything ran there."""
+        return self != Environment()
+
+
+class Flip(Record, kw_only=True):
+    """An image that is answered otherwise than by the float source; a margin is None where logits are not finite."""
+
+    index: Count
+    label: Count
+    ours: Prediction
+    theirs: Prediction
+    our_margin: Magnitude | None
+    their_margin: Magnitude
+
+
+class Counts(Record, kw_only=True):
+    """Counts of right and equal answers on `total` images of a second evaluation set."""
+
+    total: Positive
+    correct: Count
+    source_correct: Count
+    agree: Count
+
+    def __post_init__(self) -> None:
+        if max(self.correct, self.source_correct, self.agree) > self.total:
+            msg = f"counts of more than {self.total:,} images"
+            raise ValueError(msg)
+
+
+class Measurement(Record, kw_only=True):
     """One artifact on one runtime on one device.
 
     Counts are of images, `total` of them; `agree` counts answers equal to the float source's, `lost` those that only
     the source has right and `gained` those that only the artifact has. `baseline_rss_bytes` is resident memory with
-    runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `key` digests
-    everything that the answers depend on. `flips` are the first images that are answered otherwise than by the source
-    (worker.judge), `digits` the same counts on other images than MNIST's (models/reference.py). `ece` is the expected calibration error. `instructions` are executed ones per inference on
-    `instructions_cpu`, `delegated_share` is of the MACs, and `latency_ratio` is to the float32 row of the same runtime
-    in one interleaved run, between `low` and `high` with 95 % certainty; each comes from a run of its own. `same` is on
-    how many of `compared` images the logits are the desktop's to the last bit, `difference` how far one lies apart, and
-    `first_other` the index of the first image with other logits (parity.py); `oldest_runtime` says which versions of the
-    runtime answer as they should (compatibility.py). What a cell did not come to is None.
+    runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `inputs` holds the
+    digests of everything that the answers depend on. `flips` are the first images that are answered otherwise than by
+    the source, `digits` the same counts on other images than MNIST's. `ece` is the expected calibration error. What a
+    cell did not come to is None.
     """
 
     artifact: str
     runtime: str
     device: str
-    outcome: str
+    outcome: Outcome
     reason: str = ""
     quick: bool = False
-    key: str = ""
-    artifact_sha256: str = ""
-    checkpoint_sha256: str = ""
-    dataset: dict[str, Any] = field(default_factory=dict)
-    size_bytes: int | None = None
-    compressed_bytes: int | None = None
-    total: int | None = None
-    correct: int | None = None
-    agree: int | None = None
-    lost: int | None = None
-    gained: int | None = None
-    max_abs_error: float | None = None
-    ece: float | None = None
-    source_ece: float | None = None
-    flips: tuple[dict[str, Any], ...] = ()
-    digits: dict[str, int] | None = None
-    instructions: int | None = None
-    instructions_cpu: str = ""
-    delegated_share: float | None = None
-    latency_ratio: float | None = None
-    latency_ratio_low: float | None = None
-    latency_ratio_high: float | None = None
-    same: int | None = None
-    compared: int | None = None
-    difference: float | None = None
-    first_other: int | None = None
-    oldest_runtime: str = ""
-    load_ns: int | None = None
-    first_ns: int | None = None
-    latencies_ns: tuple[int, ...] = ()
-    cpu_per_wall: float | None = None
-    threads: int | None = None
-    peak_rss_bytes: int | None = None
-    baseline_rss_bytes: int | None = None
-    seconds: float = 0.0
-    environment: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = {}
+    artifact_sha256: Sha256 = ""
+    checkpoint_sha256: Sha256 = ""
+    dataset: Dataset = Dataset()
+    size_bytes: Count | None = None
+    compressed_bytes: Count | None = None
+    total: Positive | None = None
+    correct: Count | None = None
+    agree: Count | None = None
+    lost: Count | None = None
+    gained: Count | None = None
+    max_abs_error: Magnitude | None = None
+    ece: Share | None = None
+    source_ece: Share | None = None
+    flips: tuple[Flip, ...] = ()
+    digits: Counts | None = None
+    load_ns: Count | None = None
+    first_ns: Count | None = None
+    latencies_ns: tuple[Positive, ...] = ()
+    cpu_per_wall: Magnitude | None = None
+    threads: Positive | None = None
+    peak_rss_bytes: Count | None = None
+    baseline_rss_bytes: Count | None = None
+    seconds: Magnitude = 0.0
+    environment: Environment = Environment()
     notes: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
 
@@ -143,17 +182,12 @@ class Measurement:
     @property
     def digits_top1(self) -> float | None:
         """Share of scikit-learn's digits, which are unlike the training images, that are answered right."""
-        return self.digits["correct"] / self.digits["total"] if self.digits else None
+        return self.digits.correct / self.digits.total if self.digits else None
 
     @property
     def digits_agreement(self) -> float | None:
         """Share of these digits that are answered as the float source answers them."""
-        return self.digits["agree"] / self.digits["total"] if self.digits else None
-
-    @property
-    def same_as_desktop(self) -> float | None:
-        """Share of the compared images whose logits are the desktop's to the last bit."""
-        return self.same / self.compared if self.compared else None
+        return self.digits.agree / self.digits.total if self.digits else None
 
     @property
     def p50_ns(self) -> float | None:
@@ -173,6 +207,61 @@ class Measurement:
     def _quantile(self, share: float) -> float | None:
         return float(np.quantile(self.latencies_ns, share)) if self.latencies_ns else None
 
+    @property
+    def impossible(self) -> str:
+        """Say which figures contradict each other or are missing from a run that ended well; "" where none do."""
+        if self.outcome != "ok":
+            return ""
+        judged = (self.total, self.correct, self.agree, self.lost, self.gained, self.size_bytes, self.max_abs_error)
+        if any(figure is None for figure in judged):
+            return "it is ok without having been judged"
+        if max(self.correct, self.agree) > self.total:
+            return f"{max(self.correct, self.agree):,} answers of {self.total:,} images"
+        if self.lost + self.gained > self.total - self.agree:
+            return f"{self.lost + self.gained:,} answers lost or gained, but {self.total - self.agree:,} differ"
+        if self.gained > self.correct or self.lost > self.total - self.correct:
+            return f"{self.gained:,} gained and {self.lost:,} lost answers do not go with {self.correct:,} right ones"
+        if len(self.flips) != min(FLIPS, self.total - self.agree):
+            return f"{len(self.flips):,} differing images are listed, {self.total - self.agree:,} differ"
+        if any(flip.index >= self.total or flip.ours == flip.theirs for flip in self.flips):
+            return "an image is listed as differing that does not differ, or was not judged"
+        if self.peak_over_runtime_bytes is not None and self.peak_over_runtime_bytes < 0:
+            return "the peak of its memory lies below the baseline"
+        return ""
+
+def environment(reported: dict[str, Any]) -> Environment:
+    """Return a worker's environment as a record; what only some devices report goes to `extra`. Raises ValueError."""
+    fields = set(Environment.__struct_fields__) - {"extra"}
+    typed = {name: value for name, value in reported.items() if name in fields}
+    others = {name: value for name, value in reported.items() if name not in fields}
+    return msgspec.convert({**typed, "extra": others}, Environment, strict=True)
+
+
+def from_worker(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
+    """Return the measurement of a worker's reply, which may hold anything: what cannot be is `run_failed`, and why."""
+    try:
+        content = {"environment": environment(reply.get("environment") or {}), **facts}
+        content |= {name: value for name, value in reply.items() if name != "environment"}
+        made = msgspec.convert(content, Measurement, strict=True, from_attributes=True)
+        impossible = made.impossible
+    except (msgspec.ValidationError, ValueError) as error:
+        impossible = str(error)
+    if not impossible:
+        return made
+    return Measurement(**facts, outcome="run_failed", reason=f"its figures cannot be: {impossible}")
+
+
+def without_result(cell: Cell, outcome: Outcome, reason: str) -> Measurement:
+    """Return the row of a cell that did not get to run."""
+    return Measurement(
+        artifact=cell.recipe.id, runtime=cell.runtime, device=cell.device, outcome=outcome, reason=reason
+    )
+
+
+def not_exported(cell: Cell) -> Measurement:
+    """Return the row of a cell whose artifact was never made."""
+    return without_result(cell, "skipped", f"not exported: nox -s export -- --only {cell.recipe.id}")
+
 
 def path(folder: Path, id: str) -> Path:
     """Return where the result of a cell lies."""
@@ -180,28 +269,20 @@ def path(folder: Path, id: str) -> Path:
 
 
 def answers_path(folder: Path, id: str) -> Path:
-    """Return where the logits of a cell lie, [N,10] in the order of the reference's images."""
+    """Return where the logits of a cell lie, [N,K] in the order of the reference's images."""
     return folder / "answers" / f"{files.stem(id)}.npy"
 
 
 def save(measurement: Measurement, folder: Path) -> None:
     """Write a result whole."""
-    files.write_json(path(folder, measurement.id), asdict(measurement))
+    records.write(path(folder, measurement.id), measurement)
 
 
 def read(file: Path) -> Measurement | None:
     """Read a result, None where there is none; raises DataError where it is broken."""
-    try:
-        content = json.loads(file.read_text())
-        known = {f.name: content[f.name] for f in fields(Measurement) if f.name in content}
-        lists = {name: tuple(known[name]) for name in LISTS if name in known}
-        measurement = Measurement(**known | lists)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{file} is no result ({type(error).__name__}: {error}). Delete it and run the cell again."
-        raise DataError(msg) from error
-    if files.stem(measurement.id) != file.stem:
-        msg = f"{file} is the result of {measurement.id}. Delete it and run the cell again."
+    again = "Delete it, or run the cell again."
+    measurement = records.read(file, Measurement, what="result", remedy=again)
+    if measurement and files.stem(measurement.id) != file.stem:
+        msg = f"{file} is the result of {measurement.id}. {again}"
         raise DataError(msg)
     return measurement

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+
 from device_tests.contract import DESKTOP
 from device_tests.results.measurement import Measurement
-from device_tests.measure.shipping import Shipped
-from models.errors import DataError
+from models import files, records
+from models.records import Count, Magnitude, Positive, Record
+
+FILE = "shipping.json"
+
+
+class Shipped(Record, kw_only=True):
+    """The cost of one runtime besides its models; bytes of the shared libraries that one inference maps, without numpy.
+
+    `cold_start_s` is from the start of the process to its first answer, the median of several warm-cache starts.
+    `versions` are those of the runtime's distributions.
+    """
+
+    runtime: str
+    artifact: str
+    model_bytes: Positive
+    libraries: Count
+    library_bytes: Count
+    stripped_bytes: Count
+    compressed_bytes: Count
+    cold_start_s: Magnitude
+    peak_rss_bytes: Count
+    elsewhere: str
+    versions: dict[str, str] = {}
+
 
 Weights = Mapping[str, Shipped]  # by runtime
-FILE = "shipping.jsonl"
+
+
+def save(rows: tuple[Shipped, ...], file: Path) -> None:
+    """Write what each runtime weighs, whole."""
+    files.write_bytes(file, records.encode(rows))
 
 
 def read(results: Path) -> Weights:
     """Return what each runtime weighs, nothing where that was not measured; raises DataError where it is broken."""
-    file = results / FILE
-    try:
-        rows = [Shipped(**json.loads(line)) for line in file.read_text().splitlines()]
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError) as error:
-        msg = f"{file} does not tell what ships ({type(error).__name__}: {error}). Delete it and run: nox -s shipping"
-        raise DataError(msg) from error
-    return {row.runtime: row for row in rows}
+    rows = records.read(results / FILE, tuple[Shipped, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping")
+    return {row.runtime: row for row in rows or ()}
 
 
 def total_bytes(row: Measurement, weights: Weights) -> int | None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
 from device_tests.cells import cells, select
 from device_tests.results.measurement import Measurement
+from device_tests.results.row import Row
 from device_tests.measure.runner import Bench, Ended, run
 from export import artifact as artifacts
 from export import matrix
@@ -132,22 +134,23 @@ def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
         "file": file.name,
         "sha256": files.sha256(file),
         "size_bytes": files.size_bytes(file),
+        "compressed_bytes": files.size_bytes(file),
         "inputs": (Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
         "outputs": (Tensor(name="logits", shape=(1, 10), dtype="float32"),),
         "dataset": {"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES},
         "checkpoint_sha256": "c" * 64,
     }
-    artifact = Artifact(id=ID, model=MODEL, framework="torch", format="torchscript", scheme="float32", key="k",
-                        **(known | facts))  # fmt: skip
+    names = {"id": ID, "model": MODEL, "framework": "torch", "format": "torchscript", "scheme": "float32", "key": "k"}
+    artifact = msgspec.convert({**names, **known, **facts}, Artifact, strict=True, from_attributes=True)
     artifacts.save(artifact, folder)
     return artifact
 
 
 @pytest.fixture
-def measured() -> Callable[..., Measurement]:
-    """Return a maker of rows as a worker gives them."""
+def measured() -> Callable[..., Row]:
+    """Return a maker of rows as a worker gives them; facts may be given as JSON has them."""
 
-    def make(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Measurement:
+    def make(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Row:
         known = {
             "outcome": "ok",
             "dataset": {"name": "mnist"},
@@ -162,10 +165,9 @@ def measured() -> Callable[..., Measurement]:
             "load_ns": 10**6,
             "latencies_ns": (100_000,) * 9 + (200_000,),
             "threads": 1,
-            "environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11"},
+            "environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "date": "2026-01-02T03:04:05+00:00"},
         }
-        return Measurement(
-            artifact=f"{MODEL}-{format_name}-{scheme}", runtime=runtime, device="desktop", **(known | facts)
-        )
+        names = {"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"}
+        return msgspec.convert({**names, **known, **facts}, Row, strict=True, from_attributes=True)
 
     return make

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from export import artifact as artifacts
-from export.artifact import Artifact
+from export.artifact import Artifact, Golden
 from export.contract import Tensor
 from models import files
 from models.errors import DataError
@@ -30,6 +30,7 @@ def made(tmp_path) -> Artifact:
         outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
         weights={"int8": 7},
         notes=("a note",),
+        golden=(Golden(index=0, label=1, image_u8="", logits=(0.0,)),),
     )
     artifacts.save(artifact, tmp_path)
     return artifact
@@ -71,10 +72,32 @@ def test_a_broken_sidecar_says_so_and_is_made_again(made, tmp_path, text):
 def test_a_sidecar_cannot_name_a_file_elsewhere(made, tmp_path, file):
     path = artifacts.sidecar_path(tmp_path, ID)
     path.write_text(json.dumps({**json.loads(path.read_text()), "file": file}))
-    with pytest.raises(DataError, match="not its own"):
+    with pytest.raises(DataError, match="does not lie beside it"):
         artifacts.read(path)
 
 
 def test_what_is_being_written_is_no_artifact_yet(tmp_path):
     (tmp_path / ".torch_cnn-onnx-int8.123.tmp.json").write_text("")
     assert artifacts.load(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sha256": None}, {"file": 3}, {"outcome": []}, {"outcome": "great"}, {"dataset": None}, {"size_bytes": -1},
+        {"size_bytes": 1}, {"golden": []}, {"macs": -1}, {"inputs": []}, {"id": "torch_cnn-onnx-int4"}, {"seconds": "x"},
+        {"inputs": [{"name": "image", "shape": [1], "dtype": "uint8", "scale": 0.5}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_sidecar_whose_content_cannot_be_is_made_again(made, tmp_path, changes):
+    path = artifacts.sidecar_path(tmp_path, ID)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    assert not artifacts.is_current(tmp_path, ID, "k")
+
+
+def test_an_artifact_that_was_not_made_has_no_file_to_check(made, tmp_path):
+    failed = Artifact(id=ID, model="torch_cnn", framework="torch", format="onnx", scheme="int8", key="k",
+                      outcome="export_failed", reason="a crash")  # fmt: skip
+    with pytest.raises(DataError, match=f"{ID} was not made .export_failed.: a crash"):
+        artifacts.check(failed, tmp_path)

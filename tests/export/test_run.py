@@ -22,10 +22,11 @@ from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageE
 LANE = """
 import json, os, signal, sys, time
 sys.path.insert(0, {root!r})
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from export import artifact as artifacts
-from export.artifact import Artifact
+from export.artifact import Artifact, Dataset, Golden
+from export.contract import Tensor
 from models import files
 job = json.load(sys.stdin)
 folder = Path(job["folder"])
@@ -47,7 +48,9 @@ for wanted in job["recipes"]:
     if does == "ok":
         file = folder / (id + ".onnx")
         file.write_bytes(id.encode())
-        made = replace(made, file=file.name, sha256=files.sha256(file), size_bytes=len(id), dataset={{"name": job["dataset"]}})
+        made = replace(made, file=file.name, sha256=files.sha256(file), size_bytes=len(id), dataset=Dataset(name=job["dataset"]),
+                       inputs=(Tensor(name="i", shape=(1,), dtype="float32"),), outputs=(Tensor(name="o", shape=(1,), dtype="float32"),),
+                       golden=(Golden(index=0, label=0, image_u8="", logits=(0.0,)),))
     else:
         made = replace(made, outcome=does, reason="as the toolchain says it")
     artifacts.save(made, folder)
@@ -174,4 +177,4 @@ def test_the_list_needs_neither_data_nor_environment(monkeypatch):
 def test_events_are_read_though_libraries_print(export, folder, tmp_path):
     export()
     assert "a library's chatter" in (tmp_path / "logs" / "export-torch_cnn.log").read_text()
-    assert json.loads((folder / "torch_cnn-onnx-int8.json").read_text())["dataset"] == {"name": "mnist"}
+    assert json.loads((folder / "torch_cnn-onnx-int8.json").read_text())["dataset"]["name"] == "mnist"

@@ -13,7 +13,7 @@ from device_tests.measure.explain import run as explain
 from device_tests.measure.explain.layers import Layers
 from device_tests.measure.explain.receipt import Receipt
 from device_tests.results.interleaved import Timing
-from device_tests.results.measurement import Measurement
+from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 from export.artifact import Artifact
 
@@ -30,7 +30,7 @@ class Evidence:
     weights: Weights
 
 
-def collect(results: Path, rows: Iterable[Measurement], known: Known) -> Evidence:
+def collect(results: Path, rows: Iterable[Row], known: Known) -> Evidence:
     """Return what the results folder holds for these rows and their artifacts; raises DataError for a broken file."""
     there = {row.id: (row, artifact) for row in rows if (artifact := known[row.artifact])}
     return Evidence(
@@ -41,7 +41,7 @@ def collect(results: Path, rows: Iterable[Measurement], known: Known) -> Evidenc
     )
 
 
-def _receipts(folder: Path, there: Mapping[str, tuple[Measurement, Artifact]]) -> dict[str, Receipt]:
+def _receipts(folder: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Receipt]:
     found = {}
     for id, (row, artifact) in there.items():
         file = folder / f"{row.artifact}@{row.runtime}.json"
@@ -50,7 +50,7 @@ def _receipts(folder: Path, there: Mapping[str, tuple[Measurement, Artifact]]) -
     return found
 
 
-def _timings(results: Path, there: Mapping[str, tuple[Measurement, Artifact]]) -> dict[str, Timing]:
+def _timings(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Timing]:
     names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
     every = (timing for name in names for timing in interleaved.read(results, name))
     return {t.id: t for t in every if t.id in there and t.artifact_sha256 == there[t.id][1].sha256}

@@ -18,7 +18,7 @@ from device_tests.report.advice import TIE, fit, is_eager
 from device_tests.report.cores import sweeps
 from device_tests.measure.explain import layers, receipt, taps
 from device_tests.results.latency import TOO_NOISY, Interval
-from device_tests.results.measurement import Measurement
+from device_tests.results.row import Row
 from device_tests.report.page import evidence, snippets
 from device_tests.report.page.evidence import Evidence
 from device_tests.report.tables import Group
@@ -35,8 +35,8 @@ PARTS = 12  # of a file, the largest
 FLIPS = 16  # pictures per cell; the page says how many there are in all
 
 
-def _digits(row: Measurement) -> str:
-    return f"{row.digits_top1:.1%} of {row.digits['total']:,} right, {row.digits_agreement:.1%} as the float source"
+def _digits(row: Row) -> str:
+    return f"{row.digits_top1:.1%} of {row.digits.total:,} right, {row.digits_agreement:.1%} as the float source"
 
 
 # Figures beside those of the report's table, and the field that is None where they were not measured.
@@ -122,7 +122,7 @@ def _ratio(found: Interval) -> str:
     return f"× {found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f}): {verdict}"
 
 
-def _p50_ratio(row: Measurement, float_row: Measurement | None) -> str:
+def _p50_ratio(row: Row, float_row: Row | None) -> str:
     """Return a row's latency relative to float32's: what one interleaved run says, where there is one."""
     if row.latency_ratio is not None:
         return report.interleaved(row)
@@ -150,7 +150,7 @@ def _artifact(folder: Path, id: str) -> Artifact | None:
 
 def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     """Return what there is to say of each place: its hardware, how many cells are fine, whether times were taken."""
-    found: dict[str, list[Measurement]] = {}
+    found: dict[str, list[Row]] = {}
     for group in groups:
         found.setdefault(group.place, []).extend(group.rows)
     return [
@@ -168,7 +168,7 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _ships(rows: list[Measurement], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
+def _ships(rows: list[Row], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
     """Return per runtime what is the least that ships with it for each network, within the margin."""
     found = []
     for runtime in sorted(weights.values(), key=lambda w: w.compressed_bytes):
@@ -196,7 +196,7 @@ def _dominance(shares: list[float], found: list[dict[str, Any]]) -> str:
 def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     """Return what PyTorch's and TensorFlow's networks both come in, of places that tell times: by format, scheme, ..."""
     timed = {g.place for g in groups if any(row.latencies_ns for row in g.rows)}
-    found: dict[tuple[str, ...], dict[str, Measurement]] = {}
+    found: dict[tuple[str, ...], dict[str, Row]] = {}
     for group in groups:
         for row in group.rows if group.place in timed else ():
             if not is_eager(row):
@@ -209,12 +209,12 @@ def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(groups: tuple[Group, ...], rows: list[Measurement]) -> dict[str, Any]:
+def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
     """Return what the figures stand on."""
     ran = [r for r in rows if r.environment]
-    sets = {(d["name"], d["split"], d["images"], d["sha256"]) for r in rows if len(d := r.dataset) > 1}
-    dates = sorted(r.environment["date"] for r in ran if "date" in r.environment)
-    versions = {(r.runtime, name, v) for r in ran for name, v in r.environment.get("runtime", {}).items()}
+    sets = {(d.name, d.split, d.images, d.sha256) for r in rows if (d := r.dataset).sha256}
+    dates = sorted(r.environment.date for r in ran)
+    versions = {(r.runtime, name, v) for r in ran for name, v in r.environment.runtime.items()}
     return {
         "warnings": report.warnings(groups),
         "quick": report.quick(groups),
@@ -236,7 +236,7 @@ def _data(
     pictures: dict[str, dict[int, str]] = {}
     for id, artifact in known.items():
         for golden in artifact.golden if artifact else ():
-            pictures.setdefault(id.split("-")[0], {})[golden["index"]] = golden["image_u8"]
+            pictures.setdefault(id.split("-")[0], {})[golden.index] = golden.image_u8
     for model, indices in _flipped([row for group in groups for row in group.rows]).items():
         images = reference.load(reference.path(folder, model)).images
         pictures.setdefault(model, {}).update((i, b64encode(images[i].tobytes()).decode()) for i in indices)
@@ -248,14 +248,14 @@ def _data(
     return {"rows": rows, "pictures": pictures}
 
 
-def _flipped(rows: list[Measurement]) -> dict[str, set[int]]:
+def _flipped(rows: list[Row]) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for row in rows:
-        found.setdefault(row.artifact.split("-")[0], set()).update(f["index"] for f in row.flips[:FLIPS])
+        found.setdefault(row.artifact.split("-")[0], set()).update(f.index for f in row.flips[:FLIPS])
     return {model: indices for model, indices in found.items() if indices}
 
 
-def _row(row: Measurement) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, Any]:
     model, format_name, scheme = row.artifact.split("-")
     names = ("id", "artifact", "runtime", "outcome", "size_bytes", "compressed_bytes", "top1", "top1_loss", "agree",
              "total", "max_abs_error", "p50_ns")  # fmt: skip
@@ -266,7 +266,7 @@ def _row(row: Measurement) -> dict[str, Any]:
     }
 
 
-def _histogram(row: Measurement) -> Iterator[dict[str, float]]:
+def _histogram(row: Row) -> Iterator[dict[str, float]]:
     """Yield bars in microseconds, up to the 99th percentile: one slow sample would hide the shape of the rest."""
     if not row.latencies_ns:
         return

@@ -93,7 +93,7 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
 
     from device_tests.measure import browser_import as browsers
     from device_tests.report import tables as report
-    from device_tests.results.rows import found, rows
+    from device_tests.rows import load, found, rows
 
     page = opened(INT8, ONNX, INT8)  # what is shown twice is measured once
     page.locator("#device").fill("test-machine")
@@ -109,8 +109,8 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     options = [word for name, folder in places.items() for word in (f"--{name}", str(folder))]
     done = CliRunner().invoke(browsers.add, [str(file), *options])
     assert done.exit_code == 0, (done.output, done.exception)
-    cells = found(results, ("browser:test-machine",))
-    made = rows(cells, artifacts_folder=places["artifacts"], results_folder=results)
+    known = load(results)
+    made = rows(found(known, ("browser:test-machine",)), known, artifacts_folder=places["artifacts"], results_folder=results)
     assert {row.id for row in made} == {
         f"{INT8}@litertjs@browser:test-machine", f"{ONNX}@onnxruntime_web@browser:test-machine"
     }  # fmt: skip

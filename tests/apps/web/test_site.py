@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from dataclasses import replace
+from msgspec.structs import replace
 from http.client import HTTPConnection
 from pathlib import Path
 

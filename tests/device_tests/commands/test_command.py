@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from device_tests.__main__ import group
-from device_tests.commands.check import BROKEN_BUDGET
+from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 
 ID = "torch_cnn_small-torchscript-float32"
@@ -39,7 +39,7 @@ def test_a_run_a_report_and_a_check(folders, command, tmp_path, capsys):
     assert "1 were current" in capsys.readouterr().out
     assert command("report", "--report", str(tmp_path / "report")) == 0
     assert {file.name for file in (tmp_path / "report").iterdir()} == {"index.html", "report.json", "report.md"}
-    assert command("check") == 0
+    assert command("check", "--only", ID) == 0
     assert "1 passed, 0 failed" in capsys.readouterr().out
 
 
@@ -65,11 +65,11 @@ def test_a_known_failure_fails_neither_and_is_reported_once_healed(folders, comm
     folders.runtime("garbage", GARBAGE)
     (tmp_path / "budgets.toml").write_text(LIMITS.format("mismatch"))
     assert command("run", "--only", ID) == 0
-    assert command("check") == 0
+    assert command("check", "--only", ID) == 0
     folders.runtime("garbage")
     assert command("run", "--only", ID) == 0
     capsys.readouterr()
-    assert command("check") == 0
+    assert command("check", "--only", ID) == 0
     assert "healed" in capsys.readouterr().out
 
 
@@ -110,20 +110,81 @@ def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(folders, comm
     monkeypatch.chdir(tmp_path)
     folders.runtime("honest")
     command("run", "--only", ID)
-    assert command("check", "--update-baseline") == 0
-    assert command("check", "--baseline", "baseline.json") == 0
-    assert "baseline: 1 sizes and costs as before, 0 passed, 0 failed, 0 skipped" in capsys.readouterr().out
+    assert command("check", "--only", ID, "--update-baseline") == 0
+    assert command("check", "--only", ID, "--baseline", "baseline.json") == 0
+    assert "baseline: 1 sizes and costs as before, 0 passed, 0 failed, 0 skipped, 0 of them" in capsys.readouterr().out
     accepted = (tmp_path / "baseline.json").read_text()
     size_bytes = json.loads(accepted)["cells"][f"{ID}@honest@desktop"]["size_bytes"]
     (tmp_path / "baseline.json").write_text(accepted.replace(str(size_bytes), str(size_bytes + 100)))
     assert command("check", "--baseline", "baseline.json") == BROKEN_BUDGET
     assert "a gain; claim it with nox -s check -- --update-baseline" in capsys.readouterr().out
-    assert command("check", "--update-baseline") == 0
+    assert command("check", "--only", ID, "--update-baseline") == 0
     assert (tmp_path / "baseline.json").read_text() == accepted
     with pytest.raises(UsageError, match="take one of them"):
         command("check", "--update-baseline", "--baseline", "baseline.json")
     with pytest.raises(DataError, match="neither a file nor a revision"):
         command("check", "--baseline", "nowhere")
+
+
+def test_a_check_without_evidence_is_red(folders, command, tmp_path, capsys):
+    folders.runtime("honest")
+    command("run", "--only", ID)
+    assert command("check") == NO_EVIDENCE  # one result of four cells
+    out = capsys.readouterr().out
+    assert "no evidence *: only 1 of 4 cells have a result that counts" in out
+    assert "not enough evidence" in out
+    assert command("check", "--allow-missing") == NO_EVIDENCE  # nobody said what may be missing, and why
+    budgets = tmp_path / "budgets.toml"
+    budgets.write_text(budgets.read_text() + '[[missing]]\nids = ["*-int8@*", "keras_*"]\nwhy = "not made here"\n')
+    assert command("check") == NO_EVIDENCE
+    assert command("check", "--allow-missing") == 0
+
+
+def test_a_check_of_nothing_is_red(folders, command, tmp_path):
+    folders.runtime("honest")
+    command("run", "--only", ID)
+    (tmp_path / "budgets.toml").write_text("")
+    assert command("check", "--only", ID) == NO_EVIDENCE
+
+
+def test_a_budget_that_must_decide_and_does_not_is_red_unless_it_need_not(folders, command, tmp_path, capsys):
+    folders.runtime("honest")
+    command("run", "--only", ID)
+    counted = '[[budget]]\nids = ["*"]\nmetric = "instructions"\nmax = 1\nwhy = "because"\n'
+    budgets = tmp_path / "budgets.toml"
+    budgets.write_text(LIMITS.format("ok") + counted)
+    assert command("check", "--only", ID) == NO_EVIDENCE
+    assert "the budget of instructions decides nothing" in capsys.readouterr().out
+    budgets.write_text(LIMITS.format("ok") + counted + "required = false\n")
+    assert command("check", "--only", ID) == 0
+
+
+def test_a_device_that_was_named_must_have_results(folders, command):
+    folders.runtime("honest")
+    command("run", "--only", ID)
+    with pytest.raises(UsageError, match="no device called 'nope'"):
+        command("check", "--device", "nope")
+    with pytest.raises(DataError, match="no result of cortex-a53"):
+        command("check", "--device", "cortex-a53")
+
+
+def test_figures_that_cannot_be_are_no_evidence(folders, command, capsys):
+    folders.runtime("honest")
+    command("run", "--only", ID)
+    file = folders.bench.results / f"{ID}@honest@desktop.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"correct": 20_000}))
+    assert command("check", "--only", ID) == NO_EVIDENCE
+    assert "its result does not count" in capsys.readouterr().out
+
+
+def test_a_damaged_artifact_breaks_the_check_and_is_not_recommended(folders, command, tmp_path, capsys):
+    folders.runtime("honest")
+    command("run", "--only", ID)
+    (folders.bench.artifacts / f"{ID}.pt").write_bytes(b"other")
+    assert command("check", "--only", ID) != 0
+    capsys.readouterr()
+    command("report", "--report", str(tmp_path / "report"))
+    assert "Nothing that ran stays within" in capsys.readouterr().out
 
 
 def test_ci_is_told_what_broke(folders, command, tmp_path, monkeypatch, capsys):
@@ -138,5 +199,5 @@ def test_ci_is_told_what_broke(folders, command, tmp_path, monkeypatch, capsys):
     assert annotation.startswith(f"::error file={(tmp_path / 'budgets.toml').as_posix()},line=1,title=outcome")
     suites = ElementTree.parse(files["junit.xml"]).getroot()
     told = [(suite.get("name"), suite.get("failures"), suite.get("skipped")) for suite in suites]
-    assert told == [("cells", "1", "3"), ("budgets", "1", "0")]
+    assert told == [("cells", "1", "3"), ("budgets", "1", "0"), ("evidence", "1", "0")]
     assert "garbage&#64;desktop | outcome | mismatch, must be ok" in files["summary.md"].read_text()

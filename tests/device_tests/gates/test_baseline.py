@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-from dataclasses import replace
+from msgspec.structs import asdict, replace
 
 import pytest
 
 from device_tests.gates import baseline
-from models.errors import DataError
+from models.errors import DataError, UsageError
 
 COUNTED = {"instructions": 1_000_000, "instructions_cpu": "qemu max", "checkpoint_sha256": "c" * 64,
            "dataset": {"name": "mnist", "sha256": "d" * 64}}  # fmt: skip
@@ -22,8 +22,8 @@ def row(measured):
 
 
 def compared(before, after):
-    known = {before.id: json.loads(json.dumps(baseline.line(before)))}
-    return [(v.metric, v.state) for v in baseline.compare((after,), known)]
+    known = {before.id: baseline.line(before)}
+    return [(v.metric, v.state) for v in baseline.compare((after,), known).verdicts]
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def compared(before, after):
         ({"total": 1_000, "correct": 990, "agree": 1_000}, [("correct", "skipped")]),
         ({"outcome": "mismatch", "reason": "garbage"}, [("outcome", "pass")]),
         ({"outcome": "skipped", "reason": "not run"}, [("outcome", "skipped")]),
-        ({"checkpoint_sha256": "e" * 64, "size_bytes": 5}, [("outcome", "skipped")]),
-        ({"checkpoint_sha256": "e" * 64, "outcome": "mismatch"}, [("outcome", "skipped")]),
+        ({"checkpoint_sha256": "e" * 64, "size_bytes": 5}, [("size_bytes", "fail"), ("correct", "skipped")]),
+        ({"checkpoint_sha256": "e" * 64, "outcome": "mismatch"}, [("outcome", "pass")]),
         ({"checkpoint_sha256": "", "dataset": {}, "outcome": "export_failed"}, [("outcome", "pass")]),
-        ({"dataset": {"name": "digits", "sha256": "e" * 64}, "size_bytes": 5}, [("outcome", "skipped")]),
+        ({"dataset": {"name": "digits", "sha256": "e" * 64}, "correct": 5}, [("correct", "skipped")]),
     ],
 )
 def test_a_difference_gives_its_verdict(row, facts, verdicts):
@@ -54,7 +54,7 @@ def test_a_difference_gives_its_verdict(row, facts, verdicts):
 
 def test_an_unclaimed_gain_asks_for_a_new_baseline_and_a_loss_is_worse(row):
     known = {row().id: baseline.line(row())}
-    (gain,), (loss,) = (baseline.compare((row(size_bytes=size),), known) for size in (500, 1_500))
+    (gain,), (loss,) = (baseline.compare((row(size_bytes=size),), known).verdicts for size in (500, 1_500))
     assert gain.says == "1,000 → 500 (-500, -50.00%): a gain; claim it with nox -s check -- --update-baseline"
     assert (gain.excess, loss.excess) == (-0.5, 0.5)
 
@@ -62,21 +62,21 @@ def test_an_unclaimed_gain_asks_for_a_new_baseline_and_a_loss_is_worse(row):
 def test_a_cell_that_broke_is_worst_and_one_that_healed_is_best(row):
     ok, broken = row(), row(outcome="run_failed", reason="killed")
     (worst,), (best,) = (
-        baseline.compare((after,), {after.id: baseline.line(before)}) for before, after in ((ok, broken), (broken, ok))
+        baseline.compare((after,), {after.id: baseline.line(before)}).verdicts for before, after in ((ok, broken), (broken, ok))
     )
     assert (worst.excess, best.excess, worst.says) == (math.inf, -math.inf, "ok → run_failed: killed")
 
 
 def test_what_is_as_before_is_counted(row):
     known = {row().id: baseline.line(row())}
-    assert baseline.unchanged((row(),), known) == 2
-    assert baseline.unchanged((row(instructions=None),), known) == 1
-    assert baseline.unchanged((row(outcome="skipped"),), known) == 0
+    assert baseline.compare((row(),), known).unchanged == 2
+    assert baseline.compare((row(instructions=None),), known).unchanged == 1
+    assert baseline.compare((row(outcome="skipped"),), known).unchanged == 0
 
 
 def test_new_cells_and_cells_that_are_gone_are_said(row):
     known = {"gone@torch@desktop": baseline.line(row())}
-    told = {v.id: v.says.split(":")[0] for v in baseline.compare((row(),), known)}
+    told = {v.id: v.says.split(":")[0] for v in baseline.compare((row(),), known).verdicts}
     assert told == {row().id: "not in the baseline", "gone@torch@desktop": "no longer in the matrix"}
 
 
@@ -86,7 +86,7 @@ def test_a_baseline_is_one_sorted_line_per_cell(row, tmp_path):
     assert baseline.save(rows, file) == 2
     lines = file.read_text().splitlines()
     assert [line.split("@")[1] for line in lines[1:-1]] == ["litert", "torch"]
-    assert baseline.compare(rows, baseline.load(str(file))) == ()
+    assert baseline.compare(rows, baseline.load(str(file))).verdicts == ()
     before = file.read_bytes()
     assert baseline.save(rows[::-1], file) == 0
     assert file.read_bytes() == before
@@ -105,7 +105,7 @@ def test_devices_that_have_not_run_here_keep_their_lines_and_are_not_called_gone
     baseline.save((here, there), file)
     baseline.save((here,), file)
     assert baseline.load(str(file)).keys() == {here.id, there.id}
-    assert baseline.compare((here,), baseline.load(str(file))) == ()
+    assert baseline.compare((here,), baseline.load(str(file))).verdicts == ()
 
 
 def test_a_baseline_is_read_from_a_revision(row, tmp_path, monkeypatch):
@@ -129,12 +129,49 @@ def test_what_is_neither_file_nor_revision_is_said(tmp_path, monkeypatch, name):
 def test_a_file_that_is_no_baseline_is_said(tmp_path, content):
     file = tmp_path / "b.json"
     file.write_text(content)
-    with pytest.raises(DataError, match="holds no baseline"):
+    with pytest.raises(DataError, match="is no baseline"):
         baseline.load(str(file))
 
 
 def test_a_figure_that_is_no_number_is_said(row, tmp_path):
     file = tmp_path / "b.json"
-    file.write_text(json.dumps({"cells": {"a": baseline.line(row()) | {"size_bytes": "1"}}}))
-    with pytest.raises(DataError, match="holds no baseline"):
+    file.write_text(json.dumps({"cells": {"a": asdict(baseline.line(row())) | {"size_bytes": "1"}}}))
+    with pytest.raises(DataError, match="is no baseline"):
         baseline.load(str(file))
+
+
+def test_an_empty_baseline_compares_with_nothing_and_is_an_error(tmp_path):
+    file = tmp_path / "b.json"
+    file.write_text('{"cells": {}}')
+    with pytest.raises(DataError, match="holds no cell"):
+        baseline.load(str(file))
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_baseline_without_a_name_is_an_error(name):
+    with pytest.raises(UsageError, match="--baseline needs a file"):
+        baseline.load(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_an_error(name):
+    with pytest.raises(DataError, match="neither a file nor a revision"):
+        baseline.load(name)
+
+
+def test_sizes_and_costs_are_compared_across_checkpoints_and_each_figure_counts_once(row):
+    known = {row().id: baseline.line(row())}
+    comparison = baseline.compare((row(checkpoint_sha256="e" * 64, correct=5),), known)
+    assert comparison.unchanged == 2
+    (verdict,) = comparison.verdicts
+    assert (verdict.metric, verdict.state) == ("correct", "skipped")
+    assert "of another checkpoint than the baseline" in verdict.says
+
+
+def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(row, tmp_path):
+    file = tmp_path / baseline.FILE
+    baseline.save((row(),), file)
+    baseline.save((row(instructions=None, instructions_cpu=""),), file)
+    assert baseline.load(str(file))[row().id].instructions == 1_000_000
+    baseline.save((row(instructions=None, size_bytes=2_000),), file)
+    assert baseline.load(str(file))[row().id].instructions is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from device_tests.gates import budgets
 from device_tests.gates.budgets import Budget
@@ -88,8 +89,8 @@ def test_a_figure_that_nobody_measured_is_skipped_with_its_reason(measured):
         ("instructions", {"instructions": 10**6}),
         ("peak_over_runtime_bytes", {"peak_rss_bytes": 10**6, "baseline_rss_bytes": 0}),
         ("delegated_share", {"delegated_share": 1.0}),
-        ("digits_top1", {"digits": {"correct": 8, "agree": 9, "total": 10}}),
-        ("digits_agreement", {"digits": {"correct": 8, "agree": 9, "total": 10}}),
+        ("digits_top1", {"digits": {"correct": 8, "source_correct": 9, "agree": 9, "total": 10}}),
+        ("digits_agreement", {"digits": {"correct": 8, "source_correct": 9, "agree": 9, "total": 10}}),
     ],
 )
 def test_every_figure_can_be_limited(measured, metric, facts):
@@ -103,24 +104,25 @@ def test_every_metric_is_an_attribute(measured):
     assert [metric for metric in budgets.METRICS if not hasattr(measured(), metric)] == []
 
 
-def idle(rows, *budget_rows):
-    known = limits(*budget_rows)
-    return [(v.metric, v.state) for v in budgets.idle(known, budgets.check(known, rows), rows)]
-
-
-def test_a_budget_that_decides_nothing_fails_a_full_run_only(measured):
+def test_a_budget_whose_cells_later_rows_decide_is_broken(measured):
     overridden = {"metric": "top1", "min": 0.1, "ids": ("*-float32@*",)}
-    unmeasured = {"metric": "instructions", "max": 1}
     rule = {"metric": "top1", "min": 0.5}
-    assert idle((measured(),), overridden, unmeasured, rule) == [("top1", "fail"), ("instructions", "skipped")]
-    partial = (measured(), measured(scheme="int8", outcome="skipped", reason="not run"))
-    assert idle(partial, overridden, rule) == []
+    (verdict,) = budgets.shadowed(limits(overridden, rule), (measured(),))
+    assert (verdict.metric, verdict.state) == ("top1", "fail")
+    assert budgets.shadowed(limits(rule), (measured(),)) == ()
+
+
+@pytest.mark.parametrize("figure", ["nan", "inf"])
+def test_what_is_no_figure_keeps_no_limit(measured, figure):
+    row = replace(measured(), max_abs_error=float(figure))
+    (verdict,) = budgets.check(limits({"metric": "max_abs_error", "max": 10.0}), (row,))
+    assert verdict.state == "fail"
 
 
 def test_a_verdict_knows_the_line_of_its_budget(tmp_path):
     file = tmp_path / "budgets.toml"
     file.write_text(f"# a comment\n\n[[budget]]\n{ROW}\n[[budget]] # another\n{ROW}")
-    assert [budget.line for budget in budgets.load(file, IDS)] == [3, 9]
+    assert [budget.line for budget in budgets.load(file, IDS).budgets] == [3, 9]
 
 
 def test_without_a_budget_a_cell_is_expected_to_be_ok():
@@ -134,22 +136,29 @@ ROW = 'ids = ["*"]\nmetric = "top1"\nmin = 0.9\nwhy = "because"\n'
     ("content", "error", "says"),
     [
         ("[[budget]", DataError, "is no TOML"),
-        ("[budgets]\n", UsageError, r"may hold \[\[budget\]\] tables only"),
+        ("[budgets]\n", UsageError, r"may hold \[\[budget\]\] and \[\[missing\]\] tables only"),
         ("[[budget]]\n" + ROW.replace("top1", "top2"), UsageError, "line 1: there is no metric 'top2'. Did you mean"),
         (f"[[budget]]\n{ROW}[[budget]]\n{ROW}maxx = 1\n", UsageError, "line 6: there is no key 'maxx'. Did you mean"),
         ("[[budget]]\n" + ROW.replace('"*"', '"*@litrt@*"'), UsageError, "matches no cell"),
-        ("[[budget]]\n" + ROW.replace('["*"]', '"*"'), UsageError, "must be a list of globs"),
+        ("[[budget]]\n" + ROW.replace('["*"]', '"*"'), UsageError, "`ids` is a list of globs"),
         ("[[budget]]\n" + ROW.replace("min = 0.9\n", ""), UsageError, "takes `min`, `max` or both"),
-        ("[[budget]]\n" + ROW.replace("0.9", '"0.9"'), UsageError, "takes `min`, `max` or both"),
-        ("[[budget]]\n" + ROW.replace("0.9", '"0.9"\nmax = 1'), UsageError, "takes `min`, `max` or both"),
+        ("[[budget]]\n" + ROW.replace("0.9", '"0.9"'), UsageError, "`min` and `max` numbers"),
+        ("[[budget]]\n" + ROW.replace("0.9", '"0.9"\nmax = 1'), UsageError, "`min` and `max` numbers"),
         ("[[budget]]\n" + ROW.replace("0.9", "nan"), UsageError, "takes `min`, `max` or both"),
-        ("[[budget]]\n" + ROW.replace('"because"', '["because"]'), UsageError, "`why` is missing"),
+        ("[[budget]]\n" + ROW.replace('"because"', '["because"]'), UsageError, "`metric` and `why` are texts"),
         ("[[budget]]\n" + ROW.replace("0.9", "0.9\nis = \"ok\""), UsageError, "takes `min`, `max` or both"),
-        ("[[budget]]\n" + ROW.replace('why = "because"', ""), UsageError, "`why` is missing"),
+        ("[[budget]]\n" + ROW.replace('why = "because"', ""), UsageError, "missing required field `why`"),
+        ("[[budget]]\n" + ROW.replace("because", "  "), UsageError, "`why` is empty"),
+        ("[[budget]]\n" + ROW.replace('"top1"', '["top1"]'), UsageError, "`metric` and `why` are texts"),
+        ("[[budget]]\n" + ROW.replace("0.9", "9" * 400), UsageError, "takes `min`, `max` or both"),
+        ("[[budget]]\n" + ROW.replace("0.9", "0.9\nmax = 0.1"), UsageError, "nothing can keep it"),
+        ("a = " + "[" * 5_000, DataError, "nested too deeply"),
+        ("[[missing]]\nids = [\"*\"]\nwhy = \" \"\n", UsageError, "`why` is empty"),
+        ("[[missing]]\nids = [\"*@nope\"]\nwhy = \"x\"\n", UsageError, "matches no cell"),
         ("[[budget]]\n" + ROW.replace("top1", "outcome"), UsageError, "`outcome` takes `is`"),
         ("[[budget]]\n" + ROW.replace("top1", "outcome").replace("min = 0.9", 'is = ["ok", "good"]'), UsageError, "`outcome` takes `is`"),
         ("[[budget]]\n" + ROW.replace("top1", "outcome").replace("min = 0.9", "is = []"), UsageError, "`outcome` takes `is`"),
-        ('budget = [{why = "x"}]\n', UsageError, r"has 1 budgets, but 0 lines that say \[\[budget\]\]"),
+        ('budget = [{why = "x"}]\n', UsageError, r"has 1 \[\[budget\]\] tables, but 0 lines that say \[\[budget\]\]"),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_meant_is_refused(tmp_path, content, error, says):
@@ -165,5 +174,5 @@ def test_a_missing_file_is_said(tmp_path):
 
 
 def test_the_projects_own_budgets_are_well_formed_and_limit_every_outcome():
-    loaded = budgets.load(ROOT / "budgets.toml", IDS)
+    loaded = budgets.load(ROOT / "budgets.toml", IDS).budgets
     assert all(budgets.decisive(loaded, id, "outcome") for id in IDS)

@@ -7,7 +7,9 @@ from pathlib import Path
 from junitparser import Failure, JUnitXml, Skipped
 
 from device_tests.gates import budgets, junit, summary
+from device_tests.gates.baseline import Comparison
 from device_tests.gates.budgets import Budget, Verdict
+from device_tests.gates.evidence import Lack
 
 SIZE = Budget(ids=("*",), metric="size_bytes", why="because", max=1_000, line=3)
 TOP1 = Budget(ids=("*",), metric="top1", why="because", min=0.9, line=9)
@@ -51,7 +53,7 @@ def test_the_summary_shows_only_what_broke_and_changed_worst_first():
         failed("new", state="skipped", says="not in the baseline"),
         failed("newer", state="skipped", says="not in the baseline"),
     ]
-    text = summary.markdown(verdicts, changes)
+    text = summary.markdown(verdicts, Comparison(verdicts=tuple(changes), unchanged=0))
     assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| ❌")] == ["worse", "bad", "grew", "shrank"]  # fmt: skip
     assert "fine" not in text
     assert "2 × size\\_bytes: not in the baseline" in text
@@ -59,13 +61,13 @@ def test_the_summary_shows_only_what_broke_and_changed_worst_first():
 
 
 def test_a_summary_without_news_is_short():
-    assert "Nothing that can be compared changed" in summary.markdown([], [])
+    assert "nothing that can be compared changed" in summary.markdown([], Comparison(verdicts=(), unchanged=1))
     assert "no baseline" in summary.markdown([], None)
 
 
 def test_a_summary_stays_under_its_limit_and_says_what_it_left_out():
     verdicts = [failed(f"cell {i}", says="ä" * 10_000) for i in range(1_000)]
-    text = summary.markdown(verdicts, verdicts)
+    text = summary.markdown(verdicts, Comparison(verdicts=tuple(verdicts), unchanged=0))
     assert 40_000 < len(text.encode()) < summary.LIMIT_BYTES
     assert text.count("more rows do not fit here") == 2
 
@@ -78,10 +80,29 @@ def test_reasons_cannot_break_the_table_or_call_people():
 def test_an_annotation_per_broken_budget_points_to_its_line():
     cells = [failed(f"cell{i}", budget=SIZE, says="100 % more,\nreally") for i in range(7)]
     unclaimed = failed("grew", metric="instructions")
-    first, second = summary.annotations([*cells, unclaimed], Path("conf") / "budgets.toml")
+    first, second = summary.annotations([*cells, unclaimed], (), Path("conf") / "budgets.toml")
     assert first.startswith(
         "::error file=conf/budgets.toml,line=3,title=size_bytes%3A 7 broken::cell0: 100 %25 more,%0A"
     )
     assert first.endswith("%0Aand 2 more")
     assert second == "::error title=instructions%3A 1 not as in the baseline::grew: too large"
-    assert summary.annotations([failed(state="pass")], Path("b")) == []
+    assert summary.annotations([failed(state="pass")], (), Path("b")) == []
+
+
+def test_a_lack_of_evidence_is_in_all_that_ci_is_told(tmp_path):
+    lack = Lack(id="*@phone", why="no result of phone counts")
+    text = summary.markdown([], None, (lack,))
+    assert "not enough evidence" in text
+    assert "no result of phone counts" in text
+    (line,) = summary.annotations([], (lack,), Path("b"))
+    assert line == "::error title=no evidence: 1::*@phone: no result of phone counts"
+    junit.write(tmp_path / "junit.xml", (), (), (), (lack,))
+    *_, ((case),) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    assert [type(result) for result in case.result] == [Failure]
+
+
+def test_control_sequences_reach_neither_markdown_nor_annotations():
+    evil = failed("x@y@z", says="\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e ![](http://a.b/c) www.a.b # @me <script>")
+    text = summary.markdown([evil], None) + summary.annotations([evil], (), Path("b"))[0]
+    assert not any(character in text for character in "\x1b\x07\u202e")
+    assert "http://" not in summary.markdown([evil], None)

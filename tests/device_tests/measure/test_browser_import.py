@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -15,15 +16,18 @@ from device_tests.commands.add import add
 from device_tests.measure import browser_import as browsers
 from device_tests.report import tables as report
 from device_tests.results import measurement as measurements
-from device_tests.results.rows import found, rows
+from device_tests.rows import load, found, rows
 from export import artifact as artifacts
-from export.artifact import Artifact
+from export.artifact import Artifact, Dataset
+from export.contract import Tensor
 from models import reference
 from models.errors import DataError
 from models.reference import Reference
 
 ID = "torch_cnn_small-tflite-int8"
 IMAGES, JUDGED = 100, 50
+SHA = hashlib.sha256(b"weights").hexdigest()
+TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
 
 
 @pytest.fixture
@@ -31,14 +35,16 @@ def folder(tmp_path) -> Path:
     """An artifacts folder with one artifact and its reference."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
-    answers = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d", checkpoint_sha256="c",
+    answers = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                         images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8),
                         labels=logits.argmax(1).astype(np.uint8), logits=logits)  # fmt: skip
     made = tmp_path / "artifacts"
+    made.mkdir()
+    (made / f"{ID}.tflite").write_bytes(b"weights")
     reference.save(answers, reference.path(made, answers.model))
     artifacts.save(Artifact(id=ID, model=answers.model, framework="torch", format="tflite", scheme="int8", key="k",
-                            sha256="a" * 64, size_bytes=30_000, compressed_bytes=20_000, checkpoint_sha256="c",
-                            dataset={"name": "mnist", "sha256": "d"}), made)  # fmt: skip
+                            file=f"{ID}.tflite", sha256=SHA, size_bytes=7, compressed_bytes=20_000, checkpoint_sha256="c" * 64, inputs=(TENSOR,), outputs=(TENSOR,),
+                            dataset=Dataset(name="mnist", sha256="d" * 64)), made)  # fmt: skip
     return made
 
 
@@ -61,7 +67,7 @@ def saved(tmp_path, logits):
     def save(*, without: str = "", **changes) -> Path:
         row = {"artifact": ID, "runtime": "litertjs", "device": "browser:pixel-7", "outcome": "ok", "reason": "",
                "notes": ["a note"], "environment": {"cpu": "unknown", "cpus": 8, "os": "android"}, "threads": 1,
-               "artifact_sha256": "a" * 64, "total": JUDGED, "correct": JUDGED - 1, "agree": JUDGED - 1,
+               "artifact_sha256": SHA, "total": JUDGED, "correct": JUDGED - 1, "agree": JUDGED - 1,
                "load_ns": 10**6, "first_ns": 0, "latencies_ns": [100_000, 120_000], "answers": packed(logits)}  # fmt: skip
         row |= changes
         row.pop(without, None)
@@ -78,10 +84,10 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_
     assert done.exit_code == 0, done.output
     id = f"{ID}@litertjs@browser:pixel-7"
     assert np.array_equal(np.load(measurements.answers_path(results, id)), logits)
-    cells = found(results, ("browser:pixel-7",))
-    (row,) = rows(cells, artifacts_folder=folder, results_folder=results)
+    known = load(results)
+    (row,) = rows(found(known, ("browser:pixel-7",)), known, artifacts_folder=folder, results_folder=results)
     assert (row.id, row.outcome, row.total, row.correct, row.lost) == (id, "ok", JUDGED, JUDGED - 1, 1)
-    assert [flip["index"] for flip in row.flips] == [7]
+    assert [flip.index for flip in row.flips] == [7]
     assert row.p50_ns == 110_000
     assert row.quick
     assert any("browser:pixel-7" in line for line in report.footnotes(report.group((row,), 0.1)))
@@ -108,20 +114,20 @@ def test_garbage_is_a_mismatch(saved, folder, logits):
         ({"artifact": "../../etc/passwd"}, "no artifact"),
         ({"runtime": "onnxruntime_web"}, "which it does not"),
         ({"runtime": ""}, "which it does not"),
-        ({"device": "desktop"}, "no browser:NAME"),
-        ({"device": "browser:../up"}, "no browser:NAME"),
-        ({"outcome": "great"}, "outcome 'great'"),
+        ({"device": "desktop"}, "browser:"),
+        ({"device": "browser:../up"}, "browser:"),
+        ({"outcome": "great"}, "Invalid enum value 'great'"),
         ({"correct": JUDGED}, "changed by hand"),
-        ({"total": "many"}, "total that is no int"),
-        ({"correct": True}, "correct that is no int"),
-        ({"latencies_ns": []}, "no nanoseconds"),
-        ({"latencies_ns": [0.5]}, "no nanoseconds"),
-        ({"notes": [1]}, "no text"),
+        ({"total": "many"}, "got `str` - at `.*total`"),
+        ({"correct": True}, "got `bool` - at `.*correct`"),
+        ({"latencies_ns": []}, "has no latencies_ns"),
+        ({"latencies_ns": [0.5]}, "got `float`"),
+        ({"notes": [1]}, "got `int`"),
         ({"answers": "?"}, "cannot be unpacked"),
         ({"answers": "é"}, "cannot be unpacked"),
         ({"answers": packed(np.zeros((IMAGES + 1, 10)))}, "no logits of 1 to 100 images"),
         ({"answers": packed(np.zeros((0, 10)))}, "no logits of 1 to 100 images"),
-        ({"without": "environment"}, "has no environment"),
+        ({"without": "environment"}, "missing required field `environment`"),
         ({"without": "answers"}, "has no answers"),
     ],
     ids=str,
@@ -135,7 +141,7 @@ def test_a_wrong_result_is_refused(saved, folder, changes, says):
 def test_a_foreign_file_is_refused(tmp_path, folder, content):
     file = tmp_path / "foreign.json"
     file.write_text(content)
-    with pytest.raises(DataError, match="nothing that the web demo saved"):
+    with pytest.raises(DataError, match="no file that the web demo saved"):
         browsers.read(file, folder)
 
 

@@ -7,18 +7,21 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from msgspec.structs import replace
 
 import pytest
 
 from device_tests.measure import compatibility
-from device_tests.results import costs
+from device_tests import join
 from device_tests.cells import cells
-from device_tests.measure.compatibility import Grid, Trial
+from device_tests.results import compatibility as grids
+from device_tests.results.compatibility import Grid, Trial
 from device_tests.transport.dialogue import Conversations
 from device_tests.schedule import Closed
 from export import artifact as artifacts
+from export.artifact import Artifact, Golden
 from models import environments
+from models import records
 from models.errors import DataError
 
 ID = "torch_cnn_small-torchscript-float32"
@@ -41,7 +44,7 @@ def grid(**outcomes: str) -> Grid:
     ],
 )
 def test_the_range_says_which_versions_answer_as_they_should(outcomes, says):
-    assert grid(**outcomes).says == says
+    assert grid(**outcomes).summary == says
 
 
 def test_versions_are_in_their_own_order_with_the_pinned_one_among_them():
@@ -80,7 +83,7 @@ def golden(folders) -> None:
     known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     pairs = zip(answers.images[:4], answers.logits[:4], strict=True)
     vectors = tuple(
-        {"image_u8": base64.b64encode(image.tobytes()).decode(), "logits": logits.tolist()} for image, logits in pairs
+        Golden(image_u8=base64.b64encode(image.tobytes()).decode(), logits=tuple(logits.tolist())) for image, logits in pairs
     )
     artifacts.save(replace(known, golden=vectors), folders.bench.artifacts)
 
@@ -90,7 +93,7 @@ def test_a_version_that_loads_and_answers_otherwise_is_found(two_versions, tmp_p
     made = settle(two_versions, tmp_path)
     assert [trial.outcome for trial in made.trials] == ["mismatch", "ok"]
     assert made.trials[0].reason == "0 of 4 golden images are answered as in the sidecar"
-    assert (made.oldest, made.says) == ("2.0", "2.0 and newer")
+    assert (made.oldest, made.summary) == ("2.0", "2.0 and newer")
 
 
 def test_what_was_tried_is_not_tried_again_and_what_is_missing_is_said(two_versions, tmp_path):
@@ -124,22 +127,21 @@ def test_what_may_have_been_the_machines_fault_is_tried_again(two_versions, tmp_
     golden(two_versions)
     made = settle(two_versions, tmp_path)
     failed = tuple(replace(trial, outcome="timed_out") for trial in made.trials)
-    content = compatibility.asdict(replace(made, trials=failed))
-    compatibility.path(tmp_path, ID, "fake").write_text(json.dumps(content))
+    records.write(tmp_path / "compatibility" / f"{ID}@fake.json", replace(made, trials=failed))
     assert settle(two_versions, tmp_path) == made
 
 
 def test_a_grid_of_another_file_is_not_told(measured, tmp_path):
-    from models import files
-
+    names = {"model": "torch_cnn_small", "framework": "torch", "format": "torchscript", "scheme": "float32"}
+    made_of = Artifact(id="torch_cnn_small-torchscript-float32", key="k", sha256="b" * 64, **names)
     row = measured(artifact_sha256="b" * 64)
-    for digest, told in (("a" * 64, {}), ("b" * 64, {"oldest_runtime": "2.0 and newer"})):
+    for digest, told in (("a" * 64, ""), ("b" * 64, "2.0 and newer")):
         made = replace(grid(v1_0="mismatch", v2_0="ok"), artifact_sha256=digest)
-        files.write_json(compatibility.path(tmp_path, row.artifact, row.runtime), compatibility.asdict(made))
-        assert costs._versions(row, tmp_path) == told
+        records.write(grids.path(tmp_path, row.artifact, row.runtime), made)
+        assert join.Added(tmp_path, ()).to(row, made_of).oldest_runtime == told
 
 
 def test_a_broken_grid_is_an_error_that_says_what_to_type(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(DataError, match="nox -s compatibility"):
-        compatibility.read(tmp_path / "x.json")
+        grids.read(tmp_path / "x.json")

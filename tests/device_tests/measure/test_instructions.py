@@ -12,6 +12,8 @@ import pytest
 
 from device_tests import devices
 from device_tests.measure import instructions
+from device_tests.results import instructions as counts
+from device_tests.results.instructions import InstructionCount
 from device_tests.onboard import probe
 from device_tests.cells import cells, select
 from device_tests.contract import Command, Load
@@ -42,18 +44,18 @@ def test_a_log_of_too_few_marks_is_no_count():
 
 
 def test_the_least_sample_counts_and_the_spread_is_told():
-    count = instructions.Count(artifact="a", runtime="r", device="d", samples=(104, 100, 110, 104))
+    count = InstructionCount(artifact="a", runtime="r", device="d", samples=(104, 100, 110, 104))
     assert (count.instructions, count.spread) == (100, 0.1)
-    assert instructions.Count(artifact="a", runtime="r", device="d").instructions is None
+    assert InstructionCount(artifact="a", runtime="r", device="d", outcome="run_failed").instructions is None
 
 
 def test_a_broken_or_foreign_count_is_told(tmp_path):
-    file = instructions.path(tmp_path, f"{ID}@torch@desktop")
-    assert instructions.read(file) is None
+    file = counts.path(tmp_path, f"{ID}@torch@desktop")
+    assert counts.read(file) is None
     file.parent.mkdir()
     file.write_text("{}")
     with pytest.raises(DataError, match="Delete it"):
-        instructions.read(file)
+        counts.read(file)
 
 
 def test_a_missing_emulator_says_what_to_install(monkeypatch, tmp_path):
@@ -86,7 +88,7 @@ def count(folders, monkeypatch):
     monkeypatch.setenv("EDGEWISE_CACHE", str(folders.environments / "cache"))
     save_artifact(folders.bench.artifacts, np.eye(784, 10, dtype=np.float32), golden=GOLDEN)
 
-    def run(name: str, **changes) -> tuple[instructions.Count, bool]:
+    def run(name: str, **changes) -> tuple[InstructionCount, bool]:
         home = folders.environments / name
         (home / "bin" / "python").unlink()  # a script, which qemu cannot emulate
         (home / "bin" / "python").symlink_to(sys.executable)
@@ -117,7 +119,7 @@ def test_two_counts_are_identical_and_the_second_run_finds_the_first(folders, co
     assert first[0].instructions > 7_840  # multiplications and additions, eight at a time, and Python around them
     assert (first[1], again[1], known[1]) == (False, False, True)
     assert known[0] == again[0]
-    assert instructions.read(instructions.path(folders.bench.results, again[0].id)) == again[0]
+    assert counts.read(counts.path(folders.bench.results, again[0].id)) == again[0]
 
 
 @needs_qemu
@@ -176,4 +178,4 @@ def test_what_cannot_be_counted_is_a_row(folders, count):
     assert crash.outcome == "run_failed"
     assert (refusal.outcome, refusal.reason) == ("unsupported", "ValueError: does not know the op")
     assert (hang.outcome, hang.samples) == ("timed_out", ())
-    assert not list(instructions.path(folders.bench.results, "").parent.glob(".*"))
+    assert not list(counts.path(folders.bench.results, "").parent.glob(".*"))

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from device_tests import devices
 from device_tests.results import measurement as measurements
@@ -74,7 +75,7 @@ def test_a_corrupt_file_with_the_right_checksum_is_refused_by_the_runtime(folder
     file = folders.bench.artifacts / f"{ID}.pt"
     known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     file.write_bytes(file.read_bytes()[:100])
-    artifacts.save(type(known)(**{**vars(known), "sha256": files.sha256(file)}), folders.bench.artifacts)
+    artifacts.save(structs.replace(known, sha256=files.sha256(file), size_bytes=100), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason.split(":")[0]) == ("load_failed", "ValueError")
 
@@ -88,7 +89,7 @@ def test_a_broken_sidecar_becomes_a_row(folders):
 def test_an_artifact_that_was_not_made_is_a_row_with_its_reason(folders, outcome):
     known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     facts = {"outcome": outcome, "reason": "the tool said no", "file": "", "sha256": ""}
-    artifacts.save(type(known)(**{**vars(known), **facts}), folders.bench.artifacts)
+    artifacts.save(structs.replace(known, **facts), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason) == (outcome, "the tool said no")
     assert not list(folders.bench.results.glob("*.json"))  # it would outlive the export that is mended
@@ -103,7 +104,7 @@ def test_an_artifact_that_was_never_exported_is_skipped_with_the_command_that_ma
 
 def test_an_artifact_of_another_checkpoint_is_not_compared(folders):
     known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
-    artifacts.save(type(known)(**{**vars(known), "checkpoint_sha256": "e" * 64}), folders.bench.artifacts)
+    artifacts.save(structs.replace(known, checkpoint_sha256="e" * 64), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert row.outcome == "load_failed"
     assert "another checkpoint or data set" in row.reason

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from device_tests.measure import instructions
 from device_tests.cells import cells
@@ -77,7 +78,7 @@ def test_a_damaged_file_is_a_row_that_names_no_answer(exported, tmp_path, runtim
     file = tmp_path / "artifacts" / artifact.file
     file.write_bytes(b"" if damage == "empty" else content[: len(content) // 2])
     # with a sidecar that vouches for it, so that the runtime itself has to notice
-    artifacts.save(type(artifact)(**{**vars(artifact), "sha256": files.sha256(file)}), file.parent)
+    artifacts.save(structs.replace(artifact, sha256=files.sha256(file), size_bytes=files.size_bytes(file)), file.parent)
     folders = ("--artifacts", file.parent, "--results", tmp_path / "results")
     _type_in("device_tests", "run", "--only", cell.id, *folders, code=1)
     (row,) = _rows(tmp_path / "results")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from device_tests.onboard import worker
+from device_tests.results.measurement import Counts
 from models import reference
 
 ID = "torch_cnn_small-torchscript-float32"
@@ -31,7 +32,7 @@ def test_an_honest_runtime_is_measured_completely(folders):
     assert min(row.latencies_ns) > 0
     assert row.load_ns > 0
     assert row.first_ns > 0
-    assert row.environment["runtime"] == {"numpy": np.__version__}
+    assert row.environment.runtime == {"numpy": np.__version__}
 
 
 @pytest.mark.skipif(not worker.Memory.RESET.exists(), reason="the kernel's peak is Linux'")
@@ -203,10 +204,10 @@ def test_other_digits_are_judged_beside_the_data_set(folders):
     reference.save(replace(known, **others), file)
     once_wrong = ANSWER + "if calls > 1300: logits = np.roll(logits, 1)\n    return logits"
     honest, wrong = (folders.row(folders.runtime(*r)) for r in (("honest",), ("wrong", once_wrong)))
-    assert honest.digits == {"total": 50, "correct": 47, "source_correct": 47, "agree": 50}
+    assert honest.digits == Counts(total=50, correct=47, source_correct=47, agree=50)
     assert (honest.digits_top1, honest.digits_agreement) == (0.94, 1.0)
     assert (wrong.outcome, wrong.agree) == ("ok", IMAGES)
-    assert wrong.digits["agree"] < 50
+    assert wrong.digits.agree < 50
 
 
 def test_every_flip_is_counted_and_the_first_are_kept():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 import pytest
 
+from device_tests.results.measurement import Environment
 from device_tests.report.places import machine, machines, place, warnings
 
 
@@ -20,14 +21,14 @@ def test_one_machine_needs_no_number(measured):
 
 @pytest.mark.parametrize("changed", [{"cpu": "another"}, {"cpus": 64}, {"os": "another kernel"}])
 def test_another_cpu_or_system_is_another_machine(measured, changed):
-    there = measured(environment={**measured().environment, **changed})
+    there = measured(environment=replace(measured().environment, **changed))
     names, (warning,) = placed([there, measured(), measured()])
     assert names == ["desktop (machine 2)", "desktop (machine 1)", "desktop (machine 1)"]
     assert f"machine 2 is {machine(there.environment)}" in warning
 
 
 def test_another_python_on_the_same_machine_is_no_other_machine(measured):
-    names, told = placed([measured(), measured(environment={**measured().environment, "python": "3.9"})])
+    names, told = placed([measured(), measured(environment=replace(measured().environment, python="3.9"))])
     assert (names, told) == (["desktop", "desktop"], [])
 
 
@@ -39,4 +40,4 @@ def test_what_never_ran_belongs_to_the_first_machine(measured):
 
 
 def test_a_browser_that_does_not_tell_its_processor_has_a_machine_all_the_same():
-    assert machine({"os": "Android 15"}) == "Android 15"
+    assert machine(Environment(os="Android 15")) == "Android 15"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
+from msgspec.structs import replace
 
 import pytest
 from rich.console import Console
@@ -14,11 +14,12 @@ from device_tests.report.advice import picks
 from device_tests.cells import cells
 from device_tests.report.cores import sweeps
 from device_tests.results.measurement import save
-from device_tests.results.rows import rows
-from device_tests.measure.shipping import Shipped
-from device_tests.gates.summary import LIMIT_BYTES
+from device_tests.rows import load
+from device_tests.results.shipped import Shipped
 from export import artifact as artifacts
+from export.artifact import Dataset
 from models.errors import DataError
+from models.markdown import LIMIT_BYTES
 
 MODEL = "torch_cnn_small"
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
@@ -114,7 +115,7 @@ def test_what_an_interleaved_run_cannot_tell_is_said(measured, low, value, high,
 
 
 def test_other_digits_and_instructions_have_a_column(measured):
-    row = measured(digits={"total": 1_000, "correct": 957, "agree": 990}, instructions=1_234_567)
+    row = measured(digits={"total": 1_000, "correct": 957, "source_correct": 960, "agree": 990}, instructions=1_234_567)
     (line,) = (line for line in printed((row,)).splitlines() if line.startswith("│ torchscript-float32"))
     assert " 95.7 " in line
     assert " 1.23 " in line
@@ -159,7 +160,7 @@ def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as
 
 
 def test_nothing_is_compared_across_machines(results):
-    elsewhere = replace(results[0], environment={**results[0].environment, "cpu": "another CPU"}, latencies_ns=(1_000,))
+    elsewhere = replace(results[0], environment=replace(results[0].environment, cpu="another CPU"), latencies_ns=(1_000,))
     first, second = report.group((elsewhere, *results[1:]), 0.1)
     assert (first.place, second.place) == ("desktop (machine 1)", "desktop (machine 2)")
     assert second.eager is None
@@ -186,44 +187,9 @@ def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path)
     report.write(report.group((*results, *many), 0.1), 0.1, tmp_path, None)
     text = (tmp_path / "report.md").read_text()
     assert len(text.encode()) <= LIMIT_BYTES
-    assert f"{MODEL} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
+    assert f"{MODEL.replace('_', chr(92) + '_')} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
 
 
 def test_without_results_there_is_no_report(folders):
     with pytest.raises(DataError, match="nox -s device_tests"):
-        rows(cells(), artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
-
-
-def test_a_cell_without_a_result_is_a_row_that_says_so(folders):
-    honest = folders.runtime("honest")
-    folders.row(honest)
-    folders.runtime("other")
-    told = {r.id: (r.outcome, r.reason.split(":")[0]) for r in own_rows(folders)}
-    artifact = f"{MODEL}-torchscript"
-    assert told[f"{artifact}-float32@honest@desktop"] == ("ok", "")
-    assert told[f"{artifact}-float32@other@desktop"] == ("skipped", "not run")
-    assert told[f"{artifact}-int8@honest@desktop"] == ("skipped", "not exported")
-
-
-@pytest.mark.parametrize(
-    "change", [{"sha256": "a" * 64}, {"checkpoint_sha256": "a" * 64}, {"dataset": {"sha256": "a" * 64}}]
-)
-def test_a_result_of_another_file_checkpoint_or_data_set_does_not_count(folders, change):
-    folders.row(folders.runtime("honest"))
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
-    artifacts.save(type(known)(**{**vars(known), **change}), folders.bench.artifacts)
-    row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
-    assert (row.outcome, row.reason.split(":")[0], row.total) == ("skipped", "stale", None)
-
-
-def test_an_artifact_that_was_not_made_needs_no_run_to_be_a_row(folders, measured):
-    save(measured(), folders.bench.results)
-    folders.runtime("honest")
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
-    artifacts.save(type(known)(**{**vars(known), "outcome": "unsupported", "reason": "no"}), folders.bench.artifacts)
-    row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
-    assert (row.outcome, row.reason) == ("unsupported", "no")
-
-
-def own_rows(folders):
-    return rows(cells(), artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
+        load(folders.bench.results)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from device_tests.results import interleaved
+from device_tests.results.measurement import Environment
 from device_tests.results.latency import NARROW, Interval, Series
 from device_tests.commands.latency import summary
 from device_tests.measure.roofline import Roof
@@ -41,7 +43,7 @@ def test_what_was_timed_is_read_with_its_intervals(results):
     )
     assert quantized.p50_ns == Interval(value=500, low=500, high=500)
     assert (quantized.ratio.verdict, quantized.rounds, quantized.samples, quantized.seed) == ("faster", 20, 800, 3)
-    assert quantized.environment == {"cpu": "a CPU"}
+    assert quantized.environment == Environment(cpu="a CPU")
 
 
 def test_too_few_samples_give_no_tail_and_a_wide_median_is_noisy(results):
@@ -49,7 +51,7 @@ def test_too_few_samples_give_no_tail_and_a_wide_median_is_noisy(results):
     assert quantized.p99_ns is None
     assert not quantized.noisy
     wide = Interval(value=100, low=100, high=100 * (1 + 2 * NARROW))
-    assert type(source)(**{**vars(source), "p50_ns": wide}).noisy
+    assert replace(source, p50_ns=wide).noisy
 
 
 def test_a_runtime_that_was_not_timed_has_nothing(tmp_path):

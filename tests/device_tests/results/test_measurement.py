@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from device_tests.results import measurement as measurements
+from device_tests.rows import as_row
 from models.errors import DataError
 
 
@@ -49,14 +50,49 @@ def test_what_was_not_judged_has_no_statistics(measured):
 
 def test_a_result_is_read_as_it_was_written(measured, tmp_path):
     flip = {"index": 3, "label": 1, "ours": 7, "theirs": 1, "our_margin": 0.1, "their_margin": 0.2}
-    row = measured(flips=(flip,), instructions=12)
+    row = measured(flips=(flip,), agree=9_999)
     measurements.save(row, tmp_path)
-    assert measurements.read(measurements.path(tmp_path, row.id)) == row
+    assert as_row(measurements.read(measurements.path(tmp_path, row.id))) == row
 
 
 @pytest.mark.parametrize("content", [[], 3, {"artifact": "a"}, {"flips": 3}])
 def test_a_file_that_is_no_result_is_said(tmp_path, content):
     file = tmp_path / "a@b@c.json"
     file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is no result"):
+        measurements.read(file)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"correct": 20_000}, {"agree": 20_000}, {"total": 1}, {"lost": 5}, {"gained": 5, "agree": 9_999}, {"total": None},
+        {"max_abs_error": None}, {"size_bytes": None}, {"agree": 9_999},
+        {"peak_rss_bytes": 1, "baseline_rss_bytes": 2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_figures_that_contradict_each_other_are_impossible(measured, facts):
+    assert not measured().impossible
+    assert measured(**facts).impossible
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("correct", "NaN"), ("correct", "1.5"), ("correct", "-1"), ("correct", "true"), ("max_abs_error", "NaN"),
+        ("max_abs_error", "1e999"), ("max_abs_error", "-1"), ("ece", "2"), ("latencies_ns", "[0]"), ("latencies_ns", "3"),
+        ("environment", '{"date": "yesterday"}'), ("environment", '{"runtime": "str"}'), ("environment", "[]"),
+        ("dataset", '{"sha256": "x"}'), ("outcome", '"great"'), ("flips", "[3]"), ("digits", '{"total": 1}'),
+        ("notes", '[' * 3_000),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_result_of_wrong_types_is_one_sentence(measured, tmp_path, change):
+    row = measured()
+    measurements.save(row, tmp_path)
+    file = measurements.path(tmp_path, row.id)
+    fields = {**json.loads(file.read_text()), change[0]: "HERE"}
+    file.write_text(json.dumps(fields).replace('"HERE"', change[1]))
     with pytest.raises(DataError, match="is no result"):
         measurements.read(file)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import replace
+from msgspec.structs import replace
 
 import numpy as np
 import pytest
 
 from device_tests.results import measurement as measurements
+from device_tests.rows import as_row
 from device_tests.results import parity
 from models.errors import DataError
 
@@ -75,4 +76,4 @@ def test_a_device_that_is_named_like_a_path_stays_in_its_folder(tmp_path, measur
     row = replace(measured(), device="browser:../../etc/x")
     measurements.save(row, tmp_path)
     (file,) = tmp_path.iterdir()
-    assert measurements.read(file) == row
+    assert as_row(measurements.read(file)) == row

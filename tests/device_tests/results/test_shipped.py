@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from msgspec.structs import replace
 
 import pytest
 
 from device_tests.results import shipped
-from device_tests.measure.shipping import Shipped
+from device_tests.results.shipped import Shipped
 from models.errors import DataError
 
 TORCH = Shipped(runtime="torch", artifact="a", model_bytes=1, libraries=1, library_bytes=9, stripped_bytes=8, compressed_bytes=100,
@@ -16,7 +15,7 @@ TORCH = Shipped(runtime="torch", artifact="a", model_bytes=1, libraries=1, libra
 
 
 def test_what_was_weighed_is_read_by_runtime(tmp_path):
-    (tmp_path / shipped.FILE).write_text(json.dumps(asdict(TORCH)) + "\n")
+    shipped.save((TORCH,), tmp_path / shipped.FILE)
     assert shipped.read(tmp_path) == {"torch": TORCH}
 
 
@@ -24,7 +23,7 @@ def test_where_nothing_was_weighed_there_is_nothing(tmp_path):
     assert shipped.read(tmp_path) == {}
 
 
-@pytest.mark.parametrize("content", ["no JSON", "{}", "[]", '{"runtime": "torch"}'])
+@pytest.mark.parametrize("content", ["no JSON", "{}", "[3]", '[{"runtime": "torch"}]'])
 def test_a_broken_file_is_said(tmp_path, content):
     (tmp_path / shipped.FILE).write_text(content)
     with pytest.raises(DataError, match="Delete it and run: nox -s shipping"):

@@ -36,13 +36,14 @@ def opened(build, new_context):
 @pytest.fixture(scope="module")
 def real_page(tmp_path_factory) -> Path:
     """The page of the results that are there."""
-    from device_tests.results.rows import found, rows
+    from device_tests.rows import load, found, rows
 
     results = ROOT / "results"
     if not any(results.glob("*.json")):
         pytest.skip("no results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
-    groups = report.group(rows(found(results), **folders), 0.1, shipped.read(results))
+    known = load(results)
+    groups = report.group(rows(found(known), known, **folders), 0.1, shipped.read(results))
     return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)
 
 

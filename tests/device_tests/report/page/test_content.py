@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from msgspec.structs import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,9 +16,11 @@ from device_tests.measure.explain import layers, taps
 from device_tests.measure.explain import run as explain
 from device_tests.measure.explain.layers import LayerError, Layers
 from device_tests.measure.explain.receipt import Operator, Part, Receipt
+from device_tests.results import shipped
 from device_tests.results.shipped import FILE
-from device_tests.measure.shipping import Shipped
+from device_tests.results.shipped import Shipped
 from export import artifact as artifacts
+from export.artifact import Dataset
 from models import files
 
 MODEL = "torch_cnn_small"
@@ -75,7 +78,7 @@ def test_flipped_digits_are_the_references_own_pictures(build, folders):
 def test_digits_are_never_taken_for_mnist(build, rows):
     assert "NOT MNIST" not in build().read_text()
     banner = 'role="alert"><strong>Judged on scikit-learn&#39;s digits, NOT MNIST'
-    assert banner in build((replace(rows[1], dataset={"name": "digits"}),)).read_text()
+    assert banner in build((replace(rows[1], dataset=Dataset(name="digits")),)).read_text()
 
 
 def test_quick_results_say_so(build, rows):
@@ -121,10 +124,12 @@ def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
     assert "12.3 dB" in text
 
 
-def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders):
+def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders, measured):
     artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
-    artifacts.save(replace(artifact, format="torchscript_lite"), folders.bench.artifacts)
-    assert taps.REFUSALS["torchscript_lite"] in build().read_text()
+    lite = ID.replace("torchscript", "torchscript_lite")
+    artifacts.save(replace(artifact, id=lite, format="torchscript_lite"), folders.bench.artifacts)
+    row = measured(format_name="torchscript_lite")
+    assert taps.REFUSALS["torchscript_lite"] in build((row,)).read_text()
 
 
 def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folders, rows):
@@ -139,7 +144,7 @@ def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folde
         "summary": [known],
     }
     file = folders.bench.results / "latency" / "torch@desktop.json"
-    series = {"id": rows[1].id, "artifact_sha256": sha256, "environment": rows[1].environment}
+    series = {"id": rows[1].id, "artifact_sha256": sha256, "environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS"}}
     files.write_json(file, run | {"series": [series]})
     text = build().read_text()
     assert "50.0 µs (95 %: 45.0 to 55.0): too noisy to say" in text
@@ -149,7 +154,7 @@ def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folde
     assert "on another machine" not in text
     files.write_json(file, run | {"series": [series | {"environment": {"cpu": "another CPU"}}]})
     assert "on another machine than the figures above: another CPU" in build().read_text()
-    files.write_json(file, run | {"series": [series | {"artifact_sha256": "of another file"}]})
+    files.write_json(file, run | {"series": [series | {"artifact_sha256": "b" * 64}]})
     assert "45.0 to 55.0" not in build().read_text()
 
 
@@ -158,7 +163,7 @@ def test_what_ships_is_told_per_runtime_and_who_dominates(build, folders):
     heavy = Shipped(runtime="torch", artifact=ID, model_bytes=1, libraries=1, library_bytes=9, stripped_bytes=8,
                     compressed_bytes=3_599_100, cold_start_s=1.5, peak_rss_bytes=250_000_000, elsewhere="<web>")  # fmt: skip
     folders.bench.results.mkdir(exist_ok=True)
-    (folders.bench.results / FILE).write_text(json.dumps(asdict(heavy)))
+    shipped.save((heavy,), folders.bench.results / FILE)
     text = build().read_text()
     assert "The runtime dominates in 1 of 1 cases below: the model is 0.025 % to 0.025 % of what ships" in text
     assert "1,500 ms" in text
@@ -180,7 +185,7 @@ def test_an_emulated_row_shows_no_time_and_how_it_differs_from_the_desktop(build
 
 
 def test_rows_of_another_machine_say_so_under_a_banner(build, rows):
-    there = replace(rows[2], environment={**rows[2].environment, "cpu": "another CPU"})
+    there = replace(rows[2], environment=replace(rows[2].environment, cpu="another CPU"))
     text = build((rows[1], there)).read_text()
     assert 'role="alert"><strong>The rows of desktop come from 2 machines, and nothing is compared' in text
     assert text.count("<td>desktop (machine 1)</td>") == text.count("<td>desktop (machine 2)</td>") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import textwrap
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 
 import pytest
@@ -63,8 +63,8 @@ def test_the_python_code_gives_the_golden_answers(format_name):
             grey = numpy.frombuffer(base64.b64decode({picture!r}), numpy.uint8).astype("float32") / 255
             {code}
             print("\\n" + json.dumps([float(v) for v in logits]))
-        """).format(picture=golden["image_u8"], code=code)
+        """).format(picture=golden.image_u8, code=code)
         python = environments.python(SNIPPET_RUNTIMES[format_name], install="nox")
         ran = subprocess.run([python, "-c", program], cwd=ROOT / "artifacts", capture_output=True, text=True)
         assert ran.returncode == 0, (artifact.id, ran.stderr)
-        assert json.loads(ran.stdout.splitlines()[-1]) == pytest.approx(golden["logits"], abs=0.02), artifact.id
+        assert json.loads(ran.stdout.splitlines()[-1]) == pytest.approx(golden.logits, abs=0.02), artifact.id

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from device_tests.results import measurement as measurements
 from device_tests.measure import runner
@@ -22,6 +23,7 @@ from device_tests.cells import cells, select
 from device_tests.contract import Broken, Load
 from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
+from export.artifact import Golden
 from tests.device_tests.conftest import ID
 from tests.device_tests.transport.ssh.conftest import ROOT, running
 
@@ -210,8 +212,8 @@ def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders,
     fake("honest")
     fake("raises", "def load(path, threads):\n    raise ValueError('bad magic')")
     known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
-    golden = ({"image_u8": base64.b64encode(bytes(784)).decode(), "logits": [0.0] * 10},)
-    artifacts.save(replace(known, golden=golden), folders.bench.artifacts)
+    golden = (Golden(image_u8=base64.b64encode(bytes(784)).decode(), logits=(0.0,) * 10),)
+    artifacts.save(structs.replace(known, golden=golden), folders.bench.artifacts)
     files = {"artifact": folders.bench.artifacts / known.file, "sidecar": folders.bench.artifacts / f"{ID}.json"}
     for runtime in ("honest", "raises"):
         made.require(runtime)

@@ -1,0 +1,93 @@
+"""Whether a check rests on enough: no gate is green where nothing was judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from device_tests.contract import DESKTOP
+from device_tests.gates.budgets import Budget, Missing, Verdict
+from device_tests.results.row import Row
+
+LEAST = 0.5  # of the cells, which must have a result that counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """What a check lacks, and what to type next."""
+
+    id: str
+    why: str
+
+
+def lacks(
+    rows: tuple[Row, ...],
+    budgets: tuple[Budget, ...],
+    verdicts: tuple[Verdict, ...],
+    *,
+    missing: tuple[Missing, ...] = (),
+    named: tuple[str, ...] = (),
+    whole: bool = True,
+) -> tuple[Lack, ...]:
+    """Return why the verdicts are not enough evidence, nothing where they are.
+
+    `missing` is what may be unmeasured, `named` are the devices that were asked for by name, and `whole` says that no
+    cell was left out by the command line: then every required budget must decide something.
+    """
+    judged = [row for row in rows if row.evidence == "current"]
+    if not judged or not any(verdict.state != "skipped" for verdict in verdicts):
+        first = next((row.reason for row in rows if row.reason), "no cell is chosen")
+        return (Lack(id="*", why=f"nothing was judged; the first reason: {first}"),)
+    counted = [
+        row
+        for row in rows
+        if row.device in (named or (DESKTOP,)) and not any(m.covers(row.id) for m in missing)
+    ]
+    return (
+        *_silent_devices(judged, named),
+        *_unusable(counted),
+        *_too_few(counted),
+        *_undecided(rows, budgets, verdicts, missing, whole),
+    )
+
+
+def _silent_devices(judged: list[Row], named: tuple[str, ...]) -> Iterable[Lack]:
+    there = {row.device for row in judged}
+    return (Lack(id=f"*@{name}", why=f"no result of {name} counts") for name in named if name not in there)
+
+
+def _unusable(rows: list[Row]) -> Iterable[Lack]:
+    """Results that are there and do not count: something has changed, or they cannot be."""
+    reasons = Counter(row.reason.partition(": nox ")[0] for row in rows if row.evidence in ("stale", "unusable"))
+    for reason, count in reasons.most_common():
+        first = next(row for row in rows if row.reason.startswith(reason))
+        yield Lack(id=first.id, why=f"{reason}{f' (and {count - 1:,} more)' if count > 1 else ''}")
+
+
+def _too_few(rows: list[Row]) -> Iterable[Lack]:
+    current = sum(row.evidence == "current" for row in rows)
+    if current < LEAST * len(rows):
+        first = next(row.reason for row in rows if row.evidence != "current")
+        yield Lack(id="*", why=f"only {current:,} of {len(rows):,} cells have a result that counts; the first that has none: {first}")
+
+
+def _undecided(
+    rows: tuple[Row, ...],
+    budgets: tuple[Budget, ...],
+    verdicts: tuple[Verdict, ...],
+    missing: tuple[Missing, ...],
+    whole: bool,
+) -> Iterable[Lack]:
+    for budget in budgets:
+        if not budget.required:
+            continue
+        own = [v for v in verdicts if v.budget is budget]
+        if any(not v.unmeasured for v in own):
+            continue
+        if not own and (not whole or any(budget.matches(row.id) for row in rows)):
+            continue  # it is for cells that were left out, or later rows decide them, which is said elsewhere
+        if all(any(m.covers(id, budget.metric) for m in missing) for id in ([v.id for v in own] or budget.ids)):
+            continue
+        why = f"for each of its {len(own):,} cells, as the first: {own[0].says}" if own else "none of its cells has run"
+        yield Lack(id=", ".join(budget.ids), why=f"line {budget.line}: the budget of {budget.metric} decides nothing, {why}")

@@ -1,0 +1,77 @@
+"""Adds to a measurement what runs of their own gave of it: instructions, interleaved latency, placement, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from device_tests import current
+from device_tests.contract import DESKTOP
+from device_tests.measure.explain import run as explain
+from device_tests.results import compatibility, instructions, interleaved, parity
+from device_tests.results.row import Row
+from export.artifact import Artifact
+from models import inputs
+from models.errors import DataError
+
+Facts = dict[str, Any]
+
+
+class Added:
+    """The figures of other runs in a results folder, for rows of some RUNTIME@DEVICE."""
+
+    def __init__(self, results: Path, timed: Iterable[str]) -> None:
+        self.results = results
+        self.broken: dict[str, str] = {}  # of these, why they could not be read
+        self._timings = {}
+        for name in timed:
+            try:
+                self._timings |= {(t.id, t.artifact_sha256): t for t in interleaved.read(results, name) if t.ratio}
+            except DataError as error:
+                self.broken[name] = str(error)
+
+    def to(self, row: Row, artifact: Artifact) -> Row:
+        """Return an artifact's row with these figures, as far as they are there and hold; a broken record is a note."""
+        if row.outcome != "ok":
+            return row
+        facts: Facts = {}
+        notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
+        for read in (self._instructions, self._placement, self._latency, self._parity, self._versions):
+            try:
+                facts |= read(row, artifact)
+            except DataError as error:
+                notes.append(str(error))
+        return structs.replace(row, **facts, notes=(*row.notes, *notes))
+
+    def _instructions(self, row: Row, artifact: Artifact) -> Facts:
+        count = instructions.read(instructions.path(self.results, row.id))
+        if count is None or count.instructions is None:
+            return {}
+        packages = current.packages(row.runtime, row.device)
+        present = current.of_load(row.runtime, artifact, packages, current.PROBE)
+        if inputs.stale(count.inputs, present):
+            return {}
+        return {"instructions": count.instructions, "instructions_cpu": count.cpu}
+
+    def _placement(self, row: Row, artifact: Artifact) -> Facts:
+        if row.device != DESKTOP:  # where receipts are made
+            return {}
+        receipt = explain.current(self.results / "receipts" / f"{row.artifact}@{row.runtime}.json", artifact, row.runtime)
+        return {"delegated_share": receipt.delegated_macs} if receipt else {}
+
+    def _latency(self, row: Row, artifact: Artifact) -> Facts:
+        timing = self._timings.get((row.id, artifact.sha256))
+        if timing is None:
+            return {}
+        ratio = timing.ratio
+        return {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
+
+    def _parity(self, row: Row, artifact: Artifact) -> Facts:
+        return parity.compare(row, self.results)
+
+    def _versions(self, row: Row, artifact: Artifact) -> Facts:
+        grid = compatibility.read(compatibility.path(self.results, row.artifact, row.runtime))
+        return {"oldest_runtime": grid.summary} if grid and grid.artifact_sha256 == row.artifact_sha256 else {}

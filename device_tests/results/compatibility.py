@@ -1,0 +1,64 @@
+"""Compatibility grids: how each version of a runtime dealt with an artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from device_tests.results.measurement import Outcome
+from models import files, records
+from models.errors import DataError
+from models.records import Record, Sha256
+
+
+class Trial(Record, kw_only=True):
+    """How one version of a runtime dealt with an artifact; `key` digests what the outcome depends on."""
+
+    version: str
+    outcome: Outcome
+    reason: str
+    key: str
+
+
+class Grid(Record, kw_only=True):
+    """The trials of an artifact on the versions of one runtime, the oldest first."""
+
+    artifact: str
+    runtime: str
+    artifact_sha256: Sha256
+    trials: tuple[Trial, ...]
+
+    @property
+    def oldest(self) -> str | None:
+        """The oldest version that answers as it should."""
+        return next((trial.version for trial in self.trials if trial.outcome == "ok"), None)
+
+    @property
+    def summary(self) -> str:
+        """Which versions answer as they should, in words: a newer one may no longer do."""
+        tried = [trial for trial in self.trials if trial.outcome != "skipped"]
+        good = [trial.version for trial in tried if trial.outcome == "ok"]
+        if not good:
+            return "none that was tried"
+        newer = tried[[trial.version for trial in tried].index(good[0]) :]
+        bad = [trial.version for trial in newer if trial.outcome != "ok"]
+        return f"{good[0]} and newer" + (f", but not {', '.join(bad)}" if bad else "")
+
+
+def path(results: Path, artifact: str, runtime: str) -> Path:
+    """Return where the grid of an artifact lies."""
+    return results / "compatibility" / f"{artifact}@{runtime}.json"
+
+
+def save(grid: Grid, results: Path) -> None:
+    """Write a grid whole."""
+    records.write(path(results, grid.artifact, grid.runtime), grid)
+
+
+def read(file: Path) -> Grid | None:
+    """Read a grid, None where there is none; raises DataError where it is broken."""
+    again = "Delete it and run: nox -s compatibility"
+    grid = records.read(file, Grid, what="compatibility grid", remedy=again)
+    if grid and files.stem(f"{grid.artifact}@{grid.runtime}") != file.stem:
+        msg = f"{file} is the grid of {grid.artifact}@{grid.runtime}. {again}"
+        raise DataError(msg)
+    return grid

@@ -1,0 +1,66 @@
+"""Counts of executed instructions, kept beside the results, which another run may renew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from device_tests.results.measurement import Outcome
+from models import files, records
+from models.errors import DataError
+from models.records import Magnitude, Positive, Record, Sha256
+
+
+class InstructionCount(Record, kw_only=True):
+    """Executed guest instructions of one artifact on one runtime: `samples` of one inference each, once warm."""
+
+    artifact: str
+    runtime: str
+    device: str
+    outcome: Outcome = "ok"
+    reason: str = ""
+    samples: tuple[Positive, ...] = ()
+    cpu: str = ""
+    qemu: str = ""
+    inputs: dict[str, str] = {}
+    artifact_sha256: Sha256 = ""
+    seconds: Magnitude = 0.0
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.outcome == "ok" and not self.samples:
+            msg = "it is ok without a sample"
+            raise ValueError(msg)
+
+    @property
+    def id(self) -> str:
+        return f"{self.artifact}@{self.runtime}@{self.device}"
+
+    @property
+    def instructions(self) -> int | None:
+        """The least: what a runtime does once in a while only adds."""
+        return min(self.samples) if self.samples else None
+
+    @property
+    def spread(self) -> float | None:
+        """How far the samples lie apart, as a share of the least."""
+        return (max(self.samples) - min(self.samples)) / self.instructions if self.samples else None
+
+
+def path(results: Path, id: str) -> Path:
+    """Return where the count of a cell lies."""
+    return results / "instructions" / f"{files.stem(id)}.json"
+
+
+def save(count: InstructionCount, results: Path) -> None:
+    """Write a count whole."""
+    records.write(path(results, count.id), count)
+
+
+def read(file: Path) -> InstructionCount | None:
+    """Read a count, None where there is none; raises DataError where it is broken."""
+    again = "Delete it, or count again: nox -s instructions"
+    count = records.read(file, InstructionCount, what="count of instructions", remedy=again)
+    if count and files.stem(count.id) != file.stem:
+        msg = f"{file} is the count of {count.id}. {again}"
+        raise DataError(msg)
+    return count

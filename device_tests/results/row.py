@@ -1,0 +1,42 @@
+"""A row of a report: a measurement with what runs of their own add to it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from device_tests.results.measurement import Measurement
+from models.records import Count, Magnitude, Share
+
+# Whether a row's figures count: a result is there and holds, there is none, it is of other inputs than the present
+# ones, or it cannot be (a broken record, impossible figures, an artifact that is not the one that ran).
+Evidence = Literal["current", "missing", "stale", "unusable"]
+
+
+class Row(Measurement, kw_only=True):
+    """A measurement, and the figures that other runs of the same artifact on the same runtime gave.
+
+    `instructions` are executed ones per inference on `instructions_cpu`, `delegated_share` is of the MACs, and
+    `latency_ratio` is to the float32 row of the same runtime in one interleaved run, between `latency_ratio_low` and
+    `latency_ratio_high` with 95 % certainty. `same` is on how many of `compared` images the logits are the desktop's to
+    the last bit, `difference` how far one lies apart, and `first_other` the index of the first image with other logits;
+    `oldest_runtime` names the versions of the runtime that answer as they should. `evidence` says whether the row counts;
+    where it does not, the outcome is `skipped` or that of the artifact. What was not measured is None.
+    """
+
+    instructions: Count | None = None
+    instructions_cpu: str = ""
+    delegated_share: Share | None = None
+    latency_ratio: Magnitude | None = None
+    latency_ratio_low: Magnitude | None = None
+    latency_ratio_high: Magnitude | None = None
+    same: Count | None = None
+    compared: Count | None = None
+    difference: Magnitude | None = None
+    first_other: Count | None = None
+    oldest_runtime: str = ""
+    evidence: Evidence = "current"
+
+    @property
+    def same_as_desktop(self) -> float | None:
+        """Share of the compared images whose logits are the desktop's to the last bit."""
+        return self.same / self.compared if self.compared else None

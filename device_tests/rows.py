@@ -1,0 +1,184 @@
+"""The rows of a report: one per cell of the matrix, also where there is no result, or one that does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from device_tests import current, devices, join
+from device_tests.cells import Cell, cells, takes
+from device_tests.contract import DESKTOP
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import measurement as measurements
+from device_tests.results.measurement import Measurement, not_exported, without_result
+from device_tests.results.row import Evidence, Row
+from export import artifact as artifacts
+from export import matrix
+from export.artifact import Artifact
+from models import files, inputs, reference
+from models.errors import DataError, UsageError, did_you_mean
+from models.reference import Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a results folder holds: measurements by id, and why other files of it are none, by their stems."""
+
+    measurements: Mapping[str, Measurement]
+    broken: Mapping[str, str]
+
+
+def load(results_folder: Path) -> Results:
+    """Read every result of a folder; raises DataError where there is none."""
+    known, broken = {}, {}
+    for file in sorted(results_folder.glob("[!.]*.json")):
+        if not file.stem.count("@"):
+            continue  # of another kind, such as what ships
+        try:
+            measurement = measurements.read(file)
+        except DataError as error:
+            broken[file.stem] = str(error)
+            continue
+        if measurement:
+            known[measurement.id] = measurement
+    if not known and not broken:
+        msg = f"There are no results in {results_folder}. Make them with: nox -s device_tests"
+        raise DataError(msg)
+    return Results(measurements=known, broken=broken)
+
+
+def found(results: Results, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+    """Return the cells of every device, or of some: the desktop's whole, elsewhere those of the runtimes that have run there.
+
+    What a browser or another importer measured is there as far as it has results. Raises UsageError for a device that
+    there cannot be, DataError for one that has no result.
+    """
+    known = results.measurements.values()
+    elsewhere = (
+        Cell(recipe=recipe, runtime=runtime, device=device)
+        for runtime, device in dict.fromkeys((m.runtime, m.device) for m in known if m.device != DESKTOP)
+        for recipe in matrix.recipes()
+        if (
+            takes(runtime, recipe)
+            if runtime in RUNTIMES.names()
+            else f"{recipe.id}@{runtime}@{device}" in results.measurements
+        )
+    )
+    every = (*cells(), *elsewhere)
+    there = {cell.device for cell in every}
+    for name in only:
+        if name not in there:
+            if not devices.exists(name):
+                msg = f"There is no device called {name!r}. {did_you_mean(name, {*there, *devices.names()})}"
+                raise UsageError(msg)
+            msg = f"There is no result of {name}. Make some with: {devices.command(name, '*')}"
+            raise DataError(msg)
+    return tuple(cell for cell in every if not only or cell.device in only)
+
+
+def rows(chosen: tuple[Cell, ...], results: Results, *, artifacts_folder: Path, results_folder: Path) -> tuple[Row, ...]:
+    """Return a row per cell; a result that does not count becomes a row that says why."""
+    if not artifacts_folder.is_dir():
+        msg = f"There are no artifacts in {artifacts_folder}. Make them with: nox -s export"
+        raise DataError(msg)
+
+    @cache
+    def artifact_of(id: str) -> Artifact | Row:
+        return _artifact(artifacts_folder, id)
+
+    @cache
+    def reference_of(model: str) -> tuple[Reference, str] | str:
+        try:
+            answers = reference.load(reference.path(artifacts_folder, model))
+        except DataError as error:
+            return str(error)
+        return answers, answers.sha256
+
+    added = join.Added(results_folder, {f"{cell.runtime}@{cell.device}" for cell in chosen})
+    return tuple(
+        _row(cell, results, artifact_of(cell.recipe.id), reference_of(cell.recipe.model), added) for cell in chosen
+    )
+
+
+def _artifact(folder: Path, id: str) -> Artifact | tuple[str, Evidence, str]:
+    """Return a whole artifact, or the outcome, the evidence and the reason of every row of it."""
+    sidecar = artifacts.sidecar_path(folder, id)
+    if not sidecar.exists():
+        return "skipped", "missing", ""
+    try:
+        artifact = artifacts.read(sidecar)
+        if artifact.outcome == "ok":
+            artifacts.check(artifact, folder)
+    except DataError as error:
+        return "load_failed", "unusable", str(error)
+    return artifact
+
+
+def _row(
+    cell: Cell,
+    results: Results,
+    artifact: Artifact | tuple[str, Evidence, str],
+    answers: tuple[Reference, str] | str,
+    added: join.Added,
+) -> Row:
+    if isinstance(artifact, tuple):
+        outcome, evidence, reason = artifact
+        return as_row(without_result(cell, outcome, reason) if reason else not_exported(cell), evidence)
+    if artifact.outcome != "ok":
+        return as_row(without_result(cell, artifact.outcome, artifact.reason))
+    again = devices.command(cell.device, cell.id)
+    if broken := results.broken.get(files.stem(cell.id)):
+        return as_row(without_result(cell, "skipped", f"its result does not count: {broken} {again}"), "unusable")
+    known = results.measurements.get(cell.id)
+    if known is None:
+        return as_row(without_result(cell, "skipped", f"not run: {again}"), "missing")
+    if isinstance(answers, str):
+        return as_row(without_result(cell, "skipped", f"its result cannot be held against a reference: {answers}"), "unusable")
+    if why := _stale(cell, known, artifact, answers):
+        return as_row(without_result(cell, "skipped", f"stale: {why}: {again}"), "stale")
+    if why := _impossible(known, artifact, answers[0]):
+        return as_row(without_result(cell, "skipped", f"its result does not count: {why}: {again}"), "unusable")
+    return added.to(as_row(known), artifact)
+
+
+def as_row(measurement: Measurement, evidence: Evidence = "current") -> Row:
+    """Return a measurement as a row that nothing was added to."""
+    return Row(**{name: getattr(measurement, name) for name in measurement.__struct_fields__}, evidence=evidence)
+
+
+def _stale(cell: Cell, known: Measurement, artifact: Artifact, answers: tuple[Reference, str]) -> str:
+    """Say what has changed since a result was made, "" where it still holds."""
+    if not artifacts.is_of(artifact, answers[0]):
+        return "the artifact and its reference are of another checkpoint or data set than each other (nox -s export)"
+    if known.artifact_sha256 != artifact.sha256:
+        return "the artifact has changed since"
+    if (known.checkpoint_sha256, known.dataset.sha256) != (artifact.checkpoint_sha256, artifact.dataset.sha256):
+        return "it is of another checkpoint or data set"
+    if not devices.exists(cell.device):
+        return ""  # brought here from a browser, and judged when it was
+    packages = current.packages(cell.runtime, cell.device)
+    changed = inputs.stale(known.inputs, current.of_cell(cell, artifact, answers[1], packages))
+    if changed:
+        return f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed since"
+    if packages is None and devices.is_local(cell.device) and current.other_versions(cell.runtime, known.environment):
+        return f"{current.PACKAGES} have changed since"
+    return ""
+
+
+def _impossible(known: Measurement, artifact: Artifact, answers: Reference) -> str:
+    """Say why a result's figures cannot be, "" where they can."""
+    if why := known.impossible:
+        return why
+    if known.outcome != "ok":
+        return ""
+    if (known.size_bytes, known.compressed_bytes) != (artifact.size_bytes, artifact.compressed_bytes):
+        return f"it has {known.size_bytes:,} bytes, the artifact {artifact.size_bytes:,}"
+    if known.total > len(answers.images):
+        return f"it was judged on {known.total:,} images, the reference has {len(answers.images):,}"
+    count = known.total
+    source_right = int((answers.logits[:count].argmax(1) == answers.labels[:count]).sum())
+    if known.correct != source_right - known.lost + known.gained:
+        return f"{known.correct:,} right answers do not follow from the source's {source_right:,}, {known.lost:,} lost and {known.gained:,} gained"
+    return ""

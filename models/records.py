@@ -1,0 +1,92 @@
+"""Records: frozen msgspec structs that files hold; one reader, one writer, no NaN, no unchecked types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from models import files
+from models.errors import DataError
+
+MOST = 2**53  # what every JSON reader holds exactly
+MOST_BYTES = 256 << 20  # of a record; a larger file is none of ours
+
+Count = Annotated[int, Meta(ge=0, le=MOST)]
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Magnitude = Annotated[float, Meta(ge=0)]
+Sha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]  # "" where there is none
+
+T = TypeVar("T")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What every record inherits: fields are typed when a file is read and cannot be changed afterwards.
+
+    msgspec does not inherit `kw_only`, so every record says it.
+    """
+
+
+def decode(content: bytes, kind: type[T], *, name: str, what: str, remedy: str) -> T:
+    """Return the record in `content`; raises DataError that says where `name` is no `what` and what to type next."""
+    try:
+        return msgspec.json.decode(content, type=kind, strict=True)
+    except RecursionError as error:
+        msg = f"{name} is no {what} (it is nested too deeply). {remedy}"
+        raise DataError(msg) from error
+    except (msgspec.MsgspecError, ValueError) as error:  # a field's own check raises ValueError
+        msg = f"{name} is no {what} ({_one_line(error)}). {remedy}"
+        raise DataError(msg) from error
+
+
+def read(file: Path, kind: type[T], *, what: str, remedy: str) -> T | None:
+    """Return a file's record, None where there is no file; raises DataError for one that cannot be read as one."""
+    try:
+        if not file.exists():
+            return None
+        if not file.is_file():
+            msg = f"{file} is no {what} (it is no regular file). {remedy}"
+            raise DataError(msg)
+        if file.stat().st_size > MOST_BYTES:
+            msg = f"{file} is no {what} (it has {file.stat().st_size:,} bytes). {remedy}"
+            raise DataError(msg)
+        content = file.read_bytes()
+    except OSError as error:
+        msg = f"{file} cannot be read ({error.strerror}). {remedy}"
+        raise DataError(msg) from error
+    return decode(content, kind, name=str(file), what=what, remedy=remedy)
+
+
+def encode(record: Any) -> bytes:
+    """Return a record as indented JSON; raises ValueError for a number that is not finite, which JSON cannot hold."""
+    content = msgspec.to_builtins(record)
+    for path, number in _numbers(content, "$"):
+        if not math.isfinite(number):
+            msg = f"{path} is {number}"
+            raise ValueError(msg)
+    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+
+
+def write(file: Path, record: Any) -> None:
+    """Write a record whole."""
+    files.write_bytes(file, encode(record))
+
+
+def _numbers(content: Any, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(content, float):
+        yield path, content
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield from _numbers(value, f"{path}.{key}")
+    elif isinstance(content, list | tuple):
+        for i, value in enumerate(content):
+            yield from _numbers(value, f"{path}[{i}]")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
