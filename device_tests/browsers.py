@@ -30,7 +30,7 @@ RUNTIMES = {
 }
 WEBGPU = {"tflite": "litertjs_webgpu"}  # the same on the graphics processor
 DEVICE = re.compile(r"browser:[a-z0-9][a-z0-9._-]{0,39}")
-OUTCOMES = ("ok", "load_failed")
+OUTCOMES = ("ok", "load_failed", "run_failed")
 CLASSES = 10
 
 # what a result holds, and what it holds on top where the artifact ran
