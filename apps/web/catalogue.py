@@ -12,7 +12,6 @@ import numpy as np
 
 from device_tests import measurement as measurements
 from device_tests.browsers import RUNTIMES
-from device_tests.measurement import Measurement
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -84,14 +83,14 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     )
 
 
-def _desktop(artifact: Artifact, results_folder: Path) -> Measurement | None:
+def _desktop(artifact: Artifact, results_folder: Path) -> measurements.Measurement | None:
     """Return the desktop's result of this very file, where there is one."""
     id = f"{artifact.id}@{RUNTIMES[artifact.format][1]}@desktop"
     row = measurements.read(measurements.path(results_folder, id))
     return row if row and row.outcome == "ok" and row.artifact_sha256 == artifact.sha256 else None
 
 
-def _entry(artifact: Artifact, desktop: Measurement | None) -> dict[str, Any]:
+def _entry(artifact: Artifact, desktop: measurements.Measurement | None) -> dict[str, Any]:
     entry = _names(artifact) | {
         "runtime": RUNTIMES[artifact.format][0],
         "size_bytes": artifact.size_bytes,
@@ -119,7 +118,9 @@ def _names(artifact: Artifact) -> dict[str, Any]:
     return {name: getattr(artifact, name) for name in ("id", "model", "framework", "format", "scheme")}
 
 
-def examples(references: dict[str, Reference], desktop: Iterable[Measurement | None]) -> tuple[dict[str, Any], ...]:
+def examples(
+    references: dict[str, Reference], desktop: Iterable[measurements.Measurement | None]
+) -> tuple[dict[str, Any], ...]:
     """Return images to tap: the first of each label, then those that the most artifacts answer unlike their source."""
     answers = next(iter(references.values()))
     alike = {name for name, other in references.items() if other.dataset_sha256 == answers.dataset_sha256}

@@ -211,7 +211,7 @@ def test_idle_connections_take_a_bounded_number_of_threads_and_keep_nobody_out(s
             stack.enter_context(connect(site))
             if number % 10 == 9:
                 assert ask(site, "/")[0].status == 200
-        assert threads() <= 8 + 1  # one may be ending
+        assert until(lambda: threads() <= 8)  # those that make room may still be ending
 
 
 def test_an_idle_connection_is_ended(site, monkeypatch, capfd):
@@ -249,7 +249,7 @@ def test_a_client_that_takes_no_answer_is_ended(site, monkeypatch):
     (site.folder / "large.bin").write_bytes(bytes(30_000_000))  # more than the system's buffers hold
     with connect(site) as deaf:
         deaf.sendall(b"GET /large.bin HTTP/1.1\r\n\r\n")
-        assert until(lambda: threads() == 1)
+        assert deaf.recv(1) == b"H"  # it is being answered
         assert until(lambda: threads() == 0)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,3 +131,18 @@ def test_every_module_of_the_page_is_kept_for_offline_use_and_counted():
     own = {file.relative_to(build.SOURCE).as_posix() for file in files.members(build.SOURCE)}
     kept = {*build.shell(), *(path for runtime in packages.RUNTIMES for path in build.of_runtime(runtime))}
     assert own - kept == {"sw.js"}
+
+
+def test_only_the_catalogue_reads_results_and_nothing_of_the_app_measures():
+    importing = {
+        file.name: {name for name in imported(file) if name.startswith("device_tests")}
+        for file in packages.HERE.glob("*.py")
+    }
+    assert {name for name, modules in importing.items() if modules} == {"catalogue.py"}
+
+
+def imported(file: Path) -> set[str]:
+    """Return the modules that a file imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
