@@ -193,13 +193,14 @@ class _Request(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
+        self.server.allow(self.connection, ANSWER_S, waiting=False)
         try:
             content, encoding = self._content(path)
         except OSError:  # not there or not readable; a new build may have taken it away just now
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        self.server.allow(self.connection, ANSWER_S + len(content) / LEAST_BYTES_PER_S, waiting=False)
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        self.server.allow(self.connection, ANSWER_S + len(content) / LEAST_BYTES_PER_S, waiting=False)
         fresh = self.headers.get("If-None-Match") == tag
         type_ = TYPES.get(Path(path if path != "/" else "index.html").suffix, "application/octet-stream")
         headers = {**HEADERS, "ETag": tag, "Content-Type": type_}

@@ -244,7 +244,7 @@ def test_a_request_that_trickles_in_is_ended(site, monkeypatch):
 
 
 def test_a_client_that_takes_no_answer_is_ended(site, monkeypatch):
-    monkeypatch.setattr(serve, "ANSWER_S", 0.1)
+    monkeypatch.setattr(serve, "ANSWER_S", 2)
     monkeypatch.setattr(serve, "LEAST_BYTES_PER_S", 1e12)
     (site.folder / "large.bin").write_bytes(bytes(30_000_000))  # more than the system's buffers hold
     with connect(site) as deaf:
