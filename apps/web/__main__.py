@@ -1,34 +1,39 @@
-"""`python -m apps.web`: build the site, and serve it on the local network."""
+"""`python -m apps.web`: build the site, and serve it to this machine or to its whole network."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
+from apps.web import addresses, catalogue, packages, serve
 from apps.web import build as builder
-from apps.web import catalogue, packages, serve
+from apps.web.options import Folder, Text, typed
 from models import console
 from models.console import out
-from models.errors import DataError
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+from models.errors import DataError, EnvironmentMissing, UsageError
 
 
 @click.command()
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only artifacts that match; may be repeated.")
+@click.option("--only", "patterns", multiple=True, metavar="GLOB", type=Text(example="--only 'torch_cnn-*'"),
+              help="Only artifacts that match; may be repeated.")  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="List the artifacts that a browser can run and end.")
-@click.option("--serve", "serving", is_flag=True, help="Serve the site on the local network once it is built.")
+@click.option("--serve", "serving", is_flag=True, help="Serve the site once it is built.")
 @click.option("--no-build", is_flag=True, help="Serve what was built before.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--host", default="0.0.0.0", show_default=True, help="127.0.0.1 keeps it on this machine.")
-@click.option("--artifacts", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
-@click.option("--results", default="results", show_default=True, type=_FOLDER, help="The desktop's figures.")
-@click.option("--dist", default=Path(__file__).parent / "dist", type=_FOLDER, help="Where the site goes.")
+@click.option("--host", default=addresses.LOOPBACK, show_default=True, type=Text(example=f"--host {addresses.ALL}"),
+              help=f"Where to serve: {addresses.ALL} lets a phone in the same network reach it.")  # fmt: skip
+@click.option("--artifacts", default="artifacts", show_default=True, type=Folder(), help="Where they are.")
+@click.option("--results", default="results", show_default=True, type=Folder(), help="The desktop's figures.")
+@click.option("--dist", default=Path(__file__).parent / "dist", type=Folder(), help="Where the site goes.")
+@click.pass_context
 def web(
+    ctx: click.Context,
     patterns: tuple[str, ...],
     listing: bool,
     serving: bool,
@@ -39,19 +44,57 @@ def web(
     results: Path,
     dist: Path,
 ) -> None:
-    """Build the web demo as static files, of every artifact that a browser can run or of those that match."""
-    if not (no_build and serving):
-        content = catalogue.gather(artifacts, results, patterns)
-        if listing:
-            for artifact in content.chosen:
-                click.echo(artifact.id)
-            return
-        _build(content, dist, artifacts)
+    """Build the web demo as static files, of every artifact that a browser can run or of those that match.
+
+    It is served to this machine alone; for a phone in the same network: --serve --host 0.0.0.0
+    """
+    _require_sense(ctx, serving=serving, no_build=no_build)
+    content = None if no_build else catalogue.gather(artifacts, results, patterns)
+    if listing and content:
+        for artifact in content.chosen:
+            click.echo(artifact.id)
+        return
+    if content:
+        builder.require_replaceable(dist)
+        _require_environment()
     elif not (dist / "index.html").exists():
         msg = f"There is no site in {dist}. Build it first, without --no-build."
         raise DataError(msg)
-    if serving:
-        _serve(dist, host, port)
+    # the port is taken before minutes of building, which a taken one would waste
+    with serve.Site(dist, host, port) if serving else nullcontext() as site:
+        if content:
+            _build(content, dist, artifacts)
+        if site:
+            _serve(site)
+
+
+def _require_sense(ctx: click.Context, *, serving: bool, no_build: bool) -> None:
+    """Refuse options that would have no effect, and results that are not there."""
+    if not serving:
+        for name in ("port", "host", "no_build"):
+            if typed(ctx, name):
+                msg = f"--{name.replace('_', '-')} goes with --serve only. Add --serve, or leave it out."
+                raise UsageError(msg)
+    if no_build:
+        for name, option in {
+            "patterns": "only",
+            "listing": "list",
+            "artifacts": "artifacts",
+            "results": "results",
+        }.items():
+            if typed(ctx, name):
+                msg = f"--no-build serves the site as it was built, so --{option} has no effect. Leave one of them out."
+                raise UsageError(msg)
+    if typed(ctx, "results") and not ctx.params["results"].is_dir():
+        msg = f"There are no results in {ctx.params['results']}. Leave --results out to build without the desktop's figures."
+        raise UsageError(msg)
+
+
+def _require_environment() -> None:
+    missing = [name for name in ("brotli", "segno") if not importlib.util.find_spec(name)]
+    if missing:
+        msg = f"The environment `web` is not the one in use: it lacks {' and '.join(missing)}. Run: nox -s 'apps(web)'"
+        raise EnvironmentMissing(msg)
 
 
 def _build(content: catalogue.Content, dist: Path, artifacts: Path) -> None:
@@ -72,23 +115,24 @@ def _build(content: catalogue.Content, dist: Path, artifacts: Path) -> None:
               soft_wrap=True)  # fmt: skip
 
 
-def _serve(dist: Path, host: str, port: int) -> None:
-    import segno
-
-    with serve.Site(dist, host, port) as site:
-        reached = serve.address() if host == "0.0.0.0" else host
-        url = f"http://{reached}:{site.port}/"
+def _serve(site: serve.Site) -> None:
+    out.print(f"Serving {escape(str(site.folder))} on {escape(site.url)} until Ctrl-C", soft_wrap=True)
+    if site.is_private:
         out.print(
-            f"Serving {escape(str(dist))} on {url} and http://localhost:{site.port}/, until Ctrl-C", soft_wrap=True
+            f"Only this machine can reach it; for a phone in the same network: --host {addresses.ALL}", soft_wrap=True
         )
-        segno.make(url).terminal(compact=True)
-        out.print("Browsers keep a page for offline use only from https or localhost. On a phone over USB:\n"
-                  f"adb reverse tcp:{site.port} tcp:{site.port}, then open http://localhost:{site.port}/",
+    else:
+        import segno
+
+        segno.make(site.url).terminal(compact=True)
+        out.print("Browsers keep a page for offline use only from https or localhost.", soft_wrap=True)
+    if site.is_local:
+        out.print(f"On a phone over USB: adb reverse tcp:{site.port} tcp:{site.port}, then open http://localhost:{site.port}/",
                   soft_wrap=True)  # fmt: skip
-        try:
-            site.serve_forever()
-        except KeyboardInterrupt:
-            out.print("Stopped.")
+    try:
+        site.serve_forever()
+    except KeyboardInterrupt:
+        out.print("Stopped.")
 
 
 if __name__ == "__main__":

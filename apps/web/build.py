@@ -8,11 +8,14 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from apps.web import catalogue, packages
 from apps.web.catalogue import Content
@@ -47,13 +50,11 @@ class FirstLoad:
 def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules: Path) -> tuple[FirstLoad, ...]:
     """Write the site into `dist`, whole or not at all; return the first load of each runtime with its smallest int8.
 
-    Raises UsageError for a folder that holds anything else, for a site takes the place of the one before.
+    Raises UsageError for a folder that holds anything else, for a site takes the place of the one before, and
+    EdgewiseError where another build of it is under way.
     """
-    dist = dist.resolve()
-    if dist.exists() and any(dist.iterdir()) and not (dist / "catalogue.json").exists():
-        msg = f"{dist} holds something that is no site of ours, which the site would replace. Name an empty or a new folder."
-        raise UsageError(msg)
-    with files.whole(dist) as site:
+    require_replaceable(dist)
+    with _replacing(dist.resolve()) as site:
         shutil.copytree(SOURCE, site, ignore=shutil.ignore_patterns(WORKER))
         for file in packages.shipped():
             _copy(_required(node_modules / file), site / "packages" / file)
@@ -61,10 +62,12 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
             for source in (artifacts_folder / artifact.file, sidecar_path(artifacts_folder, artifact.id)):
                 _copy(source, site / "artifacts" / source.name)
         for model, answers in content.references.items():
-            files.write_bytes(site / "reference" / f"{model}.bin", catalogue.reference_bytes(answers))
+            files.write_bytes(
+                site / "reference" / f"{model}.bin", catalogue.reference_bytes(answers, content.reference_images)
+            )
         files.write_json(site / "examples.json", content.examples)
         _allow_import_map(site / "index.html")
-        listing = {"first": content.first.id, "reference_images": catalogue.REFERENCE_IMAGES,
+        listing = {"first": content.first.id, "reference_images": content.reference_images,
                    "runtimes": packages.versions(), "artifacts": content.entries}  # fmt: skip
         digest = version(site, listing)
         files.write_json(site / "catalogue.json", {"version": digest, **listing})
@@ -73,9 +76,50 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
         return tuple(_first_load(site, artifact) for artifact in _smallest(content.chosen))
 
 
+def require_replaceable(dist: Path) -> None:
+    """Raise UsageError where `dist` is no folder that a site may take the place of."""
+    if dist.exists() and not dist.is_dir():
+        msg = f"{dist} is a file, and the site is a folder. Name an empty or a new folder."
+        raise UsageError(msg)
+    if dist.exists() and any(dist.iterdir()) and not (dist / "catalogue.json").exists():
+        msg = f"{dist} holds something that is no site of ours, which the site would replace. Name an empty or a new folder."
+        raise UsageError(msg)
+
+
+@contextmanager
+def _replacing(dist: Path) -> Iterator[Path]:
+    """Yield an empty place beside `dist`, which becomes `dist` once the block ends well; one build at a time.
+
+    The former site stays whole until then. It is moved aside, not deleted, before the new one moves in: what is left
+    of a build that was killed in between is put back by the next.
+    """
+    new, former, lock = (dist.with_name(f".{dist.name}.{kind}") for kind in ("new", "former", "lock"))
+    with files.storage_errors(dist.parent):
+        dist.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(lock, timeout=0):
+                files.remove(new)
+                if former.exists() and not dist.exists():
+                    former.rename(dist)
+                files.remove(former)
+                try:
+                    yield new
+                    if dist.exists():
+                        dist.rename(former)
+                    new.rename(dist)
+                finally:
+                    if former.exists() and not dist.exists():
+                        former.rename(dist)
+                    files.remove(new)
+                    files.remove(former)
+        except Timeout as error:
+            msg = f"Another build of {dist} is under way. Wait for it, or name another folder with --dist."
+            raise EdgewiseError(msg) from error
+
+
 def version(site: Path, listing: dict[str, Any]) -> str:
     """Return a digest of all that a visitor keeps: browsers compare the worker's bytes to tell that there is news."""
-    parts = (files.sha256(site), json.dumps(listing), (SOURCE / WORKER).read_text())
+    parts = (files.sha256(site), json.dumps(listing, allow_nan=False), (SOURCE / WORKER).read_text())
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from device_tests.results import measurement as measurements
 from device_tests.measure.browser_import import RUNTIMES
-from device_tests.results.measurement import Measurement
+from device_tests.results import measurement as measurements
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -28,6 +27,7 @@ REASONS = {
     "executorch_portable": "ExecuTorch has no package for browsers.",
     "savedmodel": "A SavedModel runs in TensorFlow; a browser would need another conversion, to TensorFlow.js.",
 }
+UNKNOWN = "No browser runtime is known that takes this format."
 REFERENCE_IMAGES = 1_000
 MOST_FLIPS = 12
 
@@ -45,6 +45,11 @@ class Content:
     def first(self) -> Artifact:
         """The artifact that a first visit loads: LiteRT before ONNX, int8 before others, then the smallest."""
         return min(self.chosen, key=lambda a: (a.format != "tflite", a.scheme != "int8", a.compressed_bytes))
+
+    @property
+    def reference_images(self) -> int:
+        """How many images of its reference the page judges an artifact on: a small data set has fewer."""
+        return min(REFERENCE_IMAGES, *(len(answers.images) for answers in self.references.values()))
 
 
 def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ...]) -> Content:
@@ -78,23 +83,23 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     )
 
 
-def _desktop(artifact: Artifact, results_folder: Path) -> Measurement | None:
+def _desktop(artifact: Artifact, results_folder: Path) -> measurements.Measurement | None:
     """Return the desktop's result of this very file, where there is one."""
     id = f"{artifact.id}@{RUNTIMES[artifact.format][1]}@desktop"
     row = measurements.read(measurements.path(results_folder, id))
     return row if row and row.outcome == "ok" and row.artifact_sha256 == artifact.sha256 else None
 
 
-def _entry(artifact: Artifact, desktop: Measurement | None) -> dict[str, Any]:
+def _entry(artifact: Artifact, desktop: measurements.Measurement | None) -> dict[str, Any]:
     entry = _names(artifact) | {
         "runtime": RUNTIMES[artifact.format][0],
         "size_bytes": artifact.size_bytes,
         "checkpoint": artifact.checkpoint_sha256[:8],
     }
-    if desktop and desktop.latencies_ns:
+    if desktop and desktop.latencies_ns and desktop.total:
         entry["desktop"] = {
             "runtime": desktop.runtime,
-            "cpu": desktop.environment.cpu,
+            "cpu": desktop.environment.cpu or "a processor that was not recorded",
             "p50_ns": desktop.p50_ns,
             "p90_ns": desktop.p90_ns,
             "correct": desktop.correct,
@@ -106,23 +111,25 @@ def _entry(artifact: Artifact, desktop: Measurement | None) -> dict[str, Any]:
 
 def _refusal(artifact: Artifact) -> dict[str, Any]:
     failed = f"{artifact.outcome}: {artifact.reason}" if artifact.outcome != "ok" else ""
-    return _names(artifact) | {"runtime": None, "reason": failed or REASONS[artifact.format]}
+    return _names(artifact) | {"runtime": None, "reason": failed or REASONS.get(artifact.format, UNKNOWN)}
 
 
 def _names(artifact: Artifact) -> dict[str, Any]:
     return {name: getattr(artifact, name) for name in ("id", "model", "framework", "format", "scheme")}
 
 
-def examples(references: dict[str, Reference], desktop: Iterable[Measurement | None]) -> tuple[dict[str, Any], ...]:
+def examples(
+    references: dict[str, Reference], desktop: Iterable[measurements.Measurement | None]
+) -> tuple[dict[str, Any], ...]:
     """Return images to tap: the first of each label, then those that the most artifacts answer unlike their source."""
     answers = next(iter(references.values()))
     alike = {name for name, other in references.items() if other.dataset_sha256 == answers.dataset_sha256}
     flips: dict[int, list[dict[str, Any]]] = {}
     for row in desktop:
         if row and row.artifact.split("-")[0] in alike:
-            for flip in row.flips:
-                told = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
-                flips.setdefault(flip.index, []).append(told)
+            for flip in (f for f in row.flips if f.index < len(answers.images)):
+                shown = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
+                flips.setdefault(flip.index, []).append(shown)
     firsts = [int(np.argmax(answers.labels == label)) for label in np.unique(answers.labels)]
     hardest = sorted(flips, key=lambda index: (-len(flips[index]), index))[:MOST_FLIPS]
     return tuple(
@@ -136,9 +143,9 @@ def examples(references: dict[str, Reference], desktop: Iterable[Measurement | N
     )
 
 
-def reference_bytes(answers: Reference) -> bytes:
-    """Return the first REFERENCE_IMAGES as the page reads them: uint8 [N,784], uint8 [N], float32 [N,10], little-endian."""
-    first = slice(REFERENCE_IMAGES)
+def reference_bytes(answers: Reference, count: int) -> bytes:
+    """Return the first `count` images as the page reads them: uint8 [N,784], uint8 [N], float32 [N,10], little-endian."""
+    first = slice(count)
     return b"".join(
         (
             answers.images[first].tobytes(),

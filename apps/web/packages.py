@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from models import files
 from models.errors import EdgewiseError, EnvironmentMissing
 
 HERE = Path(__file__).parent
 INSTALL_TIMEOUT_S = 600
+PREFIX = re.compile(r"^npm (ERR!|error)")
+CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x1f\x7f]")
+ASIDE = ("npm warn", "npm WARN", "code ", "syscall ", "errno ", "path ", "A complete log", "Log files were not")
 
 # The packages keep their folders on the site, so that the files are found as in node_modules.
 PAGE = ("@noble/hashes/sha2.js", "@noble/hashes/_md.js", "@noble/hashes/_u64.js", "@noble/hashes/utils.js")
@@ -41,28 +47,60 @@ def shipped() -> tuple[str, ...]:
 
 
 def install(folder: Path = HERE) -> Path:
-    """Return node_modules as package-lock.json says, installed first where it is not; raises EnvironmentMissing."""
+    """Return node_modules as package-lock.json says, installed first where it is not, by one process at a time.
+
+    Raises EnvironmentMissing without npm, EdgewiseError where npm fails.
+    """
     installed, lock = folder / "node_modules", folder / "package-lock.json"
     stamp = installed / "edgewise.sha256"
     wanted = files.sha256(lock)
-    if stamp.exists() and stamp.read_text() == wanted:
+    if _is(stamp, wanted):
         return installed
     npm = shutil.which("npm")
-    if npm is None:
-        msg = "npm is not installed, which fetches the browser runtimes. Install it: apt-get install nodejs npm"
+    if npm is None or not shutil.which("node"):
+        lacking = "npm" if npm is None else "Node.js, which npm runs on,"
+        msg = f"{lacking} is not installed; it fetches the browser runtimes. Install it: apt-get install nodejs npm"
         raise EnvironmentMissing(msg)
+    with files.storage_errors(installed):
+        try:
+            with FileLock(folder / ".npm.lock", timeout=INSTALL_TIMEOUT_S):
+                if not _is(stamp, wanted):  # another process may have installed them meanwhile
+                    _npm_ci(npm, folder)
+                    files.write_bytes(stamp, wanted.encode())
+        except Timeout as error:
+            msg = f"Another npm ci in {folder} takes more than {INSTALL_TIMEOUT_S} s. End it, and build again."
+            raise EdgewiseError(msg) from error
+    return installed
+
+
+def _is(stamp: Path, wanted: str) -> bool:
+    return stamp.exists() and stamp.read_text() == wanted
+
+
+def _npm_ci(npm: str, folder: Path) -> None:
     command = (npm, "ci", "--ignore-scripts")  # what is shipped is in the packages; nothing of theirs needs to run
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace",
+                              stdin=subprocess.DEVNULL, timeout=INSTALL_TIMEOUT_S)  # fmt: skip
     except subprocess.TimeoutExpired as error:
         msg = f"npm ci in {folder} took more than {INSTALL_TIMEOUT_S} s. Is the registry in npm's settings reachable?"
         raise EdgewiseError(msg) from error
+    except OSError as error:
+        msg = f"npm at {npm} cannot be started ({error.strerror}). Install it again: apt-get install nodejs npm"
+        raise EnvironmentMissing(msg) from error
     if done.returncode:
-        told = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[:300])
-        msg = f"npm ci in {folder} failed: {told.strip()}. It needs the network once; is npm's registry reachable?"
+        msg = (
+            f"npm ci in {folder} failed: {_reason(done.stderr or done.stdout)}. It needs the network once, and Node.js "
+            "18 or newer (apt-get install nodejs npm). Is the registry in npm's settings reachable?"
+        )
         raise EdgewiseError(msg)
-    stamp.write_text(wanted)
-    return installed
+
+
+def _reason(output: str) -> str:
+    """Return npm's own reason from what it printed, without its prefix and without colours, in one line."""
+    lines = [PREFIX.sub("", CONTROL.sub("", line)).strip() for line in output.splitlines()]
+    telling = [line for line in lines if line and not line.startswith(ASIDE)]
+    return (telling or ["it said nothing"])[0].rstrip(".")[:300]
 
 
 def versions(folder: Path = HERE) -> dict[str, dict[str, str]]:

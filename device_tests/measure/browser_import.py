@@ -37,7 +37,7 @@ class Saved(Record, kw_only=True):
     artifact: str
     runtime: str
     device: Annotated[str, Meta(pattern=r"^browser:[a-z0-9][a-z0-9._-]{0,39}$")]
-    outcome: Literal["ok", "load_failed"]
+    outcome: Literal["ok", "load_failed", "run_failed"]
     reason: str
     notes: tuple[str, ...]
     environment: dict[str, Any]

@@ -1,6 +1,6 @@
 // Times artifacts in interleaved rounds and lets them answer reference images, as the project's own worker does.
 
-import { fetched } from "./artifacts.js";
+import { fetched, told } from "./artifacts.js";
 import { SIDE } from "./ink.js";
 import { choice } from "./tensors.js";
 
@@ -24,43 +24,65 @@ export async function reference(model, count) {
 }
 
 /**
- * Time artifacts on images, in rounds over all of them in random order. Returns {samplesNs, notes} for each.
- * A sample is the mean of as many inferences as the timer needs to be exact, which a note says.
+ * Time artifacts on images, in rounds over all of them in random order. Returns {samplesNs, notes, problem} for each:
+ * `problem` says why an artifact could not be timed to the end, and is "" where it was. `interrupted` returns why no
+ * time counts any more, or "". A sample is the mean of as many inferences as the timer needs to be exact, which a note says.
  */
-export async function time(artifacts, images, says) {
+export async function time(artifacts, images, says, interrupted) {
   const tick = resolution();
   const runs = [];
   for (const artifact of artifacts) {
-    const inputs = images.slice(0, WARM_UP).map((image) => artifact.native(image));
-    const run = (i) => artifact.loaded.run(inputs[i % inputs.length]);
-    const began = performance.now();
-    let count = 0;
-    while (count < WARM_UP && performance.now() - began < WARM_UP_MS) await run(count++);
-    const each = Math.max(performance.now() - began, tick) / count; // browsers that hide from fingerprinting tick at 100 ms
-    runs.push({ run, repeats: Math.max(1, Math.ceil((TICKS * tick) / each)), samplesNs: [] });
+    runs.push(await warmed(artifact, images, tick));
     await breath();
   }
   const end = performance.now() + LIMIT_MS;
-  for (let round = 0; round < ROUNDS && performance.now() < end; round++) {
-    for (const { run, repeats, samplesNs } of shuffled(runs)) {
-      const began = performance.now();
-      for (let i = 0; i < repeats; i++) await run(round + i);
-      samplesNs.push(Math.round(((performance.now() - began) / repeats) * 1e6));
-    }
+  for (let round = 0; round < ROUNDS && performance.now() < end && !interrupted(); round++) {
+    for (const one of shuffled(runs.filter(({ problem }) => !problem))) await sample(one, round, tick);
     if (round % 10 === 0) {
       says(`Round ${round + 1} of ${ROUNDS}`);
       await breath();
     }
   }
-  return runs.map(({ samplesNs, repeats }) => {
+  return runs.map(({ samplesNs, repeats, problem }) => {
     const notes = [];
-    if (repeats > 1) notes.push(`a latency sample is the mean of ${repeats} inferences: the timer ticks at ${Math.round(tick * 1000)} µs`);
+    if (repeats > 1) notes.push(`a latency sample is the mean of up to ${repeats} inferences: the timer ticks at ${Math.round(tick * 1000)} µs`);
     if (samplesNs.length < ROUNDS) notes.push(`${samplesNs.length} latency samples in ${LIMIT_MS / 1000} s, not ${ROUNDS}`);
-    return { samplesNs, notes };
+    return { samplesNs, notes, problem: problem || interrupted() };
   });
 }
 
-/** Let an artifact answer the images of a reference. Returns {answers: Float32Array [N*10], right, alike}. */
+async function warmed(artifact, images, tick) {
+  const one = { run: null, repeats: 1, samplesNs: [], problem: "" };
+  try {
+    const inputs = images.slice(0, WARM_UP).map((image) => artifact.native(image));
+    one.run = (i) => artifact.loaded.run(inputs[i % inputs.length]);
+    const began = performance.now();
+    let count = 0;
+    while (count < WARM_UP && performance.now() - began < WARM_UP_MS) await one.run(count++);
+    const each = Math.max(performance.now() - began, tick) / count; // browsers that hide from fingerprinting tick at 100 ms
+    one.repeats = Math.max(1, Math.ceil((TICKS * tick) / each));
+  } catch (error) {
+    one.problem = told(error);
+  }
+  return one;
+}
+
+/** Add a sample; one that the timer cannot tell from nothing is taken again, of more inferences. */
+async function sample(one, round, tick) {
+  try {
+    for (;;) {
+      const began = performance.now();
+      for (let i = 0; i < one.repeats; i++) await one.run(round + i);
+      const passed = performance.now() - began;
+      if (passed >= tick) return void one.samplesNs.push(Math.max(1, Math.round((passed / one.repeats) * 1e6)));
+      one.repeats *= 2;
+    }
+  } catch (error) {
+    one.problem = told(error);
+  }
+}
+
+/** Let an artifact answer the images of a reference. Returns {answers: Float32Array [N*10], right, alike}; raises what it raises. */
 export async function judge(artifact, { images, labels, expected }, says) {
   const answers = new Float32Array(images.length * 10);
   let [right, alike] = [0, 0];
@@ -118,4 +140,13 @@ function shuffled(items) {
 
 function breath() {
   return new Promise((resume) => setTimeout(resume));
+}
+
+/** Return results as the file that is saved; raises an Error for a value that JSON has no word for, and would leave out. */
+export function file(results) {
+  const strict = (key, value) => {
+    if (value === undefined || (typeof value === "number" && !Number.isFinite(value))) throw new Error(`${key} is ${value}, which no file can hold.`);
+    return value;
+  };
+  return JSON.stringify(results, strict, 1);
 }

@@ -12,7 +12,7 @@ export function suggestedName() {
 /** Return where a measurement is taken; browsers do not tell the processor. */
 export async function environment(runtime) {
   const { browser, version, system } = recognized();
-  const told = await navigator.userAgentData?.getHighEntropyValues(["architecture", "model", "platformVersion"]);
+  const told = await navigator.userAgentData?.getHighEntropyValues(["architecture", "model", "platformVersion"]).catch(() => {}); // it may be forbidden
   return {
     runtime: { [runtime.package]: runtime.version },
     browser: `${browser} ${version}`,

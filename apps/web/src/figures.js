@@ -1,7 +1,7 @@
 // The benchmark's panel: runs it over the cards' artifacts, shows the figures beside the desktop's, saves them.
 
 import { told } from "./artifacts.js";
-import { judge, packed, quantile, reference, time } from "./benchmark.js";
+import { file, judge, packed, quantile, reference, time } from "./benchmark.js";
 import { environment, suggestedName } from "./device.js";
 
 const part = (id) => document.getElementById(id);
@@ -21,7 +21,8 @@ export function panel(catalogue, cards, alone) {
       const rows = await alone(() => run(catalogue, [...cards()], says));
       show(rows);
       offer(rows, device);
-      says(rows.length ? "Done. Save the figures, and add them to the report: python -m device_tests add FILE" : "No artifact is loaded.");
+      const failed = rows.filter((row) => row.outcome === "run_failed").map((row) => `${row.artifact} was not measured: ${row.reason}.`);
+      says([...failed, rows.length ? "Done. Save the figures, and add them to the report: python -m device_tests add FILE" : "No artifact is loaded."].join(" "));
     } catch (error) {
       says(`The benchmark ended: ${told(error)}`);
     }
@@ -43,28 +44,54 @@ async function run(catalogue, cards, says) {
   const able = cards.filter((card) => card.artifact && first(card));
   const references = {};
   for (const { entry } of able) references[entry.model] ??= await reference(entry.model, catalogue.reference_images);
-  const timed = able.length ? await time(able.map((card) => card.artifact), references[able[0].entry.model].images, says) : [];
+  const timed = able.length ? await timedInFront(able.map((card) => card.artifact), references[able[0].entry.model].images, says) : [];
   const rows = [];
   for (const [i, card] of able.entries()) {
-    const { artifact, checked, entry } = card;
-    const { answers, right, alike } = await judge(artifact, references[entry.model], says);
-    const notes = [...timed[i].notes, ...(checked.ok ? [] : [`the golden self-check failed: ${checked.says}`])];
-    const measured = {
-      artifact_sha256: artifact.sidecar.sha256,
-      total: catalogue.reference_images,
-      correct: right,
-      agree: alike,
-      load_ns: Math.round(artifact.loadMs * 1e6),
-      first_ns: Math.round(artifact.firstMs * 1e6),
-      latencies_ns: timed[i].samplesNs,
-      answers: await packed(answers.buffer),
-    };
-    rows.push({ ...(await start(catalogue, card)), outcome: "ok", reason: "", ...measured, notes });
+    const measured = timed[i].problem ? failure("run_failed", timed[i].problem) : await judged(card, timed[i], references[card.entry.model], says);
+    rows.push({ ...(await start(catalogue, card)), ...measured });
   }
   for (const card of cards.filter((card) => card.problem && first(card))) {
-    rows.push({ ...(await start(catalogue, card)), outcome: "load_failed", reason: card.problem, notes: [] });
+    rows.push({ ...(await start(catalogue, card)), ...failure("load_failed", card.problem) });
   }
   return rows;
+}
+
+/** Time artifacts; browsers slow down or stop a page that nobody sees, and then nothing that was timed counts. */
+async function timedInFront(artifacts, images, says) {
+  let hidden = document.hidden;
+  const watch = () => (hidden ||= document.hidden);
+  document.addEventListener("visibilitychange", watch);
+  try {
+    return await time(artifacts, images, says, () => (hidden ? "the benchmark was interrupted: the page was not in front all the time" : ""));
+  } finally {
+    document.removeEventListener("visibilitychange", watch);
+  }
+}
+
+async function judged({ artifact, checked }, { samplesNs, notes }, images, says) {
+  let answered;
+  try {
+    answered = await judge(artifact, images, says);
+  } catch (error) {
+    return failure("run_failed", told(error));
+  }
+  return {
+    outcome: "ok",
+    reason: "",
+    artifact_sha256: artifact.sidecar.sha256,
+    total: images.images.length,
+    correct: answered.right,
+    agree: answered.alike,
+    load_ns: Math.round(artifact.loadMs * 1e6),
+    first_ns: Math.round(artifact.firstMs * 1e6),
+    latencies_ns: samplesNs,
+    answers: await packed(answered.answers.buffer),
+    notes: [...notes, ...(checked.ok ? [] : [`the golden self-check failed: ${checked.says}`])],
+  };
+}
+
+function failure(outcome, reason) {
+  return { outcome, reason, notes: [] };
 }
 
 async function start(catalogue, { entry, accelerator }) {
@@ -104,7 +131,7 @@ function offer(rows, name) {
   const results = rows.map(({ desktop, ...row }) => ({ ...row, device: `browser:${name}` }));
   const link = part("save");
   URL.revokeObjectURL(link.href);
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(results, null, 1)], { type: "application/json" }));
+  link.href = URL.createObjectURL(new Blob([file(results)], { type: "application/json" }));
   link.download = `edgewise-${name}.json`;
   link.hidden = results.length === 0;
 }

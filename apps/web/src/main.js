@@ -156,7 +156,7 @@ function remember() {
 
 function remembered() {
   try {
-    return JSON.parse(localStorage.getItem(PICKS) ?? "[]").slice(0, MOST);
+    return JSON.parse(localStorage.getItem(PICKS) ?? "[]").filter((pick) => typeof pick?.id === "string").slice(0, MOST);
   } catch {
     return []; // not ours: the default is shown
   }

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from export import artifact as artifacts
+from export.artifact import Artifact
+from export.contract import Tensor
+from models import files, reference
+from models.reference import Reference
 from tests.apps.web.strokes import Stroke
 
 ROOT = Path(__file__).resolve().parents[3]
+MODEL = "torch_cnn_small"
+INT8, ONNX, PTE = f"{MODEL}-tflite-int8", f"{MODEL}-onnx-float32", f"{MODEL}-executorch-int8"
+TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
+LABELS = np.arange(30, dtype=np.uint8) % 10
 # every format and scheme of the smallest model, and the others' int8
 CHOSEN = ("torch_cnn_small-*", "*-tflite-int8", "*-onnx-int8")
 # what LiteRT's C++ prints to the console of any page
@@ -28,6 +37,29 @@ class Built:
 
     folder: Path
     first_loads: tuple
+
+
+def save_artifact(folder: Path, id: str, content: bytes) -> None:
+    model, format_name, scheme = id.split("-")
+    file = folder / f"{id}.{format_name}"
+    files.write_bytes(file, content)
+    artifacts.save(Artifact(id=id, model=model, framework="torch", format=format_name, scheme=scheme, key="k", file=file.name,
+                            sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
+                            checkpoint_sha256="c" * 64, inputs=(TENSOR,), outputs=(TENSOR,)), folder)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """An artifacts folder: two artifacts that a browser runs, one that none does, and their reference."""
+    made = tmp_path / "artifacts"
+    for id, size in ((INT8, 300), (ONNX, 200), (PTE, 100)):
+        save_artifact(made, id, b"x" * size)
+    images = np.zeros((30, 28, 28), np.uint8)
+    images[:, 0, 0] = np.arange(30)
+    answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d", checkpoint_sha256="c" * 64, images=images,
+                        labels=LABELS, logits=np.eye(10, dtype=np.float32)[LABELS])  # fmt: skip
+    reference.save(answers, reference.path(made, MODEL))
+    return made
 
 
 @pytest.fixture
@@ -57,22 +89,12 @@ def served(folder: Path) -> Iterator[str]:
     """Serve a folder on a free port of this machine; gives its address. At the end open connections break, too."""
     from apps.web.serve import Site
 
-    connections: list[socket.socket] = []
-
-    class Leaving(Site):
-        def process_request(self, request, client_address) -> None:
-            connections.append(request)
-            super().process_request(request, client_address)
-
-    with Leaving(folder, "127.0.0.1", 0) as site:
+    with Site(folder, "127.0.0.1", 0) as site:
         thread = threading.Thread(target=site.serve_forever, daemon=True)
         thread.start()
         yield f"http://localhost:{site.port}/"
         site.shutdown()
         thread.join()
-        for connection in connections:
-            with suppress(OSError):  # it has ended
-                connection.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,7 @@ def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime,
 def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     from click.testing import CliRunner
 
-    from device_tests.measure import browser_import as browsers
+    from device_tests.commands.add import add
     from device_tests.report import tables as report
     from device_tests.rows import load, found, rows
 
@@ -107,7 +107,7 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     assert file.name == "edgewise-test-machine.json"
     places = {"artifacts": ROOT / "artifacts", "results": results}
     options = [word for name, folder in places.items() for word in (f"--{name}", str(folder))]
-    done = CliRunner().invoke(browsers.add, [str(file), *options])
+    done = CliRunner().invoke(add, [str(file), *options])
     assert done.exit_code == 0, (done.output, done.exception)
     known = load(results)
     made = rows(found(known, ("browser:test-machine",)), known, artifacts_folder=places["artifacts"], results_folder=results)
@@ -169,3 +169,82 @@ def test_drawings_are_prepared_as_python_prepares_them(opened):
             difference = min((np.abs(ours - theirs) for theirs in prepared(strokes, width)), key=np.mean)
             assert difference.mean() < 1.5, digit  # of 255; a pixel too far is 20
             assert difference.max() < 100, digit  # in a corner, where the page goes by distance and this by area
+
+
+# stands in for a runtime whose graphics processor goes away in the middle of the benchmark
+LOST = """let count = 0;
+export async function start() {}
+export async function load() {
+  return { close() {}, async run() { if (++count > 100) throw new Error("the device was lost"); return new Float32Array(10); } };
+}"""
+
+
+def saved(page, file, timeout: int = 120_000) -> list[dict]:
+    """Run the benchmark, save its figures and return them, read as strictly as JSON is defined."""
+    page.locator("#measure").click()
+    page.wait_for_selector("#save:visible", timeout=timeout)
+    with page.expect_download() as download:
+        page.locator("#save").click()
+    download.value.save_as(file)
+    return json.loads(file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def added(file, results):
+    from click.testing import CliRunner
+
+    from device_tests.commands.add import add
+
+    return CliRunner().invoke(
+        add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)]
+    )
+
+
+def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is_measured(opened, expect, tmp_path):
+    routes = {"runtimes/onnxruntime_web.js": lambda route: route.fulfill(body=LOST, content_type="text/javascript")}
+    page = opened(INT8, ONNX, routes=routes)
+    rows = {row["artifact"]: row for row in saved(page, tmp_path / "figures.json")}
+    assert (rows[INT8]["outcome"], rows[INT8]["reason"], rows[INT8]["total"]) == ("ok", "", IMAGES)
+    failed = rows[ONNX]
+    assert (failed["outcome"], failed["reason"]) == ("run_failed", "the device was lost")
+    assert not {"latencies_ns", "answers", "correct"} & set(failed)
+    expect(page.locator("#progress")).to_contain_text(f"{ONNX} was not measured: the device was lost.")
+    done = added(tmp_path / "figures.json", tmp_path / "results")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert f"run_failed {ONNX}@onnxruntime_web" in done.output
+
+
+def test_times_of_a_page_that_was_not_in_front_do_not_count(opened, tmp_path):
+    page = opened(INT8)
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    (row,) = saved(page, tmp_path / "figures.json")
+    assert row["outcome"] == "run_failed"
+    assert "the page was not in front all the time" in row["reason"]
+    assert "latencies_ns" not in row
+
+
+def test_what_json_has_no_word_for_is_never_saved(opened):
+    page = opened(INT8)
+    for value in ("NaN", "Infinity", "-Infinity", "undefined"):
+        said = page.evaluate(
+            f"""async () => {{
+              const {{ file }} = await import("./benchmark.js");
+              try {{ return file([{{ outcome: "ok", first_ns: {value} }}]); }} catch (error) {{ return error.message; }}
+            }}"""
+        )
+        assert said == f"first_ns is {value}, which no file can hold."
+
+
+def test_an_artifact_without_golden_vectors_is_not_called_checked(opened, expect, tmp_path):
+    def sidecar(route):
+        content = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text())
+        route.fulfill(json={**content, "golden": []})
+
+    page = opened(INT8, routes={f"artifacts/{INT8}.json": sidecar})
+    expect(page.locator(".check.bad")).to_have_text(
+        "✗ self-check failed: its sidecar holds no golden vectors to check it by"
+    )
+    (row,) = saved(page, tmp_path / "figures.json")
+    assert row["first_ns"] > 0
+    assert row["outcome"] == "ok"

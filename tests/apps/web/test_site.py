@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
+import ast
 import json
-import threading
 from msgspec.structs import replace
-from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -15,41 +13,12 @@ from click.testing import CliRunner
 
 from apps.web import build, catalogue, packages
 from apps.web.__main__ import web
-from apps.web.serve import Site
 from device_tests.results import measurement as measurements
+from device_tests.results.measurement import Environment, Flip
 from device_tests.results.measurement import Measurement
-from export import artifact as artifacts
-from export.artifact import Artifact
 from models import files, reference
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
-from models.reference import Reference
-
-MODEL = "torch_cnn_small"
-INT8, ONNX, PTE = f"{MODEL}-tflite-int8", f"{MODEL}-onnx-float32", f"{MODEL}-executorch-int8"
-LABELS = np.arange(30, dtype=np.uint8) % 10
-
-
-def save_artifact(folder: Path, id: str, content: bytes) -> None:
-    model, format_name, scheme = id.split("-")
-    file = folder / f"{id}.{format_name}"
-    files.write_bytes(file, content)
-    artifacts.save(Artifact(id=id, model=model, framework="torch", format=format_name, scheme=scheme, key="k", file=file.name,
-                            sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
-                            checkpoint_sha256="c" * 64), folder)  # fmt: skip
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """An artifacts folder: two artifacts that a browser runs, one that none does, and their reference."""
-    made = tmp_path / "artifacts"
-    for id, size in ((INT8, 300), (ONNX, 200), (PTE, 100)):
-        save_artifact(made, id, b"x" * size)
-    images = np.zeros((30, 28, 28), np.uint8)
-    images[:, 0, 0] = np.arange(30)
-    answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d", checkpoint_sha256="c" * 64, images=images,
-                        labels=LABELS, logits=np.eye(10, dtype=np.float32)[LABELS])  # fmt: skip
-    reference.save(answers, reference.path(made, MODEL))
-    return made
+from models.errors import DataError, EnvironmentMissing, UsageError
+from tests.apps.web.conftest import INT8, LABELS, MODEL, ONNX, PTE
 
 
 @pytest.fixture
@@ -57,8 +26,8 @@ def result(folder) -> Measurement:
     """The desktop's result of the int8 artifact, which answers one image unlike its source."""
     return Measurement(artifact=INT8, runtime="litert", device="desktop", outcome="ok", total=30, correct=29, agree=29,
                        artifact_sha256=files.sha256(folder / f"{INT8}.tflite"), latencies_ns=(70_000, 90_000),
-                       environment={"cpu": "a CPU"},
-                       flips=({"index": 25, "label": 5, "ours": 6, "theirs": 5},))  # fmt: skip
+                       environment=Environment(cpu="a CPU"),
+                       flips=(Flip(index=25, label=5, ours=6, theirs=5, our_margin=0.1, their_margin=0.1),))  # fmt: skip
 
 
 def test_what_a_browser_runs_is_offered_and_the_rest_has_a_reason(folder, tmp_path):
@@ -114,7 +83,7 @@ def test_examples_are_one_of_each_label_and_those_that_are_flipped(folder, tmp_p
 
 def test_reference_images_are_laid_out_as_the_page_reads_them(folder):
     answers = reference.load(reference.path(folder, MODEL))
-    content = catalogue.reference_bytes(answers)
+    content = catalogue.reference_bytes(answers, 1_000)
     assert len(content) == 30 * (784 + 1 + 40)
     assert list(content[30 * 784 : 30 * 785]) == list(LABELS)
     assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), answers.logits)
@@ -165,65 +134,16 @@ def test_every_module_of_the_page_is_kept_for_offline_use_and_counted():
     assert own - kept == {"sw.js"}
 
 
-@pytest.fixture
-def site(tmp_path):
-    """A small site, served."""
-    folder = tmp_path / "dist"
-    files.write_bytes(folder / "index.html", b"<p>page</p>")
-    files.write_bytes(folder / "app.wasm", b"wasm")
-    files.write_bytes(folder / "app.wasm.gz", gzip.compress(b"wasm"))
-    files.write_bytes(tmp_path / "secret", b"secret")
-    with Site(folder, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def test_only_the_catalogue_reads_results_and_nothing_of_the_app_measures():
+    importing = {
+        file.name: {name for name in imported(file) if name.startswith("device_tests")}
+        for file in packages.HERE.glob("*.py")
+    }
+    assert {name for name, modules in importing.items() if modules} == {"catalogue.py"}
 
 
-def ask(site, path: str, **headers):
-    connection = HTTPConnection("127.0.0.1", site.port, timeout=10)
-    connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    return answer, content
-
-
-def test_files_are_served_with_their_type_and_compressed_where_that_is_taken(site):
-    answer, content = ask(site, "/")
-    assert (answer.status, answer.headers["Content-Type"], content) == (200, "text/html; charset=utf-8", b"<p>page</p>")
-    answer, content = ask(site, "/app.wasm", **{"Accept-Encoding": "br, gzip"})
-    assert (answer.headers["Content-Type"], answer.headers["Content-Encoding"]) == ("application/wasm", "gzip")
-    assert gzip.decompress(content) == b"wasm"
-    answer, content = ask(site, "/app.wasm", **{"Accept-Encoding": "identity"})
-    assert (answer.headers["Content-Encoding"], content) == (None, b"wasm")
-
-
-def test_what_has_not_changed_is_not_sent_again(site):
-    tag = ask(site, "/")[0].headers["ETag"]
-    answer, content = ask(site, "/", **{"If-None-Match": tag})
-    assert (answer.status, content) == (304, b"")
-
-
-def test_a_file_that_a_new_build_added_is_served_at_once(site):
-    assert ask(site, "/new.txt")[0].status == 404
-    (site.folder / "new.txt").write_text("new")
-    assert ask(site, "/new.txt")[0].status == 200
-
-
-def test_headers_give_fine_timers_and_forbid_guessing_types(site):
-    headers = ask(site, "/")[0].headers
-    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-    assert headers["X-Content-Type-Options"] == "nosniff"
-
-
-@pytest.mark.parametrize("path", ["/../secret", "/%2e%2e/secret", "//secret", "/none", "/app.wasm.gz"])
-def test_nothing_but_the_site_is_served(site, path):
-    assert ask(site, path)[0].status == 404
-
-
-def test_a_taken_port_is_told(site):
-    with pytest.raises(EdgewiseError, match="--port"):
-        Site(site.folder, "127.0.0.1", site.port)
+def imported(file: Path) -> set[str]:
+    """Return the modules that a file imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -135,7 +135,7 @@ def test_a_check_without_evidence_is_red(folders, command, tmp_path, capsys):
     assert "not enough evidence" in out
     assert command("check", "--allow-missing") == NO_EVIDENCE  # nobody said what may be missing, and why
     budgets = tmp_path / "budgets.toml"
-    budgets.write_text(budgets.read_text() + '[[missing]]\nids = ["*-int8@*", "keras_*"]\nwhy = "not made here"\n')
+    budgets.write_text(budgets.read_text() + '[[missing]]\nids = ["*-int8@*", "torch_cnn-*"]\nwhy = "not made here"\n')
     assert command("check") == NO_EVIDENCE
     assert command("check", "--allow-missing") == 0
 

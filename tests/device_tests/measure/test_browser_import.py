@@ -93,10 +93,13 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_
     assert any("browser:pixel-7" in line for line in report.footnotes(report.group((row,), 0.1)))
 
 
-def test_an_artifact_that_did_not_load_is_a_row_with_its_reason(saved, folder):
-    file = saved(outcome="load_failed", reason="no SIMD", without="answers")
+@pytest.mark.parametrize(
+    ("outcome", "reason"), [("load_failed", "no SIMD"), ("run_failed", "the page was not in front all the time")]
+)
+def test_an_artifact_that_was_not_measured_is_a_row_with_its_reason(saved, folder, outcome, reason):
+    file = saved(outcome=outcome, reason=reason, without="answers")
     ((row, answers),) = browsers.read(file, folder)
-    assert (row.outcome, row.reason, row.total, answers) == ("load_failed", "no SIMD", None, None)
+    assert (row.outcome, row.reason, row.total, answers) == (outcome, reason, None, None)
 
 
 def test_garbage_is_a_mismatch(saved, folder, logits):

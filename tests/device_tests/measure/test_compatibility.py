@@ -20,8 +20,7 @@ from device_tests.transport.dialogue import Conversations
 from device_tests.schedule import Closed
 from export import artifact as artifacts
 from export.artifact import Artifact, Golden
-from models import environments
-from models import records
+from models import environments, records
 from models.errors import DataError
 
 ID = "torch_cnn_small-torchscript-float32"
@@ -136,7 +135,7 @@ def test_a_grid_of_another_file_is_not_told(measured, tmp_path):
     made_of = Artifact(id="torch_cnn_small-torchscript-float32", key="k", sha256="b" * 64, **names)
     row = measured(artifact_sha256="b" * 64)
     for digest, told in (("a" * 64, ""), ("b" * 64, "2.0 and newer")):
-        made = replace(grid(v1_0="mismatch", v2_0="ok"), artifact_sha256=digest)
+        made = replace(grid(v1_0="mismatch", v2_0="ok"), runtime=row.runtime, artifact_sha256=digest)
         records.write(grids.path(tmp_path, row.artifact, row.runtime), made)
         assert join.Added(tmp_path, ()).to(row, made_of).oldest_runtime == told
 

@@ -1,0 +1,176 @@
+"""What comes from sidecars and results reaches the page as text, never as markup; the policy allows no other script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from apps.web import build
+from models import files
+from tests.apps.web.conftest import ROOT, draw, served
+from tests.apps.web.strokes import DIGITS
+
+INT8 = "torch_cnn_small-tflite-int8"
+FLOAT32 = "torch_cnn_small-tflite-float32"
+ONNX = "torch_cnn_small-onnx-int8"
+REFUSED = "torch_cnn_small-executorch-int8"
+HOSTILE = "<img src=x onerror=\"document.documentElement.dataset.owned='1'\">"
+# a file's name holds no slash
+HOSTILE_ID = f"x{HOSTILE}-executorch-int8"
+SCRIPT = "</script><script>document.documentElement.dataset.owned='1'</script>"
+
+
+class Page(HTMLParser):
+    """Collects each element's name, attributes and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs), []))
+
+    def handle_endtag(self, tag):
+        self.elements.append(("", {}, []))  # what follows is no text of the element that ended
+
+    def handle_data(self, data):
+        if self.elements:
+            self.elements[-1][2].append(data)
+
+
+def policy(html: str) -> dict[str, set[str]]:
+    """Return the page's content security policy: the sources of each directive."""
+    (content,) = (
+        attributes["content"]
+        for tag, attributes, _ in Page(html).elements
+        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    return {name: set(sources) for name, *sources in (part.split() for part in content.split(";"))}
+
+
+def test_the_policy_allows_this_sites_files_and_webassembly_alone(tmp_path):
+    page = tmp_path / "index.html"
+    shutil.copy(build.SOURCE / "index.html", page)
+    build._allow_import_map(page)
+    directives = policy(page.read_text())
+    inline = [
+        "".join(text) for tag, of, text in Page(page.read_text()).elements if tag == "script" and not of.get("src")
+    ]
+    hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in inline}
+    assert directives.pop("default-src") == {"'none'"}
+    assert directives.pop("script-src") == {"'self'", "'wasm-unsafe-eval'"} | hashes
+    assert {source for sources in directives.values() for source in sources} == {"'self'", "'none'"}
+    assert directives["base-uri"] == directives["form-action"] == {"'none'"}
+
+
+def test_the_page_has_no_inline_handlers_styles_or_other_hosts():
+    for _, attributes, _ in Page((build.SOURCE / "index.html").read_text()).elements:
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+        for name in ("href", "src"):
+            assert not re.match(r"\w+:|//", attributes.get(name) or "")
+
+
+SINKS = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|DOMParser|createContextualFragment|"
+                   r"javascript:|\beval\(|new Function|set(?:Timeout|Interval)\(\s*[\"'`]")  # fmt: skip
+
+
+@pytest.mark.parametrize("file", sorted(build.SOURCE.rglob("*.js")), ids=lambda p: p.name)
+def test_no_module_of_the_page_turns_text_into_markup_or_code(file):
+    assert not SINKS.findall(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """The site of real artifacts whose sidecars and results were written by somebody else."""
+    from apps.web import catalogue, packages
+
+    if not any((ROOT / "artifacts").glob("*.json")):
+        pytest.skip("no artifacts: nox -s export")
+    if not shutil.which("npm"):
+        pytest.skip("no npm: apt-get install nodejs npm")
+    folder = tmp_path_factory.mktemp("hostile")
+    mine, results = folder / "artifacts", folder / "results"
+    mine.mkdir()
+    for id in (INT8, ONNX):
+        for file in (ROOT / "artifacts").glob(f"{id}.*"):
+            shutil.copy(file, mine)
+    shutil.copy(ROOT / "artifacts" / "torch_cnn_small.reference.npz", mine)
+    sidecar = json.loads((mine / f"{INT8}.json").read_text())
+    sidecar |= {"labels": [HOSTILE] * 10, "notes": [HOSTILE], "tools": {HOSTILE: HOSTILE}}
+    sidecar["dataset"] |= {"name": HOSTILE}
+    files.write_json(mine / f"{INT8}.json", sidecar)
+    for id, reason in ((HOSTILE_ID, HOSTILE), (REFUSED, SCRIPT)):
+        model = id.removesuffix("-executorch-int8")
+        refused = {**sidecar, "id": id, "model": model, "file": "", "outcome": "unsupported", "reason": reason,
+                   "format": "executorch"}  # fmt: skip
+        files.write_json(mine / f"{id}.json", refused)
+    measured = {"artifact": INT8, "runtime": "litert", "device": "desktop", "outcome": "ok", "total": 10, "correct": 9,
+                "agree": 9, "artifact_sha256": sidecar["sha256"], "latencies_ns": [70_000], "environment": {"cpu": HOSTILE},
+                "notes": [HOSTILE], "flips": [{"index": 25, "label": 5, "ours": 6, "theirs": 5, "our_margin": 0.1, "their_margin": 0.1}]}  # fmt: skip
+    files.write_json(results / f"{INT8}@litert@desktop.json", measured)
+    content = catalogue.gather(mine, results, ())
+    build.build(folder / "dist", content, artifacts_folder=mine, node_modules=packages.install())
+    return folder / "dist"
+
+
+def assert_harmless(page) -> None:
+    assert page.locator("img, iframe, object, embed").count() == 0
+    assert page.evaluate("document.documentElement.dataset.owned") is None
+    inline = "all => all.filter((one) => !one.src.startsWith(location.origin)).map((one) => one.type)"
+    assert page.locator("script").evaluate_all(inline) == ["importmap"]
+
+
+@pytest.mark.browser
+def test_hostile_sidecars_and_results_are_shown_as_text(hostile, opened, expect):
+    with served(hostile) as url:
+        page = opened(INT8, url=url)
+        page.locator("#refused summary").click()
+        expect(page.locator("#refused dt").filter(has_text=HOSTILE_ID)).to_have_text(HOSTILE_ID)
+        assert {HOSTILE, SCRIPT} <= {text.split(": ", 1)[1] for text in page.locator("#refused dd").all_inner_texts()}
+        page.locator("#examples-list button.flips").click()
+        expect(page.locator("#example-says")).to_contain_text(f"says {HOSTILE}, its float source {HOSTILE}")
+        draw(page, DIGITS[3])
+        page.locator("#measure").click()
+        page.wait_for_selector("#save:visible", timeout=120_000)
+        expect(page.locator("#footnote")).to_contain_text(HOSTILE)
+        assert_harmless(page)
+
+
+@pytest.mark.browser
+def test_a_hostile_answer_of_the_server_is_shown_as_text(opened, expect):
+    def sidecar(route):
+        route.fulfill(json={"id": HOSTILE})
+
+    def examples(route):
+        route.fulfill(json=[{"index": HOSTILE, "label": HOSTILE, "image_u8": "", "flips": []}])
+
+    page = opened(INT8, routes={f"artifacts/{INT8}.json": sidecar, "examples.json": examples})
+    expect(page.locator(".state.bad")).to_contain_text(f"is the sidecar of {HOSTILE}")
+    page.locator("#examples-list button").click()
+    expect(page.locator("#example-says")).to_contain_text(f"labelled {HOSTILE}.")
+    assert_harmless(page)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("kept", ["[null, 7, {}]", '[{"id": "<img>"}]', "{}", "no JSON", '"text"'])
+def test_damaged_picks_of_an_earlier_visit_give_the_default(opened, expect, kept):
+    page = opened(INT8)
+    page.evaluate("(kept) => localStorage.setItem('edgewise.picks', kept)", kept)
+    page.reload()
+    expect(page.locator(".check.good")).to_have_count(1)
+    expect(page.locator("#problems")).to_be_empty()
+
+
+@pytest.mark.browser
+def test_the_policy_stops_markup_that_got_in_all_the_same(opened):
+    page = opened(INT8, expected=("Content Security Policy", "Failed to load resource"))
+    page.evaluate("(html) => { document.body.insertAdjacentHTML('beforeend', html); }", HOSTILE)
+    page.evaluate("() => new Promise((resolve) => setTimeout(resolve, 200))")
+    assert page.evaluate("document.documentElement.dataset.owned") is None

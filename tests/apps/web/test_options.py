@@ -1,0 +1,111 @@
+"""What `python -m apps.web` refuses, before anything is installed or built."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from click.testing import CliRunner
+
+from apps.web import __main__ as command
+from apps.web import packages
+from models.errors import EdgewiseError
+from tests.apps.web.conftest import INT8, ONNX
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Return a function that runs the command in an empty folder and gives its exit code and all that it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(packages, "install", lambda: pytest.fail("npm was asked before the arguments were looked at"))
+    monkeypatch.setattr(command, "_require_environment", lambda: None)
+
+    def run_it(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(command.web, list(arguments))
+        if isinstance(done.exception, EdgewiseError):
+            return done.exception.exit_code, str(done.exception)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, " ".join(done.output.split())
+
+    return run_it
+
+
+@pytest.mark.parametrize("option", ["only", "artifacts", "results", "dist", "host"])
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_value_is_refused_by_the_options_name(run, option, value):
+    code, said = run(f"--{option}", value)
+    assert code == 2
+    assert f"Invalid value for '--{option}': is empty." in said
+
+
+@pytest.mark.parametrize("option", ["artifacts", "results", "dist"])
+def test_what_cannot_be_a_folder_is_refused_by_the_options_name(run, tmp_path, option):
+    (tmp_path / "file").write_text("a file")
+    for value, reason in (
+        ("file", "is a file"),
+        ("file/below", "is a file"),
+        ("x" * 300, "has a part of more than 255 bytes"),
+        ("x" * 300 + "/y", "has a part of more than 255 bytes"),
+        ("ä" * 150, "has a part of more than 255 bytes"),
+    ):
+        code, said = run(f"--{option}", value)
+        assert code == 2
+        assert f"Invalid value for '--{option}'" in said
+        assert reason in said
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", "1e3", ""])
+def test_a_port_has_its_range(run, port):
+    code, said = run("--serve", "--port", port)
+    assert code == 2
+    assert "Invalid value for '--port'" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--port", "80"), "--port goes with --serve only"),
+        (("--host", "0.0.0.0"), "--host goes with --serve only"),
+        (("--no-build",), "--no-build goes with --serve only"),
+        (("--serve", "--no-build", "--only", "*"), "--only has no effect"),
+        (("--serve", "--no-build", "--list"), "--list has no effect"),
+        (("--results", "nowhere"), "There are no results in nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_what_would_have_no_effect_is_refused(run, arguments, reason):
+    code, said = run(*arguments)
+    assert code == 2
+    assert reason in said
+
+
+def test_a_name_of_300_characters_matches_nothing_and_says_so(run, folder):
+    code, said = run("--artifacts", str(folder), "--only", "x" * 300)
+    assert code == 2
+    assert "matches no artifact" in said
+
+
+def test_a_taken_port_and_a_wrong_host_are_refused_before_the_build(run, folder):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        code, said = run("--artifacts", str(folder), "--serve", "--port", str(port))
+    assert (code, f"Port {port} of '127.0.0.1' is taken" in said) == (1, True)
+    code, said = run("--artifacts", str(folder), "--serve", "--host", "a..b")
+    assert (code, "The host 'a..b' has no address" in said) == (2, True)
+
+
+def test_a_folder_that_a_site_cannot_replace_is_refused_before_the_build(run, folder, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("years")
+    code, said = run("--artifacts", str(folder), "--dist", "home")
+    assert (code, "no site of ours" in said) == (2, True)
+
+
+def test_a_site_that_was_never_built_is_not_served(run):
+    code, said = run("--serve", "--no-build", "--dist", "dist")
+    assert (code, "There is no site in dist" in said) == (3, True)
+
+
+def test_listing_needs_no_environment_of_its_own(run, folder, monkeypatch):
+    monkeypatch.setattr(command, "_require_environment", lambda: pytest.fail("the list needs no compression"))
+    assert run("--list", "--artifacts", str(folder)) == (0, " ".join(sorted((INT8, ONNX))))
