@@ -29,18 +29,18 @@ def main() -> None:
     os.dup2(2, 1)
     options = parse()
     worker = beside("worker")
-    row = {"outcome": "ok", "reason": "", "notes": []}
+    reply, facts = worker.Reply(), {}
     if not options.count:  # which needs the process to itself
         asked = worker.Turns(answer).given
     try:
-        infer, images = load(worker, options, row)
+        infer, images, facts = load(worker, options, reply)
         if options.count:
             count(infer, images[0])
     except worker.Failed as failure:
         traceback.print_exc()
-        row |= {"outcome": failure.outcome, "reason": failure.reason}
-    print(json.dumps(row), file=answer)
-    if row["outcome"] == "ok" and not options.count:
+        reply.outcome, reply.reason = failure.outcome, failure.reason
+    print(json.dumps({**vars(reply), **facts}), file=answer)
+    if reply.outcome == "ok" and not options.count:
         gc.disable()  # a collection would fall into some artifact's samples; refcounts free what inferences make
         while True:  # until it is killed, or nobody asks any more
             print(json.dumps({"ns": sample(infer, images, **json.loads(asked.get()))}), file=answer)
@@ -64,24 +64,28 @@ def beside(name: str):
     return module
 
 
-def load(worker, options: argparse.Namespace, row: dict):
-    """Return the inference and the sidecar's golden images, which it must answer as the exporter's runtime did."""
-    runtime = worker.start(options, row)
+def load(worker, options: argparse.Namespace, reply) -> tuple:
+    """Return the inference, the sidecar's golden images, and what to print of them.
+
+    `golden` holds how many of them are answered as by the exporter's runtime, and of how many; `timer_ns` is the
+    timer's own share of a sample.
+    """
+    runtime = worker.start(options, reply)
     sidecar = json.loads(options.sidecar.read_text())
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
     pixels = [np.frombuffer(base64.b64decode(g["image_u8"]), np.uint8) for g in sidecar["golden"]]
     images = [worker.native(image, source) for image in pixels]
-    infer = worker.load(options, runtime, row)
+    infer = worker.load(options, runtime, reply)
     equal = sum(
         int(worker.run(infer, image, target).argmax() == np.argmax(golden["logits"]))
         for image, golden in zip(images, sidecar["golden"])  # noqa: B905 - devices have older Pythons
     )
-    row["golden"] = [equal, len(images)]
+    facts = {"golden": [equal, len(images)]}
     if equal < len(images):
-        row["notes"].append(f"{equal} of {len(images)} golden images are answered as in the sidecar")
+        reply.notes.append(f"{equal} of {len(images)} golden images are answered as in the sidecar")
     if not options.count:  # which nothing may precede that differs from run to run
-        row["timer_ns"] = timer_ns()
-    return infer, images
+        facts["timer_ns"] = timer_ns()
+    return infer, images, facts
 
 
 def sample(infer, images: list, *, samples: int, inferences: int, slowdown: float = 0.0) -> list[int]:

@@ -1,4 +1,6 @@
-"""Runs one artifact on one runtime and prints one line of JSON; stands alone, for it runs on devices, too.
+"""Runs one artifact on one runtime and prints its logits and times as one line of JSON.
+
+Stands alone, for it is copied to devices, too.
 
 It needs the standard library, numpy and the one runtime. With `--turns` it asks on stdout, a line of JSON each time,
 to be `alone` on the machine or to `share` it, and waits for a line on stdin: times are taken alone, answers judged side
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -22,6 +25,7 @@ import traceback
 import zlib
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
@@ -32,13 +36,36 @@ SLOW_NS, SLOW_IMAGES = 5_000_000, 1_000  # a slower inference is judged on fewer
 FEW_DIGITS = 200  # of the other data set, where the inference is slow or few images are asked for
 ALIVE_S = 10.0  # at most between two signs of life while it takes times
 TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
-SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
-FLIPS = 500  # kept of the images that are answered otherwise than by the source; all are counted
-BINS = 15  # of the calibration error
 MEMORY_BYTES = 4 << 30  # that an artifact may take over its runtime: a damaged one may ask for anything
 ABANDONED = 3  # the exit code where whoever started this program is gone
 BUSY = 1.25  # CPU time per wall time above which more than one thread must have been at work
 STARVED = 0.9  # and below which other programs took the core away
+
+
+@dataclasses.dataclass
+class Reply:
+    """What the worker prints: raw figures, as far as it came.
+
+    `logits` and `digits_logits` hold float32 [N,K] of the first N images of each evaluation set, little-endian, zlib and
+    base64. Times are in nanoseconds.
+    """
+
+    outcome: str = "ok"
+    reason: str = ""
+    notes: list = dataclasses.field(default_factory=list)
+    environment: dict = dataclasses.field(default_factory=dict)
+    threads: Optional[int] = None  # noqa: UP045 - devices have older Pythons
+    load_ns: Optional[int] = None  # noqa: UP045
+    first_ns: Optional[int] = None  # noqa: UP045
+    latencies_ns: list = dataclasses.field(default_factory=list)
+    cpu_per_wall: Optional[float] = None  # noqa: UP045
+    baseline_rss_bytes: Optional[int] = None  # noqa: UP045
+    peak_rss_bytes: Optional[int] = None  # noqa: UP045
+    logits: str = ""
+    digits_logits: str = ""
+
+    def line(self) -> str:
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
 
 
 class Failed(Exception):
@@ -54,13 +81,13 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     options = parse()
-    row = {"outcome": "ok", "reason": "", "notes": []}
+    reply = Reply()
     try:
-        measure(options, row, Turns(answer) if options.turns else None)
+        measure(options, reply, Turns(answer) if options.turns else None)
     except Failed as failure:
         traceback.print_exc()
-        row |= {"outcome": failure.outcome, "reason": failure.reason}
-    print(json.dumps(row, allow_nan=False), file=answer)
+        reply.outcome, reply.reason = failure.outcome, failure.reason
+    print(reply.line(), file=answer)
 
 
 def parse() -> argparse.Namespace:
@@ -101,46 +128,50 @@ class Turns:
         os._exit(ABANDONED)  # at once, whatever a runtime is doing: no client, adb and ssh among them, kills it for us
 
 
-def measure(options: argparse.Namespace, row: dict, turns: Turns | None) -> None:
-    """Fill `row` with what is measured, as far as it comes; raises Failed where it cannot go on."""
-    runtime = start(options, row)
+def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None) -> None:
+    """Fill in what is measured, as far as it comes; raises Failed where it cannot go on."""
+    runtime = start(options, reply)
     sidecar = json.loads(options.sidecar.read_text())
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
     with np.load(options.reference, allow_pickle=False) as reference:
-        images, labels, expected = (reference[name] for name in ("images", "labels", "logits"))
+        images = reference["images"]
         # references made before there were digits in them have none
-        digits = [reference[name] for name in ("digits_images", "digits_labels", "digits_logits") if name in reference]
+        digits = reference["digits_images"] if "digits_images" in reference else images[:0]
     warm = [native(image, source) for image in images[:WARM_UP]]
-    answers = np.full(expected.shape, np.nan, np.float32)  # written once, so that it is in memory before the baseline
+    # written once, so that it is in memory before the baseline
+    logits = np.full((len(images), *single(target)[1:]), np.nan, np.float32)
     memory = Memory()
 
     if turns and options.latency_s:
         turns("alone")
-    infer = load(options, runtime, row)
+    infer = load(options, runtime, reply)
     first = time.perf_counter_ns()
-    answers[0] = run(infer, warm[0], target)
-    row["first_ns"] = time.perf_counter_ns() - first
+    logits[0] = run(infer, warm[0], target)
+    reply.first_ns = time.perf_counter_ns() - first
     try:
         if options.latency_s:
-            time_warm(infer, warm, options, row, turns)
-        count = images_to_judge(len(images), row.get("latencies_ns", []), options, row)
-        answer(infer, images[1:count], answers[1:count], sidecar, turns)
-        memory.read(row)
-        if digits and len(digits[0]):
-            few = options.images or is_slow(row.get("latencies_ns", []))
-            digits = [array[: FEW_DIGITS if few else count] for array in digits]
-            beside = np.empty(digits[2].shape, np.float32)
-            answer(infer, digits[0], beside, sidecar, turns)
-            judge_digits(beside, *digits[1:], row)
+            time_warm(infer, warm, options, reply, turns)
+        count = images_to_judge(len(images), options, reply)
+        answer(infer, images[1:count], logits[1:count], sidecar, turns)
+        memory.read(reply)
+        if len(digits):
+            few = options.images or is_slow(reply.latencies_ns)
+            digits = digits[: FEW_DIGITS if few else count]
+            beside = np.empty((len(digits), *logits.shape[1:]), np.float32)
+            answer(infer, digits, beside, sidecar, turns)
+            reply.digits_logits = packed(beside)
     except Failed:
         raise
     except Exception as error:  # runtimes raise anything
         raise Failed("run_failed", first_line(error)) from error
-    judge(answers[:count], labels[:count], expected[:count], row)
-    row["answers"] = base64.b64encode(zlib.compress(answers[:count].astype("<f4").tobytes())).decode()
+    reply.logits = packed(logits[:count])
 
 
-def start(options: argparse.Namespace, row: dict):
+def packed(logits: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(logits.astype("<f4").tobytes())).decode()
+
+
+def start(options: argparse.Namespace, reply: Reply):
     """Import the runtime; record the environment and the threads."""
     here = Path(__file__).resolve().parent
     sys.path[:] = [p for p in sys.path if Path(p).resolve() != here]  # its files would shadow libraries' names
@@ -153,8 +184,8 @@ def start(options: argparse.Namespace, row: dict):
         raise Failed("load_failed", f"the runtime does not start: {first_line(error)}") from error
     if threads not in (None, options.threads):
         raise Failed("run_failed", f"asked for {options.threads} threads, the runtime uses {threads}")
-    row["threads"] = options.threads
-    row["environment"] = environment(runtime.distributions)
+    reply.threads = options.threads
+    reply.environment = environment(runtime.distributions)
     bound_memory()
     return runtime
 
@@ -170,7 +201,7 @@ def bound_memory() -> None:
         return  # not Linux
 
 
-def load(options: argparse.Namespace, runtime, row: dict):
+def load(options: argparse.Namespace, runtime, reply: Reply):
     began = time.perf_counter_ns()
     try:
         infer = runtime.load(options.artifact, options.threads)
@@ -178,7 +209,7 @@ def load(options: argparse.Namespace, runtime, row: dict):
         told = " ".join(str(error).split())
         refused = any(word in told for word in runtime.refusals)
         raise Failed("unsupported" if refused else "load_failed", first_line(error)) from error
-    row["load_ns"] = time.perf_counter_ns() - began
+    reply.load_ns = time.perf_counter_ns() - began
     return infer
 
 
@@ -221,7 +252,7 @@ def answer(infer, images: np.ndarray, answers: np.ndarray, sidecar: dict, turns:
         answers[i] = run(infer, native(image, sidecar["inputs"][0]), sidecar["outputs"][0])
 
 
-def time_warm(infer, images: list, options: argparse.Namespace, row: dict, turns: Turns | None) -> None:
+def time_warm(infer, images: list, options: argparse.Namespace, reply: Reply, turns: Turns | None) -> None:
     """Sample the latency of single inferences, in nanoseconds, once the runtime is warm."""
     end = time.perf_counter() + WARM_UP_S
     for i in range(WARM_UP):
@@ -240,98 +271,27 @@ def time_warm(infer, images: list, options: argparse.Namespace, row: dict, turns
         ended = time.perf_counter_ns()
         samples.append(ended - began)
         if ended > end:
-            row["notes"].append(f"{len(samples)} latency samples in {options.latency_s:g} s, not {SAMPLES}")
+            reply.notes.append(f"{len(samples)} latency samples in {options.latency_s:g} s, not {SAMPLES}")
             break
     busy = (time.process_time_ns() - cpu) / (time.perf_counter_ns() - wall)
-    row |= {"latencies_ns": samples, "cpu_per_wall": round(busy, 3)}
+    reply.latencies_ns, reply.cpu_per_wall = samples, round(busy, 3)
     if busy > BUSY * options.threads:
-        row["notes"].append(f"more than {options.threads} thread was at work: {busy:.2f} s of CPU per second")
+        reply.notes.append(f"more than {options.threads} thread was at work: {busy:.2f} s of CPU per second")
     if busy < STARVED:
-        row["notes"].append(f"timed on a busy machine: it had {busy:.0%} of a core")
+        reply.notes.append(f"timed on a busy machine: it had {busy:.0%} of a core")
 
 
-def images_to_judge(available: int, latencies_ns: list, options: argparse.Namespace, row: dict) -> int:
+def images_to_judge(available: int, options: argparse.Namespace, reply: Reply) -> int:
     count = min(available, options.images or available)
-    if is_slow(latencies_ns) and count > SLOW_IMAGES:
-        taken = f"an inference takes {np.median(latencies_ns) / 1e6:.1f} ms"
-        row["notes"].append(f"judged on the first {SLOW_IMAGES:,} images: {taken}")
+    if is_slow(reply.latencies_ns) and count > SLOW_IMAGES:
+        taken = f"an inference takes {np.median(reply.latencies_ns) / 1e6:.1f} ms"
+        reply.notes.append(f"judged on the first {SLOW_IMAGES:,} images: {taken}")
         return SLOW_IMAGES
     return count
 
 
 def is_slow(latencies_ns: list) -> bool:
     return bool(latencies_ns) and float(np.median(latencies_ns)) > SLOW_NS
-
-
-def judge(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: dict) -> None:
-    """Count right and equal answers, [N,10] each; `lost` and `gained` pair them with the float source's.
-
-    `flips` holds the first FLIPS images that are answered otherwise than by the source.
-    """
-    finite = np.isfinite(answers).all(1)
-    ours = choices(answers)
-    theirs = expected.argmax(1)
-    right, source_right = ours == labels, theirs == labels
-    total, agree = len(labels), int((ours == theirs).sum())
-    error = float(np.abs(answers - expected).max()) if finite.all() else None
-    row |= {
-        "total": total,
-        "correct": int(right.sum()),
-        "agree": agree,
-        "lost": int((source_right & ~right).sum()),
-        "gained": int((right & ~source_right).sum()),
-        "max_abs_error": error,
-        "ece": calibration_error(answers, labels) if finite.all() else None,
-        "source_ece": calibration_error(expected, labels),
-        "flips": [
-            {"index": int(i), "label": int(labels[i]), "ours": int(ours[i]), "theirs": int(theirs[i]),
-             "our_margin": margin(answers[i]) if finite[i] else None, "their_margin": margin(expected[i])}
-            for i in np.flatnonzero(ours != theirs)[:FLIPS]
-        ],
-    }  # fmt: skip
-    counted = f"{agree:,} of {total:,} answers agree with the float source's, {row['correct']:,} are right"
-    span = float(expected.max() - expected.min())
-    if not finite.all():
-        row |= {"outcome": "mismatch", "reason": f"{(~finite).sum():,} answers are not finite; {counted}"}
-    elif agree < SANE_AGREEMENT * total:
-        row |= {"outcome": "mismatch", "reason": f"{counted}; largest logit error {error:.4g}"}
-    elif error > span:
-        reason = f"a logit is off by {error:.4g}, more than all of the float source's span ({span:.4g}); {counted}"
-        row |= {"outcome": "mismatch", "reason": reason}
-
-
-def judge_digits(answers: np.ndarray, labels: np.ndarray, expected: np.ndarray, row: dict) -> None:
-    """Count right and equal answers on images unlike those of the training."""
-    ours, theirs = choices(answers), expected.argmax(1)
-    row["digits"] = {
-        "total": len(labels),
-        "correct": int((ours == labels).sum()),
-        "source_correct": int((theirs == labels).sum()),
-        "agree": int((ours == theirs).sum()),
-    }
-
-
-def choices(answers: np.ndarray) -> np.ndarray:
-    """Return the answers that logits [N,10] give; -1 where one is not a number, which is no answer."""
-    return np.where(np.isfinite(answers).all(1), answers.argmax(1), -1)
-
-
-def margin(logits: np.ndarray) -> float:
-    """Return the lead of the first answer over the second, from logits [10]."""
-    second, first = np.sort(logits)[-2:]
-    return round(float(first - second), 4)
-
-
-def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the expected calibration error of logits [N,10]: how far confidence is from the share of right answers.
-
-    Bins of equal width over the softmax of the answer, as in Guo et al. 2017, https://arxiv.org/abs/1706.04599
-    """
-    odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    confidence = odds.max(1) / odds.sum(1)
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - (logits.argmax(1) == labels))
-    return float(np.abs(gaps).sum() / len(labels))
 
 
 class Memory:
@@ -350,20 +310,20 @@ class Memory:
         except OSError:
             self.baseline = None
 
-    def read(self, row: dict) -> None:
-        row["baseline_rss_bytes"] = self.baseline
+    def read(self, reply: Reply) -> None:
+        reply.baseline_rss_bytes = self.baseline
         if self.baseline is not None:
-            row["peak_rss_bytes"] = self._status("VmHWM")
+            reply.peak_rss_bytes = self._status("VmHWM")
             return
         try:
             import resource
         except ImportError:  # Windows
-            row["peak_rss_bytes"] = None
-            row["notes"].append("this system does not tell the peak of resident memory")
+            reply.peak_rss_bytes = None
+            reply.notes.append("this system does not tell the peak of resident memory")
             return
         unit = 1 if sys.platform == "darwin" else 1024
-        row["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        row["notes"].append("the peak of resident memory is that of the whole process, without a baseline")
+        reply.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        reply.notes.append("the peak of resident memory is that of the whole process, without a baseline")
 
     def _status(self, name: str) -> int:
         line = next(line for line in self.STATUS.read_text().splitlines() if line.startswith(name + ":"))

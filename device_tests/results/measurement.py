@@ -78,7 +78,8 @@ class Measurement(Record, kw_only=True):
     """One artifact on one runtime on one device.
 
     Counts are of images, `total` of them; `agree` counts answers equal to the float source's, `lost` those that only
-    the source has right and `gained` those that only the artifact has. `baseline_rss_bytes` is resident memory with
+    the source has right and `gained` those that only the artifact has; `first_correct` and `first_agree` are of the first
+    1,000 images alone. `baseline_rss_bytes` is resident memory with
     runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `inputs` holds the
     digests of everything that the answers depend on. `flips` are the first images that are answered otherwise than by
     the source, `digits` the same counts on other images than MNIST's. `ece` is the expected calibration error. What a
@@ -102,6 +103,8 @@ class Measurement(Record, kw_only=True):
     agree: Count | None = None
     lost: Count | None = None
     gained: Count | None = None
+    first_correct: Count | None = None
+    first_agree: Count | None = None
     max_abs_error: Magnitude | None = None
     ece: Share | None = None
     source_ece: Share | None = None
@@ -237,14 +240,14 @@ def environment(reported: dict[str, Any]) -> Environment:
     return msgspec.convert({**typed, "extra": others}, Environment, strict=True)
 
 
-def from_worker(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
+def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
     """Return the measurement of a worker's reply, which may hold anything: what cannot be is `run_failed`, and why."""
     try:
         content = {"environment": environment(reply.get("environment") or {}), **facts}
-        content |= {name: value for name, value in reply.items() if name != "environment"}
+        content |= {name: value for name, value in reply.items() if name not in ("environment", "logits", "digits_logits")}
         made = msgspec.convert(content, Measurement, strict=True, from_attributes=True)
         impossible = made.impossible
-    except (msgspec.ValidationError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         impossible = str(error)
     if not impossible:
         return made
@@ -268,9 +271,9 @@ def path(folder: Path, id: str) -> Path:
     return folder / f"{files.stem(id)}.json"
 
 
-def answers_path(folder: Path, id: str) -> Path:
+def logits_path(folder: Path, id: str) -> Path:
     """Return where the logits of a cell lie, [N,K] in the order of the reference's images."""
-    return folder / "answers" / f"{files.stem(id)}.npy"
+    return folder / "logits" / f"{files.stem(id)}.npy"
 
 
 def save(measurement: Measurement, folder: Path) -> None:

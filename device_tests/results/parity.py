@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,12 @@ from models.errors import DataError
 IN_BROWSERS = {"litertjs": "litert", "litertjs_webgpu": "litert", "onnxruntime_web": "onnxruntime"}
 
 
-def save(results: Path, id: str, packed: str | None) -> None:
-    """Keep the logits that a worker packed, or remove those of an earlier run where it gave none."""
-    path = measurements.answers_path(results, id)
-    if packed is None:
+def save(results: Path, id: str, logits: np.ndarray | None) -> None:
+    """Keep a cell's logits [N,K], or remove those of an earlier run where it gave none."""
+    path = measurements.logits_path(results, id)
+    if logits is None:
         path.unlink(missing_ok=True)
         return
-    logits = np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4").reshape(-1, 10)
     with files.whole(path) as temporary, temporary.open("wb") as out:
         np.save(out, logits)
 
@@ -41,8 +38,10 @@ def compare(row: Measurement, results: Path) -> dict[str, Any]:
     beside = measurements.read(measurements.path(results, f"{row.artifact}@{runtime}@{DESKTOP}"))
     if beside is None or (beside.outcome, beside.artifact_sha256) != ("ok", row.artifact_sha256):
         return {}
-    ours, theirs = _logits(results, row.id), _logits(results, beside.id)
+    ours, theirs = load(results, row.id), load(results, beside.id)
     if ours is None or theirs is None:
+        return {}
+    if ours.shape[1:] != theirs.shape[1:]:
         return {}
     count = min(len(ours), len(theirs))
     other = np.flatnonzero((ours[:count] != theirs[:count]).any(1))
@@ -54,12 +53,17 @@ def compare(row: Measurement, results: Path) -> dict[str, Any]:
     }
 
 
-def _logits(results: Path, id: str) -> np.ndarray | None:
-    path = measurements.answers_path(results, id)
+def load(results: Path, id: str) -> np.ndarray | None:
+    """Return a cell's logits [N,K], None where there are none; raises DataError where they are broken."""
+    path = measurements.logits_path(results, id)
     try:
-        return np.load(path, allow_pickle=False)
+        logits = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         msg = f"{path} holds no logits ({error}). Delete it and run the cell again."
         raise DataError(msg) from error
+    if logits.ndim != 2 or logits.dtype != np.float32:
+        msg = f"{path} holds no logits. Delete it and run the cell again."
+        raise DataError(msg)
+    return logits

@@ -17,7 +17,7 @@ import os
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+PROBE = Path(__file__).resolve().parents[3] / "device_tests" / "onboard" / "probe.py"
 BLOCK_NS = 3e6  # about how long each way works at a time: short, so that what disturbs one disturbs the next as well
 TOOL_ROUNDS = 300
 TIMER_SHARE = 1_000  # as in an interleaved run: a sample takes so many times what the timer takes
@@ -43,15 +43,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2_000)
     options = parser.parse_args()
     options.threads, options.count = 1, False
-    probe, row = _probe(), {"notes": []}
-    infer, images = probe.load(probe.beside("worker"), options, row)
+    probe = _probe()
+    worker = probe.beside("worker")
+    reply = worker.Reply()
+    infer, images, facts = probe.load(worker, options, reply)
     inferences, name = fill(infer, images), options.runtime.stem
-    each = max(1, math.ceil(TIMER_SHARE * row["timer_ns"] / inference_ns(infer, images)))
+    each = max(1, math.ceil(TIMER_SHARE * facts["timer_ns"] / inference_ns(infer, images)))
     both = ours(probe, infer, images, inferences, each), bare(probe, infer, images, inferences, each, name)
     taken = {"bare": turns(*both, options.rounds)}
     if name == "torch":
         taken["torch.utils.benchmark"] = turns(*with_torch_benchmark(probe, infer, images), TOOL_ROUNDS)
-    print(json.dumps({"per_inference_ns": taken, "environment": row["environment"]}), file=answer)
+    print(json.dumps({"per_inference_ns": taken, "environment": reply.environment}), file=answer)
 
 
 def turns(mine, theirs, rounds: int) -> list[list[float]]:
@@ -67,7 +69,7 @@ def turns(mine, theirs, rounds: int) -> list[list[float]]:
 
 
 def _probe():
-    spec = importlib.util.spec_from_file_location("edgewise_probe", HERE.parent / "probe.py")
+    spec = importlib.util.spec_from_file_location("edgewise_probe", PROBE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

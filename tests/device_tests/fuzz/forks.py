@@ -25,14 +25,14 @@ LIMIT_S = 60  # of a child's life
 def main() -> None:
     answer = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
     os.dup2(2, 1)
-    options, row = worker.parse(), {"outcome": "ok", "reason": "", "notes": []}
+    options, reply = worker.parse(), worker.Reply()
     try:
-        runtime = worker.start(options, row)
+        runtime = worker.start(options, reply)
     except worker.Failed as failure:
-        row |= {"outcome": failure.outcome, "reason": failure.reason}
-    print(json.dumps(row), file=answer)
-    if row["outcome"] == "ok":
-        worker.start = lambda options, row: runtime  # every child has it from here
+        reply.outcome, reply.reason = failure.outcome, failure.reason
+    print(reply.line(), file=answer)
+    if reply.outcome == "ok":
+        worker.start = lambda options, reply: runtime  # every child has it from here
         for line in sys.stdin:
             options.artifact = Path(json.loads(line)["artifact"])
             print(json.dumps(measure(options)), file=answer)
@@ -64,13 +64,13 @@ def _be_child(options: Namespace, writing: int) -> None:
     """Measure, write the row and end, on no path into what the parent does."""
     try:
         signal.alarm(LIMIT_S)
-        row = {"outcome": "ok", "reason": "", "notes": []}
+        reply = worker.Reply()
         try:
-            worker.measure(options, row, None)
+            worker.measure(options, reply, None)
         except worker.Failed as failure:
-            row |= {"outcome": failure.outcome, "reason": failure.reason}
+            reply.outcome, reply.reason = failure.outcome, failure.reason
         with os.fdopen(writing, "w") as pipe:
-            json.dump({name: row[name] for name in ("outcome", "reason")}, pipe)
+            pipe.write(reply.line())
         os._exit(0)
     except BaseException:
         traceback.print_exc()

@@ -83,7 +83,7 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_
     done = CliRunner().invoke(add, [str(saved()), "--artifacts", str(folder), "--results", str(results)])
     assert done.exit_code == 0, done.output
     id = f"{ID}@litertjs@browser:pixel-7"
-    assert np.array_equal(np.load(measurements.answers_path(results, id)), logits)
+    assert np.array_equal(np.load(measurements.logits_path(results, id)), logits)
     known = load(results)
     (row,) = rows(found(known, ("browser:pixel-7",)), known, artifacts_folder=folder, results_folder=results)
     assert (row.id, row.outcome, row.total, row.correct, row.lost) == (id, "ok", JUDGED, JUDGED - 1, 1)

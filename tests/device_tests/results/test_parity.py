@@ -61,13 +61,13 @@ def test_the_desktop_is_not_compared_with_itself(tmp_path, measured):
 def test_a_run_that_gives_no_logits_removes_the_earlier_ones(tmp_path, measured):
     row = keep(tmp_path, measured(), LOGITS)
     parity.save(tmp_path, row.id, None)
-    assert not measurements.answers_path(tmp_path, row.id).exists()
+    assert not measurements.logits_path(tmp_path, row.id).exists()
 
 
 def test_broken_logits_are_an_error_that_says_what_to_do(tmp_path, measured):
     keep(tmp_path, measured(), LOGITS)
     row = keep(tmp_path, replace(measured(), device="cortex-a53"), LOGITS)
-    measurements.answers_path(tmp_path, row.id).write_bytes(b"\x93NUMPY")
+    measurements.logits_path(tmp_path, row.id).write_bytes(b"\x93NUMPY")
     with pytest.raises(DataError, match="run the cell again"):
         parity.compare(row, tmp_path)
 
