@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
+    from models import entry
+
+    entry.main("apps.web.__main__:web")
+
 import time
 from pathlib import Path
 
@@ -11,7 +16,6 @@ from rich.table import Table
 
 from apps.web import build as builder
 from apps.web import catalogue, packages, serve
-from models import console
 from models.console import out
 from models.errors import DataError
 
@@ -89,7 +93,3 @@ def _serve(dist: Path, host: str, port: int) -> None:
             site.serve_forever()
         except KeyboardInterrupt:
             out.print("Stopped.")
-
-
-if __name__ == "__main__":
-    console.main(web)
