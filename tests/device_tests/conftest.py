@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
+from device_tests import machine
 from device_tests.cells import cells, select
 from device_tests.results.measurement import Measurement
 from device_tests.measure.runner import Bench, Ended, run
@@ -90,6 +91,13 @@ class Folders:
         """Return the row of the one artifact on a runtime."""
         id = f"{ID}@{runtime}@desktop"
         return self.run(id, **changes)[id].measurement
+
+
+@pytest.fixture(autouse=True)
+def _own_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock of its own: other runs on this machine do not hold up the tests, nor they them."""
+    folder = tmp_path_factory.getbasetemp() / "machine"
+    monkeypatch.setattr(machine, "folder", lambda: folder)
 
 
 @pytest.fixture
