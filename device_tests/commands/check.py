@@ -23,7 +23,13 @@ BROKEN_BUDGET = 10
 
 @click.command()
 @click.option("--verbose", is_flag=True, help="A line for every verdict, not only for broken limits.")
-@click.option("--baseline", "against", metavar="FILE|REV", help="Compare with this file, or this revision's baseline.")
+@click.option(
+    "--baseline",
+    "against",
+    type=options.NAME,
+    metavar="FILE|REV",
+    help="Compare with this file, or this revision's baseline.",
+)
 @click.option("--update-baseline", "update", is_flag=True, help=f"Write {baselines.FILE}: accept what is there.")
 @click.option("--junit", "junit_file", type=options.FILE, help="Write JUnit XML: a case per cell and per budget.")
 @click.option(

@@ -22,11 +22,12 @@ from models.errors import EdgewiseError
 @options.only
 @click.option("--force", is_flag=True, help="Count again what has a current count.")
 @options.jobs(1, "Counted side by side.")
-@click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Most seconds for one artifact.")
+@options.timeout(600.0, "Most seconds for one artifact.")
 @click.option(
     "--device",
     "chosen_devices",
     multiple=True,
+    type=options.NAME,
     default=(DESKTOP,),
     show_default=True,
     metavar="NAME",

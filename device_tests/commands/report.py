@@ -13,9 +13,15 @@ from models.console import out
 
 @click.command()
 @options.only
-@click.option("--margin", default=0.1, show_default=True, help="Percentage points of top-1 that may be lost.")
+@click.option(
+    "--margin",
+    default=0.1,
+    show_default=True,
+    type=options.PERCENTAGE_POINTS,
+    help="Percentage points of top-1 that may be lost.",
+)
 @click.option("--report", "folder", default="report", show_default=True, type=options.FOLDER, help="Where the report goes.")
-@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw the table into this file, too.")
+@click.option("--svg", type=options.FILE, help="Draw the table into this file, too.")
 @options.artifacts
 @options.results
 @options.device

@@ -51,6 +51,7 @@ class Phone:
     """A device that adb reaches; what it is, is asked once."""
 
     runtimes = bundle.RUNTIMES
+    counts = False
 
     def __init__(self, name: str, reached: Client, core: str) -> None:
         self.name = name

@@ -30,6 +30,7 @@ class Desktop:
     """The machine that this runs on."""
 
     host = HERE
+    counts = True
     emulated = False
 
     def __init__(self, name: str) -> None:

@@ -28,12 +28,14 @@ from device_tests.cells import Cell
 from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Command, Load
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.schedule import Closed
 from export import artifact as artifacts
-from models import files
-from models.errors import DataError, EnvironmentMissing
+from models import files, processes
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
 SOURCE = compiled.SOURCES / "instructions.c"
 SETTLED = ("ok", "unsupported")
+INCONCLUSIVE = ("run_failed", "timed_out")  # may be the machine's fault: they replace no count of the same key
 # All that the process sees of where it was started: hashes, threads and the stack's size depend on it. With a seed qemu
 # gives each process the same random bytes: with others some starts took 1,019 instructions more, and another heap.
 FIXED = {
@@ -100,6 +102,15 @@ def read(file: Path) -> Count | None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A cell's count; `current` where an earlier one was still good, `lacks` what kept the cell from being counted."""
+
+    count: Count
+    current: bool = False
+    lacks: EdgewiseError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counter:
     """Counts cells one by one, in as many threads as its caller likes."""
 
@@ -112,20 +123,30 @@ class Counter:
     warm: set[tuple[str, ...]] = field(default_factory=set)
     warming: threading.Lock = field(default_factory=threading.Lock)
 
-    def settle(self, cell: Cell) -> tuple[Count, bool]:
-        """Return a cell's count and whether it was there and is current; a new one is saved."""
+    def settle(self, cell: Cell) -> Ended:
+        """Return a cell's count, also where something goes wrong that nobody foresaw; a new one is saved."""
         names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+        try:
+            return self._settle(cell, names)
+        except (Closed, StorageError):
+            raise
+        except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
+            return Ended(count=Count(**names, outcome="skipped", reason=str(error)), lacks=error)
+        except EdgewiseError as error:
+            return Ended(count=Count(**names, outcome="run_failed", reason=str(error)))
+        except Exception as error:
+            reason = f"unexpected: {type(error).__name__}: {error}"
+            return Ended(count=Count(**names, outcome="run_failed", reason=reason))
+
+    def _settle(self, cell: Cell, names: dict[str, str]) -> Ended:
         sidecar = artifacts.sidecar_path(self.artifacts, cell.recipe.id)
         device = devices.device(cell.device)
-        try:
-            device.require(cell.runtime)
-            pins = device.pins(cell.runtime)
-            artifact = artifacts.read(sidecar)
-            if artifact.outcome != "ok":
-                return Count(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False
-            file = artifacts.check(artifact, self.artifacts)
-        except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
-            return Count(**names, outcome="skipped", reason=str(error)), False
+        device.require(cell.runtime)
+        pins = device.pins(cell.runtime)
+        artifact = artifacts.read(sidecar)
+        if artifact.outcome != "ok":
+            return Ended(count=Count(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"))
+        file = artifacts.check(artifact, self.artifacts)
         load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=self.timeout_s)
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
@@ -139,14 +160,16 @@ class Counter:
             except DataError:
                 known = None  # it is replaced
             if known and not self.force and known.key == key and known.outcome in SETTLED:
-                return known, True
+                return Ended(count=known, current=True)
             self._warm(cell, load)
             began = time.perf_counter()
             facts = self._count(command, load, log)
         facts |= {"cpu": cpu, "qemu": qemu, "key": key, "seconds": round(time.perf_counter() - began, 1)}
         count = Count(**names, artifact_sha256=artifact.sha256, **facts)
-        files.write_json(path(self.results, cell.id), asdict(count))
-        return count, False
+        good = known is not None and (known.outcome, known.key) == ("ok", key)
+        if not (good and count.outcome in INCONCLUSIVE):
+            files.write_json(path(self.results, cell.id), asdict(count))
+        return Ended(count=count)
 
     def _warm(self, cell: Cell, load: Load) -> None:
         """Count one artifact per runtime and format in vain.
@@ -185,11 +208,11 @@ def run(
     force: bool,
     jobs: int,
     timeout_s: float,
-    ended: Callable[[Count, bool], None],
+    ended: Callable[[Ended], None],
 ) -> None:
-    """Count each cell whose count is missing or not current; `ended` hears of each, and whether it was current.
+    """Count each cell whose count is missing or not current; `ended` hears of each.
 
-    Raises EnvironmentMissing where what counts is not installed.
+    Raises EnvironmentMissing where there is no compiler for what counts.
     """
     plugin = compiled.build("instructions", "-O2", "-shared", "-fPIC")
     files.sweep(results)
@@ -198,7 +221,7 @@ def run(
         futures = [pool.submit(counter.settle, cell) for cell in cells]
         try:
             for future in as_completed(futures):
-                ended(*future.result())
+                ended(future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             counter.processes.stop()
@@ -214,20 +237,24 @@ def emulator(command: Command) -> tuple[str, str]:
 
 @cache
 def _version(qemu: str) -> str:
-    return subprocess.run([qemu, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    done = subprocess.run([qemu, "--version"], capture_output=True, text=True)
+    if done.returncode or not done.stdout.strip():
+        msg = f"{qemu} does not tell its version: {done.stderr.strip()[-300:] or processes.death(done.returncode)}"
+        raise EnvironmentMissing(msg)
+    return done.stdout.splitlines()[0]
 
 
 def samples(log: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the instructions of each counted inference, the marking's own share taken off, and other threads' ones.
 
     The log holds, per mark, the count of the thread that infers and that of all others: as many inferences between
-    marks, warm-up first, as then empty calls.
+    marks, warm-up first, as then empty calls. Raises Broken where marks are missing.
     """
     marks = [tuple(map(int, line.split())) for line in log.splitlines()]
     each = probe.WARM_UP + probe.COUNTED + 1
     if len(marks) != 2 * each:
         msg = f"the plugin saw {len(marks)} marks, not {2 * each}"
-        raise AssertionError(msg)
+        raise Broken("run_failed", msg)
     own, others = zip(*marks, strict=True)
     inferences, nothing = (_steps(half) for half in (own[:each], own[each:]))
     return tuple(count - min(nothing) for count in inferences), _steps(others[:each])

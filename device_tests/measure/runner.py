@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,21 @@ from device_tests.cells import Cell
 from device_tests.contract import HERE, Job
 from device_tests.results.measurement import Measurement
 from device_tests.onboard.runtimes import RUNTIMES
-from device_tests.schedule import Turns
+from device_tests.machine import Machine
+from device_tests.schedule import Closed, Turns
+from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import files, reference
-from models.errors import DataError, EnvironmentMissing
+from models.errors import DataError, EdgewiseError, EnvironmentMissing
 from models.reference import Reference
 
 QUICK_IMAGES = 1_000
 # Most time for the latency samples: enough for all of the slowest cell, portable kernels of 50 to 90 ms; less when quick.
 LATENCY_S, QUICK_LATENCY_S = 120.0, 2.0
 SETTLED = ("ok", "mismatch", "unsupported")  # the same again if run again; other outcomes are tried again
+# Outcomes that may be the machine's or the limit's fault: they replace no `ok` of the same artifact and installation.
+INCONCLUSIVE = ("run_failed", "timed_out", "skipped")
 
 References = dict[str, tuple[Reference, str]]  # by model, with a digest of the content
 
@@ -52,10 +57,17 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A cell's row; `current` where an earlier run's was still good."""
+    """A cell's row; `current` where an earlier run's was still good, `lacks` what kept the cell from running.
+
+    `kept` tells that the row was not saved, for an earlier run's good result of the same file and installation is there.
+    `answers` are the logits that the worker packed.
+    """
 
     measurement: Measurement
     current: bool = False
+    kept: bool = False
+    lacks: EdgewiseError | None = None
+    answers: str | None = None
 
 
 def run(
@@ -65,11 +77,14 @@ def run(
     jobs: int,
     begins: Callable[[str], None],
     ended: Callable[[Ended], None],
+    says: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Run the cells whose result is missing or not current; the callbacks hear of each.
 
-    What keeps this machine busy shares it, by turns; other devices work side by side, each on a cell at a time.
-    `begins` is called from other threads. An exception, Ctrl-C above all, ends every worker; what is finished is kept.
+    What keeps this machine busy shares it, by turns, also with other runs of Edgewise, of which `says` hears; other
+    devices work side by side, each on a cell at a time. `begins` and `says` are called from other threads. Whatever
+    goes wrong with a cell is its row; Ctrl-C, or results that cannot be written, end every worker, and what is finished
+    is kept.
     """
     with files.storage_errors(bench.results):
         bench.results.mkdir(parents=True, exist_ok=True)
@@ -77,7 +92,7 @@ def run(
     references = _references(cells, bench)
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
-    turns = {host: Turns(size) for host, size in sizes.items()}
+    turns = {host: Turns(size, Machine(says) if host == HERE else None) for host, size in sizes.items()}
     with ExitStack() as open_pools:
         pools = {host: open_pools.enter_context(ThreadPoolExecutor(size)) for host, size in sizes.items()}
         futures = []
@@ -126,21 +141,50 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
     """Return the cell's row: the one that is there, or a new one, saved."""
     sidecar = artifacts.sidecar_path(bench.artifacts, cell.recipe.id)
     if not sidecar.exists():
-        return Ended(measurement=not_exported(cell))
+        row = not_exported(cell)
+        return Ended(measurement=row, lacks=DataError(row.reason))
     try:
         devices.device(cell.device).require(cell.runtime)
-    except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
-        return Ended(measurement=without_result(cell, "skipped", str(error)))
-    try:
         made = _measure(cell, sidecar, bench, references, turns, begins)
+    except Closed:
+        raise
+    except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
+        return Ended(measurement=without_result(cell, "skipped", str(error)), lacks=error)
     except DataError as error:
-        row = without_result(cell, "load_failed", str(error))
-        with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
-            row = replace(row, artifact_sha256=artifacts.read(sidecar).sha256)
-        made = Ended(measurement=row)
-    if not made.current and made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
-        measurements.save(made.measurement, bench.results)
+        made = Ended(measurement=_without_run(cell, "load_failed", error, sidecar))
+    except Exception as error:  # a defect, of ours or of a device's tools, costs no other cell its row
+        made = Ended(measurement=_without_run(cell, "run_failed", error, sidecar))
+    if made.current or not made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
+        return made
+    if _keeps(_known(cell, bench), made.measurement):
+        return Ended(measurement=made.measurement, kept=True)
+    measurements.save(made.measurement, bench.results)
+    parity.save(bench.results, cell.id, made.answers)
     return made
+
+
+def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> Measurement:
+    """Return the row of a cell that ended in an exception; the log tells where one came from that nobody foresaw."""
+    foreseen = isinstance(error, EdgewiseError)
+    digest = ""
+    with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
+        digest = artifacts.read(sidecar).sha256
+    return Measurement(
+        artifact=cell.recipe.id,
+        runtime=cell.runtime,
+        device=cell.device,
+        outcome=outcome,
+        reason=str(error) if foreseen else f"unexpected: {type(error).__name__}: {error}",
+        artifact_sha256=digest,
+        log=() if foreseen else tuple("".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:]),
+    )
+
+
+def _keeps(known: Measurement | None, row: Measurement) -> bool:
+    """Tell whether a row says nothing new about a cell of which a good result is there."""
+    if known is None or known.outcome != "ok" or row.outcome not in INCONCLUSIVE:
+        return False
+    return known.artifact_sha256 == row.artifact_sha256 and row.key in ("", known.key)
 
 
 def _measure(
@@ -155,8 +199,8 @@ def _measure(
     if artifact.outcome != "ok":
         return Ended(measurement=without_result(cell, artifact.outcome, artifact.reason))
     file = artifacts.check(artifact, bench.artifacts)
-    answers, digest = references[cell.recipe.model]
-    if not is_of(artifact, answers):
+    source, digest = references[cell.recipe.model]
+    if not is_of(artifact, source):
         msg = f"{artifact.id} is of another checkpoint or data set than its reference. Make both again: nox -s export"
         raise DataError(msg)
     key = _key(cell, artifact, digest)
@@ -188,12 +232,12 @@ def _measure(
         "compressed_bytes": artifact.compressed_bytes,
         "seconds": round(time.perf_counter() - started, 2),
     }
-    parity.save(bench.results, cell.id, row.pop("answers", None))
+    answers = row.pop("answers", None)
     if device.emulated:
         row |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
     lists = {name: tuple(row.get(name, ())) for name in measurements.LISTS}
     measurement = Measurement(artifact=artifact.id, runtime=cell.runtime, device=cell.device, **facts, **(row | lists))
-    return Ended(measurement=measurement)
+    return Ended(measurement=measurement, answers=answers)
 
 
 def _known(cell: Cell, bench: Bench) -> Measurement | None:
