@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from device_tests import devices
 from device_tests.commands.run import run
-from device_tests.transport.android import client, emulator, machine
 from device_tests.devices.adb import Phone
+from device_tests.transport.android import client, emulator, machine
 from models.console import out
 from models.errors import EnvironmentMissing, UsageError
 

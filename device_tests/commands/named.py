@@ -22,7 +22,9 @@ def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[
     for name in devices:
         device = kinds.device(name).name
         if runtimes and not there.get(device, set()) & set(runtimes):
-            msg = f"{device} offers none of {', '.join(runtimes)}; it offers {', '.join(sorted(there.get(device, ())))}."
+            msg = (
+                f"{device} offers none of {', '.join(runtimes)}; it offers {', '.join(sorted(there.get(device, ())))}."
+            )
             raise UsageError(msg)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from device_tests import devices
 from device_tests.cells import Cell, cells, possible, select
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP

@@ -8,15 +8,15 @@ import click
 from rich.markup import escape
 
 from device_tests import devices
-from device_tests.measure import divergence
-from device_tests.transport import bundle
-from device_tests.commands.run import run
 from device_tests.cells import cells, select
-from device_tests.contract import DESKTOP, Command
-from device_tests.devices import arm64
-from device_tests.results.measurement import Measurement
 from device_tests.commands import options
 from device_tests.commands.instructions import instructions
+from device_tests.commands.run import run
+from device_tests.contract import DESKTOP, Command
+from device_tests.devices import arm64
+from device_tests.measure import divergence
+from device_tests.results.measurement import Measurement
+from device_tests.transport import bundle
 from export import artifact as artifact_files
 from export.schemes import SCHEMES
 from models import console, environments, reference

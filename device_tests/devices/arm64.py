@@ -16,13 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from device_tests.contract import HERE, Ask, Command, Job, Load
+from device_tests.devices import _cpuinfo
 from device_tests.onboard import probe, worker
+from device_tests.schedule import Turns
 from device_tests.transport import bundle
 from device_tests.transport.bundle import Bundle
 from device_tests.transport.dialogue import Conversations, asked, given
-from device_tests.contract import HERE, Ask, Command, Job, Load
-from device_tests.devices import _cpuinfo
-from device_tests.schedule import Turns
 from models import data, files, processes
 from models.errors import DataError, EnvironmentMissing
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from device_tests.onboard import probe, worker
 from device_tests.cells import Cell
-from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Load
 from device_tests.devices.desktop import command as on_desktop
+from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.schedule import Closed
+from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models import environments, files
 from models.errors import DataError, EnvironmentMissing

@@ -22,13 +22,13 @@ from functools import cache
 from pathlib import Path
 
 from device_tests import devices
+from device_tests.cells import Cell
+from device_tests.contract import Broken, Command, Load
 from device_tests.measure import compiled
 from device_tests.onboard import probe, worker
-from device_tests.cells import Cell
-from device_tests.transport.dialogue import Conversations
-from device_tests.contract import Broken, Command, Load
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.schedule import Closed
+from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models import files, processes
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from device_tests.contract import DESKTOP
 from device_tests import devices
+from device_tests.cells import Cell
+from device_tests.contract import DESKTOP, Ask, Broken, Load
 from device_tests.measure import roofline
 from device_tests.onboard import probe, worker
-from device_tests.cells import Cell
-from device_tests.contract import Ask, Broken, Load
-from device_tests.results.latency import Series, settled
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.latency import Series, settled
 from device_tests.schedule import Closed
 from export import artifact as artifacts
 from models import files
@@ -174,7 +173,9 @@ def _said(error: Exception) -> tuple[str, str]:
     """Return the outcome and the reason of what ended an entrant."""
     if isinstance(error, Broken):
         return error.outcome, error.reason
-    return "run_failed", str(error) if isinstance(error, EdgewiseError) else f"unexpected: {type(error).__name__}: {error}"
+    return "run_failed", str(error) if isinstance(
+        error, EdgewiseError
+    ) else f"unexpected: {type(error).__name__}: {error}"
 
 
 def _load(entrant: Entrant, stack: ExitStack) -> Loaded:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from device_tests import devices
-from device_tests.onboard import worker
-from device_tests.results import parity
-from device_tests.results import measurement as measurements
 from device_tests.cells import Cell
 from device_tests.contract import HERE, Job
-from device_tests.results.measurement import Measurement
-from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.machine import Machine
+from device_tests.onboard import worker
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import measurement as measurements
+from device_tests.results import parity
+from device_tests.results.measurement import Measurement
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
