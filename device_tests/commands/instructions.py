@@ -74,7 +74,9 @@ def instructions(
 
         def ended(end: counter.Ended) -> None:
             made[end.count.id] = end
-            status.update(f"{len(made)} of {len(chosen)}, last {plain(end.count.id)}{' (current)' if end.current else ''}")
+            status.update(
+                f"{len(made)} of {len(chosen)}, last {plain(end.count.id)}{' (current)' if end.current else ''}"
+            )
 
         counter.run(
             chosen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,13 @@ def plan(
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)
     return chosen
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise what the command would for its arguments, before anything is started for it."""
+    with run.make_context("run", list(arguments)) as context:
+        chosen = {name: context.params[name] for name in ("runtimes", "patterns", "chosen_devices", "quick", "full")}
+        plan(**chosen)
 
 
 def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:

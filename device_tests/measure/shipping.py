@@ -122,7 +122,9 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
                 told.append(line)
         if process.returncode or seconds is None:
             log.seek(0)
-            last = log.read().strip().splitlines()[-1:] or [f"it said nothing and {processes.death(process.returncode)}"]
+            last = log.read().strip().splitlines()[-1:] or [
+                f"it said nothing and {processes.death(process.returncode)}"
+            ]
             msg = f"{runtime} did not answer {artifact.id}: {last[0]}"
             raise EdgewiseError(msg)
     return seconds, json.loads(told[-1])
