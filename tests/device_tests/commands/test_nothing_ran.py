@@ -27,6 +27,9 @@ class Board(desktop.Desktop):
         if self.lost:
             msg = f"{self.name} does not answer. Switch it on."
             raise EnvironmentMissing(msg)
+        if runtime not in self.runtimes:
+            msg = f"There is no {runtime} on {self.name}."
+            raise EnvironmentMissing(msg)
         super().require(runtime)
 
 
