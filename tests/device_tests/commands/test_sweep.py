@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from device_tests import devices
 from device_tests.commands import sweep
-from device_tests.measure import divergence
-from device_tests.transport import bundle
 from device_tests.contract import Command
 from device_tests.devices import arm64
+from device_tests.measure import divergence
+from device_tests.transport import bundle
 from models import environments, reference
 from models.errors import EdgewiseError, EnvironmentMissing
 

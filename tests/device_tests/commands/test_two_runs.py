@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 
-
 from models.environments import ROOT
 from tests.device_tests.commands.test_killed import COMMAND, ID, LIMIT
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from device_tests import devices
-from device_tests.transport import bundle
 from device_tests.contract import Job, Load
 from device_tests.devices import arm64
 from device_tests.schedule import Turns
+from device_tests.transport import bundle
 from models import data
 from models.errors import EnvironmentMissing
 

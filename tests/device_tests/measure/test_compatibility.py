@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import pytest
 
-from device_tests.measure import compatibility
-from device_tests.results import costs
 from device_tests.cells import cells
+from device_tests.measure import compatibility
 from device_tests.measure.compatibility import Grid, Trial
-from device_tests.transport.dialogue import Conversations
+from device_tests.results import costs
 from device_tests.schedule import Closed
+from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models import environments
 from models.errors import DataError

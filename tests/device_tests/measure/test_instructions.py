@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from device_tests import devices
-from device_tests.measure import instructions
-from device_tests.onboard import probe
 from device_tests.cells import cells, select
 from device_tests.contract import Broken, Command, Load
 from device_tests.devices import desktop
+from device_tests.measure import instructions
+from device_tests.onboard import probe
 from models.errors import DataError, EnvironmentMissing
 
 ID = "torch_cnn_small-torchscript-float32"

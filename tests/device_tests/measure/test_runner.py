@@ -187,7 +187,8 @@ def test_weights_of_another_network_are_a_mismatch(folders):
 def test_a_rerun_that_times_out_replaces_no_good_result_of_the_same_file(folders, tmp_path):
     flag = tmp_path / "hangs"
     name = folders.runtime(
-        "moody", f"def load(path, threads, load=load):\n    while os.path.exists({str(flag)!r}): time.sleep(0.1)\n    return load(path, threads)"
+        "moody",
+        f"def load(path, threads, load=load):\n    while os.path.exists({str(flag)!r}): time.sleep(0.1)\n    return load(path, threads)",
     )
     good = folders.row(name)
     answers = measurements.answers_path(folders.bench.results, good.id)

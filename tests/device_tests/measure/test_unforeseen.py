@@ -37,7 +37,9 @@ def weigh(folders, monkeypatch, tmp_path):
         for name in measures:
             folders.runtime(name)
         monkeypatch.setattr(
-            shipping_command, "subjects", lambda: tuple(c for c in cells() if c.recipe.id == ID and c.runtime in measures)
+            shipping_command,
+            "subjects",
+            lambda: tuple(c for c in cells() if c.recipe.id == ID and c.runtime in measures),
         )
         monkeypatch.setattr(shipping_command, "measure", lambda cell, folder, machine: measures[cell.runtime]())
         arguments = ["shipping", "--artifacts", str(folders.bench.artifacts), "--out", str(file)]
@@ -60,7 +62,9 @@ def raises(error: Exception):
 
 
 def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row(weigh):
-    with pytest.raises(EdgewiseError, match=r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"):
+    with pytest.raises(
+        EdgewiseError, match=r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
+    ):
         weigh(a=raises(EdgewiseError("it does not start")), b=lambda: shipped("b"), c=raises(OSError("gone")))
     assert set(weigh.found) == {"b"}
 
