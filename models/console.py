@@ -126,16 +126,18 @@ def _run(command: click.Command | str) -> int:
         return command.main(standalone_mode=False) or 0
     except click.ClickException as error:
         error.message = printable(error.message, lines=True)
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     except EdgewiseError as error:
         return _failed(error)
     except (KeyboardInterrupt, click.Abort):
-        err.print("Interrupted. What is finished is kept; the same command does the rest.")
-        return INTERRUPTED
+        return _interrupted()
     except OutputLost:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and isinstance(error.__context__, KeyboardInterrupt):
+            return _interrupted()  # click could not even end the line on standard error
         return _failed(mendable) if (mendable := _mendable(error)) else _defect(error)
 
 
@@ -148,8 +150,19 @@ def _mendable(error: Exception) -> StorageError | None:
 
 
 def _failed(error: EdgewiseError) -> int:
-    err.print(f"[bold red]error:[/] {plain(error, lines=True)}", soft_wrap=True)
+    _complain(f"[bold red]error:[/] {plain(error, lines=True)}")
     return error.exit_code
+
+
+def _interrupted() -> int:
+    _complain("Interrupted. What is finished is kept; the same command does the rest.")
+    return INTERRUPTED
+
+
+def _complain(markup: str) -> None:
+    """Print on standard error; where that cannot be written either, the exit code is all there is."""
+    with suppress(OSError):
+        err.print(markup, soft_wrap=True)
 
 
 def _defect(error: Exception) -> int:
@@ -163,9 +176,7 @@ def _defect(error: Exception) -> int:
         where = f"report it with the log {log}"
     except OSError as failure:
         where = f"report it (no log could be written: {failure})"
-    err.print(
-        f"[bold red]error:[/] {plain(says)[:1_000]}. This is a defect of Edgewise: {plain(where)}", soft_wrap=True
-    )
+    _complain(f"[bold red]error:[/] {plain(says[:1_000])}. This is a defect of Edgewise: {plain(where)}")
     return DEFECT
 
 
@@ -176,5 +187,5 @@ def _output_lost(error: BaseException | None) -> int:
     if isinstance(error, BrokenPipeError):
         return PIPE_CLOSED
     why = getattr(error, "strerror", None) or error
-    err.print(f"[bold red]error:[/] Standard output cannot be written: {why}. What is finished is kept.")
+    _complain(f"[bold red]error:[/] Standard output cannot be written: {why}. What is finished is kept.")
     return StorageError.exit_code

@@ -97,6 +97,22 @@ def test_an_output_that_is_full_is_a_sentence(body):
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("raise DataError('x')", 3),
+        ("{}['x']", 70),
+        ("raise KeyboardInterrupt", 130),
+        ("raise click.UsageError('x')", 2),
+    ],
+)
+def test_the_exit_code_is_told_even_where_nothing_can_be(body, code):
+    with open("/dev/full", "w") as full:
+        argv = [sys.executable, "-c", PROGRAM.format(body=body)]
+        assert subprocess.run(argv, cwd=ROOT, stdout=full, stderr=full, timeout=60).returncode == code
+
+
 @pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)"])
 def test_an_output_that_nobody_reads_any_more_ends_the_program_in_silence(body):
     reads, writes = os.pipe()
