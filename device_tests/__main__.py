@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
+    from models import entry
+
+    entry.main("device_tests.__main__:group")
+
 import click
 
 from device_tests.commands.add import add
@@ -17,7 +22,6 @@ from device_tests.commands.shipping import shipping
 from device_tests.commands.ssh import ssh
 from device_tests.commands.sweep import sweep
 from device_tests.measure.explain.__main__ import command as explain
-from models import console
 
 
 @click.group()
@@ -41,7 +45,3 @@ for name, command in {
     "add": add,
 }.items():
     group.add_command(command, name)
-
-
-if __name__ == "__main__":
-    console.main(group)

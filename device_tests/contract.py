@@ -58,12 +58,14 @@ class Device(Protocol):
     """Where runtimes run; most talk to their workers through device_tests/transport/dialogue.py.
 
     `host` is whose processor it keeps busy: this machine's, which is HERE, or its own. `emulated` says that times there
-    mean nothing: none are taken. `runtimes` are those that can be had there.
+    mean nothing: none are taken. `runtimes` are those that can be had there. `counts` says that instructions can be
+    counted there.
     """
 
     name: str
     host: str
     emulated: bool
+    counts: bool
     runtimes: tuple[str, ...]
 
     def require(self, runtime: str) -> None:

@@ -59,7 +59,9 @@ class Added:
     def _placement(self, row: Row, artifact: Artifact) -> Facts:
         if row.device != DESKTOP:  # where receipts are made
             return {}
-        receipt = explain.current(self.results / "receipts" / f"{row.artifact}@{row.runtime}.json", artifact, row.runtime)
+        receipt = explain.current(
+            self.results / "receipts" / f"{row.artifact}@{row.runtime}.json", artifact, row.runtime
+        )
         return {"delegated_share": receipt.delegated_macs} if receipt else {}
 
     def _latency(self, row: Row, artifact: Artifact) -> Facts:

@@ -11,6 +11,7 @@ from device_tests import current, devices, join
 from device_tests.cells import Cell, cells, takes
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import judging, parity
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement, not_exported, without_result
 from device_tests.results.row import Evidence, Row
@@ -20,6 +21,9 @@ from export.artifact import Artifact
 from models import files, inputs, reference
 from models.errors import DataError, UsageError, did_you_mean
 from models.reference import Reference
+
+# what a result holds of its logits; margins and errors are rounded or depend on the numeric library, counts do not
+JUDGED = ("outcome", "total", "correct", "agree", "lost", "gained", "first_correct", "first_agree")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +82,9 @@ def found(results: Results, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
     return tuple(cell for cell in every if not only or cell.device in only)
 
 
-def rows(chosen: tuple[Cell, ...], results: Results, *, artifacts_folder: Path, results_folder: Path) -> tuple[Row, ...]:
+def rows(
+    chosen: tuple[Cell, ...], results: Results, *, artifacts_folder: Path, results_folder: Path
+) -> tuple[Row, ...]:
     """Return a row per cell; a result that does not count becomes a row that says why."""
     if not artifacts_folder.is_dir():
         msg = f"There are no artifacts in {artifacts_folder}. Make them with: nox -s export"
@@ -135,10 +141,16 @@ def _row(
     if known is None:
         return as_row(without_result(cell, "skipped", f"not run: {again}"), "missing")
     if isinstance(answers, str):
-        return as_row(without_result(cell, "skipped", f"its result cannot be held against a reference: {answers}"), "unusable")
+        return as_row(
+            without_result(cell, "skipped", f"its result cannot be held against a reference: {answers}"), "unusable"
+        )
     if why := _stale(cell, known, artifact, answers):
         return as_row(without_result(cell, "skipped", f"stale: {why}: {again}"), "stale")
-    if why := _impossible(known, artifact, answers[0]):
+    try:
+        why = _impossible(known, artifact, answers[0], added.results)
+    except DataError as error:
+        why = str(error)
+    if why:
         return as_row(without_result(cell, "skipped", f"its result does not count: {why}: {again}"), "unusable")
     return added.to(as_row(known), artifact)
 
@@ -167,7 +179,7 @@ def _stale(cell: Cell, known: Measurement, artifact: Artifact, answers: tuple[Re
     return ""
 
 
-def _impossible(known: Measurement, artifact: Artifact, answers: Reference) -> str:
+def _impossible(known: Measurement, artifact: Artifact, answers: Reference, results_folder: Path) -> str:
     """Say why a result's figures cannot be, "" where they can."""
     if why := known.impossible:
         return why
@@ -177,8 +189,14 @@ def _impossible(known: Measurement, artifact: Artifact, answers: Reference) -> s
         return f"it has {known.size_bytes:,} bytes, the artifact {artifact.size_bytes:,}"
     if known.total > len(answers.images):
         return f"it was judged on {known.total:,} images, the reference has {len(answers.images):,}"
-    count = known.total
-    source_right = int((answers.logits[:count].argmax(1) == answers.labels[:count]).sum())
-    if known.correct != source_right - known.lost + known.gained:
-        return f"{known.correct:,} right answers do not follow from the source's {source_right:,}, {known.lost:,} lost and {known.gained:,} gained"
+    logits = parity.load(results_folder, known.id)
+    if logits is None:
+        return "its logits are not there any more"
+    try:
+        judged = judging.judge(logits, answers)
+    except (ValueError, IndexError) as error:
+        return f"its logits cannot be judged ({error})"
+    wrong = [name for name in JUDGED if getattr(known, name) != getattr(judged, name)]
+    if wrong:
+        return f"{wrong[0]} is {getattr(known, wrong[0])}, its logits give {getattr(judged, wrong[0])}"
     return ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from device_tests.machine import Machine
 
 
 class Closed(Exception):
@@ -14,11 +16,13 @@ class Closed(Exception):
 class Turns:
     """A lock with two sides: `jobs` holders share the machine, or one has it alone.
 
-    Who wants it alone goes first. Holders who share it let go about once a second, so that nobody waits for long.
+    Who wants it alone goes first. Holders who share it let go about once a second, so that nobody waits for long. With
+    `machine`, this machine's lock, the same holds among all runs of Edgewise here.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, machine: Machine | None = None) -> None:
         self.closed = False
+        self._machine = machine
         self._jobs = jobs
         self._sharing = self._wanting = 0
         self._alone = False
@@ -31,7 +35,9 @@ class Turns:
             self._wait(lambda: not self._alone and not self._wanting and self._sharing < self._jobs)
             self._sharing += 1
         try:
-            yield
+            with self._machine.shared(self._is_closed) if self._machine else nullcontext():
+                self._require_open()
+                yield
         finally:
             with self._changed:
                 self._sharing -= 1
@@ -48,7 +54,9 @@ class Turns:
                 self._wanting -= 1
             self._alone = True
         try:
-            yield
+            with self._machine.alone(self._is_closed) if self._machine else nullcontext():
+                self._require_open()
+                yield
         finally:
             with self._changed:
                 self._alone = False
@@ -62,5 +70,11 @@ class Turns:
 
     def _wait(self, free: Callable[[], bool]) -> None:
         self._changed.wait_for(lambda: self.closed or free())
+        self._require_open()
+
+    def _is_closed(self) -> bool:
+        return self.closed
+
+    def _require_open(self) -> None:
         if self.closed:
             raise Closed

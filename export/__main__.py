@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
+    from models import entry
+
+    entry.main("export.__main__:command")
+
 import time
 from pathlib import Path
 
@@ -13,7 +18,7 @@ from rich.table import Table
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import console, data
+from models import data
 from models.console import out
 from models.errors import EdgewiseError
 
@@ -106,7 +111,3 @@ def _table(made: list[Artifact]) -> Table:
         says = f"[{COLOURS[a.outcome]}]{a.outcome}[/]" + (f": {escape(a.reason)}" if a.reason else "")
         table.add_row(a.id, size, compressed, f"{a.seconds:.1f}", says)
     return table
-
-
-if __name__ == "__main__":
-    console.main(command)

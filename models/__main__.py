@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
+    from models import entry
+
+    entry.main("models.__main__:command")
+
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
 
-from models import checkpoints, console
+from models import checkpoints
 from models.console import out
 from models.errors import UsageError, did_you_mean
 from models.zoo import ZOO
@@ -47,7 +52,3 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
             f"{name}: test accuracy {card['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), "
             f"{card['cpu_minutes']} CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}"
         )
-
-
-if __name__ == "__main__":
-    console.main(command)

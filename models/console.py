@@ -1,20 +1,42 @@
-"""How every command of the project starts, fails and is interrupted."""
+"""How every command of the project starts, prints, fails and is interrupted."""
 
 from __future__ import annotations
 
+import errno
+import importlib
+import os
 import re
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
-from models.errors import EdgewiseError
+from models.entry import INTERRUPTED
+from models.errors import EdgewiseError, StorageError
 
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
+DEFECT = 70  # EX_SOFTWARE: not the person's mistake, but ours
+PIPE_CLOSED = 141  # what a shell expects of a program that SIGPIPE ended
+ONLY_PARSE = "EDGEWISE_ONLY_PARSE"
+MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 
 WIDTH = 190  # of what is drawn, and where the output is no terminal: a log file breaks no lines
+
+# Sequences that a terminal obeys: OSC (titles, links, the clipboard), other strings, CSI (colours, the cursor), the rest.
+_SEQUENCES = re.compile(
+    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c\n]*(?:\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+# C0 but for line feeds, DEL, C1, marks and overrides of the writing direction, other ends of lines, lone surrogates.
+_BLANKS = re.compile(r"[\t\r\v\f\x85\u2028\u2029]")
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def console(**options: Any) -> Console:
@@ -27,30 +49,143 @@ out = console()
 err = console(stderr=True)
 
 
-# C0 and C1 controls with ESC, which starts sequences, and characters that turn the direction of the text
-_CONTROLS = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+def printable(text: object, *, lines: bool = False) -> str:
+    """Return text without what a terminal would obey; line feeds become blanks unless `lines` is set.
+
+    What runtimes, devices and files say may hold escape sequences, control characters and overrides of the writing
+    direction, which could hide, change or fake what is printed beside them.
+    """
+    shown = _CONTROLS.sub("", _BLANKS.sub(" ", _SEQUENCES.sub("", str(text).replace("\r\n", "\n"))))
+    return shown if lines else shown.replace("\n", " ")
 
 
-def printable(text: str) -> str:
-    """Return one line of text that a terminal shows as it is: without control sequences, line breaks as spaces."""
-    return _CONTROLS.sub("", " ".join(text.split()))
+def plain(text: object, *, lines: bool = False) -> str:
+    """Return text for rich to print as it is: printable, and without markup."""
+    return escape(printable(text, lines=lines))
 
 
-def plain(text: str) -> str:
-    """Return text from a file, a runtime or a device as rich prints it, whatever it holds."""
-    return escape(printable(text))
+def validated() -> None:
+    """End here with exit code 0 where EDGEWISE_ONLY_PARSE is set: the caller only wants the arguments checked."""
+    if os.environ.get(ONLY_PARSE):
+        raise click.exceptions.Exit(0)
 
 
-def main(command: click.Command) -> NoReturn:
-    """Run a click command; errors that a person can mend become one message and an exit code, never a traceback."""
+class OutputLost(Exception):
+    """What is printed cannot be written: the disk is full, or nobody reads any more. The cause is the OSError."""
+
+
+class Output:
+    """Standard output whose write errors are OutputLost: no other file's OSError is taken for them."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._guarded(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._guarded(self._stream.flush)
+
+    @staticmethod
+    def _guarded(function: Callable, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except OSError as error:
+            raise OutputLost(str(error)) from error
+
+
+def main(command: click.Command | str) -> NoReturn:
+    """Run a click command, or the one of `MODULE:ATTRIBUTE`, whose import is guarded, too; leave with its exit code.
+
+    Errors that a person can mend become one message, and so does what nobody foresaw: its traceback goes to a file.
+    """
+    before = sys.stdout
+    if before is not None:
+        with suppress(AttributeError, ValueError):
+            before.reconfigure(errors="replace")  # a terminal of another encoding shows question marks
+        sys.stdout = Output(before)
     try:
-        sys.exit(command.main(standalone_mode=False) or 0)
+        code = _run(command)
+        if before is not None:
+            sys.stdout.flush()
+    except OutputLost as lost:
+        code = _output_lost(lost.__cause__)
+    finally:
+        sys.stdout = before
+    sys.exit(code)
+
+
+def _run(command: click.Command | str) -> int:
+    try:
+        if isinstance(command, str):
+            module, _, name = command.partition(":")
+            command = getattr(importlib.import_module(module), name)
+        return command.main(standalone_mode=False) or 0
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        error.message = printable(error.message, lines=True)
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
     except EdgewiseError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(error.exit_code)
+        return _failed(error)
     except (KeyboardInterrupt, click.Abort):
-        err.print("Interrupted. What is finished is kept; the same command does the rest.")
-        sys.exit(INTERRUPTED)
+        return _interrupted()
+    except OutputLost:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and isinstance(error.__context__, KeyboardInterrupt):
+            return _interrupted()  # click could not even end the line on standard error
+        return _failed(mendable) if (mendable := _mendable(error)) else _defect(error)
+
+
+def _mendable(error: Exception) -> StorageError | None:
+    """Return the sentence for a file that cannot be used for a reason that a person can mend."""
+    name = getattr(error, "filename", None)
+    if name is None or not isinstance(error, OSError) or error.errno not in MENDABLE:
+        return None
+    return StorageError(f"{os.fsdecode(name)} cannot be used: {error.strerror}. Mend that, or name another.")
+
+
+def _failed(error: EdgewiseError) -> int:
+    _complain(f"[bold red]error:[/] {plain(error, lines=True)}")
+    return error.exit_code
+
+
+def _interrupted() -> int:
+    _complain("Interrupted. What is finished is kept; the same command does the rest.")
+    return INTERRUPTED
+
+
+def _complain(markup: str) -> None:
+    """Print on standard error; where that cannot be written either, the exit code is all there is."""
+    with suppress(OSError):
+        err.print(markup, soft_wrap=True)
+
+
+def _defect(error: Exception) -> int:
+    """Say that something happened that should not, and where its traceback is."""
+    says = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        handle, log = tempfile.mkstemp(prefix="edgewise-", suffix=".log")
+        with open(handle, "w", errors="backslashreplace") as file:
+            file.write(f"{sys.argv}\nPython {sys.version}\n")
+            traceback.print_exception(error, file=file)
+        where = f"report it with the log {log}"
+    except OSError as failure:
+        where = f"report it (no log could be written: {failure})"
+    _complain(f"[bold red]error:[/] {plain(says[:1_000])}. This is a defect of Edgewise: {plain(where)}")
+    return DEFECT
+
+
+def _output_lost(error: BaseException | None) -> int:
+    """Say that standard output cannot be written, but to nobody who closed it; nothing is written there any more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # Python flushes once more at its end
+    if isinstance(error, BrokenPipeError):
+        return PIPE_CLOSED
+    why = getattr(error, "strerror", None) or error
+    _complain(f"[bold red]error:[/] Standard output cannot be written: {why}. What is finished is kept.")
+    return StorageError.exit_code

@@ -22,6 +22,10 @@ _STORAGE = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "writing there is not permitted",
     errno.EPERM: "writing there is not permitted",
+    errno.ENOENT: "a folder cannot be made there",
+    errno.ENAMETOOLONG: "a name in the path is too long",
+    errno.ELOOP: "its links lead in a circle",
+    errno.EISDIR: "there is a folder of that name",
     errno.ENOTDIR: "a part of the path is a file",
     errno.EEXIST: "a part of the path is a file",
 }
@@ -33,10 +37,16 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _STORAGE:
+        if error.errno not in _STORAGE or (error.errno == errno.ENOENT and not _on_the_way(error.filename, path)):
             raise
         msg = f"Cannot write {path}: {_STORAGE[error.errno]}. Free some space or choose a folder that can be written."
         raise StorageError(msg) from error
+
+
+def _on_the_way(name: Any, path: Path) -> bool:
+    """Tell whether a file that is missing is `path`, above or below it: another one is missing for another reason."""
+    missing = Path(os.fsdecode(name or ""))
+    return missing in (path, *path.parents) or path in missing.parents
 
 
 @contextmanager

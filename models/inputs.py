@@ -26,6 +26,4 @@ def stale(recorded: Inputs, present: Mapping[str, str | None]) -> tuple[str, ...
 
     An input whose present digest is None cannot be asked for here (a phone that is not connected) and is not compared.
     """
-    return tuple(
-        name for name, now in present.items() if now is not None and recorded.get(name) != now
-    )
+    return tuple(name for name, now in present.items() if now is not None and recorded.get(name) != now)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
+    from models import entry
+
+    entry.main("apps.web.__main__:web")
+
 import importlib.util
 import time
 from contextlib import nullcontext
@@ -14,7 +19,6 @@ from rich.table import Table
 from apps.web import addresses, catalogue, packages, serve
 from apps.web import build as builder
 from apps.web.options import Folder, Text, typed
-from models import console
 from models.console import out
 from models.errors import DataError, EnvironmentMissing, UsageError
 
@@ -133,7 +137,3 @@ def _serve(site: serve.Site) -> None:
         site.serve_forever()
     except KeyboardInterrupt:
         out.print("Stopped.")
-
-
-if __name__ == "__main__":
-    console.main(web)

@@ -10,7 +10,7 @@ from device_tests.commands import options
 from device_tests.measure import browser_import
 from device_tests.results import measurement as measurements
 from device_tests.results import parity
-from models.console import out
+from models.console import out, printable, validated
 
 
 @click.command()
@@ -19,10 +19,12 @@ from models.console import out
 @options.results
 def add(file: Path, artifacts: Path, results: Path) -> None:
     """Add what the web demo's benchmark saved, as a device of the matrix; `report` shows it."""
+    validated()
     found = browser_import.read(file, artifacts)
-    for measurement, answers in found:
+    for measurement, logits in found:
         measurements.save(measurement, results)
-        parity.save(results, measurement.id, answers)
+        parity.save(results, measurement.id, logits)
         said = f"top-1 {measurement.top1:.2%} of {measurement.total:,}" if measurement.total else measurement.reason
-        out.print(f"{measurement.outcome} {measurement.id}: {said}", markup=False, soft_wrap=True)
+        line = printable(f"{measurement.outcome} {measurement.id}: {said}")
+        out.print(line, markup=False, soft_wrap=True)
     out.print(f"{len(found)} results added to {results}. See them with: nox -s report", markup=False, soft_wrap=True)

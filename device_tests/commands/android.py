@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from rich.markup import escape
 
 from device_tests import devices
-from device_tests.commands.run import run
-from device_tests.transport.android import client, emulator, machine
+from device_tests.commands import options
+from device_tests.commands.run import check_arguments, run
 from device_tests.devices.adb import Phone
-from models.console import out
-from models.errors import EnvironmentMissing, UsageError
+from device_tests.transport.android import client, emulator, machine
+from models.console import out, plain, validated
+from models.errors import UsageError
 
 RUNTIMES = ("litert", "onnxruntime")  # where none is named
+EMULATOR = "android:emulator-5554"  # the first that the SDK starts
 _passed = {"ignore_unknown_options": True, "help_option_names": []}
 _arguments = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
 
@@ -31,51 +32,60 @@ def android() -> None:
 @_arguments
 @click.pass_context
 def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
-    """Run the artifacts on the Android-shaped machine; what is missing to start it skips the run, which says so."""
-    if {"--list", "--help"} & set(arguments):
-        context.exit(_run(f"android:{machine.SERIAL}", arguments))
+    """Run the artifacts on the Android-shaped machine; the exit code is 4 where something is missing to start it."""
+    if _only_asks(device := f"android:{machine.SERIAL}", arguments):
+        context.exit(_run(device, arguments))
     with _interruptible():
-        try:
-            machine.build()
-        except EnvironmentMissing as error:
-            _skip(error)
-            return
+        machine.build()
         with machine.running() as started:
             out.print(f"The Android-shaped machine answers adb as {started.serial} after {started.boot_s:.1f} s")
             context.exit(_run(f"android:{started.serial}", arguments))
 
 
 @android.command(context_settings=_passed)
-@click.option("--device", help="Of these already running: android:SERIAL. Without it the SDK's emulator is started.")
+@click.option(
+    "--device",
+    type=options.NAME,
+    metavar="NAME",
+    help="Of these already running: android:SERIAL. Without it the SDK's emulator is started.",
+)
 @click.option("--clean", "cleans", is_flag=True, help="Only remove all that was ever pushed there.")
 @_arguments
 @click.pass_context
 def phone(context: click.Context, device: str | None, cleans: bool, arguments: tuple[str, ...]) -> None:
-    """Run the artifacts on a phone, or on the headless emulator of the SDK in ANDROID_HOME; skipped without one."""
+    """Run the artifacts on a phone, or on the headless emulator of the SDK in ANDROID_HOME.
+
+    The exit code is 4 where there is neither.
+    """
+    chosen = devices.device(device or "android:") if device or cleans else None
+    if chosen is not None and not isinstance(chosen, Phone):
+        msg = f"{device} is not reached over adb. Name one that is: --device android:SERIAL"
+        raise UsageError(msg)
     if cleans:
-        chosen = devices.device(device or "android:")
-        if not isinstance(chosen, Phone):
-            msg = f"{device} is not reached over adb. Name one that is: --device android:SERIAL"
-            raise UsageError(msg)
+        validated()
         chosen.clean()
-        out.print(f"Removed all of Edgewise from {chosen.name}")
+        out.print(plain(f"Removed all of Edgewise from {chosen.name}"))
         return
+    asks = _only_asks(device or EMULATOR, arguments)
     with _interruptible():
-        if device or {"--list", "--help"} & set(arguments):
-            context.exit(_run(device or "android:emulator-5554", arguments))
-        try:
-            image = emulator.image()
-        except EnvironmentMissing as error:
-            _skip(error)
-            return
+        if device or asks:
+            context.exit(_run(device or EMULATOR, arguments))
+        image = emulator.image()
         with emulator.running(image) as serial:
             context.exit(_run(f"android:{serial}", arguments))
 
 
 @android.command()
-@click.option("--port", default=machine.PORT, show_default=True, help="Of its adb daemon on loopback.")
+@click.option(
+    "--port",
+    default=machine.PORT,
+    show_default=True,
+    type=click.IntRange(1, 65_535),
+    help="Of its adb daemon on loopback.",
+)
 def start(port: int) -> None:
     """Start the Android-shaped machine and keep it until Ctrl-C, to look around in it with adb."""
+    validated()
     with _interruptible(), machine.running(port=port) as started:
         server = os.environ[client.SERVER_PORT]
         out.print(
@@ -86,15 +96,27 @@ def start(port: int) -> None:
         started.process.wait()
 
 
-def _run(device: str, arguments: tuple[str, ...]) -> int:
-    """Run the artifacts on a device; return the exit code."""
+def _only_asks(device: str, arguments: tuple[str, ...]) -> bool:
+    """Check the arguments before anything is started; tell whether they ask for nothing that needs a device."""
+    if "--help" in arguments:
+        return True
+    check_arguments(_options(device, arguments))
+    if "--list" in arguments:
+        return True
+    validated()
+    return False
+
+
+def _options(device: str, arguments: tuple[str, ...]) -> list[str]:
+    """Return the options of `run` for a device."""
     chosen = any(argument.partition("=")[0] == "--runtime" for argument in arguments)
     named = () if chosen else tuple(part for name in RUNTIMES for part in ("--runtime", name))
-    return run.main(["--device", device, *named, *arguments], standalone_mode=False) or 0
+    return ["--device", device, *named, *arguments]
 
 
-def _skip(error: EnvironmentMissing) -> None:
-    out.print(f"[yellow]skipped[/] {escape(str(error))}", soft_wrap=True)
+def _run(device: str, arguments: tuple[str, ...]) -> int:
+    """Run the artifacts on a device; return the exit code."""
+    return run.main(_options(device, arguments), standalone_mode=False) or 0
 
 
 @contextmanager

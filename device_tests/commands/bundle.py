@@ -12,9 +12,17 @@ from models import console, files
 
 @click.command()
 @click.option("--abi", required=True, type=click.Choice(tuple(bundles.ABIS)), help="The device's.")
-@click.option("--runtime", "only", multiple=True, metavar="NAME", help="Only this; may be repeated.")
+@click.option(
+    "--runtime",
+    "only",
+    multiple=True,
+    type=click.Choice(bundles.RUNTIMES),
+    metavar="NAME",
+    help="Only this; may be repeated.",
+)
 def bundle(abi: str, only: tuple[str, ...]) -> None:
     """Build the self-contained folder that runs the worker on a device, where it is not there yet; print its path."""
+    console.validated()
     began = time.perf_counter()
     made = bundles.build(abi, only=only)
     size_mb = files.size_bytes(made.path) / 1e6

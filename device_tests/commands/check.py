@@ -26,7 +26,13 @@ COLOURS = {"pass": "green", "fail": "red", "skipped": "yellow"}
 
 @click.command()
 @click.option("--verbose", is_flag=True, help="A line for every verdict, not only for broken limits.")
-@click.option("--baseline", "against", metavar="FILE|REV", help="Compare with this file, or this revision's baseline.")
+@click.option(
+    "--baseline",
+    "against",
+    type=options.NAME,
+    metavar="FILE|REV",
+    help="Compare with this file, or this revision's baseline.",
+)
 @click.option("--update-baseline", "update", is_flag=True, help=f"Write {baselines.FILE}: accept what is there.")
 @click.option("--junit", "junit_file", type=options.FILE, help="Write JUnit XML: a case per cell and per budget.")
 @click.option(
@@ -115,9 +121,7 @@ def _show(
         out.print(f"[red]no evidence[/] {plain(f'{lack.id}: {lack.why}')}", soft_wrap=True)
     out.print(f"budgets: {_tally(verdicts)}", soft_wrap=True)
     if comparison:
-        out.print(
-            f"baseline: {comparison.unchanged:,} sizes and costs as before, {_tally(changes)}", soft_wrap=True
-        )
+        out.print(f"baseline: {comparison.unchanged:,} sizes and costs as before, {_tally(changes)}", soft_wrap=True)
     if lacks:
         out.print("There is not enough evidence to say that all is kept; the lines above say what is missing.")
 

@@ -15,9 +15,10 @@ from device_tests.commands import options
 from device_tests.measure.compatibility import run, versions
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.compatibility import Grid
+from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
-from models.console import out
-from models.errors import DataError
+from models.console import out, plain, printable, validated
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
 SIGNS = {"ok": "yes", "mismatch": "other answers", "unsupported": "refused", "skipped": "not tried"}
 
@@ -32,7 +33,7 @@ def table(grids: list[Grid], runtime: str) -> Table:
     drawn.add_column("that do")
     for grid in grids:
         by_version = {trial.version: SIGNS.get(trial.outcome, trial.outcome) for trial in grid.trials}
-        drawn.add_row(grid.artifact, *(by_version[version] for version in names), grid.summary)
+        drawn.add_row(plain(grid.artifact), *(by_version[version] for version in names), grid.summary)
     return drawn
 
 
@@ -43,46 +44,72 @@ def table(grids: list[Grid], runtime: str) -> Table:
 @options.artifacts
 @options.results
 def compatibility(patterns: tuple[str, ...], listing: bool, jobs: int, artifacts: Path, results: Path) -> None:
-    """Load each artifact with older and newer versions of its runtime, and look at its golden answers."""
+    """Load each artifact with older and newer versions of its runtime, and look at its golden answers.
+
+    The exit code is 1 where something went wrong that nobody foresaw, 3 where no artifact could be tried, 4 where no
+    version is installed.
+    """
     known = {runtime: versions(runtime) for runtime in RUNTIMES.names()}
     several = tuple(runtime for runtime, found in known.items() if len(found) > 1)
+    chosen = select(cells(), runtimes=several, patterns=patterns)
+    validated()
     if listing:
         for runtime in several:
             for environment in known[runtime].values():
                 click.echo(environment)
         return
-    chosen = select(cells(), runtimes=several, patterns=patterns)
     if not artifacts.is_dir():
         msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
         raise DataError(msg)
     conversations = Conversations()
-    grids, failed = _run_all(chosen, jobs, conversations, lambda cell: run(cell, artifacts, results, conversations))
+    done = _run_all(chosen, jobs, conversations, lambda cell: run(cell, artifacts, results, conversations))
+    grids = [grid for grid in done.values() if isinstance(grid, Grid)]
+    errors = {id: error for id, error in done.items() if isinstance(error, Exception)}
     for runtime in several:
         own = sorted((g for g in grids if g.runtime == runtime), key=lambda g: g.artifact)
         if own:
             out.print(table(own, runtime))
     missing = sorted({t.reason for g in grids for t in g.trials if t.outcome == "skipped"})
-    for line in (*missing, *failed):
-        out.print(line, soft_wrap=True, style="yellow", markup=False)
+    for line in (*missing, *(f"{id}: {error}" for id, error in errors.items())):
+        out.print(printable(line), soft_wrap=True, style="yellow", markup=False)
+    _fail(chosen, grids, errors)
+
+
+def _fail(chosen: tuple[Cell, ...], grids: list[Grid], errors: dict[str, Exception]) -> None:
+    """Raise an error where something unforeseen happened, or where nothing was tried."""
+    unforeseen = [f"\n  {id}: {type(e).__name__}: {e}" for id, e in errors.items() if not isinstance(e, DataError)]
+    if unforeseen:
+        msg = f"{len(unforeseen)} of {len(chosen)} artifacts could not be tried:{''.join(unforeseen)}"
+        raise EdgewiseError(msg)
+    if chosen and not grids:
+        msg = f"None of {len(chosen)} artifacts could be tried; what is wrong with each is above."
+        raise DataError(msg)
+    if grids and all(trial.outcome == "skipped" for grid in grids for trial in grid.trials):
+        msg = f"Nothing was tried: {grids[0].trials[0].reason}"
+        raise EnvironmentMissing(msg)
 
 
 def _run_all(
     chosen: tuple[Cell, ...], jobs: int, conversations: Conversations, settle: Callable[[Cell], Grid]
-) -> tuple[list[Grid], list[str]]:
-    grids, failed = [], []
+) -> dict[str, Grid | Exception]:
+    """Return the grid of each cell, or what came of it instead."""
+    done: dict[str, Grid | Exception] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:
         task = progress.add_task("compatibility", total=len(chosen))
         futures = {pool.submit(settle, cell): cell for cell in chosen}
         try:
             for future in as_completed(futures):
+                id = futures[future].id
                 try:
-                    grids.append(future.result())
-                except DataError as error:
-                    failed.append(f"{futures[future].id}: {error}")
+                    done[id] = future.result()
+                except (Closed, StorageError):
+                    raise
+                except Exception as error:  # the others can still be tried
+                    done[id] = error
                 progress.advance(task)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             conversations.stop()
             raise
-    return grids, failed
+    return done

@@ -6,16 +6,15 @@ import time
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from device_tests import devices
 from device_tests.cells import cells, select
-from device_tests.commands import options
+from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.results.instructions import InstructionCount
-from models.console import out
-from models.errors import EdgewiseError
+from models.console import out, plain, validated
+from models.errors import DataError, EdgewiseError, UsageError
 
 
 @click.command()
@@ -23,11 +22,12 @@ from models.errors import EdgewiseError
 @options.only
 @click.option("--force", is_flag=True, help="Count again what has a current count.")
 @options.jobs(1, "Counted side by side.")
-@click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Most seconds for one artifact.")
+@options.timeout(600.0, "Most seconds for one artifact.")
 @click.option(
     "--device",
     "chosen_devices",
     multiple=True,
+    type=options.NAME,
     default=(DESKTOP,),
     show_default=True,
     metavar="NAME",
@@ -47,22 +47,33 @@ def instructions(
 ) -> None:
     """Count the instructions of an inference under emulation: the same to the last digit, however busy the machine is.
 
-    The exit code is 1 where an artifact could not be counted that is there and installed.
+    The exit code is 1 where an artifact could not be counted that is there and installed, 4 where nothing was counted on
+    a device or runtime that was named, or nothing at all.
     """
+    every = tuple(cell for name in dict.fromkeys(chosen_devices) for cell in cells(name))
+    chosen = select(every, runtimes=runtimes, patterns=patterns)
+    named.offered(every, runtimes=runtimes, devices=chosen_devices)
+    for name in chosen_devices:
+        if not devices.device(name).counts:
+            msg = f"Instructions are counted under qemu on this machine, not on {name}: --device desktop, or a core."
+            raise UsageError(msg)
+    validated()
+    if not artifacts.is_dir():
+        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        raise DataError(msg)
+    named.require(chosen, runtimes)
+
     from device_tests.measure import instructions as counter
 
-    chosen = select(
-        tuple(cell for name in chosen_devices for cell in cells(name)), runtimes=runtimes, patterns=patterns
-    )
-    for runtime, device in {(cell.runtime, cell.device) for cell in chosen if runtimes}:
-        devices.device(device).require(runtime)
     began = time.perf_counter()
-    counts: dict[str, InstructionCount] = {}
+    made: dict[str, counter.Ended] = {}
     with out.status("compiling the plugin") as status:
 
-        def ended(count: InstructionCount, current: bool) -> None:
-            counts[count.id] = count
-            status.update(f"{len(counts)} of {len(chosen)}, last {escape(count.id)}{' (current)' if current else ''}")
+        def ended(end: counter.Ended) -> None:
+            made[end.count.id] = end
+            status.update(
+                f"{len(made)} of {len(chosen)}, last {plain(end.count.id)}{' (current)' if end.current else ''}"
+            )
 
         counter.run(
             chosen,
@@ -74,18 +85,24 @@ def instructions(
             ended=ended,
         )
     elapsed_s = time.perf_counter() - began
-    table = Table("artifact", "instructions", "spread", "s", "on", "says", title="instructions per inference")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    for cell in chosen:
-        count = counts[cell.id]
-        says = "; ".join([count.reason or count.outcome, *count.notes])
-        counted = (f"{count.instructions:,}", f"{count.spread:.2%}") if count.samples else ("", "")
-        table.add_row(cell.id, *counted, f"{count.seconds:.0f}", count.cpu, escape(says))
-    out.print(table)
-    out.print(f"{len(counts)} cells in {elapsed_s:.0f} s; counts in {results / 'instructions'}", soft_wrap=True)
-    failed = [count for count in counts.values() if count.outcome in ("load_failed", "run_failed", "timed_out")]
+    counts = [made[cell.id].count for cell in chosen]
+    out.print(_table(counts))
+    out.print(plain(f"{len(counts)} cells in {elapsed_s:.0f} s; counts in {results / 'instructions'}"), soft_wrap=True)
+    failed = [count for count in counts if count.outcome in ("load_failed", "run_failed", "timed_out")]
     if failed:
         lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)
         msg = f"{len(failed)} of {len(counts)} artifacts could not be counted:{lines}"
         raise EdgewiseError(msg)
+    lacking = {id: end.lacks for id, end in made.items() if end.lacks}
+    named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
+
+
+def _table(counts: list[InstructionCount]) -> Table:
+    table = Table("artifact", "instructions", "spread", "s", "on", "says", title="instructions per inference")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for count in counts:
+        says = "; ".join([count.reason or count.outcome, *count.notes])
+        counted = (f"{count.instructions:,}", f"{count.spread:.2%}") if count.samples else ("", "")
+        table.add_row(plain(count.id), *counted, f"{count.seconds:.0f}", plain(count.cpu), plain(says))
+    return table

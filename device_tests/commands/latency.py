@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -12,30 +13,43 @@ from typing import TYPE_CHECKING
 
 import click
 from msgspec import structs
-from rich.markup import escape
-from rich.table import Table
 
 from device_tests import devices
 from device_tests.cells import cells, select
-from device_tests.commands import options
+from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
+from device_tests.machine import Machine
 from models import files
-from models.console import out
-from models.errors import EdgewiseError, EnvironmentMissing, UsageError
+from models.console import err, out, plain, validated
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
 if TYPE_CHECKING:
     from device_tests.cells import Cell
     from device_tests.measure.roofline import Roof
-    from device_tests.results.latency import Interval, Series
+    from device_tests.measure.rounds import Entrant
+    from device_tests.results.latency import Series
 
-COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noisy to say": "yellow"}
+INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # may be the machine's fault, or that of what is not there
 
 
 @click.command()
 @options.runtimes
 @options.only
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which rounds go over artifacts.")
-@click.option("--limit", "limit_s", default=60.0, show_default=True, help="Most seconds for a dozen artifacts.")
+@click.option(
+    "--seed",
+    type=options.SEEDS,
+    default=0,
+    show_default=True,
+    help="Of the order in which rounds go over artifacts.",
+)
+@click.option(
+    "--limit",
+    "limit_s",
+    default=60.0,
+    show_default=True,
+    type=options.SECONDS,
+    help="Most seconds for a dozen artifacts, which are timed twice at least.",
+)
 @click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
 @options.artifacts
@@ -52,59 +66,146 @@ def latency(
 ) -> None:
     """Time the artifacts of each runtime interleaved, until the intervals are narrow; the machine should be idle.
 
-    The exit code is 1 where --self-check finds a difference that is not there, or misses the one that is.
+    The exit code is 1 where --self-check finds a difference that is not there, or misses the one that is, and where
+    artifacts of a runtime could not be timed that were timed before: what is there is kept then, except with --force.
+    It is 1 or 4 where nothing could be timed at all, on one runtime or on any.
     """
-    import numpy as np
-
-    from device_tests.measure import roofline, rounds
-
-    chosen = select(cells(), runtimes=runtimes, patterns=patterns)
+    every = cells()
+    chosen = select(every, runtimes=runtimes, patterns=patterns)
+    named.offered(every, runtimes=runtimes, devices=())
+    validated()
+    if not artifacts.is_dir():
+        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        raise DataError(msg)
+    named.require(chosen, runtimes)
+    machine = Machine(lambda text: err.print(plain(text)))
     if self_check:
-        _check_method(chosen, artifacts, np.random.default_rng(seed), limit_s)
+        _check_method(chosen, artifacts, results, seed=seed, limit_s=limit_s, machine=machine)
         return
-    try:
-        roofs = roofline.measure()
-    except EnvironmentMissing as error:
-        out.print(f"[yellow]no share of the peak is told:[/] {escape(str(error))}", soft_wrap=True)
-        roofs = {}
-    for roof in roofs.values():
-        peak = f"{roof.macs_per_s / 1e9:,.1f} billion multiply-accumulates a second"
-        out.print(f"one core's peak, {roof.dtype}: {peak}, {roof.with_}", soft_wrap=True)
     with files.storage_errors(results):
         results.mkdir(parents=True, exist_ok=True)
     files.sweep(results)
-    for runtime, batches in _to_time(chosen, artifacts, required=bool(runtimes)):
-        file = results / "latency" / f"{runtime}@{DESKTOP}.json"
-        key = rounds.key(runtime, [entrant for able, _ in batches for entrant in able], seed=seed, limit_s=limit_s)
-        if not force and _is_kept(file, key, {cell.id for cell in chosen}):
-            out.print(f"{runtime}: current, in {file}", soft_wrap=True)
-            continue
-        rng, every = np.random.default_rng(seed), []
-        with out.status(runtime) as status:
-            for able, unable in batches:
-                every += (*unable, *rounds.measure(able, rng=rng, limit_s=limit_s, says=status.update))
-        table = summary(every, roofs)
-        _show(f"{runtime}, seed {seed}", table)
-        date = datetime.now(UTC).isoformat(timespec="seconds")
-        facts = {"runtime": runtime, "device": DESKTOP, "key": key, "seed": seed, "limit_s": limit_s}
-        facts |= {"date": date, "roofs": [asdict(roof) for roof in roofs.values()]}
-        files.write_json(file, {**facts, "summary": table, "series": [asdict(series) for series in every]})
-        out.print(f"Written: {file}", soft_wrap=True)
+    with machine.alone():
+        roofs = _roofs()
+    bench = Bench(results=results, roofs=roofs, machine=machine, seed=seed, limit_s=limit_s, force=force)
+    installed = _installed(chosen)
+    failures = [
+        failure
+        for runtime, batches in _to_time(installed, artifacts)
+        if (failure := _time(runtime, batches, {cell.id for cell in chosen}, bench))
+    ]
+    if failures:
+        raise EdgewiseError("\n".join(failures))
+    if chosen and not installed:
+        msg = "Nothing was timed: none of the runtimes is installed. Install them with: nox -s device_tests"
+        raise EnvironmentMissing(msg)
 
 
-def _to_time(chosen: tuple[Cell, ...], artifacts: Path, *, required: bool) -> Iterator[tuple[str, list]]:
-    """Yield each runtime with the batches that are timed together; raises EnvironmentMissing where it is `required`."""
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What every runtime is timed with, and where its file goes."""
+
+    results: Path
+    roofs: dict[str, Roof]
+    machine: Machine
+    seed: int
+    limit_s: float
+    force: bool
+
+
+def _roofs() -> dict[str, Roof]:
+    """Return the peaks of one core; none, and why, where they cannot be measured."""
+    from device_tests.measure import roofline
+
+    try:
+        roofs = roofline.measure()
+    except EnvironmentMissing as error:
+        out.print(f"[yellow]no share of the peak is told:[/] {plain(error)}", soft_wrap=True)
+        return {}
+    for roof in roofs.values():
+        peak = f"{roof.macs_per_s / 1e9:,.1f} billion multiply-accumulates a second"
+        out.print(f"one core's peak, {roof.dtype}: {peak}, {plain(roof.with_)}", soft_wrap=True)
+    return roofs
+
+
+def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
+    """Time the batches of a runtime and write what came of them; return why nothing was written, "" where it was.
+
+    What is there is replaced by a measurement only: by rounds, of no fewer of the artifacts that it has rounds of, except
+    by force or where their files changed.
+    """
+    import numpy as np
+
     from device_tests.measure import rounds
 
-    for runtime, found in groupby(sorted(chosen, key=lambda cell: cell.runtime), key=lambda cell: cell.runtime):
+    file = bench.results / "latency" / f"{runtime}@{DESKTOP}.json"
+    taking_part = [entrant for able, _ in batches for entrant in able]
+    key = rounds.key(runtime, taking_part, seed=bench.seed, limit_s=bench.limit_s)
+    if not bench.force and _is_kept(file, key, chosen):
+        out.print(f"{runtime}: current, in {plain(file)}", soft_wrap=True)
+        return ""
+    rng, every = np.random.default_rng(bench.seed), []
+    with out.status(runtime) as status:
+        for able, unable in batches:
+            every += unable
+            if able:
+                with bench.machine.alone():
+                    every += rounds.measure(
+                        able, rng=rng, limit_s=bench.limit_s, says=lambda text: status.update(plain(text))
+                    )
+    table = summary(every, bench.roofs)
+    latency_table.show(f"{runtime}, seed {bench.seed}", table, every)
+    if not any(series.rounds_ns for series in every):
+        return f"{runtime}: nothing could be timed, so nothing was written to {file}"
+    if (lost := _lost(file, every)) and not bench.force:
+        lines = "".join(f"\n  {series.id}: {series.outcome}: {series.reason}" for series in lost)
+        return (
+            f"{runtime}: {len(lost)} artifacts that were timed before could not be timed now, and {file} is left as it is. "
+            f"Write elsewhere with --results FOLDER, or give them up with --force:{lines}"
+        )
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {"runtime": runtime, "device": DESKTOP, "key": key, "seed": bench.seed, "limit_s": bench.limit_s}
+    facts |= {"date": date, "roofs": [asdict(roof) for roof in bench.roofs.values()]}
+    files.write_json(file, {**facts, "summary": table, "series": [asdict(series) for series in every]})
+    out.print(f"Written: {plain(file)}", soft_wrap=True)
+    return ""
+
+
+def _lost(file: Path, every: list[Series]) -> list[Series]:
+    """Return the series without rounds, for a reason that may be the machine's, of artifacts that the file has rounds of."""
+    try:
+        known = json.loads(file.read_text())["series"]
+        timed = {series["id"]: series["artifact_sha256"] for series in known if series["rounds_ns"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # there is none, or it is broken and will be replaced
+    return [
+        series
+        for series in every
+        if not series.rounds_ns
+        and series.outcome in INCONCLUSIVE
+        and series.id in timed
+        and series.artifact_sha256 in ("", timed[series.id])
+    ]
+
+
+def _installed(chosen: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Return the cells whose runtime is installed; say of the others how to install it."""
+    missing = set()
+    for runtime in dict.fromkeys(cell.runtime for cell in chosen):
         try:
             devices.device(DESKTOP).require(runtime)
         except EnvironmentMissing as error:
-            if required:
-                raise
-            out.print(f"[yellow]skipped[/] {escape(str(error))}", soft_wrap=True)
-            continue
-        yield runtime, [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(found))]
+            missing.add(runtime)
+            out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
+    return tuple(cell for cell in chosen if cell.runtime not in missing)
+
+
+def _to_time(chosen: tuple[Cell, ...], artifacts: Path) -> Iterator[tuple[str, list]]:
+    """Yield each runtime with the batches that are timed together."""
+    from device_tests.measure import rounds
+
+    for runtime, own in groupby(sorted(chosen, key=lambda cell: cell.runtime), key=lambda cell: cell.runtime):
+        yield runtime, [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(own))]
 
 
 def _is_kept(file: Path, key: str, chosen: set[str]) -> bool:
@@ -159,62 +260,61 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
     return rows
 
 
-def _check_method(chosen: tuple, artifacts: Path, rng, limit_s: float) -> None:
+def _check_method(
+    chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, seed: int, limit_s: float, machine: Machine
+) -> None:
     """Time one artifact under three names; raises EdgewiseError unless A/A is equal and A/B differs."""
-    from dataclasses import replace
+    import numpy as np
 
     from device_tests.measure import rounds
     from device_tests.results.latency import NO_DIFFERENCE, SLOWER
 
-    if not chosen:
-        msg = "No cell is chosen to check the method with. Choose one with --only, or none to take the first."
-        raise UsageError(msg)
-    devices.device(DESKTOP).require(chosen[0].runtime)
-    able, unable = rounds.entrants(chosen[:1], artifacts)
-    if unable:
-        msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
-        raise EdgewiseError(msg)
-    (a,) = able
+    a = _fastest(_installed(chosen), artifacts, results)
     again = replace(a, id=f"{a.id} again", baseline=a.id)
     slower = replace(a, id=f"{a.id} 10 % slower", baseline=a.id, slowdown=0.1)
-    with out.status(a.id) as status:
-        every = rounds.measure([a, again, slower], rng=rng, limit_s=limit_s, says=status.update)
+    with out.status(a.id) as status, machine.alone():
+        every = rounds.measure(
+            [a, again, slower],
+            rng=np.random.default_rng(seed),
+            limit_s=limit_s,
+            says=lambda text: status.update(plain(text)),
+        )
     table = summary(list(every), {})
-    _show("self-check", table)
-    found = {row["id"]: row.get("verdict", row["reason"]) for row in table}
-    if (found[again.id], found[slower.id]) != (NO_DIFFERENCE, SLOWER):
-        msg = f"The method failed its check: A/A says {found[again.id]!r}, A/B says {found[slower.id]!r}. Is the machine idle?"
+    latency_table.show("self-check", table, list(every))
+    verdicts = {row["id"]: row.get("verdict", row["reason"]) for row in table}
+    equal, differs = verdicts[again.id], verdicts[slower.id]
+    if (equal, differs) != (NO_DIFFERENCE, SLOWER):
+        msg = f"The method failed its check: A/A says {equal!r}, A/B says {differs!r}. Is the machine idle?"
         raise EdgewiseError(msg)
-    out.print(f"A/A: {found[again.id]}; A/B with 10 % more work: {found[slower.id]}")
+    out.print(f"A/A: {equal}; A/B with 10 % more work: {differs}")
 
 
-def _show(title: str, rows: list[dict]) -> None:
-    from device_tests.results.latency import NARROW, TOO_NOISY, Interval
+def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entrant:
+    """Return the fastest of the cells, of those in float32 if there are any: most rounds fit into the limit.
 
-    table = Table(title=title)
-    table.add_column("artifact", no_wrap=True)
-    for name in ("p50 µs", "p90 µs", "p99 µs", "against float32"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("of peak", justify="right", no_wrap=True)
-    for name in ("says", "rounds", "samples"):
-        table.add_column(name)
-    for row in rows:
-        if "rounds" not in row:
-            table.add_row(row["id"], *[""] * 5, f"[yellow]{row['outcome']}[/] {escape(row['reason'])}", "", "")
-            continue
-        columns = ("p50_ns", "p90_ns", "p99_ns", "ratio")
-        p50, p90, p99, ratio = (Interval(**row[name]) if row[name] else None for name in columns)
-        says = row["verdict"]
-        if p50 is None or p50.width > NARROW:
-            says = f"{says}, p50 {TOO_NOISY}" if says and says != TOO_NOISY else TOO_NOISY
-        against = f"{ratio.value:.3f} ({ratio.low:.3f}..{ratio.high:.3f})" if ratio else ""
-        says = f"[{COLOURS.get(says, 'yellow')}]{says}[/]"
-        peak = f"{row['roof_share']:.1%} {row['roof']}" if row["roof_share"] else ""
-        counts = (f"{row['rounds']:,}", f"{row['samples']:,}")
-        table.add_row(row["id"], *map(_us, (p50, p90, p99)), against, peak, says, *counts)
-    out.print(table)
+    Which that is, results tell; without any the least multiply-accumulates do. Raises EdgewiseError where none can be
+    timed.
+    """
+    from device_tests.measure import rounds
+
+    if not chosen:
+        msg = "No cell is chosen that can check the method. Choose one with --only, or none to take the fastest."
+        raise UsageError(msg)
+    able, unable = rounds.entrants(tuple(c for c in chosen if c.recipe.scheme == rounds.FLOAT) or chosen, artifacts)
+    if not able:
+        msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
+        raise EdgewiseError(msg)
+    timed = {entrant.id: p50_ns for entrant in able if (p50_ns := _p50_ns(results, entrant.id))}
+    if timed:
+        return min((entrant for entrant in able if entrant.id in timed), key=lambda entrant: timed[entrant.id])
+    return min(able, key=lambda entrant: entrant.macs or math.inf)
 
 
-def _us(found: Interval | None) -> str:
-    """Return a time in µs with half the width of its interval; the bounds themselves are in the file."""
-    return f"{found.value / 1e3:,.1f} ± {found.width / 2:.1%}" if found else ""
+def _p50_ns(results: Path, id: str) -> float | None:
+    from device_tests.results import measurement
+
+    try:
+        known = measurement.read(measurement.path(results, id))
+    except DataError:
+        return None
+    return known.p50_ns if known and known.outcome == "ok" else None

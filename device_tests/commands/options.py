@@ -6,17 +6,22 @@ from pathlib import Path
 
 import click
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
+from models.errors import UsageError, did_you_mean
+from models.parameters import SECONDS_A_DAY, SEEDS, Finite, Place, Word
+
+__all__ = ("FILE", "FOLDER", "GLOB", "NAME", "PERCENTAGE_POINTS", "SECONDS", "SEEDS", "Finite", "Place", "Word")
+
+FOLDER = Place(path_type=Path, file_okay=False)
+FILE = Place(path_type=Path, dir_okay=False)
+GLOB, NAME = Word("glob"), Word("name")
+SECONDS = Finite(0, SECONDS_A_DAY, above=True)
+PERCENTAGE_POINTS = Finite(0, 100)
 
 only = click.option(
-    "--only", "patterns", multiple=True, metavar="GLOB", help="Only what matches: ARTIFACT[@RUNTIME@DEVICE]."
+    "--only", "patterns", multiple=True, type=GLOB, metavar="GLOB", help="Only what matches: ARTIFACT[@RUNTIME@DEVICE]."
 )
 runtimes = click.option(
-    "--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime; may be repeated."
-)
-device = click.option(
-    "--device", "chosen_devices", multiple=True, metavar="NAME", help="Only this device; may be repeated."
+    "--runtime", "runtimes", multiple=True, type=NAME, metavar="NAME", help="Only this runtime; may be repeated."
 )
 artifacts = click.option("--artifacts", default="artifacts", show_default=True, type=FOLDER, help="Where they are.")
 results = click.option("--results", default="results", show_default=True, type=FOLDER, help="Where results are.")
@@ -26,6 +31,36 @@ budgets = click.option(
 listing = click.option("--list", "listing", is_flag=True, help="List the cells and end.")
 
 
+def _of_a_known_kind(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the devices' names; raises UsageError for one that neither this machine nor an importer can have measured."""
+    from device_tests import devices
+    from device_tests.measure import browser_import
+
+    known = devices.names()
+    for name in names:
+        kind = f"{name.partition(':')[0]}:"
+        if name not in known and kind not in known and not browser_import.DEVICE.fullmatch(name):
+            msg = f"There is no device called {name!r}. {did_you_mean(name, (*known, 'browser:NAME'))}"
+            raise UsageError(msg)
+    return names
+
+
+device = click.option(
+    "--device",
+    "chosen_devices",
+    multiple=True,
+    type=NAME,
+    metavar="NAME",
+    callback=_of_a_known_kind,
+    help="Only this device; may be repeated.",
+)
+
+
 def jobs(default: int, text: str):
     """Return the option that bounds how many cells are worked on side by side."""
     return click.option("--jobs", default=default, show_default=True, type=click.IntRange(1, 64), help=text)
+
+
+def timeout(default: float, text: str):
+    """Return the option that bounds how long something may show no sign of life."""
+    return click.option("--timeout", "timeout_s", default=default, show_default=True, type=SECONDS, help=text)

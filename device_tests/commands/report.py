@@ -13,9 +13,17 @@ from models.console import out
 
 @click.command()
 @options.only
-@click.option("--margin", default=0.1, show_default=True, help="Percentage points of top-1 that may be lost.")
-@click.option("--report", "folder", default="report", show_default=True, type=options.FOLDER, help="Where the report goes.")
-@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw the table into this file, too.")
+@click.option(
+    "--margin",
+    default=0.1,
+    show_default=True,
+    type=options.PERCENTAGE_POINTS,
+    help="Percentage points of top-1 that may be lost.",
+)
+@click.option(
+    "--report", "folder", default="report", show_default=True, type=options.FOLDER, help="Where the report goes."
+)
+@click.option("--svg", type=options.FILE, help="Draw the table into this file, too.")
 @options.artifacts
 @options.results
 @options.device
@@ -23,8 +31,8 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
            chosen_devices: tuple[str, ...]) -> None:  # fmt: skip
     """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
     from device_tests.report import tables as reports
-    from device_tests.results import shipped
     from device_tests.report.page import page
+    from device_tests.results import shipped
     from device_tests.rows import found, load, rows
 
     known = load(results)

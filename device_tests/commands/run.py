@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from device_tests import devices
-from device_tests.cells import cells, possible, select
-from device_tests.commands import options
+from device_tests.cells import Cell, cells, possible, select
+from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
-from device_tests.results.measurement import OUTCOMES, Measurement
-from models.console import out
-from models.errors import DataError, EdgewiseError
+from device_tests.results.measurement import OUTCOMES
+from models.console import err, out, plain, validated
+from models.errors import DataError, EdgewiseError, UsageError
+
+if TYPE_CHECKING:
+    from device_tests.gates.budgets import Budget
+    from device_tests.measure.runner import Bench, Ended
 
 FINE = ("ok", "unsupported", "skipped")
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "yellow"}
+KEPT = "the ok result of an earlier run of the same file and installation is kept"
 
 
 @click.command()
@@ -31,11 +36,18 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "yellow"}
 @options.listing
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
 @options.jobs(2, "Answers judged side by side.")
-@click.option("--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds without a sign of life.")
+@options.timeout(120.0, "Seconds without a sign of life.")
 @options.artifacts
 @options.results
 @options.budgets
-@options.device
+@click.option(
+    "--device",
+    "chosen_devices",
+    multiple=True,
+    type=options.NAME,
+    metavar="NAME",
+    help="Run there; may be repeated.  [default: desktop]",
+)
 def run(
     runtimes: tuple[str, ...],
     patterns: tuple[str, ...],
@@ -53,57 +65,100 @@ def run(
     """Run every artifact on every runtime that takes it, except where a current result is there.
 
     The exit code is 0 where each cell is ok, unsupported or skipped, or has the outcome that the budgets expect of it;
-    1 where one failed otherwise.
+    1 where one failed otherwise; 4 where nothing ran on a device or runtime that was named, or nothing at all.
     """
-    every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
-    chosen = select(every, runtimes=runtimes, patterns=patterns)
+    chosen = plan(runtimes, patterns, chosen_devices, quick=quick, full=full)
     if listing:
+        validated()
         for cell in chosen:
             click.echo(cell.id)
         return
+    every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
+    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)})).budgets
+    validated()
     if not artifacts.is_dir():
         msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
         raise DataError(msg)
-    for name in runtimes:  # asked for by name: a missing one is an error, not a skipped row
-        for device in {cell.device for cell in chosen}:
-            devices.device(device).require(name)
-    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)})).budgets
+    named.require(chosen, runtimes)
 
     from device_tests.measure import runner  # only here: listing needs none of it
 
     bench = runner.Bench(artifacts=artifacts, results=results, quick=quick, full=full, force=force, timeout_s=timeout_s)
+    started = time.perf_counter()
+    made = _run(chosen, bench, jobs)
+    counts = Counter(end.measurement.outcome for end in made)
+    tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
+    current = sum(end.current for end in made)
+    elapsed_s = time.perf_counter() - started
+    out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {results}"), soft_wrap=True)
+    _fail_on_failures(made, limits, budgets)
+    lacking = {end.measurement.id: end.lacks for end in made if end.lacks}
+    named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
+
+
+def plan(
+    runtimes: tuple[str, ...], patterns: tuple[str, ...], chosen_devices: tuple[str, ...], *, quick: bool, full: bool
+) -> tuple[Cell, ...]:
+    """Return the cells that are chosen; raises UsageError where they cannot be, before anything is read or started."""
+    if quick and full:
+        msg = "--quick judges on the first 1,000 images, --full on all: take one of them."
+        raise UsageError(msg)
+    every = tuple(cell for name in dict.fromkeys(chosen_devices or (DESKTOP,)) for cell in cells(name))
+    chosen = select(every, runtimes=runtimes, patterns=patterns)
+    named.offered(every, runtimes=runtimes, devices=chosen_devices)
+    return chosen
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise what the command would for its arguments, before anything is started for it."""
+    with run.make_context("run", list(arguments)) as context:
+        chosen = {name: context.params[name] for name in ("runtimes", "patterns", "chosen_devices", "quick", "full")}
+        plan(**chosen)
+
+
+def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
+    """Run the cells, and print what becomes of each."""
+    from device_tests.measure import runner
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    made: list[Measurement] = []
-    started, current = time.perf_counter(), 0
+    made: list[Ended] = []
     with Progress(*columns, TextColumn("{task.fields[at]}"), console=out) as progress:
         task = progress.add_task("device_tests", total=len(chosen), at="")
 
-        def ended(end: runner.Ended) -> None:
-            nonlocal current
-            made.append(end.measurement)
-            current += end.current
+        def begins(id: str) -> None:
+            progress.update(task, at=plain(id))
+
+        def ended(end: Ended) -> None:
+            made.append(end)
             progress.advance(task)
             if not end.current:
-                progress.console.print(f"{len(made):3}/{len(chosen)} {_describe(end.measurement)}", soft_wrap=True)
+                progress.console.print(f"{len(made):3}/{len(chosen)} {_describe(end)}", soft_wrap=True)
 
-        runner.run(chosen, bench, jobs=jobs, begins=lambda id: progress.update(task, at=escape(id)), ended=ended)
+        runner.run(chosen, bench, jobs=jobs, begins=begins, ended=ended, says=lambda text: err.print(plain(text)))
+    return made
 
-    counts = Counter(row.outcome for row in made)
-    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
-    elapsed_s = time.perf_counter() - started
-    out.print(f"{told}; {current} were current; {elapsed_s:.0f} s; results in {results}", soft_wrap=True)
-    failed = [r for r in made if r.outcome not in FINE and r.outcome not in budget_file.expected_outcomes(limits, r.id)]
+
+def _fail_on_failures(made: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
+    """Raise EdgewiseError where a cell failed that the budgets do not expect to fail."""
+    failed = [
+        f"\n  {row.id}: {row.outcome}: {row.reason}" + (f"; {KEPT}" if end.kept else "")
+        for end in made
+        if (row := end.measurement).outcome not in FINE
+        and row.outcome not in budget_file.expected_outcomes(limits, row.id)
+    ]
     if failed:
-        lines = "".join(f"\n  {r.id}: {r.outcome}: {r.reason}" for r in failed)
+        lines = "".join(failed)
         msg = f"{len(failed)} of {len(made)} cells failed unexpectedly ({budgets} says what to expect):{lines}"
         raise EdgewiseError(msg)
 
 
-def _describe(row: Measurement) -> str:
+def _describe(end: Ended) -> str:
+    row = end.measurement
     colour = COLOURS.get(row.outcome, "red")
     if row.outcome == "ok":
         took = f", p50 {row.p50_ns / 1e3:,.0f} µs" if row.p50_ns else ""
         detail = f"top-1 {row.top1:.2%} of {row.total:,}, agree {row.agreement:.2%}{took}"
     else:
         detail = row.reason
-    return f"{row.seconds:6.1f} s [{colour}]{row.outcome}[/] {row.id}: {escape('; '.join([detail, *row.notes]))}"
+    says = plain("; ".join([detail, *row.notes, *([KEPT] if end.kept else [])]))
+    return f"{row.seconds:6.1f} s [{colour}]{row.outcome}[/] {plain(row.id)}: {says}"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import click
 from rich.table import Table
 
 from device_tests import devices
+from device_tests.cells import Cell
 from device_tests.commands import options
+from device_tests.machine import Machine
 from device_tests.measure.shipping import MODEL, measure, subjects
 from device_tests.results import shipped
 from device_tests.results.shipped import Shipped
-from models.console import out
-from models.errors import DataError
+from models.console import err, out, plain, validated
+from models.errors import DataError, EdgewiseError, EnvironmentMissing
 
 
 def table(rows: tuple[Shipped, ...]) -> Table:
@@ -27,7 +30,7 @@ def table(rows: tuple[Shipped, ...]) -> Table:
     for row in sorted(rows, key=lambda r: r.compressed_bytes):
         figures = (row.library_bytes / 1e6, row.stripped_bytes / 1e6, row.compressed_bytes / 1e6)
         drawn.add_row(
-            row.runtime,
+            plain(row.runtime),
             str(row.libraries),
             *(f"{figure:,.1f}" for figure in figures),
             f"{row.stripped_bytes / row.model_bytes:,.0f}",
@@ -40,21 +43,62 @@ def table(rows: tuple[Shipped, ...]) -> Table:
 
 @click.command()
 @options.artifacts
-@click.option("--out", "target", default="results/shipping.json", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    "target",
+    default=f"results/{shipped.FILE}",
+    show_default=True,
+    type=options.FILE,
+    help="Where it is written; what it holds of runtimes that are not measured now is kept.",
+)
 def shipping(artifacts: Path, target: Path) -> None:
-    """Measure what each runtime costs besides the model, print it and write it."""
+    """Measure what each runtime costs besides the model, print it and write it.
+
+    The exit code is 1 where a runtime could not be measured that is installed, 4 where none is.
+    """
+    every = subjects()
+    validated()
     if not shutil.which("strip"):
         msg = "There is no `strip`, which tells a library's code from its symbols. Install it: apt-get install binutils"
+        raise EnvironmentMissing(msg)
+    if not artifacts.is_dir():
+        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
         raise DataError(msg)
-    every = subjects()
+    rows, failed = _measure_all(every, artifacts)
+    if rows:
+        out.print(table(tuple(rows)))
+        heaviest = max(rows, key=lambda r: r.stripped_bytes)
+        out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
+                  f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
+        shipped.save((*_others(target, {row.runtime for row in rows}), *rows), target)
+    if failed:
+        msg = "".join([f"{len(failed)} of {len(every)} runtimes could not be measured:", *(f"\n  {f}" for f in failed)])
+        raise EdgewiseError(msg)
+    if not rows:
+        msg = "Nothing was measured: none of the runtimes is installed. Install them with: nox -s device_tests"
+        raise EnvironmentMissing(msg)
+
+
+def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Shipped], list[str]]:
+    """Return the rows of the runtimes that could be measured, and why others that are installed could not."""
+    rows, failed = [], []
+    machine = Machine(lambda text: err.print(plain(text)))
     for cell in every:
-        devices.device(cell.device).require(cell.runtime)
-    rows = []
-    for cell in every:
-        out.print(f"{cell.id} ...")
-        rows.append(measure(cell, artifacts))
-    out.print(table(tuple(rows)))
-    heaviest = max(rows, key=lambda r: r.stripped_bytes)
-    out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
-              f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
-    shipped.save(tuple(rows), target)
+        try:
+            devices.device(cell.device).require(cell.runtime)
+            out.print(f"{plain(cell.id)} ...")
+            rows.append(measure(cell, artifacts, machine))
+        except EnvironmentMissing as error:
+            out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
+        except EdgewiseError as error:
+            failed.append(f"{cell.id}: {error}")
+        except Exception as error:  # the others can still be measured
+            failed.append(f"{cell.id}: unexpected: {type(error).__name__}: {error}")
+    return rows, failed
+
+
+def _others(file: Path, measured: set[str]) -> tuple[Shipped, ...]:
+    """Return what the file holds of runtimes that were not measured now; a broken file goes."""
+    with suppress(DataError):
+        return tuple(row for row in shipped.read_file(file).values() if row.runtime not in measured)
+    return ()

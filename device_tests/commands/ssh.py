@@ -5,14 +5,22 @@ from __future__ import annotations
 import click
 
 from device_tests import devices
-from device_tests.commands.run import run
+from device_tests.commands import options
+from device_tests.commands.run import check_arguments, run
 from device_tests.devices.ssh import NAMES
-from models.console import out
+from models.console import out, plain, validated
 from models.errors import UsageError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--device", "names", multiple=True, metavar="NAME", help="ssh:user@host[:port]; others run beside it.")
+@click.option(
+    "--device",
+    "names",
+    multiple=True,
+    type=options.NAME,
+    metavar="NAME",
+    help="ssh:user@host[:port]; others run beside it.",
+)
 @click.option("--clean", is_flag=True, help="Remove everything that was put on the boards, and end.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
 def ssh(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None:
@@ -24,14 +32,18 @@ def ssh(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None
     if not boards:
         msg = "Say which board: nox -s 'devices(ssh)' -- --device ssh:user@host"
         raise UsageError(msg)
+    arguments = (*(part for name in names for part in ("--device", name)), *arguments)
+    if not clean:
+        check_arguments(arguments)
+    validated()
     for remote in boards:
         place = remote.board.place
         if clean:
             remote.board.clean()
-            out.print(f"Removed {place.home} from {remote.name}", soft_wrap=True)
+            out.print(plain(f"Removed {place.home} from {remote.name}"), soft_wrap=True)
             continue
         state = remote.board.state()
         facts = (state.get("model"), state["kernel"], place.machine, f"Python {place.version}", place.home)
-        out.print(f"{remote.name}: {', '.join(filter(None, facts))}", soft_wrap=True)
+        out.print(plain(f"{remote.name}: {', '.join(filter(None, facts))}"), soft_wrap=True)
     if not clean:
-        run.main([*(part for name in names for part in ("--device", name)), *arguments], standalone_mode=False)
+        run.main(list(arguments), standalone_mode=False)

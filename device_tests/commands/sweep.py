@@ -5,30 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.markup import escape
+from click.core import ParameterSource
 
 from device_tests import devices
-from device_tests.measure import divergence
-from device_tests.transport import bundle
+from device_tests.cells import Cell, cells, select
+from device_tests.commands import named, options
+from device_tests.commands.instructions import instructions
 from device_tests.commands.run import run
-from device_tests.cells import cells, select
 from device_tests.contract import DESKTOP, Command
 from device_tests.devices import arm64
+from device_tests.measure import divergence
 from device_tests.results.row import Row
-from device_tests.commands import options
-from device_tests.commands.instructions import instructions
+from device_tests.transport import bundle
 from export import artifact as artifact_files
 from export.schemes import SCHEMES
 from models import console, environments, reference
-from models.console import out
+from models.console import out, plain, validated
 from models.errors import EdgewiseError, EnvironmentMissing
-
-BROKEN = 1
 
 
 @click.command()
 @click.option(
-    "--device", "cores", multiple=True, default=arm64.CORES, show_default=True, metavar="NAME", help="May be repeated."
+    "--device",
+    "cores",
+    multiple=True,
+    type=click.Choice(arm64.NAMES),
+    default=arm64.CORES,
+    show_default=True,
+    metavar="NAME",
+    help="May be repeated.",
 )
 @options.runtimes
 @options.only
@@ -53,47 +58,75 @@ def sweep(
 ) -> None:
     """Run artifacts on emulated Arm cores and on the desktop, count their instructions and compare their answers.
 
-    A core that cannot be had is skipped, which says what to install. The exit code is 1 where a cell failed that should
-    not, or could not be counted.
+    The exit code is 1 where a cell failed that should not, or could not be counted; 4 where a core that was named, or
+    every core, cannot be had.
     """
-    every = tuple(cell for name in cores for cell in cells(name))
+    every = tuple(cell for name in dict.fromkeys(cores) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
+    named.offered(every, runtimes=runtimes, devices=cores)
+    validated()
     if listing:
         for cell in chosen:
             click.echo(cell.id)
         return
-    ready = _ready(tuple(dict.fromkeys(cell.device for cell in chosen)))
+    ready, missing = _ready(tuple(dict.fromkeys(cell.device for cell in chosen)))
+    if missing and not ready:
+        raise next(iter(missing.values()))
     chosen = tuple(cell for cell in chosen if cell.device in ready)
     if not chosen:
         return
-    common = {
-        "jobs": jobs,
-        "artifacts": artifacts,
-        "results": results,
-    }
-    beside = {"patterns": tuple(dict.fromkeys(f"{c.recipe.id}@{c.runtime}@{DESKTOP}" for c in chosen))}
+    errors = _measure(context, chosen, patterns, runtimes, full=full, force=force, jobs=jobs,
+                      artifacts=artifacts, results=results)  # fmt: skip
+    _show(chosen, artifacts, results)
+    if context.get_parameter_source("cores") is not ParameterSource.DEFAULT:
+        errors += missing.values()
+    for error in errors:
+        console.err.print(f"[bold red]error:[/] {plain(error, lines=True)}", soft_wrap=True)
+    context.exit(min((error.exit_code for error in errors), default=0))
+
+
+def _measure(
+    context: click.Context,
+    chosen: tuple[Cell, ...],
+    patterns: tuple[str, ...],
+    runtimes: tuple[str, ...],
+    *,
+    full: bool,
+    force: bool,
+    jobs: int,
+    artifacts: Path,
+    results: Path,
+) -> list[EdgewiseError]:
+    """Run the cells here and on the cores, and count; return what failed, for the others can still be compared."""
+    common = {"jobs": jobs, "artifacts": artifacts, "results": results}
+    ready = tuple(dict.fromkeys(cell.device for cell in chosen))
+    beside = tuple(dict.fromkeys(f"{c.recipe.id}@{c.runtime}@{DESKTOP}" for c in chosen))
+    try:  # never by force: it would put a quick result in the place of a full one
+        context.invoke(run, patterns=beside, chosen_devices=(DESKTOP,), quick=not full, **common)
+        errors = []
+    except EnvironmentMissing as error:  # nobody asked for it by name; what is on the cores counts without it
+        out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
+        errors = []
+    except EdgewiseError as error:
+        errors = [error]
     there = {"patterns": patterns, "runtimes": runtimes, "chosen_devices": ready, "force": force}
-    broken = []
-    for command, options in (
-        # never by force: it would put a quick result in the place of a full one
-        (run, {**beside, "chosen_devices": (DESKTOP,), "quick": not full}),
-        (run, {**there, "full": full}),
-        (instructions, there),
-    ):
+    for command, more in ((run, {"full": full}), (instructions, {})):
         try:
-            context.invoke(command, **common, **options)
-        except EdgewiseError as error:  # the others can still be compared
-            broken.append(str(error))
+            context.invoke(command, **common, **there, **more)
+        except EdgewiseError as error:
+            errors.append(error)
+    return errors
+
+
+def _show(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> None:
+    """Print the cores' table, and where their answers differ from the desktop's."""
     from device_tests.report import tables as report
     from device_tests.rows import load, rows
 
     made = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
     report.show(report.group(made, 0.0), 0.0, out)
     for line in differences(made, artifacts):
-        out.print(escape(line), soft_wrap=True)
-    for message in broken:
-        console.err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
-    context.exit(BROKEN if broken else 0)
+        out.print(plain(line), soft_wrap=True)
 
 
 def differences(rows: tuple[Row, ...], artifacts: Path) -> list[str]:
@@ -131,14 +164,15 @@ def _layer(row: Row, folder: Path) -> str:
         return f"a layer that cannot be told: {error}"
 
 
-def _ready(cores: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the cores that can be emulated here, with the bundle built; say of the others why not."""
-    ready = []
+def _ready(cores: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, EnvironmentMissing]]:
+    """Return the cores that can be emulated here, with the bundle built, and why others cannot, which is printed."""
+    ready, missing = [], {}
     for name in cores:
         try:
             bundle.build(arm64.ABI)
             devices.device(name).require(bundle.RUNTIMES[0])
             ready.append(name)
         except EnvironmentMissing as error:
-            out.print(f"[yellow]skipped[/] {name}: {escape(str(error))}", soft_wrap=True)
-    return tuple(ready)
+            missing[name] = error
+            out.print(f"[yellow]skipped[/] {plain(name)}: {plain(error)}", soft_wrap=True)
+    return tuple(ready), missing

@@ -49,4 +49,3 @@ def is_local(name: str) -> bool:
     """Tell whether what is installed on a device can be told without asking another machine or phone."""
     kind = _kind(name)
     return kind is not None and kind.LOCAL
-

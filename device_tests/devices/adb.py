@@ -18,15 +18,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from device_tests.contract import HERE, Ask, Broken, Command, Job, Load
+from device_tests.devices.arm64 import ALARMS
 from device_tests.onboard import probe, worker
+from device_tests.schedule import Closed, Turns
 from device_tests.transport import bundle
 from device_tests.transport.android import client, conditions
 from device_tests.transport.android.client import Client, DeviceFailed
 from device_tests.transport.bundle import Bundle
 from device_tests.transport.dialogue import Conversations, Row, asked, given
-from device_tests.contract import HERE, Ask, Broken, Command, Job, Load
-from device_tests.devices.arm64 import ALARMS
-from device_tests.schedule import Closed, Turns
 from models import processes
 from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
 
@@ -52,6 +52,7 @@ class Phone:
     """A device that adb reaches; what it is, is asked once."""
 
     runtimes = bundle.RUNTIMES
+    counts = False
 
     def __init__(self, name: str, reached: Client, core: str) -> None:
         self.name = name

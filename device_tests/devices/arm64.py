@@ -16,14 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from device_tests.contract import HERE, Ask, Command, Job, Load
+from device_tests.devices import _cpuinfo
 from device_tests.onboard import probe, worker
+from device_tests.schedule import Turns
 from device_tests.transport import bundle
 from device_tests.transport.bundle import Bundle
 from device_tests.transport.dialogue import Conversations, asked, given
-from device_tests.contract import HERE, Ask, Command, Job, Load
-from device_tests.devices import _cpuinfo
-from device_tests.schedule import Turns
-from models import data, files
+from models import data, files, processes
 from models.errors import DataError, EnvironmentMissing
 
 # Without dot product; with it and half precision; with SVE, SME, 8-bit matrices and bfloat16. The others are in newer
@@ -51,6 +51,7 @@ class Core:
     """An emulated Arm core; `name` is qemu's, `model` what it is asked for."""
 
     host = HERE
+    counts = True
     emulated = True
     runtimes = bundle.RUNTIMES
 
@@ -60,12 +61,17 @@ class Core:
 
     @property
     def model(self) -> str:
-        major = int(re.search(r"version (\d+)", self.emulator)[1])
+        found = re.search(r"version (\d+)", self.emulator)
+        major = int(found[1]) if found else SME_SINCE
         return "max,sme=off" if self.name == "max" and major < SME_SINCE else self.name
 
     @cached_property
     def emulator(self) -> str:
-        return _qemu("--version").splitlines()[0]
+        told = _qemu("--version").strip()
+        if not told:
+            msg = f"{QEMU} does not tell its version: it is broken. {INSTALL}"
+            raise EnvironmentMissing(msg)
+        return told.splitlines()[0]
 
     def require(self, runtime: str) -> None:
         if self.name not in _cores():
@@ -122,10 +128,14 @@ class Core:
             if not folder.exists():
                 start = self._bundle.command(self._bundle.runtimes[0])
                 argv = (QEMU, "-cpu", self.model, *start.argv, source)
-                told = subprocess.run(argv, env={**os.environ, **start.env}, capture_output=True, check=True).stdout
+                done = subprocess.run(argv, env={**os.environ, **start.env}, capture_output=True)
+                if done.returncode:
+                    said = done.stderr.decode(errors="replace").strip()[-500:] or processes.death(done.returncode)
+                    msg = f"{self.emulator} cannot emulate {self.model} with the bundle {self._bundle.path}: {said}"
+                    raise EnvironmentMissing(msg)
                 with files.whole(folder) as made:
                     (made / "proc").mkdir(parents=True)
-                    (made / "proc" / "cpuinfo").write_bytes(told)
+                    (made / "proc" / "cpuinfo").write_bytes(done.stdout)
         return folder
 
     def python(self, runtime: str, *counting: str) -> Command:
@@ -149,5 +159,8 @@ def _qemu(*arguments: str) -> str:
     if not shutil.which(QEMU):
         msg = f"Emulated Arm cores need {QEMU}, which is not here. {INSTALL}"
         raise EnvironmentMissing(msg)
-    # unchecked, for its help ends with exit code 1
-    return subprocess.run([QEMU, *arguments], capture_output=True, text=True).stdout
+    try:  # unchecked, for its help ends with exit code 1
+        return subprocess.run([QEMU, *arguments], capture_output=True, text=True, errors="replace").stdout
+    except OSError as error:
+        msg = f"{QEMU} does not start: {error.strerror}. {INSTALL}"
+        raise EnvironmentMissing(msg) from error

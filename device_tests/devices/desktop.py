@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from device_tests.onboard import probe, worker
-from device_tests.transport.dialogue import Conversations, asked, given
 from device_tests.contract import DESKTOP, HERE, Ask, Command, Job, Load
+from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.schedule import Turns
+from device_tests.transport.dialogue import Conversations, asked, given
 from models import environments
 from models.errors import EnvironmentMissing
 
@@ -31,6 +31,7 @@ class Desktop:
     """The machine that this runs on."""
 
     host = HERE
+    counts = True
     emulated = False
 
     def __init__(self, name: str) -> None:

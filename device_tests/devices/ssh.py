@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from device_tests.onboard import probe, worker
-from device_tests.transport.dialogue import Conversations, asked, given
 from device_tests.contract import Ask, Broken, Command, Job, Load
+from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.schedule import Closed, Turns
+from device_tests.transport.dialogue import Conversations, asked, given
 from device_tests.transport.ssh.board import Board
 from device_tests.transport.ssh.client import LOST, Client, Unreachable
-from device_tests.schedule import Closed, Turns
 from models import processes
 from models.errors import EnvironmentMissing
 
@@ -44,6 +44,7 @@ class Remote:
     """A board that ssh reaches; its times are real."""
 
     emulated = False
+    counts = False
 
     def __init__(self, name: str) -> None:
         self.name = self.host = name

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import structs
 
 from device_tests.gates.budgets import Verdict
+from device_tests.results import judging
 from device_tests.results.measurement import Outcome
 from device_tests.results.row import Row
 from models import files, records
@@ -26,7 +27,9 @@ UPDATE = "nox -s check -- --update-baseline"
 # kernel moves them a little.
 RATCHETS = {"size_bytes": (0.0, 64), "instructions": (0.002, 0)}
 ORIGINS = ("checkpoint", "data")  # with another one, answers cannot be compared, sizes and costs still can
-ANSWERS = ("correct", "agree")  # budgets decide about them; here they are only shown
+# Budgets decide about answers; here they are only shown. Where two runs were judged on different numbers of images, those
+# of the first 1,000 are compared.
+ANSWERS, FIRST = ("correct", "agree"), ("first_correct", "first_agree")
 
 
 class Line(Record, kw_only=True):
@@ -41,6 +44,8 @@ class Line(Record, kw_only=True):
     instructions: Count | None
     correct: Count | None
     agree: Count | None
+    first_correct: Count | None = None
+    first_agree: Count | None = None
 
 
 class Baseline(Record, kw_only=True):
@@ -63,7 +68,7 @@ class Comparison:
 
 def line(row: Row) -> Line:
     """Return what a baseline keeps of a result."""
-    figures = ("total", "size_bytes", "instructions", *ANSWERS)
+    figures = ("total", "size_bytes", "instructions", *ANSWERS, *FIRST)
     return Line(
         outcome=row.outcome,
         checkpoint=row.checkpoint_sha256[:12],
@@ -86,7 +91,9 @@ def load(name: str) -> dict[str, Line]:
     if is_file:
         cells = records.read(Path(name), Baseline, what="baseline", remedy=remedy).cells
     else:
-        cells = records.decode(_of_revision(name), Baseline, name=f"{name}:{FILE}", what="baseline", remedy=remedy).cells
+        cells = records.decode(
+            _of_revision(name), Baseline, name=f"{name}:{FILE}", what="baseline", remedy=remedy
+        ).cells
     if not cells:
         msg = f"{name} holds no cell, so that nothing can be compared with it. {remedy}"
         raise DataError(msg)
@@ -114,7 +121,9 @@ def save(rows: tuple[Row, ...], file: Path) -> int:
     cells = {row.id: _with_known_count(line(row), known.get(row.id)) for row in rows if row.outcome != "skipped"}
     lost = _lost(rows, known)
     kept = {id: content for id, content in known.items() if id not in lost}
-    lines = [f"{json.dumps(id)}: {msgspec.json.encode(content).decode()}" for id, content in sorted((kept | cells).items())]
+    lines = [
+        f"{json.dumps(id)}: {msgspec.json.encode(content).decode()}" for id, content in sorted((kept | cells).items())
+    ]
     files.write_bytes(file, ('{"cells": {\n' + ",\n".join(lines) + "\n}}\n").encode())
     return len(cells.keys() - known.keys())
 
@@ -159,7 +168,9 @@ def _compare(row: Row, before: Line | None) -> tuple[list[Verdict], int]:
         says = f"{before.outcome} → {now.outcome}: {row.reason}".removesuffix(": ")
         return [Verdict(id=row.id, metric="outcome", state="pass", says=says, excess=worse)], 0
     found = [_ratchet(row.id, figure, before, now) for figure in RATCHETS]
-    equal = sum(verdict is None and getattr(now, figure) is not None for figure, verdict in zip(RATCHETS, found, strict=True))
+    equal = sum(
+        verdict is None and getattr(now, figure) is not None for figure, verdict in zip(RATCHETS, found, strict=True)
+    )
     found += _answers(row.id, before, now)
     return [verdict for verdict in found if verdict], equal
 
@@ -170,7 +181,9 @@ def _answers(id: str, before: Line, now: Line) -> list[Verdict | None]:
         says = f"of another {' and '.join(others)} than the baseline: sizes and costs are compared, answers are not"
         return [_skip(id, "correct", says)]
     if before.total == now.total:
-        return [_moved(id, figure, before, now) for figure in ANSWERS]
+        return [_moved(id, figure, before, now, now.total) for figure in ANSWERS]
+    if None not in (before.first_correct, now.first_correct) and min(before.total, now.total) >= judging.FIRST:
+        return [_moved(id, figure, before, now, judging.FIRST) for figure in FIRST]
     if before.total and now.total:
         says = f"judged on {now.total:,} images, the baseline on {before.total:,}: answers not compared"
         return [_skip(id, "correct", says)]
@@ -193,12 +206,12 @@ def _ratchet(id: str, figure: str, before: Line, now: Line) -> Verdict | None:
     return Verdict(id=id, metric=figure, state="fail", says=says, excess=grown)
 
 
-def _moved(id: str, figure: str, before: Line, now: Line) -> Verdict | None:
+def _moved(id: str, figure: str, before: Line, now: Line, total: int) -> Verdict | None:
     old, new = getattr(before, figure), getattr(now, figure)
     if old == new or old is None or new is None:
         return None
-    says = f"{old:,} → {new:,} of {now.total:,} ({new - old:+,})"
-    return Verdict(id=id, metric=figure, state="pass", says=says, excess=(old - new) / now.total)
+    says = f"{old:,} → {new:,} of {total:,} ({new - old:+,})"
+    return Verdict(id=id, metric=figure, state="pass", says=says, excess=(old - new) / total)
 
 
 def _skip(id: str, metric: str, says: str) -> Verdict:

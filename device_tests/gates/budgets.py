@@ -160,12 +160,18 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
             msg = f"{file} has {len(rows)} [[{kind}]] tables, but {len(lines[kind])} lines that say [[{kind}]]. Begin each with such a line."
             raise UsageError(msg)
     return File(
-        budgets=tuple(_Reader(file, line, ids).budget(row) for row, line in zip(tables["budget"], lines["budget"], strict=True)),
-        missing=tuple(_Reader(file, line, ids).missing(row) for row, line in zip(tables["missing"], lines["missing"], strict=True)),
+        budgets=tuple(
+            _Reader(file, line, ids).budget(row) for row, line in zip(tables["budget"], lines["budget"], strict=True)
+        ),
+        missing=tuple(
+            _Reader(file, line, ids).missing(row) for row, line in zip(tables["missing"], lines["missing"], strict=True)
+        ),
     )
 
 
-EXPECTED = "`ids` is a list of globs over ARTIFACT@RUNTIME@DEVICE, `metric` and `why` are texts, `min` and `max` numbers."
+EXPECTED = (
+    "`ids` is a list of globs over ARTIFACT@RUNTIME@DEVICE, `metric` and `why` are texts, `min` and `max` numbers."
+)
 
 
 class _Reader:
@@ -242,7 +248,14 @@ def shadowed(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdic
         if own and not any(decisive(budgets, row.id, budget.metric) is budget for row in own):
             says = "the budget decides nothing, for later rows decide all of its cells"
             found.append(
-                Verdict(id=", ".join(budget.ids), metric=budget.metric, state="fail", says=says, budget=budget, excess=math.inf)
+                Verdict(
+                    id=", ".join(budget.ids),
+                    metric=budget.metric,
+                    state="fail",
+                    says=says,
+                    budget=budget,
+                    excess=math.inf,
+                )
             )
     return tuple(found)
 

@@ -40,9 +40,7 @@ def lacks(
         first = next((row.reason for row in rows if row.reason), "no cell is chosen")
         return (Lack(id="*", why=f"nothing was judged; the first reason: {first}"),)
     counted = [
-        row
-        for row in rows
-        if row.device in (named or (DESKTOP,)) and not any(m.covers(row.id) for m in missing)
+        row for row in rows if row.device in (named or (DESKTOP,)) and not any(m.covers(row.id) for m in missing)
     ]
     return (
         *_silent_devices(judged, named),
@@ -69,7 +67,10 @@ def _too_few(rows: list[Row]) -> Iterable[Lack]:
     current = sum(row.evidence == "current" for row in rows)
     if current < LEAST * len(rows):
         first = next(row.reason for row in rows if row.evidence != "current")
-        yield Lack(id="*", why=f"only {current:,} of {len(rows):,} cells have a result that counts; the first that has none: {first}")
+        yield Lack(
+            id="*",
+            why=f"only {current:,} of {len(rows):,} cells have a result that counts; the first that has none: {first}",
+        )
 
 
 def _undecided(
@@ -90,4 +91,6 @@ def _undecided(
         if all(any(m.covers(id, budget.metric) for m in missing) for id in ([v.id for v in own] or budget.ids)):
             continue
         why = f"for each of its {len(own):,} cells, as the first: {own[0].says}" if own else "none of its cells has run"
-        yield Lack(id=", ".join(budget.ids), why=f"line {budget.line}: the budget of {budget.metric} decides nothing, {why}")
+        yield Lack(
+            id=", ".join(budget.ids), why=f"line {budget.line}: the budget of {budget.metric} decides nothing, {why}"
+        )

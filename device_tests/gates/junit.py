@@ -16,7 +16,9 @@ ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]") 
 
 def write(
     file: Path,
-    rows: tuple[Row, ...], budgets: tuple[Budget, ...], verdicts: Iterable[Verdict],
+    rows: tuple[Row, ...],
+    budgets: tuple[Budget, ...],
+    verdicts: Iterable[Verdict],
     lacks: tuple[Lack, ...] = (),
 ) -> None:
     """Write one suite of cells, which fail with all their broken limits, and one of budgets, with all their cells."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta
+from msgspec import Meta, structs
 
-from device_tests.results import measurement as measurements
-from device_tests.onboard import worker
-from device_tests.results import parity
+from device_tests.results import judging, parity
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
@@ -28,7 +25,9 @@ RUNTIMES = {
     for name, runtime in {"tflite": "litertjs", "onnx": "onnxruntime_web", "ort": "onnxruntime_web"}.items()
 }
 WEBGPU = {"tflite": "litertjs_webgpu"}  # the same on the graphics processor
-CLASSES = 10
+
+
+DEVICE = re.compile(r"browser:[a-z0-9][a-z0-9._-]{0,39}")
 
 
 class Saved(Record, kw_only=True):
@@ -36,7 +35,7 @@ class Saved(Record, kw_only=True):
 
     artifact: str
     runtime: str
-    device: Annotated[str, Meta(pattern=r"^browser:[a-z0-9][a-z0-9._-]{0,39}$")]
+    device: Annotated[str, Meta(pattern=f"^{DEVICE.pattern}$")]
     outcome: Literal["ok", "load_failed", "run_failed"]
     reason: str
     notes: tuple[str, ...]
@@ -58,7 +57,7 @@ class Saved(Record, kw_only=True):
             raise ValueError(msg)
 
 
-def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, str | None], ...]:
+def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, np.ndarray | None], ...]:
     """Return a saved file's results, judged by their own logits, each with these as a worker packs them.
 
     Raises DataError for a file that is none, for a result of another artifact than the one that is here, and for
@@ -94,7 +93,7 @@ def _refusal(file: Path, where: str, why: str) -> DataError:
     return DataError(f"{file} is no file that the web demo saved for these artifacts: {where}{why}. Nothing was added.")
 
 
-def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple[Measurement, str | None]:
+def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple[Measurement, np.ndarray | None]:
     known = {recipe.id: recipe for recipe in matrix.recipes()}
     if row.artifact not in known:
         raise _Wrong(f"is of {row.artifact!r}, which is no artifact. {did_you_mean(row.artifact, known)[:300]}")
@@ -106,7 +105,9 @@ def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple
         environment = measurements.environment(row.environment)
     except ValueError as error:
         raise _Wrong(f"has an environment that cannot be: {error}") from error
-    facts: dict[str, Any] = {name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason", "notes")}
+    facts: dict[str, Any] = {
+        name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason", "notes")
+    }
     facts |= {"environment": environment, "checkpoint_sha256": artifact.checkpoint_sha256, "dataset": artifact.dataset,
               "size_bytes": artifact.size_bytes, "compressed_bytes": artifact.compressed_bytes}  # fmt: skip
     if row.outcome != "ok":
@@ -120,29 +121,19 @@ def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple
     answers = references[recipe.model]
     if not artifacts.is_of(artifact, answers):
         raise _Wrong(f"cannot be judged: {row.artifact} is of another checkpoint or data set than its reference")
-    logits = _logits(row.answers, len(answers.images))
-    count = len(logits)
-    judged: dict[str, Any] = {"outcome": "ok", "reason": ""}
-    worker.judge(logits, answers.labels[:count], answers.logits[:count], judged)
+    try:
+        logits = judging.unpack(row.answers, answers.logits.shape[1], len(answers.images))
+    except ValueError as error:
+        raise _Wrong(f"makes no sense: {error}") from error
+    judged = judging.judge(logits, answers)
     for name in ("total", "correct", "agree"):
-        if judged[name] != getattr(row, name):
-            raise _Wrong(f"says {name} = {getattr(row, name)}, its logits say {judged[name]}: was it changed by hand?")
-    facts |= {"artifact_sha256": artifact.sha256, "quick": count < len(answers.images), "threads": 1,
+        if getattr(judged, name) != getattr(row, name):
+            raise _Wrong(
+                f"says {name} = {getattr(row, name)}, its logits say {getattr(judged, name)}: was it changed by hand?"
+            )
+    facts |= {"artifact_sha256": artifact.sha256, "quick": judged.total < len(answers.images), "threads": 1,
               "latencies_ns": row.latencies_ns, "load_ns": row.load_ns, "first_ns": row.first_ns}  # fmt: skip
-    made = measurements.from_worker(facts, judged)
+    made = measurements.from_reply(facts, structs.asdict(judged))
     if why := made.impossible:
         raise _Wrong(f"has figures that cannot be: {why}")
-    return made, row.answers
-
-
-def _logits(packed: str, most: int) -> np.ndarray:
-    """Return the logits [N,10] that a worker or the page packed, N at most `most`."""
-    size = CLASSES * np.dtype("<f4").itemsize
-    try:
-        unpacking = zlib.decompressobj()
-        content = unpacking.decompress(base64.b64decode(packed, validate=True), most * size + 1)  # never all of a bomb
-    except (ValueError, zlib.error) as error:  # text that is no base64 raises one or the other ValueError
-        raise _Wrong(f"has answers that cannot be unpacked ({error})") from error
-    if not unpacking.eof or not content or len(content) % size or len(content) > most * size:
-        raise _Wrong(f"has answers that are no logits of 1 to {most:,} images")
-    return np.frombuffer(content, "<f4").reshape(-1, CLASSES)
+    return made, logits

@@ -13,14 +13,15 @@ from pathlib import Path
 from msgspec import structs
 from packaging.version import Version
 
-from device_tests.onboard import probe, worker
 from device_tests.cells import Cell
-from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Load
 from device_tests.devices.desktop import command as on_desktop
+from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results import compatibility as grids
 from device_tests.results.compatibility import Grid, Trial
+from device_tests.schedule import Closed
+from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models import environments, files
 from models.errors import DataError, EnvironmentMissing
@@ -47,6 +48,9 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     """
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     artifact = artifacts.read(sidecar)
+    if artifact.outcome != "ok":
+        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
+        raise DataError(msg)
     load = Load(runtime=cell.runtime, artifact=artifacts.check(artifact, artifacts_folder), sidecar=sidecar,
                 timeout_s=TIMEOUT_S)  # fmt: skip
     file = grids.path(results, artifact.id, cell.runtime)
@@ -81,6 +85,10 @@ def _try(load: Load, environment: str, version: str, key: str, conversations: Co
         return Trial(outcome="skipped", reason=str(error), **facts)
     except Broken as broken:
         return Trial(outcome=broken.outcome, reason=broken.reason, **facts)
+    except Closed:
+        raise
+    except Exception as error:  # the other versions can still be tried
+        return Trial(outcome="run_failed", reason=f"unexpected: {type(error).__name__}: {error}", **facts)
     if right < golden:
         reason = f"{right} of {golden} golden images are answered as in the sidecar"
         return Trial(outcome="mismatch", reason=reason, **facts)

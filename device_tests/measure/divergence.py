@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from device_tests.onboard import layer_outputs, worker
 from device_tests.contract import Command
+from device_tests.onboard import layer_outputs, worker
 from device_tests.onboard.runtimes import RUNTIMES
 from models import environments
 from models.errors import EdgewiseError

@@ -20,19 +20,21 @@ from functools import cache
 from pathlib import Path
 
 from device_tests import current, devices
-from device_tests.measure import compiled
-from device_tests.onboard import probe, worker
 from device_tests.cells import Cell
-from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Command, Load
+from device_tests.measure import compiled
+from device_tests.onboard import probe
 from device_tests.results import instructions as counts
 from device_tests.results.instructions import InstructionCount
+from device_tests.schedule import Closed
+from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
-from models import files, inputs
-from models.errors import DataError, EnvironmentMissing
+from models import files, inputs, processes
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
 SOURCE = compiled.SOURCES / "instructions.c"
 SETTLED = ("ok", "unsupported")
+INCONCLUSIVE = ("run_failed", "timed_out")  # may be the machine's fault: they replace no count of the same key
 # All that the process sees of where it was started: hashes, threads and the stack's size depend on it. With a seed qemu
 # gives each process the same random bytes: with others some starts took 1,019 instructions more, and another heap.
 FIXED = {
@@ -42,6 +44,15 @@ FIXED = {
     "LC_ALL": "C.UTF-8",
     "QEMU_RAND_SEED": "0",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A cell's count; `current` where an earlier one was still good, `lacks` what kept the cell from being counted."""
+
+    count: InstructionCount
+    current: bool = False
+    lacks: EdgewiseError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +68,32 @@ class Counter:
     warm: set[tuple[str, ...]] = field(default_factory=set)
     warming: threading.Lock = field(default_factory=threading.Lock)
 
-    def settle(self, cell: Cell) -> tuple[InstructionCount, bool]:
-        """Return a cell's count and whether it was there and is current; a new one is saved."""
+    def settle(self, cell: Cell) -> Ended:
+        """Return a cell's count, also where something goes wrong that nobody foresaw; a new one is saved."""
         names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+        try:
+            return self._settle(cell, names)
+        except (Closed, StorageError):
+            raise
+        except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
+            return Ended(count=InstructionCount(**names, outcome="skipped", reason=str(error)), lacks=error)
+        except EdgewiseError as error:
+            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=str(error)))
+        except Exception as error:
+            reason = f"unexpected: {type(error).__name__}: {error}"
+            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=reason))
+
+    def _settle(self, cell: Cell, names: dict[str, str]) -> Ended:
         sidecar = artifacts.sidecar_path(self.artifacts, cell.recipe.id)
         device = devices.device(cell.device)
-        try:
-            device.require(cell.runtime)
-            pins = device.pins(cell.runtime)
-            artifact = artifacts.read(sidecar)
-            if artifact.outcome != "ok":
-                return InstructionCount(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}"), False
-            file = artifacts.check(artifact, self.artifacts)
-        except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
-            return InstructionCount(**names, outcome="skipped", reason=str(error)), False
+        device.require(cell.runtime)
+        pins = device.pins(cell.runtime)
+        artifact = artifacts.read(sidecar)
+        if artifact.outcome != "ok":
+            return Ended(
+                count=InstructionCount(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}")
+            )
+        file = artifacts.check(artifact, self.artifacts)
         load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=self.timeout_s)
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
@@ -87,14 +110,16 @@ class Counter:
                 known = None  # it is replaced
             settled = known and known.outcome in SETTLED and not inputs.stale(known.inputs, present)
             if settled and not self.force:
-                return known, True
+                return Ended(count=known, current=True)
             self._warm(cell, load)
             began = time.perf_counter()
             facts = self._count(command, load, log)
         facts |= {"cpu": cpu, "qemu": qemu, "inputs": present, "seconds": round(time.perf_counter() - began, 1)}
         count = InstructionCount(**names, artifact_sha256=artifact.sha256, **facts)
-        counts.save(count, self.results)
-        return count, False
+        good = known is not None and known.outcome == "ok" and not inputs.stale(known.inputs, present)
+        if not (good and count.outcome in INCONCLUSIVE):
+            counts.save(count, self.results)
+        return Ended(count=count)
 
     def _warm(self, cell: Cell, load: Load) -> None:
         """Count one artifact per runtime and format in vain.
@@ -133,11 +158,11 @@ def run(
     force: bool,
     jobs: int,
     timeout_s: float,
-    ended: Callable[[InstructionCount, bool], None],
+    ended: Callable[[Ended], None],
 ) -> None:
-    """Count each cell whose count is missing or not current; `ended` hears of each, and whether it was current.
+    """Count each cell whose count is missing or not current; `ended` hears of each.
 
-    Raises EnvironmentMissing where what counts is not installed.
+    Raises EnvironmentMissing where there is no compiler for what counts.
     """
     plugin = compiled.build("instructions", "-O2", "-shared", "-fPIC")
     files.sweep(results)
@@ -146,7 +171,7 @@ def run(
         futures = [pool.submit(counter.settle, cell) for cell in cells]
         try:
             for future in as_completed(futures):
-                ended(*future.result())
+                ended(future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             counter.processes.stop()
@@ -162,20 +187,24 @@ def emulator(command: Command) -> tuple[str, str]:
 
 @cache
 def _version(qemu: str) -> str:
-    return subprocess.run([qemu, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    done = subprocess.run([qemu, "--version"], capture_output=True, text=True)
+    if done.returncode or not done.stdout.strip():
+        msg = f"{qemu} does not tell its version: {done.stderr.strip()[-300:] or processes.death(done.returncode)}"
+        raise EnvironmentMissing(msg)
+    return done.stdout.splitlines()[0]
 
 
 def samples(log: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the instructions of each counted inference, the marking's own share taken off, and other threads' ones.
 
     The log holds, per mark, the count of the thread that infers and that of all others: as many inferences between
-    marks, warm-up first, as then empty calls.
+    marks, warm-up first, as then empty calls. Raises Broken where marks are missing.
     """
     marks = [tuple(map(int, line.split())) for line in log.splitlines()]
     each = probe.WARM_UP + probe.COUNTED + 1
     if len(marks) != 2 * each:
         msg = f"the plugin saw {len(marks)} marks, not {2 * each}"
-        raise AssertionError(msg)
+        raise Broken("run_failed", msg)
     own, others = zip(*marks, strict=True)
     inferences, nothing = (_steps(half) for half in (own[:each], own[each:]))
     return tuple(count - min(nothing) for count in inferences), _steps(others[:each])

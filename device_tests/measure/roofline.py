@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from device_tests.measure import compiled
 from device_tests.onboard import worker
 from export.schemes import SCHEMES
+from models import processes
+from models.errors import EnvironmentMissing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +32,13 @@ def measure() -> dict[str, Roof]:
     Raises EnvironmentMissing where there is no C compiler.
     """
     program = compiled.build("roofline", "-O3", "-march=native", machine=worker.cpu_model())
-    told = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run([program], capture_output=True, text=True)
+    if done.returncode:  # compiled for another processor's instructions, in a cache that machines share
+        msg = f"{program}: {processes.death(done.returncode)}. Delete it: it is compiled anew then."
+        raise EnvironmentMissing(msg)
     return {
         dtype: Roof(dtype=dtype, macs_per_s=peak["macs_per_s"], with_=peak["with"])
-        for dtype, peak in json.loads(told).items()
+        for dtype, peak in json.loads(done.stdout).items()
     }
 
 

@@ -14,23 +14,24 @@ from pathlib import Path
 
 import numpy as np
 
-from device_tests.contract import DESKTOP
 from device_tests import devices
+from device_tests.cells import Cell
+from device_tests.contract import DESKTOP, Ask, Broken, Load
 from device_tests.measure import roofline
 from device_tests.onboard import probe, worker
-from device_tests.cells import Cell
-from device_tests.contract import Ask, Broken, Load
-from device_tests.results.latency import Series, settled
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.latency import Series, settled
+from device_tests.schedule import Closed
 from export import artifact as artifacts
 from models import files
-from models.errors import DataError
+from models.errors import DataError, EdgewiseError
 
 AT_ONCE = 12  # artifacts loaded side by side: a process with TensorFlow takes 0.7 GB
 TIMER_SHARE = 1_000  # a sample takes at least this many times what the timer takes
 SAMPLES, BLOCK_NS = 64, 20e6  # most samples per round, and about how long they take together
 WARM_UP_S, STEADY = 3.0, 0.02  # most time to warm up; two blocks that differ by less are steady
 LEAST_ROUNDS, LOOK_EVERY = 20, 5  # rounds before the first look at the intervals, and between looks
+LEAST = 2  # rounds whatever the limit is: fewer have no interval
 TIMEOUT_S = 120.0
 
 FLOAT = "float32"
@@ -127,7 +128,8 @@ def measure(
 ) -> tuple[Series, ...]:
     """Time the entrants in rounds until their intervals are narrow or `limit_s` is over; return a series of each.
 
-    An entrant that cannot be loaded, or ends on the way, is a series with its outcome and without rounds.
+    An entrant that cannot be loaded, answers its golden images otherwise than its sidecar, or ends on the way, is a
+    series with its outcome and without rounds, whatever it is that went wrong.
     """
     done: list[Series] = []
     with ExitStack() as stack:
@@ -136,9 +138,13 @@ def measure(
         def attempt(entrant: Entrant, step: Callable[[], None]) -> None:
             try:
                 step()
-            except Broken as broken:
+            except Closed:
+                raise
+            except Exception as error:
                 running.pop(entrant.id, None)
-                done.append(Series(id=entrant.id, outcome=broken.outcome, reason=broken.reason))
+                outcome, reason = _said(error)
+                facts = {"artifact_sha256": entrant.artifact_sha256, "macs": entrant.macs, "roof": entrant.roof}
+                done.append(Series(id=entrant.id, outcome=outcome, reason=reason, **facts))
 
         def begin(entrant: Entrant) -> None:
             says(f"loading {entrant.id}")
@@ -147,7 +153,7 @@ def measure(
         for entrant in taking_part:
             attempt(entrant, lambda entrant=entrant: begin(entrant))
         rounds, ends = 0, time.monotonic() + limit_s
-        while running and time.monotonic() < ends:
+        while running and (rounds < LEAST or time.monotonic() < ends):
             for i in rng.permutation(len(taking_part)):
                 if loaded := running.get(taking_part[i].id):
                     attempt(taking_part[i], loaded.add_round)
@@ -163,9 +169,24 @@ def _all_settled(running: dict[str, Loaded]) -> bool:
     return all(settled(series, every.get(series.baseline)) for series in every.values())
 
 
+def _said(error: Exception) -> tuple[str, str]:
+    """Return the outcome and the reason of what ended an entrant."""
+    if isinstance(error, Broken):
+        return error.outcome, error.reason
+    return "run_failed", str(error) if isinstance(
+        error, EdgewiseError
+    ) else f"unexpected: {type(error).__name__}: {error}"
+
+
 def _load(entrant: Entrant, stack: ExitStack) -> Loaded:
-    """Load an entrant, warm it up until it is steady, and choose how much work a sample and a block hold."""
+    """Load an entrant, warm it up until it is steady, and choose how much work a sample and a block hold.
+
+    Raises Broken with the outcome `mismatch` where it computes something else than it should: its times say nothing.
+    """
     row, ask = stack.enter_context(devices.device(entrant.device).loaded(entrant.load))
+    right, golden = row["golden"]
+    if right < golden:
+        raise Broken("mismatch", f"{right} of {golden} golden images are answered as in the sidecar")
     ends = time.monotonic() + WARM_UP_S
     inference_ns, steady = math.inf, False
     samples = 3

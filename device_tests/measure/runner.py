@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
@@ -10,25 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from msgspec import structs
 
 from device_tests import current, devices
-from device_tests.results import parity
-from device_tests.results import measurement as measurements
 from device_tests.cells import Cell
 from device_tests.contract import HERE, Job
+from device_tests.machine import Machine
+from device_tests.results import judging, parity
+from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement, not_exported, without_result
-from device_tests.schedule import Turns
+from device_tests.schedule import Closed, Turns
+from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import files, inputs, reference
-from models.errors import DataError, EnvironmentMissing
+from models.errors import DataError, EdgewiseError, EnvironmentMissing
 from models.reference import Reference
 
 QUICK_IMAGES = 1_000
 # Most time for the latency samples: enough for all of the slowest cell, portable kernels of 50 to 90 ms; less when quick.
 LATENCY_S, QUICK_LATENCY_S = 120.0, 2.0
 SETTLED = ("ok", "mismatch", "unsupported")  # the same again if run again; other outcomes are tried again
+# Outcomes that may be the machine's or the limit's fault: they replace no `ok` of the same artifact and installation.
+INCONCLUSIVE = ("run_failed", "timed_out", "skipped")
 
 References = dict[str, tuple[Reference, str]]  # by model, with a digest of the content
 
@@ -50,10 +56,17 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A cell's row; `current` where an earlier run's was still good."""
+    """A cell's row; `current` where an earlier run's was still good, `lacks` what kept the cell from running.
+
+    `kept` tells that the row was not saved, for an earlier run's good result of the same file and installation is there.
+    `logits` [N,K] are those of the images that it was judged on.
+    """
 
     measurement: Measurement
     current: bool = False
+    kept: bool = False
+    lacks: EdgewiseError | None = None
+    logits: np.ndarray | None = None
 
 
 def run(
@@ -63,11 +76,14 @@ def run(
     jobs: int,
     begins: Callable[[str], None],
     ended: Callable[[Ended], None],
+    says: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Run the cells whose result is missing or not current; the callbacks hear of each.
 
-    What keeps this machine busy shares it, by turns; other devices work side by side, each on a cell at a time.
-    `begins` is called from other threads. An exception, Ctrl-C above all, ends every worker; what is finished is kept.
+    What keeps this machine busy shares it, by turns, also with other runs of Edgewise, of which `says` hears; other
+    devices work side by side, each on a cell at a time. `begins` and `says` are called from other threads. Whatever
+    goes wrong with a cell is its row; Ctrl-C, or results that cannot be written, end every worker, and what is finished
+    is kept.
     """
     with files.storage_errors(bench.results):
         bench.results.mkdir(parents=True, exist_ok=True)
@@ -75,7 +91,7 @@ def run(
     references = _references(cells, bench)
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
-    turns = {host: Turns(size) for host, size in sizes.items()}
+    turns = {host: Turns(size, Machine(says) if host == HERE else None) for host, size in sizes.items()}
     with ExitStack() as open_pools:
         pools = {host: open_pools.enter_context(ThreadPoolExecutor(size)) for host, size in sizes.items()}
         futures = []
@@ -107,21 +123,50 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
     """Return the cell's row: the one that is there, or a new one, saved."""
     sidecar = artifacts.sidecar_path(bench.artifacts, cell.recipe.id)
     if not sidecar.exists():
-        return Ended(measurement=not_exported(cell))
+        row = not_exported(cell)
+        return Ended(measurement=row, lacks=DataError(row.reason))
     try:
         devices.device(cell.device).require(cell.runtime)
-    except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
-        return Ended(measurement=without_result(cell, "skipped", str(error)))
-    try:
         made = _measure(cell, sidecar, bench, references, turns, begins)
+    except Closed:
+        raise
+    except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
+        return Ended(measurement=without_result(cell, "skipped", str(error)), lacks=error)
     except DataError as error:
-        row = without_result(cell, "load_failed", str(error))
-        with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
-            row = structs.replace(row, artifact_sha256=artifacts.read(sidecar).sha256)
-        made = Ended(measurement=row)
-    if not made.current and made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
-        measurements.save(made.measurement, bench.results)
+        made = Ended(measurement=_without_run(cell, "load_failed", error, sidecar))
+    except Exception as error:  # a defect, of ours or of a device's tools, costs no other cell its row
+        made = Ended(measurement=_without_run(cell, "run_failed", error, sidecar))
+    if made.current or not made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
+        return made
+    if _keeps(_known(cell, bench), made.measurement):
+        return Ended(measurement=made.measurement, kept=True)
+    measurements.save(made.measurement, bench.results)
+    parity.save(bench.results, cell.id, made.logits)
     return made
+
+
+def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> Measurement:
+    """Return the row of a cell that ended in an exception; the log tells where one came from that nobody foresaw."""
+    foreseen = isinstance(error, EdgewiseError)
+    digest = ""
+    with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
+        digest = artifacts.read(sidecar).sha256
+    return Measurement(
+        artifact=cell.recipe.id,
+        runtime=cell.runtime,
+        device=cell.device,
+        outcome=outcome,
+        reason=str(error) if foreseen else f"unexpected: {type(error).__name__}: {error}",
+        artifact_sha256=digest,
+        log=() if foreseen else tuple("".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:]),
+    )
+
+
+def _keeps(known: Measurement | None, row: Measurement) -> bool:
+    """Tell whether a row says nothing new about a cell of which a good result is there."""
+    if known is None or known.outcome != "ok" or row.outcome not in INCONCLUSIVE:
+        return False
+    return known.artifact_sha256 == row.artifact_sha256 and not (row.inputs and inputs.stale(known.inputs, row.inputs))
 
 
 def _measure(
@@ -158,8 +203,11 @@ def _measure(
     )
     begins(cell.id)
     started = time.perf_counter()
-    row = device.run(job, turns)
+    reply = device.run(job, turns)
     facts: dict[str, Any] = {
+        "artifact": artifact.id,
+        "runtime": cell.runtime,
+        "device": cell.device,
         "quick": quick,
         "inputs": present,
         "artifact_sha256": artifact.sha256,
@@ -169,12 +217,26 @@ def _measure(
         "compressed_bytes": artifact.compressed_bytes,
         "seconds": round(time.perf_counter() - started, 2),
     }
-    parity.save(bench.results, cell.id, row.pop("answers", None))
     if device.emulated:
-        row |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
-    names = {"artifact": artifact.id, "runtime": cell.runtime, "device": cell.device}
-    measurement = measurements.from_worker({**names, **facts}, row)
-    return Ended(measurement=measurement)
+        reply |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
+    try:
+        logits, judged = _judge(reply, answers)
+    except ValueError as error:
+        logits, judged = None, {"outcome": "run_failed", "reason": f"the worker's reply makes no sense: {error}"}
+    return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
+
+
+def _judge(reply: dict[str, Any], answers: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """Return a reply's logits with what they are worth; None and nothing where it holds none. Raises ValueError."""
+    if reply.get("outcome") != "ok":
+        return None, {}
+    classes = answers.logits.shape[1]
+    logits = judging.unpack(reply.get("logits", ""), classes, len(answers.images))
+    judged = structs.asdict(judging.judge(logits, answers))
+    if reply.get("digits_logits"):
+        others = judging.unpack(reply["digits_logits"], classes, len(answers.digits_images))
+        judged["digits"] = judging.count_digits(others, answers)
+    return logits, judged
 
 
 def _known(cell: Cell, bench: Bench) -> Measurement | None:

@@ -7,21 +7,26 @@ import json
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 from device_tests import current
 from device_tests.cells import Cell, cells
+from device_tests.machine import Machine
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.shipped import Shipped
 from export import artifact as artifacts
 from export.artifact import Artifact
-from models import environments
-from models.errors import EdgewiseError
+from models import environments, processes
+from models.errors import DataError, EdgewiseError
 
 MODEL = "torch_cnn_small"  # so small that what is measured is the runtime
 REPEATS = 5
+TIMEOUT_S = 120.0  # for a start that hangs
 
 # What builds for other platforms take, compressed where they are downloaded so. Facts from elsewhere, with their source.
 ELSEWHERE = {
@@ -48,13 +53,20 @@ print(json.dumps({"mapped": sorted(m for m in mapped if ".so" in m), "peak_kb": 
 """
 
 
-def measure(cell: Cell, folder: Path) -> Shipped:
-    """Start the cell's runtime several times and weigh the libraries that it mapped."""
+def measure(cell: Cell, folder: Path, machine: Machine) -> Shipped:
+    """Start the cell's runtime several times, each alone on the machine, and weigh the libraries that it mapped.
+
+    Raises EdgewiseError where it does not answer, or a library cannot be weighed.
+    """
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
+    if artifact.outcome != "ok":
+        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
+        raise DataError(msg)
     file = artifacts.check(artifact, folder)
     starts, peaks, mapped = [], [], []
     for _ in range(REPEATS):
-        seconds, told = _start(cell.runtime, file, artifact)
+        with machine.alone():
+            seconds, told = _start(cell.runtime, file, artifact)
         starts.append(seconds)
         peaks.append(told["peak_kb"] * 1024)
         mapped = [Path(name) for name in told["mapped"] if "/numpy" not in name]  # arrays, which an app has its own of
@@ -81,17 +93,38 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
     began = time.perf_counter()
     told, seconds = [], None
     with tempfile.TemporaryFile("w+") as log:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+        with (
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, errors="replace", start_new_session=True
+            ) as process,
+            _ended_after(process, TIMEOUT_S),
+        ):
             for line in process.stdout:
                 if line.strip() == "answered":
                     seconds = time.perf_counter() - began
                 told.append(line)
         if process.returncode or seconds is None:
             log.seek(0)
-            last = log.read().strip().splitlines()[-1:] or ["it said nothing"]
+            last = log.read().strip().splitlines()[-1:] or [
+                f"it said nothing and {processes.death(process.returncode)}"
+            ]
             msg = f"{runtime} did not answer {artifact.id}: {last[0]}"
             raise EdgewiseError(msg)
     return seconds, json.loads(told[-1])
+
+
+@contextmanager
+def _ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
+    """Kill a process that hangs, and one that an interrupt leaves behind."""
+    timer = threading.Timer(seconds, processes.kill, (process,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+        process.wait()
+    finally:
+        timer.cancel()
+        processes.kill(process)
 
 
 def _weigh(library: Path) -> tuple[int, int, int]:
@@ -99,7 +132,10 @@ def _weigh(library: Path) -> tuple[int, int, int]:
     with tempfile.TemporaryDirectory() as folder:
         stripped = Path(folder) / library.name
         shutil.copyfile(library, stripped)
-        subprocess.run(["strip", "--strip-unneeded", str(stripped)], check=True, capture_output=True)
+        done = subprocess.run(["strip", "--strip-unneeded", str(stripped)], capture_output=True, text=True)
+        if done.returncode:
+            msg = f"{library} cannot be stripped: {done.stderr.strip()[-300:] or processes.death(done.returncode)}"
+            raise EdgewiseError(msg)
         content = stripped.read_bytes()
     return library.stat().st_size, len(content), len(gzip.compress(content, 6, mtime=0))
 

@@ -14,6 +14,7 @@ import importlib.util
 import itertools
 import json
 import os
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -60,6 +61,7 @@ def beside(name: str):
     """Import a file of this one's folder, which is no package on a device."""
     spec = importlib.util.spec_from_file_location(f"edgewise_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up their module
     spec.loader.exec_module(module)
     return module
 

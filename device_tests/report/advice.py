@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from device_tests.results import shipped
 from device_tests.cells import EAGER
+from device_tests.results import shipped
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 

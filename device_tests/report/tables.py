@@ -141,7 +141,12 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
         table.add_column("outcome", no_wrap=True)
         for row in g.rows:
             figures = (cell(row, g.eager) for _, cell in drawn)
-            table.add_row(plain(_name(row)), plain(row.runtime), *map(plain, figures), f"{_coloured(row)}{' *' if row.notes else ''}")
+            table.add_row(
+                plain(_name(row)),
+                plain(row.runtime),
+                *map(plain, figures),
+                f"{_coloured(row)}{' *' if row.notes else ''}",
+            )
         console.print(table)
         _show_reasons(g, console)
         for line in _advice(g, margin_points):
@@ -298,7 +303,14 @@ def _section(g: Group, margin_points: float) -> list[str]:
     return [
         *(f"## {_md(_title(g))}", "", _line(titles), rule),
         *(_line([_name(r), r.runtime, *(cell(r, g.eager) for _, cell in columns(g)), _says(r)]) for r in g.rows),
-        *("", *(f"- {_md(line.removeprefix('- '))}" if line.startswith("- ") else _md(line) for line in _advice(g, margin_points)), ""),
+        *(
+            "",
+            *(
+                f"- {_md(line.removeprefix('- '))}" if line.startswith("- ") else _md(line)
+                for line in _advice(g, margin_points)
+            ),
+            "",
+        ),
     ]
 
 
@@ -313,7 +325,11 @@ def _line(cells: list[str]) -> str:
 def _json(g: Group, margin_points: float) -> dict[str, Any]:
     rows = []
     for row in g.rows:
-        raw = {name: value for name, value in msgspec.to_builtins(row).items() if name not in ("latencies_ns", "log", "flips")}
+        raw = {
+            name: value
+            for name, value in msgspec.to_builtins(row).items()
+            if name not in ("latencies_ns", "log", "flips")
+        }
         rows.append({"id": row.id, **raw, **{name: getattr(row, name) for name in STATISTICS},
                      "latency_samples": len(row.latencies_ns)})  # fmt: skip
     return {

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from device_tests.cells import Cell
 
 # In the order in which a table names them. The first four say what the artifact can and cannot do.
-Outcome = Literal[
-    "ok", "unsupported", "mismatch", "export_failed", "load_failed", "run_failed", "timed_out", "skipped"
-]
+Outcome = Literal["ok", "unsupported", "mismatch", "export_failed", "load_failed", "run_failed", "timed_out", "skipped"]
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 CONFIDENCE = 0.95
@@ -232,6 +230,7 @@ class Measurement(Record, kw_only=True):
             return "the peak of its memory lies below the baseline"
         return ""
 
+
 def environment(reported: dict[str, Any]) -> Environment:
     """Return a worker's environment as a record; what only some devices report goes to `extra`. Raises ValueError."""
     fields = set(Environment.__struct_fields__) - {"extra"}
@@ -244,7 +243,9 @@ def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
     """Return the measurement of a worker's reply, which may hold anything: what cannot be is `run_failed`, and why."""
     try:
         content = {"environment": environment(reply.get("environment") or {}), **facts}
-        content |= {name: value for name, value in reply.items() if name not in ("environment", "logits", "digits_logits")}
+        content |= {
+            name: value for name, value in reply.items() if name not in ("environment", "logits", "digits_logits")
+        }
         made = msgspec.convert(content, Measurement, strict=True, from_attributes=True)
         impossible = made.impossible
     except (TypeError, ValueError) as error:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from device_tests.results import measurement as measurements
 from device_tests.contract import DESKTOP
+from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement
 from models import files
 from models.errors import DataError

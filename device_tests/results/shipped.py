@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-
 from device_tests.contract import DESKTOP
 from device_tests.results.measurement import Measurement
 from models import files, records
@@ -44,7 +43,14 @@ def save(rows: tuple[Shipped, ...], file: Path) -> None:
 
 def read(results: Path) -> Weights:
     """Return what each runtime weighs, nothing where that was not measured; raises DataError where it is broken."""
-    rows = records.read(results / FILE, tuple[Shipped, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping")
+    return read_file(results / FILE)
+
+
+def read_file(file: Path) -> Weights:
+    """Return what a file holds of each runtime; raises DataError where it is broken."""
+    rows = records.read(
+        file, tuple[Shipped, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping"
+    )
     return {row.runtime: row for row in rows or ()}
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
+from device_tests import machine
 from device_tests.cells import cells, select
+from device_tests.measure.runner import Bench, Ended, run
 from device_tests.results.measurement import Measurement
 from device_tests.results.row import Row
-from device_tests.measure.runner import Bench, Ended, run
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -94,6 +95,13 @@ class Folders:
         return self.run(id, **changes)[id].measurement
 
 
+@pytest.fixture(autouse=True)
+def _own_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock of its own: other runs on this machine do not hold up the tests, nor they them."""
+    folder = tmp_path_factory.getbasetemp() / "machine"
+    monkeypatch.setattr(machine, "folder", lambda: folder)
+
+
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     """Folders with one good artifact and no runtime yet."""
@@ -165,7 +173,13 @@ def measured() -> Callable[..., Row]:
             "load_ns": 10**6,
             "latencies_ns": (100_000,) * 9 + (200_000,),
             "threads": 1,
-            "environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "date": "2026-01-02T03:04:05+00:00"},
+            "environment": {
+                "cpu": "a CPU",
+                "cpus": 2,
+                "os": "an OS",
+                "python": "3.11",
+                "date": "2026-01-02T03:04:05+00:00",
+            },
         }
         names = {"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"}
         return msgspec.convert({**names, **known, **facts}, Row, strict=True, from_attributes=True)

@@ -63,3 +63,14 @@ def test_the_digest_of_a_folder_sees_names_and_contents(tmp_path):
     assert files.sha256(tmp_path / "b") == same
     (tmp_path / "b" / "x" / "f").rename(tmp_path / "b" / "x" / "g")
     assert files.sha256(tmp_path / "b") != same
+
+
+@pytest.mark.parametrize("folder", ["/proc/edgewise/results", "a" * 300])
+def test_a_folder_that_cannot_be_made_is_said(folder, tmp_path):
+    with pytest.raises(StorageError, match=r"Cannot write .*(cannot be made there|too long)"):
+        files.write_bytes(tmp_path / folder / "file", b"")
+
+
+def test_a_missing_file_that_is_read_meanwhile_is_not_blamed_on_the_folder(tmp_path):
+    with pytest.raises(FileNotFoundError), files.whole(tmp_path / "folder" / "file"):
+        (tmp_path / "source").read_bytes()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
+    from models import entry
+
+    entry.main("device_tests.measure.explain.__main__:command")
+
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -16,21 +21,22 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from export.matrix import Recipe
-from models import console, files
+from models import files
 from models.console import out
 from models.errors import DataError, EdgewiseError, UsageError
+from models.parameters import Place, Word
 
 if TYPE_CHECKING:
     from device_tests.measure.explain.layers import Layers
     from device_tests.measure.explain.receipt import Receipt
 
 T = TypeVar("T")
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = Place(path_type=Path, file_okay=False)
+_FILE = Place(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ARTIFACT[@RUNTIME]]...")
+@click.argument("ids", nargs=-1, type=Word("id"), metavar="[ARTIFACT[@RUNTIME]]...")
 @click.option("--layers", is_flag=True, help="The error of each layer against the float source, too.")
 @click.option("--all", "everything", is_flag=True, help="Write what is missing; fail on new defects.")
 @click.option("--list", "listing", is_flag=True, help="List what can be explained and end.")
@@ -182,7 +188,3 @@ def _fail_on_defects(defects: list[str]) -> None:
             f"{len(defects)} defects that are not known (device_tests/explain/receipt.py lists the known ones):{lines}"
         )
         raise EdgewiseError(msg)
-
-
-if __name__ == "__main__":
-    console.main(command)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_tests.results import interleaved, shipped
 from device_tests.contract import DESKTOP
 from device_tests.measure.explain import layers
 from device_tests.measure.explain import run as explain
 from device_tests.measure.explain.layers import Layers
 from device_tests.measure.explain.receipt import Receipt
+from device_tests.results import interleaved, shipped
 from device_tests.results.interleaved import Timing
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights

@@ -12,16 +12,17 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from device_tests.report import places, tables as report
-from device_tests.results import shipped
+from device_tests.measure.explain import layers, receipt, taps
+from device_tests.report import places
+from device_tests.report import tables as report
 from device_tests.report.advice import TIE, fit, is_eager
 from device_tests.report.cores import sweeps
-from device_tests.measure.explain import layers, receipt, taps
-from device_tests.results.latency import TOO_NOISY, Interval
-from device_tests.results.row import Row
 from device_tests.report.page import evidence, snippets
 from device_tests.report.page.evidence import Evidence
 from device_tests.report.tables import Group
+from device_tests.results import shipped
+from device_tests.results.latency import TOO_NOISY, Interval
+from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 from export import artifact as artifacts
 from export.artifact import Artifact

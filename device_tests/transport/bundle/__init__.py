@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from device_tests.contract import Command
 from device_tests.onboard import runtimes
 from device_tests.transport.bundle import debian, executorch, wheels
-from device_tests.contract import Command
 from models import data, environments, files
 from models.errors import DataError, EnvironmentMissing, UsageError, did_you_mean
 

@@ -6,11 +6,11 @@ import gzip
 import json
 import re
 from contextlib import suppress
-from msgspec.structs import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from msgspec.structs import replace
 
 from apps.web import build, catalogue, packages
 from export import artifact as artifacts

@@ -93,7 +93,7 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
 
     from device_tests.commands.add import add
     from device_tests.report import tables as report
-    from device_tests.rows import load, found, rows
+    from device_tests.rows import found, load, rows
 
     page = opened(INT8, ONNX, INT8)  # what is shown twice is measured once
     page.locator("#device").fill("test-machine")
@@ -110,7 +110,9 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     done = CliRunner().invoke(add, [str(file), *options])
     assert done.exit_code == 0, (done.output, done.exception)
     known = load(results)
-    made = rows(found(known, ("browser:test-machine",)), known, artifacts_folder=places["artifacts"], results_folder=results)
+    made = rows(
+        found(known, ("browser:test-machine",)), known, artifacts_folder=places["artifacts"], results_folder=results
+    )
     assert {row.id for row in made} == {
         f"{INT8}@litertjs@browser:test-machine", f"{ONNX}@onnxruntime_web@browser:test-machine"
     }  # fmt: skip
@@ -194,9 +196,7 @@ def added(file, results):
 
     from device_tests.commands.add import add
 
-    return CliRunner().invoke(
-        add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)]
-    )
+    return CliRunner().invoke(add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)])
 
 
 def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is_measured(opened, expect, tmp_path):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
-from msgspec.structs import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from apps.web import build, catalogue, packages
 from apps.web.__main__ import web
 from device_tests.results import measurement as measurements
-from device_tests.results.measurement import Environment, Flip
-from device_tests.results.measurement import Measurement
+from device_tests.results.measurement import Environment, Flip, Measurement
 from models import files, reference
 from models.errors import DataError, EnvironmentMissing, UsageError
 from tests.apps.web.conftest import INT8, LABELS, MODEL, ONNX, PTE

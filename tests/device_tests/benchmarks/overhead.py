@@ -14,16 +14,17 @@ import numpy as np
 from rich.table import Table
 
 from device_tests import devices
-from tests.device_tests.benchmarks import bare
 from device_tests.cells import Cell, cells, select
-from device_tests.transport.dialogue import given
 from device_tests.contract import Broken
-from device_tests.results.latency import Interval, bootstrap
+from device_tests.machine import Machine
 from device_tests.measure.rounds import Entrant, entrants
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.latency import Interval, bootstrap
+from device_tests.transport.dialogue import given
 from models import console, environments, processes
 from models.console import out
 from models.errors import EdgewiseError
+from tests.device_tests.benchmarks import bare
 
 OVERHEAD, TOOL = 0.01, 0.03  # how far we may lie above the bare loop, and from another tool's figure
 DEFAULT = (
@@ -124,8 +125,9 @@ def overhead(patterns: tuple[str, ...], artifacts: Path) -> None:
         msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
         raise EdgewiseError(msg)
     found = []
+    machine = Machine(lambda text: console.err.print(console.plain(text)))
     for cell, entrant in zip(chosen, able, strict=True):
-        with out.status(cell.id):
+        with out.status(cell.id), machine.alone():
             found += compare(cell, entrant)
     table = Table("artifact", "ours µs", "against", "turns", "ours / theirs", "limit", "says", title="overhead")
     for c in found:

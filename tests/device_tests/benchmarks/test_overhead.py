@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.latency import Interval
 from tests.device_tests.benchmarks import bare
 from tests.device_tests.benchmarks.overhead import OVERHEAD, TOOL, Comparison
-from device_tests.results.latency import Interval
-from device_tests.onboard.runtimes import RUNTIMES
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from msgspec.structs import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from device_tests import devices
 from device_tests.commands import sweep
-from device_tests.measure import divergence
-from device_tests.transport import bundle
 from device_tests.contract import Command
 from device_tests.devices import arm64
+from device_tests.measure import divergence
+from device_tests.transport import bundle
 from models import environments, reference
 from models.errors import EdgewiseError, EnvironmentMissing
 
@@ -68,14 +68,14 @@ def test_a_row_that_was_not_compared_is_not_called_different(measured, tmp_path)
     assert sweep.differences((measured("int8"),), tmp_path) == []
 
 
-def test_what_cannot_be_had_is_skipped_with_the_command_that_installs_it(tmp_path, monkeypatch):
+def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_path, monkeypatch):
     def missing(abi: str) -> None:
         msg = "Emulated Arm cores need qemu-aarch64. Install it with: sudo apt-get install qemu-user"
         raise EnvironmentMissing(msg)
 
     monkeypatch.setattr(bundle, "build", missing)
     done = CliRunner().invoke(sweep.sweep, ["--device", "cortex-a76", "--results", str(tmp_path)])
-    assert done.exit_code == 0, done.output
+    assert isinstance(done.exception, EnvironmentMissing)
     assert "skipped cortex-a76: " in done.output
     assert "sudo apt-get install qemu-user" in done.output
     assert not list(tmp_path.iterdir())

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from device_tests import devices
-from device_tests.transport import bundle
 from device_tests.contract import Job, Load
 from device_tests.devices import arm64
 from device_tests.schedule import Turns
+from device_tests.transport import bundle
 from models import data
 from models.errors import EnvironmentMissing
 
@@ -186,3 +186,29 @@ def test_a_core_knows_itself_and_nothing_of_this_machines_processor(core, part, 
 @pytest.mark.slow
 def test_max_has_what_new_cores_have():
     assert {"sve", "i8mm", "bf16", "asimddp"} <= set(_guest("max", "print(open('/proc/cpuinfo').read())").split())
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ('case "$*" in *_cpuinfo.py*) echo "Illegal instruction" >&2; exit 132;; --version) echo "qemu version 7";; esac',
+         "cannot emulate cortex-a53 with the bundle .*: Illegal instruction"),
+        ("exit 1", "does not tell its version"),
+    ],
+)  # fmt: skip
+def test_an_emulator_that_fails_is_missing_and_says_its_last_words(machine, script, says):
+    (machine.folder / "qemu-aarch64").write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(EnvironmentMissing, match=says):
+        arm64.Core("cortex-a53").pins("litert")
+
+
+def test_an_emulator_that_does_not_start_is_missing(machine, monkeypatch):
+    monkeypatch.setenv("PATH", str(machine.folder))
+    (machine.folder / "qemu-aarch64").write_bytes(b"\x7fELF no program")
+    with pytest.raises(EnvironmentMissing, match="does not start: Exec format error"):
+        arm64.Core("cortex-a53").require("litert")
+
+
+def test_an_emulator_of_an_unknown_version_is_asked_for_the_whole_core(machine):
+    machine.qemu(version="unknown")
+    assert arm64.Core("max").model == "max"

@@ -1,8 +1,7 @@
 """Runs artifacts in children of one process, which has started their runtime: a framework takes seconds to import.
 
 A crash, a hang or an artifact that wants all memory ends a child only. It says in one line of JSON that the runtime has
-started, or why not. Then each line on stdin, `{"artifact": PATH}`, is answered with the worker's outcome and reason, and
-with the child's `seconds` and `peak_rss_bytes`, in which the runtime is contained.
+started, or why not. Then each line on stdin, `{"artifact": PATH}`, is answered with the worker's reply, and with the child's `seconds` and `peak_rss_bytes`, in which the runtime is contained.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -21,17 +22,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from device_tests import devices
-from tests.device_tests.fuzz import forks
 from device_tests.cells import Cell, cells
-from device_tests.transport.dialogue import Conversations
 from device_tests.contract import Broken, Load
 from device_tests.devices import desktop
+from device_tests.results import judging
 from device_tests.results.measurement import OUTCOMES
+from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models import console, files, reference
 from models.console import out
 from models.errors import DataError, EdgewiseError, UsageError, did_you_mean
 from models.reference import Reference
+from tests.device_tests.fuzz import forks
 
 MODEL = "torch_cnn_small"  # the smallest files: a flipped bit meets structure more often than weights
 # one artifact and one runtime per format; SavedModels exist of Keras only
@@ -143,24 +145,37 @@ def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes
     other = artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
     ended = []
     with tempfile.TemporaryDirectory() as folder:
-        answers = Path(folder) / "reference.npz"
-        reference.save(_few(reference.load(reference.path(artifacts_folder, cell.recipe.model))), answers)
+        answers, few = (
+            Path(folder) / "reference.npz",
+            _few(reference.load(reference.path(artifacts_folder, cell.recipe.model))),
+        )
+        reference.save(few, answers)
         load = Load(runtime=cell.runtime, artifact=whole, sidecar=sidecar, timeout_s=2 * forks.LIMIT_S)
         command = desktop.command(forks.__file__, load, "--reference", str(answers), "--latency-s", "0")
         try:
             with processes.loaded(command, load) as (_, ask):
-                sound = ask({"artifact": str(whole.resolve())})
+                sound = judged(ask({"artifact": str(whole.resolve())}), few)
                 if sound["outcome"] != "ok":
                     raise Broken(sound["outcome"], f"the undamaged artifact: {sound['reason']}")
                 for trial in trials:
                     broken = Path(folder) / whole.name
                     damage(whole, broken, trial.damage, random.Random(trial.seed), artifacts_folder / other)
-                    ended.append(Ended(trial=trial, **ask({"artifact": str(broken)})))
+                    ended.append(Ended(trial=trial, **judged(ask({"artifact": str(broken)}), few)))
                     files.remove(broken)
         except Broken as end:
             msg = f"{cell.id} cannot be tried with damage: {end.outcome}: {end.reason}"
             raise EdgewiseError(msg) from end
     return ended
+
+
+def judged(reply: dict[str, Any], answers: Reference) -> dict[str, Any]:
+    """Return what became of a trial: the child's own outcome, or what its logits are worth."""
+    row = {name: reply[name] for name in ("outcome", "reason", "seconds", "peak_rss_bytes")}
+    if row["outcome"] == "ok":
+        logits = judging.unpack(reply["logits"], answers.logits.shape[1], len(answers.images))
+        found = judging.judge(logits, answers)
+        row |= {"outcome": found.outcome, "reason": found.reason}
+    return row
 
 
 def _few(answers: Reference) -> Reference:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-from msgspec.structs import asdict, replace
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from device_tests.gates import baseline
 from models.errors import DataError, UsageError
@@ -62,7 +62,8 @@ def test_an_unclaimed_gain_asks_for_a_new_baseline_and_a_loss_is_worse(row):
 def test_a_cell_that_broke_is_worst_and_one_that_healed_is_best(row):
     ok, broken = row(), row(outcome="run_failed", reason="killed")
     (worst,), (best,) = (
-        baseline.compare((after,), {after.id: baseline.line(before)}).verdicts for before, after in ((ok, broken), (broken, ok))
+        baseline.compare((after,), {after.id: baseline.line(before)}).verdicts
+        for before, after in ((ok, broken), (broken, ok))
     )
     assert (worst.excess, best.excess, worst.says) == (math.inf, -math.inf, "ok → run_failed: killed")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from device_tests.cells import possible
 from device_tests.gates import budgets
 from device_tests.gates.budgets import Budget
-from device_tests.cells import possible
 from models.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[3]

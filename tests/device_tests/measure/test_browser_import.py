@@ -16,7 +16,7 @@ from device_tests.commands.add import add
 from device_tests.measure import browser_import as browsers
 from device_tests.report import tables as report
 from device_tests.results import measurement as measurements
-from device_tests.rows import load, found, rows
+from device_tests.rows import found, load, rows
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset
 from export.contract import Tensor

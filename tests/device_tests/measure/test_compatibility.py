@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from msgspec.structs import replace
 
 import pytest
+from msgspec.structs import replace
 
-from device_tests.measure import compatibility
 from device_tests import join
 from device_tests.cells import cells
+from device_tests.measure import compatibility
 from device_tests.results import compatibility as grids
 from device_tests.results.compatibility import Grid, Trial
-from device_tests.transport.dialogue import Conversations
 from device_tests.schedule import Closed
+from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from export.artifact import Artifact, Golden
 from models import environments, records
@@ -82,7 +81,8 @@ def golden(folders) -> None:
     known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     pairs = zip(answers.images[:4], answers.logits[:4], strict=True)
     vectors = tuple(
-        Golden(image_u8=base64.b64encode(image.tobytes()).decode(), logits=tuple(logits.tolist())) for image, logits in pairs
+        Golden(image_u8=base64.b64encode(image.tobytes()).decode(), logits=tuple(logits.tolist()))
+        for image, logits in pairs
     )
     artifacts.save(replace(known, golden=vectors), folders.bench.artifacts)
 

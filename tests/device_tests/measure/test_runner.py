@@ -11,7 +11,7 @@ from msgspec import structs
 from device_tests import devices
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
-from models.errors import DataError, UsageError
+from models.errors import DataError, StorageError, UsageError
 
 MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
@@ -183,3 +183,75 @@ def test_weights_of_another_network_are_a_mismatch(folders):
 
     save_artifact(folders.bench.artifacts, np.random.default_rng(9).normal(size=(784, 10)).astype(np.float32))
     assert folders.row(folders.runtime("honest")).outcome == "mismatch"
+
+
+def test_a_rerun_that_times_out_replaces_no_good_result_of_the_same_file(folders, tmp_path):
+    flag = tmp_path / "hangs"
+    name = folders.runtime(
+        "moody",
+        f"def load(path, threads, load=load):\n    while os.path.exists({str(flag)!r}): time.sleep(0.1)\n    return load(path, threads)",
+    )
+    good = folders.row(name)
+    answers = measurements.logits_path(folders.bench.results, good.id)
+    before = answers.read_bytes()
+    flag.touch()
+    end = folders.run(cell(name), force=True, timeout_s=1.5)[cell(name)]
+    assert (end.measurement.outcome, end.kept) == ("timed_out", True)
+    assert measurements.read(measurements.path(folders.bench.results, good.id)) == good
+    assert answers.read_bytes() == before
+    flag.unlink()
+    assert folders.run(cell(name))[cell(name)].current
+
+
+def test_a_new_file_that_crashes_replaces_the_good_result_of_the_old_one_and_its_logits(folders):
+    from tests.device_tests.conftest import save_artifact
+
+    name = folders.runtime("honest")
+    good = folders.row(name)
+    rng = np.random.default_rng(1)
+    save_artifact(folders.bench.artifacts, rng.normal(size=(784, 10)).astype(np.float32))
+    folders.runtime("honest", "def answer(logits):\n    os.abort()")
+    end = folders.run(cell(name))[cell(name)]
+    assert (end.measurement.outcome, end.kept) == ("run_failed", False)
+    assert measurements.read(measurements.path(folders.bench.results, good.id)).outcome == "run_failed"
+    assert not measurements.logits_path(folders.bench.results, good.id).exists()
+
+
+def test_a_mismatch_is_a_finding_that_replaces_a_good_result(folders, tmp_path):
+    flag = tmp_path / "garbage"
+    code = f"def answer(logits):\n    return np.roll(logits, 1) if os.path.exists({str(flag)!r}) else logits"
+    name = folders.runtime("moody", code)
+    good = folders.row(name)
+    flag.touch()
+    assert folders.row(name, force=True).outcome == "mismatch"
+    assert measurements.read(measurements.path(folders.bench.results, good.id)).outcome == "mismatch"
+
+
+@pytest.mark.parametrize("step", ["require", "pins", "run"])
+def test_what_nobody_foresaw_is_the_row_of_its_cell_and_the_others_run(folders, monkeypatch, step):
+    folders.runtime("honest")
+    folders.runtime("other")
+    device, whole = devices.device("desktop"), getattr(type(devices.device("desktop")), step)
+
+    def broken(self, asked, *rest):
+        if "other" in (asked, getattr(asked, "runtime", "")):
+            raise AssertionError("what \x1b[31mcannot be")
+        return whole(self, asked, *rest)
+
+    monkeypatch.setattr(type(device), step, broken)
+    ends = folders.run(f"{ID}@*")
+    row = ends[cell("other")].measurement
+    assert (row.outcome, row.reason) == ("run_failed", "unexpected: AssertionError: what \x1b[31mcannot be")
+    assert any("in broken" in line for line in row.log)
+    assert ends[cell("honest")].measurement.outcome == "ok"
+    assert measurements.read(measurements.path(folders.bench.results, cell("other"))).outcome == "run_failed"
+
+
+def test_results_that_cannot_be_written_end_the_run(folders, monkeypatch):
+    def full(measurement, folder):
+        raise StorageError("the disk is full")
+
+    folders.runtime("honest")
+    monkeypatch.setattr(measurements, "save", full)
+    with pytest.raises(StorageError):
+        folders.run(f"{ID}@*")

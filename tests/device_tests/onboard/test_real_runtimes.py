@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from device_tests.measure import instructions
 from device_tests.cells import cells
 from device_tests.devices import desktop
+from device_tests.measure import instructions
 from device_tests.onboard.runtimes import RUNTIMES
 from export import artifact as artifacts
 from models import environments, files

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-import pytest
-
-from device_tests.results.measurement import Environment
 from device_tests.report.places import machine, machines, place, warnings
+from device_tests.results.measurement import Environment
 
 
 def placed(rows):

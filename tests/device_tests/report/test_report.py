@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from msgspec.structs import replace
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from device_tests.report import tables as report
 from device_tests.report.advice import picks
-from device_tests.cells import cells
 from device_tests.report.cores import sweeps
-from device_tests.results.measurement import save
-from device_tests.rows import load
 from device_tests.results.shipped import Shipped
-from export import artifact as artifacts
-from export.artifact import Dataset
+from device_tests.rows import load
 from models.errors import DataError
 from models.markdown import LIMIT_BYTES
 
@@ -160,7 +156,9 @@ def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as
 
 
 def test_nothing_is_compared_across_machines(results):
-    elsewhere = replace(results[0], environment=replace(results[0].environment, cpu="another CPU"), latencies_ns=(1_000,))
+    elsewhere = replace(
+        results[0], environment=replace(results[0].environment, cpu="another CPU"), latencies_ns=(1_000,)
+    )
     first, second = report.group((elsewhere, *results[1:]), 0.1)
     assert (first.place, second.place) == ("desktop (machine 1)", "desktop (machine 2)")
     assert second.eager is None
@@ -187,7 +185,10 @@ def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path)
     report.write(report.group((*results, *many), 0.1), 0.1, tmp_path, None)
     text = (tmp_path / "report.md").read_text()
     assert len(text.encode()) <= LIMIT_BYTES
-    assert f"{MODEL.replace('_', chr(92) + '_')} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
+    assert (
+        f"{MODEL.replace('_', chr(92) + '_')} on core-399: no results yet: 1 rows do not fit here; report.json has them."
+        in text
+    )
 
 
 def test_without_results_there_is_no_report(folders):

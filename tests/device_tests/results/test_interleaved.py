@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from device_tests.results import interleaved
-from device_tests.results.measurement import Environment
-from device_tests.results.latency import NARROW, Interval, Series
 from device_tests.commands.latency import summary
 from device_tests.measure.roofline import Roof
+from device_tests.results import interleaved
+from device_tests.results.latency import NARROW, Interval, Series
+from device_tests.results.measurement import Environment
 from models import files
 from models.errors import DataError
 

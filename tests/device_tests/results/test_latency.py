@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from device_tests.measure import roofline, rounds
 from device_tests.__main__ import group
 from device_tests.cells import cells, select
+from device_tests.measure import roofline, rounds
 from device_tests.results.latency import FASTER, NO_DIFFERENCE, SLOWER, TOO_NOISY, Interval, Series, ratio, settled
 from models.errors import EdgewiseError, UsageError
 

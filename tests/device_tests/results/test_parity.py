@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import zlib
-from msgspec.structs import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from device_tests.results import measurement as measurements
-from device_tests.rows import as_row
 from device_tests.results import parity
+from device_tests.rows import as_row
 from models.errors import DataError
 
 RNG = np.random.default_rng(0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from device_tests.measure.explain import layers, run
 from device_tests.measure.explain.layers import Layers

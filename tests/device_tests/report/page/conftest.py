@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from device_tests.report import tables as report
-from device_tests.results import shipped
 from device_tests.report.page import page
+from device_tests.results import shipped
 
 FLIPS = ({"index": 7, "label": 3, "ours": 5, "theirs": 3, "our_margin": 0.1, "their_margin": 0.2},)
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}

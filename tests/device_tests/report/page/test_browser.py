@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from device_tests.report import tables as report
-from device_tests.results import shipped
 from device_tests.report.page import page
+from device_tests.results import shipped
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +36,7 @@ def opened(build, new_context):
 @pytest.fixture(scope="module")
 def real_page(tmp_path_factory) -> Path:
     """The page of the results that are there."""
-    from device_tests.rows import load, found, rows
+    from device_tests.rows import found, load, rows
 
     results = ROOT / "results"
     if not any(results.glob("*.json")):

@@ -6,19 +6,18 @@ import json
 import re
 from base64 import b64decode
 from dataclasses import asdict
-from msgspec.structs import replace
 from html.parser import HTMLParser
 
 import numpy as np
+from msgspec.structs import replace
 
-from device_tests.report import tables as report
 from device_tests.measure.explain import layers, taps
 from device_tests.measure.explain import run as explain
 from device_tests.measure.explain.layers import LayerError, Layers
 from device_tests.measure.explain.receipt import Operator, Part, Receipt
+from device_tests.report import tables as report
 from device_tests.results import shipped
-from device_tests.results.shipped import FILE
-from device_tests.results.shipped import Shipped
+from device_tests.results.shipped import FILE, Shipped
 from export import artifact as artifacts
 from export.artifact import Dataset
 from models import files

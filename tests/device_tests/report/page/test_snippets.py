@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import textwrap
-from msgspec.structs import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from device_tests.report.page import snippets
 from export import artifact as artifacts

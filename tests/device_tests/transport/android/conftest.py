@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from device_tests.contract import Job
+from device_tests.devices.adb import Phone, device
 from device_tests.transport.android import client, conditions, machine
 from device_tests.transport.android.machine import Machine
 from device_tests.transport.bundle import ABIS, Bundle
-from device_tests.contract import Job
-from device_tests.devices.adb import Phone, device
 from models import files
 from models.errors import EnvironmentMissing
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from device_tests.transport.android import machine
 from device_tests.commands.android import android as group
-from models.errors import UsageError
+from device_tests.transport.android import machine
+from models.errors import EnvironmentMissing, UsageError
 
 ROOT = Path(__file__).parents[4]
 
@@ -23,18 +23,18 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANDROID_HOME", raising=False)
 
 
-def test_without_the_sdk_the_run_is_skipped_and_says_what_to_install(nothing):
+def test_without_the_sdk_nothing_runs_and_what_to_install_is_said(nothing):
     done = CliRunner().invoke(group, ["phone", "--quick"])
-    assert done.exit_code == 0
-    assert "skipped ANDROID_HOME is not set" in done.output
-    assert "sdkmanager" in done.output
+    assert isinstance(done.exception, EnvironmentMissing)
+    assert "ANDROID_HOME is not set" in str(done.exception)
+    assert "sdkmanager" in str(done.exception)
 
 
-def test_without_qemu_the_run_is_skipped_and_says_what_to_install(nothing):
+def test_without_qemu_nothing_runs_and_what_to_install_is_said(nothing):
     done = CliRunner().invoke(group, ["vm", "--quick"])
-    assert done.exit_code == 0
-    assert "skipped The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc" in done.output
-    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in done.output
+    assert isinstance(done.exception, EnvironmentMissing)
+    assert "The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc" in str(done.exception)
+    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in str(done.exception)
 
 
 def test_only_what_adb_reaches_is_cleaned_with_it():

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from device_tests.transport.android import client, machine
-from device_tests.transport.android.client import Client
 from device_tests.devices.adb import HOME, device
 from device_tests.schedule import Closed, Turns
+from device_tests.transport.android import client, machine
+from device_tests.transport.android.client import Client
 from models.errors import EdgewiseError, EnvironmentMissing, UsageError
 
 pytestmark = pytest.mark.slow

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from device_tests.transport.android import conditions
 from device_tests.contract import Job, Load
 from device_tests.devices import device
 from device_tests.schedule import Turns
+from device_tests.transport.android import conditions
 from export import artifact as artifacts
 from models import reference
 from models.errors import Unsupported

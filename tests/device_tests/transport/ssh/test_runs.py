@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from device_tests.results import measurement as measurements
-from device_tests.measure import runner
-from device_tests.results import parity
 from device_tests.cells import cells, select
 from device_tests.contract import Broken, Load
+from device_tests.measure import runner
+from device_tests.results import measurement as measurements
+from device_tests.results import parity
 from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
 from export.artifact import Golden

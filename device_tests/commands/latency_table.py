@@ -1,0 +1,56 @@
+"""What `latency` prints: a row per artifact with its quantiles, its ratio to float32 and what must be known of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from models.console import out, plain
+
+if TYPE_CHECKING:
+    from device_tests.results.latency import Interval, Series
+
+UNSETTLED = "its warm-up did not settle"
+COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noisy to say": "yellow"}
+
+
+def show(title: str, rows: list[dict], every: list[Series]) -> None:
+    """Print the summary's rows, each with its series."""
+    table = Table(title=title)
+    table.add_column("artifact", no_wrap=True)
+    for name in ("p50 µs", "p90 µs", "p99 µs", "against float32"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("of peak", justify="right", no_wrap=True)
+    for name in ("says", "rounds", "samples"):
+        table.add_column(name)
+    for row, series in zip(rows, every, strict=True):
+        table.add_row(*(_not_timed(row) if "rounds" not in row else _timed(row, series)))
+    out.print(table)
+
+
+def _not_timed(row: dict) -> tuple[str, ...]:
+    colour = "red" if row["outcome"] == "mismatch" else "yellow"
+    return (plain(row["id"]), *[""] * 5, f"[{colour}]{row['outcome']}[/] {plain(row['reason'])}", "", "")
+
+
+def _timed(row: dict, series: Series) -> tuple[str, ...]:
+    """Return the columns of a series: what its interval says, whether its warm-up settled, and what was noted."""
+    from device_tests.results.latency import NARROW, TOO_NOISY, Interval
+
+    columns = ("p50_ns", "p90_ns", "p99_ns", "ratio")
+    p50, p90, p99, ratio = (Interval(**row[name]) if row[name] else None for name in columns)
+    says = row["verdict"]
+    if p50 is None or p50.width > NARROW:
+        says = f"{says}, p50 {TOO_NOISY}" if says and says != TOO_NOISY else TOO_NOISY
+    against = f"{ratio.value:.3f} ({ratio.low:.3f}..{ratio.high:.3f})" if ratio else ""
+    notes = (*(() if series.steady else (UNSETTLED,)), *series.notes)
+    says = "; ".join((*([f"[{COLOURS.get(says, 'yellow')}]{says}[/]"] if says else []), *map(plain, notes)))
+    peak = f"{row['roof_share']:.1%} {row['roof']}" if row["roof_share"] else ""
+    counts = (f"{row['rounds']:,}", f"{row['samples']:,}")
+    return (plain(row["id"]), *map(_us, (p50, p90, p99)), against, peak, says, *counts)
+
+
+def _us(found: Interval | None) -> str:
+    """Return a time in µs with half the width of its interval; the bounds themselves are in the file."""
+    return f"{found.value / 1e3:,.1f} ± {found.width / 2:.1%}" if found else ""

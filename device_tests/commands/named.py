@@ -1,0 +1,56 @@
+"""What a person names with --device and --runtime must be there, and must run: nothing that ran nothing is a success."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from device_tests import devices as kinds
+from device_tests.cells import Cell
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+
+
+def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[str, ...]) -> None:
+    """Raise UsageError where a named runtime is on none of the devices, or a named device has none of the runtimes."""
+    there: dict[str, set[str]] = {}
+    for cell in every:
+        there.setdefault(cell.device, set()).add(cell.runtime)
+    for runtime in runtimes:
+        if not any(runtime in found for found in there.values()):
+            offers = "; ".join(f"{device} offers {', '.join(sorted(found))}" for device, found in there.items())
+            msg = f"{runtime} runs on none of the devices: {offers}."
+            raise UsageError(msg)
+    for name in devices:
+        device = kinds.device(name).name
+        if runtimes and not there.get(device, set()) & set(runtimes):
+            msg = (
+                f"{device} offers none of {', '.join(runtimes)}; it offers {', '.join(sorted(there.get(device, ())))}."
+            )
+            raise UsageError(msg)
+
+
+def require(chosen: tuple[Cell, ...], runtimes: tuple[str, ...]) -> None:
+    """Raise EnvironmentMissing where a runtime that was named is missing on a device that offers it."""
+    for runtime, device in dict.fromkeys((cell.runtime, cell.device) for cell in chosen if cell.runtime in runtimes):
+        kinds.device(device).require(runtime)
+
+
+def fail_on_nothing(
+    chosen: tuple[Cell, ...],
+    lacking: Mapping[str, EdgewiseError],
+    *,
+    runtimes: tuple[str, ...],
+    devices: tuple[str, ...],
+) -> None:
+    """Raise the first of the errors where no cell of a named device or runtime ran, or none at all.
+
+    `lacking` says by id what kept a cell from running. No cell at all is no error: one glob may serve several runs.
+    """
+    names = {kinds.device(name).name for name in devices}
+    groups = [(f"on {name}", [c.id for c in chosen if c.device == name]) for name in sorted(names)]
+    groups += [(f"on {name}", [c.id for c in chosen if c.runtime == name]) for name in runtimes]
+    groups += [("at all", [c.id for c in chosen])]
+    for where, ids in groups:
+        if ids and all(id in lacking for id in ids):
+            why = lacking[ids[0]]
+            msg = f"Nothing ran {where}: {why}"
+            raise (EnvironmentMissing if isinstance(why, EnvironmentMissing) else DataError)(msg) from why

@@ -1,0 +1,122 @@
+"""This machine among several runs of Edgewise: whoever takes times has it alone, whatever other processes do.
+
+Two files in the user's cache folder are locked, never deleted. `machine.lock` is held shared by who works, exclusively
+by who takes times; its content says who took it last. `machine.gate` is held for a moment on the way in, and by who
+wants the machine alone for as long as it waits: nobody new enters meanwhile, so that it never waits for ever. The
+kernel lets go of what a process held that dies.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models import data
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+POLL_S = 0.05
+PATIENCE_S = 1.0  # others let go about once a second; only a longer wait is worth a message
+STARTED = datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+class Unavailable(Exception):
+    """Nothing can be locked here; the message says why."""
+
+
+def folder() -> Path:
+    """Return where the lock's files lie."""
+    return data.cache_folder()
+
+
+class Machine:
+    """The lock on this machine; `says` hears once that another run is waited for, or that none can be seen."""
+
+    def __init__(self, says: Callable[[str], None]) -> None:
+        self._says = says
+        self._said = False
+        self._saying = threading.Lock()
+
+    @contextmanager
+    def shared(self, closed: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hold the machine together with other processes; `closed` ends the waiting, and nothing is held then."""
+        with self._held(exclusive=False, closed=closed):
+            yield
+
+    @contextmanager
+    def alone(self, closed: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hold the machine with no other process; `closed` ends the waiting, and nothing is held then."""
+        with self._held(exclusive=True, closed=closed):
+            yield
+
+    @contextmanager
+    def _held(self, *, exclusive: bool, closed: Callable[[], bool]) -> Iterator[None]:
+        with ExitStack() as files:
+            try:
+                self._take(files, exclusive=exclusive, closed=closed)
+            except (OSError, Unavailable) as error:
+                files.close()
+                self._say(f"other runs of Edgewise on this machine cannot be seen ({error}): start no second one")
+            yield
+
+    def _take(self, files: ExitStack, *, exclusive: bool, closed: Callable[[], bool]) -> None:
+        if fcntl is None:
+            raise Unavailable("this system has no flock")
+        folder().mkdir(parents=True, exist_ok=True)
+        lock = _opened(folder() / "machine.lock", files)
+        with ExitStack() as on_the_way:
+            gate = _opened(folder() / "machine.gate", on_the_way)
+            began = time.monotonic()
+            for file, mode in ((gate, fcntl.LOCK_EX), (lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)):
+                while not _locked(file, mode):
+                    if closed():
+                        return
+                    if time.monotonic() - began > PATIENCE_S:
+                        self._say(f"waiting for another run of Edgewise on this machine, {_holder(lock)}")
+                    time.sleep(POLL_S)
+        with suppress(OSError):  # it is only for the message
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n{STARTED}\n".encode(), 0)
+
+    def _say(self, message: str) -> None:
+        with self._saying:
+            first, self._said = not self._said, True
+        if first:
+            self._says(message)
+
+
+def _opened(path: Path, files: ExitStack) -> int:
+    """Open a lock's file until the end of the block; a process that is started meanwhile does not inherit it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    files.callback(os.close, file)
+    return file
+
+
+def _locked(file: int, mode: int) -> bool:
+    try:
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(lock: int) -> str:
+    """Return who took the lock last, as far as that process is still there."""
+    try:
+        pid, started, *_ = os.pread(lock, 100, 0).decode().split("\n")
+        if int(pid) != os.getpid():
+            os.kill(int(pid), 0)
+            return f"process {int(pid)}, started at {started}"
+    except PermissionError:
+        return f"process {int(pid)}, started at {started}"
+    except (OSError, ValueError):
+        pass
+    return "which does not say who it is"

@@ -1,0 +1,61 @@
+"""Types of command-line parameters: each refuses what makes no sense before anything is read or started."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from typing import Any
+
+import click
+
+SECONDS_A_DAY = 86_400.0
+SEEDS = click.IntRange(0, 2**32 - 1)
+
+
+class Finite(click.FloatRange):
+    """A number with both bounds, neither NaN nor infinite."""
+
+    def __init__(self, least: float, most: float, *, above: bool = False) -> None:
+        """Take numbers from `least`, or from `above` it, up to `most`."""
+        super().__init__(min=least, max=most, min_open=above)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+class Place(click.Path):
+    """A file or folder: no empty name, nothing that the file system cannot name, no dash that looks like an option."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = os.fsdecode(value)
+        if not text.strip():
+            self.fail("the name is empty: say which file or folder.", param, ctx)
+        if text.startswith("-"):
+            self.fail(f"{text!r} begins with a dash: for a file of that name say {'./' + text!r}.", param, ctx)
+        try:
+            os.lstat(text)
+        except ValueError:
+            self.fail(f"{text!r} holds a NUL character.", param, ctx)
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
+                self.fail(f"{text[:40]!r}...: {error.strerror}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Word(click.ParamType):
+    """A name or a glob: one line that holds something."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not text.strip():
+            self.fail(f"the {self.name} is empty.", param, ctx)
+        if not text.isprintable():
+            self.fail(f"{text!r} holds control characters.", param, ctx)
+        return text

@@ -1,0 +1,169 @@
+"""Nothing that ran nothing is a success: what was named must be there, and some cell must have run."""
+
+from __future__ import annotations
+
+import pytest
+
+from device_tests import devices
+from device_tests.__main__ import group
+from device_tests.commands import sweep as sweeps
+from device_tests.devices import desktop
+from device_tests.results import measurement as measurements
+from device_tests.transport import bundle
+from export import matrix
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+
+MODEL = "torch_cnn_small"
+ID = f"{MODEL}-torchscript-float32"
+
+
+class Board(desktop.Desktop):
+    """A device beside the desktop, which offers one of its runtimes only."""
+
+    runtimes = ("first",)
+    lost = False
+
+    def require(self, runtime: str) -> None:
+        if self.lost:
+            msg = f"{self.name} does not answer. Switch it on."
+            raise EnvironmentMissing(msg)
+        if runtime not in self.runtimes:
+            msg = f"There is no {runtime} on {self.name}."
+            raise EnvironmentMissing(msg)
+        super().require(runtime)
+
+
+@pytest.fixture
+def board(monkeypatch):
+    """Another device, by the name of `board`."""
+    made, device = Board("board"), devices.device
+    monkeypatch.setattr(devices, "device", lambda name: made if name == "board" else device(name))
+    return made
+
+
+@pytest.fixture
+def command(folders, tmp_path):
+    """Return a function that types a command with this test's folders."""
+    (tmp_path / "budgets.toml").write_text("")
+
+    def type_in(name: str, *arguments: str) -> int:
+        places = ["--artifacts", folders.bench.artifacts, "--results", folders.bench.results]
+        places += ["--budgets", tmp_path / "budgets.toml"] if name == "run" else []
+        return group.main([name, *map(str, places), *arguments], standalone_mode=False) or 0
+
+    return type_in
+
+
+def outcomes(folders) -> dict[str, str]:
+    return {(m := measurements.read(file)).id: m.outcome for file in folders.bench.results.glob("*.json")}
+
+
+def test_named_runtimes_run_where_a_device_offers_them(folders, command, board):
+    folders.runtime("first")
+    folders.runtime("second")
+    arguments = ("--runtime", "first", "--runtime", "second", "--device", "desktop", "--device", "board", "--only", ID)
+    assert command("run", *arguments) == 0
+    assert outcomes(folders) == {f"{ID}@{where}": "ok" for where in ("first@desktop", "second@desktop", "first@board")}
+
+
+def test_a_runtime_that_no_device_offers_is_an_error(folders, command, board):
+    folders.runtime("first")
+    folders.runtime("second")
+    with pytest.raises(UsageError, match="second runs on none of the devices: board offers first"):
+        command("run", "--runtime", "second", "--device", "board")
+
+
+def test_a_device_that_offers_none_of_the_runtimes_is_an_error(folders, command, board):
+    folders.runtime("first")
+    folders.runtime("second")
+    with pytest.raises(UsageError, match="board offers none of second; it offers first"):
+        command("run", "--runtime", "second", "--device", "board", "--device", "desktop")
+
+
+def test_a_device_that_was_named_and_is_not_there_fails_the_run_after_the_others_ran(folders, command, board):
+    folders.runtime("first")
+    board.lost = True
+    with pytest.raises(EnvironmentMissing, match="Nothing ran on board: board does not answer"):
+        command("run", "--device", "board", "--device", "desktop", "--only", ID)
+    assert outcomes(folders) == {f"{ID}@first@desktop": "ok"}
+
+
+def test_a_current_result_does_not_stand_for_a_device_that_is_not_there(folders, command, board):
+    folders.runtime("first")
+    assert command("run", "--device", "board", "--only", ID) == 0
+    assert command("run", "--device", "board", "--only", ID) == 0
+    board.lost = True
+    with pytest.raises(EnvironmentMissing, match="Nothing ran on board"):
+        command("run", "--device", "board", "--only", ID)
+    assert outcomes(folders) == {f"{ID}@first@board": "ok"}
+
+
+def test_without_any_runtime_nothing_ran(folders, command):
+    name = folders.runtime("first")
+    (folders.environments / name / "bin" / "python").unlink()
+    with pytest.raises(EnvironmentMissing, match=r"Nothing ran at all: .*nox -s 'device_tests\(first\)'"):
+        command("run", "--only", ID)
+
+
+def test_one_missing_runtime_that_nobody_named_is_a_skipped_row(folders, command, capsys):
+    folders.runtime("first")
+    missing = folders.runtime("second")
+    (folders.environments / missing / "bin" / "python").unlink()
+    assert command("run", "--only", ID) == 0
+    assert "1 ok, 1 skipped" in capsys.readouterr().out
+
+
+def test_an_artifact_that_was_never_exported_is_nothing_that_ran(folders, command):
+    folders.runtime("first")
+    with pytest.raises(DataError, match="Nothing ran at all: not exported: nox -s export"):
+        command("run", "--only", f"{MODEL}-torchscript-int8")
+    assert command("run") == 0  # the other one ran
+
+
+def test_a_glob_of_another_runtimes_artifacts_is_no_error(folders, command, monkeypatch, capsys):
+    """One glob serves `nox -s device_tests`, which runs each runtime by its name."""
+    folders.runtime("first")
+    folders.runtime("second", 'suffixes = (".onnx",)')
+    monkeypatch.setattr(matrix, "MATRIX", {"torch": {"torchscript": ("float32",), "onnx": ("float32",)}, "keras": {}})
+    assert command("run", "--runtime", "second", "--only", ID) == 0
+    assert "no cell is chosen" in capsys.readouterr().out
+    assert command("run", "--runtime", "first", "--only", ID) == 0
+
+
+@pytest.mark.parametrize("command_name", ["instructions", "latency"])
+def test_other_commands_do_not_succeed_without_a_runtime(folders, command, command_name):
+    name = folders.runtime("first")
+    (folders.environments / name / "bin" / "python").unlink()
+    with pytest.raises(EnvironmentMissing, match="Nothing (ran|was timed)"):
+        command(command_name, "--only", ID)
+    with pytest.raises(EnvironmentMissing, match=r"device_tests\(first\)"):
+        command(command_name, "--only", ID, "--runtime", name)
+
+
+def test_a_core_that_was_named_and_cannot_be_had_fails_the_sweep(monkeypatch, tmp_path):
+    def missing(abi: str) -> None:
+        raise EnvironmentMissing("Emulated Arm cores need qemu-aarch64.")
+
+    monkeypatch.setattr(bundle, "build", missing)
+    with pytest.raises(EnvironmentMissing, match="need qemu-aarch64"):
+        group.main(["sweep", "--device", "cortex-a53", "--results", str(tmp_path)], standalone_mode=False)
+    with pytest.raises(EnvironmentMissing, match="need qemu-aarch64"):
+        group.main(["sweep", "--results", str(tmp_path)], standalone_mode=False)
+
+
+@pytest.mark.parametrize(("named", "code"), [((), 0), (("--device", "cortex-a53", "--device", "max"), 4)])
+def test_a_missing_core_fails_a_sweep_over_others_only_where_it_was_named(monkeypatch, named, code, tmp_path, capsys):
+    missing = {"max": EnvironmentMissing("qemu emulates no max.")}
+    monkeypatch.setattr(sweeps, "_ready", lambda cores: (("cortex-a53",), missing))
+    monkeypatch.setattr(sweeps, "_measure", lambda *arguments, **options: [])
+    monkeypatch.setattr(sweeps, "_show", lambda *arguments: None)
+    assert (group.main(["sweep", *named, "--results", str(tmp_path)], standalone_mode=False) or 0) == code
+    assert ("qemu emulates no max" in capsys.readouterr().err) == bool(code)
+
+
+@pytest.mark.parametrize("errors", [[EdgewiseError("a cell failed"), EnvironmentMissing("none")]])
+def test_a_failed_cell_weighs_more_than_a_missing_device(monkeypatch, errors, tmp_path):
+    monkeypatch.setattr(sweeps, "_ready", lambda cores: (("cortex-a53",), {}))
+    monkeypatch.setattr(sweeps, "_measure", lambda *arguments, **options: list(errors))
+    monkeypatch.setattr(sweeps, "_show", lambda *arguments: None)
+    assert group.main(["sweep", "--results", str(tmp_path)], standalone_mode=False) == 1

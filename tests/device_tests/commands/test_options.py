@@ -1,0 +1,187 @@
+"""Every option of every command has a range, and what makes no sense is refused in a sentence before anything is read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from device_tests.__main__ import group
+from device_tests.commands.instructions import instructions
+from device_tests.commands.latency import latency
+from device_tests.commands.run import run
+from models.environments import ROOT
+from models.errors import UsageError
+from models.parameters import Finite, Place, Word
+
+PASSED_ON = ("arguments",)  # to `run`, which checks them
+
+
+def parameters(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Parameter]]:
+    """Yield every parameter of a command and its subcommands, with how it is typed."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from parameters(inner, f"{path} {name}".strip())
+    for parameter in command.params:
+        yield f"{path} {parameter.opts[0]}", parameter
+
+
+EVERY = [pytest.param(parameter, id=name) for name, parameter in parameters(group)]
+
+
+def is_bounded(kind: click.ParamType) -> bool:
+    if isinstance(kind, click.IntRange):
+        return kind.min is not None and kind.max is not None
+    return isinstance(kind, (Finite, Place, Word, click.Choice))
+
+
+@pytest.mark.parametrize("parameter", EVERY)
+def test_every_parameter_refuses_what_makes_no_sense(parameter):
+    if not getattr(parameter, "is_flag", False) and parameter.name not in PASSED_ON:
+        assert is_bounded(parameter.type), f"{parameter.type} takes anything: see models/parameters.py"
+
+
+@pytest.mark.parametrize("parameter", [p for p in EVERY if isinstance(p.values[0], click.Option)])
+def test_every_option_has_a_sentence(parameter):
+    assert parameter.help
+    assert parameter.help.rstrip().endswith((".", "]"))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "-1", "86401", "0", ""])
+@pytest.mark.parametrize(
+    ("command", "option"), [(run, "--timeout"), (instructions, "--timeout"), (latency, "--limit")], ids=str
+)
+def test_seconds_are_finite_and_more_than_none(command, option, value):
+    with pytest.raises(click.BadParameter):
+        command.make_context(command.name, [option, value])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.1", "100.1"])
+def test_a_margin_is_a_share(value):
+    with pytest.raises(click.BadParameter):
+        group.main(["report", "--margin", value], standalone_mode=False)
+
+
+@pytest.mark.parametrize("arguments", [("latency", "--seed", "-1"), ("android", "start", "--port", "65536"),
+                                       ("run", "--jobs", "0"), ("bundle", "--abi", "arm64", "--runtime", "")])  # fmt: skip
+def test_whole_numbers_and_names_have_their_ranges(arguments):
+    with pytest.raises(click.BadParameter):
+        group.main(list(arguments), standalone_mode=False)
+
+
+OPTIONS = {
+    "run": ("--only", "--runtime", "--device", "--artifacts", "--results", "--budgets"),
+    "report": ("--only", "--device", "--artifacts", "--results", "--report", "--svg"),
+    "check": ("--device", "--artifacts", "--results", "--budgets", "--baseline", "--junit", "--summary"),
+    "latency": ("--only", "--runtime", "--artifacts", "--results"),
+    "instructions": ("--only", "--runtime", "--device", "--artifacts", "--results"),
+    "compatibility": ("--only", "--artifacts", "--results"),
+    "sweep": ("--only", "--runtime", "--device", "--artifacts", "--results"),
+    "shipping": ("--artifacts", "--out"),
+    "ssh": ("--device",),
+}
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "a\0b"])
+@pytest.mark.parametrize(
+    ("command", "option"), [(command, option) for command, names in OPTIONS.items() for option in names]
+)
+def test_names_that_are_none_are_refused(command, option, empty):
+    with pytest.raises(click.BadParameter, match=r"is empty|NUL|control characters|is not one of"):
+        group.main([command, option, empty], standalone_mode=False)
+
+
+@pytest.mark.parametrize("file", ["-", "--summary"])
+def test_a_file_is_never_called_like_an_option(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(click.BadParameter, match="begins with a dash"):
+        group.main(["check", "--junit", file], standalone_mode=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_too_long_is_refused():
+    with pytest.raises(click.BadParameter, match="File name too long"):
+        group.main(["run", "--artifacts", "a" * 300], standalone_mode=False)
+
+
+def test_quick_and_full_contradict_each_other():
+    with pytest.raises(UsageError, match="take one of them"):
+        group.main(["run", "--quick", "--full"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("command", ["report", "check"])
+def test_a_device_that_nobody_can_have_measured_is_an_error(command):
+    with pytest.raises(UsageError, match="no device called 'nope'"):
+        group.main([command, "--device", "nope"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--only", "nothing*"),
+        ("run", "--runtime", "nothing"),
+        ("run", "--device", "nothing"),
+        ("run", "--budgets", "nowhere.toml"),
+        ("latency", "--runtime", "nothing"),
+        ("latency", "--only", "nothing"),
+        ("instructions", "--device", "nothing"),
+        ("instructions", "--device", "ssh:a@b"),
+        ("compatibility", "--only", "nothing"),
+        ("sweep", "--device", "desktop"),
+        ("sweep", "--only", "nothing"),
+        ("android", "vm", "--only", "nothing"),
+        ("android", "phone", "--quick", "--full"),
+        ("ssh", "--device", "desktop"),
+        ("ssh", "--device", "ssh:a@b", "--only", "nothing"),
+    ],
+    ids=" ".join,
+)
+def test_typos_are_refused_where_only_the_arguments_are_checked(arguments, monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGEWISE_ONLY_PARSE", "1")
+    from models.errors import DataError
+
+    with pytest.raises((click.UsageError, UsageError, DataError)):
+        group.main(list(arguments), standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--artifacts", "nowhere", "--results", "nowhere"),
+        ("run", "--device", "ssh:a@b", "--results", "nowhere"),
+        ("latency", "--artifacts", "nowhere", "--results", "nowhere"),
+        ("instructions", "--artifacts", "nowhere", "--results", "nowhere"),
+        ("compatibility", "--artifacts", "nowhere", "--results", "nowhere"),
+        ("shipping", "--artifacts", "nowhere", "--out", "nowhere/file"),
+        ("sweep", "--artifacts", "nowhere", "--results", "nowhere"),
+        ("android", "vm", "--artifacts", "nowhere", "--results", "nowhere"),
+        ("android", "phone", "--artifacts", "nowhere", "--results", "nowhere"),
+        ("android", "start"),
+        ("ssh", "--device", "ssh:a@b", "--artifacts", "nowhere"),
+        ("bundle", "--abi", "arm64"),
+        ("add", "nowhere.json"),
+    ],
+    ids=" ".join,
+)
+def test_good_arguments_end_there_where_only_they_are_checked(arguments, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEWISE_ONLY_PARSE", "1")
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = sorted(ROOT.iterdir())
+    assert group.main(list(arguments), standalone_mode=False) == 0
+    assert sorted(ROOT.iterdir()) == before
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("folder", ["/proc/edgewise", "a" * 300])
+def test_folders_that_cannot_be_are_sentences(folder, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "device_tests", "run", "--artifacts", tmp_path, "--results", folder],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode in (2, 6)
+    assert "Traceback" not in done.stderr
+    assert "too long" in done.stderr or "cannot be made there" in done.stderr

@@ -1,0 +1,87 @@
+"""What logits are worth, and replies that hold none."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import numpy as np
+import pytest
+
+from device_tests.results import judging
+from device_tests.results.measurement import FLIPS, Flip
+from models import records
+from models.reference import Reference
+
+
+def source(logits: np.ndarray, labels: np.ndarray) -> Reference:
+    """A reference of these logits [N,K] and labels [N]."""
+    images = np.zeros((len(logits), 28, 28), np.uint8)
+    return Reference(model="m", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, images=images,
+                     labels=labels.astype(np.uint8), logits=logits)  # fmt: skip
+
+
+def packed(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content)).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "?", "é", packed(b""), packed(b"123"), packed(bytes(41 * 40)), packed(bytes(1 << 28))],
+    ids=["empty", "no base64", "no ASCII", "none", "part of one", "too many", "a bomb"],
+)
+def test_what_holds_no_logits_is_refused(text):
+    with pytest.raises(ValueError, match="logits"):
+        judging.unpack(text, 10, 40)
+
+
+def test_the_first_thousand_images_are_counted_on_their_own():
+    expected = np.tile(np.arange(10, dtype=np.float32), (1_500, 1))
+    logits = expected.copy()
+    logits[[5, 1_200], 0] = 99
+    row = judging.judge(logits, source(expected, np.full(1_500, 9)))
+    assert (row.total, row.correct, row.first_correct, row.agree, row.first_agree) == (1_500, 1_498, 999, 1_498, 999)
+
+
+def test_lost_and_gained_answers_are_paired_with_the_source():
+    expected = np.eye(10, dtype=np.float32)[[0, 1, 2, 3] * 25]
+    labels = np.array([0, 1, 2, 9] * 25)
+    answers = expected.copy()
+    answers[0] = np.eye(10)[5]  # right before
+    answers[3] = np.eye(10)[9]  # wrong before
+    row = judging.judge(answers, source(expected, labels))
+    assert (row.lost, row.gained, row.correct, row.agree) == (1, 1, 75, 98)
+
+
+def test_every_flip_is_counted_and_the_first_are_kept():
+    expected = np.tile(np.arange(10, dtype=np.float32), (FLIPS + 100, 1))
+    answers = expected.copy()
+    answers[2:, 4] = 9.5
+    labels = np.full(len(expected), 9)
+    row = judging.judge(answers, source(expected, labels))
+    assert (row.total - row.agree, len(row.flips)) == (len(expected) - 2, FLIPS)
+    assert row.flips[0] == Flip(index=2, label=9, ours=4, theirs=9, our_margin=0.5, their_margin=1.0)
+
+
+def test_an_answer_that_is_not_a_number_is_a_flip_without_a_margin():
+    expected = np.tile(np.arange(10, dtype=np.float32), (3, 1))
+    answers = expected.copy()
+    answers[1, 0] = np.nan
+    row = judging.judge(answers, source(expected, np.full(3, 9)))
+    assert [(flip.index, flip.ours, flip.our_margin) for flip in row.flips] == [(1, -1, None)]
+    assert (row.ece, row.outcome) == (None, "mismatch")
+    records.encode(row)  # raises on what JSON cannot hold
+
+
+@pytest.mark.parametrize(
+    ("share_right", "error"), [(0.8, 0.0), (0.5, 0.3), (1.0, 0.2)], ids=["calibrated", "overconfident", "too humble"]
+)
+def test_the_calibration_error_is_how_far_confidence_is_from_the_share_of_right_answers(share_right, error):
+    logits = np.zeros((1_000, 10))
+    logits[:, 1] = np.log(0.8 / 0.2 * 9)  # a confidence of 0.8
+    labels = np.where(np.arange(1_000) < 1_000 * share_right, 1, 2)
+    assert judging.calibration_error(logits, labels) == pytest.approx(error)
+
+
+def test_a_sure_and_right_answer_is_perfectly_calibrated():
+    assert judging.calibration_error(np.eye(10, dtype=np.float32) * 1e4, np.arange(10)) == 0.0

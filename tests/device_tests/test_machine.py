@@ -1,0 +1,165 @@
+"""Several runs of Edgewise on one machine: times are taken alone, in real processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from device_tests import machine
+from device_tests.schedule import Closed, Turns
+from models.environments import ROOT
+
+# Holds the machine and tells so, until a line comes; then it tells that it let go.
+HOLDER = """
+import sys
+from device_tests.machine import Machine
+def says(message):
+    print("says", message, flush=True)
+with getattr(Machine(says), sys.argv[1])():
+    print("holds", flush=True)
+    sys.stdin.readline()
+    print("lets go", flush=True)
+"""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache folder of its own, here and in the processes that are started."""
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(machine, "folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def process(cache):
+    """Return a function that starts a process which holds the machine on one side."""
+    started = []
+
+    def start(side: str) -> subprocess.Popen:
+        argv = [sys.executable, "-c", HOLDER, side]
+        begun = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(begun)
+        return begun
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def says(process: subprocess.Popen) -> str:
+    return process.stdout.readline().strip()
+
+
+def let_go(process: subprocess.Popen) -> None:
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def free(side: str) -> bool:
+    """Tell whether this process could hold the machine at once."""
+    waited = []
+
+    def closed() -> bool:
+        waited.append(True)
+        return True
+
+    with getattr(machine.Machine(lambda message: None), side)(closed):
+        return not waited
+
+
+def test_who_takes_times_has_no_other_process_beside_it(process):
+    first = process("alone")
+    assert says(first) == "holds"
+    assert not free("alone")
+    assert not free("shared")
+    second = process("shared")
+    told = says(second)
+    assert told.startswith("says waiting for another run of Edgewise on this machine, ")
+    assert f"process {first.pid}, started at 20" in told
+    let_go(first)
+    assert says(second) == "holds"  # and says no second time that it waits
+    assert free("shared")
+    assert not free("alone")
+
+
+def test_nobody_new_enters_while_one_waits_to_be_alone(process):
+    shares = process("shared")
+    assert says(shares) == "holds"
+    waits = process("alone")
+    assert says(waits).startswith("says waiting")
+    late = process("shared")
+    assert says(late).startswith("says waiting")
+    let_go(shares)
+    assert says(waits) == "holds"
+    assert not free("shared")
+    let_go(waits)
+    assert says(late) == "holds"
+
+
+def test_who_dies_lets_go(process):
+    holder = process("alone")
+    assert says(holder) == "holds"
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert free("alone")
+
+
+def test_what_a_holder_starts_does_not_keep_the_lock(cache):
+    held = machine.Machine(lambda message: None)
+    with held.alone():
+        argv = [sys.executable, "-c", "print('runs', flush=True); input()"]
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
+        assert child.stdout.readline()
+    try:
+        assert free("alone")
+    finally:
+        child.communicate(b"\n")
+
+
+def test_closing_ends_the_waiting_for_another_process(process):
+    assert says(process("alone")) == "holds"
+    turns = Turns(jobs=1, machine=machine.Machine(lambda message: turns.close()))  # once it waits
+    for side in ("share", "alone"):
+        with pytest.raises(Closed), getattr(turns, side)():
+            pytest.fail("it is held by another process")
+
+
+def test_two_threads_share_and_one_is_alone_with_the_machines_lock_too(cache):
+    turns = Turns(jobs=2, machine=machine.Machine(lambda message: None))
+    both = threading.Barrier(2, timeout=30)
+
+    def share() -> None:
+        with turns.share():
+            both.wait()
+
+    thread = threading.Thread(target=share)
+    thread.start()
+    with turns.share():
+        both.wait()
+    thread.join(30)
+    with turns.alone():
+        assert not free("shared")
+    assert free("alone")
+
+
+@pytest.mark.parametrize("reason", ["a file in the way", "no flock"])
+def test_where_nothing_can_be_locked_that_is_said_once_and_the_run_goes_on(cache, monkeypatch, reason):
+    if reason == "no flock":
+        monkeypatch.setattr(machine, "fcntl", None)
+    else:
+        Path(cache).touch()
+    told = []
+    lock = machine.Machine(told.append)
+    with lock.shared():
+        pass
+    with lock.alone():
+        pass
+    (message,) = told
+    assert message.startswith("other runs of Edgewise on this machine cannot be seen (")
+    assert message.endswith("): start no second one")

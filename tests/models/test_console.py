@@ -1,0 +1,156 @@
+"""How programs end: with a sentence and an exit code, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models import console
+from models.environments import ROOT
+
+PROGRAM = """
+import click
+from models import console
+from models.errors import DataError
+
+@click.command()
+def command():
+    {body}
+
+console.main(command)
+"""
+
+
+def typed(body: str, *, stdout=subprocess.PIPE, **options) -> subprocess.CompletedProcess:
+    argv = [sys.executable, "-c", PROGRAM.format(body=body)]
+    return subprocess.run(argv, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain [bold]", "plain [bold]"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;http://a.invalid\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;never closed", ""),
+        ("\x9b2Jgone", "gone"),
+        ("\x1bPq#0\x1b\\sixel", "sixel"),
+        ("\x1bcreset", "reset"),
+        ("over\rwritten\bx\x00\x7f", "over writtenx"),
+        ("abc\u202efed\u2066x\u200f", "abcfedx"),
+        ("two\nlines\r\nhere", "two lines here"),
+        ("half \ud800 a pair", "half  a pair"),
+        ("naïve × 日本 🙂", "naïve × 日本 🙂"),
+    ],
+)
+def test_nothing_that_a_terminal_would_obey_is_printed(text, shown):
+    assert console.printable(text) == shown
+
+
+def test_line_feeds_stay_where_lines_are_wanted():
+    assert console.printable("a\r\nb\nc\td", lines=True) == "a\nb\nc d"
+
+
+def test_plain_text_is_no_markup():
+    from rich.text import Text
+
+    assert Text.from_markup(console.plain("[red]\x1b[31m[/] \\[x]")).plain == "[red][/] \\[x]"
+
+
+def test_an_error_of_ours_prints_no_control_characters():
+    done = typed("raise DataError('bad \\x1b]0;title\\x07[red]thing\\n  second line')")
+    assert (done.returncode, done.stderr) == (3, "error: bad [red]thing\n  second line\n")
+
+
+def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_is_in_a_file(tmp_path):
+    done = typed("{}['\\x1b[31mkey']", env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert done.returncode == console.DEFECT
+    (log,) = tmp_path.glob("edgewise-*.log")
+    assert str(log) in done.stderr
+    assert "This is a defect of Edgewise" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "Traceback" in log.read_text()
+    assert "KeyError" in log.read_text()
+
+
+def test_a_file_that_may_not_be_used_is_no_defect():
+    done = typed("raise PermissionError(13, 'Permission denied', '/somewhere/file')")
+    assert done.returncode == 6
+    assert done.stderr == "error: /somewhere/file cannot be used: Permission denied. Mend that, or name another.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)", "print('x')"])
+def test_an_output_that_is_full_is_a_sentence(body):
+    with open("/dev/full", "w") as full:
+        done = typed(body, stdout=full)
+    assert done.returncode == 6
+    assert done.stderr == (
+        "error: Standard output cannot be written: No space left on device. What is finished is kept.\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("raise DataError('x')", 3),
+        ("{}['x']", 70),
+        ("raise KeyboardInterrupt", 130),
+        ("raise click.UsageError('x')", 2),
+    ],
+)
+def test_the_exit_code_is_told_even_where_nothing_can_be(body, code):
+    with open("/dev/full", "w") as full:
+        argv = [sys.executable, "-c", PROGRAM.format(body=body)]
+        assert subprocess.run(argv, cwd=ROOT, stdout=full, stderr=full, timeout=60).returncode == code
+
+
+@pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)"])
+def test_an_output_that_nobody_reads_any_more_ends_the_program_in_silence(body):
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = typed(body, stdout=writes)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (console.PIPE_CLOSED, "")
+
+
+def test_an_output_that_cannot_show_a_letter_shows_another():
+    done = typed("console.out.print('3 × 4')", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3 ? 4\n", "")
+
+
+@pytest.mark.parametrize("program", ["device_tests", "export", "models", "apps.web", "device_tests.measure.explain"])
+def test_an_interrupt_while_a_program_imports_is_no_traceback(program):
+    """The first import of click, or a later one, interrupts, as Ctrl-C in the first moment would."""
+    spy = f"""
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.argv[1:]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+for name in sys.argv[1:]:
+    assert name not in sys.modules
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module({program!r}, run_name="__main__", alter_sys=True)
+"""
+    for early in ("click", "numpy"):
+        done = subprocess.run([sys.executable, "-c", spy, early], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 128 + signal.SIGINT, (early, done.stderr)
+        assert done.stderr == "Interrupted. What is finished is kept; the same command does the rest.\n"
+
+
+def test_only_checking_the_arguments_ends_there(monkeypatch):
+    done = typed("console.validated(); print('began')", env={**os.environ, console.ONLY_PARSE: "1"})
+    assert (done.returncode, done.stdout) == (0, "")
+    assert typed("console.validated(); print('began')").stdout == "began\n"
