@@ -9,6 +9,7 @@ if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come 
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -18,10 +19,14 @@ from rich.table import Table
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import data
+from models import console, data
 from models.console import out
 from models.errors import EdgewiseError
 
+if TYPE_CHECKING:
+    from export.run import Job
+
+FOLDER, DIGITS_FOLDER = Path("artifacts"), Path("artifacts-digits")
 COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 
 
@@ -38,18 +43,24 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 @click.option(
     "--artifacts",
     "folder",
-    default="artifacts",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where they go.",
+    type=console.Folder(),
+    help=f"Where they go.  [default: {FOLDER}; with --data digits {DIGITS_FOLDER}]",
 )
-@click.option(
-    "--logs", default="logs", show_default=True, type=click.Path(path_type=Path), help="Where converters' output goes."
-)
+@click.option("--logs", default="logs", show_default=True, type=console.Folder(), help="Where converters' output goes.")
 def command(
-    patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, dataset: str | None, folder: Path, logs: Path
+    patterns: tuple[str, ...],
+    listing: bool,
+    force: bool,
+    jobs: int,
+    dataset: str | None,
+    folder: Path | None,
+    logs: Path,
 ) -> None:
-    """Export the trained networks to every format and scheme. What is there and current is not made again."""
+    """Export the trained networks to every format and scheme. What is there and current is not made again.
+
+    Artifacts of scikit-learn's digits (--data digits) go into a folder of their own: hand that to whatever comes next,
+    with --artifacts artifacts-digits --results results-digits.
+    """
     recipes = matrix.select(patterns)
     if listing:
         for recipe in recipes:
@@ -59,8 +70,35 @@ def command(
     from export import run  # only here: listing needs none of it
 
     started = time.perf_counter()
+    folder = folder or (DIGITS_FOLDER if dataset == "digits" else FOLDER)
     todo = run.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
     total = sum(len(job.recipes) for job in todo)
+    done, problem = [], None
+    try:
+        _run(todo, jobs, total, done)
+    except EdgewiseError as error:  # of one model; what was made of the others is shown all the same
+        if not done:
+            raise
+        problem = error
+    left_out = {recipe.id for job in todo for recipe, _ in job.recipes} - {a.id for a in done}
+    made = [artifacts.read(artifacts.sidecar_path(folder, r.id)) for r in recipes if r.id not in left_out]
+    out.print(_table(made))
+    left = f", {len(left_out)} not made" if left_out else ""
+    out.print(f"{_counts(made)}{left}; {len(done)} made, {len(recipes) - total} were current; "
+              f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
+    if any(a.dataset.name == "digits" for a in made):
+        out.print(_digits_warning(folder))
+    if problem:
+        raise problem
+    if failed := [a for a in made if a.outcome == "export_failed"]:
+        msg = f"{len(failed)} of {len(made)} recipes failed: {', '.join(a.id for a in failed[:5])}. Their reasons are above, their logs in {logs}."
+        raise EdgewiseError(msg)
+
+
+def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact]) -> None:
+    """Make what is missing, with a bar and a line for each artifact; `done` is filled with what was made."""
+    from export import run
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -70,34 +108,35 @@ def command(
     )
     with Progress(*columns, console=out) as progress:
         task = progress.add_task("export", total=total, at="")
-        done = 0
 
         def begins(id: str) -> None:
             progress.update(task, at=id)
 
         def ended(made: Artifact) -> None:
-            nonlocal done
-            done += 1
+            done.append(made)
             progress.advance(task)
             detail = f"{made.size_bytes:,} bytes" if made.outcome == "ok" else made.reason
             colour = COLOURS[made.outcome]
             progress.console.print(
-                f"{done:3}/{total} {made.seconds:6.1f} s [{colour}]{made.outcome}[/] {made.id}: {escape(detail)}"
+                f"{len(done):3}/{total} {made.seconds:6.1f} s [{colour}]{made.outcome}[/] {made.id}: {escape(detail)}"
             )
 
         run.run(todo, lanes=jobs, begins=begins, ended=ended)
 
-    made = [artifacts.read(artifacts.sidecar_path(folder, r.id)) for r in recipes]
-    out.print(_table(made))
-    if made and any(a.dataset.name == "digits" for a in made):
-        out.print("[bold yellow]Judged on scikit-learn's digits, not on MNIST.[/]")
-    failed = [a for a in made if a.outcome == "export_failed"]
-    counts = {outcome: sum(a.outcome == outcome for a in made) for outcome in COLOURS}
-    out.print(f"{', '.join(f'{n} {outcome}' for outcome, n in counts.items())}; {total} made, {len(made) - total} were current; "
-              f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
-    if failed:
-        msg = f"{len(failed)} of {len(made)} recipes failed: {', '.join(a.id for a in failed[:5])}. Their reasons are above, their logs in {logs}."
-        raise EdgewiseError(msg)
+
+def _counts(made: list[Artifact]) -> str:
+    return ", ".join(f"{sum(a.outcome == outcome for a in made)} {outcome}" for outcome in COLOURS)
+
+
+def _digits_warning(folder: Path) -> str:
+    """Return the last line of an export that is not of MNIST: what to hand to the commands that come next."""
+    start = "[bold yellow]Judged on scikit-learn's digits, not on MNIST.[/]"
+    if folder == FOLDER:
+        return start
+    results = folder.with_name(folder.name.replace("artifacts", "results", 1))
+    if results == folder:
+        results = folder.with_name(f"{folder.name}-results")
+    return f"{start} Run them with: nox -s device_tests -- --artifacts {escape(str(folder))} --results {escape(str(results))}"
 
 
 def _table(made: list[Artifact]) -> Table:

@@ -20,18 +20,30 @@ from typing import Any
 import numpy as np
 
 from export import artifact as artifacts
-from export import judge
+from export import judge, references
 from export.artifact import Artifact, Dataset, Golden
 from export.formats import FORMATS
-from export.matrix import Recipe
+from export.recipe import Recipe
 from export.schemes import SCHEMES
 from export.source import Source
-from models import checkpoints, data, files, reference
-from models.errors import EdgewiseError, Unsupported
+from models import data, files, reference
+from models.errors import DataError, EdgewiseError, StorageError, Unsupported
 from models.reference import Reference
 
 PARITY_IMAGES = 64
 GOLDEN_FIRST, GOLDEN_HARDEST = 3, 1
+
+# What a lane's process is started with: one thread and a fixed hash seed, for sums in another order, or sets in another,
+# would give other bytes. It stands here because it decides the bytes as this file's code does.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "CUDA_VISIBLE_DEVICES": "",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
 
 
 def main() -> None:
@@ -47,52 +59,48 @@ def main() -> None:
 
     emit(event="begins", id=f"{source.model}.reference")
     try:
-        # before any tracing: Keras would put the weights into the trace and leave the network untrained
-        _ = source.network
-        answers = make_reference(source, folder, job["reference_key"])
-    except EdgewiseError as error:
-        emit(event="broken", reason=str(error))
-        return
-    for wanted in job["recipes"]:
-        recipe = Recipe(**wanted["recipe"])
-        emit(event="begins", id=recipe.id)
-        made = make(recipe, source, answers, folder, wanted["key"])
-        artifacts.save(made, folder)
-        emit(event="ended", id=recipe.id)
+        answers = _prepared(source, folder, job)
+        for wanted in job["recipes"]:
+            recipe = Recipe(**wanted["recipe"])
+            emit(event="begins", id=recipe.id)
+            save(make(recipe, source, answers, folder, wanted["key"]), folder)
+            emit(event="ended", id=recipe.id)
+    except EdgewiseError as error:  # of the whole model, or of the folder: a recipe's own errors are its outcome
+        emit(event="broken", kind=type(error).__name__, reason=str(error))
 
 
-def make_reference(source: Source, folder: Path, key: str) -> Reference:
-    """Return the model's reference from the folder, made anew where the checkpoint or the data are others.
-
-    `key` is the checkpoint's SHA-256.
-    """
-    digits = data.load("test", source.dataset)
-    path = reference.path(folder, source.model)
-    if path.exists():
+def _prepared(source: Source, folder: Path, job: dict[str, Any]) -> Reference:
+    """Return the model's reference, with the network loaded; raises DataError where the checkpoint is another by now."""
+    if source.checkpoint_sha256 != job["checkpoint_sha256"]:
+        msg = f"The checkpoint of {source.model} was replaced when its export had begun. Run this again once training ends."
+        raise DataError(msg)
+    # before any tracing: Keras would put the weights into the trace and leave the network untrained
+    _ = source.network
+    path, wanted = reference.path(folder, source.model), job["reference"]
+    if not wanted["force"]:
         try:
-            known = reference.load(path)
-            if known.is_current(key, digits.sha256):
-                return known
-        except EdgewiseError as error:
+            there = reference.load(path)
+            if there.is_current(wanted["key"]):
+                return there
+        except DataError as error:
             print(f"{error} Making it again.", file=sys.stderr)
-    others = data.load("test", "digits")
-    beside = {} if digits.name == others.name else {
-        "digits_images": others.images,
-        "digits_labels": others.labels,
-        "digits_logits": source.logits(data.grey(others.images, source.spec.input_shape)),
-    }  # fmt: skip
-    made = Reference(
-        model=source.model,
-        dataset=digits.name,
-        dataset_sha256=digits.sha256,
-        checkpoint_sha256=key,
-        images=digits.images,
-        labels=digits.labels,
-        logits=source.logits(data.grey(digits.images, source.spec.input_shape)),
-        **beside,
-    )
+    made = references.make(source, key=wanted["key"], inputs=wanted["inputs"])
     reference.save(made, path)
     return made
+
+
+def save(made: Artifact, folder: Path) -> None:
+    """Write the sidecar; what cannot be written as one is a failure of this recipe. Raises StorageError."""
+    try:
+        artifacts.save(made, folder)
+    except StorageError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        files.remove(folder / f"{made.id}{FORMATS[made.format].suffix}")
+        names = ("id", "model", "framework", "format", "scheme", "key")
+        failed = Artifact(**{name: getattr(made, name) for name in names}, **_failure(error), seconds=made.seconds)
+        artifacts.save(failed, folder)
 
 
 def make(recipe: Recipe, source: Source, answers: Reference, folder: Path, key: str) -> Artifact:
@@ -104,9 +112,9 @@ def make(recipe: Recipe, source: Source, answers: Reference, folder: Path, key: 
         facts = _convert(recipe, source, answers, target)
     except Unsupported as error:
         facts = {"outcome": "unsupported", "reason": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # some command line tools end the process that calls them
         traceback.print_exc()
-        facts = {"outcome": "export_failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+        facts = _failure(error)
     if "file" not in facts:
         files.remove(target)  # an artifact of an earlier export would contradict the new sidecar
     return Artifact(**row, **facts, seconds=round(time.perf_counter() - started, 2))
@@ -125,6 +133,8 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         grey = data.grey(answers.images[index], spec.input_shape)
         native = format_module.run(temporary, judge.to_native(grey, contents.inputs[0]))
         logits = judge.to_logits(native, contents.outputs[0])
+        if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
+            raise judge.Defect("the logits are not finite")
         judge.judge_answers(logits[:PARITY_IMAGES], answers.logits[:PARITY_IMAGES], scheme)
 
     golden = [*range(GOLDEN_FIRST), *range(PARITY_IMAGES, len(index))]
@@ -150,13 +160,17 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
             for i in golden
         ),
         "dataset": Dataset(name=answers.dataset, split="test", sha256=answers.dataset_sha256, images=len(answers.images)),
-        "checkpoint_sha256": files.sha256(checkpoints.path(source.model)),
+        "checkpoint_sha256": source.checkpoint_sha256,
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
         "reproducible": getattr(format_module, "irreproducible", True),
     }  # fmt: skip
 
 
-def _first_line(error: Exception) -> str:
+def _failure(error: BaseException) -> dict[str, str]:
+    return {"outcome": "export_failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+
+
+def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else "no message"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
 
 from export.formats import FORMATS
+from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models.errors import UsageError, did_you_mean
 from models.zoo import ZOO
@@ -32,23 +32,6 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
         "ort": ONNX,
     },
 }
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class Recipe:
-    """Model x format x scheme: one row of the matrix. Its `id` is file name, test id and report row."""
-
-    model: str
-    format: str
-    scheme: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.model}-{self.format}-{self.scheme}"
-
-    @property
-    def framework(self) -> str:
-        return self.model.split("_", 1)[0]
 
 
 def recipes() -> tuple[Recipe, ...]:

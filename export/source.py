@@ -36,9 +36,18 @@ class Source:
         return checkpoints.network(self.model, self._weights)
 
     @cached_property
+    def checkpoint(self) -> bytes:
+        """The checkpoint, read once: training may replace the file while recipes are made from it."""
+        return checkpoints.read(self.model)
+
+    @cached_property
+    def checkpoint_sha256(self) -> str:
+        """Digest of the bytes that all recipes are made from, whatever the file holds by now."""
+        return checkpoints.digest(self.checkpoint)
+
+    @cached_property
     def _weights(self) -> dict[str, np.ndarray]:
-        # read once: training may replace the file while recipes are made from it
-        return checkpoints.weights(self.model, checkpoints.path(self.model))
+        return checkpoints.weights(self.model, self.checkpoint)
 
     @cached_property
     def calibration(self) -> np.ndarray:

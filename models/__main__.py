@@ -13,9 +13,10 @@ from pathlib import Path
 
 import click
 
-from models import checkpoints
+from models import cards, console
+from models.cards import Card
 from models.console import out
-from models.errors import UsageError, did_you_mean
+from models.errors import DataError, UsageError, did_you_mean
 from models.zoo import ZOO
 
 
@@ -28,27 +29,45 @@ from models.zoo import ZOO
 )
 @click.option("--force", is_flag=True, help="Train again what is already current.")
 @click.option(
-    "--logs", default="logs/tensorboard", show_default=True, type=click.Path(path_type=Path), help="TensorBoard logs."
+    "--logs", default="logs/tensorboard", show_default=True, type=console.Folder(), help="Where TensorBoard logs go."
 )
 def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -> None:
-    """Train the zoo on MNIST. A checkpoint that its recipe, network and data still match is left alone."""
+    """Train the zoo on MNIST. A checkpoint that its training settings, network and data still match is left alone."""
     names = ZOO.names()
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             msg = f"--only {pattern!r} matches no model. {did_you_mean(pattern, names)}"
             raise UsageError(msg)
     for name in (n for n in names if not patterns or any(fnmatchcase(n, p) for p in patterns)):
-        current = checkpoints.is_current(name)
-        if listing or (current and not force):
-            accuracy = checkpoints.card(name).get("test_accuracy", float("nan"))
-            out.print(f"{name}: {'current' if current else 'to be trained'}, test accuracy {accuracy:.2%}")
+        if listing:
+            out.print(f"{name}: {_state(name)}", markup=False)
             continue
+        if not force:
+            if cards.is_current(name):
+                out.print(f"{name}: {_state(name)}", markup=False)
+                continue
+            out.print(f"{name}: {_state(name)}. Training it.", markup=False)
 
         from models.training import train  # only here: a run that finds all current imports no framework
 
-        card = train(name, logs)
-        low, high = card["test_accuracy_95"]
-        out.print(
-            f"{name}: test accuracy {card['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), "
-            f"{card['cpu_minutes']} CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}"
-        )
+        _report(train(name, logs), logs)
+
+
+def _state(name: str) -> str:
+    """Return what is there of a model's checkpoint, in words."""
+    try:
+        there = cards.checkpoint(name)
+    except DataError as error:
+        return f"damaged: {error}"
+    if there.state == "current":
+        return f"current, test accuracy {there.card.test_accuracy:.2%}"
+    start = "damaged" if there.state == "damaged" else "to be trained"
+    return f"{start}: {cards.REASONS[there.state]}" if there.state in cards.REASONS else start
+
+
+def _report(card: Card, logs: Path) -> None:
+    low, high = card.test_accuracy_95
+    out.print(
+        f"{card.model}: test accuracy {card.test_accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
+        f"{card.cpu_minutes} CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}"
+    )

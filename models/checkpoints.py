@@ -1,18 +1,22 @@
-"""Checkpoints (safetensors, which cannot execute code) and the cards beside them."""
+"""Checkpoints: safetensors, which cannot execute code."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from models import files
-from models.data import MNIST_SHA256
 from models.errors import DataError
 from models.frameworks import FRAMEWORKS
 from models.zoo import ZOO
 
 FOLDER = Path(__file__).parent / "checkpoints"
+CHECKPOINT_BYTES = 1 << 32
+
+
+class CheckpointMissing(DataError):
+    """There is no checkpoint of that model."""
 
 
 def path(model: str) -> Path:
@@ -20,32 +24,25 @@ def path(model: str) -> Path:
     return FOLDER / f"{model}.safetensors"
 
 
-def card_path(model: str) -> Path:
-    """Return where the model's card lies."""
-    return FOLDER / f"{model}.json"
+def read(model: str, file: Path | None = None) -> bytes:
+    """Return the bytes of a checkpoint, the model's own unless `file` is given.
 
-
-def fingerprint(model: str) -> str:
-    """Return what a current checkpoint's card shows: a digest of training recipe, network and MNIST's checksums."""
-    module = ZOO[model]
-    return module.TRAINING.fingerprint(module.SPEC, MNIST_SHA256["train-images-idx3-ubyte"])
-
-
-def card(model: str) -> dict[str, Any]:
-    """Return the card, or an empty one where there is none."""
+    Raises CheckpointMissing where there is none, DataError where it cannot be read.
+    """
+    file = file or path(model)
     try:
-        return json.loads(card_path(model).read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        msg = f"{card_path(model)} is not JSON ({error}). Restore it, or train again with: nox -s train -- --force"
+        return files.read_bytes(file, CHECKPOINT_BYTES)
+    except FileNotFoundError as error:
+        msg = f"{file} is not there. Restore it with git, or train it with: nox -s train -- --only {model}"
+        raise CheckpointMissing(msg) from error
+    except OSError as error:
+        msg = f"{file} cannot be read: {error.strerror or error}. Restore it with git, or train again."
         raise DataError(msg) from error
 
 
-def is_current(model: str) -> bool:
-    """Tell whether the checkpoint is there, whole, and trained by today's recipe."""
-    says, file = card(model), path(model)
-    return file.exists() and says.get("fingerprint") == fingerprint(model) and says.get("sha256") == files.sha256(file)
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a checkpoint's bytes."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def load(model: str, file: Path | None = None) -> Any:
@@ -53,21 +50,18 @@ def load(model: str, file: Path | None = None) -> Any:
 
     Raises DataError for a file that is missing, truncated or of another network.
     """
-    return network(model, weights(model, file or path(model)))
+    return network(model, weights(model, read(model, file)))
 
 
-def weights(model: str, file: Path) -> dict[str, Any]:
-    """Return the named arrays of a checkpoint; raises DataError for a file that is missing or truncated."""
+def weights(model: str, content: bytes) -> dict[str, Any]:
+    """Return the named arrays of a checkpoint's bytes; raises DataError for bytes that are no checkpoint."""
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     try:
-        return load_file(file)
-    except FileNotFoundError as error:
-        msg = f"{file} is not there. Train it with: nox -s train -- --only {model}"
-        raise DataError(msg) from error
-    except (SafetensorError, ValueError) as error:
-        raise _no_checkpoint(model, file, error) from error
+        return load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _no_checkpoint(model, error) from error
 
 
 def network(model: str, values: dict[str, Any]) -> Any:
@@ -76,11 +70,12 @@ def network(model: str, values: dict[str, Any]) -> Any:
     try:
         return FRAMEWORKS[module.SPEC.framework].set_weights(module.network(), values)
     except (ValueError, RuntimeError) as error:
-        raise _no_checkpoint(model, path(model), error) from error
+        raise _no_checkpoint(model, error) from error
 
 
-def _no_checkpoint(model: str, file: Path, error: Exception) -> DataError:
-    return DataError(f"{file} is no checkpoint of {model} ({str(error).strip()[:200]}). Restore it, or train again.")
+def _no_checkpoint(model: str, error: Exception) -> DataError:
+    why = str(error).strip()[:200]
+    return DataError(f"This file is no checkpoint of {model} ({why}). Restore {path(model)} with git, or train again.")
 
 
 def save(model: str, network: Any) -> str:
@@ -88,7 +83,7 @@ def save(model: str, network: Any) -> str:
     from safetensors.numpy import save_file
 
     framework = FRAMEWORKS[ZOO[model].SPEC.framework]
-    with files.whole(path(model)) as temporary:
+    with files.whole(path(model)) as temporary, files.storage_errors(path(model)):
         save_file(framework.weights(network), temporary)
         temporary.chmod(0o644)  # safetensors writes for its owner alone
-    return files.sha256(path(model))
+    return digest(read(model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import sys
 import zlib
@@ -15,6 +16,7 @@ from typing import Literal
 import numpy as np
 import platformdirs
 
+from models import files
 from models.errors import DataError, UsageError, did_you_mean
 
 MEAN, STD = 0.1307, 0.3081  # of MNIST's training images, grey values in 0..1
@@ -29,6 +31,14 @@ MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+# Bytes of the uncompressed files: whatever is longer is not MNIST, and is not read to its end.
+MNIST_BYTES = {
+    "train-images-idx3-ubyte": 47_040_016,
+    "train-labels-idx1-ubyte": 60_008,
+    "t10k-images-idx3-ubyte": 7_840_016,
+    "t10k-labels-idx1-ubyte": 10_008,
+}
+GZIP_BYTES = 1 << 16  # what gzip may add to a content that it cannot compress
 _PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -95,13 +105,9 @@ def cache_folder() -> Path:
 def _content(name: str) -> bytes:
     folder = os.environ.get("MNIST_DIR")
     if folder:  # said by the user, so anything wrong with it is an error, not a reason to look elsewhere
-        path = _either(Path(folder) / name)
-        if path is None:
-            msg = f"MNIST_DIR is {folder}, but {name}.gz is not there. Correct MNIST_DIR or unset it to download MNIST."
-            raise DataError(msg)
-        return _verified(path, name)
+        return _verified(_either(Path(folder) / name), name)
     cached = cache_folder() / "mnist" / f"{name}.gz"
-    if cached.exists():
+    if _exists(cached):
         try:
             return _verified(cached, name)
         except DataError as error:
@@ -111,18 +117,43 @@ def _content(name: str) -> bytes:
     return mirrors.fetch(name, cached, lambda path: _verified(path, name))
 
 
-def _either(path: Path) -> Path | None:
-    return next((p for p in (path.with_name(path.name + ".gz"), path) if p.exists()), None)
+def _exists(path: Path) -> bool:
+    """Tell whether something has this name; raises DataError for a path that no file can have or that is forbidden."""
+    try:
+        return path.exists()
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}). Correct MNIST_DIR or EDGEWISE_CACHE, whichever names it."
+        raise DataError(msg) from error
+
+
+def _either(path: Path) -> Path:
+    """Return the file, compressed or not, of a folder that the user named."""
+    for candidate in (path.with_name(path.name + ".gz"), path):
+        if _exists(candidate):
+            return candidate
+    msg = (
+        f"MNIST_DIR is {path.parent}, but {path.name}.gz is not there. Correct MNIST_DIR or unset it to download MNIST."
+    )
+    raise DataError(msg)
 
 
 def _verified(path: Path, name: str) -> bytes:
     """Return the uncompressed content of an IDX file; raises DataError unless it is MNIST's to the last byte."""
+    most = MNIST_BYTES[name]
     try:
-        raw = path.read_bytes()
-        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError, zlib.error) as error:
+        content = files.read_bytes(path, most + GZIP_BYTES)
+        if path.suffix == ".gz":
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = stream.read(most + 1)  # a few bytes of gzip can stand for gigabytes
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         msg = f"{path} is not a whole gzip file ({error or type(error).__name__}). Replace or delete it."
         raise DataError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror or error}. Replace or delete it."
+        raise DataError(msg) from error
+    if len(content) > most:
+        msg = f"{path} is not MNIST's {name}: it has more than {most:,} bytes uncompressed. Replace or delete it."
+        raise DataError(msg)
     found = hashlib.sha256(content).hexdigest()
     if found != MNIST_SHA256[name]:
         msg = (

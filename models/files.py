@@ -1,4 +1,4 @@
-"""Files written whole: a temporary name beside the target, then a rename."""
+"""Files written whole (a temporary name beside the target, then a rename), and read only where they are regular files."""
 
 from __future__ import annotations
 
@@ -6,66 +6,130 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from models.errors import StorageError
+from models.errors import DataError, StorageError
 
-# The errnos that a person mends by choosing another folder or by freeing space.
+NAME_BYTES = 255  # the longest name that the usual file systems hold
+
+_FREE = "Free some space or choose another folder."
+_OTHER = "Choose a folder that can be written."
+# What went wrong and what to do about it; all other errors are given in the system's own words.
 _STORAGE = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "writing there is not permitted",
-    errno.EPERM: "writing there is not permitted",
-    errno.ENOENT: "a folder cannot be made there",
-    errno.ENAMETOOLONG: "a name in the path is too long",
-    errno.ELOOP: "its links lead in a circle",
-    errno.EISDIR: "there is a folder of that name",
-    errno.ENOTDIR: "a part of the path is a file",
-    errno.EEXIST: "a part of the path is a file",
+    errno.ENOSPC: ("the disk is full", _FREE),
+    errno.EDQUOT: ("the quota is used up", _FREE),
+    errno.EFBIG: ("the file would be larger than is permitted there", _FREE),
+    errno.EROFS: ("the file system is read-only", _OTHER),
+    errno.EACCES: ("writing there is not permitted", _OTHER),
+    errno.EPERM: ("writing there is not permitted", _OTHER),
+    errno.ENOTDIR: ("a part of the path is a file", _OTHER),
+    errno.EEXIST: ("a part of the path is a file", _OTHER),
+    errno.ENOENT: ("a folder of that path does not exist and cannot be made", _OTHER),
+    errno.EISDIR: ("a folder has that name", "Choose another name, or remove the folder."),
+    errno.ENAMETOOLONG: ("a name of that path is too long", "Choose a shorter one."),
+    errno.ELOOP: ("its links lead in a circle", _OTHER),
+    errno.EINVAL: ("the system does not take such a name", "Choose another one."),
 }
+# What a write itself can fail with; such an error names no file.
+_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    why, remedy = _STORAGE.get(error.errno, (error.strerror or str(error) or type(error).__name__, _OTHER))
+    return StorageError(f"Cannot write {path}: {why}. {remedy}")
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError that a person can mend into a StorageError that names the folder."""
+    """Turn every OSError of a block that only writes into a StorageError that names `path`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _STORAGE or (error.errno == errno.ENOENT and not _on_the_way(error.filename, path)):
-            raise
-        msg = f"Cannot write {path}: {_STORAGE[error.errno]}. Free some space or choose a folder that can be written."
-        raise StorageError(msg) from error
-
-
-def _on_the_way(name: Any, path: Path) -> bool:
-    """Tell whether a file that is missing is `path`, above or below it: another one is missing for another reason."""
-    missing = Path(os.fsdecode(name or ""))
-    return missing in (path, *path.parents) or path in missing.parents
+        raise _storage_error(path, error) from error
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix) and rename it once the block ends well.
 
-    An interrupted or failing block leaves `path` as it was. The temporary may become a file or a folder.
+    An interrupted or failing block leaves `path` as it was. The temporary may become a file or a folder; a file never
+    replaces a folder. Raises StorageError for what cannot be written; other errors of the block pass unchanged.
     """
-    # The process id keeps two runs in one folder apart; the suffix stays last because converters look at it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    _require_target(path)
+    temporary = path.with_name(_temporary_name(path))
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+    try:
         try:
             yield temporary
-            if path.is_dir() and not path.is_symlink():  # rename cannot replace a folder that holds something
-                shutil.rmtree(path)
+        except OSError as error:
+            if _is_of_writing(error, temporary):
+                raise _storage_error(path, error) from error
+            raise
+        with storage_errors(path):
+            if temporary.is_dir():  # rename replaces neither a folder that holds something nor a file by a folder
+                remove(path)
             temporary.replace(path)
-        finally:
+    finally:
+        with suppress(OSError):  # it must not hide the block's own error; the next run sweeps what is left
             remove(temporary)
+
+
+def _require_target(path: Path) -> None:
+    """Raise StorageError for a path that names no file that could be replaced."""
+    if not path.name or path.name == ".." or "\0" in str(path):
+        msg = f"Cannot write {str(path)!r}: that names no file. Choose another path."
+        raise StorageError(msg)
+    with storage_errors(path):
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):  # of a missing folder; making it says what is wrong
+            return
+    # renaming onto a device would replace the device, for everybody
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or path.absolute().parent == Path("/dev"):
+        msg = f"Cannot write {path}: it is {_kind(mode)}, which a file would replace. Choose another path."
+        raise StorageError(msg)
+
+
+def _temporary_name(path: Path) -> str:
+    # The process id keeps two runs in one folder apart; the suffix stays last because converters look at it.
+    end = f".{os.getpid()}.tmp{path.suffix}"
+    name = f".{path.stem}{end}"
+    if len(os.fsencode(name)) <= NAME_BYTES:
+        return name
+    short = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]
+    return f".{short}{end}" if len(os.fsencode(end)) < NAME_BYTES - len(short) else f".{short}.{os.getpid()}.tmp"
+
+
+def _is_of_writing(error: OSError, temporary: Path) -> bool:
+    """Tell whether an error in a block that writes is about the temporary, and not about something that it reads."""
+    if error.filename is None:
+        return error.errno in _WRITING
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    absolute = os.path.abspath(name)
+    return absolute.startswith(os.path.abspath(temporary)) or absolute == os.path.abspath(temporary.parent)
+
+
+def require_folder(path: Path) -> None:
+    """Make a folder where there is none; raises StorageError where that is not possible."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Raise StorageError unless files can be written into a folder; it is made where there is none."""
+    require_folder(path)
+    probe = path / f".probe.{os.getpid()}.tmp"
+    with storage_errors(path):
+        probe.write_bytes(b"")
+        remove(probe)
 
 
 def stem(id: str) -> str:
@@ -82,17 +146,18 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporaries of runs that were killed; their process id is in the name."""
-    for leftover in tuple(folder.rglob(".*.tmp*")):
-        pid = leftover.name.split(".tmp")[0].rsplit(".", 1)[-1]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            remove(leftover)
+    """Delete the temporaries of runs that were killed, in a folder and its folders; their process id is in the name."""
+    for leftover in (*folder.glob(".*.tmp*"), *folder.glob("*/.*.tmp*")):
+        name = re.fullmatch(r"\..*\.(\d+)\.tmp(\.[^.]*)?", leftover.name)
+        if name and not _is_alive(int(name[1])):
+            with suppress(OSError):  # another run may be sweeping too
+                remove(leftover)
 
 
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -101,13 +166,39 @@ def _is_alive(pid: int) -> bool:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` whole."""
-    with whole(path) as temporary:
+    with whole(path) as temporary, storage_errors(path):
         temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` whole as indented JSON."""
-    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write `content` whole as indented JSON; raises DataError for numbers that are not finite, which JSON has not."""
+    try:
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        msg = f"{path} is not written: a figure in it is not finite ({error}). That is a defect of what computed it."
+        raise DataError(msg) from error
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes.
+
+    Raises OSError otherwise: a FIFO would wait for ever for somebody to write, and a device has no end.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(f"it is {_kind(mode)}, not a regular file")
+    # without waiting, should it have become a FIFO since
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(f"it is larger than {limit:,} bytes")
+    return content
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def members(path: Path) -> tuple[Path, ...]:

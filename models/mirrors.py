@@ -9,7 +9,7 @@ import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from models import files
-from models.data import MnistUnavailable
+from models.data import GZIP_BYTES, MNIST_BYTES, MnistUnavailable
 from models.errors import DataError
 
 MIRRORS = (
@@ -29,7 +29,7 @@ def fetch(name: str, target: Path, verify: Callable[[Path], bytes]) -> bytes:
     for mirror in MIRRORS:
         try:
             with files.whole(target) as temporary:
-                _download(f"{mirror}/{name}.gz", temporary)
+                _download(f"{mirror}/{name}.gz", temporary, MNIST_BYTES[name] + GZIP_BYTES)
                 return verify(temporary)
         except (requests.RequestException, DataError) as error:
             reasons.append(f"{mirror}: {_short(error)}")
@@ -40,13 +40,17 @@ def fetch(name: str, target: Path, verify: Callable[[Path], bytes]) -> bytes:
     raise MnistUnavailable(msg)
 
 
-def _download(url: str, path: Path) -> None:
+def _download(url: str, path: Path, limit: int) -> None:
+    """Write what the mirror sends; raises DataError where that is more than `limit` bytes, for it may have no end."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, Progress(*columns, transient=True) as progress:
         answer.raise_for_status()
         task = progress.add_task(url.rsplit("/", 1)[1], total=int(answer.headers.get("content-length", 0)) or None)
         with path.open("wb") as file:
             for chunk in answer.iter_content(1 << 16):
+                limit -= len(chunk)
+                if limit < 0:
+                    raise DataError("it sends more than MNIST has")
                 file.write(chunk)
                 progress.advance(task, len(chunk))
 

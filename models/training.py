@@ -4,99 +4,144 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from scipy.stats import binomtest
 
-from models import augment, checkpoints, data, files
+from models import augment, cards, checkpoints, data, files
+from models.cards import Card, TrainedOn
+from models.data import Digits
 from models.frameworks import FRAMEWORKS
-from models.spec import Training
+from models.spec import ModelSpec, Training
 from models.zoo import ZOO
 
 
-def train(model: str, log_folder: Path) -> dict[str, Any]:
+def train(model: str, log_folder: Path) -> Card:
     """Train one model of the zoo, write its checkpoint, card and TensorBoard log; return the card."""
-    from tensorboard.summary import Writer
-
     module = ZOO[model]
     spec, training = module.SPEC, module.TRAINING
-    framework = FRAMEWORKS[spec.framework]
-    digits = data.load("train", "mnist")
+    digits, test = data.load("train", "mnist"), data.load("test", "mnist")
+    for folder in (log_folder / model, checkpoints.FOLDER):  # before minutes of work
+        files.require_writable(folder)
 
+    framework = FRAMEWORKS[spec.framework]
+    framework.seed(training.seed)
+    network = module.network()
+    cpu_start = time.process_time()
+    validation_accuracy = _fit(network, module, digits, log_folder / model)
+    cpu_minutes = (time.process_time() - cpu_start) / 60
+
+    test_accuracy, _ = _score(framework.logits(network, data.grey(test.images, spec.input_shape)), test.labels)
+    # without a card a checkpoint counts as one that nothing is known of; with its predecessor's it would count as damaged
+    files.remove(cards.path(model))
+    card = Card(
+        model=model,
+        title=spec.title,
+        source=spec.source,
+        parameters=spec.parameters,
+        seed=training.seed,
+        epochs=training.epochs,
+        cpu_minutes=round(cpu_minutes, 1),
+        validation_accuracy=validation_accuracy,
+        test_accuracy=test_accuracy,
+        test_accuracy_95=_interval(test_accuracy, len(test)),
+        data=TrainedOn(name="mnist", sha256=data.MNIST_SHA256),
+        sha256=checkpoints.save(model, network),
+        fingerprint=cards.fingerprint(model),
+    )
+    cards.save(card)
+    return card
+
+
+class Average:
+    """A running average of a network's weights, which answers better than the weights of any one step.
+
+    Batch norm's running means and variances are averaged alike. That fits them to the averaged weights: both are
+    averages over the same last steps, in which the small learning rate of the schedule's end moves the weights so
+    little that a layer's outputs, and with them their statistics, are nearly linear in the weights. Integers, such as
+    batch norm's count of batches, have no average: the newest are taken.
+    """
+
+    def __init__(self, values: Mapping[str, np.ndarray]) -> None:
+        self.values = {name: np.array(value) for name, value in values.items()}
+
+    def add(self, values: Mapping[str, np.ndarray], decay: float) -> None:
+        """Move the average towards `values`, of which it keeps a share of 1 - `decay`."""
+        for name, value in values.items():
+            if np.issubdtype(value.dtype, np.floating):
+                self.values[name] += (value - self.values[name]) * (1 - decay)
+            else:
+                self.values[name] = np.array(value)
+
+
+def _fit(network: Any, module: ModuleType, digits: Digits, log_folder: Path) -> float:
+    """Train the network in place and leave the averaged weights in it; return the accuracy on held-out images."""
+    from tensorboard.summary import Writer
+
+    spec, training = module.SPEC, module.TRAINING
+    framework = FRAMEWORKS[spec.framework]
     rng = np.random.default_rng(training.seed)
     order = rng.permutation(len(digits))  # the same split for every model with this seed
     held_out, kept = order[: training.validation], order[training.validation :]
     validation = data.grey(digits.images[held_out], spec.input_shape), digits.labels[held_out]
 
-    framework.seed(training.seed)
-    network = module.network()
-    trainer = framework.Trainer(network, training)
-    average = framework.weights(network)
-    steps_per_epoch = len(kept) // training.batch
-    total = training.epochs * steps_per_epoch
-    files.remove(log_folder / model)  # an earlier run would be drawn into the same curve
-    writer = Writer(str(log_folder / model))
-    cpu_start, step = time.process_time(), 0
-
+    trainer, average = framework.Trainer(network, training), Average(framework.weights(network))
+    steps = len(kept) // training.batch
+    for earlier in log_folder.glob("events.out.tfevents.*"):  # it would be drawn into the same curve
+        files.remove(earlier)
+    writer = Writer(str(log_folder))
     with _progress() as progress:
-        task = progress.add_task(model, total=total, note="")
+        task = progress.add_task(spec.name, total=training.epochs * steps, note="")
         for epoch in range(training.epochs):
             shuffled = rng.permutation(kept)
-            distorted = augment.distort(digits.images[shuffled], training, rng).reshape(-1, *spec.input_shape)
-            losses, right = [], 0
-            for i in range(steps_per_epoch):
-                part = slice(i * training.batch, (i + 1) * training.batch)
-                rate = learning_rate(training, step / total)
-                loss, good = trainer.step(distorted[part], digits.labels[shuffled[part]], rate)
-                losses.append(loss)
-                right += good
-                step += 1
-                decay = min(training.average_decay, step / (step + 10))
-                for name, value in framework.weights(network).items():
-                    average[name] += (value - average[name]) * (1 - decay)
-                progress.advance(task)
+            images, labels = _distorted(digits, shuffled, spec, training, rng), digits.labels[shuffled]
+            figures = _epoch(network, framework, trainer, average, images, labels, training, epoch,
+                             lambda: progress.advance(task))  # fmt: skip
             now = framework.weights(network)
-            framework.set_weights(network, average)
-            averaged_accuracy, averaged_loss = _score(framework.logits(network, validation[0]), validation[1])
+            framework.set_weights(network, average.values)
+            accuracy, loss = _score(framework.logits(network, validation[0]), validation[1])
             framework.set_weights(network, now)
-            for tag, value in {
-                "loss/train": float(np.mean(losses)),
-                "loss/validation": averaged_loss,
-                "accuracy/train": right / (steps_per_epoch * training.batch),
-                "accuracy/validation": averaged_accuracy,
-                "learning_rate": rate,
-            }.items():
+            for tag, value in (figures | {"loss/validation": loss, "accuracy/validation": accuracy}).items():
                 writer.add_scalar(tag, value, epoch + 1)
             writer.flush()
-            note = f"epoch {epoch + 1}/{training.epochs} loss {np.mean(losses):.4f} validation {averaged_accuracy:.2%}"
+            note = f"epoch {epoch + 1}/{training.epochs} loss {figures['loss/train']:.4f} validation {accuracy:.2%}"
             progress.update(task, note=note)
-            progress.console.print(f"{model}: {note}", highlight=False)
+            progress.console.print(f"{spec.name}: {note}", highlight=False)
     writer.close()
-    framework.set_weights(network, average)
-    cpu_minutes = (time.process_time() - cpu_start) / 60
+    framework.set_weights(network, average.values)
+    return accuracy
 
-    test = data.load("test", "mnist")
-    test_accuracy, _ = _score(framework.logits(network, data.grey(test.images, spec.input_shape)), test.labels)
-    card = {
-        "model": model,
-        "title": spec.title,
-        "source": spec.source,
-        "parameters": spec.parameters,
-        "seed": training.seed,
-        "epochs": training.epochs,
-        "cpu_minutes": round(cpu_minutes, 1),
-        "validation_accuracy": averaged_accuracy,
-        "test_accuracy": test_accuracy,
-        "test_accuracy_95": _interval(test_accuracy, len(test)),
-        "data": {"name": "mnist", "sha256": data.MNIST_SHA256},
-        "sha256": checkpoints.save(model, network),
-        "fingerprint": checkpoints.fingerprint(model),
+
+def _epoch(
+    network, framework, trainer, average: Average, images, labels, training: Training, epoch: int, advance
+) -> dict[str, float]:
+    """Take every step of one epoch; return its figures by TensorBoard tag."""
+    losses, right = [], 0
+    steps = len(images) // training.batch
+    for i in range(steps):
+        part = slice(i * training.batch, (i + 1) * training.batch)
+        step = epoch * steps + i
+        rate = learning_rate(training, step / (training.epochs * steps))
+        loss, good = trainer.step(images[part], labels[part], rate)
+        losses.append(loss)
+        right += good
+        # the first weights are far from the last ones: the average begins short and grows
+        average.add(framework.weights(network), min(training.average_decay, (step + 1) / (step + 11)))
+        advance()
+    return {
+        "loss/train": float(np.mean(losses)),
+        "accuracy/train": right / (steps * training.batch),
+        "learning_rate": rate,
     }
-    files.write_json(checkpoints.card_path(model), card)
-    return card
+
+
+def _distorted(digits: Digits, index: np.ndarray, spec: ModelSpec, training: Training, rng) -> np.ndarray:
+    return augment.distort(digits.images[index], training, rng).reshape(-1, *spec.input_shape)
 
 
 def learning_rate(training: Training, done: float) -> float:
@@ -114,9 +159,9 @@ def _score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     return float((logits.argmax(1) == labels).mean()), float(loss)
 
 
-def _interval(accuracy: float, n: int) -> list[float]:
+def _interval(accuracy: float, n: int) -> tuple[float, float]:
     bounds = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
-    return [round(bounds.low, 5), round(bounds.high, 5)]
+    return round(float(bounds.low), 5), round(float(bounds.high), 5)
 
 
 def _progress() -> Progress:

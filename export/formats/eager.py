@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
-    shutil.copyfile(checkpoints.path(source.model), target)
+    target.write_bytes(source.checkpoint)
 
 
 def _model(path: Path) -> str:

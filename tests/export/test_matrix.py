@@ -39,7 +39,7 @@ def test_globs_select_by_id():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "says"),
+    ("pattern", "message"),
     [
         ("torch_cn-onnx-int8", "no model 'torch_cn'.*Did you mean torch_cnn"),
         ("torch_cnn-onx-int8", "no format 'onx'.*Did you mean onnx"),
@@ -49,6 +49,6 @@ def test_globs_select_by_id():
         ("onnx", "An id is MODEL-FORMAT-SCHEME"),
     ],
 )
-def test_a_glob_that_matches_nothing_says_which_part_is_wrong(pattern, says):
-    with pytest.raises(UsageError, match=says):
+def test_a_glob_that_matches_nothing_says_which_part_is_wrong(pattern, message):
+    with pytest.raises(UsageError, match=message):
         matrix.select((pattern,))

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import os
+import socket
 import threading
+import tracemalloc
 from functools import partial
 
 import numpy as np
 import pytest
 
 from models import data, mirrors
-from models.errors import DataError, UsageError
+from models.errors import DataError, EdgewiseError, UsageError
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def test_uncompressed_files_are_read_too(idx_folder):
 
 
 @pytest.mark.parametrize(
-    ("harm", "says"),
+    ("harm", "message"),
     [
         (lambda raw: raw[:-20], "not a whole gzip file"),
         (lambda raw: b"", "is not MNIST's"),
@@ -56,11 +59,84 @@ def test_uncompressed_files_are_read_too(idx_folder):
     ],
     ids=["truncated", "empty", "not gzip", "a flipped byte", "another pixel"],
 )
-def test_broken_files_are_an_error_and_never_other_data(idx_folder, harm, says):
+def test_broken_files_are_an_error_and_never_other_data(idx_folder, harm, message):
     file = idx_folder / "t10k-images-idx3-ubyte.gz"
     file.write_bytes(harm(file.read_bytes()))
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         data.load("test")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ""], ids=["gzip", "plain"])
+@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device"])
+def test_only_a_regular_file_can_be_mnist(idx_folder, kind, suffix):
+    """The old code waited for ever at a FIFO, and read a device until memory was full."""
+    (idx_folder / "t10k-images-idx3-ubyte.gz").unlink()
+    file = idx_folder / f"t10k-images-idx3-ubyte{suffix}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        {
+            "fifo": lambda: os.mkfifo(file),
+            "socket": lambda: listener.bind(str(file)),
+            "folder": file.mkdir,
+            "device": lambda: file.symlink_to("/dev/zero"),
+        }[kind]()
+        with pytest.raises(DataError, match="cannot be read: it is a .*, not a regular file. Replace or delete it."):
+            data.load("test")
+
+
+def _bomb(file):
+    file.write_bytes(gzip.compress(bytes(50_000_000)))
+
+
+def _sparse(file):
+    with file.open("wb") as out:
+        out.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(("harm", "message"), [(_bomb, "more than 10,008 bytes"), (_sparse, "is larger than")])
+def test_a_file_that_unpacks_to_more_than_mnist_is_not_unpacked(idx_folder, harm, message):
+    harm(idx_folder / "t10k-labels-idx1-ubyte.gz")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=message):
+            data.load("test")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "loop"])
+@pytest.mark.parametrize("variable", ["MNIST_DIR", "EDGEWISE_CACHE"])
+def test_a_folder_that_cannot_exist_is_one_sentence(offline, monkeypatch, tmp_path, folder, variable):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    monkeypatch.setenv(variable, str(tmp_path / folder))
+    with pytest.raises(EdgewiseError, match="cannot be read|is not there|cannot be downloaded|Cannot write"):
+        data.load("test", "mnist")
+
+
+def test_a_mirror_that_never_ends_is_passed_over(offline, monkeypatch):
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+            except OSError:
+                return
+
+        def log_message(self, *args):
+            return
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(mirrors, "MIRRORS", (f"http://127.0.0.1:{server.server_port}",))
+    try:
+        with pytest.raises(data.MnistUnavailable, match="sends more than MNIST has"):
+            data.load("test", "mnist")
+    finally:
+        server.shutdown()
+    assert list((offline / "mnist").iterdir()) == []
 
 
 def test_a_file_that_is_missing_from_the_folder_is_an_error(idx_folder):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
+from pathlib import Path
 
 import pytest
 
 from models import files
-from models.errors import StorageError
+from models.errors import DataError, StorageError
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -38,14 +41,14 @@ def test_a_folder_replaces_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "says"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the file system is read-only")]
+    ("number", "message"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the file system is read-only")]
 )
-def test_a_full_or_read_only_disk_says_so(tmp_path, number, says):
+def test_a_full_or_read_only_disk_says_so(tmp_path, number, message):
     def write():
         with files.whole(tmp_path / "a.bin"):
             raise OSError(number, "as the system says it")
 
-    with pytest.raises(StorageError, match=says):
+    with pytest.raises(StorageError, match=message):
         write()
 
 
@@ -65,12 +68,100 @@ def test_the_digest_of_a_folder_sees_names_and_contents(tmp_path):
     assert files.sha256(tmp_path / "b") != same
 
 
-@pytest.mark.parametrize("folder", ["/proc/edgewise/results", "a" * 300])
-def test_a_folder_that_cannot_be_made_is_said(folder, tmp_path):
-    with pytest.raises(StorageError, match=r"Cannot write .*(cannot be made there|too long)"):
-        files.write_bytes(tmp_path / folder / "file", b"")
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/proc/nowhere/a.json", "does not exist and cannot be made"),
+        ("/proc/a.json", "does not exist and cannot be made"),
+        ("{tmp}/" + "x" * 300, "a name of that path is too long"),
+        ("{tmp}/" + "x" * 300 + "/a.json", "a name of that path is too long"),
+        ("{tmp}/loop/a.json", "links lead in a circle|a part of the path is a file"),
+        ("{tmp}/folder", "a folder has that name"),
+        ("", "names no file"),
+        (".", "names no file"),
+        ("/", "names no file"),
+        ("{tmp}/a\0b", "names no file"),
+        ("{tmp}/fifo", "it is a FIFO"),
+        ("{tmp}/device", "it is a device"),
+    ],
+)
+def test_whatever_cannot_be_written_is_one_sentence_and_changes_nothing(tmp_path, path, message):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "precious").write_bytes(b"1")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "device").symlink_to("/dev/null")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StorageError, match=message) as caught:
+        files.write_bytes(Path(path.format(tmp=tmp_path)), b"content")
+    assert "Choose" in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_missing_file_that_is_read_meanwhile_is_not_blamed_on_the_folder(tmp_path):
-    with pytest.raises(FileNotFoundError), files.whole(tmp_path / "folder" / "file"):
-        (tmp_path / "source").read_bytes()
+def test_an_error_that_the_table_does_not_name_is_given_in_the_systems_words(tmp_path):
+    with (
+        pytest.raises(StorageError, match="Cannot write .*: Input/output error"),
+        files.storage_errors(tmp_path / "a.bin"),
+    ):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_what_a_block_cannot_read_is_not_blamed_on_what_it_writes(tmp_path):
+    def write():
+        with files.whole(tmp_path / "a.bin"):
+            (tmp_path / "input").read_bytes()
+
+    with pytest.raises(FileNotFoundError):
+        write()
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "n" * 251 + ".bin", "n." + "b" * 253, "ü" * 127], ids=len)
+def test_every_name_that_fits_can_be_written_and_its_leftover_is_swept(tmp_path, name):
+    files.write_bytes(tmp_path / name, b"1")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    (tmp_path / name).unlink()
+    with files.whole(tmp_path / name) as temporary:
+        dead = temporary.with_name(temporary.name.replace(f".{os.getpid()}.", ".99999999."))
+        dead.write_bytes(b"half")
+        temporary.write_bytes(b"2")
+    files.sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["report.tmp.html", "a.tmp"])
+def test_a_name_with_tmp_in_it_is_swept_too(tmp_path, name):
+    with files.whole(tmp_path / name) as temporary:
+        dead = temporary.with_name(temporary.name.replace(f".{os.getpid()}.", ".99999999."))
+        dead.write_bytes(b"half")
+        temporary.write_bytes(b"")
+    files.sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_no_file_of_json_holds_what_json_has_not(tmp_path, number):
+    with pytest.raises(DataError, match="not finite"):
+        files.write_json(tmp_path / "a.json", {"figures": [1.0, {"top1": number}]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_takes_the_place_of_a_file(tmp_path):
+    (tmp_path / "model.savedmodel").write_bytes(b"damage")
+    with files.whole(tmp_path / "model.savedmodel") as temporary:
+        temporary.mkdir()
+    assert (tmp_path / "model.savedmodel").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device", "too large"])
+def test_only_regular_files_of_bounded_size_are_read(tmp_path, kind):
+    path = tmp_path / "file"
+    with socket.socket(socket.AF_UNIX) as listener:
+        {
+            "fifo": lambda: os.mkfifo(path),
+            "socket": lambda: listener.bind(str(path)),
+            "folder": path.mkdir,
+            "device": lambda: path.symlink_to("/dev/zero"),
+            "too large": lambda: path.write_bytes(b"12345"),
+        }[kind]()
+        with pytest.raises(OSError, match="not a regular file|larger than 4 bytes"):
+            files.read_bytes(path, 4)

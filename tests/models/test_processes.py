@@ -8,7 +8,7 @@ from models import processes
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         (3, "ended with exit code 3"),
         (128 + 11, "killed by SIGSEGV"),
@@ -16,5 +16,5 @@ from models import processes
         (255, "ended with exit code 255"),
     ],
 )
-def test_a_shells_exit_code_is_said(code, says):
-    assert processes.death(processes.from_shell(code)) == says
+def test_a_shells_exit_code_is_said(code, message):
+    assert processes.death(processes.from_shell(code)) == message

@@ -1,0 +1,48 @@
+"""What references and artifacts are made from: named inputs, each with its digest. Another digest makes them stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from export.recipe import Recipe
+from models import files, imports
+from models.environments import ROOT
+
+PINS = "constraints/export.txt"
+
+
+def reference_inputs(model: str, *, checkpoint_sha256: str, dataset_sha256: str, root: Path = ROOT) -> dict[str, str]:
+    """Return what a model's reference logits are computed from: code of the network and before it, pins, weights, data."""
+    code = ("export.references", f"models.zoo.{model}", f"models.frameworks.{model.split('_', 1)[0]}")
+    return {
+        "checkpoint": checkpoint_sha256,
+        "data set": dataset_sha256,
+        PINS: files.sha256(root / PINS),
+        **_sources(code, root),
+    }
+
+
+def artifact_inputs(recipe: Recipe, reference: Mapping[str, str], *, root: Path = ROOT) -> dict[str, str]:
+    """Return what an artifact is made from: all that its reference is, and the code of its lane and its format."""
+    return {
+        "recipe": hashlib.sha256(recipe.id.encode()).hexdigest(),
+        **_sources(("export.lane", f"export.formats.{recipe.format}"), root),
+        **reference,
+    }
+
+
+def reference_key(inputs: Mapping[str, str]) -> str:
+    """Return the one digest of named inputs, whatever their order: of a reference's and of an artifact's alike."""
+    return hashlib.sha256(json.dumps(dict(inputs), sort_keys=True).encode()).hexdigest()
+
+
+def changed(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the inputs that are others than they were, came or went: why something is stale."""
+    return tuple(sorted(name for name in {*then, *now} if then.get(name) != now.get(name)))
+
+
+def _sources(modules: tuple[str, ...], root: Path) -> dict[str, str]:
+    return {file.relative_to(root).as_posix(): files.sha256(file) for file in imports.closure(modules, root)}

@@ -1,0 +1,112 @@
+"""Which change makes which reference and artifact stale, tried on a copy of the sources."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from export import keys, matrix
+from export.formats import FORMATS
+from export.recipe import Recipe
+from models.environments import ROOT
+
+MODEL = "torch_cnn_small"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for folder in ("models", "export", "constraints"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("checkpoints", "__pycache__"))
+    return tmp_path
+
+
+def reference(tree: Path, model: str = MODEL, **digests: str) -> dict[str, str]:
+    return keys.reference_inputs(model, **({"checkpoint_sha256": "c", "dataset_sha256": "d"} | digests), root=tree)
+
+
+def artifact(tree: Path, format_name: str, model: str = MODEL, **digests: str) -> dict[str, str]:
+    recipe = Recipe(model=model, format=format_name, scheme="float32")
+    return keys.artifact_inputs(recipe, reference(tree, model, **digests), root=tree)
+
+
+def edit(tree: Path, name: str) -> None:
+    with (tree / name).open("a") as file:
+        file.write("\n# another\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"models/zoo/{MODEL}.py",
+        "models/frameworks/torch.py",
+        "models/data.py",
+        "models/checkpoints.py",
+        "export/references.py",
+        "export/source.py",
+        "constraints/export.txt",
+    ],
+)
+def test_a_change_of_what_the_logits_are_computed_from_makes_reference_and_artifacts_stale_and_says_why(tree, name):
+    before, eager = reference(tree), artifact(tree, "eager")
+    edit(tree, name)
+    after = reference(tree)
+    assert keys.reference_key(before) != keys.reference_key(after)
+    assert keys.changed(before, after) == (name,)
+    assert keys.changed(eager, artifact(tree, "eager")) == (name,)
+
+
+@pytest.mark.parametrize(("digest", "name"), [("checkpoint_sha256", "checkpoint"), ("dataset_sha256", "data set")])
+def test_another_checkpoint_or_data_set_makes_both_stale(tree, digest, name):
+    assert keys.changed(reference(tree), reference(tree, **{digest: "another"})) == (name,)
+    assert keys.changed(artifact(tree, "onnx"), artifact(tree, "onnx", **{digest: "another"})) == (name,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "models/zoo/keras_cnn.py",
+        "models/frameworks/keras.py",
+        "models/errors.py",
+        "export/matrix.py",
+        "export/run.py",
+        "export/__main__.py",
+        "export/formats/onnx.py",
+        "constraints/torch.txt",
+    ],
+)
+def test_a_change_of_something_else_makes_nothing_stale(tree, name):
+    before = artifact(tree, "executorch")
+    edit(tree, name)
+    assert keys.changed(before, artifact(tree, "executorch")) == ()
+
+
+def test_the_portable_artifacts_depend_on_the_module_that_lowers_them(tree):
+    before, onnx = artifact(tree, "executorch_portable"), artifact(tree, "onnx")
+    edit(tree, "export/formats/executorch.py")
+    assert keys.changed(before, artifact(tree, "executorch_portable")) == ("export/formats/executorch.py",)
+    assert keys.changed(onnx, artifact(tree, "onnx")) == ()
+
+
+@pytest.mark.parametrize("format_name", FORMATS.names())
+def test_an_artifact_depends_on_its_format_its_lane_and_how_it_is_judged(format_name):
+    model = "keras_cnn" if format_name == "savedmodel" else MODEL
+    names = set(artifact(ROOT, format_name, model))
+    assert {f"export/formats/{format_name}.py", "export/lane.py", "export/judge.py", "export/schemes.py"} <= names
+
+
+def test_the_shared_half_of_a_format_counts_only_where_it_is_imported():
+    assert "export/formats/_tflite_torch.py" in artifact(ROOT, "tflite")
+    assert not {n for n in artifact(ROOT, "torchscript") if "_tflite" in n or "_onnx" in n}
+
+
+def test_no_two_recipes_have_one_key():
+    made = {keys.reference_key(keys.artifact_inputs(r, reference(ROOT, r.model))) for r in matrix.recipes()}
+    assert len(made) == len(matrix.recipes())
+
+
+def test_the_order_of_inputs_does_not_count_and_what_came_or_went_is_named():
+    assert keys.reference_key({"a": "1", "b": "2"}) == keys.reference_key({"b": "2", "a": "1"})
+    assert keys.reference_key({"a": "1", "b": "2"}) != keys.reference_key({"a": "2", "b": "1"})
+    assert keys.changed({"a": "1", "b": "2"}, {"b": "2", "c": "3"}) == ("a", "c")

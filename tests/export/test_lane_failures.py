@@ -1,0 +1,161 @@
+"""What a lane does with recipes that go wrong, without any framework: a format of ours does as it is scripted."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from export import artifact as artifacts
+from export import lane, source
+from export.artifact import Artifact
+from export.contract import Contents, Tensor
+from export.recipe import Recipe
+from export.source import Source
+from models import checkpoints, data, files
+from models.errors import DataError
+from models.reference import Reference
+
+RECIPE = Recipe(model="torch_cnn_small", format="scripted", scheme="float32")
+
+
+@pytest.fixture
+def answers(idx_folder) -> Reference:
+    digits = data.load("test")
+    logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
+    return Reference(model=RECIPE.model, dataset="mnist", dataset_sha256="d", checkpoint_sha256="c",
+                     images=digits.images, labels=digits.labels, logits=logits)  # fmt: skip
+
+
+@pytest.fixture
+def scripted(monkeypatch, answers) -> SimpleNamespace:
+    """A format that writes the right number of bytes and answers as the reference; tests replace its functions."""
+    hardest = np.argsort(answers.margins, kind="stable")[: lane.GOLDEN_HARDEST]
+    index = np.concatenate([np.arange(lane.PARITY_IMAGES), hardest])
+    module = SimpleNamespace(
+        suffix=".scripted",
+        tools=lambda framework: ("numpy",),
+        convert=lambda source, scheme, target: target.write_bytes(bytes(88_000)),
+        inspect=lambda path: Contents(
+            inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
+            outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+            weights={"float32": 21_840},
+        ),
+        run=lambda path, images: answers.logits[index].copy(),
+    )
+    monkeypatch.setattr(lane, "FORMATS", {"scripted": module})
+    return module
+
+
+def made(folder: Path, answers: Reference) -> Artifact:
+    """Make the recipe, save it, and return what the folder then says."""
+    lane.save(lane.make(RECIPE, Source(RECIPE.model, "mnist"), answers, folder, "k"), folder)
+    return artifacts.read(artifacts.sidecar_path(folder, RECIPE.id))
+
+
+def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(scripted, answers, tmp_path):
+    good = made(tmp_path, answers)
+    assert good.outcome == "ok", good.reason
+    assert good.checkpoint_sha256 == files.sha256(checkpoints.path(RECIPE.model))
+
+
+def raises(error: BaseException):
+    def convert(source, scheme, target):
+        target.write_bytes(b"half")
+        raise error
+
+    return convert
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SystemExit(2), "SystemExit: 2"),
+        (RuntimeError(), "RuntimeError: no message"),
+        (MemoryError("no room"), "MemoryError: no room"),
+        (RecursionError("too deep"), "RecursionError: too deep"),
+        (OSError(28, "No space left on device"), "StorageError: Cannot write .*the disk is full"),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, answers, tmp_path, error, reason):
+    made(tmp_path, answers)
+    scripted.convert = raises(error)
+    failed = made(tmp_path, answers)
+    assert failed.outcome == "export_failed"
+    assert re.match(reason, failed.reason)
+    assert [file.name for file in tmp_path.glob("*scripted*")] == [f"{RECIPE.id}.json"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, answers, tmp_path):
+    run = scripted.run
+
+    def not_finite(path, images):
+        logits = run(path, images)
+        logits[-1, 3] = np.nan
+        return logits
+
+    scripted.run = not_finite
+    failed = made(tmp_path, answers)
+    assert (failed.outcome, "not finite" in failed.reason, failed.file) == ("export_failed", True, "")
+
+
+def test_a_row_that_cannot_be_written_as_a_sidecar_is_a_failed_recipe(scripted, answers, tmp_path):
+    inspect = scripted.inspect
+
+    def strange(path):
+        contents = inspect(path)
+        tensor = Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32", scale=None, zero_point=np.int64(3))
+        return Contents(inputs=(tensor,), outputs=contents.outputs, weights=contents.weights)
+
+    scripted.inspect = strange
+    failed = made(tmp_path, answers)
+    assert failed.outcome == "export_failed"
+    assert "TypeError" in failed.reason
+    assert not list(tmp_path.glob("*.scripted"))
+
+
+def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, answers, tmp_path, monkeypatch):
+    """The old code digested the checkpoint again after the conversion: what training had put there by then."""
+    file = tmp_path / "checkpoints" / f"{RECIPE.model}.safetensors"
+    files.write_bytes(file, b"what was loaded")
+    monkeypatch.setattr(checkpoints, "FOLDER", file.parent)
+
+    def train_meanwhile(source, scheme, target):
+        assert source.checkpoint == b"what was loaded"
+        file.write_bytes(b"what training wrote")
+        target.write_bytes(bytes(88_000))
+
+    scripted.convert = train_meanwhile
+    artifact = made(tmp_path / "artifacts", answers)
+    assert artifact.outcome == "ok", artifact.reason
+    assert artifact.checkpoint_sha256 == checkpoints.digest(b"what was loaded")
+
+
+def test_the_bare_network_is_the_bytes_that_were_loaded(tmp_path, monkeypatch):
+    from export.formats import eager
+
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    file = checkpoints.path(RECIPE.model)
+    file.write_bytes(b"what was loaded")
+    start = Source(RECIPE.model, "mnist")
+    assert start.checkpoint_sha256 == checkpoints.digest(b"what was loaded")
+    file.write_bytes(b"what training wrote")
+    eager.convert(start, "float32", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"what was loaded"
+
+
+def test_a_checkpoint_that_was_replaced_before_it_was_loaded_ends_the_lane(tmp_path):
+    start = Source(RECIPE.model, "mnist")
+    with pytest.raises(DataError, match="was replaced when its export had begun"):
+        lane._prepared(start, tmp_path, {"checkpoint_sha256": "of what was planned"})
+
+
+def test_a_lane_can_be_planned_for_without_any_framework():
+    assert not {"torch", "tensorflow", "keras"} & set(sys.modules)
+    assert source.Source(RECIPE.model).spec.name == RECIPE.model

@@ -1,0 +1,143 @@
+"""Checkpoints against their cards: what is current, damaged, a user's own, or no card at all."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from models import cards, checkpoints
+from models.__main__ import command
+from models.errors import DataError
+from models.zoo import ZOO
+
+TARGETS = {"torch_cnn": 0.994, "torch_cnn_small": 0.992, "keras_cnn": 0.994}
+MODEL = "torch_cnn_small"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of its own with one model's committed checkpoint and card."""
+    content, card = checkpoints.path(MODEL).read_bytes(), cards.path(MODEL).read_bytes()
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    checkpoints.path(MODEL).write_bytes(content)
+    cards.path(MODEL).write_bytes(card)
+    return tmp_path
+
+
+def listed() -> str:
+    result = CliRunner().invoke(command, ["--list", "--only", MODEL])
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def flip_a_byte() -> None:
+    file = checkpoints.path(MODEL)
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 0x80  # a sign
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("model", ZOO.names())
+def test_the_committed_checkpoint_matches_its_card_and_recipe(model):
+    assert cards.is_current(model)
+
+
+@pytest.mark.parametrize(("model", "target"), TARGETS.items())
+def test_the_card_reports_the_accuracy_to_reach_with_its_interval(model, target):
+    card = cards.read(model)
+    low, high = card.test_accuracy_95
+    assert card.test_accuracy >= target
+    assert low < card.test_accuracy < high
+
+
+def test_a_damaged_checkpoint_is_listed_as_damaged_and_is_not_exported(folder):
+    flip_a_byte()
+    assert f"{MODEL}: damaged" in listed()
+    with pytest.raises(DataError, match=r"is damaged.*git checkout.*nox -s train -- --only torch_cnn_small"):
+        cards.require_whole(MODEL)
+
+
+def test_a_checkpoint_that_is_missing_is_listed_as_to_be_trained_and_is_not_exported(folder):
+    checkpoints.path(MODEL).unlink()
+    assert listed() == f"{MODEL}: to be trained"
+    with pytest.raises(DataError, match="is not there.*nox -s train -- --only torch_cnn_small"):
+        cards.require_whole(MODEL)
+
+
+def test_a_checkpoint_without_a_card_may_be_a_users_own(folder):
+    cards.path(MODEL).unlink()
+    assert "it has no card" in listed()
+    assert cards.require_whole(MODEL).state == "no_card"
+
+
+def test_a_checkpoint_of_other_training_settings_may_be_a_users_own(folder):
+    card = json.loads(cards.path(MODEL).read_text())
+    cards.path(MODEL).write_text(json.dumps(card | {"fingerprint": "another"}))
+    assert "others than its card's" in listed()
+    assert cards.require_whole(MODEL).state == "other_settings"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sha256": None},
+        {"sha256": "short"},
+        {"sha256": 3},
+        {"test_accuracy": "99 %"},
+        {"test_accuracy": 99.5},
+        {"test_accuracy": None},
+        {"test_accuracy_95": [0.9]},
+        {"test_accuracy_95": 0.9},
+        {"parameters": -1},
+        {"data": []},
+        {"data": {"name": "mnist", "sha256": None}},
+        {"fingerprint": ["d2e96ef1e6fe13ab"]},
+    ],
+    ids=str,
+)
+def test_a_card_of_wrong_types_is_a_sentence_for_every_command(folder, change):
+    card = json.loads(cards.path(MODEL).read_text())
+    cards.path(MODEL).write_text(json.dumps(card | change))
+    assert "is no card" in listed()
+    with pytest.raises(DataError, match="is no card .*nox -s train -- --force --only torch_cnn_small"):
+        cards.require_whole(MODEL)
+    result = CliRunner().invoke(command, ["--only", MODEL])
+    assert isinstance(result.exception, DataError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"test_accuracy": NaN}'],
+    ids=lambda t: repr(t[:9]),
+)
+def test_a_card_that_is_no_json_is_a_sentence(folder, text):
+    cards.path(MODEL).write_bytes(text)
+    assert "is no card" in listed()
+
+
+def test_a_card_that_is_a_fifo_does_not_hang(folder):
+    cards.path(MODEL).unlink()
+    os.mkfifo(cards.path(MODEL))
+    assert "not a regular file" in listed()
+
+
+def test_a_checkpoint_that_is_a_folder_is_a_sentence(folder):
+    checkpoints.path(MODEL).unlink()
+    checkpoints.path(MODEL).mkdir()
+    assert "cannot be read: it is a folder" in listed()
+
+
+def test_a_card_survives_the_file(folder):
+    before = cards.path(MODEL).read_bytes()
+    cards.save(cards.read(MODEL))
+    assert cards.path(MODEL).read_bytes() == before
+
+
+@pytest.mark.parametrize("logs", ["", "a\0b"])
+def test_logs_in_no_folder_are_refused(logs):
+    result = CliRunner().invoke(command, ["--logs", logs])
+    assert result.exit_code == 2
+    assert "'--logs'" in result.output

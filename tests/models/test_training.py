@@ -1,0 +1,174 @@
+"""The training loop: its log and card, and networks with batch norm, whose statistics must fit the averaged weights."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import models.zoo
+from models import cards, checkpoints, data, files
+from models.errors import StorageError
+from models.frameworks import FRAMEWORKS
+from models.zoo import ZOO
+
+NETWORKS = {
+    "torch": """
+def network():
+    from torch import nn
+    from models.frameworks.torch import Normalize
+    return nn.Sequential(Normalize(), nn.Conv2d(1, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(),
+                         nn.Conv2d(8, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(576, 10))
+""",
+    "keras": """
+def network():
+    from keras import Input, Sequential, layers
+    return Sequential([Input((28, 28, 1)), layers.Conv2D(8, 3, strides=2, name="a"),
+                       layers.BatchNormalization(name="b", momentum=0.9), layers.ReLU(),
+                       layers.Conv2D(16, 3, strides=2, name="c"), layers.BatchNormalization(name="d", momentum=0.9),
+                       layers.ReLU(), layers.Flatten(), layers.Dense(10, name="e")])
+""",
+}
+MODULE = """
+from models.spec import ModelSpec, Training
+SPEC = ModelSpec(name={name!r}, framework={framework!r}, title="t", parameters=1, macs=1, input_shape={shape}, source="s")
+TRAINING = Training(seed=1, epochs=10, batch=32, learning_rate=5e-3, weight_decay=1e-3, warmup=0.15, label_smoothing=0.0,
+                    rotate_degrees=5.0, scale=0.05, shift_pixels=1.0, shear=0.05, average_decay=0.98, validation=97)
+"""
+
+
+def _recomputed_torch(network, grey):
+    """Return the network with its statistics measured on these images, not averaged over training."""
+    import torch
+
+    for layer in network:
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # the plain mean over all batches
+    network.train()
+    with torch.no_grad():
+        for i in range(0, len(grey) // 100 * 100, 100):
+            network(torch.from_numpy(grey[i : i + 100]))
+    return network.eval()
+
+
+def _recomputed_keras(network, grey):
+    """Return the network with its statistics measured on these images, not averaged over training."""
+    for i in range(0, 10 * len(grey), 100):
+        network(grey[np.arange(i, i + 100) % len(grey)], training=True)
+    return network
+
+
+RECOMPUTED = {"torch": _recomputed_torch, "keras": _recomputed_keras}
+
+
+@pytest.fixture
+def digits_as_mnist(tmp_path, monkeypatch) -> None:
+    """Scikit-learn's digits in IDX files that pass for MNIST: small enough to learn in seconds."""
+    folder, checksums = tmp_path / "mnist", {}
+    folder.mkdir()
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        digits = data.load(split, "digits")
+        images = struct.pack(">IIII", 2051, len(digits), 28, 28) + digits.images.tobytes()
+        labels = struct.pack(">II", 2049, len(digits)) + digits.labels.tobytes()
+        for name, content in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+            checksums[name] = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(data, "MNIST_SHA256", checksums)
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+
+
+@pytest.fixture
+def network_of_ones_own(tmp_path, monkeypatch):
+    """Return a function that puts a network with batch norm into the zoo; its checkpoint goes to a folder of its own."""
+
+    def register(framework: str) -> str:
+        name = f"{framework}_batch_norm"
+        shape = {"torch": (1, 28, 28), "keras": (28, 28, 1)}[framework]
+        folder = tmp_path / "zoo"
+        folder.mkdir()
+        text = MODULE.format(name=name, framework=framework, shape=shape) + NETWORKS[framework]
+        (folder / f"{name}.py").write_text(text)
+        monkeypatch.setattr(models.zoo, "__path__", [*models.zoo.__path__, str(folder)])
+        monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
+        return name
+
+    return register
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_a_network_with_batch_norm_learns_and_its_checkpoint_answers_as_its_card_says(
+    framework, network_of_ones_own, digits_as_mnist, tmp_path
+):
+    from models.training import train
+
+    model = network_of_ones_own(framework)
+    card = train(model, tmp_path / "logs")
+    assert card.test_accuracy > 0.9
+    network, module = checkpoints.load(model), FRAMEWORKS[framework]
+    test = data.load("test", "mnist")
+    grey = data.grey(test.images, ZOO[model].SPEC.input_shape)
+    right = (module.logits(network, grey).argmax(1) == test.labels).mean()
+    assert right == pytest.approx(card.test_accuracy)
+
+    # the averaged statistics answer as well as those that the averaged weights really have on training images
+    grey_train = data.grey(data.load("train", "mnist").images, ZOO[model].SPEC.input_shape)
+    measured = RECOMPUTED[framework](network, grey_train)
+    assert (module.logits(measured, grey).argmax(1) == test.labels).mean() == pytest.approx(right, abs=0.015)
+
+
+def test_the_average_is_of_floats_and_takes_the_newest_integers():
+    from models.training import Average
+
+    average = Average({"weight": np.zeros(2, np.float32), "count": np.array(0), "half": np.zeros(1, np.float16)})
+    for n in (1, 2):
+        now = {"weight": np.full(2, n, np.float32), "count": np.array(n), "half": np.ones(1, np.float16)}
+        average.add(now, decay=0.5)
+        now["count"] += 40  # what is handed in stays the caller's
+    assert average.values["weight"].tolist() == [1.25, 1.25]
+    assert average.values["count"] == 2
+    assert [average.values[name].dtype for name in ("weight", "count", "half")] == ["float32", "int64", "float16"]
+
+
+def test_logs_that_cannot_be_written_are_an_error_before_training(idx_folder, monkeypatch, tmp_path):
+    from models.training import train
+
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="a part of the path is a file"):
+        train("torch_cnn_small", tmp_path / "file")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["torch_cnn_small", "keras_cnn"])
+def test_training_writes_checkpoint_card_and_the_same_tags(model, tmp_path, monkeypatch, idx_folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from models.training import train
+
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
+    monkeypatch.setattr(ZOO[model], "TRAINING", replace(ZOO[model].TRAINING, epochs=1, validation=100))
+    logs = tmp_path / "logs" / model
+    mine, earlier = logs / "notes.txt", logs / "events.out.tfevents.1.host"
+    for file in (mine, earlier):
+        files.write_bytes(file, b"")
+    card = train(model, tmp_path / "logs")
+    assert (mine.exists(), earlier.exists()) == (True, False)
+    assert cards.is_current(model)
+    assert card == cards.read(model)
+    assert card.sha256 == files.sha256(checkpoints.path(model))
+    assert tags(logs, EventAccumulator) == {
+        "loss/train", "loss/validation", "accuracy/train", "accuracy/validation", "learning_rate",
+    }  # fmt: skip
+
+
+def tags(logs: Path, accumulator) -> set[str]:
+    events = accumulator(str(logs))
+    events.Reload()
+    return set(events.Tags()["tensors"] + events.Tags()["scalars"])
