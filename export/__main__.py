@@ -46,6 +46,7 @@ def command(
 ) -> None:
     """Export the trained networks to every format and scheme. What is there and current is not made again."""
     recipes = matrix.select(patterns)
+    console.validated()
     if listing:
         for recipe in recipes:
             click.echo(recipe.id)

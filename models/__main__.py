@@ -32,6 +32,7 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
         if not any(fnmatchcase(name, pattern) for name in names):
             msg = f"--only {pattern!r} matches no model. {did_you_mean(pattern, names)}"
             raise UsageError(msg)
+    console.validated()
     for name in (n for n in names if not patterns or any(fnmatchcase(n, p) for p in patterns)):
         current = checkpoints.is_current(name)
         if listing or (current and not force):
