@@ -21,6 +21,7 @@ def test_every_runtime_has_one_subject():
     assert {cell.runtime for cell in shipping.subjects()} == set(RUNTIMES.names())
 
 
+@pytest.mark.needs("strip")
 def test_a_library_loses_its_symbols_and_is_compressed():
     library = next((Path(np.__file__).parent / "_core").glob("_multiarray_umath*.so"))
     raw, stripped, compressed = shipping._weigh(library)
@@ -38,6 +39,7 @@ def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch
         shipping._start("litert", tmp_path / "file", made)
 
 
+@pytest.mark.needs("strip")
 @pytest.mark.slow
 def test_litert_ships_its_own_libraries_only(tmp_path):
     only = "torch_cnn_small-tflite-float32"

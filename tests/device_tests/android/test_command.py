@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from device_tests.android import machine
 from device_tests.android.__main__ import group
-from models.errors import UsageError
+from models import console
+from models.errors import EnvironmentMissing, UsageError
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,18 +24,27 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANDROID_HOME", raising=False)
 
 
-def test_without_the_sdk_the_run_is_skipped_and_says_what_to_install(nothing):
+def test_without_the_sdk_a_run_is_an_error_that_says_what_to_install(nothing):
     done = CliRunner().invoke(group, ["phone", "--quick"])
-    assert done.exit_code == 0
-    assert "skipped ANDROID_HOME is not set" in done.output
-    assert "sdkmanager" in done.output
+    assert isinstance(done.exception, EnvironmentMissing)
+    assert str(done.exception).startswith("ANDROID_HOME is not set")
+    assert "sdkmanager" in str(done.exception)
 
 
-def test_without_qemu_the_run_is_skipped_and_says_what_to_install(nothing):
+def test_without_qemu_a_run_is_an_error_that_says_what_to_install(nothing):
     done = CliRunner().invoke(group, ["vm", "--quick"])
-    assert done.exit_code == 0
-    assert "skipped The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc" in done.output
-    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in done.output
+    assert isinstance(done.exception, EnvironmentMissing)
+    message = str(done.exception)
+    assert message.startswith("The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc")
+    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in message
+
+
+@pytest.mark.parametrize("command", ["phone", "vm"])
+def test_arguments_are_looked_at_before_anything_is_started(nothing, monkeypatch, command):
+    monkeypatch.setenv(console.ONLY_PARSE, "1")
+    assert CliRunner().invoke(group, [command, "--only", "torch_cnn_small-*"]).exit_code == 0
+    typo = CliRunner().invoke(group, [command, "--only", "torch_cnn_smal-*"])
+    assert "matches no cell" in str(typo.exception)
 
 
 def test_only_what_adb_reaches_is_cleaned_with_it():

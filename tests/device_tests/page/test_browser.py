@@ -8,6 +8,7 @@ import pytest
 
 from device_tests import report, shipped
 from device_tests.page import page
+from tests import programs
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +40,7 @@ def real_page(tmp_path_factory) -> Path:
 
     results = ROOT / "results"
     if not any(results.glob("*.json")):
-        pytest.skip("no results: nox -s device_tests")
+        programs.absent("needs results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
     groups = report.group(rows(found(results), **folders), 0.1, shipped.read(results))
     return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)

@@ -19,6 +19,7 @@ from device_tests.ssh.board import STATE, parse_state
 from device_tests.ssh.client import Unreachable
 from models import environments
 from models.errors import EnvironmentMissing, UsageError
+from tests import programs
 from tests.device_tests.ssh.conftest import make_key, running
 
 
@@ -38,6 +39,7 @@ def test_an_address_has_runtimes_without_a_connection(name, monkeypatch):
     assert not {"torch", "tensorflow"} & set(runtimes)
 
 
+@pytest.mark.needs("ssh")
 def test_an_ipv6_address_reaches_ssh_without_its_brackets(monkeypatch):
     argv = devices.device("ssh:pi@[fe80::1]:2222").board.client.argv("true")
     assert "pi@fe80::1" in argv
@@ -234,7 +236,7 @@ def test_no_space_there(board, pin, tmp_path):
     name, small = pin("large"), tmp_path / "small"
     small.mkdir()
     if os.geteuid():
-        pytest.skip("only root may mount a small file system")
+        programs.absent("needs root, who may mount a small file system")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", small], check=True)
     try:
         told = why(board(home=small), name, EnvironmentMissing)
