@@ -82,6 +82,8 @@ def run(
     """
     every = tuple(cell for name in chosen_devices or (devices.DESKTOP,) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
+    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
+    console.validated()
     if listing:
         for cell in chosen:
             click.echo(cell.id)
@@ -92,7 +94,6 @@ def run(
     for name in runtimes:  # asked for by name: a missing one is an error, not a skipped row
         for device in {cell.device for cell in chosen}:
             devices.device(device).require(name)
-    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
 
     from device_tests import runner  # only here: listing needs none of it
 
@@ -151,6 +152,7 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     from device_tests.rows import found, rows
 
     chosen = select(found(results, chosen_devices), runtimes=(), patterns=patterns)
+    console.validated()
     made = rows(chosen, artifacts_folder=artifacts, results_folder=results)
     groups = reports.group(made, margin, shipped.read(results))
     reports.show(groups, margin, out)
@@ -200,6 +202,7 @@ def check(
     known = baselines.load(against) if against else None
     every = found(results, chosen_devices)
     limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
+    console.validated()
     made = rows(every, artifacts_folder=artifacts, results_folder=results)
     verdicts = budget_file.check(limits, made)
     verdicts += budget_file.idle(limits, verdicts, made)

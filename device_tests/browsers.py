@@ -18,7 +18,7 @@ from device_tests.measurement import Measurement
 from device_tests.runner import is_of
 from export import artifact as artifacts
 from export import matrix
-from models import reference
+from models import console, reference
 from models.console import out
 from models.errors import DataError, did_you_mean
 from models.reference import Reference
@@ -56,6 +56,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where results are.")
 def add(file: Path, artifacts: Path, results: Path) -> None:
     """Add what the web demo's benchmark saved, as a device of the matrix; `report` shows it."""
+    console.validated()
     found = read(file, artifacts)
     for measurement, answers in found:
         measurements.save(measurement, results)

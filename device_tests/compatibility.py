@@ -170,12 +170,13 @@ def command(patterns: tuple[str, ...], listing: bool, jobs: int, folder: Path, r
     """Load each artifact with older and newer versions of its runtime, and look at its golden answers."""
     known = {runtime: versions(runtime) for runtime in RUNTIMES.names()}
     several = tuple(runtime for runtime, found in known.items() if len(found) > 1)
+    chosen = select(cells(), runtimes=several, patterns=patterns)
+    console.validated()
     if listing:
         for runtime in several:
             for environment in known[runtime].values():
                 click.echo(environment)
         return
-    chosen = select(cells(), runtimes=several, patterns=patterns)
     if not folder.is_dir():
         msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
         raise DataError(msg)

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from device_tests import devices
 from device_tests.cells import cells, select
-from models import files
+from models import console, files
 from models.console import out
 from models.errors import EdgewiseError, EnvironmentMissing, UsageError
 
@@ -66,6 +66,7 @@ def latency(
     from device_tests import roofline, rounds
 
     chosen = select(cells(), runtimes=runtimes, patterns=patterns)
+    console.validated()
     if self_check:
         _check_method(chosen, artifacts, np.random.default_rng(seed), limit_s)
         return
@@ -202,6 +203,7 @@ def instructions(
     chosen = select(
         tuple(cell for name in chosen_devices for cell in cells(name)), runtimes=runtimes, patterns=patterns
     )
+    console.validated()
     for runtime, device in {(cell.runtime, cell.device) for cell in chosen if runtimes}:
         devices.device(device).require(runtime)
     began = time.perf_counter()

@@ -163,6 +163,7 @@ def table(rows: tuple[Shipped, ...]) -> Table:
 @click.option("--out", "target", default="results/shipping.jsonl", show_default=True, type=click.Path(path_type=Path))
 def command(folder: Path, target: Path) -> None:
     """Measure what each runtime costs besides the model, print it and write it."""
+    console.validated()
     if not shutil.which("strip"):
         msg = "There is no `strip`, which tells a library's code from its symbols. Install it: apt-get install binutils"
         raise DataError(msg)

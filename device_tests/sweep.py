@@ -55,6 +55,7 @@ def sweep(
     """
     every = tuple(cell for name in cores for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
+    console.validated()
     if listing:
         for cell in chosen:
             click.echo(cell.id)
@@ -62,7 +63,8 @@ def sweep(
     ready = _ready(tuple(dict.fromkeys(cell.device for cell in chosen)))
     chosen = tuple(cell for cell in chosen if cell.device in ready)
     if not chosen:
-        return
+        msg = "Nothing was run: none of the cores can be emulated here, as is said above."
+        raise EnvironmentMissing(msg)
     common = {
         "jobs": jobs,
         "artifacts": artifacts,

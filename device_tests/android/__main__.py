@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from rich.markup import escape
 
 from device_tests import devices
 from device_tests.__main__ import run
@@ -16,7 +15,7 @@ from device_tests.android import client, emulator, machine
 from device_tests.devices.adb import Phone
 from models import console
 from models.console import out
-from models.errors import EnvironmentMissing, UsageError
+from models.errors import UsageError
 
 RUNTIMES = ("litert", "onnxruntime")  # where none is named
 _passed = {"ignore_unknown_options": True, "help_option_names": []}
@@ -32,15 +31,11 @@ def group() -> None:
 @_arguments
 @click.pass_context
 def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
-    """Run the artifacts on the Android-shaped machine; what is missing to start it skips the run, which says so."""
-    if {"--list", "--help"} & set(arguments):
+    """Run the artifacts on the Android-shaped machine; what is missing to start it is an error."""
+    if {"--list", "--help"} & set(arguments) or console.only_parses():
         context.exit(_run(f"android:{machine.SERIAL}", arguments))
     with _interruptible():
-        try:
-            machine.build()
-        except EnvironmentMissing as error:
-            _skip(error)
-            return
+        machine.build()
         with machine.running() as started:
             out.print(f"The Android-shaped machine answers adb as {started.serial} after {started.boot_s:.1f} s")
             context.exit(_run(f"android:{started.serial}", arguments))
@@ -52,23 +47,20 @@ def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
 @_arguments
 @click.pass_context
 def phone(context: click.Context, device: str | None, cleans: bool, arguments: tuple[str, ...]) -> None:
-    """Run the artifacts on a phone, or on the headless emulator of the SDK in ANDROID_HOME; skipped without one."""
+    """Run the artifacts on a phone, or on the headless emulator of the SDK in ANDROID_HOME."""
     if cleans:
         chosen = devices.device(device or "android:")
         if not isinstance(chosen, Phone):
             msg = f"{device} is not reached over adb. Name one that is: --device android:SERIAL"
             raise UsageError(msg)
+        console.validated()
         chosen.clean()
         out.print(f"Removed all of Edgewise from {chosen.name}")
         return
     with _interruptible():
-        if device or {"--list", "--help"} & set(arguments):
+        if device or {"--list", "--help"} & set(arguments) or console.only_parses():
             context.exit(_run(device or "android:emulator-5554", arguments))
-        try:
-            image = emulator.image()
-        except EnvironmentMissing as error:
-            _skip(error)
-            return
+        image = emulator.image()
         with emulator.running(image) as serial:
             context.exit(_run(f"android:{serial}", arguments))
 
@@ -92,10 +84,6 @@ def _run(device: str, arguments: tuple[str, ...]) -> int:
     chosen = any(argument.partition("=")[0] == "--runtime" for argument in arguments)
     named = () if chosen else tuple(part for name in RUNTIMES for part in ("--runtime", name))
     return run.main(["--device", device, *named, *arguments], standalone_mode=False) or 0
-
-
-def _skip(error: EnvironmentMissing) -> None:
-    out.print(f"[yellow]skipped[/] {escape(str(error))}", soft_wrap=True)
 
 
 @contextmanager

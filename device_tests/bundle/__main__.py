@@ -15,6 +15,7 @@ from models import console, files
 @click.option("--runtime", "only", multiple=True, metavar="NAME", help="Only this; may be repeated.")
 def main(abi: str, only: tuple[str, ...]) -> None:
     """Build the self-contained folder that runs the worker on a device, where it is not there yet; print its path."""
+    console.validated()
     began = time.perf_counter()
     made = bundle.build(abi, only=only)
     size_mb = files.size_bytes(made.path) / 1e6

@@ -57,6 +57,7 @@ def command(
         msg = "Name an artifact, or say --all. What there is: nox -s explain -- --list"
         raise UsageError(msg)
     chosen = select(ids)
+    console.validated()
     if listing:
         for cell in chosen:
             click.echo(_name(cell))

@@ -16,7 +16,8 @@ from models.errors import UsageError
 @click.option("--device", "names", multiple=True, metavar="NAME", help="ssh:user@host[:port]; others run beside it.")
 @click.option("--clean", is_flag=True, help="Remove everything that was put on the boards, and end.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
-def main(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None:
+@click.pass_context
+def main(context: click.Context, names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None:
     """Run the artifacts on boards over ssh, with what their own pip installs there once.
 
     A board that cannot be reached is an error here, not rows that are skipped.
@@ -25,6 +26,9 @@ def main(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> Non
     if not boards:
         msg = "Say which board: nox -s 'devices(ssh)' -- --device ssh:user@host"
         raise UsageError(msg)
+    there = [*(part for name in names for part in ("--device", name)), *arguments]
+    if console.only_parses():
+        context.exit(run.main(there, standalone_mode=False))
     for remote in boards:
         place = remote.board.place
         if clean:
@@ -35,7 +39,7 @@ def main(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> Non
         facts = (state.get("model"), state["kernel"], place.machine, f"Python {place.version}", place.home)
         out.print(f"{remote.name}: {', '.join(filter(None, facts))}", soft_wrap=True)
     if not clean:
-        run.main([*(part for name in names for part in ("--device", name)), *arguments], standalone_mode=False)
+        run.main(there, standalone_mode=False)
 
 
 if __name__ == "__main__":
