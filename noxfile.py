@@ -45,8 +45,11 @@ nox.options.sessions = ["tests"]
 
 CONSTRAINTS = ROOT / "constraints"
 GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native")
-# What `pipeline` affords beside the cells: most seconds of interleaved rounds per dozen artifacts, and what is counted.
-SECONDS, SECONDS_QUICK = 3, 1
+# What `pipeline` has time for beside the cells, whole and with --quick: seconds of interleaved rounds per dozen artifacts,
+# on which runtimes (the desktop's frameworks take seconds to start, for each artifact), and the cells that are counted.
+ROUNDS_S, ROUNDS_QUICK_S = 3, 1
+TIMED = tuple(name for name in RUNTIMES.names() if name not in ("tensorflow", "torch"))
+TIMED_QUICK = ("litert",)
 COUNTED, COUNTED_QUICK = "torch_cnn_small-tflite-*@litert@*", "torch_cnn_small-tflite-int8@litert@*"
 # a command ends once it has looked at its arguments (models/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
@@ -263,41 +266,46 @@ def pipeline(session: nox.Session) -> None:
         session.error(f"Failed, as is said above: {', '.join(failed)}. All other steps were done.")
 
 
-def measuring_steps(
-    session: nox.Session, arguments: tuple[str, ...]
-) -> tuple[dict[str, Callable[[], object]], list[str]]:
+def measuring_steps(session: nox.Session, arguments: tuple[str, ...]) -> tuple[dict[str, Callable], list[str]]:
     """Return what `pipeline` measures beside the cells themselves, and a note on each thing that it leaves out."""
     if options(arguments, "--only", "--runtime", "--device"):
         commands = "nox -s explain -- --all, nox -s shipping, nox -s latency, nox -s instructions"
         return {}, [f"Only some cells were asked for, so these were left out: {commands}"]
     quick = "--quick" in arguments
-    artifacts, results = options(arguments, "--artifacts"), options(arguments, "--results")
-    folder = Path(results[-1].partition("=")[2] if results else "results")
+    places = options(arguments, "--artifacts", "--results")
+    folder = Path((options(arguments, "--results") or ("=results",))[-1].partition("=")[2])
     run = partial(session.run, environment(session, "core"), "-m")
-    steps = {"explain": partial(run_explain, session, *artifacts, *results)}
+    steps = {"explain": partial(run_explain, session, *places)}
     notes = ["The error of each layer was left out: nox -s explain -- --all --layers"]
     if shutil.which("strip"):
-        steps["shipping"] = partial(run, *SHIPPING, *artifacts, f"--out={folder / 'shipping.jsonl'}")
+        target = f"--out={folder / 'shipping.jsonl'}"
+        steps["shipping"] = partial(run, *SHIPPING, *options(arguments, "--artifacts"), target)
     else:
+        notes.append("No runtime was weighed, for want of strip: apt-get install binutils, then nox -s shipping")
+    limit_s = ROUNDS_QUICK_S if quick else ROUNDS_S
+    timed = [name for name in (TIMED_QUICK if quick else TIMED) if not was_timed_longer(folder, name, limit_s)]
+    if timed:
+        runtimes = (f"--runtime={name}" for name in timed)
+        steps["latency"] = partial(run, *LATENCY, f"--limit={limit_s}", *runtimes, *places)
         notes.append(
-            "What ships beside a model was left out, for want of strip: apt-get install binutils, then: nox -s shipping"
+            f"Latencies were compared for {limit_s} s per dozen artifacts on {', '.join(timed)} only: nox -s latency"
         )
-    limit_s, why = (SECONDS_QUICK, "at most") if quick else (SECONDS, "at most")
-    steps["latency"] = partial(run, *LATENCY, f"--limit={limit_s}", *artifacts, *results)
-    notes.append(
-        f"Latencies were compared for {why} {limit_s} s per dozen artifacts; for narrow intervals: nox -s latency"
-    )
     if platform.machine() == "x86_64" and shutil.which("qemu-x86_64") and shutil.which("cc"):
         counted = COUNTED_QUICK if quick else COUNTED
-        steps["instructions"] = partial(run, *INSTRUCTIONS, f"--only={counted}", *artifacts, *results)
-        notes.append(
-            f"Instructions were counted for {counted} only; for all cells, in about an hour: nox -s instructions"
-        )
+        steps["instructions"] = partial(run, *INSTRUCTIONS, f"--only={counted}", *places)
+        notes.append(f"Instructions were counted for {counted} only; all take an hour: nox -s instructions")
     else:
-        notes.append(
-            "Instructions were not counted, for want of qemu: apt-get install qemu-user gcc libc6-dev, then: nox -s instructions"
-        )
+        package = "apt-get install qemu-user gcc libc6-dev"
+        notes.append(f"No instructions were counted, for want of qemu or cc: {package}, then nox -s instructions")
     return steps, notes
+
+
+def was_timed_longer(results: Path, runtime: str, limit_s: float) -> bool:
+    """Tell whether latencies on a runtime are there that took longer, which a short run must not replace."""
+    try:
+        return json.loads((results / "latency" / f"{runtime}@desktop.json").read_text())["limit_s"] > limit_s
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def run_explain(session: nox.Session, *arguments: str) -> None:
@@ -345,16 +353,6 @@ def lock(session: nox.Session) -> None:
             *(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
             *("--report", str(report_file), "--group", f"{ROOT / 'pyproject.toml'}:{name}"),
         )
-        found = (item["metadata"] for item in json.loads(report_file.read_text())["install"])
         bare = nox.project.load_toml("pyproject.toml")["tool"]["edgewise"]["bare"].get(name, [])
-        pins = sorted({*bare, *(f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in found)})
-        lines = [line for pin in pins for line in pin_lines(pin)]
-        (CONSTRAINTS / f"{name}.txt").write_text("\n".join(["# written by: nox -s lock", *lines, ""]))
-
-
-def pin_lines(pin: str) -> list[str]:
-    """Return the constraint of one pin; PyTorch's CPU build has a version label of its own on Linux only."""
-    if not pin.startswith("torch=="):
-        return [pin]
-    version = pin.split("==")[1].split("+")[0]
-    return [f'torch=={version}+cpu ; sys_platform == "linux"', f'torch=={version} ; sys_platform != "linux"']
+        content = installation.constraints(json.loads(report_file.read_text()), bare)
+        (CONSTRAINTS / f"{name}.txt").write_text(content)

@@ -36,10 +36,25 @@ def virtualenv(home: Path) -> list[str]:
     return [sys.executable, "-m", "virtualenv", "--quiet", "--python", PYTHON, str(home)]
 
 
-def packages(constraints: Path) -> tuple[str, ...]:
+def packages(file: Path) -> tuple[str, ...]:
     """Return the names of the packages that a file of constraints pins; one may have a line for each system."""
-    lines = (line.strip() for line in constraints.read_text().splitlines())
+    lines = (line.strip() for line in file.read_text().splitlines())
     return tuple(dict.fromkeys(line.split("==")[0] for line in lines if line and not line.startswith("#")))
+
+
+def constraints(report: dict, bare: list[str]) -> str:
+    """Return the constraints of what pip's report of an installation lists, and of what is installed `bare` beside it."""
+    found = (item["metadata"] for item in report["install"])
+    pins = sorted({*bare, *(f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in found)})
+    return "\n".join(["# written by: nox -s lock", *(line for pin in pins for line in _pin_lines(pin)), ""])
+
+
+def _pin_lines(pin: str) -> list[str]:
+    """Return the constraint of one pin; PyTorch's CPU build has a version label of its own on Linux only."""
+    if not pin.startswith("torch=="):
+        return [pin]
+    version = pin.split("==")[1].split("+")[0]
+    return [f'torch=={version}+cpu ; sys_platform == "linux"', f'torch=={version} ; sys_platform != "linux"']
 
 
 def ready(name: str, constraints: Path, *, logs: Path, show: TextIO | None = None) -> Path:

@@ -221,3 +221,15 @@ def test_a_failed_installation_ends_a_session_with_its_sentence_last(noxfile, mo
     with pytest.raises(CommandFailed):
         noxfile.environment(session, "torch")
     assert session.words[-1] == "No CPU build of PyTorch was found: do this."
+
+
+def test_pipeline_keeps_latencies_that_took_longer(noxfile, tmp_path):
+    """A full run of `nox -s latency` is half an hour's work."""
+    (tmp_path / "latency").mkdir()
+    (tmp_path / "latency" / "litert@desktop.json").write_text('{"limit_s": 60.0}')
+    (tmp_path / "latency" / "onnxruntime@desktop.json").write_text('{"limit_s": 1.0}')
+    session = Session("--results", str(tmp_path))
+    noxfile.pipeline(session)
+    (line,) = [line for line in session.done if "latency" in line]
+    assert "--runtime=onnxruntime" in line
+    assert "--runtime=litert " not in line

@@ -199,3 +199,14 @@ def test_a_killed_nox_leaves_no_lock_once_its_pip_has_ended(ready, tmp_path):
     wanted = hashlib.sha256((tmp_path / "small.txt").read_bytes()).hexdigest()
     assert (tmp_path / "envs" / "small" / environments.STAMP).read_text() == wanted
     assert environments.python("small", install="nox").exists()
+
+
+def test_constraints_name_what_pip_would_install_and_pytorchs_build_by_system():
+    report = {"install": [{"metadata": {"name": n, "version": v}} for n, v in (("torch", "2.1+cpu"), ("A_b", "1"))]}
+    assert installation.constraints(report, ["executorch==1"]).splitlines() == [
+        "# written by: nox -s lock",
+        "a-b==1",
+        "executorch==1",
+        'torch==2.1+cpu ; sys_platform == "linux"',
+        'torch==2.1 ; sys_platform != "linux"',
+    ]
