@@ -8,6 +8,9 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -71,29 +74,65 @@ class Shipped:
     elsewhere: str
 
 
-def measure(cell: Cell, folder: Path) -> Shipped:
-    """Start the cell's runtime several times and weigh the libraries that it mapped."""
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What several starts of a runtime gave: seconds and bytes of each, and the libraries of the last."""
+
+    artifact: Artifact
+    seconds: tuple[float, ...]
+    peaks: tuple[int, ...]
+    mapped: tuple[Path, ...]
+
+
+def start(cell: Cell, folder: Path) -> Started:
+    """Start the cell's runtime several times, one after another."""
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
     file = artifacts.check(artifact, folder)
-    starts, peaks, mapped = [], [], []
-    for _ in range(REPEATS):
-        seconds, told = _start(cell.runtime, file, artifact)
-        starts.append(seconds)
-        peaks.append(told["peak_kb"] * 1024)
-        mapped = [Path(name) for name in told["mapped"] if "/numpy" not in name]  # arrays, which an app has its own of
-    weights = [_weigh(library) for library in mapped]
-    return Shipped(
-        runtime=cell.runtime,
-        artifact=artifact.id,
-        model_bytes=artifact.size_bytes,
-        libraries=len(mapped),
-        library_bytes=sum(w[0] for w in weights),
-        stripped_bytes=sum(w[1] for w in weights),
-        compressed_bytes=sum(w[2] for w in weights),
-        cold_start_s=median(starts),
-        peak_rss_bytes=max(peaks),
-        elsewhere=ELSEWHERE.get(cell.runtime, ""),
-    )
+    runs = [_start(cell.runtime, file, artifact) for _ in range(REPEATS)]
+    mapped = (
+        Path(name) for name in runs[-1][1]["mapped"] if "/numpy" not in name
+    )  # arrays, which an app has its own of
+    seconds, peaks = tuple(run[0] for run in runs), tuple(run[1]["peak_kb"] * 1024 for run in runs)
+    return Started(artifact=artifact, seconds=seconds, peaks=peaks, mapped=tuple(mapped))
+
+
+def measure(chosen: tuple[Cell, ...], folder: Path) -> tuple[Shipped, ...]:
+    """Start the runtime of each cell, then weigh the libraries that they mapped."""
+    started = {cell.runtime: start(cell, folder) for cell in chosen}
+    weights = weigh({library for found in started.values() for library in found.mapped})
+    rows = []
+    for runtime, found in started.items():
+        library_bytes, stripped_bytes, compressed_bytes = (
+            sum(weights[library][i] for library in found.mapped) for i in range(3)
+        )
+        row = Shipped(
+            runtime=runtime,
+            artifact=found.artifact.id,
+            model_bytes=found.artifact.size_bytes,
+            libraries=len(found.mapped),
+            library_bytes=library_bytes,
+            stripped_bytes=stripped_bytes,
+            compressed_bytes=compressed_bytes,
+            cold_start_s=median(found.seconds),
+            peak_rss_bytes=max(found.peaks),
+            elsewhere=ELSEWHERE.get(runtime, ""),
+        )
+        rows.append(row)
+    return tuple(rows)
+
+
+def weigh(libraries: Iterable[Path]) -> dict[Path, tuple[int, int, int]]:
+    """Return each library's bytes as it lies there, stripped, and stripped and compressed; two at a time.
+
+    Several environments hold the same libraries of a gigabyte in all: equal files are weighed once.
+    """
+    same = defaultdict(list)
+    for library in libraries:
+        same[files.sha256(library)].append(library)
+    groups = sorted(same.values(), key=lambda group: -group[0].stat().st_size)  # so that no large one is left for last
+    with ThreadPoolExecutor(2) as pool:
+        weights = pool.map(lambda group: _weigh(group[0]), groups)
+        return {library: weight for group, weight in zip(groups, weights, strict=True) for library in group}
 
 
 def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
@@ -117,7 +156,6 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
 
 
 def _weigh(library: Path) -> tuple[int, int, int]:
-    """Return a library's bytes as it lies there, stripped, and stripped and compressed."""
     with tempfile.TemporaryDirectory() as folder:
         stripped = Path(folder) / library.name
         shutil.copyfile(library, stripped)
@@ -170,11 +208,9 @@ def command(folder: Path, target: Path) -> None:
     every = subjects()
     for cell in every:
         devices.device(cell.device).require(cell.runtime)
-    rows = []
-    for cell in every:
-        out.print(f"{cell.id} ...")
-        rows.append(measure(cell, folder))
-    out.print(table(tuple(rows)))
+    with out.status("starting the runtimes, then weighing their libraries"):
+        rows = measure(every, folder)
+    out.print(table(rows))
     heaviest = max(rows, key=lambda r: r.stripped_bytes)
     out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
               f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
