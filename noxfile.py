@@ -45,11 +45,9 @@ nox.options.sessions = ["tests"]
 
 CONSTRAINTS = ROOT / "constraints"
 GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native")
-# What `pipeline` has time for beside the cells, whole and with --quick: seconds of interleaved rounds per dozen artifacts,
-# on which runtimes (the desktop's frameworks take seconds to start, for each artifact), and the cells that are counted.
-ROUNDS_S, ROUNDS_QUICK_S = 3, 1
-TIMED = tuple(name for name in RUNTIMES.names() if name not in ("tensorflow", "torch"))
-TIMED_QUICK = ("litert",)
+# What `pipeline` has time for beside the cells, whole and with --quick: on which runtimes it compares latencies (others
+# take seconds to start, for each artifact), for how many seconds per dozen artifacts; and the cells that it counts.
+TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
 COUNTED, COUNTED_QUICK = "torch_cnn_small-tflite-*@litert@*", "torch_cnn_small-tflite-int8@litert@*"
 # a command ends once it has looked at its arguments (models/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
@@ -275,24 +273,22 @@ def measuring_steps(session: nox.Session, arguments: tuple[str, ...]) -> tuple[d
     places = options(arguments, "--artifacts", "--results")
     folder = Path((options(arguments, "--results") or ("=results",))[-1].partition("=")[2])
     run = partial(session.run, environment(session, "core"), "-m")
-    steps = {"explain": partial(run_explain, session, *places)}
+    steps = {"explain": lambda: session.run(environment(session, "export"), "-m", *EXPLAIN, "--all", *places)}
     notes = ["The error of each layer was left out: nox -s explain -- --all --layers"]
     if shutil.which("strip"):
         target = f"--out={folder / 'shipping.jsonl'}"
         steps["shipping"] = partial(run, *SHIPPING, *options(arguments, "--artifacts"), target)
     else:
         notes.append("No runtime was weighed, for want of strip: apt-get install binutils, then nox -s shipping")
-    limit_s = ROUNDS_QUICK_S if quick else ROUNDS_S
-    timed = [name for name in (TIMED_QUICK if quick else TIMED) if not was_timed_longer(folder, name, limit_s)]
+    timed = [name for name in (TIMED_QUICK if quick else TIMED) if not was_timed_longer(folder, name, ROUNDS_S)]
     if timed:
         runtimes = (f"--runtime={name}" for name in timed)
-        steps["latency"] = partial(run, *LATENCY, f"--limit={limit_s}", *runtimes, *places)
-        notes.append(
-            f"Latencies were compared for {limit_s} s per dozen artifacts on {', '.join(timed)} only: nox -s latency"
-        )
+        steps["latency"] = partial(run, *LATENCY, f"--limit={ROUNDS_S}", *runtimes, *places)
+        names = ", ".join(timed)
+        notes.append(f"Latencies were compared for {ROUNDS_S} s per dozen artifacts on {names} only: nox -s latency")
     if platform.machine() == "x86_64" and shutil.which("qemu-x86_64") and shutil.which("cc"):
         counted = COUNTED_QUICK if quick else COUNTED
-        steps["instructions"] = partial(run, *INSTRUCTIONS, f"--only={counted}", *places)
+        steps["instructions"] = partial(run, *INSTRUCTIONS, "--jobs=2", f"--only={counted}", *places)
         notes.append(f"Instructions were counted for {counted} only; all take an hour: nox -s instructions")
     else:
         package = "apt-get install qemu-user gcc libc6-dev"
@@ -306,11 +302,6 @@ def was_timed_longer(results: Path, runtime: str, limit_s: float) -> bool:
         return json.loads((results / "latency" / f"{runtime}@desktop.json").read_text())["limit_s"] > limit_s
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def run_explain(session: nox.Session, *arguments: str) -> None:
-    """Write what is missing of the receipts."""
-    session.run(environment(session, "export"), "-m", *EXPLAIN, "--all", *arguments)
 
 
 @nox.session
