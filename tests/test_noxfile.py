@@ -6,6 +6,8 @@ What nox itself does with the sessions is seen in CI, which types each of them.
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +111,17 @@ def test_a_mistyped_argument_ends_a_session_before_anything_is_installed_or_expo
     with pytest.raises(CommandFailed):
         getattr(noxfile, name.partition("-")[0])(session, **parameters)
     assert session.done == [f"check arguments of {module} --typo in core"]
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_what_a_session_runs_ends_once_its_arguments_were_looked_at(noxfile, name):
+    """Else it would work in the smallest environment first, where nothing that it needs is installed."""
+    key = SESSIONS[name][0]
+    module = noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
+    needed = {"EXPLAIN": ("--all",), "ssh": ("--device", "ssh:nobody@nowhere.invalid")}.get(key, ())
+    command = (sys.executable, "-m", *module, *needed)
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **noxfile.ONLY_PARSE}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("name", SESSIONS)

@@ -27,7 +27,7 @@ def main(context: click.Context, names: tuple[str, ...], clean: bool, arguments:
         msg = "Say which board: nox -s 'devices(ssh)' -- --device ssh:user@host"
         raise UsageError(msg)
     there = [*(part for name in names for part in ("--device", name)), *arguments]
-    if console.only_parses():
+    if console.only_parses() or {"--list", "--help"} & set(arguments):
         context.exit(run.main(there, standalone_mode=False))
     for remote in boards:
         place = remote.board.place

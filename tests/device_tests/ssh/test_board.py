@@ -13,11 +13,13 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from click.testing import CliRunner
 
 from device_tests import devices
+from device_tests.ssh import __main__ as ssh_command
 from device_tests.ssh.board import STATE, parse_state
 from device_tests.ssh.client import Unreachable
-from models import environments
+from models import console, environments
 from models.errors import EnvironmentMissing, UsageError
 from tests import programs
 from tests.device_tests.ssh.conftest import make_key, running
@@ -37,6 +39,20 @@ def test_an_address_has_runtimes_without_a_connection(name, monkeypatch):
     runtimes = devices.device(name).runtimes
     assert {"litert", "onnxruntime", "executorch", "tflite_runtime"} <= set(runtimes)
     assert not {"torch", "tensorflow"} & set(runtimes)
+
+
+@pytest.mark.parametrize("option", ["--list", "--quick"])
+def test_listing_and_looking_at_arguments_need_no_board(option, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    if option == "--quick":
+        monkeypatch.setenv(console.ONLY_PARSE, "1")
+    arguments = ["--device", "ssh:nobody@nowhere.invalid", option, "--only"]
+    done = CliRunner().invoke(ssh_command.main, [*arguments, "torch_cnn_small-tflite-int8@litert@*"])
+    assert done.exit_code == 0, done.output
+    listed = "torch_cnn_small-tflite-int8@litert@ssh:nobody@nowhere.invalid\n"
+    assert done.output == (listed if option == "--list" else "")
+    typo = CliRunner().invoke(ssh_command.main, [*arguments, "torch_cnn_smal-*"])
+    assert "matches no cell" in str(typo.exception)
 
 
 @pytest.mark.needs("ssh")
