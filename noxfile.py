@@ -6,10 +6,11 @@ installed again only when their constraints change.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import platform
 import shutil
 import sys
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -19,98 +20,115 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
 from device_tests.onboard.runtimes import RUNTIMES  # noqa: E402
-from models import environments  # noqa: E402
+from models import installation  # noqa: E402
+
+# Every module of device_tests that a session runs.
+RUN, REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY = (
+    ("device_tests", verb)
+    for verb in ("run", "report", "check", "latency", "instructions", "explain", "shipping", "compatibility")
+)
+FUZZ = ("tests.device_tests.fuzz.fuzz",)
+BENCHMARKS = ("tests.device_tests.benchmarks.overhead",)
+# What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
+DEVICES = {
+    "arm64": ("device_tests", "sweep"),
+    "ssh": ("device_tests", "ssh"),
+    "android-vm": ("device_tests", "android", "vm"),
+    "android": ("device_tests", "android", "phone"),
+}
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
 
-PYTHON = "3.11"
 CONSTRAINTS = ROOT / "constraints"
 GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native")
+# What `pipeline` has time for beside the cells, whole and with --quick: on which runtimes it compares latencies (others
+# take seconds to start, for each artifact), for how many seconds per dozen artifacts; and the cells that it counts.
+TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
+COUNTED, COUNTED_QUICK = "torch_cnn_small-tflite-*@litert@*", "torch_cnn_small-tflite-int8@litert@*"
+# a command ends once it has looked at its arguments (models/console.py)
+ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
 
 
 def environment(session: nox.Session, name: str) -> str:
     """Return the interpreter of an environment, installed first where it is missing or its constraints changed."""
-    constraints = CONSTRAINTS / f"{name}.txt"
-    home = environments.folder() / name
-    stamp = home / "constraints.sha256"
-    wanted = hashlib.sha256(constraints.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return str(environments.python(name, install="nox"))
-    count = len(constraints.read_text().splitlines()) - 1
-    session.log(f"Installing {count} packages into {home} (once, and again when {constraints.name} changes)")
-    shutil.rmtree(home, ignore_errors=True)
-    session.run(sys.executable, "-m", "virtualenv", "--quiet", "--python", PYTHON, str(home))
-    python = str(environments.python(name, install="nox"))
-    # the constraints name every package, so nothing is resolved; modules are compiled when first imported
-    install = (python, "-m", "pip", "install", "--no-deps", "--no-compile")
-    if torch := environments.torch_pin(constraints):
-        install_torch(session, install, torch)
-    session.run(*install, "-r", str(constraints))
-    stamp.write_text(wanted)
-    return python
+    try:
+        return str(installation.ready(name, CONSTRAINTS / f"{name}.txt", logs=ROOT / "logs"))
+    except installation.InstallFailed as error:
+        session.warn(str(error))
+        raise nox.command.CommandFailed(reason=str(error)) from error
 
 
-def install_torch(session: nox.Session, install: tuple[str, ...], pin: str) -> None:
-    """Install PyTorch's CPU build from the index in use, else from its own; say what to do where neither has it."""
-    index = environments.TORCH_CPU_INDEX
-    for options in ((), ("--index-url", index)):
-        try:
-            session.run(*install, *options, pin, silent=not options)
-        except nox.command.CommandFailed:
-            continue
-        return
-    msg = (
-        f"No CPU build of PyTorch was found: pip as it is set up here has none, and {index} did not give one (pip's "
-        f"words are above). Where it cannot be reached, put the wheel of {pin.split(' ;')[0]} into a folder, set "
-        "PIP_FIND_LINKS to that folder, and run this again."
-    )
-    session.warn(msg)
-    raise nox.command.CommandFailed(reason=msg)
-
-
-def only_asks(session: nox.Session) -> bool:
+def only_asks(arguments: Iterable[str]) -> bool:
     """Tell whether the arguments only ask for a list or for help, which the smallest environment answers."""
-    return bool({"--list", "--help"} & set(session.posargs))
+    return bool({"--list", "--help"} & set(arguments))
+
+
+def options(arguments: tuple[str, ...], *names: str) -> tuple[str, ...]:
+    """Return those of the arguments that are one of these options, each with its value: `--name=value`."""
+    found = []
+    for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
+        name, equals, value = argument.partition("=")
+        if name in names:
+            found.append(f"{name}={value if equals else following}")
+    return tuple(found)
+
+
+def check_arguments(session: nox.Session, module: tuple[str, ...], *arguments: str) -> None:
+    """Let a module look at its arguments and end: a mistyped one fails before anything is installed or exported."""
+    session.run(environment(session, "core"), "-m", *module, *arguments, env=ONLY_PARSE, log=False)
+
+
+def run_module(
+    session: nox.Session,
+    module: tuple[str, ...],
+    *arguments: str,
+    python: str = "core",
+    first: Callable[[], object] = lambda: None,
+) -> None:
+    """Run a module in the environment `python`: once it has looked at its arguments, and `first` has been done.
+
+    A list or help comes from the smallest environment, and nothing is done first.
+    """
+    if only_asks(arguments):
+        session.run(environment(session, "core"), "-m", *module, *arguments)
+        return
+    check_arguments(session, module, *arguments)
+    first()
+    session.run(environment(session, python), "-m", *module, *arguments)
 
 
 def export_artifacts(session: nox.Session, *arguments: str) -> None:
-    """Export what is missing; a mistyped argument fails before gigabytes are installed."""
-    core = environment(session, "core")
-    command = (core, "-m", "export", *arguments)
-    if only_asks(session):
-        session.run(*command)
-        return
-    if arguments:
-        session.run(*command, "--list", silent=True)
-    environment(session, "export")
-    session.run(*command)
+    """Export what is missing."""
+    run_module(session, ("export",), *arguments, first=partial(environment, session, "export"))
 
 
-def test_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
-    """Run the artifacts on one desktop runtime."""
-    core = environment(session, "core")
-    command = (core, "-m", "device_tests", "run", "--runtime", runtime, *arguments)
-    if only_asks(session):
-        session.run(*command)
-        return
-    if arguments and not session.run(*command, "--list", silent=True).strip():
+def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
+    """Run the artifacts on one desktop runtime; the arguments are good."""
+    command = (environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments)
+    if arguments and not session.run(*command, "--list", silent=True, log=False).strip():
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
     environment(session, runtime)
     session.run(*command)
 
 
-def with_everything(session: nox.Session, *module: str) -> None:
-    """Run a module that needs the artifacts and every runtime."""
-    core = environment(session, "core")
-    if not only_asks(session):
-        environment(session, "export")
-        session.run(core, "-m", "export")
-        for runtime in RUNTIMES.names():
-            environment(session, runtime)
-    session.run(core, "-m", *module, *session.posargs)
+def install_runtimes(session: nox.Session) -> None:
+    """Install every runtime."""
+    for runtime in RUNTIMES.names():
+        environment(session, runtime)
+
+
+def with_everything(session: nox.Session, module: tuple[str, ...], *others: Callable[[], object]) -> None:
+    """Run a module that needs the artifacts, in the folder that its arguments name, and every runtime."""
+
+    def first() -> None:
+        export_artifacts(session, *options(session.posargs, "--artifacts"))
+        for other in others or (partial(install_runtimes, session),):
+            other()
+
+    run_module(session, module, *session.posargs, first=first)
 
 
 @nox.session
@@ -123,16 +141,11 @@ def export(session: nox.Session) -> None:
 @nox.parametrize("runtime", [nox.param(name, id=name) for name in RUNTIMES.names()])
 def device_tests(session: nox.Session, runtime: str) -> None:
     """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick."""
-    test_runtime(session, runtime, *session.posargs)
-
-
-# What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
-DEVICES = {
-    "arm64": ("device_tests", "sweep"),
-    "ssh": ("device_tests", "ssh"),
-    "android-vm": ("device_tests", "android", "vm"),
-    "android": ("device_tests", "android", "phone"),
-}
+    if only_asks(session.posargs):
+        session.run(environment(session, "core"), "-m", *RUN, "--runtime", runtime, *session.posargs)
+        return
+    check_arguments(session, RUN, *session.posargs)
+    run_runtime(session, runtime, *session.posargs)
 
 
 @nox.session
@@ -140,9 +153,9 @@ DEVICES = {
 def devices(session: nox.Session, device: str) -> None:
     """Run the artifacts on other devices: -s "devices(arm64)", or -s "devices(ssh)" -- --device ssh:user@host, --clean."""
     if device == "arm64":  # where the desktop's answers on the same runtimes are half of what is told
-        with_everything(session, *DEVICES[device])
+        with_everything(session, DEVICES[device])
     else:
-        session.run(environment(session, "core"), "-m", *DEVICES[device], *session.posargs)
+        run_module(session, DEVICES[device], *session.posargs)
 
 
 @nox.session
@@ -155,98 +168,144 @@ def apps(session: nox.Session, app: str) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """Print the table of all measurements and write report/, index.html first of all."""
-    session.run(environment(session, "core"), "-m", "device_tests", "report", *session.posargs)
+    session.run(environment(session, "core"), "-m", *REPORT, *session.posargs)
 
 
 @nox.session
 def check(session: nox.Session) -> None:
     """Hold budgets.toml against the measurements: --baseline FILE|REV, --update-baseline, --junit FILE, --summary FILE."""
-    session.run(environment(session, "core"), "-m", "device_tests", "check", *session.posargs)
+    session.run(environment(session, "core"), "-m", *CHECK, *session.posargs)
 
 
 @nox.session
 def latency(session: nox.Session) -> None:
     """Compare latencies in interleaved rounds, with intervals: --runtime NAME, --only GLOB, --self-check, --force."""
-    with_everything(session, "device_tests", "latency")
+    with_everything(session, LATENCY)
 
 
 @nox.session
 def instructions(session: nox.Session) -> None:
     """Count the instructions that an inference executes, under qemu: --runtime NAME, --only GLOB, --device NAME."""
-    with_everything(session, "device_tests", "instructions")
+    with_everything(session, INSTRUCTIONS)
 
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Compare our timing with the bare loop's and with the runtimes' own tools."""
-    with_everything(session, "tests.device_tests.benchmarks.overhead")
+    with_everything(session, BENCHMARKS)
 
 
 @nox.session
 def explain(session: nox.Session) -> None:
     """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME], or -- --all; with --layers."""
-    name = "core" if only_asks(session) else "export"
-    session.run(environment(session, name), "-m", "device_tests", "explain", *session.posargs)
+    run_module(session, EXPLAIN, *session.posargs, python="export")
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
     """Load the artifacts with older and newer versions of their runtimes: --only GLOB, --list."""
-    core = environment(session, "core")
-    command = (core, "-m", "device_tests", "compatibility")
-    if not only_asks(session):
-        environment(session, "export")
-        session.run(core, "-m", "export")
-        for name in session.run(*command, "--list", silent=True).split():
-            try:
-                environment(session, name)
-            except nox.command.CommandFailed:  # some PyTorch or system that has no such version any more
-                session.warn(f"{name} cannot be installed here; its column will say that it was not tried")
-                shutil.rmtree(environments.folder() / name, ignore_errors=True)
-    session.run(*command, *session.posargs)
+    with_everything(session, COMPATIBILITY, partial(install_versions, session))
+
+
+def install_versions(session: nox.Session) -> None:
+    """Install the older and newer versions of runtimes that can be installed here."""
+    listed = (environment(session, "core"), "-m", *COMPATIBILITY, "--list")
+    for name in session.run(*listed, silent=True, log=False).split():
+        try:
+            environment(session, name)
+        except nox.command.CommandFailed:  # some PyTorch or system that has no such version any more
+            session.warn(f"{name} cannot be installed here; its column will say that it was not tried")
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
-    with_everything(session, "tests.device_tests.fuzz.fuzz")
+    with_everything(session, FUZZ)
 
 
 @nox.session
 def shipping(session: nox.Session) -> None:
     """Weigh what ships beside a model: each runtime's libraries, its cold start and its memory."""
-    with_everything(session, "device_tests", "shipping")
+    with_everything(session, SHIPPING)
 
 
 @nox.session
 def pipeline(session: nox.Session) -> None:
-    """Export, run on every desktop runtime, report and check: -- --quick for 1,000 images."""
-    core = environment(session, "core")
-    command = (core, "-m", "device_tests", "run", *session.posargs)
-    if only_asks(session):
-        session.run(*command)
+    """Export, run on every desktop runtime, measure what the report shows, report and check: -- --quick for less.
+
+    It takes the options of `device_tests`; the folders and budgets that they name are those of every step.
+    """
+    arguments = tuple(session.posargs)
+    if only_asks(arguments):
+        session.run(environment(session, "core"), "-m", *RUN, *arguments)
         return
-    session.run(*command, "--list", silent=True)  # a mistyped argument fails before hours of work
-    steps = {"export": lambda: export_artifacts(session)}
+    check_arguments(session, RUN, *arguments)
+    artifacts, results = options(arguments, "--artifacts"), options(arguments, "--results")
+    steps: dict[str, Callable[[], object]] = {"export": partial(export_artifacts, session, *artifacts)}
     for runtime in RUNTIMES.names():
-        steps[runtime] = partial(test_runtime, session, runtime, *session.posargs)
-    for step in ("report", "check"):
-        steps[step] = partial(session.run, core, "-m", "device_tests", step)
+        steps[runtime] = partial(run_runtime, session, runtime, *arguments)
+    more, left_out = measuring_steps(session, arguments)
+    core = environment(session, "core")
+    steps |= more
+    steps["report"] = partial(session.run, core, "-m", *REPORT, *artifacts, *results)
+    budgets = options(arguments, "--budgets")
+    steps["check"] = partial(session.run, core, "-m", *CHECK, *artifacts, *results, *budgets)
     failed = []
     for name, step in steps.items():
         try:
             step()
         except nox.command.CommandFailed:  # which must not keep the others, the report and the budgets from being seen
             failed.append(name)
+    for note in left_out:
+        session.warn(note)
     if failed:
         session.error(f"Failed, as is said above: {', '.join(failed)}. All other steps were done.")
+
+
+def measuring_steps(session: nox.Session, arguments: tuple[str, ...]) -> tuple[dict[str, Callable], list[str]]:
+    """Return what `pipeline` measures beside the cells themselves, and a note on each thing that it leaves out."""
+    if options(arguments, "--only", "--runtime", "--device"):
+        commands = "nox -s explain -- --all, nox -s shipping, nox -s latency, nox -s instructions"
+        return {}, [f"Only some cells were asked for, so these were left out: {commands}"]
+    quick = "--quick" in arguments
+    places = options(arguments, "--artifacts", "--results")
+    folder = Path((options(arguments, "--results") or ("=results",))[-1].partition("=")[2])
+    run = partial(session.run, environment(session, "core"), "-m")
+    steps = {"explain": lambda: session.run(environment(session, "export"), "-m", *EXPLAIN, "--all", *places)}
+    notes = ["The error of each layer was left out: nox -s explain -- --all --layers"]
+    if shutil.which("strip"):
+        target = f"--out={folder / 'shipping.json'}"
+        steps["shipping"] = partial(run, *SHIPPING, *options(arguments, "--artifacts"), target)
+    else:
+        notes.append("No runtime was weighed, for want of strip: apt-get install binutils, then nox -s shipping")
+    timed = [name for name in (TIMED_QUICK if quick else TIMED) if not was_timed_longer(folder, name, ROUNDS_S)]
+    if timed:
+        runtimes = (f"--runtime={name}" for name in timed)
+        steps["latency"] = partial(run, *LATENCY, f"--limit={ROUNDS_S}", *runtimes, *places)
+        names = ", ".join(timed)
+        notes.append(f"Latencies were compared for {ROUNDS_S} s per dozen artifacts on {names} only: nox -s latency")
+    if platform.machine() == "x86_64" and shutil.which("qemu-x86_64") and shutil.which("cc"):
+        counted = COUNTED_QUICK if quick else COUNTED
+        steps["instructions"] = partial(run, *INSTRUCTIONS, "--jobs=2", f"--only={counted}", *places)
+        notes.append(f"Instructions were counted for {counted} only; all take an hour: nox -s instructions")
+    else:
+        package = "apt-get install qemu-user gcc libc6-dev"
+        notes.append(f"No instructions were counted, for want of qemu or cc: {package}, then nox -s instructions")
+    return steps, notes
+
+
+def was_timed_longer(results: Path, runtime: str, limit_s: float) -> bool:
+    """Tell whether latencies on a runtime are there that took longer, which a short run must not replace."""
+    try:
+        return json.loads((results / "latency" / f"{runtime}@desktop.json").read_text())["limit_s"] > limit_s
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @nox.session
 def train(session: nox.Session) -> None:
     """Train the models whose checkpoint does not match its recipe: --only GLOB, --list, --force."""
-    name = "core" if only_asks(session) else "export"
-    session.run(environment(session, name), "-m", "models", *session.posargs)
+    run_module(session, ("models",), *session.posargs, python="export")
 
 
 @nox.session
@@ -258,8 +317,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def slow_tests(session: nox.Session) -> None:
     """Run the slow tests: real conversions, real runtimes, a real browser; installs every environment."""
-    for runtime in RUNTIMES.names():
-        environment(session, runtime)
+    install_runtimes(session)
     session.run(environment(session, "export"), "-m", "pytest", "-m", "slow", *session.posargs)
     session.run(environment(session, "browser"), "-m", "pytest", "-m", "browser", *session.posargs)
 
@@ -278,22 +336,12 @@ def lock(session: nox.Session) -> None:
     for name in session.posargs or GROUPS:
         home = Path(session.create_tmp()) / name
         shutil.rmtree(home, ignore_errors=True)
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--python", PYTHON, str(home))
+        session.run(*installation.virtualenv(home))
         report_file = home / "report.json"
         session.run(
             *(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
             *("--report", str(report_file), "--group", f"{ROOT / 'pyproject.toml'}:{name}"),
         )
-        found = (item["metadata"] for item in json.loads(report_file.read_text())["install"])
         bare = nox.project.load_toml("pyproject.toml")["tool"]["edgewise"]["bare"].get(name, [])
-        pins = sorted({*bare, *(f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in found)})
-        lines = [line for pin in pins for line in pin_lines(pin)]
-        (CONSTRAINTS / f"{name}.txt").write_text("\n".join(["# written by: nox -s lock", *lines, ""]))
-
-
-def pin_lines(pin: str) -> list[str]:
-    """Return the constraint of one pin; PyTorch's CPU build has a version label of its own on Linux only."""
-    if not pin.startswith("torch=="):
-        return [pin]
-    version = pin.split("==")[1].split("+")[0]
-    return [f'torch=={version}+cpu ; sys_platform == "linux"', f'torch=={version} ; sys_platform != "linux"']
+        content = installation.constraints(json.loads(report_file.read_text()), bare)
+        (CONSTRAINTS / f"{name}.txt").write_text(content)

@@ -62,6 +62,7 @@ def command(
     with --artifacts artifacts-digits --results results-digits.
     """
     recipes = matrix.select(patterns)
+    console.validated()
     if listing:
         for recipe in recipes:
             click.echo(recipe.id)

@@ -38,6 +38,7 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
         if not any(fnmatchcase(name, pattern) for name in names):
             msg = f"--only {pattern!r} matches no model. {did_you_mean(pattern, names)}"
             raise UsageError(msg)
+    console.validated()
     for name in (n for n in names if not patterns or any(fnmatchcase(n, p) for p in patterns)):
         if listing:
             out.print(f"{name}: {_state(name)}", markup=False)

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
 # ever takes the CUDA build and its gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+STAMP = "constraints.sha256"  # in an environment's folder: the digest of the constraints that it was installed from
+UNFINISHED = "unfinished"  # a file in it from the first moment of its installation to the last
 
 
 def folder() -> Path:
@@ -21,11 +23,19 @@ def folder() -> Path:
 def python(name: str, *, install: str) -> Path:
     """Return an environment's interpreter; raises EnvironmentMissing that names `install`, the command that makes it."""
     home = folder() / name
-    for candidate in (home / "bin" / "python", home / "Scripts" / "python.exe"):
+    if (home / UNFINISHED).exists():
+        msg = f"The environment {name!r} in {folder()} is only half installed. Install it with: {install}"
+        raise EnvironmentMissing(msg)
+    for candidate in interpreters(home):
         if candidate.exists():
             return candidate
     msg = f"The environment {name!r} is not installed in {folder()}. Install it with: {install}"
     raise EnvironmentMissing(msg)
+
+
+def interpreters(home: Path) -> tuple[Path, ...]:
+    """Return where an environment's interpreter may be."""
+    return home / "bin" / "python", home / "Scripts" / "python.exe"
 
 
 def torch_pin(constraints: Path) -> str | None:

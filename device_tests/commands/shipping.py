@@ -13,7 +13,7 @@ from device_tests import devices
 from device_tests.cells import Cell
 from device_tests.commands import options
 from device_tests.machine import Machine
-from device_tests.measure.shipping import MODEL, measure, subjects
+from device_tests.measure.shipping import MODEL, Started, start, subjects, weigh, weighed
 from device_tests.results import shipped
 from device_tests.results.shipped import Shipped
 from models.console import err, out, plain, validated
@@ -81,20 +81,24 @@ def shipping(artifacts: Path, target: Path) -> None:
 
 def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Shipped], list[str]]:
     """Return the rows of the runtimes that could be measured, and why others that are installed could not."""
-    rows, failed = [], []
+    started: dict[str, Started] = {}
+    failed: list[str] = []
     machine = Machine(lambda text: err.print(plain(text)))
     for cell in every:
         try:
             devices.device(cell.device).require(cell.runtime)
             out.print(f"{plain(cell.id)} ...")
-            rows.append(measure(cell, artifacts, machine))
+            started[cell.runtime] = start(cell, artifacts, machine)
         except EnvironmentMissing as error:
             out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
         except EdgewiseError as error:
             failed.append(f"{cell.id}: {error}")
         except Exception as error:  # the others can still be measured
             failed.append(f"{cell.id}: unexpected: {type(error).__name__}: {error}")
-    return rows, failed
+    if started:
+        out.print("weighing their libraries ...")
+    weights = weigh({library for found in started.values() for library in found.mapped})
+    return [weighed(runtime, found, weights) for runtime, found in started.items()], failed
 
 
 def _others(file: Path, measured: set[str]) -> tuple[Shipped, ...]:

@@ -9,8 +9,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -21,9 +24,10 @@ from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.shipped import Shipped
 from export import artifact as artifacts
 from export.artifact import Artifact
-from models import environments, processes
+from models import environments, files, processes
 from models.errors import DataError, EdgewiseError
 
+Weight = tuple[int, int, int]  # bytes of a library: as it lies there, stripped, stripped and compressed
 MODEL = "torch_cnn_small"  # so small that what is measured is the runtime
 REPEATS = 5
 TIMEOUT_S = 120.0  # for a start that hangs
@@ -53,37 +57,67 @@ print(json.dumps({"mapped": sorted(m for m in mapped if ".so" in m), "peak_kb": 
 """
 
 
-def measure(cell: Cell, folder: Path, machine: Machine) -> Shipped:
-    """Start the cell's runtime several times, each alone on the machine, and weigh the libraries that it mapped.
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What several starts of a runtime gave: seconds and bytes of each, and the libraries of the last."""
 
-    Raises EdgewiseError where it does not answer, or a library cannot be weighed.
-    """
+    artifact: Artifact
+    seconds: tuple[float, ...]
+    peaks: tuple[int, ...]
+    mapped: tuple[Path, ...]
+
+
+def start(cell: Cell, folder: Path, machine: Machine) -> Started:
+    """Start the cell's runtime several times, each alone on the machine; raises EdgewiseError where it does not answer."""
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
     if artifact.outcome != "ok":
         msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
         raise DataError(msg)
     file = artifacts.check(artifact, folder)
-    starts, peaks, mapped = [], [], []
+    runs = []
     for _ in range(REPEATS):
         with machine.alone():
-            seconds, told = _start(cell.runtime, file, artifact)
-        starts.append(seconds)
-        peaks.append(told["peak_kb"] * 1024)
-        mapped = [Path(name) for name in told["mapped"] if "/numpy" not in name]  # arrays, which an app has its own of
-    weights = [_weigh(library) for library in mapped]
-    return Shipped(
-        runtime=cell.runtime,
-        artifact=artifact.id,
-        model_bytes=artifact.size_bytes,
-        libraries=len(mapped),
-        library_bytes=sum(w[0] for w in weights),
-        stripped_bytes=sum(w[1] for w in weights),
-        compressed_bytes=sum(w[2] for w in weights),
-        cold_start_s=median(starts),
-        peak_rss_bytes=max(peaks),
-        elsewhere=ELSEWHERE.get(cell.runtime, ""),
-        versions=current.pinned(cell.runtime),
+            runs.append(_start(cell.runtime, file, artifact))
+    seconds, peaks = tuple(run[0] for run in runs), tuple(run[1]["peak_kb"] * 1024 for run in runs)
+    mapped = (
+        Path(name) for name in runs[-1][1]["mapped"] if "/numpy" not in name
+    )  # arrays, which an app has its own of
+    return Started(artifact=artifact, seconds=seconds, peaks=peaks, mapped=tuple(mapped))
+
+
+def weighed(runtime: str, started: Started, weights: dict[Path, Weight]) -> Shipped:
+    """Return what a runtime that was started costs."""
+    library_bytes, stripped_bytes, compressed_bytes = (
+        sum(weights[library][i] for library in started.mapped) for i in range(3)
     )
+    return Shipped(
+        runtime=runtime,
+        artifact=started.artifact.id,
+        model_bytes=started.artifact.size_bytes,
+        libraries=len(started.mapped),
+        library_bytes=library_bytes,
+        stripped_bytes=stripped_bytes,
+        compressed_bytes=compressed_bytes,
+        cold_start_s=median(started.seconds),
+        peak_rss_bytes=max(started.peaks),
+        elsewhere=ELSEWHERE.get(runtime, ""),
+        versions=current.pinned(runtime),
+    )
+
+
+def weigh(libraries: Iterable[Path]) -> dict[Path, Weight]:
+    """Return each library's bytes as it lies there, stripped, and stripped and compressed; two at a time.
+
+    Several environments hold the same libraries of a gigabyte in all: equal files are weighed once. Raises
+    EdgewiseError for one that cannot be stripped.
+    """
+    same = defaultdict(list)
+    for library in libraries:
+        same[files.sha256(library)].append(library)
+    groups = sorted(same.values(), key=lambda group: -group[0].stat().st_size)  # so that no large one is left for last
+    with ThreadPoolExecutor(2) as pool:
+        weights = pool.map(lambda group: _weigh(group[0]), groups)
+        return {library: weight for group, weight in zip(groups, weights, strict=True) for library in group}
 
 
 def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
@@ -128,7 +162,6 @@ def _ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
 
 
 def _weigh(library: Path) -> tuple[int, int, int]:
-    """Return a library's bytes as it lies there, stripped, and stripped and compressed."""
     with tempfile.TemporaryDirectory() as folder:
         stripped = Path(folder) / library.name
         shutil.copyfile(library, stripped)

@@ -22,7 +22,7 @@ from export import matrix
 from export.artifact import Artifact
 from export.matrix import Recipe
 from models import files
-from models.console import out
+from models.console import out, validated
 from models.errors import DataError, EdgewiseError, UsageError
 from models.parameters import Place, Word
 
@@ -63,6 +63,7 @@ def command(
         msg = "Name an artifact, or say --all. What there is: nox -s explain -- --list"
         raise UsageError(msg)
     chosen = select(ids)
+    validated()
     if listing:
         for cell in chosen:
             click.echo(_name(cell))

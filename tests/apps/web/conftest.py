@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from export.artifact import Artifact
 from export.contract import Tensor
 from models import files, reference
 from models.reference import Reference
+from tests import programs
 from tests.apps.web.strokes import Stroke
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,9 +75,7 @@ def built(tmp_path_factory) -> Built:
     from apps.web import build, catalogue, packages
 
     if not any((ROOT / "artifacts").glob("*.json")):
-        pytest.skip("no artifacts: nox -s export")
-    if not shutil.which("npm"):
-        pytest.skip("no npm: apt-get install nodejs npm")
+        programs.absent("needs artifacts: nox -s export")
     content = catalogue.gather(ROOT / "artifacts", ROOT / "results", CHOSEN)
     dist = tmp_path_factory.mktemp("web") / "dist"
     loads = build.build(dist, content, artifacts_folder=ROOT / "artifacts", node_modules=packages.install())

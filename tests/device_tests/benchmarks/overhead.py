@@ -120,7 +120,9 @@ def overhead(patterns: tuple[str, ...], artifacts: Path) -> None:
 
     The exit code is 1 where a figure is certainly beyond its limit; the machine should be idle.
     """
-    able, unable = entrants(chosen := select(cells(), runtimes=(), patterns=patterns or DEFAULT), artifacts)
+    chosen = select(cells(), runtimes=(), patterns=patterns or DEFAULT)
+    console.validated()
+    able, unable = entrants(chosen, artifacts)
     if unable:
         msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
         raise EdgewiseError(msg)

@@ -126,9 +126,7 @@ def count_of(results: Path, command: str) -> int:
     return len(list((results / folders[command]).glob("[!.]*.json")))
 
 
-needs_qemu = pytest.mark.skipif(
-    not all(map(shutil.which, (desktop.QEMU, "cc"))), reason=f"needs {desktop.QEMU} and a C compiler"
-)
+needs_qemu = pytest.mark.needs(desktop.QEMU, "cc")
 EACH = [
     pytest.param("run", ("--jobs", "1"), id="run"),
     pytest.param("latency", ("--limit", "1"), id="latency"),

@@ -19,6 +19,7 @@ from device_tests.measure import divergence
 from device_tests.transport import bundle
 from models import environments, reference
 from models.errors import EdgewiseError, EnvironmentMissing
+from tests import programs
 
 ROOT = Path(__file__).parents[3]
 
@@ -100,7 +101,7 @@ def _need(core: str, *names: str) -> None:
         bundle.build(arm64.ABI)
         devices.device(core).require("litert")
     except EnvironmentMissing as error:
-        pytest.skip(str(error))
+        programs.absent(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +113,7 @@ def exported(tmp_path_factory):
     return folder / "artifacts"
 
 
+@pytest.mark.needs("qemu-aarch64", "cc", "apt-get")
 @pytest.mark.slow
 def test_two_sweeps_count_the_same_and_integers_answer_as_on_the_desktop(exported, tmp_path):
     _need("cortex-a76", "litert", "export")
@@ -139,6 +141,7 @@ def test_two_sweeps_count_the_same_and_integers_answer_as_on_the_desktop(exporte
     assert counted[:2] == counted[2:]
 
 
+@pytest.mark.needs("qemu-aarch64", "cc", "apt-get")
 @pytest.mark.slow
 def test_the_layer_is_named_from_which_on_two_processors_differ(exported):
     _need("cortex-a76", "litert", "export")

@@ -17,6 +17,7 @@ from device_tests.schedule import Turns
 from device_tests.transport import bundle
 from models import data
 from models.errors import EnvironmentMissing
+from tests import programs
 
 CPUINFO = "processor\t: 0\nCPU implementer\t: 0x41\n"
 # Stands for qemu: it knows two cores, and says of a worker what it is told to say.
@@ -164,12 +165,13 @@ def _guest(core: str, program: str) -> str:
     try:
         device.require("litert")
     except EnvironmentMissing as error:
-        pytest.skip(str(error))
+        programs.absent(str(error))
     python = device.python("litert")
     argv = [*python.argv, "-c", program]
     return subprocess.run(argv, env={**os.environ, **python.env}, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.needs("qemu-aarch64", "apt-get")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("core", "part", "dot_product"),
@@ -183,6 +185,7 @@ def test_a_core_knows_itself_and_nothing_of_this_machines_processor(core, part, 
     assert "flags" not in told
 
 
+@pytest.mark.needs("qemu-aarch64", "apt-get")
 @pytest.mark.slow
 def test_max_has_what_new_cores_have():
     assert {"sve", "i8mm", "bf16", "asimddp"} <= set(_guest("max", "print(open('/proc/cpuinfo').read())").split())

@@ -198,6 +198,7 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: 
         if name not in SUBJECTS:
             msg = f"There is no format {name!r}. {did_you_mean(name, SUBJECTS)}"
             raise UsageError(msg)
+    console.validated()
     if not folder.is_dir():
         msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
         raise DataError(msg)

@@ -75,9 +75,7 @@ def test_probe_and_plugin_agree_on_the_mark():
     assert f"{probe.MARK:#010x}" in instructions.SOURCE.read_text()
 
 
-needs_qemu = pytest.mark.skipif(
-    not all(map(shutil.which, (desktop.QEMU, "cc"))), reason=f"needs {desktop.QEMU} and a C compiler"
-)
+needs_qemu = pytest.mark.needs(desktop.QEMU, "cc")
 
 
 @pytest.fixture

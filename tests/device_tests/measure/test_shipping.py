@@ -21,10 +21,22 @@ def test_every_runtime_has_one_subject():
     assert {cell.runtime for cell in shipping.subjects()} == set(RUNTIMES.names())
 
 
+@pytest.mark.needs("strip")
 def test_a_library_loses_its_symbols_and_is_compressed():
     library = next((Path(np.__file__).parent / "_core").glob("_multiarray_umath*.so"))
     raw, stripped, compressed = shipping._weigh(library)
     assert raw == library.stat().st_size >= stripped > compressed > 0
+
+
+def test_a_library_that_several_environments_hold_is_weighed_once(tmp_path, monkeypatch):
+    weighed = []
+    monkeypatch.setattr(shipping, "_weigh", lambda library: weighed.append(library) or (3, 2, 1))
+    one, copy, other = (tmp_path / name for name in ("one.so", "copy.so", "other.so"))
+    for library in (one, copy):
+        library.write_bytes(b"same")
+    other.write_bytes(b"other")
+    assert shipping.weigh([one, copy, other]) == dict.fromkeys((one, copy, other), (3, 2, 1))
+    assert len(weighed) == 2
 
 
 def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch):
@@ -38,13 +50,14 @@ def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch
         shipping._start("litert", tmp_path / "file", made)
 
 
+@pytest.mark.needs("strip")
 @pytest.mark.slow
 def test_litert_ships_its_own_libraries_only(tmp_path):
     only = "torch_cnn_small-tflite-float32"
     command = [sys.executable, "-m", "export", f"--only={only}", "--artifacts", str(tmp_path), "--logs", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     cell = next(c for c in shipping.subjects() if c.runtime == "litert")
-    row = shipping.measure(cell, tmp_path)
+    (row,) = shipping.measure((cell,), tmp_path)
     assert row.model_bytes == artifacts.read(tmp_path / f"{only}.json").size_bytes
     assert row.library_bytes > row.stripped_bytes > row.compressed_bytes > 1_000_000
     assert row.cold_start_s > 0

@@ -19,6 +19,7 @@ from device_tests.onboard.runtimes import RUNTIMES
 from export import artifact as artifacts
 from models import environments, files
 from models.errors import EnvironmentMissing
+from tests import programs
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +90,7 @@ def test_a_damaged_file_is_a_row_that_names_no_answer(exported, tmp_path, runtim
 SLOW_TO_START = ("tensorflow", "torch")  # minutes each, where a processor is emulated
 
 
-@pytest.mark.skipif(not all(map(shutil.which, (desktop.QEMU, "cc"))), reason=f"needs {desktop.QEMU} and a C compiler")
+@pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.parametrize("runtime", [name for name in RUNTIMES.names() if name not in SLOW_TO_START])
 def test_two_counts_of_instructions_are_identical(exported, tmp_path, runtime):
     _require(runtime)
@@ -107,4 +108,4 @@ def _require(runtime: str) -> None:
     try:
         environments.python(runtime, install="nox")
     except EnvironmentMissing as error:
-        pytest.skip(str(error))
+        programs.absent(str(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -215,7 +214,7 @@ def answer(logits):
         self_check(folders, name)
 
 
-@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+@pytest.mark.needs("cc")
 def test_the_peak_is_that_of_a_processor(monkeypatch, tmp_path):
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path))
     roofs = roofline.measure()

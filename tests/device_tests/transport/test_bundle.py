@@ -141,6 +141,7 @@ def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):
     assert (folder / "mark.txt").exists()
 
 
+@pytest.mark.needs("apt-get")
 @pytest.mark.slow
 def test_a_bundle_is_the_same_when_built_again_and_runs_each_runtime_from_its_own_files(tmp_path, monkeypatch):
     made = []

@@ -9,6 +9,7 @@ import pytest
 from device_tests.report import tables as report
 from device_tests.report.page import page
 from device_tests.results import shipped
+from tests import programs
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +41,7 @@ def real_page(tmp_path_factory) -> Path:
 
     results = ROOT / "results"
     if not any(results.glob("*.json")):
-        pytest.skip("no results: nox -s device_tests")
+        programs.absent("needs results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
     known = load(results)
     groups = report.group(rows(found(known), known, **folders), 0.1, shipped.read(results))

@@ -15,6 +15,7 @@ from export import artifact as artifacts
 from export.artifact import Artifact
 from export.contract import Tensor
 from models import environments
+from tests import programs
 
 ROOT = Path(__file__).resolve().parents[4]
 ARTIFACT = Artifact(id="a-b-c", model="torch_cnn", framework="torch", format="tflite", scheme="int8", key="k", file="a-b-c.tflite",
@@ -54,7 +55,7 @@ def test_the_python_code_gives_the_golden_answers(format_name):
     known = artifacts.load(ROOT / "artifacts")
     made = [a for a in known if a.format == format_name and a.scheme in ("float32", "int8_io") and a.outcome == "ok"]
     if not made:
-        pytest.skip("no artifacts: nox -s export")
+        programs.absent("needs artifacts: nox -s export")
     for artifact in made:
         golden = artifact.golden[0]
         code = next(s.code for s in snippets.of(artifact) if s.language == "Python")

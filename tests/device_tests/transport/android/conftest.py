@@ -13,7 +13,6 @@ from device_tests.transport.android import client, conditions, machine
 from device_tests.transport.android.machine import Machine
 from device_tests.transport.bundle import ABIS, Bundle
 from models import files
-from models.errors import EnvironmentMissing
 
 OK = """echo '{"outcome": "ok", "reason": "", "notes": [], "environment": {"python": "none"}}'"""
 
@@ -21,10 +20,7 @@ OK = """echo '{"outcome": "ok", "reason": "", "notes": [], "environment": {"pyth
 @pytest.fixture(scope="session")
 def started() -> Iterator[Machine]:
     """A machine with little room, beside a device that trusts nobody and one that does not answer."""
-    try:
-        machine.build()
-    except EnvironmentMissing as error:
-        pytest.skip(str(error))
+    machine.build()
     with machine.running(port=client.free_port(), moods=True, data_mb=320) as running:
         yield running
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from device_tests.commands.android import android as group
 from device_tests.transport.android import machine
+from models import console
 from models.errors import EnvironmentMissing, UsageError
 
 ROOT = Path(__file__).parents[4]
@@ -23,18 +24,27 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANDROID_HOME", raising=False)
 
 
-def test_without_the_sdk_nothing_runs_and_what_to_install_is_said(nothing):
+def test_without_the_sdk_a_run_is_an_error_that_says_what_to_install(nothing):
     done = CliRunner().invoke(group, ["phone", "--quick"])
     assert isinstance(done.exception, EnvironmentMissing)
-    assert "ANDROID_HOME is not set" in str(done.exception)
+    assert str(done.exception).startswith("ANDROID_HOME is not set")
     assert "sdkmanager" in str(done.exception)
 
 
-def test_without_qemu_nothing_runs_and_what_to_install_is_said(nothing):
+def test_without_qemu_a_run_is_an_error_that_says_what_to_install(nothing):
     done = CliRunner().invoke(group, ["vm", "--quick"])
     assert isinstance(done.exception, EnvironmentMissing)
-    assert "The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc" in str(done.exception)
-    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in str(done.exception)
+    message = str(done.exception)
+    assert message.startswith("The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc")
+    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in message
+
+
+@pytest.mark.parametrize("command", ["phone", "vm"])
+def test_arguments_are_looked_at_before_anything_is_started(nothing, monkeypatch, command):
+    monkeypatch.setenv(console.ONLY_PARSE, "1")
+    assert CliRunner().invoke(group, [command, "--only", "torch_cnn_small-*"]).exit_code == 0
+    typo = CliRunner().invoke(group, [command, "--only", "torch_cnn_smal-*"])
+    assert "matches no cell" in str(typo.exception)
 
 
 def test_only_what_adb_reaches_is_cleaned_with_it():

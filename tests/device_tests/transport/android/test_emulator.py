@@ -59,6 +59,7 @@ def test_an_avd_that_cannot_be_made_is_told(sdk):
         raise AssertionError("there is no AVD")
 
 
+@pytest.mark.needs("qemu-system-aarch64", "aarch64-linux-gnu-gcc", "adb")
 @pytest.mark.slow
 def test_it_is_created_started_awaited_used_and_stopped(sdk, tmp_path, monkeypatch):
     """The real adb is told of the machine as the SDK's emulator tells of itself, and calls it emulator-PORT."""

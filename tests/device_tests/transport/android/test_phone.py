@@ -13,6 +13,7 @@ from device_tests.transport.android import conditions
 from export import artifact as artifacts
 from models import reference
 from models.errors import Unsupported
+from tests import programs
 
 pytestmark = pytest.mark.slow
 ARTIFACTS = Path(__file__).parents[4] / "artifacts"
@@ -39,7 +40,7 @@ def real(started):
 def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, id):
     sidecar = artifacts.sidecar_path(ARTIFACTS, id)
     if not sidecar.exists():
-        pytest.skip("no artifacts: nox -s export")
+        programs.absent("needs artifacts: nox -s export")
     made = artifacts.read(sidecar)
     job = Job(runtime=runtime, artifact=ARTIFACTS / made.file, sidecar=sidecar, timeout_s=300, images=50, latency_s=0,
               reference=reference.path(ARTIFACTS, MODEL))  # fmt: skip

@@ -17,8 +17,8 @@ import pytest
 from device_tests import devices
 from device_tests.devices.ssh import Remote
 from device_tests.transport.ssh import board as boards
+from tests import programs
 
-SSHD = "/usr/sbin/sshd"  # Debian's package openssh-server
 ROOT = Path(__file__).parents[4]
 NUMPY = next(
     line for line in (ROOT / "constraints" / "core.txt").read_text().splitlines() if line.startswith("numpy==")
@@ -92,7 +92,7 @@ def running(folder: Path, *settings: str, **environment: str) -> Iterator[Server
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # which Debian's service makes
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "server"], stderr=log)
+        process = subprocess.Popen([programs.find("sshd"), "-D", "-e", "-f", folder / "server"], stderr=log)
     server = Server(folder=folder, port=port, process=process)
     try:
         while "Server listening" not in (folder / "log").read_text():

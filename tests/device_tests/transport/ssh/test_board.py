@@ -13,12 +13,15 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from click.testing import CliRunner
 
 from device_tests import devices
+from device_tests.commands import ssh as ssh_command
 from device_tests.transport.ssh.board import STATE, parse_state
 from device_tests.transport.ssh.client import Unreachable
-from models import environments
+from models import console, environments
 from models.errors import EnvironmentMissing, UsageError
+from tests import programs
 from tests.device_tests.transport.ssh.conftest import make_key, running
 
 
@@ -38,6 +41,21 @@ def test_an_address_has_runtimes_without_a_connection(name, monkeypatch):
     assert not {"torch", "tensorflow"} & set(runtimes)
 
 
+@pytest.mark.parametrize("option", ["--list", "--quick"])
+def test_listing_and_looking_at_arguments_need_no_board(option, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    if option == "--quick":
+        monkeypatch.setenv(console.ONLY_PARSE, "1")
+    arguments = ["--device", "ssh:nobody@nowhere.invalid", option, "--only"]
+    done = CliRunner().invoke(ssh_command.ssh, [*arguments, "torch_cnn_small-tflite-int8@litert@*"])
+    assert done.exit_code == 0, done.output
+    listed = "torch_cnn_small-tflite-int8@litert@ssh:nobody@nowhere.invalid\n"
+    assert done.output == (listed if option == "--list" else "")
+    typo = CliRunner().invoke(ssh_command.ssh, [*arguments, "torch_cnn_smal-*"])
+    assert "matches no cell" in str(typo.exception)
+
+
+@pytest.mark.needs("ssh")
 def test_an_ipv6_address_reaches_ssh_without_its_brackets(monkeypatch):
     argv = devices.device("ssh:pi@[fe80::1]:2222").board.client.argv("true")
     assert "pi@fe80::1" in argv
@@ -234,7 +252,7 @@ def test_no_space_there(board, pin, tmp_path):
     name, small = pin("large"), tmp_path / "small"
     small.mkdir()
     if os.geteuid():
-        pytest.skip("only root may mount a small file system")
+        programs.absent("needs root, who may mount a small file system")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", small], check=True)
     try:
         told = why(board(home=small), name, EnvironmentMissing)

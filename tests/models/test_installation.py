@@ -1,0 +1,212 @@
+"""What an installation leaves behind; a script stands for virtualenv, and for pip in the environment that it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models import environments, installation
+from models.errors import EnvironmentMissing
+
+ROOT = Path(__file__).parents[2]
+# Makes an environment whose interpreter is a script: pip's behaviour in a test.
+VIRTUALENV = """
+import sys
+from pathlib import Path
+python = Path(sys.argv[1]) / "bin" / "python"
+python.parent.mkdir(parents=True)
+python.write_text("#!/bin/sh\\n" + {pip!r})
+python.chmod(0o755)
+"""
+INSTALLS = """
+site=$(dirname $0)/../lib/python3.11/site-packages
+mkdir -p $site/alpha-1.dist-info
+echo "$@" >> {log}
+echo "Collecting alpha==1"
+"""
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def ready(tmp_path, monkeypatch) -> Callable[..., Path]:
+    """Return a function that installs the environment `small` by a shell script in pip's place."""
+    monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
+    constraints = tmp_path / "small.txt"
+    constraints.write_text("# pins\nalpha==1\nbeta==2\n")
+
+    def install(pip: str = INSTALLS, pins: str = "", show: io.StringIO | None = None) -> Path:
+        if pins:
+            constraints.write_text(pins)
+        script = pip.format(log=tmp_path / "pip")
+        command = [sys.executable, "-c", VIRTUALENV.format(pip=script)]
+        monkeypatch.setattr(installation, "virtualenv", lambda home: [*command, str(home)])
+        return installation.ready("small", constraints, logs=tmp_path / "logs", show=show or io.StringIO())
+
+    return install
+
+
+def left(folder: Path) -> list[str]:
+    """Return what an installation left in the environments' folder, but for its lock."""
+    return [path.name for path in (folder / "envs").iterdir() if path.suffix != ".lock"]
+
+
+def test_an_installation_is_one_line_and_the_rest_is_in_the_log(ready, tmp_path):
+    show = io.StringIO()
+    python = ready(show=show)
+    assert python == tmp_path / "envs" / "small" / "bin" / "python"
+    (line,) = show.getvalue().splitlines()
+    assert line.startswith("Installing 2 packages into ")
+    assert line.endswith(" 0 s")
+    assert "Collecting alpha==1" in (tmp_path / "logs" / "install-small.log").read_text()
+
+
+def test_a_terminal_sees_what_is_collected_and_installed(ready, monkeypatch):
+    monkeypatch.setattr(installation, "POLL_S", 0.01)
+    show = Terminal()
+    ready(INSTALLS + "sleep 0.3", show=show)
+    assert "\r" in show.getvalue()
+    assert "1 collected, 1 installed" in show.getvalue()
+    assert show.getvalue().count("\n") == 1
+
+
+def test_what_is_installed_is_installed_again_only_when_its_constraints_change(ready, tmp_path):
+    ready()
+    assert (tmp_path / "pip").read_text().count("-r ") == 1
+    show = io.StringIO()
+    ready(show=show)
+    assert (show.getvalue(), (tmp_path / "pip").read_text().count("-r ")) == ("", 1)
+    ready(pins="alpha==2\n")
+    assert (tmp_path / "pip").read_text().count("-r ") == 2
+    assert left(tmp_path) == ["small"]
+
+
+def test_a_failure_shows_pips_last_lines_and_leaves_nothing_that_counts_as_installed(ready, tmp_path):
+    show = io.StringIO()
+    with pytest.raises(installation.InstallFailed, match=r"small could not be installed.*install-small\.log\.$"):
+        ready('for i in $(seq 40); do echo "line $i"; done; exit 1', show=show)
+    lines = show.getvalue().splitlines()
+    assert lines[0].endswith(" failed")
+    assert [line.strip() for line in lines[1:]] == [f"line {i}" for i in range(26, 41)]
+    assert left(tmp_path) == []
+    with pytest.raises(EnvironmentMissing):
+        environments.python("small", install="nox")
+
+
+def test_without_a_cpu_build_of_pytorch_the_last_words_say_what_to_do(ready):
+    with pytest.raises(installation.InstallFailed) as error:
+        ready("exit 1", pins='torch==2.13.0+cpu ; sys_platform == "linux"\n')
+    assert str(error.value).startswith("No CPU build of PyTorch was found")
+    assert "put the wheel of torch==2.13.0+cpu into a folder, set PIP_FIND_LINKS to that folder" in str(error.value)
+
+
+def test_pytorch_comes_from_its_own_index_where_the_one_in_use_has_no_cpu_build(ready, tmp_path):
+    pip = INSTALLS + 'case "$*" in *--index-url*|*-r*) exit 0;; esac; exit 1'
+    ready(pip, pins="torch==2.13.0+cpu\nnumpy==2\n")
+    first, second, rest = (tmp_path / "pip").read_text().splitlines()
+    assert first.endswith(" torch==2.13.0+cpu")
+    assert "--index-url" not in first
+    assert f"--index-url {environments.TORCH_CPU_INDEX} torch==2.13.0+cpu" in second
+    assert " -r " in rest
+
+
+def test_ctrl_c_leaves_no_environment_and_no_process(ready, tmp_path, monkeypatch):
+    def interrupted(self) -> str:
+        if process.exists():
+            raise KeyboardInterrupt
+        return ""
+
+    process = tmp_path / "process"
+
+    monkeypatch.setattr(installation._Installation, "count", interrupted)
+    show = Terminal()
+    with pytest.raises(KeyboardInterrupt):
+        ready(f'echo $$ > "{process}"; exec sleep 600', show=show)
+    assert show.getvalue().endswith("interrupted\x1b[K\n")
+    assert left(tmp_path) == []
+    assert not Path("/proc", process.read_text().strip()).exists()
+
+
+def test_an_environment_that_is_half_installed_is_none(ready, tmp_path):
+    """As a nox that was killed leaves it."""
+    home = ready().parents[1]
+    (home / environments.UNFINISHED).touch()
+    with pytest.raises(EnvironmentMissing, match=r"'small' in .* is only half installed. Install it with: nox$"):
+        environments.python("small", install="nox")
+    ready()
+    assert environments.python("small", install="nox").exists()
+
+
+def start(folder: Path, pip: str) -> subprocess.Popen:
+    """Start an installation in a process of its own."""
+    program = f"""
+import sys
+from pathlib import Path
+from models import installation
+command = [sys.executable, "-c", {VIRTUALENV.format(pip=pip)!r}]
+installation.virtualenv = lambda home: [*command, str(home)]
+installation.ready("small", Path({str(folder / "small.txt")!r}), logs=Path({str(folder / "logs")!r}))
+"""
+    return subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path) -> None:
+    ends = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < ends, path
+        time.sleep(0.02)
+
+
+def test_two_at_once_install_once(ready, tmp_path):
+    """The second waits, and finds what the first installed."""
+    began, goes_on = tmp_path / "began", tmp_path / "goes on"
+    slow = f'echo run >> "{tmp_path}/runs"; touch "{began}"; while [ ! -e "{goes_on}" ]; do sleep 0.05; done'
+    with start(tmp_path, slow) as first:
+        wait_for(began)
+        with start(tmp_path, slow) as second:
+            assert second.stdout.readline().startswith("Another nox is installing ")
+            goes_on.touch()
+            assert (first.wait(60), second.wait(60)) == (0, 0)
+            assert second.stdout.read() == ""
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+def test_a_killed_nox_leaves_no_lock_once_its_pip_has_ended(ready, tmp_path):
+    """pip goes on writing into the environment; nobody may begin there before it has ended."""
+    began, goes_on = tmp_path / "began", tmp_path / "goes on"
+    with start(tmp_path, f'touch "{began}"; while [ ! -e "{goes_on}" ]; do sleep 0.05; done') as killed:
+        wait_for(began)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait(60)
+        with start(tmp_path, "exit 0") as following:
+            assert following.stdout.readline().startswith("Another nox is installing ")
+            goes_on.touch()
+            assert following.wait(60) == 0
+    wanted = hashlib.sha256((tmp_path / "small.txt").read_bytes()).hexdigest()
+    assert (tmp_path / "envs" / "small" / environments.STAMP).read_text() == wanted
+    assert environments.python("small", install="nox").exists()
+
+
+def test_constraints_name_what_pip_would_install_and_pytorchs_build_by_system():
+    report = {"install": [{"metadata": {"name": n, "version": v}} for n, v in (("torch", "2.1+cpu"), ("A_b", "1"))]}
+    assert installation.constraints(report, ["executorch==1"]).splitlines() == [
+        "# written by: nox -s lock",
+        "a-b==1",
+        "executorch==1",
+        'torch==2.1+cpu ; sys_platform == "linux"',
+        'torch==2.1 ; sys_platform != "linux"',
+    ]
