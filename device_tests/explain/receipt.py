@@ -59,11 +59,15 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A layer with weights of the source network; `macs` and `parameters` (biases left out) of one image."""
+    """A layer with weights of the source network; `macs` and `parameters` (biases left out) of one image.
+
+    `shapes` are the weights' `compare.channel_shapes`, by which a layer is known again in a float file.
+    """
 
     name: str
     macs: int
     parameters: int
+    shapes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

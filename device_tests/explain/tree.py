@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from device_tests.explain.layers import BAD_COSINE, Layers
+from device_tests.explain.layers import BAD_SQNR_DB, Layers
 from device_tests.explain.receipt import Operator, Receipt, explanation
 
 LARGEST = 6  # parts of a section that are shown
@@ -67,14 +67,24 @@ def _sizes(tree: Tree, receipt: Receipt) -> None:
 
 
 def layers_table(found: Layers) -> Table:
-    """Return the error of each layer against the float source."""
+    """Return the error of each layer against the float32 twin."""
     table = Table(title=f"{found.artifact}: error against the float source, {found.images} images, by {found.tool}")
-    for column in ("layer", "SQNR dB", "max abs", "cosine", ""):
+    for column in ("layer", "own SQNR dB", "SQNR dB", "max abs", "cosine", ""):
         table.add_column(column, justify="left" if column in ("layer", "") else "right")
     for e in found.errors:
+        if not e.paired:
+            table.add_row(escape(e.layer), "", "", "", "", "[yellow]not paired[/]")
+            continue
         mark = "[red]first bad layer[/]" if e.layer == found.first_bad else ""
         table.add_row(
-            e.layer, "exact" if e.sqnr_db is None else f"{e.sqnr_db:.1f}", f"{e.max_abs:.4g}", f"{e.cosine:.6f}", mark
+            escape(e.layer), _decibels(e.own_sqnr_db), _decibels(e.sqnr_db), f"{e.max_abs:.4g}", f"{e.cosine:.6f}", mark
         )
-    table.caption = f"first layer with a cosine below {BAD_COSINE}: {found.first_bad or 'none'}"
+    table.caption = (
+        f"own: given the inputs that it had; first layer with less than {BAD_SQNR_DB:g} dB of its own: "
+        f"{escape(found.first_bad) or 'none'}"
+    )
     return table
+
+
+def _decibels(value: float | None) -> str:
+    return "exact" if value is None else f"{value:.1f}"
