@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Protocol
@@ -104,12 +104,20 @@ class Compared:
     own: Tally = field(default_factory=Tally)
 
 
-def compare(
-    file: Graph, twin: Graph, natives: Sequence[np.ndarray], images: Sequence[np.ndarray]
-) -> dict[str, Compared]:
-    """Return the paired tensors by the twin's names in the twin's order; `images` [N,...] are those of `natives`."""
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The paired tensors by the twin's names in the twin's order, and what both graphs end with: [N,...]."""
+
+    tensors: dict[str, Compared]
+    ends: np.ndarray
+    twin_ends: np.ndarray
+
+
+def compare(file: Graph, twin: Graph, natives: np.ndarray, images: np.ndarray) -> Comparison:
+    """Run both graphs image by image; `natives` are the float32 `images` [N,...] as the file takes them."""
     compared: dict[str, Compared] = {}
     pairs: dict[str, str] = {}
+    ends, twin_ends = [], []
     for i in range(len(images)):
         found, expected = file.values(natives[i : i + 1]), twin.values(images[i : i + 1])
         if not compared:
@@ -120,7 +128,9 @@ def compare(
         for of, entry in compared.items():
             entry.whole.add(given[of], expected[of])
             entry.own.add(given[of], computed[of])
-    return compared
+        ends.append(found[file.output])
+        twin_ends.append(expected[twin.output])
+    return Comparison(tensors=compared, ends=np.concatenate(ends), twin_ends=np.concatenate(twin_ends))
 
 
 def pair(file: Graph, twin: Graph, found: Values, expected: Values) -> dict[str, str]:

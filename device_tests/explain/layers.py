@@ -116,17 +116,16 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     with tempfile.TemporaryDirectory() as folder:
         twin = taps.twin(artifact, file.parent, Path(folder))
         compared = compare.compare(graph, twin, native, grey)
-    _require_right(artifact, np.concatenate([twin.values(image[None])[twin.output] for image in grey]), answers)
+    _require_right(artifact, compared.twin_ends, answers)
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
-    ends = np.concatenate([graph.values(image[None])[graph.output] for image in native])
     return Layers(
         artifact=artifact.id,
         key=run.key(artifact, ENVIRONMENT),
         images=len(images),
         tool=tool,
         errors=(
-            *rows(compared, twin.nodes, source.layers(artifact.model)),
-            error(ANSWER, logits, answers.logits[: len(images)], ends),
+            *rows(compared.tensors, twin.nodes, source.layers(artifact.model)),
+            error(ANSWER, logits, answers.logits[: len(images)], compared.ends),
         ),
     )
 

@@ -71,7 +71,7 @@ def residual(*, shortcut: float = 1.0, deep: float = 1.0, names: str = "a b c d"
 
 
 def row_of(file: Computed, twin: Computed) -> dict[str, layers.LayerError]:
-    compared = compare.compare(file, twin, IMAGES, IMAGES)
+    compared = compare.compare(file, twin, IMAGES, IMAGES).tensors
     named = [Layer(name=name, macs=36, parameters=36) for name in ("conv1", "conv2", "dense1")]
     return {row.layer: row for row in layers.rows(compared, twin.nodes, named)}
 
