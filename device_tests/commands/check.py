@@ -16,7 +16,7 @@ from device_tests.gates import evidence, junit, summary
 from device_tests.gates.budgets import Verdict
 from device_tests.rows import found, load, rows
 from models import files
-from models.console import out, plain
+from models.console import out, plain, validated
 from models.errors import UsageError
 
 BROKEN_BUDGET = 10  # exit codes
@@ -68,6 +68,7 @@ def check(
     if against is not None and update:
         msg = "--baseline compares, --update-baseline accepts whatever there is: take one of them."
         raise UsageError(msg)
+    validated()
     baseline = None if against is None else baselines.load(against)
     known = load(results)
     every = found(known, chosen_devices)

@@ -8,7 +8,8 @@ import click
 
 from device_tests.cells import select
 from device_tests.commands import options
-from models.console import out
+from models.console import out, plain, validated
+from models.errors import DataError
 
 
 @click.command()
@@ -35,10 +36,16 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     from device_tests.results import shipped
     from device_tests.rows import found, load, rows
 
+    validated()
     known = load(results)
     chosen = select(found(known, chosen_devices), runtimes=(), patterns=patterns)
     made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
-    groups = reports.group(made, margin, shipped.read(results))
+    try:
+        weights = shipped.read(results)
+    except DataError as error:  # one sentence; the rest of the report does not need it
+        out.print(f"[yellow]{plain(error)}[/]", soft_wrap=True)
+        weights = {}
+    groups = reports.group(made, margin, weights)
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
     written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.markup import escape
 
 from device_tests.cells import Cell, cells
 from export import artifact as artifacts
@@ -23,7 +22,7 @@ from export.artifact import Artifact
 from export.matrix import Recipe
 from models import files
 from models.console import out, validated
-from models.errors import DataError, EdgewiseError, UsageError
+from models.errors import EdgewiseError, UsageError
 from models.parameters import Place, Word
 
 if TYPE_CHECKING:
@@ -149,6 +148,8 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
 
 def _settle(what: str, tasks: dict[str, Callable[[], tuple[T, bool]]]) -> list[T]:
     """Do the tasks, each of which gives what it made and whether that was current; say what was refused, and a tally."""
+    from device_tests.measure.explain.tree import shown
+
     found, tally, refused = [], Counter(), defaultdict(list)
     for name, task in tasks.items():
         try:
@@ -159,7 +160,7 @@ def _settle(what: str, tasks: dict[str, Callable[[], tuple[T, bool]]]) -> list[T
         found.append(made)
         tally[current] += 1
     for reason, names in refused.items():
-        says = escape(f"{', '.join(names)}: {reason}")
+        says = shown(f"{', '.join(names)}: {reason}")
         out.print(f"[yellow]no {what}[/] {says}", soft_wrap=True)
     out.print(f"{what}: {tally[False]} written, {tally[True]} were current, {len(tasks) - len(found)} refused")
     return found
@@ -175,11 +176,9 @@ def _layers(recipe: Recipe, folder: Path) -> Layers:
 
 
 def _artifact(recipe: Recipe, folder: Path) -> Artifact:
-    artifact = artifacts.read(artifacts.sidecar_path(folder, recipe.id))
-    if artifact.outcome != "ok":
-        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
-        raise DataError(msg)
-    return artifact
+    from device_tests.measure.explain import run
+
+    return run.made(artifacts.read(artifacts.sidecar_path(folder, recipe.id)))
 
 
 def _fail_on_defects(defects: list[str]) -> None:

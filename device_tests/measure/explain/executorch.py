@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,14 @@ def _kernel(plan: Any, call: Any) -> Operator:
 def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
     from export.formats import _pte
 
-    datatypes = {t["id_out"]: t["datatype"].removeprefix("xnn_datatype_") for t in _tensors(graph)}
+    tensors = {t["id_out"]: t for t in _tensors(graph)}
+    datatypes = {number: t["datatype"].removeprefix("xnn_datatype_") for number, t in tensors.items()}
     found = []
     for node in graph["xnodes"]:
         name, fields = node["xnode_union_type"], node["xnode_union"]
         inputs = datatypes[fields["input1_id"] if "input1_id" in fields else fields["input_id"]]
-        weights = datatypes[fields["filter_id"]] if name in _WEIGHTED else ""
+        constant = name in _WEIGHTED and tensors[fields["filter_id"]]["constant_buffer_idx"]
+        weights = datatypes[fields["filter_id"]] if constant else ""
         found.append(
             Operator(
                 name=name,
@@ -72,6 +75,7 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
                 activations={"fp32": "float32", "fp16": "float16"}.get(inputs, inputs),
                 integer=inputs in _QUANTIZED,
                 taken=True,
+                parameters=math.prod(tensors[fields["filter_id"]]["dims"]) if weights else 0,
             )
         )
     return found
@@ -106,8 +110,6 @@ def _constants(graph: Mapping[str, Any]) -> list[Part]:
 
 def _plan_tensors(plan: Any, file: Any) -> list[Part]:
     """Return the constants that portable kernels take."""
-    import math
-
     from export.formats import _pte
 
     widths = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "long": 8}

@@ -56,8 +56,11 @@ def _profile(path: Path) -> list[dict[str, Any]]:
     return [event["args"] for event in events if event["cat"] == "Node"]
 
 
-def _weights(graph: Graph) -> list[tuple[str, bool]]:
-    """Return each weight's dtype, and whether 4-bit products are integers, in the order of execution."""
+def _weights(graph: Graph) -> list[tuple[str, bool, int]]:
+    """Return each weight's dtype, whether 4-bit products are integers, and its size, in the order of execution.
+
+    A product of two activations has none: "" and 0.
+    """
     made_by = {output: node for node in graph.nodes for output in node.outputs}
     # an .ort file lists fused nodes last; each of these operators has one output
     needs = {output: [name for name in node.inputs if name in made_by] for output, node in made_by.items()}
@@ -65,21 +68,26 @@ def _weights(graph: Graph) -> list[tuple[str, bool]]:
     return [_weight(node, graph, made_by) for node in order if node.operator in _FLOAT | _INTEGER]
 
 
-def _weight(node: Node, graph: Graph, made_by: dict[str, Node]) -> tuple[str, bool]:
+def _weight(node: Node, graph: Graph, made_by: dict[str, Node]) -> tuple[str, bool, int]:
     if node.operator == "MatMulNBits":
-        return f"int{node.integers['bits']}", node.integers.get("accuracy_level") == _INT8_ACTIVATIONS
+        numbers = node.integers
+        return f"int{numbers['bits']}", numbers.get("accuracy_level") == _INT8_ACTIVATIONS, numbers["K"] * numbers["N"]
     name = node.inputs[(_FLOAT | _INTEGER)[node.operator]]
     while name in made_by:  # widened by Cast and Mul, or by DequantizeLinear
         name = made_by[name].inputs[0]
-    return graph.tensors[name][0], True
+    if name not in graph.tensors:
+        return "", True, 0
+    dtype, shape = graph.tensors[name]
+    return dtype, True, math.prod(shape)
 
 
-def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool]]) -> Operator:
+def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool, int]]) -> Operator:
     name, dtype = event["op_name"], next(iter(event["input_type_shape"][0]))
     activations = {"float": "float32"}.get(dtype, dtype)
     if name in _FLOAT | _INTEGER:
-        stored, integer = next(weights)
-        return Operator(name=name, weights=stored, activations=activations, integer=integer and name in _INTEGER)
+        stored, integer, parameters = next(weights)
+        integer = integer and name in _INTEGER
+        return Operator(name=name, weights=stored, activations=activations, integer=integer, parameters=parameters)
     return Operator(name=name, activations=activations, integer=not activations.startswith("float"))
 
 

@@ -16,17 +16,30 @@ from models.errors import DataError
 INTEGER = ("dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")  # schemes that promise integer products
 
 # Defects that are known and stay: a receipt lists them, `--all` does not fail on them.
+DELEGATED, INTEGERS = "delegated_macs", "integer_weights"  # kinds of defects
 EXPECTED = (
-    ("*-tflite-int16x8@*", "XNNPACK took", "XNNPACK has no kernels for 16-bit activations"),
-    ("*-executorch_portable-*@*", "XNNPACK took", "exported without a delegate, to show what that costs"),
-    ("*-tflite-*int*@tflite_runtime", "XNNPACK took", "tflite-runtime 2.14 gives XNNPACK float32 layers only"),
+    ("*-tflite-int16x8@*", DELEGATED, "XNNPACK has no kernels for 16-bit activations"),
+    ("*-executorch_portable-*@*", DELEGATED, "exported without a delegate, to show what that costs"),
+    ("*-tflite-*int*@tflite_runtime", DELEGATED, "tflite-runtime 2.14 gives XNNPACK float32 layers only"),
     (
         "torch_*-tflite-float16@tensorflow",
-        "XNNPACK took",
+        DELEGATED,
         "TensorFlow 2.21 keeps the layers of ai-edge-quantizer's float16 files, which LiteRT gives to XNNPACK",
     ),
 )
 LEAST_DELEGATED = 0.9  # of the MACs: a delegate that takes less is as good as none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defect:
+    """What contradicts the scheme's name or the delegate's purpose: its kind, the share that is too small, a sentence."""
+
+    kind: str
+    share: float
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +72,15 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A layer with weights of the source network; `macs` and `parameters` (biases left out) of one image."""
+    """A layer with weights of the source network; `macs` and `parameters` (biases left out) of one image.
+
+    `shapes` are the weights' `compare.channel_shapes`, by which a layer is known again in a float file.
+    """
 
     name: str
     macs: int
     parameters: int
+    shapes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +110,12 @@ class Receipt:
     delegate: str
     operators: tuple[Operator, ...]
     parts: tuple[Part, ...]
-    defects: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        defects = tuple(d if isinstance(d, Defect) else Defect(**d) for d in self.defects)  # a file's are mappings
+        object.__setattr__(self, "defects", defects)
 
     @property
     def id(self) -> str:
@@ -116,60 +137,69 @@ class Receipt:
         return self._macs("integer")
 
     @property
-    def unexpected(self) -> tuple[str, ...]:
+    def unexpected(self) -> tuple[Defect, ...]:
         """The defects that no row of EXPECTED explains."""
         return tuple(d for d in self.defects if not explanation(self.id, d))
 
     def _macs(self, which: str) -> float:
-        return sum(o.macs for o in self.operators if getattr(o, which)) / sum(o.macs for o in self.operators)
+        return sum(o.macs for o in self.operators if getattr(o, which)) / (sum(o.macs for o in self.operators) or 1)
 
 
-def explanation(id: str, defect: str) -> str:
+def explanation(id: str, defect: Defect) -> str:
     """Return why a defect is expected of a cell, "" where it is not."""
-    return next((why for glob, says, why in EXPECTED if fnmatch.fnmatchcase(id, glob) and says in defect), "")
+    rows = (why for glob, kind, why in EXPECTED if kind == defect.kind and fnmatch.fnmatchcase(id, glob))
+    return next(rows, "")
 
 
 def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> tuple[Operator, ...]:
-    """Return the operators with weights named after the source's layers, which come in the same order.
+    """Return the operators with weights named after the source's layers: each is the next of as many parameters.
 
-    Raises DataError where their numbers differ: then nothing is known of who computes what.
+    An operator whose file does not tell their number is the next of all. Raises DataError where a layer or an operator
+    is left over: then nothing is known of who computes what.
     """
     weighted = [o for o in operators if o.weights]
-    if len(weighted) != len(layers):
+    left, found = list(layers), []
+    for operator in operators:
+        of = None
+        if operator.weights:
+            fitting = (layer for layer in left if operator.parameters in (0, layer.parameters))
+            of = next(fitting, None)
+            if of is None:
+                break
+            left.remove(of)
+        found.append(replace(operator, layer=of.name, macs=of.macs, parameters=of.parameters) if of else operator)
+    if left or len(found) < len(operators):
         msg = (
             f"the file computes {len(weighted)} layers with weights ({', '.join(o.name for o in weighted)}), "
-            f"the network has {len(layers)}: export it again, or teach device_tests/explain its operators."
+            f"the network has {len(layers)}, and they do not fit each other: export it again, or teach "
+            "device_tests/explain its operators."
         )
         raise DataError(msg)
-    known = iter(layers)
-    return tuple(
-        replace(o, layer=(of := next(known)).name, macs=of.macs, parameters=of.parameters) if o.weights else o
-        for o in operators
-    )
+    return tuple(found)
 
 
-def defects(receipt: Receipt, scheme: str) -> tuple[str, ...]:
+def defects(receipt: Receipt, scheme: str) -> tuple[Defect, ...]:
     """Return what contradicts the scheme's name or the delegate's purpose."""
     found = []
-    if receipt.delegate and receipt.delegated_macs < LEAST_DELEGATED:
+    share = receipt.delegated_macs
+    if share is not None and share < LEAST_DELEGATED:
         taken = sum(o.taken for o in receipt.operators)
-        found.append(
-            f"{receipt.delegate} took {receipt.delegated_macs:.0%} of the MACs "
-            f"({taken} of {len(receipt.operators)} operators)"
-        )
+        text = f"{receipt.delegate} took {share:.0%} of the MACs ({taken} of {len(receipt.operators)} operators)"
+        found.append(Defect(kind=DELEGATED, share=share, text=text))
     if scheme in INTEGER:
         weighted = [o for o in receipt.operators if o.weights]
-        share = sum(o.parameters for o in weighted if o.integer) / sum(o.parameters for o in weighted)
+        share = sum(o.parameters for o in weighted if o.integer) / (sum(o.parameters for o in weighted) or 1)
         if share < SCHEMES[scheme].min_share:
             wide = ", ".join(o.layer for o in weighted if not o.integer)
-            found.append(f"{scheme} computes only {share:.0%} of the weights in integers; in float: {wide}")
+            text = f"{scheme} computes only {share:.0%} of the weights in integers; in float: {wide}"
+            found.append(Defect(kind=INTEGERS, share=share, text=text))
     return tuple(found)
 
 
 def as_json(receipt: Receipt) -> dict[str, Any]:
     """Return the receipt with its shares, for a file or a report."""
     shares = {name: getattr(receipt, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
-    expected = {d: why for d in receipt.defects if (why := explanation(receipt.id, d))}
+    expected = {str(d): why for d in receipt.defects if (why := explanation(receipt.id, d))}
     return {"id": receipt.id, **shares, "expected_defects": expected, **asdict(receipt)}
 
 

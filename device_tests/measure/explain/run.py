@@ -14,6 +14,7 @@ from device_tests.onboard.runtimes import RUNTIMES
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import environments
+from models.errors import DataError
 
 _MODULES = {
     "tflite": "tflite",
@@ -36,9 +37,9 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     """Return the receipt of an artifact on a runtime; raises EdgewiseError where it cannot be loaded or read."""
     from device_tests.measure.explain import source
 
-    path = artifacts.check(artifact, folder)
+    path = artifacts.check(made(artifact), folder)
     facts = importlib.import_module(f"device_tests.measure.explain.{_MODULES[artifact.format]}").explain(path, runtime)
-    made = Receipt(
+    receipt = Receipt(
         artifact=artifact.id,
         key=key(artifact, runtime),
         runtime=runtime,
@@ -50,7 +51,15 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
         parts=facts.parts,
         notes=(*facts.notes, *artifact.notes),
     )
-    return replace(made, defects=receipts.defects(made, artifact.scheme))
+    return replace(receipt, defects=receipts.defects(receipt, artifact.scheme))
+
+
+def made(artifact: Artifact) -> Artifact:
+    """Return the artifact; raises DataError where its export gave no file, for "" is the name of the whole folder."""
+    if artifact.outcome != "ok" or not artifact.file:
+        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason or 'its sidecar names no file'}"
+        raise DataError(msg)
+    return artifact
 
 
 def _versions(format_name: str, runtime: str) -> dict[str, str]:

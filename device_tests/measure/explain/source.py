@@ -1,17 +1,18 @@
-"""The float network that artifacts are explained by: its layers with weights, and what they give for real images."""
+"""The float network that artifacts are explained by: its layers with weights."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from device_tests.measure.explain.compare import channel_shapes
 from device_tests.measure.explain.receipt import Layer
 from export.source import Source
-from models import data
 from models.zoo import ZOO
 
 
@@ -21,31 +22,13 @@ def layers(model: str) -> tuple[Layer, ...]:
     spec = ZOO[model].SPEC
     found = []
 
-    def note(name: str, weight: tuple[int, ...], outputs: int, output: np.ndarray) -> None:
-        parameters = math.prod(weight)
-        # every position of the output takes each of the channel's weights once
-        found.append(Layer(name=name, macs=output[0].size * parameters // outputs, parameters=parameters))
+    def note(name: str, weight: np.ndarray, axis: int, positions: int) -> None:
+        """Take a layer with its weight, the axis of its output channels, and how often they are all computed."""
+        shapes = channel_shapes(weight, axis)
+        found.append(Layer(name=name, macs=positions * weight.size, parameters=weight.size, shapes=shapes))
 
     _walk(model, np.zeros((1, *spec.input_shape), np.float32), note)
     return tuple(found)
-
-
-def activations(model: str, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what each layer gives before its activation function, channels last, for uint8 images [N,28,28]."""
-    spec = ZOO[model].SPEC
-    found: dict[str, np.ndarray] = {}
-    channels_first = spec.framework == "torch"
-
-    def note(name: str, weight: tuple[int, ...], outputs: int, output: np.ndarray) -> None:
-        found[name] = channels_last(output) if channels_first else output
-
-    _walk(model, data.grey(images, spec.input_shape), note)
-    return found
-
-
-def channels_last(output: np.ndarray) -> np.ndarray:
-    """Return [N,C,H,W] as [N,H,W,C], anything else as it is."""
-    return output.transpose(0, 2, 3, 1) if output.ndim == 4 else output
 
 
 def _walk(model: str, images: np.ndarray, note: Callable[..., None]) -> None:
@@ -54,31 +37,35 @@ def _walk(model: str, images: np.ndarray, note: Callable[..., None]) -> None:
 
 
 def _walk_torch(network: Any, images: np.ndarray, note: Callable[..., None]) -> None:
+    """Run the network and note each convolution and product with weights, whichever module computes it."""
     import torch
+    from torch.overrides import TorchFunctionMode
 
-    def hook(name: str) -> Callable[..., None]:
-        return lambda layer, _, output: note(name, tuple(layer.weight.shape), layer.weight.shape[0], output.numpy())
+    titles = {torch.conv1d: "conv", torch.conv2d: "conv", torch._C._nn.linear: "dense"}
+    counts: Counter[str] = Counter()
 
-    hooks = []
-    for kind, title in ((torch.nn.Conv2d, "conv"), (torch.nn.Linear, "dense")):  # nn.Sequential has only numbers
-        layers = (layer for layer in network.modules() if isinstance(layer, kind))
-        hooks += [layer.register_forward_hook(hook(f"{title}{i}")) for i, layer in enumerate(layers, start=1)]
-    with torch.no_grad():
+    class Noting(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+            output = function(*arguments, **(options or {}))
+            if title := titles.get(function):
+                weight = arguments[1] if len(arguments) > 1 else options["weight"]
+                counts[title] += 1
+                # every position of the output takes each of the channel's weights once
+                note(f"{title}{counts[title]}", weight.detach().numpy(), 0, output.numel() // weight.shape[0])
+            return output
+
+    with Noting():  # with gradients: without them attention takes a kernel of its own, which shows no products
         network(torch.from_numpy(images))
-    for handle in hooks:
-        handle.remove()
 
 
 def _walk_keras(network: Any, images: np.ndarray, note: Callable[..., None]) -> None:
+    """Note the layers in the order in which Keras lists them: the graph may branch, so nothing is run."""
     import keras
 
-    answer = images
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-            kernel = layer.kernel
-            activation, layer.activation = layer.activation, keras.activations.linear
-            try:
-                note(layer.name, tuple(kernel.shape), kernel.shape[-1], layer(answer).numpy())
-            finally:
-                layer.activation = activation
-        answer = layer(answer, training=False) if isinstance(layer, keras.layers.Dropout) else layer(answer)
+    weighted = keras.layers.Conv1D | keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense
+    for layer in network._flatten_layers(include_self=False):
+        if isinstance(layer, weighted):
+            kernel, outputs = layer.kernel.numpy(), math.prod(layer.output.shape[1:])
+            if isinstance(layer, keras.layers.DepthwiseConv2D):  # [height, width, channels, several of each]
+                kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
+            note(layer.name, kernel, -1, outputs // kernel.shape[-1])

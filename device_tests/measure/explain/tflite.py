@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import math
 import subprocess
+import threading
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from device_tests.measure.explain import _tflite_placement
 from device_tests.measure.explain.receipt import Facts, Operator, Part
-from models import environments
+from models import environments, processes
 from models.errors import EdgewiseError
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+TIMEOUT_S = 300.0  # for one file, the runtime's import included
+_LONGEST = 1 << 20  # characters of an answer
 _TILE_BYTES, _FEW = 64, 4  # of a row in AMX' tiles; channels that leave nearly all of it empty
 
 
@@ -35,18 +41,62 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _placement(path: Path, runtime: str) -> dict[str, Any]:
+    """Ask the runtime which operators its delegate takes; whatever its process does is an answer or an EdgewiseError."""
     process = _process(runtime)
-    print(path.resolve(), file=process.stdin, flush=True)
-    answer = process.stdout.readline()
-    if not answer:
-        _process.cache_clear()
-        told = {"error": f"it ended with {process.wait()}"}
-    else:
-        told = json.loads(answer)
-    if "error" in told:
-        msg = f"{runtime} does not load {path.name}: {told['error']}"
+    try:
+        answer = _asked(process, str(path.resolve()))
+    except EdgewiseError as error:
+        _process.cache_clear()  # the next file gets a process of its own
+        processes.kill(process)
+        msg = f"{runtime} does not load {path.name}: {error}"
+        raise EdgewiseError(msg) from error
+    if "error" in answer:
+        msg = f"{runtime} does not load {path.name}: {answer['error']}"
         raise EdgewiseError(msg)
-    return told
+    return answer
+
+
+def _asked(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
+    """Return the next answer of a process; raises EdgewiseError where none comes in time, or one that is none."""
+    timed_out = threading.Event()
+
+    def give_up() -> None:
+        timed_out.set()
+        processes.kill(process)
+
+    timer = threading.Timer(TIMEOUT_S, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        with suppress(BrokenPipeError):  # it has died: the answer, which never comes, tells
+            print(line, file=process.stdin, flush=True)
+        answer = process.stdout.readline(_LONGEST)
+    finally:
+        timer.cancel()
+    if timed_out.is_set():
+        msg = f"no answer in {TIMEOUT_S:g} s"
+        raise EdgewiseError(msg)
+    if not answer:
+        raise EdgewiseError(processes.death(process.wait()))
+    with suppress(ValueError, RecursionError):
+        content = json.loads(answer)
+        if _is_answer(content):
+            return content
+    msg = f"its process wrote something that is no answer: {answer.strip()[:200]!r}"
+    raise EdgewiseError(msg)
+
+
+def _is_answer(content: Any) -> bool:
+    if not isinstance(content, dict):
+        return False
+    if "error" in content:
+        return isinstance(content["error"], str)
+    taken = content.get("taken")
+    return (
+        isinstance(taken, list)
+        and all(type(place) is int for place in taken)
+        and all(content.get(name) in (True, False, None) for name in ("amx", "accelerated"))
+    )
 
 
 @lru_cache
@@ -55,9 +105,17 @@ def _process(runtime: str) -> subprocess.Popen[str]:
     python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})' -- --only '*-tflite-float32'")
     # -P: the modules beside the program would shadow libraries' names
     command = [str(python), "-P", _tflite_placement.__file__, runtime]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # a group of its own, so that it can be killed with all that it started
     )
+    atexit.register(processes.kill, process)
+    return process
 
 
 def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
@@ -67,15 +125,17 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
     names = [flatbuffer_utils.opcode_to_name(model, o.opcodeIndex) for o in operators]
     widened = {o.outputs[0]: o.inputs[0] for name, o in zip(names, operators, strict=True) if name == "DEQUANTIZE"}
 
+    def is_constant(tensor: int) -> bool:
+        return model.buffers[tensors[widened.get(tensor, tensor)].buffer].data is not None
+
     def dtype(tensor: int) -> str:
         return flatbuffer_utils.type_to_name(tensors[tensor].type).lower()
 
     found = []
     for i, (name, operator) in enumerate(zip(names, operators, strict=True)):
-        weights, integer = "", not dtype(operator.inputs[0]).startswith("float")
-        if name in WEIGHTED:
-            kernel = operator.inputs[1]
-            weights = dtype(widened.get(kernel, kernel))
+        weights, parameters, integer = "", 0, not dtype(operator.inputs[0]).startswith("float")
+        if name in WEIGHTED and is_constant(kernel := operator.inputs[1]):  # else it is a product of two activations
+            weights, parameters = dtype(widened.get(kernel, kernel)), math.prod(map(int, tensors[kernel].shape))
             # float activations and integer weights: the kernel quantizes the activations first
             integer = dtype(kernel).startswith(("int", "uint"))
         found.append(
@@ -85,6 +145,7 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
                 activations=dtype(operator.inputs[0]),
                 integer=integer,
                 taken=i in taken,
+                parameters=parameters,
             )
         )
     return tuple(found)

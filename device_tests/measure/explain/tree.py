@@ -4,45 +4,52 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from device_tests.measure.explain.layers import BAD_COSINE, Layers
+from device_tests.measure.explain.layers import BAD_SQNR_DB, Layers
 from device_tests.measure.explain.receipt import Operator, Receipt, explanation
+from models.console import plain
 
 LARGEST = 6  # parts of a section that are shown
+
+
+def shown(text: object) -> str:
+    """Return what a file or a runtime holds as a terminal may show it, line breaks kept."""
+    return plain(text, lines=True)
 
 
 def receipt_tree(receipt: Receipt) -> Tree:
     """Return what ran where and in which numbers, why the file is that large, and what is wrong."""
     versions = ", ".join(f"{name} {version}" for name, version in receipt.versions.items())
-    tree = Tree(f"[bold]{receipt.id}[/] ({versions})")
-    tree.add(f"kernels: {receipt.library}; this CPU offers {', '.join(receipt.instruction_sets) or 'unknown'}")
+    tree = Tree(f"[bold]{shown(receipt.id)}[/] ({shown(versions)})")
+    tree.add(
+        f"kernels: {shown(receipt.library)}; this CPU offers {shown(', '.join(receipt.instruction_sets)) or 'unknown'}"
+    )
     shares = [f"{receipt.integer_macs:.1%} of the MACs in integers"]
     if receipt.delegate:
         shares.append(f"{receipt.delegate} took {receipt.delegated_nodes:.1%} of the operators, "
                       f"{receipt.delegated_macs:.1%} of the MACs")  # fmt: skip
     operators = tree.add(f"{len(receipt.operators)} operators: {'; '.join(shares)}")
     for operator in receipt.operators:
-        operators.add(_operator(operator, bool(receipt.delegate), sum(o.macs for o in receipt.operators)))
+        operators.add(_operator(operator, bool(receipt.delegate), sum(o.macs for o in receipt.operators) or 1))
     _sizes(tree, receipt)
     for defect in receipt.defects:
         why = explanation(receipt.id, defect)
         tree.add(
-            f"[yellow]known defect: {escape(defect)}: {escape(why)}[/]" if why else f"[red]defect: {escape(defect)}[/]"
+            f"[yellow]known defect: {shown(defect)}: {shown(why)}[/]" if why else f"[red]defect: {shown(defect)}[/]"
         )
     for note in receipt.notes:
-        tree.add(f"note: {escape(note)}")
+        tree.add(f"note: {shown(note)}")
     return tree
 
 
 def _operator(o: Operator, has_delegate: bool, macs: int) -> str:
-    words = [o.name]
+    words = [shown(o.name)]
     if o.weights:
-        words.append(f"[bold]{escape(o.layer)}[/], {o.macs / macs:.1%} of the MACs, {o.weights} weights")
+        words.append(f"[bold]{shown(o.layer)}[/], {o.macs / macs:.1%} of the MACs, {shown(o.weights)} weights")
     if o.activations:
-        words.append(f"{o.activations} in")
+        words.append(f"{shown(o.activations)} in")
     if has_delegate and not o.taken:
         words.append("[yellow]not delegated[/]")
     if o.weights and not o.integer:
@@ -58,23 +65,35 @@ def _sizes(tree: Tree, receipt: Receipt) -> None:
         sections[part.section].append(part)
     for name, parts in sorted(sections.items(), key=lambda entry: -sum(p.size_bytes for p in entry[1])):
         size = sum(p.size_bytes for p in parts)
-        section = branch.add(f"{size:>10,} {size / total:6.1%} {name}")
+        section = branch.add(f"{size:>10,} {size / total:6.1%} {shown(name)}")
         parts.sort(key=lambda p: -p.size_bytes)
         for part in parts[:LARGEST]:
-            section.add(f"{part.size_bytes:>10,} {escape(part.name)}")
+            section.add(f"{part.size_bytes:>10,} {shown(part.name)}")
         if len(parts) > LARGEST:
             section.add(f"{sum(p.size_bytes for p in parts[LARGEST:]):>10,} in {len(parts) - LARGEST} more")
 
 
 def layers_table(found: Layers) -> Table:
-    """Return the error of each layer against the float source."""
-    table = Table(title=f"{found.artifact}: error against the float source, {found.images} images, by {found.tool}")
-    for column in ("layer", "SQNR dB", "max abs", "cosine", ""):
+    """Return the error of each layer against the float32 twin."""
+    table = Table(
+        title=f"{shown(found.artifact)}: error against the float source, {found.images} images, by {shown(found.tool)}"
+    )
+    for column in ("layer", "own SQNR dB", "SQNR dB", "max abs", "cosine", ""):
         table.add_column(column, justify="left" if column in ("layer", "") else "right")
     for e in found.errors:
+        if not e.paired:
+            table.add_row(shown(e.layer), "", "", "", "", "[yellow]not paired[/]")
+            continue
         mark = "[red]first bad layer[/]" if e.layer == found.first_bad else ""
         table.add_row(
-            e.layer, "exact" if e.sqnr_db is None else f"{e.sqnr_db:.1f}", f"{e.max_abs:.4g}", f"{e.cosine:.6f}", mark
+            shown(e.layer), _decibels(e.own_sqnr_db), _decibels(e.sqnr_db), f"{e.max_abs:.4g}", f"{e.cosine:.6f}", mark
         )
-    table.caption = f"first layer with a cosine below {BAD_COSINE}: {found.first_bad or 'none'}"
+    table.caption = (
+        f"own: given the inputs that it had; first layer with less than {BAD_SQNR_DB:g} dB of its own: "
+        f"{shown(found.first_bad) or 'none'}"
+    )
     return table
+
+
+def _decibels(value: float | None) -> str:
+    return "exact" if value is None else f"{value:.1f}"

@@ -93,7 +93,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"bytes": _bytes, "date": _date, "time": _time, "ratio": _ratio}
     environment.globals |= {
-        "bad_cosine": layers.BAD_COSINE,
+        "bad_sqnr_db": layers.BAD_SQNR_DB,
         "columns": report.COLUMNS,
         "explanation": receipt.explanation,
         "extras": EXTRAS,

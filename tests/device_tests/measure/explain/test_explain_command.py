@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from device_tests.measure.explain import layers, receipt, run, tree
 from device_tests.measure.explain.__main__ import command
+from export import artifact as artifacts
+from export.artifact import Artifact
+from models import files
 from models.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[4]
@@ -46,6 +51,38 @@ def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
     assert "no receipts torch_cnn-onnx-int8@onnxruntime: " in told
     assert "no layers torch_cnn-onnx-int8: " in told
     assert told.count("0 written, 0 were current, 1 refused") == 2
+
+
+@pytest.mark.parametrize("outcome", ["export_failed", "ok"])
+def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_path, monkeypatch, outcome):
+    """Its sidecar names "", which beside a folder's path is the folder itself."""
+    made = Artifact(id="torch_cnn-onnx-int8", model="torch_cnn", framework="torch", format="onnx", scheme="int8", key="k",
+                    outcome=outcome, reason="no such operator")  # fmt: skip
+    artifacts.save(made, tmp_path)
+    monkeypatch.setattr(files, "sha256", lambda path: pytest.fail(f"digested {path}"))
+    with pytest.raises(DataError, match=f"was not made .{outcome}.: no such operator"):
+        type_in("torch_cnn-onnx-int8", "--artifacts", str(tmp_path))
+    with pytest.raises(DataError, match="was not made"):
+        run.make(made, tmp_path, "onnxruntime")
+
+
+def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys):
+    from rich.console import Console
+
+    hostile = "\x1b]0;title\x07\x1b[31m\x9b2J[bold]conv1[/bold]"
+    error = layers.error(hostile, np.ones(2), -np.ones(2))
+    found = layers.Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
+    part = receipt.Part(name=hostile, section=hostile, size_bytes=1)
+    made = receipt.Receipt(artifact=hostile, key="k", runtime="litert", versions={hostile: hostile}, library=hostile,
+                           instruction_sets=(), delegate="", parts=(part,), notes=(hostile,),
+                           operators=(receipt.Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
+                           defects=(receipt.Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
+    console = Console(width=300)
+    console.print(tree.layers_table(found))
+    console.print(tree.receipt_tree(made))
+    printed = capsys.readouterr().out
+    assert not set(printed) & set("\x1b\x07\x9b")
+    assert printed.count("[bold]conv1[/bold]") >= 10
 
 
 def test_listing_imports_no_framework():

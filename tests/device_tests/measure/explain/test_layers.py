@@ -27,21 +27,25 @@ def test_noise_of_a_tenth_is_20_decibels():
     assert found.max_abs == pytest.approx(0.4, abs=1e-6)
 
 
-def test_a_fused_relu_is_no_error():
-    rectified = np.maximum(SIGNAL, 0)
-    assert layers._layer_error("conv1", rectified, SIGNAL).sqnr_db is None
-    assert layers.error("conv1", rectified, SIGNAL).cosine < 0.99
-
-
 def test_a_dead_layer_is_bad():
     assert layers.error("conv1", np.zeros_like(SIGNAL), SIGNAL).cosine == 0.0
 
 
-def test_the_first_layer_below_the_threshold_is_named():
-    good, bad = layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", SIGNAL[:, ::-1], SIGNAL)
+def test_the_first_layer_whose_own_error_is_too_large_is_named():
+    good, bad = layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", 2 * SIGNAL, SIGNAL)
     worse = layers.error("dense1", -SIGNAL, SIGNAL)
     assert Layers(artifact="a", key="k", images=1, tool="t", errors=(good, bad, worse)).first_bad == "conv2"
     assert Layers(artifact="a", key="k", images=1, tool="t", errors=(good,)).first_bad == ""
+
+
+def test_what_a_layer_was_given_is_not_its_error():
+    inherited = layers.error("conv2", -SIGNAL, SIGNAL, -SIGNAL)
+    assert inherited.sqnr_db < layers.BAD_SQNR_DB
+    assert not inherited.bad
+
+
+def test_a_layer_that_is_not_paired_is_never_bad():
+    assert not replace(layers.error("conv1", -SIGNAL, SIGNAL), paired=False).bad
 
 
 @pytest.fixture

@@ -36,6 +36,23 @@ def test_another_number_of_layers_is_an_error_and_not_a_guess():
         receipts.with_layers((Operator(name="CONV", weights="int8"),), LAYERS)
 
 
+def test_an_operator_takes_the_layer_of_as_many_parameters_whatever_the_order_of_the_branches():
+    made = (
+        Operator(name="DENSE", weights="int8", parameters=910),
+        Operator(name="CONV", weights="int8", parameters=90),
+    )
+    assert [(o.layer, o.macs) for o in receipts.with_layers(made, LAYERS)] == [("dense1", 100), ("conv1", 900)]
+
+
+def test_an_operator_that_no_layer_fits_is_an_error_and_not_a_guess():
+    made = (
+        Operator(name="CONV", weights="int8", parameters=91),
+        Operator(name="DENSE", weights="int8", parameters=910),
+    )
+    with pytest.raises(DataError, match="do not fit each other"):
+        receipts.with_layers(made, LAYERS)
+
+
 def test_shares_count_operators_and_macs():
     conv, dense = replace(operators()[1], taken=False), operators()[2]
     made = receipt(operators=(operators()[0], conv, dense))
@@ -49,12 +66,13 @@ def test_what_is_as_promised_has_no_defect():
 
 def test_a_scheme_of_integers_that_computes_in_float_is_a_defect():
     (defect,) = receipt(operators=operators(integer=False)).defects
-    assert defect == "int8 computes only 0% of the weights in integers; in float: conv1, dense1"
+    assert (defect.kind, defect.share) == (receipts.INTEGERS, 0.0)
+    assert str(defect) == "int8 computes only 0% of the weights in integers; in float: conv1, dense1"
 
 
 def test_a_delegate_that_takes_nothing_is_a_defect():
     made = receipt(operators=operators(taken=False))
-    assert made.unexpected == ("XNNPACK took 0% of the MACs (1 of 3 operators)",)
+    assert [str(d) for d in made.unexpected] == ["XNNPACK took 0% of the MACs (1 of 3 operators)"]
 
 
 def test_a_runtime_without_a_delegate_has_no_share_of_it():
@@ -67,18 +85,28 @@ def test_a_known_defect_is_told_with_its_reason_and_expected():
     assert made.defects
     assert made.unexpected == ()
     assert receipts.as_json(made)["expected_defects"] == {
-        made.defects[0]: "XNNPACK has no kernels for 16-bit activations"
+        str(made.defects[0]): "XNNPACK has no kernels for 16-bit activations"
     }
 
 
 def test_an_expectation_excuses_no_other_defect():
     made = receipt("int16x8", operators=operators(integer=False))
-    assert made.unexpected == ("int16x8 computes only 0% of the weights in integers; in float: conv1, dense1",)
+    assert [d.kind for d in made.unexpected] == [receipts.INTEGERS]
+
+
+def test_an_expectation_is_of_a_kind_of_defect_and_not_of_its_words():
+    (defect,) = receipt(operators=operators(taken=False)).defects
+    reworded = replace(defect, text="the delegate ran hardly anything")
+    assert receipts.explanation("torch_cnn-tflite-int16x8@litert", reworded)
+    assert not receipts.explanation("torch_cnn-tflite-int16x8@litert", replace(defect, kind=receipts.INTEGERS))
 
 
 def test_a_receipt_is_read_as_it_was_written(tmp_path):
+    broken = receipt(operators=operators(taken=False, integer=False))
+    receipts.save(broken, tmp_path / "r.json")
+    assert receipts.read(tmp_path / "r.json") == broken
+    assert len(broken.defects) == 2
     receipts.save(receipt(), tmp_path / "r.json")
-    assert receipts.read(tmp_path / "r.json") == receipt()
     assert json.loads((tmp_path / "r.json").read_text())["delegated_macs"] == 1.0
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from device_tests.measure.explain import layers, taps
 from device_tests.measure.explain import run as explain
 from device_tests.measure.explain.layers import LayerError, Layers
-from device_tests.measure.explain.receipt import Operator, Part, Receipt
+from device_tests.measure.explain.receipt import Defect, Operator, Part, Receipt
 from device_tests.report import tables as report
 from device_tests.results import shipped
 from device_tests.results.shipped import FILE, Shipped
@@ -96,7 +96,7 @@ def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
     known = {"artifact": ID, "runtime": "torch", "versions": {}, "library": "a library", "instruction_sets": (),
              "operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
              "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
-             "delegate": "XNNPACK", "defects": ("<took little>",)}  # fmt: skip
+             "delegate": "XNNPACK", "defects": (Defect(kind="delegated_macs", share=0.0, text="<took little>"),)}  # fmt: skip
     file = folders.bench.results / "receipts" / f"{ID}@torch.json"
     files.write_json(file, asdict(Receipt(key="of another file", **known)))
     assert "Execution receipt" not in build().read_text()
@@ -112,14 +112,17 @@ def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
     artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     assert f"nox -s explain -- --all --layers {ID}" in build().read_text()
     errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
-              LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98))  # fmt: skip
+              LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),
+              LayerError(layer="conv3", sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))  # fmt: skip
     found = Layers(
         artifact=ID, key=explain.key(artifact, layers.ENVIRONMENT), images=64, tool="<a tool>", errors=errors
     )
     layers.save(found, folders.bench.results)
     text = build().read_text()
     assert "on 64 test images; &lt;a tool&gt;" in text
-    assert "<b>conv2</b> is the first with a cosine below 0.99" in text
+    assert "<b>conv2</b> is the first that adds so much error of its own that less than 10 dB are left" in text
+    assert "9.9 dB" in text
+    assert "not paired" in text
     assert "12.3 dB" in text
 
 

@@ -1,0 +1,132 @@
+"""Opens .onnx files: onnxruntime with every tensor as an output, or operator by operator on values that are given."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled
+
+if TYPE_CHECKING:
+    import onnx
+
+_ROUNDING = ("QuantizeLinear", "DequantizeLinear")
+_MOVING = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Identity")
+_WEIGHTS = {"Conv": 1, "Gemm": 1, "MatMul": 1, "ConvTranspose": 1, "MatMulNBits": 1, "MatMulInteger": 1,
+            "ConvInteger": 1}  # fmt: skip
+
+
+class Graph:
+    """An .onnx file with one input and one output; see compare.Graph."""
+
+    def __init__(self, file: Path) -> None:
+        import onnx
+
+        self._model = onnx.load(file)
+        graph = self._model.graph
+        self._tensors = {tensor.name: tensor for tensor in graph.initializer}
+        self.input, self.output = graph.input[0].name, graph.output[0].name
+        self._activations = {self.input}
+        for node in graph.node:
+            if self._activations & set(node.input):
+                self._activations |= set(filter(None, node.output))
+        self._taken = [node for node in graph.node if set(node.output) & self._activations]
+        self.nodes = tuple(self._node(node) for node in self._taken)
+        self._settled = settled(self.nodes)
+        self._whole: Any = None
+        self._steps: list[tuple[Any, list[str], list[str]]] = []
+
+    def values(self, image: np.ndarray) -> Values:
+        """Run the graph with each tensor as its consumers receive it as an output, so that kernels stay fused."""
+        if self._whole is None:
+            self._whole = self._session_of_all()
+        session, names = self._whole
+        found = {self.input: image} | dict(zip(names, session.run(names, {self.input: image}), strict=True))
+        return {name: found[of] for name, of in self._settled.items() if of in found}
+
+    def forced(self, image: np.ndarray, given: Values) -> Values:
+        if not self._steps:
+            self._steps = [self._step(node) for node in self._model.graph.node]
+        computed = {self.input: image}
+        received = {self.input: given.get(self.input, image)}
+        for session, inputs, outputs in self._steps:
+            taken = {name: received[name] for name in inputs}
+            for name, value in zip(outputs, session.run(outputs, taken), strict=True):
+                computed[name], received[name] = value, given.get(name, value)
+        return {name: value for name, value in computed.items() if name in self._activations}
+
+    def _node(self, node: onnx.NodeProto) -> Node:
+        weights, shapes = 0, ()
+        if node.op_type in _WEIGHTS and (name := node.input[_WEIGHTS[node.op_type]]) not in self._activations:
+            weights, shapes = self._size(name), self._shapes(node, name)
+        inert = node.op_type in (*_ROUNDING, *_MOVING)
+        return Node(
+            kinds=() if inert else (node.op_type,),
+            inputs=tuple(name for name in node.input if name in self._activations),
+            outputs=tuple(filter(None, node.output)),
+            weights=weights,
+            shapes=shapes,
+            rounds=node.op_type in _ROUNDING,
+        )
+
+    def _size(self, name: str) -> int:
+        """Return the number of weights in a constant, which the graph may widen first."""
+        makers = {output: node for node in self._model.graph.node for output in node.output}
+        while name not in self._tensors and name in makers:
+            name = makers[name].input[0]
+        return math.prod(self._tensors[name].dims) if name in self._tensors else 1
+
+    def _shapes(self, node: onnx.NodeProto, name: str) -> tuple[float, ...]:
+        import onnx
+
+        tensor = self._tensors.get(name)
+        if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT:
+            return ()
+        turned = node.op_type == "Gemm" and any(entry.name == "transB" and entry.i for entry in node.attribute)
+        return channel_shapes(onnx.numpy_helper.to_array(tensor), 0 if node.op_type == "Conv" or turned else -1)
+
+    def _session_of_all(self) -> tuple[Any, list[str]]:
+        import onnx
+
+        loaded = _session(self._model)
+        dtypes = {value.name: value.type for value in loaded.get_outputs()}
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+        floats = {v.name for v in inferred if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT} | set(dtypes)
+        names = [name for name in dict.fromkeys(self._settled.values()) if name in floats and name != self.input]
+        model.graph.output.extend(
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+            for name in names
+            if name not in dtypes
+        )
+        return _session(model), names
+
+    def _step(self, node: onnx.NodeProto) -> tuple[Any, list[str], list[str]]:
+        """Load one operator with its constants; what else it takes is an input."""
+        import onnx
+
+        constants = [self._tensors[name] for name in dict.fromkeys(node.input) if name in self._tensors]
+        inputs = [name for name in dict.fromkeys(node.input) if name and name not in self._tensors]
+        outputs = [name for name in node.output if name]
+        values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in inputs]
+        answers = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
+        model = onnx.helper.make_model(
+            onnx.helper.make_graph([node], "step", values, answers, constants),
+            opset_imports=self._model.opset_import,
+            ir_version=self._model.ir_version,
+        )
+        return _session(model), inputs, outputs
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,161 @@
+"""Opens .tflite files: LiteRT with every tensor as an output, or operator by operator on values that are given."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from device_tests.measure.explain import tflite as receipts
+from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled
+
+_ROUNDING = ("QUANTIZE", "DEQUANTIZE")
+_MOVING = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
+
+
+class Graph:
+    """A .tflite file of one signature; see compare.Graph."""
+
+    def __init__(self, content: bytes) -> None:
+        from export.formats import _tflite_file
+
+        self._model = _tflite_file.parse(content)
+        self._graph = self._model.subgraphs[0]
+        self._names = _unique([tensor.name.decode() for tensor in self._graph.tensors])
+        self._activations = self._computed()
+        self.nodes = tuple(self._node(operator) for operator in self._graph.operators)
+        self.input, self.output = (self._names[n[0]] for n in (self._graph.inputs, self._graph.outputs))
+        self._settled = settled(self.nodes)
+        self._whole: Any = None
+        self._steps: list[Any] = []
+
+    def values(self, image: np.ndarray) -> Values:
+        """Run the graph, its delegate included; keeping all tensors instead would take the interpreter's own kernels."""
+        if self._whole is None:
+            outputs = [n for operator in self._graph.operators for n in operator.outputs if n in self._activations]
+            self._whole = self._interpreter(self._graph.operators, list(self._graph.inputs), outputs)
+        found = self._run(self._whole, {self.input: image}) | {self.input: self._wide(image, self._graph.inputs[0])}
+        return {name: found[self._settled.get(name, name)] for name in found}
+
+    def forced(self, image: np.ndarray, given: Values) -> Values:
+        if not self._steps:
+            self._steps = [self._step(operator) for operator in self._graph.operators]
+        computed = {self.input: image}
+        received = {self.input: given.get(self.input, image)}
+        for step in self._steps:
+            for name, value in self._run(step, received).items():
+                computed[name], received[name] = value, given.get(name, value)
+        return computed
+
+    def _computed(self) -> set[int]:
+        """Return the tensors that depend on the input."""
+        found = {int(n) for n in self._graph.inputs}
+        for operator in self._graph.operators:
+            if found & {int(n) for n in operator.inputs}:
+                found |= {int(n) for n in operator.outputs}
+        return found
+
+    def _node(self, operator: Any) -> Node:
+        from ai_edge_litert.tools import flatbuffer_utils
+
+        name = flatbuffer_utils.opcode_to_name(self._model, operator.opcodeIndex)
+        inputs = [int(n) for n in operator.inputs if n in self._activations]
+        weights, shapes = 0, ()
+        if name in receipts.WEIGHTED and (kernel := int(operator.inputs[1])) not in self._activations:
+            weights = math.prod(int(n) for n in self._graph.tensors[kernel].shape)
+            shapes = self._shapes(kernel, axis=3 if name == "DEPTHWISE_CONV_2D" else 0)
+        return Node(
+            kinds=() if name in (*_ROUNDING, *_MOVING) else (name, *self._activation(operator)),
+            inputs=tuple(self._names[n] for n in inputs),
+            outputs=tuple(self._names[n] for n in operator.outputs),
+            weights=weights,
+            shapes=shapes,
+            rounds=name in _ROUNDING,
+        )
+
+    def _shapes(self, kernel: int, axis: int) -> tuple[float, ...]:
+        tensor = self._graph.tensors[kernel]
+        content = self._model.buffers[tensor.buffer].data
+        if content is None or tensor.type != _float32():
+            return ()
+        return channel_shapes(np.asarray(content, np.uint8).view(np.float32).reshape(tensor.shape), axis)
+
+    def _activation(self, operator: Any) -> tuple[str, ...]:
+        fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+        return (f"activation {fused}",) if fused else ()
+
+    def _step(self, operator: Any) -> Any:
+        inputs = [int(n) for n in operator.inputs if n in self._activations]
+        return self._interpreter([operator], list(dict.fromkeys(inputs)), list(operator.outputs))
+
+    def _interpreter(self, operators: list[Any], inputs: list[int], outputs: list[int]) -> Any:
+        """Load some of the operators, with no other weights than theirs."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        from export.formats import _tflite_file
+
+        graph, model = self._graph, self._model
+        kept = (graph.operators, graph.inputs, graph.outputs, model.signatureDefs, [b.data for b in model.buffers])
+        used = {graph.tensors[n].buffer for operator in operators for n in operator.inputs if n >= 0}
+        try:
+            graph.operators, graph.inputs, graph.outputs, model.signatureDefs = operators, inputs, outputs, []
+            for i, buffer in enumerate(model.buffers):
+                buffer.data = buffer.data if i in used else None
+            interpreter = Interpreter(model_content=_tflite_file._serialized(model), num_threads=1)
+        finally:
+            graph.operators, graph.inputs, graph.outputs, model.signatureDefs, contents = kept
+            for buffer, data in zip(model.buffers, contents, strict=True):
+                buffer.data = data
+        interpreter.allocate_tensors()
+        return interpreter, inputs, outputs
+
+    def _run(self, step: Any, received: Values) -> Values:
+        interpreter, inputs, outputs = step
+        for detail, n in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(detail["index"], received[self._names[n]].astype(detail["dtype"], copy=False))
+        interpreter.invoke()
+        given = zip(interpreter.get_output_details(), outputs, strict=True)
+        return {self._names[n]: self._wide(interpreter.get_tensor(detail["index"]), n) for detail, n in given}
+
+    def _wide(self, value: np.ndarray, tensor: int) -> np.ndarray:
+        quantization = self._graph.tensors[tensor].quantization
+        scale = None if quantization is None else quantization.scale
+        if scale is None or not len(scale) or value.dtype.kind not in "iu":
+            return value
+        return (value.astype(np.float32) - np.float32(quantization.zeroPoint[0])) * np.float32(scale[0])
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Number what has the same name: litert-torch calls several tensors by one, and quantizers add theirs at the end."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        found.append(f"{name}#{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
+
+
+def _float32() -> int:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.TensorType.FLOAT32
+
+
+def cuts(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield a .tflite file cut after each layer with weights: the layer's operator, and what gives its output alone."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    from export.formats import _tflite_file
+
+    for i in range(len(_tflite_file.parse(content).subgraphs[0].operators)):
+        model = _tflite_file.parse(content)
+        graph = model.subgraphs[0]
+        name = flatbuffer_utils.opcode_to_name(model, graph.operators[i].opcodeIndex)
+        if name in receipts.WEIGHTED:
+            graph.operators = graph.operators[: i + 1]
+            graph.outputs = graph.operators[-1].outputs
+            model.signatureDefs = []
+            yield name, _tflite_file._serialized(model)

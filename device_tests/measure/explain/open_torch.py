@@ -1,0 +1,194 @@
+"""Opens TorchScript files and exported programs: their own operators, one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, without_batch_norms
+
+_SAME = {"_convolution": "conv", "convolution": "conv", "conv1d": "conv", "conv2d": "conv", "linear_dynamic": "linear",
+         "batch_norm2d": "batch_norm", "_native_batch_norm_legit_no_training": "batch_norm", "_softmax": "softmax",
+         "bmm": "matmul"}  # fmt: skip
+_ROUNDING = re.compile(r"(de)?quantize(_per_\w+|_affine)?$")
+# what gives the values that it takes, in another shape or type, or says something of them
+_MOVING = re.compile(
+    r"_?to(_copy)?$|contiguous|clone|alias|detach|(feature_)?dropout|flatten|reshape|view|(un)?squeeze|transpose|permute"
+    r"|t$|expand|size|Int|NumToTensor|choose_qparams.*|\w*Construct|\w*Unpack|getitem|_guards_fn|slice|select"
+)
+_WEIGHTED = ("conv", "linear")
+
+
+def kinds(operator: str) -> tuple[str, ...]:
+    """Return the operators in common words that an operator of PyTorch's fuses: `quantized::conv2d_relu` is two."""
+    name = operator.rpartition("::")[2].rpartition(".")[2]
+    if _ROUNDING.match(name) or _MOVING.match(name):
+        return ()
+    name, relu = re.subn(r"_relu$", "", name) if operator.startswith("quantized::") else (name, 0)
+    return (_SAME.get(name, name.rstrip("_")), *("relu",) * relu)
+
+
+def _rounds(operator: str) -> bool:
+    return bool(_ROUNDING.match(operator.rpartition("::")[2]))
+
+
+def _weights(constant: Any) -> dict[str, Any]:
+    """Return what a node says of its weights; an engine's packed ones show nothing."""
+    if not hasattr(constant, "numel"):
+        return {"weights": 1}
+    floats = constant.is_floating_point() and constant.ndim > 1
+    shapes = channel_shapes(constant.detach().float().numpy(), 0) if floats else ()
+    return {"weights": constant.numel(), "shapes": shapes}
+
+
+def _wide(value: Any) -> np.ndarray:
+    return (value.dequantize() if value.is_quantized else value).detach().float().numpy()
+
+
+class _Graph:
+    """What both kinds share: `_steps` compute the value of a name from an environment of values; see compare.Graph."""
+
+    nodes: tuple[Node, ...]
+    input: str
+    output: str
+
+    def __init__(self) -> None:
+        self._settled = settled(self.nodes)
+        self.nodes = without_batch_norms(self.nodes)
+
+    def values(self, image: np.ndarray) -> Values:
+        found = self._run(image, {})
+        return {name: found[self._settled.get(name, name)] for name in found}
+
+    def forced(self, image: np.ndarray, given: Values) -> Values:
+        return self._run(image, given)
+
+    def _run(self, image: np.ndarray, given: Values) -> Values:
+        raise NotImplementedError
+
+
+class TorchScript(_Graph):
+    """A .pt file, frozen: a graph without control flow, as tracing gives."""
+
+    def __init__(self, file: Path) -> None:
+        import torch
+
+        from export.formats import _torchscript
+
+        with _torchscript.quiet():
+            graph = torch.jit.freeze(torch.jit.load(file).eval()).graph
+        _, image = graph.inputs()
+        (answer,) = graph.outputs()
+        self.input, self.output = image.debugName(), answer.debugName()
+        self._constants: dict[str, Any] = {}
+        self._steps: list[tuple[Callable[..., Any], list[str], str]] = []
+        nodes: list[Node] = []
+        computed = {self.input}
+        for node in graph.nodes():
+            inputs, outputs = [v.debugName() for v in node.inputs()], [v.debugName() for v in node.outputs()]
+            if node.kind() == "prim::Constant":
+                self._constants[outputs[0]] = node.output().toIValue()
+                continue
+            self._steps.append((_operator(node), inputs, outputs[0]))
+            taken = tuple(name for name in inputs if name in computed)
+            if taken:
+                computed.add(outputs[0])
+                nodes.append(self._node(node.kind(), inputs, taken, outputs[0]))
+        self.nodes = tuple(nodes)
+        super().__init__()
+
+    def _node(self, kind: str, inputs: list[str], taken: tuple[str, ...], output: str) -> Node:
+        made = Node(kinds=kinds(kind), inputs=taken, outputs=(output,), rounds=_rounds(kind))
+        if not made.kinds or made.kinds[0] not in _WEIGHTED or inputs[1] not in self._constants:
+            return made
+        weight = self._constants[inputs[1]]
+        return replace(made, **_weights(weight))
+
+    def _run(self, image: np.ndarray, given: Values) -> Values:
+        import torch
+
+        from export.formats import _torchscript
+
+        def received(name: str, value: Any) -> Any:
+            return torch.from_numpy(np.ascontiguousarray(given[name])) if name in given else value
+
+        found = {self.input: image}
+        known = self._constants | {self.input: received(self.input, torch.from_numpy(image))}
+        with _torchscript.quiet(), torch.inference_mode():
+            for operator, inputs, output in self._steps:
+                value = operator(*(known[name] for name in inputs))
+                if isinstance(value, torch.Tensor):
+                    found[output] = _wide(value)
+                    value = received(output, value)
+                known[output] = value
+        return found
+
+
+def _operator(node: Any) -> Callable[..., Any]:
+    """Return a function of the node's inputs in their order; exactly the overload that the graph names."""
+    import torch
+
+    if node.kind() in ("prim::ListConstruct", "prim::TupleConstruct"):
+        return lambda *values: list(values)
+    schema = torch._C.parse_schema(node.schema())
+    operator, *_ = torch._C._get_operation_overload(schema.name, schema.overload_name)
+    named = [argument.name for argument in schema.arguments if argument.kwarg_only]
+    places = len(schema.arguments) - len(named)
+    return lambda *values: operator(*values[:places], **dict(zip(named, values[places:], strict=True)))
+
+
+class Program(_Graph):
+    """An exported program, interpreted by torch.fx."""
+
+    def __init__(self, program: Any) -> None:
+        self._module = program.module()
+        graph = self._module.graph
+        (image,) = (node for node in graph.nodes if node.op == "placeholder")
+        (answer,) = (node for node in graph.nodes if node.op == "output")
+        (last,) = answer.all_input_nodes
+        self.input, self.output = image.name, last.name
+        computed, nodes = {self.input}, []
+        for node in graph.nodes:
+            taken = tuple(n.name for n in node.all_input_nodes if n.name in computed)
+            if taken and node.op.startswith("call"):
+                computed.add(node.name)
+                nodes.append(self._node(node, taken))
+        self.nodes = tuple(nodes)
+        super().__init__()
+
+    def _node(self, node: Any, taken: tuple[str, ...]) -> Node:
+        operator = node.target._schema.name if hasattr(node.target, "_schema") else getattr(node.target, "__name__", "")
+        made = Node(kinds=kinds(operator), inputs=taken, outputs=(node.name,), rounds=_rounds(operator))
+        if not made.kinds or made.kinds[0] not in _WEIGHTED or node.args[1].name in taken:
+            return made
+        return replace(made, **_weights(self._constant(node.args[1])))
+
+    def _constant(self, weight: Any) -> Any:
+        """Return a constant, which the program may dequantize first."""
+        while weight.op != "get_attr" and weight.all_input_nodes:
+            weight = weight.all_input_nodes[0]
+        value: Any = self._module
+        for part in str(weight.target).split("."):
+            value = getattr(value, part, None)
+        return value
+
+    def _run(self, image: np.ndarray, given: Values) -> Values:
+        import torch
+
+        computed = {self.input: image}
+
+        class Keeping(torch.fx.Interpreter):
+            def run_node(self, node: Any) -> Any:
+                value = super().run_node(node)
+                if isinstance(value, torch.Tensor) and node.op.startswith("call"):
+                    computed[node.name] = _wide(value)
+                return torch.from_numpy(np.ascontiguousarray(given[node.name])) if node.name in given else value
+
+        with torch.no_grad():
+            Keeping(self._module).run(torch.from_numpy(image))
+        return computed

@@ -1,0 +1,188 @@
+"""How two graphs of one network are paired and compared: along their edges, like with like, each layer by its own error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from device_tests.measure.explain import compare, layers
+from device_tests.measure.explain.compare import Node
+from device_tests.measure.explain.receipt import Layer
+
+IMAGES = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+WEIGHTS = np.random.default_rng(1).normal(size=(3, 6, 6)).astype(np.float32)
+Function = Callable[..., np.ndarray]
+
+
+class Computed:
+    """A graph of numpy functions, in which a node is (kind, inputs, output, function)."""
+
+    input = "image"
+
+    def __init__(self, *steps: tuple[str, str, str, Function]) -> None:
+        self._steps = steps
+        weighted = {"conv": 36, "dense": 36}
+        self.nodes = tuple(
+            Node(
+                kinds=(kind,) if kind else (),
+                inputs=tuple(inputs.split()),
+                outputs=(output,),
+                weights=weighted.get(kind, 0),
+                rounds=not kind,
+            )
+            for kind, inputs, output, _ in steps
+        )
+        self.output = steps[-1][2]
+        self._settled = compare.settled(self.nodes)
+
+    def values(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        found = self.forced(image, {})
+        return {name: found[self._settled.get(name, name)] for name in found}
+
+    def forced(self, image: np.ndarray, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        computed, received = {"image": image}, {"image": given.get("image", image)}
+        for _, inputs, output, function in self._steps:
+            computed[output] = function(*(received[name] for name in inputs.split()))
+            received[output] = given.get(output, computed[output])
+        return computed
+
+
+def product(i: int, scale: float = 1.0) -> Function:
+    return lambda x: scale * x @ WEIGHTS[i]
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+def rounded(x: np.ndarray) -> np.ndarray:
+    return np.round(x * 32) / 32
+
+
+def residual(*, shortcut: float = 1.0, deep: float = 1.0, names: str = "a b c d") -> Computed:
+    a, b, c, d = names.split()
+    return Computed(
+        ("conv", "image", a, product(0, shortcut)),
+        ("conv", "image", b, product(1, deep)),
+        ("add", f"{a} {b}", c, np.add),
+        ("dense", c, d, product(2)),
+    )
+
+
+def row_of(file: Computed, twin: Computed) -> dict[str, layers.LayerError]:
+    compared = compare.compare(file, twin, IMAGES, IMAGES).tensors
+    named = [Layer(name=name, macs=36, parameters=36) for name in ("conv1", "conv2", "dense1")]
+    return {row.layer: row for row in layers.rows(compared, twin.nodes, named)}
+
+
+def first_bad(rows: dict[str, layers.LayerError]) -> str:
+    return layers.Layers(artifact="a", key="k", images=4, tool="t", errors=tuple(rows.values())).first_bad
+
+
+def test_a_doubled_scale_is_found_where_it_is_and_not_after_it():
+    rows = row_of(residual(deep=2.0), residual())
+    assert first_bad(rows) == "conv2"
+    assert [name for name, row in rows.items() if row.bad] == ["conv2"]
+    assert rows["conv2"].cosine > 0.9999  # which is why a cosine does not decide
+    assert rows["dense1"].sqnr_db < layers.BAD_SQNR_DB  # as wrong, but only for what it was given
+    assert rows["dense1"].own_sqnr_db is None
+
+
+def test_the_other_branch_is_named_where_that_is_broken():
+    assert first_bad(row_of(residual(shortcut=2.0), residual())) == "conv1"
+
+
+def test_an_operator_without_weights_has_a_row_where_it_is_bad():
+    steps = list(residual()._steps)
+    steps[2] = ("add", "a b", "c", lambda a, b: 2 * (a + b))
+    rows = row_of(Computed(*steps), residual())
+    assert first_bad(rows) == "add c"
+    assert "add c" not in row_of(residual(), residual())
+
+
+def test_tensors_that_have_other_names_are_paired_by_their_place():
+    rows = row_of(residual(deep=2.0, names="w x y z"), residual())
+    assert (first_bad(rows), all(row.paired for row in rows.values())) == ("conv2", True)
+
+
+def test_a_layer_and_the_activation_that_is_fused_with_it_are_compared_as_one():
+    twin = Computed(
+        ("conv", "image", "a", product(0)), ("relu", "a", "b", relu), ("dense", "b", "c", product(1))
+    )  # fmt: skip
+    fused = Computed(("conv", "image", "b", lambda x: relu(product(0)(x))), ("dense", "b", "c", product(1)))
+    rows = row_of(fused, twin)
+    assert [row.own_sqnr_db for row in rows.values() if row.paired] == [None, None]
+
+
+def test_values_are_taken_as_the_next_layer_receives_them():
+    twin = Computed(("conv", "image", "a", product(0)), ("dense", "a", "b", product(1)))
+    file = Computed(
+        ("conv", "image", "a", product(0)), ("", "a", "r", rounded), ("dense", "r", "b", product(1))
+    )  # fmt: skip
+    rows = row_of(file, twin)
+    assert 20 < rows["conv1"].own_sqnr_db < 60  # its rounding is its own error,
+    assert rows["conv2"].own_sqnr_db is None  # and not that of the next
+
+
+def test_a_layer_that_has_another_shape_is_judged_where_both_graphs_meet_again():
+    steps = list(residual()._steps)
+    steps[1] = ("conv", "image", "b", lambda x: product(1)(x).reshape(1, 2, 3))
+    steps[2] = ("add", "a b", "c", lambda a, b: a + b.reshape(1, 6))
+    rows = row_of(Computed(*steps), residual())
+    assert [(name, row.own_sqnr_db) for name, row in rows.items()] == [
+        ("conv1", None),
+        ("conv2", None),
+        ("dense1", None),
+    ]
+    steps[2] = ("add", "a b", "c", lambda a, b: a - b.reshape(1, 6))
+    assert first_bad(row_of(Computed(*steps), residual())) == "conv2"
+
+
+def test_a_name_that_means_something_else_in_the_file_is_not_paired():
+    """`a` and `b` have changed places: the same names and shapes, computed from other tensors."""
+    twin = Computed(("conv", "image", "a", product(0)), ("conv", "a", "b", product(1)), ("dense", "b", "c", product(2)))
+    file = Computed(("conv", "image", "b", product(0)), ("conv", "b", "a", product(1)), ("dense", "a", "c", product(2)))
+    found = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
+    assert found == {"image": "image", "b": "a", "a": "b", "c": "c"}
+    assert first_bad(row_of(file, twin)) == ""
+
+
+def test_a_layer_without_a_counterpart_is_said_and_accused_of_nothing():
+    twin = Computed(("conv", "image", "a", product(0)), ("tanh", "a", "b", np.tanh), ("dense", "b", "c", product(1)))
+    file = Computed(("other", "image", "x", lambda x: x[:, :3]), ("dense", "x", "y", lambda x: x @ WEIGHTS[0][:3, :5]))
+    rows = row_of(file, twin)
+    assert [(row.layer, row.paired, row.bad) for row in rows.values()] == [
+        ("conv1", False, False),
+        ("conv2", False, False),
+    ]
+    assert first_bad(rows) == ""
+
+
+def test_a_batch_norm_belongs_to_the_layer_that_it_alone_follows():
+    nodes = compare.without_batch_norms(
+        (
+            Node(kinds=("conv",), inputs=("image",), outputs=("a",), weights=9),
+            Node(kinds=("batch_norm",), inputs=("a",), outputs=("b",)),
+            Node(kinds=("conv",), inputs=("b",), outputs=("c",), weights=9),
+            Node(kinds=("batch_norm",), inputs=("c",), outputs=("d",)),
+            Node(kinds=("add",), inputs=("c", "d"), outputs=("e",)),
+        )
+    )
+    assert [(node.kinds, node.weights) for node in nodes] == [
+        ((), 0), (("conv",), 9), (("conv",), 9), (("batch_norm",), 0), (("add",), 0)
+    ]  # fmt: skip
+
+
+def test_layers_of_as_many_weights_are_told_apart_by_their_weights_whatever_the_order():
+    one, other = WEIGHTS[0], WEIGHTS[1]
+    folded = one * np.array([3, -0.5, 2, 1, 7, 0.1], np.float32)[:, None]  # a batch norm's scale for each channel
+    nodes = [
+        Node(kinds=("conv",), inputs=("image",), outputs=(output,), weights=36, shapes=compare.channel_shapes(*weights))
+        for output, weights in (("a", (other.T, 1)), ("b", (folded, 0)))
+    ]
+    known = [
+        Layer(name=name, macs=36, parameters=36, shapes=compare.channel_shapes(weights, 0))
+        for name, weights in (("one", one), ("other", other))
+    ]
+    assert list(layers.names_of(nodes, known).values()) == ["other", "one"]

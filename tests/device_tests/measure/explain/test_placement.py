@@ -1,0 +1,109 @@
+"""Asking a runtime which operators it gave away: a process that hangs, dies or babbles costs one file, not the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from device_tests.measure.explain import tflite
+from models.errors import EdgewiseError
+
+ANSWER = '{"taken": [0, 2], "amx": null, "accelerated": null}'
+HANG = "import subprocess, sys; subprocess.Popen(['sleep', '600']); sys.stdin.read(); import time; time.sleep(600)"
+FILE = Path("net.tflite")
+
+
+@pytest.fixture
+def runtime(tmp_path, monkeypatch):
+    """Installs a runtime's environment whose Python runs a program of the test's; each start appends its process id."""
+    monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path))
+    monkeypatch.setattr(tflite, "TIMEOUT_S", 60.0)
+
+    def install(program: str, name: str = "litert") -> Path:
+        python = tmp_path / name / "bin" / "python"
+        python.parent.mkdir(parents=True, exist_ok=True)
+        code = tmp_path / f"{name}.py"
+        code.write_text(program)
+        python.write_text(f'#!/bin/sh\necho $$ >> "{tmp_path}/pids"\nexec "{sys.executable}" "{code}"\n')
+        python.chmod(0o755)
+        return tmp_path / "pids"
+
+    tflite._process.cache_clear()
+    yield install
+    tflite._process.cache_clear()
+
+
+def group_is_gone(group: int) -> bool:
+    for _ in range(100):  # what was killed may take a moment to be reaped by its new parent
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_runtime_that_hangs_is_killed_with_all_that_it_started_and_is_an_error(runtime, monkeypatch):
+    pids = runtime(HANG)
+    monkeypatch.setattr(tflite, "TIMEOUT_S", 1.0)
+    with pytest.raises(EdgewiseError, match="litert does not load net.tflite: no answer in 1 s"):
+        tflite._placement(FILE, "litert")
+    assert group_is_gone(int(pids.read_text()))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "garbage",
+        "[]",
+        "{}",
+        '{"taken": "all", "amx": null, "accelerated": null}',
+        '{"taken": [0.5], "amx": null, "accelerated": null}',
+        '{"taken": [0], "amx": "yes", "accelerated": null}',
+        '{"error": 7}',
+        "[" * 100_000,
+        "x" * 3_000_000,
+    ],
+    ids=lambda line: line[:30],
+)
+def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runtime, line):
+    pids = runtime(
+        f"import sys\nsys.stdin.readline()\nprint({line[:1]!r} * {len(line)} if {len(set(line)) == 1} else {line[:99]!r}, flush=True)\nsys.stdin.read()"
+    )
+    with pytest.raises(EdgewiseError, match="litert does not load net.tflite: its process wrote something that is no"):
+        tflite._placement(FILE, "litert")
+    runtime(f"import sys\nfor line in sys.stdin: print({ANSWER!r}, flush=True)")
+    assert tflite._placement(FILE, "litert")["taken"] == [0, 2]
+    first, second = pids.read_text().split()
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        (f"os.kill(os.getpid(), {int(signal.SIGSEGV)})", "killed by SIGSEGV"),
+        ("sys.exit(3)", "ended with exit code 3"),
+    ],
+)
+def test_a_runtime_that_dies_says_how(runtime, end, says):
+    runtime(f"import os, sys\nsys.stdin.readline()\n{end}")
+    with pytest.raises(EdgewiseError, match=f"litert does not load net.tflite: {says}"):
+        tflite._placement(FILE, "litert")
+
+
+def test_a_runtime_that_dies_before_it_is_asked_says_so(runtime):
+    runtime("import sys; sys.exit(4)")
+    tflite._process("litert").wait()
+    with pytest.raises(EdgewiseError, match="ended with exit code 4"):
+        tflite._placement(FILE, "litert")
+
+
+def test_one_process_answers_for_several_files(runtime):
+    pids = runtime(f"import sys\nfor line in sys.stdin: print({ANSWER!r}, flush=True)")
+    assert tflite._placement(FILE, "litert") == tflite._placement(FILE, "litert")
+    assert len(pids.read_text().split()) == 1

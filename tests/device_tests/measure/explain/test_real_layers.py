@@ -1,0 +1,332 @@
+"""Layers of networks with batch norm, depthwise convolutions, residuals, a gate and attention, through each toolchain.
+
+A healthy file accuses no layer; a file in which one layer's scale is doubled accuses that layer.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.artifact import Artifact
+from export.contract import Tensor
+
+pytestmark = pytest.mark.slow
+
+SPEC = """
+from models.spec import ModelSpec
+
+SPEC = ModelSpec(name="{name}", framework="{framework}", title="a network of the tests", parameters={parameters},
+                 macs={macs}, input_shape={shape}, source="tests")
+"""
+
+TORCH = """
+def network():
+    import torch
+    from torch import nn
+
+    from models.frameworks.torch import Normalize
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.deep = nn.Sequential(
+                nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16), nn.Hardswish(),
+                nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16),
+            )
+            self.gate = nn.Sequential(
+                nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 8, 1), nn.ReLU(), nn.Conv2d(8, 16, 1), nn.Hardsigmoid()
+            )
+
+        def forward(self, x):
+            y = self.deep(x)
+            return x + y * self.gate(y)
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k, self.v, self.out = (nn.Linear(16, 16) for _ in range(4))
+
+        def forward(self, x):
+            t = x.reshape(x.shape[0], 16, 49).transpose(1, 2)
+            weights = torch.softmax(self.q(t) @ self.k(t).transpose(1, 2) / 4.0, -1)
+            return t + self.out(weights @ self.v(t))
+
+    class Mobile(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.normalize = Normalize()
+            self.stem = nn.Sequential(
+                nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+            )
+            self.block = Block()
+            self.pool = nn.MaxPool2d(2, 2)
+            self.attention = Attention()
+            self.head = nn.Linear(16, 10)
+
+        def forward(self, image):
+            x = self.pool(self.block(self.stem(self.normalize(image))))
+            return self.head(self.attention(x).mean(1))
+
+    return Mobile()
+"""
+TORCH_LAYERS = [*(f"conv{i}" for i in range(1, 6)), *(f"dense{i}" for i in range(1, 6))]
+POINTWISE, SHAPE = "conv3", (16, 16, 1, 1)  # in the residual's branch, after the depthwise one
+
+KERAS = """
+def network():
+    from keras import Input, Model, layers
+
+    from models.data import MEAN, STD
+
+    image = Input((28, 28, 1), name="image")
+    x = layers.Rescaling(1 / STD, offset=-MEAN / STD)(image)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = layers.ReLU()(layers.BatchNormalization(name="norm1")(x))
+    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
+    y = layers.ReLU()(layers.BatchNormalization(name="norm2")(y))
+    y = layers.BatchNormalization(name="norm3")(layers.Conv2D(16, 1, use_bias=False, name="pointwise")(y))
+    x = layers.ReLU()(layers.Add()([layers.Conv2D(16, 1, name="shortcut")(x), y]))
+    x = layers.Dense(32, activation="relu", name="dense")(layers.GlobalAveragePooling2D()(x))
+    return Model(image, layers.Dense(10, name="logits")(x))
+"""
+KERAS_LAYERS = ["stem", "depthwise", "pointwise", "shortcut", "dense", "logits"]
+NETWORKS = {
+    "torch_mobile": (SPEC.format(name="torch_mobile", framework="torch", parameters=2_410, macs=180_000, shape=(1, 28, 28)) + TORCH),
+    "keras_residual": (SPEC.format(name="keras_residual", framework="keras", parameters=1_300, macs=90_000, shape=(28, 28, 1)) + KERAS),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """A zoo of the two networks with seeded weights, trained for a few steps so that batch norms know their images."""
+    import models.zoo
+    from models import checkpoints, data
+    from models.frameworks import FRAMEWORKS
+
+    folder = tmp_path_factory.mktemp("zoo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models.zoo, "__path__", [str(folder)])
+        patch.setattr(checkpoints, "FOLDER", folder)
+        images = data.load("train", "digits")
+        for name, text in NETWORKS.items():
+            (folder / f"{name}.py").write_text(text)
+            spec = models.zoo.ZOO[name].SPEC
+            FRAMEWORKS[spec.framework].seed(0)
+            network = models.zoo.ZOO[name].network()
+            _train(network, data.grey(images.images, spec.input_shape), images.labels)
+            checkpoints.save(name, network)
+        yield folder
+    for name in NETWORKS:
+        sys.modules.pop(f"models.zoo.{name}", None)
+
+
+def _train(network, images: np.ndarray, labels: np.ndarray) -> None:
+    if not hasattr(network, "parameters"):  # Keras: its random weights do, once its batch norms have seen images
+        for i in range(0, len(images), 64):
+            network(images[i : i + 64], training=True)
+        return
+    import torch
+
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for i in 3 * list(range(0, len(images), 64)):
+        answer = network(torch.from_numpy(images[i : i + 64]))
+        loss = torch.nn.functional.cross_entropy(answer, torch.from_numpy(labels[i : i + 64].astype(np.int64)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+@pytest.fixture(scope="module")
+def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
+    """Gives the int8 artifact of a model in a format, beside its float32 twin; each is converted once."""
+    from export import artifact as artifacts
+    from export.formats import FORMATS
+    from export.source import Source
+    from models import checkpoints, files
+
+    def convert(model: str, format_name: str) -> tuple[Artifact, Path]:
+        suffix, source = FORMATS[format_name].suffix, Source(model, "digits")
+        for scheme in ("int8",) if format_name == "executorch" else ("float32", "int8"):
+            made = Artifact(
+                id=f"{model}-{format_name}-{scheme}",
+                model=model,
+                framework=source.spec.framework,
+                format=format_name,
+                scheme=scheme,
+                key="k",
+                file=f"{model}-{format_name}-{scheme}{suffix}",
+                checkpoint_sha256=files.sha256(checkpoints.path(model)),
+                inputs=(Tensor(name="image", shape=(1, *source.spec.input_shape), dtype="float32"),),
+                outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+                dataset={"name": "digits"},
+            )
+            if not artifacts.sidecar_path(zoo, made.id).exists():
+                FORMATS[format_name].convert(source, scheme, zoo / made.file)
+                made = Artifact(**{**vars(made), "sha256": files.sha256(zoo / made.file)})
+                artifacts.save(made, zoo)
+        return artifacts.read(artifacts.sidecar_path(zoo, made.id)), zoo / made.file
+
+    return convert
+
+
+def measured(artifact: Artifact, file: Path):
+    from device_tests.measure.explain import layers
+    from export.source import Source
+    from models import data
+    from models.reference import Reference
+
+    digits, source = data.load("test", "digits"), Source(artifact.model, "digits")
+    images = digits.images[:16]
+    answers = Reference(
+        model=artifact.model, dataset="digits", dataset_sha256="", checkpoint_sha256="", images=images,
+        labels=digits.labels[:16], logits=source.logits(data.grey(images, source.spec.input_shape)),
+    )  # fmt: skip
+    return layers.measure(artifact, file, answers)
+
+
+TOOLCHAINS = [
+    ("torch_mobile", "tflite"),
+    ("keras_residual", "tflite"),
+    ("torch_mobile", "onnx"),
+    ("keras_residual", "onnx"),
+    ("torch_mobile", "torchscript"),
+    ("torch_mobile", "executorch"),
+]
+
+
+@pytest.mark.parametrize(("model", "format_name"), TOOLCHAINS)
+def test_a_healthy_network_with_batch_norm_and_a_residual_accuses_no_layer(exported, model, format_name):
+    found = measured(*exported(model, format_name))
+    assert sorted(e.layer for e in found.errors[:-1]) == sorted(
+        TORCH_LAYERS if model == "torch_mobile" else KERAS_LAYERS
+    )
+    assert all(e.paired for e in found.errors)
+    assert all(e.own_sqnr_db is None or e.own_sqnr_db > 20 for e in found.errors)
+    assert found.first_bad == ""
+
+
+def doubled_tflite(file: Path, weights: Callable[[list[int]], bool]) -> bytes:
+    from export.formats import _tflite_file
+
+    model = _tflite_file.parse(file.read_bytes())
+    (kernel,) = (
+        t for t in model.subgraphs[0].tensors if t.shape is not None and weights(list(t.shape), t.name.decode())
+    )
+    kernel.quantization.scale = [2 * float(scale) for scale in kernel.quantization.scale]
+    return _tflite_file._serialized(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "layer"),
+    [
+        ("torch_mobile", lambda shape, name: shape == [16, 1, 1, 16], POINTWISE),
+        ("keras_residual", lambda shape, name: shape == [16, 1, 1, 8] and "pointwise" in name, "pointwise"),
+    ],
+)
+def test_a_doubled_scale_in_a_tflite_file_names_its_layer(exported, model, weights, layer):
+    artifact, file = exported(model, "tflite")
+    damaged = file.with_name("damaged.tflite")
+    damaged.write_bytes(doubled_tflite(file, weights))
+    assert measured(artifact, damaged).first_bad == layer
+
+
+def test_a_doubled_scale_in_an_onnx_file_names_its_layer(exported):
+    import onnx
+
+    artifact, file = exported("torch_mobile", "onnx")
+    model = onnx.load(file)
+    (scale,) = (t for t in model.graph.initializer if t.name == "conv3.W_scale")
+    scale.CopyFrom(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(scale), scale.name))
+    damaged = file.with_name("damaged.onnx")
+    onnx.save(model, damaged)
+    assert measured(artifact, damaged).first_bad == POINTWISE
+
+
+def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(exported):
+    import torch
+
+    from export.formats import _torchscript
+
+    artifact, file = exported("torch_mobile", "torchscript")
+    with _torchscript.quiet():
+        graph = torch.jit.load(file).graph
+    packed = [
+        n.output().toIValue()
+        for n in graph.nodes()
+        if n.kind() == "prim::Constant" and "Conv2d" in str(n.output().type())
+    ]
+    weights = [torch.ops.quantized.conv2d_unpack(value)[0] for value in packed]
+    (scales,) = (w.q_per_channel_scales().numpy().tobytes() for w in weights if tuple(w.shape) == SHAPE)
+    damaged = file.with_name("damaged.pt")
+    changed, written = 0, io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(written)
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.namelist():
+            name, record = entry.split("/", 1)[1], archive.read(entry)
+            if record == scales:
+                record, changed = (2 * np.frombuffer(record)).tobytes(), changed + 1
+            if name not in ("version", "byteorder", ".data/serialization_id"):
+                writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+    damaged.write_bytes(written.getvalue())
+    assert changed == 1
+    assert measured(artifact, damaged).first_bad == POINTWISE
+
+
+def test_a_doubled_scale_in_the_program_that_was_lowered_names_its_layer(exported, monkeypatch):
+    from export.formats import _pt2e
+
+    artifact, file = exported("torch_mobile", "executorch")
+    export = _pt2e.export
+
+    def broken(source, scheme):
+        program = export(source, scheme)
+        if scheme != "float32":
+            (weight,) = (t for t in program.state_dict.values() if tuple(t.shape) == SHAPE)
+            scales = _scales(program, weight)
+            scales.mul_(2)
+        return program
+
+    monkeypatch.setattr(_pt2e, "export", broken)
+    assert measured(artifact, file).first_bad == POINTWISE
+
+
+def _scales(program, weight):
+    """Return the scales by which a program dequantizes a weight."""
+    values = {**program.state_dict, **program.constants}
+    inputs = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target}
+    for node in program.graph.nodes:
+        if "dequantize_per_channel" in str(node.target) and values[inputs[node.args[0].name]] is weight:
+            return values[inputs[node.args[1].name]]
+    raise AssertionError
+
+
+def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(exported):
+    from export.formats import _pt2e
+    from export.source import Source
+
+    artifact, file = exported("torch_mobile", "executorch")
+    program = _pt2e.export(Source("torch_mobile", "digits"), "int8")
+    (weight,) = (t for t in program.state_dict.values() if tuple(t.shape) == SHAPE)
+    scales = _scales(program, weight).float().numpy()
+    content = file.read_bytes()
+    assert content.count(scales.tobytes()) == 1
+    damaged = file.with_name("damaged.pte")
+    damaged.write_bytes(content.replace(scales.tobytes(), (2 * scales).tobytes()))
+    assert measured(artifact, damaged).first_bad == "answer"
+
+
+def test_what_a_file_computes_is_named_after_the_layers_of_the_network_whatever_the_order_of_its_branches(exported):
+    from device_tests.measure.explain import run
+
+    for format_name, runtime in (("onnx", "onnxruntime"), ("executorch", "executorch"), ("torchscript", "torch")):
+        artifact, file = exported("torch_mobile", format_name)
+        made = run.make(artifact, file.parent, runtime)
+        assert sorted(o.layer for o in made.operators if o.weights) == sorted(TORCH_LAYERS), format_name
