@@ -180,9 +180,12 @@ def _start(job: Job, remaining: list[tuple[Recipe, str]]) -> subprocess.Popen:
         "reference_key": job.reference_key,
         "recipes": [{"recipe": asdict(r), "key": k} for r, k in remaining],
     }
-    # one thread and a fixed hash seed: sums in another order, or sets in another, would give other bytes
+    # one thread and a fixed hash seed: sums in another order, or sets in another, would give other bytes. So would
+    # the widest instructions of this CPU, where calibration and fine-tuning sum floats: AVX2 is what all CPUs here have.
     fixed = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONHASHSEED": "0",
-             "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "ORT_DISABLE_TELEMETRY": "1"}  # fmt: skip
+             "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "ORT_DISABLE_TELEMETRY": "1",
+             "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE",
+             "TF_ENABLE_ONEDNN_OPTS": "0"}  # fmt: skip
     python = environments.python("export", install="nox -s export")
     with job.log.open("ab") as log:
         process = subprocess.Popen(
