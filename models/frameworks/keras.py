@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Set
 
 import numpy as np
 
@@ -73,49 +73,33 @@ def profile(network: keras.Model, input_shape: tuple[int, ...]) -> Profile:
 
     A batch norm's running statistics are no parameters. Raises ValueError for an operator that nobody can count here.
     """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tensorflow.python.framework.func_graph import func_graph_from_py_func
 
-    image = tf.TensorSpec((1, *input_shape), tf.float32)
-    traced = tf.function(lambda x: network(x, training=False)).get_concrete_function(image)
-    layers = tuple(_layers(convert_variables_to_constants_v2(traced).graph, {}, set()))
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)  # else products would hide in functions: Keras compiles grouped convolutions
+    try:
+        image = tf.TensorSpec((1, *input_shape), tf.float32)
+        graph = func_graph_from_py_func("network", lambda x: network(x, training=False), (image,), {})
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
+    stored = {tensor.op.name for tensor in graph.internal_captures}
+    seen: set[str] = set()
+    layers = tuple(layer for operator in graph.get_operations() if (layer := _layer(operator, stored, seen)))
     counted = [v for name, v in _variables(network).items() if not name.endswith(("/moving_mean", "/moving_variance"))]
     return Profile(parameters=sum(int(np.prod(v.shape)) for v in counted), layers=layers)
 
 
-def _layers(graph: tf.Graph, stored: Mapping[str, str], seen: set[str]) -> Iterator[Layer]:
-    """Yield a graph's products, and those of the functions that it calls: XLA compiles some convolutions.
-
-    `stored` gives the constants' names that a function's arguments stand for; `seen` are those already yielded.
-    """
-    from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
-
-    functions = {function.signature.name: function for function in graph.as_graph_def().library.function}
-    for operator in graph.get_operations():
-        if operator.type in ("PartitionedCall", "StatefulPartitionedCall"):
-            inner = function_def_to_graph(functions[operator.get_attr("f").name], [x.shape for x in operator.inputs])
-            names = zip((x.op.name for x in inner.inputs), operator.inputs, strict=True)
-            yield from _layers(inner, {name: _constant(x, stored) for name, x in names}, seen)
-        elif layer := _layer(operator, stored, seen):
-            yield layer
-
-
-def _constant(tensor: tf.Tensor, stored: Mapping[str, str]) -> str:
-    """Return the name of the constant that a tensor is, "" where it is computed."""
+def _new_weights(tensor: tf.Tensor, stored: Set[str], seen: set[str]) -> tuple[int, ...]:
+    """Return the shape of stored weights that are not `seen` yet, else ()."""
     source = tensor.op
     while source.type in ("Identity", "ReadVariableOp", "Reshape", "Transpose", "Cast"):  # einsum rearranges weights
         source = source.inputs[0].op
-    return source.name if source.type == "Const" else stored.get(source.name, "")
-
-
-def _new_weights(tensor: tf.Tensor, stored: Mapping[str, str], seen: set[str]) -> tuple[int, ...]:
-    """Return the shape of stored weights that are not `seen` yet, else ()."""
-    name = _constant(tensor, stored)
-    is_new = bool(name) and name not in seen
-    seen.add(name)
+    is_new = (source.name in stored or source.type == "Const") and source.name not in seen
+    seen.add(source.name)
     return tuple(tensor.shape) if is_new else ()
 
 
-def _layer(operator: tf.Operation, stored: Mapping[str, str], seen: set[str]) -> Layer | None:
+def _layer(operator: tf.Operation, stored: Set[str], seen: set[str]) -> Layer | None:
     """Return the operator's weights and multiply-accumulates, or None for one without products."""
     kind = operator.type
     if kind in _PRODUCTS:
