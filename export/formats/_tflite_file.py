@@ -133,7 +133,9 @@ def _mixed_weights(layers: list[Layer]) -> list[str]:
     dtypes = sorted({layer.dtype for layer in layers})
     if len(dtypes) == 1:
         return []
-    return [f"weights in {dtype}: {', '.join(str(layer) for layer in layers if layer.dtype == dtype)}" for dtype in dtypes]
+    return [
+        f"weights in {dtype}: {', '.join(str(layer) for layer in layers if layer.dtype == dtype)}" for dtype in dtypes
+    ]
 
 
 def _slow_parts(model: Any, ops: list[tuple[str, Any]]) -> list[str]:
