@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,16 +37,48 @@ class Tensor(Record, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One operator with weights: `shape` and `dtype` of what is stored, `operator` in the format's own word.
+
+    The first axis of `shape` holds the outputs, or the last one where the first is 1, as in depthwise convolutions.
+    `quantizable` is true where this format's static toolchain quantizes such operators, so that float is a failure.
+    """
+
+    operator: str
+    shape: tuple[int, ...]
+    dtype: str
+    quantizable: bool = True
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels: a scale and a bias for each at most."""
+        return self.shape[-1] if self.shape[0] == 1 else self.shape[0]
+
+    def __str__(self) -> str:
+        return f"{self.operator} {'x'.join(map(str, self.shape))}".strip()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contents:
     """What is inside a file, read from the file itself.
 
     `weights` counts stored parameters by dtype (`float32`, `float16`, `int8`, `int4`, ...): biases and quantization
-    constants (scales, zero points) are left out. `notes` say what a reader must know, such as layers that stayed float.
+    constants (scales, zero points) are left out. `layers` are the operators that use them. `constants` are the bytes
+    of all stored tensors, `parts` the number of operators (or of the archive's records), which the rest of the file
+    grows with. `notes` say what a reader must know, such as layers that stayed float.
     """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     weights: Mapping[str, int]
+    layers: tuple[Layer, ...] = ()
+    constants: int = 0
+    parts: int = 0
     notes: tuple[str, ...] = ()
 
 

@@ -27,6 +27,7 @@ from export.recipe import Recipe
 from export.schemes import SCHEMES
 from export.source import Source
 from models import data, files, reference
+from models import profile as profiles
 from models.errors import DataError, EdgewiseError, StorageError, Unsupported
 from models.reference import Reference
 
@@ -43,6 +44,11 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUDA_VISIBLE_DEVICES": "",
     "ORT_DISABLE_TELEMETRY": "1",
+    # where calibration and fine-tuning sum floats, the widest instructions of this CPU would give other bytes
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "COMPATIBLE",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
 }
 
 
@@ -122,11 +128,12 @@ def make(recipe: Recipe, source: Source, answers: Reference, folder: Path, key: 
 
 def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -> dict[str, Any]:
     format_module, scheme, spec = FORMATS[recipe.format], SCHEMES[recipe.scheme], source.spec
+    profile = source.memo("profile", lambda: profiles.of(spec, source.network))
     with files.whole(target) as temporary:
         format_module.convert(source, recipe.scheme, temporary)
         contents = format_module.inspect(temporary)
-        judge.judge_weights(contents, scheme)
-        judge.judge_size(files.size_bytes(temporary), spec.parameters, scheme)
+        judge.judge_weights(contents, scheme, profile.weights)
+        judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters)
 
         hardest = np.argsort(answers.margins, kind="stable")[:GOLDEN_HARDEST]
         index = np.concatenate([np.arange(PARITY_IMAGES), hardest])
@@ -146,9 +153,9 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "inputs": contents.inputs,
         "outputs": contents.outputs,
         "weights": dict(contents.weights),
-        "notes": contents.notes,
-        "parameters": spec.parameters,
-        "macs": spec.macs,
+        "notes": (*contents.notes, *judge.coverage(contents, scheme, profile.layers)),
+        "parameters": profile.parameters,
+        "macs": profile.macs,
         "labels": tuple("0123456789"),
         "golden": tuple(
             Golden(

@@ -100,25 +100,27 @@ def _expected_noise():
 
 
 def _free_batch(model: onnx.ModelProto) -> None:
-    """Make the batch of 1 that was traced `N`.
+    """Make the batch of 1 that was traced `N`, unless an operator's shape is written for one image.
 
     Not left to the exporters: tf2onnx computes a dynamic batch with six nodes (Shape, Gather, ...), this costs none.
     """
     from onnx import numpy_helper
 
     graph = model.graph
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    freed: dict[str, onnx.TensorProto] = {}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Reshape":
-            tensor = tensors[node.input[1]]
-            shape = numpy_helper.to_array(tensor).copy()
-            if shape[0] != 1 or -1 in shape[1:]:
-                msg = f"{node.name} reshapes to {shape.tolist()}: the batch cannot be made free."
-                raise ValueError(msg)
+        if node.op_type in ("Reshape", "Expand"):
+            tensor = tensors.get(node.input[1])
+            shape = [] if tensor is None else numpy_helper.to_array(tensor).copy()
+            if node.op_type == "Expand" or len(shape) == 0 or shape[0] not in (0, 1, -1) or -1 in shape[1:]:
+                return  # attention, for one, folds heads into the batch: every artifact takes one image anyway
             shape[0] = -1
-            tensor.CopyFrom(numpy_helper.from_array(shape, tensor.name))
+            freed[tensor.name] = numpy_helper.from_array(shape, tensor.name)
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    for name, tensor in freed.items():
+        tensors[name].CopyFrom(tensor)
 
 
 def _rename(model: onnx.ModelProto) -> None:
@@ -126,16 +128,17 @@ def _rename(model: onnx.ModelProto) -> None:
     import onnx
 
     graph = model.graph
-    names = {value.name: value.name for value in (*graph.input, *graph.output)}
+    names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}  # "": an input left out
     tensors = {tensor.name for tensor in graph.initializer}
     seen: Counter[str] = Counter()
     for node in graph.node:
         seen[node.op_type] += 1
         node.name = f"{node.op_type.lower()}{seen[node.op_type]}"
         roles = onnx.defs.get_schema(node.op_type, OPSET, node.domain).inputs
-        for role, name in zip(roles, node.input, strict=False):
+        for i, name in enumerate(node.input):
             if name in tensors:
-                names.setdefault(name, f"{node.name}.{role.name}")
+                role = roles[min(i, len(roles) - 1)].name  # the last one may stand for many: those of Concat
+                names.setdefault(name, f"{node.name}.{role}" + (str(i) if i >= len(roles) else ""))
         for name in node.output:
             names.setdefault(name, node.name)
         node.input[:] = [names[name] for name in node.input]

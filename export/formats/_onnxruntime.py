@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.contract import Contents, Tensor
+from export.contract import Contents, Layer, Tensor
 
 if TYPE_CHECKING:
     import onnxruntime
 
 # operators that compute in float32 unless DequantizeLinear stands before both operands
-_FLOAT_OPERATORS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul")
+_FLOAT_OPERATORS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose")
+# operators with weights, and which of their inputs the weights are
+_WEIGHTED = dict.fromkeys((*_FLOAT_OPERATORS, "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat"), 1) | {
+    "DynamicQuantizeMatMul": 1, "QLinearConv": 3, "QLinearMatMul": 3, "QGemm": 3, "Gather": 0,
+}  # fmt: skip
+_NOT_QUANTIZED = ("ConvTranspose", "Gather")  # which the static scheme leaves alone
+_WIDENING = ("DequantizeLinear", "Cast", "Mul", "Transpose", "Reshape", "Identity")  # what may stand before a weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,9 @@ def contents(path: Path, graph: Graph, widened: str) -> Contents:
         inputs=tuple(_tensor(value) for value in loaded.get_inputs()),
         outputs=tuple(_tensor(value) for value in loaded.get_outputs()),
         weights=_weights(graph),
+        layers=tuple(layer for _, layer in _layers(graph)),
+        constants=sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in graph.tensors.values()),
+        parts=len(graph.nodes),
         notes=_notes(graph, widened),
     )
 
@@ -91,18 +100,35 @@ def _weights(graph: Graph) -> Counter[str]:
     return counts
 
 
+def _layers(graph: Graph) -> list[tuple[Node, Layer]]:
+    """Return the operators with stored weights; a product of two activations has none."""
+    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    layers = []
+    for node in graph.nodes:
+        if node.operator == "MatMulNBits":
+            shape = node.integers["N"], node.integers["K"]
+            layers.append((node, Layer(operator=node.operator, shape=shape, dtype=f"int{node.integers['bits']}")))
+        elif node.operator in _WEIGHTED:
+            weight = node.inputs[_WEIGHTED[node.operator]]
+            while weight in made_by and made_by[weight].operator in _WIDENING:
+                weight = made_by[weight].inputs[0]
+            dtype, shape = graph.tensors.get(weight, ("", ()))
+            if int(np.prod(shape)) > max(shape, default=1):
+                quantizable = node.operator not in _NOT_QUANTIZED
+                if len(shape) == 2 and not node.integers.get("transB"):
+                    shape = shape[::-1]
+                layers.append((node, Layer(operator=node.operator, shape=shape, dtype=dtype, quantizable=quantizable)))
+    return layers
+
+
 def _notes(graph: Graph, widened: str) -> tuple[str, ...]:
     """Say which layers have float32 weights in a file that holds narrower ones, and which only store them narrow."""
     made_by = {output: node for node in graph.nodes for output in node.outputs}
     layers: dict[str, list[str]] = defaultdict(list)
-    for node in graph.nodes:
+    for node, layer in _layers(graph):
         operands = [made_by.get(name) for name in node.inputs[:2]]
-        if node.operator not in _FLOAT_OPERATORS or all(o and o.operator == "DequantizeLinear" for o in operands):
-            continue
-        weight = node.inputs[1]
-        while weight in made_by:
-            weight = made_by[weight].inputs[0]
-        layers[graph.tensors[weight][0]].append(node.name)
+        if node.operator in _FLOAT_OPERATORS and not all(o and o.operator == "DequantizeLinear" for o in operands):
+            layers[layer.dtype].append(node.name)
     if set(_weights(graph)) == {"float32"}:
         return ()
     return tuple(

@@ -14,7 +14,7 @@ _GROUP = 32  # weights that share a scale in 4-bit: the smallest that XNNPACK's 
 def export(source: Source, scheme: str) -> Any:
     """Return the ExportedProgram: float32 [1,*input_shape] -> float32 [1,10], computed as `scheme` says."""
     make = {
-        "float32": lambda: source.network,
+        "float32": lambda: _whole(source.network),
         "float16": lambda: _float16(source),
         "dynamic_int8": lambda: _int8(source, is_dynamic=True),
         "int8": lambda: _int8(source, is_dynamic=False),
@@ -25,6 +25,24 @@ def export(source: Source, scheme: str) -> Any:
         import torch
 
         return torch.export.export(make(), (torch.zeros(1, *source.spec.input_shape),))
+
+
+def _whole(network: Any) -> Any:
+    """Return the network inside a module: layers of a Sequential are named by numbers.
+
+    ExecuTorch 1.4 folds a batch norm into the layer `1` and fails: "ValueError: '1_weight_fused_bn' is not in list".
+    """
+    import torch
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.network(image)
+
+    return Whole().eval()
 
 
 def _float16(source: Source) -> Any:

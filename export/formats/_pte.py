@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contents, Tensor
+from export.contract import Contents, Layer, Tensor
 
 # XNNPACK's names for what a weight is stored in, with its bits per element
 _DATATYPES = {
@@ -26,16 +26,21 @@ _DATATYPES = {
     "xnn_datatype_qcint4": ("int4", 4),
     "xnn_datatype_qbint4": ("int4", 4),
 }
+_ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "bool": 1}
 _SCALARS = {"FLOAT": "float32", "HALF": "float16", "CHAR": "int8", "BYTE": "uint8"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What a .pte file says of itself: `weights` are (dtype, shape) of two or more dimensions, operators by name."""
+    """What a .pte file says of itself: `layers` are weights of two or more dimensions, operators are listed by name.
+
+    `constants` are the bytes of every stored tensor.
+    """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    weights: tuple[tuple[str, tuple[int, ...]], ...]
+    layers: tuple[Layer, ...]
+    constants: int
     delegated: tuple[str, ...]
     left: tuple[str, ...]
 
@@ -72,13 +77,21 @@ def contents(path: Path) -> Contents:
     """Return what is in the file."""
     program = read(path)
     counts: Counter[str] = Counter()
-    for dtype, shape in program.weights:
-        counts[dtype] += math.prod(shape)
+    for layer in program.layers:
+        counts[layer.dtype] += layer.weights
     notes = [program.delegation]
     if quantized := {"int8", "int4", "float16"} & counts.keys():
-        wide = [f"{'x'.join(map(str, shape))} {dtype}" for dtype, shape in program.weights if dtype not in quantized]
+        wide = [f"{layer} {layer.dtype}" for layer in program.layers if layer.dtype not in quantized]
         notes += [f"weights that stay wide: {', '.join(wide)}"] if wide else []
-    return Contents(inputs=program.inputs, outputs=program.outputs, weights=counts, notes=tuple(notes))
+    return Contents(
+        inputs=program.inputs,
+        outputs=program.outputs,
+        weights=counts,
+        layers=program.layers,
+        constants=program.constants,
+        parts=len(program.delegated) + len(program.left),
+        notes=tuple(notes),
+    )
 
 
 def read(path: Path) -> Program:
@@ -89,11 +102,14 @@ def read(path: Path) -> Program:
 
     file = _deserialize_pte_binary(path.read_bytes())
     plan = file.program.execution_plan[0]
-    weights = [
-        (_scalar(value), tuple(value.sizes))
-        for value in (v.val for v in plan.values)
-        if getattr(value, "data_buffer_idx", 0) and len(value.sizes) > 1
+    stored = [value for value in (v.val for v in plan.values) if getattr(value, "data_buffer_idx", 0)]
+    # of a kernel outside of the delegate nothing is known but the shape; what has four axes is a convolution
+    layers = [
+        Layer(operator="", shape=tuple(value.sizes), dtype=_scalar(value), quantizable=len(value.sizes) == 4)
+        for value in stored
+        if len(value.sizes) > 1
     ]
+    constants = sum(math.prod(value.sizes) * _ITEM_BYTES.get(_scalar(value), 8) for value in stored)
     delegated: list[str] = []
     left: list[str] = []
     for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
@@ -103,11 +119,13 @@ def read(path: Path) -> Program:
             payload = plan.delegates[instruction.delegate_index].processed
             graph = _xnnpack_graph(file.program.backend_delegate_data[payload.index].data)
             delegated += [node["xnode_union_type"] for node in graph["xnodes"]]
-            weights += _xnnpack_weights(graph)
+            layers += _xnnpack_layers(graph)
+            constants += sum(constant["size"] for constant in graph["constant_data"])
     return Program(
         inputs=_tensors("image", plan, plan.inputs),
         outputs=_tensors("logits", plan, plan.outputs),
-        weights=tuple(weights),
+        layers=tuple(layers),
+        constants=constants,
         delegated=tuple(delegated),
         left=tuple(left),
     )
@@ -138,8 +156,9 @@ def _xnnpack_graph(payload: bytes) -> Mapping[str, Any]:
     return json.loads(re.sub(r": (-?)inf\b", r": \1Infinity", text))  # bounds of a ReLU, which flatc writes as inf
 
 
-def _xnnpack_weights(graph: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
-    weights = []
+def _xnnpack_layers(graph: Mapping[str, Any]) -> list[Layer]:
+    users = {n["xnode_union"].get("filter_id"): n["xnode_union_type"].removeprefix("XNN") for n in graph["xnodes"]}
+    layers = []
     for value in (v["xvalue_union"] for v in graph["xvalues"]):
         tensor = value.get("tensor_value", value)  # a quantized value wraps the plain one
         shape = tuple(tensor["dims"])
@@ -150,5 +169,6 @@ def _xnnpack_weights(graph: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...
         if stored != math.ceil(math.prod(shape) * bits / 8):
             msg = f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes"
             raise ValueError(msg)
-        weights.append((dtype, shape))
-    return weights
+        user = users.get(tensor["id_out"], "")
+        layers.append(Layer(operator=user, shape=shape, dtype=dtype, quantizable=bool(user)))
+    return layers

@@ -6,13 +6,12 @@ from collections import Counter
 from typing import Any
 
 import flatbuffers
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export.contract import Contents, Tensor
+from export.contract import Contents, Layer, Tensor
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "BATCH_MATMUL")
 _ALIGNMENT = 16  # bytes
 
 
@@ -53,10 +52,10 @@ def with_uint8_io(content: bytes) -> bytes:
     model = parse(content)
     graph = model.subgraphs[0]
     names = [flatbuffer_utils.opcode_to_name(model, i) for i in range(len(model.operatorCodes))]
-    (first,) = (op for op in graph.operators if op.inputs[0] == graph.inputs[0])
-    (last,) = (op for op in graph.operators if op.outputs[0] == graph.outputs[0])
-    ends = names[first.opcodeIndex], names[last.opcodeIndex]
-    if ends != ("QUANTIZE", "DEQUANTIZE"):
+    first, *others = (op for op in graph.operators if graph.inputs[0] in op.inputs)  # several where the graph branches
+    (last,) = (op for op in graph.operators if graph.outputs[0] in op.outputs)
+    ends = names[first.opcodeIndex], *(names[op.opcodeIndex] for op in others), names[last.opcodeIndex]
+    if {*ends[:-1]} != {"QUANTIZE"} or ends[-1] != "DEQUANTIZE":
         msg = f"an int8 graph begins with QUANTIZE and ends with DEQUANTIZE, this one with {' and '.join(ends)}"
         raise ValueError(msg)
     last.opcodeIndex = first.opcodeIndex
@@ -86,11 +85,17 @@ def contents(content: bytes) -> Contents:
     model = parse(content)
     graph = model.subgraphs[0]
     ops = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
-    weights, layers = _weights(graph, ops)
+    layers = _layers(model, ops)
+    weights: Counter[str] = Counter()
+    for layer in layers:
+        weights[layer.dtype] += layer.weights
     return Contents(
         inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
         outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
         weights=weights,
+        layers=tuple(layers),
+        constants=sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None),
+        parts=sum(len(g.operators) for g in model.subgraphs),
         notes=(*filter(None, [(model.description or b"").decode()]), *_mixed_weights(layers), *_slow_parts(model, ops)),
     )
 
@@ -111,24 +116,26 @@ def _tensor(tensor: Any) -> Tensor:
     )
 
 
-def _weights(graph: Any, ops: list[tuple[str, Any]]) -> tuple[Counter[str], list[tuple[str, str]]]:
-    """Return the weights' number by dtype, and each layer's (dtype, what it is)."""
+def _layers(model: Any, ops: list[tuple[str, Any]]) -> list[Layer]:
+    """Return the operators with stored weights; a product of two activations has none."""
+    tensors = model.subgraphs[0].tensors
     dequantized = {op.outputs[0]: op.inputs[0] for name, op in ops if name == "DEQUANTIZE"}
-    counts: Counter[str] = Counter()
     layers = []
     for name, op in ops:
         if name in _WEIGHTED:
-            kernel = graph.tensors[dequantized.get(op.inputs[1], op.inputs[1])]
-            counts[_dtype(kernel)] += int(np.prod(kernel.shape))
-            layers.append((_dtype(kernel), f"{name} {'x'.join(str(n) for n in kernel.shape)}"))
-    return counts, layers
+            kernel = tensors[dequantized.get(op.inputs[1], op.inputs[1])]
+            if model.buffers[kernel.buffer].data is not None:
+                layers.append(Layer(operator=name, shape=tuple(int(n) for n in kernel.shape), dtype=_dtype(kernel)))
+    return layers
 
 
-def _mixed_weights(layers: list[tuple[str, str]]) -> list[str]:
-    dtypes = sorted({dtype for dtype, _ in layers})
+def _mixed_weights(layers: list[Layer]) -> list[str]:
+    dtypes = sorted({layer.dtype for layer in layers})
     if len(dtypes) == 1:
         return []
-    return [f"weights in {dtype}: {', '.join(what for d, what in layers if d == dtype)}" for dtype in dtypes]
+    return [
+        f"weights in {dtype}: {', '.join(str(layer) for layer in layers if layer.dtype == dtype)}" for dtype in dtypes
+    ]
 
 
 def _slow_parts(model: Any, ops: list[tuple[str, Any]]) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,6 +12,7 @@ import tensorflow as tf
 from export.formats import _tflite_file, _tflite_quantizer
 from export.schemes import QAT_LEARNING_RATE, QAT_STEPS
 from export.source import Source
+from models.errors import Unsupported
 
 
 def convert(source: Source, scheme: str) -> bytes:
@@ -24,7 +28,12 @@ def convert(source: Source, scheme: str) -> bytes:
         return _tflite_quantizer.quantize(_tflite_file.tidied(converter.convert()), scheme, source.calibration)
     if scheme != "float32":
         _quantize(converter, scheme, source.calibration)
-    return converter.convert()
+    try:
+        return converter.convert()
+    except RuntimeError as error:  # "Quantization to 16x8-bit not yet supported for op: 'HARD_SWISH'."
+        if "not yet supported" not in str(error):
+            raise
+        raise Unsupported(f"TensorFlow's converter cannot make {scheme}: {str(error).strip()}") from error
 
 
 def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, calibration: np.ndarray) -> None:
@@ -43,43 +52,77 @@ def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, calibration: np.n
         converter.representative_dataset = lambda: ([image[None]] for image in calibration)
 
 
-def fine_tune(network: keras.Sequential, source: Source) -> None:
+def fine_tune(network: keras.Model, source: Source) -> None:
     """Train the network on a little while its weights and activations are rounded to 8 bits."""
-    ranges = _input_ranges(network, source.calibration)
+    layers = [x for x in network._flatten_layers() if _kernels(x)]  # also those inside of other layers
+    ranges = _input_ranges(network, layers, source.calibration)
     optimizer = keras.optimizers.Adam(QAT_LEARNING_RATE)
 
     @tf.function
     def step(images: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            answer = images
-            for layer in network.layers:
-                answer = _rounded(layer, answer, ranges)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, answer))
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, network(images, training=False))
+            )
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
 
-    for images, labels in source.training_batches(QAT_STEPS):
-        step(tf.constant(images), tf.constant(labels))
+    with _calls(layers, lambda layer, call: _rounded(layer, call, ranges[layer.path])):
+        for images, labels in source.training_batches(QAT_STEPS):
+            step(tf.constant(images), tf.constant(labels))
 
 
-def _input_ranges(network: keras.Sequential, images: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Return the smallest and largest input of each layer with weights, zero included."""
-    ranges, answer = {}, images
-    for layer in network.layers:
-        if layer.trainable_variables:
-            ranges[layer.name] = min(float(np.min(answer)), 0.0), max(float(np.max(answer)), 0.0)
-        answer = layer(answer, training=False) if isinstance(layer, keras.layers.Dropout) else layer(answer)
+def _kernels(layer: keras.Layer) -> list[keras.Variable]:
+    """Return a layer's own weights that its inputs are multiplied with."""
+    return [] if layer._layers else [v for v in layer.trainable_variables if len(v.shape) > 1]
+
+
+@contextmanager
+def _calls(layers: list[keras.Layer], around: Callable[[keras.Layer, Callable], Callable]) -> Iterator[None]:
+    """Put `around(layer, its call)` in the place of each layer's call, wherever in the network it is called from."""
+    for layer in layers:
+        layer.call = around(layer, layer.call)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.call
+
+
+def _input_ranges(
+    network: keras.Model, layers: list[keras.Layer], images: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Return the smallest and largest input of each layer, zero included."""
+    ranges = {layer.path: (0.0, 0.0) for layer in layers}
+
+    def noting(layer: keras.Layer, call: Callable) -> Callable:
+        def noted(x: tf.Tensor, *arguments, **options) -> tf.Tensor:
+            low, high = ranges[layer.path]
+            ranges[layer.path] = min(float(np.min(x)), low), max(float(np.max(x)), high)
+            return call(x, *arguments, **options)
+
+        return noted
+
+    with _calls(layers, noting):
+        network(images, training=False)
     return ranges
 
 
-def _rounded(layer: keras.Layer, x: tf.Tensor, ranges: dict[str, tuple[float, float]]) -> tf.Tensor:
-    """Compute a layer with its input and its weights as int8 would hold them; gradients pass through."""
-    if isinstance(layer, keras.layers.Dropout):
-        return x
-    if layer.name not in ranges:
-        return layer(x)
-    kernel, bias = layer.trainable_variables
-    # one scale per output channel, which is the last axis
-    largest = tf.reduce_max(tf.abs(kernel), axis=tuple(range(kernel.shape.rank - 1)))
-    kernel = tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -largest, largest, narrow_range=True)
-    x = tf.quantization.fake_quant_with_min_max_vars(x, *ranges[layer.name])
-    return layer.stateless_call([kernel, bias], [], x)[0]
+def _rounded(layer: keras.Layer, call: Callable, inputs: tuple[float, float]) -> Callable:
+    """Return the layer's call with its input and its weights as int8 would hold them; gradients pass through."""
+
+    def rounded(x: tf.Tensor, *arguments, **options) -> tf.Tensor:
+        x = tf.quantization.fake_quant_with_min_max_vars(x, *inputs)
+        with keras.StatelessScope(state_mapping=[(v, _rounded_weights(layer, v)) for v in _kernels(layer)]):
+            return call(x, *arguments, **options)
+
+    return rounded
+
+
+def _rounded_weights(layer: keras.Layer, weights: keras.Variable) -> tf.Tensor:
+    """Round to 8 bits with one scale per output channel: the last axis, with the one before in depthwise layers."""
+    values, shape = weights.value, weights.shape
+    if "depthwise" in weights.name or isinstance(layer, keras.layers.DepthwiseConv2D):
+        values = tf.reshape(values, (*shape[:-2], shape[-2] * shape[-1]))
+    largest = tf.reduce_max(tf.abs(values), axis=tuple(range(values.shape.rank - 1)))
+    rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(values, -largest, largest, narrow_range=True)
+    return tf.reshape(rounded, shape)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contents, Tensor
+from export.contract import Contents, Layer, Tensor
 from export.formats._torch import one_thread
 from export.source import Source
 
@@ -41,6 +41,23 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _one_engine() -> Iterator[None]:
+    """Pack quantized weights with oneDNN on every CPU.
+
+    The engine `x86` packs with oneDNN where the CPU has AVX-512 VNNI and with FBGEMM elsewhere. FBGEMM unpacks a
+    convolution's weights as channels-last and its scales as new tensors, so the same network gave another file.
+    """
+    import torch
+
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = "onednn"
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = before
+
+
 def save(
     source: Source, scheme: str, target: Path, serialize: Callable[[Any], bytes], unused: tuple[str, ...] = ()
 ) -> None:
@@ -48,7 +65,7 @@ def save(
 
     Records whose names begin with one of `unused` are left out.
     """
-    with quiet():
+    with quiet(), _one_engine():
         content = serialize(source.memo(f"torchscript-{scheme}", lambda: _script(source, scheme)))
         target.write_bytes(_repeatable(content, source.spec.input_shape, unused))
 
@@ -96,7 +113,11 @@ def _int8(source: Source) -> Any:
 
 
 def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str, ...]) -> bytes:
-    """Return the archive without its debug records, which name files and lines of this very machine, and the unused."""
+    """Return the archive without the unused, and without what depends on the machine or on objects in memory.
+
+    Debug records name files and lines of this machine. Storages are numbered anew in the order in which the pickles
+    name them: the serializer counts the unused ones, too.
+    """
     import torch
 
     reader = torch._C.PyTorchFileReader(io.BytesIO(content))
@@ -107,17 +128,54 @@ def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str,
         if name not in rewritten and not name.endswith(".debug_pkl") and not name.startswith(unused)
     }
     shape = ",".join(map(str, (1, *input_shape)))
-    stored = {key for name in records if name.endswith(".pkl") for key in _Tensors(records[name]).storages}
+    storages: dict[str, str] = {}  # old name -> new name
+    for record in (records[name] for name in sorted(records) if name.endswith(".pkl")):
+        for key in _Tensors(record).storages:
+            storages.setdefault(key, f"{len(storages)}{Path(key).suffix}")
 
     packed = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(packed)
     writer.set_min_version(int(reader.get_record("version")))  # else operators are read as those of an older PyTorch
-    for name, record in (*records.items(), (_SHAPE, shape.encode())):
-        folder, _, key = name.partition("/")
-        if folder not in ("constants", "data") or key in stored:
-            writer.write_record(name, record, len(record))
+    for name, record in (*_renamed(records, storages).items(), (_SHAPE, shape.encode())):
+        writer.write_record(name, record, len(record))
     writer.write_end_of_file()
     return packed.getvalue()
+
+
+def _renamed(records: dict[str, bytes], storages: dict[str, str]) -> dict[str, bytes]:
+    """Return the pickles with their storages' new names, then the named storages in that order."""
+    plain, values = {}, {}
+    for name, record in records.items():
+        folder, _, key = name.partition("/")
+        if folder in ("constants", "data") and not name.endswith(".pkl"):
+            if key in storages:
+                values[f"{folder}/{storages[key]}"] = record
+        else:
+            plain[name] = _canonical(record, storages) if name.endswith(".pkl") else record
+    order = {key: i for i, key in enumerate(storages.values())}
+    return plain | {name: values[name] for name in sorted(values, key=lambda name: order[name.partition("/")[2]])}
+
+
+def _canonical(content: bytes, storages: dict[str, str]) -> bytes:
+    """Return a pickle with storages renamed and no memo entry that nothing refers to.
+
+    Which entries the serializer makes depends on how many references to an object happen to be held in memory.
+    """
+    pieces: list[bytes] = []
+    strings: list[int] = []  # since the last MARK: a persistent identifier is ('storage', type, key, device, size)
+    operators = list(pickletools.genops(content))
+    ends = [position for *_, position in operators[1:]] + [len(content)]
+    for i, ((operator, _, start), end) in enumerate(zip(operators, ends, strict=True)):
+        pieces.append(content[start:end])
+        if operator.name == "MARK":
+            strings = []
+        elif operator.name == "BINUNICODE":
+            strings.append(i)
+        elif operator.name == "BINPERSID":
+            for at in (at for at in strings if operators[at][1] in storages):
+                name = storages[operators[at][1]].encode()
+                pieces[at] = b"X" + len(name).to_bytes(4, "little") + name
+    return pickletools.optimize(b"".join(pieces))
 
 
 def inspect(path: Path) -> Contents:
@@ -125,28 +183,42 @@ def inspect(path: Path) -> Contents:
     with zipfile.ZipFile(path) as archive:
         records = {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
     pickles = [_Tensors(record) for name, record in records.items() if name.endswith(".pkl")]
-    weights = [(dtype, shape) for tensors in pickles for dtype, shape in tensors.found if len(shape) > 1]
+    code = _code(records)
+    attends = re.search("attention|bmm", code)  # which keeps its dense layers in float
+    layers = tuple(
+        Layer(operator="", shape=shape, dtype=dtype, quantizable=len(shape) == 4 or not attends)
+        for tensors in pickles
+        for dtype, shape in tensors.found
+        if len(shape) > 1 and math.prod(shape) > max(shape)
+    )
     counts: Counter[str] = Counter()
-    for dtype, shape in weights:
-        counts[dtype] += math.prod(shape)
+    for layer in layers:
+        counts[layer.dtype] += layer.weights
     input_shape = tuple(int(size) for size in records[_SHAPE].decode().split(","))
     return Contents(
         inputs=(Tensor(name="image", shape=input_shape, dtype="float32"),),
         outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
         weights=counts,
-        notes=_notes(records, weights),
+        layers=layers,
+        constants=sum(len(record) for name, record in records.items() if name.startswith(("constants/", "data/"))),
+        parts=len(records) + code.count("= torch.") + code.count("aten::"),
+        notes=_notes(code, layers),
     )
 
 
-def _notes(records: dict[str, bytes], weights: list[tuple[str, tuple[int, ...]]]) -> tuple[str, ...]:
+def _code(records: dict[str, bytes]) -> str:
     code = "".join(record.decode() for name, record in records.items() if name.startswith("code/"))
     if bytecode := records.get("bytecode.pkl"):
         code += " ".join(argument for _, argument, _ in pickletools.genops(bytecode) if isinstance(argument, str))
+    return code
+
+
+def _notes(code: str, layers: tuple[Layer, ...]) -> tuple[str, ...]:
     quantized = sorted(set(re.findall(r"(?:ops\.quantized\.|quantized::)(\w+)", code)))
     if not quantized:
         return ()
     notes = [f"quantized operators: {', '.join(quantized)}"]
-    if wide := ["x".join(map(str, shape)) for dtype, shape in weights if dtype != "int8"]:
+    if wide := [str(layer) for layer in layers if layer.dtype != "int8"]:
         notes.append(f"weights that stay float32: {', '.join(wide)}")
     if "quantize_per_tensor" in code:
         notes.append("activations in 7 bits (the x86 engine's observers): runs on x86, fbgemm, onednn and qnnpack")
@@ -162,12 +234,12 @@ class _Tensors(pickle.Unpickler):
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content))
         self.found: list[tuple[str, tuple[int, ...]]] = []
-        self.storages: set[str] = set()
+        self.storages: dict[str, None] = {}  # in the order of their first use
         self.load()
 
     def persistent_load(self, pid: tuple[Any, ...]) -> str:
         _, kind, key, *_ = pid
-        self.storages.add(key)
+        self.storages[key] = None
         return _DTYPES.get(kind.__name__, kind.__name__)
 
     def find_class(self, module: str, name: str) -> type:

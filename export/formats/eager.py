@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.contract import Contents, Tensor
+from export.contract import Contents, Layer, Tensor
 from export.source import Source
 from models import checkpoints
 from models.frameworks import FRAMEWORKS
@@ -33,14 +33,18 @@ def inspect(path: Path) -> Contents:
     from safetensors.numpy import load_file
 
     counts: Counter[str] = Counter()
-    for value in load_file(path).values():
-        if value.ndim > 1:
-            counts[str(value.dtype)] += value.size
+    values = load_file(path)
+    matrices = [value for value in values.values() if value.ndim > 1]
+    for value in matrices:
+        counts[str(value.dtype)] += value.size
     shape = ZOO[_model(path)].SPEC.input_shape
     return Contents(
         inputs=(Tensor(name="image", shape=(1, *shape), dtype="float32"),),
         outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
         weights=counts,
+        layers=tuple(Layer(operator="", shape=value.shape, dtype=str(value.dtype)) for value in matrices),
+        constants=sum(value.nbytes for value in values.values()),
+        parts=len(values),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contents, Tensor
+from export.contract import Contents, Layer, Tensor
 from export.judge import Defect
 from export.source import Source
 
@@ -37,7 +37,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
 
     module = tf.Module()
     # one by one: Keras' own export keeps the variables in a set, whose order is another in every process
-    module.weights = {variable.path.replace("/", "_"): variable.value for variable in network.trainable_variables}
+    module.weights = {variable.path.replace("/", "_"): variable.value for variable in network.weights}
     folder = target / _VERSION
     tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: serve})
     _settle(folder)
@@ -78,14 +78,26 @@ def inspect(path: Path) -> Contents:
     import tensorflow as tf
 
     folder = path / _VERSION
-    signature = _parsed(folder).meta_graphs[0].signature_def[_SIGNATURE]
+    (graph,) = _parsed(folder).meta_graphs
+    signature = graph.signature_def[_SIGNATURE]
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     dtypes = reader.get_variable_to_dtype_map()
     weights: Counter[str] = Counter()
-    for name, shape in reader.get_variable_to_shape_map().items():
+    layers, constants = [], 0
+    for name, shape in sorted(reader.get_variable_to_shape_map().items()):
+        constants += int(np.prod(shape)) * max(dtypes[name].size, 1)
         if len(shape) > 1:
-            weights[dtypes[name].name] += int(np.prod(shape))
-    return Contents(inputs=_tensors(signature.inputs), outputs=_tensors(signature.outputs), weights=weights)
+            layers.append(Layer(operator="", shape=tuple(shape), dtype=dtypes[name].name))
+            weights[dtypes[name].name] += layers[-1].weights
+    nodes = [*graph.graph_def.node, *(node for f in graph.graph_def.library.function for node in f.node_def)]
+    return Contents(
+        inputs=_tensors(signature.inputs),
+        outputs=_tensors(signature.outputs),
+        weights=weights,
+        layers=tuple(layers),
+        constants=constants,
+        parts=len(nodes),
+    )
 
 
 def _tensors(entries: Mapping[str, Any]) -> tuple[Tensor, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Set
 
 import numpy as np
 
@@ -13,6 +15,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 import tensorflow as tf
 
+from models.profile import Layer, Profile
 from models.spec import Training
 
 
@@ -21,8 +24,22 @@ def seed(value: int) -> None:
 
 
 def _variables(network: keras.Model) -> dict[str, keras.Variable]:
-    # named by layer and role: a variable's own path begins with a counter that grows with every network made
-    return {f"{layer.name}/{v.name}": v for layer in network.layers for v in layer.weights if v.dtype == "float32"}
+    """Return the variables, named by layer and role.
+
+    Keras names a layer without a name by how many of its kind the process has made; here it is by its place.
+    """
+    numbers: Counter[str] = Counter()
+    variables = {}
+    for layer in network.layers:
+        name, kind = layer.name, keras.src.utils.naming.to_snake_case(type(layer).__name__)
+        if re.fullmatch(rf"{kind}(_\d+)?", name):
+            name = f"{kind}_{numbers[kind]}" if numbers[kind] else kind
+            numbers[kind] += 1
+        for variable in layer.weights:
+            if variable.dtype == "float32":
+                inner = variable.path.rpartition(f"{layer.name}/")[-1]  # of a layer made of layers: query/kernel
+                variables[f"{name}/{inner}"] = variable
+    return variables
 
 
 def weights(network: keras.Model) -> dict[str, np.ndarray]:
@@ -45,6 +62,78 @@ def logits(network: keras.Model, images: np.ndarray, batch: int = 500) -> np.nda
     """Return float32 [N,10] for grey values [N,28,28,1]."""
     parts = [network(images[i : i + batch], training=False).numpy() for i in range(0, len(images), batch)]
     return np.concatenate(parts)
+
+
+# which of a graph operator's inputs the weights are, and the product of which of their axes each output costs
+_PRODUCTS = {"Conv2D": (0, 1, 2), "Conv3D": (0, 1, 2, 3), "DepthwiseConv2dNative": (0, 1)}
+
+
+def profile(network: keras.Model, input_shape: tuple[int, ...]) -> Profile:
+    """Count parameters and multiply-accumulates for one image, in the graph that TensorFlow computes.
+
+    A batch norm's running statistics are no parameters. Raises ValueError for an operator that nobody can count here.
+    """
+    from tensorflow.python.framework.func_graph import func_graph_from_py_func
+
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)  # else products would hide in functions: Keras compiles grouped convolutions
+    try:
+        image = tf.TensorSpec((1, *input_shape), tf.float32)
+        graph = func_graph_from_py_func("network", lambda x: network(x, training=False), (image,), {})
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
+    stored = {tensor.op.name for tensor in graph.internal_captures}
+    seen: set[str] = set()
+    layers = tuple(layer for operator in graph.get_operations() if (layer := _layer(operator, stored, seen)))
+    counted = [v for name, v in _variables(network).items() if not name.endswith(("/moving_mean", "/moving_variance"))]
+    return Profile(parameters=sum(int(np.prod(v.shape)) for v in counted), layers=layers)
+
+
+def _new_weights(tensor: tf.Tensor, stored: Set[str], seen: set[str]) -> tuple[int, ...]:
+    """Return the shape of stored weights that are not `seen` yet, else ()."""
+    source = tensor.op
+    while source.type in ("Identity", "ReadVariableOp", "Reshape", "Transpose", "Cast"):  # einsum rearranges weights
+        source = source.inputs[0].op
+    is_new = (source.name in stored or source.type == "Const") and source.name not in seen
+    seen.add(source.name)
+    return tuple(tensor.shape) if is_new else ()
+
+
+def _layer(operator: tf.Operation, stored: Set[str], seen: set[str]) -> Layer | None:
+    """Return the operator's weights and multiply-accumulates, or None for one without products."""
+    kind = operator.type
+    if kind in _PRODUCTS:
+        weights = tuple(operator.inputs[1].shape)
+        outputs = int(np.prod(operator.outputs[0].shape))
+        shape = _new_weights(operator.inputs[1], stored, seen)
+        return Layer(shape=shape, macs=outputs * int(np.prod([weights[axis] for axis in _PRODUCTS[kind]])))
+    if kind == "Conv2DBackpropInput":  # each value of the input meets the whole kernel
+        weights, values = tuple(operator.inputs[1].shape), operator.inputs[2].shape
+        shape = _new_weights(operator.inputs[1], stored, seen)
+        return Layer(shape=shape, macs=int(np.prod(values)) * int(np.prod(weights[:3])))
+    if kind in ("MatMul", "BatchMatMul", "BatchMatMulV2"):
+        flipped = operator.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
+        summed = operator.inputs[0].shape[-2 if flipped else -1]
+        shape = _new_weights(operator.inputs[1], stored, seen)
+        return Layer(shape=shape, macs=int(np.prod(operator.outputs[0].shape)) * int(summed))
+    if kind == "Einsum":
+        return Layer(shape=_new_weights(operator.inputs[1], stored, seen), macs=_einsum_macs(operator))
+    if kind.startswith(("Conv", "CudnnRNN", "While")):
+        msg = f"the multiply-accumulates of {kind} ({operator.name}) cannot be counted"
+        raise ValueError(msg)
+    return None
+
+
+def _einsum_macs(operator: tf.Operation) -> int:
+    """Return as many terms as the product of all its axes' lengths."""
+    equation = operator.get_attr("equation").decode()
+    axes: dict[str, int] = {}
+    for names, value in zip(equation.partition("->")[0].split(","), operator.inputs, strict=True):
+        names = names.strip()
+        if "..." in names:
+            names = names.replace("...", "".join(map(chr, range(0x100, 0x100 + len(value.shape) - len(names) + 3))))
+        axes |= dict(zip(names, value.shape, strict=True))
+    return int(np.prod([int(n) for n in axes.values()]))
 
 
 class Trainer:

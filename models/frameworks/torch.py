@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from models.data import MEAN, STD
+from models.profile import Layer, Profile
 from models.spec import Training
 
 
@@ -41,6 +44,46 @@ def logits(network: nn.Module, images: np.ndarray, batch: int = 500) -> np.ndarr
     with torch.inference_mode():
         parts = [network(torch.from_numpy(images[i : i + batch])).numpy() for i in range(0, len(images), batch)]
     return np.concatenate(parts)
+
+
+def profile(network: nn.Module, input_shape: tuple[int, ...]) -> Profile:
+    """Count parameters and multiply-accumulates for one image, in the operators that PyTorch computes."""
+    # with gradients: without them nn.MultiheadAttention and others take one fused operator that hides its products
+    with torch.enable_grad(), _Products() as products:
+        network.eval()(torch.zeros(1, *input_shape))
+    return Profile(parameters=sum(p.numel() for p in network.parameters()), layers=tuple(products.layers))
+
+
+# operators with weights, and which of their arguments the weights are
+_WEIGHTS = {"convolution": 1, "_convolution": 1, "addmm": 2, "mm": 1}
+
+
+class _Products(TorchDispatchMode):
+    """Lists every operator that PyTorch's own counter knows, as it runs, with what it multiplies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers: list[Layer] = []
+        self._seen: set[int] = set()
+
+    def _new_weights(self, tensor: torch.Tensor) -> tuple[int, ...]:
+        is_new = tensor.data_ptr() not in self._seen
+        self._seen.add(tensor.data_ptr())
+        return tuple(tensor.shape) if is_new else ()
+
+    def __torch_dispatch__(self, operator, types, arguments=(), options=None):
+        options = options or {}
+        result = operator(*arguments, **options)
+        packet = operator._overloadpacket
+        count = flop_registry.get(packet)
+        if packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
+            query, key, value = (tensor.shape for tensor in arguments[:3])
+            self.layers.append(Layer(shape=(), macs=sdpa_flop_count(query, key, value) // 2))
+        elif count is not None:
+            at = _WEIGHTS.get(packet.__name__)
+            shape = () if at is None else self._new_weights(arguments[at])
+            self.layers.append(Layer(shape=shape, macs=count(*arguments, **options, out_val=result) // 2))
+        return result
 
 
 class Trainer:

@@ -59,7 +59,7 @@ def test_a_file_keeps_the_promises_of_its_scheme(name, scheme, source, folder, i
     path = path_of(folder, name, scheme)
     contents = FORMATS[name].inspect(path)
     judge.judge_weights(contents, SCHEMES[scheme])
-    judge.judge_size(path.stat().st_size, source.spec.parameters, SCHEMES[scheme])
+    judge.judge_size(path.stat().st_size, contents, SCHEMES[scheme], source.spec.parameters)
     judge.judge_answers(FORMATS[name].run(path, images), source.logits(images), SCHEMES[scheme])
     assert contents.inputs == (Tensor(name="image", shape=(1, *source.spec.input_shape), dtype="float32"),)
     assert contents.outputs == (Tensor(name="logits", shape=(1, 10), dtype="float32"),)
@@ -87,7 +87,34 @@ def test_the_batch_is_free(name, scheme, folder, images):
 
     path = path_of(folder, name, scheme)
     together = _onnxruntime.session(path).run(None, {"image": images})[0]
-    np.testing.assert_allclose(together, FORMATS[name].run(path, images), atol=1e-3)
+    atol = 1e-3
+    if scheme == "int4":
+        # It rounds the activations of dense layers to 8 bits. A convolution of many images may sum in another order
+        # than that of one (on AVX2 it does, on AVX-512 not), and a value beside a border is then rounded the other way.
+        atol += rounding_the_other_way(folder, images)
+    np.testing.assert_allclose(together, FORMATS[name].run(path, images), atol=atol)
+
+
+def rounding_the_other_way(folder: Path, images: np.ndarray) -> float:
+    """Return by how much logits move when one input of each dense layer is rounded to its other 8-bit neighbour."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(path_of(folder, "onnx", "float32"))
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    dense = [node for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
+    matrices = []
+    for node in dense:
+        flipped = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+        matrices.append(stored[node.input[1]].T if flipped else stored[node.input[1]])
+        model.graph.output.append(onnx.ValueInfoProto(name=node.input[0]))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    inputs = session.run([node.input[0] for node in dense], {"image": images})
+    moved, following = 0.0, np.eye(10)
+    for values, matrix in reversed([*zip(inputs, matrices, strict=True)]):
+        following = np.abs(matrix) @ following  # by how much a logit moves at most with each input
+        moved += np.abs(values).max() / 127 * following.max()
+    return moved
 
 
 def products_of_bytes(path: Path) -> list[np.ndarray]:
@@ -152,7 +179,7 @@ def test_operators_that_the_ort_format_cannot_hold_are_unsupported_in_the_tools_
         FORMATS["ort"].convert(Source("torch_cnn_small"), "int8", tmp_path / "x.ort")
 
 
-def test_a_reshape_that_fixes_more_than_the_batch_is_refused():
+def test_a_reshape_that_folds_the_batch_into_another_axis_leaves_the_batch_at_one():
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -162,5 +189,28 @@ def test_a_reshape_that_fixes_more_than_the_batch_is_refused():
     shape = numpy_helper.from_array(np.array([2, 2]), "shape")
     node = helper.make_node("Reshape", ["image", "shape"], ["logits"], "flatten")
     model: onnx.ModelProto = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:], [shape]))
-    with pytest.raises(ValueError, match="flatten reshapes to"):
-        _onnx_graph._free_batch(model)
+    before = model.SerializeToString()
+    _onnx_graph._free_batch(model)
+    assert model.SerializeToString() == before
+
+
+def test_constants_of_a_concatenation_and_inputs_left_out_are_named_by_their_place():
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from export.formats import _onnx_graph
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in ("image", "logits")]
+    tensors = [numpy_helper.from_array(np.float32([[1]]), name) for name in ("a77", "b78")]
+    most = numpy_helper.from_array(np.float32(6), "c79")
+    nodes = [
+        helper.make_node("Concat", ["a77", "image", "b78"], ["x"], axis=1),
+        helper.make_node("Clip", ["x", "", "c79"], ["logits"]),
+    ]
+    model: onnx.ModelProto = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], [*tensors, most]))
+    _onnx_graph._rename(model)
+    assert [tensor.name for tensor in model.graph.initializer] == ["concat1.inputs", "concat1.inputs2", "clip1.max"]
+    assert [list(node.input) for node in model.graph.node] == [
+        ["concat1.inputs", "image", "concat1.inputs2"],
+        ["concat1", "", "clip1.max"],
+    ]

@@ -1,0 +1,51 @@
+"""What a network costs, counted in the network itself: parameters, and multiply-accumulates by layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import DataError
+from models.frameworks import FRAMEWORKS
+from models.spec import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One product and its multiply-accumulates.
+
+    `shape` is that of its stored weights; empty for a product of two activations, and where an earlier one has them.
+    """
+
+    shape: tuple[int, ...]
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Parameters of a network, and its products for one image in the order in which they are computed."""
+
+    parameters: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def weights(self) -> int:
+        """Number of stored weights in the products."""
+        return sum(math.prod(layer.shape) for layer in self.layers if layer.shape)
+
+
+def of(spec: ModelSpec, network: Any) -> Profile:
+    """Return the network's profile; raises DataError where the spec gives other figures (0 gives none)."""
+    profile = FRAMEWORKS[spec.framework].profile(network, spec.input_shape)
+    for name in ("parameters", "macs"):
+        stated, counted = getattr(spec, name), getattr(profile, name)
+        if stated not in (0, counted):
+            msg = f"SPEC of {spec.name} gives {stated:,} {name}, its network has {counted:,}. Correct SPEC.{name}."
+            raise DataError(msg)
+    return profile

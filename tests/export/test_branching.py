@@ -1,0 +1,161 @@
+"""Every recipe of networks with depthwise convolutions, batch norm, hard-swish, a residual and global pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export import judge
+from export.formats import FORMATS
+from export.matrix import MATRIX
+from export.schemes import SCHEMES
+from export.source import Source
+from models import data, files
+from models import profile as profiles
+from models.errors import Unsupported
+from models.spec import ModelSpec
+
+pytestmark = pytest.mark.slow
+
+STEPS = 400  # of training on the small digits: enough to read most of them
+
+
+def torch_network() -> Any:
+    """Return an untrained network: [N,1,28,28] -> [N,10]."""
+    from torch import nn
+
+    from models.frameworks.torch import Normalize
+
+    def normed(convolution: nn.Module, width: int, *activation: nn.Module) -> list[nn.Module]:
+        return [convolution, nn.BatchNorm2d(width), *activation]
+
+    class Residual(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+            self.inner = nn.Sequential(
+                *normed(depthwise, width, nn.Hardswish()), *normed(nn.Conv2d(width, width, 1, bias=False), width)
+            )
+
+        def forward(self, x):
+            return x + self.inner(x)
+
+    return nn.Sequential(
+        Normalize(),
+        *normed(nn.Conv2d(1, 32, 3, stride=2, padding=1, bias=False), 32, nn.Hardswish()),
+        Residual(32),
+        *normed(nn.Conv2d(32, 64, 1, bias=False), 64, nn.Hardswish()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
+
+
+def keras_network() -> Any:
+    """Return an untrained network: [N,28,28,1] -> [N,10]."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((28, 28, 1), name="image")
+    x = layers.Rescaling(1 / data.STD, offset=-data.MEAN / data.STD)(image)
+    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.Activation("hard_swish")(layers.BatchNormalization(momentum=0.9)(x))
+    inner = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    inner = layers.Activation("hard_swish")(layers.BatchNormalization(momentum=0.9)(inner))
+    inner = layers.BatchNormalization(momentum=0.9)(layers.Conv2D(32, 1, use_bias=False)(inner))
+    x = layers.Add()([x, inner])
+    x = layers.SeparableConv2D(64, 3, padding="same", use_bias=False)(x)
+    x = layers.Activation("hard_swish")(layers.BatchNormalization(momentum=0.9)(x))
+    return keras.Model(image, layers.Dense(10, name="logits")(layers.GlobalAveragePooling2D()(x)))
+
+
+class Branching(Source):
+    """A Source of one of these networks, trained for a moment on scikit-learn's digits."""
+
+    def __init__(self, framework: str) -> None:
+        super().__init__({"torch": "torch_cnn_small", "keras": "keras_cnn"}[framework], "digits")
+        shape = self.spec.input_shape
+        self.model = f"{framework}_branching"
+        self.spec = ModelSpec(name=self.model, framework=framework, title="", parameters=0, macs=0, input_shape=shape, source="")  # fmt: skip
+        self._trained: dict[str, np.ndarray] = {}
+
+    def _untrained(self) -> Any:
+        return {"torch": torch_network, "keras": keras_network}[self.spec.framework]()
+
+    def fresh_network(self) -> Any:
+        from models.frameworks import FRAMEWORKS
+
+        framework = FRAMEWORKS[self.spec.framework]
+        if not self._trained:
+            self._trained = self._train(framework)
+        return framework.set_weights(self._untrained(), self._trained)
+
+    def _train(self, framework: Any) -> dict[str, np.ndarray]:
+        from models.zoo import ZOO
+
+        framework.seed(0)
+        network = self._untrained()
+        trainer = framework.Trainer(network, ZOO["torch_cnn_small"].TRAINING)
+        for step, (images, labels) in enumerate(self.training_batches(STEPS)):
+            trainer.step(images, labels, 0.02 * (1 - step / STEPS))
+        return framework.weights(network)
+
+
+RECIPES = [
+    (framework, name, scheme)
+    for framework, formats in MATRIX.items()
+    for name, schemes in formats.items()
+    for scheme in schemes
+    if name != "eager"  # which is the zoo's checkpoint
+]
+REFUSED = {("keras", "tflite", "int16x8"): "not yet supported for op: 'HARD_SWISH'"}
+PARAMETERS = {"torch": 4_618, "keras": 4_906}
+_sources: dict[str, Branching] = {}
+
+
+@pytest.fixture
+def source(framework) -> Branching:
+    return _sources.setdefault(framework, Branching(framework))
+
+
+@pytest.mark.parametrize(("framework", "name", "scheme"), RECIPES, ids=["-".join(recipe) for recipe in RECIPES])
+def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name, scheme, source, tmp_path):
+    profile = source.memo("profile", lambda: profiles.of(source.spec, source.network))
+    path = tmp_path / f"branching{FORMATS[name].suffix}"
+    if reason := REFUSED.get((framework, name, scheme)):
+        with pytest.raises(Unsupported, match=reason):
+            FORMATS[name].convert(source, scheme, path)
+        return
+    FORMATS[name].convert(source, scheme, path)
+    contents = FORMATS[name].inspect(path)
+    judge.judge_weights(contents, SCHEMES[scheme], profile.weights)
+    judge.judge_size(files.size_bytes(path), contents, SCHEMES[scheme], profile.parameters)
+    grey = data.grey(data.load("test", "digits").images[:64], source.spec.input_shape)
+    native = FORMATS[name].run(path, judge.to_native(grey, contents.inputs[0]))
+    judge.judge_answers(judge.to_logits(native, contents.outputs[0]), source.logits(grey), SCHEMES[scheme])
+    noted = judge.coverage(contents, SCHEMES[scheme], profile.layers)
+    covered = contents.weights[SCHEMES[scheme].weights] / sum(contents.weights.values())
+    assert bool(noted) == (covered < 1)
+    assert all(f"{covered:.1%} of the weights and " in note and "% of the MACs" in note for note in noted)
+
+
+@pytest.mark.parametrize("framework", PARAMETERS)
+def test_the_network_costs_what_its_layers_multiply(framework, source):
+    stem, depthwise, pointwise, last = 14 * 14 * 9 * 32, 14 * 14 * 9 * 32, 14 * 14 * 32 * 32, 14 * 14 * 32 * 64
+    separable = depthwise if framework == "keras" else 0
+    profile = profiles.of(source.spec, source.network)
+    assert profile.macs == stem + depthwise + pointwise + separable + last + 640
+    assert profile.parameters == PARAMETERS[framework]
+
+
+@pytest.mark.parametrize("framework", ["keras"])
+def test_fine_tuning_leaves_the_layers_calls_as_they_were(framework, source):
+    from export.formats import _tflite_keras
+
+    network = source.fresh_network()
+    with _tflite_keras._calls(network.layers, lambda layer, call: lambda *a, **k: 1 / 0):
+        pass
+    grey = data.grey(data.load("test", "digits").images[:4], source.spec.input_shape)
+    assert np.array_equal(network(grey).numpy(), source.network(grey).numpy())

@@ -1,0 +1,123 @@
+"""Parameters and multiply-accumulates, counted in networks of every kind of layer."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from models import profile as profiles
+from models.errors import DataError
+from models.frameworks import FRAMEWORKS
+from models.zoo import ZOO
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("model", ZOO.names())
+def test_the_zoos_typed_figures_are_the_networks(model):
+    spec = ZOO[model].SPEC
+    profile = profiles.of(spec, ZOO[model].network())
+    assert (profile.parameters, profile.macs) == (spec.parameters, spec.macs)
+
+
+@pytest.mark.parametrize("figure", ["parameters", "macs"])
+def test_a_wrong_figure_is_an_error_that_names_both(figure):
+    module = ZOO["torch_cnn_small"]
+    wrong = dataclasses.replace(module.SPEC, **{figure: 1_234})
+    with pytest.raises(DataError, match=rf"gives 1,234 {figure}, its network has {getattr(module.SPEC, figure):,}"):
+        profiles.of(wrong, module.network())
+
+
+def torch_cases() -> dict:
+    from torch import nn
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x):
+            x = x.flatten(2).transpose(1, 2)
+            return self.attention(x, x, x)[0]
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 6, bias=False)
+
+        def forward(self, x):
+            return self.layer(self.layer(x))
+
+    n = 6 * 6  # pixels of an image of 6 x 6
+    return {
+        "grouped": (nn.Conv2d(8, 12, 3, padding=1, groups=4), n * 12 * 2 * 9, 12 * 2 * 9),
+        "depthwise": (nn.Conv2d(8, 8, 3, padding=1, groups=8), n * 8 * 9, 8 * 9),
+        "dilated": (nn.Conv2d(8, 4, 3, padding=2, dilation=2), n * 4 * 8 * 9, 4 * 8 * 9),
+        "transposed": (nn.ConvTranspose2d(8, 4, 2, stride=2), n * 4 * 8 * 4, 8 * 4 * 4),
+        "dense": (nn.Sequential(nn.Flatten(), nn.Linear(8 * n, 5)), 8 * n * 5, 8 * n * 5),
+        # three projections in, one out, and two products of the pixels with each other
+        "attention": (Attention(), n * 8 * 8 * 4 + 2 * n * n * 8, 8 * 8 * 4),
+        "shared": (Twice(), 2 * 8 * n * 6, 36),
+    }
+
+
+@pytest.mark.parametrize("kind", ["grouped", "depthwise", "dilated", "transposed", "dense", "attention", "shared"])
+def test_pytorchs_products_are_counted(kind):
+    network, macs, weights = torch_cases()[kind]
+    profile = FRAMEWORKS["torch"].profile(network, (8, 6, 6))
+    assert (profile.macs, profile.weights) == (macs, weights)
+    assert profile.parameters == sum(p.numel() for p in network.parameters())
+
+
+def keras_cases() -> dict:
+    import keras
+    from keras import layers
+
+    image = keras.Input((6, 6, 8))
+    flat = layers.Reshape((36, 8))(image)
+    shared = layers.Dense(8, use_bias=False)
+    n = 36
+    return {
+        "grouped": (layers.Conv2D(12, 3, padding="same", groups=4)(image), n * 12 * 2 * 9, 12 * 2 * 9),
+        "depthwise": (layers.DepthwiseConv2D(3, padding="same")(image), n * 8 * 9, 8 * 9),
+        "dilated": (layers.Conv2D(4, 3, padding="same", dilation_rate=2)(image), n * 4 * 8 * 9, 4 * 8 * 9),
+        "transposed": (layers.Conv2DTranspose(4, 2, strides=2)(image), n * 4 * 8 * 4, 8 * 4 * 4),
+        "dense": (layers.Dense(5)(layers.Flatten()(image)), 8 * n * 5, 8 * n * 5),
+        "attention": (layers.MultiHeadAttention(2, 4)(flat, flat), n * 8 * 8 * 4 + 2 * n * n * 8, 8 * 8 * 4),
+        "shared": (shared(shared(flat)), 2 * 8 * n * 8, 64),
+    } | {"input": image}
+
+
+@pytest.mark.parametrize("kind", ["grouped", "depthwise", "dilated", "transposed", "dense", "attention", "shared"])
+def test_keras_products_are_counted(kind):
+    import keras
+
+    cases = keras_cases()
+    output, macs, weights = cases[kind]
+    network = keras.Model(cases["input"], output)
+    profile = FRAMEWORKS["keras"].profile(network, (6, 6, 8))
+    assert (profile.macs, profile.weights) == (macs, weights)
+    assert profile.parameters == network.count_params()
+
+
+def test_a_batch_norms_running_statistics_are_no_parameters():
+    import keras
+
+    network = keras.Sequential([keras.Input((6, 6, 8)), keras.layers.BatchNormalization()])
+    assert FRAMEWORKS["keras"].profile(network, (6, 6, 8)).parameters == 2 * 8
+
+
+def test_keras_layers_without_names_keep_their_weights_names_in_every_network_of_a_process():
+    import keras
+
+    def network():
+        layers = [keras.layers.Conv2D(2, 3), keras.layers.Conv2D(3, 3), keras.layers.Dense(2, name="last")]
+        return keras.Sequential([keras.Input((6, 6, 1)), *layers])
+
+    framework = FRAMEWORKS["keras"]
+    first, second = network(), network()
+    values = framework.weights(first)
+    assert set(values) == {f"{layer}/{role}" for layer in ("conv2d", "conv2d_1", "last") for role in ("kernel", "bias")}
+    framework.set_weights(second, values)
+    assert all((value == framework.weights(second)[name]).all() for name, value in values.items())
