@@ -63,13 +63,16 @@ def read(file: Path, kind: type[T], *, what: str, remedy: str) -> T | None:
 
 
 def encode(record: Any) -> bytes:
-    """Return a record as indented JSON; raises ValueError for a number that is not finite, which JSON cannot hold."""
+    """Return a record as indented JSON; raises ValueError for what its own reader would refuse, such as NaN."""
     content = msgspec.to_builtins(record)
     for path, number in _numbers(content, "$"):
         if not math.isfinite(number):
             msg = f"{path} is {number}"
             raise ValueError(msg)
-    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+    encoded = msgspec.json.encode(content)
+    if isinstance(record, msgspec.Struct):  # whose fields are not checked when it is made
+        msgspec.json.decode(encoded, type=type(record), strict=True)
+    return msgspec.json.format(encoded, indent=1) + b"\n"
 
 
 def write(file: Path, record: Any) -> None:

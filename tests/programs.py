@@ -37,6 +37,7 @@ ALSO = {"chromium": ("google-chrome",)}  # what serves as well
 FIXTURES = {
     "browser_type_launch_args": ("chromium",),
     "built": ("npm",),
+    "hostile": ("npm",),
     "server": ("sshd", "ssh", "ssh-keygen"),
     "started": ("qemu-system-aarch64", "aarch64-linux-gnu-gcc", "adb"),
 }

@@ -168,7 +168,7 @@ def test_pipeline_hands_its_folders_to_every_step(noxfile):
     assert [next(name for name in names if name in line) for line in others] == names
     for line in others:
         assert "--artifacts=A" in line
-        assert "--results=R" in line or "--out=R/shipping.jsonl" in line, line
+        assert "--results=R" in line or "--out=R/shipping.json" in line, line
     assert "--budgets=B" in others[-1]
 
 
@@ -220,7 +220,7 @@ def test_a_version_that_cannot_be_installed_keeps_the_others(noxfile, monkeypatc
     noxfile.compatibility(session)
     assert "install new" in session.done
     assert "old cannot be installed here" in session.words[0]
-    assert session.done[-1] == "device_tests.compatibility in core"
+    assert session.done[-1] == "device_tests compatibility in core"
 
 
 def test_a_failed_installation_ends_a_session_with_its_sentence_last(noxfile, monkeypatch):

@@ -35,6 +35,9 @@ def ssh(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None
     arguments = (*(part for name in names for part in ("--device", name)), *arguments)
     if not clean:
         check_arguments(arguments)
+        if {"--list", "--help"} & set(arguments):  # which need no board
+            run.main(list(arguments), standalone_mode=False)
+            return
     validated()
     for remote in boards:
         place = remote.board.place

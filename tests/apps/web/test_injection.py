@@ -13,6 +13,7 @@ import pytest
 
 from apps.web import build
 from models import files
+from tests import programs
 from tests.apps.web.conftest import ROOT, draw, served
 from tests.apps.web.strokes import DIGITS
 
@@ -92,9 +93,7 @@ def hostile(tmp_path_factory):
     from apps.web import catalogue, packages
 
     if not any((ROOT / "artifacts").glob("*.json")):
-        pytest.skip("no artifacts: nox -s export")
-    if not shutil.which("npm"):
-        pytest.skip("no npm: apt-get install nodejs npm")
+        programs.absent("needs artifacts: nox -s export")
     folder = tmp_path_factory.mktemp("hostile")
     mine, results = folder / "artifacts", folder / "results"
     mine.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from msgspec import structs
 
@@ -42,7 +44,9 @@ def weigh(folders, monkeypatch, tmp_path):
             "subjects",
             lambda: tuple(c for c in cells() if c.recipe.id == ID and c.runtime in measures),
         )
-        monkeypatch.setattr(shipping_command, "measure", lambda cell, folder, machine: measures[cell.runtime]())
+        monkeypatch.setattr(shipping_command, "start", lambda cell, folder, machine: measures[cell.runtime]())
+        monkeypatch.setattr(shipping_command, "weigh", lambda libraries: {})
+        monkeypatch.setattr(shipping_command, "weighed", lambda runtime, started, weights: shipped(runtime))
         arguments = ["shipping", "--artifacts", str(folders.bench.artifacts), "--out", str(file)]
         try:
             group.main(arguments, standalone_mode=False)
@@ -65,14 +69,18 @@ def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row(weigh):
     with pytest.raises(
         EdgewiseError, match=r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
     ):
-        weigh(a=raises(EdgewiseError("it does not start")), b=lambda: shipped("b"), c=raises(OSError("gone")))
+        weigh(
+            a=raises(EdgewiseError("it does not start")),
+            b=lambda: SimpleNamespace(mapped=()),
+            c=raises(OSError("gone")),
+        )
     assert set(weigh.found) == {"b"}
 
 
 def test_rows_of_runtimes_that_are_not_measured_now_are_kept(weigh):
     shipped_file.save((shipped("old"), shipped("b")), weigh.file)
     with pytest.raises(EdgewiseError):
-        weigh(a=raises(EdgewiseError("no")), b=lambda: shipped("b"))
+        weigh(a=raises(EdgewiseError("no")), b=lambda: SimpleNamespace(mapped=()))
     assert set(weigh.found) == {"old", "b"}
     before = weigh.file.read_bytes()
     with pytest.raises(EdgewiseError):
@@ -124,7 +132,7 @@ def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
     from device_tests.machine import Machine
 
     with pytest.raises(DataError, match="the tool said no"):
-        shipping.measure(cell, folders.bench.artifacts, Machine(lambda text: None))
+        shipping.start(cell, folders.bench.artifacts, Machine(lambda text: None))
 
 
 def test_a_version_that_nobody_foresaw_costs_no_other_its_trial(folders, tmp_path):

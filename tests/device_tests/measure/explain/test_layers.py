@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -45,7 +47,7 @@ def test_what_a_layer_was_given_is_not_its_error():
 
 
 def test_a_layer_that_is_not_paired_is_never_bad():
-    assert not replace(layers.error("conv1", -SIGNAL, SIGNAL), paired=False).bad
+    assert not dataclasses.replace(layers.error("conv1", -SIGNAL, SIGNAL), paired=False).bad
 
 
 @pytest.fixture
