@@ -217,8 +217,11 @@ def _dataset(rows: tuple[Row, ...]) -> str:
 
 def _advice(g: Group, margin_points: float) -> list[str]:
     if not g.picks:
-        return [f"Nothing that ran stays within {margin_points:g} points of the float source's top-1."]
-    rule = f"Which one to ship, of those that lose at most {margin_points:g} points of top-1:"
+        return [f"Nothing that can ship stays within {margin_points:g} points of the float source's top-1."]
+    rule = (
+        f"Which one to ship, of those that lose at most {margin_points:g} points of top-1 (PyTorch and TensorFlow "
+        "themselves are compared with, never recommended; of equals the lighter runtime is taken):"
+    )
     return [rule, *(f"- {p.title}: {p.id} ({p.says})" for p in g.picks)]
 
 
