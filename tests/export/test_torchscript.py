@@ -132,7 +132,9 @@ def test_a_pickle_keeps_its_values_whatever_its_storages_are_called_and_is_memoi
     def pickled(*keys: str, memoised: bool) -> bytes:
         shared = ("shared", 1)
         buffer = io.BytesIO()
-        Pickler(buffer, 2).dump([*(key.encode() for key in keys), shared, shared if memoised else ("shared", 1), "7 is text"])
+        Pickler(buffer, 2).dump(
+            [*(key.encode() for key in keys), shared, shared if memoised else ("shared", 1), "7 is text"]
+        )
         return buffer.getvalue()
 
     def canonical(content: bytes, *keys: str) -> bytes:
