@@ -37,7 +37,7 @@ class Added:
         """Return an artifact's row with these figures, as far as they are there and hold; a broken record is a note."""
         if row.outcome != "ok":
             return row
-        facts: Facts = {}
+        facts: Facts = {"covered_share": artifact.covered_share}
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
         for read in (self._instructions, self._placement, self._latency, self._parity, self._versions):
             try:
