@@ -181,7 +181,7 @@ def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as
     assert (sweep.model, sweep.places) == (MODEL, ("cortex-a53", "max"))
     assert sweep.lines == (
         ("torchscript-int8", "executorch", ("5,000,000, 990 of 1,000 same", "4,000,000, same")),
-        ("torchscript-int4", "torch", ("", "timed_out")),
+        ("torchscript-int4", "executorch", ("", "timed_out")),
     )
     report.write(groups, 0.1, tmp_path, None)
     markdown = "| torchscript-int8 | torch | 5,000,000, 990 of 1,000 same | 4,000,000, same |"
