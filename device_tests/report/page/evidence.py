@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from device_tests import current
 from device_tests.contract import DESKTOP
-from device_tests.measure.explain import layers
-from device_tests.measure.explain import run as explain
-from device_tests.measure.explain.layers import Layers
-from device_tests.measure.explain.receipt import Receipt
 from device_tests.results import interleaved, shipped
 from device_tests.results.interleaved import Timing
+from device_tests.results.layers import Layers
+from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 from export.artifact import Artifact
@@ -37,9 +36,9 @@ def collect(results: Path, rows: Iterable[Row], known: Known) -> Evidence:
     """Return what the results folder holds for these rows and their artifacts; a broken file counts as none."""
     there = {row.id: (row, artifact) for row in rows if (artifact := known[row.artifact])}
     return Evidence(
-        receipts=_receipts(results / "receipts", there),
+        receipts=_receipts(results, there),
         timings=_timings(results, there),
-        layers={id: found for id, a in known.items() if a and (found := _read(layers.current, results, a))},
+        layers={id: found for id, a in known.items() if a and (found := _read(current.layers, results, a))},
         weights=_read(shipped.read, results) or {},
     )
 
@@ -52,12 +51,11 @@ def _read(function: Callable[..., T], *arguments: Any) -> T | None:
         return None
 
 
-def _receipts(folder: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Receipt]:
+def _receipts(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Receipt]:
     found = {}
     for id, (row, artifact) in there.items():
-        file = folder / f"{row.artifact}@{row.runtime}.json"
-        if row.device == DESKTOP and (current := _read(explain.current, file, artifact, row.runtime)):
-            found[id] = current
+        if row.device == DESKTOP and (receipt := _read(current.receipt, results, artifact, row.runtime)):
+            found[id] = receipt
     return found
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from device_tests.report import tables as report
 from device_tests.report.advice import picks
 from device_tests.report.cores import sweeps
+from device_tests.report.groups import group
 from device_tests.results.shipped import Shipped
 from device_tests.rows import load
 from models.errors import DataError
@@ -44,7 +45,7 @@ def results(measured):
 
 def printed(rows) -> str:
     console = Console(width=report.WIDTH, record=True, file=io.StringIO())
-    report.show(report.group(rows, 0.1), 0.1, console)
+    report.show(group(rows, 0.1), 0.1, console)
     return console.export_text()
 
 
@@ -58,7 +59,7 @@ def test_the_eager_row_comes_first_and_ratios_stand_against_it(results):
 
 
 def test_markdown_holds_every_row_with_its_whole_reason(results, tmp_path):
-    report.write(report.group(results, 0.1), 0.1, tmp_path, None)
+    report.write(group(results, 0.1), 0.1, tmp_path, None)
     text = (tmp_path / "report.md").read_text()
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + len(results)
     assert "no kernel \\| at all" in text
@@ -66,7 +67,7 @@ def test_markdown_holds_every_row_with_its_whole_reason(results, tmp_path):
 
 
 def test_json_holds_the_statistics_and_no_raw_samples(results, tmp_path):
-    report.write(report.group(results, 0.1), 0.1, tmp_path, None)
+    report.write(group(results, 0.1), 0.1, tmp_path, None)
     (model,) = json.loads((tmp_path / "report.json").read_text())
     row = next(r for r in model["rows"] if r["id"].startswith(f"{MODEL}-torchscript-int8@"))
     assert (row["p50_ns"], row["top1"], row["latency_samples"]) == (50_000, 0.99, 1)
@@ -74,7 +75,7 @@ def test_json_holds_the_statistics_and_no_raw_samples(results, tmp_path):
 
 
 def test_a_picture_is_drawn(results, tmp_path):
-    report.write(report.group(results, 0.1), 0.1, tmp_path, tmp_path / "table.svg")
+    report.write(group(results, 0.1), 0.1, tmp_path, tmp_path / "table.svg")
     assert (tmp_path / "table.svg").read_text().startswith("<svg")
 
 
@@ -165,7 +166,7 @@ def test_few_images_are_not_called_quick_where_a_device_never_judges_more(emulat
 
 
 def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulated):
-    desktop, core = report.group((*results, emulated), 0.1)
+    desktop, core = group((*results, emulated), 0.1)
     assert (core.place, [p.title for p in core.picks]) == ("cortex-a53", ["smallest", "most faithful"])
     assert all(emulated.id != pick.id for pick in desktop.picks)
     assert [text(emulated, None) for title, text in report.COLUMNS if title in ("p50 µs", "p90 µs")] == ["emulated", ""]
@@ -176,7 +177,7 @@ def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as
 ):
     other = replace(emulated, device="max", instructions=4_000_000, same=1_000, difference=0.0, first_other=None)
     failed = replace(other, artifact=results[0].artifact.replace("int8", "int4"), outcome="timed_out", reason="slow")
-    groups = report.group((*results, emulated, other, failed), 0.1)
+    groups = group((*results, emulated, other, failed), 0.1)
     (sweep,) = sweeps(groups)
     assert (sweep.model, sweep.places) == (MODEL, ("cortex-a53", "max"))
     assert sweep.lines == (
@@ -184,7 +185,7 @@ def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as
         ("torchscript-int4", "executorch", ("", "timed_out")),
     )
     report.write(groups, 0.1, tmp_path, None)
-    markdown = "| torchscript-int8 | torch | 5,000,000, 990 of 1,000 same | 4,000,000, same |"
+    markdown = "| torchscript-int8 | executorch | 5,000,000, 990 of 1,000 same | 4,000,000, same |"
     assert markdown in (tmp_path / "report.md").read_text()
     assert "4,000,000, same" in printed((*results, other))
 
@@ -193,7 +194,7 @@ def test_nothing_is_compared_across_machines(results):
     elsewhere = replace(
         results[0], environment=replace(results[0].environment, cpu="another CPU"), latencies_ns=(1_000,)
     )
-    first, second = report.group((elsewhere, *results[1:]), 0.1)
+    first, second = group((elsewhere, *results[1:]), 0.1)
     assert (first.place, second.place) == ("desktop (machine 1)", "desktop (machine 2)")
     assert second.eager is None
     assert elsewhere.id not in {pick.id for pick in first.picks}
@@ -216,7 +217,7 @@ def test_what_ships_is_the_model_with_its_runtime(results):
 
 def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path):
     many = tuple(replace(results[5], device=f"core-{i}", reason="r" * 300) for i in range(400))
-    report.write(report.group((*results, *many), 0.1), 0.1, tmp_path, None)
+    report.write(group((*results, *many), 0.1), 0.1, tmp_path, None)
     text = (tmp_path / "report.md").read_text()
     assert len(text.encode()) <= LIMIT_BYTES
     assert (
