@@ -87,9 +87,7 @@ def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool, int]]) -
     if name in _FLOAT | _INTEGER:
         stored, integer, parameters = next(weights)
         integer = integer and name in _INTEGER
-        return Operator(
-            name=name, weights=stored, activations=activations, integer=integer, parameters=parameters
-        )
+        return Operator(name=name, weights=stored, activations=activations, integer=integer, parameters=parameters)
     return Operator(name=name, activations=activations, integer=not activations.startswith("float"))
 
 

@@ -24,7 +24,9 @@ def receipt_tree(receipt: Receipt) -> Tree:
     """Return what ran where and in which numbers, why the file is that large, and what is wrong."""
     versions = ", ".join(f"{name} {version}" for name, version in receipt.versions.items())
     tree = Tree(f"[bold]{shown(receipt.id)}[/] ({shown(versions)})")
-    tree.add(f"kernels: {shown(receipt.library)}; this CPU offers {shown(', '.join(receipt.instruction_sets)) or 'unknown'}")
+    tree.add(
+        f"kernels: {shown(receipt.library)}; this CPU offers {shown(', '.join(receipt.instruction_sets)) or 'unknown'}"
+    )
     shares = [f"{receipt.integer_macs:.1%} of the MACs in integers"]
     if receipt.delegate:
         shares.append(f"{receipt.delegate} took {receipt.delegated_nodes:.1%} of the operators, "
@@ -74,7 +76,9 @@ def _sizes(tree: Tree, receipt: Receipt) -> None:
 
 def layers_table(found: Layers) -> Table:
     """Return the error of each layer against the float32 twin."""
-    table = Table(title=f"{shown(found.artifact)}: error against the float source, {found.images} images, by {shown(found.tool)}")
+    table = Table(
+        title=f"{shown(found.artifact)}: error against the float source, {found.images} images, by {shown(found.tool)}"
+    )
     for column in ("layer", "own SQNR dB", "SQNR dB", "max abs", "cosine", ""):
         table.add_column(column, justify="left" if column in ("layer", "") else "right")
     for e in found.errors:

@@ -72,7 +72,9 @@ def test_a_runtime_that_hangs_is_killed_with_all_that_it_started_and_is_an_error
     ids=lambda line: line[:30],
 )
 def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runtime, line):
-    pids = runtime(f"import sys\nsys.stdin.readline()\nprint({line[:1]!r} * {len(line)} if {len(set(line)) == 1} else {line[:99]!r}, flush=True)\nsys.stdin.read()")
+    pids = runtime(
+        f"import sys\nsys.stdin.readline()\nprint({line[:1]!r} * {len(line)} if {len(set(line)) == 1} else {line[:99]!r}, flush=True)\nsys.stdin.read()"
+    )
     with pytest.raises(EdgewiseError, match="litert does not load net.tflite: its process wrote something that is no"):
         tflite._placement(FILE, "litert")
     runtime(f"import sys\nfor line in sys.stdin: print({ANSWER!r}, flush=True)")

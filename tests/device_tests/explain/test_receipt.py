@@ -37,12 +37,18 @@ def test_another_number_of_layers_is_an_error_and_not_a_guess():
 
 
 def test_an_operator_takes_the_layer_of_as_many_parameters_whatever_the_order_of_the_branches():
-    made = (Operator(name="DENSE", weights="int8", parameters=910), Operator(name="CONV", weights="int8", parameters=90))
+    made = (
+        Operator(name="DENSE", weights="int8", parameters=910),
+        Operator(name="CONV", weights="int8", parameters=90),
+    )
     assert [(o.layer, o.macs) for o in receipts.with_layers(made, LAYERS)] == [("dense1", 100), ("conv1", 900)]
 
 
 def test_an_operator_that_no_layer_fits_is_an_error_and_not_a_guess():
-    made = (Operator(name="CONV", weights="int8", parameters=91), Operator(name="DENSE", weights="int8", parameters=910))
+    made = (
+        Operator(name="CONV", weights="int8", parameters=91),
+        Operator(name="DENSE", weights="int8", parameters=910),
+    )
     with pytest.raises(DataError, match="do not fit each other"):
         receipts.with_layers(made, LAYERS)
 
