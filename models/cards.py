@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from models import checkpoints, files
+from models import checkpoints, files, records
 from models.data import MNIST_SHA256
 from models.errors import DataError
 from models.zoo import ZOO
@@ -80,7 +80,7 @@ def fingerprint(model: str) -> str:
 def read(model: str) -> Card | None:
     """Return the model's card, None where there is none; raises DataError for one that is broken."""
     try:
-        return msgspec.json.decode(files.read_bytes(path(model), CARD_BYTES), type=Card, strict=True)
+        return records.decoder(Card).decode(files.read_bytes(path(model), CARD_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -24,6 +26,8 @@ Sha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]  # "" where there is
 
 T = TypeVar("T")
 
+_MAKING = Lock()
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What every record inherits: fields are typed when a file is read and cannot be changed afterwards.
@@ -32,10 +36,26 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """
 
 
+@cache
+def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return the decoder of a kind of record.
+
+    One thread at a time makes one: msgspec would let a second thread use the half-made description of a struct, and crash.
+    """
+    with _MAKING:
+        return msgspec.json.Decoder(kind, strict=True)
+
+
+def convert(content: Any, kind: type[T], *, from_attributes: bool = False) -> T:
+    """Return a record made of builtins, or of another object's attributes; raises msgspec.ValidationError."""
+    decoder(kind)
+    return msgspec.convert(content, kind, strict=True, from_attributes=from_attributes)
+
+
 def decode(content: bytes, kind: type[T], *, name: str, what: str, remedy: str) -> T:
     """Return the record in `content`; raises DataError that says where `name` is no `what` and what to type next."""
     try:
-        return msgspec.json.decode(content, type=kind, strict=True)
+        return decoder(kind).decode(content)
     except RecursionError as error:
         msg = f"{name} is no {what} (it is nested too deeply). {remedy}"
         raise DataError(msg) from error
@@ -71,7 +91,7 @@ def encode(record: Any) -> bytes:
             raise ValueError(msg)
     encoded = msgspec.json.encode(content)
     if isinstance(record, msgspec.Struct):  # whose fields are not checked when it is made
-        msgspec.json.decode(encoded, type=type(record), strict=True)
+        decoder(type(record)).decode(encoded)
     return msgspec.json.format(encoded, indent=1) + b"\n"
 
 

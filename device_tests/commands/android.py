@@ -19,7 +19,8 @@ from models.errors import UsageError
 
 RUNTIMES = ("litert", "onnxruntime")  # where none is named
 EMULATOR = "android:emulator-5554"  # the first that the SDK starts
-_passed = {"ignore_unknown_options": True, "help_option_names": []}
+_passed = {"ignore_unknown_options": True}
+_ALL_OPTIONS = "It takes all options of `python -m device_tests run`, too."
 _arguments = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
 
 
@@ -28,7 +29,7 @@ def android() -> None:
     """Run artifacts over adb on an Android that is started for it, and always stopped."""
 
 
-@android.command(context_settings=_passed)
+@android.command(context_settings=_passed, epilog=_ALL_OPTIONS)
 @_arguments
 @click.pass_context
 def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
@@ -42,7 +43,7 @@ def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
             context.exit(_run(f"android:{started.serial}", arguments))
 
 
-@android.command(context_settings=_passed)
+@android.command(context_settings=_passed, epilog=_ALL_OPTIONS)
 @click.option(
     "--device",
     type=options.NAME,
@@ -97,9 +98,7 @@ def start(port: int) -> None:
 
 
 def _only_asks(device: str, arguments: tuple[str, ...]) -> bool:
-    """Check the arguments before anything is started; tell whether they ask for nothing that needs a device."""
-    if "--help" in arguments:
-        return True
+    """Check the arguments before anything is started; tell whether they only ask for a list, which needs no device."""
     check_arguments(_options(device, arguments))
     if "--list" in arguments:
         return True

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from device_tests.results.measurement import OUTCOMES
 from device_tests.results.row import Row
+from models import records
 from models.errors import DataError, UsageError, did_you_mean
 from models.records import Record
 
@@ -191,7 +192,7 @@ class _Reader:
             if name not in keys:
                 raise self.refusal(f"there is no key {name!r}. {did_you_mean(name, keys)}")
         try:
-            table = msgspec.convert(row, kind, strict=True)
+            table = records.convert(row, kind)
         except (msgspec.ValidationError, RecursionError) as error:
             raise self.refusal(f"{error}. {EXPECTED}") from error
         if not table.why.strip():

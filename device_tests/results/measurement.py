@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import msgspec
 import numpy as np
 from msgspec import Meta
 
@@ -236,7 +235,7 @@ def environment(reported: dict[str, Any]) -> Environment:
     fields = set(Environment.__struct_fields__) - {"extra"}
     typed = {name: value for name, value in reported.items() if name in fields}
     others = {name: value for name, value in reported.items() if name not in fields}
-    return msgspec.convert({**typed, "extra": others}, Environment, strict=True)
+    return records.convert({**typed, "extra": others}, Environment)
 
 
 def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
@@ -246,7 +245,7 @@ def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
         content |= {
             name: value for name, value in reply.items() if name not in ("environment", "logits", "digits_logits")
         }
-        made = msgspec.convert(content, Measurement, strict=True, from_attributes=True)
+        made = records.convert(content, Measurement, from_attributes=True)
         impossible = made.impossible
     except (TypeError, ValueError) as error:
         impossible = str(error)

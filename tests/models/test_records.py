@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from models import records
+from models.environments import ROOT
 from models.errors import DataError
 from models.records import Count, Record, Sha256, Share
 
@@ -65,3 +68,33 @@ def test_a_missing_file_is_nothing_and_a_folder_or_fifo_is_no_record(tmp_path):
     for name in ("fifo.json", "folder.json"):
         with pytest.raises(DataError, match="no regular file"):
             records.read(tmp_path / name, Figures, **ask)
+
+
+def test_the_first_records_may_be_read_by_several_threads_at_once():
+    """In a process of its own, for what breaks is the interpreter: msgspec shows others a half-made description."""
+    script = """
+import sys, threading
+from models import records
+
+sys.setswitchinterval(1e-6)
+
+def read(kind, barrier):
+    barrier.wait()
+    records.decode(b'{"one": {"a": 1}, "more": [{"a": 1}]}', kind, name="a", what="record", remedy="")
+
+for _ in range(50):
+    class Inner(records.Record, kw_only=True):
+        a: int
+
+    class Outer(records.Record, kw_only=True):
+        one: Inner
+        more: tuple[Inner, ...]
+
+    Outer.__annotations__ |= {"one": Inner, "more": tuple[Inner, ...]}
+    barrier = threading.Barrier(8)
+    threads = [threading.Thread(target=read, args=(Outer, barrier)) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

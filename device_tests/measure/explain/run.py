@@ -17,7 +17,7 @@ from export.artifact import Artifact
 from models import environments
 from models.errors import DataError
 
-_MODULES = {
+MODULES = {
     "tflite": "tflite",
     "onnx": "onnx",
     "ort": "onnx",
@@ -34,8 +34,11 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     """Return the receipt of an artifact on a runtime; raises EdgewiseError where it cannot be loaded or read."""
     from device_tests.measure.explain import source
 
+    if artifact.format not in MODULES:
+        msg = f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}."
+        raise DataError(msg)
     path = artifacts.check(made(artifact), folder)
-    facts = importlib.import_module(f"device_tests.measure.explain.{_MODULES[artifact.format]}").explain(path, runtime)
+    facts = importlib.import_module(f"device_tests.measure.explain.{MODULES[artifact.format]}").explain(path, runtime)
     receipt = Receipt(
         artifact=artifact.id,
         key=current.explanation(artifact, runtime),

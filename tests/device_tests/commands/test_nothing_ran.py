@@ -130,7 +130,7 @@ def test_a_glob_of_another_runtimes_artifacts_is_no_error(folders, command, monk
     assert command("run", "--runtime", "first", "--only", ID) == 0
 
 
-@pytest.mark.parametrize("command_name", ["instructions", "latency"])
+@pytest.mark.parametrize("command_name", [pytest.param("instructions", marks=pytest.mark.needs("cc")), "latency"])
 def test_other_commands_do_not_succeed_without_a_runtime(folders, command, command_name):
     name = folders.runtime("first")
     (folders.environments / name / "bin" / "python").unlink()

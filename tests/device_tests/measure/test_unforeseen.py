@@ -45,6 +45,7 @@ def weigh(folders, monkeypatch, tmp_path):
             lambda: tuple(c for c in cells() if c.recipe.id == ID and c.runtime in measures),
         )
         monkeypatch.setattr(shipping_command, "start", lambda cell, folder, machine: measures[cell.runtime]())
+        monkeypatch.setattr(shipping_command.shutil, "which", lambda program: program)  # strip, which weigh would run
         monkeypatch.setattr(shipping_command, "weigh", lambda libraries: {})
         monkeypatch.setattr(shipping_command, "weighed", lambda runtime, started, weights: shipped(runtime))
         arguments = ["shipping", "--artifacts", str(folders.bench.artifacts), "--out", str(file)]
@@ -97,6 +98,7 @@ def test_where_no_runtime_is_installed_nothing_is_written_and_that_is_an_error(w
     assert not weigh.file.exists()
 
 
+@pytest.mark.needs("strip")
 def test_a_library_that_cannot_be_stripped_is_named(tmp_path):
     (tmp_path / "text.so").write_text("no library")
     with pytest.raises(EdgewiseError, match=r"text\.so cannot be stripped"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from device_tests.results.layers import Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
+from export.matrix import MATRIX
 from models import files
 from models.errors import DataError, UsageError
 
@@ -38,6 +40,20 @@ def type_in(*arguments: str) -> None:
 def test_what_cannot_be_done_is_said(arguments, error, says):
     with pytest.raises(error, match=says):
         type_in(*arguments)
+
+
+def test_every_format_of_the_matrix_has_a_module_that_reads_it():
+    formats = {name for formats in MATRIX.values() for name in formats}
+    assert formats == set(run.MODULES)
+    folder = Path(run.__file__).parent
+    assert all((folder / f"{module}.py").is_file() for module in run.MODULES.values())
+
+
+def test_a_format_that_none_reads_is_said(monkeypatch, tmp_path):
+    monkeypatch.delitem(run.MODULES, "tflite")
+    monkeypatch.setattr(run, "made", lambda artifact: artifact)
+    with pytest.raises(DataError, match="cannot read tflite yet"):
+        run.make(SimpleNamespace(format="tflite"), tmp_path, "litert")
 
 
 def test_an_id_means_each_of_its_runtimes_unless_it_names_one(capsys):
