@@ -94,7 +94,10 @@ class Graph:
         return self._interpreter([operator], list(dict.fromkeys(inputs)), list(operator.outputs))
 
     def _interpreter(self, operators: list[Any], inputs: list[int], outputs: list[int]) -> Any:
-        """Load some of the operators, with no other weights than theirs."""
+        """Load some of the operators; one alone is loaded with no other constants than its own, for memory's sake.
+
+        Not so the whole graph: the scales of 4-bit blocks are constants that no operator names.
+        """
         from ai_edge_litert.interpreter import Interpreter
 
         from export.formats import _tflite_file
@@ -102,6 +105,8 @@ class Graph:
         graph, model = self._graph, self._model
         kept = (graph.operators, graph.inputs, graph.outputs, model.signatureDefs, [b.data for b in model.buffers])
         used = {graph.tensors[n].buffer for operator in operators for n in operator.inputs if n >= 0}
+        if operators is graph.operators:
+            used = set(range(len(model.buffers)))
         try:
             graph.operators, graph.inputs, graph.outputs, model.signatureDefs = operators, inputs, outputs, []
             for i, buffer in enumerate(model.buffers):

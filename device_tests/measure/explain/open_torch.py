@@ -38,10 +38,12 @@ def _rounds(operator: str) -> bool:
 
 
 def _weights(constant: Any) -> dict[str, Any]:
-    """Return what a node says of its weights; an engine's packed ones show nothing."""
+    """Return what a node says of its weights; an engine's packed ones and torchao's show nothing."""
+    import torch
+
     if not hasattr(constant, "numel"):
         return {"weights": 1}
-    floats = constant.is_floating_point() and constant.ndim > 1
+    floats = constant.is_floating_point() and constant.ndim > 1 and type(constant.data) is torch.Tensor
     shapes = channel_shapes(constant.detach().float().numpy(), 0) if floats else ()
     return {"weights": constant.numel(), "shapes": shapes}
 

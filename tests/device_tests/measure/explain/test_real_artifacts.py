@@ -27,12 +27,25 @@ RUNTIMES = {
     "torchscript": "torch",
     "torchscript_lite": "torch",
 }
+# what keeps its scales elsewhere, gives integers out, computes its ranges on the way, or halves
+OTHERS = [
+    ("tflite", "int4"),
+    ("tflite", "int8_io"),
+    ("tflite", "int16x8"),
+    ("onnx", "int4"),
+    ("onnx", "dynamic_int8"),
+    ("executorch", "int4"),
+    ("executorch", "dynamic_int8"),
+    ("executorch", "float16"),
+    ("torchscript", "dynamic_int8"),
+]
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    only = [part for name in RUNTIMES for part in ("--only", f"{MODEL}-{name}-int8")]
+    ids = [*(f"{name}-int8" for name in RUNTIMES), *(f"{name}-{scheme}" for name, scheme in OTHERS)]
+    only = [part for id in ids for part in ("--only", f"{MODEL}-{id}")]
     command = ["export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
     done = subprocess.run(
         [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, env={**os.environ}
@@ -41,8 +54,8 @@ def exported(tmp_path_factory) -> Path:
     return folder
 
 
-def artifact(folder: Path, format_name: str) -> artifacts.Artifact:
-    return artifacts.read(artifacts.sidecar_path(folder, f"{MODEL}-{format_name}-int8"))
+def artifact(folder: Path, format_name: str, scheme: str = "int8") -> artifacts.Artifact:
+    return artifacts.read(artifacts.sidecar_path(folder, f"{MODEL}-{format_name}-{scheme}"))
 
 
 @pytest.mark.parametrize("format_name", RUNTIMES)
@@ -72,6 +85,17 @@ def test_int8_is_near_its_source_in_every_layer(exported, format_name):
     found = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
     assert [e.layer for e in found.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
     assert all(20 < e.sqnr_db < 60 for e in found.errors)
+    assert found.first_bad == ""
+
+
+@pytest.mark.parametrize(("format_name", "scheme"), OTHERS)
+def test_every_scheme_is_near_its_source_in_every_layer(exported, format_name, scheme):
+    from device_tests.measure.explain import layers
+
+    row = artifact(exported, format_name, scheme)
+    found = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
+    assert [e.layer for e in found.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
+    assert all(e.paired and (e.own_sqnr_db is None or e.own_sqnr_db > 20) for e in found.errors)
     assert found.first_bad == ""
 
 
