@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import tempfile
 import unicodedata
@@ -21,6 +22,8 @@ DOCUMENTED = (0, 1, 2, 3, 4, 5, 6, 10, 11, 130, 141)  # device_tests/commands/__
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 IN_REPORT = ("<script", "](http", "@name", "\x1b", "\u202e")
 
+LIMIT_S = 30  # of a command that takes a tenth of a second: it waits for what never comes
+
 TALLY: dict[str, Counter[int]] = {}  # by property, how often each exit code came
 
 
@@ -35,6 +38,26 @@ class Ended:
     @property
     def says(self) -> str:
         return self.out + self.err
+
+
+class Hung(BaseException):
+    """A command does not end; no handler of it may take this for its own."""
+
+
+@contextmanager
+def ends() -> Iterator[None]:
+    """Raise Hung where the block waits for ever, such as for somebody who writes into a FIFO."""
+
+    def ring(number: int, frame: object) -> None:
+        raise Hung(f"no end after {LIMIT_S} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Watch:
@@ -84,7 +107,7 @@ def typed(command: click.Command, arguments: list[str], project: Path, *, of: st
     try:
         os.chdir(project)
         sys.argv, tempfile.tempdir = ["edgewise", *arguments], str(temporary)
-        with WATCH.watching() as changed, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+        with ends(), WATCH.watching() as changed, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
             try:
                 console.main(command)
             except SystemExit as end:
