@@ -40,7 +40,7 @@ def decode(content: bytes, kind: type[T], *, name: str, what: str, remedy: str) 
         msg = f"{name} is no {what} (it is nested too deeply). {remedy}"
         raise DataError(msg) from error
     except (msgspec.MsgspecError, ValueError) as error:  # a field's own check raises ValueError
-        msg = f"{name} is no {what} ({_one_line(error)}). {remedy}"
+        msg = f"{name} is no {what} ({one_line(error)}). {remedy}"
         raise DataError(msg) from error
 
 
@@ -91,5 +91,6 @@ def _numbers(content: Any, path: str) -> Iterator[tuple[str, float]]:
             yield from _numbers(value, f"{path}[{i}]")
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an exception says, on one line of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from device_tests.__main__ import group
@@ -51,7 +50,10 @@ def test_a_hostile_record_is_a_sentence(untouched, project, data):
             judged(ended)
 
 
-REDS = (*(("", outcome) for outcome in ("ok", "run_failed", "unsupported")), *((metric, "mismatch") for metric in world.HELD))
+REDS = (
+    *(("", outcome) for outcome in ("ok", "run_failed", "unsupported")),
+    *((metric, "mismatch") for metric in world.HELD),
+)
 # the garbage is what its outcome is of; its browser has none
 CELL = {"": world.cell_id("dynamic_int8")} | {metric: id for metric, (id, _) in world.HELD.items()}
 

@@ -35,7 +35,9 @@ TREE = leaves(group)
 @given(data=st.data())
 def test_hostile_budgets_are_a_sentence(untouched, project, data):
     new = data.draw(values.budgets(sorted(untouched.truth)), label="budgets.toml")
-    command = data.draw(st.sampled_from((["check"], ["check", "--allow-missing", "--junit", "junit.xml"], ["run", "--only", "*-int8"])))
+    command = data.draw(
+        st.sampled_from((["check"], ["check", "--allow-missing", "--junit", "junit.xml"], ["run", "--only", "*-int8"]))
+    )
     with project() as folder:
         (folder / "budgets.toml").write_bytes(new)
         ended = typed(group, command, folder, of="hostile budgets")

@@ -94,7 +94,9 @@ class Watch:
 WATCH = Watch()
 
 
-def typed(command: click.Command, arguments: list[str], project: Path, *, of: str, asked: tuple[str, ...] = ()) -> Ended:
+def typed(
+    command: click.Command, arguments: list[str], project: Path, *, of: str, asked: tuple[str, ...] = ()
+) -> Ended:
     """Run a command in `project` through the way out that people meet, and hold what must be true of each.
 
     `of` is the property that its exit code counts for; `asked` are folders outside of the project that it may write.

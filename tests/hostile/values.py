@@ -136,7 +136,9 @@ def replaced(file: Path, kind: str) -> None:
     elif kind == "FIFO":
         os.mkfifo(file)
     elif kind != "no file":
-        file.symlink_to({"link to nothing": "nothing", "link to itself": file.name, "link to a device": "/dev/zero"}.get(kind, "."))
+        file.symlink_to(
+            {"link to nothing": "nothing", "link to itself": file.name, "link to a device": "/dev/zero"}.get(kind, ".")
+        )
 
 
 def record(content: bytes) -> st.SearchStrategy[bytes | str]:
@@ -241,7 +243,8 @@ def budgets(ids: list[str]) -> st.SearchStrategy[bytes]:
     )  # fmt: skip
     odd = st.dictionaries(st.sampled_from(("ids", "metric", "why", "min", "max", "is", "required", "x")), values)
     rows = st.lists(
-        st.tuples(st.sampled_from(("budget",) * 8 + ("missing", "other")), sense | sense | sense | row | odd), max_size=4
+        st.tuples(st.sampled_from(("budget",) * 8 + ("missing", "other")), sense | sense | sense | row | odd),
+        max_size=4,
     )
     written: Callable = lambda found: "\n".join(  # noqa: E731
         f"[[{kind}]]\n" + "".join(f"{json.dumps(k)} = {_toml(v)}\n" for k, v in table.items()) for kind, table in found

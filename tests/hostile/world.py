@@ -197,9 +197,7 @@ def extras(project: Path) -> None:
 def truth(project: Path) -> MappingProxyType[str, Row]:
     """Return what is true of each cell."""
     known = load(project / "results")
-    every = rows(
-        found(known), known, artifacts_folder=project / "artifacts", results_folder=project / "results"
-    )
+    every = rows(found(known), known, artifacts_folder=project / "artifacts", results_folder=project / "results")
     return MappingProxyType({row.id: row for row in every})
 
 

@@ -11,7 +11,6 @@ no counterpart of its shape and inputs in the twin is listed as not paired, and 
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from dataclasses import asdict, dataclass
@@ -24,8 +23,9 @@ from device_tests.measure.explain import run
 from device_tests.measure.explain.compare import Compared, Node, Tally
 from device_tests.measure.explain.receipt import Layer
 from export.artifact import Artifact
-from models import files
+from models import files, records
 from models.errors import DataError, Unsupported
+from models.records import Magnitude, Positive
 from models.reference import Reference
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class LayerError:
 
     layer: str
     sqnr_db: float | None
-    max_abs: float
+    max_abs: Magnitude
     cosine: float
     own_sqnr_db: float | None = None
     paired: bool = True
@@ -68,7 +68,7 @@ class Layers:
 
     artifact: str
     key: str
-    images: int
+    images: Positive
     tool: str
     errors: tuple[LayerError, ...]
 
@@ -197,15 +197,6 @@ def save(found: Layers, results: Path) -> None:
 
 def current(results: Path, artifact: Artifact) -> Layers | None:
     """Return an artifact's layers, None where there are none that still hold; raises DataError for a broken file."""
-    file = path(results, artifact.id)
-    try:
-        content = json.loads(file.read_text())
-        facts = {name: content[name] for name in ("artifact", "key", "images", "tool")}
-        known = Layers(**facts, errors=tuple(LayerError(**error) for error in content["errors"]))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        again = f"nox -s explain -- --all --layers {artifact.id}"
-        msg = f"{file} holds no layers ({type(error).__name__}: {error}). Delete it and run: {again}"
-        raise DataError(msg) from error
-    return known if known.key == run.key(artifact, ENVIRONMENT) else None
+    again = f"Delete it and run: nox -s explain -- --all --layers {artifact.id}"
+    known = records.read(path(results, artifact.id), Layers, what="record of layers", remedy=again)
+    return known if known and known.key == run.key(artifact, ENVIRONMENT) else None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from export.schemes import SCHEMES
-from models import files
+from models import files, records
 from models.errors import DataError
+from models.records import Count, Share
 
 INTEGER = ("dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")  # schemes that promise integer products
 
@@ -35,7 +35,7 @@ class Defect:
     """What contradicts the scheme's name or the delegate's purpose: its kind, the share that is too small, a sentence."""
 
     kind: str
-    share: float
+    share: Share
     text: str
 
     def __str__(self) -> str:
@@ -57,8 +57,8 @@ class Operator:
     integer: bool = False
     taken: bool = False
     layer: str = ""
-    macs: int = 0
-    parameters: int = 0
+    macs: Count = 0
+    parameters: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Part:
 
     name: str
     section: str
-    size_bytes: int
+    size_bytes: Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +111,7 @@ class Receipt:
     operators: tuple[Operator, ...]
     parts: tuple[Part, ...]
     defects: tuple[Defect, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-    def __post_init__(self) -> None:
-        defects = tuple(d if isinstance(d, Defect) else Defect(**d) for d in self.defects)  # a file's are mappings
-        object.__setattr__(self, "defects", defects)
+    notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -210,16 +206,4 @@ def save(receipt: Receipt, file: Path) -> None:
 
 def read(file: Path) -> Receipt | None:
     """Read a receipt, None where there is none; raises DataError where it is broken."""
-    try:
-        content = json.loads(file.read_text())
-        parsed = {f.name: content[f.name] for f in fields(Receipt)}
-        for name in ("instruction_sets", "defects", "notes"):
-            parsed[name] = tuple(parsed[name])
-        parsed["operators"] = tuple(Operator(**o) for o in parsed["operators"])
-        parsed["parts"] = tuple(Part(**p) for p in parsed["parts"])
-        return Receipt(**parsed)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{file} is no receipt ({type(error).__name__}: {error}). Delete it and run: nox -s explain -- --all"
-        raise DataError(msg) from error
+    return records.read(file, Receipt, what="receipt", remedy="Delete it and run: nox -s explain -- --all")
