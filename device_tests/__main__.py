@@ -14,6 +14,7 @@ from device_tests.commands.android import android
 from device_tests.commands.bundle import bundle
 from device_tests.commands.check import check
 from device_tests.commands.compatibility import compatibility
+from device_tests.commands.explain import explain
 from device_tests.commands.instructions import instructions
 from device_tests.commands.latency import latency
 from device_tests.commands.report import report
@@ -21,7 +22,6 @@ from device_tests.commands.run import run
 from device_tests.commands.shipping import shipping
 from device_tests.commands.ssh import ssh
 from device_tests.commands.sweep import sweep
-from device_tests.measure.explain.__main__ import command as explain
 
 
 @click.group()

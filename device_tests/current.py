@@ -9,13 +9,23 @@ from device_tests import devices
 from device_tests.cells import Cell
 from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import layers as layer_files
+from device_tests.results import receipts
+from device_tests.results.layers import Layers
 from device_tests.results.measurement import Environment
+from device_tests.results.receipts import Receipt
 from export.artifact import Artifact
 from models import environments, inputs
 from models.errors import EnvironmentMissing
 
+# what the kernels of these runtimes choose between on x86 and on Arm, as Linux names them
+_SETS = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16",
+         "asimd", "asimdhp", "asimddp", "i8mm", "sve", "sve2", "sme")  # fmt: skip
+
 PACKAGES = "the runtime's packages"
 WORKER = (Path(worker.__file__),)
+EXPLAIN = Path(__file__).parent / "measure" / "explain"
+EXPORT = "export"  # the environment that has every tool that shows the inside of a file
 PROBE = (Path(probe.__file__), Path(worker.__file__))
 
 
@@ -65,3 +75,35 @@ def pinned(runtime: str) -> dict[str, str]:
     lines = (environments.ROOT / "constraints" / f"{runtime}.txt").read_text().splitlines()
     pins = dict(line.split(" ")[0].split("==") for line in lines if "==" in line)
     return {name: pins[name] for name in RUNTIMES[runtime].distributions if name in pins}
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Return which of the instruction sets that matter to kernels Linux reports; none elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ()
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return tuple(name for name in _SETS if name in flags)
+
+
+def explanation(artifact: Artifact, environment: str) -> str:
+    """Return a digest of what a receipt or layers depend on: the artifact, the CPU, both environments' pins, the code.
+
+    .tflite files are looked into in the runtime's own environment, all others in that of the exporters.
+    """
+    pins = [environments.ROOT / "constraints" / f"{name}.txt" for name in dict.fromkeys((environment, EXPORT))]
+    code = inputs.of_files((*pins, *sorted(EXPLAIN.glob("*.py"))))
+    return inputs.digest(artifact.sha256, *instruction_sets(), code)
+
+
+def receipt(results: Path, artifact: Artifact, runtime: str) -> Receipt | None:
+    """Return the receipt that is there, if it still holds; raises DataError where it is broken."""
+    known = receipts.read(results, f"{artifact.id}@{runtime}")
+    return known if known and known.key == explanation(artifact, runtime) else None
+
+
+def layers(results: Path, artifact: Artifact) -> Layers | None:
+    """Return an artifact's layers, if they still hold; raises DataError where they are broken."""
+    known = layer_files.read(results, artifact.id)
+    return known if known and known.key == explanation(artifact, EXPORT) else None

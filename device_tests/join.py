@@ -10,7 +10,6 @@ from msgspec import structs
 
 from device_tests import current
 from device_tests.contract import DESKTOP
-from device_tests.measure.explain import run as explain
 from device_tests.results import compatibility, instructions, interleaved, parity
 from device_tests.results.row import Row
 from export.artifact import Artifact
@@ -37,7 +36,7 @@ class Added:
         """Return an artifact's row with these figures, as far as they are there and hold; a broken record is a note."""
         if row.outcome != "ok":
             return row
-        facts: Facts = {}
+        facts: Facts = {"covered_share": artifact.covered_share}
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
         for read in (self._instructions, self._placement, self._latency, self._parity, self._versions):
             try:
@@ -59,9 +58,7 @@ class Added:
     def _placement(self, row: Row, artifact: Artifact) -> Facts:
         if row.device != DESKTOP:  # where receipts are made
             return {}
-        receipt = explain.current(
-            self.results / "receipts" / f"{row.artifact}@{row.runtime}.json", artifact, row.runtime
-        )
+        receipt = current.receipt(self.results, artifact, row.runtime)
         return {"delegated_share": receipt.delegated_macs} if receipt else {}
 
     def _latency(self, row: Row, artifact: Artifact) -> Facts:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from export.contract import Tensor
+from export.schemes import SCHEMES
 from models import files, records
 from models.errors import DataError
 from models.records import Count, Magnitude, Record, Sha256
@@ -65,6 +66,12 @@ class Artifact(Record, kw_only=True):
     checkpoint_sha256: Sha256 = ""
     tools: dict[str, str] = {}
     reproducible: bool | str = True
+
+    @property
+    def covered_share(self) -> float | None:
+        """Share of the stored weights that are in the scheme's dtype; None where the file tells no weights."""
+        total = sum(self.weights.values())
+        return self.weights.get(SCHEMES[self.scheme].weights, 0) / total if total and self.scheme in SCHEMES else None
 
     @property
     def impossible(self) -> str:

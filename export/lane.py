@@ -169,8 +169,14 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "dataset": Dataset(name=answers.dataset, split="test", sha256=answers.dataset_sha256, images=len(answers.images)),
         "checkpoint_sha256": source.checkpoint_sha256,
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
-        "reproducible": getattr(format_module, "irreproducible", True),
+        "reproducible": _reproducible(format_module, recipe.scheme),
     }  # fmt: skip
+
+
+def _reproducible(format_module: Any, scheme: str) -> bool | str:
+    """Return True, or the reason why other bytes may come out: a format's, or that of one of its schemes."""
+    reason = getattr(format_module, "irreproducible", True)
+    return reason.get(scheme, True) if isinstance(reason, dict) else reason
 
 
 def _failure(error: BaseException) -> dict[str, str]:

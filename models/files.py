@@ -190,10 +190,10 @@ def read_bytes(path: Path, limit: int) -> bytes:
         raise OSError(f"it is {_kind(mode)}, not a regular file")
     # without waiting, should it have become a FIFO since
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(f"it is larger than {limit:,} bytes")
-    return content
+        # read(limit + 1) would allocate that much at once, more than a worker may have
+        if os.fstat(file.fileno()).st_size <= limit and len(content := file.read()) <= limit:
+            return content
+    raise OSError(f"it is larger than {limit:,} bytes")
 
 
 def _kind(mode: int) -> str:

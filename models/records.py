@@ -47,7 +47,7 @@ def decode(content: bytes, kind: type[T], *, name: str, what: str, remedy: str) 
 def read(file: Path, kind: type[T], *, what: str, remedy: str) -> T | None:
     """Return a file's record, None where there is no file; raises DataError for one that cannot be read as one."""
     try:
-        if not file.exists():
+        if not (file.exists() or file.is_symlink()):  # a link to nothing is a broken record, not none
             return None
         if not file.is_file():
             msg = f"{file} is no {what} (it is no regular file). {remedy}"

@@ -1,4 +1,4 @@
-"""The house: five floors, imports run downwards only, and listing what exists imports no framework."""
+"""The house: five floors and, in device_tests, rooms; imports run downwards only; listing what exists imports no framework."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("models", "export", "device_tests", "apps")
+# The rooms of device_tests, and the modules beside them, from the ground up: each may import those above it in this list.
+# `onboard` is copied onto devices: it imports nothing of ours but the registry's few lines.
+ROOMS = (
+    "machine", "schedule", "contract", "onboard", "transport", "devices", "cells", "results", "current", "join", "rows",
+    ("measure", "gates", "report"), "commands", "__main__",
+)  # fmt: skip
 HEAVY = {"torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "executorch", "ai_edge_litert", "tflite_runtime"}
 
 
@@ -33,6 +39,52 @@ def test_imports_run_downwards_only(path):
     floor = path.relative_to(ROOT).parts[0]
     above = set(FLOORS[FLOORS.index(floor) + 1 :]) | {"tests"}
     assert not imported(path) & above
+
+
+def modules(path: Path) -> set[str]:
+    """Return the modules of device_tests that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "device_tests":
+            names |= {f"device_tests.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name for name in names if name.startswith("device_tests.")}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def level(name: str) -> int:
+    """Return on which level a room lies; rooms of one level never import each other."""
+    return next(i for i, known in enumerate(ROOMS) if name == known or (isinstance(known, tuple) and name in known))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in sources() if p.parts[len(ROOT.parts)] == "device_tests"], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_imports_between_rooms_run_downwards_only(path):
+    own = path.relative_to(ROOT / "device_tests").with_suffix("").parts[0]
+    if own == "__init__":
+        return
+    for module in modules(path):
+        other = room(module)
+        assert other != "__main__", f"{path} imports {module}: commands stand in the room commands"
+        assert own == other or level(other) < level(own), f"{path} imports {module}, which does not lie below {own}"
+
+
+def test_no_modules_of_ours_import_each_other_in_a_circle():
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in sources()}
+    arrows = {
+        name: {found for found in modules(path) if found in names and found != name} for name, path in names.items()
+    }
+    while leaves := [name for name, found in arrows.items() if not found & arrows.keys()]:
+        for name in leaves:
+            del arrows[name]
+    assert not arrows, f"these lie on a circle, or import one: {sorted(arrows)}"
 
 
 @pytest.mark.parametrize(

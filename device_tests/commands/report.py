@@ -32,6 +32,7 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
            chosen_devices: tuple[str, ...]) -> None:  # fmt: skip
     """Print one table per model, and which artifact to ship; write both as a page, Markdown and JSON."""
     from device_tests.report import tables as reports
+    from device_tests.report.groups import group
     from device_tests.report.page import page
     from device_tests.results import shipped
     from device_tests.rows import found, load, rows
@@ -45,7 +46,7 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     except DataError as error:  # one sentence; the rest of the report does not need it
         out.print(f"[yellow]{plain(error)}[/]", soft_wrap=True)
         weights = {}
-    groups = reports.group(made, margin, weights)
+    groups = group(made, margin, weights)
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
     written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)

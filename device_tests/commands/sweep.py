@@ -121,10 +121,11 @@ def _measure(
 def _show(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> None:
     """Print the cores' table, and where their answers differ from the desktop's."""
     from device_tests.report import tables as report
+    from device_tests.report.groups import group
     from device_tests.rows import load, rows
 
     made = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
-    report.show(report.group(made, 0.0), 0.0, out)
+    report.show(group(made, 0.0), 0.0, out)
     for line in differences(made, artifacts):
         out.print(plain(line), soft_wrap=True)
 

@@ -42,6 +42,7 @@ METRICS = {
     "same_as_desktop": "it is the desktop's, or there are no logits of both to compare",
     "difference": "it is the desktop's, or there are no logits of both to compare",
     "instructions": "its instructions were not counted: nox -s instructions",
+    "covered_share": "its file tells no weights",
     "delegated_share": "it has no receipt (nox -s explain -- --all), or its runtime no delegate",
     "latency_ratio": "it was not timed in one run with a float32 row: nox -s latency",
 }

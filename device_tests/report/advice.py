@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from device_tests.cells import EAGER
+from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results import shipped
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
@@ -26,27 +28,42 @@ def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tupl
     """Return the picks for one model's rows of one place; none where nothing stays within the margin.
 
     A row qualifies where its top-1, on the same images, is at most `margin_points` percentage points below the float
-    source's. All of them stand on the same checkpoint and data, which the rows see to. Where no times were taken,
-    nothing is the fastest; where no runtime was weighed, nothing is the smallest with its runtime.
+    source's, and its runtime can ship: desktop frameworks are compared with, never recommended. Of equals the one with
+    the lighter runtime is picked. Where no times were taken, nothing is the fastest; where no runtime was weighed,
+    nothing is the smallest with its runtime.
     """
-    good = fit(rows, margin_points)
+    good = [row for row in fit(rows, margin_points) if can_ship(row)]
     if not good:
         return ()
+
+    def lighter(row: Row) -> tuple[float, ...]:
+        return runtime_bytes(row, weights), row.size_bytes, row.p50_ns or 0
+
     most = max(r.total for r in good)
-    smallest = min(good, key=lambda r: (r.size_bytes, r.p50_ns or 0))
-    faithful = min((r for r in good if r.total == most), key=lambda r: (-r.agree, r.max_abs_error, r.size_bytes))
+    smallest = min(good, key=lambda r: (r.size_bytes, *lighter(r)))
+    faithful = min((r for r in good if r.total == most), key=lambda r: (-r.agree, r.max_abs_error, *lighter(r)))
     equality = f"{faithful.agree:,} of {faithful.total:,} answers equal the float source's"
     return (
         Pick(title="smallest", id=smallest.id, says=f"{smallest.size_bytes:,} bytes; {_loss(smallest)}"),
         *_smallest_to_ship(good, weights),
-        *_fastest([r for r in good if r.p50_ns is not None]),
+        *_fastest([r for r in good if r.p50_ns is not None], lighter),
         Pick(title="most faithful", id=faithful.id, says=f"{equality}, logit error {faithful.max_abs_error:.2g}"),
     )
 
 
 def fit(rows: Iterable[Row], margin_points: float) -> list[Row]:
-    """Return the rows that one could ship: they lose no more top-1 than the margin."""
+    """Return the rows that lose no more top-1 than the margin."""
     return [r for r in rows if r.outcome == "ok" and not is_eager(r) and r.top1_loss * 100 <= margin_points]
+
+
+def can_ship(row: Row) -> bool:
+    """Tell whether an app can ship a row's runtime: PyTorch and TensorFlow themselves are for the desktop."""
+    return row.runtime not in RUNTIMES.names() or not RUNTIMES[row.runtime].eager
+
+
+def runtime_bytes(row: Row, weights: Weights) -> float:
+    """Return what a row's runtime weighs, compressed; infinity where it was not weighed."""
+    return weights[row.runtime].compressed_bytes if row.runtime in weights else math.inf
 
 
 def _smallest_to_ship(good: list[Row], weights: Weights) -> Iterator[Pick]:
@@ -58,13 +75,16 @@ def _smallest_to_ship(good: list[Row], weights: Weights) -> Iterator[Pick]:
                    says=f"{both}; the model is {row.compressed_bytes / total:.1%} of that; {_loss(row)}")  # fmt: skip
 
 
-def _fastest(timed: list[Row]) -> Iterator[Pick]:
+def _fastest(timed: list[Row], lighter: Callable[[Row], tuple[float, ...]]) -> Iterator[Pick]:
+    """Yield the fastest; of those whose medians are called equal, the one with the lighter runtime."""
     if timed:
-        fastest = min(timed, key=lambda r: r.p50_ns)
-        equal = [r.id for r in timed if r is not fastest and r.p50_ns <= fastest.p50_ns * TIE]
-        tie = f"; within {TIE - 1:.0%} of it, so equal: {', '.join(equal)}" if equal else ""
-        median = f"{fastest.p50_ns / 1e3:,.0f} µs median of {len(fastest.latencies_ns):,}"
-        yield Pick(title="fastest", id=fastest.id, says=f"{median}; {_loss(fastest)}{tie}")
+        least = min(row.p50_ns for row in timed)
+        equal = sorted((row for row in timed if row.p50_ns <= least * TIE), key=lighter)
+        picked, *others = equal
+        names = ", ".join(row.id for row in others)
+        tie = f"; equal within {TIE - 1:.0%}, but not lighter: {names}" if others else ""
+        median = f"{picked.p50_ns / 1e3:,.0f} µs median of {len(picked.latencies_ns):,}"
+        yield Pick(title="fastest", id=picked.id, says=f"{median}; {_loss(picked)}{tie}")
 
 
 def is_eager(row: Row) -> bool:

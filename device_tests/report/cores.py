@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from device_tests.report.groups import Group
 from device_tests.results.row import Row
-
-if TYPE_CHECKING:
-    from device_tests.report.tables import Group
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,11 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from device_tests.report import places
-from device_tests.report.advice import Pick, is_eager, picks
 from device_tests.report.cores import Sweep, sweeps
+from device_tests.report.groups import Group
 from device_tests.results.latency import EQUAL, NO_DIFFERENCE, TOO_NOISY, Interval
 from device_tests.results.row import Row
-from device_tests.results.shipped import Weights
 from models import files, markdown
 from models.console import WIDTH, plain
 from models.markdown import LIMIT_BYTES
@@ -31,29 +29,9 @@ SWEEP = "instructions per inference on emulated devices, and whether the logits 
 EMULATED = "emulated"  # instead of a time: no others go without (runner.py)
 STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "digits_top1", "digits_agreement",
               "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
-NOT_WEIGHED: Weights = MappingProxyType({})
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
 Cell = Callable[[Row, Row | None], str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """One model's rows of one place (places.py); `eager` is the bare network's, where it has run."""
-
-    model: str
-    place: str
-    rows: tuple[Row, ...]
-    picks: tuple[Pick, ...]
-
-    @property
-    def eager(self) -> Row | None:
-        return next((r for r in self.rows if is_eager(r) and r.outcome == "ok"), None)
-
-    @property
-    def emulated(self) -> bool:
-        """Whether this place takes no times; a sweep says of it what there is to say."""
-        return any(r.outcome == "ok" and not r.latencies_ns for r in self.rows)
 
 
 def _figure(value: Callable[[Row], float | None], form: str, scale: float = 1) -> Cell:
@@ -108,20 +86,6 @@ COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("load ms", _figure(lambda r: r.load_ns, ",.1f", 1e-6)),
     ("memory MB", _figure(lambda r: r.peak_over_runtime_bytes, ",.1f", 1e-6)),
 )
-
-
-def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
-    """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
-    known = places.machines(rows)
-    found: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        found.setdefault((row.artifact.split("-")[0], places.place(row, known)), []).append(row)
-    groups = []
-    order = places.names(known)
-    for (model, place), several in sorted(found.items(), key=lambda item: order.index(item[0][1])):
-        own = tuple(sorted(several, key=lambda r: not is_eager(r)))
-        groups.append(Group(model=model, place=place, rows=own, picks=picks(own, margin_points, weights)))
-    return tuple(groups)
 
 
 def columns(g: Group) -> tuple[tuple[str, Cell], ...]:
@@ -217,8 +181,11 @@ def _dataset(rows: tuple[Row, ...]) -> str:
 
 def _advice(g: Group, margin_points: float) -> list[str]:
     if not g.picks:
-        return [f"Nothing that ran stays within {margin_points:g} points of the float source's top-1."]
-    rule = f"Which one to ship, of those that lose at most {margin_points:g} points of top-1:"
+        return [f"Nothing that can ship stays within {margin_points:g} points of the float source's top-1."]
+    rule = (
+        f"Which one to ship, of those that lose at most {margin_points:g} points of top-1 (PyTorch and TensorFlow "
+        "themselves are compared with, never recommended; of equals the lighter runtime is taken):"
+    )
     return [rule, *(f"- {p.title}: {p.id} ({p.says})" for p in g.picks)]
 
 

@@ -17,7 +17,7 @@ class Row(Measurement, kw_only=True):
 
     `instructions` are executed ones per inference on `instructions_cpu`, `delegated_share` is of the MACs, and
     `latency_ratio` is to the float32 row of the same runtime in one interleaved run, between `latency_ratio_low` and
-    `latency_ratio_high` with 95 % certainty. `same` is on how many of `compared` images the logits are the desktop's to
+    `latency_ratio_high` with 95 % certainty. `covered_share` is of the stored weights, in the scheme's own dtype. `same` is on how many of `compared` images the logits are the desktop's to
     the last bit, `difference` how far one lies apart, and `first_other` the index of the first image with other logits;
     `oldest_runtime` names the versions of the runtime that answer as they should. `evidence` says whether the row counts;
     where it does not, the outcome is `skipped` or that of the artifact. What was not measured is None.
@@ -34,6 +34,7 @@ class Row(Measurement, kw_only=True):
     difference: Magnitude | None = None
     first_other: Count | None = None
     oldest_runtime: str = ""
+    covered_share: Share | None = None
     evidence: Evidence = "current"
 
     @property

@@ -12,6 +12,11 @@ from models.errors import EdgewiseError
 
 suffix = ".pte"
 
+irreproducible = {
+    "qat_int8": "fine-tuning gives the same bytes on CPUs of one kind; between AVX2 and AVX-512 single weights differ in "
+    "their last bit, which rounding to 8 bits may show"
+}
+
 inspect = _pte.contents
 
 

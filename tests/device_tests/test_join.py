@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from device_tests import current, join
-from device_tests.measure.explain import receipt as receipts
-from device_tests.measure.explain import run as explain
-from device_tests.measure.explain.receipt import Operator, Receipt
-from device_tests.results import instructions
+from device_tests.results import instructions, receipts
 from device_tests.results.instructions import InstructionCount
+from device_tests.results.receipts import Operator, Receipt
 from export.artifact import Artifact
 from models import files
 
@@ -43,9 +41,9 @@ def results(tmp_path, measured):
     }
     files.write_json(tmp_path / "latency" / "torch@desktop.json", timed)
     operators = (Operator(name="conv", macs=3, taken=True), Operator(name="dense", macs=1))
-    receipt = Receipt(artifact=row.artifact, key=explain.key(artifact(), "torch"), runtime="torch", versions={},
+    receipt = Receipt(artifact=row.artifact, key=current.explanation(artifact(), "torch"), runtime="torch", versions={},
                       library="", instruction_sets=(), delegate="XNNPACK", operators=operators, parts=())  # fmt: skip
-    receipts.save(receipt, tmp_path / "receipts" / f"{row.artifact}@torch.json")
+    receipts.save(receipt, tmp_path)
     return tmp_path
 
 

@@ -34,3 +34,13 @@ def test_masked_instruction_sets_give_the_same_bytes(tmp_path):
     assert len(made["avx2"]) == len(CALIBRATED)
     assert all(made["avx2"].values())
     assert made["avx2"] == made["default"] == exported(tmp_path / "unmasked", {})
+
+
+def test_the_sidecar_says_which_scheme_may_differ_between_cpus_and_no_other():
+    from export import lane
+    from export.formats import FORMATS
+
+    assert "AVX-512" in lane._reproducible(FORMATS["executorch"], "qat_int8")
+    assert lane._reproducible(FORMATS["executorch"], "int8") is True
+    assert "kernel_type_str_resolver" in lane._reproducible(FORMATS["ort"], "int8")
+    assert lane._reproducible(FORMATS["torchscript_lite"], "int8") is True

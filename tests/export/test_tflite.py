@@ -95,7 +95,7 @@ def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises
     assert np.isfinite(given).all()
     if source.spec.framework == "torch" or scheme != "qat_int8":  # fine-tuning an untrained network trains it
         assert np.abs(given - expected).max() <= SCHEMES[scheme].max_error * np.ptp(expected)
-        assert (given.argmax(1) == expected.argmax(1)).mean() >= SCHEMES[scheme].min_agree
+        assert (given.argmax(1) == expected.argmax(1)).mean() >= 0.9
 
 
 @pytest.mark.parametrize("scheme", ALL)

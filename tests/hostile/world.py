@@ -18,10 +18,7 @@ import pytest
 import device_tests.onboard.runtimes
 from device_tests import current, machine
 from device_tests.measure import runner
-from device_tests.measure.explain import layers
-from device_tests.measure.explain import receipt as receipts
-from device_tests.measure.explain import run as explain
-from device_tests.results import compatibility, instructions, judging, shipped
+from device_tests.results import compatibility, instructions, judging, layers, receipts, shipped
 from device_tests.results.row import Row
 from device_tests.rows import found, load, rows
 from export import artifact as artifacts
@@ -168,13 +165,13 @@ def extras(project: Path) -> None:
                      receipts.Operator(name="dense", macs=1))  # fmt: skip
         receipts.save(
             receipts.Receipt(
-                artifact=artifact.id, key=explain.key(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
+                artifact=artifact.id, key=current.explanation(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
                 library="", instruction_sets=("avx2",), delegate="a delegate", operators=operators,
                 parts=(receipts.Part(name="weights", section="tensors", size_bytes=100),), notes=("a note",),
                 defects=(receipts.Defect(kind=receipts.DELEGATED, share=0.75, text="little is delegated"),)),
-            results / "receipts" / f"{artifact.id}@{ENGINE}.json")  # fmt: skip
+            results)  # fmt: skip
         errors = (layers.LayerError(layer="one", sqnr_db=40.0, max_abs=0.1, cosine=1.0, own_sqnr_db=5.0),)
-        layers.save(layers.Layers(artifact=artifact.id, key=explain.key(artifact, layers.ENVIRONMENT), images=10,
+        layers.save(layers.Layers(artifact=artifact.id, key=current.explanation(artifact, current.EXPORT), images=10,
                                   tool="a tool", errors=errors), results)  # fmt: skip
         trial = compatibility.Trial(version="1.0", outcome="ok", reason="", key="k")
         compatibility.save(compatibility.Grid(artifact=artifact.id, runtime=ENGINE, artifact_sha256=artifact.sha256,

@@ -127,7 +127,7 @@ def test_an_output_that_cannot_show_a_letter_shows_another():
     assert (done.returncode, done.stdout, done.stderr) == (0, "3 ? 4\n", "")
 
 
-@pytest.mark.parametrize("program", ["device_tests", "export", "models", "apps.web", "device_tests.measure.explain"])
+@pytest.mark.parametrize("program", ["device_tests", "export", "models", "apps.web"])
 def test_an_interrupt_while_a_program_imports_is_no_traceback(program):
     """The first import of click, or a later one, interrupts, as Ctrl-C in the first moment would."""
     spy = f"""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,14 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path, kind):
         }[kind]()
         with pytest.raises(OSError, match="not a regular file|larger than 4 bytes"):
             files.read_bytes(path, 4)
+
+
+def test_reading_takes_memory_for_the_file_and_not_for_its_limit(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    tracemalloc.start()
+    try:
+        assert files.read_bytes(path, 1 << 28) == b"12345"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -27,7 +27,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"count": -1}, {"share": 1.5}, {"share": float("nan")}, {"samples": (float("inf"),)}, {"sha256": "x"}, {"name": 3}],
+    [
+        {"count": -1},
+        {"share": 1.5},
+        {"share": float("nan")},
+        {"samples": (float("inf"),)},
+        {"sha256": "x"},
+        {"name": 3},
+    ],
     ids=str,
 )
 def test_what_could_not_be_read_is_not_written(tmp_path, changes):

@@ -52,8 +52,12 @@ def channel_shapes(weights: np.ndarray, axis: int) -> tuple[float, ...]:
 
 
 class Graph(Protocol):
-    """An opened file. `values` are float32, an integer tensor's dequantized, each as its consumers receive it."""
+    """An opened file. `values` are float32, an integer tensor's dequantized, each as its consumers receive it.
 
+    `named` tells whether quantization keeps the tensors' names; PyTorch numbers them anew.
+    """
+
+    named: bool
     nodes: tuple[Node, ...]
     input: str
     output: str
@@ -140,8 +144,10 @@ def pair(file: Graph, twin: Graph, found: Values, expected: Values) -> dict[str,
         there = ((a, b) for a, b in pairs if a in found and b in expected and found[a].shape == expected[b].shape)
         return _consistent(file, twin, {file.input: twin.input, **dict(there)})
 
-    named = agree((name, name) for node in twin.nodes for name in node.outputs)
     placed = agree(_by_place(file, twin, found, expected))
+    if not twin.named:
+        return placed
+    named = agree((name, name) for node in twin.nodes for name in node.outputs)
     return max(named, placed, key=lambda pairs: _weighted(twin, pairs))
 
 

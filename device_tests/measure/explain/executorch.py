@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device_tests.measure.explain.receipt import Facts, Operator, Part
+from device_tests.measure.explain.receipt import Facts
+from device_tests.results.receipts import Operator, Part
 
 _WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected")
 _WEIGHTED_KERNELS = {"aten::convolution": 1, "aten::addmm": 2, "aten::linear": 1}  # the weight's place

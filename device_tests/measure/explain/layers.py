@@ -13,69 +13,24 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from device_tests.measure.explain import run
+from device_tests import current
 from device_tests.measure.explain.compare import Compared, Node, Tally
 from device_tests.measure.explain.receipt import Layer
+from device_tests.results.layers import BAD_SQNR_DB, NOT_SHOWN, LayerError, Layers
 from export.artifact import Artifact
-from models import files, records
 from models.errors import DataError, Unsupported
-from models.records import Magnitude, Positive
 from models.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 IMAGES = 64
-ENVIRONMENT = "export"  # which has every tool that shows the inside of a file
 ANSWER = "answer"
-BAD_SQNR_DB = 10.0  # less, and the noise holds more than a tenth of the signal's energy
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerError:
-    """How far a layer's outputs are from the float32 twin's: largest difference, cosine, and signal to noise in decibels.
-
-    `own_sqnr_db` is what the layer itself adds, given the file's own inputs. Both decibels are None where nothing
-    differs. Where `paired` is false there was nothing to compare with, and no figure means anything.
-    """
-
-    layer: str
-    sqnr_db: float | None
-    max_abs: Magnitude
-    cosine: float
-    own_sqnr_db: float | None = None
-    paired: bool = True
-
-    @property
-    def bad(self) -> bool:
-        return self.paired and self.own_sqnr_db is not None and self.own_sqnr_db < BAD_SQNR_DB
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layers:
-    """The errors of an artifact's layers in the order of execution, and the tool that gave the layers' outputs.
-
-    Layers that fuse into one are one row, and an operator without weights has a row where it is bad. The last row,
-    `answer`, is what the runtime itself answers: its whole error is against the float source, its own against the end
-    of the graph that was looked into. `key` digests what they depend on, as a receipt's does.
-    """
-
-    artifact: str
-    key: str
-    images: Positive
-    tool: str
-    errors: tuple[LayerError, ...]
-
-    @property
-    def first_bad(self) -> str:
-        """The first layer whose own error leaves less than BAD_SQNR_DB, "" where there is none."""
-        return next((e.layer for e in self.errors if e.bad), "")
 
 
 def error(layer: str, answer: np.ndarray, expected: np.ndarray, given: np.ndarray | None = None) -> LayerError:
@@ -106,7 +61,7 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     from models import data
 
     if artifact.format not in taps.TAPS:
-        msg = taps.REFUSALS[artifact.format]
+        msg = NOT_SHOWN[artifact.format]
         raise Unsupported(msg)
     images = answers.images[:IMAGES]
     tool, opened = taps.TAPS[artifact.format]
@@ -120,7 +75,7 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
     return Layers(
         artifact=artifact.id,
-        key=run.key(artifact, ENVIRONMENT),
+        key=current.explanation(artifact, current.EXPORT),
         images=len(images),
         tool=tool,
         errors=(
@@ -178,25 +133,3 @@ def names_of(nodes: Iterable[Node], layers: Iterable[Layer]) -> dict[int, str]:
 
 def _distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return max(map(abs, np.subtract(one, other))) if len(one) == len(other) > 0 else math.inf
-
-
-def path(results: Path, artifact: str) -> Path:
-    """Return where the layers of an artifact lie."""
-    return results / "layers" / f"{artifact}.json"
-
-
-def as_json(found: Layers) -> dict[str, Any]:
-    """Return the layers with the first bad one, for a file."""
-    return {**asdict(found), "first_bad": found.first_bad}
-
-
-def save(found: Layers, results: Path) -> None:
-    """Write the layers whole."""
-    files.write_json(path(results, found.artifact), as_json(found))
-
-
-def current(results: Path, artifact: Artifact) -> Layers | None:
-    """Return an artifact's layers, None where there are none that still hold; raises DataError for a broken file."""
-    again = f"Delete it and run: nox -s explain -- --all --layers {artifact.id}"
-    known = records.read(path(results, artifact.id), Layers, what="record of layers", remedy=again)
-    return known if known and known.key == run.key(artifact, ENVIRONMENT) else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from device_tests.measure.explain.receipt import Facts, Operator, Part
+from device_tests.measure.explain.receipt import Facts
+from device_tests.results.receipts import Operator, Part
 from models import files
 
 

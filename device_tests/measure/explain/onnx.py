@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from device_tests.measure.explain.receipt import Facts, Operator, Part
+from device_tests.measure.explain.receipt import Facts
+from device_tests.results.receipts import Operator, Part
 from export.formats import FORMATS
 from export.formats._onnxruntime import Graph, Node
 

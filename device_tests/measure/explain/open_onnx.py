@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ _WEIGHTS = {"Conv": 1, "Gemm": 1, "MatMul": 1, "ConvTranspose": 1, "MatMulNBits"
 
 class Graph:
     """An .onnx file with one input and one output; see compare.Graph."""
+
+    named = True
 
     def __init__(self, file: Path) -> None:
         import onnx
@@ -89,21 +92,21 @@ class Graph:
         return channel_shapes(onnx.numpy_helper.to_array(tensor), 0 if node.op_type == "Conv" or turned else -1)
 
     def _session_of_all(self) -> tuple[Any, list[str]]:
+        """Load the graph with every float as an output; which those are onnxruntime knows, also of its own operators."""
+        ranges = {name for node in self._taken if node.op_type == "DynamicQuantizeLinear" for name in node.output}
+        names = dict.fromkeys(name for name in self._settled.values() if name != self.input and name not in ranges)
+        dtypes = {value.name: value.type for value in self._with_outputs(names).get_outputs()}
+        floats = [name for name in names if dtypes[name] == "tensor(float)"]
+        return self._with_outputs(floats), floats
+
+    def _with_outputs(self, names: Iterable[str]) -> Any:
         import onnx
 
-        loaded = _session(self._model)
-        dtypes = {value.name: value.type for value in loaded.get_outputs()}
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
-        inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
-        floats = {v.name for v in inferred if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT} | set(dtypes)
-        names = [name for name in dict.fromkeys(self._settled.values()) if name in floats and name != self.input]
-        model.graph.output.extend(
-            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-            for name in names
-            if name not in dtypes
-        )
-        return _session(model), names
+        given = {value.name for value in model.graph.output}
+        model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in given)
+        return _session(model)
 
     def _step(self, node: onnx.NodeProto) -> tuple[Any, list[str], list[str]]:
         """Load one operator with its constants; what else it takes is an input."""

@@ -19,6 +19,8 @@ _MOVING = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
 class Graph:
     """A .tflite file of one signature; see compare.Graph."""
 
+    named = True
+
     def __init__(self, content: bytes) -> None:
         from export.formats import _tflite_file
 

@@ -53,6 +53,7 @@ def _wide(value: Any) -> np.ndarray:
 class _Graph:
     """What both kinds share: `_steps` compute the value of a name from an environment of values; see compare.Graph."""
 
+    named = False
     nodes: tuple[Node, ...]
     input: str
     output: str

@@ -64,13 +64,3 @@ TAPS: dict[str, tuple[str, Callable[..., Graph]]] = {
     "executorch_portable": ("torch.fx on the program that was lowered", _program),
     "torchscript": ("the file's own graph, operator by operator", _torchscript),
 }
-
-_BARE = "this is the float source itself: there is no error to find"
-REFUSALS = {
-    "ort": "onnxruntime's debugging API takes ONNX models only; this file was made from the .onnx of the same scheme: "
-    "explain that one",
-    "torchscript_lite": "the lite interpreter shows no values between the operators; the .pt of the same scheme holds "
-    "the same graph: explain that one",
-    "eager": _BARE,
-    "savedmodel": _BARE,
-}

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from device_tests.measure.explain import _tflite_placement
-from device_tests.measure.explain.receipt import Facts, Operator, Part
+from device_tests.measure.explain.receipt import Facts
+from device_tests.results.receipts import Operator, Part
 from models import environments, processes
 from models.errors import EdgewiseError
 

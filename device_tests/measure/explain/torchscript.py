@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from device_tests.measure.explain.receipt import Facts, Operator, Part
+from device_tests.measure.explain.receipt import Facts
+from device_tests.results.receipts import Operator, Part
 
 _WEIGHTED = {
     "aten::_convolution": ("float32", "float32", False),

@@ -7,8 +7,8 @@ from collections import defaultdict
 from rich.table import Table
 from rich.tree import Tree
 
-from device_tests.measure.explain.layers import BAD_SQNR_DB, Layers
-from device_tests.measure.explain.receipt import Operator, Receipt, explanation
+from device_tests.results.layers import BAD_SQNR_DB, Layers
+from device_tests.results.receipts import Operator, Receipt, explanation
 from models.console import plain
 
 LARGEST = 6  # parts of a section that are shown

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+from device_tests import current
 from device_tests.contract import DESKTOP
-from device_tests.measure.explain import layers
-from device_tests.measure.explain import run as explain
-from device_tests.measure.explain.layers import Layers
-from device_tests.measure.explain.receipt import Receipt
 from device_tests.results import interleaved, shipped
 from device_tests.results.interleaved import Timing
+from device_tests.results.layers import Layers
+from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 from export.artifact import Artifact
+from models.errors import DataError
 
+T = TypeVar("T")
 Known = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
 
 
@@ -31,26 +33,33 @@ class Evidence:
 
 
 def collect(results: Path, rows: Iterable[Row], known: Known) -> Evidence:
-    """Return what the results folder holds for these rows and their artifacts; raises DataError for a broken file."""
+    """Return what the results folder holds for these rows and their artifacts; a broken file counts as none."""
     there = {row.id: (row, artifact) for row in rows if (artifact := known[row.artifact])}
     return Evidence(
-        receipts=_receipts(results / "receipts", there),
+        receipts=_receipts(results, there),
         timings=_timings(results, there),
-        layers={id: found for id, a in known.items() if a and (found := layers.current(results, a))},
-        weights=shipped.read(results),
+        layers={id: found for id, a in known.items() if a and (found := _read(current.layers, results, a))},
+        weights=_read(shipped.read, results) or {},
     )
 
 
-def _receipts(folder: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Receipt]:
+def _read(function: Callable[..., T], *arguments: Any) -> T | None:
+    """Return what a reader gives, None for a broken file: what is not there is said on the page with its command."""
+    try:
+        return function(*arguments)
+    except DataError:
+        return None
+
+
+def _receipts(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Receipt]:
     found = {}
     for id, (row, artifact) in there.items():
-        file = folder / f"{row.artifact}@{row.runtime}.json"
-        if row.device == DESKTOP and (current := explain.current(file, artifact, row.runtime)):
-            found[id] = current
+        if row.device == DESKTOP and (receipt := _read(current.receipt, results, artifact, row.runtime)):
+            found[id] = receipt
     return found
 
 
 def _timings(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Timing]:
     names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
-    every = (timing for name in names for timing in interleaved.read(results, name))
+    every = (timing for name in names for timing in _read(interleaved.read, results, name) or ())
     return {t.id: t for t in every if t.id in there and t.artifact_sha256 == there[t.id][1].sha256}

@@ -12,15 +12,14 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from device_tests.measure.explain import layers, receipt, taps
 from device_tests.report import places
 from device_tests.report import tables as report
-from device_tests.report.advice import TIE, fit, is_eager
+from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.cores import sweeps
+from device_tests.report.groups import Group
 from device_tests.report.page import evidence, snippets
 from device_tests.report.page.evidence import Evidence
-from device_tests.report.tables import Group
-from device_tests.results import shipped
+from device_tests.results import layers, receipts, shipped
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
@@ -95,13 +94,13 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "bad_sqnr_db": layers.BAD_SQNR_DB,
         "columns": report.COLUMNS,
-        "explanation": receipt.explanation,
+        "explanation": receipts.explanation,
         "extras": EXTRAS,
         "p50_ratio": _p50_ratio,
         "parts_shown": PARTS,
         "flips_shown": FLIPS,
         "machine": places.machine,
-        "refusals": taps.REFUSALS,
+        "refusals": layers.NOT_SHOWN,
         "schemes": SCHEMES,
         "snippets": snippets.of,
     }
@@ -242,7 +241,12 @@ def _data(
         images = reference.load(reference.path(folder, model)).images
         pictures.setdefault(model, {}).update((i, b64encode(images[i].tobytes()).decode()) for i in indices)
     rows = [
-        _row(row) | {"place": group.place, "shipped_bytes": shipped.total_bytes(row, found.weights)}
+        _row(row)
+        | {
+            "place": group.place,
+            "shipped_bytes": shipped.total_bytes(row, found.weights),
+            "runtime_bytes": found.weights[row.runtime].compressed_bytes if row.runtime in found.weights else None,
+        }
         for group in groups
         for row in group.rows
     ]
@@ -262,7 +266,7 @@ def _row(row: Row) -> dict[str, Any]:
              "total", "max_abs_error", "p50_ns")  # fmt: skip
     return {
         **{name: getattr(row, name) for name in names},
-        **{"model": model, "format": format_name, "scheme": scheme, "eager": is_eager(row)},
+        **{"model": model, "format": format_name, "scheme": scheme, "eager": is_eager(row), "ships": can_ship(row)},
         "histogram": list(_histogram(row)),
     }
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_tests.measure.explain import layers, receipt, run, tree
-from device_tests.measure.explain.__main__ import command
+from device_tests.commands.explain import explain as command
+from device_tests.measure.explain import layers, run, tree
+from device_tests.results.layers import Layers
+from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import files
@@ -71,12 +73,12 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
 
     hostile = "\x1b]0;title\x07\x1b[31m\x9b2J[bold]conv1[/bold]"
     error = layers.error(hostile, np.ones(2), -np.ones(2))
-    found = layers.Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
-    part = receipt.Part(name=hostile, section=hostile, size_bytes=1)
-    made = receipt.Receipt(artifact=hostile, key="k", runtime="litert", versions={hostile: hostile}, library=hostile,
+    found = Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
+    part = Part(name=hostile, section=hostile, size_bytes=1)
+    made = Receipt(artifact=hostile, key="k", runtime="litert", versions={hostile: hostile}, library=hostile,
                            instruction_sets=(), delegate="", parts=(part,), notes=(hostile,),
-                           operators=(receipt.Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
-                           defects=(receipt.Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
+                           operators=(Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
+                           defects=(Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
     console = Console(width=300)
     console.print(tree.layers_table(found))
     console.print(tree.receipt_tree(made))
@@ -88,7 +90,7 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
 def test_listing_imports_no_framework():
     spy = (
         "import sys\n"
-        "from device_tests.measure.explain.__main__ import command\n"
+        "from device_tests.commands.explain import explain as command\n"
         "command.main(['--list'], standalone_mode=False)\n"
         f"heavy = set('{FRAMEWORKS}'.split()) & set(sys.modules)\n"
         "assert not heavy, heavy\n"

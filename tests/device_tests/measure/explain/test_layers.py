@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from device_tests.measure.explain import layers, run
-from device_tests.measure.explain.layers import Layers
+from device_tests import current
+from device_tests.measure.explain import layers
+from device_tests.results import layers as layer_files
+from device_tests.results.layers import Layers
 from export.artifact import Artifact
 from models.errors import DataError
 
@@ -47,28 +47,30 @@ def test_what_a_layer_was_given_is_not_its_error():
 
 
 def test_a_layer_that_is_not_paired_is_never_bad():
-    assert not dataclasses.replace(layers.error("conv1", -SIGNAL, SIGNAL), paired=False).bad
+    assert not replace(layers.error("conv1", -SIGNAL, SIGNAL), paired=False).bad
 
 
 @pytest.fixture
 def kept(tmp_path):
     """A results folder with layers of ARTIFACT, and those layers."""
     errors = (layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", SIGNAL, SIGNAL[:, ::-1]))
-    found = Layers(artifact=ARTIFACT.id, key=run.key(ARTIFACT, layers.ENVIRONMENT), images=1, tool="t", errors=errors)
-    layers.save(found, tmp_path)
+    found = Layers(
+        artifact=ARTIFACT.id, key=current.explanation(ARTIFACT, current.EXPORT), images=1, tool="t", errors=errors
+    )
+    layer_files.save(found, tmp_path)
     return tmp_path, found
 
 
 def test_kept_layers_are_those_that_were_measured(kept):
     results, found = kept
-    assert layers.current(results, ARTIFACT) == found
+    assert current.layers(results, ARTIFACT) == found
 
 
 def test_kept_layers_do_not_hold_for_another_file(kept):
-    assert layers.current(kept[0], replace(ARTIFACT, sha256="b" * 64)) is None
+    assert current.layers(kept[0], replace(ARTIFACT, sha256="b" * 64)) is None
 
 
 def test_a_broken_file_of_layers_is_said(kept):
-    layers.path(kept[0], ARTIFACT.id).write_text("[]")
+    layer_files.path(kept[0], ARTIFACT.id).write_text("[]")
     with pytest.raises(DataError, match="Delete it and run: nox -s explain -- --all --layers a-b-c"):
-        layers.current(kept[0], ARTIFACT)
+        current.layers(kept[0], ARTIFACT)

@@ -289,23 +289,22 @@ def test_a_doubled_scale_in_the_program_that_was_lowered_names_its_layer(exporte
     def broken(source, scheme):
         program = export(source, scheme)
         if scheme != "float32":
-            (weight,) = (t for t in program.state_dict.values() if tuple(t.shape) == SHAPE)
-            scales = _scales(program, weight)
-            scales.mul_(2)
+            _scales(program).mul_(2)
         return program
 
     monkeypatch.setattr(_pt2e, "export", broken)
     assert measured(artifact, file).first_bad == POINTWISE
 
 
-def _scales(program, weight):
-    """Return the scales by which a program dequantizes a weight."""
+def _scales(program):
+    """Return the scales by which a program dequantizes the pointwise convolution's weight."""
     values = {**program.state_dict, **program.constants}
     inputs = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target}
-    for node in program.graph.nodes:
-        if "dequantize_per_channel" in str(node.target) and values[inputs[node.args[0].name]] is weight:
-            return values[inputs[node.args[1].name]]
-    raise AssertionError
+    taken = [node.args for node in program.graph.nodes if "dequantize_per_channel" in str(node.target)]
+    (scales,) = (
+        values[inputs[scales.name]] for weight, scales, *_ in taken if tuple(values[inputs[weight.name]].shape) == SHAPE
+    )
+    return scales
 
 
 def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(exported):
@@ -314,8 +313,7 @@ def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(expor
 
     artifact, file = exported("torch_mobile", "executorch")
     program = _pt2e.export(Source("torch_mobile", "digits"), "int8")
-    (weight,) = (t for t in program.state_dict.values() if tuple(t.shape) == SHAPE)
-    scales = _scales(program, weight).float().numpy()
+    scales = _scales(program).float().numpy()
     content = file.read_bytes()
     assert content.count(scales.tobytes()) == 1
     damaged = file.with_name("damaged.pte")

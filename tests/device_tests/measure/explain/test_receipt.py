@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from device_tests.measure.explain import receipt as receipts
-from device_tests.measure.explain.receipt import Layer, Operator, Part, Receipt
+from device_tests.measure.explain.receipt import Layer
+from device_tests.results import receipts as kept
+from device_tests.results.receipts import Operator, Part, Receipt
 from models.errors import DataError
 
 LAYERS = (Layer(name="conv1", macs=900, parameters=90), Layer(name="dense1", macs=100, parameters=910))
@@ -66,7 +68,7 @@ def test_what_is_as_promised_has_no_defect():
 
 def test_a_scheme_of_integers_that_computes_in_float_is_a_defect():
     (defect,) = receipt(operators=operators(integer=False)).defects
-    assert (defect.kind, defect.share) == (receipts.INTEGERS, 0.0)
+    assert (defect.kind, defect.share) == (kept.INTEGERS, 0.0)
     assert str(defect) == "int8 computes only 0% of the weights in integers; in float: conv1, dense1"
 
 
@@ -84,34 +86,36 @@ def test_a_known_defect_is_told_with_its_reason_and_expected():
     made = receipt("int16x8", operators=operators(taken=False))
     assert made.defects
     assert made.unexpected == ()
-    assert receipts.as_json(made)["expected_defects"] == {
+    assert kept.as_json(made)["expected_defects"] == {
         str(made.defects[0]): "XNNPACK has no kernels for 16-bit activations"
     }
 
 
 def test_an_expectation_excuses_no_other_defect():
     made = receipt("int16x8", operators=operators(integer=False))
-    assert [d.kind for d in made.unexpected] == [receipts.INTEGERS]
+    assert [d.kind for d in made.unexpected] == [kept.INTEGERS]
 
 
 def test_an_expectation_is_of_a_kind_of_defect_and_not_of_its_words():
     (defect,) = receipt(operators=operators(taken=False)).defects
     reworded = replace(defect, text="the delegate ran hardly anything")
-    assert receipts.explanation("torch_cnn-tflite-int16x8@litert", reworded)
-    assert not receipts.explanation("torch_cnn-tflite-int16x8@litert", replace(defect, kind=receipts.INTEGERS))
+    assert kept.explanation("torch_cnn-tflite-int16x8@litert", reworded)
+    assert not kept.explanation("torch_cnn-tflite-int16x8@litert", replace(defect, kind=kept.INTEGERS))
 
 
 def test_a_receipt_is_read_as_it_was_written(tmp_path):
     broken = receipt(operators=operators(taken=False, integer=False))
-    receipts.save(broken, tmp_path / "r.json")
-    assert receipts.read(tmp_path / "r.json") == broken
+    kept.save(broken, tmp_path)
+    assert kept.read(tmp_path, broken.id) == broken
     assert len(broken.defects) == 2
-    receipts.save(receipt(), tmp_path / "r.json")
-    assert json.loads((tmp_path / "r.json").read_text())["delegated_macs"] == 1.0
+    kept.save(receipt(), tmp_path)
+    assert json.loads(kept.path(tmp_path, broken.id).read_text())["delegated_macs"] == 1.0
 
 
 def test_a_receipt_that_is_none_is_said(tmp_path):
-    assert receipts.read(tmp_path / "r.json") is None
-    (tmp_path / "r.json").write_text('{"artifact": "a"}')
-    with pytest.raises(DataError, match="is no receipt .*required field"):
-        receipts.read(tmp_path / "r.json")
+    id = receipt().id
+    assert kept.read(tmp_path, id) is None
+    kept.path(tmp_path, id).parent.mkdir()
+    kept.path(tmp_path, id).write_text('{"artifact": "a"}')
+    with pytest.raises(DataError, match="is no receipt .Object missing required field"):
+        kept.read(tmp_path, id)

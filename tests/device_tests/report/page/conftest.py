@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from device_tests.report import tables as report
+from device_tests.report.groups import group
 from device_tests.report.page import page
 from device_tests.results import shipped
 
@@ -51,7 +51,7 @@ def build(rows, folders, tmp_path):
     """Return a function that writes the page of these rows, with the artifact and reference of `folders`."""
 
     def written(some=rows) -> Path:
-        groups = report.group(some, 0.1, shipped.read(folders.bench.results))
+        groups = group(some, 0.1, shipped.read(folders.bench.results))
         return page.write(groups, 0.1, tmp_path / "report", artifacts_folder=folders.bench.artifacts,
                           results_folder=folders.bench.results)  # fmt: skip
 

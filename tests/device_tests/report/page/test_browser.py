@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device_tests.report import tables as report
+from device_tests.report.groups import group
 from device_tests.report.page import page
 from device_tests.results import shipped
 from tests import programs
@@ -44,7 +44,7 @@ def real_page(tmp_path_factory) -> Path:
         programs.absent("needs results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
     known = load(results)
-    groups = report.group(rows(found(known), known, **folders), 0.1, shipped.read(results))
+    groups = group(rows(found(known), known, **folders), 0.1, shipped.read(results))
     return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from dataclasses import asdict
 from html.parser import HTMLParser
 
 import numpy as np
 from msgspec.structs import replace
 
-from device_tests.measure.explain import layers, taps
-from device_tests.measure.explain import run as explain
-from device_tests.measure.explain.layers import LayerError, Layers
-from device_tests.measure.explain.receipt import Defect, Operator, Part, Receipt
-from device_tests.report import tables as report
-from device_tests.results import shipped
+from device_tests import current
+from device_tests.report.groups import group
+from device_tests.results import layers, receipts, shipped
+from device_tests.results.layers import LayerError, Layers
+from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from device_tests.results.shipped import FILE, Shipped
 from export import artifact as artifacts
 from export.artifact import Dataset
@@ -65,7 +63,7 @@ def test_every_row_is_in_the_table_and_in_the_data(build, rows):
     ids = {attributes.get("id") for tag, attributes in page_.found if tag == "tr"}
     assert {row.id for row in rows} <= ids
     data = json.loads(page_.data)
-    assert [row["id"] for row in data["rows"]] == [r.id for g in report.group(rows, 0.1) for r in g.rows]
+    assert [row["id"] for row in data["rows"]] == [r.id for g in group(rows, 0.1) for r in g.rows]
 
 
 def test_flipped_digits_are_the_references_own_pictures(build, folders):
@@ -97,10 +95,9 @@ def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
              "operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
              "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
              "delegate": "XNNPACK", "defects": (Defect(kind="delegated_macs", share=0.0, text="<took little>"),)}  # fmt: skip
-    file = folders.bench.results / "receipts" / f"{ID}@torch.json"
-    files.write_json(file, asdict(Receipt(key="of another file", **known)))
+    receipts.save(Receipt(key="of another file", **known), folders.bench.results)
     assert "Execution receipt" not in build().read_text()
-    files.write_json(file, asdict(Receipt(key=explain.key(artifact, "torch"), **known)))
+    receipts.save(Receipt(key=current.explanation(artifact, "torch"), **known), folders.bench.results)
     text = build().read_text()
     assert "XNNPACK: 50 % of the operators, 100.0 % of the MACs" in text
     assert "&lt;took little&gt;" in text
@@ -115,7 +112,7 @@ def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
               LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),
               LayerError(layer="conv3", sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))  # fmt: skip
     found = Layers(
-        artifact=ID, key=explain.key(artifact, layers.ENVIRONMENT), images=64, tool="<a tool>", errors=errors
+        artifact=ID, key=current.explanation(artifact, current.EXPORT), images=64, tool="<a tool>", errors=errors
     )
     layers.save(found, folders.bench.results)
     text = build().read_text()
@@ -131,7 +128,7 @@ def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders, measured)
     lite = ID.replace("torchscript", "torchscript_lite")
     artifacts.save(replace(artifact, id=lite, format="torchscript_lite"), folders.bench.artifacts)
     row = measured(format_name="torchscript_lite")
-    assert taps.REFUSALS["torchscript_lite"] in build((row,)).read_text()
+    assert layers.NOT_SHOWN["torchscript_lite"] in build((row,)).read_text()
 
 
 def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folders, rows):

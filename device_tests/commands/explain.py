@@ -1,37 +1,35 @@
-"""`python -m device_tests.measure.explain`: what an artifact does on its runtimes, why it is that large, where errors begin."""
+"""`python -m device_tests explain`: what an artifact does on its runtimes, why it is that large, where errors begin."""
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
-    from models import entry
-
-    entry.main("device_tests.measure.explain.__main__:command")
 
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import structs
 
+from device_tests import current
 from device_tests.cells import Cell, cells
-from export import artifact as artifacts
+from device_tests.commands import options
+from device_tests.results import layers as layer_files
+from device_tests.results import receipts as receipt_files
+from export import artifact as artifact_files
 from export import matrix
 from export.artifact import Artifact
 from export.matrix import Recipe
 from models import files
 from models.console import out, validated
-from models.errors import EdgewiseError, UsageError
-from models.parameters import Place, Word
+from models.errors import DataError, EdgewiseError, UsageError
+from models.parameters import Word
 
 if TYPE_CHECKING:
-    from device_tests.measure.explain.layers import Layers
-    from device_tests.measure.explain.receipt import Receipt
+    from device_tests.results.layers import Layers
+    from device_tests.results.receipts import Receipt
 
 T = TypeVar("T")
-_FOLDER = Place(path_type=Path, file_okay=False)
-_FILE = Place(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -39,16 +37,16 @@ _FILE = Place(path_type=Path, dir_okay=False)
 @click.option("--layers", is_flag=True, help="The error of each layer against the float source, too.")
 @click.option("--all", "everything", is_flag=True, help="Write what is missing; fail on new defects.")
 @click.option("--list", "listing", is_flag=True, help="List what can be explained and end.")
-@click.option("--json", "file", type=_FILE, help="Write what is printed into this file, too.")
-@click.option("--artifacts", "folder", default="artifacts", show_default=True, type=_FOLDER, help="Where they are.")
-@click.option("--results", default="results", show_default=True, type=_FOLDER, help="Where --all writes.")
-def command(
+@click.option("--json", "file", type=options.FILE, help="Write what is printed into this file, too.")
+@options.artifacts
+@options.results
+def explain(
     ids: tuple[str, ...],
     layers: bool,
     everything: bool,
     listing: bool,
     file: Path | None,
-    folder: Path,
+    artifacts: Path,
     results: Path,
 ) -> None:
     """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
@@ -67,9 +65,9 @@ def command(
         for cell in chosen:
             click.echo(_name(cell))
     elif everything:
-        write_all(chosen, folder, results, layers)
+        write_all(chosen, artifacts, results, layers)
     else:
-        show(chosen, folder, file, layers)
+        show(chosen, artifacts, file, layers)
 
 
 def _name(cell: Cell) -> str:
@@ -98,8 +96,8 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
 
 def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers: bool) -> None:
     """Print receipts and, if asked for, the layers of each artifact."""
-    from device_tests.measure.explain import layers, run, tree
-    from device_tests.measure.explain.receipt import as_json
+    from device_tests.measure.explain import run, tree
+    from device_tests.results.receipts import as_json
 
     made, measured = [], []
     for cell in chosen:
@@ -113,7 +111,7 @@ def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers:
     if file:
         content = {
             "receipts": [as_json(receipt) for receipt in made],
-            "layers": [layers.as_json(found) for found in measured],
+            "layers": [{**structs.asdict(found), "first_bad": found.first_bad} for found in measured],
         }
         files.write_json(file, content)
     _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
@@ -121,29 +119,36 @@ def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers:
 
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
     """Write what is missing or of another artifact; what cannot be explained is said and fails nothing."""
-    from device_tests.measure.explain import layers, run
-    from device_tests.measure.explain.receipt import save
+    from device_tests.measure.explain import run
 
     def receipt(cell: Cell) -> tuple[Receipt, bool]:
-        artifact, file = _artifact(cell.recipe, folder), results / "receipts" / f"{_name(cell)}.json"
-        if known := run.current(file, artifact, cell.runtime):
+        artifact = _artifact(cell.recipe, folder)
+        if known := _held(current.receipt, results, artifact, cell.runtime):
             return known, True
         made = run.make(artifact, folder, cell.runtime)
-        save(made, file)
+        receipt_files.save(made, results)
         return made, False
 
     def kept_layers(recipe: Recipe) -> tuple[Layers, bool]:
-        if known := layers.current(results, _artifact(recipe, folder)):
+        if known := _held(current.layers, results, _artifact(recipe, folder)):
             return known, True
         made = _layers(recipe, folder)
-        layers.save(made, results)
+        layer_files.save(made, results)
         return made, False
 
-    receipts = _settle("receipts", {_name(cell): lambda cell=cell: receipt(cell) for cell in chosen})
+    made = _settle("receipts", {_name(cell): lambda cell=cell: receipt(cell) for cell in chosen})
     if with_layers:
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
         _settle("layers", {recipe.id: lambda recipe=recipe: kept_layers(recipe) for recipe in recipes})
-    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
+    _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
+
+
+def _held(function: Callable[..., T | None], *arguments: Any) -> T | None:
+    """Return what is kept and still holds; a broken file is made anew."""
+    try:
+        return function(*arguments)
+    except DataError:
+        return None
 
 
 def _settle(what: str, tasks: dict[str, Callable[[], tuple[T, bool]]]) -> list[T]:
@@ -172,19 +177,19 @@ def _layers(recipe: Recipe, folder: Path) -> Layers:
 
     artifact = _artifact(recipe, folder)
     answers = reference.load(reference.path(folder, recipe.model))
-    return layers.measure(artifact, artifacts.check(artifact, folder), answers)
+    return layers.measure(artifact, artifact_files.check(artifact, folder), answers)
 
 
 def _artifact(recipe: Recipe, folder: Path) -> Artifact:
     from device_tests.measure.explain import run
 
-    return run.made(artifacts.read(artifacts.sidecar_path(folder, recipe.id)))
+    return run.made(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))
 
 
 def _fail_on_defects(defects: list[str]) -> None:
     if defects:
         lines = "".join(f"\n  {line}" for line in defects)
         msg = (
-            f"{len(defects)} defects that are not known (device_tests/explain/receipt.py lists the known ones):{lines}"
+            f"{len(defects)} defects that are not known (device_tests/results/receipts.py lists the known ones):{lines}"
         )
         raise EdgewiseError(msg)

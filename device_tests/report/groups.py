@@ -1,0 +1,46 @@
+"""The rows of a report, grouped by model and place, and what to ship of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from device_tests.report import places
+from device_tests.report.advice import Pick, is_eager, picks
+from device_tests.results.row import Row
+from device_tests.results.shipped import Weights
+
+NOT_WEIGHED: Weights = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One model's rows of one place (places.py); `eager` is the bare network's, where it has run."""
+
+    model: str
+    place: str
+    rows: tuple[Row, ...]
+    picks: tuple[Pick, ...]
+
+    @property
+    def eager(self) -> Row | None:
+        return next((r for r in self.rows if is_eager(r) and r.outcome == "ok"), None)
+
+    @property
+    def emulated(self) -> bool:
+        """Whether this place takes no times; a sweep says of it what there is to say."""
+        return any(r.outcome == "ok" and not r.latencies_ns for r in self.rows)
+
+
+def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
+    """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
+    known = places.machines(rows)
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.artifact.split("-")[0], places.place(row, known)), []).append(row)
+    groups = []
+    order = places.names(known)
+    for (model, place), several in sorted(found.items(), key=lambda item: order.index(item[0][1])):
+        own = tuple(sorted(several, key=lambda r: not is_eager(r)))
+        groups.append(Group(model=model, place=place, rows=own, picks=picks(own, margin_points, weights)))
+    return tuple(groups)

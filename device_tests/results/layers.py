@@ -1,0 +1,83 @@
+"""The error of an artifact's layers against the float32 twin of the same format (measure/explain/layers.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import structs
+
+from models import files, records
+from models.errors import DataError
+from models.records import Magnitude, Positive, Record
+
+BAD_SQNR_DB = 10.0  # less, and the noise holds more than a tenth of the signal's energy
+
+_BARE = "this is the float source itself: there is no error to find"
+NOT_SHOWN = {
+    "ort": "onnxruntime's debugging API takes ONNX models only; this file was made from the .onnx of the same scheme: "
+    "explain that one",
+    "torchscript_lite": "the lite interpreter shows no values between the operators; the .pt of the same scheme holds "
+    "the same graph: explain that one",
+    "eager": _BARE,
+    "savedmodel": _BARE,
+}
+
+
+class LayerError(Record, kw_only=True):
+    """How far a layer's outputs are from the float32 twin's: largest difference, cosine, and signal to noise in decibels.
+
+    `own_sqnr_db` is what the layer itself adds, given the file's own inputs. Both decibels are None where nothing
+    differs. Where `paired` is false there was nothing to compare with, and no figure means anything.
+    """
+
+    layer: str
+    sqnr_db: float | None
+    max_abs: Magnitude
+    cosine: float
+    own_sqnr_db: float | None = None
+    paired: bool = True
+
+    @property
+    def bad(self) -> bool:
+        return self.paired and self.own_sqnr_db is not None and self.own_sqnr_db < BAD_SQNR_DB
+
+
+class Layers(Record, kw_only=True):
+    """The errors of an artifact's layers in the order of execution, and the tool that gave the layers' outputs.
+
+    Layers that fuse into one are one row, and an operator without weights has a row where it is bad. The last row,
+    `answer`, is what the runtime itself answers: its whole error is against the float source, its own against the end
+    of the graph that was looked into. `key` digests what they depend on, as a receipt's does.
+    """
+
+    artifact: str
+    key: str
+    images: Positive
+    tool: str
+    errors: tuple[LayerError, ...]
+
+    @property
+    def first_bad(self) -> str:
+        """The first layer whose own error leaves less than BAD_SQNR_DB, "" where there is none."""
+        return next((e.layer for e in self.errors if e.bad), "")
+
+
+def path(results: Path, artifact: str) -> Path:
+    """Return where the layers of an artifact lie."""
+    return results / "layers" / f"{files.stem(artifact)}.json"
+
+
+def save(layers: Layers, results: Path) -> None:
+    """Write the layers whole, with the first bad one."""
+    content = {**structs.asdict(layers), "first_bad": layers.first_bad}
+    files.write_bytes(path(results, layers.artifact), records.encode(content))
+
+
+def read(results: Path, artifact: str) -> Layers | None:
+    """Read an artifact's layers, None where there are none; raises DataError where they are broken."""
+    file, again = path(results, artifact), f"Delete it and run: nox -s explain -- --all --layers {artifact}"
+    layers = records.read(file, Layers, what="list of layers", remedy=again)
+    if layers and layers.artifact != artifact:
+        msg = f"{file} holds the layers of {layers.artifact}. {again}"
+        raise DataError(msg)
+    return layers

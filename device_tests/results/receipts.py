@@ -1,0 +1,142 @@
+"""Receipts: what an artifact does on a runtime, operator by operator, and what its file consists of."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from models import files, records
+from models.errors import DataError
+from models.records import Count, Record
+
+# Defects that are known and stay: a receipt lists them, `--all` does not fail on them.
+DELEGATED, INTEGERS = "delegated_macs", "integer_weights"  # kinds of defects
+EXPECTED = (
+    ("*-tflite-int16x8@*", DELEGATED, "XNNPACK has no kernels for 16-bit activations"),
+    ("*-executorch_portable-*@*", DELEGATED, "exported without a delegate, to show what that costs"),
+    ("*-tflite-*int*@tflite_runtime", DELEGATED, "tflite-runtime 2.14 gives XNNPACK float32 layers only"),
+    (
+        "torch_*-tflite-float16@tensorflow",
+        DELEGATED,
+        "TensorFlow 2.21 keeps the layers of ai-edge-quantizer's float16 files, which LiteRT gives to XNNPACK",
+    ),
+)
+
+
+class Defect(Record, kw_only=True):
+    """What contradicts the scheme's name or the delegate's purpose: its kind, the share that is too small, a sentence."""
+
+    kind: str
+    share: float
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Operator(Record, kw_only=True):
+    """One operator as the runtime executes it.
+
+    `layer` is the layer of the source network whose products it takes, "" for what has no weights; `weights` is the
+    dtype that the file stores, `activations` what comes in; `integer` tells whether the products are integers; `taken`
+    whether the delegate runs it.
+    """
+
+    name: str
+    weights: str = ""
+    activations: str = ""
+    integer: bool = False
+    taken: bool = False
+    layer: str = ""
+    macs: Count = 0
+    parameters: Count = 0
+
+
+class Part(Record, kw_only=True):
+    """Bytes of the file: a tensor, or what a section takes besides its tensors."""
+
+    name: str
+    section: str
+    size_bytes: int
+
+
+class Receipt(Record, kw_only=True):
+    """What an artifact does on a runtime, and what is wrong with that (`defects`).
+
+    `key` digests the artifact, the runtime's pins and the code that looked: a receipt with another is made anew.
+    """
+
+    artifact: str
+    key: str
+    runtime: str
+    versions: dict[str, str]
+    library: str
+    instruction_sets: tuple[str, ...]
+    delegate: str
+    operators: tuple[Operator, ...]
+    parts: tuple[Part, ...]
+    defects: tuple[Defect, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.artifact}@{self.runtime}"
+
+    @property
+    def delegated_nodes(self) -> float | None:
+        """Share of the operators that the delegate runs; None where the runtime has no delegate."""
+        return sum(o.taken for o in self.operators) / len(self.operators) if self.delegate else None
+
+    @property
+    def delegated_macs(self) -> float | None:
+        """Share of the multiply-accumulates that the delegate runs; None where the runtime has no delegate."""
+        return self._macs("taken") if self.delegate else None
+
+    @property
+    def integer_macs(self) -> float:
+        """Share of the multiply-accumulates that are taken in integers."""
+        return self._macs("integer")
+
+    @property
+    def unexpected(self) -> tuple[Defect, ...]:
+        """The defects that no row of EXPECTED explains."""
+        return tuple(d for d in self.defects if not explanation(self.id, d))
+
+    def _macs(self, which: str) -> float:
+        return sum(o.macs for o in self.operators if getattr(o, which)) / (sum(o.macs for o in self.operators) or 1)
+
+
+def explanation(id: str, defect: Defect) -> str:
+    """Return why a defect is expected of a cell, "" where it is not."""
+    rows = (why for glob, kind, why in EXPECTED if kind == defect.kind and fnmatch.fnmatchcase(id, glob))
+    return next(rows, "")
+
+
+def path(results: Path, id: str) -> Path:
+    """Return where the receipt of an ARTIFACT@RUNTIME lies."""
+    return results / "receipts" / f"{files.stem(id)}.json"
+
+
+def as_json(receipt: Receipt) -> dict[str, Any]:
+    """Return the receipt with its shares and what is known of its defects, for a file."""
+    shares = {name: getattr(receipt, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
+    expected = {str(d): why for d in receipt.defects if (why := explanation(receipt.id, d))}
+    return {"id": receipt.id, **shares, "expected_defects": expected, **structs.asdict(receipt)}
+
+
+def save(receipt: Receipt, results: Path) -> None:
+    """Write a receipt whole."""
+    files.write_bytes(path(results, receipt.id), records.encode(as_json(receipt)))
+
+
+def read(results: Path, id: str) -> Receipt | None:
+    """Read the receipt of an ARTIFACT@RUNTIME, None where there is none; raises DataError where it is broken."""
+    file, again = path(results, id), "Delete it and run: nox -s explain -- --all"
+    receipt = records.read(file, Receipt, what="receipt", remedy=again)
+    if receipt and receipt.id != id:
+        msg = f"{file} is the receipt of {receipt.id}. {again}"
+        raise DataError(msg)
+    return receipt
