@@ -11,8 +11,8 @@ from device_tests import current, devices, join
 from device_tests.cells import Cell, cells, takes
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import RUNTIMES
-from device_tests.results import judging, parity
 from device_tests.results import measurement as measurements
+from device_tests.results import sound
 from device_tests.results.measurement import Measurement, not_exported, without_result
 from device_tests.results.row import Evidence, Row
 from export import artifact as artifacts
@@ -21,9 +21,6 @@ from export.artifact import Artifact
 from models import files, inputs, reference
 from models.errors import DataError, UsageError, did_you_mean
 from models.reference import Reference
-
-# what a result holds of its logits; margins and errors are rounded or depend on the numeric library, counts do not
-JUDGED = ("outcome", "total", "correct", "agree", "lost", "gained", "first_correct", "first_agree")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +144,7 @@ def _row(
     if why := _stale(cell, known, artifact, answers):
         return as_row(without_result(cell, "skipped", f"stale: {why}: {again}"), "stale")
     try:
-        why = _impossible(known, artifact, answers[0], added.results)
+        why = sound.impossible(known, artifact, answers[0], added.results)
     except DataError as error:
         why = str(error)
     if why:
@@ -176,27 +173,4 @@ def _stale(cell: Cell, known: Measurement, artifact: Artifact, answers: tuple[Re
         return f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed since"
     if packages is None and devices.is_local(cell.device) and current.other_versions(cell.runtime, known.environment):
         return f"{current.PACKAGES} have changed since"
-    return ""
-
-
-def _impossible(known: Measurement, artifact: Artifact, answers: Reference, results_folder: Path) -> str:
-    """Say why a result's figures cannot be, "" where they can."""
-    if why := known.impossible:
-        return why
-    if known.outcome != "ok":
-        return ""
-    if (known.size_bytes, known.compressed_bytes) != (artifact.size_bytes, artifact.compressed_bytes):
-        return f"it has {known.size_bytes:,} bytes, the artifact {artifact.size_bytes:,}"
-    if known.total > len(answers.images):
-        return f"it was judged on {known.total:,} images, the reference has {len(answers.images):,}"
-    logits = parity.load(results_folder, known.id)
-    if logits is None:
-        return "its logits are not there any more"
-    try:
-        judged = judging.judge(logits, answers)
-    except (ValueError, IndexError) as error:
-        return f"its logits cannot be judged ({error})"
-    wrong = [name for name in JUDGED if getattr(known, name) != getattr(judged, name)]
-    if wrong:
-        return f"{wrong[0]} is {getattr(known, wrong[0])}, its logits give {getattr(judged, wrong[0])}"
     return ""

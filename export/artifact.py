@@ -128,6 +128,9 @@ def check(artifact: Artifact, folder: Path) -> Path:
     if not file.exists():
         msg = f"{file} is not there, though its sidecar is. Make it again with: nox -s export -- --only {artifact.id}"
         raise DataError(msg)
+    if not (file.is_file() or file.is_dir()):  # to read a FIFO would wait for ever
+        msg = f"{file} is neither a file nor a folder. Make it again with: nox -s export -- --only {artifact.id}"
+        raise DataError(msg)
     found = files.sha256(file)
     if found != artifact.sha256:
         msg = (

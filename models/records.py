@@ -60,14 +60,14 @@ def decode(content: bytes, kind: type[T], *, name: str, what: str, remedy: str) 
         msg = f"{name} is no {what} (it is nested too deeply). {remedy}"
         raise DataError(msg) from error
     except (msgspec.MsgspecError, ValueError) as error:  # a field's own check raises ValueError
-        msg = f"{name} is no {what} ({_one_line(error)}). {remedy}"
+        msg = f"{name} is no {what} ({one_line(error)}). {remedy}"
         raise DataError(msg) from error
 
 
 def read(file: Path, kind: type[T], *, what: str, remedy: str) -> T | None:
     """Return a file's record, None where there is no file; raises DataError for one that cannot be read as one."""
     try:
-        if not file.exists():
+        if not (file.exists() or file.is_symlink()):  # a link to nothing is a broken record, not none
             return None
         if not file.is_file():
             msg = f"{file} is no {what} (it is no regular file). {remedy}"
@@ -111,5 +111,6 @@ def _numbers(content: Any, path: str) -> Iterator[tuple[str, float]]:
             yield from _numbers(value, f"{path}[{i}]")
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an exception says, on one line of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from device_tests.cells import cells, select
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine import Machine
+from device_tests.results import interleaved
 from models import files
 from models.console import err, out, plain, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
@@ -173,11 +173,8 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
 
 def _lost(file: Path, every: list[Series]) -> list[Series]:
     """Return the series without rounds, for a reason that may be the machine's, of artifacts that the file has rounds of."""
-    try:
-        known = json.loads(file.read_text())["series"]
-        timed = {series["id"]: series["artifact_sha256"] for series in known if series["rounds_ns"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # there is none, or it is broken and will be replaced
+    known = interleaved.kept(file)
+    timed = {series.id: series.artifact_sha256 for series in known.series if series.rounds_ns} if known else {}
     return [
         series
         for series in every
@@ -213,20 +210,18 @@ def _is_kept(file: Path, key: str, chosen: set[str]) -> bool:
 
     Rounds of two runs are not comparable, so they cannot be put together.
     """
-    try:
-        known = json.loads(file.read_text())
-        lost = {series["id"] for series in known["series"]} - chosen
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # there is none, or it is broken and will be replaced
-    if lost:
+    known = interleaved.kept(file)
+    if known is None:
+        return False
+    if lost := {series.id for series in known.series} - chosen:
         msg = (
             f"{file} holds {len(lost)} artifacts that this run would not time, {min(lost)} among them, and times of two "
             "runs are not comparable. Write elsewhere with --results FOLDER, or give them up with --force."
         )
         raise UsageError(msg)
     # what the kernel killed, for want of memory, or the clock may end well the next time; a crash of its own will not
-    unsettled = any(s.get("outcome") == "timed_out" or "SIGKILL" in s.get("reason", "") for s in known["series"])
-    return known.get("key") == key and not unsettled
+    unsettled = any(s.outcome == "timed_out" or "SIGKILL" in s.reason for s in known.series)
+    return known.key == key and not unsettled
 
 
 def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:

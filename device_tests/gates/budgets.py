@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from device_tests.results.measurement import OUTCOMES
 from device_tests.results.row import Row
-from models import records
+from models import files, records
 from models.errors import DataError, UsageError, did_you_mean
 from models.records import Record
 
@@ -48,6 +48,7 @@ METRICS = {
 }
 NOISY = ("latency_ratio",)  # verdicts need the whole interval, METRIC_low to METRIC_high, on one side of the limit
 SYSTEM = ("peak_over_runtime_bytes",)  # no command can measure these where the system does not
+MOST_BYTES = 16 << 20  # of the file
 MOST = 1e300  # of a limit; what is not a number is not below it either
 DIGITS = ("digits_top1", "digits_agreement")  # of a second evaluation set, which the digits themselves do not have
 TABLE = re.compile(r"^\s*\[\[\s*(budget|missing)\s*\]\]")
@@ -140,7 +141,7 @@ def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
 def load(file: Path, ids: tuple[str, ...]) -> File:
     """Read the budgets; raises DataError for a missing or broken file, UsageError for a row that makes no sense."""
     try:
-        text = file.read_text()
+        text = files.read_bytes(file, MOST_BYTES).decode()
         content = tomllib.loads(text)
     except FileNotFoundError as error:
         msg = f"{file} is not there. Restore it, or name another with --budgets."

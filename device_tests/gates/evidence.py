@@ -39,12 +39,12 @@ def lacks(
     if not judged or not any(verdict.state != "skipped" for verdict in verdicts):
         first = next((row.reason for row in rows if row.reason), "no cell is chosen")
         return (Lack(id="*", why=f"nothing was judged; the first reason: {first}"),)
-    counted = [
-        row for row in rows if row.device in (named or (DESKTOP,)) and not any(m.covers(row.id) for m in missing)
-    ]
+    expected = [row for row in rows if not any(m.covers(row.id) for m in missing)]
+    counted = [row for row in expected if row.device in (named or (DESKTOP,))]
     return (
         *_silent_devices(judged, named),
-        *_unusable(counted),
+        # a result that cannot be could hide a broken budget on every device; other devices' may well be old
+        *_unusable([row for row in expected if row in counted or row.evidence == "unusable"]),
         *_too_few(counted),
         *_undecided(rows, budgets, verdicts, missing, whole),
     )

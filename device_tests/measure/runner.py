@@ -18,7 +18,7 @@ from device_tests import current, devices
 from device_tests.cells import Cell
 from device_tests.contract import HERE, Job
 from device_tests.machine import Machine
-from device_tests.results import judging, parity
+from device_tests.results import judging, parity, sound
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement, not_exported, without_result
 from device_tests.schedule import Closed, Turns
@@ -189,7 +189,12 @@ def _measure(
     present = current.of_cell(cell, artifact, digest, device.pins(cell.runtime))
     known = _known(cell, bench)
     quick = bench.quick or (device.emulated and not bench.full)
-    if known and not bench.force and _holds(known, artifact, present) and (quick or not known.quick):
+    if (
+        known
+        and not bench.force
+        and _holds(known, artifact, present, answers, bench.results)
+        and (quick or not known.quick)
+    ):
         return Ended(measurement=known, current=True)
 
     job = Job(
@@ -246,12 +251,11 @@ def _known(cell: Cell, bench: Bench) -> Measurement | None:
         return None  # it is replaced
 
 
-def _holds(known: Measurement, artifact: Artifact, present: inputs.Inputs) -> bool:
-    """Tell whether a result need not be measured again: it is settled, possible, and of these inputs."""
-    sizes = (known.size_bytes, known.compressed_bytes)
-    return (
-        known.outcome in SETTLED
-        and not inputs.stale(known.inputs, present)
-        and not known.impossible
-        and (known.outcome != "ok" or sizes == (artifact.size_bytes, artifact.compressed_bytes))
-    )
+def _holds(known: Measurement, artifact: Artifact, present: inputs.Inputs, answers: Reference, results: Path) -> bool:
+    """Tell whether a result need not be measured again: it is settled, of these inputs, and what its logits bear out."""
+    if known.outcome not in SETTLED or inputs.stale(known.inputs, present):
+        return False
+    try:
+        return not sound.impossible(known, artifact, answers, results)
+    except DataError:
+        return False  # its logits are broken; they are replaced

@@ -84,6 +84,31 @@ class Timing(Record, kw_only=True):
         return self.p50_ns is None or self.p50_ns.width > NARROW
 
 
+class KeptSeries(Record, kw_only=True):
+    """What the next run must know of one artifact's samples."""
+
+    id: str
+    outcome: str = "ok"
+    reason: str = ""
+    artifact_sha256: str = ""
+    rounds_ns: tuple[Any, ...] = ()
+
+
+class Kept(Record, kw_only=True):
+    """What the next run must know of the one before; `key` digests what it depends on."""
+
+    series: tuple[KeptSeries, ...]
+    key: str = ""
+
+
+def kept(file: Path) -> Kept | None:
+    """Return what an earlier run left, None where there is none or it is broken and will be replaced."""
+    try:
+        return records.read(file, Kept, what="interleaved run", remedy="")
+    except DataError:
+        return None
+
+
 def read(results: Path, name: str) -> tuple[Timing, ...]:
     """Return what the last interleaved run of a RUNTIME@DEVICE gave; raises DataError where the file is broken."""
     file = results / "latency" / f"{files.stem(name)}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from device_tests.contract import DESKTOP
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement
-from models import files
+from models import files, records
 from models.errors import DataError
 
 # runtimes of the web demo, and the desktop's that run the same files
@@ -57,11 +58,12 @@ def load(results: Path, id: str) -> np.ndarray | None:
     """Return a cell's logits [N,K], None where there are none; raises DataError where they are broken."""
     path = measurements.logits_path(results, id)
     try:
-        logits = np.load(path, allow_pickle=False)
+        logits = np.load(io.BytesIO(files.read_bytes(path, records.MOST_BYTES)), allow_pickle=False)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError) as error:
-        msg = f"{path} holds no logits ({error}). Delete it and run the cell again."
+    # numpy raises classes of its own, SyntaxError and MemoryError among them, for what a header may hold
+    except Exception as error:
+        msg = f"{path} holds no logits ({records.one_line(error)}). Delete it and run the cell again."
         raise DataError(msg) from error
     if logits.ndim != 2 or logits.dtype != np.float32:
         msg = f"{path} holds no logits. Delete it and run the cell again."

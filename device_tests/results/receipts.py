@@ -10,7 +10,7 @@ from msgspec import structs
 
 from models import files, records
 from models.errors import DataError
-from models.records import Count, Record
+from models.records import Count, Record, Share
 
 # Defects that are known and stay: a receipt lists them, `--all` does not fail on them.
 DELEGATED, INTEGERS = "delegated_macs", "integer_weights"  # kinds of defects
@@ -30,7 +30,7 @@ class Defect(Record, kw_only=True):
     """What contradicts the scheme's name or the delegate's purpose: its kind, the share that is too small, a sentence."""
 
     kind: str
-    share: float
+    share: Share
     text: str
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Part(Record, kw_only=True):
 
     name: str
     section: str
-    size_bytes: int
+    size_bytes: Count
 
 
 class Receipt(Record, kw_only=True):

@@ -1,0 +1,92 @@
+"""How many examples are drawn, the project that they begin from, and the tally at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from device_tests.__main__ import group
+from tests.hostile import tally, world
+from tests.hostile.typed import typed
+from tests.hostile.world import World
+
+# `ci` draws 2,000 examples in all, the same ones in every run, so that it cannot fail by chance; the default a few of these
+SHARES = {"records": 0.3, "tampered": 0.2, "arrays": 0.1, "budgets": 0.2, "command lines": 0.2}
+EXAMPLES = {"ci": 2_000, "default": 100}
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
+
+
+def examples(of: str) -> settings:
+    """Return a property's settings: its share of the examples, no deadline (machines are busy), no database."""
+    return settings(
+        max_examples=round(SHARES[of] * EXAMPLES.get(PROFILE, EXAMPLES["default"])),
+        derandomize=True,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The project as its own commands left it; nobody changes it."""
+    home = tmp_path_factory.mktemp("hostile")
+    project = home / "untouched"
+    (project / "artifacts").mkdir(parents=True)
+    world.install(home)
+    with pytest.MonkeyPatch.context() as patches:
+        world.patch(patches, home)
+        world.export(project)
+        budgets = project / "budgets.toml"
+        budgets.write_text("")
+        run(project, "run", "--jobs", "2")
+        world.page(project)
+        assert run(project, "add", "page.json").code == 0
+        world.extras(project)
+        true = world.truth(project)
+        budgets.write_text(world.budgets(true))
+        green = run(project, "check", "--update-baseline")
+        assert green.code == 0, green.says
+        files = {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
+        yield World(folder=project, truth=true)
+        assert files == {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
+    world.forget()
+
+
+def run(project: Path, *arguments: str):
+    return typed(group, list(arguments), project, of="setting up")
+
+
+@pytest.fixture(autouse=True)
+def _patched(untouched: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    world.patch(monkeypatch, untouched.folder.parent)
+    yield
+    world.forget()
+
+
+@pytest.fixture(scope="session")
+def project(untouched: World) -> Callable[[], AbstractContextManager[Path]]:
+    """Return a maker of copies, each for one example."""
+
+    @contextmanager
+    def copy() -> Iterator[Path]:
+        folder = untouched.folder.with_name("project")
+        shutil.copytree(untouched.folder, folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    return copy
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if PROFILE != "default":
+        tally.show(terminalreporter)

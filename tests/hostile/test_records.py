@@ -1,0 +1,166 @@
+"""Whatever stands in a record: a sentence, a documented exit code, and no green that the truth does not bear out."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_tests.__main__ import group
+from models.files import stem
+from tests.hostile import values, world
+from tests.hostile.conftest import examples
+from tests.hostile.typed import Ended, typed
+
+COMMANDS = (
+    ["check", "--baseline", "baseline.json", "--junit", "junit.xml", "--summary", "summary.md", "--verbose"],
+    ["check", "--update-baseline"],
+    ["report", "--report", "report"],
+    ["add", "page.json"],
+)
+TALLY = re.compile(r"^budgets: ([\d,]+) passed, ([\d,]+) failed", re.MULTILINE)
+GREEN = re.compile(r"^pass (\S+) (\S+):", re.MULTILINE)
+
+
+def judged(ended: Ended) -> None:
+    """Hold that a green check has judged something, and found nothing broken."""
+    if ended.code == 0:
+        passed, failed = (int(number.replace(",", "")) for number in TALLY.search(ended.out).groups())
+        assert (passed > 0, failed) == (True, 0), ended.out
+
+
+def result_of(id: str) -> str:
+    return f"results/{stem(id)}.json"
+
+
+@cache
+def content(untouched: Path, name: str) -> bytes:
+    return (untouched / name).read_bytes()
+
+
+@examples("records")
+@given(data=st.data())
+def test_a_hostile_record_is_a_sentence(untouched, project, data):
+    name = data.draw(st.sampled_from((*untouched.records, "page.json")), label="record")
+    new = data.draw(values.record(content(untouched.folder, name)), label="content")
+    command = ["add", "page.json"] if name == "page.json" else data.draw(st.sampled_from(COMMANDS), label="command")
+    with project() as folder:
+        values.put(folder / name, new)
+        ended = typed(group, command, folder, of="hostile records")
+        if command[0] == "check":
+            judged(ended)
+
+
+REDS = (
+    *(("", outcome) for outcome in ("ok", "run_failed", "unsupported")),
+    *((metric, "mismatch") for metric in world.HELD),
+)
+# the garbage is what its outcome is of; its browser has none
+CELL = {"": world.cell_id("dynamic_int8")} | {metric: id for metric, (id, _) in world.HELD.items()}
+
+
+@pytest.mark.parametrize(("metric", "outcome"), REDS)
+def test_each_budget_that_tampering_is_tried_on_is_broken_at_first(untouched, project, metric, outcome):
+    with project() as folder:
+        (folder / "budgets.toml").write_text(world.budgets(untouched.truth, metric, outcome))
+        assert typed(group, ["check"], folder, of="setting up").code == 10
+
+
+@examples("tampered")
+@given(data=st.data())
+def test_a_tampered_result_never_makes_a_red_check_green(untouched, project, data):
+    metric, outcome = data.draw(st.sampled_from(REDS), label="broken")
+    id = CELL[metric]
+    name = result_of(id)
+    known = content(untouched.folder, name)
+    # a result that is not there is a cell that was not run, which a budget may let pass
+    new = data.draw(values.record(known).filter(lambda new: new != "no file"), label="content")
+    tampered(untouched, project, metric, outcome, name, new)
+
+
+def tampered(untouched, project, metric: str, outcome: str, name: str, new: bytes | str) -> None:
+    """Hold that a check which the truth makes red stays so with another content of a result."""
+    with project() as folder:
+        (folder / "budgets.toml").write_text(world.budgets(untouched.truth, metric, outcome))
+        values.put(folder / name, new)
+        ended = typed(group, ["check", "--verbose"], folder, of="tampered results, broken budgets")
+        assert ended.code != 0, ended.out
+        assert (CELL[metric], metric or "outcome") not in GREEN.findall(ended.out), ended.out
+
+
+# each of these was green once; None stands for a link to nothing
+TAMPERED = {
+    "its largest error": ("max_abs_error", "mismatch", {"max_abs_error": 0.0}),
+    "its calibration error": ("ece", "mismatch", {"ece": 0.0}),
+    "an outcome that no kept result has": ("", "ok", {"outcome": "skipped"}),
+    "an outcome that its logits do not bear out": ("", "run_failed", {"outcome": "run_failed"}),
+    "a result of another device that is none": ("same_as_desktop", "mismatch", b"{"),
+    "a link to nothing": ("", "ok", "link to nothing"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_tampered_with_does_not_count(untouched, project, what):
+    metric, outcome, new = TAMPERED[what]
+    name = result_of(CELL[metric])
+    if isinstance(new, dict):
+        new = json.dumps(json.loads(content(untouched.folder, name)) | new).encode()
+    tampered(untouched, project, metric, outcome, name, new)
+
+
+FILES = ("artifacts/torch_cnn_small-onnx-int8.onnx", "artifacts/torch_cnn_small.reference.npz", "budgets.toml",
+         *(f"results/{folder}" for folder in ("instructions", "receipts", "layers", "latency", "compatibility", "logits")))  # fmt: skip
+
+
+@pytest.mark.parametrize("place", FILES)
+def test_nothing_waits_for_somebody_who_writes_into_a_fifo(untouched, project, place):
+    with project() as folder:
+        path = folder / place
+        values.replaced(path if path.is_file() else min(path.iterdir()), "FIFO")
+        for command in ("check", "report"):
+            typed(group, [command, *(("--report", "report") if command == "report" else ())], folder, of="FIFOs")
+
+
+@examples("arrays")
+@given(data=st.data())
+def test_hostile_logits_and_references_are_a_sentence(untouched, project, data):
+    names = [f"results/logits/{stem(id)}.npy" for id in untouched.truth if "dynamic" not in id]
+    reference = f"artifacts/{world.MODEL}.reference.npz"
+    name = data.draw(st.sampled_from((*names, *[reference] * len(names))), label="array")
+    strategy = values.reference if name == reference else values.logits
+    new = data.draw(strategy(content(untouched.folder, name)), label="content")
+    command = data.draw(st.sampled_from(COMMANDS), label="command")
+    with project() as folder:
+        values.put(folder / name, new)
+        ended = typed(group, command, folder, of="hostile logits and references")
+        if command[0] == "check":
+            judged(ended)
+
+
+SPOILED = ("a broken file", "another count", "another error", "no logits", "a FIFO for logits", "a skipped result")
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_what_does_not_count_is_repaired_by_the_command_that_the_check_names(untouched, project, how):
+    id = world.cell_id("int8")
+    with project() as folder:
+        result, logits = folder / "results" / f"{id}.json", folder / "results" / "logits" / f"{id}.npy"
+        known = json.loads(result.read_text())
+        changes = {"another count": {"correct": known["correct"] - 1, "lost": known["lost"] + 1}, "another error": {"max_abs_error": 0.0},
+                   "a skipped result": {"outcome": "skipped"}}  # fmt: skip
+        if how == "a broken file":
+            result.write_text("{")
+        elif how in changes:
+            result.write_text(json.dumps(known | changes[how]))
+        else:
+            values.replaced(logits, "no file" if how == "no logits" else "FIFO")
+        spoiled = typed(group, ["check"], folder, of="repairs")
+        assert spoiled.code == 11, spoiled.out
+        assert f"--only {id}" in spoiled.out.replace("'", ""), spoiled.out
+        assert typed(group, ["run", "--only", id], folder, of="repairs").code == 0
+        assert typed(group, ["check"], folder, of="repairs").code == 0

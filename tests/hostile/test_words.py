@@ -1,0 +1,82 @@
+"""Whatever stands in budgets.toml or on a command line: a sentence and a documented exit code."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_tests.__main__ import group
+from export.__main__ import command as export
+from models import console
+from models.__main__ import command as models
+from tests.hostile import values
+from tests.hostile.conftest import examples
+from tests.hostile.test_records import judged
+from tests.hostile.typed import typed
+
+# what runs to its end here; of all others only the arguments are checked, which starts nothing
+TO_THE_END = {("check",): (), ("report",): (), ("add",): (), ("run",): ("--list",),
+              ("latency",): ("--artifacts", "nowhere"), ("instructions",): ("--artifacts", "nowhere")}  # fmt: skip
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
+    """Return every command below a group, by the words that name it."""
+    if isinstance(command, click.Group):
+        return {k: v for name, own in command.commands.items() for k, v in leaves(own, (*path, name)).items()}
+    return {path: command}
+
+
+TREE = leaves(group)
+
+
+@examples("budgets")
+@given(data=st.data())
+def test_hostile_budgets_are_a_sentence(untouched, project, data):
+    new = data.draw(values.budgets(sorted(untouched.truth)), label="budgets.toml")
+    command = data.draw(
+        st.sampled_from((["check"], ["check", "--allow-missing", "--junit", "junit.xml"], ["run", "--only", "*-int8"]))
+    )
+    with project() as folder:
+        (folder / "budgets.toml").write_bytes(new)
+        ended = typed(group, command, folder, of="hostile budgets")
+        if command[0] == "check":
+            judged(ended)
+
+
+@st.composite
+def lines(draw: st.DrawFn, command: click.Command) -> list[str]:
+    """Options and arguments of a command in any number, with good and absurd values."""
+    typed = []
+    for parameter in draw(st.lists(st.sampled_from([p for p in command.params if p.name != "help"]), max_size=4)):
+        if isinstance(parameter, click.Argument):
+            typed.append(draw(values.words))
+            continue
+        name = draw(st.sampled_from(parameter.opts))
+        if parameter.is_flag:
+            typed.append(name)
+        elif draw(st.booleans()):
+            typed += [name, draw(values.words)]
+        else:
+            typed.append(f"{name}={draw(values.words)}")
+    return typed + draw(st.sampled_from(([], [], [], ["--no-such-option"], ["word"], [""])))
+
+
+@examples("command lines")
+@given(data=st.data())
+def test_a_hostile_command_line_is_a_sentence(untouched, project, data):
+    programs = {**TREE, ("export",): export, ("models",): models}
+    path = data.draw(st.sampled_from([*TO_THE_END] * 3 + [*programs]), label="command")
+    words = data.draw(lines(programs[path]), label="words")
+    with project() as folder, pytest.MonkeyPatch.context() as patches:
+        if path in TO_THE_END:
+            words = [*words, *TO_THE_END[path]]
+        elif path[0] in ("export", "models"):
+            words = [*words, "--list"]
+        else:
+            patches.setenv(console.ONLY_PARSE, "1")
+        program, named = (programs[path], []) if path[0] in ("export", "models") else (group, list(path))
+        ended = typed(program, [*named, *words], folder, of="command lines")
+        if path == ("check",) and "--help" not in words and not any(word.endswith("=--help") for word in words):
+            judged(ended)

@@ -1,0 +1,152 @@
+"""Types a command as a person would, in this process, and holds what must be true of every one of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from models import console
+
+DOCUMENTED = (0, 1, 2, 3, 4, 5, 6, 10, 11, 130, 141)  # device_tests/commands/__init__.py, without a defect's 70
+BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+IN_REPORT = ("<script", "](http", "@name", "\x1b", "\u202e")
+
+LIMIT_S = 30  # of a command that takes a tenth of a second: it waits for what never comes
+
+TALLY: dict[str, Counter[int]] = {}  # by property, how often each exit code came
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What a person sees of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def says(self) -> str:
+        return self.out + self.err
+
+
+class Hung(BaseException):
+    """A command does not end; no handler of it may take this for its own."""
+
+
+@contextmanager
+def ends() -> Iterator[None]:
+    """Raise Hung where the block waits for ever, such as for somebody who writes into a FIFO."""
+
+    def ring(number: int, frame: object) -> None:
+        raise Hung(f"no end after {LIMIT_S} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Watch:
+    """Sees what this process creates, changes, renames or removes, by Python's audit events; one for all tests."""
+
+    EVENTS = {"os.mkdir": 1, "os.rename": 2, "os.remove": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2,
+              "os.truncate": 1, "os.chmod": 1, "os.utime": 1}  # fmt: skip
+    WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+    def __init__(self) -> None:
+        self.changed: list[str] | None = None
+        sys.addaudithook(self._heard)
+
+    def _heard(self, event: str, arguments: tuple) -> None:
+        if self.changed is None:
+            return
+        if event == "open":
+            path, _, flags = arguments
+            if isinstance(path, str | bytes) and flags & self.WRITING:
+                self.changed.append(os.path.abspath(os.fsdecode(path)))
+        elif event in self.EVENTS:
+            paths = arguments[: self.EVENTS[event]]
+            self.changed += [os.path.abspath(os.fsdecode(p)) for p in paths if not isinstance(p, int)]
+
+    @contextmanager
+    def watching(self) -> Iterator[list[str]]:
+        self.changed = seen = []
+        try:
+            yield seen
+        finally:
+            self.changed = None
+
+
+WATCH = Watch()
+
+
+def typed(
+    command: click.Command, arguments: list[str], project: Path, *, of: str, asked: tuple[str, ...] = ()
+) -> Ended:
+    """Run a command in `project` through the way out that people meet, and hold what must be true of each.
+
+    `of` is the property that its exit code counts for; `asked` are folders outside of the project that it may write.
+    """
+    before = os.getcwd(), sys.argv, tempfile.tempdir
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+    temporary = project.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
+    code: object = None
+    try:
+        os.chdir(project)
+        sys.argv, tempfile.tempdir = ["edgewise", *arguments], str(temporary)
+        with ends(), WATCH.watching() as changed, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+            try:
+                console.main(command)
+            except SystemExit as end:
+                code = end.code
+    finally:
+        os.chdir(before[0])
+        sys.argv, tempfile.tempdir = before[1:]
+    out, err = (stream.buffer.getvalue().decode() for stream in streams)
+    ended = Ended(code=code, out=out, err=err)
+    TALLY.setdefault(of, Counter())[code] += 1
+    hold(ended, [*map(str, arguments)], project, temporary)
+    strangers = [path for path in changed if not _may(path, project, temporary, (*asked, *arguments))]
+    assert not strangers, f"{arguments} changed {strangers}"
+    return ended
+
+
+def hold(ended: Ended, arguments: list[str], project: Path, temporary: Path) -> None:
+    """Hold that a command ended as one may, and printed nothing that a terminal obeys."""
+    if ended.code == console.DEFECT:
+        log = max(temporary.glob("edgewise-*.log"), key=lambda file: file.stat().st_mtime)
+        raise AssertionError(f"{arguments}: {ended.says}\n{log.read_text()}")
+    assert ended.code in DOCUMENTED, f"{arguments} ended with {ended.code}: {ended.says}"
+    assert "Traceback" not in ended.says, ended.says
+    if ended.code not in (0, 10, 11):
+        assert ended.err.strip(), f"{arguments} ended with {ended.code} and no word of why"
+    bad = [c for c in ended.says if c not in "\n\t" and (unicodedata.category(c) == "Cc" or c in BIDI)]
+    assert not bad, f"{arguments} printed {bad[:5]!r} in {ended.says[:2_000]!r}"
+    report = project / "report" / "report.md"
+    if report.is_file():
+        text = report.read_text()
+        assert not [mark for mark in IN_REPORT if mark in text], text[:5_000]
+
+
+def _may(path: str, project: Path, temporary: Path, asked: tuple[str, ...]) -> bool:
+    home = [str(project), str(temporary), str(project.parent / "machine"), os.devnull]  # where locks are
+    given = [os.path.abspath(os.path.join(project, word.rpartition("=")[2])) for word in asked if word]
+    inside = any(path == own or path.startswith(f"{own}{os.sep}") for own in (*home, *given))
+    # what is written whole has a temporary beside it, and its folder is made first
+    beside = any(os.path.dirname(path) == os.path.dirname(own) or own.startswith(f"{path}{os.sep}") for own in given)
+    return inside or (beside and not path.startswith(str(project.parent)))

@@ -1,0 +1,222 @@
+"""A small real project: artifacts of a linear network, a fake runtime that ran them, and every record that commands read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+import numpy as np
+import pytest
+
+import device_tests.onboard.runtimes
+from device_tests import current, machine
+from device_tests.measure import runner
+from device_tests.results import compatibility, instructions, judging, layers, receipts, shipped
+from device_tests.results.row import Row
+from device_tests.rows import found, load, rows
+from export import artifact as artifacts
+from export import matrix
+from export.artifact import Artifact
+from export.contract import Tensor
+from models import data, files, reference
+from models.reference import Reference
+from tests.device_tests.conftest import MODEL, RUNTIME
+
+SCHEMES = ("float32", "int8", "dynamic_int8")  # exact, a little off, and garbage
+ENGINE, PAGE, BROWSER = "onnxruntime", "onnxruntime_web", "browser:firefox"
+IMAGES, DIGITS = 60, 20
+NAMES = {"model": MODEL, "framework": "torch", "format": "onnx", "key": "k"}
+ORIGIN = {
+    "dataset": {"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES},
+    "checkpoint_sha256": "c" * 64,
+}
+
+
+def artifact_id(scheme: str) -> str:
+    return f"{MODEL}-onnx-{scheme}"
+
+
+def cell_id(scheme: str, runtime: str = ENGINE, device: str = "desktop") -> str:
+    return f"{artifact_id(scheme)}@{runtime}@{device}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The untouched project, which each example copies, and what is true in it."""
+
+    folder: Path
+    truth: MappingProxyType[str, Row]
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """Every file of the project that a command reads as a record, by its path there."""
+        every = (p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*.json"))
+        return tuple(sorted(p for p in every if p != "page.json"))
+
+
+def patch(patches: pytest.MonkeyPatch, home: Path) -> None:
+    """Make the commands of this process see the small matrix, the fake runtime and a machine of their own."""
+    every = matrix.recipes
+    patches.setattr(machine, "folder", lambda: home / "machine")
+    patches.setenv("EDGEWISE_ENVS", str(home / "envs"))
+    patches.setenv("HOME", str(home / "home"))
+    patches.delenv("GITHUB_ACTIONS", raising=False)
+    patches.setattr(device_tests.onboard.runtimes, "__path__", [str(home / "runtimes")])
+    patches.setattr(matrix, "MATRIX", {"torch": {"onnx": SCHEMES}, "keras": {}})
+    patches.setattr(matrix, "recipes", lambda: tuple(r for r in every() if r.model == MODEL))
+    patches.setattr(sys, "dont_write_bytecode", True)
+    patches.setattr(runner, "LATENCY_S", 0.05)
+    forget()
+
+
+def forget() -> None:
+    """Forget what this process keeps of installed runtimes: other tests have others."""
+    for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
+        del sys.modules[name]
+    current.packages.cache_clear()
+    current.pinned.cache_clear()
+
+
+def install(home: Path) -> None:
+    """Write the fake runtime and its environment."""
+    for name in ("machine", "home", "runtimes"):
+        (home / name).mkdir(parents=True)
+    (home / "runtimes" / f"{ENGINE}.py").write_text(RUNTIME.replace(".pt", ".onnx"))
+    python = home / "envs" / ENGINE / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+
+
+def export(project: Path) -> None:
+    """Write the reference and the artifacts."""
+    rng = np.random.default_rng(0)
+    folder = project / "artifacts"
+    weights = rng.normal(size=(784, 10)).astype(np.float32)
+    made = {}
+    for prefix, count in (("", IMAGES), ("digits_", DIGITS)):
+        images = np.kron(rng.integers(0, 256, (count, 4, 4), np.uint8), np.ones((7, 7), np.uint8))  # which compresses
+        logits = data.grey(images, (784, 1, 1)).reshape(-1, 784) @ weights
+        labels = logits.argmax(1).astype(np.uint8)
+        labels[:6] = (labels[:6] + 1) % 10  # the float source is wrong on six
+        made |= {f"{prefix}images": images, f"{prefix}labels": labels, f"{prefix}logits": logits}
+    answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **made)
+    reference.save(answers, reference.path(folder, MODEL))
+    for scheme, off in zip(SCHEMES, (0.0, 0.06, -2.0), strict=True):
+        noise = rng.normal(size=weights.shape) if off > 0 else weights
+        save_artifact(folder, scheme, (weights + off * noise).astype(np.float32), answers)
+
+
+def save_artifact(folder: Path, scheme: str, weights: np.ndarray, answers: Reference) -> None:
+    file = folder / f"{artifact_id(scheme)}.onnx"
+    with file.open("wb") as out:
+        np.save(out, weights)
+    golden = {"index": 0, "label": int(answers.labels[0]), "logits": [float(x) for x in answers.logits[0]],
+              "image_u8": base64.b64encode(answers.images[0].tobytes()).decode()}  # fmt: skip
+    facts = {
+        **{"id": artifact_id(scheme), "scheme": scheme, "file": file.name, "sha256": files.sha256(file)},
+        **{"size_bytes": files.size_bytes(file), "compressed_bytes": 1_000, "golden": [golden], "macs": 7840},
+        "inputs": (Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
+        "outputs": (Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+    }
+    content = {**NAMES, **ORIGIN, **facts}
+    artifacts.save(msgspec.convert(content, Artifact, strict=True, from_attributes=True), folder)
+
+
+def page(project: Path) -> None:
+    """Write what the web demo would save: two artifacts, one of which answers a little otherwise than the desktop."""
+    answers = reference.load(reference.path(project / "artifacts", MODEL))
+    saved = []
+    for scheme in SCHEMES[:2]:
+        artifact = artifacts.read(artifacts.sidecar_path(project / "artifacts", artifact_id(scheme)))
+        logits = np.load(project / "results" / "logits" / f"{cell_id(scheme)}.npy")
+        if scheme != "float32":
+            logits = logits + np.float32(0.25) * (np.arange(len(logits)) % 2)[:, None].astype(np.float32)
+        judged = judging.judge(logits, answers)
+        saved.append({
+            **{"artifact": artifact.id, "runtime": PAGE, "device": BROWSER, "outcome": "ok", "reason": ""},
+            **{"notes": [], "environment": {"cpu": "a phone"}, "artifact_sha256": artifact.sha256},
+            **{"total": judged.total, "correct": judged.correct, "agree": judged.agree},
+            **{"load_ns": 10**6, "first_ns": 10**6, "latencies_ns": [10**5] * 20},
+            "answers": base64.b64encode(zlib.compress(logits.astype("<f4").tobytes())).decode(),
+        })  # fmt: skip
+    files.write_json(project / "page.json", saved)
+
+
+def extras(project: Path) -> None:
+    """Write the records that other commands leave beside the results."""
+    results = project / "results"
+    made = [artifacts.read(artifacts.sidecar_path(project / "artifacts", artifact_id(s))) for s in SCHEMES[:2]]
+    for artifact in made:
+        inputs = current.of_load(ENGINE, artifact, current.packages(ENGINE, "desktop"), current.PROBE)
+        instructions.save(
+            instructions.InstructionCount(
+                artifact=artifact.id, runtime=ENGINE, device="desktop", artifact_sha256=artifact.sha256,
+                samples=(7_000, 7_001), cpu="qemu-x86_64 max", inputs={k: v for k, v in inputs.items() if v}),
+            results)  # fmt: skip
+        operators = (receipts.Operator(name="conv", macs=3, taken=True, weights="int8", parameters=3, layer="one"),
+                     receipts.Operator(name="dense", macs=1))  # fmt: skip
+        receipts.save(
+            receipts.Receipt(
+                artifact=artifact.id, key=current.explanation(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
+                library="", instruction_sets=("avx2",), delegate="a delegate", operators=operators,
+                parts=(receipts.Part(name="weights", section="tensors", size_bytes=100),), notes=("a note",),
+                defects=(receipts.Defect(kind=receipts.DELEGATED, share=0.75, text="little is delegated"),)),
+            results)  # fmt: skip
+        errors = (layers.LayerError(layer="one", sqnr_db=40.0, max_abs=0.1, cosine=1.0, own_sqnr_db=5.0),)
+        layers.save(layers.Layers(artifact=artifact.id, key=current.explanation(artifact, current.EXPORT), images=10,
+                                  tool="a tool", errors=errors), results)  # fmt: skip
+        trial = compatibility.Trial(version="1.0", outcome="ok", reason="", key="k")
+        compatibility.save(compatibility.Grid(artifact=artifact.id, runtime=ENGINE, artifact_sha256=artifact.sha256,
+                                              trials=(trial,)), results)  # fmt: skip
+    interval = {"value": 1_000.0, "low": 990.0, "high": 1_010.0}
+    summary = {"p50_ns": interval, "p90_ns": interval, "p99_ns": None, "roof": "float32", "roof_share": 0.1,
+               "rounds": 20, "samples": 40}  # fmt: skip
+    ratio = {"ratio": {"value": 1.1, "low": 1.0, "high": 1.2}}
+    files.write_json(results / "latency" / f"{ENGINE}@desktop.json", {
+        **{"seed": 0, "date": "2026-01-02", "roofs": [{"dtype": "float32", "macs_per_s": 1e9}]},
+        "series": [{"id": cell_id(a.scheme), "artifact_sha256": a.sha256, "environment": {"cpu": "a CPU"}} for a in made],
+        "summary": [{"id": cell_id(a.scheme), **summary, **(ratio if a.scheme != "float32" else {})} for a in made],
+    })  # fmt: skip
+    shipped.save((shipped.Shipped(runtime=ENGINE, artifact=made[0].id, model_bytes=1_000, libraries=2,
+                                  library_bytes=9, stripped_bytes=8, compressed_bytes=7, cold_start_s=0.1,
+                                  peak_rss_bytes=9, elsewhere="less", versions={"numpy": "2"}),),
+                 results / shipped.FILE)  # fmt: skip
+
+
+def truth(project: Path) -> MappingProxyType[str, Row]:
+    """Return what is true of each cell."""
+    known = load(project / "results")
+    every = rows(found(known), known, artifacts_folder=project / "artifacts", results_folder=project / "results")
+    return MappingProxyType({row.id: row for row in every})
+
+
+# for each figure that the logits and the artifact bear out, which cell's is held and on which side it can be broken
+HELD = {
+    **{name: (cell_id("int8"), "min") for name in ("top1", "agreement")},
+    **{name: (cell_id("int8"), "max") for name in
+       ("size_bytes", "compressed_bytes", "flip_rate", "top1_loss", "top1_loss_bound", "max_abs_error", "ece")},
+    "same_as_desktop": (cell_id("int8", PAGE, BROWSER), "min"),
+    "difference": (cell_id("int8", PAGE, BROWSER), "max"),
+}  # fmt: skip
+
+
+def budgets(true: MappingProxyType[str, Row], broken: str = "", outcome: str = "mismatch") -> str:
+    """Return budgets that the truth keeps, but for one metric; `outcome` is what the garbage must give."""
+    text = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "ok"\nwhy = "all run"\n'
+    text += f'[[budget]]\nids = ["{cell_id("dynamic_int8")}"]\nmetric = "outcome"\nis = "{outcome}"\nwhy = "garbage"\n'
+    for metric, (id, side) in HELD.items():
+        value = getattr(true[id], metric)
+        away = (1 if isinstance(value, int) else 0.02 * abs(value)) * (1 if side == "max" else -1)
+        limit = value - away if metric == broken else value + away
+        text += f'[[budget]]\nids = ["{id}"]\nmetric = "{metric}"\n{side} = {json.dumps(limit)}\nwhy = "measured"\n'
+    for metric in ("instructions", "delegated_share", "latency_ratio", "peak_over_runtime_bytes", "digits_agreement"):
+        text += f'[[budget]]\nids = ["{cell_id("int8")}"]\nmetric = "{metric}"\nmin = 0\nwhy = "measured"\n'
+    return text
