@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from device_tests.cells import possible, select
-from device_tests.commands import options
+from device_tests.cells import select
+from device_tests.commands import named, options
 from device_tests.gates import baseline as baselines
 from device_tests.gates import budgets as budget_file
 from device_tests.gates import evidence, junit, summary
@@ -72,7 +72,7 @@ def check(
     baseline = None if against is None else baselines.load(against)
     known = load(results)
     every = found(known, chosen_devices)
-    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)}))
+    limits = budget_file.load(budgets, named.ids(every))
     chosen = select(every, runtimes=(), patterns=patterns)
     made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
     kept = budget_file.check(limits.budgets, made)

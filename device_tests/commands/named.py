@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from device_tests import devices as kinds
-from device_tests.cells import Cell
+from device_tests.cells import Cell, cells, possible
+from device_tests.results import parity
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+
+
+def ids(every: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the ids that budgets may be of: of these cells, and of each that there can be on any device or browser."""
+    browsers = (
+        f"{cell.recipe.id}@{runtime}@browser:NAME"
+        for runtime, here in parity.IN_BROWSERS.items()
+        for cell in cells()
+        if cell.runtime == here
+    )
+    return tuple(dict.fromkeys((*(cell.id for cell in (*possible(), *every)), *browsers)))
 
 
 def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from device_tests.cells import Cell, cells, possible, select
+from device_tests.cells import Cell, cells, select
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
@@ -74,7 +74,7 @@ def run(
             click.echo(cell.id)
         return
     every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
-    limits = budget_file.load(budgets, tuple({cell.id: None for cell in (*possible(), *every)})).budgets
+    limits = budget_file.load(budgets, named.ids(every)).budgets
     validated()
     if not artifacts.is_dir():
         msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"

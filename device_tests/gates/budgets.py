@@ -199,11 +199,20 @@ class _Reader:
         if not table.why.strip():
             raise self.refusal("`why` is empty: say where it comes from.")
         for pattern in table.ids:
-            if not fnmatch.filter(self.ids, pattern):
+            if not self.may_match(pattern):
                 raise self.refusal(f"{pattern!r} matches no cell. {did_you_mean(pattern, self.ids)[:400]}")
         if table.metric and table.metric not in METRICS:
             raise self.refusal(f"there is no metric {table.metric!r}. {did_you_mean(table.metric, METRICS)}")
         return table
+
+    def may_match(self, pattern: str) -> bool:
+        """Tell whether a glob matches a cell, or may match one of a phone, board or browser that has no result here."""
+        if fnmatch.filter(self.ids, pattern):
+            return True
+        cell, _, device = pattern.rpartition("@")
+        kind, colon, name = device.partition(":")
+        named = [id.rpartition("@")[0] for id in self.ids if id.endswith(f"@{kind}:NAME")]
+        return bool(colon and name and fnmatch.filter(named, cell))
 
     def budget(self, row: Any) -> Budget:
         table = self.typed(row, _BudgetTable)

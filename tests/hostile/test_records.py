@@ -142,7 +142,7 @@ def test_hostile_logits_and_references_are_a_sentence(untouched, project, data):
             judged(ended)
 
 
-SPOILED = ("a broken file", "another count", "another error", "no logits", "a FIFO for logits", "a skipped result")
+SPOILED = ("a broken file", "another count", "another error", "no logits", "broken logits", "a skipped result")
 
 
 @pytest.mark.parametrize("how", SPOILED)
@@ -158,7 +158,7 @@ def test_what_does_not_count_is_repaired_by_the_command_that_the_check_names(unt
         elif how in changes:
             result.write_text(json.dumps(known | changes[how]))
         else:
-            values.replaced(logits, "no file" if how == "no logits" else "FIFO")
+            values.put(logits, "no file" if how == "no logits" else logits.read_bytes()[:-1])
         spoiled = typed(group, ["check"], folder, of="repairs")
         assert spoiled.code == 11, spoiled.out
         assert f"--only {id}" in spoiled.out.replace("'", ""), spoiled.out

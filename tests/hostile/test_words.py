@@ -11,7 +11,7 @@ from device_tests.__main__ import group
 from export.__main__ import command as export
 from models import console
 from models.__main__ import command as models
-from tests.hostile import values
+from tests.hostile import values, world
 from tests.hostile.conftest import examples
 from tests.hostile.test_records import judged
 from tests.hostile.typed import typed
@@ -43,6 +43,21 @@ def test_hostile_budgets_are_a_sentence(untouched, project, data):
         ended = typed(group, command, folder, of="hostile budgets")
         if command[0] == "check":
             judged(ended)
+
+
+@pytest.mark.parametrize("device", ["browser:firefox", "android:emulator-5554", "ssh:me@board"])
+def test_a_budget_of_a_device_without_a_result_is_a_budget_for_every_command(untouched, project, device):
+    id = world.cell_id("int8")
+    runtime = world.PAGE if device.startswith("browser") else world.ENGINE
+    with project() as folder:
+        row = f'[[budget]]\nids = ["{world.cell_id("int8", runtime, device)}"]\nmetric = "top1"\nmin = 0\nwhy = "measured"\n'
+        (folder / "budgets.toml").write_text(row)
+        for result in (folder / "results").glob("*browser*"):
+            result.unlink()
+        ended = typed(group, ["run", "--only", id], folder, of="setting up")
+        assert ended.code == 0, ended.says
+        ended = typed(group, ["check"], folder, of="setting up")
+        assert (ended.code, ended.err) == (11, "")
 
 
 @st.composite
