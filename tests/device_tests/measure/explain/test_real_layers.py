@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 SPEC = """
 from models.spec import ModelSpec
+from tests import programs
 
 SPEC = ModelSpec(name="{name}", framework="{framework}", title="a network of the tests", parameters={parameters},
                  macs={macs}, input_shape={shape}, source="tests")
@@ -340,7 +341,7 @@ def test_what_a_file_computes_is_named_after_the_networks_layers(exported, model
         try:
             environments.python(runtime, install="nox")
         except EnvironmentMissing as error:
-            pytest.skip(str(error))
+            programs.absent(f"needs {runtime}: {error}")
     artifact, file = exported(model, format_name)
     made = run.make(artifact, file.parent, runtime)
     names = TORCH_LAYERS if model == "torch_mobile" else KERAS_LAYERS
