@@ -18,12 +18,12 @@ from export.artifact import Artifact
 from export.contract import Tensor
 from models import environments
 from models.errors import EnvironmentMissing
+from tests import programs
 
 pytestmark = pytest.mark.slow
 
 SPEC = """
 from models.spec import ModelSpec
-from tests import programs
 
 SPEC = ModelSpec(name="{name}", framework="{framework}", title="a network of the tests", parameters={parameters},
                  macs={macs}, input_shape={shape}, source="tests")
