@@ -153,7 +153,7 @@ def compare(rows: tuple[Row, ...], known: dict[str, Line]) -> Comparison:
 def _lost(rows: tuple[Row, ...], known: dict[str, Line]) -> list[str]:
     """Return the cells that their devices no longer have; a device without any row has only not run here."""
     devices = {row.device for row in rows}
-    return sorted(id for id in known.keys() - {row.id for row in rows} if id.rpartition("@")[2] in devices)
+    return sorted(id for id in known.keys() - {row.id for row in rows} if id.split("@", 2)[-1] in devices)
 
 
 def _compare(row: Row, before: Line | None) -> tuple[list[Verdict], int]:

@@ -209,10 +209,11 @@ class _Reader:
         """Tell whether a glob matches a cell, or may match one of a phone, board or browser that has no result here."""
         if fnmatch.filter(self.ids, pattern):
             return True
-        cell, _, device = pattern.rpartition("@")
+        artifact, _, rest = pattern.partition("@")
+        runtime, _, device = rest.partition("@")  # which may hold one itself: ssh:user@host
         kind, colon, name = device.partition(":")
         named = [id.rpartition("@")[0] for id in self.ids if id.endswith(f"@{kind}:NAME")]
-        return bool(colon and name and fnmatch.filter(named, cell))
+        return bool(colon and name and fnmatch.filter(named, f"{artifact}@{runtime}"))
 
     def budget(self, row: Any) -> Budget:
         table = self.typed(row, _BudgetTable)

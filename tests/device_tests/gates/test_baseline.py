@@ -176,3 +176,10 @@ def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(
     assert baseline.load(str(file))[row().id].instructions == 1_000_000
     baseline.save((row(instructions=None, size_bytes=2_000),), file)
     assert baseline.load(str(file))[row().id].instructions is None
+
+
+def test_a_board_whose_name_holds_an_at_sign_loses_its_cells_like_every_device(row):
+    there = row(device="ssh:me@board")
+    known = {"gone@torch@ssh:me@board": baseline.line(there), there.id: baseline.line(there)}
+    lost = [v.id for v in baseline.compare((there,), known).verdicts if v.says.startswith("no longer in the matrix")]
+    assert lost == ["gone@torch@ssh:me@board"]
