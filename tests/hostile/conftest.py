@@ -55,9 +55,9 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> World:
         green = run(project, "check", "--update-baseline")
         assert green.code == 0, green.says
         files = {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
-        yield World(folder=project, truth=true)
-        assert files == {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
-    world.forget()
+    world.forget()  # and nothing is patched while other tests run: this fixture is the session's
+    yield World(folder=project, truth=true)
+    assert files == {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
 
 
 def run(project: Path, *arguments: str):
