@@ -14,8 +14,8 @@ from msgspec import structs
 
 from device_tests.cells import cells
 from device_tests.devices import desktop
-from device_tests.measure import instructions
 from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import instructions
 from export import artifact as artifacts
 from models import environments, files
 from models.errors import EnvironmentMissing
@@ -68,7 +68,7 @@ def test_float32_answers_like_its_source_everywhere(exported, tmp_path, runtime)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES.names())
-@pytest.mark.parametrize("damage", ["empty", "truncated"])
+@pytest.mark.parametrize("damage", ["one byte", "truncated"])
 def test_a_damaged_file_is_a_row_that_names_no_answer(exported, tmp_path, runtime, damage):
     _require(runtime)
     cell = next(c for c in cells() if c.runtime == runtime and c.recipe.id.startswith("torch_cnn_small-"))
@@ -77,7 +77,7 @@ def test_a_damaged_file_is_a_row_that_names_no_answer(exported, tmp_path, runtim
     shutil.copy(exported / "torch_cnn_small.reference.npz", tmp_path / "artifacts")
     content = (exported / artifact.file).read_bytes()
     file = tmp_path / "artifacts" / artifact.file
-    file.write_bytes(b"" if damage == "empty" else content[: len(content) // 2])
+    file.write_bytes(b"\0" if damage == "one byte" else content[: len(content) // 2])
     # with a sidecar that vouches for it, so that the runtime itself has to notice
     artifacts.save(structs.replace(artifact, sha256=files.sha256(file), size_bytes=files.size_bytes(file)), file.parent)
     folders = ("--artifacts", file.parent, "--results", tmp_path / "results")
