@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from export.artifact import Artifact
 from export.contract import Tensor
@@ -172,7 +173,8 @@ def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
             )
             if not artifacts.sidecar_path(zoo, made.id).exists():
                 FORMATS[format_name].convert(source, scheme, zoo / made.file)
-                made = Artifact(**{**vars(made), "sha256": files.sha256(zoo / made.file)})
+                file = zoo / made.file
+                made = structs.replace(made, sha256=files.sha256(file), size_bytes=files.size_bytes(file))
                 artifacts.save(made, zoo)
         return artifacts.read(artifacts.sidecar_path(zoo, made.id)), zoo / made.file
 
