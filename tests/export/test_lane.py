@@ -56,15 +56,15 @@ def test_every_recipe_of_the_small_model_is_made_or_says_why_not(small, id):
         assert made.inputs[0].shape == (1, 1, 28, 28)
         assert made.outputs[0].shape == (1, 10)
         assert made.tools
-        assert made.dataset["name"] == "mnist"
+        assert made.dataset.name == "mnist"
 
 
 def test_float_artifacts_answer_as_the_float_network_to_the_last_image(small):
     known = reference.load(reference.path(small, "torch_cnn_small"))
     for made in artifacts.load(small):
         if made.scheme == "float32" and made.outcome == "ok":
-            index = [golden["index"] for golden in made.golden]
-            logits = np.array([golden["logits"] for golden in made.golden], np.float32)
+            index = [golden.index for golden in made.golden]
+            logits = np.array([golden.logits for golden in made.golden], np.float32)
             assert np.abs(logits - known.logits[index]).max() < 1e-4, made.id
 
 

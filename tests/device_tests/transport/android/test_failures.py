@@ -34,6 +34,7 @@ def await_program(reached: Client, words: str) -> None:
         assert time.monotonic() < deadline, f"{words} never began"
 
 
+@pytest.mark.needs("adb")
 def test_without_any_device_it_says_what_to_connect():
     with client.server(), pytest.raises(EnvironmentMissing, match="sees no device, nor any other. Connect a phone"):
         client.choose("")
