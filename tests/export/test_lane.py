@@ -78,10 +78,10 @@ def test_the_reference_has_the_other_digits_and_the_float_network_reads_most_of_
 def test_golden_vectors_are_what_the_file_answers(small):
     made = artifacts.read(artifacts.sidecar_path(small, "torch_cnn_small-tflite-int8_io"))
     assert made.inputs[0].dtype == made.outputs[0].dtype == "uint8"
-    pixels = np.stack([np.frombuffer(base64.b64decode(g["image_u8"]), np.uint8) for g in made.golden])
+    pixels = np.stack([np.frombuffer(base64.b64decode(g.image_u8), np.uint8) for g in made.golden])
     native = judge.to_native(pixels.astype(np.float32) / np.float32(255), made.inputs[0])
     answers = judge.to_logits(FORMATS["tflite"].run(small / made.file, native), made.outputs[0])
-    assert answers.tolist() == [g["logits"] for g in made.golden]
+    assert answers.tolist() == [list(g.logits) for g in made.golden]
 
 
 def test_no_artifact_names_a_path_of_this_machine(small):
