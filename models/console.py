@@ -129,6 +129,10 @@ def main(command: click.Command | str) -> NoReturn:
         code = _output_lost(lost.__cause__)
     finally:
         sys.stdout = before
+    try:
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        _to_nowhere(sys.__stderr__)
     sys.exit(code)
 
 
@@ -194,10 +198,15 @@ def _defect(error: Exception) -> int:
     return DEFECT
 
 
+def _to_nowhere(stream: Any) -> None:
+    """Lose what a stream still holds: Python flushes it once more at its end, and a failure there would be the exit code."""
+    with suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _output_lost(error: BaseException | None) -> int:
     """Say that standard output cannot be written, but to nobody who closed it; nothing is written there any more."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # Python flushes once more at its end
+    _to_nowhere(sys.__stdout__)
     if isinstance(error, BrokenPipeError):
         return PIPE_CLOSED
     why = getattr(error, "strerror", None) or error

@@ -110,7 +110,8 @@ def test_an_output_that_is_full_is_a_sentence(body):
 def test_the_exit_code_is_told_even_where_nothing_can_be(body, code):
     with open("/dev/full", "w") as full:
         argv = [sys.executable, "-c", PROGRAM.format(body=body)]
-        assert subprocess.run(argv, cwd=ROOT, stdout=full, stderr=full, timeout=60).returncode == code
+        buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+        assert subprocess.run(argv, cwd=ROOT, stdout=full, stderr=full, env=buffered, timeout=60).returncode == code
 
 
 @pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)"])
