@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,8 @@ class Server:
             self.process.kill()
             self.process.wait()
             for pid in connections:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may have ended with the server
+                    os.kill(pid, signal.SIGKILL)
 
 
 def children(pid: int) -> list[int]:

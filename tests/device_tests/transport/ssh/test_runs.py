@@ -94,7 +94,7 @@ def test_a_boards_row_says_where_it_was_measured_and_a_second_run_finds_it_curre
     row = run(f"{ID}@*")["honest@ssh:board"]
     assert (row.outcome, row.reason, row.total) == ("ok", "", 200)
     assert row.latencies_ns
-    assert row.environment["kernel"].startswith("Linux ")
+    assert row.environment.extra["kernel"].startswith("Linux ")
     board()
     assert run(f"{ID}@*") == {}
     fake("honest", "# changed")
@@ -262,7 +262,7 @@ def test_real_runtimes_answer_on_a_board_as_on_the_desktop(board, tmp_path):
         row = measurements.read(measurements.path(tmp_path, REAL.format(*pair, "ssh:board")))
         compared = parity.compare(row, tmp_path)
         assert compared["same"] == compared["compared"] == 1_000
-        assert row.environment["runtime"]
+        assert row.environment.runtime
     assert "4 were current" in type_in(*command)
 
 
