@@ -9,6 +9,7 @@ from export.contract import Tensor
 from export.schemes import SCHEMES
 from models import files, records
 from models.errors import DataError
+from models.images import Layout
 from models.records import Count, Magnitude, Record, Sha256
 from models.reference import Reference
 
@@ -25,11 +26,16 @@ class Dataset(Record, kw_only=True):
 
 
 class Golden(Record, kw_only=True):
-    """An evaluation image with the artifact's own logits [K]; `image_u8` holds its pixels, uint8, in base64."""
+    """An evaluation image with the artifact's own logits [K].
+
+    Its pixels [H,W] or [H,W,C] are in base64: bytes in `image_u8`, or little-endian floats in `image_f32` where the
+    evaluation set holds floats.
+    """
 
     index: Count = 0
     label: Count = 0
-    image_u8: str
+    image_u8: str = ""
+    image_f32: str = ""
     logits: tuple[float, ...]
 
 
@@ -38,7 +44,7 @@ class Artifact(Record, kw_only=True):
 
     `weights` counts parameters by stored dtype; `golden` are a few inputs with the artifact's own logits;
     `reproducible` is True, or the reason why a second export gives other bytes; `key` digests everything that the
-    artifact was made from.
+    artifact was made from. `layout` is the order of one image's axes in the input; `labels` are the classes' names.
     """
 
     id: str
@@ -56,6 +62,7 @@ class Artifact(Record, kw_only=True):
     compressed_bytes: Count = 0
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
+    layout: Layout = "hwc"
     weights: dict[str, Count] = {}
     notes: tuple[str, ...] = ()
     parameters: Count = 0

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from models import networks
+
 SECONDS_A_DAY = 86_400.0
 SEEDS = click.IntRange(0, 2**32 - 1)
 
@@ -59,3 +61,34 @@ class Word(click.ParamType):
         if not text.isprintable():
             self.fail(f"{text!r} holds control characters.", param, ctx)
         return text
+
+
+def _choose_networks(context: click.Context, option: click.Parameter, value: Path | None) -> None:
+    """Let this process and all that it starts take the networks of a folder; raises UsageError or DataError."""
+    if value is not None:
+        os.environ[networks.VARIABLE] = str(value.absolute())
+    if networks.folder() and not context.resilient_parsing:
+        networks.names()
+
+
+# eager: where other options' defaults lie depends on it
+models = click.option(
+    "--models",
+    type=Place(path_type=Path, file_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_choose_networks,
+    metavar="FOLDER",
+    help=f"Your own networks in place of the zoo's: NAME.pt2, NAME.keras or NAME.py, and NAME.npz.  [env: {networks.VARIABLE}]",
+)
+
+
+def beside(*names: str, name: str, text: str, kind: click.ParamType):
+    """Return the option of a place that lies beside the user's networks, else in the current folder."""
+    return click.option(
+        *names,
+        default=lambda: networks.default(name),
+        show_default=f"{name}, in the folder of --models where that is given",
+        type=kind,
+        help=text,
+    )

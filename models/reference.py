@@ -17,38 +17,41 @@ from models.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reference:
-    """What every artifact of a model is judged by: `images` uint8 [N,28,28], `labels` uint8 [N], `logits` float32 [N,10].
+class EvaluationSet:
+    """Images uint8 or float32 [N,H,W] or [N,H,W,C], integer labels [N] and the float network's logits float32 [N,K]."""
 
-    Beside MNIST there are as many arrays of scikit-learn's digits, drawn by other hands and at another resolution: how
-    an artifact behaves away from its training data. They are empty where the digits are the data set. `inputs` names
-    everything that the logits were computed from with a digest of each; `key` is the digest of them all.
+    images: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference(EvaluationSet):
+    """What every artifact of a model is judged by: the first evaluation set, called `dataset`.
+
+    `others` are shown beside it, by name: how an artifact behaves on other images (for MNIST, scikit-learn's digits).
+    `inputs` names everything that the logits were computed from with a digest of each; `key` is the digest of them all.
     """
 
     model: str
     dataset: str
     dataset_sha256: str
     checkpoint_sha256: str
-    images: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
-    digits_images: np.ndarray = field(default_factory=lambda: np.zeros((0, 28, 28), np.uint8))
-    digits_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
-    digits_logits: np.ndarray = field(default_factory=lambda: np.zeros((0, 10), np.float32))
+    others: Mapping[str, EvaluationSet] = field(default_factory=dict)
     key: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
 
     def is_current(self, key: str) -> bool:
-        """Tell whether it is complete, and computed from exactly what `key` digests; one without a key is not."""
-        complete = self.dataset == "digits" or len(self.digits_images) > 0
-        return complete and bool(key) and self.key == key
+        """Tell whether it was computed from exactly what `key` digests; one without a key was not."""
+        return bool(key) and self.key == key
 
     @property
     def sha256(self) -> str:
-        """Digest of the images, labels and logits, of both data sets."""
+        """Digest of the images, labels and logits of all evaluation sets."""
         digest = hashlib.sha256()
-        for array in (v for v in vars(self).values() if isinstance(v, np.ndarray)):
-            digest.update(array.tobytes())
+        for part in (self, *self.others.values()):
+            for array in (part.images, part.labels, part.logits):
+                digest.update(array.tobytes())
         return digest.hexdigest()
 
     @property
@@ -69,8 +72,11 @@ def path(folder: Path, model: str) -> Path:
 
 
 def save(reference: Reference, file: Path) -> None:
-    """Write a reference whole."""
-    content = vars(reference) | {"inputs": json.dumps(dict(reference.inputs), sort_keys=True)}
+    """Write a reference whole: the arrays of another evaluation set are called `NAME.images` and so on."""
+    texts = {"inputs": json.dumps(dict(reference.inputs), sort_keys=True), "others": json.dumps([*reference.others])}
+    content = vars(reference) | texts
+    for name, other in reference.others.items():
+        content |= {f"{name}.{array}": value for array, value in vars(other).items()}
     with files.whole(file) as temporary, files.storage_errors(file), temporary.open("wb") as out:
         np.savez_compressed(out, **content)
 
@@ -96,18 +102,30 @@ def load(file: Path) -> Reference:
 
 def _reference(content: dict[str, Any]) -> Reference:
     """Return what a file holds; raises ValueError or TypeError where types or shapes are not a reference's."""
-    inputs = json.loads(content.pop("inputs", "{}"))
-    reference = Reference(**content, inputs=inputs)
+    inputs, names = json.loads(content.pop("inputs", "{}")), json.loads(content.pop("others", "[]"))
+    others = {
+        name: EvaluationSet(**{array: content.pop(f"{name}.{array}") for array in ("images", "labels", "logits")})
+        for name in names
+    }
+    reference = Reference(**content, inputs=inputs, others=others)
     names = ("model", "dataset", "dataset_sha256", "checkpoint_sha256", "key")
     if not all(isinstance(getattr(reference, name), str) for name in names) or not isinstance(inputs, dict):
         raise ValueError("its names and digests are not text")
-    for prefix in ("", "digits_"):
-        images, labels, logits = (getattr(reference, prefix + name) for name in ("images", "labels", "logits"))
-        for array, dtype, dimensions in ((images, np.uint8, 3), (labels, np.uint8, 1), (logits, np.float32, 2)):
-            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != dimensions:
-                raise ValueError("its arrays are not images, labels and logits")
-        if not len(images) == len(labels) == len(logits):
-            raise ValueError("it has not one label and one row of logits for each image")
-        if not np.isfinite(logits).all():
-            raise ValueError("its logits are not finite")
+    for part in (reference, *others.values()):
+        _check(part)
     return reference
+
+
+def _check(part: EvaluationSet) -> None:
+    """Raise ValueError where an evaluation set's arrays are not what they must be."""
+    images, labels, logits = part.images, part.labels, part.logits
+    if not all(isinstance(array, np.ndarray) for array in (images, labels, logits)) or not (
+        (images.dtype in (np.uint8, np.float32) and images.ndim in (3, 4))
+        and (labels.dtype.kind in "iu" and labels.ndim == 1)
+        and (logits.dtype == np.float32 and logits.ndim == 2)
+    ):
+        raise ValueError("its arrays are not images, labels and logits")
+    if not len(images) == len(labels) == len(logits):
+        raise ValueError("it has not one label and one row of logits for each image")
+    if not np.isfinite(logits).all():
+        raise ValueError("its logits are not finite")

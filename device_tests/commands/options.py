@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from models.errors import UsageError, did_you_mean
-from models.parameters import SECONDS_A_DAY, SEEDS, Finite, Place, Word
+from models.parameters import SECONDS_A_DAY, SEEDS, Finite, Place, Word, beside, models
 
-__all__ = ("FILE", "FOLDER", "GLOB", "NAME", "PERCENTAGE_POINTS", "SECONDS", "SEEDS", "Finite", "Place", "Word")
+__all__ = ("FILE", "FOLDER", "GLOB", "NAME", "PERCENTAGE_POINTS", "SECONDS", "SEEDS", "Finite", "Place", "Word", "models")
 
 FOLDER = Place(path_type=Path, file_okay=False)
 FILE = Place(path_type=Path, dir_okay=False)
@@ -23,11 +23,9 @@ only = click.option(
 runtimes = click.option(
     "--runtime", "runtimes", multiple=True, type=NAME, metavar="NAME", help="Only this runtime; may be repeated."
 )
-artifacts = click.option("--artifacts", default="artifacts", show_default=True, type=FOLDER, help="Where they are.")
-results = click.option("--results", default="results", show_default=True, type=FOLDER, help="Where results are.")
-budgets = click.option(
-    "--budgets", default="budgets.toml", show_default=True, type=FILE, help="Limits and expected outcomes."
-)
+artifacts = beside("--artifacts", name="artifacts", kind=FOLDER, text="Where they are.")
+results = beside("--results", name="results", kind=FOLDER, text="Where results are.")
+budgets = beside("--budgets", name="budgets.toml", kind=FILE, text="Limits and expected outcomes.")
 listing = click.option("--list", "listing", is_flag=True, help="List the cells and end.")
 
 

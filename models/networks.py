@@ -1,0 +1,112 @@
+"""Which networks are deployed: the zoo's, or those of a folder that the user names. Nothing of theirs is imported."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+from models.errors import DataError, UsageError, did_you_mean
+from models.spec import Framework
+from models.zoo import ZOO
+
+VARIABLE = "EDGEWISE_MODELS"  # the user's folder, for this process and all that it starts
+SUFFIXES = (".pt2", ".keras", ".py")  # of a network in a folder; a .py has its weights beside it
+NAME = re.compile(r"[A-Za-z0-9_]+")  # an id is MODEL-FORMAT-SCHEME
+
+
+def folder() -> Path | None:
+    """Return the user's folder of networks, None where the zoo's are meant."""
+    name = os.environ.get(VARIABLE)
+    return Path(name) if name else None
+
+
+def default(name: str) -> Path:
+    """Return where `artifacts`, `results`, `report` or a file lies unless the user says so: beside the networks."""
+    return (folder() or Path()) / name
+
+
+def names() -> tuple[str, ...]:
+    """Return the networks' names, sorted; raises UsageError or DataError for a folder that holds none."""
+    place = folder()
+    return tuple(sorted(_files(place))) if place else ZOO.names()
+
+
+def require(name: str) -> None:
+    """Raise UsageError where there is no such network."""
+    if name not in names():
+        msg = f"There is no model called {name!r}. {did_you_mean(name, names())}"
+        raise UsageError(msg)
+
+
+def file(name: str) -> Path:
+    """Return the file that holds, or registers, a network; raises UsageError where there is none."""
+    require(name)
+    place = folder()
+    return _files(place)[name] if place else ZOO.path(name)
+
+
+def framework(name: str) -> Framework:
+    """Return a network's framework, found without importing it; raises UsageError or DataError."""
+    path = file(name)
+    if path.suffix != ".py":
+        return "torch" if path.suffix == ".pt2" else "keras"
+    state = path.stat()
+    return _framework_of_code(path, state.st_mtime_ns, state.st_size)
+
+
+def _files(place: Path) -> dict[str, Path]:
+    """Return the networks' files by name; a Python file is one where it defines `network`."""
+    if not place.is_dir():
+        msg = f"{place} is no folder. Say which folder holds your networks: --models FOLDER"
+        raise UsageError(msg)
+    found: dict[str, Path] = {}
+    for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):
+        if not NAME.fullmatch(path.stem):
+            msg = (
+                f"{path} has a name that cannot be part of an id: {path.stem!r}. Rename it, and what belongs to it: "
+                "letters, digits and underscores only, for example "
+                f"{re.sub(r'[^A-Za-z0-9_]+', '_', path.stem).strip('_') or 'network'}{path.suffix}"
+            )
+            raise DataError(msg)
+        if path.suffix == ".py" and not _defines_network(path):
+            continue
+        if path.stem in found:
+            msg = f"{found[path.stem]} and {path} have one name. Rename one of them."
+            raise DataError(msg)
+        found[path.stem] = path
+    if not found:
+        msg = f"{place} holds no network: NAME.pt2, NAME.keras, or NAME.py with its weights. See docs/your-own-network.md."
+        raise DataError(msg)
+    return found
+
+
+@cache
+def _framework_of_code(path: Path, mtime_ns: int, size: int) -> Framework:
+    """Return the framework that a Python file imports; time and size only tell the cache that the file is another."""
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(_parsed(path))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    found = {"torch": {"torch", "torchvision"} & imported, "keras": {"keras", "tensorflow"} & imported}
+    if bool(found["torch"]) == bool(found["keras"]):
+        msg = f"{path} imports {'both' if found['torch'] else 'neither'} of PyTorch and Keras: its network() must be made with one."
+        raise DataError(msg)
+    return "torch" if found["torch"] else "keras"
+
+
+def _defines_network(path: Path) -> bool:
+    return any(isinstance(node, ast.FunctionDef) and node.name == "network" for node in _parsed(path).body)
+
+
+def _parsed(path: Path) -> ast.Module:
+    """Return what a Python file says, without running it; raises DataError."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        msg = f"{path} is no Python file that can be read: {error}"
+        raise DataError(msg) from error
