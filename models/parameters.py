@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import click
