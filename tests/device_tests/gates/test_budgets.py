@@ -89,8 +89,8 @@ def test_a_figure_that_nobody_measured_is_skipped_with_its_reason(measured):
         ("instructions", {"instructions": 10**6}),
         ("peak_over_runtime_bytes", {"peak_rss_bytes": 10**6, "baseline_rss_bytes": 0}),
         ("delegated_share", {"delegated_share": 1.0}),
-        ("digits_top1", {"digits": {"correct": 8, "source_correct": 9, "agree": 9, "total": 10}}),
-        ("digits_agreement", {"digits": {"correct": 8, "source_correct": 9, "agree": 9, "total": 10}}),
+        ("top5", {"top5_correct": 9_950, "source_top5_correct": 9_990}),
+        ("recall_loss", {"worst_class": {"label": 3, "total": 100, "correct": 90, "source_correct": 95}}),
     ],
 )
 def test_every_figure_can_be_limited(measured, metric, facts):
