@@ -19,18 +19,19 @@ from rich.table import Table
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import console, data
+from models import console, data, networks, parameters
 from models.console import out
 from models.errors import EdgewiseError
 
 if TYPE_CHECKING:
     from export.run import Job
 
-FOLDER, DIGITS_FOLDER = Path("artifacts"), Path("artifacts-digits")
+DIGITS_FOLDER = Path("artifacts-digits")
 COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 
 
 @click.command()
+@parameters.models
 @click.option(
     "--only", "patterns", multiple=True, metavar="GLOB", help="Only artifacts whose id matches; may be repeated."
 )
@@ -44,7 +45,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
     "--artifacts",
     "folder",
     type=console.Folder(),
-    help=f"Where they go.  [default: {FOLDER}; with --data digits {DIGITS_FOLDER}]",
+    help=f"Where they go.  [default: artifacts, in the folder of --models where that is given; with --data digits {DIGITS_FOLDER}]",
 )
 @click.option("--logs", default="logs", show_default=True, type=console.Folder(), help="Where converters' output goes.")
 def command(
@@ -71,7 +72,7 @@ def command(
     from export import run  # only here: listing needs none of it
 
     started = time.perf_counter()
-    folder = folder or (DIGITS_FOLDER if dataset == "digits" else FOLDER)
+    folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
     todo = run.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
     total = sum(len(job.recipes) for job in todo)
     done, problem = [], None
@@ -87,7 +88,7 @@ def command(
     left = f", {len(left_out)} not made" if left_out else ""
     out.print(f"{_counts(made)}{left}; {len(done)} made, {len(recipes) - total} were current; "
               f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
-    if any(a.dataset.name == "digits" for a in made):
+    if networks.folder() is None and any(a.dataset.name == "digits" for a in made):
         out.print(_digits_warning(folder))
     if problem:
         raise problem
@@ -132,7 +133,7 @@ def _counts(made: list[Artifact]) -> str:
 def _digits_warning(folder: Path) -> str:
     """Return the last line of an export that is not of MNIST: what to hand to the commands that come next."""
     start = "[bold yellow]Judged on scikit-learn's digits, not on MNIST.[/]"
-    if folder == FOLDER:
+    if folder == networks.default("artifacts"):
         return start
     results = folder.with_name(folder.name.replace("artifacts", "results", 1))
     if results == folder:

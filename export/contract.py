@@ -97,4 +97,4 @@ class Format(Protocol):
         """Return what is inside the file."""
 
     def run(self, path: Path, images: np.ndarray) -> np.ndarray:
-        """Answer one image after the other: native input [N,...] in the input's dtype -> native output [N,10]."""
+        """Answer one image after the other: native input [N,...] in the input's dtype -> native output [N,K]."""

@@ -112,17 +112,18 @@ def judge_answers(answers: np.ndarray, expected: np.ndarray, scheme: Scheme) -> 
         raise Defect(msg)
 
 
-def to_native(grey: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """Return grey values 0..1 [N,...] as the artifact takes them."""
-    shaped = grey.reshape(len(grey), *tensor.shape[1:])
+def to_native(images: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Return the network's input, float32 [N,*input_shape], as the artifact takes it; raises Defect for another shape."""
+    if images.shape[1:] != tensor.shape[1:]:
+        raise Defect(f"the file takes images of {tensor.shape[1:]}, the network of {images.shape[1:]}")
     if tensor.scale is None:
-        return shaped.astype(tensor.dtype)
+        return images.astype(tensor.dtype)
     bounds = np.iinfo(tensor.dtype)
-    return np.clip(np.rint(shaped / tensor.scale) + tensor.zero_point, bounds.min, bounds.max).astype(tensor.dtype)
+    return np.clip(np.rint(images / tensor.scale) + tensor.zero_point, bounds.min, bounds.max).astype(tensor.dtype)
 
 
 def to_logits(native: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """Return the artifact's output [N,10] as float32 logits."""
+    """Return the artifact's output [N,K] as float32 logits."""
     if tensor.scale is None:
         return native.astype(np.float32)
     return ((native.astype(np.float32) - tensor.zero_point) * tensor.scale).astype(np.float32)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from export.recipe import Recipe
-from models import files, imports
+from models import deployed, files, imports
 from models.environments import ROOT
 
 PINS = "constraints/export.txt"
@@ -16,12 +16,14 @@ PINS = "constraints/export.txt"
 
 def reference_inputs(model: str, *, checkpoint_sha256: str, dataset_sha256: str, root: Path = ROOT) -> dict[str, str]:
     """Return what a model's reference logits are computed from: code of the network and before it, pins, weights, data."""
-    code = ("export.references", f"models.zoo.{model}", f"models.frameworks.{model.split('_', 1)[0]}")
+    network = deployed.get(model)
+    code = ("export.references", "models.deployed", f"models.frameworks.{network.framework}")
     return {
         "checkpoint": checkpoint_sha256,
         "data set": dataset_sha256,
         PINS: files.sha256(root / PINS),
         **_sources(code, root),
+        **{f"{file.name} of {model}": files.sha256(file) for file in network.code()},
     }
 
 

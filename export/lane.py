@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ import numpy as np
 from export import artifact as artifacts
 from export import judge, references
 from export.artifact import Artifact, Dataset, Golden
+from export.contract import Contents, Tensor
 from export.formats import FORMATS
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from export.source import Source
-from models import data, files, reference
+from models import files, reference
 from models import profile as profiles
 from models.errors import DataError, EdgewiseError, StorageError, Unsupported
 from models.reference import Reference
@@ -81,7 +83,7 @@ def _prepared(source: Source, folder: Path, job: dict[str, Any]) -> Reference:
         msg = f"The checkpoint of {source.model} was replaced when its export had begun. Run this again once training ends."
         raise DataError(msg)
     # before any tracing: Keras would put the weights into the trace and leave the network untrained
-    _ = source.network
+    _ = source.labels  # the network, its shapes and its classes: what cannot be deployed is said once, for all recipes
     path, wanted = reference.path(folder, source.model), job["reference"]
     if not wanted["force"]:
         try:
@@ -103,7 +105,8 @@ def save(made: Artifact, folder: Path) -> None:
         raise
     except Exception as error:
         traceback.print_exc()
-        files.remove(folder / f"{made.id}{FORMATS[made.format].suffix}")
+        recipe = Recipe(model=made.model, format=made.format, scheme=made.scheme)
+        files.remove(folder / f"{made.id}{recipe.suffix}")
         names = ("id", "model", "framework", "format", "scheme", "key")
         failed = Artifact(**{name: getattr(made, name) for name in names}, **_failure(error), seconds=made.seconds)
         artifacts.save(failed, folder)
@@ -113,7 +116,7 @@ def make(recipe: Recipe, source: Source, answers: Reference, folder: Path, key: 
     """Convert, inspect and judge one recipe; whatever goes wrong is the outcome of this recipe alone."""
     started = time.perf_counter()
     row = {"id": recipe.id, "framework": recipe.framework, "key": key, **vars(recipe)}
-    target = folder / f"{recipe.id}{FORMATS[recipe.format].suffix}"
+    target = folder / f"{recipe.id}{recipe.suffix}"
     try:
         facts = _convert(recipe, source, answers, target)
     except Unsupported as error:
@@ -127,24 +130,27 @@ def make(recipe: Recipe, source: Source, answers: Reference, folder: Path, key: 
 
 
 def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -> dict[str, Any]:
-    format_module, scheme, spec = FORMATS[recipe.format], SCHEMES[recipe.scheme], source.spec
-    profile = source.memo("profile", lambda: profiles.of(spec, source.network))
+    format_module, scheme = FORMATS[recipe.format], SCHEMES[recipe.scheme]
+    profile = source.memo("profile", lambda: profile_of(source))
     with files.whole(target) as temporary:
         format_module.convert(source, recipe.scheme, temporary)
-        contents = format_module.inspect(temporary)
+        contents = _completed(format_module.inspect(temporary), source)
         judge.judge_weights(contents, scheme, profile.weights)
-        judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters)
+        if not getattr(format_module, "as_given", False):
+            judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters)
 
         hardest = np.argsort(answers.margins, kind="stable")[:GOLDEN_HARDEST]
-        index = np.concatenate([np.arange(PARITY_IMAGES), hardest])
-        grey = data.grey(answers.images[index], spec.input_shape)
-        native = format_module.run(temporary, judge.to_native(grey, contents.inputs[0]))
+        parity = min(PARITY_IMAGES, len(answers.images))
+        index = np.concatenate([np.arange(parity), hardest])
+        native = format_module.run(temporary, judge.to_native(source.input(answers.images[index]), contents.inputs[0]))
         logits = judge.to_logits(native, contents.outputs[0])
         if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
             raise judge.Defect("the logits are not finite")
-        judge.judge_answers(logits[:PARITY_IMAGES], answers.logits[:PARITY_IMAGES], scheme)
+        judge.judge_answers(logits[:parity], answers.logits[:parity], scheme)
 
-    golden = [*range(GOLDEN_FIRST), *range(PARITY_IMAGES, len(index))]
+    golden = [*range(min(GOLDEN_FIRST, parity)), *range(parity, len(index))]
+    pixels = "image_u8" if answers.images.dtype == np.uint8 else "image_f32"
+    calibrated = (source.calibration_note,) if scheme.static and source.calibration_note else ()
     return {
         "file": target.name,
         "sha256": files.sha256(target),
@@ -153,15 +159,16 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "inputs": contents.inputs,
         "outputs": contents.outputs,
         "weights": dict(contents.weights),
-        "notes": (*contents.notes, *judge.coverage(contents, scheme, profile.layers)),
+        "notes": (*contents.notes, *judge.coverage(contents, scheme, profile.layers), *calibrated),
         "parameters": profile.parameters,
         "macs": profile.macs,
-        "labels": tuple("0123456789"),
+        "labels": source.labels,
+        "layout": source.layout,
         "golden": tuple(
             Golden(
                 index=int(index[i]),
                 label=int(answers.labels[index[i]]),
-                image_u8=base64.b64encode(answers.images[index[i]].tobytes()).decode(),
+                **{pixels: base64.b64encode(answers.images[index[i]].tobytes()).decode()},
                 logits=tuple(float(x) for x in logits[i]),
             )
             for i in golden
@@ -171,6 +178,18 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
         "reproducible": _reproducible(format_module, recipe.scheme),
     }  # fmt: skip
+
+
+def profile_of(source: Source) -> profiles.Profile:
+    """Return what a network costs; raises DataError where its own description says otherwise."""
+    return profiles.of(source.model, source.framework, source.network, source.input_shape, source.deployed.stated)
+
+
+def _completed(contents: Contents, source: Source) -> Contents:
+    """Return a file's contents with the input and output that the file does not tell, as the source has them."""
+    image = Tensor(name="image", shape=(1, *source.input_shape), dtype="float32")
+    logits = Tensor(name="logits", shape=(1, source.classes), dtype="float32")
+    return replace(contents, inputs=contents.inputs or (image,), outputs=contents.outputs or (logits,))
 
 
 def _reproducible(format_module: Any, scheme: str) -> bool | str:

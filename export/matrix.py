@@ -7,8 +7,8 @@ import fnmatch
 from export.formats import FORMATS
 from export.recipe import Recipe
 from export.schemes import SCHEMES
-from models.errors import UsageError, did_you_mean
-from models.zoo import ZOO
+from models import networks
+from models.errors import DataError, UsageError, did_you_mean
 
 ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
 ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")
@@ -35,13 +35,28 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def recipes() -> tuple[Recipe, ...]:
-    """Return every recipe, grouped by model and format in the order of the tables above."""
-    return tuple(
+    """Return every recipe, grouped by model and format in the order of the tables above.
+
+    Of a user's networks those that edgewise.toml asks for, all where it asks for none; raises DataError for a pattern
+    there that matches nothing.
+    """
+    every = tuple(
         Recipe(model=model, format=format_name, scheme=scheme)
-        for model in ZOO.names()
-        for format_name, schemes in MATRIX[model.split("_", 1)[0]].items()
+        for model in networks.names()
+        for format_name, schemes in MATRIX[networks.framework(model)].items()
         for scheme in schemes
     )
+    place = networks.folder()
+    if place is None:
+        return every
+    from models.own import settings
+
+    wanted = settings.load(place).recipes
+    for pattern in wanted:
+        if not fnmatch.filter((r.id for r in every), pattern):
+            msg = f"`recipes` in {place / settings.FILE}: {pattern!r} matches no artifact. An id is MODEL-FORMAT-SCHEME."
+            raise DataError(msg)
+    return tuple(r for r in every if not wanted or any(fnmatch.fnmatchcase(r.id, p) for p in wanted))
 
 
 def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
@@ -56,7 +71,7 @@ def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
 def _nothing_matches(pattern: str) -> str:
     """Say which part of `model-format-scheme` is unknown, or that the combination is not in the matrix."""
     start = f"--only {pattern!r} matches no artifact."
-    kinds = (("model", ZOO.names()), ("format", FORMATS.names()), ("scheme", tuple(SCHEMES)))
+    kinds = (("model", networks.names()), ("format", FORMATS.names()), ("scheme", tuple(SCHEMES)))
     parts = pattern.split("-")
     if len(parts) != len(kinds):
         return f"{start} {did_you_mean(pattern, (r.id for r in recipes()))[:400]} An id is MODEL-FORMAT-SCHEME."

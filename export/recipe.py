@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from export.formats import FORMATS
+from models import networks
+from models.spec import Framework
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Recipe:
@@ -18,5 +22,11 @@ class Recipe:
         return f"{self.model}-{self.format}-{self.scheme}"
 
     @property
-    def framework(self) -> str:
-        return self.model.split("_", 1)[0]
+    def framework(self) -> Framework:
+        return networks.framework(self.model)
+
+    @property
+    def suffix(self) -> str:
+        """What the artifact's file name ends with."""
+        module = FORMATS[self.format]
+        return module.suffix_of(self.model) if hasattr(module, "suffix_of") else module.suffix

@@ -20,12 +20,13 @@ from export.artifact import Artifact
 from export.formats import FORMATS
 from export.lane import ENVIRONMENT
 from export.recipe import Recipe
-from models import cards, environments, files, reference
+from models import cards, checkpoints, deployed, environments, files, networks, reference
 from models.environments import ROOT
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from models.processes import death, kill
 
 TIMEOUT_S = 900  # for one recipe; the slowest, a quantization-aware one, takes a tenth of it
+FEW_IMAGES = 100
 
 Heard = Callable[[str], None]
 Ended = Callable[[Artifact], None]
@@ -39,7 +40,7 @@ class Job:
     """
 
     model: str
-    dataset: str
+    dataset: str | None
     folder: Path
     log: Path
     checkpoint_sha256: str
@@ -54,28 +55,57 @@ def plan(recipes: tuple[Recipe, ...], *, dataset: str | None, folder: Path, logs
     Nothing is written before all inputs are known to be good: raises DataError for a checkpoint that is missing or
     damaged, DataError or UsageError where artifacts of another data set would be replaced (export/datasets.py).
     """
-    digits = datasets.load(dataset, folder, force=force)
-    checkpoints = [cards.require_whole(model) for model in dict.fromkeys(r.model for r in recipes)]
-    for there in checkpoints:
-        if there.state != "current":
-            print(f"NOTE: {there.model} is exported, though {cards.REASONS[there.state]}.", file=sys.stderr)
+    models = tuple(dict.fromkeys(r.model for r in recipes))
+    planned = _of_a_folder(models, dataset) if networks.folder() else _of_the_zoo(models, dataset, folder, force)
     for path in (folder, logs):
         files.require_folder(path)
     files.sweep(folder)
     jobs = []
-    for there in checkpoints:
-        model = there.model
-        inputs = keys.reference_inputs(model, checkpoint_sha256=there.sha256, dataset_sha256=digits.sha256)
+    for model, (name, checkpoint_sha256, data_sha256) in planned.items():
+        inputs = keys.reference_inputs(model, checkpoint_sha256=checkpoint_sha256, dataset_sha256=data_sha256)
         keyed = [(r, keys.reference_key(keys.artifact_inputs(r, inputs))) for r in recipes if r.model == model]
         missing = tuple((r, k) for r, k in keyed if force or not artifacts.is_current(folder, r.id, k))
         if missing or not _reference_is_current(folder, model, keys.reference_key(inputs)):
-            job = Job(model=model, dataset=digits.name, folder=folder, log=logs / f"export-{model}.log", force=force,
-                      checkpoint_sha256=there.sha256, reference_inputs=inputs, recipes=missing)  # fmt: skip
+            job = Job(model=model, dataset=name, folder=folder, log=logs / f"export-{model}.log", force=force,
+                      checkpoint_sha256=checkpoint_sha256, reference_inputs=inputs, recipes=missing)  # fmt: skip
             jobs.append(job)
     if jobs:  # before minutes of conversions
         for path in (folder, logs):
             files.require_writable(path)
     return tuple(sorted(jobs, key=lambda job: -len(job.recipes)))  # the longest first, so that lanes end together
+
+
+Planned = tuple[str | None, str, str]  # the zoo's data set, digests of the checkpoint and of all the data
+
+
+def _of_the_zoo(models: tuple[str, ...], dataset: str | None, folder: Path, force: bool) -> dict[str, Planned]:
+    digits = datasets.load(dataset, folder, force=force)
+    planned = {}
+    for there in map(cards.require_whole, models):
+        if there.state != "current":
+            print(f"NOTE: {there.model} is exported, though {cards.REASONS[there.state]}.", file=sys.stderr)
+        planned[there.model] = digits.name, there.sha256, digits.sha256
+    return planned
+
+
+def _of_a_folder(models: tuple[str, ...], dataset: str | None) -> dict[str, Planned]:
+    """Read what belongs to a user's networks; raises DataError that names every network of which something is missing."""
+    if dataset:
+        msg = "--data is for the zoo. Your own networks are judged on NAME.npz beside them: leave --data away."
+        raise UsageError(msg)
+    planned, problems = {}, []
+    for model in models:
+        network = deployed.get(model)
+        try:
+            content, sets = network.read(), network.evaluation()
+            planned[model] = None, checkpoints.digest(content), network.data_sha256
+            if small := [s for s in sets if len(s) < FEW_IMAGES]:
+                print(f"NOTE: {model} is judged on {len(small[0])} images only; shares of so few say little.", file=sys.stderr)
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(problems))
+    return planned
 
 
 def _reference_is_current(folder: Path, model: str, key: str) -> bool:
@@ -229,7 +259,7 @@ class _Lanes:
         failed = Artifact(id=recipe.id, framework=recipe.framework, key=key, **vars(recipe), outcome="export_failed",
                           reason=reason)  # fmt: skip
         artifacts.save(failed, job.folder)
-        files.remove(job.folder / f"{recipe.id}{FORMATS[recipe.format].suffix}")
+        files.remove(job.folder / f"{recipe.id}{recipe.suffix}")
         with self.lock:
             self.ended(failed)
 

@@ -1,4 +1,4 @@
-"""What a conversion starts from: the trained network and the training images that it may calibrate or fine-tune on."""
+"""What a conversion starts from: the trained network, and the images that it may calibrate or fine-tune on."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from typing import Any, TypeVar
 import numpy as np
 
 from export.schemes import CALIBRATION_IMAGES, QAT_BATCH
-from models import checkpoints, data
+from models import checkpoints, deployed
+from models.errors import DataError, Unsupported
 from models.frameworks import FRAMEWORKS
-from models.spec import ModelSpec
-from models.zoo import ZOO
+from models.images import LAYOUTS, LabelledImages, Layout, network_input
 
 T = TypeVar("T")
 
+DEFAULT_LAYOUT: dict[str, Layout] = {"torch": "chw", "keras": "hwc"}
+
 
 class Source:
-    """One model of the zoo on one data set. Everything is made on first use and kept for the next recipe."""
+    """One network and its data. Everything is made on first use and kept for the next recipe."""
 
     def __init__(self, model: str, dataset: str | None = None) -> None:
         self.model = model
         self.dataset = dataset
-        self.spec: ModelSpec = ZOO[model].SPEC
+        self.deployed = deployed.get(model, dataset)
+        self.framework = self.deployed.framework
         self._memo: dict[str, Any] = {}
 
     @cached_property
@@ -33,12 +36,12 @@ class Source:
 
     def fresh_network(self) -> Any:
         """Return a trained network of the caller's own, to quantize in place or to fine-tune."""
-        return checkpoints.network(self.model, self._weights)
+        return self.deployed.network(self.checkpoint)
 
     @cached_property
     def checkpoint(self) -> bytes:
-        """The checkpoint, read once: training may replace the file while recipes are made from it."""
-        return checkpoints.read(self.model)
+        """The file with the weights, read once: training may replace it while recipes are made from it."""
+        return self.deployed.read()
 
     @cached_property
     def checkpoint_sha256(self) -> str:
@@ -46,28 +49,109 @@ class Source:
         return checkpoints.digest(self.checkpoint)
 
     @cached_property
-    def _weights(self) -> dict[str, np.ndarray]:
-        return checkpoints.weights(self.model, self.checkpoint)
+    def sets(self) -> tuple[LabelledImages, ...]:
+        """The evaluation sets, the one that judges first."""
+        return self.deployed.evaluation()
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The order of an image's axes in the network's input; raises DataError where the images do not fit it."""
+        images, names = self.sets[0].images[:1], LAYOUTS
+        first = DEFAULT_LAYOUT[self.framework]
+        try:
+            declared = FRAMEWORKS[self.framework].input_shape(self.network)
+        except ValueError as error:
+            msg = f"{self.model} cannot be deployed: {error}"
+            raise DataError(msg) from error
+        if declared is None:
+            return first
+        for layout in (first, *(name for name in names if name != first)):
+            try:
+                shape = network_input(images, layout).shape[1:]
+            except ValueError:
+                continue
+            if len(shape) == len(declared) and all(want in (None, size) for want, size in zip(declared, shape, strict=True)):
+                return layout
+        takes = "x".join("any" if size is None else str(size) for size in declared)
+        msg = (
+            f"{self.model} takes images of {takes} ({self.framework}'s order of axes), those to judge it on are "
+            f"{'x'.join(map(str, images.shape[1:]))} (height, width, channels). Give images of its size, [N,H,W,C]."
+        )
+        raise DataError(msg)
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one image as the network takes it."""
+        return tuple(self.input(self.sets[0].images[:1]).shape[1:])
+
+    @cached_property
+    def classes(self) -> int:
+        """The number of classes; raises DataError where the network gives no logits [N,K] or a label is beyond them."""
+        try:
+            answer = FRAMEWORKS[self.framework].logits(self.network, self.input(self.sets[0].images[:1]))
+        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            msg = f"{self.model} does not answer an image of {'x'.join(map(str, self.input_shape))}: {why}"
+            raise DataError(msg) from error
+        if answer.ndim != 2 or answer.shape[0] != 1 or answer.shape[1] < 2:
+            msg = f"{self.model} gives an output of {list(answer.shape)} for one image; a classifier gives [1,K], K at least 2."
+            raise DataError(msg)
+        for images in self.sets:
+            if int(images.labels.max()) >= answer.shape[1]:
+                msg = f"{self.model} has {answer.shape[1]} classes, but {images.name} holds the label {images.labels.max()}. Classes are numbered from 0 on."
+                raise DataError(msg)
+        return answer.shape[1]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return self.deployed.labels(self.classes)
+
+    def input(self, images: np.ndarray) -> np.ndarray:
+        """Return images [N,H,W] or [N,H,W,C] as the network takes them: float32 [N,*input_shape]."""
+        return network_input(images, self.layout)
+
+    @cached_property
+    def any_batch(self) -> bool:
+        """Whether the network takes several images at once."""
+        return FRAMEWORKS[self.framework].takes_batches(self.network, self.input(self.sets[0].images[:2]))
 
     @cached_property
     def calibration(self) -> np.ndarray:
-        """A seeded sample of training images: float32 [N,*input_shape] in 0..1."""
-        digits = data.load("train", self.dataset)
+        """A seeded sample of training images: float32 [N,*input_shape]."""
+        images, _ = self.deployed.calibration()
         rng = np.random.default_rng(0)
-        sample = rng.permutation(len(digits))[:CALIBRATION_IMAGES]
-        return data.grey(digits.images[sample], self.spec.input_shape)
+        return self.input(images[rng.permutation(len(images))[:CALIBRATION_IMAGES]])
+
+    @property
+    def calibration_note(self) -> str:
+        """What a reader must know of the calibration, "" where it is of training images."""
+        return self.deployed.calibration()[1]
+
+    def batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield images in one batch, or one by one where the network takes no other."""
+        yield from ([images] if self.any_batch else (images[i : i + 1] for i in range(len(images))))
 
     def training_batches(self, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield `steps` seeded batches for fine-tuning: float32 [B,*input_shape] in 0..1, int64 labels [B]."""
-        digits = data.load("train", self.dataset)
+        """Yield `steps` seeded batches for fine-tuning: float32 [B,*input_shape], int64 labels [B].
+
+        Raises Unsupported where there are no labelled training images.
+        """
+        images = self.deployed.training()
+        if images is None:
+            msg = "fine-tuning needs labelled training images: put train_images and train_labels into the npz file"
+            raise Unsupported(msg)
+        if not self.any_batch:
+            msg = "fine-tuning needs batches, and this network takes one image at a time: export it with torch.export.Dim for the batch"
+            raise Unsupported(msg)
         rng = np.random.default_rng(0)
         for _ in range(steps):
-            sample = rng.choice(len(digits), QAT_BATCH, replace=False)
-            yield data.grey(digits.images[sample], self.spec.input_shape), digits.labels[sample].astype(np.int64)
+            sample = rng.choice(len(images), min(QAT_BATCH, len(images)), replace=False)
+            yield self.input(images.images[sample]), images.labels[sample].astype(np.int64)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return the float network's logits [N,10] for grey values [N,*input_shape]."""
-        return FRAMEWORKS[self.spec.framework].logits(self.network, images)
+        """Return the float network's logits [N,K] for float32 images [N,*input_shape]."""
+        return FRAMEWORKS[self.framework].logits(self.network, images)
 
     def memo(self, key: str, make: Callable[[], T]) -> T:
         """Return what `make` returned the first time: a float conversion that several schemes start from, say."""

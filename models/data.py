@@ -9,7 +9,7 @@ import os
 import sys
 import zlib
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ import platformdirs
 
 from models import files
 from models.errors import DataError, UsageError, did_you_mean
+from models.images import LabelledImages
 
 MEAN, STD = 0.1307, 0.3081  # of MNIST's training images, grey values in 0..1
 NAMES = ("mnist", "digits")
@@ -43,26 +44,10 @@ _PREFIX = {"train": "train", "test": "t10k"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Digits:
+class Digits(LabelledImages):
     """Labelled digits: `images` uint8 [N,28,28], `labels` uint8 [N], both read-only."""
 
-    name: str
     split: Split
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @cached_property
-    def sha256(self) -> str:
-        """Digest of the pixels and labels, so that results on different data are never compared."""
-        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
-
-
-def grey(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return uint8 [N,28,28] as the float32 grey values 0..1 that networks take, [N,*shape]."""
-    return (images.astype(np.float32) / np.float32(255.0)).reshape(len(images), *shape)
 
 
 @lru_cache

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 
 Layout = Literal["hw", "hwc", "chw"]  # the order of one image's axes in a network's input
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledImages:
+    """A named set: `images` uint8 or float32 [N,H,W] or [N,H,W,C], integer `labels` [N]."""
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the pixels and labels, so that results on different data are never compared."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
 
 def network_input(images: np.ndarray, layout: Layout) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from models.errors import DataError
 from models.frameworks import FRAMEWORKS
-from models.spec import ModelSpec
+from models.spec import Framework
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +41,14 @@ class Profile:
         return sum(math.prod(layer.shape) for layer in self.layers if layer.shape)
 
 
-def of(spec: ModelSpec, network: Any) -> Profile:
-    """Return the network's profile; raises DataError where the spec gives other figures (0 gives none)."""
-    profile = FRAMEWORKS[spec.framework].profile(network, spec.input_shape)
-    for name in ("parameters", "macs"):
-        stated, counted = getattr(spec, name), getattr(profile, name)
-        if stated not in (0, counted):
-            msg = f"SPEC of {spec.name} gives {stated:,} {name}, its network has {counted:,}. Correct SPEC.{name}."
+def of(
+    name: str, framework: Framework, network: Any, input_shape: tuple[int, ...], stated: Mapping[str, int]
+) -> Profile:
+    """Return the network's profile; raises DataError where `stated` gives other figures (0 gives none)."""
+    profile = FRAMEWORKS[framework].profile(network, input_shape)
+    for figure, said in stated.items():
+        counted = getattr(profile, figure)
+        if said not in (0, counted):
+            msg = f"SPEC of {name} gives {said:,} {figure}, its network has {counted:,}. Correct SPEC.{figure}."
             raise DataError(msg)
     return profile

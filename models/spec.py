@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
+from models.images import Layout
+
 Framework = Literal["torch", "keras"]
 
 
@@ -24,6 +26,11 @@ class ModelSpec:
     macs: int
     input_shape: tuple[int, int, int]
     source: str
+
+    @property
+    def layout(self) -> Layout:
+        """The order of an image's axes in `input_shape`."""
+        return "chw" if self.framework == "torch" else "hwc"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from models import augment, cards, checkpoints, data, files
 from models.cards import Card, TrainedOn
 from models.data import Digits
 from models.frameworks import FRAMEWORKS
+from models.images import network_input
 from models.spec import ModelSpec, Training
 from models.zoo import ZOO
 
@@ -36,7 +37,7 @@ def train(model: str, log_folder: Path) -> Card:
     validation_accuracy = _fit(network, module, digits, log_folder / model)
     cpu_minutes = (time.process_time() - cpu_start) / 60
 
-    test_accuracy, _ = _score(framework.logits(network, data.grey(test.images, spec.input_shape)), test.labels)
+    test_accuracy, _ = _score(framework.logits(network, network_input(test.images, spec.layout)), test.labels)
     # without a card a checkpoint counts as one that nothing is known of; with its predecessor's it would count as damaged
     files.remove(cards.path(model))
     card = Card(
@@ -88,7 +89,7 @@ def _fit(network: Any, module: ModuleType, digits: Digits, log_folder: Path) -> 
     rng = np.random.default_rng(training.seed)
     order = rng.permutation(len(digits))  # the same split for every model with this seed
     held_out, kept = order[: training.validation], order[training.validation :]
-    validation = data.grey(digits.images[held_out], spec.input_shape), digits.labels[held_out]
+    validation = network_input(digits.images[held_out], spec.layout), digits.labels[held_out]
 
     trainer, average = framework.Trainer(network, training), Average(framework.weights(network))
     steps = len(kept) // training.batch

@@ -17,11 +17,11 @@ OPSET = 18  # the newest that both exporters write
 
 
 def float32(source: Source) -> onnx.ModelProto:
-    """Return the network: `image` [N,*input_shape] in 0..1 -> `logits` [N,10], a copy of the caller's own."""
+    """Return the network: `image` [N,*input_shape] in 0..1 -> `logits` [N,K], a copy of the caller's own."""
     import onnx
 
     def make() -> bytes:
-        model = {"torch": _from_torch, "keras": _from_keras}[source.spec.framework](source)
+        model = {"torch": _from_torch, "keras": _from_keras}[source.framework](source)
         _free_batch(model)
         _rename(model)
         return finish(model, source)
@@ -64,7 +64,7 @@ def _from_torch(source: Source) -> onnx.ModelProto:
     with _expected_noise():
         program = torch.onnx.export(
             source.network,
-            (torch.zeros(1, *source.spec.input_shape),),
+            (torch.zeros(1, *source.input_shape),),
             input_names=["image"],
             output_names=["logits"],
             opset_version=OPSET,
@@ -79,7 +79,7 @@ def _from_keras(source: Source) -> onnx.ModelProto:
     import tf2onnx
 
     network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
-    signature = [tf.TensorSpec((1, *source.spec.input_shape), tf.float32, name="image")]
+    signature = [tf.TensorSpec((1, *source.input_shape), tf.float32, name="image")]
     function = tf.function(lambda image: {"logits": network(image, training=False)}, input_signature=signature)
     model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     return model

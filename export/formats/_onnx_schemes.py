@@ -59,7 +59,7 @@ def _int8(source: Source) -> onnx.ModelProto:
         quantize_static(
             prepared,
             target,
-            _Calibration(source.calibration),
+            _Calibration(prepared, source.calibration),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -96,10 +96,14 @@ SCHEMES: dict[str, Callable[[Source], onnx.ModelProto]] = {
 
 
 class _Calibration:
-    """onnxruntime's CalibrationDataReader: every image in one batch."""
+    """onnxruntime's CalibrationDataReader: every image in one batch, or one by one where the graph takes no other."""
 
-    def __init__(self, images: np.ndarray) -> None:
-        self._batches = iter([{"image": images}])
+    def __init__(self, model: str, images: np.ndarray) -> None:
+        import onnx
+
+        batch = onnx.load(model).graph.input[0].type.tensor_type.shape.dim[0]
+        parts = [images] if batch.dim_param else [images[i : i + 1] for i in range(len(images))]
+        self._batches = iter([{"image": part} for part in parts])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._batches, None)

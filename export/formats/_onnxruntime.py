@@ -61,7 +61,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:
-    """Answer one image after the other: float32 [N,*input_shape] -> float32 [N,10]."""
+    """Answer one image after the other: float32 [N,*input_shape] -> float32 [N,K]."""
     loaded = session(path)
     return np.concatenate([loaded.run(["logits"], {"image": images[i : i + 1]})[0] for i in range(len(images))])
 

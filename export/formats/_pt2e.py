@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from export.formats._torch import one_thread
 from export.schemes import QAT_LEARNING_RATE, QAT_STEPS
 from export.source import Source
@@ -12,7 +14,7 @@ _GROUP = 32  # weights that share a scale in 4-bit: the smallest that XNNPACK's 
 
 
 def export(source: Source, scheme: str) -> Any:
-    """Return the ExportedProgram: float32 [1,*input_shape] -> float32 [1,10], computed as `scheme` says."""
+    """Return the ExportedProgram: float32 [1,*input_shape] -> float32 [1,K], computed as `scheme` says."""
     make = {
         "float32": lambda: _whole(source.network),
         "float16": lambda: _float16(source),
@@ -24,7 +26,7 @@ def export(source: Source, scheme: str) -> Any:
     with one_thread():
         import torch
 
-        return torch.export.export(make(), (torch.zeros(1, *source.spec.input_shape),))
+        return torch.export.export(make(), (torch.zeros(1, *source.input_shape),))
 
 
 def _whole(network: Any) -> Any:
@@ -60,10 +62,12 @@ def _float16(source: Source) -> Any:
 
 
 def _graph(source: Source, network: Any) -> Any:
-    """Return the network as a graph for any batch, in evaluation mode, that quantization may change."""
+    """Return the network as a graph, for any batch where it takes any, in evaluation mode, that quantization may change."""
     import torch
 
-    images = torch.from_numpy(source.calibration[:2])
+    if not source.any_batch:
+        return torch.export.export(network, (torch.from_numpy(source.calibration[:1]),)).module()
+    images = torch.from_numpy(np.repeat(source.calibration[:1], 2, axis=0))  # a batch of 1 would be taken for fixed
     return torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
 
 
@@ -86,7 +90,8 @@ def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
 
     prepared = prepare_pt2e(_graph(source, network), quantizer)
     with torch.no_grad():
-        prepared(torch.from_numpy(source.calibration))
+        for images in source.batches(source.calibration):
+            prepared(torch.from_numpy(images))
     return convert_pt2e(prepared)
 
 

@@ -15,7 +15,7 @@ from export.source import Source
 
 
 def convert(source: Source, scheme: str) -> bytes:
-    """Return the file: [1,*input_shape] -> [1,10]."""
+    """Return the file: [1,*input_shape] -> [1,K]."""
     if scheme == "qat_int8":
         return _tflite_quantizer.quantize(_float32(source, fine_tuned(source)), "int8", source.calibration)
     if scheme == "int8_io":
@@ -27,7 +27,7 @@ def convert(source: Source, scheme: str) -> bytes:
 
 
 def _float32(source: Source, network: torch.nn.Module) -> bytes:
-    model = litert_torch.convert(network, (torch.zeros(1, *source.spec.input_shape),))
+    model = litert_torch.convert(network, (torch.zeros(1, *source.input_shape),))
     return _tflite_file.tidied(model.model_content())
 
 
@@ -40,7 +40,8 @@ def fine_tuned(source: Source) -> torch.nn.Module:
     network = source.fresh_network()
     layers = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
     with one_thread():
-        ranges = _input_ranges(network, layers, torch.from_numpy(source.calibration))
+        batches = [torch.from_numpy(images) for images in source.batches(source.calibration)]
+        ranges = _input_ranges(network, layers, batches)
         hooks = [layer.register_forward_pre_hook(_rounded_input(*ranges[layer])) for layer in layers]
         for layer in layers:
             parametrize.register_parametrization(layer, "weight", _RoundedWeight())
@@ -57,24 +58,26 @@ def fine_tuned(source: Source) -> torch.nn.Module:
 
 
 def _input_ranges(
-    network: torch.nn.Module, layers: list[torch.nn.Module], images: torch.Tensor
+    network: torch.nn.Module, layers: list[torch.nn.Module], batches: list[torch.Tensor]
 ) -> dict[torch.nn.Module, tuple[float, float]]:
     """Return the smallest and largest input of each layer, zero included."""
-    ranges = {}
+    ranges = dict.fromkeys(layers, (0.0, 0.0))
 
     def note(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        ranges[layer] = min(inputs[0].min().item(), 0.0), max(inputs[0].max().item(), 0.0)
+        low, high = ranges[layer]
+        ranges[layer] = min(inputs[0].min().item(), low), max(inputs[0].max().item(), high)
 
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
     with torch.inference_mode():
-        network(images)
+        for images in batches:
+            network(images)
     for hook in hooks:
         hook.remove()
     return ranges
 
 
 def _rounded_input(low: float, high: float) -> Callable:
-    scale = (high - low) / 255
+    scale = (high - low) / 255 or 1.0  # a layer that only ever saw zeros
     zero_point = round(-128 - low / scale)
 
     def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -67,14 +67,14 @@ def save(
     """
     with quiet(), _one_engine():
         content = serialize(source.memo(f"torchscript-{scheme}", lambda: _script(source, scheme)))
-        target.write_bytes(_repeatable(content, source.spec.input_shape, unused))
+        target.write_bytes(_repeatable(content, source.input_shape, unused))
 
 
 def _script(source: Source, scheme: str) -> Any:
     import torch
 
     network = {"float32": _float32, "dynamic_int8": _dynamic_int8, "int8": _int8}[scheme](source)
-    example = torch.zeros(1, *source.spec.input_shape)
+    example = torch.zeros(1, *source.input_shape)
     frozen = torch.jit.freeze(torch.jit.trace(network, example, check_trace=False))
     # A traced module's type is named after how many others the process has traced, and so are the bytes. A frozen
     # graph needs nothing of its module: as a function in a compilation unit of its own, it always has the same name.
@@ -108,7 +108,8 @@ def _int8(source: Source) -> Any:
     images = torch.from_numpy(source.calibration)
     prepared = prepare_fx(source.fresh_network(), get_default_qconfig_mapping("x86"), (images[:1],))
     with one_thread(), torch.inference_mode():
-        prepared(images)
+        for batch in source.batches(images):
+            prepared(batch)
     return convert_fx(prepared)
 
 
@@ -197,7 +198,7 @@ def inspect(path: Path) -> Contents:
     input_shape = tuple(int(size) for size in records[_SHAPE].decode().split(","))
     return Contents(
         inputs=(Tensor(name="image", shape=input_shape, dtype="float32"),),
-        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+        outputs=(),  # as the source says: the file does not
         weights=counts,
         layers=layers,
         constants=sum(len(record) for name, record in records.items() if name.startswith(("constants/", "data/"))),

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer
 from export.source import Source
-from models import checkpoints
+from models import deployed
 from models.frameworks import FRAMEWORKS
-from models.zoo import ZOO
 
 suffix = ".safetensors"
+as_given = True  # a user's file may hold more than the network: example inputs, an optimizer's state
+
+
+def suffix_of(model: str) -> str:
+    """Return the suffix of the file that holds this model's network."""
+    return deployed.get(model).suffix
 
 
 def tools(framework: str) -> tuple[str, ...]:
@@ -21,26 +26,23 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
-    target.write_bytes(source.checkpoint)
+    if source.deployed.weights_file.suffix == target.suffix:
+        target.write_bytes(source.checkpoint)
+        return
+    from safetensors.numpy import save_file
 
-
-def _model(path: Path) -> str:
-    # the file may still have its temporary name: .MODEL-eager-float32.123.tmp.safetensors
-    return path.name.lstrip(".").split("-")[0]
+    save_file(FRAMEWORKS[source.framework].weights(source.network), target)
 
 
 def inspect(path: Path) -> Contents:
-    from safetensors.numpy import load_file
-
     counts: Counter[str] = Counter()
-    values = load_file(path)
+    values = FRAMEWORKS[deployed.of_file(path).framework].weights(deployed.open_file(path))
     matrices = [value for value in values.values() if value.ndim > 1]
     for value in matrices:
         counts[str(value.dtype)] += value.size
-    shape = ZOO[_model(path)].SPEC.input_shape
     return Contents(
-        inputs=(Tensor(name="image", shape=(1, *shape), dtype="float32"),),
-        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+        inputs=(),  # as the source says: the file does not
+        outputs=(),
         weights=counts,
         layers=tuple(Layer(operator="", shape=value.shape, dtype=str(value.dtype)) for value in matrices),
         constants=sum(value.nbytes for value in values.values()),
@@ -49,7 +51,5 @@ def inspect(path: Path) -> Contents:
 
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:
-    model = _model(path)
-    network = checkpoints.load(model, path)
-    framework = FRAMEWORKS[ZOO[model].SPEC.framework]
+    network, framework = deployed.open_file(path), FRAMEWORKS[deployed.of_file(path).framework]
     return np.concatenate([framework.logits(network, images[i : i + 1]) for i in range(len(images))])

@@ -31,7 +31,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *source.spec.input_shape), tf.float32, name="image")])
+    @tf.function(input_signature=[tf.TensorSpec((None, *source.input_shape), tf.float32, name="image")])
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"logits": network(image, training=False)}
 
@@ -41,7 +41,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     folder = target / _VERSION
     tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: serve})
     _settle(folder)
-    _check(inspect(target), source.spec.input_shape)
+    _check(inspect(target), source)
 
 
 def _settle(folder: Path) -> None:
@@ -63,11 +63,11 @@ def _parsed(folder: Path) -> Any:
     return SavedModel.FromString((folder / "saved_model.pb").read_bytes())
 
 
-def _check(contents: Contents, input_shape: tuple[int, ...]) -> None:
+def _check(contents: Contents, source: Source) -> None:
     """Raise Defect unless clients find the signature that the contract promises."""
     promised = (
-        (Tensor(name="image", shape=(-1, *input_shape), dtype="float32"),),
-        (Tensor(name="logits", shape=(-1, 10), dtype="float32"),),
+        (Tensor(name="image", shape=(-1, *source.input_shape), dtype="float32"),),
+        (Tensor(name="logits", shape=(-1, source.classes), dtype="float32"),),
     )
     if (contents.inputs, contents.outputs) != promised:
         msg = f"{_SIGNATURE} takes {contents.inputs} and gives {contents.outputs}"

@@ -23,7 +23,7 @@ def tools(framework: str) -> tuple[str, ...]:
 def convert(source: Source, scheme: str, target: Path) -> None:
     from export.formats import _tflite_file
 
-    if source.spec.framework == "torch":
+    if source.framework == "torch":
         from export.formats import _tflite_torch as converter
     else:
         from export.formats import _tflite_keras as converter

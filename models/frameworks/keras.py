@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Set
+from pathlib import Path
 
 import numpy as np
 
@@ -58,8 +60,52 @@ def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras
     return network
 
 
+def open_whole(content: bytes) -> keras.Model:
+    """Return the network of a .keras file, loaded in safe mode: no code in it runs. Raises ValueError."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        path.write_bytes(content)
+        try:
+            network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # zipfile's, h5py's, Keras' own: whatever is raised, the file is at fault
+            msg = f"Keras {keras.__version__} cannot load it: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
+            raise ValueError(msg) from error
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
+        raise ValueError(msg)
+    return network
+
+
+def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Model:
+    """Put the weights of a file into the network; raises ValueError where they are another network's."""
+    if suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            return set_weights(network, load(content))
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"network{suffix}"
+        path.write_bytes(content)
+        network.load_weights(path)
+    return network
+
+
+def input_shape(network: keras.Model) -> tuple[int | None, ...]:
+    """Return the shape of one image, None for a free size."""
+    return tuple(network.input_shape[1:])
+
+
+def takes_batches(network: keras.Model, images: np.ndarray) -> bool:
+    """Tell whether the network takes any number of images."""
+    return network.input_shape[0] is None
+
+
 def logits(network: keras.Model, images: np.ndarray, batch: int = 500) -> np.ndarray:
-    """Return float32 [N,10] for grey values [N,28,28,1]."""
+    """Return float32 [N,K] for images [N,*input_shape]; one by one where the network takes no batch."""
+    batch = batch if takes_batches(network, images) else 1
     parts = [network(images[i : i + batch], training=False).numpy() for i in range(0, len(images), batch)]
     return np.concatenate(parts)
 
@@ -147,7 +193,8 @@ class Trainer:
         def step(images, labels):
             with tf.GradientTape() as tape:
                 answer = network(images, training=True)
-                target = tf.one_hot(labels, 10) * (1 - training.label_smoothing) + training.label_smoothing / 10
+                classes = answer.shape[-1]
+                target = tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, answer))
             self.optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
             right = tf.math.count_nonzero(tf.argmax(answer, 1, output_type=tf.int32) == labels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,12 +40,75 @@ def set_weights(network: nn.Module, values: Mapping[str, np.ndarray]) -> nn.Modu
     return network.eval()
 
 
+def open_whole(content: bytes) -> nn.Module:
+    """Return the network of a .pt2 file, in evaluation mode; raises ValueError for what cannot be deployed."""
+    from models.frameworks import _exported
+
+    return _exported.load(content)
+
+
+def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
+    """Put the weights of a file into the network; nothing in the file can execute code. Raises ValueError or RuntimeError."""
+    if suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            values = load(content)
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+    else:
+        try:
+            values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, EOFError) as error:
+            msg = f"it is no state dictionary that can be read safely ({str(error).splitlines()[0]}); save network.state_dict()"
+            raise ValueError(msg) from error
+    if not isinstance(values, Mapping):
+        msg = "it holds no state dictionary; save network.state_dict()"
+        raise ValueError(msg)
+    network.load_state_dict(values)
+    return network.eval()
+
+
+def input_shape(network: nn.Module) -> tuple[int | None, ...] | None:
+    """Return the shape of one image where the network says it (None for a free size), None where it says nothing.
+
+    Raises ValueError where it takes other than one input.
+    """
+    shapes = getattr(network, "input_shapes", None)
+    if shapes is None:
+        return None
+    if len(shapes) != 1:
+        msg = f"it takes {len(shapes)} inputs; export a network that takes one tensor of images"
+        raise ValueError(msg)
+    return shapes[0]
+
+
 def logits(network: nn.Module, images: np.ndarray, batch: int = 500) -> np.ndarray:
-    """Return float32 [N,10] for grey values [N,1,28,28]."""
+    """Return float32 [N,K] for images [N,*input_shape]; one by one where the network takes no batch."""
     network.eval()
     with torch.inference_mode():
-        parts = [network(torch.from_numpy(images[i : i + batch])).numpy() for i in range(0, len(images), batch)]
-    return np.concatenate(parts)
+        size = batch if takes_batches(network, images) else 1
+        return np.concatenate([_answer(network, images[i : i + size]) for i in range(0, len(images), size)])
+
+
+def takes_batches(network: nn.Module, images: np.ndarray) -> bool:
+    """Tell whether two images at once give two answers: a network may be written, or exported, for one."""
+    if len(images) < 2:
+        return True
+    try:
+        return len(_answer(network, images[:2])) == 2
+    except (RuntimeError, ValueError, IndexError):
+        return False
+
+
+def _answer(network: nn.Module, images: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        answer = network(torch.from_numpy(np.ascontiguousarray(images)))
+    if not isinstance(answer, torch.Tensor):
+        msg = f"it returns a {type(answer).__name__}; give one tensor of logits [N,K]"
+        raise TypeError(msg)
+    return answer.float().numpy()
 
 
 def profile(network: nn.Module, input_shape: tuple[int, ...]) -> Profile:

@@ -1,0 +1,121 @@
+"""One network that is deployed: its weights, how it is built from them, its images and its classes' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from models import checkpoints, data, files, networks
+from models.images import LabelledImages
+from models.spec import Framework
+from models.zoo import ZOO
+
+
+class Deployed(Protocol):
+    """What the zoo's networks and a user's own have in common; nothing is imported or read before it is asked for.
+
+    `suffix` is that of the file which holds the network itself: what the format `eager` writes.
+    """
+
+    name: str
+    framework: Framework
+    suffix: str
+
+    @property
+    def weights_file(self) -> Path:
+        """Return the file that holds the weights; raises DataError where there is none."""
+
+    @property
+    def stated(self) -> Mapping[str, int]:
+        """Return the `parameters` and `macs` that somebody wrote down, which the network must have; 0 stands for none."""
+
+    def read(self) -> bytes:
+        """Return the content of the file that holds the weights; raises DataError."""
+
+    def network(self, content: bytes, suffix: str = "") -> Any:
+        """Return a new network with these weights, in evaluation mode; `suffix` is that of the file if not its own.
+
+        Raises DataError for what cannot be deployed.
+        """
+
+    def evaluation(self) -> tuple[LabelledImages, ...]:
+        """Return the named evaluation sets, the one that judges first; raises DataError."""
+
+    def calibration(self) -> tuple[np.ndarray, str]:
+        """Return images to calibrate on, and a note where they are not training images ("" where they are)."""
+
+    def training(self) -> LabelledImages | None:
+        """Return labelled images to fine-tune on, None where there are none."""
+
+    def labels(self, classes: int) -> tuple[str, ...]:
+        """Return the names of so many classes; raises DataError where there are others."""
+
+    def code(self) -> tuple[Path, ...]:
+        """Return the files whose code builds the network, besides the framework's side."""
+
+
+class ZooNetwork:
+    """A network of the zoo, on MNIST or on scikit-learn's digits."""
+
+    suffix = ".safetensors"
+
+    def __init__(self, name: str, dataset: str | None) -> None:
+        self.name, self.dataset = name, dataset
+        self.framework: Framework = ZOO[name].SPEC.framework
+
+    @property
+    def weights_file(self) -> Path:
+        return checkpoints.path(self.name)
+
+    @property
+    def stated(self) -> Mapping[str, int]:
+        return {"parameters": ZOO[self.name].SPEC.parameters, "macs": ZOO[self.name].SPEC.macs}
+
+    def read(self) -> bytes:
+        return checkpoints.read(self.name)
+
+    def network(self, content: bytes, suffix: str = "") -> Any:
+        return checkpoints.network(self.name, checkpoints.weights(self.name, content))
+
+    def evaluation(self) -> tuple[LabelledImages, ...]:
+        judged, others = data.load("test", self.dataset), data.load("test", "digits")
+        return (judged,) if judged.name == others.name else (judged, others)
+
+    def calibration(self) -> tuple[np.ndarray, str]:
+        return data.load("train", self.dataset).images, ""
+
+    def training(self) -> LabelledImages:
+        return data.load("train", self.dataset)
+
+    def labels(self, classes: int) -> tuple[str, ...]:
+        return tuple(map(str, range(classes)))
+
+    def code(self) -> tuple[Path, ...]:
+        return (ZOO.path(self.name),)
+
+
+def get(name: str, dataset: str | None = None) -> Deployed:
+    """Return a network of the zoo or of the user's folder; `dataset` names the data that the zoo is judged on.
+
+    Raises UsageError where there is no such network, DataError where what belongs to it is missing.
+    """
+    place = networks.folder()
+    if place is None:
+        networks.require(name)
+        return ZooNetwork(name, dataset)
+    from models.own.network import OwnNetwork  # whose settings need a library that not every runtime has
+
+    return OwnNetwork(place, name)
+
+
+def of_file(path: Path) -> Deployed:
+    """Return the network that a file of the format `eager` is of: MODEL-eager-float32.SUFFIX, or its temporary name."""
+    return get(path.name.lstrip(".").split("-")[0])
+
+
+def open_file(path: Path) -> Any:
+    """Return the network in a file of the format `eager`; raises DataError."""
+    return of_file(path).network(files.read_bytes(path, checkpoints.CHECKPOINT_BYTES), path.suffix)

@@ -1,0 +1,135 @@
+"""The images beside a user's network: NAME.npz, or data.npz for all networks of the folder."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.errors import DataError
+from models.images import LabelledImages
+
+SHARED = "data.npz"
+CALIBRATION, TRAINING = "calibration", "train"
+WRITE = "np.savez({file!r}, images=images, labels=labels)"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnData:
+    """What a file holds: named evaluation sets, of which the first judges, and images to calibrate and fine-tune on.
+
+    `calibration` is [N,H,W] or [N,H,W,C] as the evaluation images are, None where there are none of its own; so is
+    `training`. `class_names` is empty where the file names none.
+    """
+
+    file: Path
+    sets: tuple[LabelledImages, ...]
+    calibration: np.ndarray | None
+    training: LabelledImages | None
+    class_names: tuple[str, ...]
+
+
+def find(folder: Path, model: str) -> Path:
+    """Return the file of a network's images; raises DataError where there is none."""
+    for path in (folder / f"{model}.npz", folder / SHARED):
+        if path.exists():
+            return path
+    file = f"{model}.npz"
+    msg = (
+        f"{folder / file} is not there, nor {SHARED}: {model} needs labelled images to be judged on. Write them with NumPy, "
+        f"images [N,H,W,C] or [N,H,W] as uint8 or float32 and whole-numbered labels [N]: {WRITE.format(file=file)}"
+    )
+    raise DataError(msg)
+
+
+def load(folder: Path, model: str) -> OwnData:
+    """Return a network's images and labels; nothing in the file can execute code. Raises DataError that says what to mend."""
+    path = find(folder, model)
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if isinstance(content, np.ndarray):
+                raise ValueError("it holds one array without a name")
+            arrays = {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        msg = f"{path} cannot be read as NumPy's npz ({why}). Write it again: {WRITE.format(file=path.name)}"
+        raise DataError(msg) from error
+    first = path.stem if path.name != SHARED else "data"
+    reader = _Reader(path, arrays)
+    names = [n.removesuffix("_images") for n in arrays if n.endswith("_images")]
+    sets = [reader.labelled(first, "")]
+    sets += [reader.labelled(n, f"{n}_") for n in sorted(names) if n not in (CALIBRATION, TRAINING)]
+    training = reader.labelled(TRAINING, f"{TRAINING}_") if f"{TRAINING}_images" in arrays else None
+    calibration = reader.images(f"{CALIBRATION}_images") if f"{CALIBRATION}_images" in arrays else None
+    for name, images in [(s.name, s.images) for s in (*sets, *([training] if training else []))] + (
+        [(CALIBRATION, calibration)] if calibration is not None else []
+    ):
+        if images.shape[1:] != sets[0].images.shape[1:] or images.dtype != sets[0].images.dtype:
+            reader.refuse(
+                f"the images of {name} are {images.dtype} {_size(images)}, the first ones {sets[0].images.dtype} {_size(sets[0].images)}",
+                "Give all of them in one size and type.",
+            )
+    return OwnData(file=path, sets=tuple(sets), calibration=calibration, training=training, class_names=reader.class_names())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    path: Path
+    arrays: Mapping[str, np.ndarray]
+
+    def refuse(self, what: str, remedy: str) -> None:
+        msg = f"{self.path}: {what}. {remedy}"
+        raise DataError(msg)
+
+    def labelled(self, name: str, prefix: str) -> LabelledImages:
+        images = self.images(f"{prefix}images")
+        labels = self._labels(f"{prefix}labels", len(images))
+        return LabelledImages(name=name, images=images, labels=labels)
+
+    def images(self, name: str) -> np.ndarray:
+        if name not in self.arrays:
+            self.refuse(f"there is no array {name!r}, but {', '.join(self.arrays) or 'nothing'}", f"Write it so: {WRITE.format(file=self.path.name)}")
+        images = self.arrays[name]
+        if images.dtype in (np.float64, np.float16):
+            images = images.astype(np.float32)
+        if images.dtype not in (np.uint8, np.float32):
+            self.refuse(f"{name} are {images.dtype}", "Give uint8, which becomes 0..1, or float32, which the network takes as they are.")
+        if images.ndim not in (3, 4):
+            self.refuse(f"{name} have the shape {list(images.shape)}", "Give [N,H,W,C], or [N,H,W] for grey ones.")
+        if images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 2, 3, 4):
+            self.refuse(f"{name} have the shape {list(images.shape)}, channels first", "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).")
+        if not images.size:
+            self.refuse(f"{name} holds no images", "Give at least one.")
+        if images.dtype == np.float32 and not np.isfinite(images).all():
+            self.refuse(f"{name} holds values that are not finite (NaN or infinity)", "Replace them.")
+        return images
+
+    def _labels(self, name: str, count: int) -> np.ndarray:
+        if name not in self.arrays:
+            self.refuse(f"there is no array {name!r}", "Give one class number for each image.")
+        labels = self.arrays[name]
+        if labels.ndim == 2 and labels.shape[1] > 1:
+            self.refuse(f"{name} have the shape {list(labels.shape)}", "Give class numbers [N], for example labels.argmax(1).")
+        labels = labels.reshape(-1)
+        if labels.dtype.kind not in "iu":
+            self.refuse(f"{name} are {labels.dtype}", "Give whole numbers from 0 on.")
+        if len(labels) != count:
+            self.refuse(f"there are {count:,} images and {len(labels):,} {name}", "Give one for each image.")
+        if labels.min() < 0:
+            self.refuse(f"{name} holds {labels.min()}", "Classes are numbered from 0 on.")
+        return labels
+
+    def class_names(self) -> tuple[str, ...]:
+        names = self.arrays.get("class_names")
+        if names is None:
+            return ()
+        if names.ndim != 1 or names.dtype.kind != "U":
+            self.refuse("class_names is no list of texts", "Write it so: class_names=np.array(['cat', 'dog'])")
+        return tuple(str(name) for name in names)
+
+
+def _size(images: np.ndarray) -> str:
+    return "x".join(map(str, images.shape[1:]))

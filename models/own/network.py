@@ -1,0 +1,136 @@
+"""A user's own network: in one file (.pt2, .keras), or Python code with its weights beside it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from models import checkpoints, files, inputs, networks
+from models.errors import DataError
+from models.frameworks import FRAMEWORKS
+from models.images import LabelledImages
+from models.own import data
+from models.own.data import OwnData
+from models.spec import Framework
+
+WEIGHTS = {"torch": (".safetensors", ".pt", ".pth"), "keras": (".weights.h5", ".safetensors")}  # beside Python code
+WHOLE = (".pt2", ".keras")  # which hold the network, too
+
+
+class OwnNetwork:
+    """A network of the user's folder; no code of the user's runs unless the network is a Python file."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.file = networks.file(name)
+        self.framework: Framework = networks.framework(name)
+        self.suffix = self.file.suffix if self.file.suffix in WHOLE else ".safetensors"
+
+    @cached_property
+    def weights_file(self) -> Path:
+        """The file that holds the weights; raises DataError where there is none."""
+        if self.file.suffix in WHOLE:
+            return self.file
+        candidates = [self.folder / f"{self.name}{suffix}" for suffix in WEIGHTS[self.framework]]
+        for path in candidates:
+            if path.exists():
+                return path
+        msg = f"{self.file} has no weights beside it. Save them as one of: {', '.join(p.name for p in candidates)}"
+        raise DataError(msg)
+
+    stated: Mapping[str, int] = {}  # figures are found, not written down
+
+    def read(self) -> bytes:
+        path = self.weights_file
+        try:
+            return files.read_bytes(path, checkpoints.CHECKPOINT_BYTES)
+        except OSError as error:
+            msg = f"{path} cannot be read: {error.strerror or error}."
+            raise DataError(msg) from error
+
+    def network(self, content: bytes, suffix: str = "") -> Any:
+        suffix = suffix or "".join(self.weights_file.suffixes[-2:] if self.weights_file.name.endswith(".weights.h5") else [self.weights_file.suffix])
+        framework = FRAMEWORKS[self.framework]
+        try:
+            if suffix in WHOLE:
+                return framework.open_whole(content)
+            return framework.open_weights(self._module.network(), content, suffix)
+        except (ValueError, RuntimeError, TypeError, KeyError, OSError) as error:
+            why = " ".join(str(error).split())[:400] or type(error).__name__
+            where = self.file if suffix in WHOLE else f"{self.file} with {self.weights_file.name}"
+            msg = f"{where} cannot be deployed: {why}"
+            raise DataError(msg) from error
+
+    @cached_property
+    def _module(self) -> ModuleType:
+        """The user's Python file, run once; raises DataError with the line at which it fails."""
+        spec = importlib.util.spec_from_file_location(f"own_{self.name}", self.file)
+        module = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, str(self.folder))  # it may import what lies beside it
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:  # the user's code raises anything
+            msg = f"{self.file} cannot be run: {type(error).__name__}: {error}"
+            raise DataError(msg) from error
+        finally:
+            sys.path.remove(str(self.folder))
+        return module
+
+    @cached_property
+    def _data(self) -> OwnData:
+        return data.load(self.folder, self.name)
+
+    def evaluation(self) -> tuple[LabelledImages, ...]:
+        return self._data.sets
+
+    def calibration(self) -> tuple[np.ndarray, str]:
+        if self._data.calibration is not None:
+            return self._data.calibration, ""
+        if self._data.training is not None:
+            return self._data.training.images, ""
+        return self._data.sets[0].images, (
+            f"calibrated on the images that it is judged on: {self._data.file.name} holds no calibration_images"
+        )
+
+    @property
+    def data_sha256(self) -> str:
+        """Digest of the file with the images, and of the names of the classes."""
+        from models.own import settings
+
+        return inputs.digest(files.sha256(self._data.file), settings.load(self.folder).labels_of(self.name))
+
+    def training(self) -> LabelledImages | None:
+        return self._data.training
+
+    def labels(self, classes: int) -> tuple[str, ...]:
+        from models.own import settings
+
+        names = settings.load(self.folder).labels_of(self.name) or self._data.class_names or self._labels_of_code()
+        if names and len(names) != classes:
+            msg = f"{self.name} has {classes} classes, and {len(names)} names for them: {', '.join(names[:5])}... Give one for each."
+            raise DataError(msg)
+        return names or tuple(map(str, range(classes)))
+
+    def _labels_of_code(self) -> tuple[str, ...]:
+        """Return LABELS of a Python file, which is not run for it."""
+        if self.file.suffix != ".py":
+            return ()
+        for node in ast.parse(self.file.read_bytes()).body:
+            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "LABELS" for t in node.targets):
+                try:
+                    return tuple(map(str, ast.literal_eval(node.value)))
+                except (ValueError, TypeError) as error:
+                    msg = f"LABELS of {self.file} is no list of texts that is written out."
+                    raise DataError(msg) from error
+        return ()
+
+    def code(self) -> tuple[Path, ...]:
+        return tuple(sorted(self.folder.glob("*.py"))) if self.file.suffix == ".py" else ()
