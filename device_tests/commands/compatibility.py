@@ -41,6 +41,7 @@ def table(grids: list[Grid], runtime: str) -> Table:
 @options.only
 @click.option("--list", "listing", is_flag=True, help="List the environments and end.")
 @options.jobs(2, "Processes side by side.")
+@options.models
 @options.artifacts
 @options.results
 def compatibility(patterns: tuple[str, ...], listing: bool, jobs: int, artifacts: Path, results: Path) -> None:

@@ -38,6 +38,7 @@ T = TypeVar("T")
 @click.option("--all", "everything", is_flag=True, help="Write what is missing; fail on new defects.")
 @click.option("--list", "listing", is_flag=True, help="List what can be explained and end.")
 @click.option("--json", "file", type=options.FILE, help="Write what is printed into this file, too.")
+@options.models
 @options.artifacts
 @options.results
 def explain(

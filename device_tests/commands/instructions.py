@@ -33,6 +33,7 @@ from models.errors import DataError, EdgewiseError, UsageError
     metavar="NAME",
     help="Count there; may be repeated.",
 )
+@options.models
 @options.artifacts
 @options.results
 def instructions(

@@ -52,6 +52,7 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # may be the machine's fa
 )
 @click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
+@options.models
 @options.artifacts
 @options.results
 def latency(

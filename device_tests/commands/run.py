@@ -37,6 +37,7 @@ KEPT = "the ok result of an earlier run of the same file and installation is kep
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
 @options.jobs(2, "Answers judged side by side.")
 @options.timeout(120.0, "Seconds without a sign of life.")
+@options.models
 @options.artifacts
 @options.results
 @options.budgets
@@ -74,7 +75,8 @@ def run(
             click.echo(cell.id)
         return
     every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
-    limits = budget_file.load(budgets, named.ids(every)).budgets
+    known = budget_file.beside(budgets, named.ids(every))
+    limits = known.budgets if known else ()
     validated()
     if not artifacts.is_dir():
         msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"

@@ -16,9 +16,11 @@ from msgspec import Meta
 
 from device_tests.results.measurement import OUTCOMES
 from device_tests.results.row import Row
-from models import files, records
+from models import files, networks, records
 from models.errors import DataError, UsageError, did_you_mean
 from models.records import Record
+
+FILE = "budgets.toml"
 
 T = TypeVar("T")
 Facts = dict[str, Any]
@@ -180,6 +182,13 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
             _Reader(file, line, ids).missing(row) for row, line in zip(tables["missing"], lines["missing"], strict=True)
         ),
     )
+
+
+def beside(file: Path, ids: tuple[str, ...]) -> File | None:
+    """Read the budgets, None where they lie by default beside a user's networks and are not there; raises as `load`."""
+    if networks.folder() and file == networks.default(FILE) and not file.exists():
+        return None
+    return load(file, ids)
 
 
 EXPECTED = (
