@@ -30,7 +30,7 @@ MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
 IMAGES = 200
 
-# A runtime whose artifact is a saved matrix [784,10]; each fake replaces some of these lines.
+# A runtime whose artifact is a saved matrix [H*W*C,K]; each fake replaces some of these lines.
 RUNTIME = """
 import os, signal, subprocess, sys, time
 import numpy as np
@@ -50,7 +50,7 @@ def load(path, threads):
     def infer(image):
         global calls
         calls += 1
-        return answer(image.reshape(1, 784) @ weights)
+        return answer(image.reshape(1, -1) @ weights)
     return infer
 
 def answer(logits):
