@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from export.recipe import Recipe
-from models import deployed, files, imports
+from models import deployed, files, imports, networks
 from models.environments import ROOT
 
 PINS = "constraints/export.txt"
@@ -17,13 +17,14 @@ PINS = "constraints/export.txt"
 def reference_inputs(model: str, *, checkpoint_sha256: str, dataset_sha256: str, root: Path = ROOT) -> dict[str, str]:
     """Return what a model's reference logits are computed from: code of the network and before it, pins, weights, data."""
     network = deployed.get(model)
-    code = ("export.references", "models.deployed", f"models.frameworks.{network.framework}")
+    zoo = () if networks.folder() else (f"models.zoo.{model}",)
+    code = ("export.references", *zoo, f"models.frameworks.{network.framework}", *network.modules)
     return {
         "checkpoint": checkpoint_sha256,
         "data set": dataset_sha256,
         PINS: files.sha256(root / PINS),
         **_sources(code, root),
-        **{f"{file.name} of {model}": files.sha256(file) for file in network.code()},
+        **{f"{file.name} beside {model}": files.sha256(file) for file in network.code()},
     }
 
 

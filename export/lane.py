@@ -10,9 +10,12 @@ import base64
 import gzip
 import json
 import os
+import re
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +33,7 @@ from export.schemes import SCHEMES
 from export.source import Source
 from models import files, reference
 from models import profile as profiles
+from models.environments import ROOT
 from models.errors import DataError, EdgewiseError, StorageError, Unsupported
 from models.reference import Reference
 
@@ -133,7 +137,8 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
     format_module, scheme = FORMATS[recipe.format], SCHEMES[recipe.scheme]
     profile = source.memo("profile", lambda: profile_of(source))
     with files.whole(target) as temporary:
-        format_module.convert(source, recipe.scheme, temporary)
+        with _toolchains_words():
+            format_module.convert(source, recipe.scheme, temporary)
         contents = _completed(format_module.inspect(temporary), source)
         judge.judge_weights(contents, scheme, profile.weights)
         if not getattr(format_module, "as_given", False):
@@ -178,6 +183,23 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
         "reproducible": _reproducible(format_module, recipe.scheme),
     }  # fmt: skip
+
+
+@contextmanager
+def _toolchains_words() -> Iterator[None]:
+    """Turn what a library raises over a network that it cannot convert into Unsupported; our own defects stay failures."""
+    try:
+        yield
+    except (EdgewiseError, judge.Defect, OSError, MemoryError):
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and Path(frames[-1].filename).is_relative_to(ROOT) and "site-packages" not in frames[-1].filename:
+            raise
+        traceback.print_exc()
+        library = re.search(r"site-packages[/\\]([^/\\]+)", " ".join(f.filename for f in reversed(frames)))
+        msg = f"{library[1] if library else 'the toolchain'} cannot convert it: {type(error).__name__}: {_first_line(error)}"
+        raise Unsupported(msg) from error
 
 
 def profile_of(source: Source) -> profiles.Profile:

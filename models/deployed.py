@@ -23,6 +23,7 @@ class Deployed(Protocol):
     name: str
     framework: Framework
     suffix: str
+    modules: tuple[str, ...]  # of the project's, that build it, besides the framework's side
 
     @property
     def weights_file(self) -> Path:
@@ -54,13 +55,14 @@ class Deployed(Protocol):
         """Return the names of so many classes; raises DataError where there are others."""
 
     def code(self) -> tuple[Path, ...]:
-        """Return the files whose code builds the network, besides the framework's side."""
+        """Return the user's files whose code builds the network."""
 
 
 class ZooNetwork:
     """A network of the zoo, on MNIST or on scikit-learn's digits."""
 
     suffix = ".safetensors"
+    modules = ("models.data",)
 
     def __init__(self, name: str, dataset: str | None) -> None:
         self.name, self.dataset = name, dataset
@@ -94,7 +96,7 @@ class ZooNetwork:
         return tuple(map(str, range(classes)))
 
     def code(self) -> tuple[Path, ...]:
-        return (ZOO.path(self.name),)
+        return ()
 
 
 def get(name: str, dataset: str | None = None) -> Deployed:

@@ -6,9 +6,12 @@ import contextlib
 import logging
 import warnings
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from export.source import Source
+from models.errors import Unsupported
 
 if TYPE_CHECKING:
     import onnx
@@ -75,14 +78,31 @@ def _from_torch(source: Source) -> onnx.ModelProto:
 
 
 def _from_keras(source: Source) -> onnx.ModelProto:
+    import onnx
     import tensorflow as tf
     import tf2onnx
 
     network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
     signature = [tf.TensorSpec((1, *source.input_shape), tf.float32, name="image")]
     function = tf.function(lambda image: {"logits": network(image, training=False)}, input_signature=signature)
-    model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    handlers = {"Erfc": (_erfc, [])}  # which Keras' GELU is made of, and tf2onnx does not know
+    model, _ = tf2onnx.convert.from_function(
+        function, input_signature=signature, opset=OPSET, custom_op_handlers=handlers
+    )
+    unknown = sorted({n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type, OPSET, n.domain)})
+    if unknown:
+        msg = f"tf2onnx leaves operators of TensorFlow's in the graph, for which ONNX has none: {', '.join(unknown)}"
+        raise Unsupported(msg)
     return model
+
+
+def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
+    """Write the complementary error function as 1 - Erf."""
+    erf = graph.make_node("Erf", [node.input[0]]).output[0]
+    one = graph.make_const(f"{name}_one", np.ones((), np.float32)).name
+    shapes, dtypes = node.output_shapes, node.output_dtypes
+    graph.remove_node(node.name)
+    graph.make_node("Sub", [one, erf], name=name, outputs=node.output, shapes=shapes, dtypes=dtypes)
 
 
 @contextlib.contextmanager

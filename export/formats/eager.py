@@ -26,7 +26,7 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
-    if source.deployed.weights_file.suffix == target.suffix:
+    if source.deployed.weights_file.suffix == source.deployed.suffix:
         target.write_bytes(source.checkpoint)
         return
     from safetensors.numpy import save_file

@@ -15,7 +15,6 @@ from export.source import Source
 from models import data, files
 from models import profile as profiles
 from models.errors import Unsupported
-from models.spec import ModelSpec
 
 pytestmark = pytest.mark.slow
 
@@ -76,18 +75,16 @@ class Branching(Source):
 
     def __init__(self, framework: str) -> None:
         super().__init__({"torch": "torch_cnn_small", "keras": "keras_cnn"}[framework], "digits")
-        shape = self.spec.input_shape
         self.model = f"{framework}_branching"
-        self.spec = ModelSpec(name=self.model, framework=framework, title="", parameters=0, macs=0, input_shape=shape, source="")  # fmt: skip
         self._trained: dict[str, np.ndarray] = {}
 
     def _untrained(self) -> Any:
-        return {"torch": torch_network, "keras": keras_network}[self.spec.framework]()
+        return {"torch": torch_network, "keras": keras_network}[self.framework]()
 
     def fresh_network(self) -> Any:
         from models.frameworks import FRAMEWORKS
 
-        framework = FRAMEWORKS[self.spec.framework]
+        framework = FRAMEWORKS[self.framework]
         if not self._trained:
             self._trained = self._train(framework)
         return framework.set_weights(self._untrained(), self._trained)
@@ -122,7 +119,7 @@ def source(framework) -> Branching:
 
 @pytest.mark.parametrize(("framework", "name", "scheme"), RECIPES, ids=["-".join(recipe) for recipe in RECIPES])
 def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name, scheme, source, tmp_path):
-    profile = source.memo("profile", lambda: profiles.of(source.spec, source.network))
+    profile = source.memo("profile", lambda: profiles.of(source.model, source.framework, source.network, source.input_shape, {}))
     path = tmp_path / f"branching{FORMATS[name].suffix}"
     if reason := REFUSED.get((framework, name, scheme)):
         with pytest.raises(Unsupported, match=reason):
@@ -132,7 +129,7 @@ def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name
     contents = FORMATS[name].inspect(path)
     judge.judge_weights(contents, SCHEMES[scheme], profile.weights)
     judge.judge_size(files.size_bytes(path), contents, SCHEMES[scheme], profile.parameters)
-    grey = data.grey(data.load("test", "digits").images[:64], source.spec.input_shape)
+    grey = source.input(data.load("test", "digits").images[:64])
     native = FORMATS[name].run(path, judge.to_native(grey, contents.inputs[0]))
     judge.judge_answers(judge.to_logits(native, contents.outputs[0]), source.logits(grey), SCHEMES[scheme])
     noted = judge.coverage(contents, SCHEMES[scheme], profile.layers)
@@ -145,7 +142,7 @@ def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name
 def test_the_network_costs_what_its_layers_multiply(framework, source):
     stem, depthwise, pointwise, last = 14 * 14 * 9 * 32, 14 * 14 * 9 * 32, 14 * 14 * 32 * 32, 14 * 14 * 32 * 64
     separable = depthwise if framework == "keras" else 0
-    profile = profiles.of(source.spec, source.network)
+    profile = profiles.of(source.model, source.framework, source.network, source.input_shape, {})
     assert profile.macs == stem + depthwise + pointwise + separable + last + 640
     assert profile.parameters == PARAMETERS[framework]
 
@@ -157,5 +154,5 @@ def test_fine_tuning_leaves_the_layers_calls_as_they_were(framework, source):
     network = source.fresh_network()
     with _tflite_keras._calls(network.layers, lambda layer, call: lambda *a, **k: 1 / 0):
         pass
-    grey = data.grey(data.load("test", "digits").images[:4], source.spec.input_shape)
+    grey = source.input(data.load("test", "digits").images[:4])
     assert np.array_equal(network(grey).numpy(), source.network(grey).numpy())

@@ -124,12 +124,18 @@ def test_flipped_answers_are_a_defect():
 
 def test_grey_values_become_what_a_quantized_input_takes_and_back():
     tensor = Tensor(name="image", shape=(1, 28, 28, 1), dtype="uint8", scale=1 / 255, zero_point=0)
-    native = judge.to_native(np.full((2, 1, 28, 28), 1.0, np.float32), tensor)
+    native = judge.to_native(np.full((2, 28, 28, 1), 1.0, np.float32), tensor)
     assert native.shape == (2, 28, 28, 1)
     assert native.dtype == np.uint8
     assert native.max() == 255
     output = Tensor(name="logits", shape=(1, 10), dtype="uint8", scale=0.5, zero_point=128)
     assert judge.to_logits(np.array([[130, 126]], np.uint8), output).tolist() == [[1.0, -1.0]]
+
+
+def test_channels_are_never_reshaped_into_another_order():
+    tensor = Tensor(name="image", shape=(1, 8, 8, 3), dtype="float32")
+    with pytest.raises(judge.Defect, match=r"takes images of \(8, 8, 3\), the network of \(3, 8, 8\)"):
+        judge.to_native(np.zeros((1, 3, 8, 8), np.float32), tensor)
 
 
 def test_quantized_values_are_clipped_not_wrapped():

@@ -12,6 +12,7 @@ import pytest
 
 from export import artifact as artifacts
 from export import lane, source
+from export import recipe as recipes
 from export.artifact import Artifact
 from export.contract import Contents, Tensor
 from export.recipe import Recipe
@@ -48,11 +49,13 @@ def scripted(monkeypatch, answers) -> SimpleNamespace:
         ),
         run=lambda path, images: answers.logits[index].copy(),
     )
-    monkeypatch.setattr(lane, "FORMATS", {"scripted": module})
+    for place in (lane, recipes):
+        monkeypatch.setattr(place, "FORMATS", {"scripted": module})
     # counted without a framework: the network is never made
     profile = Profile(parameters=21_840, layers=(Layer(shape=(21_840,), macs=1),))
-    monkeypatch.setattr(lane.profiles, "of", lambda spec, network: profile)
-    monkeypatch.setattr(Source, "network", None)
+    monkeypatch.setattr(lane, "profile_of", lambda source: profile)
+    for name, value in {"network": None, "layout": "chw", "classes": 10}.items():
+        monkeypatch.setattr(Source, name, value)
     return module
 
 
@@ -162,4 +165,4 @@ def test_a_checkpoint_that_was_replaced_before_it_was_loaded_ends_the_lane(tmp_p
 
 def test_a_lane_can_be_planned_for_without_any_framework():
     assert not {"torch", "tensorflow", "keras"} & set(sys.modules)
-    assert source.Source(RECIPE.model).spec.name == RECIPE.model
+    assert source.Source(RECIPE.model).framework == RECIPE.framework

@@ -46,7 +46,7 @@ def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(source: Source) -> np.ndarray:
-    return data.grey(data.load("test", "digits").images[:100], source.spec.input_shape)
+    return source.input(data.load("test", "digits").images[:100])
 
 
 def path_of(folder: Path, name: str, scheme: str) -> Path:
@@ -59,9 +59,9 @@ def test_a_file_keeps_the_promises_of_its_scheme(name, scheme, source, folder, i
     path = path_of(folder, name, scheme)
     contents = FORMATS[name].inspect(path)
     judge.judge_weights(contents, SCHEMES[scheme])
-    judge.judge_size(path.stat().st_size, contents, SCHEMES[scheme], source.spec.parameters)
+    judge.judge_size(path.stat().st_size, contents, SCHEMES[scheme], source.deployed.stated["parameters"])
     judge.judge_answers(FORMATS[name].run(path, images), source.logits(images), SCHEMES[scheme])
-    assert contents.inputs == (Tensor(name="image", shape=(1, *source.spec.input_shape), dtype="float32"),)
+    assert contents.inputs == (Tensor(name="image", shape=(1, *source.input_shape), dtype="float32"),)
     assert contents.outputs == (Tensor(name="logits", shape=(1, 10), dtype="float32"),)
 
 

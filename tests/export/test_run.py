@@ -22,7 +22,7 @@ from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
-from models.reference import Reference
+from models.reference import EvaluationSet, Reference
 
 # Stands where `python -m export.lane` runs; BEHAVIOUR says what to do at a scheme, once per start.
 LANE = """
@@ -418,7 +418,7 @@ def saved_reference(folder: Path, **changes: str) -> Path:
     sets = {"images": digits.images, "labels": digits.labels, "logits": np.zeros((len(digits), 10), np.float32)}
     file = reference.path(folder, "torch_cnn")
     made = Reference(model="torch_cnn", dataset="mnist", dataset_sha256=digits.sha256, checkpoint_sha256="c", **sets,
-                     **{f"digits_{name}": array for name, array in sets.items()}, inputs=now | changes,
+                     others={"digits": EvaluationSet(**sets)}, inputs=now | changes,
                      key=keys.reference_key(now | changes))  # fmt: skip
     reference.save(made, file)
     return file

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from export.formats import FORMATS, savedmodel
 from export.judge import Defect
 from export.source import Source
 from models import data, files
+from models.images import network_input
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = Tensor(name="image", shape=(-1, 28, 28, 1), dtype="float32")
@@ -35,7 +37,7 @@ def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_it_answers_as_the_network(source, folder):
-    grey = data.grey(data.load("test", "digits").images[:20], (28, 28, 1))
+    grey = network_input(data.load("test", "digits").images[:20], "hwc")
     assert np.abs(FORMATS["savedmodel"].run(folder, grey) - source.logits(grey)).max() < 1e-4
 
 
@@ -74,4 +76,4 @@ def test_another_process_gives_the_same_bytes(folder, tmp_path):
 )
 def test_another_signature_than_promised_is_a_defect(contents):
     with pytest.raises(Defect, match="serving_default takes"):
-        savedmodel._check(contents, (28, 28, 1))
+        savedmodel._check(contents, SimpleNamespace(input_shape=(28, 28, 1), classes=10))

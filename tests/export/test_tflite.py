@@ -84,16 +84,16 @@ def answers(path: Path, grey: np.ndarray) -> np.ndarray:
 
 
 def images(source: Source) -> np.ndarray:
-    return data.grey(data.load("test", "digits").images[:100], source.spec.input_shape)
+    return source.input(data.load("test", "digits").images[:100])
 
 
 @pytest.mark.parametrize("scheme", ALL)
 def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(scheme, source, folder):
     contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
     given, expected = answers(folder / f"{scheme}.tflite", images(source)), source.logits(images(source))
-    assert contents.weights == WEIGHTS[source.spec.framework][scheme]
+    assert contents.weights == WEIGHTS[source.framework][scheme]
     assert np.isfinite(given).all()
-    if source.spec.framework == "torch" or scheme != "qat_int8":  # fine-tuning an untrained network trains it
+    if source.framework == "torch" or scheme != "qat_int8":  # fine-tuning an untrained network trains it
         assert np.abs(given - expected).max() <= SCHEMES[scheme].max_error * np.ptp(expected)
         assert (given.argmax(1) == expected.argmax(1)).mean() >= 0.9
 
@@ -102,7 +102,7 @@ def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises
 def test_input_and_output_have_the_contracts_names_shapes_and_types(scheme, source, folder):
     contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
     dtype = "uint8" if scheme == "int8_io" else "float32"
-    assert [(t.name, t.shape, t.dtype) for t in contents.inputs] == [("image", (1, *source.spec.input_shape), dtype)]
+    assert [(t.name, t.shape, t.dtype) for t in contents.inputs] == [("image", (1, *source.input_shape), dtype)]
     assert [(t.name, t.shape, t.dtype) for t in contents.outputs] == [("logits", (1, 10), dtype)]
 
 
@@ -149,7 +149,7 @@ def test_a_static_graph_computes_nothing_in_float(scheme, folder):
 
 def test_what_stayed_wide_in_a_mixed_file_is_said(source, folder):
     notes = " ".join(FORMATS["tflite"].inspect(folder / "int4.tflite").notes)
-    dense, convolution = {"torch": ("50x320", "20x5x5x10"), "keras": ("32x1568", "8x5x5x1")}[source.spec.framework]
+    dense, convolution = {"torch": ("50x320", "20x5x5x10"), "keras": ("32x1568", "8x5x5x1")}[source.framework]
     assert f"weights in int4: FULLY_CONNECTED {dense}" in notes
     assert f"weights in int8: CONV_2D {convolution}" in notes
 
@@ -161,7 +161,7 @@ def test_only_the_fine_tuned_file_says_that_it_is(folder):
 
 def test_fine_tuning_learns_through_the_rounding(source, folder):
     digits = data.load("train", "digits")
-    grey = data.grey(digits.images[:200], source.spec.input_shape)
+    grey = source.input(digits.images[:200])
     right = {s: (answers(folder / f"{s}.tflite", grey).argmax(1) == digits.labels[:200]).mean() for s in ALL}
     assert right["qat_int8"] > right["int8"]
 
@@ -176,7 +176,7 @@ def test_a_graph_that_is_not_int8_gets_no_uint8_ends(folder):
 def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(source, folder, tmp_path):
     for floor in ("models", "export", "tests"):
         shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__"))
-    made = "TinyKeras()" if source.spec.framework == "keras" else f"Source({source.model!r}, 'digits')"
+    made = "TinyKeras()" if source.framework == "keras" else f"Source({source.model!r}, 'digits')"
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, 'tests/export')\n"
         "from test_tflite import FORMATS, Source, TinyKeras\n"

@@ -19,6 +19,7 @@ from export.formats import FORMATS
 from export.schemes import SCHEMES
 from export.source import Source
 from models import data
+from models.images import network_input
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return data.grey(data.load("test", "digits").images[:100], (1, 28, 28))
+    return network_input(data.load("test", "digits").images[:100], "chw")
 
 
 @pytest.mark.parametrize("scheme", WEIGHTS)

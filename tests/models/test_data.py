@@ -13,6 +13,7 @@ import pytest
 
 from models import data, mirrors
 from models.errors import DataError, EdgewiseError, UsageError
+from models.images import network_input
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
     assert (len(train), len(test)) == (797, 1000)
     assert test.images.dtype == np.uint8
     assert test.images.shape == (1000, 28, 28)
-    grey = data.grey(test.images, (28, 28))
+    grey = network_input(test.images, "hw")
     rows = (grey.sum(2) * np.arange(28)).sum(1) / grey.sum((1, 2))
     assert np.abs(rows - 13.5).max() < 1.5
 
@@ -195,9 +196,3 @@ def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
 def test_an_unknown_data_set_suggests_the_known():
     with pytest.raises(UsageError, match="Did you mean mnist"):
         data.load("test", "mnits")
-
-
-def test_grey_values_are_float32_from_0_to_1():
-    grey = data.grey(np.array([[[0, 255]]], np.uint8), (1, 1, 2))
-    assert grey.dtype == np.float32
-    assert grey.ravel().tolist() == [0.0, 1.0]

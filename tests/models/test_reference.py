@@ -8,7 +8,7 @@ import pytest
 
 from models import reference
 from models.errors import DataError
-from models.reference import Reference
+from models.reference import EvaluationSet, Reference
 
 
 @pytest.fixture
@@ -37,18 +37,28 @@ def test_a_reference_survives_the_file(made, tmp_path):
     assert known.margins.tolist() == [1.0, 1.0]
 
 
-def test_a_reference_without_other_digits_must_be_made_again_unless_the_digits_are_its_data_set(made):
-    others = {"digits_images": made.images, "digits_labels": made.labels, "digits_logits": made.logits}
-    complete, is_digits = replace(made, **others), replace(made, dataset="digits")
-    assert [known.is_current("k") for known in (made, complete, is_digits)] == [False, True, True]
-    assert not complete.is_current("other")
+def test_other_evaluation_sets_are_kept_by_name_and_part_of_the_digest(made, tmp_path):
+    night = EvaluationSet(images=made.images, labels=made.labels.astype(np.int64) + 300, logits=made.logits)
+    complete = replace(made, others={"night": night})
     assert complete.sha256 != made.sha256 == replace(made, model="other").sha256
+    reference.save(complete, tmp_path / "torch_cnn.reference.npz")
+    known = reference.load(tmp_path / "torch_cnn.reference.npz")
+    assert list(known.others) == ["night"]
+    assert known.others["night"].labels.tolist() == night.labels.tolist()
+    assert known.sha256 == complete.sha256
+
+
+def test_images_of_colour_or_floats_and_labels_of_many_classes_are_a_reference(made, tmp_path):
+    file = tmp_path / "torch_cnn.reference.npz"
+    reference.save(replace(made, images=np.zeros((2, 8, 6, 3), np.float32), labels=np.array([0, 999])), file)
+    known = reference.load(file)
+    assert (known.images.shape, known.images.dtype, known.labels.max()) == ((2, 8, 6, 3), np.float32, 999)
 
 
 def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(made, tmp_path):
     file = tmp_path / "torch_cnn.reference.npz"
     with file.open("wb") as out:  # as it was written before keys
-        np.savez_compressed(out, **{n: v for n, v in vars(made).items() if n not in ("key", "inputs")})
+        np.savez_compressed(out, **{n: v for n, v in vars(made).items() if n not in ("key", "inputs", "others")})
     known = reference.load(file)
     assert (known.key, known.inputs) == ("", {})
     assert not known.is_current("")
@@ -57,7 +67,9 @@ def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(made, tm
 @pytest.mark.parametrize(
     "change",
     [
-        {"images": np.zeros((2, 28, 28), np.float32)},
+        {"images": np.zeros((2, 28, 28), np.float64)},
+        {"images": np.zeros((2, 28), np.uint8)},
+        {"labels": np.zeros(2, np.float32)},
         {"images": np.zeros((3, 28, 28), np.uint8)},
         {"labels": np.zeros((2, 1), np.uint8)},
         {"labels": 3},

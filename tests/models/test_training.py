@@ -16,6 +16,7 @@ from models import cards, checkpoints, data, files
 from models.errors import StorageError
 from models.frameworks import FRAMEWORKS
 from models.zoo import ZOO
+from models.images import network_input
 
 NETWORKS = {
     "torch": """
@@ -113,12 +114,12 @@ def test_a_network_with_batch_norm_learns_and_its_checkpoint_answers_as_its_card
     assert card.test_accuracy > 0.9
     network, module = checkpoints.load(model), FRAMEWORKS[framework]
     test = data.load("test", "mnist")
-    grey = data.grey(test.images, ZOO[model].SPEC.input_shape)
+    grey = network_input(test.images, ZOO[model].SPEC.layout)
     right = (module.logits(network, grey).argmax(1) == test.labels).mean()
     assert right == pytest.approx(card.test_accuracy)
 
     # the averaged statistics answer as well as those that the averaged weights really have on training images
-    grey_train = data.grey(data.load("train", "mnist").images, ZOO[model].SPEC.input_shape)
+    grey_train = network_input(data.load("train", "mnist").images, ZOO[model].SPEC.layout)
     measured = RECOMPUTED[framework](network, grey_train)
     assert (module.logits(measured, grey).argmax(1) == test.labels).mean() == pytest.approx(right, abs=0.015)
 
