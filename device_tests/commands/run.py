@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from device_tests import remedies
 from device_tests.cells import Cell, cells, select
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
@@ -79,7 +80,7 @@ def run(
     limits = known.budgets if known else ()
     validated()
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
     named.require(chosen, runtimes)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests import devices
+from device_tests import devices, remedies
 from device_tests.cells import Cell
 from device_tests.commands import options
 from device_tests.machine import Machine
@@ -62,7 +62,7 @@ def shipping(artifacts: Path, target: Path) -> None:
         msg = "There is no `strip`, which tells a library's code from its symbols. Install it: apt-get install binutils"
         raise EnvironmentMissing(msg)
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
     every = subjects(artifacts)
     rows, failed = _measure_all(every, artifacts)

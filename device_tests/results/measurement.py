@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import numpy as np
 from msgspec import Meta
 
+from device_tests import remedies
 from export.artifact import Dataset
 from models import files, records
 from models.errors import DataError
@@ -308,7 +309,7 @@ def without_result(cell: Cell, outcome: Outcome, reason: str) -> Measurement:
 
 def not_exported(cell: Cell) -> Measurement:
     """Return the row of a cell whose artifact was never made."""
-    return without_result(cell, "skipped", f"not exported: nox -s export -- --only {cell.recipe.id}")
+    return without_result(cell, "skipped", f"not exported: {remedies.nox('export', f'--only {cell.recipe.id}')}")
 
 
 def path(folder: Path, id: str) -> Path:
