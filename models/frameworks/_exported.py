@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - as PyTorch writes it
 
 aten = torch.ops.aten
 FREE = 64  # what is tried where a side of the image may have any length
@@ -64,7 +64,11 @@ def load(content: bytes) -> nn.Module:
         raise ValueError(msg) from error
     with torch.no_grad():
         graph = _Layers(program.module(check_guards=False)).transformed()
-    inputs = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in program.graph_signature.user_inputs]
+    inputs = [
+        node
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
+    ]
     graph.input_shapes = tuple(
         tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape[1:]) for node in inputs
     )
@@ -147,7 +151,11 @@ class _Layers:
             return None
         arguments = _arguments(node)
         if node.target is aten.addmm.default:
-            arguments = {"input": arguments["mat1"], "weight": _untransposed(arguments["mat2"]), "bias": arguments["self"]}
+            arguments = {
+                "input": arguments["mat1"],
+                "weight": _untransposed(arguments["mat2"]),
+                "bias": arguments["self"],
+            }
         tensors = {name: self._value(arguments.get(name)) for name in ("weight", "bias", "running_mean", "running_var")}
         if tensors["weight"] is None or (arguments.get("bias") is not None and tensors["bias"] is None):
             return None
@@ -167,7 +175,9 @@ class _Layers:
         if alpha == 1 and node.target in FUNCTIONS:
             node.kwargs = {name: value for name, value in node.kwargs.items() if name != "alpha"}
             node.target = FUNCTIONS[node.target]
-            if node.target is F.max_pool2d and len(node.args) == 2:  # ExecuTorch's lowering needs the stride written out
+            if (
+                node.target is F.max_pool2d and len(node.args) == 2
+            ):  # ExecuTorch's lowering needs the stride written out
                 node.args = (*node.args, node.args[1])
 
 
@@ -247,7 +257,9 @@ _MODULES: dict[Any, Callable[[dict, dict], nn.Module | None]] = {
     aten.batch_norm.default: _norm,
     aten.layer_norm.default: _layer_norm,
     # the same after run_decompositions()
-    aten.convolution.default: lambda arguments, tensors: (_transposed if arguments["transposed"] else _convolution)(arguments, tensors),
+    aten.convolution.default: lambda arguments, tensors: (_transposed if arguments["transposed"] else _convolution)(
+        arguments, tensors
+    ),
     aten.addmm.default: _dense,
     aten._native_batch_norm_legit_no_training.default: _norm,
     aten.native_layer_norm.default: _layer_norm,
