@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import operator
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -56,11 +57,15 @@ def load(content: bytes) -> nn.Module:
     Layers that were exported in training mode compute as in evaluation. The attribute `input_shapes` holds each input's
     shape without the batch, None for a size that is free. Raises ValueError for what is no such file.
     """
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        msg = "it is no file of torch.export.save, or is cut off"
+        raise ValueError(msg)
     try:
         program = torch.export.load(io.BytesIO(content))
     except Exception as error:  # zipfile's, json's, torch's own: whatever is raised, the file is at fault
+        version = torch.__version__.partition("+")[0]
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        msg = f"PyTorch {torch.__version__.partition('+')[0]} cannot read it as a saved torch.export program: {why}"
+        msg = f"PyTorch {version} cannot read it ({why}); if another version saved it, save it again with torch.export.save of {version}"
         raise ValueError(msg) from error
     with torch.no_grad():
         graph = _Layers(program.module(check_guards=False)).transformed()

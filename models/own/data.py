@@ -49,9 +49,9 @@ def load(folder: Path, model: str) -> OwnData:
     """Return a network's images and labels; nothing in the file can execute code. Raises DataError that says what to mend."""
     path = find(folder, model)
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of named arrays, or is cut off")
         with np.load(path, allow_pickle=False) as content:
-            if isinstance(content, np.ndarray):
-                raise ValueError("it holds one array without a name")
             arrays = {name: content[name] for name in content.files}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
