@@ -10,6 +10,7 @@ import numpy as np
 from export.contract import Contents, Layer, Tensor
 from export.schemes import Scheme
 from models import profile
+from models.errors import Unsupported
 
 BITS = {"float64": 64, "float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4}
 WIDE = 1.01  # what counting in whole bytes may add
@@ -28,7 +29,7 @@ class Defect(Exception):
 
 
 def judge_weights(contents: Contents, scheme: Scheme, network_weights: int = 0) -> None:
-    """Raise Defect where the scheme covers nothing, or where its static toolchain left a layer wide.
+    """Raise Unsupported where the scheme covers nothing, Defect where its static toolchain left a layer wide.
 
     `network_weights` is the number of weights in the network's own layers, 0 where it is not known.
     """
@@ -38,7 +39,10 @@ def judge_weights(contents: Contents, scheme: Scheme, network_weights: int = 0) 
     if total < 0.95 * network_weights:
         raise Defect(f"the file holds {total:,} weights, the network {network_weights:,}")
     if not contents.weights.get(scheme.weights):
-        raise Defect(f"{scheme.name} covers nothing: no weight is stored as {scheme.weights}, but {_counts(contents)}")
+        # the toolchain left all of it as it was: such a file under this name would deceive
+        raise Unsupported(
+            f"{scheme.name} covers nothing: no weight is stored as {scheme.weights}, but {_counts(contents)}"
+        )
     if scheme.static and (wide := [x for x in contents.layers if x.quantizable and x.dtype != scheme.weights]):
         listed = ", ".join(f"{layer} {layer.dtype}" for layer in wide)
         raise Defect(f"{scheme.name} quantizes such layers, but these stayed wide: {listed}")

@@ -225,8 +225,10 @@ def _failure(error: BaseException) -> dict[str, str]:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else "no message"
+    """Return an error's first line, and what follows where that ends in a colon; without paths of this machine."""
+    lines = [re.sub(r"\S*site-packages/", "", line.strip()) for line in str(error).splitlines() if line.strip()]
+    first = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+    return first[:300] if first else "no message"
 
 
 if __name__ == "__main__":

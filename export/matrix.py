@@ -54,7 +54,9 @@ def recipes() -> tuple[Recipe, ...]:
     wanted = settings.load(place).recipes
     for pattern in wanted:
         if not fnmatch.filter((r.id for r in every), pattern):
-            msg = f"`recipes` in {place / settings.FILE}: {pattern!r} matches no artifact. An id is MODEL-FORMAT-SCHEME."
+            msg = (
+                f"`recipes` in {place / settings.FILE}: {pattern!r} matches no artifact. An id is MODEL-FORMAT-SCHEME."
+            )
             raise DataError(msg)
     return tuple(r for r in every if not wanted or any(fnmatch.fnmatchcase(r.id, p) for p in wanted))
 

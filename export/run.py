@@ -17,7 +17,6 @@ from pathlib import Path
 from export import artifact as artifacts
 from export import datasets, keys
 from export.artifact import Artifact
-from export.formats import FORMATS
 from export.lane import ENVIRONMENT
 from export.recipe import Recipe
 from models import cards, checkpoints, deployed, environments, files, networks, reference
@@ -100,7 +99,10 @@ def _of_a_folder(models: tuple[str, ...], dataset: str | None) -> dict[str, Plan
             content, sets = network.read(), network.evaluation()
             planned[model] = None, checkpoints.digest(content), network.data_sha256
             if small := [s for s in sets if len(s) < FEW_IMAGES]:
-                print(f"NOTE: {model} is judged on {len(small[0])} images only; shares of so few say little.", file=sys.stderr)
+                print(
+                    f"NOTE: {model} is judged on {len(small[0])} images only; shares of so few say little.",
+                    file=sys.stderr,
+                )
         except DataError as error:
             problems.append(str(error))
     if problems:

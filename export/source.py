@@ -70,7 +70,9 @@ class Source:
                 shape = network_input(images, layout).shape[1:]
             except ValueError:
                 continue
-            if len(shape) == len(declared) and all(want in (None, size) for want, size in zip(declared, shape, strict=True)):
+            if len(shape) == len(declared) and all(
+                want in (None, size) for want, size in zip(declared, shape, strict=True)
+            ):
                 return layout
         takes = "x".join("any" if size is None else str(size) for size in declared)
         msg = (

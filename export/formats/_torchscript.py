@@ -28,7 +28,8 @@ _DEPRECATED = (
     r"torch\.quantize_per_tensor, torch\.quantize_per_channel and other",
     "Please use quant_min and quant_max",  # said of a setting that PyTorch's own default makes
 )
-_DTYPES = {"FloatStorage": "float32", "HalfStorage": "float16", "DoubleStorage": "float64", "QInt8Storage": "int8"}
+_DTYPES = {"FloatStorage": "float32", "HalfStorage": "float16", "DoubleStorage": "float64", "QInt8Storage": "int8",
+           "QUInt8Storage": "uint8"}  # fmt: skip
 _SHAPE = "extra/input_shape"  # what torch.jit.load(..., _extra_files={"input_shape": ""}) returns
 
 
@@ -122,7 +123,8 @@ def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str,
     import torch
 
     reader = torch._C.PyTorchFileReader(io.BytesIO(content))
-    rewritten = ("version", "byteorder", ".data/serialization_id")
+    versions = ("version", ".data/version")  # where it lies depends on the operators
+    rewritten = (*versions, "byteorder", ".data/serialization_id")
     records = {
         name: reader.get_record(name)
         for name in reader.get_all_records()
@@ -136,7 +138,8 @@ def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str,
 
     packed = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(packed)
-    writer.set_min_version(int(reader.get_record("version")))  # else operators are read as those of an older PyTorch
+    version = next(reader.get_record(name) for name in versions if reader.has_record(name))
+    writer.set_min_version(int(version))  # else operators are read as those of an older PyTorch
     for name, record in (*_renamed(records, storages).items(), (_SHAPE, shape.encode())):
         writer.write_record(name, record, len(record))
     writer.write_end_of_file()
@@ -190,7 +193,9 @@ def inspect(path: Path) -> Contents:
         Layer(operator="", shape=shape, dtype=dtype, quantizable=len(shape) == 4 or not attends)
         for tensors in pickles
         for dtype, shape in tensors.found
-        if len(shape) > 1 and math.prod(shape) > max(shape)
+        if dtype != "uint8"  # a constant among the activations, such as a position's embedding
+        and len(shape) > 1
+        and math.prod(shape) > max(shape)
     )
     counts: Counter[str] = Counter()
     for layer in layers:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import io
 import operator
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - as PyTorch writes it
 
 aten = torch.ops.aten
 FREE = 64  # what is tried where a side of the image may have any length
@@ -56,15 +57,23 @@ def load(content: bytes) -> nn.Module:
     Layers that were exported in training mode compute as in evaluation. The attribute `input_shapes` holds each input's
     shape without the batch, None for a size that is free. Raises ValueError for what is no such file.
     """
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        msg = "it is no file of torch.export.save, or is cut off"
+        raise ValueError(msg)
     try:
         program = torch.export.load(io.BytesIO(content))
     except Exception as error:  # zipfile's, json's, torch's own: whatever is raised, the file is at fault
+        version = torch.__version__.partition("+")[0]
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        msg = f"PyTorch {torch.__version__.partition('+')[0]} cannot read it as a saved torch.export program: {why}"
+        msg = f"PyTorch {version} cannot read it ({why}); if another version saved it, save it again with torch.export.save of {version}"
         raise ValueError(msg) from error
     with torch.no_grad():
         graph = _Layers(program.module(check_guards=False)).transformed()
-    inputs = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in program.graph_signature.user_inputs]
+    inputs = [
+        node
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
+    ]
     graph.input_shapes = tuple(
         tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape[1:]) for node in inputs
     )
@@ -147,7 +156,11 @@ class _Layers:
             return None
         arguments = _arguments(node)
         if node.target is aten.addmm.default:
-            arguments = {"input": arguments["mat1"], "weight": _untransposed(arguments["mat2"]), "bias": arguments["self"]}
+            arguments = {
+                "input": arguments["mat1"],
+                "weight": _untransposed(arguments["mat2"]),
+                "bias": arguments["self"],
+            }
         tensors = {name: self._value(arguments.get(name)) for name in ("weight", "bias", "running_mean", "running_var")}
         if tensors["weight"] is None or (arguments.get("bias") is not None and tensors["bias"] is None):
             return None
@@ -167,7 +180,9 @@ class _Layers:
         if alpha == 1 and node.target in FUNCTIONS:
             node.kwargs = {name: value for name, value in node.kwargs.items() if name != "alpha"}
             node.target = FUNCTIONS[node.target]
-            if node.target is F.max_pool2d and len(node.args) == 2:  # ExecuTorch's lowering needs the stride written out
+            if (
+                node.target is F.max_pool2d and len(node.args) == 2
+            ):  # ExecuTorch's lowering needs the stride written out
                 node.args = (*node.args, node.args[1])
 
 
@@ -247,7 +262,9 @@ _MODULES: dict[Any, Callable[[dict, dict], nn.Module | None]] = {
     aten.batch_norm.default: _norm,
     aten.layer_norm.default: _layer_norm,
     # the same after run_decompositions()
-    aten.convolution.default: lambda arguments, tensors: (_transposed if arguments["transposed"] else _convolution)(arguments, tensors),
+    aten.convolution.default: lambda arguments, tensors: (_transposed if arguments["transposed"] else _convolution)(
+        arguments, tensors
+    ),
     aten.addmm.default: _dense,
     aten._native_batch_norm_legit_no_training.default: _norm,
     aten.native_layer_norm.default: _layer_norm,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Mapping, Set
 from pathlib import Path
@@ -62,13 +64,19 @@ def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras
 
 def open_whole(content: bytes) -> keras.Model:
     """Return the network of a .keras file, loaded in safe mode: no code in it runs. Raises ValueError."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        msg = "it is no .keras file, or is cut off"
+        raise ValueError(msg)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         path.write_bytes(content)
         try:
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # zipfile's, h5py's, Keras' own: whatever is raised, the file is at fault
-            msg = f"Keras {keras.__version__} cannot load it: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if "safe_mode" in why:
+                why = "it holds Python code (a Lambda layer), which is never run: put a layer of Keras in its place"
+            msg = f"Keras {keras.__version__} cannot load it: {why}"
             raise ValueError(msg) from error
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
@@ -194,7 +202,9 @@ class Trainer:
             with tf.GradientTape() as tape:
                 answer = network(images, training=True)
                 classes = answer.shape[-1]
-                target = tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
+                target = (
+                    tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
+                )
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, answer))
             self.optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
             right = tf.math.count_nonzero(tf.argmax(answer, 1, output_type=tf.int32) == labels)

@@ -49,9 +49,9 @@ def load(folder: Path, model: str) -> OwnData:
     """Return a network's images and labels; nothing in the file can execute code. Raises DataError that says what to mend."""
     path = find(folder, model)
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of named arrays, or is cut off")
         with np.load(path, allow_pickle=False) as content:
-            if isinstance(content, np.ndarray):
-                raise ValueError("it holds one array without a name")
             arrays = {name: content[name] for name in content.files}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -72,7 +72,9 @@ def load(folder: Path, model: str) -> OwnData:
                 f"the images of {name} are {images.dtype} {_size(images)}, the first ones {sets[0].images.dtype} {_size(sets[0].images)}",
                 "Give all of them in one size and type.",
             )
-    return OwnData(file=path, sets=tuple(sets), calibration=calibration, training=training, class_names=reader.class_names())
+    return OwnData(
+        file=path, sets=tuple(sets), calibration=calibration, training=training, class_names=reader.class_names()
+    )
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,25 @@ class _Reader:
 
     def images(self, name: str) -> np.ndarray:
         if name not in self.arrays:
-            self.refuse(f"there is no array {name!r}, but {', '.join(self.arrays) or 'nothing'}", f"Write it so: {WRITE.format(file=self.path.name)}")
+            self.refuse(
+                f"there is no array {name!r}, but {', '.join(self.arrays) or 'nothing'}",
+                f"Write it so: {WRITE.format(file=self.path.name)}",
+            )
         images = self.arrays[name]
         if images.dtype in (np.float64, np.float16):
             images = images.astype(np.float32)
         if images.dtype not in (np.uint8, np.float32):
-            self.refuse(f"{name} are {images.dtype}", "Give uint8, which becomes 0..1, or float32, which the network takes as they are.")
+            self.refuse(
+                f"{name} are {images.dtype}",
+                "Give uint8, which becomes 0..1, or float32, which the network takes as they are.",
+            )
         if images.ndim not in (3, 4):
             self.refuse(f"{name} have the shape {list(images.shape)}", "Give [N,H,W,C], or [N,H,W] for grey ones.")
         if images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 2, 3, 4):
-            self.refuse(f"{name} have the shape {list(images.shape)}, channels first", "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).")
+            self.refuse(
+                f"{name} have the shape {list(images.shape)}, channels first",
+                "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).",
+            )
         if not images.size:
             self.refuse(f"{name} holds no images", "Give at least one.")
         if images.dtype == np.float32 and not np.isfinite(images).all():
@@ -112,7 +123,9 @@ class _Reader:
             self.refuse(f"there is no array {name!r}", "Give one class number for each image.")
         labels = self.arrays[name]
         if labels.ndim == 2 and labels.shape[1] > 1:
-            self.refuse(f"{name} have the shape {list(labels.shape)}", "Give class numbers [N], for example labels.argmax(1).")
+            self.refuse(
+                f"{name} have the shape {list(labels.shape)}", "Give class numbers [N], for example labels.argmax(1)."
+            )
         labels = labels.reshape(-1)
         if labels.dtype.kind not in "iu":
             self.refuse(f"{name} are {labels.dtype}", "Give whole numbers from 0 on.")

@@ -58,7 +58,11 @@ class OwnNetwork:
             raise DataError(msg) from error
 
     def network(self, content: bytes, suffix: str = "") -> Any:
-        suffix = suffix or "".join(self.weights_file.suffixes[-2:] if self.weights_file.name.endswith(".weights.h5") else [self.weights_file.suffix])
+        suffix = suffix or "".join(
+            self.weights_file.suffixes[-2:]
+            if self.weights_file.name.endswith(".weights.h5")
+            else [self.weights_file.suffix]
+        )
         framework = FRAMEWORKS[self.framework]
         try:
             if suffix in WHOLE:

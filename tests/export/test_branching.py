@@ -119,7 +119,9 @@ def source(framework) -> Branching:
 
 @pytest.mark.parametrize(("framework", "name", "scheme"), RECIPES, ids=["-".join(recipe) for recipe in RECIPES])
 def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name, scheme, source, tmp_path):
-    profile = source.memo("profile", lambda: profiles.of(source.model, source.framework, source.network, source.input_shape, {}))
+    profile = source.memo(
+        "profile", lambda: profiles.of(source.model, source.framework, source.network, source.input_shape, {})
+    )
     path = tmp_path / f"branching{FORMATS[name].suffix}"
     if reason := REFUSED.get((framework, name, scheme)):
         with pytest.raises(Unsupported, match=reason):

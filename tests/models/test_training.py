@@ -15,8 +15,8 @@ import models.zoo
 from models import cards, checkpoints, data, files
 from models.errors import StorageError
 from models.frameworks import FRAMEWORKS
-from models.zoo import ZOO
 from models.images import network_input
+from models.zoo import ZOO
 
 NETWORKS = {
     "torch": """

@@ -1,0 +1,183 @@
+"""What lies beside a user's own network: each mistake is one sentence that names the file and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from export.__main__ import command
+from models import deployed, networks
+from models.errors import DataError, UsageError
+from models.own import data, settings
+
+IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
+    (tmp_path / "net.pt2").write_bytes(b"not read to be listed")
+    return tmp_path
+
+
+def write(folder: Path, name: str = "net.npz", **arrays: np.ndarray) -> None:
+    np.savez(folder / name, **({"images": IMAGES, "labels": LABELS} | arrays))
+
+
+def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folder):
+    (folder / "other.keras").write_bytes(b"")
+    (folder / "code.py").write_text("from torch import nn\ndef network(): ...\n")
+    (folder / "layers.py").write_text("import keras\nfrom keras import layers\ndef network(): ...\n")
+    (folder / "helper.py").write_text("def something_else(): ...\n")
+    (folder / ".hidden.pt2").write_bytes(b"")
+    assert {n: networks.framework(n) for n in networks.names()} == {
+        "net": "torch", "other": "keras", "code": "torch", "layers": "keras"}  # fmt: skip
+    assert networks.default("results") == folder / "results"
+
+
+def test_without_a_folder_the_zoo_is_meant(monkeypatch):
+    monkeypatch.delenv(networks.VARIABLE, raising=False)
+    assert "torch_cnn" in networks.names()
+    assert networks.default("results") == Path("results")
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"a-b.pt2": ""}, "cannot be part of an id: 'a-b'.*for example a_b.pt2"),
+        ({"a b.keras": ""}, "cannot be part of an id: 'a b'"),
+        ({"net.keras": ""}, "have one name"),
+        ({"net2.py": "def network(:"}, "no Python file that can be read: invalid syntax"),
+    ],
+)
+def test_names_that_cannot_be_used_are_refused(folder, files, sentence):
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    with pytest.raises(DataError, match=sentence):
+        networks.names()
+
+
+def test_code_must_be_of_one_framework(folder):
+    (folder / "code.py").write_text("def network(): ...\n")
+    with pytest.raises(DataError, match="imports neither of PyTorch and Keras"):
+        networks.framework("code")
+
+
+def test_a_folder_without_networks_and_none_at_all_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
+    with pytest.raises(DataError, match="holds no network"):
+        networks.names()
+    monkeypatch.setenv(networks.VARIABLE, str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="is no folder"):
+        networks.names()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"images": IMAGES.astype(np.int64)}, "images are int64. Give uint8"),
+        ({"images": IMAGES[:, 0, 0]}, r"have the shape \[5, 3\]. Give \[N,H,W,C\]"),
+        ({"images": np.zeros((5, 3, 32, 32), np.uint8)}, "channels first"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "images holds no images"),
+        ({"images": np.full(IMAGES.shape, np.nan, np.float32)}, "not finite"),
+        ({"labels": LABELS[:3]}, "there are 5 images and 3 labels"),
+        ({"labels": LABELS - 1}, "labels holds -1"),
+        ({"labels": LABELS + 0.5}, "labels are float64"),
+        ({"labels": np.eye(5)}, r"labels.argmax\(1\)"),
+        ({"calibration_images": IMAGES[:0]}, "calibration_images holds no images"),
+        (
+            {"calibration_images": IMAGES[:, :4]},
+            "the images of calibration are uint8 4x6x3, the first ones uint8 8x6x3",
+        ),
+        ({"train_images": IMAGES}, "there is no array 'train_labels'"),
+        ({"night_images": IMAGES}, "there is no array 'night_labels'"),
+        ({"class_names": np.array([1, 2])}, "class_names is no list of texts"),
+        ({"images": np.array([{}], object)}, "allow_pickle=False"),
+    ],
+    ids=str,
+)
+def test_images_and_labels_that_do_not_fit_are_one_sentence(folder, arrays, sentence):
+    write(folder, **arrays)
+    with pytest.raises(DataError, match=sentence):
+        data.load(folder, "net")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY"], ids=repr)
+def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
+    (folder / "net.npz").write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
+        data.load(folder, "net")
+
+
+def test_evaluation_sets_are_named_and_the_first_judges(folder):
+    write(
+        folder,
+        night_images=IMAGES + 1,
+        night_labels=LABELS,
+        calibration_images=IMAGES[:2],
+        class_names=np.array(list("abcd")),
+    )
+    network = deployed.get("net")
+    assert [s.name for s in network.evaluation()] == ["net", "night"]
+    assert (len(network.calibration()[0]), network.calibration()[1]) == (2, "")
+    assert network.training() is None
+    assert network.labels(4) == ("a", "b", "c", "d")
+    with pytest.raises(DataError, match="net has 5 classes, and 4 names"):
+        network.labels(5)
+
+
+def test_without_calibration_images_it_is_said_what_takes_their_place(folder):
+    write(folder, "data.npz")
+    images, note = deployed.get("net").calibration()
+    assert len(images) == 5
+    assert note == "calibrated on the images that it is judged on: data.npz holds no calibration_images"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("labels = 3", "Expected `array`, got `int`"),
+        ("label = []", "unknown field `label`"),
+        ("labels = [", "cannot be used"),
+    ],
+)
+def test_settings_that_cannot_be_used_name_the_mistake(folder, text, sentence):
+    (folder / settings.FILE).write_text(text)
+    with pytest.raises(DataError, match=sentence):
+        settings.load(folder)
+
+
+def test_settings_choose_recipes_and_name_classes(folder):
+    (folder / settings.FILE).write_text('recipes = ["*-onnx-*"]\n[networks.net]\nlabels = ["x", "y"]\n')
+    write(folder)
+    assert deployed.get("net").labels(2) == ("x", "y")
+    listed = CliRunner().invoke(command, ["--models", str(folder), "--list"]).output.split()
+    assert listed == [f"net-onnx-{s}" for s in ("float32", "float16", "dynamic_int8", "int8", "int4")]
+    (folder / settings.FILE).write_text('recipes = ["nothing-*"]')
+    assert "matches no artifact" in str(CliRunner().invoke(command, ["--list"]).exception)
+
+
+def test_every_network_of_which_something_is_missing_is_named_at_once(folder):
+    (folder / "other.keras").write_bytes(b"")
+    result = CliRunner().invoke(command, ["--models", str(folder), "--logs", str(folder / "logs")])
+    assert isinstance(result.exception, DataError)
+    assert all(f"{name}.npz is not there" in str(result.exception) for name in ("net", "other"))
+    assert not (folder / "artifacts").exists()
+
+
+def test_code_without_weights_names_the_files_that_it_may_have(folder):
+    (folder / "code.py").write_text("import torch\nLABELS = ['a', 'b']\ndef network(): ...\n")
+    write(folder, "code.npz")
+    with pytest.raises(DataError, match=r"Save them as one of: code.safetensors, code.pt, code.pth"):
+        deployed.get("code").read()
+    assert deployed.get("code").labels(2) == ("a", "b")
+
+
+def test_the_zoos_data_are_not_taken_for_a_users_networks(folder):
+    write(folder)
+    result = CliRunner().invoke(command, ["--models", str(folder), "--data", "digits"])
+    assert isinstance(result.exception, UsageError)
+    assert "leave --data away" in str(result.exception)
