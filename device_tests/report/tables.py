@@ -16,6 +16,7 @@ from rich.table import Table
 from device_tests.report import places
 from device_tests.report.cores import Sweep, sweeps
 from device_tests.report.groups import Group
+from device_tests.results.judging import FIRST
 from device_tests.results.latency import EQUAL, NO_DIFFERENCE, TOO_NOISY, Interval
 from device_tests.results.row import Row
 from models import files, markdown
@@ -221,8 +222,13 @@ def warnings(groups: tuple[Group, ...]) -> list[str]:
 
 
 def quick(groups: tuple[Group, ...]) -> int:
-    """Return how many results are of a quick run; emulated devices are slow and always judge on as few images."""
-    return sum(r.quick for g in groups if not g.emulated for r in g.rows if r.environment)
+    """Return how many results are of fewer images than there are, for a run was quick; emulated devices' always are."""
+    return sum(_on_fewer(r) for g in groups if not g.emulated for r in g.rows if r.environment)
+
+
+def _on_fewer(row: Row) -> bool:
+    """Tell whether a quick run left out images; a set of fewer is judged whole."""
+    return row.quick and (row.total or 0) >= FIRST
 
 
 def footnotes(groups: tuple[Group, ...]) -> list[str]:
@@ -233,7 +239,7 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
     few = quick(groups)
     if few:
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
-    if any(r.quick for g in groups if g.emulated for r in g.rows):
+    if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
     noted = sum(bool(r.notes) for r in ran)
     if noted:

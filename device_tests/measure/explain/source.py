@@ -62,6 +62,13 @@ def _walk_keras(network: Any, images: np.ndarray, note: Callable[..., None]) -> 
     weighted = keras.layers.Conv1D | keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense
     weighted |= keras.layers.Conv2DTranspose
     for layer in network._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.SeparableConv2D):  # a depthwise convolution and one of 1x1
+            depth, point = layer.depthwise_kernel.numpy(), layer.pointwise_kernel.numpy()
+            depth = depth.reshape(*depth.shape[:2], 1, -1)
+            positions = math.prod(layer.output.shape[1:-1])
+            note(f"{layer.name} depthwise", depth, -1, positions)
+            note(f"{layer.name} pointwise", point, -1, positions)
+            continue
         if isinstance(layer, weighted):
             kernel, outputs = layer.kernel.numpy(), math.prod(layer.output.shape[1:])
             if isinstance(layer, keras.layers.Conv2DTranspose):  # [height, width, outputs, inputs], over the input
