@@ -113,6 +113,7 @@ def zoo(tmp_path_factory):
     import models.zoo
     from models import checkpoints, data
     from models.frameworks import FRAMEWORKS
+    from models.images import network_input
 
     folder = tmp_path_factory.mktemp("zoo")
     with pytest.MonkeyPatch.context() as patch:
@@ -124,7 +125,7 @@ def zoo(tmp_path_factory):
             spec = models.zoo.ZOO[name].SPEC
             FRAMEWORKS[spec.framework].seed(0)
             network = models.zoo.ZOO[name].network()
-            _train(network, data.grey(images.images, spec.input_shape), images.labels)
+            _train(network, network_input(images.images, "chw" if spec.framework == "torch" else "hwc"), images.labels)
             checkpoints.save(name, network)
         yield folder
     for name in NETWORKS:
@@ -161,15 +162,16 @@ def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
             made = Artifact(
                 id=f"{model}-{format_name}-{scheme}",
                 model=model,
-                framework=source.spec.framework,
+                framework=source.framework,
                 format=format_name,
                 scheme=scheme,
                 key="k",
                 file=f"{model}-{format_name}-{scheme}{suffix}",
                 checkpoint_sha256=files.sha256(checkpoints.path(model)),
-                inputs=(Tensor(name="image", shape=(1, *source.spec.input_shape), dtype="float32"),),
+                inputs=(Tensor(name="image", shape=(1, *source.input_shape), dtype="float32"),),
                 outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
                 dataset={"name": "digits"},
+                layout=source.layout,
             )
             if not artifacts.sidecar_path(zoo, made.id).exists():
                 FORMATS[format_name].convert(source, scheme, zoo / made.file)
@@ -191,7 +193,7 @@ def measured(artifact: Artifact, file: Path):
     images = digits.images[:16]
     answers = Reference(
         model=artifact.model, dataset="digits", dataset_sha256="", checkpoint_sha256="", images=images,
-        labels=digits.labels[:16], logits=source.logits(data.grey(images, source.spec.input_shape)),
+        labels=digits.labels[:16], logits=source.logits(source.input(images)),
     )  # fmt: skip
     return layers.measure(artifact, file, answers)
 
