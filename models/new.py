@@ -22,7 +22,9 @@ WHOLE = {"torch": ".pt2", "keras": ".keras"}
 
 @click.command()
 @click.argument("name")
-@click.option("--from", "framework", type=click.Choice(tuple(WHOLE)), required=True, help="What the network is made with.")
+@click.option(
+    "--from", "framework", type=click.Choice(tuple(WHOLE)), required=True, help="What the network is made with."
+)
 @click.option("--folder", type=console.Folder(), help="Where it is written.  [default: NAME]")
 def command(name: str, framework: str, folder: Path | None) -> None:
     """Write a folder with a script, trained by it: a small network and its images, as an example to be replaced."""
