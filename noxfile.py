@@ -7,6 +7,7 @@ installed again only when their constraints change.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import sys
@@ -47,6 +48,9 @@ GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "execut
 # take seconds to start, for each artifact), for how many seconds per dozen artifacts; and the cells that it counts.
 TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
 COUNTED, COUNTED_QUICK = "torch_cnn_small-tflite-*@litert@*", "torch_cnn_small-tflite-int8@litert@*"
+# the same of a user's own networks; `check` ends with NO_EVIDENCE where no budgets lie beside them (commands/check.py)
+COUNTED_OF_OWN, COUNTED_OF_OWN_QUICK = "*-tflite-*@litert@*", "*-tflite-int8@litert@*"
+NO_EVIDENCE = 11
 # a command ends once it has looked at its arguments (models/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
 
@@ -124,7 +128,7 @@ def with_everything(session: nox.Session, module: tuple[str, ...], *others: Call
     """Run a module that needs the artifacts, in the folder that its arguments name, and every runtime."""
 
     def first() -> None:
-        export_artifacts(session, *options(session.posargs, "--artifacts"))
+        export_artifacts(session, *options(session.posargs, "--artifacts", "--models"))
         for other in others or (partial(install_runtimes, session),):
             other()
 
@@ -209,7 +213,7 @@ def compatibility(session: nox.Session) -> None:
 
 def install_versions(session: nox.Session) -> None:
     """Install the older and newer versions of runtimes that can be installed here."""
-    listed = (environment(session, "core"), "-m", *COMPATIBILITY, "--list")
+    listed = (environment(session, "core"), "-m", *COMPATIBILITY, "--list", *options(session.posargs, "--models"))
     for name in session.run(*listed, silent=True, log=False).split():
         try:
             environment(session, name)
@@ -231,7 +235,7 @@ def shipping(session: nox.Session) -> None:
 
 @nox.session
 def pipeline(session: nox.Session) -> None:
-    """Export, run on every desktop runtime, measure what the report shows, report and check: -- --quick for less.
+    """Export, run on every desktop runtime, measure what the report shows, report and check: --quick, --models FOLDER.
 
     It takes the options of `device_tests`; the folders and budgets that they name are those of every step.
     """
@@ -240,16 +244,20 @@ def pipeline(session: nox.Session) -> None:
         session.run(environment(session, "core"), "-m", *RUN, *arguments)
         return
     check_arguments(session, RUN, *arguments)
+    networks, budgets = options(arguments, "--models"), options(arguments, "--budgets")
     artifacts, results = options(arguments, "--artifacts"), options(arguments, "--results")
-    steps: dict[str, Callable[[], object]] = {"export": partial(export_artifacts, session, *artifacts)}
+    steps: dict[str, Callable[[], object]] = {"export": partial(export_artifacts, session, *networks, *artifacts)}
     for runtime in RUNTIMES.names():
         steps[runtime] = partial(run_runtime, session, runtime, *arguments)
     more, left_out = measuring_steps(session, arguments)
     core = environment(session, "core")
     steps |= more
-    steps["report"] = partial(session.run, core, "-m", *REPORT, *artifacts, *results)
-    budgets = options(arguments, "--budgets")
-    steps["check"] = partial(session.run, core, "-m", *CHECK, *artifacts, *results, *budgets)
+    places = (*networks, *artifacts, *results)
+    steps["report"] = partial(session.run, core, "-m", *REPORT, *places)
+    # a user's own networks have no budgets at first: that nothing was checked then is said, and fails nothing
+    mild = not budgets and beside_networks(arguments) and not beside_networks(arguments, "budgets.toml").exists()
+    accepted = {"success_codes": [0, NO_EVIDENCE]} if mild else {}
+    steps["check"] = partial(session.run, core, "-m", *CHECK, *places, *budgets, **accepted)
     failed = []
     for name, step in steps.items():
         try:
@@ -268,14 +276,16 @@ def measuring_steps(session: nox.Session, arguments: tuple[str, ...]) -> tuple[d
         commands = "nox -s explain -- --all, nox -s shipping, nox -s latency, nox -s instructions"
         return {}, [f"Only some cells were asked for, so these were left out: {commands}"]
     quick = "--quick" in arguments
-    places = options(arguments, "--artifacts", "--results")
-    folder = Path((options(arguments, "--results") or ("=results",))[-1].partition("=")[2])
+    places = options(arguments, "--models", "--artifacts", "--results")
+    own = beside_networks(arguments)
+    named = options(arguments, "--results")
+    folder = Path(named[-1].partition("=")[2]) if named else beside_networks(arguments, "results") or Path("results")
     run = partial(session.run, environment(session, "core"), "-m")
     steps = {"explain": lambda: session.run(environment(session, "export"), "-m", *EXPLAIN, "--all", *places)}
     notes = ["The error of each layer was left out: nox -s explain -- --all --layers"]
     if shutil.which("strip"):
         target = f"--out={folder / 'shipping.json'}"
-        steps["shipping"] = partial(run, *SHIPPING, *options(arguments, "--artifacts"), target)
+        steps["shipping"] = partial(run, *SHIPPING, *options(arguments, "--models", "--artifacts"), target)
     else:
         notes.append("No runtime was weighed, for want of strip: apt-get install binutils, then nox -s shipping")
     timed = [name for name in (TIMED_QUICK if quick else TIMED) if not was_timed_longer(folder, name, ROUNDS_S)]
@@ -285,13 +295,20 @@ def measuring_steps(session: nox.Session, arguments: tuple[str, ...]) -> tuple[d
         names = ", ".join(timed)
         notes.append(f"Latencies were compared for {ROUNDS_S} s per dozen artifacts on {names} only: nox -s latency")
     if platform.machine() == "x86_64" and shutil.which("qemu-x86_64") and shutil.which("cc"):
-        counted = COUNTED_QUICK if quick else COUNTED
+        counted = (COUNTED_OF_OWN_QUICK if quick else COUNTED_OF_OWN) if own else COUNTED_QUICK if quick else COUNTED
         steps["instructions"] = partial(run, *INSTRUCTIONS, "--jobs=2", f"--only={counted}", *places)
         notes.append(f"Instructions were counted for {counted} only; all take an hour: nox -s instructions")
     else:
         package = "apt-get install qemu-user gcc libc6-dev"
         notes.append(f"No instructions were counted, for want of qemu or cc: {package}, then nox -s instructions")
     return steps, notes
+
+
+def beside_networks(arguments: tuple[str, ...], name: str = "") -> Path | None:
+    """Return the folder of a user's own networks, or a file or folder in it; None where the zoo's are meant."""
+    named = options(arguments, "--models")
+    folder = named[-1].partition("=")[2] if named else os.environ.get("EDGEWISE_MODELS")
+    return Path(folder) / name if folder else None
 
 
 def was_timed_longer(results: Path, runtime: str, limit_s: float) -> bool:

@@ -43,7 +43,7 @@ def of_load(
     """Return the present inputs of whatever `programs` of ours measure of an artifact on a runtime."""
     return {
         "the artifact": artifact.sha256[:16],
-        "the artifact's inputs and outputs": inputs.digest(artifact.inputs, artifact.outputs),
+        "the artifact's inputs and outputs": inputs.digest(artifact.inputs, artifact.outputs, artifact.layout),
         "the program that measures": inputs.of_files(programs),
         "the runtime's adapter": inputs.of_files((RUNTIMES.path(runtime),)),
         PACKAGES: None if packages is None else inputs.digest(*packages),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from device_tests import current, devices, join
+from device_tests import current, devices, join, remedies
 from device_tests.cells import Cell, cells, takes
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import RUNTIMES
@@ -45,7 +45,7 @@ def load(results_folder: Path) -> Results:
         if measurement:
             known[measurement.id] = measurement
     if not known and not broken:
-        msg = f"There are no results in {results_folder}. Make them with: nox -s device_tests"
+        msg = f"There are no results in {results_folder}. Make them with: {remedies.nox('device_tests')}"
         raise DataError(msg)
     return Results(measurements=known, broken=broken)
 
@@ -84,7 +84,7 @@ def rows(
 ) -> tuple[Row, ...]:
     """Return a row per cell; a result that does not count becomes a row that says why."""
     if not artifacts_folder.is_dir():
-        msg = f"There are no artifacts in {artifacts_folder}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts_folder}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
 
     @cache

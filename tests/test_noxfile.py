@@ -37,11 +37,12 @@ class Session:
         self.done: list[str] = []
         self.words: list[str] = []
 
-    def run(self, *command: str, env=None, silent: bool = False, log: bool = True) -> str | bool:
+    def run(self, *command: str, env=None, silent: bool = False, log: bool = True, success_codes=(0,)) -> str | bool:
         environment, _, *arguments = command
         checks = "check arguments of " if env else ""
         line = f"{checks}{' '.join(arguments)} in {environment}"
         self.done.append(line)
+        self.accepted = success_codes
         if any(failing in line for failing in self.fails):
             raise CommandFailed
         return self.prints if silent else True
@@ -170,6 +171,26 @@ def test_pipeline_hands_its_folders_to_every_step(noxfile):
         assert "--artifacts=A" in line
         assert "--results=R" in line or "--out=R/shipping.json" in line, line
     assert "--budgets=B" in others[-1]
+
+
+def test_pipeline_of_a_users_own_networks_hands_their_folder_to_every_step(noxfile, tmp_path):
+    session = Session("--models", str(tmp_path), "--quick")
+    noxfile.pipeline(session)
+    runs = [line for line in session.done if not line.startswith("install")]
+    assert all(f"--models={tmp_path}" in line or f"--models {tmp_path}" in line for line in runs), runs
+    (shipping,) = (line for line in runs if "shipping" in line)
+    assert f"--out={tmp_path}/results/shipping.json" in shipping
+    assert any("instructions" in line and "--only=*-tflite-int8@litert@*" in line for line in runs)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_that_no_budgets_lie_beside_a_users_networks_fails_nothing(noxfile, tmp_path, there):
+    if there:
+        (tmp_path / "budgets.toml").touch()
+    session = Session("--models", str(tmp_path))
+    noxfile.pipeline(session)
+    assert "check" in session.done[-1]
+    assert session.accepted == ((0,) if there else [0, noxfile.NO_EVIDENCE])
 
 
 def test_pipeline_says_what_it_left_out_and_which_command_does_it(noxfile):

@@ -15,6 +15,7 @@ from models.console import out, printable, validated
 
 @click.command()
 @click.argument("file", type=options.FILE)
+@options.models
 @options.artifacts
 @options.results
 def add(file: Path, artifacts: Path, results: Path) -> None:

@@ -15,12 +15,16 @@ from device_tests.gates import budgets as budget_file
 from device_tests.gates import evidence, junit, summary
 from device_tests.gates.budgets import Verdict
 from device_tests.rows import found, load, rows
-from models import files
+from models import files, networks
 from models.console import out, plain, validated
 from models.errors import UsageError
 
 BROKEN_BUDGET = 10  # exit codes
 NO_EVIDENCE = 11
+NO_BUDGETS = (
+    "No budgets beside the networks: nothing was checked. To begin with, copy the rows that you mean to keep from Edgewise's "
+    "own budgets.toml to {folder}, and name your networks in them."
+)
 COLOURS = {"pass": "green", "fail": "red", "skipped": "yellow"}
 
 
@@ -40,6 +44,7 @@ COLOURS = {"pass": "green", "fail": "red", "skipped": "yellow"}
 )
 @click.option("--allow-missing", is_flag=True, help="Accept to be unmeasured what [[missing]] in the budgets names.")
 @options.only
+@options.models
 @options.artifacts
 @options.results
 @options.budgets
@@ -72,7 +77,12 @@ def check(
     baseline = None if against is None else baselines.load(against)
     known = load(results)
     every = found(known, chosen_devices)
-    limits = budget_file.load(budgets, named.ids(every))
+    limits = budget_file.beside(budgets, named.ids(every))
+    if limits is None:
+        out.print(plain(NO_BUDGETS.format(folder=budgets.parent)), soft_wrap=True)
+        if baseline is None and not update:
+            context.exit(NO_EVIDENCE)
+        limits = budget_file.File()
     chosen = select(every, runtimes=(), patterns=patterns)
     made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
     kept = budget_file.check(limits.budgets, made)
@@ -99,8 +109,9 @@ def check(
         for line in summary.annotations(both, lacks, budgets):
             click.echo(line)
     if update:
-        new = baselines.save(made, Path(baselines.FILE))
-        out.print(f"Written: {baselines.FILE}, {new} cells are new in it")
+        file = networks.default(baselines.FILE)
+        new = baselines.save(made, file)
+        out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
     if any(verdict.state == "fail" for verdict in both):
         context.exit(BROKEN_BUDGET)
     if lacks:

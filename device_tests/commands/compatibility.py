@@ -10,6 +10,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from device_tests import remedies
 from device_tests.cells import Cell, cells, select
 from device_tests.commands import options
 from device_tests.measure.compatibility import run, versions
@@ -41,6 +42,7 @@ def table(grids: list[Grid], runtime: str) -> Table:
 @options.only
 @click.option("--list", "listing", is_flag=True, help="List the environments and end.")
 @options.jobs(2, "Processes side by side.")
+@options.models
 @options.artifacts
 @options.results
 def compatibility(patterns: tuple[str, ...], listing: bool, jobs: int, artifacts: Path, results: Path) -> None:
@@ -59,7 +61,7 @@ def compatibility(patterns: tuple[str, ...], listing: bool, jobs: int, artifacts
                 click.echo(environment)
         return
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
     conversations = Conversations()
     done = _run_all(chosen, jobs, conversations, lambda cell: run(cell, artifacts, results, conversations))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests import devices
+from device_tests import devices, remedies
 from device_tests.cells import cells, select
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
@@ -33,6 +33,7 @@ from models.errors import DataError, EdgewiseError, UsageError
     metavar="NAME",
     help="Count there; may be repeated.",
 )
+@options.models
 @options.artifacts
 @options.results
 def instructions(
@@ -59,7 +60,7 @@ def instructions(
             raise UsageError(msg)
     validated()
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
     named.require(chosen, runtimes)
 

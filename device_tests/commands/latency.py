@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import structs
 
-from device_tests import devices
+from device_tests import devices, remedies
 from device_tests.cells import cells, select
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
@@ -52,6 +52,7 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # may be the machine's fa
 )
 @click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
+@options.models
 @options.artifacts
 @options.results
 def latency(
@@ -75,7 +76,7 @@ def latency(
     named.offered(every, runtimes=runtimes, devices=())
     validated()
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
     named.require(chosen, runtimes)
     machine = Machine(lambda text: err.print(plain(text)))

@@ -20,6 +20,7 @@ __all__ = (
     "Finite",
     "Place",
     "Word",
+    "beside",
     "models",
 )
 

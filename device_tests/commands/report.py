@@ -21,10 +21,9 @@ from models.errors import DataError
     type=options.PERCENTAGE_POINTS,
     help="Percentage points of top-1 that may be lost.",
 )
-@click.option(
-    "--report", "folder", default="report", show_default=True, type=options.FOLDER, help="Where the report goes."
-)
+@options.beside("--report", "folder", name="report", kind=options.FOLDER, text="Where the report goes.")
 @click.option("--svg", type=options.FILE, help="Draw the table into this file, too.")
+@options.models
 @options.artifacts
 @options.results
 @options.device

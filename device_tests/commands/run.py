@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from device_tests import remedies
 from device_tests.cells import Cell, cells, select
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
@@ -37,6 +38,7 @@ KEPT = "the ok result of an earlier run of the same file and installation is kep
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
 @options.jobs(2, "Answers judged side by side.")
 @options.timeout(120.0, "Seconds without a sign of life.")
+@options.models
 @options.artifacts
 @options.results
 @options.budgets
@@ -74,10 +76,11 @@ def run(
             click.echo(cell.id)
         return
     every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
-    limits = budget_file.load(budgets, named.ids(every)).budgets
+    known = budget_file.beside(budgets, named.ids(every))
+    limits = known.budgets if known else ()
     validated()
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
     named.require(chosen, runtimes)
 

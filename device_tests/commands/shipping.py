@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests import devices
+from device_tests import devices, remedies
 from device_tests.cells import Cell
 from device_tests.commands import options
 from device_tests.machine import Machine
-from device_tests.measure.shipping import MODEL, Started, start, subjects, weigh, weighed
+from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipped
 from device_tests.results.shipped import Shipped
 from models.console import err, out, plain, validated
@@ -22,7 +22,8 @@ from models.errors import DataError, EdgewiseError, EnvironmentMissing
 
 def table(rows: tuple[Shipped, ...]) -> Table:
     """Return the rows for the terminal, the lightest runtime first."""
-    drawn = Table(title=f"What ships beside a model ({MODEL}, float32), one process per start")
+    models = ", ".join(sorted({row.artifact.split("-")[0] for row in rows}))
+    drawn = Table(title=plain(f"What ships beside a model ({models}, float32), one process per start"))
     drawn.add_column("runtime")
     for title in ("libraries", "MB", "stripped MB", "gzip MB", "x model", "cold start ms", "peak memory MB"):
         drawn.add_column(title, justify="right")
@@ -42,28 +43,28 @@ def table(rows: tuple[Shipped, ...]) -> Table:
 
 
 @click.command()
+@options.models
 @options.artifacts
-@click.option(
+@options.beside(
     "--out",
     "target",
-    default=f"results/{shipped.FILE}",
-    show_default=True,
-    type=options.FILE,
-    help="Where it is written; what it holds of runtimes that are not measured now is kept.",
+    name=f"results/{shipped.FILE}",
+    kind=options.FILE,
+    text="Where it is written; what it holds of runtimes that are not measured now is kept.",
 )
 def shipping(artifacts: Path, target: Path) -> None:
     """Measure what each runtime costs besides the model, print it and write it.
 
     The exit code is 1 where a runtime could not be measured that is installed, 4 where none is.
     """
-    every = subjects()
     validated()
     if not shutil.which("strip"):
         msg = "There is no `strip`, which tells a library's code from its symbols. Install it: apt-get install binutils"
         raise EnvironmentMissing(msg)
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
+    every = subjects(artifacts)
     rows, failed = _measure_all(every, artifacts)
     if rows:
         out.print(table(tuple(rows)))

@@ -41,6 +41,7 @@ from models.errors import EdgewiseError, EnvironmentMissing
 @options.listing
 @click.option("--force", is_flag=True, help="Run again what has a current result on the cores.")
 @options.jobs(2, "Cells side by side.")
+@options.models
 @options.artifacts
 @options.results
 @click.pass_context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from device_tests import remedies
 from device_tests.contract import DESKTOP, Device, Kind
 from models.errors import UsageError, did_you_mean
 from models.registry import Registry
@@ -32,7 +33,7 @@ def command(name: str, only: str) -> str:
     if kind is None:  # it has no worker: its results were brought here
         return f"measure it on {name} again, and add what it gives to the results"
     named = "" if name == DESKTOP else f"--device '{name}' "
-    return f"nox -s '{kind.SESSION}' -- {named}--only '{only}'"
+    return remedies.nox(f"'{kind.SESSION}'", f"{named}--only '{only}'")
 
 
 def _kind(name: str) -> Kind | None:

@@ -16,9 +16,11 @@ from msgspec import Meta
 
 from device_tests.results.measurement import OUTCOMES
 from device_tests.results.row import Row
-from models import files, records
+from models import files, networks, records
 from models.errors import DataError, UsageError, did_you_mean
 from models.records import Record
+
+FILE = "budgets.toml"
 
 T = TypeVar("T")
 Facts = dict[str, Any]
@@ -36,8 +38,8 @@ METRICS = {
     "flip_rate": "nothing was judged",
     "max_abs_error": "some answers are not finite",
     "ece": "the result is older than this figure: run it again",
-    "digits_top1": "no other digits were judged: nox -s export",
-    "digits_agreement": "no other digits were judged: nox -s export",
+    "top5": "it has ten classes or fewer",
+    "recall_loss": "nothing was judged",
     "peak_over_runtime_bytes": "this system does not tell the memory before the artifact was loaded",
     "same_as_desktop": "it is the desktop's, or there are no logits of both to compare",
     "difference": "it is the desktop's, or there are no logits of both to compare",
@@ -47,27 +49,36 @@ METRICS = {
     "latency_ratio": "it was not timed in one run with a float32 row: nox -s latency",
 }
 NOISY = ("latency_ratio",)  # verdicts need the whole interval, METRIC_low to METRIC_high, on one side of the limit
-SYSTEM = ("peak_over_runtime_bytes",)  # no command can measure these where the system does not
+# no command can measure these where the system does not tell them, or the network has too few classes
+SYSTEM = ("peak_over_runtime_bytes", "top5")
 MOST_BYTES = 16 << 20  # of the file
 MOST = 1e300  # of a limit; what is not a number is not below it either
-DIGITS = ("digits_top1", "digits_agreement")  # of a second evaluation set, which the digits themselves do not have
+OF_SETS = ("top1", "agreement")  # which there are of the other evaluation sets, too
+RENAMED = {f"digits_{metric}": f'`metric = "{metric}"` with `set = "digits"`' for metric in OF_SETS}
 TABLE = re.compile(r"^\s*\[\[\s*(budget|missing)\s*\]\]")
 
 
 class Budget(Record, kw_only=True):
     """A limit for the cells that a glob of `ids` matches: `min` and `max` of a figure, or the `outcomes` it may have.
 
-    A `required` one must decide something in a whole run. `line` is where it stands in its file.
+    `set` names another evaluation set than the first, on which the figure is held. A `required` one must decide something
+    in a whole run. `line` is where it stands in its file.
     """
 
     ids: tuple[str, ...]
     metric: str
     why: str
+    set: str = ""
     min: int | float | None = None
     max: int | float | None = None
     outcomes: tuple[str, ...] = ()
     required: bool = True
     line: int = 0
+
+    @property
+    def figure(self) -> str:
+        """What it limits, as people read it."""
+        return f"{self.metric} on {self.set}" if self.set else self.metric
 
     def matches(self, id: str) -> bool:
         return any(fnmatch.fnmatchcase(id, pattern) for pattern in self.ids)
@@ -97,6 +108,7 @@ class _BudgetTable(Record, kw_only=True, forbid_unknown_fields=True, rename={"ou
     ids: Annotated[tuple[str, ...], Meta(min_length=1)]
     metric: str
     why: str
+    set: str = ""
     min: int | float | None = None
     max: int | float | None = None
     outcomes: str | tuple[str, ...] = ()
@@ -172,6 +184,13 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
     )
 
 
+def beside(file: Path, ids: tuple[str, ...]) -> File | None:
+    """Read the budgets, None where they lie by default beside a user's networks and are not there; raises as `load`."""
+    if networks.folder() and file == networks.default(FILE) and not file.exists():
+        return None
+    return load(file, ids)
+
+
 EXPECTED = (
     "`ids` is a list of globs over ARTIFACT@RUNTIME@DEVICE, `metric` and `why` are texts, `min` and `max` numbers."
 )
@@ -201,6 +220,8 @@ class _Reader:
         for pattern in table.ids:
             if not self.may_match(pattern):
                 raise self.refusal(f"{pattern!r} matches no cell. {did_you_mean(pattern, self.ids)[:400]}")
+        if table.metric in RENAMED:
+            raise self.refusal(f"{table.metric!r} is called {RENAMED[table.metric]} now.")
         if table.metric and table.metric not in METRICS:
             raise self.refusal(f"there is no metric {table.metric!r}. {did_you_mean(table.metric, METRICS)}")
         return table
@@ -228,7 +249,9 @@ class _Reader:
             raise self.refusal(f"`{table.metric}` takes `min`, `max` or both, as numbers.")
         elif len(limits) == 2 and table.min > table.max:
             raise self.refusal(f"`min` is {table.min}, more than `max`, {table.max}: nothing can keep it.")
-        facts = {name: getattr(table, name) for name in ("ids", "metric", "why", "min", "max", "required")}
+        if table.set and table.metric not in OF_SETS:
+            raise self.refusal(f"`set` goes with {' and '.join(OF_SETS)}, not with {table.metric!r}.")
+        facts = {name: getattr(table, name) for name in ("ids", "metric", "why", "set", "min", "max", "required")}
         return Budget(**facts, outcomes=outcomes, line=self.line)
 
     def missing(self, row: Any) -> Missing:
@@ -236,9 +259,9 @@ class _Reader:
         return Missing(ids=table.ids, why=table.why, metric=table.metric, line=self.line)
 
 
-def decisive(budgets: tuple[Budget, ...], id: str, metric: str) -> Budget | None:
+def decisive(budgets: tuple[Budget, ...], id: str, metric: str, set: str = "") -> Budget | None:
     """Return the budget that counts for a cell: the last one that matches, so that exceptions follow the rule."""
-    return next((b for b in reversed(budgets) if b.metric == metric and b.matches(id)), None)
+    return next((b for b in reversed(budgets) if (b.metric, b.set) == (metric, set) and b.matches(id)), None)
 
 
 def expected_outcomes(budgets: tuple[Budget, ...], id: str) -> tuple[str, ...]:
@@ -248,8 +271,9 @@ def expected_outcomes(budgets: tuple[Budget, ...], id: str) -> tuple[str, ...]:
 
 
 def check(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdict, ...]:
-    """Return a verdict for every row and every metric that a budget limits there."""
-    held = ((row, decisive(budgets, row.id, metric)) for row in rows for metric in METRICS)
+    """Return a verdict for every row and every figure that a budget limits there."""
+    figures = sorted({(b.metric, b.set) for b in budgets}, key=lambda f: ([*METRICS].index(f[0]), f[1]))
+    held = ((row, decisive(budgets, row.id, *figure)) for row in rows for figure in figures)
     return tuple(_verdict(row, budget) for row, budget in held if budget)
 
 
@@ -258,12 +282,12 @@ def shadowed(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdic
     found = []
     for budget in budgets:
         own = [row for row in rows if budget.matches(row.id)]
-        if own and not any(decisive(budgets, row.id, budget.metric) is budget for row in own):
+        if own and not any(decisive(budgets, row.id, budget.metric, budget.set) is budget for row in own):
             says = "the budget decides nothing, for later rows decide all of its cells"
             found.append(
                 Verdict(
                     id=", ".join(budget.ids),
-                    metric=budget.metric,
+                    metric=budget.figure,
                     state="fail",
                     says=says,
                     budget=budget,
@@ -275,7 +299,7 @@ def shadowed(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdic
 
 def _verdict(row: Row, budget: Budget) -> Verdict:
     judge = _judge_outcome if budget.metric == "outcome" else _judge_figure
-    return Verdict(id=row.id, metric=budget.metric, budget=budget, **judge(row, budget))
+    return Verdict(id=row.id, metric=budget.figure, budget=budget, **judge(row, budget))
 
 
 def _judge_outcome(row: Row, budget: Budget) -> Facts:
@@ -291,12 +315,15 @@ def _judge_outcome(row: Row, budget: Budget) -> Facts:
 
 
 def _judge_figure(row: Row, budget: Budget) -> Facts:
-    value = getattr(row, budget.metric)
     if row.outcome != "ok":
         return {"state": "skipped", "says": f"{row.outcome}: {row.reason}", "unmeasured": row.evidence != "current"}
+    held = row.sets.get(budget.set) if budget.set else row
+    if held is None:  # a set that is the first one is not beside it; one that no cell has is a name that guards nothing
+        says = f"it was judged on no other evaluation set called {budget.set!r}"
+        return {"state": "skipped", "says": says, "unmeasured": row.dataset.name != budget.set}
+    value = getattr(held, budget.metric)
     if value is None:
-        unavailable = budget.metric in SYSTEM or (budget.metric in DIGITS and row.dataset.name == "digits")
-        return {"state": "skipped", "says": METRICS[budget.metric], "unmeasured": not unavailable}
+        return {"state": "skipped", "says": METRICS[budget.metric], "unmeasured": budget.metric not in SYSTEM}
     low, high = value, value
     if budget.metric in NOISY:
         low, high = (getattr(row, f"{budget.metric}_{side}") for side in ("low", "high"))

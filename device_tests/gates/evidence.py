@@ -92,5 +92,5 @@ def _undecided(
             continue
         why = f"for each of its {len(own):,} cells, as the first: {own[0].says}" if own else "none of its cells has run"
         yield Lack(
-            id=", ".join(budget.ids), why=f"line {budget.line}: the budget of {budget.metric} decides nothing, {why}"
+            id=", ".join(budget.ids), why=f"line {budget.line}: the budget of {budget.figure} decides nothing, {why}"
         )

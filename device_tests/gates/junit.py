@@ -53,7 +53,7 @@ def _budget(budget: Budget, verdicts: list[Verdict]):
     broken = [f"{v.id}: {v.says}" for v in verdicts if v.state == "fail"]
     decided = any(v.state != "skipped" for v in verdicts)
     skipped = "" if decided else (verdicts[0].says if verdicts else "later rows decide all its cells")
-    return _case(f"{budget.metric} of {', '.join(budget.ids)} (line {budget.line})", "budgets", 0.0, broken, skipped)
+    return _case(f"{budget.figure} of {', '.join(budget.ids)} (line {budget.line})", "budgets", 0.0, broken, skipped)
 
 
 def _case(name: str, group: str, seconds: float, broken: list[str], skipped: str):

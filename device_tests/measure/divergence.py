@@ -24,13 +24,14 @@ RUNTIME = "litert"  # which runs files that were cut
 
 
 def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, there: Command) -> str:
-    """Return which layer is the first that gives other bits there than here, for an image uint8 [28,28].
+    """Return which layer is the first that gives other bits there than here, for an image [H,W] or [H,W,C].
 
     The commands start Python for RUNTIME. Raises EdgewiseError where something fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         native = Path(folder) / "image.npy"
-        np.save(native, worker.native(image, json.loads(sidecar.read_text())["inputs"][0]))
+        told = json.loads(sidecar.read_text())
+        np.save(native, worker.native(image, told["inputs"][0], told["layout"]))
         python = environments.python("export", install="nox -s export")
         cutting = Command(
             argv=(str(python), "-m", "device_tests.measure.divergence"), env={"PYTHONPATH": str(environments.ROOT)}

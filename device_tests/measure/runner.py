@@ -226,21 +226,26 @@ def _measure(
         reply |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
     try:
         logits, judged = _judge(reply, answers)
-    except ValueError as error:
-        logits, judged = None, {"outcome": "run_failed", "reason": f"the worker's reply makes no sense: {error}"}
+    except (AttributeError, TypeError, ValueError) as error:  # a reply may hold anything
+        logits, judged = (
+            None,
+            {"outcome": "run_failed", "reason": f"the worker's reply makes no sense: {error}", "sets": {}},
+        )
     return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
 
 
 def _judge(reply: dict[str, Any], answers: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
     """Return a reply's logits with what they are worth; None and nothing where it holds none. Raises ValueError."""
     if reply.get("outcome") != "ok":
-        return None, {}
+        return None, {"sets": {}}
     classes = answers.logits.shape[1]
     logits = judging.unpack(reply.get("logits", ""), classes, len(answers.images))
     judged = structs.asdict(judging.judge(logits, answers))
-    if reply.get("digits_logits"):
-        others = judging.unpack(reply["digits_logits"], classes, len(answers.digits_images))
-        judged["digits"] = judging.count_digits(others, answers)
+    judged["sets"] = {
+        name: judging.count(judging.unpack(reply["sets"][name], classes, len(other.images)), other)
+        for name, other in answers.others.items()
+        if name in (reply.get("sets") or {})
+    }
     return logits, judged
 
 

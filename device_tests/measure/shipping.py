@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import shutil
 import subprocess
 import tempfile
@@ -12,13 +13,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from device_tests import current
-from device_tests.cells import Cell, cells
+from device_tests.cells import EAGER, Cell, cells
 from device_tests.machine import Machine
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.shipped import Shipped
@@ -28,7 +29,6 @@ from models import environments, files, processes
 from models.errors import DataError, EdgewiseError
 
 Weight = tuple[int, int, int]  # bytes of a library: as it lies there, stripped, stripped and compressed
-MODEL = "torch_cnn_small"  # so small that what is measured is the runtime
 REPEATS = 5
 TIMEOUT_S = 120.0  # for a start that hangs
 
@@ -173,10 +173,24 @@ def _weigh(library: Path) -> tuple[int, int, int]:
     return library.stat().st_size, len(content), len(gzip.compress(content, 6, mtime=0))
 
 
-def subjects() -> tuple[Cell, ...]:
-    """Return one cell per runtime: the small model's first float32 artifact that it takes."""
+def subjects(folder: Path) -> tuple[Cell, ...]:
+    """Return one cell per runtime: of the folder's float32 artifacts that it takes the first of the smallest network.
+
+    So small that what is measured is the runtime. A runtime of whose artifacts none was made gets the first that there
+    can be.
+    """
+    candidates = [c for c in cells() if c.recipe.scheme == "float32" and c.recipe.format != EAGER]
+    parameters = {c.recipe.id: _parameters(folder, c.recipe.id) for c in candidates}
     found: dict[str, Cell] = {}
-    for cell in cells():
-        if cell.recipe.model == MODEL and cell.recipe.scheme == "float32" and cell.recipe.format != "eager":
-            found.setdefault(cell.runtime, cell)
+    for cell in sorted(candidates, key=lambda c: parameters[c.recipe.id]):  # a stable order: the matrix' among equals
+        found.setdefault(cell.runtime, cell)
     return tuple(found.values())
+
+
+def _parameters(folder: Path, id: str) -> float:
+    """Return how many parameters an artifact's network has, no number where it was not made."""
+    with suppress(DataError):
+        artifact = artifacts.read(artifacts.sidecar_path(folder, id))
+        if artifact.outcome == "ok":
+            return artifact.parameters
+    return math.inf

@@ -8,7 +8,6 @@ a check of the statistics must find. With `--count` it marks its inferences for 
 from __future__ import annotations
 
 import argparse
-import base64
 import gc
 import importlib.util
 import itertools
@@ -75,8 +74,8 @@ def load(worker, options: argparse.Namespace, reply) -> tuple:
     runtime = worker.start(options, reply)
     sidecar = json.loads(options.sidecar.read_text())
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
-    pixels = [np.frombuffer(base64.b64decode(g["image_u8"]), np.uint8) for g in sidecar["golden"]]
-    images = [worker.native(image, source) for image in pixels]
+    pixels = [worker.golden_image(golden, sidecar) for golden in sidecar["golden"]]
+    images = [worker.native(image, source, sidecar["layout"]) for image in pixels]
     infer = worker.load(options, runtime, reply)
     equal = sum(
         int(worker.run(infer, image, target).argmax() == np.argmax(golden["logits"]))

@@ -33,7 +33,7 @@ SAMPLES = 1_024  # of the warm latency
 WARM_UP, WARM_UP_S = 64, 1.0  # inferences before them, whichever ends first; at least WARM_UP_LEAST
 WARM_UP_LEAST = 3
 SLOW_NS, SLOW_IMAGES = 5_000_000, 1_000  # a slower inference is judged on fewer images
-FEW_DIGITS = 200  # of the other data set, where the inference is slow or few images are asked for
+FEW = 200  # of each other evaluation set, where the inference is slow or few images are asked for
 ALIVE_S = 10.0  # at most between two signs of life while it takes times
 TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
 MEMORY_BYTES = 4 << 30  # that an artifact may take over its runtime: a damaged one may ask for anything
@@ -46,8 +46,8 @@ STARVED = 0.9  # and below which other programs took the core away
 class Reply:
     """What the worker prints: raw figures, as far as it came.
 
-    `logits` and `digits_logits` hold float32 [N,K] of the first N images of each evaluation set, little-endian, zlib and
-    base64. Times are in nanoseconds.
+    `logits` holds float32 [N,K] of the first N images of the first evaluation set, little-endian, zlib and base64, and
+    `sets` the same of each other set, by its name. Times are in nanoseconds.
     """
 
     outcome: str = "ok"
@@ -62,7 +62,7 @@ class Reply:
     baseline_rss_bytes: Optional[int] = None  # noqa: UP045
     peak_rss_bytes: Optional[int] = None  # noqa: UP045
     logits: str = ""
-    digits_logits: str = ""
+    sets: dict = dataclasses.field(default_factory=dict)
 
     def line(self) -> str:
         return json.dumps(dataclasses.asdict(self), allow_nan=False)
@@ -135,9 +135,8 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None) -> N
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
     with np.load(options.reference, allow_pickle=False) as reference:
         images = reference["images"]
-        # references made before there were digits in them have none
-        digits = reference["digits_images"] if "digits_images" in reference else images[:0]
-    warm = [native(image, source) for image in images[:WARM_UP]]
+        others = {name: reference[name + ".images"] for name in json.loads(str(reference["others"]))}
+    warm = [native(image, source, sidecar["layout"]) for image in images[:WARM_UP]]
     # written once, so that it is in memory before the baseline
     logits = np.full((len(images), *single(target)[1:]), np.nan, np.float32)
     memory = Memory()
@@ -154,12 +153,12 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None) -> N
         count = images_to_judge(len(images), options, reply)
         answer(infer, images[1:count], logits[1:count], sidecar, turns)
         memory.read(reply)
-        if len(digits):
+        for name, other in others.items():
             few = options.images or is_slow(reply.latencies_ns)
-            digits = digits[: FEW_DIGITS if few else count]
-            beside = np.empty((len(digits), *logits.shape[1:]), np.float32)
-            answer(infer, digits, beside, sidecar, turns)
-            reply.digits_logits = packed(beside)
+            other = other[: FEW if few else count]
+            beside = np.empty((len(other), *logits.shape[1:]), np.float32)
+            answer(infer, other, beside, sidecar, turns)
+            reply.sets[name] = packed(beside)
     except Failed:
         raise
     except Exception as error:  # runtimes raise anything
@@ -218,18 +217,45 @@ def single(tensor: dict) -> tuple[int, ...]:
     return (1, *tensor["shape"][1:])
 
 
-def native(image: np.ndarray, tensor: dict) -> np.ndarray:
-    """Return uint8 [28,28] as the artifact takes it: grey values 0..1, quantized where its input is."""
-    grey = (image.astype(np.float32) / np.float32(255.0)).reshape(single(tensor))
+def native(image: np.ndarray, tensor: dict, layout: str) -> np.ndarray:
+    """Return an image [H,W] or [H,W,C] as the artifact takes it: uint8 becomes 0..1, float32 stays as it is.
+
+    `layout` is the order of one image's axes in the input: hw, hwc or chw. Axes are transposed, never reshaped, which
+    would scramble the pixels of several channels. Values are quantized where the input is.
+    """
+    values = image.astype(np.float32)
+    if image.dtype == np.uint8:
+        values = values / np.float32(255.0)
+    if layout == "hw":
+        values = values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
+    else:
+        values = values[..., None] if values.ndim == 2 else values
+        values = np.ascontiguousarray(np.moveaxis(values, -1, 0)) if layout == "chw" else values
+    values = values[None]
+    expected = single(tensor)
+    if values.ndim != len(expected) or any(size not in (-1, got) for size, got in zip(expected, values.shape)):  # noqa: B905
+        told = (
+            f"the images have the shape {list(image.shape)}, which as {layout} is not the artifact's {list(expected)}"
+        )
+        raise Failed("run_failed", told)
     if tensor["scale"] is None:
-        return grey.astype(tensor["dtype"])
+        return values.astype(tensor["dtype"])
     bounds = np.iinfo(tensor["dtype"])
-    quantized = np.rint(grey / tensor["scale"]) + tensor["zero_point"]
+    quantized = np.rint(values / tensor["scale"]) + tensor["zero_point"]
     return np.clip(quantized, bounds.min, bounds.max).astype(tensor["dtype"])
 
 
+def golden_image(golden: dict, sidecar: dict) -> np.ndarray:
+    """Return the pixels of one of a sidecar's golden vectors, uint8 or float32, [H,W] or [H,W,C]."""
+    content, dtype = (golden["image_u8"], "u1") if golden.get("image_u8") else (golden["image_f32"], "<f4")
+    shape, layout = sidecar["inputs"][0]["shape"][1:], sidecar["layout"]
+    if layout == "chw":
+        shape = [*shape[1:], shape[0]]
+    return np.frombuffer(base64.b64decode(content), dtype).reshape(shape)
+
+
 def run(infer, image: np.ndarray, tensor: dict) -> np.ndarray:
-    """Return one image's logits, [10]."""
+    """Return one image's logits, [K]."""
     try:
         answer = np.asarray(infer(image))
     except Exception as error:  # runtimes raise anything
@@ -243,13 +269,13 @@ def run(infer, image: np.ndarray, tensor: dict) -> np.ndarray:
 
 
 def answer(infer, images: np.ndarray, answers: np.ndarray, sidecar: dict, turns: Turns | None) -> None:
-    """Fill `answers` [N,10] with the logits of uint8 images [N,28,28]."""
+    """Fill `answers` [N,K] with the logits of images [N,H,W] or [N,H,W,C]."""
     turn_ends = 0.0
     for i, image in enumerate(images):
         if turns and time.monotonic() > turn_ends:
             turns("share")
             turn_ends = time.monotonic() + TURN_S
-        answers[i] = run(infer, native(image, sidecar["inputs"][0]), sidecar["outputs"][0])
+        answers[i] = run(infer, native(image, sidecar["inputs"][0], sidecar["layout"]), sidecar["outputs"][0])
 
 
 def time_warm(infer, images: list, options: argparse.Namespace, reply: Reply, turns: Turns | None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.table import Table
 from device_tests.report import places
 from device_tests.report.cores import Sweep, sweeps
 from device_tests.report.groups import Group
+from device_tests.results.judging import FIRST
 from device_tests.results.latency import EQUAL, NO_DIFFERENCE, TOO_NOISY, Interval
 from device_tests.results.row import Row
 from models import files, markdown
@@ -24,11 +26,13 @@ from models.markdown import LIMIT_BYTES
 NOT_IN_TERMINAL = ("p90 µs", "deleg. %", "load ms")  # which is WIDTH wide
 WHOLE = 20_000  # characters of a reason in Markdown: all of them, within reason
 SHORT = 160  # of a reason in the terminal; Markdown and JSON hold it whole
+SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
+DATASETS = {"mnist": "MNIST test images", "digits": "digits, NOT MNIST"}  # others go by their own names
 VERDICTS = {NO_DIFFERENCE: "equal", TOO_NOISY: "too noisy"}  # which are long for a column
 SWEEP = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
 EMULATED = "emulated"  # instead of a time: no others go without (runner.py)
-STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "digits_top1", "digits_agreement",
-              "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
+STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "top5", "source_top5",
+              "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
 Cell = Callable[[Row, Row | None], str]
@@ -69,12 +73,14 @@ def _as_desktop(row: Row, eager: Row | None) -> str:
     return f"all {row.same:,}" if row.same == row.compared else f"{row.same:,} of {row.compared:,}"
 
 
-COLUMNS: tuple[tuple[str, Cell], ...] = (
+ANSWERS: tuple[tuple[str, Cell], ...] = (
     ("KB", _figure(lambda r: r.size_bytes, ",.1f", 1e-3)),
     ("top-1 %", _figure(lambda r: r.top1, ".2f", 100)),
     ("n", _figure(lambda r: r.total, ",")),
     ("agree %", _figure(lambda r: r.agreement, ".2f", 100)),
-    ("digits %", _figure(lambda r: r.digits_top1, ".1f", 100)),
+)
+TOP5 = ("top-5 %", _figure(lambda r: r.top5, ".2f", 100))  # where there are more than ten classes
+OTHERS: tuple[tuple[str, Cell], ...] = (
     ("max error", _figure(lambda r: r.max_abs_error, ".2g")),
     ("as desktop", _as_desktop),
     ("p50 µs", _p50),
@@ -88,9 +94,26 @@ COLUMNS: tuple[tuple[str, Cell], ...] = (
 )
 
 
+def all_columns(rows: Iterable[Row]) -> tuple[tuple[str, Cell], ...]:
+    """Return the columns that rows may have: those of top-5 and of other evaluation sets where some row has them."""
+    rows = tuple(rows)
+    top5 = (TOP5,) if any(row.top5 is not None for row in rows) else ()
+    sets = ((f"{name} %", _figure(partial(_top1_on, name), ".1f", 100)) for name in set_names(rows))
+    return (*ANSWERS, *top5, *sets, *OTHERS)
+
+
+def set_names(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the evaluation sets that rows were judged on beside the first."""
+    return tuple(dict.fromkeys(name for row in rows for name in row.sets))
+
+
+def _top1_on(name: str, row: Row) -> float | None:
+    return row.sets[name].top1 if name in row.sets else None
+
+
 def columns(g: Group) -> tuple[tuple[str, Cell], ...]:
     """Return the columns in which a group has anything to say."""
-    return tuple(column for column in COLUMNS if any(column[1](row, g.eager) for row in g.rows))
+    return tuple(column for column in all_columns(g.rows) if any(column[1](row, g.eager) for row in g.rows))
 
 
 def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> None:
@@ -101,7 +124,7 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
         table.add_column("runtime", no_wrap=True)
         drawn = [(title, cell) for title, cell in columns(g) if title not in NOT_IN_TERMINAL]
         for title, _ in drawn:
-            table.add_column(title, justify="right", no_wrap=True)
+            table.add_column(plain(title), justify="right", no_wrap=True)
         table.add_column("outcome", no_wrap=True)
         for row in g.rows:
             figures = (cell(row, g.eager) for _, cell in drawn)
@@ -176,7 +199,7 @@ def _title(g: Group) -> str:
 
 def _dataset(rows: tuple[Row, ...]) -> str:
     names = sorted({r.dataset.name for r in rows if r.dataset.name})
-    return " and ".join("MNIST test images" if n == "mnist" else f"{n}, NOT MNIST" for n in names) or "no results yet"
+    return " and ".join(DATASETS.get(name, name) for name in names) or "no results yet"
 
 
 def _advice(g: Group, margin_points: float) -> list[str]:
@@ -199,8 +222,13 @@ def warnings(groups: tuple[Group, ...]) -> list[str]:
 
 
 def quick(groups: tuple[Group, ...]) -> int:
-    """Return how many results are of a quick run; emulated devices are slow and always judge on as few images."""
-    return sum(r.quick for g in groups if not g.emulated for r in g.rows if r.environment)
+    """Return how many results are of fewer images than there are, for a run was quick; emulated devices' always are."""
+    return sum(_on_fewer(r) for g in groups if not g.emulated for r in g.rows if r.environment)
+
+
+def _on_fewer(row: Row) -> bool:
+    """Tell whether a quick run left out images; a set of fewer is judged whole."""
+    return row.quick and (row.total or 0) >= FIRST
 
 
 def footnotes(groups: tuple[Group, ...]) -> list[str]:
@@ -211,7 +239,7 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
     few = quick(groups)
     if few:
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
-    if any(r.quick for g in groups if g.emulated for r in g.rows):
+    if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
     noted = sum(bool(r.notes) for r in ran)
     if noted:
@@ -230,9 +258,14 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(
             "As desktop: on how many images the logits are the desktop's on the same runtime, to the last bit."
         )
-    lines.append("digits %: top-1 on scikit-learn's digits, which are unlike the training images. Batch 1. Memory is the peak of "
-                 "resident memory over that of the runtime with the reference images. Times of one machine: trust ratios, not "
-                 "microseconds.")  # fmt: skip
+    for name in set_names(rows):
+        lines.append(f"{name} %: top-1 on {SETS.get(name, 'the evaluation set of that name')}.")
+    if models := sorted({r.artifact.split("-")[0] for r in rows if r.probabilities}):
+        lines.append(
+            f"The outputs of {', '.join(models)} are probabilities already: the calibration error takes them as they are."
+        )
+    lines.append("Batch 1. Memory is the peak of resident memory over that of the runtime with the reference images. Times of one "
+                 "machine: trust ratios, not microseconds.")  # fmt: skip
     return lines
 
 

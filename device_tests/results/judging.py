@@ -7,12 +7,14 @@ import zlib
 
 import numpy as np
 
-from device_tests.results.measurement import FLIPS, Counts, Flip, Outcome
+from device_tests.results.measurement import FLIPS, Counts, Flip, Outcome, Recall
 from models.records import Count, Magnitude, Positive, Record, Share
-from models.reference import Reference
+from models.reference import EvaluationSet
 
 SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
 BINS = 15  # of the calibration error
+MANY = 10  # classes, above which the first five are counted, too
+NEAR_ONE = 1e-3  # how far probabilities may be from 1 in sum
 FIRST = 1_000  # images on which a quick run judges, and on which runs of different thoroughness are compared
 
 
@@ -31,6 +33,10 @@ class Judgement(Record, kw_only=True):
     max_abs_error: Magnitude | None
     ece: Share | None
     source_ece: Share
+    probabilities: bool
+    top5_correct: Count | None
+    source_top5_correct: Count | None
+    worst_class: Recall | None
     flips: tuple[Flip, ...]
 
 
@@ -49,15 +55,16 @@ def unpack(packed: str, classes: int, most: int) -> np.ndarray:
     return np.frombuffer(content, "<f4").reshape(-1, classes)
 
 
-def judge(logits: np.ndarray, answers: Reference) -> Judgement:
-    """Count right and equal predictions of logits [N,K] on a reference's first N images.
+def judge(logits: np.ndarray, answers: EvaluationSet) -> Judgement:
+    """Count right and equal predictions of logits [N,K] on the first N images of an evaluation set.
 
     `lost` and `gained` pair them with the float source's; `flips` holds the first FLIPS images that are predicted
     otherwise than by the source; `first_correct` and `first_agree` are of the first FIRST images alone.
     """
     total = len(logits)
     labels, expected = answers.labels[:total], answers.logits[:total]
-    finite = np.isfinite(logits).all(1)
+    finite, shares = np.isfinite(logits).all(1), are_probabilities(answers.logits)
+    many = expected.shape[1] > MANY
     ours, theirs = predictions(logits), expected.argmax(1)
     right, source_right, equal = ours == labels, theirs == labels, ours == theirs
     error = float(np.abs(logits - expected).max()) if finite.all() else None
@@ -82,8 +89,12 @@ def judge(logits: np.ndarray, answers: Reference) -> Judgement:
         first_correct=int(right[:FIRST].sum()),
         first_agree=int(equal[:FIRST].sum()),
         max_abs_error=error,
-        ece=calibration_error(logits, labels) if finite.all() else None,
-        source_ece=calibration_error(expected, labels),
+        ece=calibration_error(logits, labels, probabilities=shares) if finite.all() else None,
+        source_ece=calibration_error(expected, labels, probabilities=shares),
+        probabilities=shares,
+        top5_correct=within_five(logits, labels) if many else None,
+        source_top5_correct=within_five(expected, labels) if many else None,
+        worst_class=worst_class(ours, theirs, labels),
         flips=tuple(
             Flip(
                 index=int(i),
@@ -98,9 +109,9 @@ def judge(logits: np.ndarray, answers: Reference) -> Judgement:
     )
 
 
-def count_digits(logits: np.ndarray, answers: Reference) -> Counts:
-    """Count right and equal predictions of logits [N,K] on a reference's first N other digits."""
-    labels, theirs = answers.digits_labels[: len(logits)], answers.digits_logits[: len(logits)].argmax(1)
+def count(logits: np.ndarray, answers: EvaluationSet) -> Counts:
+    """Count right and equal predictions of logits [N,K] on the first N images of an evaluation set."""
+    labels, theirs = answers.labels[: len(logits)], answers.logits[: len(logits)].argmax(1)
     ours = predictions(logits)
     return Counts(
         total=len(logits),
@@ -115,19 +126,50 @@ def predictions(logits: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(logits).all(1), logits.argmax(1), -1)
 
 
+def within_five(logits: np.ndarray, labels: np.ndarray) -> int:
+    """Return how many of the labels [N] are among the first five classes of logits [N,K]; of equals the first leads."""
+    classes = np.arange(logits.shape[1])
+    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
+    before = (logits > own) | ((logits == own) & (classes < labels[:, None]))
+    return int(((before.sum(1) < 5) & np.isfinite(logits).all(1)).sum())
+
+
+def worst_class(ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Recall | None:
+    """Return the class whose recall is lower than by the source's predictions [N], by most; None where none is."""
+    classes, index = np.unique(labels, return_inverse=True)
+    totals, right, source_right = (
+        np.bincount(index, weights=weights, minlength=len(classes)).astype(int)
+        for weights in (None, ours == labels, theirs == labels)
+    )
+    worst = int(((source_right - right) / totals).argmax())
+    if source_right[worst] <= right[worst]:
+        return None
+    counts = {"total": totals[worst], "correct": right[worst], "source_correct": source_right[worst]}
+    return Recall(label=int(classes[worst]), **{name: int(n) for name, n in counts.items()})
+
+
 def margin(logits: np.ndarray) -> float:
     """Return the lead of the first class over the second, from logits [K]."""
     second, first = np.sort(logits)[-2:]
     return round(float(first - second), 4)
 
 
-def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the expected calibration error of logits [N,10]: how far confidence is from the share of right answers.
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Tell whether a network's outputs [N,K] are probabilities already: none is negative, and each row's sum is 1."""
+    return bool(outputs.size and outputs.min() >= 0 and np.abs(outputs.sum(1, dtype=np.float64) - 1).max() <= NEAR_ONE)
 
-    Bins of equal width over the softmax of the answer, as in Guo et al. 2017, https://arxiv.org/abs/1706.04599
+
+def calibration_error(logits: np.ndarray, labels: np.ndarray, *, probabilities: bool = False) -> float:
+    """Return the expected calibration error of logits [N,K]: how far confidence is from the share of right answers.
+
+    Bins of equal width over the softmax of the answer, as in Guo et al. 2017, https://arxiv.org/abs/1706.04599; outputs
+    that are `probabilities` already are taken as they are.
     """
-    odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    confidence = odds.max(1) / odds.sum(1)
+    if probabilities:
+        confidence = np.clip(logits.max(1).astype(np.float64), 0.0, 1.0)  # quantized ones may be a little more than 1
+    else:
+        odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+        confidence = odds.max(1) / odds.sum(1)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, weights=confidence - (logits.argmax(1) == labels))
     return float(np.abs(gaps).sum() / len(labels))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import numpy as np
 from msgspec import Meta
 
+from device_tests import remedies
 from export.artifact import Dataset
 from models import files, records
 from models.errors import DataError
@@ -58,7 +59,7 @@ class Flip(Record, kw_only=True):
 
 
 class Counts(Record, kw_only=True):
-    """Counts of right and equal answers on `total` images of a second evaluation set."""
+    """Counts of right and equal answers on `total` images of another evaluation set than the first."""
 
     total: Positive
     correct: Count
@@ -70,6 +71,40 @@ class Counts(Record, kw_only=True):
             msg = f"counts of more than {self.total:,} images"
             raise ValueError(msg)
 
+    @property
+    def top1(self) -> float:
+        """Share of the images that are answered right."""
+        return self.correct / self.total
+
+    @property
+    def agreement(self) -> float:
+        """Share of the images that are answered as the float source answers them."""
+        return self.agree / self.total
+
+
+class Recall(Record, kw_only=True):
+    """How many of a class' `total` images are answered right, here and by the float source; `label` is its index."""
+
+    label: Count
+    total: Positive
+    correct: Count
+    source_correct: Count
+
+    def __post_init__(self) -> None:
+        if max(self.correct, self.source_correct) > self.total:
+            msg = f"counts of more than the {self.total:,} images of a class"
+            raise ValueError(msg)
+
+    @property
+    def recall(self) -> float:
+        """Share of the class' images that are answered right."""
+        return self.correct / self.total
+
+    @property
+    def source_recall(self) -> float:
+        """Share that the float source answers right."""
+        return self.source_correct / self.total
+
 
 class Measurement(Record, kw_only=True):
     """One artifact on one runtime on one device.
@@ -79,8 +114,10 @@ class Measurement(Record, kw_only=True):
     1,000 images alone. `baseline_rss_bytes` is resident memory with
     runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `inputs` holds the
     digests of everything that the answers depend on. `flips` are the first images that are answered otherwise than by
-    the source, `digits` the same counts on other images than MNIST's. `ece` is the expected calibration error. What a
-    cell did not come to is None.
+    the source, `sets` the counts on each other evaluation set, by its name. `top5_correct` and `source_top5_correct` count
+    images whose label is among the first five classes, where there are more than ten; `worst_class` is the class that
+    loses most recall against the source, where one does. `ece` is the expected calibration error, of the outputs as they are
+    where the source's are `probabilities`. What a cell did not come to is None.
     """
 
     artifact: str
@@ -106,7 +143,11 @@ class Measurement(Record, kw_only=True):
     ece: Share | None = None
     source_ece: Share | None = None
     flips: tuple[Flip, ...] = ()
-    digits: Counts | None = None
+    sets: dict[str, Counts] = {}
+    top5_correct: Count | None = None
+    source_top5_correct: Count | None = None
+    worst_class: Recall | None = None
+    probabilities: bool = False
     load_ns: Count | None = None
     first_ns: Count | None = None
     latencies_ns: tuple[Positive, ...] = ()
@@ -180,14 +221,21 @@ class Measurement(Record, kw_only=True):
         return (self.total - self.agree) / self.total if self.total else None
 
     @property
-    def digits_top1(self) -> float | None:
-        """Share of scikit-learn's digits, which are unlike the training images, that are answered right."""
-        return self.digits.correct / self.digits.total if self.digits else None
+    def top5(self) -> float | None:
+        """Share of the images whose label is among the first five classes; None where there are at most ten classes."""
+        return None if self.top5_correct is None or not self.total else self.top5_correct / self.total
 
     @property
-    def digits_agreement(self) -> float | None:
-        """Share of these digits that are answered as the float source answers them."""
-        return self.digits.agree / self.digits.total if self.digits else None
+    def source_top5(self) -> float | None:
+        """The same share of the float source's."""
+        return None if self.source_top5_correct is None or not self.total else self.source_top5_correct / self.total
+
+    @property
+    def recall_loss(self) -> float | None:
+        """Recall that the worst class loses against the float source; 0 where none does."""
+        if not self.total:
+            return None
+        return self.worst_class.source_recall - self.worst_class.recall if self.worst_class else 0.0
 
     @property
     def p50_ns(self) -> float | None:
@@ -242,9 +290,7 @@ def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
     """Return the measurement of a worker's reply, which may hold anything: what cannot be is `run_failed`, and why."""
     try:
         content = {"environment": environment(reply.get("environment") or {}), **facts}
-        content |= {
-            name: value for name, value in reply.items() if name not in ("environment", "logits", "digits_logits")
-        }
+        content |= {name: value for name, value in reply.items() if name not in ("environment", "logits")}
         made = records.convert(content, Measurement, from_attributes=True)
         impossible = made.impossible
     except (TypeError, ValueError) as error:
@@ -263,7 +309,7 @@ def without_result(cell: Cell, outcome: Outcome, reason: str) -> Measurement:
 
 def not_exported(cell: Cell) -> Measurement:
     """Return the row of a cell whose artifact was never made."""
-    return without_result(cell, "skipped", f"not exported: nox -s export -- --only {cell.recipe.id}")
+    return without_result(cell, "skipped", f"not exported: {remedies.nox('export', f'--only {cell.recipe.id}')}")
 
 
 def path(folder: Path, id: str) -> Path:

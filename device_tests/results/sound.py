@@ -12,7 +12,8 @@ from export.artifact import Artifact
 from models.reference import Reference
 
 # what a result holds of its logits; margins are rounded, counts are not
-JUDGED = ("outcome", "total", "correct", "agree", "lost", "gained", "first_correct", "first_agree")
+JUDGED = ("outcome", "total", "correct", "agree", "lost", "gained", "first_correct", "first_agree", "top5_correct",
+          "source_top5_correct", "worst_class", "probabilities")  # fmt: skip
 KEPT = ("ok", "mismatch")  # outcomes of a run that gave logits
 LIBRARIES = 1e-4  # how far errors of other numeric libraries lie apart, as a share
 

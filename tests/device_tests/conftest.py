@@ -22,14 +22,15 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from export.contract import Tensor
-from models import data, files, reference
+from models import files, reference
+from models.images import network_input
 from models.reference import Reference
 
 MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
 IMAGES = 200
 
-# A runtime whose artifact is a saved matrix [784,10]; each fake replaces some of these lines.
+# A runtime whose artifact is a saved matrix [H*W*C,K]; each fake replaces some of these lines.
 RUNTIME = """
 import os, signal, subprocess, sys, time
 import numpy as np
@@ -49,7 +50,7 @@ def load(path, threads):
     def infer(image):
         global calls
         calls += 1
-        return answer(image.reshape(1, 784) @ weights)
+        return answer(image.reshape(1, -1) @ weights)
     return infer
 
 def answer(logits):
@@ -122,7 +123,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (IMAGES, 28, 28), np.uint8)
     weights = rng.normal(size=(784, 10)).astype(np.float32)
-    logits = data.grey(images, (784, 1, 1)).reshape(-1, 784) @ weights
+    logits = network_input(images, "hw").reshape(-1, 784) @ weights
     labels = logits.argmax(1).astype(np.uint8)
     labels[:10] = (labels[:10] + 1) % 10  # the float source is wrong on ten
     answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
@@ -145,6 +146,7 @@ def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
         "compressed_bytes": files.size_bytes(file),
         "inputs": (Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
         "outputs": (Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+        "layout": "chw",
         "dataset": {"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES},
         "checkpoint_sha256": "c" * 64,
     }

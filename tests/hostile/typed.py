@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from models import console
+from models import console, networks
 
 DOCUMENTED = (0, 1, 2, 3, 4, 5, 6, 10, 11, 130, 141)  # device_tests/commands/__init__.py, without a defect's 70
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -102,6 +102,7 @@ def typed(
     `of` is the property that its exit code counts for; `asked` are folders outside of the project that it may write.
     """
     before = os.getcwd(), sys.argv, tempfile.tempdir
+    networks_before = os.environ.get(networks.VARIABLE)  # which --models sets for the whole process
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
     temporary = project.parent / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -117,6 +118,9 @@ def typed(
     finally:
         os.chdir(before[0])
         sys.argv, tempfile.tempdir = before[1:]
+        os.environ.pop(networks.VARIABLE, None)
+        if networks_before is not None:
+            os.environ[networks.VARIABLE] = networks_before
     out, err = (stream.buffer.getvalue().decode() for stream in streams)
     ended = Ended(code=code, out=out, err=err)
     TALLY.setdefault(of, Counter())[code] += 1

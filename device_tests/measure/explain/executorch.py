@@ -10,7 +10,7 @@ from typing import Any
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 
-_WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected")
+_WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected", "XNNConvTranspose2d")
 _WEIGHTED_KERNELS = {"aten::convolution": 1, "aten::addmm": 2, "aten::linear": 1}  # the weight's place
 _QUANTIZED = ("qint8", "quint8", "qdint8", "qcint8", "qcint4", "qbint4", "qint32", "qcint32", "qpint8")
 

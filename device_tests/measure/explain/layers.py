@@ -58,19 +58,19 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     from device_tests.measure.explain import compare, source, taps
     from export.formats import FORMATS
     from export.judge import to_logits, to_native
-    from models import data
+    from models.images import network_input
 
     if artifact.format not in taps.TAPS:
         msg = NOT_SHOWN[artifact.format]
         raise Unsupported(msg)
     images = answers.images[:IMAGES]
     tool, opened = taps.TAPS[artifact.format]
-    grey = data.grey(images, source.ZOO[artifact.model].SPEC.input_shape)
-    native = to_native(grey, artifact.inputs[0])
+    floats = network_input(images, artifact.layout)
+    native = to_native(floats, artifact.inputs[0])
     graph = opened(artifact, file)
     with tempfile.TemporaryDirectory() as folder:
         twin = taps.twin(artifact, file.parent, Path(folder))
-        compared = compare.compare(graph, twin, native, grey)
+        compared = compare.compare(graph, twin, native, floats)
     _require_right(artifact, compared.twin_ends, answers)
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
     return Layers(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 from models import files
+
+# operators with weights; the last is a transposed convolution
+_WEIGHTED = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "Conv2DBackpropInput")
 
 
 def explain(path: Path, runtime: str) -> Facts:
@@ -22,13 +26,13 @@ def _graph(path: Path) -> tuple[Operator, ...]:
     (function,) = (
         f
         for f in savedmodel._parsed(path / savedmodel._VERSION).meta_graphs[0].graph_def.library.function
-        if any(node.op == "Conv2D" for node in f.node_def)
+        if any(node.op in _WEIGHTED for node in f.node_def)
     )
     inert = ("Const", "Identity", "NoOp", "ReadVariableOp")
     return tuple(
         Operator(
             name=node.op,
-            weights="float32" if node.op in ("Conv2D", "MatMul") else "",
+            weights="float32" if node.op in _WEIGHTED else "",
             activations="float32",
         )
         for node in function.node_def
@@ -49,6 +53,11 @@ def _parts(path: Path) -> tuple[Part, ...]:
             Part(name=str(f.relative_to(path)), section="files", size_bytes=f.stat().st_size)
             for f in files.members(path)
         )
+    if zipfile.is_zipfile(path):  # of torch.export or Keras
+        with zipfile.ZipFile(path) as archive:
+            kept = tuple(Part(name=e.filename, section="files", size_bytes=e.compress_size) for e in archive.infolist())
+        rest = path.stat().st_size - sum(p.size_bytes for p in kept)
+        return (*kept, Part(name="names, alignment, directory of the archive", section="archive", size_bytes=rest))
     from safetensors.numpy import load_file
 
     tensors = load_file(path)

@@ -18,7 +18,7 @@ from export.formats import FORMATS
 from export.formats._onnxruntime import Graph, Node
 
 # operators with weights, by the place of the weight among their inputs
-_FLOAT = {"Conv": 1, "FusedConv": 1, "Gemm": 1, "FusedGemm": 1, "MatMul": 1}
+_FLOAT = {"Conv": 1, "ConvTranspose": 1, "FusedConv": 1, "Gemm": 1, "FusedGemm": 1, "MatMul": 1}
 _INTEGER = {"QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3, "DynamicQuantizeMatMul": 1, "MatMulIntegerToFloat": 1,
             "MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1}  # fmt: skip
 _INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy_level

@@ -89,7 +89,8 @@ class Graph:
         if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT:
             return ()
         turned = node.op_type == "Gemm" and any(entry.name == "transB" and entry.i for entry in node.attribute)
-        return channel_shapes(onnx.numpy_helper.to_array(tensor), 0 if node.op_type == "Conv" or turned else -1)
+        axis = 0 if node.op_type == "Conv" or turned else 1 if node.op_type == "ConvTranspose" else -1
+        return channel_shapes(onnx.numpy_helper.to_array(tensor), axis)
 
     def _session_of_all(self) -> tuple[Any, list[str]]:
         """Load the graph with every float as an output; which those are onnxruntime knows, also of its own operators."""

@@ -60,7 +60,7 @@ def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> t
         msg = (
             f"the file computes {len(weighted)} layers with weights ({', '.join(o.name for o in weighted)}), "
             f"the network has {len(layers)}, and they do not fit each other: export it again, or teach "
-            "device_tests/explain its operators."
+            "device_tests/measure/explain its operators."
         )
         raise DataError(msg)
     return tuple(found)

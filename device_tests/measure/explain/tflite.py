@@ -18,7 +18,7 @@ from device_tests.results.receipts import Operator, Part
 from models import environments, processes
 from models.errors import EdgewiseError
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 TIMEOUT_S = 300.0  # for one file, the runtime's import included
 _LONGEST = 1 << 20  # characters of an answer
 _TILE_BYTES, _FEW = 64, 4  # of a row in AMX' tiles; channels that leave nearly all of it empty
@@ -134,7 +134,8 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
 
     found = []
     for i, (name, operator) in enumerate(zip(names, operators, strict=True)):
-        weights, parameters, integer = "", 0, not dtype(operator.inputs[0]).startswith("float")
+        image = operator.inputs[2 if name == "TRANSPOSE_CONV" else 0]  # whose first input is the output's shape
+        weights, parameters, integer = "", 0, not dtype(image).startswith("float")
         if name in WEIGHTED and is_constant(kernel := operator.inputs[1]):  # else it is a product of two activations
             weights, parameters = dtype(widened.get(kernel, kernel)), math.prod(map(int, tensors[kernel].shape))
             # float activations and integer weights: the kernel quantizes the activations first
@@ -143,7 +144,7 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
             Operator(
                 name=name,
                 weights=weights,
-                activations=dtype(operator.inputs[0]),
+                activations=dtype(image),
                 integer=integer,
                 taken=i in taken,
                 parameters=parameters,

@@ -32,4 +32,4 @@ class Runtime(Protocol):
         """Import the runtime and set its threads; return how many it says it uses, None where it cannot tell."""
 
     def load(self, path: Path, threads: int) -> Infer:
-        """Return a function of one image, [1,...] in the artifact's input dtype -> [1,10] in its output dtype."""
+        """Return a function of one image, [1,...] in the artifact's input dtype -> [1,K] in its output dtype."""

@@ -2,7 +2,7 @@
 
 import os
 
-suffixes = (".tflite", ".savedmodel", ".safetensors")
+suffixes = (".tflite", ".savedmodel", ".safetensors", ".keras")
 eager = "keras"
 distributions = ("tensorflow-cpu", "keras")
 refusals = ("Didn't find op for builtin opcode", "unresolved custom op", "Op type not registered")
@@ -18,7 +18,7 @@ def start(threads):
 
 
 def load(path, threads):
-    return {".tflite": _interpreter, ".savedmodel": _signature, ".safetensors": _network}[path.suffix](path, threads)
+    return {".tflite": _interpreter, ".savedmodel": _signature}.get(path.suffix, _network)(path, threads)
 
 
 def _interpreter(path, threads):
@@ -54,7 +54,7 @@ def _signature(path, threads):
 
 
 def _network(path, threads):
-    from models import checkpoints  # the zoo's own code: the one thing here that is not on a device
+    from models import deployed  # the networks' own code: the one thing here that is not on a device
 
-    network = checkpoints.load(path.name.split("-")[0], path)
+    network = deployed.open_file(path)
     return lambda native: network(native, training=False).numpy()

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 
-suffixes = (".pt", ".ptl", ".safetensors")
+suffixes = (".pt", ".ptl", ".safetensors", ".pt2")
 eager = "torch"
 distributions = ("torch",)
 refusals = ("Unknown builtin op", "unsupported bytecode version", "Following ops cannot be found")
@@ -25,10 +25,10 @@ def load(path, threads):
         from torch.jit.mobile import _load_for_lite_interpreter
 
         network = _load_for_lite_interpreter(str(path))
-    elif path.suffix == ".safetensors":
-        from models import checkpoints  # the zoo's own code: the one thing here that is not on a device
+    elif path.suffix in (".safetensors", ".pt2"):
+        from models import deployed  # the networks' own code: the one thing here that is not on a device
 
-        network = checkpoints.load(path.name.split("-")[0], path)
+        network = deployed.open_file(path)
     else:
         network = torch.jit.load(str(path), map_location="cpu").eval()
 

@@ -214,10 +214,16 @@ function show(artifact) {
 }
 
 function draw(canvas) {
-  const bytes = atob(data.pictures[canvas.dataset.model][canvas.dataset.index]);
+  const picture = data.pictures[canvas.dataset.model][canvas.dataset.index];
+  if (!picture) return; // its sidecar holds no image that can be read
+  const bytes = Uint8Array.from(atob(picture.bytes), (c) => c.charCodeAt(0));
+  const {width, height, channels} = picture;
+  Object.assign(canvas, {width, height});
   const context = canvas.getContext("2d");
-  const image = context.createImageData(28, 28);
-  for (let i = 0; i < 784; i++) image.data.set([255, 255, 255, bytes.charCodeAt(i)], 4 * i);
+  const image = context.createImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
+    image.data.set(channels === 1 ? [255, 255, 255, bytes[i]] : [...bytes.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+  }
   context.putImageData(image, 0, 0);
 }
 

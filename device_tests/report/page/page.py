@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from device_tests.report import tables as report
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.cores import sweeps
 from device_tests.report.groups import Group
-from device_tests.report.page import evidence, snippets
+from device_tests.report.page import evidence, pictures, snippets
 from device_tests.report.page.evidence import Evidence
 from device_tests.results import layers, receipts, shipped
 from device_tests.results.latency import TOO_NOISY, Interval
@@ -26,23 +26,24 @@ from device_tests.results.shipped import Weights
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.schemes import SCHEMES
-from models import files, reference
+from models import files, networks, reference
 from models.errors import DataError
 
 HERE = Path(__file__).parent
 BARS = 40  # of a latency histogram, which ends at its 99th percentile
 PARTS = 12  # of a file, the largest
+LOGITS = 12  # columns of golden vectors; of more classes the largest few are listed
 FLIPS = 16  # pictures per cell; the page says how many there are in all
 
 
-def _digits(row: Row) -> str:
-    return f"{row.digits_top1:.1%} of {row.digits.total:,} right, {row.digits_agreement:.1%} as the float source"
+def _calibration(row: Row) -> str:
+    taken = "; the outputs are probabilities already" if row.probabilities else ""
+    return f"{row.ece:.4f}, the float source's {row.source_ece:.4f}{taken}"
 
 
 # Figures beside those of the report's table, and the field that is None where they were not measured.
 EXTRAS = (
-    ("calibration error", "ece", lambda r: f"{r.ece:.4f}, the float source's {r.source_ece:.4f}"),
-    ("other digits", "digits", _digits),
+    ("calibration error", "ece", _calibration),
     ("instructions", "instructions", lambda r: f"{r.instructions:,} per inference on {r.instructions_cpu}"),
     ("MACs on a delegate", "delegated_share", lambda r: f"{r.delegated_share * 100:.1f} %"),
 )
@@ -64,6 +65,7 @@ def write(
     page = _environment().get_template("page.html.j2").render(
         groups=groups,
         rows=rows,
+        columns=report.all_columns(rows),
         models=models,
         places=_places(groups),
         artifacts=known,
@@ -90,21 +92,31 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"bytes": _bytes, "date": _date, "time": _time, "ratio": _ratio}
+    environment.filters |= {"enumerated": enumerate, "bytes": _bytes, "date": _date, "time": _time, "ratio": _ratio}
     environment.globals |= {
         "bad_sqnr_db": layers.BAD_SQNR_DB,
-        "columns": report.COLUMNS,
+        "class_name": class_name,
+        "contract": snippets.contract,
+        "takes": snippets.takes,
         "explanation": receipts.explanation,
         "extras": EXTRAS,
         "p50_ratio": _p50_ratio,
         "parts_shown": PARTS,
         "flips_shown": FLIPS,
+        "logits_shown": LOGITS,
         "machine": places.machine,
         "refusals": layers.NOT_SHOWN,
         "schemes": SCHEMES,
         "snippets": snippets.of,
     }
     return environment
+
+
+def class_name(artifact: Artifact | None, index: int) -> str:
+    """Return a class' name, its index where the sidecar has none; "no class" for an answer that is none."""
+    if index < 0:
+        return "no class"
+    return artifact.labels[index] if artifact and index < len(artifact.labels) else str(index)
 
 
 def _bytes(count: float) -> str:
@@ -194,7 +206,7 @@ def _dominance(shares: list[float], found: list[dict[str, Any]]) -> str:
 
 
 def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
-    """Return what PyTorch's and TensorFlow's networks both come in, of places that tell times: by format, scheme, ..."""
+    """Return what networks of PyTorch and of Keras both come in, of places that tell times: by format, scheme, ..."""
     timed = {g.place for g in groups if any(row.latencies_ns for row in g.rows)}
     found: dict[tuple[str, ...], dict[str, Row]] = {}
     for group in groups:
@@ -205,7 +217,7 @@ def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     return [
         {"key": key, "rows": by_model, "floats": found.get((key[0], "float32", *key[2:]), {})}
         for key, by_model in found.items()
-        if len({model.split("_")[0] for model in by_model}) > 1
+        if len({networks.framework(model) for model in by_model}) > 1
     ]
 
 
@@ -232,14 +244,16 @@ def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
 def _data(
     groups: tuple[Group, ...], known: dict[str, Artifact | None], found: Evidence, folder: Path
 ) -> dict[str, Any]:
-    """Return what the page's script reads: the rows, and the pictures [28,28] in base64 by model and index."""
-    pictures: dict[str, dict[int, str]] = {}
-    for id, artifact in known.items():
+    """Return what the page's script reads: the rows, and the pictures by model and index (pictures.py)."""
+    drawn: dict[str, dict[int, pictures.Picture]] = {}
+    for artifact in known.values():
         for golden in artifact.golden if artifact else ():
-            pictures.setdefault(id.split("-")[0], {})[golden.index] = golden.image_u8
+            with suppress(ValueError):  # it holds no image of this shape, and the page shows none
+                image = pictures.pixels(golden, artifact)
+                drawn.setdefault(artifact.model, {})[golden.index] = pictures.picture(image)
     for model, indices in _flipped([row for group in groups for row in group.rows]).items():
         images = reference.load(reference.path(folder, model)).images
-        pictures.setdefault(model, {}).update((i, b64encode(images[i].tobytes()).decode()) for i in indices)
+        drawn.setdefault(model, {}).update((i, pictures.picture(images[i])) for i in indices)
     rows = [
         _row(row)
         | {
@@ -250,7 +264,7 @@ def _data(
         for group in groups
         for row in group.rows
     ]
-    return {"rows": rows, "pictures": pictures}
+    return {"rows": rows, "pictures": drawn}
 
 
 def _flipped(rows: list[Row]) -> dict[str, set[int]]:

@@ -5,6 +5,7 @@ A file of snippets/ is a template of a language's code for a format; its name sa
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,23 @@ MISSING = {
 }
 
 
+# The order of pixels changed to one channel after the other, which networks of PyTorch take.
+PLANAR = {
+    "kt": "val planar = FloatArray({n}) {{ pixels[it % {area} * {channels} + it / {area}] }}  // channel by channel",
+    "swift": "let planar = (0..<{n}).map {{ pixels[$0 % {area} * {channels} + $0 / {area}] }}  // channel by channel",
+    "js": "const planar = Array.from({{length: {n}}}, (_, i) => pixels[(i % {area}) * {channels} + Math.floor(i / {area})]);",
+    "py": "planar = [pixels[i % {area} * {channels} + i // {area}] for i in range({n})]  # channel by channel",
+}
+# What a class is called, in code that takes the place of @ and the largest of the logits.
+LABELS = {
+    "kt": "val label = listOf(@)[logits.indices.maxByOrNull {{ logits[it] }}!!]",
+    "swift": "let label = [@][logits.firstIndex(of: logits.max()!)!]",
+    "js": "const label = [@][logits.indexOf(Math.max(...logits))];",
+    "py": "label = [@][max(range({classes}), key=lambda i: logits[i])]",
+}
+FEW = 20  # classes that are named in the code; of more the sidecar has the names
+
+
 @dataclass(frozen=True, kw_only=True)
 class Snippet:
     """A language's code, or the reason why there is none."""
@@ -41,10 +59,59 @@ class Snippet:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Height, width and channels of an artifact's input, whatever their order there."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def values(self) -> int:
+        return self.height * self.width * self.channels
+
+
+def sides(artifact: Artifact) -> Sides:
+    """Return the sides of an artifact's input."""
+    shape = artifact.inputs[0].shape[1:]
+    if artifact.layout == "chw" and len(shape) == 3:
+        shape = (*shape[1:], shape[0])
+    height, width, channels = (*shape, 1, 1, 1)[:3]
+    return Sides(height=height, width=width, channels=channels)
+
+
+def contract(artifact: Artifact) -> str:
+    """Return a sentence on what goes into an artifact and what comes out."""
+    found = sides(artifact)
+    kinds = {1: "Grey values", 3: "Red, green and blue"}
+    kind = kinds.get(found.channels, f"{found.channels} channels")
+    size = f"{found.height} × {found.width} pixels"
+    if _is_of_floats(artifact):
+        return f"{kind} of {size} in, floats as in the evaluation set; {artifact.outputs[0].shape[-1]:,} logits out."
+    return (
+        f"{kind} from 0 (dark) to 1 (bright) of {size} in, {artifact.outputs[0].shape[-1]:,} logits out; normalisation is "
+        "inside the file."
+    )
+
+
+def _is_of_floats(artifact: Artifact) -> bool:
+    return any(golden.image_f32 for golden in artifact.golden)
+
+
+def takes(artifact: Artifact) -> str:
+    """Return what the code's `pixels` hold."""
+    found = sides(artifact)
+    values = "as in the evaluation set" if _is_of_floats(artifact) else "from 0 to 1"
+    order = "row by row" if found.channels == 1 else f"row by row, the {found.channels} channels of a pixel together"
+    return f"{found.values:,} float values {values}, {order}"
+
+
 def of(artifact: Artifact) -> tuple[Snippet, ...]:
     """Return a snippet per language; none for bare networks, which nobody ships.
 
-    Each takes `grey`, 784 float values 0..1 in the order of reading, and ends with ten float `logits`.
+    Each takes `pixels`, float values in the order of reading with the channels of a pixel together, and ends with K float
+    `logits` and, where there are few classes, the `label` of the largest.
     """
     name = SAME.get(artifact.format, artifact.format)
     if not any(HERE.glob(f"{name}.*.j2")):
@@ -59,6 +126,36 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
         loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     (source,), (target,) = artifact.inputs, artifact.outputs
-    shape = ", ".join(str(abs(side)) for side in source.shape)  # -1 is a batch of any size: here 1
-    code = environment.get_template(f"{name}.{suffix}.j2").render(file=artifact.file, x=source, y=target, shape=shape)
-    return Snippet(language=language, code=code.strip())
+    found, shape = sides(artifact), ", ".join(str(abs(side)) for side in source.shape)  # -1 is any batch: here 1
+    code = environment.get_template(f"{name}.{suffix}.j2").render(
+        file=artifact.file,
+        model=artifact.model,
+        x=source,
+        y=target,
+        shape=shape,
+        image=found,
+        classes=target.shape[-1],
+        pixels="pixels" if found.channels == 1 or artifact.layout != "chw" else "planar",
+        planar=_planar(artifact, suffix),
+    )
+    parts = (code.strip(), _label(artifact, suffix))
+    return Snippet(language=language, code="\n".join(filter(None, parts)))
+
+
+def _planar(artifact: Artifact, suffix: str) -> str:
+    """Return the line that puts one channel after the other, "" where the order of reading is the artifact's own."""
+    found = sides(artifact)
+    if found.channels == 1 or artifact.layout != "chw":
+        return ""
+    area = found.height * found.width
+    return PLANAR[suffix].format(n=found.values, area=area, channels=found.channels)
+
+
+def _label(artifact: Artifact, suffix: str) -> str:
+    """Return the line that names the answer; "" where there are no names, or too many."""
+    if not 0 < len(artifact.labels) <= FEW:
+        return ""
+    names = ", ".join(json.dumps(label, ensure_ascii=False) for label in artifact.labels)
+    if suffix == "kt":
+        names = names.replace("$", "\\$")  # which would begin a template
+    return LABELS[suffix].format(classes=len(artifact.labels)).replace("@", names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,8 @@ def test_a_figure_that_nobody_measured_is_skipped_with_its_reason(measured):
         ("instructions", {"instructions": 10**6}),
         ("peak_over_runtime_bytes", {"peak_rss_bytes": 10**6, "baseline_rss_bytes": 0}),
         ("delegated_share", {"delegated_share": 1.0}),
-        ("digits_top1", {"digits": {"correct": 8, "source_correct": 9, "agree": 9, "total": 10}}),
-        ("digits_agreement", {"digits": {"correct": 8, "source_correct": 9, "agree": 9, "total": 10}}),
+        ("top5", {"top5_correct": 9_950, "source_top5_correct": 9_990}),
+        ("recall_loss", {"worst_class": {"label": 3, "total": 100, "correct": 90, "source_correct": 95}}),
     ],
 )
 def test_every_figure_can_be_limited(measured, metric, facts):
@@ -176,3 +177,36 @@ def test_a_missing_file_is_said(tmp_path):
 def test_the_projects_own_budgets_are_well_formed_and_limit_every_outcome():
     loaded = budgets.load(ROOT / "budgets.toml", IDS).budgets
     assert all(budgets.decisive(loaded, id, "outcome") for id in IDS)
+
+
+def test_a_figure_may_be_held_on_another_evaluation_set(measured):
+    row = measured(sets={"night": {"total": 10, "correct": 8, "source_correct": 9, "agree": 9}})
+    for metric, value in (("top1", 0.8), ("agreement", 0.9)):
+        for least, state in ((value - 0.01, "pass"), (value + 0.01, "fail")):
+            limit = budgets.Budget(ids=("*",), metric=metric, why="w", set="night", min=least)
+            first = budgets.Budget(ids=("*",), metric=metric, why="w", min=0.95)
+            found = {v.metric: v.state for v in budgets.check((limit, first), (row,))}
+            assert found == {f"{metric} on night": state, metric: "pass"}
+
+
+def test_a_set_that_was_not_judged_is_skipped_and_its_reason_said(measured):
+    limit = budgets.Budget(ids=("*",), metric="top1", why="w", set="night", min=0.5)
+    (verdict,) = budgets.check((limit,), (measured(),))
+    assert (verdict.state, verdict.unmeasured) == ("skipped", True)
+    assert "no other evaluation set called 'night'" in verdict.says
+    (verdict,) = budgets.check((limit,), (measured(dataset={"name": "night"}),))
+    assert (verdict.state, verdict.unmeasured) == ("skipped", False)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('metric = "size_bytes"\nset = "night"\nmax = 1', "`set` goes with top1 and agreement"),
+        ('metric = "digits_top1"\nmin = 0.5', '`metric = "top1"` with `set = "digits"`'),
+    ],
+)
+def test_a_set_of_another_figure_and_an_old_name_are_refused_with_the_remedy(tmp_path, row, says):
+    file = tmp_path / "budgets.toml"
+    file.write_text(f'[[budget]]\nids = ["*"]\n{row}\nwhy = "w"\n')
+    with pytest.raises(UsageError, match=re.escape(says)):
+        budgets.load(file, ("a-b-c@d@e",))

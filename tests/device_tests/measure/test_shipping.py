@@ -17,9 +17,18 @@ from models import environments
 from models.environments import ROOT
 from models.errors import EdgewiseError
 
+TENSOR = Tensor(name="t", shape=(1, 2), dtype="float32")
 
-def test_every_runtime_has_one_subject():
-    assert {cell.runtime for cell in shipping.subjects()} == set(RUNTIMES.names())
+
+def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp_path):
+    assert {cell.runtime for cell in shipping.subjects(tmp_path)} == set(RUNTIMES.names())
+    for model, parameters in (("torch_cnn", 300), ("torch_cnn_small", 200)):
+        made = Artifact(id=f"{model}-tflite-float32", model=model, framework="torch", format="tflite", scheme="float32",
+                        key="k", parameters=parameters, file="f", sha256="0" * 64, size_bytes=1,
+                        inputs=(TENSOR,), outputs=(TENSOR,))  # fmt: skip
+        artifacts.save(made, tmp_path)
+    subjects = {cell.runtime: cell.recipe.id for cell in shipping.subjects(tmp_path)}
+    assert subjects["litert"] == subjects["tensorflow"] == "torch_cnn_small-tflite-float32"
 
 
 @pytest.mark.needs("strip")
@@ -57,7 +66,7 @@ def test_litert_ships_its_own_libraries_only(tmp_path):
     only = "torch_cnn_small-tflite-float32"
     command = [sys.executable, "-m", "export", f"--only={only}", "--artifacts", str(tmp_path), "--logs", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    cell = next(c for c in shipping.subjects() if c.runtime == "litert")
+    cell = next(c for c in shipping.subjects(tmp_path) if c.runtime == "litert")
     started = shipping.start(cell, tmp_path, Machine(print))
     row = shipping.weighed("litert", started, shipping.weigh(started.mapped))
     assert row.model_bytes == artifacts.read(tmp_path / f"{only}.json").size_bytes

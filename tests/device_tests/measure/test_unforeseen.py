@@ -42,7 +42,7 @@ def weigh(folders, monkeypatch, tmp_path):
         monkeypatch.setattr(
             shipping_command,
             "subjects",
-            lambda: tuple(c for c in cells() if c.recipe.id == ID and c.runtime in measures),
+            lambda folder: tuple(c for c in cells() if c.recipe.id == ID and c.runtime in measures),
         )
         monkeypatch.setattr(shipping_command, "start", lambda cell, folder, machine: measures[cell.runtime]())
         monkeypatch.setattr(shipping_command.shutil, "which", lambda program: program)  # strip, which weigh would run

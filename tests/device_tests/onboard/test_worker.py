@@ -18,6 +18,7 @@ from device_tests.onboard import worker
 from device_tests.results import judging
 from device_tests.results.measurement import Counts
 from models import reference
+from models.reference import EvaluationSet
 
 ID = "torch_cnn_small-torchscript-float32"
 IMAGES = 200
@@ -168,14 +169,14 @@ def test_a_quantized_input_is_rounded_and_clipped():
     tensor = {"shape": [1, 28, 28, 1], "dtype": "int8", "scale": 1 / 300, "zero_point": -128}
     image = np.zeros((28, 28), np.uint8)
     image[0, :3] = (255, 1, 128)
-    native = worker.native(image, tensor)
+    native = worker.native(image, tensor, "hwc")
     assert (native.dtype, native.shape) == (np.int8, (1, 28, 28, 1))
     assert native.ravel()[:4].tolist() == [127, -127, 23, -128]
 
 
 def test_an_artifact_for_any_batch_gets_one_image():
     tensor = {"shape": [-1, 1, 28, 28], "dtype": "float32", "scale": None}
-    assert worker.native(np.zeros((28, 28), np.uint8), tensor).shape == (1, 1, 28, 28)
+    assert worker.native(np.zeros((28, 28), np.uint8), tensor, "chw").shape == (1, 1, 28, 28)
 
 
 def test_a_quantized_output_is_dequantized():
@@ -184,16 +185,16 @@ def test_a_quantized_output_is_dequantized():
     assert worker.run(lambda image: answer, None, tensor).tolist() == [(i - 5) / 2 for i in range(10)]
 
 
-def test_other_digits_are_judged_beside_the_data_set(folders):
+def test_other_sets_are_judged_beside_the_first(folders):
     file = reference.path(folders.bench.artifacts, "torch_cnn_small")
     known = reference.load(file)
     labels = known.logits.argmax(1).astype(np.uint8)
     labels[:3] = (labels[:3] + 1) % 10
-    others = {"digits_images": known.images[:50], "digits_labels": labels[:50], "digits_logits": known.logits[:50]}
-    reference.save(replace(known, **others), file)
+    digits = EvaluationSet(images=known.images[:50], labels=labels[:50], logits=known.logits[:50])
+    reference.save(replace(known, others={"digits": digits}), file)
     once_wrong = ANSWER + "if calls > 1300: logits = np.roll(logits, 1)\n    return logits"
     honest, wrong = (folders.row(folders.runtime(*r)) for r in (("honest",), ("wrong", once_wrong)))
-    assert honest.digits == Counts(total=50, correct=47, source_correct=47, agree=50)
-    assert (honest.digits_top1, honest.digits_agreement) == (0.94, 1.0)
+    assert honest.sets == {"digits": Counts(total=50, correct=47, source_correct=47, agree=50)}
+    assert (honest.sets["digits"].top1, honest.sets["digits"].agreement) == (0.94, 1.0)
     assert (wrong.outcome, wrong.agree) == ("ok", IMAGES)
-    assert wrong.digits.agree < 50
+    assert wrong.sets["digits"].agree < 50

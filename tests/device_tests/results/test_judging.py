@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from device_tests.results import judging
-from device_tests.results.measurement import FLIPS, Flip
+from device_tests.results.measurement import FLIPS, Flip, Recall
 from models import records
 from models.reference import Reference
 
@@ -85,3 +85,35 @@ def test_the_calibration_error_is_how_far_confidence_is_from_the_share_of_right_
 
 def test_a_sure_and_right_answer_is_perfectly_calibrated():
     assert judging.calibration_error(np.eye(10, dtype=np.float32) * 1e4, np.arange(10)) == 0.0
+
+
+def test_the_first_five_are_counted_where_there_are_more_than_ten_classes():
+    expected = np.tile(np.arange(12, dtype=np.float32), (100, 1))
+    labels = np.array([11, 7, 6, 0] * 25)  # first, fifth, sixth and last
+    row = judging.judge(expected, source(expected, labels))
+    assert (row.top5_correct, row.source_top5_correct) == (50, 50)
+    assert judging.within_five(np.zeros((1, 12), np.float32), np.array([5])) == 0  # of equals the first five lead
+    assert judging.within_five(np.full((1, 12), np.nan, np.float32), np.array([0])) == 0
+    assert judging.judge(expected[:, :10], source(expected[:, :10], labels % 10)).top5_correct is None
+
+
+def test_the_class_that_loses_most_recall_is_named_with_both_figures():
+    labels = np.array([0] * 10 + [1] * 100 + [2] * 10)
+    expected = np.eye(3, dtype=np.float32)[labels]
+    answers = expected.copy()
+    answers[[0, 1, 2]] = np.eye(3)[1]  # 3 of 10
+    answers[10:20] = np.eye(3)[2]  # 10 of 100
+    row = judging.judge(answers, source(expected, labels))
+    assert row.worst_class == Recall(label=0, total=10, correct=7, source_correct=10)
+    assert judging.judge(expected, source(expected, labels)).worst_class is None
+
+
+def test_outputs_that_are_probabilities_already_get_no_second_softmax():
+    shares = np.tile(np.array([0.1, 0.8, 0.1], np.float32), (100, 1))
+    labels = np.array([1] * 80 + [0] * 20)
+    row = judging.judge(shares, source(shares, labels))
+    assert row.probabilities
+    assert row.ece == pytest.approx(0.0, abs=1e-6)
+    row = judging.judge(np.log(shares), source(np.log(shares), labels))
+    assert not row.probabilities
+    assert row.ece == pytest.approx(0.0, abs=1e-6)

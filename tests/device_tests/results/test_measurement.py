@@ -83,7 +83,7 @@ def test_figures_that_contradict_each_other_are_impossible(measured, facts):
         ("correct", "NaN"), ("correct", "1.5"), ("correct", "-1"), ("correct", "true"), ("max_abs_error", "NaN"),
         ("max_abs_error", "1e999"), ("max_abs_error", "-1"), ("ece", "2"), ("latencies_ns", "[0]"), ("latencies_ns", "3"),
         ("environment", '{"date": "yesterday"}'), ("environment", '{"runtime": "str"}'), ("environment", "[]"),
-        ("dataset", '{"sha256": "x"}'), ("outcome", '"great"'), ("flips", "[3]"), ("digits", '{"total": 1}'),
+        ("dataset", '{"sha256": "x"}'), ("outcome", '"great"'), ("flips", "[3]"), ("sets", '{"digits": {"total": 1}}'),
         ("notes", '[' * 3_000),
     ],
     ids=str,

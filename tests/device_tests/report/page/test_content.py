@@ -69,7 +69,9 @@ def test_every_row_is_in_the_table_and_in_the_data(build, rows):
 def test_flipped_digits_are_the_references_own_pictures(build, folders):
     with np.load(folders.bench.artifacts / f"{MODEL}.reference.npz") as reference:
         expected = reference["images"][7].tobytes()
-    assert b64decode(json.loads(Elements(build().read_text()).data)["pictures"][MODEL]["7"]) == expected
+    shown = json.loads(Elements(build().read_text()).data)["pictures"][MODEL]["7"]
+    assert b64decode(shown.pop("bytes")) == expected
+    assert shown == {"height": 28, "width": 28, "channels": 1}
 
 
 def test_digits_are_never_taken_for_mnist(build, rows):

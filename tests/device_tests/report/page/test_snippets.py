@@ -20,7 +20,8 @@ from tests import programs
 ROOT = Path(__file__).resolve().parents[4]
 ARTIFACT = Artifact(id="a-b-c", model="torch_cnn", framework="torch", format="tflite", scheme="int8", key="k", file="a-b-c.tflite",
                     inputs=(Tensor(name="image", shape=(-1, 1, 28, 28), dtype="float32"),),
-                    outputs=(Tensor(name="logits", shape=(-1, 10), dtype="float32"),))  # fmt: skip
+                    outputs=(Tensor(name="logits", shape=(-1, 10), dtype="float32"),), layout="chw",
+                    labels=tuple("0123456789"))  # fmt: skip
 QUANTIZED = {side: (replace(getattr(ARTIFACT, side)[0], dtype="uint8", scale=0.5, zero_point=3),)
              for side in ("inputs", "outputs")}  # fmt: skip
 
@@ -61,7 +62,7 @@ def test_the_python_code_gives_the_golden_answers(format_name):
         code = next(s.code for s in snippets.of(artifact) if s.language == "Python")
         program = textwrap.dedent("""
             import base64, json, numpy
-            grey = numpy.frombuffer(base64.b64decode({picture!r}), numpy.uint8).astype("float32") / 255
+            pixels = numpy.frombuffer(base64.b64decode({picture!r}), numpy.uint8).astype("float32") / 255
             {code}
             print("\\n" + json.dumps([float(v) for v in logits]))
         """).format(picture=golden.image_u8, code=code)

@@ -1,0 +1,15 @@
+"""What a person types next, with the folder of their own networks where these are meant."""
+
+from __future__ import annotations
+
+import shlex
+
+from models import networks
+
+
+def nox(session: str, arguments: str = "") -> str:
+    """Return the command of a session with its arguments."""
+    folder = networks.folder()
+    models = f"--models {shlex.quote(str(folder))}" if folder else ""
+    told = " ".join(filter(None, (models, arguments)))
+    return f"nox -s {session} -- {told}" if told else f"nox -s {session}"

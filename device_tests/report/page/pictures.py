@@ -1,0 +1,55 @@
+"""Pictures on the page: images of any size and kind as bytes that its script draws."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TypedDict
+
+import numpy as np
+
+from device_tests.onboard import worker
+from export.artifact import Artifact, Golden
+
+SIDE = 64  # pixels of the longer side at most: the page must stay small enough to mail
+
+
+class Picture(TypedDict):
+    """Bytes [height,width,channels] in base64; one channel is grey, three are red, green and blue."""
+
+    height: int
+    width: int
+    channels: int
+    bytes: str
+
+
+def pixels(golden: Golden, artifact: Artifact) -> np.ndarray:
+    """Return a golden vector's image, uint8 or float32, [H,W] or [H,W,C]; raises ValueError where it holds none."""
+    told = {"inputs": [{"shape": artifact.inputs[0].shape}], "layout": artifact.layout}
+    return worker.golden_image({"image_u8": golden.image_u8, "image_f32": golden.image_f32}, told)
+
+
+def picture(image: np.ndarray) -> Picture:
+    """Return an image uint8 or float32, [H,W] or [H,W,C], as the page draws it.
+
+    A large one is thinned out; floats outside of 0..1 are stretched over all shades; of two, four or more channels their
+    mean is drawn.
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    step = -(-max(image.shape[:2]) // SIDE)
+    thin = image[::step, ::step]
+    if thin.shape[-1] not in (1, 3):
+        thin = thin.mean(-1, keepdims=True).astype(image.dtype)
+    shades = thin if thin.dtype == np.uint8 else _shades(thin)
+    height, width, channels = shades.shape
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "bytes": b64encode(shades.tobytes()).decode(),
+    }
+
+
+def _shades(values: np.ndarray) -> np.ndarray:
+    values = np.nan_to_num(values.astype(np.float64))
+    low, high = (0.0, 1.0) if values.min() >= 0 and values.max() <= 1 else (values.min(), values.max())
+    return np.rint((values - low) / ((high - low) or 1.0) * 255).astype(np.uint8)

@@ -1,0 +1,61 @@
+"""--models: a folder of one's own networks, in which everything lies by default."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from device_tests.__main__ import group
+from device_tests.commands.check import NO_EVIDENCE
+from device_tests.measure import runner
+from models import networks
+from tests.device_tests.conftest import ID, MODEL
+
+TAKE = ("run", "report", "check", "explain", "latency", "instructions", "shipping", "compatibility", "sweep", "add")
+
+
+@pytest.fixture
+def own(folders, tmp_path, monkeypatch):
+    """The bench as the folder of a user's network, whose artifacts were made and ran."""
+    monkeypatch.setenv(networks.VARIABLE, "")  # which the option sets
+    monkeypatch.setattr(runner, "LATENCY_S", 0.05)
+    (tmp_path / f"{MODEL}.pt2").touch()
+    folders.runtime("honest")
+    typed("run", tmp_path)
+    assert (tmp_path / "results" / f"{ID}@honest@desktop.json").exists()
+    return tmp_path
+
+
+def typed(command: str, folder, *arguments: str) -> int:
+    """Type a command; return its exit code."""
+    try:
+        return group.main([command, "--models", str(folder), *arguments], standalone_mode=False) or 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+
+
+@pytest.mark.parametrize("name", TAKE)
+def test_every_command_that_lists_cells_or_reads_results_takes_a_folder(name):
+    assert "models" in {parameter.name for parameter in group.commands[name].params}
+
+
+def test_a_report_goes_beside_the_networks(own):
+    assert typed("report", own) == 0
+    assert (own / "report" / "index.html").exists()
+
+
+def test_without_budgets_beside_the_networks_nothing_is_checked_and_that_is_said(own, capsys):
+    assert typed("check", own) == NO_EVIDENCE
+    assert "No budgets beside the networks: nothing was checked." in " ".join(capsys.readouterr().out.split())
+
+
+def test_budgets_beside_the_networks_are_held(own, capsys):
+    row = '[[budget]]\nids = ["*"]\nmetric = "agreement"\nmin = 0.99\nwhy = "w"\n'
+    (own / "budgets.toml").write_text(row)
+    typed("check", own)
+    assert "1 passed, 0 failed" in capsys.readouterr().out
+
+
+def test_a_baseline_goes_beside_the_networks(own):
+    typed("check", own, "--update-baseline")
+    assert (own / "baseline.json").exists()

@@ -1,0 +1,183 @@
+"""A network of 32x32x3 images and seven classes, through the worker, the probe, the judge and the page."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from device_tests.onboard import probe, worker
+from device_tests.report.groups import group
+from device_tests.report.page import page, pictures, snippets
+from device_tests.rows import found, load, rows
+from export import artifact as artifacts
+from export.contract import Tensor
+from models import reference
+from models.images import network_input
+from models.reference import EvaluationSet, Reference
+from tests.device_tests.conftest import ID, MODEL, save_artifact
+
+SIDE, CHANNELS, CLASSES, IMAGES = 32, 3, 7, 120
+NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "<gnu>")
+SHAPES = {"chw": (1, CHANNELS, SIDE, SIDE), "hwc": (-1, SIDE, SIDE, CHANNELS)}
+
+
+def pixels(rng: np.random.Generator, count: int, dtype: str) -> np.ndarray:
+    """Images [N,32,32,3] whose channels differ, so that a scrambled one is another image."""
+    images = rng.integers(0, 256, (count, SIDE, SIDE, CHANNELS), np.uint8) // np.array([1, 2, 4], np.uint8)
+    return images if dtype == "uint8" else (images.astype(np.float32) / 100 - 1)
+
+
+@pytest.fixture(params=["uint8", "float32"])
+def dtype(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=["chw", "hwc"])
+def layout(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def colour(folders, layout, dtype):
+    """The bench, whose one artifact takes colour pictures in a layout."""
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(SIDE * SIDE * CHANNELS, CLASSES)).astype(np.float32)
+    sets = []
+    for count in (IMAGES, 30):
+        images = pixels(rng, count, dtype)
+        logits = network_input(images, layout).reshape(count, -1) @ weights
+        sets.append({"images": images, "labels": logits.argmax(1), "logits": logits})
+    answers = Reference(model=MODEL, dataset="zoo_animals", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **sets[0],
+                        others={"at_night": EvaluationSet(**sets[1])})  # fmt: skip
+    reference.save(answers, reference.path(folders.bench.artifacts, MODEL))
+    content = base64.b64encode(answers.images[0].tobytes()).decode()
+    golden = {"index": 0, "label": int(answers.labels[0]), "logits": [float(x) for x in answers.logits[0]],
+              "image_u8" if dtype == "uint8" else "image_f32": content}  # fmt: skip
+    save_artifact(
+        folders.bench.artifacts,
+        weights,
+        inputs=(Tensor(name="image", shape=SHAPES[layout], dtype="float32"),),
+        outputs=(Tensor(name="logits", shape=(SHAPES[layout][0], CLASSES), dtype="float32"),),
+        dataset={"name": "zoo_animals", "split": "test", "sha256": "d" * 64, "images": IMAGES},
+        layout=layout,
+        labels=list(NAMES),
+        golden=[golden],
+    )
+    return folders
+
+
+def test_a_colour_network_is_judged_on_each_of_its_sets(colour):
+    row = colour.row(colour.runtime("honest"))
+    assert (row.outcome, row.reason, row.total, row.agree) == ("ok", "", IMAGES, IMAGES)
+    assert row.max_abs_error < 1e-2
+    assert (row.sets["at_night"].total, row.sets["at_night"].agreement) == (30, 1.0)
+    assert row.top5 is None
+
+
+@pytest.mark.parametrize("layout", ["chw"], indirect=True)
+def test_a_reshape_in_place_of_the_transposition_is_found(colour, monkeypatch, tmp_path):
+    """What the reference was computed from is transposed: pixels that are only read in another order answer otherwise."""
+    code = Path(worker.__file__).read_text()
+    transposed = "np.ascontiguousarray(np.moveaxis(values, -1, 0))"
+    assert transposed in code
+    (tmp_path / "worker.py").write_text(code.replace(transposed, "values.reshape(single(tensor)[1:])"))
+    monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
+    row = colour.row(colour.runtime("honest"))
+    assert row.outcome == "mismatch"
+    assert row.agree < IMAGES // 2
+
+
+def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
+    images = pixels(np.random.default_rng(2), 4, dtype)
+    tensor = {"shape": SHAPES[layout], "dtype": "float32", "scale": None}
+    made = np.concatenate([worker.native(image, tensor, layout) for image in images])
+    np.testing.assert_array_equal(made, network_input(images, layout))
+    assert made.flags.c_contiguous
+
+
+def test_grey_images_go_into_networks_with_and_without_a_channel():
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    for name, shape in (("hw", (1, 3, 4)), ("hwc", (1, 3, 4, 1)), ("chw", (1, 1, 3, 4))):
+        tensor = {"shape": shape, "dtype": "float32", "scale": None}
+        for given in (image, image[..., None]):
+            native = worker.native(given, tensor, name)
+            assert native.shape == shape
+            np.testing.assert_array_equal(native.ravel(), image.ravel() / np.float32(255))
+
+
+def test_images_of_another_size_are_refused_in_a_sentence():
+    tensor = {"shape": (1, 3, 32, 32), "dtype": "float32", "scale": None}
+    with pytest.raises(worker.Failed, match=r"the images have the shape \[32, 32\], which as chw is not"):
+        worker.native(np.zeros((32, 32), np.uint8), tensor, "chw")
+
+
+def test_the_probe_finds_the_golden_images_shape(colour):
+    made = colour.bench.artifacts
+    options = {"runtime": colour.runtimes / f"{colour.runtime('honest')}.py", "artifact": made / f"{ID}.pt",
+               "sidecar": made / f"{ID}.json"}  # fmt: skip
+    told = (str(part) for name, value in options.items() for part in (f"--{name}", value))
+    done = subprocess.run(
+        [sys.executable, probe.__file__, *told, "--count"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["golden"] == [1, 1]
+
+
+@pytest.fixture
+def text(colour, tmp_path) -> str:
+    """The page of the network, on a runtime that answers one image otherwise."""
+    flipping = "def answer(logits):\n    return np.roll(logits, 1) if calls > 1150 and calls % 5 == 0 else logits"
+    colour.runtime("torch", flipping)
+    colour.run(f"{ID}@torch@desktop")
+    bench = colour.bench
+    known = load(bench.results)
+    made = tuple(r for r in rows(found(known), known, artifacts_folder=bench.artifacts, results_folder=bench.results)
+                 if r.artifact == ID)  # fmt: skip
+    assert made[0].flips
+    folders = {"artifacts_folder": bench.artifacts, "results_folder": bench.results}
+    return page.write(group(made, 0.1), 0.1, tmp_path / "report", **folders).read_text()
+
+
+def test_the_page_draws_colour_and_names_classes(text, dtype):
+    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    drawn = data["pictures"][MODEL]
+    assert {(p["height"], p["width"], p["channels"]) for p in drawn.values()} == {(SIDE, SIDE, CHANNELS)}
+    assert all(len(base64.b64decode(p["bytes"])) == SIDE * SIDE * CHANNELS for p in drawn.values())
+    assert len(drawn) > 1
+    assert "&lt;gnu&gt;" in text
+    assert "<gnu>" not in text.replace("\\u003cgnu", "")
+    assert "<dt>on at_night</dt>" in text
+    assert "at_night %" in text
+    assert "zoo_animals" in text
+    assert "NOT MNIST" not in text
+    assert "loses most" in text
+    assert "3 channels of a pixel together" in text
+    assert ("from 0 to 1" in text) == (dtype == "uint8")
+
+
+def test_the_python_code_of_a_snippet_puts_the_pixels_where_the_network_wants_them(colour, layout):
+    artifact = artifacts.read(artifacts.sidecar_path(colour.bench.artifacts, ID))
+    image = pixels(np.random.default_rng(3), 1, "float32")[0]
+    (code,) = (s.code for s in snippets.of(replace(artifact, format="onnx")) if s.language == "Python")
+    lines = [line for line in code.splitlines() if line.startswith(("planar", "native"))]
+    names = {"np": np, "pixels": image.ravel().tolist()}
+    exec("\n".join(lines), names)
+    np.testing.assert_allclose(names["native"], network_input(image[None], layout), rtol=1e-6)
+    assert '"ant", "bee"' in code
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "drawn"),
+    [((100, 200, 3), "uint8", (25, 50, 3)), ((40, 30, 5), "float32", (40, 30, 1)), ((9, 8), "float32", (9, 8, 1))],
+)
+def test_pictures_of_any_size_become_small_ones(shape, kind, drawn):
+    image = (np.random.default_rng(4).normal(size=shape) * 50).astype(kind)
+    made = pictures.picture(image)
+    assert (made["height"], made["width"], made["channels"]) == drawn
+    assert len(base64.b64decode(made["bytes"])) == np.prod(drawn)
