@@ -326,6 +326,12 @@ def train(session: nox.Session) -> None:
 
 
 @nox.session
+def new(session: nox.Session) -> None:
+    """Write a folder for a network of your own, with an example that runs: -- NAME --from torch|keras."""
+    run_module(session, ("models.new",), *session.posargs, first=partial(environment, session, "export"))
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the fast tests, which need no framework."""
     session.run(environment(session, "core"), "-m", "pytest", "-m", "not slow and not browser", *session.posargs)

@@ -19,6 +19,7 @@ from rich.table import Table
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
+from export.schemes import SCHEMES
 from models import console, data, networks, parameters
 from models.console import out
 from models.errors import EdgewiseError
@@ -67,6 +68,8 @@ def command(
     if listing:
         for recipe in recipes:
             click.echo(recipe.id)
+        for name in dict.fromkeys(recipe.scheme for recipe in recipes):  # not among the ids, which others read
+            click.echo(f"{name}: {SCHEMES[name].title}", err=True)
         return
 
     from export import run  # only here: listing needs none of it

@@ -43,7 +43,11 @@ def judge_weights(contents: Contents, scheme: Scheme, network_weights: int = 0) 
         raise Unsupported(
             f"{scheme.name} covers nothing: no weight is stored as {scheme.weights}, but {_counts(contents)}"
         )
-    if scheme.static and (wide := [x for x in contents.layers if x.quantizable and x.dtype != scheme.weights]):
+    if (
+        scheme.static
+        and not scheme.options.keep_float
+        and (wide := [x for x in contents.layers if x.quantizable and x.dtype != scheme.weights])
+    ):
         listed = ", ".join(f"{layer} {layer.dtype}" for layer in wide)
         raise Defect(f"{scheme.name} quantizes such layers, but these stayed wide: {listed}")
 
@@ -89,7 +93,7 @@ def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: 
     weights = sum(n * BITS[dtype] / 8 for dtype, n in contents.weights.items())
     others = 8 * max(parameters - sum(contents.weights.values()), 0)  # biases and norms
     channels = sum(layer.outputs for layer in contents.layers)
-    blocks = contents.weights.get("int4", 0) / BLOCK * BLOCK_BYTES
+    blocks = contents.weights.get("int4", 0) / (scheme.options.block or BLOCK) * BLOCK_BYTES
     tensors = (weights + others + blocks) * WIDE + CHANNEL_BYTES * channels
     most = tensors + NOTED_CHANNEL_BYTES * channels + PART_BYTES * contents.parts + FILE_BYTES
     claim = f"{scheme.name} with {_counts(contents)}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from export.recipe import Recipe
+from export.schemes import SCHEMES, described
 from models import deployed, files, imports, networks
 from models.environments import ROOT
 
@@ -31,7 +32,7 @@ def reference_inputs(model: str, *, checkpoint_sha256: str, dataset_sha256: str,
 def artifact_inputs(recipe: Recipe, reference: Mapping[str, str], *, root: Path = ROOT) -> dict[str, str]:
     """Return what an artifact is made from: all that its reference is, and the code of its lane and its format."""
     return {
-        "recipe": hashlib.sha256(recipe.id.encode()).hexdigest(),
+        "recipe": hashlib.sha256(f"{recipe.id}{described(SCHEMES[recipe.scheme].options)}".encode()).hexdigest(),
         **_sources(("export.lane", f"export.formats.{recipe.format}"), root),
         **reference,
     }

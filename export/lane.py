@@ -29,7 +29,7 @@ from export.artifact import Artifact, Dataset, Golden
 from export.contract import Contents, Tensor
 from export.formats import FORMATS
 from export.recipe import Recipe
-from export.schemes import SCHEMES
+from export.schemes import SCHEMES, described, supported
 from export.source import Source
 from models import files, reference
 from models import profile as profiles
@@ -138,7 +138,9 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
     profile = source.memo("profile", lambda: profile_of(source))
     with files.whole(target) as temporary:
         with _toolchains_words():
-            format_module.convert(source, recipe.scheme, temporary)
+            known = format_module.options(source.framework, scheme.base) if hasattr(format_module, "options") else ()
+            supported(scheme.options, known, f"{scheme.base} of {recipe.format} from {source.framework}")
+            format_module.convert(source.with_options(scheme.options), scheme.base, temporary)
         contents = _completed(format_module.inspect(temporary), source)
         judge.judge_weights(contents, scheme, profile.weights)
         if not getattr(format_module, "as_given", False):
@@ -155,7 +157,9 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
 
     golden = [*range(min(GOLDEN_FIRST, parity)), *range(parity, len(index))]
     pixels = "image_u8" if answers.images.dtype == np.uint8 else "image_f32"
-    calibrated = (source.calibration_note,) if scheme.static and source.calibration_note else ()
+    said = [source.calibration_note] if scheme.static and source.calibration_note else []
+    if scheme.name != scheme.base:
+        said.append(f"{scheme.name} is {scheme.base} with {described(scheme.options) or 'nothing else'}")
     return {
         "file": target.name,
         "sha256": files.sha256(target),
@@ -164,7 +168,7 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "inputs": contents.inputs,
         "outputs": contents.outputs,
         "weights": dict(contents.weights),
-        "notes": (*contents.notes, *judge.coverage(contents, scheme, profile.layers), *calibrated),
+        "notes": (*contents.notes, *judge.coverage(contents, scheme, profile.layers), *said),
         "parameters": profile.parameters,
         "macs": profile.macs,
         "labels": source.labels,
@@ -181,7 +185,7 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "dataset": Dataset(name=answers.dataset, split="test", sha256=answers.dataset_sha256, images=len(answers.images)),
         "checkpoint_sha256": source.checkpoint_sha256,
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
-        "reproducible": _reproducible(format_module, recipe.scheme),
+        "reproducible": _reproducible(format_module, scheme.base),
     }  # fmt: skip
 
 

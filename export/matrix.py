@@ -40,11 +40,12 @@ def recipes() -> tuple[Recipe, ...]:
     Of a user's networks those that edgewise.toml asks for, all where it asks for none; raises DataError for a pattern
     there that matches nothing.
     """
+    own = [scheme for scheme in SCHEMES.values() if scheme.base != scheme.name]
     every = tuple(
         Recipe(model=model, format=format_name, scheme=scheme)
         for model in networks.names()
         for format_name, schemes in MATRIX[networks.framework(model)].items()
-        for scheme in schemes
+        for scheme in (*schemes, *(scheme.name for scheme in own if scheme.base in schemes))
     )
     place = networks.folder()
     if place is None:

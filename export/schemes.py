@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from models import networks
+from models.errors import Unsupported
+from models.own import settings
+from models.own.settings import Options
+
+NO_OPTIONS = Options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +26,8 @@ class Scheme:
     """
 
     name: str
+    base: str  # the one of the eight whose conversion it is, itself for these
+    options: Options = NO_OPTIONS
     title: str
     weights: str
     max_error: float
@@ -27,18 +39,58 @@ class Scheme:
 GARBAGE = 0.5  # a network that is unsure of its predictions loses some to any rounding
 
 _ROWS = (
-    Scheme(name="float32", title="as trained", weights="float32", max_error=1e-5, min_agree=0.9),
-    Scheme(name="float16", title="half precision weights", weights="float16", max_error=0.0019, min_agree=0.9),
-    Scheme(name="dynamic_int8", title="8-bit weights, activations quantized while running", weights="int8", max_error=0.03, min_agree=GARBAGE),
-    Scheme(name="int8", title="8-bit weights and activations, float in and out", weights="int8", max_error=0.15, min_agree=GARBAGE, static=True),
-    Scheme(name="int8_io", title="8-bit weights and activations, uint8 in and out", weights="int8", max_error=0.15, min_agree=GARBAGE, static=True),
-    Scheme(name="int16x8", title="8-bit weights, 16-bit activations", weights="int8", max_error=0.025, min_agree=GARBAGE, static=True),
-    Scheme(name="int4", title="4-bit weights in blocks", weights="int4", max_error=0.09, min_agree=GARBAGE),
+    Scheme(name="float32", base="float32", title="as trained", weights="float32", max_error=1e-5, min_agree=0.9),
+    Scheme(name="float16", base="float16", title="half precision weights", weights="float16", max_error=0.0019, min_agree=0.9),
+    Scheme(name="dynamic_int8", base="dynamic_int8", title="8-bit weights, activations quantized while running", weights="int8", max_error=0.03, min_agree=GARBAGE),
+    Scheme(name="int8", base="int8", title="8-bit weights and activations, float in and out", weights="int8", max_error=0.15, min_agree=GARBAGE, static=True),
+    Scheme(name="int8_io", base="int8_io", title="8-bit weights and activations, uint8 in and out", weights="int8", max_error=0.15, min_agree=GARBAGE, static=True),
+    Scheme(name="int16x8", base="int16x8", title="8-bit weights, 16-bit activations", weights="int8", max_error=0.025, min_agree=GARBAGE, static=True),
+    Scheme(name="int4", base="int4", title="4-bit weights in blocks", weights="int4", max_error=0.09, min_agree=GARBAGE),
     # fine-tuning moves the weights, so answers are compared, logits only loosely
-    Scheme(name="qat_int8", title="8-bit, fine-tuned with simulated quantization", weights="int8", max_error=0.25, min_agree=GARBAGE, static=True, trained=True),
+    Scheme(name="qat_int8", base="qat_int8", title="8-bit, fine-tuned with simulated quantization", weights="int8", max_error=0.25, min_agree=GARBAGE, static=True, trained=True),
 )  # fmt: skip
 
-SCHEMES = {scheme.name: scheme for scheme in _ROWS}
+
+class _Schemes(Mapping[str, Scheme]):
+    """The eight, and those that the user's edgewise.toml defines."""
+
+    _built_in: ClassVar = {scheme.name: scheme for scheme in _ROWS}
+
+    def _all(self) -> dict[str, Scheme]:
+        place = networks.folder()
+        own = settings.load(place).schemes if place else {}
+        return self._built_in | {name: self._own(name, said) for name, said in own.items()}
+
+    def _own(self, name: str, said: settings.SchemeSettings) -> Scheme:
+        base, options = self._built_in[said.base], Options(**said.given)
+        return replace(base, name=name, options=options, title=f"{base.title}; {described(options)}".rstrip("; "))
+
+    def __getitem__(self, name: str) -> Scheme:
+        return self._built_in.get(name) or self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+SCHEMES: Mapping[str, Scheme] = _Schemes()
+
+
+def described(options: Options) -> str:
+    """Return options as edgewise.toml has them, on one line."""
+    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.given.items())
+
+
+def supported(options: Options, known: Collection[str], where: str) -> None:
+    """Raise Unsupported where an option is given that a format does not know."""
+    unknown = [name for name in options.given if name not in known]
+    if unknown:
+        known_here = f"It understands: {', '.join(sorted(known))}" if known else "It has none"
+        msg = f"{where} has no option {' and '.join(unknown)}. {known_here}."
+        raise Unsupported(msg)
+
 
 CALIBRATION_IMAGES = 500
 QAT_STEPS = 200

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
-from export.schemes import CALIBRATION_IMAGES, QAT_BATCH
+from export.schemes import CALIBRATION_IMAGES, QAT_BATCH, QAT_STEPS
 from models import checkpoints, deployed
 from models.errors import DataError, Unsupported
 from models.frameworks import FRAMEWORKS
 from models.images import LAYOUTS, LabelledImages, Layout, network_input
+from models.own.settings import Options
 
 T = TypeVar("T")
 
@@ -27,6 +29,7 @@ class Source:
         self.dataset = dataset
         self.deployed = deployed.get(model, dataset)
         self.framework = self.deployed.framework
+        self.options = Options()
         self._memo: dict[str, Any] = {}
 
     @cached_property
@@ -118,12 +121,26 @@ class Source:
         """Whether the network takes several images at once."""
         return FRAMEWORKS[self.framework].takes_batches(self.network, self.input(self.sets[0].images[:2]))
 
+    def with_options(self, options: Options) -> Source:
+        """Return the same network and data for a scheme with options, which shares nothing that depends on them."""
+        if options == self.options:
+            return self
+        other = copy.copy(self)
+        other.options, other._memo = options, {}
+        vars(other).pop("calibration", None)
+        return other
+
     @cached_property
     def calibration(self) -> np.ndarray:
         """A seeded sample of training images: float32 [N,*input_shape]."""
         images, _ = self.deployed.calibration()
         rng = np.random.default_rng(0)
-        return self.input(images[rng.permutation(len(images))[:CALIBRATION_IMAGES]])
+        return self.input(images[rng.permutation(len(images))[: self.options.images or CALIBRATION_IMAGES]])
+
+    @property
+    def steps(self) -> int:
+        """The number of fine-tuning steps."""
+        return self.options.steps or QAT_STEPS
 
     @property
     def calibration_note(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from export.formats import _onnx_graph
 from export.source import Source
+from models.errors import Unsupported
 
 if TYPE_CHECKING:
     import onnx
@@ -23,6 +25,15 @@ BLOCK = 32  # weights that share one scale in int4
 # has NEON, dot product and i8mm kernels for it. So one file serves both.
 # https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 WEIGHTS_OF_7_BITS = {"per_channel": True, "reduce_range": True}
+
+
+def options(framework: str, scheme: str) -> tuple[str, ...]:
+    """Return the options of edgewise.toml that a scheme of these formats takes."""
+    return {
+        "dynamic_int8": ("keep_float",),
+        "int8": ("calibration", "images", "granularity", "symmetric", "keep_float"),
+        "int4": ("block", "keep_float"),
+    }.get(scheme, ())
 
 
 def build(source: Source, scheme: str) -> bytes:
@@ -43,7 +54,12 @@ def _dynamic_int8(source: Source) -> onnx.ModelProto:
 
     def quantize(prepared: str, target: str) -> None:
         quantize_dynamic(
-            prepared, target, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], **WEIGHTS_OF_7_BITS
+            prepared,
+            target,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul"],
+            nodes_to_exclude=_kept(prepared, source),
+            **WEIGHTS_OF_7_BITS,
         )
 
     model = _quantized(source, quantize)
@@ -53,7 +69,15 @@ def _dynamic_int8(source: Source) -> onnx.ModelProto:
 
 
 def _int8(source: Source) -> onnx.ModelProto:
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    said = source.options
+    method = {"percentile": CalibrationMethod.Percentile, "mse": CalibrationMethod.Entropy}.get(
+        said.calibration, CalibrationMethod.MinMax
+    )
+    if said.calibration == "mse":
+        msg = "onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error"
+        raise Unsupported(msg)
 
     def quantize(prepared: str, target: str) -> None:
         quantize_static(
@@ -66,8 +90,11 @@ def _int8(source: Source) -> onnx.ModelProto:
             # not the normalisation, which is exact in float and quantizes once, at the first convolution
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu", "Reshape", "Transpose"],
             # logits that calibration never saw would be clipped: a dense layer ends in float32, as it accumulates
-            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
-            **WEIGHTS_OF_7_BITS,
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]}
+            | ({} if said.symmetric is None else {"ActivationSymmetric": said.symmetric}),
+            calibrate_method=method,
+            nodes_to_exclude=_kept(prepared, source),
+            **WEIGHTS_OF_7_BITS | {"per_channel": said.granularity != "per_tensor"},
         )
 
     return _quantized(source, quantize)
@@ -80,7 +107,11 @@ def _int4(source: Source) -> onnx.ModelProto:
     model = ONNXModel(_onnx_graph.float32(source))
     model.replace_gemm_with_matmul()  # the quantizer leaves Gemm untouched without a word
     # accuracy_level 4: activations become int8 on the way, blockwise, so that the products are integers
-    quantizer = MatMulNBitsQuantizer(model.model, block_size=BLOCK, is_symmetric=True, accuracy_level=4)
+    block = source.options.block or BLOCK
+    kept = _matching([node.name for node in model.model.graph.node], source.options.keep_float or ())
+    quantizer = MatMulNBitsQuantizer(
+        model.model, block_size=block, is_symmetric=True, accuracy_level=4, nodes_to_exclude=kept
+    )
     quantizer.process()
     _narrow(quantizer.model.model, ("Conv",), _int8_per_channel)  # there is no 4-bit convolution
     return quantizer.model.model
@@ -93,6 +124,22 @@ SCHEMES: dict[str, Callable[[Source], onnx.ModelProto]] = {
     "int8": _int8,
     "int4": _int4,
 }
+
+
+def _kept(model: str, source: Source) -> list[str]:
+    """Return the names of the operators that stay in float; raises Unsupported for a glob that matches none."""
+    import onnx
+
+    patterns = source.options.keep_float or ()
+    return _matching([node.name for node in onnx.load(model).graph.node], patterns) if patterns else []
+
+
+def _matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            msg = f"keep_float: {pattern!r} matches no operator of the graph; there are: {', '.join(names)}"
+            raise Unsupported(msg)
+    return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 class _Calibration:

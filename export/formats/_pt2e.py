@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from export.formats._torch import one_thread
-from export.schemes import QAT_LEARNING_RATE, QAT_STEPS
+from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
+from models.errors import Unsupported
 
 _GROUP = 32  # weights that share a scale in 4-bit: the smallest that XNNPACK's kernels take
 
@@ -71,10 +72,11 @@ def _graph(source: Source, network: Any) -> Any:
     return torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
 
 
-def _config(**options: bool) -> Any:
+def _config(source: Source, **options: bool) -> Any:
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
 
-    return get_symmetric_quantization_config(is_per_channel=True, **options)
+    per_channel = source.options.granularity != "per_tensor"
+    return get_symmetric_quantization_config(is_per_channel=per_channel, **options)
 
 
 def _quantizer() -> Any:
@@ -96,7 +98,7 @@ def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
 
 
 def _int8(source: Source, *, is_dynamic: bool) -> Any:
-    return _quantize(source, source.fresh_network(), _quantizer().set_global(_config(is_dynamic=is_dynamic)))
+    return _quantize(source, source.fresh_network(), _quantizer().set_global(_config(source, is_dynamic=is_dynamic)))
 
 
 def _int4(source: Source) -> Any:
@@ -108,10 +110,14 @@ def _int4(source: Source) -> Any:
     from torchao.quantization.granularity import PerGroup
     from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
 
+    group = source.options.block or _GROUP
+    if group % _GROUP:
+        msg = f"XNNPACK has no blocks of {group} weights; it takes multiples of {_GROUP}"
+        raise Unsupported(msg)
     network = source.fresh_network()
-    config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(_GROUP))
-    quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % _GROUP == 0)
-    convolutions = _quantizer().set_operator_type(torch.ops.aten.conv2d.default, _config(is_dynamic=True))
+    config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(group))
+    quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % group == 0)
+    convolutions = _quantizer().set_operator_type(torch.ops.aten.conv2d.default, _config(source, is_dynamic=True))
     return _quantize(source, network, convolutions)
 
 
@@ -121,9 +127,11 @@ def _qat_int8(source: Source) -> Any:
     from torchao.quantization.pt2e import move_exported_model_to_eval
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
-    prepared = prepare_qat_pt2e(_graph(source, source.fresh_network()), _quantizer().set_global(_config(is_qat=True)))
+    prepared = prepare_qat_pt2e(
+        _graph(source, source.fresh_network()), _quantizer().set_global(_config(source, is_qat=True))
+    )
     optimizer = torch.optim.Adam(prepared.parameters(), lr=QAT_LEARNING_RATE)
-    for images, labels in source.training_batches(QAT_STEPS):
+    for images, labels in source.training_batches(source.steps):
         loss = torch.nn.functional.cross_entropy(prepared(torch.from_numpy(images)), torch.from_numpy(labels))
         optimizer.zero_grad()
         loss.backward()

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.formats import _tflite_file, _tflite_quantizer
-from export.schemes import QAT_LEARNING_RATE, QAT_STEPS
+from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
 from models.errors import Unsupported
 
@@ -25,7 +25,7 @@ def convert(source: Source, scheme: str) -> bytes:
     image = keras.Input(batch_shape=(1, *source.input_shape), name="image")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, network(image)))
     if scheme == "int4":  # which TensorFlow's converter does not do
-        return _tflite_quantizer.quantize(_tflite_file.tidied(converter.convert()), scheme, source.calibration)
+        return _tflite_quantizer.quantize(_tflite_file.tidied(converter.convert()), scheme, source)
     if scheme != "float32":
         _quantize(converter, scheme, source.calibration)
     try:
@@ -67,7 +67,7 @@ def fine_tune(network: keras.Model, source: Source) -> None:
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
 
     with _calls(layers, lambda layer, call: _rounded(layer, call, ranges[layer.path])):
-        for images, labels in source.training_batches(QAT_STEPS):
+        for images, labels in source.training_batches(source.steps):
             step(tf.constant(images), tf.constant(labels))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import warnings
 
@@ -12,23 +13,30 @@ from ai_edge_quantizer.recipe_manager import RecipeManager
 from ai_edge_quantizer.utils import qsv_utils
 
 from export.formats import _tflite_file
+from export.source import Source
+from models.errors import Unsupported
 
 _BLOCK = 32  # weights that share a scale in 4-bit
+_BLOCKWISE = {32: recipe.dynamic_wi4b32_afp32, 64: recipe.dynamic_wi4b64_afp32}
 
 
-def quantize(float32: bytes, scheme: str, calibration: np.ndarray) -> bytes:
-    """Return a float file, whose input is called `image`, quantized; `calibration` is float32 [N,*input_shape]."""
+def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
+    """Return a float file, whose input is called `image`, quantized as the source's options say.
+
+    Raises Unsupported for a block that there is none of, and for an operator to keep that is not in the file.
+    """
     rows = {
         "float16": _float16,
         "dynamic_int8": _dynamic_int8,
         "int8": lambda: recipe.static_wi8_ai8() + _float("INPUT", "OUTPUT"),
         "int16x8": lambda: recipe.static_wi8_ai16() + _float("INPUT", "OUTPUT"),
-        "int4": lambda: _int4(float32),
+        "int4": lambda: _int4(float32, source.options.block or _BLOCK),
     }[scheme]()
+    rows += _kept(float32, source.options.keep_float or ())
     work = quantizer.Quantizer(float32, rows)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors")  # which is how calibration works
-        ranges = _ranges(float32, rows, calibration) if work.need_calibration else None
+        ranges = _ranges(float32, rows, source.calibration) if work.need_calibration else None
         return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
@@ -57,13 +65,38 @@ def _float16() -> qtyping.ModelQuantizationRecipe:
     return manager.get_quantization_recipe()
 
 
-def _int4(float32: bytes) -> qtyping.ModelQuantizationRecipe:
+def _kept(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizationRecipe:
+    """Leave operators in float whose name matches one of the globs."""
+    rows = []
+    names = _tflite_file.operators(float32)
+    for pattern in patterns:
+        matching = fnmatch.filter(names, pattern)
+        if not matching:
+            msg = f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}"
+            raise Unsupported(msg)
+        for name in matching:
+            operation = qtyping.TFLOperationName.ALL_SUPPORTED
+            rows.append(
+                {
+                    "regex": f"^{re.escape(names[name])};$",
+                    "operation": operation,
+                    "algorithm_key": "no_quantize",
+                    "op_config": {},
+                }
+            )
+    return rows
+
+
+def _int4(float32: bytes, block: int) -> qtyping.ModelQuantizationRecipe:
     """Dense layers in 4-bit blocks where their rows divide into blocks; what has no such kernel as in dynamic_int8."""
+    if block not in _BLOCKWISE:
+        msg = f"ai-edge-quantizer has no blocks of {block}; it has {' and '.join(map(str, _BLOCKWISE))}"
+        raise Unsupported(msg)
     rows = _dynamic_int8()
     for name, columns in _tflite_file.dense_layers(float32):
-        if columns % _BLOCK == 0:
+        if columns % block == 0:
             dense = qtyping.TFLOperationName.FULLY_CONNECTED
-            rows += recipe.dynamic_wi4b32_afp32(operation_name=dense, regex=f"^{re.escape(name)};$")
+            rows += _BLOCKWISE[block](operation_name=dense, regex=f"^{re.escape(name)};$")
     return rows
 
 

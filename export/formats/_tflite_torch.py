@@ -10,20 +10,20 @@ from torch.nn.utils import parametrize
 
 from export.formats import _tflite_file, _tflite_quantizer
 from export.formats._torch import one_thread
-from export.schemes import QAT_LEARNING_RATE, QAT_STEPS
+from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
 
 
 def convert(source: Source, scheme: str) -> bytes:
     """Return the file: [1,*input_shape] -> [1,K]."""
     if scheme == "qat_int8":
-        return _tflite_quantizer.quantize(_float32(source, fine_tuned(source)), "int8", source.calibration)
+        return _tflite_quantizer.quantize(_float32(source, fine_tuned(source)), "int8", source)
     if scheme == "int8_io":
         return _tflite_file.with_uint8_io(convert(source, "int8"))
     float32 = source.memo("tflite", lambda: _float32(source, source.network))
     if scheme == "float32":
         return float32
-    return source.memo(f"tflite {scheme}", lambda: _tflite_quantizer.quantize(float32, scheme, source.calibration))
+    return source.memo(f"tflite {scheme}", lambda: _tflite_quantizer.quantize(float32, scheme, source))
 
 
 def _float32(source: Source, network: torch.nn.Module) -> bytes:
@@ -46,7 +46,7 @@ def fine_tuned(source: Source) -> torch.nn.Module:
         for layer in layers:
             parametrize.register_parametrization(layer, "weight", _RoundedWeight())
         optimizer = torch.optim.Adam(network.parameters(), QAT_LEARNING_RATE)
-        for images, labels in source.training_batches(QAT_STEPS):
+        for images, labels in source.training_batches(source.steps):
             loss = torch.nn.functional.cross_entropy(network(torch.from_numpy(images)), torch.from_numpy(labels))
             optimizer.zero_grad()
             loss.backward()

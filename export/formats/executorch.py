@@ -20,6 +20,15 @@ irreproducible = {
 inspect = _pte.contents
 
 
+def options(framework: str, scheme: str) -> tuple[str, ...]:
+    return {
+        "dynamic_int8": ("granularity",),
+        "int8": ("images", "granularity"),
+        "int4": ("images", "block"),
+        "qat_int8": ("steps", "granularity"),
+    }.get(scheme, ())
+
+
 def tools(framework: str) -> tuple[str, ...]:
     return ("torch", "executorch", "torchao")
 

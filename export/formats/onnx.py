@@ -11,6 +11,7 @@ from export.source import Source
 suffix = ".onnx"
 tools = _onnxruntime.tools
 run = _onnxruntime.run
+options = _onnx_schemes.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

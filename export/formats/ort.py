@@ -16,6 +16,7 @@ irreproducible = (
 )
 tools = _onnxruntime.tools
 run = _onnxruntime.run
+options = _onnx_schemes.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

@@ -20,6 +20,10 @@ def tools(framework: str) -> tuple[str, ...]:
     return ("torch",)
 
 
+def options(framework: str, scheme: str) -> tuple[str, ...]:
+    return ("images",) if scheme == "int8" else ()
+
+
 def convert(source: Source, scheme: str, target: Path) -> None:
     _torchscript.save(source, scheme, target, _serialize)
 

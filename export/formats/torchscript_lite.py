@@ -20,6 +20,10 @@ def tools(framework: str) -> tuple[str, ...]:
     return ("torch",)
 
 
+def options(framework: str, scheme: str) -> tuple[str, ...]:
+    return ("images",) if scheme == "int8" else ()
+
+
 def convert(source: Source, scheme: str, target: Path) -> None:
     # TorchScript's own half would hold quantized weights a second time; the lite interpreter reads the bytecode only
     _torchscript.save(source, scheme, target, _serialize, unused=("code/", "constants.pkl"))

@@ -276,7 +276,7 @@ def test_temporaries_of_killed_runs_are_swept_and_those_of_living_ones_kept(expo
 def test_the_list_needs_neither_data_nor_environment(monkeypatch):
     monkeypatch.setenv("MNIST_DIR", "/nowhere")
     result = CliRunner().invoke(command, ["--list", "--only", "keras_cnn-savedmodel-*"])
-    assert result.output == "keras_cnn-savedmodel-float32\n"
+    assert (result.stdout, result.stderr) == ("keras_cnn-savedmodel-float32\n", "float32: as trained\n")
 
 
 def test_events_are_read_though_libraries_print(export, folder, tmp_path):

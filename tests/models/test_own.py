@@ -154,7 +154,7 @@ def test_settings_choose_recipes_and_name_classes(folder):
     (folder / settings.FILE).write_text('recipes = ["*-onnx-*"]\n[networks.net]\nlabels = ["x", "y"]\n')
     write(folder)
     assert deployed.get("net").labels(2) == ("x", "y")
-    listed = CliRunner().invoke(command, ["--models", str(folder), "--list"]).output.split()
+    listed = CliRunner().invoke(command, ["--models", str(folder), "--list"]).stdout.split()
     assert listed == [f"net-onnx-{s}" for s in ("float32", "float16", "dynamic_int8", "int8", "int4")]
     (folder / settings.FILE).write_text('recipes = ["nothing-*"]')
     assert "matches no artifact" in str(CliRunner().invoke(command, ["--list"]).exception)

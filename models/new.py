@@ -1,0 +1,49 @@
+"""`python -m models.new NAME --from torch|keras`: a folder of one's own to begin with, which runs as it is."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
+    from models import entry
+
+    entry.main("models.new:command")
+
+import subprocess
+from pathlib import Path
+
+import click
+
+from models import console, environments, files, networks
+from models.console import out
+from models.errors import DataError, UsageError
+
+TEMPLATES = Path(__file__).parent / "templates"
+WHOLE = {"torch": ".pt2", "keras": ".keras"}
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--from", "framework", type=click.Choice(tuple(WHOLE)), required=True, help="What the network is made with."
+)
+@click.option("--folder", type=console.Folder(), help="Where it is written.  [default: NAME]")
+def command(name: str, framework: str, folder: Path | None) -> None:
+    """Write a folder with a script, trained by it: a small network and its images, as an example to be replaced."""
+    if not networks.NAME.fullmatch(name):
+        msg = f"{name!r} cannot be part of an artifact's id: letters, digits and underscores only."
+        raise UsageError(msg)
+    folder = folder or Path(name)
+    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        msg = f"{folder} is there already, and nothing in it is replaced. Name another with --folder."
+        raise UsageError(msg)
+    console.validated()
+    script = folder / f"make_{name}.py"
+    python = environments.python("export", install="nox -s export")
+    for path, template in ((script, f"{framework}.txt"), (folder / "edgewise.toml", "edgewise.toml")):
+        files.write_bytes(path, (TEMPLATES / template).read_text().replace("@NAME@", name).encode())
+    out.print(f"Training the example with {script} ...", markup=False)
+    done = subprocess.run([python, script.resolve()], capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        msg = f"{script} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+        raise DataError(msg)
+    out.print(f"{done.stdout.strip().splitlines()[-1]}. Written: {name}{WHOLE[framework]} and {name}.npz. "
+              f"Run it with: nox -s pipeline -- --models {folder}", markup=False)  # fmt: skip
