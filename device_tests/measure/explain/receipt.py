@@ -74,7 +74,7 @@ def defects(receipt: Receipt, scheme: str) -> tuple[Defect, ...]:
         taken = sum(o.taken for o in receipt.operators)
         text = f"{receipt.delegate} took {share:.0%} of the MACs ({taken} of {len(receipt.operators)} operators)"
         found.append(Defect(kind=DELEGATED, share=share, text=text))
-    if scheme in INTEGER:
+    if SCHEMES[scheme].base in INTEGER:
         weighted = [o for o in receipt.operators if o.weights]
         share = sum(o.parameters for o in weighted if o.integer) / (sum(o.parameters for o in weighted) or 1)
         least = LEAST_INTEGER if SCHEMES[scheme].static else 0.0  # what else is not quantized is said by the sidecar

@@ -9,6 +9,7 @@ from device_tests.measure.explain import open_onnx, open_tflite, open_torch
 from device_tests.measure.explain.compare import Graph
 from export import artifact as artifacts
 from export.artifact import Artifact
+from export.schemes import SCHEMES
 from models.errors import DataError
 
 cuts = open_tflite.cuts
@@ -54,7 +55,8 @@ def _program(artifact: Artifact, _: Path, scheme: str = "") -> Graph:
     from export.source import Source
 
     source = Source(artifact.model, artifact.dataset.name)
-    return open_torch.Program(_pt2e.export(source, scheme or artifact.scheme))
+    chosen = SCHEMES[scheme or artifact.scheme]  # of edgewise.toml: one of the eight with options
+    return open_torch.Program(_pt2e.export(source.with_options(chosen.options), chosen.base))
 
 
 TAPS: dict[str, tuple[str, Callable[..., Graph]]] = {
