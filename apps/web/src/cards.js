@@ -85,8 +85,7 @@ export class Card {
     this.#part(".differs").hidden = !odd;
     const label = this.#part(".label");
     label.textContent = !answered ? "–" : answered.choice < 0 ? "no answer" : named(this.group, answered.choice);
-    label.classList.toggle("long", label.textContent.length > SHORT);
-    label.title = label.textContent.length > SHORT ? label.textContent : ""; // it may be cut off
+    label.title = this.short ? "" : label.textContent; // it may be cut off
     this.#part(".odds").textContent = answered && answered.choice >= 0 ? percent(answered.odds[answered.choice]) : "";
     this.#fill();
     if (!this.problem) this.#part(".state").textContent = answered ? `inference ${duration(answered.ms)}` : "ready";
@@ -110,9 +109,11 @@ export class Card {
   /** Make the bars: upright ones of all classes where these are few and short, else lines of the most probable. */
   #bars() {
     const { labels } = this.group;
-    const upright = labels.length <= UPRIGHT && labels.every((label) => label.length <= SHORT);
+    this.short = labels.every((label) => label.length <= SHORT);
+    const upright = labels.length <= UPRIGHT && this.short;
     const count = upright || labels.length <= LISTED ? labels.length : LIKELIEST;
     this.upright = upright;
+    this.#part(".label").classList.toggle("long", !this.short);
     this.#part(".bars").classList.toggle("lines", !upright);
     this.#part(".bars").setAttribute("aria-label", count < labels.length ? `The ${count} most probable classes` : "Probabilities");
     this.#part(".bars").append(...Array.from({ length: count }, bar));
@@ -149,12 +150,16 @@ export function verdict(cards, group, idle) {
   const [[common, most], ...others] = [...votes].sort((a, b) => b[1] - a[1]);
   if (!others.length) {
     const [{ answered }] = told;
-    const says = told.length > 1 ? `All ${told.length} answer ${name(common)}.` : `It answers ${name(common)}, ${percent(answered.odds[common])} sure.`;
-    return { says, disagree: false, odd: [] };
+    const says = told.length > 1 ? `All ${told.length} answer ${name(common)}` : `It answers ${name(common)}, ${percent(answered.odds[common])} sure`;
+    return { says: ended(says), disagree: false, odd: [] };
   }
   const tied = others.some(([, count]) => count === most);
   const says = told.map((card) => `${card.entry.id} says ${name(card.answered.choice)}`).join(", ");
-  return { says: `They disagree: ${says}.`, disagree: true, odd: told.filter((card) => tied || card.answered.choice !== common) };
+  return { says: ended(`They disagree: ${says}`), disagree: true, odd: told.filter((card) => tied || card.answered.choice !== common) };
+}
+
+function ended(sentence) {
+  return sentence.endsWith("…") ? sentence : `${sentence}.`;
 }
 
 function percent(share) {

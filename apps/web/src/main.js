@@ -9,7 +9,8 @@ import { described } from "./names.js";
 import * as offline from "./offline.js";
 
 const PICKS = "edgewise.picks"; // what was chosen, for the next visit
-const ABOUT_EXAMPLES = "From the reference images. At least one artifact answers the dashed ones unlike the float network, on the desktop.";
+const ABOUT_EXAMPLES = "From the reference images.";
+const ABOUT_FLIPS = " At least one artifact answers the dashed ones unlike the float network, on the desktop.";
 const part = (id) => document.getElementById(id);
 const cards = [];
 let group = null; // of networks that can answer one picture: those of the cards
@@ -47,8 +48,7 @@ async function open(catalogue) {
     input.use(group);
     announce(group);
     const asked = group;
-    examples.then((all) => all && asked === group && list(part("examples-list"), all[number], group, tap));
-    part("example-says").textContent = ABOUT_EXAMPLES;
+    examples.then((all) => all && asked === group && introduce(all[number]));
     return Promise.all(picks.map(({ id, accelerator }) => add(id, accelerator)));
   };
   offer(catalogue.groups, (number) => use(number, [{ id: catalogue.groups[number].first }]));
@@ -64,6 +64,11 @@ function offer(groups, chosen) {
   const named = (one) => `${Object.keys(one.references).join(", ")}: ${described(one)}, ${one.labels.length} classes`;
   part("networks").append(...groups.map((one, number) => new Option(named(one), number)));
   part("networks").addEventListener("change", (event) => chosen(Number(event.target.value)));
+}
+
+function introduce(examples) {
+  list(part("examples-list"), examples, group, tap);
+  part("example-says").textContent = ABOUT_EXAMPLES + (examples.some(({ flips }) => flips.length) ? ABOUT_FLIPS : "");
 }
 
 /** Let every card answer what is seen now, one after the other; `began` is when the stroke ended. */
