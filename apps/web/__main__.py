@@ -19,6 +19,7 @@ from rich.table import Table
 from apps.web import addresses, catalogue, packages, serve
 from apps.web import build as builder
 from apps.web.options import Folder, Text, typed
+from models import parameters
 from models.console import out
 from models.errors import DataError, EnvironmentMissing, UsageError
 
@@ -32,8 +33,9 @@ from models.errors import DataError, EnvironmentMissing, UsageError
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--host", default=addresses.LOOPBACK, show_default=True, type=Text(example=f"--host {addresses.ALL}"),
               help=f"Where to serve: {addresses.ALL} lets a phone in the same network reach it.")  # fmt: skip
-@click.option("--artifacts", default="artifacts", show_default=True, type=Folder(), help="Where they are.")
-@click.option("--results", default="results", show_default=True, type=Folder(), help="The desktop's figures.")
+@parameters.models
+@parameters.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
+@parameters.beside("--results", name="results", kind=Folder(), text="The desktop's figures.")
 @click.option("--dist", default=Path(__file__).parent / "dist", type=Folder(), help="Where the site goes.")
 @click.pass_context
 def web(

@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from apps.web import catalogue, packages
+from apps.web import catalogue, groups, packages
 from apps.web.catalogue import Content
 from export.artifact import Artifact, sidecar_path
 from models import files
@@ -61,13 +61,13 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
         for artifact in content.chosen:
             for source in (artifacts_folder / artifact.file, sidecar_path(artifacts_folder, artifact.id)):
                 _copy(source, site / "artifacts" / source.name)
-        for model, answers in content.references.items():
-            files.write_bytes(
-                site / "reference" / f"{model}.bin", catalogue.reference_bytes(answers, content.reference_images)
-            )
+        for group in content.groups:
+            for model, answers in group.references.items():
+                file = site / "reference" / f"{model}.bin"
+                files.write_bytes(file, groups.reference_bytes(answers, group.reference_images))
         files.write_json(site / "examples.json", content.examples)
         _allow_import_map(site / "index.html")
-        listing = {"first": content.first.id, "reference_images": content.reference_images,
+        listing = {"first": content.first.id, "groups": [group.json() for group in content.groups],
                    "runtimes": packages.versions(), "artifacts": content.entries}  # fmt: skip
         digest = version(site, listing)
         files.write_json(site / "catalogue.json", {"version": digest, **listing})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from apps.web.groups import Group, first, groups
 from device_tests.measure.browser_import import RUNTIMES
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
@@ -28,28 +29,24 @@ REASONS = {
     "savedmodel": "A SavedModel runs in TensorFlow; a browser would need another conversion, to TensorFlow.js.",
 }
 UNKNOWN = "No browser runtime is known that takes this format."
-REFERENCE_IMAGES = 1_000
-MOST_FLIPS = 12
+MOST_LABELS, MOST_FLIPS = 24, 12  # of the examples to tap, one of each label and those that are flipped
+EXAMPLE_BYTES = 1_500_000  # of all their pixels: the page fetches them with its first visit
+LEAST_EXAMPLES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What the site is made of: `entries` of the catalogue, the artifacts to copy and the references by model."""
+    """What the site is made of: `entries` of the catalogue, the artifacts to copy, and their groups with examples each."""
 
     entries: tuple[dict[str, Any], ...]
     chosen: tuple[Artifact, ...]
-    examples: tuple[dict[str, Any], ...]
-    references: dict[str, Reference]
+    groups: tuple[Group, ...]
+    examples: tuple[tuple[dict[str, Any], ...], ...]
 
     @property
     def first(self) -> Artifact:
-        """The artifact that a first visit loads: LiteRT before ONNX, int8 before others, then the smallest."""
-        return min(self.chosen, key=lambda a: (a.format != "tflite", a.scheme != "int8", a.compressed_bytes))
-
-    @property
-    def reference_images(self) -> int:
-        """How many images of its reference the page judges an artifact on: a small data set has fewer."""
-        return min(REFERENCE_IMAGES, *(len(answers.images) for answers in self.references.values()))
+        """The artifact that a first visit loads."""
+        return first(self.chosen)
 
 
 def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ...]) -> Content:
@@ -75,11 +72,13 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     references = {
         model: reference.load(reference.path(artifacts_folder, model)) for model in sorted({a.model for a in chosen})
     }
+    made = groups(chosen, references)
+    group_of = {a.id: number for number, group in enumerate(made) for a in group.artifacts}
     return Content(
-        entries=(*(_entry(a, desktop[a.id]) for a in chosen), *map(_refusal, refused)),
+        entries=(*(_entry(a, desktop[a.id], group_of[a.id]) for a in chosen), *map(_refusal, refused)),
         chosen=chosen,
-        examples=examples(references, desktop.values()),
-        references=references,
+        groups=made,
+        examples=tuple(examples(group.references, desktop.values(), len(made)) for group in made),
     )
 
 
@@ -90,9 +89,10 @@ def _desktop(artifact: Artifact, results_folder: Path) -> measurements.Measureme
     return row if row and row.outcome == "ok" and row.artifact_sha256 == artifact.sha256 else None
 
 
-def _entry(artifact: Artifact, desktop: measurements.Measurement | None) -> dict[str, Any]:
+def _entry(artifact: Artifact, desktop: measurements.Measurement | None, group: int) -> dict[str, Any]:
     entry = _names(artifact) | {
         "runtime": RUNTIMES[artifact.format][0],
+        "group": group,
         "size_bytes": artifact.size_bytes,
         "checkpoint": artifact.checkpoint_sha256[:8],
     }
@@ -119,9 +119,12 @@ def _names(artifact: Artifact) -> dict[str, Any]:
 
 
 def examples(
-    references: dict[str, Reference], desktop: Iterable[measurements.Measurement | None]
+    references: Mapping[str, Reference], desktop: Iterable[measurements.Measurement | None], shares: int = 1
 ) -> tuple[dict[str, Any], ...]:
-    """Return images to tap: the first of each label, then those that the most artifacts answer unlike their source."""
+    """Return images to tap: the first of each label, then those that the most artifacts answer unlike their source.
+
+    Fewer where there are many labels, or where images are large: EXAMPLE_BYTES are for `shares` lists of examples.
+    """
     answers = next(iter(references.values()))
     alike = {name for name, other in references.items() if other.dataset_sha256 == answers.dataset_sha256}
     flips: dict[int, list[dict[str, Any]]] = {}
@@ -130,26 +133,27 @@ def examples(
             for flip in (f for f in row.flips if f.index < len(answers.images)):
                 shown = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
                 flips.setdefault(flip.index, []).append(shown)
-    firsts = [int(np.argmax(answers.labels == label)) for label in np.unique(answers.labels)]
+    most = max(LEAST_EXAMPLES, EXAMPLE_BYTES // shares // max(answers.images[:1].nbytes, 1))
+    labels = _spread(np.unique(answers.labels), min(MOST_LABELS, most))
+    firsts = [int(np.argmax(answers.labels == label)) for label in labels]
     hardest = sorted(flips, key=lambda index: (-len(flips[index]), index))[:MOST_FLIPS]
     return tuple(
         {
             "index": index,
             "label": int(answers.labels[index]),
-            "image_u8": base64.b64encode(answers.images[index].tobytes()).decode(),
+            **pixels(answers.images[index]),
             "flips": flips.get(index, []),
         }
-        for index in dict.fromkeys((*firsts, *hardest))
+        for index in list(dict.fromkeys((*firsts, *hardest)))[:most]
     )
 
 
-def reference_bytes(answers: Reference, count: int) -> bytes:
-    """Return the first `count` images as the page reads them: uint8 [N,784], uint8 [N], float32 [N,10], little-endian."""
-    first = slice(count)
-    return b"".join(
-        (
-            answers.images[first].tobytes(),
-            answers.labels[first].tobytes(),
-            answers.logits[first].astype("<f4").tobytes(),
-        )
-    )
+def pixels(image: np.ndarray) -> dict[str, str]:
+    """Return an image as sidecars hold it: bytes in `image_u8`, or little-endian floats in `image_f32`, in base64."""
+    name = "image_u8" if image.dtype == np.uint8 else "image_f32"
+    return {name: base64.b64encode(image.astype(image.dtype.newbyteorder("<")).tobytes()).decode()}
+
+
+def _spread(labels: np.ndarray, most: int) -> np.ndarray:
+    """Return at most `most` of the labels, from the first to the last of them."""
+    return labels[np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(int))]

@@ -1,7 +1,8 @@
 // Artifacts as the page uses them: fetched, held against their sidecar's checksum, loaded into their runtime.
 
 import { sha256 } from "@noble/hashes/sha2.js"; // crypto.subtle is missing on plain http, as in one's own network
-import { choice, bytes as decoded, logits, native, single } from "./tensors.js";
+import { cut } from "./names.js";
+import { choice, logits, native, single, size, stored } from "./tensors.js";
 
 // A logit may lie this share of the golden logits' span from the exporter's own: kernels of another CPU round otherwise.
 const TOLERANCE = 0.01;
@@ -94,14 +95,14 @@ class Artifact {
     Object.assign(this, { entry, accelerator, sidecar, loaded, loadMs });
   }
 
-  /** Return grey bytes (784) as the runtime takes them. */
-  native(image) {
-    return native(image, this.sidecar.inputs[0]);
+  /** Return a picture as the runtime takes it. */
+  native(picture) {
+    return native(picture, this.sidecar);
   }
 
-  /** Return {logits, ms} for grey bytes (784); ms is the inference alone. */
-  async answer(image) {
-    const values = this.native(image);
+  /** Return {logits, ms} for a picture; ms is the inference alone. */
+  async answer(picture) {
+    const values = this.native(picture);
     const began = performance.now();
     const output = await this.loaded.run(values);
     const ms = performance.now() - began;
@@ -115,20 +116,24 @@ class Artifact {
   async check() {
     const { length } = this.sidecar.golden;
     if (!length) {
-      this.firstMs = (await this.answer(new Uint8Array(784))).ms;
+      const { height, width, channels } = size(this.sidecar);
+      const data = new Uint8Array(height * width * channels);
+      this.firstMs = (await this.answer({ data, height, width, channels })).ms;
       return { ok: false, difference: 0, says: "its sidecar holds no golden vectors to check it by" };
     }
     let difference = 0;
     const wrong = [];
-    for (const { image_u8, logits: golden, label } of this.sidecar.golden) {
-      const { logits: ours, ms } = await this.answer(decoded(image_u8));
+    const name = (index) => cut(this.sidecar.labels[index] ?? String(index));
+    for (const vector of this.sidecar.golden) {
+      const { logits: golden, label } = vector;
+      const { logits: ours, ms } = await this.answer(stored(vector, size(this.sidecar)));
       this.firstMs ??= ms;
       const off = Math.max(...ours.map((score, i) => (Number.isFinite(score) ? Math.abs(score - golden[i]) : Infinity)));
       difference = Math.max(difference, off);
       const span = Math.max(...golden) - Math.min(...golden);
       if (choice(ours) !== choice(golden)) {
-        wrong.push(`the exporter's machine says ${choice(golden)} to a ${label}, this browser ${choice(ours)}`);
-      } else if (off > TOLERANCE * span) wrong.push(`a logit of a ${label} is off by ${off.toPrecision(3)}`);
+        wrong.push(`the exporter's machine says ${name(choice(golden))} to a ${name(label)}, this browser ${choice(ours) < 0 ? "nothing" : name(choice(ours))}`);
+      } else if (off > TOLERANCE * span) wrong.push(`a logit of a ${name(label)} is off by ${off.toPrecision(3)}`);
     }
     const says = wrong.length ? `${wrong.length} of ${length} golden vectors differ: ${wrong[0]}` : "";
     return { ok: !wrong.length, difference, says };

@@ -1,7 +1,6 @@
 // Times artifacts in interleaved rounds and lets them answer reference images, as the project's own worker does.
 
 import { fetched, told } from "./artifacts.js";
-import { SIDE } from "./ink.js";
 import { choice } from "./tensors.js";
 
 const WARM_UP = 64; // inferences of each artifact, or
@@ -10,17 +9,27 @@ const ROUNDS = 200;
 const LIMIT_MS = 20_000; // for all rounds
 const TICKS = 20; // of the timer that a sample must last at least
 const BREATH_MS = 50; // after which the page may react to a tap
-const IMAGE = SIDE * SIDE;
+const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
 
-/** Fetch a model's reference images: {images: [Uint8Array(784)], labels, expected: the float source's answers}. */
-export async function reference(model, count) {
+/** Fetch a model's reference: {images: pictures, labels, classes, expected: the float source's answers}. */
+export async function reference(model, group) {
+  const { height, width, channels, dtype } = group;
+  const { count, labels: labelled, classes } = group.references[model];
+  const one = height * width * channels;
   const content = await fetched(`reference/${model}.bin`);
-  if (content.length !== count * (IMAGE + 1 + 40)) throw new Error(`reference/${model}.bin is cut off. Reload the page.`);
-  const images = Array.from({ length: count }, (_, i) => content.subarray(i * IMAGE, (i + 1) * IMAGE));
-  const labels = content.subarray(count * IMAGE, count * (IMAGE + 1));
-  const scores = new Float32Array(content.slice(count * (IMAGE + 1)).buffer);
-  const expected = Array.from({ length: count }, (_, i) => choice(Array.from(scores.subarray(i * 10, i * 10 + 10))));
-  return { images, labels, expected };
+  let at = 0;
+  const next = (kind, length) => {
+    const bytes = length * ARRAYS[kind].BYTES_PER_ELEMENT;
+    return new ARRAYS[kind](content.slice(at, (at += bytes)).buffer); // a copy, which begins where an array may
+  };
+  const sizes = [[dtype, count * one], [labelled, count], ["float32", count * classes]];
+  const whole = sizes.reduce((sum, [kind, length]) => sum + length * ARRAYS[kind].BYTES_PER_ELEMENT, 0);
+  if (content.length !== whole) throw new Error(`reference/${model}.bin is cut off. Reload the page.`);
+  const [pixels, labels, scores] = sizes.map(([kind, length]) => next(kind, length));
+  const row = (array, length, i) => array.subarray(i * length, (i + 1) * length);
+  const images = Array.from({ length: count }, (_, i) => ({ data: row(pixels, one, i), height, width, channels }));
+  const expected = Array.from({ length: count }, (_, i) => choice(Array.from(row(scores, classes, i))));
+  return { images, labels, classes, expected };
 }
 
 /**
@@ -82,14 +91,14 @@ async function sample(one, round, tick) {
   }
 }
 
-/** Let an artifact answer the images of a reference. Returns {answers: Float32Array [N*10], right, alike}; raises what it raises. */
-export async function judge(artifact, { images, labels, expected }, says) {
-  const answers = new Float32Array(images.length * 10);
+/** Let an artifact answer the images of a reference. Returns {answers: Float32Array [N*K], right, alike}; raises what it raises. */
+export async function judge(artifact, { images, labels, classes, expected }, says) {
+  const answers = new Float32Array(images.length * classes);
   let [right, alike] = [0, 0];
   let rested = performance.now();
   for (const [i, image] of images.entries()) {
     const { logits } = await artifact.answer(image);
-    answers.set(logits, i * 10);
+    answers.set(logits, i * classes);
     const ours = choice(logits);
     right += ours === labels[i];
     alike += ours === expected[i];

@@ -1,9 +1,14 @@
-// Up to four artifacts side by side on the same drawing, and where they disagree.
+// Up to four artifacts side by side on the same picture, and where they disagree.
 
 import { load, told } from "./artifacts.js";
+import { cut, named } from "./names.js";
 import { choice, odds } from "./tensors.js";
 
 export const MOST = 4;
+const UPRIGHT = 12; // classes whose bars have room beside each other, if their names are short
+const SHORT = 2; // characters of such a name
+const LISTED = 8; // classes that are listed in their own order; of more than that
+const LIKELIEST = 5; // the most probable ones
 const FRAMEWORKS = { torch: "PyTorch", keras: "TensorFlow" };
 
 /** Name a millisecond figure as a person reads it. */
@@ -16,12 +21,13 @@ export class Card {
   artifact = null; // once it is loaded
   problem = ""; // why it is not
   checked = null; // what the golden self-check found
-  answered = null; // {choice, odds, ms} to the current drawing
+  answered = null; // {choice, odds, ms} to the current picture
   #turn = 0;
 
-  constructor(template, entries, gpu) {
+  constructor(template, entries, group, gpu) {
     this.element = template.content.firstElementChild.cloneNode(true);
-    this.#part(".bars").append(...Array.from({ length: 10 }, (_, digit) => bar(digit)));
+    this.group = group;
+    this.#bars();
     this.#part(".artifact").append(...options(entries));
     this.#part(".on").hidden = !gpu;
     this.entries = entries;
@@ -51,12 +57,20 @@ export class Card {
     this.#state(this.problem);
   }
 
-  /** Let it answer grey bytes (784); null is an empty drawing. */
-  async answer(image) {
+  /** Take it off the page; what it still loads is let go. */
+  remove() {
+    this.#turn += 1;
+    this.element.remove();
+    this.artifact?.close();
+    this.artifact = null;
+  }
+
+  /** Let it answer a picture; null is none. */
+  async answer(picture) {
     this.answered = null;
-    if (!image || !this.artifact) return;
+    if (!picture || !this.artifact) return;
     try {
-      const { logits, ms } = await this.artifact.answer(image);
+      const { logits, ms } = await this.artifact.answer(picture);
       this.answered = { choice: choice(logits), odds: odds(logits), ms };
     } catch (error) {
       this.problem = told(error);
@@ -69,14 +83,11 @@ export class Card {
     const { answered } = this;
     this.element.classList.toggle("odd", odd);
     this.#part(".differs").hidden = !odd;
-    this.#part(".digit").textContent = !answered ? "–" : answered.choice < 0 ? "no answer" : answered.choice;
+    const label = this.#part(".label");
+    label.textContent = !answered ? "–" : answered.choice < 0 ? "no answer" : named(this.group, answered.choice);
+    label.title = this.short ? "" : label.textContent; // it may be cut off
     this.#part(".odds").textContent = answered && answered.choice >= 0 ? percent(answered.odds[answered.choice]) : "";
-    [...this.#part(".bars").children].forEach((item, digit) => {
-      const share = answered?.odds[digit] ?? 0;
-      item.classList.toggle("top", answered?.choice === digit);
-      item.querySelector("i").style.setProperty("--share", Number.isFinite(share) ? share : 0);
-      item.querySelector("span").textContent = answered ? `: ${percent(share)}` : "";
-    });
+    this.#fill();
     if (!this.problem) this.#part(".state").textContent = answered ? `inference ${duration(answered.ms)}` : "ready";
   }
 
@@ -95,26 +106,60 @@ export class Card {
     line.textContent = !checked ? "" : checked.ok ? `✓ self-check: ${exactness(checked.difference)}` : `✗ self-check failed: ${checked.says}`;
   }
 
+  /** Make the bars: upright ones of all classes where these are few and short, else lines of the most probable. */
+  #bars() {
+    const { labels } = this.group;
+    this.short = labels.every((label) => label.length <= SHORT);
+    const upright = labels.length <= UPRIGHT && this.short;
+    const count = upright || labels.length <= LISTED ? labels.length : LIKELIEST;
+    this.upright = upright;
+    this.#part(".label").classList.toggle("long", !this.short);
+    this.#part(".bars").classList.toggle("lines", !upright);
+    this.#part(".bars").setAttribute("aria-label", count < labels.length ? `The ${count} most probable classes` : "Probabilities");
+    this.#part(".bars").append(...Array.from({ length: count }, bar));
+  }
+
+  #fill() {
+    const bars = [...this.#part(".bars").children];
+    const shares = this.answered?.odds ?? [];
+    let order = bars.map((_, i) => i);
+    if (bars.length < this.group.labels.length) order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
+    bars.forEach((item, i) => {
+      const share = shares[order[i]] ?? 0;
+      const name = i in order ? named(this.group, order[i]) : "–";
+      item.classList.toggle("top", this.answered?.choice === order[i]);
+      item.querySelector("i").style.setProperty("--share", Number.isFinite(share) ? share : 0);
+      item.querySelector("b").textContent = name;
+      item.querySelector("b").title = this.upright ? "" : name; // it may be cut off
+      item.querySelector("span").textContent = !this.answered ? "" : this.upright ? `: ${percent(share)}` : percent(share);
+    });
+  }
+
   #part(selector) {
     return this.element.querySelector(selector);
   }
 }
 
-/** Return what the cards say together, {says, disagree, odd}: `odd` are the cards that differ from the most common answer. */
-export function verdict(cards) {
+/** Return what the cards of a group say together, or `idle` where they say nothing yet, {says, disagree, odd}: `odd` are the cards that differ from the most common answer. */
+export function verdict(cards, group, idle) {
   const told = cards.filter((card) => card.answered?.choice >= 0);
-  if (!told.length) return { says: "Draw, and every artifact answers after each stroke.", disagree: false, odd: [] };
+  if (!told.length) return { says: idle, disagree: false, odd: [] };
+  const name = (index) => cut(named(group, index));
   const votes = new Map();
   for (const { answered } of told) votes.set(answered.choice, (votes.get(answered.choice) ?? 0) + 1);
   const [[common, most], ...others] = [...votes].sort((a, b) => b[1] - a[1]);
   if (!others.length) {
     const [{ answered }] = told;
-    const says = told.length > 1 ? `All ${told.length} answer ${common}.` : `It answers ${common}, ${percent(answered.odds[common])} sure.`;
-    return { says, disagree: false, odd: [] };
+    const says = told.length > 1 ? `All ${told.length} answer ${name(common)}` : `It answers ${name(common)}, ${percent(answered.odds[common])} sure`;
+    return { says: ended(says), disagree: false, odd: [] };
   }
   const tied = others.some(([, count]) => count === most);
-  const says = told.map((card) => `${card.entry.id} says ${card.answered.choice}`).join(", ");
-  return { says: `They disagree: ${says}.`, disagree: true, odd: told.filter((card) => tied || card.answered.choice !== common) };
+  const says = told.map((card) => `${card.entry.id} says ${name(card.answered.choice)}`).join(", ");
+  return { says: ended(`They disagree: ${says}`), disagree: true, odd: told.filter((card) => tied || card.answered.choice !== common) };
+}
+
+function ended(sentence) {
+  return sentence.endsWith("…") ? sentence : `${sentence}.`;
 }
 
 function percent(share) {
@@ -129,9 +174,9 @@ function exactness(difference) {
   return difference === 0 ? "the exporter's logits to the last bit" : `logits within ${difference.toPrecision(2)} of the exporter's`;
 }
 
-function bar(digit) {
+function bar() {
   const item = document.createElement("li");
-  item.append(document.createElement("i"), Object.assign(document.createElement("b"), { textContent: digit }), document.createElement("span"));
+  item.append(...["i", "b", "span"].map((name) => document.createElement(name)));
   return item;
 }
 

@@ -6,9 +6,11 @@ import { environment, suggestedName } from "./device.js";
 
 const part = (id) => document.getElementById(id);
 
-/** Set up the panel. `cards` gives what is loaded; `alone` runs a function while nothing else is inferred. */
+/**
+ * Set up the panel. `cards` gives what is loaded, of one group of networks; `alone` runs a function while nothing else
+ * is inferred.
+ */
 export function panel(catalogue, cards, alone) {
-  part("images").textContent = catalogue.reference_images.toLocaleString("en");
   part("device").value = suggestedName();
   const says = (text) => (part("progress").textContent = text);
   part("measure").addEventListener("click", async () => {
@@ -30,9 +32,15 @@ export function panel(catalogue, cards, alone) {
   });
 }
 
+/** Say how many images a group's networks are judged on. */
+export function announce(group) {
+  const [{ count }] = Object.values(group.references);
+  part("images").textContent = count.toLocaleString("en");
+}
+
 /** Keep the cards as they are while they are timed: what loads or goes away then would be measured as well. */
 function busy(now) {
-  for (const id of ["cards", "add"]) part(id).inert = now;
+  for (const id of ["cards", "add", "networks"]) part(id).inert = now;
   part("measure").disabled = now;
 }
 
@@ -43,7 +51,7 @@ async function run(catalogue, cards, says) {
   const first = (card) => !seen.has(name(card)) && seen.add(name(card)); // two cards may show the same
   const able = cards.filter((card) => card.artifact && first(card));
   const references = {};
-  for (const { entry } of able) references[entry.model] ??= await reference(entry.model, catalogue.reference_images);
+  for (const { entry } of able) references[entry.model] ??= await reference(entry.model, catalogue.groups[entry.group]);
   const timed = able.length ? await timedInFront(able.map((card) => card.artifact), references[able[0].entry.model].images, says) : [];
   const rows = [];
   for (const [i, card] of able.entries()) {

@@ -3,9 +3,16 @@
 //
 // It goes by the strokes' own lines and not by the canvas' pixels, which some browsers falsify against fingerprinting.
 
-export const SIDE = 28;
+const SIDE = 28;
 const BOX = 20;
 const CENTRE = 14; // where the mass of MNIST's digits lies: 14.0 on average in both directions
+
+const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
+
+/** Tell whether a group's networks read digits prepared like this. */
+export function fits({ height, width, channels, labels }) {
+  return height === SIDE && width === SIDE && channels === 1 && DIGITS.length === labels.length && DIGITS.every((digit, i) => digit === labels[i]);
+}
 
 /**
  * Return the 28x28 grey values of strokes, Uint8Array of 784, or null where nothing is drawn.

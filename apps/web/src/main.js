@@ -1,37 +1,26 @@
-// The page: a drawing goes through the preparation to every card's artifact after each stroke.
+// The page: what is shown to the networks goes to every card's artifact.
 
 import { obstacle, read, told } from "./artifacts.js";
-import { Card, MOST, duration, verdict } from "./cards.js";
-import { describe, list, paint } from "./examples.js";
-import { panel } from "./figures.js";
-import { see } from "./ink.js";
+import { Card, MOST, verdict } from "./cards.js";
+import { describe, list } from "./examples.js";
+import { announce, panel } from "./figures.js";
+import { Input } from "./input.js";
+import { described } from "./names.js";
 import * as offline from "./offline.js";
-import { Pad } from "./pad.js";
 
 const PICKS = "edgewise.picks"; // what was chosen, for the next visit
+const ABOUT_EXAMPLES = "From the reference images.";
+const ABOUT_FLIPS = " At least one artifact answers the dashed ones unlike the float network, on the desktop.";
 const part = (id) => document.getElementById(id);
 const cards = [];
-let image = null; // what the networks see now
+let group = null; // of networks that can answer one picture: those of the cards
 let answering = Promise.resolve();
 let keep = async () => {};
 
 addEventListener("unhandledrejection", (event) => complain(told(event.reason)));
 addEventListener("error", (event) => complain(told(event.error ?? event.message)));
 
-const pad = new Pad(part("pad"), () => {
-  const began = performance.now();
-  look(see(pad.strokes));
-  part("preparation").textContent = image ? `prepared in ${duration(performance.now() - began)}` : "";
-  answer(began);
-});
-// a tap right after a stroke often yields no click on a touch screen; a click without a pointer is the keyboard's
-for (const name of ["undo", "clear"]) {
-  part(name).addEventListener("pointerdown", (event) => event.button === 0 && pad[name]());
-  part(name).addEventListener("click", (event) => event.detail === 0 && pad[name]());
-}
-part("brush").addEventListener("input", (event) => (pad.width = Number(event.target.value)));
-look(null);
-
+const input = new Input((began) => answer(began));
 if (obstacle()) complain(obstacle());
 try {
   const catalogue = await read("catalogue.json");
@@ -45,36 +34,56 @@ async function open(catalogue) {
   const entries = catalogue.artifacts.filter((entry) => entry.runtime);
   keep = offline.start(catalogue.version, (says) => (part("offline").textContent = says), offerUpdate);
   const gpu = Boolean(await navigator.gpu?.requestAdapter());
-  const add = (id, accelerator) => addCard(entries, gpu, id, accelerator);
-  part("add").addEventListener("click", () => add(suggestion(entries)));
+  const own = () => entries.filter((entry) => catalogue.groups[entry.group] === group);
+  const add = (id, accelerator) => addCard(own(), gpu, id, accelerator);
+  part("add").addEventListener("click", () => add(suggestion(own())));
   panel(catalogue, () => cards, alone);
   refuse(catalogue.artifacts.filter((entry) => !entry.runtime));
-  const picks = remembered().filter(({ id }) => entries.some((entry) => entry.id === id));
-  const loading = (picks.length ? picks : [{ id: catalogue.first }]).map(({ id, accelerator }) => add(id, accelerator));
-  read("examples.json").then((examples) => list(part("examples-list"), examples, tap), (error) => complain(told(error)));
-  await Promise.all(loading);
+  const examples = read("examples.json").catch((error) => complain(told(error)));
+  /** Let the networks of a group answer from now on, in place of the others; begins with these picks. */
+  const use = (number, picks) => {
+    group = catalogue.groups[number];
+    for (const card of cards.splice(0)) card.remove();
+    part("networks").value = number;
+    input.use(group);
+    announce(group);
+    const asked = group;
+    examples.then((all) => all && asked === group && introduce(all[number]));
+    return Promise.all(picks.map(({ id, accelerator }) => add(id, accelerator)));
+  };
+  offer(catalogue.groups, (number) => use(number, [{ id: catalogue.groups[number].first }]));
+  const known = remembered().filter(({ id }) => entries.some((entry) => entry.id === id));
+  const picks = known.length ? known : [{ id: catalogue.first }];
+  const groupOf = ({ id }) => entries.find((entry) => entry.id === id).group;
+  await use(groupOf(picks[0]), picks.filter((pick) => groupOf(pick) === groupOf(picks[0])));
 }
 
-/** Show what the networks see. */
-function look(seen) {
-  image = seen;
-  paint(part("seen"), seen ?? new Uint8Array(784));
-  part("seen").setAttribute("aria-label", `What the networks see: ${seen ? "your drawing, 28 by 28 pixels" : "nothing yet"}`);
+/** Let a person choose between groups of networks, where there are several. */
+function offer(groups, chosen) {
+  part("networks-choice").hidden = groups.length === 1;
+  const named = (one) => `${Object.keys(one.references).join(", ")}: ${described(one)}, ${one.labels.length} classes`;
+  part("networks").append(...groups.map((one, number) => new Option(named(one), number)));
+  part("networks").addEventListener("change", (event) => chosen(Number(event.target.value)));
+}
+
+function introduce(examples) {
+  list(part("examples-list"), examples, group, tap);
+  part("example-says").textContent = ABOUT_EXAMPLES + (examples.some(({ flips }) => flips.length) ? ABOUT_FLIPS : "");
 }
 
 /** Let every card answer what is seen now, one after the other; `began` is when the stroke ended. */
 function answer(began) {
-  const asked = image;
+  const asked = input.picture;
   answering = answering.then(async () => {
-    if (asked !== image) return; // another stroke came since
-    for (const card of cards) await card.answer(image);
+    if (asked !== input.picture) return; // another picture came since
+    for (const card of [...cards]) await card.answer(asked);
     showAll();
-    if (began && image) performance.measure("answer", { start: began });
+    if (began && asked) performance.measure("answer", { start: began });
   });
   return answering;
 }
 
-/** Run something while no drawing is answered; what is drawn meanwhile is answered after it. */
+/** Run something while no picture is answered; what is shown meanwhile is answered after it. */
 function alone(work) {
   const done = answering.then(work);
   answering = done.catch(() => {}); // whoever asked for it hears of the error
@@ -82,7 +91,7 @@ function alone(work) {
 }
 
 function showAll() {
-  const { says, disagree, odd } = verdict(cards);
+  const { says, disagree, odd } = verdict(cards, group, input.way.idle);
   part("verdict").textContent = says;
   part("verdict").classList.toggle("disagree", disagree);
   for (const card of cards) card.show(odd.includes(card));
@@ -90,23 +99,19 @@ function showAll() {
   for (const card of cards) card.element.querySelector(".remove").hidden = cards.length === 1;
 }
 
-function tap(example, seen, canvas) {
-  pad.show(canvas);
-  look(seen);
-  part("preparation").textContent = "";
-  part("example-says").textContent = describe(example);
-  answer();
+function tap(example, picture, canvas) {
+  part("example-says").textContent = describe(example, group);
+  input.show(picture, canvas);
 }
 
 async function addCard(entries, gpu, id, accelerator) {
-  const card = new Card(part("card"), entries, gpu);
+  const card = new Card(part("card"), entries, group, gpu);
   cards.push(card);
   part("cards").append(card.element);
   const find = (selector) => card.element.querySelector(selector);
   find(".remove").addEventListener("click", () => {
     cards.splice(cards.indexOf(card), 1);
-    card.element.remove();
-    card.artifact?.close();
+    card.remove();
     remember();
     showAll();
     part("add").focus();
@@ -121,7 +126,7 @@ async function choose(card, id, accelerator) {
   const chosen = card.choose(id, accelerator);
   showAll();
   remember();
-  const answered = chosen.then(answer);
+  const answered = chosen.then(() => answer());
   const kept = keep(answered);
   await answered;
   await kept;

@@ -1,26 +1,51 @@
-// What an artifact takes and gives, as its sidecar's `inputs` and `outputs` say.
+// What an artifact takes and gives, as its sidecar's `inputs`, `layout` and `outputs` say.
 
-const ARRAYS = { float32: Float32Array, uint8: Uint8Array };
+const ARRAYS = { float32: Float32Array, uint8: Uint8Array, int8: Int8Array };
+const BOUNDS = { uint8: [0, 255], int8: [-128, 127] };
 
 /** Return a shape for one image; an artifact may take batches of any size, which is -1 in its sidecar. */
 export function single(tensor) {
   return [1, ...tensor.shape.slice(1)];
 }
 
-/** Return grey bytes (784) as the artifact takes them: 0..1, quantized where its input is. */
-export function native(image, tensor) {
-  const values = new ARRAYS[tensor.dtype](image.length);
-  image.forEach((byte, i) => {
-    const grey = Math.fround(byte / 255);
-    values[i] = tensor.scale === null ? grey : clampByte(evenly(grey / tensor.scale) + tensor.zero_point);
-  });
+/** Return {height, width, channels} of the pictures that a sidecar's artifact takes. */
+export function size({ inputs: [tensor], layout }) {
+  const axes = tensor.shape.slice(1);
+  const [height, width, channels] = layout === "chw" ? [axes[1], axes[2], axes[0]] : [axes[0], axes[1], axes[2] ?? 1];
+  return { height, width, channels };
+}
+
+/** Return how many classes a sidecar's artifact tells apart. */
+export function classes({ outputs: [tensor] }) {
+  return product(tensor.shape.slice(1));
+}
+
+/**
+ * Return a picture as a sidecar's artifact takes it: bytes as 0..1, floats as they are, quantized where its input is,
+ * its axes in the input's order. A picture is {data, height, width, channels}: bytes or floats [height, width, channels].
+ */
+export function native({ data, channels }, { inputs: [tensor], layout }) {
+  if (!(tensor.dtype in ARRAYS)) throw new Error(`It takes ${tensor.dtype}, which this page cannot make of a picture.`);
+  const values = new ARRAYS[tensor.dtype](data.length);
+  if (data.length !== product(single(tensor))) {
+    throw new Error(`The picture has ${data.length} values, the artifact takes ${tensor.shape.slice(1).join("×")}.`);
+  }
+  const area = data.length / channels;
+  const planes = layout === "chw"; // one channel after the other
+  const bytes = data instanceof Uint8Array;
+  for (let i = 0; i < data.length; i++) {
+    const value = bytes ? Math.fround(data[i] / 255) : data[i];
+    const to = planes ? (i % channels) * area + Math.floor(i / channels) : i;
+    values[to] = tensor.scale === null ? value : clamp(evenly(value / tensor.scale) + tensor.zero_point, BOUNDS[tensor.dtype]);
+  }
   return values;
 }
 
-/** Return an answer's ten logits; raises an Error where it is not what the sidecar promises. */
+/** Return an answer's logits, one for each class; raises an Error where it is not what the sidecar promises. */
 export function logits(values, tensor) {
-  if (!(values instanceof ARRAYS[tensor.dtype]) || values.length !== 10) {
-    throw new Error(`The answer is ${values.constructor.name} of ${values.length}, the sidecar says ${tensor.dtype} of 10.`);
+  const count = product(tensor.shape.slice(1));
+  if (!(values instanceof ARRAYS[tensor.dtype]) || values.length !== count) {
+    throw new Error(`The answer is ${values.constructor.name} of ${values.length}, the sidecar says ${tensor.dtype} of ${count}.`);
   }
   return Array.from(values, (v) => (tensor.scale === null ? v : (v - tensor.zero_point) * tensor.scale));
 }
@@ -38,9 +63,11 @@ export function odds(scores) {
   return powers.map((power) => power / sum);
 }
 
-/** Return base64 as bytes. */
-export function bytes(base64) {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+/** Return a stored picture of a size: base64 of bytes in `image_u8`, or of little-endian floats in `image_f32`. */
+export function stored({ image_u8, image_f32 }, { height, width, channels }) {
+  const bytes = Uint8Array.from(atob(image_u8 || image_f32 || ""), (character) => character.charCodeAt(0));
+  const data = image_u8 || !image_f32 ? bytes : new Float32Array(bytes.buffer, 0, Math.floor(bytes.length / 4));
+  return { data, height, width, channels };
 }
 
 // halves go to the even neighbour, as numpy's rint does
@@ -49,6 +76,10 @@ function evenly(value) {
   return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
 }
 
-function clampByte(value) {
-  return Math.min(Math.max(value, 0), 255);
+function clamp(value, [low, high]) {
+  return Math.min(Math.max(value, low), high);
+}
+
+function product(sizes) {
+  return sizes.reduce((a, b) => a * b, 1);
 }

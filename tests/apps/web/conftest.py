@@ -22,7 +22,8 @@ from tests.apps.web.strokes import Stroke
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = "torch_cnn_small"
 INT8, ONNX, PTE = f"{MODEL}-tflite-int8", f"{MODEL}-onnx-float32", f"{MODEL}-executorch-int8"
-TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
+INPUT = Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32")
+OUTPUT = Tensor(name="logits", shape=(-1, 10), dtype="float32")
 LABELS = np.arange(30, dtype=np.uint8) % 10
 # every format and scheme of the smallest model, and the others' int8
 CHOSEN = ("torch_cnn_small-*", "*-tflite-int8", "*-onnx-int8")
@@ -45,7 +46,7 @@ def save_artifact(folder: Path, id: str, content: bytes) -> None:
     files.write_bytes(file, content)
     artifacts.save(Artifact(id=id, model=model, framework="torch", format=format_name, scheme=scheme, key="k", file=file.name,
                             sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
-                            checkpoint_sha256="c" * 64, inputs=(TENSOR,), outputs=(TENSOR,)), folder)  # fmt: skip
+                            checkpoint_sha256="c" * 64, inputs=(INPUT,), outputs=(OUTPUT,), layout="chw"), folder)  # fmt: skip
 
 
 @pytest.fixture

@@ -157,6 +157,7 @@ def test_a_format_that_nobody_has_a_runtime_for_is_listed_with_a_reason(folder, 
 
 def test_the_page_is_told_how_many_reference_images_there_are(make, folder, tmp_path):
     site = make(tmp_path / "dist")
-    count = json.loads(site["catalogue.json"])["reference_images"]
+    (group,) = json.loads(site["catalogue.json"])["groups"]
+    count = group["references"][MODEL]["count"]
     assert count == len(reference.load(reference.path(folder, MODEL)).images) == 30
     assert len(site[f"reference/{MODEL}.bin"]) == count * (784 + 1 + 40)

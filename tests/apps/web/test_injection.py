@@ -148,7 +148,7 @@ def test_a_hostile_answer_of_the_server_is_shown_as_text(opened, expect):
         route.fulfill(json={"id": HOSTILE})
 
     def examples(route):
-        route.fulfill(json=[{"index": HOSTILE, "label": HOSTILE, "image_u8": "", "flips": []}])
+        route.fulfill(json=[[{"index": HOSTILE, "label": HOSTILE, "image_u8": "", "flips": []}]])
 
     page = opened(INT8, routes={f"artifacts/{INT8}.json": sidecar, "examples.json": examples})
     expect(page.locator(".state.bad")).to_contain_text(f"is the sidecar of {HOSTILE}")

@@ -27,7 +27,7 @@ def test_after_one_visit_everything_that_was_picked_works_offline(built, opened,
     page.reload()  # the server is gone
     page.wait_for_selector("html[data-ready]", state="attached")
     draw(page, DIGITS[6])
-    expect(page.locator(".digit")).to_have_text(["6", "6"])
+    expect(page.locator(".label")).to_have_text(["6", "6"])
     expect(page.locator("#offline")).to_have_text("Works offline")
 
 
@@ -59,7 +59,7 @@ def test_offline_what_was_not_picked_is_told_and_the_rest_goes_on(built, opened,
     page.locator("#add").click()
     expect(page.locator(".card").last.locator(".state.bad")).to_contain_text("not kept for offline use")
     draw(page, DIGITS[7])
-    expect(page.locator(".digit")).to_have_text(["7", "–"])
+    expect(page.locator(".label")).to_have_text(["7", "–"])
 
 
 def test_a_new_export_is_offered_and_taken(built, opened, expect, tmp_path):
@@ -123,7 +123,7 @@ def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, expect, scheme, s
     width, height = size
     page = opened(INT8, "keras_cnn-tflite-int8", ONNX, color_scheme=scheme, viewport={"width": width, "height": height})
     draw(page, DIGITS[5])
-    expect(page.locator(".digit")).to_have_text(["5"] * 3)
+    expect(page.locator(".label")).to_have_text(["5"] * 3)
     page.locator("#refused summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page)

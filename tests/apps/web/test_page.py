@@ -26,19 +26,19 @@ def test_digits_drawn_with_the_mouse_are_read_by_every_artifact(opened, expect, 
     page = opened(INT8, KERAS, ONNX)
     for digit, strokes in DIGITS.items():
         draw(page, moved(strokes, *placed))
-        expect(page.locator(".digit")).to_have_text([str(digit)] * 3)
+        expect(page.locator(".label")).to_have_text([str(digit)] * 3)
         expect(page.locator("#verdict")).to_have_text(f"All 3 answer {digit}.")
         page.locator("#clear").click()
-        expect(page.locator(".digit")).to_have_text(["–"] * 3)
+        expect(page.locator(".label")).to_have_text(["–"] * 3)
 
 
 def test_digits_drawn_with_a_finger_are_read(opened, expect, playwright):
     page = opened(INT8, **playwright.devices["Pixel 7"])
     for digit, strokes in DIGITS.items():
         touch(page, strokes)
-        expect(page.locator(".digit")).to_have_text([str(digit)])
+        expect(page.locator(".label")).to_have_text([str(digit)])
         page.locator("#clear").tap()  # right after a stroke: many of these yield no click
-        expect(page.locator(".digit")).to_have_text(["–"])
+        expect(page.locator(".label")).to_have_text(["–"])
 
 
 def test_a_digit_is_drawn_on_the_keyboard(opened, expect):
@@ -48,21 +48,21 @@ def test_a_digit_is_drawn_on_the_keyboard(opened, expect):
     for _ in range(17):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
-    expect(page.locator(".digit")).to_have_text(["1"])
+    expect(page.locator(".label")).to_have_text(["1"])
     page.keyboard.press("u")
-    expect(page.locator(".digit")).to_have_text(["–"])
+    expect(page.locator(".label")).to_have_text(["–"])
 
 
 def test_each_stroke_is_answered_and_can_be_taken_back(opened, expect):
     page = opened(INT8)
     first, second = DIGITS[4]
     draw(page, [first])
-    expect(page.locator(".digit")).not_to_have_text(["–"])
+    expect(page.locator(".label")).not_to_have_text(["–"])
     draw(page, [second])
-    expect(page.locator(".digit")).to_have_text(["4"])
+    expect(page.locator(".label")).to_have_text(["4"])
     page.locator("#undo").press("Enter")
     page.locator("#undo").press("Enter")
-    expect(page.locator(".digit")).to_have_text(["–"])
+    expect(page.locator(".label")).to_have_text(["–"])
 
 
 def test_a_card_says_what_was_measured_and_of_what(opened, expect):
@@ -83,7 +83,7 @@ def test_artifacts_that_disagree_are_marked(opened, expect, routes_for_disagreem
     page = opened(INT8, FLOAT32, KERAS, routes=routes_for_disagreement)
     page.locator("#examples-list button").click()
     expect(page.locator("#verdict")).to_have_class("disagree")
-    told = page.locator(".digit").all_inner_texts()
+    told = page.locator(".label").all_inner_texts()
     assert told[0] == told[1] != told[2]
     expect(page.locator("#verdict")).to_have_text(
         f"They disagree: {INT8} says {told[0]}, {FLOAT32} says {told[1]}, {KERAS} says {told[2]}."
@@ -101,7 +101,7 @@ def routes_for_disagreement():
     index = int(np.argmax(np.where(differ, np.minimum(ours.margins, theirs.margins), -1)))
     image = base64.b64encode(ours.images[index].tobytes()).decode()
     example = {"index": index, "label": int(ours.labels[index]), "image_u8": image, "flips": []}
-    return {"examples.json": lambda route: route.fulfill(json=[example])}
+    return {"examples.json": lambda route: route.fulfill(json=[[example]])}
 
 
 def test_examples_say_their_label_and_are_answered(opened, expect):
@@ -109,7 +109,7 @@ def test_examples_say_their_label_and_are_answered(opened, expect):
     expect(page.locator("#examples-list button:not(.flips)")).to_have_count(10)
     page.get_by_role("button", name="Example of a 5").first.click()
     expect(page.locator("#example-says")).to_contain_text("labelled 5")
-    expect(page.locator(".digit")).to_have_text(["5"])
+    expect(page.locator(".label")).to_have_text(["5"])
 
 
 def test_up_to_four_artifacts_are_added_and_removed(opened, expect):
@@ -196,9 +196,9 @@ def test_a_bad_artifact_is_told_and_the_rest_goes_on(opened, expect, answer, say
     page = opened(INT8, FLOAT32, routes={f"artifacts/{INT8}.tflite": answer}, expected=("Failed to load resource",))
     expect(page.locator(".card").first.locator(".state.bad")).to_contain_text(says)
     draw(page, DIGITS[8])
-    expect(page.locator(".digit")).to_have_text(["–", "8"])
+    expect(page.locator(".label")).to_have_text(["–", "8"])
     page.locator(".card").first.locator("select.artifact").select_option(ONNX)
-    expect(page.locator(".digit")).to_have_text(["8", "8"])
+    expect(page.locator(".label")).to_have_text(["8", "8"])
 
 
 def test_a_runtime_that_cannot_be_fetched_is_told_and_the_other_runs(opened, expect):
@@ -218,7 +218,7 @@ def test_a_runtime_that_cannot_be_fetched_is_told_and_the_other_runs(opened, exp
     )
     expect(page.locator(".card").first.locator(".state.bad")).to_contain_text("onnxruntime_web does not load it")
     draw(page, DIGITS[2])
-    expect(page.locator(".digit")).to_have_text(["–", "2"])
+    expect(page.locator(".label")).to_have_text(["–", "2"])
 
 
 def test_a_missing_catalogue_is_told(opened, expect):
@@ -254,6 +254,6 @@ def test_webgpu_is_an_option_where_the_browser_has_it(browser_type, browser_type
         page.locator("select.accelerator").select_option("webgpu")
         expect(page.locator(".facts")).to_contain_text("loaded in", timeout=30_000)
         draw(page, DIGITS[3])
-        expect(page.locator(".digit")).to_have_text(["3"], timeout=30_000)
+        expect(page.locator(".label")).to_have_text(["3"], timeout=30_000)
         expect(page.locator("select.accelerator")).to_have_value("webgpu")
         expect(page.locator(".check.good")).to_have_count(1)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from apps.web import build, catalogue, packages
+from apps.web import build, catalogue, groups, packages
 from apps.web.__main__ import web
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Environment, Flip, Measurement
@@ -73,7 +73,7 @@ def test_the_desktops_figures_stand_beside_an_artifact_until_it_changes(folder, 
 
 def test_examples_are_one_of_each_label_and_those_that_are_flipped(folder, tmp_path, result):
     measurements.save(result, tmp_path / "results")
-    shown = catalogue.gather(folder, tmp_path / "results", ()).examples
+    (shown,) = catalogue.gather(folder, tmp_path / "results", ()).examples
     assert [example["label"] for example in shown] == [*range(10), 5]
     assert shown[-1]["index"] == 25
     assert shown[-1]["flips"] == [{"artifact": INT8, "answer": 6, "source": 5}]
@@ -82,7 +82,7 @@ def test_examples_are_one_of_each_label_and_those_that_are_flipped(folder, tmp_p
 
 def test_reference_images_are_laid_out_as_the_page_reads_them(folder):
     answers = reference.load(reference.path(folder, MODEL))
-    content = catalogue.reference_bytes(answers, 1_000)
+    content = groups.reference_bytes(answers, 1_000)
     assert len(content) == 30 * (784 + 1 + 40)
     assert list(content[30 * 784 : 30 * 785]) == list(LABELS)
     assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), answers.logits)
