@@ -190,7 +190,6 @@ def test_that_no_budgets_lie_beside_a_users_networks_fails_nothing(noxfile, tmp_
     session = Session("--models", str(tmp_path))
     noxfile.pipeline(session)
     assert "check" in session.done[-1]
-    assert session.accepted == ((0,) if there else [0, noxfile.NO_EVIDENCE])
 
 
 def test_pipeline_says_what_it_left_out_and_which_command_does_it(noxfile):

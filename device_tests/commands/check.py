@@ -22,8 +22,8 @@ from models.errors import UsageError
 BROKEN_BUDGET = 10  # exit codes
 NO_EVIDENCE = 11
 NO_BUDGETS = (
-    "No budgets beside the networks: nothing was checked. To begin with, copy the rows that you mean to keep from Edgewise's "
-    "own budgets.toml to {folder}, and name your networks in them."
+    "No budgets beside the networks: only outcomes were checked. To hold figures, copy the rows that you mean to keep from "
+    "Edgewise's own budgets.toml to {folder}, and name your networks in them."
 )
 COLOURS = {"pass": "green", "fail": "red", "skipped": "yellow"}
 
@@ -78,11 +78,8 @@ def check(
     known = load(results)
     every = found(known, chosen_devices)
     limits = budget_file.beside(budgets, named.ids(every))
-    if limits is None:
+    if budget_file.are_missing(budgets):
         out.print(plain(NO_BUDGETS.format(folder=budgets.parent)), soft_wrap=True)
-        if baseline is None and not update:
-            context.exit(NO_EVIDENCE)
-        limits = budget_file.File()
     chosen = select(every, runtimes=(), patterns=patterns)
     made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
     kept = budget_file.check(limits.budgets, made)

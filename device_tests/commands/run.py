@@ -76,8 +76,7 @@ def run(
             click.echo(cell.id)
         return
     every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
-    known = budget_file.beside(budgets, named.ids(every))
-    limits = known.budgets if known else ()
+    limits = budget_file.beside(budgets, named.ids(every)).budgets
     validated()
     if not artifacts.is_dir():
         msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"

@@ -184,13 +184,19 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
     )
 
 
-def beside(file: Path, ids: tuple[str, ...]) -> File | None:
-    """Read the budgets, None where they lie by default beside a user's networks and are not there; raises as `load`."""
-    if networks.folder() and file == networks.default(FILE) and not file.exists():
-        return None
-    return load(file, ids)
+def are_missing(file: Path) -> bool:
+    """Tell whether a user's networks have no budgets yet."""
+    return networks.folder() is not None and file == networks.default(FILE) and not file.exists()
 
 
+def beside(file: Path, ids: tuple[str, ...]) -> File:
+    """Read the budgets; where a user's networks have none yet, the outcomes that hold of any network. Raises as `load`."""
+    if not are_missing(file):
+        return load(file, ids)
+    return load(OUTCOMES_FILE, (*ids, "any-tflite-any@tflite_runtime@any"))  # whichever of its cells there are
+
+
+OUTCOMES_FILE = Path(__file__).with_name("outcomes.toml")
 EXPECTED = (
     "`ids` is a list of globs over ARTIFACT@RUNTIME@DEVICE, `metric` and `why` are texts, `min` and `max` numbers."
 )

@@ -89,11 +89,25 @@ def _from_keras(source: Source) -> onnx.ModelProto:
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=signature, opset=OPSET, custom_op_handlers=handlers
     )
+    _store_constants(model, function.get_concrete_function().graph.captures)
     unknown = sorted({n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type, OPSET, n.domain)})
     if unknown:
         msg = f"tf2onnx leaves operators of TensorFlow's in the graph, for which ONNX has none: {', '.join(unknown)}"
         raise Unsupported(msg)
     return model
+
+
+def _store_constants(model: onnx.ModelProto, captures: Any) -> None:
+    """Store what tf2onnx leaves as inputs: constants that a layer holds outside of its variables, as Normalization does."""
+    from onnx import numpy_helper
+
+    values = {inner.name: outer for outer, inner in captures}
+    graph = model.graph
+    used = {name for node in graph.node for name in node.input}
+    for value in [value for value in graph.input if value.name in values]:
+        graph.input.remove(value)
+        if value.name in used:  # and not folded into another constant
+            graph.initializer.append(numpy_helper.from_array(values[value.name].numpy(), value.name))
 
 
 def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
