@@ -120,8 +120,9 @@ def test_a_network_of_floats_and_many_classes_answers_and_shows_the_likeliest(op
     expect(lines.first.locator("b")).to_have_text(str(index))
     shares = [float(text.split()[-2]) for text in lines.locator("span").all_inner_texts()]
     assert shares == sorted(shares, reverse=True)
-    assert seen(page).shape == (24, 40, 3)
-    assert np.abs(seen(page) - many_colours()[index].astype(int)).max() <= 1
+    pixels = seen(page)
+    assert pixels.shape == (24, 40, 3)
+    assert np.abs(pixels - many_colours()[index].astype(int)).max() <= 1
 
 
 def test_examples_have_the_names_and_pixels_of_their_own_networks(opened, own, expect):
@@ -140,7 +141,7 @@ def test_networks_that_cannot_answer_one_picture_are_chosen_between(opened, own,
     expect(page.locator("select.artifact")).to_have_count(2)  # of those that were picked, those that go together
     choose(page, plain(COLOURS["red"]))
     expect(page.locator(".label")).to_have_text(["red"] * 2)
-    page.get_by_label("Networks").select_option("many: 40×24, colour, 300 classes")
+    page.get_by_label("Networks", exact=True).select_option("many: 40×24, colour, 300 classes")
     expect(page.locator("select.artifact")).to_have_value(MANY_TFLITE)
     expect(page.locator(".label")).to_have_text(["–"])
     assert all("many-" in id for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"))
@@ -192,7 +193,7 @@ def test_the_camera_is_offered_where_there_is_a_touch_screen(opened, own, expect
 
 def test_a_picture_can_be_chosen_on_the_keyboard(opened, own):
     page = opened(SEVEN_INT8, url=own.url)
-    page.get_by_label("Networks").focus()
+    page.get_by_label("Networks", exact=True).focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
     assert page.locator("label.button").first.evaluate("l => getComputedStyle(l).outlineStyle") == "solid"
