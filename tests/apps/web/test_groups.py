@@ -47,7 +47,9 @@ def test_the_size_is_read_in_the_inputs_layout():
     assert (told["height"], told["width"], told["channels"]) == (6, 8, 1)
 
 
-@pytest.mark.parametrize("made", [artifact((1, 8, 6, 3), 7), artifact((1, 6, 8, 3), 7, "chw"), artifact((1, 6, 8, 3), 8)])
+@pytest.mark.parametrize(
+    "made", [artifact((1, 8, 6, 3), 7), artifact((1, 6, 8, 3), 7, "chw"), artifact((1, 6, 8, 3), 8)]
+)
 def test_a_sidecar_that_does_not_fit_its_reference_is_refused(made):
     with pytest.raises(DataError, match=r"a-tflite-int8 says .* images of 6x8x3 and 7 classes. Make both again"):
         groups.groups([made], {"a": answers(BYTES, 7)})
@@ -94,7 +96,9 @@ def test_images_without_spread_or_with_numbers_that_are_none_give_a_span_all_the
     assert (told["low"], told["high"]) == ((7,) * 3, (8,) * 3)
 
 
-@pytest.mark.parametrize(("images", "classes", "labels"), [(FLOATS, 7, "uint8"), (BYTES, 300, "uint16"), (BYTES, 256, "uint8")])
+@pytest.mark.parametrize(
+    ("images", "classes", "labels"), [(FLOATS, 7, "uint8"), (BYTES, 300, "uint16"), (BYTES, 256, "uint8")]
+)
 def test_a_reference_is_laid_out_as_the_page_is_told(images, classes, labels):
     reference = answers(images, classes)
     group = one(artifact((1, 6, 8, 3), classes), reference)

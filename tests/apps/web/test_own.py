@@ -98,7 +98,9 @@ def test_what_the_networks_see_is_the_mean_of_the_pictures_pixels(opened, own, e
     rows, columns = np.mgrid[:256, :256]
     picture = np.stack([rows, columns, (rows + columns) // 2], -1).astype(np.uint8)
     choose(page, picture)
-    expect(page.locator("#seen")).to_have_attribute("aria-label", "What the networks see: your picture, 32 by 32 pixels")
+    expect(page.locator("#seen")).to_have_attribute(
+        "aria-label", "What the networks see: your picture, 32 by 32 pixels"
+    )
     means = picture.reshape(32, 8, 32, 8, 3).mean((1, 3))
     assert np.abs(seen(page) - means).max() <= 1
 
@@ -137,14 +139,18 @@ def test_examples_have_the_names_and_pixels_of_their_own_networks(opened, own, e
 
 def test_networks_that_cannot_answer_one_picture_are_chosen_between(opened, own, expect):
     page = opened(SEVEN_INT8, SEVEN_ONNX, MANY_ONNX, url=own.url)
-    expect(page.locator("#networks option")).to_have_text(["many: 40×24, colour, 300 classes", "seven: 32×32, colour, 7 classes"])
+    expect(page.locator("#networks option")).to_have_text(
+        ["many: 40×24, colour, 300 classes", "seven: 32×32, colour, 7 classes"]
+    )
     expect(page.locator("select.artifact")).to_have_count(2)  # of those that were picked, those that go together
     choose(page, plain(COLOURS["red"]))
     expect(page.locator(".label")).to_have_text(["red"] * 2)
     page.get_by_label("Networks", exact=True).select_option("many: 40×24, colour, 300 classes")
     expect(page.locator("select.artifact")).to_have_value(MANY_TFLITE)
     expect(page.locator(".label")).to_have_text(["–"])
-    assert all("many-" in id for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"))
+    assert all(
+        "many-" in id for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)")
+    )
     expect(page.locator("#examples-list button")).to_have_count(24)
     page.locator("#examples-list button").last.click()
     expect(page.locator(".label")).to_have_text(["299"])
@@ -176,7 +182,9 @@ def test_what_is_no_picture_is_told_as_text_and_the_one_before_stays(opened, own
     expect(page.locator(".label")).to_have_text(["orange"])
     name = "<img src=x onerror=alert(1)>.png"
     page.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": b"no picture"})
-    expect(page.locator("#photo-says")).to_have_text(f"{name} is no picture that this browser can read. JPEG, PNG and WebP are.")
+    expect(page.locator("#photo-says")).to_have_text(
+        f"{name} is no picture that this browser can read. JPEG, PNG and WebP are."
+    )
     expect(page.locator(".label")).to_have_text(["orange"])
     assert page.locator("img").count() == 0
 

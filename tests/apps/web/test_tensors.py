@@ -66,7 +66,9 @@ def test_a_grey_picture_may_have_an_axis_for_its_channel_or_none(layout):
 @pytest.mark.parametrize("image", [BYTES, FLOATS], ids=["bytes", "floats"])
 def test_quantized_inputs_are_rounded_and_clipped_as_numpy_does(image, dtype, zero_point):
     scale = 0.0125
-    ours = node("tensors.js", NATIVE, catalogue.pixels(image), sidecar(image, "chw", dtype, scale=scale, zero_point=zero_point))
+    ours = node(
+        "tensors.js", NATIVE, catalogue.pixels(image), sidecar(image, "chw", dtype, scale=scale, zero_point=zero_point)
+    )
     exact = network_input(image[None], "chw")[0].astype(np.float64).ravel()
     bounds = np.iinfo(dtype)
     assert np.array_equal(ours, np.clip(np.rint(exact / scale) + zero_point, bounds.min, bounds.max))
@@ -74,7 +76,9 @@ def test_quantized_inputs_are_rounded_and_clipped_as_numpy_does(image, dtype, ze
 
 def test_a_picture_of_another_size_or_a_type_that_is_not_known_is_refused():
     short = {"image_u8": base64.b64encode(bytes(5)).decode()}
-    assert node("tensors.js", NATIVE, short, sidecar(BYTES, "chw")) == {"error": "The picture has 5 values, the artifact takes 3×6×8."}
+    assert node("tensors.js", NATIVE, short, sidecar(BYTES, "chw")) == {
+        "error": "The picture has 5 values, the artifact takes 3×6×8."
+    }
     said = node("tensors.js", NATIVE, catalogue.pixels(BYTES), sidecar(BYTES, "chw", "float64"))
     assert said == {"error": "It takes float64, which this page cannot make of a picture."}
 
