@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ OUTPUT = Tensor(name="logits", shape=(-1, 10), dtype="float32")
 LABELS = np.arange(30, dtype=np.uint8) % 10
 # every format and scheme of the smallest model, and the others' int8
 CHOSEN = ("torch_cnn_small-*", "*-tflite-int8", "*-onnx-int8")
+# of the networks of `colours`
+EXPORTED = ("*-tflite-float32", "*-onnx-float32", "many-onnx-int8", "seven-tflite-int8", "seven-tflite-int8_io")
 # what LiteRT's C++ prints to the console of any page
 LITERT_SAYS = ("INFO: ", "WARNING: [npu_registry", "No available adapters", "Failed to create default WebGPU device")
 BLOCKED = "Service Worker registration blocked by Playwright"
@@ -103,15 +106,17 @@ def address(built) -> Iterator[str]:
 
 
 @pytest.fixture
-def opened(address, new_context) -> Iterator[Callable]:
-    """Return a function that opens the site with `picks`; what it asks other hosts for or complains of fails the test.
+def opened(request, new_context) -> Iterator[Callable]:
+    """Return a function that opens the zoo's site, or the one at `url`, with `picks`; what it asks other hosts for or complains of fails the test.
 
     `routes` replace answers of the server, by path, and keep the service worker from asking by itself; `expected` are
     pieces of console messages that are meant.
     """
     wrong: list[str] = []
 
-    def open_page(*picks: str, routes=None, expected: tuple[str, ...] = (), url: str = address, **options):
+    def open_page(*picks: str, routes=None, expected: tuple[str, ...] = (), url: str = "", **options):
+        url = url or request.getfixturevalue("address")
+
         def hear(message) -> None:
             if message.type in ("error", "warning") and not any(
                 p in message.text for p in (*LITERT_SAYS, BLOCKED, *expected)
@@ -136,6 +141,39 @@ def opened(address, new_context) -> Iterator[Callable]:
 
     yield open_page
     assert not wrong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """The networks of `colours`: their folder, with artifacts, and the address of the site of them."""
+
+    folder: Path
+    url: str
+
+
+@pytest.fixture(scope="session")
+def own(tmp_path_factory) -> Iterator[Own]:
+    """The site of a user's own networks, made of files as a user has them."""
+    from apps.web import build, catalogue, packages
+    from models import environments, networks
+    from models.errors import EnvironmentMissing
+
+    try:
+        exporter = environments.python("export", install="nox -s export")
+    except EnvironmentMissing as missing:
+        programs.absent(f"needs the environment `export`: {missing}")
+    folder = tmp_path_factory.mktemp("own") / "networks"
+    only = [word for glob in EXPORTED for word in ("--only", glob)]
+    for command in (("tests.apps.web.colours", str(folder)), ("export", "--models", str(folder), *only)):
+        done = subprocess.run([str(exporter), "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(networks.VARIABLE, str(folder))
+        content = catalogue.gather(folder / "artifacts", folder / "results", ())
+    dist = folder.parent / "dist"
+    build.build(dist, content, artifacts_folder=folder / "artifacts", node_modules=packages.install())
+    with served(dist) as url:
+        yield Own(folder=folder, url=url)
 
 
 def surface(page) -> Callable[[tuple[float, float]], tuple[float, float]]:

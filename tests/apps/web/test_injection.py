@@ -14,8 +14,7 @@ import pytest
 from apps.web import build
 from models import files
 from tests import programs
-from tests.apps.web.conftest import ROOT, draw, served
-from tests.apps.web.strokes import DIGITS
+from tests.apps.web.conftest import ROOT, served
 
 INT8 = "torch_cnn_small-tflite-int8"
 FLOAT32 = "torch_cnn_small-tflite-float32"
@@ -135,7 +134,8 @@ def test_hostile_sidecars_and_results_are_shown_as_text(hostile, opened, expect)
         assert {HOSTILE, SCRIPT} <= {text.split(": ", 1)[1] for text in page.locator("#refused dd").all_inner_texts()}
         page.locator("#examples-list button.flips").click()
         expect(page.locator("#example-says")).to_contain_text(f"says {HOSTILE}, its float source {HOSTILE}")
-        draw(page, DIGITS[3])
+        expect(page.locator(".label")).to_have_text([HOSTILE])
+        expect(page.locator("#verdict")).to_contain_text(HOSTILE[:30])
         page.locator("#measure").click()
         page.wait_for_selector("#save:visible", timeout=120_000)
         expect(page.locator("#footnote")).to_contain_text(HOSTILE)
