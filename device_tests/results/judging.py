@@ -10,8 +10,9 @@ import numpy as np
 from device_tests.results.measurement import FLIPS, Counts, Flip, Outcome, Recall
 from models.records import Count, Magnitude, Positive, Record, Share
 from models.reference import EvaluationSet
+from models.similarity import ALIKE, correlation
 
-SANE_AGREEMENT = 0.9  # below it the answers have nothing to do with the network's
+SANE_AGREEMENT = 0.9  # below it, and where its logits do not rise and fall with the network's, an answer is none of it
 BINS = 15  # of the calibration error
 MANY = 10  # classes, above which the first five are counted, too
 NEAR_ONE = 1e-3  # how far probabilities may be from 1 in sum
@@ -73,7 +74,7 @@ def judge(logits: np.ndarray, answers: EvaluationSet) -> Judgement:
     outcome, reason = "ok", ""
     if not finite.all():
         outcome, reason = "mismatch", f"{(~finite).sum():,} answers are not finite; {counted}"
-    elif equal.sum() < SANE_AGREEMENT * total:
+    elif equal.sum() < SANE_AGREEMENT * total and correlation(logits, expected) < ALIKE:
         outcome, reason = "mismatch", f"{counted}; largest logit error {error:.4g}"
     elif error > span:
         outcome = "mismatch"
