@@ -1,0 +1,128 @@
+"""Programs of torch.export as layers again: the same answers, in evaluation mode, for any batch where that can be."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def net():
+    """A network with most kinds of layers: [N,3,16,16] -> [N,5]."""
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.Hardswish())
+            self.depthwise = nn.Conv2d(8, 8, 3, padding="same", groups=8, dilation=2)
+            self.up, self.norm = nn.ConvTranspose2d(8, 8, 2, stride=2), nn.LayerNorm(4)
+            self.last = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 16, 5))
+
+        def forward(self, x):
+            x = self.first(x)
+            x = nn.functional.silu(x + self.depthwise(x))
+            return self.last(self.norm(nn.functional.max_pool2d(self.up(x), 8)))
+
+    torch.manual_seed(0)
+    network = Net()
+    network(torch.rand(8, 3, 16, 16))  # so that batch norm has seen something
+    return network
+
+
+def saved(network, images, **options) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(network, images, **options), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("free", [False, True])
+def test_it_answers_as_the_network_does_in_evaluation_mode(net, training, free):
+    import torch
+
+    from models.frameworks import _exported
+
+    images = torch.rand(3, 3, 16, 16)
+    expected = net.eval()(images)
+    options = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)} if free else {}
+    content = saved(net.train(training), (images[: 2 if free else 1],), **options)
+    found = _exported.load(content)
+    assert torch.equal(found(images), expected)
+    assert found.input_shapes == ((3, 16, 16),)
+    kinds = {type(layer).__name__ for layer in found.modules()}
+    assert {"Conv2d", "BatchNorm2d", "ConvTranspose2d", "LayerNorm", "Linear"} <= kinds
+
+
+def test_a_program_that_was_decomposed_becomes_layers_too(net):
+    import torch
+
+    from models.frameworks import _exported
+
+    images = torch.rand(2, 3, 16, 16)
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(net.eval(), (images[:1],)).run_decompositions(), buffer)
+    found = _exported.load(buffer.getvalue())
+    assert torch.allclose(found(images), net(images), atol=1e-5)
+    assert {"Conv2d", "BatchNorm2d", "Linear"} <= {type(layer).__name__ for layer in found.modules()}
+
+
+def test_a_fixed_batch_stays_where_the_graph_needs_it():
+    import torch
+    from torch import nn
+
+    from models.frameworks import _exported
+    from models.frameworks import torch as framework
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.last = nn.MultiheadAttention(16, 2, batch_first=True), nn.Linear(16, 5)
+
+        def forward(self, x):
+            tokens = x.flatten(2).transpose(1, 2)
+            return self.last(self.inner(tokens, tokens, tokens, need_weights=False)[0].mean(1))
+
+    network = Attention().eval()
+    images = torch.rand(3, 16, 4, 4)
+    found = _exported.load(saved(network, (images[:1],)))
+    assert not framework.takes_batches(found, images.numpy())
+    assert torch.allclose(torch.from_numpy(framework.logits(found, images.numpy())), network(images), atol=1e-6)
+    with pytest.raises(ValueError, match="takes 3 images at once and no other number"):
+        _exported.load(saved(network, (images,)))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no", b"hello"], ids=repr)
+def test_another_file_is_one_sentence(content):
+    from models.frameworks import _exported
+
+    with pytest.raises(ValueError, match="it is no file of torch.export.save, or is cut off"):
+        _exported.load(content)
+
+
+def test_several_inputs_and_outputs_are_refused():
+    import torch
+    from torch import nn
+
+    from models.frameworks import _exported
+    from models.frameworks import torch as framework
+
+    class Two(nn.Module):
+        def forward(self, a, b):
+            return (a + b).mean((2, 3))
+
+    class Outputs(nn.Module):
+        def forward(self, a):
+            return a.mean((2, 3)), a
+
+    image = torch.rand(1, 3, 8, 8)
+    with pytest.raises(ValueError, match="takes 2 inputs"):
+        framework.input_shape(_exported.load(saved(Two(), (image, image))))
+    with pytest.raises(ValueError, match="has 2 outputs"):
+        _exported.load(saved(Outputs(), (image,)))

@@ -1,0 +1,145 @@
+"""Networks of other shapes than the zoo's through every toolchain and every desktop runtime, as their owner would type it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export import artifact as artifacts
+from models.environments import ROOT
+
+pytestmark = pytest.mark.slow
+SIDE, CLASSES = 24, 7
+IMAGES = 120
+
+# run in the environment of the exporters, once per folder
+COLOUR = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
+        self.depthwise = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16), nn.Hardswish())
+        self.pointwise = nn.Sequential(nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16))
+        self.squeeze = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 8, 1), nn.SiLU(), nn.Conv2d(8, 16, 1), nn.Sigmoid())
+        self.head = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, 32), nn.GELU(), nn.Linear(32, 7))
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.pointwise(self.depthwise(x))
+        return self.head(x + y * self.squeeze(y))
+torch.manual_seed(0)
+network = Net()
+for _ in range(30):
+    network(torch.rand(16, 3, 24, 24))
+torch.export.save(torch.export.export(network, (torch.rand(1, 3, 24, 24),)), FOLDER + "/colour.pt2")  # in training mode
+"""
+ATTENTION = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patches, self.norm, self.last = nn.Conv2d(3, 32, 6, stride=6), nn.LayerNorm(32), nn.Linear(32, 7)
+        self.encoder = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True)
+    def forward(self, x):
+        tokens = self.encoder(self.patches(x).flatten(2).transpose(1, 2))
+        return self.last(self.norm(tokens).mean(1))
+torch.manual_seed(0)
+torch.export.save(torch.export.export(Net().eval(), (torch.rand(1, 3, 24, 24),)), FOLDER + "/attention.pt2")
+"""
+BRANCHES = """
+import keras
+from keras import layers
+keras.utils.set_random_seed(0)
+image = keras.Input((24, 24, 3))
+x = layers.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.1, 0.1, 0.1])(image)
+a = layers.Conv2D(12, 3, padding="same", activation="relu")(x)
+b = layers.Activation("gelu")(layers.BatchNormalization()(layers.SeparableConv2D(12, 5, padding="same", use_bias=False)(x)))
+x = layers.MaxPooling2D(3)(layers.Concatenate()([a, b]))
+y = layers.BatchNormalization()(layers.Conv2D(24, 3, padding="same", dilation_rate=2, use_bias=False)(x))
+x = layers.Conv2DTranspose(16, 2, strides=2, activation="relu")(layers.Add()([x, y]))
+x = layers.Flatten()(layers.AveragePooling2D(4)(x))
+keras.Model(image, layers.Dense(7, activation="softmax")(x)).save(FOLDER + "/branches.keras")
+"""
+# what each toolchain cannot do with them, in its own words
+REFUSED = {
+    "branches-tflite-int16x8": "not yet supported for op: 'NEG'",
+    "branches-tflite-qat_int8": "labelled training images",
+    "attention-tflite-qat_int8": "labelled training images",
+    "attention-executorch-qat_int8": "labelled training images",
+    "colour-tflite-qat_int8": "labelled training images",
+    "colour-executorch-qat_int8": "labelled training images",
+}
+
+
+def type_in(*arguments: object) -> subprocess.CompletedProcess:
+    done = subprocess.run([sys.executable, "-m", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Three networks with their images, exported."""
+    place = tmp_path_factory.mktemp("own")
+    for script in (COLOUR, ATTENTION, BRANCHES):
+        subprocess.run([sys.executable, "-c", f"FOLDER = {str(place)!r}\n{script}"], check=True, capture_output=True)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (IMAGES, SIDE, SIDE, 3)).astype(np.uint8)
+    np.savez(place / "data.npz", images=images, labels=rng.integers(0, CLASSES, IMAGES),
+             flipped_images=images[:, :, ::-1], flipped_labels=rng.integers(0, CLASSES, IMAGES),
+             class_names=np.array(list("abcdefg")))  # fmt: skip
+    done = type_in("export", "--models", place, "--logs", place / "logs")
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
+    return place
+
+
+def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
+    made = artifacts.load(folder / "artifacts")
+    assert {a.model for a in made} == {"colour", "attention", "branches"}
+    refused = {a.id: a.reason for a in made if a.outcome != "ok"}
+    assert refused.keys() == REFUSED.keys(), refused
+    assert all(reason in refused[id] for id, reason in REFUSED.items()), refused
+    good = [a for a in made if a.outcome == "ok"]
+    assert {a.labels for a in good} == {tuple("abcdefg")}
+    assert {a.layout for a in good if a.model == "branches"} == {"hwc"}
+    assert {a.inputs[0].shape[1:] for a in good if a.model == "colour"} == {(3, SIDE, SIDE)}
+    static = [a for a in good if a.scheme == "int8"]
+    assert static
+    assert all(any("calibrated on the images that it is judged on" in note for note in a.notes) for a in static)
+
+
+def test_a_second_export_makes_nothing(folder):
+    assert "0 made" in " ".join(type_in("export", "--models", folder, "--logs", folder / "logs").stdout.split())
+
+
+@pytest.mark.parametrize(
+    "runtime", ["litert", "litert_compiled", "onnxruntime", "executorch", "torch", "tensorflow", "tflite_runtime"]
+)
+def test_every_desktop_runtime_answers_as_their_source(folder, runtime):
+    from device_tests.results import measurement
+
+    done = type_in("device_tests", "run", "--models", folder, "--runtime", runtime, "--quick")
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
+    rows = [measurement.read(path) for path in (folder / "results").glob(f"*@{runtime}@desktop.json")]
+    outcomes = Counter(row.outcome for row in rows)
+    assert outcomes["ok"] >= 3, outcomes
+    floats = [row for row in rows if row.outcome == "ok" and row.artifact.endswith("-float32")]
+    assert all(row.agree == row.total == IMAGES for row in floats), [(row.id, row.agree) for row in floats]
+    assert all(list(row.sets) == ["flipped"] for row in rows if row.outcome == "ok")
+
+
+def test_the_report_and_the_check_are_of_these_networks(folder):
+    assert type_in("device_tests", "report", "--models", folder).returncode == 0
+    page = (folder / "report" / "index.html").read_text()
+    assert all(name in page for name in ("colour", "attention", "branches"))
+    assert "torch_cnn" not in page
+    done = type_in("device_tests", "check", "--models", folder)
+    assert done.returncode == 0, done.stdout
+    assert " 0 failed" in done.stdout
