@@ -107,14 +107,38 @@ def export_artifacts(session: nox.Session, *arguments: str) -> None:
     run_module(session, ("export",), *arguments, first=partial(environment, session, "export"))
 
 
+def is_asked_for(session: nox.Session, runtime: str, *arguments: str) -> bool:
+    """Tell whether the arguments, which are good, leave a runtime anything to run."""
+    command = (environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments, "--list")
+    return not arguments or bool(session.run(*command, silent=True, log=False).strip())
+
+
 def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
-    """Run the artifacts on one desktop runtime; the arguments are good."""
-    command = (environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments)
-    if arguments and not session.run(*command, "--list", silent=True, log=False).strip():
+    """Run the artifacts on one desktop runtime."""
+    if not is_asked_for(session, runtime, *arguments):
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
     environment(session, runtime)
-    session.run(*command)
+    session.run(environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments)
+
+
+def run_runtimes(session: nox.Session, *arguments: str) -> None:
+    """Run the artifacts on every desktop runtime at once: a slow artifact of one leaves a core to the others."""
+    chosen = options(arguments, "--runtime")
+    names = [option.partition("=")[2] for option in chosen] or RUNTIMES.names()
+    ready, failed = [], []
+    for runtime in names:
+        if chosen or is_asked_for(session, runtime, *arguments):
+            try:
+                environment(session, runtime)
+                ready.append(runtime)
+            except nox.command.CommandFailed:  # which must not keep the others from being run
+                failed.append(runtime)
+    runtimes = () if chosen else (f"--runtime={runtime}" for runtime in ready)
+    if ready:
+        session.run(environment(session, "core"), "-m", *RUN, *runtimes, *arguments)
+    if failed:
+        raise nox.command.CommandFailed(reason=f"not installed: {', '.join(failed)}")
 
 
 def install_runtimes(session: nox.Session) -> None:
@@ -246,8 +270,7 @@ def pipeline(session: nox.Session) -> None:
     networks, budgets = options(arguments, "--models"), options(arguments, "--budgets")
     artifacts, results = options(arguments, "--artifacts"), options(arguments, "--results")
     steps: dict[str, Callable[[], object]] = {"export": partial(export_artifacts, session, *networks, *artifacts)}
-    for runtime in RUNTIMES.names():
-        steps[runtime] = partial(run_runtime, session, runtime, *arguments)
+    steps["device_tests"] = partial(run_runtimes, session, *arguments)
     more, left_out = measuring_steps(session, arguments)
     core = environment(session, "core")
     steps |= more

@@ -31,7 +31,7 @@ from models.reference import Reference
 
 QUICK_IMAGES = 1_000
 # Most time for the latency samples: enough for all of the slowest cell, portable kernels of 50 to 90 ms; less when quick.
-LATENCY_S, QUICK_LATENCY_S = 120.0, 2.0
+LATENCY_S, QUICK_LATENCY_S = 60.0, 1.0
 SETTLED = ("ok", "mismatch", "unsupported")  # the same again if run again; other outcomes are tried again
 # Outcomes that may be the machine's or the limit's fault: they replace no `ok` of the same artifact and installation.
 INCONCLUSIVE = ("run_failed", "timed_out", "skipped")

@@ -29,7 +29,7 @@ from models import environments, files, processes
 from models.errors import DataError, EdgewiseError
 
 Weight = tuple[int, int, int]  # bytes of a library: as it lies there, stripped, stripped and compressed
-REPEATS = 5
+REPEATS = 3
 TIMEOUT_S = 120.0  # for a start that hangs
 
 # What builds for other platforms take, compressed where they are downloaded so. Facts from elsewhere, with their source.
