@@ -83,7 +83,10 @@ class Contents:
 
 
 class Format(Protocol):
-    """A module of export/formats. Its top level imports no framework: that happens inside the functions."""
+    """A module of export/formats. Its top level imports no framework: that happens inside the functions.
+
+    It may have `options(framework, scheme)`, the names of the options of edgewise.toml that it understands for a scheme.
+    """
 
     suffix: str
 

@@ -7,12 +7,13 @@ if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come 
 
     entry.main("models.new:command")
 
+import os
 import subprocess
 from pathlib import Path
 
 import click
 
-from models import console, environments, files, networks
+from models import console, data, environments, files, networks
 from models.console import out
 from models.errors import DataError, UsageError
 
@@ -41,7 +42,10 @@ def command(name: str, framework: str, folder: Path | None) -> None:
     for path, template in ((script, f"{framework}.txt"), (folder / "edgewise.toml", "edgewise.toml")):
         files.write_bytes(path, (TEMPLATES / template).read_text().replace("@NAME@", name).encode())
     out.print(f"Training the example with {script} ...", markup=False)
-    done = subprocess.run([python, script.resolve()], capture_output=True, text=True, errors="replace")
+    home = {"KERAS_HOME": str(data.cache_folder() / "keras"), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(
+        [python, script.resolve()], env={**os.environ, **home}, capture_output=True, text=True, errors="replace"
+    )
     if done.returncode:
         msg = f"{script} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
         raise DataError(msg)

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from models import data
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("KERAS_HOME", str(data.cache_folder() / "keras"))  # else it writes its settings into ~/.keras
 
 import keras
 import tensorflow as tf
