@@ -46,7 +46,7 @@ class OwnNetwork:
         msg = f"{self.file} has no weights beside it. Save them as one of: {', '.join(p.name for p in candidates)}"
         raise DataError(msg)
 
-    modules = ("models.own.network", "models.frameworks._exported")
+    modules = ("models.own.network", "models.frameworks._exported", "models.frameworks._layers")
     stated: Mapping[str, int] = {}  # figures are found, not written down
 
     def read(self) -> bytes:

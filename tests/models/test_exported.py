@@ -126,3 +126,47 @@ def test_several_inputs_and_outputs_are_refused():
         framework.input_shape(_exported.load(saved(Two(), (image, image))))
     with pytest.raises(ValueError, match="has 2 outputs"):
         _exported.load(saved(Outputs(), (image,)))
+
+
+def test_what_is_changed_in_place_is_read_changed():
+    """The first rewriting read the value from before the change: a ResNet's shortcut of nn.ReLU(inplace=True)."""
+    import torch
+    from torch import nn
+
+    from models.frameworks import _exported
+
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.last = (
+                nn.Conv2d(3, 4, 3, padding=1),
+                nn.Conv2d(4, 4, 3, padding=1),
+                nn.Linear(4, 5),
+            )
+            self.bias = nn.Parameter(torch.ones(4))
+
+        def forward(self, x):
+            x = self.first(x)
+            y = nn.functional.relu(x, inplace=True)
+            z = self.second(y)
+            z += x  # which relu changed
+            z = nn.functional.hardswish(z, inplace=True)
+            return self.last(nn.functional.linear(z.mean((2, 3)), torch.eye(4), self.bias))
+
+    network = InPlace().eval()
+    images = torch.randn(3, 3, 8, 8)
+    for content in (
+        saved(network, (images[:1],)),
+        saved(network, (images[:2],), dynamic_shapes=({0: torch.export.Dim("n")},)),
+    ):
+        assert torch.allclose(_exported.load(content)(images), network(images), atol=1e-6)
+
+
+def test_nothing_is_held_twice(net):
+    import torch
+
+    from models.frameworks import _exported
+
+    found = _exported.load(saved(net.eval(), (torch.rand(1, 3, 16, 16),)))
+    count = lambda module: sum(parameter.numel() for parameter in module.parameters())  # noqa: E731
+    assert count(found) == count(net)

@@ -1,0 +1,294 @@
+"""Operators of an exported program as modules again: what quantizes layers looks for modules, not for operators."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F  # noqa: N812 - as PyTorch writes it
+
+aten = torch.ops.aten
+# The same functions by the names that graph-mode quantization knows. What is not here stays an operator.
+FUNCTIONS: dict[Any, Callable] = {
+    aten.relu.default: F.relu,
+    aten.relu_.default: F.relu,
+    aten.relu6.default: F.relu6,
+    aten.relu6_.default: F.relu6,
+    aten.hardtanh.default: F.hardtanh,
+    aten.hardtanh_.default: F.hardtanh,
+    aten.hardswish.default: F.hardswish,
+    aten.hardswish_.default: F.hardswish,
+    aten.hardsigmoid.default: F.hardsigmoid,
+    aten.silu.default: F.silu,
+    aten.silu_.default: F.silu,
+    aten.gelu.default: F.gelu,
+    aten.leaky_relu.default: F.leaky_relu,
+    aten.sigmoid.default: torch.sigmoid,
+    aten.tanh.default: torch.tanh,
+    aten.max_pool2d.default: F.max_pool2d,
+    aten.max_pool2d_with_indices.default: F.max_pool2d,
+    aten.avg_pool2d.default: F.avg_pool2d,
+    aten.adaptive_avg_pool2d.default: F.adaptive_avg_pool2d,
+    aten.add.Tensor: operator.add,
+    aten.add_.Tensor: operator.add,
+    aten.mul.Tensor: operator.mul,
+    aten.mul_.Tensor: operator.mul,
+    aten.cat.default: torch.cat,
+    aten.flatten.using_ints: torch.flatten,
+    aten.mean.dim: torch.mean,
+    aten.view.default: torch.reshape,
+    aten.reshape.default: torch.reshape,
+    aten.permute.default: torch.permute,
+    aten.transpose.int: torch.transpose,
+    aten.chunk.default: torch.chunk,
+}
+
+
+def of(module: fx.GraphModule) -> fx.GraphModule:
+    """Return a program's graph with modules for its layers, in evaluation mode; raises ValueError where it has several outputs."""
+    with torch.no_grad():
+        return _Layers(module).transformed()
+
+
+def trains(node: fx.Node) -> bool:
+    """Tell whether an operator computes as in training: a dropout that drops, a batch norm of the batch itself."""
+    if node.target in _DROPOUTS:
+        return bool(_arguments(node)["train"])
+    return node.target is aten.batch_norm.default and bool(_arguments(node)["training"])
+
+
+class _Layers:
+    """Rewrites a graph of operators, node by node; its parameters move into modules."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        self.module, self.root, self.graph = module, nn.Module(), fx.Graph()
+        self.nodes: dict[fx.Node, fx.Node] = {}
+        self.made: dict[tuple, str] = {}  # a layer that is used twice stays one
+
+    def transformed(self) -> fx.GraphModule:
+        for node in self.module.graph.nodes:
+            if _counts_batches(node):
+                continue
+            if node.target in _DROPOUTS:
+                self.nodes[node] = self.nodes[node.args[0]]
+                continue
+            if node.target is operator.getitem and node.args[0].target in _FIRST_OF_SEVERAL:
+                self.nodes[node] = self.nodes[node.args[0]]
+                continue
+            layer = self._layer(node) if node.op == "call_function" else None
+            if layer is not None:
+                self.nodes[node] = self._called(node, *layer)
+                continue
+            copied = self.graph.node_copy(node, lambda other: self.nodes[other])
+            if node.op == "get_attr":
+                self._keep(node.target)
+            elif node.op == "call_function":
+                self._plain(copied)
+            self.nodes[node] = copied
+            if node.op == "call_function" and copied.target is not node.target and _is_in_place(node):
+                self.nodes[node.args[0]] = copied  # whoever reads what was changed in place reads the result
+        graph = _Network(self.root, self.graph)
+        graph.graph.eliminate_dead_code()
+        _one_output(graph)
+        graph.delete_all_unused_submodules()
+        _drop_unused(graph)
+        graph.recompile()
+        return graph.eval()
+
+    def _keep(self, target: str) -> None:
+        """Take over a tensor by the name that the graph has for it."""
+        value = self.module
+        for part in target.split("."):
+            value = getattr(value, part)
+        parent, (*folders, name) = self.root, target.split(".")
+        for folder in folders:
+            if not hasattr(parent, folder):
+                setattr(parent, folder, nn.Module())
+            parent = getattr(parent, folder)
+        if hasattr(parent, name):
+            return
+        if isinstance(value, nn.Parameter):
+            parent.register_parameter(name, nn.Parameter(value.detach().clone(), requires_grad=value.requires_grad))
+        elif isinstance(value, torch.Tensor):
+            parent.register_buffer(name, value.detach().clone())
+        else:
+            setattr(parent, name, value)
+
+    def _value(self, node: Any) -> torch.Tensor | None:
+        """Return the parameter or buffer that an argument is, None where it is computed."""
+        if not isinstance(node, fx.Node) or node.op != "get_attr":
+            return None
+        value = self.module
+        for part in node.target.split("."):
+            value = getattr(value, part)
+        return value.detach() if isinstance(value, torch.Tensor) else None
+
+    def _called(self, node: fx.Node, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:
+        if key not in self.made:
+            self.made[key] = f"{type(layer).__name__.lower()}{len(self.made)}"
+            self.root.add_module(self.made[key], layer)
+        return self.graph.call_module(self.made[key], (self.nodes[image],))
+
+    def _layer(self, node: fx.Node) -> tuple[nn.Module, fx.Node, tuple] | None:
+        """Return the module that an operator is, with its input and what makes it one of its own; None for any other."""
+        make = _MODULES.get(node.target)
+        if make is None:
+            return None
+        arguments = _arguments(node)
+        if node.target is aten.addmm.default:
+            arguments = {
+                "input": arguments["mat1"],
+                "weight": _untransposed(arguments["mat2"]),
+                "bias": arguments["self"],
+            }
+        tensors = {name: self._value(arguments.get(name)) for name in ("weight", "bias", "running_mean", "running_var")}
+        if tensors["weight"] is None or (arguments.get("bias") is not None and tensors["bias"] is None):
+            return None
+        layer = make(arguments, tensors)
+        if layer is None:
+            return None
+        given = {name: value.clone() for name, value in tensors.items() if value is not None}
+        layer.load_state_dict(given, strict=False)
+        names = {k: v.target if isinstance(v, fx.Node) else v for k, v in arguments.items() if k != "input"}
+        return layer.eval(), arguments["input"], (node.target, str(sorted(names.items())))
+
+    def _plain(self, node: fx.Node) -> None:
+        """Call an operator by its function's name, as in evaluation mode."""
+        if node.target is aten.batch_norm.default:  # without weights of its own
+            node.args = (*node.args[:5], False, *node.args[6:])
+        alpha = node.kwargs.get("alpha", 1) if node.target in (aten.add.Tensor, aten.add_.Tensor) else 1
+        if alpha == 1 and node.target in FUNCTIONS:
+            node.kwargs = {name: value for name, value in node.kwargs.items() if name != "alpha"}
+            node.target = FUNCTIONS[node.target]
+            if (
+                node.target is F.max_pool2d and len(node.args) == 2
+            ):  # ExecuTorch's lowering needs the stride written out
+                node.args = (*node.args, node.args[1])
+
+
+class _Network(fx.GraphModule):
+    """A network from a file: what was found of its inputs stays with it."""
+
+    input_shapes: tuple[tuple[int | None, ...], ...] = ()
+
+
+def _arguments(node: fx.Node) -> dict[str, Any]:
+    """Return a node's arguments by the names in the operator's schema, defaults included."""
+    schema = node.target._schema.arguments
+    values = {a.name: a.default_value for a in schema if a.has_default_value()}
+    values |= {a.name: value for a, value in zip(schema, node.args, strict=False)}
+    return values | node.kwargs
+
+
+def _pair(value: Any) -> tuple[int, ...]:
+    pair = tuple(value) if isinstance(value, list | tuple) else (value,)
+    return pair * 2 if len(pair) == 1 else pair
+
+
+def _convolution(arguments: dict, tensors: dict) -> nn.Module | None:
+    weight, groups = tensors["weight"], arguments["groups"]
+    if weight.ndim != 4:
+        return None
+    padding = arguments["padding"]
+    return nn.Conv2d(
+        weight.shape[1] * groups,
+        weight.shape[0],
+        tuple(weight.shape[2:]),
+        stride=_pair(arguments["stride"]),
+        padding=padding if isinstance(padding, str) else _pair(padding),
+        dilation=_pair(arguments["dilation"]),
+        groups=groups,
+        bias=tensors["bias"] is not None,
+    )
+
+
+def _transposed(arguments: dict, tensors: dict) -> nn.Module | None:
+    weight, groups = tensors["weight"], arguments["groups"]
+    if weight.ndim != 4:
+        return None
+    return nn.ConvTranspose2d(
+        weight.shape[0],
+        weight.shape[1] * groups,
+        tuple(weight.shape[2:]),
+        stride=_pair(arguments["stride"]),
+        padding=_pair(arguments["padding"]),
+        output_padding=_pair(arguments["output_padding"]),
+        dilation=_pair(arguments["dilation"]),
+        groups=groups,
+        bias=tensors["bias"] is not None,
+    )
+
+
+def _dense(arguments: dict, tensors: dict) -> nn.Module | None:
+    weight = tensors["weight"]
+    return nn.Linear(weight.shape[1], weight.shape[0], bias=tensors["bias"] is not None) if weight.ndim == 2 else None
+
+
+def _norm(arguments: dict, tensors: dict) -> nn.Module | None:
+    if tensors["running_mean"] is None or tensors["bias"] is None:
+        return None
+    return nn.BatchNorm2d(len(tensors["weight"]), eps=arguments["eps"], momentum=arguments["momentum"])
+
+
+def _layer_norm(arguments: dict, tensors: dict) -> nn.Module | None:
+    return nn.LayerNorm(tuple(arguments["normalized_shape"]), eps=arguments["eps"], bias=tensors["bias"] is not None)
+
+
+_MODULES: dict[Any, Callable[[dict, dict], nn.Module | None]] = {
+    aten.conv2d.default: _convolution,
+    aten.conv2d.padding: _convolution,
+    aten.conv_transpose2d.input: _transposed,
+    aten.linear.default: _dense,
+    aten.batch_norm.default: _norm,
+    aten.layer_norm.default: _layer_norm,
+    # the same after run_decompositions()
+    aten.convolution.default: lambda arguments, tensors: (_transposed if arguments["transposed"] else _convolution)(
+        arguments, tensors
+    ),
+    aten.addmm.default: _dense,
+    aten._native_batch_norm_legit_no_training.default: _norm,
+    aten.native_layer_norm.default: _layer_norm,
+}
+_DROPOUTS = (aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default, aten.feature_dropout_.default)
+# whose modules give the first of their outputs alone
+_FIRST_OF_SEVERAL = (
+    aten._native_batch_norm_legit_no_training.default,
+    aten.native_layer_norm.default,
+    aten.max_pool2d_with_indices.default,
+)
+
+
+def _untransposed(node: Any) -> Any:
+    """Return the weights [out,in] that a product takes as [in,out]; None where they are computed otherwise."""
+    turned = isinstance(node, fx.Node) and node.target in (aten.permute.default, aten.t.default)
+    return node.args[0] if turned else None
+
+
+def _counts_batches(node: fx.Node) -> bool:
+    """Tell whether a node counts the batches that a batch norm has seen, which training mode does."""
+    return node.op == "call_function" and node.target is aten.add_.Tensor and not node.users
+
+
+def _is_in_place(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _drop_unused(graph: fx.GraphModule) -> None:
+    """Delete what moved into layers, where it lay at the top; `delete_all_unused_submodules` deletes the rest."""
+    used = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
+    for name in [*dict(graph.named_parameters(recurse=False)), *dict(graph.named_buffers(recurse=False))]:
+        if name not in used:
+            delattr(graph, name)
+
+
+def _one_output(graph: fx.GraphModule) -> None:
+    """Give the one output as it is, not as a tuple of one; raises ValueError where there are several."""
+    end = next(node for node in graph.graph.nodes if node.op == "output")
+    outputs = end.args[0] if isinstance(end.args[0], list | tuple) else (end.args[0],)
+    if len(outputs) != 1:
+        msg = f"it has {len(outputs)} outputs; export a network that returns one tensor of logits [N,K]"
+        raise ValueError(msg)
+    end.args = (outputs[0],)
