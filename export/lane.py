@@ -141,7 +141,7 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
             known = format_module.options(source.framework, scheme.base) if hasattr(format_module, "options") else ()
             supported(scheme.options, known, f"{scheme.base} of {recipe.format} from {source.framework}")
             format_module.convert(source.with_options(scheme.options), scheme.base, temporary)
-        contents = _completed(format_module.inspect(temporary), source)
+        contents = completed(format_module.inspect(temporary), source)
         judge.judge_weights(contents, scheme, profile.weights)
         if not getattr(format_module, "as_given", False):
             judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters)
@@ -211,7 +211,7 @@ def profile_of(source: Source) -> profiles.Profile:
     return profiles.of(source.model, source.framework, source.network, source.input_shape, source.deployed.stated)
 
 
-def _completed(contents: Contents, source: Source) -> Contents:
+def completed(contents: Contents, source: Source) -> Contents:
     """Return a file's contents with the input and output that the file does not tell, as the source has them."""
     image = Tensor(name="image", shape=(1, *source.input_shape), dtype="float32")
     logits = Tensor(name="logits", shape=(1, source.classes), dtype="float32")

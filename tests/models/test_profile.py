@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from models import profile as profiles
@@ -14,19 +12,23 @@ from models.zoo import ZOO
 pytestmark = pytest.mark.slow
 
 
+def of_the_zoo(model: str, stated: dict[str, int]) -> profiles.Profile:
+    spec = ZOO[model].SPEC
+    return profiles.of(model, spec.framework, ZOO[model].network(), spec.input_shape, stated)
+
+
 @pytest.mark.parametrize("model", ZOO.names())
 def test_the_zoos_typed_figures_are_the_networks(model):
     spec = ZOO[model].SPEC
-    profile = profiles.of(spec, ZOO[model].network())
+    profile = of_the_zoo(model, {})
     assert (profile.parameters, profile.macs) == (spec.parameters, spec.macs)
 
 
 @pytest.mark.parametrize("figure", ["parameters", "macs"])
 def test_a_wrong_figure_is_an_error_that_names_both(figure):
-    module = ZOO["torch_cnn_small"]
-    wrong = dataclasses.replace(module.SPEC, **{figure: 1_234})
-    with pytest.raises(DataError, match=rf"gives 1,234 {figure}, its network has {getattr(module.SPEC, figure):,}"):
-        profiles.of(wrong, module.network())
+    spec = ZOO["torch_cnn_small"].SPEC
+    with pytest.raises(DataError, match=rf"gives 1,234 {figure}, its network has {getattr(spec, figure):,}"):
+        of_the_zoo(spec.name, {figure: 1_234})
 
 
 def torch_cases() -> dict:
