@@ -69,7 +69,6 @@ keras.Model(image, layers.Dense(7, activation="softmax")(x)).save(FOLDER + "/bra
 """
 # what each toolchain cannot do with them, in its own words
 REFUSED = {
-    "branches-tflite-int16x8": "not yet supported for op: 'NEG'",
     "branches-tflite-qat_int8": "labelled training images",
     "attention-tflite-qat_int8": "labelled training images",
     "attention-executorch-qat_int8": "labelled training images",
