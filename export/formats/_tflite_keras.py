@@ -17,12 +17,13 @@ from models.errors import Unsupported
 
 def convert(source: Source, scheme: str) -> bytes:
     """Return the file: [1,*input_shape] -> [1,K]."""
+    shape = source.input_shape  # for which a network is made, if there is none yet: not after the next line
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
     if scheme == "qat_int8":
         fine_tune(network, source)
     # a batch of any size would add ops on shapes, which split the delegate in two
-    image = keras.Input(batch_shape=(1, *source.input_shape), name="image")
+    image = keras.Input(batch_shape=(1, *shape), name="image")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, network(image)))
     if scheme == "int4":  # which TensorFlow's converter does not do
         return _tflite_quantizer.quantize(_tflite_file.tidied(converter.convert()), scheme, source)

@@ -28,10 +28,11 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     import keras
     import tensorflow as tf
 
+    shape = source.input_shape  # for which a network is made, if there is none yet: not after the next line
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *source.input_shape), tf.float32, name="image")])
+    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.float32, name="image")])
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"logits": network(image, training=False)}
 
