@@ -107,15 +107,15 @@ def export_artifacts(session: nox.Session, *arguments: str) -> None:
     run_module(session, ("export",), *arguments, first=partial(environment, session, "export"))
 
 
-def is_asked_for(session: nox.Session, runtime: str, *arguments: str) -> bool:
-    """Tell whether the arguments, which are good, leave a runtime anything to run."""
-    command = (environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments, "--list")
-    return not arguments or bool(session.run(*command, silent=True, log=False).strip())
+def asked_for(session: nox.Session, *arguments: str) -> tuple[str, ...]:
+    """Return the runtimes that the arguments, which are good, leave anything to run."""
+    cells = session.run(environment(session, "core"), "-m", *RUN, *arguments, "--list", silent=True, log=False).split()
+    return tuple(dict.fromkeys(cell.split("@")[1] for cell in cells))
 
 
 def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     """Run the artifacts on one desktop runtime."""
-    if not is_asked_for(session, runtime, *arguments):
+    if runtime not in asked_for(session, *arguments):
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
     environment(session, runtime)
@@ -124,17 +124,14 @@ def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
 
 def run_runtimes(session: nox.Session, *arguments: str) -> None:
     """Run the artifacts on every desktop runtime at once: a slow artifact of one leaves a core to the others."""
-    chosen = options(arguments, "--runtime")
-    names = [option.partition("=")[2] for option in chosen] or RUNTIMES.names()
     ready, failed = [], []
-    for runtime in names:
-        if chosen or is_asked_for(session, runtime, *arguments):
-            try:
-                environment(session, runtime)
-                ready.append(runtime)
-            except nox.command.CommandFailed:  # which must not keep the others from being run
-                failed.append(runtime)
-    runtimes = () if chosen else (f"--runtime={runtime}" for runtime in ready)
+    for runtime in asked_for(session, *arguments):
+        try:
+            environment(session, runtime)
+            ready.append(runtime)
+        except nox.command.CommandFailed:  # which must not keep the others from being run
+            failed.append(runtime)
+    runtimes = () if options(arguments, "--runtime") else (f"--runtime={runtime}" for runtime in ready)
     if ready:
         session.run(environment(session, "core"), "-m", *RUN, *runtimes, *arguments)
     if failed:
@@ -269,12 +266,16 @@ def pipeline(session: nox.Session) -> None:
     check_arguments(session, RUN, *arguments)
     networks, budgets = options(arguments, "--models"), options(arguments, "--budgets")
     artifacts, results = options(arguments, "--artifacts"), options(arguments, "--results")
-    steps: dict[str, Callable[[], object]] = {"export": partial(export_artifacts, session, *networks, *artifacts)}
+    only = options(arguments, "--only")
+    exported = dict.fromkeys(pattern.partition("@")[0] for pattern in only)  # of ARTIFACT@RUNTIME@DEVICE
+    steps: dict[str, Callable[[], object]] = {
+        "export": partial(export_artifacts, session, *networks, *artifacts, *exported)
+    }
     steps["device_tests"] = partial(run_runtimes, session, *arguments)
     more, left_out = measuring_steps(session, arguments)
     core = environment(session, "core")
     steps |= more
-    places = (*networks, *artifacts, *results)
+    places = (*networks, *artifacts, *results, *only)
     steps["report"] = partial(session.run, core, "-m", *REPORT, *places)
     steps["check"] = partial(session.run, core, "-m", *CHECK, *places, *budgets)
     failed = []

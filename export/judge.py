@@ -89,20 +89,25 @@ def _axes(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(n for n in shape if n > 1))
 
 
-def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: int) -> None:
-    """Raise Defect where a file cannot hold the weights that it claims, or holds more than these and their graph."""
+def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: int, distinct: int = 0) -> None:
+    """Raise Defect where a file cannot hold the weights that it claims, or holds more than these and their graph.
+
+    `distinct` is the number of the network's weights without those that equal others, which files may store once; 0
+    where it is not known.
+    """
     weights = sum(n * BITS[dtype] / 8 for dtype, n in contents.weights.items())
+    least = weights * min(1, 0.95 * distinct / sum(contents.weights.values())) if distinct else weights
     others = 8 * max(parameters - sum(contents.weights.values()), 0)  # biases and norms
     channels = sum(layer.outputs for layer in contents.layers)
     blocks = contents.weights.get("int4", 0) / (scheme.options.block or BLOCK) * BLOCK_BYTES
     tensors = (weights + others + blocks) * WIDE + CHANNEL_BYTES * channels
     most = tensors + NOTED_CHANNEL_BYTES * channels + PART_BYTES * contents.parts + FILE_BYTES
     claim = f"{scheme.name} with {_counts(contents)}"
-    if contents.constants and not weights <= contents.constants <= tensors:
-        msg = f"{claim} must store {weights:,.0f} to {tensors:,.0f} bytes of tensors, the file stores {contents.constants:,}"
+    if contents.constants and not least <= contents.constants <= tensors:
+        msg = f"{claim} must store {least:,.0f} to {tensors:,.0f} bytes of tensors, the file stores {contents.constants:,}"
         raise Defect(msg)
-    if not weights <= size_bytes <= most:
-        raise Defect(f"{claim} must take {weights:,.0f} to {most:,.0f} bytes, the file has {size_bytes:,}")
+    if not least <= size_bytes <= most:
+        raise Defect(f"{claim} must take {least:,.0f} to {most:,.0f} bytes, the file has {size_bytes:,}")
 
 
 def judge_answers(answers: np.ndarray, expected: np.ndarray, scheme: Scheme) -> None:

@@ -35,6 +35,7 @@ from models import files, reference
 from models import profile as profiles
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError, StorageError, Unsupported
+from models.frameworks import FRAMEWORKS
 from models.reference import Reference
 
 PARITY_IMAGES = 64
@@ -142,9 +143,10 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
             supported(scheme.options, known, f"{scheme.base} of {recipe.format} from {source.framework}")
             format_module.convert(source.with_options(scheme.options), scheme.base, temporary)
         contents = completed(format_module.inspect(temporary), source)
-        judge.judge_weights(contents, scheme, profile.weights)
+        distinct = source.memo("distinct", lambda: distinct_weights(source))
+        judge.judge_weights(contents, scheme, min(profile.weights, distinct))
         if not getattr(format_module, "as_given", False):
-            judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters)
+            judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters, distinct)
 
         hardest = np.argsort(answers.margins, kind="stable")[:GOLDEN_HARDEST]
         parity = min(PARITY_IMAGES, len(answers.images))
@@ -209,6 +211,12 @@ def _toolchains_words() -> Iterator[None]:
 def profile_of(source: Source) -> profiles.Profile:
     """Return what a network costs; raises DataError where its own description says otherwise."""
     return profiles.of(source.model, source.framework, source.network, source.input_shape, source.deployed.stated)
+
+
+def distinct_weights(source: Source) -> int:
+    """Count a network's weights without those that equal others: layers may share them, or begin as copies."""
+    arrays = (array for array in FRAMEWORKS[source.framework].weights(source.network).values() if array.ndim > 1)
+    return sum({(array.shape, array.tobytes()): array.size for array in arrays}.values())
 
 
 def completed(contents: Contents, source: Source) -> Contents:

@@ -98,6 +98,8 @@ def _of_a_folder(models: tuple[str, ...], dataset: str | None) -> dict[str, Plan
         try:
             content, sets = network.read(), network.evaluation()
             planned[model] = None, checkpoints.digest(content), network.data_sha256
+            if network.unread:
+                print(f"NOTE: {network.unread}.", file=sys.stderr)
             if small := [s for s in sets if len(s) < FEW_IMAGES]:
                 print(
                     f"NOTE: {model} is judged on {len(small[0])} images only; shares of so few say little.",

@@ -78,7 +78,9 @@ def _files(place: Path) -> dict[str, Path]:
             raise DataError(msg)
         found[path.stem] = path
     if not found:
-        msg = f"{place} holds no network: NAME.pt2, NAME.keras, or NAME.py with its weights. See docs/your-own-network.md."
+        code = [path.name for path in sorted(place.glob("*.py"))]
+        but = f" {', '.join(code)} defines no function `network`." if code else ""
+        msg = f"{place} holds no network: NAME.pt2, NAME.keras, or NAME.py with its weights.{but} See docs/your-own-network.md."
         raise DataError(msg)
     return found
 

@@ -105,6 +105,7 @@ def _int4(source: Source) -> onnx.ModelProto:
     from onnxruntime.quantization.onnx_model import ONNXModel
 
     model = ONNXModel(_onnx_graph.float32(source))
+    _unshare(model.model)
     model.replace_gemm_with_matmul()  # the quantizer leaves Gemm untouched without a word
     # accuracy_level 4: activations become int8 on the way, blockwise, so that the products are integers
     block = source.options.block or BLOCK
@@ -163,11 +164,27 @@ def _quantized(source: Source, quantize: Callable[[str, str], None]) -> onnx.Mod
 
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, target = (str(Path(folder) / name) for name in ("plain.onnx", "prepared.onnx", "target.onnx"))
-        onnx.save(_onnx_graph.float32(source), plain)  # given a model, not a file, the next line loses the tensors
+        model = _onnx_graph.float32(source)
+        _unshare(model)
+        onnx.save(model, plain)  # given a model, not a file, the next line loses the tensors
         # symbolic inference is for transformers; onnx's own knows every shape of these graphs
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         quantize(prepared, target)
         return onnx.load(target)
+
+
+def _unshare(model: onnx.ModelProto) -> None:
+    """Give each product weights of its own: onnxruntime's dynamic quantizer gives garbage where two share theirs."""
+    graph = model.graph
+    tensors, seen = {tensor.name: tensor for tensor in graph.initializer}, set()
+    for node in (node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")):
+        name = node.input[1]
+        if name in tensors and name in seen:
+            node.input[1] = f"{node.name}.own"
+            copy = graph.initializer.add()
+            copy.CopyFrom(tensors[name])
+            copy.name = node.input[1]
+        seen.add(name)
 
 
 Narrow = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]

@@ -40,7 +40,9 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     # one by one: Keras' own export keeps the variables in a set, whose order is another in every process
     module.weights = {variable.path.replace("/", "_"): variable.value for variable in network.weights}
     folder = target / _VERSION
-    tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: serve})
+    # without gradients, which serving needs none of: two of Keras' swish would be registered by one name
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: serve}, options=options)
     _settle(folder)
     _check(inspect(target), source)
 

@@ -23,6 +23,10 @@ def load(content: bytes) -> nn.Module:
     if not zipfile.is_zipfile(io.BytesIO(content)):
         msg = "it is no file of torch.export.save, or is cut off"
         raise ValueError(msg)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(name.endswith("/data.pkl") and name.count("/") == 1 for name in archive.namelist()):
+            msg = "it was written by torch.save; write it with torch.export.save(torch.export.export(network, (images,)), FILE)"
+            raise ValueError(msg)
     try:
         program = torch.export.load(io.BytesIO(content))
     except Exception as error:  # zipfile's, json's, torch's own: whatever is raised, the file is at fault

@@ -66,6 +66,15 @@ def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
     if not isinstance(values, Mapping):
         msg = "it holds no state dictionary; save network.state_dict()"
         raise ValueError(msg)
+    inner = next(
+        (name for name in ("state_dict", "model_state_dict", "model") if isinstance(values.get(name), Mapping)), ""
+    )
+    if inner:
+        msg = f"it is a checkpoint with more than the weights, which are its {inner!r}; save these alone: torch.save(checkpoint[{inner!r}], FILE)"
+        raise ValueError(msg)
+    if values and all(name.startswith("module.") for name in values):
+        msg = "its names begin with `module.`, as nn.DataParallel's do; save network.module.state_dict()"
+        raise ValueError(msg)
     network.load_state_dict(values)
     return network.eval()
 

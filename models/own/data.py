@@ -14,6 +14,7 @@ from models.images import LabelledImages
 
 SHARED = "data.npz"
 CALIBRATION, TRAINING = "calibration", "train"
+KINDS = ("images", "labels")
 WRITE = "np.savez({file!r}, images=images, labels=labels)"
 
 
@@ -22,7 +23,7 @@ class OwnData:
     """What a file holds: named evaluation sets, of which the first judges, and images to calibrate and fine-tune on.
 
     `calibration` is [N,H,W] or [N,H,W,C] as the evaluation images are, None where there are none of its own; so is
-    `training`. `class_names` is empty where the file names none.
+    `training`. `class_names` is empty where the file names none; `unread` are arrays that mean nothing here.
     """
 
     file: Path
@@ -30,6 +31,7 @@ class OwnData:
     calibration: np.ndarray | None
     training: LabelledImages | None
     class_names: tuple[str, ...]
+    unread: tuple[str, ...]
 
 
 def find(folder: Path, model: str) -> Path:
@@ -72,8 +74,15 @@ def load(folder: Path, model: str) -> OwnData:
                 f"the images of {name} are {images.dtype} {_size(images)}, the first ones {sets[0].images.dtype} {_size(sets[0].images)}",
                 "Give all of them in one size and type.",
             )
+    read = {"class_names", *(f"{s.name}_{kind}" for s in sets[1:] for kind in KINDS), *KINDS}
+    read |= {f"{name}_{kind}" for name in (CALIBRATION, TRAINING) for kind in KINDS}
     return OwnData(
-        file=path, sets=tuple(sets), calibration=calibration, training=training, class_names=reader.class_names()
+        unread=tuple(name for name in arrays if name not in read),
+        file=path,
+        sets=tuple(sets),
+        calibration=calibration,
+        training=training,
+        class_names=reader.class_names(),
     )
 
 

@@ -106,6 +106,13 @@ class OwnNetwork:
         )
 
     @property
+    def unread(self) -> str:
+        """Name the arrays beside it that nothing reads, "" where there are none."""
+        return (
+            f"{self._data.file} holds what nothing reads: {', '.join(self._data.unread)}" if self._data.unread else ""
+        )
+
+    @property
     def data_sha256(self) -> str:
         """Digest of the file with the images, and of the names of the classes."""
         from models.own import settings

@@ -91,6 +91,14 @@ def test_a_small_network_may_have_a_graph_larger_than_its_weights():
     judge.judge_size(33_784, contents(int8=4_288, constants=5_903, parts=26), SCHEMES["int8"], 4_618)
 
 
+def test_weights_that_layers_share_may_be_stored_once():
+    """A tied network whose file was refused: 32,304 weights where they are used, 23,853 that differ."""
+    shared = contents(float32=32_304, constants=95_412, parts=10)
+    judge.judge_size(96_500, shared, SCHEMES["float32"], 24_000, distinct=23_853)
+    with pytest.raises(Defect, match="must store"):
+        judge.judge_size(96_500, shared, SCHEMES["float32"], 24_000)
+
+
 def test_logits_of_ten_million_are_a_defect_though_every_answer_agrees():
     expected = np.eye(10, dtype=np.float32)
     with pytest.raises(Defect, match="differ by up to 1e\\+07"):

@@ -170,3 +170,24 @@ def test_nothing_is_held_twice(net):
     found = _exported.load(saved(net.eval(), (torch.rand(1, 3, 16, 16),)))
     count = lambda module: sum(parameter.numel() for parameter in module.parameters())  # noqa: E731
     assert count(found) == count(net)
+
+
+def test_what_is_no_program_or_no_state_dictionary_says_what_to_save():
+    import torch
+    from torch import nn
+
+    from models.frameworks import _exported
+    from models.frameworks import torch as framework
+
+    def written(value) -> bytes:
+        buffer = io.BytesIO()
+        torch.save(value, buffer)
+        return buffer.getvalue()
+
+    network = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="written by torch.save; write it with torch.export.save"):
+        _exported.load(written(network))
+    with pytest.raises(ValueError, match="which are its 'state_dict'"):
+        framework.open_weights(network, written({"epoch": 3, "state_dict": network.state_dict()}), ".pth")
+    with pytest.raises(ValueError, match="nn.DataParallel"):
+        framework.open_weights(network, written(nn.DataParallel(network).state_dict()), ".pth")

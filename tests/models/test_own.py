@@ -70,6 +70,9 @@ def test_a_folder_without_networks_and_none_at_all_are_refused(tmp_path, monkeyp
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
     with pytest.raises(DataError, match="holds no network"):
         networks.names()
+    (tmp_path / "mine.py").write_text("def net(): ...\n")
+    with pytest.raises(DataError, match="mine.py defines no function `network`"):
+        networks.names()
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path / "none"))
     with pytest.raises(UsageError, match="is no folder"):
         networks.names()
@@ -110,6 +113,11 @@ def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
     (folder / "net.npz").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
         data.load(folder, "net")
+
+
+def test_arrays_that_nothing_reads_are_named(folder):
+    write(folder, train_image=IMAGES, night_images=IMAGES, night_labels=LABELS)
+    assert deployed.get("net").unread == f"{folder / 'net.npz'} holds what nothing reads: train_image"
 
 
 def test_evaluation_sets_are_named_and_the_first_judges(folder):

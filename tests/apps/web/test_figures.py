@@ -23,10 +23,10 @@ IMAGES = 1_000
 ANSWER = """async (id) => {
   const { load } = await import("./artifacts.js");
   const { judge, packed, reference } = await import("./benchmark.js");
-  const { artifacts } = await (await fetch("catalogue.json")).json();
+  const { artifacts, groups } = await (await fetch("catalogue.json")).json();
   const entry = artifacts.find((entry) => entry.id === id);
   const artifact = await load(entry, "wasm");
-  const { answers } = await judge(artifact, await reference(entry.model, 1000), () => {});
+  const { answers } = await judge(artifact, await reference(entry.model, groups[entry.group]), () => {});
   artifact.close();
   return packed(answers.buffer);
 }"""
