@@ -54,6 +54,7 @@ def scripted(monkeypatch, answers) -> SimpleNamespace:
     # counted without a framework: the network is never made
     profile = Profile(parameters=21_840, layers=(Layer(shape=(21_840,), macs=1),))
     monkeypatch.setattr(lane, "profile_of", lambda source: profile)
+    monkeypatch.setattr(lane, "distinct_weights", lambda source: 21_840)
     for name, value in {"network": None, "layout": "chw", "classes": 10}.items():
         monkeypatch.setattr(Source, name, value)
     return module
