@@ -142,7 +142,10 @@ def _p50_ratio(row: Row, float_row: Row | None) -> str:
 
 
 def _date(moment: str) -> str:
-    return datetime.fromisoformat(moment).strftime("%d %B %Y, %H:%M %Z") if moment else "at an unknown time"
+    try:
+        return datetime.fromisoformat(moment).strftime("%d %B %Y, %H:%M %Z")
+    except ValueError:  # none, or one that a file made up
+        return "at an unknown time"
 
 
 @cache

@@ -8,10 +8,12 @@ from base64 import b64decode
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from device_tests import current
 from device_tests.report.groups import group
+from device_tests.report.page import page
 from device_tests.results import layers, receipts, shipped
 from device_tests.results.layers import LayerError, Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
@@ -194,3 +196,9 @@ def test_rows_of_another_machine_say_so_under_a_banner(build, rows):
 
 def test_the_page_stays_small_enough_to_mail(build):
     assert build().stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize("moment", ["", "ok", "2026-99-99T99:99:99", "\x00"], ids=repr)
+def test_a_moment_that_is_none_is_an_unknown_time(moment):
+    """A hostile latency record ended the report: its date was taken for one."""
+    assert page._date(moment) == "at an unknown time"
