@@ -19,9 +19,10 @@ from export import datasets, keys
 from export.artifact import Artifact
 from export.lane import ENVIRONMENT
 from export.recipe import Recipe
-from models import cards, checkpoints, deployed, environments, files, networks, reference
+from models import cards, checkpoints, environments, files, networks, reference
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
+from models.own.network import OwnNetwork
 from models.processes import death, kill
 
 TIMEOUT_S = 900  # for one recipe; the slowest, a quantization-aware one, takes a tenth of it
@@ -94,7 +95,7 @@ def _of_a_folder(models: tuple[str, ...], dataset: str | None) -> dict[str, Plan
         raise UsageError(msg)
     planned, problems = {}, []
     for model in models:
-        network = deployed.get(model)
+        network = OwnNetwork(networks.folder(), model)
         try:
             content, sets = network.read(), network.evaluation()
             planned[model] = None, checkpoints.digest(content), network.data_sha256

@@ -8,12 +8,14 @@ import re
 from functools import cache
 from pathlib import Path
 
+from models import files
 from models.errors import DataError, UsageError, did_you_mean
 from models.spec import Framework
 from models.zoo import ZOO
 
 VARIABLE = "EDGEWISE_MODELS"  # the user's folder, for this process and all that it starts
 SUFFIXES = (".pt2", ".keras", ".py")  # of a network in a folder; a .py has its weights beside it
+CODE_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9_]+")  # an id is MODEL-FORMAT-SCHEME
 
 
@@ -53,8 +55,7 @@ def framework(name: str) -> Framework:
     path = file(name)
     if path.suffix != ".py":
         return "torch" if path.suffix == ".pt2" else "keras"
-    state = path.stat()
-    return _framework_of_code(path, state.st_mtime_ns, state.st_size)
+    return _framework_of_code(path)
 
 
 def _files(place: Path) -> dict[str, Path]:
@@ -85,9 +86,8 @@ def _files(place: Path) -> dict[str, Path]:
     return found
 
 
-@cache
-def _framework_of_code(path: Path, mtime_ns: int, size: int) -> Framework:
-    """Return the framework that a Python file imports; time and size only tell the cache that the file is another."""
+def _framework_of_code(path: Path) -> Framework:
+    """Return the framework that a Python file imports."""
     imported = {
         name.partition(".")[0]
         for node in ast.walk(_parsed(path))
@@ -108,7 +108,20 @@ def _defines_network(path: Path) -> bool:
 def _parsed(path: Path) -> ast.Module:
     """Return what a Python file says, without running it; raises DataError."""
     try:
-        return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError) as error:
+        state = path.stat()
+        return _tree(path, state.st_mtime_ns, state.st_size)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # of what is nested too deeply, too
         msg = f"{path} is no Python file that can be read: {error}"
         raise DataError(msg) from error
+
+
+@cache
+def _tree(path: Path, mtime_ns: int, size: int) -> ast.Module:
+    """Parse a file once; time and size only tell the cache that it is another."""
+    return ast.parse(files.read_bytes(path, CODE_BYTES))

@@ -42,12 +42,11 @@ class Session:
         self.done: list[str] = []
         self.words: list[str] = []
 
-    def run(self, *command: str, env=None, silent: bool = False, log: bool = True, success_codes=(0,)) -> str | bool:
+    def run(self, *command: str, env=None, silent: bool = False, log: bool = True) -> str | bool:
         environment, _, *arguments = command
         checks = "check arguments of " if env else ""
         line = f"{checks}{' '.join(arguments)} in {environment}"
         self.done.append(line)
-        self.accepted = success_codes
         if any(failing in line for failing in self.fails):
             raise CommandFailed
         return self.prints if silent else True
@@ -186,15 +185,6 @@ def test_pipeline_of_a_users_own_networks_hands_their_folder_to_every_step(noxfi
     (shipping,) = (line for line in runs if "shipping" in line)
     assert f"--out={tmp_path}/results/shipping.json" in shipping
     assert any("instructions" in line and "--only=*-tflite-int8@litert@*" in line for line in runs)
-
-
-@pytest.mark.parametrize("there", [False, True])
-def test_that_no_budgets_lie_beside_a_users_networks_fails_nothing(noxfile, tmp_path, there):
-    if there:
-        (tmp_path / "budgets.toml").touch()
-    session = Session("--models", str(tmp_path))
-    noxfile.pipeline(session)
-    assert "check" in session.done[-1]
 
 
 def test_pipeline_says_what_it_left_out_and_which_command_does_it(noxfile):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -100,9 +101,7 @@ class _Layers:
 
     def _keep(self, target: str) -> None:
         """Take over a tensor by the name that the graph has for it."""
-        value = self.module
-        for part in target.split("."):
-            value = getattr(value, part)
+        value = self._held(target)
         parent, (*folders, name) = self.root, target.split(".")
         for folder in folders:
             if not hasattr(parent, folder):
@@ -117,13 +116,14 @@ class _Layers:
         else:
             setattr(parent, name, value)
 
+    def _held(self, target: str) -> Any:
+        return functools.reduce(getattr, target.split("."), self.module)
+
     def _value(self, node: Any) -> torch.Tensor | None:
         """Return the parameter or buffer that an argument is, None where it is computed."""
         if not isinstance(node, fx.Node) or node.op != "get_attr":
             return None
-        value = self.module
-        for part in node.target.split("."):
-            value = getattr(value, part)
+        value = self._held(node.target)
         return value.detach() if isinstance(value, torch.Tensor) else None
 
     def _called(self, node: fx.Node, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from models import files, networks
 from models.errors import DataError
 from models.images import LabelledImages
 
 SHARED = "data.npz"
+MOST_BYTES = 1 << 34
 CALIBRATION, TRAINING = "calibration", "train"
 KINDS = ("images", "labels")
 WRITE = "np.savez({file!r}, images=images, labels=labels)"
@@ -50,40 +53,49 @@ def find(folder: Path, model: str) -> Path:
 def load(folder: Path, model: str) -> OwnData:
     """Return a network's images and labels; nothing in the file can execute code. Raises DataError that says what to mend."""
     path = find(folder, model)
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no archive of named arrays, or is cut off")
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        msg = f"{path} cannot be read as NumPy's npz ({why}). Write it again: {WRITE.format(file=path.name)}"
-        raise DataError(msg) from error
+    arrays = _arrays(path)
     first = path.stem if path.name != SHARED else "data"
     reader = _Reader(path, arrays)
-    names = [n.removesuffix("_images") for n in arrays if n.endswith("_images")]
-    sets = [reader.labelled(first, "")]
-    sets += [reader.labelled(n, f"{n}_") for n in sorted(names) if n not in (CALIBRATION, TRAINING)]
-    training = reader.labelled(TRAINING, f"{TRAINING}_") if f"{TRAINING}_images" in arrays else None
-    calibration = reader.images(f"{CALIBRATION}_images") if f"{CALIBRATION}_images" in arrays else None
-    for name, images in [(s.name, s.images) for s in (*sets, *([training] if training else []))] + (
-        [(CALIBRATION, calibration)] if calibration is not None else []
-    ):
+    names = sorted(n.removesuffix("_images") for n in arrays if n.endswith("_images"))
+    others = [name for name in names if name not in (CALIBRATION, TRAINING)]
+    for name in others:
+        if name == first or not networks.NAME.fullmatch(name):
+            reader.refuse(f"{name}_images names no other evaluation set than {first}", "Give it another name.")
+    sets = (reader.labelled(first, ""), *(reader.labelled(name, f"{name}_") for name in others))
+    training = reader.labelled(TRAINING, f"{TRAINING}_") if TRAINING in names else None
+    calibration = reader.images(f"{CALIBRATION}_images") if CALIBRATION in names else None
+    alike = {s.name: s.images for s in sets}
+    alike |= ({TRAINING: training.images} if training else {}) | (
+        {} if calibration is None else {CALIBRATION: calibration}
+    )
+    for name, images in alike.items():
         if images.shape[1:] != sets[0].images.shape[1:] or images.dtype != sets[0].images.dtype:
-            reader.refuse(
-                f"the images of {name} are {images.dtype} {_size(images)}, the first ones {sets[0].images.dtype} {_size(sets[0].images)}",
-                "Give all of them in one size and type.",
-            )
-    read = {"class_names", *(f"{s.name}_{kind}" for s in sets[1:] for kind in KINDS), *KINDS}
-    read |= {f"{name}_{kind}" for name in (CALIBRATION, TRAINING) for kind in KINDS}
+            ours, theirs = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
+            reader.refuse(f"the images of {name} are {ours}, the first ones {theirs}", "Give all in one size and type.")
+    read = {"class_names", *KINDS, *(f"{name}_{kind}" for name in (*others, CALIBRATION, TRAINING) for kind in KINDS)}
     return OwnData(
-        unread=tuple(name for name in arrays if name not in read),
         file=path,
-        sets=tuple(sets),
+        sets=sets,
         calibration=calibration,
         training=training,
         class_names=reader.class_names(),
+        unread=tuple(name for name in arrays if name not in read),
     )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        content = io.BytesIO(files.read_bytes(path, MOST_BYTES))
+        if not zipfile.is_zipfile(content):
+            raise ValueError("it is no archive of named arrays, or is cut off")
+        with np.load(content, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (
+        Exception
+    ) as error:  # zipfile, zlib and numpy raise classes of their own: whatever it is, the file is at fault
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        msg = f"{path} cannot be read as NumPy's npz ({why}). Write it again: {WRITE.format(file=path.name)}"
+        raise DataError(msg) from error
 
 
 @dataclass(frozen=True)
@@ -151,7 +163,3 @@ class _Reader:
         if names.ndim != 1 or names.dtype.kind != "U":
             self.refuse("class_names is no list of texts", "Write it so: class_names=np.array(['cat', 'dog'])")
         return tuple(str(name) for name in names)
-
-
-def _size(images: np.ndarray) -> str:
-    return "x".join(map(str, images.shape[1:]))

@@ -28,6 +28,9 @@ WHOLE = (".pt2", ".keras")  # which hold the network, too
 class OwnNetwork:
     """A network of the user's folder; no code of the user's runs unless the network is a Python file."""
 
+    modules = ("models.own.network", "models.frameworks._exported", "models.frameworks._layers")
+    stated: Mapping[str, int] = {}  # figures are found, not written down
+
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
         self.file = networks.file(name)
@@ -46,9 +49,6 @@ class OwnNetwork:
         msg = f"{self.file} has no weights beside it. Save them as one of: {', '.join(p.name for p in candidates)}"
         raise DataError(msg)
 
-    modules = ("models.own.network", "models.frameworks._exported", "models.frameworks._layers")
-    stated: Mapping[str, int] = {}  # figures are found, not written down
-
     def read(self) -> bytes:
         path = self.weights_file
         try:
@@ -58,11 +58,7 @@ class OwnNetwork:
             raise DataError(msg) from error
 
     def network(self, content: bytes, suffix: str = "") -> Any:
-        suffix = suffix or "".join(
-            self.weights_file.suffixes[-2:]
-            if self.weights_file.name.endswith(".weights.h5")
-            else [self.weights_file.suffix]
-        )
+        suffix = suffix or self.weights_file.name.removeprefix(self.name)  # may have two parts: .weights.h5
         framework = FRAMEWORKS[self.framework]
         try:
             if suffix in WHOLE:

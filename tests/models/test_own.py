@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,23 @@ def test_images_and_labels_that_do_not_fit_are_one_sentence(folder, arrays, sent
     write(folder, **arrays)
     with pytest.raises(DataError, match=sentence):
         data.load(folder, "net")
+
+
+@pytest.mark.parametrize("name", ["net", "a.b", ""], ids=repr)
+def test_another_evaluation_set_has_a_name_of_its_own(folder, name):
+    write(folder, **{f"{name}_images": IMAGES, f"{name}_labels": LABELS})
+    with pytest.raises(DataError, match="names no other evaluation set than net"):
+        data.load(folder, "net")
+
+
+def test_nothing_waits_for_a_pipe(folder):
+    """The first reading opened whatever has the name: a FIFO, which nobody writes into, for ever."""
+    os.mkfifo(folder / "net.npz")
+    with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
+        data.load(folder, "net")
+    os.mkfifo(folder / "code.py")
+    with pytest.raises(DataError, match="no Python file that can be read"):
+        networks.names()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY"], ids=repr)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from tests.apps.web.answering import ANSWER
 from tests.apps.web.conftest import ROOT
 from tests.apps.web.strokes import DIGITS, Stroke, moved
 
@@ -20,16 +21,6 @@ INT8 = "torch_cnn_small-tflite-int8"
 ONNX = "torch_cnn_small-onnx-int8"
 IMAGES = 1_000
 
-ANSWER = """async (id) => {
-  const { load } = await import("./artifacts.js");
-  const { judge, packed, reference } = await import("./benchmark.js");
-  const { artifacts, groups } = await (await fetch("catalogue.json")).json();
-  const entry = artifacts.find((entry) => entry.id === id);
-  const artifact = await load(entry, "wasm");
-  const { answers } = await judge(artifact, await reference(entry.model, groups[entry.group]), () => {});
-  artifact.close();
-  return packed(answers.buffer);
-}"""
 SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
 
 
@@ -78,7 +69,7 @@ def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime,
     page = opened(ids[0])
     other = {}
     for id in ids:
-        ours, theirs = unpacked(page.evaluate(ANSWER, id)), on_the_desktop(id, runtime)
+        ours, theirs = unpacked(page.evaluate(ANSWER, id)["logits"]), on_the_desktop(id, runtime)
         assert len(ours) == len(theirs) == IMAGES
         different = int((ours.argmax(1) != theirs.argmax(1)).sum())
         print(f"{id}: {IMAGES - different} of {IMAGES} same answers, logits within {np.abs(ours - theirs).max():.2g}, "

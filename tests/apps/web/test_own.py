@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from models import reference
+from tests.apps.web.answering import ANSWER
 from tests.apps.web.colours import COLOURS, MANY, SEVEN, many_colours
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("npm")]
@@ -21,17 +22,6 @@ MANY_TFLITE, MANY_ONNX = f"{MANY}-tflite-float32", f"{MANY}-onnx-float32"
 NAMES = [*COLOURS]
 VIOLET = NAMES[5]
 SEEN = "c => [c.width, c.height, ...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
-
-ANSWER = """async (id) => {
-  const { load } = await import("./artifacts.js");
-  const { judge, packed, reference } = await import("./benchmark.js");
-  const { artifacts, groups } = await (await fetch("catalogue.json")).json();
-  const entry = artifacts.find((entry) => entry.id === id);
-  const artifact = await load(entry, "wasm");
-  const known = await reference(entry.model, groups[entry.group]);
-  const { answers, right, alike } = await judge(artifact, known, () => {});
-  return { logits: await packed(answers.buffer), right, alike };
-}"""
 
 
 def png(pixels: np.ndarray) -> bytes:
