@@ -40,10 +40,14 @@ class Job(Load):
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A program to start on this machine, which may be the client of another; `env` is added to this process' own."""
+    """A program to start on this machine, which may be the client of another; `env` is added to this process' own.
+
+    `warm` starts a process from which the program can be forked with its runtime started; empty where there is none.
+    """
 
     argv: tuple[str, ...]
     env: dict[str, str] = field(default_factory=dict)
+    warm: tuple[str, ...] = ()
 
 
 class Broken(Exception):

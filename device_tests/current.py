@@ -7,6 +7,7 @@ from pathlib import Path
 
 from device_tests import devices
 from device_tests.cells import Cell
+from device_tests.contract import DESKTOP
 from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results import layers as layer_files
@@ -24,6 +25,7 @@ _SETS = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "av
 
 PACKAGES = "the runtime's packages"
 WORKER = (Path(worker.__file__),)
+DESKTOPS_WORKER = (*WORKER, Path(worker.__file__).with_name("warm.py"))
 EXPLAIN = Path(__file__).parent / "measure" / "explain"
 EXPORT = "export"  # the environment that has every tool that shows the inside of a file
 PROBE = (Path(probe.__file__), Path(worker.__file__))
@@ -33,7 +35,7 @@ def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tup
     """Return the present inputs of a cell's logits; `packages` is what its runtime has installed, None where unknown."""
     return {
         "the reference": reference_sha256[:16],
-        **of_load(cell.runtime, artifact, packages, WORKER),
+        **of_load(cell.runtime, artifact, packages, DESKTOPS_WORKER if cell.device == DESKTOP else WORKER),
     }
 
 

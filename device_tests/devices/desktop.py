@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.schedule import Turns
 from device_tests.transport.dialogue import Conversations, asked, given
+from device_tests.transport.starting import Starter
 from models import environments
 from models.errors import EnvironmentMissing
 
@@ -36,7 +38,8 @@ class Desktop:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.conversations = Conversations()
+        self.starter = Starter()
+        self.conversations = Conversations(start=self.starter)
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -50,7 +53,9 @@ class Desktop:
         return tuple(sorted(info.stem for info in home.glob("[Ll]ib/**/site-packages/*.dist-info")))
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
-        return self.conversations.work(command(worker.__file__, job, *asked(job, job.reference.resolve())), job, turns)
+        working = command(worker.__file__, job, *asked(job, job.reference.resolve()))
+        warm = (working.argv[0], str(Path(worker.__file__).with_name("warm.py")), str(RUNTIMES.path(job.runtime)))
+        return self.conversations.work(replace(working, warm=warm), job, turns)
 
     def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
         return self.conversations.loaded(command(probe.__file__, load), load)
@@ -69,6 +74,7 @@ class Desktop:
 
     def stop(self) -> None:
         self.conversations.stop()
+        self.starter.close()
 
 
 def _python(runtime: str) -> Path:

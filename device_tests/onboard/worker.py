@@ -4,7 +4,7 @@ Stands alone, for it is copied to devices, too.
 
 It needs the standard library, numpy and the one runtime. With `--turns` it asks on stdout, a line of JSON each time,
 to be `alone` on the machine or to `share` it, and waits for a line on stdin: times are taken alone, answers judged side
-by side. While it judges it asks again every second, which lets others be alone and shows that it is alive.
+by side. While it judges it asks again every TURN_S seconds, which lets others be alone and shows that it is alive.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # arrays are only copied here, and threads forbid warm.py to fork
 import numpy as np
 
 SAMPLES = 1_024  # of the warm latency
@@ -35,7 +36,7 @@ WARM_UP_LEAST = 3
 SLOW_NS, SLOW_IMAGES = 5_000_000, 1_000  # a slower inference is judged on fewer images
 FEW = 200  # of each other evaluation set, where the inference is slow or few images are asked for
 ALIVE_S = 10.0  # at most between two signs of life while it takes times
-TURN_S = 1.0  # how long it keeps a share of the machine before it asks again
+TURN_S = 0.25  # how long it keeps a share of the machine before it asks again
 MEMORY_BYTES = 4 << 30  # that an artifact may take over its runtime: a damaged one may ask for anything
 ABANDONED = 3  # the exit code where whoever started this program is gone
 BUSY = 1.25  # CPU time per wall time above which more than one thread must have been at work
@@ -76,14 +77,15 @@ class Failed(Exception):
         self.outcome, self.reason = outcome, reason
 
 
-def main() -> None:
+def main(runtime=None) -> None:
+    """Print the reply; `runtime` is one that has been started before this process was forked (warm.py)."""
     # Libraries print what they like to fd 1; only this program knows where the real one went.
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     options = parse()
     reply = Reply()
     try:
-        measure(options, reply, Turns(answer) if options.turns else None)
+        measure(options, reply, Turns(answer) if options.turns else None, runtime)
     except Failed as failure:
         traceback.print_exc()
         reply.outcome, reply.reason = failure.outcome, failure.reason
@@ -128,9 +130,9 @@ class Turns:
         os._exit(ABANDONED)  # at once, whatever a runtime is doing: no client, adb and ssh among them, kills it for us
 
 
-def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None) -> None:
+def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runtime=None) -> None:
     """Fill in what is measured, as far as it comes; raises Failed where it cannot go on."""
-    runtime = start(options, reply)
+    runtime = start(options, reply, runtime)
     sidecar = json.loads(options.sidecar.read_text())
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
     with np.load(options.reference, allow_pickle=False) as reference:
@@ -170,22 +172,28 @@ def packed(logits: np.ndarray) -> str:
     return base64.b64encode(zlib.compress(logits.astype("<f4").tobytes())).decode()
 
 
-def start(options: argparse.Namespace, reply: Reply):
-    """Import the runtime; record the environment and the threads."""
-    here = Path(__file__).resolve().parent
-    sys.path[:] = [p for p in sys.path if Path(p).resolve() != here]  # its files would shadow libraries' names
-    spec = importlib.util.spec_from_file_location("edgewise_runtime", options.runtime)
-    runtime = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(runtime)
-        threads = runtime.start(options.threads)
-    except Exception as error:  # libraries raise anything on import
-        raise Failed("load_failed", f"the runtime does not start: {first_line(error)}") from error
-    if threads not in (None, options.threads):
-        raise Failed("run_failed", f"asked for {options.threads} threads, the runtime uses {threads}")
+def start(options: argparse.Namespace, reply: Reply, runtime=None):
+    """Start the runtime, unless it has been; record the environment and the threads."""
+    runtime = runtime or started(options.runtime, options.threads)
     reply.threads = options.threads
     reply.environment = environment(runtime.distributions)
     bound_memory()
+    return runtime
+
+
+def started(path: Path, threads: int):
+    """Import a runtime's file and start it with so many threads."""
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [p for p in sys.path if Path(p).resolve() != here]  # its files would shadow libraries' names
+    spec = importlib.util.spec_from_file_location("edgewise_runtime", path)
+    runtime = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(runtime)
+        taken = runtime.start(threads)
+    except Exception as error:  # libraries raise anything on import
+        raise Failed("load_failed", f"the runtime does not start: {first_line(error)}") from error
+    if taken not in (None, threads):
+        raise Failed("run_failed", f"asked for {threads} threads, the runtime uses {taken}")
     return runtime
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -14,11 +12,13 @@ from typing import IO, Any
 
 from device_tests.contract import Ask, Broken, Command, Job, Load
 from device_tests.schedule import Closed, Turns
+from device_tests.transport.starting import Process, started
 from models import processes
 
 LOG_LINES = 20
 
 Row = dict[str, Any]
+Start = Callable[[Command, IO[bytes], float], Process]
 
 
 def asked(job: Job, reference: Path | str) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def given(runtime: Path | str, artifact: Path | str, sidecar: Path | str) -> tup
 class Conversations:
     """The processes that run for one device, each of which is talked to by one thread.
 
-    `alarms` are words in a worker's log which say that its answers cannot be trusted, although it gave some. `end`
+    `start` starts them. `alarms` are words in a worker's log which say that its answers cannot be trusted, although it gave some. `end`
     is called after a process was killed here: a client's worker, elsewhere, may still be running. `death` says in
     words what an exit code means.
     """
@@ -43,13 +43,14 @@ class Conversations:
     def __init__(
         self,
         *,
+        start: Start = lambda command, log, timeout_s: started(command, log),
         alarms: tuple[str, ...] = (),
         end: Callable[[Load], None] = lambda load: None,
         death: Callable[[int], str] = processes.death,
     ) -> None:
-        self.running: set[subprocess.Popen] = set()
-        self._stopped: set[subprocess.Popen] = set()
-        self._alarms, self._end, self._death = alarms, end, death
+        self.running: set[Process] = set()
+        self._stopped: set[Process] = set()
+        self._start, self._alarms, self._end, self._death = start, alarms, end, death
 
     def work(self, command: Command, job: Job, turns: Turns) -> Row:
         """Return the row of a worker that was asked to take turns; raises Closed when the run is interrupted."""
@@ -91,18 +92,9 @@ class Conversations:
             processes.kill(process)
 
     @contextmanager
-    def _started(self, command: Command, load: Load) -> Iterator[tuple[subprocess.Popen, IO[bytes]]]:
+    def _started(self, command: Command, load: Load) -> Iterator[tuple[Process, IO[bytes]]]:
         with tempfile.TemporaryFile() as log:
-            process = subprocess.Popen(
-                command.argv,
-                env={**os.environ, **command.env},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # a group of its own, so that it can be killed with all that it started
-            )
+            process = self._start(command, log, load.timeout_s)
             self.running.add(process)
             try:
                 yield process, log
@@ -112,7 +104,7 @@ class Conversations:
                 self.running.discard(process)
                 self._stopped.discard(process)
 
-    def _converse(self, process: subprocess.Popen, job: Job, turns: Turns, held: ExitStack) -> Row:
+    def _converse(self, process: Process, job: Job, turns: Turns, held: ExitStack) -> Row:
         """Give the worker the turns that it asks for until it answers or ends."""
         phase = "starting"
         while True:
@@ -129,7 +121,7 @@ class Conversations:
             phase = "loading and timing" if answer["turn"] == "alone" else "judging"
             _tell(process, "")
 
-    def _answer(self, process: subprocess.Popen, load: Load, phase: str) -> Row:
+    def _answer(self, process: Process, load: Load, phase: str) -> Row:
         """Return the next line that it says; raises Broken where none comes or one that is no answer, Closed after stop()."""
         timed_out = threading.Event()
 
@@ -157,7 +149,7 @@ class Conversations:
         raise Broken("run_failed", f"said something that is no answer while {phase}: {line.strip()[:200]!r}")
 
 
-def _tell(process: subprocess.Popen, line: str) -> None:
+def _tell(process: Process, line: str) -> None:
     with suppress(BrokenPipeError):  # it died while it waited: its next line, which never comes, tells
         process.stdin.write(line + "\n")
         process.stdin.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
-from device_tests import machine
+from device_tests import devices, machine
 from device_tests.cells import cells, select
+from device_tests.contract import DESKTOP
 from device_tests.measure.runner import Bench, Ended, run
 from device_tests.results.measurement import Measurement
 from device_tests.results.row import Row
@@ -104,7 +105,7 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders]:
     """Folders with one good artifact and no runtime yet."""
     made = Folders(
         runtimes=tmp_path / "runtimes",
@@ -130,7 +131,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
                         images=images, labels=labels, logits=logits)  # fmt: skip
     reference.save(answers, reference.path(made.bench.artifacts, MODEL))
     save_artifact(made.bench.artifacts, weights)
-    return made
+    yield made
+    devices.device(DESKTOP).starter.close()
 
 
 def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:

@@ -31,19 +31,18 @@ def main() -> None:
         reply.outcome, reply.reason = failure.outcome, failure.reason
     print(reply.line(), file=answer)
     if reply.outcome == "ok":
-        worker.start = lambda options, reply: runtime  # every child has it from here
         for line in sys.stdin:
             options.artifact = Path(json.loads(line)["artifact"])
-            print(json.dumps(measure(options)), file=answer)
+            print(json.dumps(measure(options, runtime)), file=answer)
 
 
-def measure(options: Namespace) -> dict:
+def measure(options: Namespace, runtime) -> dict:
     """Return the row of one artifact, whatever it does."""
     began = time.perf_counter()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        _be_child(options, writing)
+        _be_child(options, runtime, writing)
     os.close(writing)
     with os.fdopen(reading) as pipe:
         told = pipe.read()
@@ -59,13 +58,13 @@ def measure(options: Namespace) -> dict:
     return row | taken
 
 
-def _be_child(options: Namespace, writing: int) -> None:
+def _be_child(options: Namespace, runtime, writing: int) -> None:
     """Measure, write the row and end, on no path into what the parent does."""
     try:
         signal.alarm(LIMIT_S)
         reply = worker.Reply()
         try:
-            worker.measure(options, reply, None)
+            worker.measure(options, reply, None, runtime)
         except worker.Failed as failure:
             reply.outcome, reply.reason = failure.outcome, failure.reason
         with os.fdopen(writing, "w") as pipe:

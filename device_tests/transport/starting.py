@@ -1,0 +1,152 @@
+"""Starts workers: each in a process of its own, or forked from one that has started the runtime (onboard/warm.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from device_tests.contract import Command
+from models import processes
+
+READY = b"ready"
+
+
+class Worker:
+    """A forked worker; as much of subprocess.Popen as a conversation needs."""
+
+    def __init__(self, pid: int, stdin: IO[str], stdout: IO[str], told: IO[str]) -> None:
+        self.pid, self.stdin, self.stdout = pid, stdin, stdout
+        self._told = told
+        self._code: int | None = None
+        self._waiting = threading.Lock()
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit code, as subprocess tells it."""
+        with self._waiting:
+            if self._code is None:
+                with self._told:
+                    self._code = int(self._told.readline() or -signal.SIGKILL)  # who watched over it was killed
+            return self._code
+
+
+Process = subprocess.Popen | Worker
+
+
+class Starter:
+    """Starts processes: forked where the command says from what they can be, else each for itself.
+
+    The processes that workers are forked from end with this one, or when they are closed.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[tuple, _Source | None] = {}
+        self._locks: dict[tuple, threading.Lock] = {}
+        self._changing = threading.Lock()
+
+    def __call__(self, command: Command, log: IO[bytes], timeout_s: float) -> Process:
+        if command.warm:
+            with suppress(OSError, ValueError):  # it is gone: a process of its own will say why
+                if source := self._source(command, timeout_s):
+                    return source.fork(command.argv, log)
+        return started(command, log)
+
+    def close(self) -> None:
+        """End the processes that workers are forked from."""
+        with self._changing:
+            for source in filter(None, self._sources.values()):
+                source.close()
+            self._sources.clear()
+
+    def _source(self, command: Command, timeout_s: float) -> _Source | None:
+        """Return what forks a runtime's workers, started on first use; None where it cannot."""
+        *_, runtime = command.warm
+        key = (command.warm, Path(runtime).read_bytes(), tuple(sorted(_environment(command).items())))
+        with self._changing:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:  # others wait for the start, but not for another runtime's
+            if key not in self._sources:
+                self._sources[key] = _Source.started(command, timeout_s)
+            return self._sources[key]
+
+
+class _Source:
+    """A process that has started a runtime and forks workers from it."""
+
+    def __init__(self, process: subprocess.Popen, requests: socket.socket) -> None:
+        self._process, self._requests = process, requests
+        self._forking = threading.Lock()
+
+    @classmethod
+    def started(cls, command: Command, timeout_s: float) -> _Source | None:
+        if not hasattr(socket, "SOCK_SEQPACKET") or not os.path.exists("/proc/self/pagemap"):
+            return None  # not Linux
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            program, *arguments = command.warm[1:]
+            process = subprocess.Popen(
+                (command.warm[0], program, str(theirs.fileno()), *arguments),
+                env=_environment(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        ours.settimeout(timeout_s)
+        source = cls(process, ours)
+        with suppress(OSError):
+            if ours.recv(len(READY)) == READY:
+                return source
+        source.close()
+        return None
+
+    def fork(self, argv: tuple[str, ...], log: IO[bytes]) -> Worker:
+        """Return a worker with the arguments of a command, whose first two parts name the program; raises OSError."""
+        theirs, ours = [], []
+        try:
+            for reading_is_ours in (False, True, True):  # its stdin, its stdout, and what is told of it
+                reading, writing = os.pipe()
+                ours.append(reading if reading_is_ours else writing)
+                theirs.append(writing if reading_is_ours else reading)
+            stdin, stdout, told = theirs
+            with self._forking:
+                message = json.dumps(argv[2:]).encode()
+                socket.send_fds(self._requests, [message], [stdin, stdout, log.fileno(), told])
+        except BaseException:
+            for descriptor in ours:
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        files = [os.fdopen(fd, mode, errors="replace") for fd, mode in zip(ours, "wrr", strict=True)]
+        return Worker(int(files[2].readline()), *files)
+
+    def close(self) -> None:
+        self._requests.close()
+        processes.kill(self._process)
+
+
+def started(command: Command, log: IO[bytes]) -> subprocess.Popen:
+    """Start a command in a process of its own, which leads a group, so that it can be killed with all that it started."""
+    return subprocess.Popen(
+        command.argv,
+        env=_environment(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def _environment(command: Command) -> dict[str, str]:
+    return {**os.environ, **command.env}
