@@ -66,6 +66,7 @@ def main() -> None:
     job = json.load(sys.stdin)
     folder = Path(job["folder"])
     source = Source(job["model"], job["dataset"])
+    source.inputs = job["reference"]["inputs"]
 
     def emit(**event: Any) -> None:
         print(json.dumps(event), file=events)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ class Source:
         self.deployed = deployed.get(model, dataset)
         self.framework = self.deployed.framework
         self.options = Options()
+        self.inputs: Mapping[str, str] = {}  # what the reference is made from, where that is known (export/keys.py)
         self._memo: dict[str, Any] = {}
 
     @cached_property

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from export import tuned
 from export.formats._torch import one_thread
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
@@ -130,11 +131,19 @@ def _qat_int8(source: Source) -> Any:
     prepared = prepare_qat_pt2e(
         _graph(source, source.fresh_network()), _quantizer().set_global(_config(source, is_qat=True))
     )
-    optimizer = torch.optim.Adam(prepared.parameters(), lr=QAT_LEARNING_RATE)
-    for images, labels in source.training_batches(source.steps):
-        loss = torch.nn.functional.cross_entropy(prepared(torch.from_numpy(images)), torch.from_numpy(labels))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+
+    def trained() -> dict[str, np.ndarray]:
+        optimizer = torch.optim.Adam(prepared.parameters(), lr=QAT_LEARNING_RATE)
+        for images, labels in source.training_batches(source.steps):
+            loss = torch.nn.functional.cross_entropy(prepared(torch.from_numpy(images)), torch.from_numpy(labels))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return {name: value.detach().numpy().copy() for name, value in prepared.state_dict().items()}
+
+    made = tuned.weights(source, __name__, trained)  # with the ranges that it saw
+    state = prepared.state_dict()  # which tells the observers' version: without it they would take another epsilon
+    state.update({name: torch.from_numpy(value) for name, value in made.items()})
+    prepared.load_state_dict(state)
     move_exported_model_to_eval(prepared)
     return convert_pt2e(prepared)

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from export import tuned
 from export.formats import _tflite_file, _tflite_quantizer
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
 from models.errors import Unsupported
+from models.frameworks import FRAMEWORKS
 
 
 def convert(source: Source, scheme: str) -> bytes:
@@ -21,7 +23,8 @@ def convert(source: Source, scheme: str) -> bytes:
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
     if scheme == "qat_int8":
-        fine_tune(network, source)
+        made = tuned.weights(source, __name__, lambda: fine_tuned(network, source))
+        FRAMEWORKS["keras"].set_weights(network, made)
     # a batch of any size would add ops on shapes, which split the delegate in two
     image = keras.Input(batch_shape=(1, *shape), name="image")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, network(image)))
@@ -53,8 +56,8 @@ def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, calibration: np.n
         converter.representative_dataset = lambda: ([image[None]] for image in calibration)
 
 
-def fine_tune(network: keras.Model, source: Source) -> None:
-    """Train the network on a little while its weights and activations are rounded to 8 bits."""
+def fine_tuned(network: keras.Model, source: Source) -> dict[str, np.ndarray]:
+    """Return the network's weights, trained on a little while its weights and activations are rounded to 8 bits."""
     layers = [x for x in network._flatten_layers() if _kernels(x)]  # also those inside of other layers
     ranges = _input_ranges(network, layers, source.calibration)
     optimizer = keras.optimizers.Adam(QAT_LEARNING_RATE)
@@ -70,6 +73,7 @@ def fine_tune(network: keras.Model, source: Source) -> None:
     with _calls(layers, lambda layer, call: _rounded(layer, call, ranges[layer.path])):
         for images, labels in source.training_batches(source.steps):
             step(tf.constant(images), tf.constant(labels))
+    return FRAMEWORKS["keras"].weights(network)
 
 
 def _kernels(layer: keras.Layer) -> list[keras.Variable]:

@@ -8,10 +8,12 @@ import litert_torch
 import torch
 from torch.nn.utils import parametrize
 
+from export import tuned
 from export.formats import _tflite_file, _tflite_quantizer
 from export.formats._torch import one_thread
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
+from models.frameworks import FRAMEWORKS
 
 
 def convert(source: Source, scheme: str) -> bytes:
@@ -32,6 +34,12 @@ def _float32(source: Source, network: torch.nn.Module) -> bytes:
 
 
 def fine_tuned(source: Source) -> torch.nn.Module:
+    """Return the network with the weights of `_trained`."""
+    made = tuned.weights(source, __name__, lambda: FRAMEWORKS["torch"].weights(_trained(source)))
+    return FRAMEWORKS["torch"].set_weights(source.fresh_network(), made)
+
+
+def _trained(source: Source) -> torch.nn.Module:
     """Return the network, trained on a little while its weights and activations are rounded to 8 bits.
 
     litert-torch's own PT2E quantizer would do this, but 0.10 does not start with torch 2.13: "Expected `mod` to be an
