@@ -21,8 +21,8 @@ from export import matrix
 from export.artifact import Artifact
 from export.schemes import SCHEMES
 from models import console, data, networks, parameters
-from models.console import out
-from models.errors import EdgewiseError
+from models.console import err, out, plain
+from models.errors import DataError, EdgewiseError
 
 if TYPE_CHECKING:
     from export.run import Job
@@ -48,7 +48,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
     type=console.Folder(),
     help=f"Where they go.  [default: artifacts, in the folder of --models where that is given; with --data digits {DIGITS_FOLDER}]",
 )
-@click.option("--logs", default="logs", show_default=True, type=console.Folder(), help="Where converters' output goes.")
+@parameters.beside("--logs", name="logs", kind=console.Folder(), text="Where converters' output goes.")
 def command(
     patterns: tuple[str, ...],
     listing: bool,
@@ -69,13 +69,20 @@ def command(
         for recipe in recipes:
             click.echo(recipe.id)
         for name in dict.fromkeys(recipe.scheme for recipe in recipes):  # not among the ids, which others read
-            click.echo(f"{name}: {SCHEMES[name].title}", err=True)
+            click.echo(f"{name}: {SCHEMES[name]}", err=True)
         return
 
     from export import run  # only here: listing needs none of it
 
     started = time.perf_counter()
     folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
+    problems = run.unusable(dict.fromkeys(recipe.model for recipe in recipes))
+    recipes = tuple(recipe for recipe in recipes if recipe.model not in problems)
+    left_over = [*problems.values(), *networks.left_out()]
+    if not recipes:
+        raise DataError("\n".join(left_over))
+    for line in left_over:  # the others are exported all the same
+        err.print(f"[bold red]left out:[/] {plain(line)}", soft_wrap=True)
     todo = run.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
     total = sum(len(job.recipes) for job in todo)
     done, problem = [], None
@@ -95,6 +102,9 @@ def command(
         out.print(_digits_warning(folder))
     if problem:
         raise problem
+    if left_over:
+        msg = f"{len(left_over)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(left_over)
+        raise DataError(msg)
     if failed := [a for a in made if a.outcome == "export_failed"]:
         msg = f"{len(failed)} of {len(made)} recipes failed: {', '.join(a.id for a in failed[:5])}. Their reasons are above, their logs in {logs}."
         raise EdgewiseError(msg)

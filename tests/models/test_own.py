@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hypothesis_numpy
 
+from export import artifact as artifacts
 from export.__main__ import command
 from models import deployed, networks
-from models.errors import DataError, UsageError
+from models.errors import DataError, UsageError, did_you_mean
 from models.own import data, settings
+
+WORDS = ("labels", "recipes", "networks", "schemes", "base", "batch", "images", "keep_float", "x")
 
 IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
 
@@ -49,14 +59,19 @@ def test_without_a_folder_the_zoo_is_meant(monkeypatch):
     ("files", "sentence"),
     [
         ({"a-b.pt2": ""}, "cannot be part of an id: 'a-b'.*for example a_b.pt2"),
+        ({"-.pt2": ""}, "for example network.pt2"),
         ({"a b.keras": ""}, "cannot be part of an id: 'a b'"),
-        ({"net.keras": ""}, "have one name"),
+        ({"twin.keras": "", "twin.pt2": ""}, "have one name"),
         ({"net2.py": "def network(:"}, "no Python file that can be read: invalid syntax"),
     ],
 )
-def test_names_that_cannot_be_used_are_refused(folder, files, sentence):
+def test_a_file_that_cannot_be_used_is_told_and_keeps_no_other_from_being_exported(folder, files, sentence):
     for name, text in files.items():
         (folder / name).write_text(text)
+    assert networks.names() == ("net",)
+    (problem,) = networks.left_out()
+    assert re.search(sentence, problem)
+    (folder / "net.pt2").unlink()
     with pytest.raises(DataError, match=sentence):
         networks.names()
 
@@ -77,6 +92,12 @@ def test_a_folder_without_networks_and_none_at_all_are_refused(tmp_path, monkeyp
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path / "none"))
     with pytest.raises(UsageError, match="is no folder"):
         networks.names()
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_sentence(folder):
+    result = CliRunner().invoke(command, ["--models", str(folder / "net.pt2"), "--list"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception).endswith(f"is a file. Say which folder holds your networks: --models {folder}")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +143,7 @@ def test_nothing_waits_for_a_pipe(folder):
     with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
         data.load(folder, "net")
     os.mkfifo(folder / "code.py")
-    with pytest.raises(DataError, match="no Python file that can be read"):
-        networks.names()
+    assert "no Python file that can be read" in networks.left_out()[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY"], ids=repr)
@@ -135,7 +155,14 @@ def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
 
 def test_arrays_that_nothing_reads_are_named(folder):
     write(folder, train_image=IMAGES, night_images=IMAGES, night_labels=LABELS)
-    assert deployed.get("net").unread == f"{folder / 'net.npz'} holds what nothing reads: train_image"
+    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: train_image mean nothing here",)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_other_floats_are_narrowed_and_that_is_told(folder, dtype):
+    write(folder, images=IMAGES.astype(dtype))
+    assert deployed.get("net").evaluation()[0].images.dtype == np.float32
+    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: images are taken as float32",)
 
 
 def test_evaluation_sets_are_named_and_the_first_judges(folder):
@@ -165,9 +192,21 @@ def test_without_calibration_images_it_is_said_what_takes_their_place(folder):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("labels = 3", "Expected `array`, got `int`"),
-        ("label = []", "unknown field `label`"),
-        ("labels = [", "cannot be used"),
+        ("labels = 3", "labels at the top is 3: Expected a list, got a whole number"),
+        ("label = []", "there is no 'label' at the top. Did you mean labels?"),
+        ("labels = [", "cannot be used: Invalid value"),
+        ("labels = ['a', 2]", r"labels at the top is \['a', 2\]: Expected a text"),
+        ("schemes.x = 1", r"schemes.x is no table: write \[schemes.x\]"),
+        ("[schemes.x]\nimages = 2", r"there is no 'base' in \[schemes.x\]; it may be float32, .*qat_int8"),
+        ("[schemes.x]\nbase = 'int'", "it may be float32, .*qat_int8. Did you mean int8"),
+        ("[schemes.x]\nbase = 'int8'\ncalibration = 'precentile'", "minmax, percentile, mse. Did you mean percentile?"),
+        ("[schemes.x]\nbase = 'int8'\nblok = 3", r"there is no 'blok' in \[schemes.x\]. Did you mean block?"),
+        ("[schemes.x]\nbase = 'int8'\nbatch = 0", "batch .* is 0; it may be dynamic or a whole number from 1 to 256"),
+        ("[schemes.x]\nbase = 'int8'\nbatch = 'any'", "is 'any'; it may be dynamic or a whole number"),
+        ("[schemes.x]\nbase = 'int4'\nblock = 17", "is 17; it may be 16, 32, 64, 128, 256"),
+        ("[schemes.x]\nbase = 'int8'\nkeep_float = 'a'", "keep_float .* is 'a': Expected a list, got a text"),
+        ("[schemes.x-y]\nbase = 'int8'", "is no word of letters"),
+        ("[schemes.int8]\nbase = 'int8'", "the name of one of Edgewise's own"),
     ],
 )
 def test_settings_that_cannot_be_used_name_the_mistake(folder, text, sentence):
@@ -186,12 +225,70 @@ def test_settings_choose_recipes_and_name_classes(folder):
     assert "matches no artifact" in str(CliRunner().invoke(command, ["--list"]).exception)
 
 
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    )
+)
+@settings_of_hypothesis(max_examples=200)
+def test_no_table_of_any_shape_gives_a_traceback(content):
+    """Everything that a TOML file can hold is settings, or one sentence."""
+    with contextlib.suppress(ValueError):
+        settings._check(content if isinstance(content, dict) else {"labels": content}, settings.Settings, "")
+        settings.records.convert(content if isinstance(content, dict) else {"labels": content}, settings.Settings)
+
+
+@given(drawn=st.data())
+@settings_of_hypothesis(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_npz_of_any_content_gives_a_traceback(folder, drawn):
+    """Arrays of any type and shape under the names that count are read, or refused in one line that names the file."""
+    arrays = drawn.draw(
+        st.dictionaries(
+            st.sampled_from(("images", "labels", "calibration_images", "night_images", "night_labels", "class_names")),
+            hypothesis_numpy.arrays(
+                st.sampled_from(("u1", "f4", "f8", "i8", "?", "c8", "U3")),
+                hypothesis_numpy.array_shapes(max_dims=5, max_side=4),
+            ),
+            max_size=4,
+        )
+    )
+    np.savez(folder / "net.npz", **arrays)
+    content = bytearray((folder / "net.npz").read_bytes())
+    if drawn.draw(st.booleans()):
+        content = content[: drawn.draw(st.integers(0, len(content)))]
+    elif content and drawn.draw(st.booleans()):
+        content[drawn.draw(st.integers(0, len(content) - 1))] ^= 0xFF
+    (folder / "net.npz").write_bytes(content)
+    told = ""
+    try:
+        data.load(folder, "net")
+    except DataError as error:
+        told = str(error)
+    assert not told or (told.startswith(str(folder / "net.npz")) and "\n" not in told)
+
+
 def test_every_network_of_which_something_is_missing_is_named_at_once(folder):
     (folder / "other.keras").write_bytes(b"")
     result = CliRunner().invoke(command, ["--models", str(folder), "--logs", str(folder / "logs")])
     assert isinstance(result.exception, DataError)
     assert all(f"{name}.npz is not there" in str(result.exception) for name in ("net", "other"))
     assert not (folder / "artifacts").exists()
+
+
+def test_the_converters_logs_lie_beside_the_networks(folder):
+    (logs,) = (option for option in command.params if option.name == "logs")
+    assert logs.get_default(click.Context(command)) == folder / "logs"
+
+
+def test_hints_name_the_folder_that_the_user_typed(folder):
+    with pytest.raises(DataError, match=f"nox -s export -- --models {folder} --only net-onnx-int8"):
+        artifacts.read(folder / "net-onnx-int8.json")
+
+
+def test_a_list_of_suggestions_ends_with_a_whole_name():
+    told = did_you_mean("zzz", [f"network{i:03}-onnx-float32" for i in range(100)])
+    assert told.endswith("network015-onnx-float32 and 84 more.")
 
 
 def test_code_without_weights_names_the_files_that_it_may_have(folder):
