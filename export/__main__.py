@@ -25,6 +25,7 @@ from models.console import err, out, plain
 from models.errors import DataError, EdgewiseError
 
 if TYPE_CHECKING:
+    from export.recipe import Recipe
     from export.run import Job
 
 DIGITS_FOLDER = Path("artifacts-digits")
@@ -76,13 +77,7 @@ def command(
 
     started = time.perf_counter()
     folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
-    problems = run.unusable(dict.fromkeys(recipe.model for recipe in recipes))
-    recipes = tuple(recipe for recipe in recipes if recipe.model not in problems)
-    left_over = [*problems.values(), *networks.left_out()]
-    if not recipes:
-        raise DataError("\n".join(left_over))
-    for line in left_over:  # the others are exported all the same
-        err.print(f"[bold red]left out:[/] {plain(line)}", soft_wrap=True)
+    recipes, unusable = _usable(recipes)
     todo = run.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
     total = sum(len(job.recipes) for job in todo)
     done, problem = [], None
@@ -102,12 +97,26 @@ def command(
         out.print(_digits_warning(folder))
     if problem:
         raise problem
-    if left_over:
-        msg = f"{len(left_over)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(left_over)
+    if unusable:
+        msg = f"{len(unusable)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(unusable)
         raise DataError(msg)
     if failed := [a for a in made if a.outcome == "export_failed"]:
         msg = f"{len(failed)} of {len(made)} recipes failed: {', '.join(a.id for a in failed[:5])}. Their reasons are above, their logs in {logs}."
         raise EdgewiseError(msg)
+
+
+def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]:
+    """Return the recipes of networks that can be read, and what is wrong with the others; raises DataError where none can."""
+    from export import run
+
+    problems = run.unusable(dict.fromkeys(recipe.model for recipe in recipes))
+    told = [*problems.values(), *networks.left_out()]
+    good = tuple(recipe for recipe in recipes if recipe.model not in problems)
+    if not good:
+        raise DataError("\n".join(told))
+    for line in told:  # now, for the others take a while
+        err.print(f"[bold red]left out:[/] {plain(line)}", soft_wrap=True)
+    return good, told
 
 
 def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact]) -> None:
