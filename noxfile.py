@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
 from device_tests.onboard.runtimes import RUNTIMES  # noqa: E402
-from models import installation  # noqa: E402
+from models import installation, zoo  # noqa: E402
 
 # Every module of device_tests that a session runs.
 RUN, REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY = (
@@ -47,7 +47,7 @@ GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "execut
 # What `pipeline` has time for beside the cells, whole and with --quick: on which runtimes it compares latencies (others
 # take seconds to start, for each artifact), for how many seconds per dozen artifacts; and the cells that it counts.
 TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
-COUNTED, COUNTED_QUICK = "torch_cnn_small-tflite-*@litert@*", "torch_cnn_small-tflite-int8@litert@*"
+COUNTED, COUNTED_QUICK = (f"{zoo.COUNTED}-tflite-{scheme}@litert@*" for scheme in ("*", "int8"))
 # the same of a user's own networks
 COUNTED_OF_OWN, COUNTED_OF_OWN_QUICK = "*-tflite-*@litert@*", "*-tflite-int8@litert@*"
 # a command ends once it has looked at its arguments (models/console.py)

@@ -68,7 +68,7 @@ def select(every: tuple[Cell, ...], *, runtimes: tuple[str, ...], patterns: tupl
     for pattern in patterns:
         if not any(cell.matches(pattern) for cell in every):
             known = {name for cell in every for name in (cell.id if "@" in pattern else cell.recipe.id,)}
-            near = did_you_mean(pattern, known)[:400]
+            near = did_you_mean(pattern, known)
             msg = f"--only {pattern!r} matches no cell. {near} An id is ARTIFACT or ARTIFACT@RUNTIME@DEVICE."
             raise UsageError(msg)
     return tuple(

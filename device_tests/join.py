@@ -13,6 +13,7 @@ from device_tests.contract import DESKTOP
 from device_tests.results import compatibility, instructions, interleaved, parity
 from device_tests.results.row import Row
 from export.artifact import Artifact
+from export.schemes import described
 from models import inputs
 from models.errors import DataError
 
@@ -36,7 +37,8 @@ class Added:
         """Return an artifact's row with these figures, as far as they are there and hold; a broken record is a note."""
         if row.outcome != "ok":
             return row
-        facts: Facts = {"covered_share": artifact.covered_share}
+        facts: Facts = {name: getattr(artifact, name) for name in ("covered_share", "covered_macs", "batch")}
+        facts["options"] = described(artifact.options)
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
         for read in (self._instructions, self._placement, self._latency, self._parity, self._versions):
             try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from device_tests import current, devices, join, remedies
+from device_tests import current, devices, join
 from device_tests.cells import Cell, cells, takes
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import RUNTIMES
@@ -18,7 +18,7 @@ from device_tests.results.row import Evidence, Row
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import files, inputs, reference
+from models import files, inputs, reference, remedies
 from models.errors import DataError, UsageError, did_you_mean
 from models.reference import Reference
 

@@ -21,10 +21,11 @@ from export import matrix
 from export.artifact import Artifact
 from export.schemes import SCHEMES
 from models import console, data, networks, parameters
-from models.console import out
-from models.errors import EdgewiseError
+from models.console import err, out, plain
+from models.errors import DataError, EdgewiseError
 
 if TYPE_CHECKING:
+    from export.recipe import Recipe
     from export.run import Job
 
 DIGITS_FOLDER = Path("artifacts-digits")
@@ -48,7 +49,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
     type=console.Folder(),
     help=f"Where they go.  [default: artifacts, in the folder of --models where that is given; with --data digits {DIGITS_FOLDER}]",
 )
-@click.option("--logs", default="logs", show_default=True, type=console.Folder(), help="Where converters' output goes.")
+@parameters.beside("--logs", name="logs", kind=console.Folder(), text="Where converters' output goes.")
 def command(
     patterns: tuple[str, ...],
     listing: bool,
@@ -69,13 +70,14 @@ def command(
         for recipe in recipes:
             click.echo(recipe.id)
         for name in dict.fromkeys(recipe.scheme for recipe in recipes):  # not among the ids, which others read
-            click.echo(f"{name}: {SCHEMES[name].title}", err=True)
+            click.echo(f"{name}: {SCHEMES[name]}", err=True)
         return
 
     from export import run  # only here: listing needs none of it
 
     started = time.perf_counter()
     folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
+    recipes, unusable = _usable(recipes)
     todo = run.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
     total = sum(len(job.recipes) for job in todo)
     done, problem = [], None
@@ -95,9 +97,26 @@ def command(
         out.print(_digits_warning(folder))
     if problem:
         raise problem
+    if unusable:
+        msg = f"{len(unusable)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(unusable)
+        raise DataError(msg)
     if failed := [a for a in made if a.outcome == "export_failed"]:
         msg = f"{len(failed)} of {len(made)} recipes failed: {', '.join(a.id for a in failed[:5])}. Their reasons are above, their logs in {logs}."
         raise EdgewiseError(msg)
+
+
+def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]:
+    """Return the recipes of networks that can be read, and what is wrong with the others; raises DataError where none can."""
+    from export import run
+
+    problems = run.unusable(dict.fromkeys(recipe.model for recipe in recipes))
+    told = [*problems.values(), *networks.left_out()]
+    good = tuple(recipe for recipe in recipes if recipe.model not in problems)
+    if not good:
+        raise DataError("\n".join(told))
+    for line in told:  # now, for the others take a while
+        err.print(f"[bold red]left out:[/] {plain(line)}", soft_wrap=True)
+    return good, told
 
 
 def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact]) -> None:

@@ -7,10 +7,11 @@ from typing import Literal
 
 from export.contract import Tensor
 from export.schemes import SCHEMES
-from models import files, records
+from models import files, records, remedies
 from models.errors import DataError
 from models.images import Layout
-from models.records import Count, Magnitude, Record, Sha256
+from models.own.settings import Options
+from models.records import Count, Magnitude, Record, Sha256, Share
 from models.reference import Reference
 
 Outcome = Literal["ok", "unsupported", "export_failed"]
@@ -45,6 +46,8 @@ class Artifact(Record, kw_only=True):
     `weights` counts parameters by stored dtype; `golden` are a few inputs with the artifact's own logits;
     `reproducible` is True, or the reason why a second export gives other bytes; `key` digests everything that the
     artifact was made from. `layout` is the order of one image's axes in the input; `labels` are the classes' names.
+    `covered_macs` is the share of the multiply-accumulates in layers of the scheme's dtype, None where the file's layers
+    are not the network's products; `options` are those that the user gave the scheme.
     """
 
     id: str
@@ -64,6 +67,8 @@ class Artifact(Record, kw_only=True):
     outputs: tuple[Tensor, ...] = ()
     layout: Layout = "hwc"
     weights: dict[str, Count] = {}
+    covered_macs: Share | None = None
+    options: Options = Options()
     notes: tuple[str, ...] = ()
     parameters: Count = 0
     macs: Count = 0
@@ -73,6 +78,11 @@ class Artifact(Record, kw_only=True):
     checkpoint_sha256: Sha256 = ""
     tools: dict[str, str] = {}
     reproducible: bool | str = True
+
+    @property
+    def batch(self) -> int:
+        """How many images it takes at once, -1 for any number."""
+        return self.inputs[0].shape[0] if self.inputs else 1
 
     @property
     def covered_share(self) -> float | None:
@@ -95,6 +105,10 @@ class Artifact(Record, kw_only=True):
         return ""
 
 
+def _again(id: str) -> str:
+    return remedies.nox("export", f"--only {id}")
+
+
 def sidecar_path(folder: Path, id: str) -> Path:
     """Return where the sidecar of an artifact lies."""
     return folder / f"{id}.json"
@@ -107,10 +121,10 @@ def save(artifact: Artifact, folder: Path) -> None:
 
 def read(sidecar: Path) -> Artifact:
     """Read one sidecar; raises DataError where it is missing, broken or names a file outside its folder."""
-    again = f"Make it again with: nox -s export -- --only {sidecar.stem}"
+    again = f"Make it again with: {_again(sidecar.stem)}"
     artifact = records.read(sidecar, Artifact, what="sidecar", remedy=again)
     if artifact is None:
-        msg = f"{sidecar} is not there. Make it with: nox -s export -- --only {sidecar.stem}"
+        msg = f"{sidecar} is not there. Make it with: {_again(sidecar.stem)}"
         raise DataError(msg)
     if artifact.id != sidecar.stem:
         msg = f"{sidecar} is the sidecar of {artifact.id}. {again}"
@@ -133,23 +147,23 @@ def check(artifact: Artifact, folder: Path) -> Path:
         raise DataError(msg)
     file = folder / artifact.file
     if not file.exists():
-        msg = f"{file} is not there, though its sidecar is. Make it again with: nox -s export -- --only {artifact.id}"
+        msg = f"{file} is not there, though its sidecar is. Make it again with: {_again(artifact.id)}"
         raise DataError(msg)
     if not (file.is_file() or file.is_dir()):  # to read a FIFO would wait for ever
-        msg = f"{file} is neither a file nor a folder. Make it again with: nox -s export -- --only {artifact.id}"
+        msg = f"{file} is neither a file nor a folder. Make it again with: {_again(artifact.id)}"
         raise DataError(msg)
     found = files.sha256(file)
     if found != artifact.sha256:
         msg = (
             f"{file} does not match its sidecar: SHA-256 {found[:12]}..., expected {artifact.sha256[:12]}... "
-            f"Make it again with: nox -s export -- --only {artifact.id}"
+            f"Make it again with: {_again(artifact.id)}"
         )
         raise DataError(msg)
     size_bytes = files.size_bytes(file)
     if size_bytes != artifact.size_bytes:
         msg = (
             f"{file} has {size_bytes:,} bytes, its sidecar says {artifact.size_bytes:,}. "
-            f"Make it again with: nox -s export -- --only {artifact.id}"
+            f"Make it again with: {_again(artifact.id)}"
         )
         raise DataError(msg)
     return file

@@ -99,5 +99,8 @@ class Format(Protocol):
     def inspect(self, path: Path) -> Contents:
         """Return what is inside the file."""
 
-    def run(self, path: Path, images: np.ndarray) -> np.ndarray:
-        """Answer one image after the other: native input [N,...] in the input's dtype -> native output [N,K]."""
+    def run(self, path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
+        """Answer so many images at once: native input [N,...] in the input's dtype -> native output [N,K].
+
+        `batch` is asked for only of a file whose input's first size is -1 or that number.
+        """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from export.contract import Contents, Layer, Tensor
-from export.schemes import Scheme
+from export.schemes import SCHEMES, Scheme
 from models import profile
 from models.errors import Unsupported
 from models.similarity import ALIKE, correlation
@@ -20,8 +20,8 @@ WIDE = 1.01  # what counting in whole bytes may add
 # channel, in TorchScript, and 1,740 per operator, in the ORT format; int16x8 of TFLite takes 24 more per channel).
 CHANNEL_BYTES = 20  # a tensor of scales and one of zero points
 NOTED_CHANNEL_BYTES = 24  # the same once more, where the graph repeats them outside of its tensors
-BLOCK_BYTES = 4  # a scale for 32 weights of 4 bits
-BLOCK = 32
+SCALARS_BYTES = 64  # constants, and scales of what passes for a bias
+BLOCK_BYTES = 4  # a scale for a block of 4-bit weights
 PART_BYTES, FILE_BYTES = 2_000, 4_000  # names, shapes and options of an operator; what a file begins and ends with
 
 
@@ -66,14 +66,17 @@ def coverage(contents: Contents, scheme: Scheme, products: Sequence[profile.Laye
     if narrow == total:
         return ()
     note = f"{scheme.weights} covers {narrow / total:.1%} of the weights"
-    if (share := _share_of_macs(contents.layers, scheme.weights, products)) is not None:
+    if (share := share_of_macs(contents.layers, scheme.weights, products)) is not None:
         note += f" and {share:.1%} of the MACs"
     wide = ", ".join(f"{layer} {layer.dtype}" for layer in contents.layers if layer.dtype != scheme.weights)
     return (f"{note}; not in {scheme.weights}: {wide or _counts(contents)}",)
 
 
-def _share_of_macs(layers: Sequence[Layer], dtype: str, products: Sequence[profile.Layer]) -> float | None:
-    """Match layers by their shape, whatever the order of its axes; layers of one shape share their MACs equally."""
+def share_of_macs(layers: Sequence[Layer], dtype: str, products: Sequence[profile.Layer]) -> float | None:
+    """Return the share of the MACs in layers of a dtype, None where the file's layers are not the network's products.
+
+    They are matched by their shape, whatever the order of its axes; layers of one shape share their MACs equally.
+    """
     costs, users = Counter(), Counter()
     for product in (p for p in products if p.shape):
         costs[_axes(product.shape)] += product.macs
@@ -99,8 +102,8 @@ def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: 
     least = weights * min(1, 0.95 * distinct / sum(contents.weights.values())) if distinct else weights
     others = 8 * max(parameters - sum(contents.weights.values()), 0)  # biases and norms
     channels = sum(layer.outputs for layer in contents.layers)
-    blocks = contents.weights.get("int4", 0) / (scheme.options.block or BLOCK) * BLOCK_BYTES
-    tensors = (weights + others + blocks) * WIDE + CHANNEL_BYTES * channels
+    blocks = contents.weights.get("int4", 0) / (scheme.in_force.block or SCHEMES.defaults.block) * BLOCK_BYTES
+    tensors = (weights + others + blocks) * WIDE + CHANNEL_BYTES * channels + SCALARS_BYTES
     most = tensors + NOTED_CHANNEL_BYTES * channels + PART_BYTES * contents.parts + FILE_BYTES
     claim = f"{scheme.name} with {_counts(contents)}"
     if contents.constants and not least <= contents.constants <= tensors:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from export.recipe import Recipe
-from export.schemes import SCHEMES, described
+from export.schemes import SCHEMES
 from models import deployed, files, imports, networks
 from models.environments import ROOT
 
@@ -32,7 +32,7 @@ def reference_inputs(model: str, *, checkpoint_sha256: str, dataset_sha256: str,
 def artifact_inputs(recipe: Recipe, reference: Mapping[str, str], *, root: Path = ROOT) -> dict[str, str]:
     """Return what an artifact is made from: all that its reference is, and the code of its lane and its format."""
     return {
-        "recipe": hashlib.sha256(f"{recipe.id}{described(SCHEMES[recipe.scheme].options)}".encode()).hexdigest(),
+        "recipe": hashlib.sha256(f"{recipe.id}{SCHEMES[recipe.scheme]!r}".encode()).hexdigest(),
         **_sources(("export.lane", f"export.formats.{recipe.format}"), root),
         **reference,
     }

@@ -29,7 +29,7 @@ from export.artifact import Artifact, Dataset, Golden
 from export.contract import Contents, Tensor
 from export.formats import FORMATS
 from export.recipe import Recipe
-from export.schemes import SCHEMES, described, supported
+from export.schemes import SCHEMES, Scheme, described, supported
 from export.source import Source
 from models import files, reference
 from models import profile as profiles
@@ -39,6 +39,7 @@ from models.frameworks import FRAMEWORKS
 from models.reference import Reference
 
 PARITY_IMAGES = 64
+TOGETHER = 17  # images that a file for any batch is tried with: some libraries make a special case of up to 16
 GOLDEN_FIRST, GOLDEN_HARDEST = 3, 1
 
 # What a lane's process is started with: one thread and a fixed hash seed, for sums in another order, or sets in another,
@@ -142,6 +143,8 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         with _toolchains_words():
             known = format_module.options(source.framework, scheme.base) if hasattr(format_module, "options") else ()
             supported(scheme.options, known, f"{scheme.base} of {recipe.format} from {source.framework}")
+            if scheme.options.batch not in (None, 1) and not source.any_batch:
+                raise Unsupported("the network itself takes one image at a time: export it for any batch")
             format_module.convert(source.with_options(scheme.options), scheme.base, temporary)
         contents = completed(format_module.inspect(temporary), source)
         distinct = source.memo("distinct", lambda: distinct_weights(source))
@@ -152,11 +155,23 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         hardest = np.argsort(answers.margins, kind="stable")[:GOLDEN_HARDEST]
         parity = min(PARITY_IMAGES, len(answers.images))
         index = np.concatenate([np.arange(parity), hardest])
-        native = format_module.run(temporary, judge.to_native(source.input(answers.images[index]), contents.inputs[0]))
-        logits = judge.to_logits(native, contents.outputs[0])
+        batch = contents.inputs[0].shape[0]
+        try:
+            logits = _answers(format_module, temporary, source.input(answers.images[index]), contents, abs(batch))
+        except Exception as error:  # runtimes raise anything
+            if scheme.options.batch is None:
+                raise
+            raise Unsupported(f"it was written, but does not run for this batch: {_first_line(error)}") from error
         if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
             raise judge.Defect("the logits are not finite")
-        judge.judge_answers(logits[:parity], answers.logits[:parity], scheme)
+        try:
+            judge.judge_answers(logits[:parity], answers.logits[:parity], scheme)
+        except judge.Defect as error:
+            if not scheme.trained:
+                raise
+            raise Unsupported(f"fine-tuning moves the network away from its own answers: {error}") from error
+        if batch == -1:
+            _try_together(format_module, temporary, source.input(answers.images[:parity]), contents, answers, scheme)
 
     golden = [*range(min(GOLDEN_FIRST, parity)), *range(parity, len(index))]
     pixels = "image_u8" if answers.images.dtype == np.uint8 else "image_f32"
@@ -171,6 +186,8 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "inputs": contents.inputs,
         "outputs": contents.outputs,
         "weights": dict(contents.weights),
+        "covered_macs": judge.share_of_macs(contents.layers, scheme.weights, profile.layers),
+        "options": scheme.options,
         "notes": (*contents.notes, *judge.coverage(contents, scheme, profile.layers), *said),
         "parameters": profile.parameters,
         "macs": profile.macs,
@@ -190,6 +207,25 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
         "reproducible": _reproducible(format_module, scheme.base),
     }  # fmt: skip
+
+
+def _answers(format_module: Any, file: Path, images: np.ndarray, contents: Contents, batch: int) -> np.ndarray:
+    """Return the file's logits [N,K], so many images at once."""
+    more = {} if batch == 1 else {"batch": batch}  # formats that only take one image need not know the word
+    native = format_module.run(file, judge.to_native(images, contents.inputs[0]), **more)
+    return judge.to_logits(native, contents.outputs[0])
+
+
+def _try_together(
+    format_module: Any, file: Path, images: np.ndarray, contents: Contents, answers: Reference, scheme: Scheme
+) -> None:
+    """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
+    try:
+        logits = _answers(format_module, file, images, contents, TOGETHER)
+        judge.judge_answers(logits, answers.logits[: len(images)], scheme)
+    except Exception as error:  # runtimes raise anything
+        msg = f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}"
+        raise Unsupported(msg) from error
 
 
 @contextmanager
@@ -216,15 +252,17 @@ def profile_of(source: Source) -> profiles.Profile:
 
 def distinct_weights(source: Source) -> int:
     """Count a network's weights without those that equal others: layers may share them, or begin as copies."""
-    arrays = (array for array in FRAMEWORKS[source.framework].weights(source.network).values() if array.ndim > 1)
-    return sum({(array.shape, array.tobytes()): array.size for array in arrays}.values())
+    arrays = FRAMEWORKS[source.framework].weights(source.network).values()
+    matrices = (a for a in arrays if a.size > max(a.shape, default=1))  # a vector, however shaped, may pass for a bias
+    return sum({(a.shape, a.tobytes()): a.size for a in matrices}.values())
 
 
 def completed(contents: Contents, source: Source) -> Contents:
     """Return a file's contents with the input and output that the file does not tell, as the source has them."""
     image = Tensor(name="image", shape=(1, *source.input_shape), dtype="float32")
-    logits = Tensor(name="logits", shape=(1, source.classes), dtype="float32")
-    return replace(contents, inputs=contents.inputs or (image,), outputs=contents.outputs or (logits,))
+    inputs = contents.inputs or (image,)
+    logits = Tensor(name="logits", shape=(inputs[0].shape[0], source.classes), dtype="float32")
+    return replace(contents, inputs=inputs, outputs=contents.outputs or (logits,))
 
 
 def _reproducible(format_module: Any, scheme: str) -> bool | str:

@@ -45,7 +45,7 @@ def recipes() -> tuple[Recipe, ...]:
         Recipe(model=model, format=format_name, scheme=scheme)
         for model in networks.names()
         for format_name, schemes in MATRIX[networks.framework(model)].items()
-        for scheme in (*schemes, *(scheme.name for scheme in own if scheme.base in schemes))
+        for scheme in (*schemes, *(s.name for s in own if s.base in schemes and format_name != "eager"))
     )
     place = networks.folder()
     if place is None:
@@ -77,7 +77,7 @@ def _nothing_matches(pattern: str) -> str:
     kinds = (("model", networks.names()), ("format", FORMATS.names()), ("scheme", tuple(SCHEMES)))
     parts = pattern.split("-")
     if len(parts) != len(kinds):
-        return f"{start} {did_you_mean(pattern, (r.id for r in recipes()))[:400]} An id is MODEL-FORMAT-SCHEME."
+        return f"{start} {did_you_mean(pattern, (r.id for r in recipes()))} An id is MODEL-FORMAT-SCHEME."
     for part, (kind, names) in zip(parts, kinds, strict=True):
         if not fnmatch.filter(names, part):
             return f"{start} There is no {kind} {part!r}. {did_you_mean(part, names)}"

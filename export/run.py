@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,29 +88,31 @@ def _of_the_zoo(models: tuple[str, ...], dataset: str | None, folder: Path, forc
     return planned
 
 
+def unusable(models: Iterable[str]) -> dict[str, str]:
+    """Return what keeps a user's networks from being exported, by network: a file that is missing or cannot be read."""
+    problems = {}
+    for model in models if networks.folder() else ():
+        network = OwnNetwork(networks.folder(), model)
+        try:
+            network.read()
+            sets = network.evaluation()
+        except DataError as error:
+            problems[model] = str(error)
+            continue
+        notes = list(network.data_notes)
+        if small := [s for s in sets if len(s) < FEW_IMAGES]:
+            notes.append(f"{model} is judged on {len(small[0])} images only; shares of so few say little")
+        for note in notes:
+            print(f"NOTE: {note}.", file=sys.stderr)
+    return problems
+
+
 def _of_a_folder(models: tuple[str, ...], dataset: str | None) -> dict[str, Planned]:
-    """Read what belongs to a user's networks; raises DataError that names every network of which something is missing."""
     if dataset:
         msg = "--data is for the zoo. Your own networks are judged on NAME.npz beside them: leave --data away."
         raise UsageError(msg)
-    planned, problems = {}, []
-    for model in models:
-        network = OwnNetwork(networks.folder(), model)
-        try:
-            content, sets = network.read(), network.evaluation()
-            planned[model] = None, checkpoints.digest(content), network.data_sha256
-            if network.unread:
-                print(f"NOTE: {network.unread}.", file=sys.stderr)
-            if small := [s for s in sets if len(s) < FEW_IMAGES]:
-                print(
-                    f"NOTE: {model} is judged on {len(small[0])} images only; shares of so few say little.",
-                    file=sys.stderr,
-                )
-        except DataError as error:
-            problems.append(str(error))
-    if problems:
-        raise DataError("\n".join(problems))
-    return planned
+    own = [OwnNetwork(networks.folder(), model) for model in models]
+    return {network.name: (None, checkpoints.digest(network.read()), network.data_sha256) for network in own}
 
 
 def _reference_is_current(folder: Path, model: str, key: str) -> bool:

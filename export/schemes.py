@@ -5,65 +5,89 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from functools import cached_property
+from pathlib import Path
 
 from models import networks
 from models.errors import Unsupported
 from models.own import settings
-from models.own.settings import Options
+from models.own.settings import BASES, Options, SchemeSettings
+from models.records import Record, Share
 
+FILE = Path(__file__).with_suffix(".toml")
 NO_OPTIONS = Options()
+QAT_BATCH = 64
+QAT_LEARNING_RATE = (
+    1e-5  # 1e-4 moved 0.20 % of the answers on held-out training images away from the source, this 0.06 %
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """What is promised by a scheme's name.
+    """What is promised by a scheme's name; `export/schemes.toml` says what the limits mean.
 
-    `weights` is the dtype that the scheme stores weights in; how many it covers is measured and noted. On a few real
-    images the logits may differ from the float source's by at most `max_error` of the span of these (largest less
-    smallest), and at least `min_agree` of the predictions agree: less is garbage. What a scheme costs a network is
-    measured on its runtimes, and limited by budgets.
+    `options` are what the user said, `in_force` these on top of the base's own; `static` schemes calibrate activations,
+    `trained` ones fine-tune with simulated quantization.
     """
 
     name: str
     base: str  # the one of the eight whose conversion it is, itself for these
     options: Options = NO_OPTIONS
+    in_force: Options
     title: str
     weights: str
     max_error: float
     min_agree: float
-    static: bool = False  # calibrates activations on training images
-    trained: bool = False  # fine-tunes with simulated quantization
+    static: bool = False
+    trained: bool = False
+
+    def __str__(self) -> str:
+        """Return its title and the options in force, as edgewise.toml has them."""
+        return "; ".join(filter(None, (self.title, described(self.in_force))))
 
 
-GARBAGE = 0.5  # a network that is unsure of its predictions loses some to any rounding
+class _BuiltIn(SchemeSettings, kw_only=True, forbid_unknown_fields=True):
+    """One of the eight: what a user's scheme says, and what the name promises."""
 
-_ROWS = (
-    Scheme(name="float32", base="float32", title="as trained", weights="float32", max_error=1e-4, min_agree=0.9),
-    Scheme(name="float16", base="float16", title="half precision weights", weights="float16", max_error=0.01, min_agree=0.9),
-    Scheme(name="dynamic_int8", base="dynamic_int8", title="8-bit weights, activations quantized while running", weights="int8", max_error=0.03, min_agree=GARBAGE),
-    Scheme(name="int8", base="int8", title="8-bit weights and activations, float in and out", weights="int8", max_error=0.15, min_agree=GARBAGE, static=True),
-    Scheme(name="int8_io", base="int8_io", title="8-bit weights and activations, uint8 in and out", weights="int8", max_error=0.15, min_agree=GARBAGE, static=True),
-    Scheme(name="int16x8", base="int16x8", title="8-bit weights, 16-bit activations", weights="int8", max_error=0.025, min_agree=GARBAGE, static=True),
-    Scheme(name="int4", base="int4", title="4-bit weights in blocks", weights="int4", max_error=0.09, min_agree=GARBAGE),
-    # fine-tuning moves the weights, so answers are compared, logits only loosely
-    Scheme(name="qat_int8", base="qat_int8", title="8-bit, fine-tuned with simulated quantization", weights="int8", max_error=0.25, min_agree=GARBAGE, static=True, trained=True),
-)  # fmt: skip
+    title: str
+    weights: str
+    max_error: Share
+    min_agree: Share
+    static: bool = False
+    trained: bool = False
+
+    @property
+    def scheme(self) -> Scheme:
+        promised = {name: getattr(self, name) for name in _BuiltIn.__annotations__ if name != "scheme"}
+        return Scheme(name=self.base, base=self.base, in_force=Options(**self.given), **promised)
+
+
+class _File(Record, kw_only=True, forbid_unknown_fields=True):
+    schemes: dict[str, _BuiltIn]
 
 
 class _Schemes(Mapping[str, Scheme]):
     """The eight, and those that the user's edgewise.toml defines."""
 
-    _built_in: ClassVar = {scheme.name: scheme for scheme in _ROWS}
+    @cached_property
+    def defaults(self) -> Options:
+        """The options that hold where nobody says otherwise; each is the same in all of the eight that have it."""
+        return Options(**dict(pair for scheme in self._built_in.values() for pair in scheme.in_force.given.items()))
+
+    @cached_property
+    def _built_in(self) -> dict[str, Scheme]:
+        said = settings.read(FILE, _File).schemes
+        return {name: said[name].scheme for name in BASES}
 
     def _all(self) -> dict[str, Scheme]:
         place = networks.folder()
         own = settings.load(place).schemes if place else {}
         return self._built_in | {name: self._own(name, said) for name, said in own.items()}
 
-    def _own(self, name: str, said: settings.SchemeSettings) -> Scheme:
-        base, options = self._built_in[said.base], Options(**said.given)
-        return replace(base, name=name, options=options, title=f"{base.title}; {described(options)}".rstrip("; "))
+    def _own(self, name: str, said: SchemeSettings) -> Scheme:
+        base = self._built_in[said.base]
+        in_force = Options(**base.in_force.given | said.given)
+        return replace(base, name=name, options=Options(**said.given), in_force=in_force)
 
     def __getitem__(self, name: str) -> Scheme:
         return self._built_in.get(name) or self._all()[name]
@@ -75,7 +99,7 @@ class _Schemes(Mapping[str, Scheme]):
         return len(self._all())
 
 
-SCHEMES: Mapping[str, Scheme] = _Schemes()
+SCHEMES = _Schemes()
 
 
 def described(options: Options) -> str:
@@ -90,11 +114,3 @@ def supported(options: Options, known: Collection[str], where: str) -> None:
         known_here = f"It understands: {', '.join(sorted(known))}" if known else "It has none"
         msg = f"{where} has no option {' and '.join(unknown)}. {known_here}."
         raise Unsupported(msg)
-
-
-CALIBRATION_IMAGES = 500
-QAT_STEPS = 200
-QAT_BATCH = 64
-QAT_LEARNING_RATE = (
-    1e-5  # 1e-4 moved 0.20 % of the answers on held-out training images away from the source, this 0.06 %
-)

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from export.schemes import CALIBRATION_IMAGES, QAT_BATCH, QAT_STEPS
+from export.schemes import QAT_BATCH, SCHEMES
 from models import checkpoints, deployed
 from models.errors import DataError, Unsupported
 from models.frameworks import FRAMEWORKS
 from models.images import LAYOUTS, LabelledImages, Layout, network_input
-from models.own.settings import Options
+from models.own.settings import DYNAMIC, Options
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Source:
         self.dataset = dataset
         self.deployed = deployed.get(model, dataset)
         self.framework = self.deployed.framework
-        self.options = Options()
+        self.options = SCHEMES.defaults
         self.inputs: Mapping[str, str] = {}  # what the reference is made from, where that is known (export/keys.py)
         self._memo: dict[str, Any] = {}
 
@@ -80,7 +80,7 @@ class Source:
                 return layout
         takes = "x".join("any" if size is None else str(size) for size in declared)
         msg = (
-            f"{self.model} takes images of {takes} ({self.framework}'s order of axes), those to judge it on are "
+            f"{self.model} takes images of {takes} ({self.framework}'s order of axes), those in {self.deployed.data_place} are "
             f"{'x'.join(map(str, images.shape[1:]))} (height, width, channels). Give images of its size, [N,H,W,C]."
         )
         raise DataError(msg)
@@ -104,7 +104,10 @@ class Source:
             raise DataError(msg)
         for images in self.sets:
             if int(images.labels.max()) >= answer.shape[1]:
-                msg = f"{self.model} has {answer.shape[1]} classes, but {images.name} holds the label {images.labels.max()}. Classes are numbered from 0 on."
+                msg = (
+                    f"{self.model} has {answer.shape[1]} classes, but the set {images.name} in {self.deployed.data_place} "
+                    f"holds the label {images.labels.max()}. Classes are numbered from 0 on."
+                )
                 raise DataError(msg)
         return answer.shape[1]
 
@@ -122,26 +125,31 @@ class Source:
         """Whether the network takes several images at once."""
         return FRAMEWORKS[self.framework].takes_batches(self.network, self.input(self.sets[0].images[:2]))
 
-    def with_options(self, options: Options) -> Source:
+    def with_options(self, said: Options) -> Source:
         """Return the same network and data for a scheme with options, which shares nothing that depends on them."""
-        if options == self.options:
+        if not said.given:
             return self
         other = copy.copy(self)
-        other.options, other._memo = options, {}
+        other.options, other._memo = Options(**SCHEMES.defaults.given | said.given), {}
         vars(other).pop("calibration", None)
         return other
+
+    @property
+    def batch(self) -> int:
+        """How many images an artifact takes at once, 1 where it is to take any number."""
+        return self.options.batch if isinstance(self.options.batch, int) else 1
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the artifact is to take any number of images at once."""
+        return self.options.batch == DYNAMIC
 
     @cached_property
     def calibration(self) -> np.ndarray:
         """A seeded sample of training images: float32 [N,*input_shape]."""
         images, _ = self.deployed.calibration()
         rng = np.random.default_rng(0)
-        return self.input(images[rng.permutation(len(images))[: self.options.images or CALIBRATION_IMAGES]])
-
-    @property
-    def steps(self) -> int:
-        """The number of fine-tuning steps."""
-        return self.options.steps or QAT_STEPS
+        return self.input(images[rng.permutation(len(images))[: self.options.images]])
 
     @property
     def calibration_note(self) -> str:

@@ -33,6 +33,10 @@ class Deployed(Protocol):
     def stated(self) -> Mapping[str, int]:
         """Return the `parameters` and `macs` that somebody wrote down, which the network must have; 0 stands for none."""
 
+    @property
+    def data_place(self) -> str:
+        """Return what a person knows its images by."""
+
     def read(self) -> bytes:
         """Return the content of the file that holds the weights; raises DataError."""
 
@@ -75,6 +79,10 @@ class ZooNetwork:
     @property
     def stated(self) -> Mapping[str, int]:
         return {"parameters": ZOO[self.name].SPEC.parameters, "macs": ZOO[self.name].SPEC.macs}
+
+    @property
+    def data_place(self) -> str:
+        return f"the data set {self.dataset or 'mnist'}"
 
     def read(self) -> bytes:
         return checkpoints.read(self.name)

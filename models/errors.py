@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LISTED = 16  # words of a suggestion
+
 
 class EdgewiseError(Exception):
     """Something that a person can mend; printed without a traceback."""
@@ -43,7 +45,10 @@ class StorageError(EdgewiseError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a sentence that suggests the nearest known words, or lists them all."""
+    """Return a sentence that suggests the nearest known words, or lists them, of very many the first."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}."
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    more = f" and {len(known) - LISTED:,} more" if len(known) > LISTED else ""
+    return f"There are: {', '.join(known[:LISTED])}{more}."

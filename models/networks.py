@@ -33,7 +33,13 @@ def default(name: str) -> Path:
 def names() -> tuple[str, ...]:
     """Return the networks' names, sorted; raises UsageError or DataError for a folder that holds none."""
     place = folder()
-    return tuple(sorted(_files(place))) if place else ZOO.names()
+    return tuple(sorted(_files(place)[0])) if place else ZOO.names()
+
+
+def left_out() -> tuple[str, ...]:
+    """Return a sentence for each file of the folder that would be a network, but cannot be used as one."""
+    place = folder()
+    return tuple(_files(place)[1]) if place else ()
 
 
 def require(name: str) -> None:
@@ -47,7 +53,7 @@ def file(name: str) -> Path:
     """Return the file that holds, or registers, a network; raises UsageError where there is none."""
     require(name)
     place = folder()
-    return _files(place)[name] if place else ZOO.path(name)
+    return _files(place)[0][name] if place else ZOO.path(name)
 
 
 def framework(name: str) -> Framework:
@@ -58,32 +64,42 @@ def framework(name: str) -> Framework:
     return _framework_of_code(path)
 
 
-def _files(place: Path) -> dict[str, Path]:
-    """Return the networks' files by name; a Python file is one where it defines `network`."""
+def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
+    """Return the networks' files by name, and what is wrong with others; a Python file is one where it defines `network`."""
     if not place.is_dir():
-        msg = f"{place} is no folder. Say which folder holds your networks: --models FOLDER"
+        instead = f": --models {place.parent}" if place.is_file() else ": --models FOLDER"
+        msg = (
+            f"{place} is {'a file' if place.is_file() else 'no folder'}. Say which folder holds your networks{instead}"
+        )
         raise UsageError(msg)
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
+    problems = []
     for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):
         if not NAME.fullmatch(path.stem):
-            msg = (
+            problems.append(
                 f"{path} has a name that cannot be part of an id: {path.stem!r}. Rename it, and what belongs to it: "
                 "letters, digits and underscores only, for example "
                 f"{re.sub(r'[^A-Za-z0-9_]+', '_', path.stem).strip('_') or 'network'}{path.suffix}"
             )
-            raise DataError(msg)
-        if path.suffix == ".py" and not _defines_network(path):
             continue
-        if path.stem in found:
-            msg = f"{found[path.stem]} and {path} have one name. Rename one of them."
-            raise DataError(msg)
-        found[path.stem] = path
-    if not found:
+        try:
+            if path.suffix == ".py" and not _defines_network(path):
+                continue
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        found.setdefault(path.stem, []).append(path)
+    several = [paths for paths in found.values() if len(paths) > 1]
+    problems += [f"{' and '.join(map(str, paths))} have one name. Rename one of them." for paths in several]
+    networks = {name: paths[0] for name, paths in found.items() if len(paths) == 1}
+    if not networks and problems:
+        raise DataError("\n".join(problems))
+    if not networks:
         code = [path.name for path in sorted(place.glob("*.py"))]
         but = f" {', '.join(code)} defines no function `network`." if code else ""
         msg = f"{place} holds no network: NAME.pt2, NAME.keras, or NAME.py with its weights.{but} See docs/your-own-network.md."
         raise DataError(msg)
-    return found
+    return networks, problems
 
 
 def _framework_of_code(path: Path) -> Framework:

@@ -49,7 +49,8 @@ class Net(nn.Module):
         self.encoder = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True)
     def forward(self, x):
         tokens = self.encoder(self.patches(x).flatten(2).transpose(1, 2))
-        return self.last(self.norm(tokens).mean(1))
+        a, b = self.norm(tokens).chunk(2, -1)
+        return self.last(torch.cat([b, a], -1).mean(1))
 torch.manual_seed(0)
 torch.export.save(torch.export.export(Net().eval(), (torch.rand(1, 3, 24, 24),)), FOLDER + "/attention.pt2")
 """
@@ -66,6 +67,23 @@ y = layers.BatchNormalization()(layers.Conv2D(24, 3, padding="same", dilation_ra
 x = layers.Conv2DTranspose(16, 2, strides=2, activation="relu")(layers.Add()([x, y]))
 x = layers.Flatten()(layers.AveragePooling2D(4)(x))
 keras.Model(image, layers.Dense(7, activation="softmax")(x)).save(FOLDER + "/branches.keras")
+"""
+SETTINGS = """
+recipes = ["*-float*", "*-*int8", "*-int*", "colour-*-any*", "colour-*-four", "branches-tflite-a*", "branches-tflite-b*", "branches-savedmodel-*"]
+[schemes.four]
+base = "float32"
+batch = 4
+[schemes.any]
+base = "float32"
+batch = "dynamic"
+[schemes.any_int8]
+base = "int8"
+batch = "dynamic"
+[schemes.best]
+base = "int8"
+calibration = "mse"
+granularity = "per_tensor"
+symmetric = true
 """
 # what each toolchain cannot do with them, in its own words
 REFUSED = {
@@ -94,6 +112,7 @@ def folder(tmp_path_factory) -> Path:
     np.savez(place / "data.npz", images=images, labels=rng.integers(0, CLASSES, IMAGES),
              flipped_images=images[:, :, ::-1], flipped_labels=rng.integers(0, CLASSES, IMAGES),
              class_names=np.array(list("abcdefg")))  # fmt: skip
+    (place / "edgewise.toml").write_text(SETTINGS)
     done = type_in("export", "--models", place, "--logs", place / "logs")
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
     return place
@@ -112,6 +131,26 @@ def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
     static = [a for a in good if a.scheme == "int8"]
     assert static
     assert all(any("calibrated on the images that it is judged on" in note for note in a.notes) for a in static)
+
+
+def test_sidecars_say_how_many_images_an_artifact_takes_and_which_options_it_has(folder):
+    made = {a.id: a for a in artifacts.load(folder / "artifacts") if a.outcome == "ok"}
+    batches = {scheme: {a.batch for a in made.values() if a.scheme == scheme} for scheme in ("four", "any", "any_int8")}
+    assert batches == {"four": {4}, "any": {-1}, "any_int8": {-1}}
+    assert {a.format for a in made.values() if a.scheme == "any"} >= {
+        "tflite",
+        "torchscript",
+        "executorch",
+        "onnx",
+        "ort",
+    }
+    fixed = [a for a in made.values() if a.format == "onnx" and a.batch == 1]
+    assert {a.model for a in fixed} == {"attention"}
+    assert all("takes 1 image at once and no other number" in " ".join(a.notes) for a in fixed)
+    best = made["branches-tflite-best"]
+    assert best.options.given == {"calibration": "mse", "granularity": "per_tensor", "symmetric": True}
+    assert "mse sets the scales of weights" in " ".join(best.notes)
+    assert made["colour-onnx-float32"].covered_macs == 1.0
 
 
 def test_a_second_export_makes_nothing(folder):

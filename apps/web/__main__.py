@@ -25,7 +25,7 @@ from models.errors import DataError, EnvironmentMissing, UsageError
 
 
 @click.command()
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", type=Text(example="--only 'torch_cnn-*'"),
+@click.option("--only", "patterns", multiple=True, metavar="GLOB", type=Text(example="--only '*-int8'"),
               help="Only artifacts that match; may be repeated.")  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="List the artifacts that a browser can run and end.")
 @click.option("--serve", "serving", is_flag=True, help="Serve the site once it is built.")

@@ -16,7 +16,7 @@ from device_tests.results import measurement as measurements
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import reference
+from models import reference, remedies
 from models.errors import DataError, UsageError
 from models.reference import Reference
 
@@ -57,18 +57,18 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     """
     every = artifacts.load(artifacts_folder)
     if not every:
-        msg = f"There are no artifacts in {artifacts_folder}. Make them with: nox -s export"
+        msg = f"There are no artifacts in {artifacts_folder}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
     wanted = {recipe.id for recipe in matrix.select(patterns)}
-    chosen = tuple(a for a in every if a.id in wanted and a.format in RUNTIMES and a.outcome == "ok")
+    chosen = tuple(a for a in every if a.id in wanted and _runs(a))
     if not chosen:
         msg = (f"No exported artifact that matches {' or '.join(patterns) or 'anything'} runs in a browser: "
-               f"only {', '.join(RUNTIMES)} do. See: nox -s export -- --list")  # fmt: skip
+               f"only {', '.join(RUNTIMES)} do. See: {remedies.nox('export', '--list')}")  # fmt: skip
         raise UsageError(msg)
     for one in chosen:
         artifacts.check(one, artifacts_folder)
     desktop = {one.id: _desktop(one, results_folder) for one in chosen}
-    refused = tuple(a for a in every if a.format not in RUNTIMES or a.outcome != "ok")
+    refused = tuple(a for a in every if not _runs(a))
     references = {
         model: reference.load(reference.path(artifacts_folder, model)) for model in sorted({a.model for a in chosen})
     }
@@ -80,6 +80,11 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
         groups=made,
         examples=tuple(examples(group.references, desktop.values(), len(made)) for group in made),
     )
+
+
+def _runs(artifact: Artifact) -> bool:
+    """Tell whether a browser can run an artifact, which there gets one image at a time."""
+    return artifact.format in RUNTIMES and artifact.outcome == "ok" and artifact.batch in (1, -1)
 
 
 def _desktop(artifact: Artifact, results_folder: Path) -> measurements.Measurement | None:
@@ -111,7 +116,8 @@ def _entry(artifact: Artifact, desktop: measurements.Measurement | None, group: 
 
 def _refusal(artifact: Artifact) -> dict[str, Any]:
     failed = f"{artifact.outcome}: {artifact.reason}" if artifact.outcome != "ok" else ""
-    return _names(artifact) | {"runtime": None, "reason": failed or REASONS.get(artifact.format, UNKNOWN)}
+    several = f"It takes {artifact.batch} images at once; the page shows one." if artifact.batch > 1 else ""
+    return _names(artifact) | {"runtime": None, "reason": failed or REASONS.get(artifact.format) or several or UNKNOWN}
 
 
 def _names(artifact: Artifact) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.artifact import Artifact
+from models import remedies
 from models.errors import DataError
 from models.reference import Reference
 
@@ -114,7 +115,7 @@ def _pictures(artifact: Artifact, answers: Reference) -> Pictures:
         msg = (
             f"The sidecar of {artifact.id} says that it takes {list(artifact.inputs[0].shape)} in the order "
             f"{artifact.layout} and gives {list(artifact.outputs[0].shape)}; its reference holds images of "
-            f"{'x'.join(map(str, size))} and {classes} classes. Make both again with: nox -s export"
+            f"{'x'.join(map(str, size))} and {classes} classes. Make both again with: {remedies.nox('export')}"
         )
         raise DataError(msg)
     low, high = _span(answers.images, size[-1])

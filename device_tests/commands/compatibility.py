@@ -10,7 +10,6 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from device_tests import remedies
 from device_tests.cells import Cell, cells, select
 from device_tests.commands import options
 from device_tests.measure.compatibility import run, versions
@@ -18,6 +17,7 @@ from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.compatibility import Grid
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
+from models import remedies
 from models.console import out, plain, printable, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 

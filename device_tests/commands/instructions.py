@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests import devices, remedies
+from device_tests import devices
 from device_tests.cells import cells, select
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.results.instructions import InstructionCount
+from models import remedies
 from models.console import out, plain, validated
 from models.errors import DataError, EdgewiseError, UsageError
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import structs
 
-from device_tests import devices, remedies
+from device_tests import devices
 from device_tests.cells import cells, select
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine import Machine
 from device_tests.results import interleaved
-from models import files
+from models import files, remedies
 from models.console import err, out, plain, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from device_tests import remedies
 from device_tests.cells import Cell, cells, select
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
 from device_tests.results.measurement import OUTCOMES
+from models import remedies
 from models.console import err, out, plain, validated
 from models.errors import DataError, EdgewiseError, UsageError
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests import devices, remedies
+from device_tests import devices
 from device_tests.cells import Cell
 from device_tests.commands import options
 from device_tests.machine import Machine
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipped
 from device_tests.results.shipped import Shipped
+from models import remedies
 from models.console import err, out, plain, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing
 

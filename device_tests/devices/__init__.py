@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from device_tests import remedies
 from device_tests.contract import DESKTOP, Device, Kind
+from models import remedies
 from models.errors import UsageError, did_you_mean
 from models.registry import Registry
 

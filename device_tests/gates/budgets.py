@@ -45,6 +45,7 @@ METRICS = {
     "difference": "it is the desktop's, or there are no logits of both to compare",
     "instructions": "its instructions were not counted: nox -s instructions",
     "covered_share": "its file tells no weights",
+    "covered_macs": "its file's layers are not the network's products, as fused or shared ones are not",
     "delegated_share": "it has no receipt (nox -s explain -- --all), or its runtime no delegate",
     "latency_ratio": "it was not timed in one run with a float32 row: nox -s latency",
 }

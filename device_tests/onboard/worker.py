@@ -39,6 +39,7 @@ ALIVE_S = 10.0  # at most between two signs of life while it takes times
 TURN_S = 0.25  # how long it keeps a share of the machine before it asks again
 MEMORY_BYTES = 4 << 30  # that an artifact may take over its runtime: a damaged one may ask for anything
 ABANDONED = 3  # the exit code where whoever started this program is gone
+TOGETHER = 17  # images that an artifact for any batch is asked at once: some libraries make a special case of up to 16
 BUSY = 1.25  # CPU time per wall time above which more than one thread must have been at work
 STARVED = 0.9  # and below which other programs took the core away
 
@@ -154,6 +155,8 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runt
             time_warm(infer, warm, options, reply, turns)
         count = images_to_judge(len(images), options, reply)
         answer(infer, images[1:count], logits[1:count], sidecar, turns)
+        if source["shape"][0] == -1:
+            answer_together(infer, images[:TOGETHER], logits[:count], sidecar, reply)
         memory.read(reply)
         for name, other in others.items():
             few = options.images or is_slow(reply.latencies_ns)
@@ -221,15 +224,16 @@ def load(options: argparse.Namespace, runtime, reply: Reply):
 
 
 def single(tensor: dict) -> tuple[int, ...]:
-    """Return a tensor's shape for one image; an artifact may take batches of any size, which is -1 in its sidecar."""
-    return (1, *tensor["shape"][1:])
+    """Return a tensor's shape for one inference: of the artifact's batch, or of one image where it takes any, which is -1."""
+    return (max(tensor["shape"][0], 1), *tensor["shape"][1:])
 
 
 def native(image: np.ndarray, tensor: dict, layout: str) -> np.ndarray:
     """Return an image [H,W] or [H,W,C] as the artifact takes it: uint8 becomes 0..1, float32 stays as it is.
 
     `layout` is the order of one image's axes in the input: hw, hwc or chw. Axes are transposed, never reshaped, which
-    would scramble the pixels of several channels. Values are quantized where the input is.
+    would scramble the pixels of several channels. Values are quantized where the input is. An artifact for a batch of
+    several images gets as many times the same.
     """
     values = image.astype(np.float32)
     if image.dtype == np.uint8:
@@ -239,8 +243,8 @@ def native(image: np.ndarray, tensor: dict, layout: str) -> np.ndarray:
     else:
         values = values[..., None] if values.ndim == 2 else values
         values = np.ascontiguousarray(np.moveaxis(values, -1, 0)) if layout == "chw" else values
-    values = values[None]
     expected = single(tensor)
+    values = np.repeat(values[None], expected[0], axis=0)
     if values.ndim != len(expected) or any(size not in (-1, got) for size, got in zip(expected, values.shape)):  # noqa: B905
         told = (
             f"the images have the shape {list(image.shape)}, which as {layout} is not the artifact's {list(expected)}"
@@ -263,27 +267,55 @@ def golden_image(golden: dict, sidecar: dict) -> np.ndarray:
 
 
 def run(infer, image: np.ndarray, tensor: dict) -> np.ndarray:
-    """Return one image's logits, [K]."""
+    """Return the logits of the first image of an inference, [K]."""
+    return run_batch(infer, image, tensor, single(tensor)[0])[0]
+
+
+def run_batch(infer, images: np.ndarray, tensor: dict, size: int) -> np.ndarray:
+    """Return the logits [size,K] of one inference."""
     try:
-        answer = np.asarray(infer(image))
+        answer = np.asarray(infer(images))
     except Exception as error:  # runtimes raise anything
         raise Failed("run_failed", first_line(error)) from error
-    if answer.shape != single(tensor) or answer.dtype != tensor["dtype"]:
-        told, promised = f"{answer.dtype} {list(answer.shape)}", f"{tensor['dtype']} {list(single(tensor))}"
+    expected = (size, *tensor["shape"][1:])
+    if answer.shape != expected or answer.dtype != tensor["dtype"]:
+        told, promised = f"{answer.dtype} {list(answer.shape)}", f"{tensor['dtype']} {list(expected)}"
         raise Failed("run_failed", f"the output is {told}, the sidecar says {promised}")
     if tensor["scale"] is None:
-        return answer[0]
-    return (answer[0].astype(np.float32) - tensor["zero_point"]) * tensor["scale"]
+        return answer
+    return (answer.astype(np.float32) - tensor["zero_point"]) * tensor["scale"]
 
 
 def answer(infer, images: np.ndarray, answers: np.ndarray, sidecar: dict, turns: Turns | None) -> None:
-    """Fill `answers` [N,K] with the logits of images [N,H,W] or [N,H,W,C]."""
+    """Fill `answers` [N,K] with the logits of images [N,H,W] or [N,H,W,C], in batches of the artifact's size."""
     turn_ends = 0.0
-    for i, image in enumerate(images):
+    source, target = sidecar["inputs"][0], sidecar["outputs"][0]
+    size = single(source)[0]
+    for i in range(0, len(images), size):
         if turns and time.monotonic() > turn_ends:
             turns("share")
             turn_ends = time.monotonic() + TURN_S
-        answers[i] = run(infer, native(image, sidecar["inputs"][0], sidecar["layout"]), sidecar["outputs"][0])
+        batch = native(images[i], source, sidecar["layout"])
+        for j in range(1, min(size, len(images) - i)):
+            batch[j] = native(images[i + j], source, sidecar["layout"])[0]
+        answers[i : i + size] = run_batch(infer, batch, target, size)[: len(images) - i]
+
+
+def answer_together(infer, images: np.ndarray, alone: np.ndarray, sidecar: dict, reply: Reply) -> None:
+    """Ask several images at once, and note where their logits differ from those `alone` [N,K].
+
+    Raises Failed where they are others. Ranges that are found while running are those of the whole batch.
+    """
+    source, target = sidecar["inputs"][0], sidecar["outputs"][0]
+    images = images[: len(alone)]
+    batch = np.concatenate([native(image, source, sidecar["layout"]) for image in images])
+    alone = alone[: len(images)]
+    apart, span = float(np.abs(run_batch(infer, batch, target, len(batch)) - alone).max()), float(np.ptp(alone))
+    told = f"logits of {len(images)} images at once differ by up to {apart:.2g} from those one by one, which span {span:.2g}"
+    if not apart <= span / 2:
+        raise Failed("run_failed", told)
+    if apart > span / 100:
+        reply.notes.append(told)
 
 
 def time_warm(infer, images: list, options: argparse.Namespace, reply: Reply, turns: Turns | None) -> None:

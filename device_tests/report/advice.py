@@ -57,7 +57,9 @@ def fit(rows: Iterable[Row], margin_points: float) -> list[Row]:
 
 
 def can_ship(row: Row) -> bool:
-    """Tell whether an app can ship a row's runtime: PyTorch and TensorFlow themselves are for the desktop."""
+    """Tell whether an app can ship a row: PyTorch and TensorFlow themselves are for the desktop, apps have one image."""
+    if row.batch not in (1, -1):
+        return False
     return row.runtime not in RUNTIMES.names() or not RUNTIMES[row.runtime].eager
 
 

@@ -23,7 +23,7 @@ from models import files, markdown
 from models.console import WIDTH, plain
 from models.markdown import LIMIT_BYTES
 
-NOT_IN_TERMINAL = ("p90 µs", "deleg. %", "load ms")  # which is WIDTH wide
+NOT_IN_TERMINAL = ("p90 µs", "deleg. %", "load ms", "batch", "weights %", "MACs %", "options")  # which is WIDTH wide
 WHOLE = 20_000  # characters of a reason in Markdown: all of them, within reason
 SHORT = 160  # of a reason in the terminal; Markdown and JSON hold it whole
 SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
@@ -91,6 +91,10 @@ OTHERS: tuple[tuple[str, Cell], ...] = (
     ("deleg. %", _figure(lambda r: r.delegated_share, ".0f", 100)),
     ("load ms", _figure(lambda r: r.load_ns, ",.1f", 1e-6)),
     ("memory MB", _figure(lambda r: r.peak_over_runtime_bytes, ",.1f", 1e-6)),
+    ("weights %", _figure(lambda r: r.covered_share, ".1f", 100)),
+    ("MACs %", _figure(lambda r: r.covered_macs, ".1f", 100)),
+    ("batch", lambda row, _: "" if row.outcome != "ok" else "any" if row.batch == -1 else str(row.batch)),
+    ("options", lambda row, _: row.options),
 )
 
 
@@ -264,8 +268,15 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(
             f"The outputs of {', '.join(models)} are probabilities already: the calibration error takes them as they are."
         )
-    lines.append("Batch 1. Memory is the peak of resident memory over that of the runtime with the reference images. Times of one "
-                 "machine: trust ratios, not microseconds.")  # fmt: skip
+    if any(r.covered_share is not None for r in rows):
+        lines.append(
+            "weights % and MACs %: the share that is stored in the scheme's own dtype, and computed with that."
+        )
+    larger = (
+        "; those of an artifact for a larger batch are of the whole batch" if any(r.batch > 1 for r in rows) else ""
+    )
+    lines.append(f"Times and instructions are of one image{larger}. Memory is the peak of resident memory over that of the runtime "
+                 "with the reference images. Times of one machine: trust ratios, not microseconds.")  # fmt: skip
     return lines
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import numpy as np
 from msgspec import Meta
 
-from device_tests import remedies
 from export.artifact import Dataset
-from models import files, records
+from models import files, records, remedies
 from models.errors import DataError
 from models.records import Count, Magnitude, Positive, Record, Sha256, Share
 

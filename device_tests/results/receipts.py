@@ -21,7 +21,7 @@ EXPECTED = (
     (
         "torch_*-tflite-float16@tensorflow",
         DELEGATED,
-        "TensorFlow 2.21 keeps the layers of ai-edge-quantizer's float16 files, which LiteRT gives to XNNPACK",
+        "TensorFlow 2.21 keeps the layers of litert-quantizer's float16 files, which LiteRT gives to XNNPACK",
     ),
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from device_tests.results.measurement import Measurement
 from models.records import Count, Magnitude, Share
@@ -17,7 +19,9 @@ class Row(Measurement, kw_only=True):
 
     `instructions` are executed ones per inference on `instructions_cpu`, `delegated_share` is of the MACs, and
     `latency_ratio` is to the float32 row of the same runtime in one interleaved run, between `latency_ratio_low` and
-    `latency_ratio_high` with 95 % certainty. `covered_share` is of the stored weights, in the scheme's own dtype. `same` is on how many of `compared` images the logits are the desktop's to
+    `latency_ratio_high` with 95 % certainty. `covered_share` is of the stored weights, in the scheme's own
+    dtype, `covered_macs` of the multiply-accumulates; `batch` is how many images it takes at once, -1 for any number, and
+    `options` are those that edgewise.toml gives its scheme. `same` is on how many of `compared` images the logits are the desktop's to
     the last bit, `difference` how far one lies apart, and `first_other` the index of the first image with other logits;
     `oldest_runtime` names the versions of the runtime that answer as they should. `evidence` says whether the row counts;
     where it does not, the outcome is `skipped` or that of the artifact. What was not measured is None.
@@ -35,6 +39,9 @@ class Row(Measurement, kw_only=True):
     first_other: Count | None = None
     oldest_runtime: str = ""
     covered_share: Share | None = None
+    covered_macs: Share | None = None
+    batch: Annotated[int, Meta(ge=-1)] = 1
+    options: str = ""
     evidence: Evidence = "current"
 
     @property

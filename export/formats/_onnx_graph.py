@@ -12,6 +12,7 @@ import numpy as np
 
 from export.source import Source
 from models.errors import Unsupported
+from models.own.settings import DYNAMIC
 
 if TYPE_CHECKING:
     import onnx
@@ -20,12 +21,18 @@ OPSET = 18  # the newest that both exporters write
 
 
 def float32(source: Source) -> onnx.ModelProto:
-    """Return the network: `image` [N,*input_shape] in 0..1 -> `logits` [N,K], a copy of the caller's own."""
+    """Return the network: `image` [N,*input_shape] in 0..1 -> `logits` [N,K], a copy of the caller's own.
+
+    N is any, or the options' batch; where nothing is said of it and a shape in the graph is written for one image, it is 1.
+    """
     import onnx
 
     def make() -> bytes:
-        model = {"torch": _from_torch, "keras": _from_keras}[source.framework](source)
-        _free_batch(model)
+        exported = {"torch": _from_torch, "keras": _from_keras}[source.framework]
+        model = exported(source, source.batch)
+        if source.options.batch in (None, DYNAMIC) and not _free_batch(model) and source.is_dynamic:
+            model = exported(source, None)
+            _name_batch(model)
         _rename(model)
         return finish(model, source)
 
@@ -61,13 +68,15 @@ def _sort(field) -> None:
     field.extend(entries)
 
 
-def _from_torch(source: Source) -> onnx.ModelProto:
+def _from_torch(source: Source, batch: int | None) -> onnx.ModelProto:
+    """Return the exporter's graph for so many images; None leaves it to the exporter to keep the batch free."""
     import torch
 
     with _expected_noise():
         program = torch.onnx.export(
             source.network,
-            (torch.zeros(1, *source.input_shape),),
+            (torch.zeros(batch or 2, *source.input_shape),),
+            dynamic_shapes=None if batch else ({0: torch.export.Dim("batch")},),
             input_names=["image"],
             output_names=["logits"],
             opset_version=OPSET,
@@ -77,13 +86,13 @@ def _from_torch(source: Source) -> onnx.ModelProto:
     return program.model_proto
 
 
-def _from_keras(source: Source) -> onnx.ModelProto:
+def _from_keras(source: Source, batch: int | None) -> onnx.ModelProto:
     import onnx
     import tensorflow as tf
     import tf2onnx
 
     network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
-    signature = [tf.TensorSpec((1, *source.input_shape), tf.float32, name="image")]
+    signature = [tf.TensorSpec((batch, *source.input_shape), tf.float32, name="image")]
     function = tf.function(lambda image: {"logits": network(image, training=False)}, input_signature=signature)
     handlers = {"Erfc": (_erfc, [])}  # which Keras' GELU is made of, and tf2onnx does not know
     model, _ = tf2onnx.convert.from_function(
@@ -133,8 +142,8 @@ def _expected_noise():
         logger.setLevel(level)
 
 
-def _free_batch(model: onnx.ModelProto) -> None:
-    """Make the batch of 1 that was traced `N`, unless an operator's shape is written for one image.
+def _free_batch(model: onnx.ModelProto) -> bool:
+    """Make the batch of 1 that was traced `N`; return False where an operator's shape is written for one image.
 
     Not left to the exporters: tf2onnx computes a dynamic batch with six nodes (Shape, Gather, ...), this costs none.
     """
@@ -148,13 +157,18 @@ def _free_batch(model: onnx.ModelProto) -> None:
             tensor = tensors.get(node.input[1])
             shape = [] if tensor is None else numpy_helper.to_array(tensor).copy()
             if node.op_type == "Expand" or len(shape) == 0 or shape[0] not in (0, 1, -1) or -1 in shape[1:]:
-                return  # attention, for one, folds heads into the batch: every artifact takes one image anyway
+                return False  # attention, for one, folds heads into the batch
             shape[0] = -1
             freed[tensor.name] = numpy_helper.from_array(shape, tensor.name)
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    _name_batch(model)
     for name, tensor in freed.items():
         tensors[name].CopyFrom(tensor)
+    return True
+
+
+def _name_batch(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
 
 
 def _rename(model: onnx.ModelProto) -> None:
@@ -173,8 +187,8 @@ def _rename(model: onnx.ModelProto) -> None:
             if name in tensors:
                 role = roles[min(i, len(roles) - 1)].name  # the last one may stand for many: those of Concat
                 names.setdefault(name, f"{node.name}.{role}" + (str(i) if i >= len(roles) else ""))
-        for name in node.output:
-            names.setdefault(name, node.name)
+        for i, name in enumerate(node.output):
+            names.setdefault(name, f"{node.name}.{i}" if i else node.name)  # Split has several
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
     for tensor in graph.initializer:

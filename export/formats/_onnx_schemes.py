@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.formats import _onnx_graph
+from export.formats import _batches, _onnx_graph
 from export.source import Source
 from models.errors import Unsupported
 
 if TYPE_CHECKING:
     import onnx
-
-BLOCK = 32  # weights that share one scale in int4
 
 # x86 without VNNI multiplies bytes with VPMADDUBSW: u8 x s8, and the sum of two products saturates at 16 bits. Weights
 # of 7 bits cannot reach that (2 x 255 x 64 = 32,640). Unsigned weights would not either, but leave the fast path of
@@ -30,10 +28,10 @@ WEIGHTS_OF_7_BITS = {"per_channel": True, "reduce_range": True}
 def options(framework: str, scheme: str) -> tuple[str, ...]:
     """Return the options of edgewise.toml that a scheme of these formats takes."""
     return {
-        "dynamic_int8": ("keep_float",),
-        "int8": ("calibration", "images", "granularity", "symmetric", "keep_float"),
-        "int4": ("block", "keep_float"),
-    }.get(scheme, ())
+        "dynamic_int8": ("batch", "keep_float"),
+        "int8": ("batch", "calibration", "images", "granularity", "symmetric", "keep_float"),
+        "int4": ("batch", "block", "keep_float"),
+    }.get(scheme, ("batch",))
 
 
 def build(source: Source, scheme: str) -> bytes:
@@ -108,10 +106,9 @@ def _int4(source: Source) -> onnx.ModelProto:
     _unshare(model.model)
     model.replace_gemm_with_matmul()  # the quantizer leaves Gemm untouched without a word
     # accuracy_level 4: activations become int8 on the way, blockwise, so that the products are integers
-    block = source.options.block or BLOCK
     kept = _matching([node.name for node in model.model.graph.node], source.options.keep_float or ())
     quantizer = MatMulNBitsQuantizer(
-        model.model, block_size=block, is_symmetric=True, accuracy_level=4, nodes_to_exclude=kept
+        model.model, block_size=source.options.block, is_symmetric=True, accuracy_level=4, nodes_to_exclude=kept
     )
     quantizer.process()
     _narrow(quantizer.model.model, ("Conv",), _int8_per_channel)  # there is no 4-bit convolution
@@ -144,14 +141,14 @@ def _matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
 
 
 class _Calibration:
-    """onnxruntime's CalibrationDataReader: every image in one batch, or one by one where the graph takes no other."""
+    """onnxruntime's CalibrationDataReader: every image in one batch, or batches of the size that the graph takes."""
 
     def __init__(self, model: str, images: np.ndarray) -> None:
         import onnx
 
         batch = onnx.load(model).graph.input[0].type.tensor_type.shape.dim[0]
-        parts = [images] if batch.dim_param else [images[i : i + 1] for i in range(len(images))]
-        self._batches = iter([{"image": part} for part in parts])
+        n = len(images) if batch.dim_param else batch.dim_value
+        self._batches = iter([{"image": part} for part in _batches.split(images, n)])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._batches, None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.contract import Contents, Layer, Tensor
+from export.formats import _batches
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -60,29 +61,39 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def run(path: Path, images: np.ndarray) -> np.ndarray:
-    """Answer one image after the other: float32 [N,*input_shape] -> float32 [N,K]."""
+def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
+    """Answer so many images at once: float32 [N,*input_shape] -> float32 [N,K]."""
     loaded = session(path)
-    return np.concatenate([loaded.run(["logits"], {"image": images[i : i + 1]})[0] for i in range(len(images))])
+    return _batches.answered(lambda images: loaded.run(["logits"], {"image": images})[0], images, batch)
 
 
 def contents(path: Path, graph: Graph, widened: str) -> Contents:
     """Return what is inside; `widened` says when weights stored narrow become float32, for the notes."""
     loaded = session(path)
+    inputs = tuple(_tensor(value) for value in loaded.get_inputs())
     return Contents(
-        inputs=tuple(_tensor(value) for value in loaded.get_inputs()),
+        inputs=inputs,
         outputs=tuple(_tensor(value) for value in loaded.get_outputs()),
         weights=_weights(graph),
         layers=tuple(layer for _, layer in _layers(graph)),
         constants=sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in graph.tensors.values()),
         parts=len(graph.nodes),
-        notes=_notes(graph, widened),
+        notes=(*_notes(graph, widened), *_batch_notes(inputs)),
     )
+
+
+def _batch_notes(inputs: tuple[Tensor, ...]) -> list[str]:
+    """Say where a file of these formats, which as a rule take any batch, takes one of a certain size."""
+    sizes = {tensor.shape[0] for tensor in inputs} - {-1}
+    return [
+        f"takes {n} {'image' if n == 1 else 'images'} at once and no other number: its graph is written for that"
+        for n in sizes
+    ]
 
 
 def _tensor(value: onnxruntime.NodeArg) -> Tensor:
     dtype = value.type.removeprefix("tensor(").removesuffix(")")
-    shape = tuple(size if isinstance(size, int) else 1 for size in value.shape)  # a free batch is told as 1
+    shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
     return Tensor(name=value.name, shape=shape, dtype={"float": "float32"}.get(dtype, dtype))
 
 

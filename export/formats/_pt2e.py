@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
 from models.errors import Unsupported
 
-_GROUP = 32  # weights that share a scale in 4-bit: the smallest that XNNPACK's kernels take
+_GROUP = 32  # weights that may share a scale in 4-bit: the smallest number that XNNPACK's kernels take
+MOST = 64  # images that a file for any batch takes: its memory is planned for so many
 
 
 def export(source: Source, scheme: str) -> Any:
-    """Return the ExportedProgram: float32 [1,*input_shape] -> float32 [1,K], computed as `scheme` says."""
+    """Return the ExportedProgram: float32 [N,*input_shape] -> float32 [N,K], computed as `scheme` says."""
     make = {
         "float32": lambda: _whole(source.network),
         "float16": lambda: _float16(source),
@@ -28,7 +30,9 @@ def export(source: Source, scheme: str) -> Any:
     with one_thread():
         import torch
 
-        return torch.export.export(make(), (torch.zeros(1, *source.input_shape),))
+        image = torch.zeros(2 if source.is_dynamic else source.batch, *source.input_shape)
+        shapes = ({0: torch.export.Dim("batch", max=MOST)},) if source.is_dynamic else None
+        return torch.export.export(make(), (image,), dynamic_shapes=shapes)
 
 
 def _whole(network: Any) -> Any:
@@ -68,16 +72,47 @@ def _graph(source: Source, network: Any) -> Any:
     import torch
 
     if not source.any_batch:
-        return torch.export.export(network, (torch.from_numpy(source.calibration[:1]),)).module()
+        return _unshared(torch.export.export(network, (torch.from_numpy(source.calibration[:1]),)).module())
     images = torch.from_numpy(np.repeat(source.calibration[:1], 2, axis=0))  # a batch of 1 would be taken for fixed
-    return torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    shapes = ({0: torch.export.Dim("batch")},)
+    return _unshared(torch.export.export(network, (images,), dynamic_shapes=shapes).module())
+
+
+def _unshared(graph: Any) -> Any:
+    """Give each layer weights of its own: where two convolutions share theirs, XNNPACK's quantizer leaves both in float."""
+    import torch
+
+    aten, parameters = torch.ops.aten, dict(graph.named_parameters())
+    layers = (aten.conv2d.default, aten.conv2d.padding, aten.conv_transpose2d.input, aten.linear.default)
+    for held in [n for n in graph.graph.nodes if n.op == "get_attr" and n.target in parameters]:
+        for i, user in enumerate([user for user in held.users if user.target in layers][1:]):
+            name = f"{held.target.replace('.', '_')}_own{i}"
+            graph.register_parameter(name, torch.nn.Parameter(parameters[held.target].detach().clone()))
+            with graph.graph.inserting_before(user):
+                own = graph.graph.get_attr(name)
+            own.meta = dict(held.meta)
+            user.replace_input_with(held, own)
+    graph.recompile()
+    return graph
 
 
 def _config(source: Source, **options: bool) -> Any:
+    """Return XNNPACK's configuration with the options' ranges; its HistogramObserver seeks the least square error."""
+    import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
+    from torchao.quantization.pt2e import MinMaxObserver
 
-    per_channel = source.options.granularity != "per_tensor"
-    return get_symmetric_quantization_config(is_per_channel=per_channel, **options)
+    said = source.options
+    if said.calibration == "percentile":
+        raise Unsupported("torchao's observers calibrate by mse or minmax, not by percentiles")
+    config = get_symmetric_quantization_config(is_per_channel=said.granularity != "per_tensor", **options)
+    changes = {"qscheme": torch.per_tensor_symmetric} if said.symmetric else {}
+    if said.calibration == "minmax":
+        changes["observer_or_fake_quant_ctr"] = MinMaxObserver.with_args(eps=2**-12)
+    if not changes:
+        return config
+    activations = dataclasses.replace(config.input_activation, **changes)
+    return dataclasses.replace(config, input_activation=activations, output_activation=activations)
 
 
 def _quantizer() -> Any:
@@ -111,7 +146,7 @@ def _int4(source: Source) -> Any:
     from torchao.quantization.granularity import PerGroup
     from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
 
-    group = source.options.block or _GROUP
+    group = source.options.block
     if group % _GROUP:
         msg = f"XNNPACK has no blocks of {group} weights; it takes multiples of {_GROUP}"
         raise Unsupported(msg)
@@ -131,10 +166,14 @@ def _qat_int8(source: Source) -> Any:
     prepared = prepare_qat_pt2e(
         _graph(source, source.fresh_network()), _quantizer().set_global(_config(source, is_qat=True))
     )
+    for node in prepared.graph.nodes:
+        if node.target is torch.ops.aten.batch_norm.default:  # which would take its means from a few batches
+            node.update_arg(5, False)
+    prepared.recompile()
 
     def trained() -> dict[str, np.ndarray]:
         optimizer = torch.optim.Adam(prepared.parameters(), lr=QAT_LEARNING_RATE)
-        for images, labels in source.training_batches(source.steps):
+        for images, labels in source.training_batches(source.options.steps):
             loss = torch.nn.functional.cross_entropy(prepared(torch.from_numpy(images)), torch.from_numpy(labels))
             optimizer.zero_grad()
             loss.backward()

@@ -34,7 +34,7 @@ _SCALARS = {"FLOAT": "float32", "HALF": "float16", "CHAR": "int8", "BYTE": "uint
 class Program:
     """What a .pte file says of itself: `layers` are weights of two or more dimensions, operators are listed by name.
 
-    `constants` are the bytes of every stored tensor.
+    `constants` are the bytes of every stored tensor, `most_images` the largest batch where any is taken, else 0.
     """
 
     inputs: tuple[Tensor, ...]
@@ -43,6 +43,7 @@ class Program:
     constants: int
     delegated: tuple[str, ...]
     left: tuple[str, ...]
+    most_images: int = 0
 
     @property
     def delegation(self) -> str:
@@ -80,6 +81,8 @@ def contents(path: Path) -> Contents:
     for layer in program.layers:
         counts[layer.dtype] += layer.weights
     notes = [program.delegation]
+    if program.most_images:
+        notes.append(f"takes up to {program.most_images} images at once")
     if quantized := {"int8", "int4", "float16"} & counts.keys():
         wide = [f"{layer} {layer.dtype}" for layer in program.layers if layer.dtype not in quantized]
         notes += [f"weights that stay wide: {', '.join(wide)}"] if wide else []
@@ -102,6 +105,7 @@ def read(path: Path) -> Program:
 
     file = _deserialize_pte_binary(path.read_bytes())
     plan = file.program.execution_plan[0]
+    image = plan.values[plan.inputs[0]].val
     stored = [value for value in (v.val for v in plan.values) if getattr(value, "data_buffer_idx", 0)]
     # of a kernel outside of the delegate nothing is known but the shape; what has four axes is a convolution
     layers = [
@@ -128,6 +132,7 @@ def read(path: Path) -> Program:
         constants=constants,
         delegated=tuple(delegated),
         left=tuple(left),
+        most_images=image.sizes[0] if image.shape_dynamism else 0,
     )
 
 
@@ -137,7 +142,10 @@ def _scalar(tensor: Any) -> str:
 
 def _tensors(name: str, plan: Any, indices: list[int]) -> tuple[Tensor, ...]:
     values = [plan.values[index].val for index in indices]
-    return tuple(Tensor(name=name, shape=tuple(value.sizes), dtype=_scalar(value)) for value in values)
+    shapes = [(-1, *value.sizes[1:]) if value.shape_dynamism else tuple(value.sizes) for value in values]
+    return tuple(
+        Tensor(name=name, shape=shape, dtype=_scalar(value)) for shape, value in zip(shapes, values, strict=True)
+    )
 
 
 def _xnnpack_graph(payload: bytes) -> Mapping[str, Any]:

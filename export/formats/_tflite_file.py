@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
@@ -41,6 +42,28 @@ def tidied(content: bytes, description: str = "") -> bytes:
     for name, entries in (("image", signature.inputs), ("logits", signature.outputs)):
         (entry,) = entries
         entry.name = graph.tensors[entry.tensorIndex].name = name
+    return _serialized(model)
+
+
+def freed(content: bytes) -> bytes:
+    """Return a file for one image as one for any number, once an interpreter resizes its input.
+
+    The shapes that are stored for one image are left open where they begin with it. No converter gives such a file
+    without operators that compute shapes, which split the delegate in two; whether it holds must be tried.
+    """
+    model = parse(content)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "RESHAPE":
+            buffer = model.buffers[graph.tensors[operator.inputs[1]].buffer]
+            if buffer.data is not None:
+                shape = np.frombuffer(bytes(buffer.data), np.int32).copy()
+                shape[0] = shape[0] if -1 in shape else -1
+                buffer.data = np.frombuffer(shape.tobytes(), np.uint8)
+                if operator.builtinOptions is not None:
+                    operator.builtinOptions.newShape = shape
+    for index in (*graph.inputs, *graph.outputs):
+        graph.tensors[index].shapeSignature = [-1, *map(int, graph.tensors[index].shape[1:])]
     return _serialized(model)
 
 
@@ -121,7 +144,7 @@ def _tensor(tensor: Any) -> Tensor:
     quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
     return Tensor(
         name=tensor.name.decode(),
-        shape=tuple(int(n) for n in tensor.shape),
+        shape=tuple(int(n) for n in (tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature)),
         dtype=_dtype(tensor),
         scale=float(quantization.scale[0]) if quantized else None,
         zero_point=int(quantization.zeroPoint[0]) if quantized else None,

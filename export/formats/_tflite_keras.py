@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from export import tuned
-from export.formats import _tflite_file, _tflite_quantizer
+from export.formats import _batches, _tflite_file, _tflite_quantizer
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
 from models.errors import Unsupported
@@ -18,7 +18,10 @@ from models.frameworks import FRAMEWORKS
 
 
 def convert(source: Source, scheme: str) -> bytes:
-    """Return the file: [1,*input_shape] -> [1,K]."""
+    """Return the file: [N,*input_shape] -> [N,K], N being the options' batch.
+
+    TensorFlow's converter has no 4-bit weights, and no options but the images: the quantizer of LiteRT takes its place there.
+    """
     shape = source.input_shape  # for which a network is made, if there is none yet: not after the next line
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
@@ -26,12 +29,12 @@ def convert(source: Source, scheme: str) -> bytes:
         made = tuned.weights(source, __name__, lambda: fine_tuned(network, source))
         FRAMEWORKS["keras"].set_weights(network, made)
     # a batch of any size would add ops on shapes, which split the delegate in two
-    image = keras.Input(batch_shape=(1, *shape), name="image")
+    image = keras.Input(batch_shape=(source.batch, *shape), name="image")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, network(image)))
-    if scheme == "int4":  # which TensorFlow's converter does not do
+    if is_litert_quantized(source, scheme):
         return _tflite_quantizer.quantize(_tflite_file.tidied(converter.convert()), scheme, source)
     if scheme != "float32":
-        _quantize(converter, scheme, source.calibration)
+        _quantize(converter, scheme, source)
     try:
         return converter.convert()
     except RuntimeError as error:  # "Quantization to 16x8-bit not yet supported for op: 'HARD_SWISH'."
@@ -40,7 +43,15 @@ def convert(source: Source, scheme: str) -> bytes:
         raise Unsupported(f"TensorFlow's converter cannot make {scheme}: {str(error).strip()}") from error
 
 
-def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, calibration: np.ndarray) -> None:
+def is_litert_quantized(source: Source, scheme: str) -> bool:
+    """Tell whether the scheme or its options are none of TensorFlow's converter."""
+    said = source.options
+    return scheme == "int4" or bool(
+        said.calibration or said.symmetric is not None or said.keep_float or said.granularity == "per_tensor"
+    )
+
+
+def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, source: Source) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if scheme == "float16":
         converter.target_spec.supported_types = [tf.float16]
@@ -53,7 +64,8 @@ def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, calibration: np.n
             tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         ]
     if scheme not in ("float16", "dynamic_int8"):
-        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
+        batches = _batches.split(source.calibration, source.batch)
+        converter.representative_dataset = lambda: ([images] for images in batches)
 
 
 def fine_tuned(network: keras.Model, source: Source) -> dict[str, np.ndarray]:
@@ -71,7 +83,7 @@ def fine_tuned(network: keras.Model, source: Source) -> dict[str, np.ndarray]:
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
 
     with _calls(layers, lambda layer, call: _rounded(layer, call, ranges[layer.path])):
-        for images, labels in source.training_batches(source.steps):
+        for images, labels in source.training_batches(source.options.steps):
             step(tf.constant(images), tf.constant(labels))
     return FRAMEWORKS["keras"].weights(network)
 

@@ -1,23 +1,25 @@
-"""ai-edge-quantizer: a float .tflite in, a quantized one out."""
+"""litert-quantizer: a float .tflite in, a quantized one out."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 import warnings
+from typing import Any
 
 import numpy as np
-from ai_edge_quantizer import qtyping, quantizer, recipe
-from ai_edge_quantizer.calibrator import Calibrator
-from ai_edge_quantizer.recipe_manager import RecipeManager
-from ai_edge_quantizer.utils import qsv_utils
+from litert_quantizer import qtyping, quantizer
+from litert_quantizer.calibrator import Calibrator
+from litert_quantizer.recipe_manager import RecipeManager
+from litert_quantizer.utils import qsv_utils
 
-from export.formats import _tflite_file
+from export.formats import _batches, _tflite_file
 from export.source import Source
 from models.errors import Unsupported
+from models.own.settings import Options
 
-_BLOCK = 32  # weights that share a scale in 4-bit
-_BLOCKWISE = {32: recipe.dynamic_wi4b32_afp32, 64: recipe.dynamic_wi4b64_afp32}
+_BLOCKS = (32, 64, 128, 256)  # weights that may share a scale in 4-bit
+_ALL = qtyping.TFLOperationName.ALL_SUPPORTED
 
 
 def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
@@ -27,16 +29,18 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
     """
     rows = {
         "float16": _float16,
-        "dynamic_int8": _dynamic_int8,
-        "int8": lambda: recipe.static_wi8_ai8() + _float("INPUT", "OUTPUT"),
-        "int16x8": lambda: recipe.static_wi8_ai16() + _float("INPUT", "OUTPUT"),
-        "int4": lambda: _int4(float32, source.options.block or _BLOCK),
+        "dynamic_int8": lambda: _dynamic_int8(source.options),
+        "int8": lambda: _static(source.options, 8),
+        "int16x8": lambda: _static(source.options, 16),
+        "int4": lambda: _int4(float32, source.options),
     }[scheme]()
     rows += _kept(float32, source.options.keep_float or ())
     work = quantizer.Quantizer(float32, rows)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors")  # which is how calibration works
-        ranges = _ranges(float32, rows, source.calibration) if work.need_calibration else None
+        ranges = (
+            _ranges(float32, rows, _batches.split(source.calibration, source.batch)) if work.need_calibration else None
+        )
         return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
@@ -44,17 +48,51 @@ def _float(*operations: str) -> qtyping.ModelQuantizationRecipe:
     return [{"regex": ".*", "operation": o, "algorithm_key": "no_quantize", "op_config": {}} for o in operations]
 
 
-def _dynamic_int8() -> qtyping.ModelQuantizationRecipe:
+def _weights(said: Options) -> dict[str, Any]:
+    """Return how the scales of weights are found and what shares them, as its recipes name it."""
+    if said.calibration == "percentile":
+        raise Unsupported("litert-quantizer calibrates by minmax, or by mse for weights, not by percentiles")
+    names = quantizer.AlgorithmName
+    granularity = qtyping.QuantGranularity
+    return {
+        "algorithm_key": names.MSE if said.calibration == "mse" else names.MIN_MAX_UNIFORM_QUANT,
+        "granularity": granularity.TENSORWISE if said.granularity == "per_tensor" else granularity.CHANNELWISE,
+    }
+
+
+def _static(said: Options, bits: int) -> qtyping.ModelQuantizationRecipe:
+    """Return the recipe for 8-bit weights and activations of so many bits, which are asymmetric where 8 bits may be."""
+    if bits == 16 and said.symmetric is False:
+        raise Unsupported("litert-quantizer's 16-bit activations are always symmetric, as LiteRT's kernels want them")
+    manager, weights = RecipeManager(), _weights(said)
+    kind = qtyping.TensorQuantizationConfig
+    manager.add_quantization_config(
+        regex=".*",
+        operation_name=_ALL,
+        op_config=qtyping.OpQuantizationConfig(
+            activation_tensor_config=kind(num_bits=bits, symmetric=bits == 16 or bool(said.symmetric)),
+            weight_tensor_config=kind(num_bits=8, symmetric=True, granularity=weights["granularity"]),
+            compute_precision=qtyping.ComputePrecision.INTEGER,
+            explicit_dequantize=False,
+        ),
+        algorithm_key=weights["algorithm_key"],
+    )
+    return manager.get_quantization_recipe() + _float("INPUT", "OUTPUT")
+
+
+def _dynamic_int8(said: Options) -> qtyping.ModelQuantizationRecipe:
+    manager = RecipeManager()
+    manager.add_dynamic_config(regex=".*", operation_name=_ALL, num_bits=8, **_weights(said))
     # A convolution of one channel is a depthwise one here. XNNPACK has no such kernel for 8-bit weights on float
     # activations: quantizing its few weights splits the delegate in two, and the small network takes 3 times as long.
-    return recipe.dynamic_wi8_afp32() + _float("DEPTHWISE_CONV_2D")
+    return manager.get_quantization_recipe() + _float("DEPTHWISE_CONV_2D")
 
 
 def _float16() -> qtyping.ModelQuantizationRecipe:
     manager = RecipeManager()
     manager.add_quantization_config(
         regex=".*",
-        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        operation_name=_ALL,
         op_config=qtyping.OpQuantizationConfig(
             weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
             compute_precision=qtyping.ComputePrecision.FLOAT,
@@ -75,35 +113,31 @@ def _kept(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizatio
             msg = f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}"
             raise Unsupported(msg)
         for name in matching:
-            operation = qtyping.TFLOperationName.ALL_SUPPORTED
-            rows.append(
-                {
-                    "regex": f"^{re.escape(names[name])};$",
-                    "operation": operation,
-                    "algorithm_key": "no_quantize",
-                    "op_config": {},
-                }
-            )
+            row = {"regex": f"^{re.escape(names[name])};$", "operation": _ALL, "algorithm_key": "no_quantize"}
+            rows.append(row | {"op_config": {}})
     return rows
 
 
-def _int4(float32: bytes, block: int) -> qtyping.ModelQuantizationRecipe:
+def _int4(float32: bytes, said: Options) -> qtyping.ModelQuantizationRecipe:
     """Dense layers in 4-bit blocks where their rows divide into blocks; what has no such kernel as in dynamic_int8."""
-    if block not in _BLOCKWISE:
-        msg = f"ai-edge-quantizer has no blocks of {block}; it has {' and '.join(map(str, _BLOCKWISE))}"
+    if said.block not in _BLOCKS:
+        msg = f"litert-quantizer has no blocks of {said.block}; it has {', '.join(map(str, _BLOCKS))}"
         raise Unsupported(msg)
-    rows = _dynamic_int8()
+    rows, blocks = _dynamic_int8(said), qtyping.QuantGranularity(f"BLOCKWISE_{said.block}")
     for name, columns in _tflite_file.dense_layers(float32):
-        if columns % block == 0:
-            dense = qtyping.TFLOperationName.FULLY_CONNECTED
-            rows += _BLOCKWISE[block](operation_name=dense, regex=f"^{re.escape(name)};$")
+        if columns % said.block == 0:
+            manager, dense = RecipeManager(), qtyping.TFLOperationName.FULLY_CONNECTED
+            manager.add_dynamic_config(f"^{re.escape(name)};$", dense, num_bits=4, granularity=blocks)
+            rows += manager.get_quantization_recipe()
     return rows
 
 
-def _ranges(float32: bytes, rows: qtyping.ModelQuantizationRecipe, calibration: np.ndarray) -> dict[str, qtyping.QSV]:
+def _ranges(
+    float32: bytes, rows: qtyping.ModelQuantizationRecipe, calibration: list[np.ndarray]
+) -> dict[str, qtyping.QSV]:
     """Return each activation's smallest and largest value; the default, a moving average, would clip the logits."""
     manager = RecipeManager()
     manager.load_quantization_recipe(rows)
     calibrator = Calibrator(float32, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-    calibrator.calibrate({"serving_default": [{"image": image[None]} for image in calibration]}, manager)
+    calibrator.calibrate({"serving_default": [{"image": images} for images in calibration]}, manager)
     return calibrator.get_model_qsvs()

@@ -17,7 +17,7 @@ from models.frameworks import FRAMEWORKS
 
 
 def convert(source: Source, scheme: str) -> bytes:
-    """Return the file: [1,*input_shape] -> [1,K]."""
+    """Return the file: [N,*input_shape] -> [N,K], N being the options' batch."""
     if scheme == "qat_int8":
         return _tflite_quantizer.quantize(_float32(source, fine_tuned(source)), "int8", source)
     if scheme == "int8_io":
@@ -29,7 +29,7 @@ def convert(source: Source, scheme: str) -> bytes:
 
 
 def _float32(source: Source, network: torch.nn.Module) -> bytes:
-    model = litert_torch.convert(network, (torch.zeros(1, *source.input_shape),))
+    model = litert_torch.convert(network, (torch.zeros(source.batch, *source.input_shape),))
     return _tflite_file.tidied(model.model_content())
 
 
@@ -54,7 +54,7 @@ def _trained(source: Source) -> torch.nn.Module:
         for layer in layers:
             parametrize.register_parametrization(layer, "weight", _RoundedWeight())
         optimizer = torch.optim.Adam(network.parameters(), QAT_LEARNING_RATE)
-        for images, labels in source.training_batches(source.steps):
+        for images, labels in source.training_batches(source.options.steps):
             loss = torch.nn.functional.cross_entropy(network(torch.from_numpy(images)), torch.from_numpy(labels))
             optimizer.zero_grad()
             loss.backward()

@@ -18,9 +18,16 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contents, Layer, Tensor
+from export.formats import _batches
 from export.formats._torch import one_thread
 from export.source import Source
+from models.errors import Unsupported
+from models.own.settings import Options
 
+OPTIONS = {
+    "int8": ("batch", "calibration", "images", "granularity", "symmetric"),
+    "dynamic_int8": ("batch", "granularity"),
+}
 _DEPRECATED = (
     r"`torch\.jit\.\w+` is deprecated",
     r"torch\.ao\.quantization is deprecated",
@@ -68,14 +75,15 @@ def save(
     """
     with quiet(), _one_engine():
         content = serialize(source.memo(f"torchscript-{scheme}", lambda: _script(source, scheme)))
-        target.write_bytes(_repeatable(content, source.input_shape, unused))
+        shape = (-1 if source.is_dynamic else source.batch, *source.input_shape)
+        target.write_bytes(_repeatable(content, shape, unused))
 
 
 def _script(source: Source, scheme: str) -> Any:
     import torch
 
-    network = {"float32": _float32, "dynamic_int8": _dynamic_int8, "int8": _int8}[scheme](source)
-    example = torch.zeros(1, *source.input_shape)
+    network = {"float32": lambda source: source.network, "dynamic_int8": _dynamic_int8, "int8": _int8}[scheme](source)
+    example = torch.zeros(2 if source.is_dynamic else source.batch, *source.input_shape)
     frozen = torch.jit.freeze(torch.jit.trace(network, example, check_trace=False))
     # A traced module's type is named after how many others the process has traced, and so are the bytes. A frozen
     # graph needs nothing of its module: as a function in a compilation unit of its own, it always has the same name.
@@ -85,16 +93,14 @@ def _script(source: Source, scheme: str) -> Any:
     return torch.jit.load(io.BytesIO(function.save_to_buffer())).eval()
 
 
-def _float32(source: Source) -> Any:
-    return source.network
-
-
 def _dynamic_int8(source: Source) -> Any:
     """Quantize the dense layers: PyTorch has no dynamic convolution."""
     from torch import nn
-    from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
+    from torch.ao.quantization import default_dynamic_qconfig, per_channel_dynamic_qconfig, quantize_dynamic
 
-    return quantize_dynamic(source.fresh_network(), {nn.Linear: per_channel_dynamic_qconfig})
+    per_tensor = source.options.granularity == "per_tensor"
+    config = default_dynamic_qconfig if per_tensor else per_channel_dynamic_qconfig
+    return quantize_dynamic(source.fresh_network(), {nn.Linear: config})
 
 
 def _int8(source: Source) -> Any:
@@ -103,15 +109,38 @@ def _int8(source: Source) -> Any:
     They keep activations to 7 bits, without which x86 saturates where it has no VNNI; QNNPACK on Arm takes both.
     """
     import torch
-    from torch.ao.quantization import get_default_qconfig_mapping
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
     images = torch.from_numpy(source.calibration)
-    prepared = prepare_fx(source.fresh_network(), get_default_qconfig_mapping("x86"), (images[:1],))
+    prepared = prepare_fx(source.fresh_network(), _configuration(source.options), (images[:1],))
     with one_thread(), torch.inference_mode():
         for batch in source.batches(images):
             prepared(batch)
     return convert_fx(prepared)
+
+
+def _configuration(said: Options) -> Any:
+    """Return the x86 engine's observers as the options want them; HistogramObserver, the default, seeks the least square error."""
+    import torch
+    from torch.ao import quantization
+
+    if said.calibration == "percentile":
+        raise Unsupported("PyTorch's observers calibrate by mse or minmax, not by percentiles")
+    mapping = quantization.get_default_qconfig_mapping("x86")
+
+    def changed(config: Any) -> Any:
+        observer = getattr(getattr(config and config.activation, "p", None), "func", None)
+        if observer is not quantization.HistogramObserver:
+            return config
+        scheme = {"qscheme": torch.per_tensor_symmetric} if said.symmetric else {}
+        kind = quantization.MinMaxObserver if said.calibration == "minmax" else observer
+        weight = quantization.default_weight_observer if said.granularity == "per_tensor" else config.weight
+        return quantization.QConfig(kind.with_args(**config.activation.p.keywords | scheme), weight)
+
+    mapping.set_global(changed(mapping.global_qconfig))
+    for kind, config in [*mapping.object_type_qconfigs.items()]:
+        mapping.set_object_type(kind, changed(config))
+    return mapping
 
 
 def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str, ...]) -> bytes:
@@ -130,7 +159,7 @@ def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str,
         for name in reader.get_all_records()
         if name not in rewritten and not name.endswith(".debug_pkl") and not name.startswith(unused)
     }
-    shape = ",".join(map(str, (1, *input_shape)))
+    shape = ",".join(map(str, input_shape))
     storages: dict[str, str] = {}  # old name -> new name
     for record in (records[name] for name in sorted(records) if name.endswith(".pkl")):
         for key in _Tensors(record).storages:
@@ -258,9 +287,9 @@ class _Tensors(pickle.Unpickler):
         return type(name, (), {"__new__": call, "__setstate__": lambda self, state: None})
 
 
-def run(module: Any, images: np.ndarray) -> np.ndarray:
-    """Answer one image after the other, with one thread."""
+def run(module: Any, images: np.ndarray, batch: int) -> np.ndarray:
+    """Answer so many images at once, with one thread."""
     import torch
 
     with one_thread(), torch.inference_mode():
-        return np.concatenate([module(torch.from_numpy(images[i : i + 1])).numpy() for i in range(len(images))])
+        return _batches.answered(lambda images: module(torch.from_numpy(images)).numpy(), images, batch)

@@ -12,6 +12,7 @@ suffix = ".pte"
 tools = executorch.tools
 inspect = _pte.contents
 run = executorch.run
+options = executorch.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contents, Layer, Tensor
+from export.formats import _batches
 from export.judge import Defect
 from export.source import Source
 
@@ -24,6 +25,10 @@ def tools(framework: str) -> tuple[str, ...]:
     return ("tensorflow-cpu", "keras", "protobuf")
 
 
+def options(framework: str, scheme: str) -> tuple[str, ...]:
+    return ("batch",)
+
+
 def convert(source: Source, scheme: str, target: Path) -> None:
     import keras
     import tensorflow as tf
@@ -32,7 +37,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.float32, name="image")])
+    @tf.function(input_signature=[tf.TensorSpec((_batch(source), *shape), tf.float32, name="image")])
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"logits": network(image, training=False)}
 
@@ -45,6 +50,10 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: serve}, options=options)
     _settle(folder)
     _check(inspect(target), source)
+
+
+def _batch(source: Source) -> int | None:
+    return source.options.batch if isinstance(source.options.batch, int) else None
 
 
 def _settle(folder: Path) -> None:
@@ -68,9 +77,10 @@ def _parsed(folder: Path) -> Any:
 
 def _check(contents: Contents, source: Source) -> None:
     """Raise Defect unless clients find the signature that the contract promises."""
+    batch = _batch(source) or -1
     promised = (
-        (Tensor(name="image", shape=(-1, *source.input_shape), dtype="float32"),),
-        (Tensor(name="logits", shape=(-1, source.classes), dtype="float32"),),
+        (Tensor(name="image", shape=(batch, *source.input_shape), dtype="float32"),),
+        (Tensor(name="logits", shape=(batch, source.classes), dtype="float32"),),
     )
     if (contents.inputs, contents.outputs) != promised:
         msg = f"{_SIGNATURE} takes {contents.inputs} and gives {contents.outputs}"
@@ -113,9 +123,9 @@ def _tensors(entries: Mapping[str, Any]) -> tuple[Tensor, ...]:
     )
 
 
-def run(path: Path, images: np.ndarray) -> np.ndarray:
+def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path / _VERSION))  # kept: its signature does not keep it alive
     serve = loaded.signatures[_SIGNATURE]
-    return np.concatenate([serve(image=tf.constant(images[i : i + 1]))["logits"].numpy() for i in range(len(images))])
+    return _batches.answered(lambda images: serve(image=tf.constant(images))["logits"].numpy(), images, batch)

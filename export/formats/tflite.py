@@ -1,4 +1,4 @@
-"""TFLite (LiteRT): from Keras by TensorFlow's converter, from PyTorch by litert-torch and ai-edge-quantizer."""
+"""TFLite (LiteRT): from Keras by TensorFlow's converter, from PyTorch by litert-torch and litert-quantizer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from export.contract import Contents
+from export.formats import _batches
 from export.schemes import SCHEMES
 from export.source import Source
 
@@ -17,15 +18,19 @@ _FINE_TUNED = "fine-tuned for {steps} steps with 8-bit rounding simulated, then 
 
 def tools(framework: str) -> tuple[str, ...]:
     converters = {"torch": ("torch", "litert-torch", "litert-converter"), "keras": ("tensorflow-cpu", "keras")}
-    return (*converters[framework], "ai-edge-quantizer", "ai-edge-litert", "flatbuffers")
+    return (*converters[framework], "litert-quantizer", "ai-edge-litert", "flatbuffers")
 
 
 def options(framework: str, scheme: str) -> tuple[str, ...]:
-    known = {"int8": ("images",), "int8_io": ("images",), "int16x8": ("images",), "qat_int8": ("images", "steps")}
-    blocks = ("block",) if scheme == "int4" else ()
-    # TensorFlow's own converter names no operators to leave out
-    floats = ("keep_float",) if framework == "torch" and scheme not in ("float32", "float16", "qat_int8") else ()
-    return (*known.get(scheme, ()), *blocks, *floats)
+    static = ("batch", "calibration", "images", "granularity", "symmetric", "keep_float")
+    return {
+        "dynamic_int8": ("batch", "calibration", "granularity", "keep_float"),
+        "int8": static,
+        "int8_io": static,
+        "int16x8": static,
+        "int4": ("batch", "block", "keep_float"),
+        "qat_int8": ("batch", "images", "steps"),
+    }.get(scheme, ("batch",))
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
@@ -35,8 +40,13 @@ def convert(source: Source, scheme: str, target: Path) -> None:
         from export.formats import _tflite_torch as converter
     else:
         from export.formats import _tflite_keras as converter
-    description = _FINE_TUNED.format(steps=source.steps) if SCHEMES[scheme].trained else ""
-    target.write_bytes(_tflite_file.tidied(converter.convert(source, scheme), description))
+    says = [_FINE_TUNED.format(steps=source.options.steps)] if SCHEMES[scheme].trained else []
+    if source.framework == "keras" and scheme != "int4" and converter.is_litert_quantized(source, scheme):
+        says.append("quantized by litert-quantizer: TensorFlow's converter has no such options")
+    if source.options.calibration == "mse":
+        says.append("mse sets the scales of weights; activations keep their smallest and largest values")
+    content = _tflite_file.tidied(converter.convert(source, scheme), "; ".join(says))
+    target.write_bytes(_tflite_file.freed(content) if source.is_dynamic else content)
 
 
 def inspect(path: Path) -> Contents:
@@ -45,10 +55,10 @@ def inspect(path: Path) -> Contents:
     return _tflite_file.contents(path.read_bytes())
 
 
-def run(path: Path, images: np.ndarray) -> np.ndarray:
+def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path), num_threads=1)
     interpreter.allocate_tensors()
-    infer = interpreter.get_signature_runner()
-    return np.concatenate([infer(image=images[i : i + 1])["logits"] for i in range(len(images))])
+    infer = interpreter.get_signature_runner()  # which resizes the input where it has to
+    return _batches.answered(lambda images: infer(image=images)["logits"], images, batch)

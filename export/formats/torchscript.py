@@ -21,7 +21,7 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return ("images",) if scheme == "int8" else ()
+    return _torchscript.OPTIONS.get(scheme, ("batch",))
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
@@ -36,8 +36,8 @@ def _serialize(module: Any) -> bytes:
     return buffer.getvalue()
 
 
-def run(path: Path, images: np.ndarray) -> np.ndarray:
+def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
     import torch
 
     with _torchscript.quiet():
-        return _torchscript.run(torch.jit.load(path), images)
+        return _torchscript.run(torch.jit.load(path), images, batch)

@@ -21,7 +21,7 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return ("images",) if scheme == "int8" else ()
+    return _torchscript.OPTIONS.get(scheme, ("batch",))
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
@@ -53,8 +53,8 @@ def _mobile_passes() -> str:
     return "without optimize_for_mobile, so that the file runs with and without XNNPACK"
 
 
-def run(path: Path, images: np.ndarray) -> np.ndarray:
+def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
     from torch.jit.mobile import _load_for_lite_interpreter
 
     with _torchscript.quiet():
-        return _torchscript.run(_load_for_lite_interpreter(str(path)), images)
+        return _torchscript.run(_load_for_lite_interpreter(str(path)), images, batch)

@@ -20,13 +20,16 @@ def load(content: bytes) -> nn.Module:
     Layers that were exported in training mode compute as in evaluation. The attribute `input_shapes` holds each input's
     shape without the batch, None for a size that is free. Raises ValueError for what is no such file.
     """
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    try:
+        members = zipfile.ZipFile(io.BytesIO(content)).infolist()
+        if members[0].header_offset:
+            raise ValueError("the end is that of an archive inside it")
+    except Exception as error:  # a cut or damaged archive raises more than zipfile's own
         msg = "it is no file of torch.export.save, or is cut off"
+        raise ValueError(msg) from error
+    if any(member.filename.endswith("/data.pkl") and member.filename.count("/") == 1 for member in members):
+        msg = "it was written by torch.save; write it with torch.export.save(torch.export.export(network, (images,)), FILE)"
         raise ValueError(msg)
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if any(name.endswith("/data.pkl") and name.count("/") == 1 for name in archive.namelist()):
-            msg = "it was written by torch.save; write it with torch.export.save(torch.export.export(network, (images,)), FILE)"
-            raise ValueError(msg)
     try:
         program = torch.export.load(io.BytesIO(content))
     except Exception as error:  # zipfile's, json's, torch's own: whatever is raised, the file is at fault

@@ -18,6 +18,7 @@ SHARED = "data.npz"
 MOST_BYTES = 1 << 34
 CALIBRATION, TRAINING = "calibration", "train"
 KINDS = ("images", "labels")
+OTHER_FLOATS = (np.float64, np.float16)
 WRITE = "np.savez({file!r}, images=images, labels=labels)"
 
 
@@ -26,7 +27,8 @@ class OwnData:
     """What a file holds: named evaluation sets, of which the first judges, and images to calibrate and fine-tune on.
 
     `calibration` is [N,H,W] or [N,H,W,C] as the evaluation images are, None where there are none of its own; so is
-    `training`. `class_names` is empty where the file names none; `unread` are arrays that mean nothing here.
+    `training`. `class_names` is empty where the file names none; `unread` are arrays that mean nothing here,
+    `narrowed` those of other floats that become float32.
     """
 
     file: Path
@@ -35,6 +37,7 @@ class OwnData:
     training: LabelledImages | None
     class_names: tuple[str, ...]
     unread: tuple[str, ...]
+    narrowed: tuple[str, ...]
 
 
 def find(folder: Path, model: str) -> Path:
@@ -80,6 +83,7 @@ def load(folder: Path, model: str) -> OwnData:
         training=training,
         class_names=reader.class_names(),
         unread=tuple(name for name in arrays if name not in read),
+        narrowed=tuple(name for name in arrays if name in read and arrays[name].dtype in OTHER_FLOATS),
     )
 
 
@@ -119,7 +123,7 @@ class _Reader:
                 f"Write it so: {WRITE.format(file=self.path.name)}",
             )
         images = self.arrays[name]
-        if images.dtype in (np.float64, np.float16):
+        if images.dtype in OTHER_FLOATS:
             images = images.astype(np.float32)
         if images.dtype not in (np.uint8, np.float32):
             self.refuse(

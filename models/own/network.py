@@ -102,11 +102,14 @@ class OwnNetwork:
         )
 
     @property
-    def unread(self) -> str:
-        """Name the arrays beside it that nothing reads, "" where there are none."""
-        return (
-            f"{self._data.file} holds what nothing reads: {', '.join(self._data.unread)}" if self._data.unread else ""
-        )
+    def data_place(self) -> str:
+        return str(self._data.file)
+
+    @property
+    def data_notes(self) -> tuple[str, ...]:
+        """Say what its owner may not expect of the images beside it: what is not read, or not read as it stands there."""
+        held = {"mean nothing here": self._data.unread, "are taken as float32": self._data.narrowed}
+        return tuple(f"{self._data.file}: {', '.join(names)} {says}" for says, names in held.items() if names)
 
     @property
     def data_sha256(self) -> str:

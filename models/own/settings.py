@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
+import tomllib
+import types
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
-from models import files
-from models.errors import DataError
+from models import files, records
+from models.errors import DataError, did_you_mean
 from models.records import Record
+
+T = TypeVar("T", bound=Record)
 
 FILE = "edgewise.toml"
 MOST_BYTES = 1 << 20
 BASES = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
+DYNAMIC = "dynamic"  # a batch of any size
+WORDS = {"object": "a table", "array": "a list", "str": "a text", "int": "a whole number", "bool": "true or false", "float": "a number"}  # fmt: skip
 
 
 class NetworkSettings(Record, kw_only=True, forbid_unknown_fields=True):
@@ -25,14 +32,15 @@ class NetworkSettings(Record, kw_only=True, forbid_unknown_fields=True):
     labels: tuple[str, ...] = ()
 
 
-class Options(Record, kw_only=True, forbid_unknown_fields=True):
+class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a scheme may say beside its base; None leaves it to the format.
 
-    `calibration` is how ranges are found on so many `images`; `granularity` and `symmetric` are those of scales and of
-    activations' ranges; `block` is how many 4-bit weights share a scale; `keep_float` are globs of operators that stay as
-    they are; `steps` are those of fine-tuning.
+    `batch` is how many images an artifact takes at once, or `dynamic` for any number. `calibration` is how ranges are found
+    on so many `images`; `granularity` and `symmetric` are those of scales and of activations' ranges; `block` is how many
+    4-bit weights share a scale; `keep_float` are globs of operators that stay as they are; `steps` are those of fine-tuning.
     """
 
+    batch: Annotated[int, Meta(ge=1, le=256)] | Literal["dynamic"] | None = None
     calibration: Literal["minmax", "percentile", "mse"] | None = None
     images: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     granularity: Literal["per_channel", "per_tensor"] | None = None
@@ -48,7 +56,7 @@ class Options(Record, kw_only=True, forbid_unknown_fields=True):
 
 
 class SchemeSettings(Options, kw_only=True, forbid_unknown_fields=True):
-    """A scheme of the user's: one of the eight, with options."""
+    """A scheme: one of the eight, with options."""
 
     base: Literal[BASES]
 
@@ -80,11 +88,7 @@ def load(folder: Path) -> Settings:
 @cache
 def _load(path: Path, mtime_ns: int, size: int) -> Settings:
     """Read the file once; time and size only tell the cache that it is another."""
-    try:
-        settings = msgspec.toml.decode(files.read_bytes(path, MOST_BYTES), type=Settings, strict=True)
-    except (OSError, ValueError, RecursionError) as error:  # msgspec's and tomllib's own are ValueErrors
-        msg = f"{path} cannot be used: {error}. See docs/your-own-network.md."
-        raise DataError(msg) from error
+    settings = read(path, Settings)
     for name in settings.schemes:
         if name in BASES or not re.fullmatch(r"[A-Za-z0-9_]+", name):
             why = (
@@ -95,3 +99,53 @@ def _load(path: Path, mtime_ns: int, size: int) -> Settings:
             msg = f"{path} cannot be used: the scheme {name!r} {why}. Give it another name."
             raise DataError(msg)
     return settings
+
+
+def read(path: Path, kind: type[T]) -> T:
+    """Return the record that a TOML file holds; raises DataError that says where the mistake is and what may stand there."""
+    try:
+        content = tomllib.loads(files.read_bytes(path, MOST_BYTES).decode())
+        _check(content, kind, "")
+        return records.convert(content, kind)
+    except (OSError, ValueError, RecursionError) as error:  # tomllib's, msgspec's and ours
+        told = str(error) if str(error).endswith(("?", ".")) else f"{error}."
+        msg = f"{path} cannot be used: {told} See docs/your-own-network.md."
+        raise DataError(msg) from error
+
+
+def _check(content: Mapping[str, Any], kind: type[Record], table: str) -> None:
+    """Raise ValueError that names the first entry which `kind` does not have, or whose value it does not take."""
+    hints = get_type_hints(kind, include_extras=True)
+    where = f"in [{table}]" if table else "at the top"
+    for name, value in content.items():
+        if name not in hints:
+            raise ValueError(f"there is no {name!r} {where}. {did_you_mean(name, hints)}")
+        of_tables = get_args(hints[name])[-1] if get_origin(hints[name]) is dict else None
+        if of_tables and isinstance(value, dict):
+            for key, entry in value.items():
+                if not isinstance(entry, dict):
+                    raise ValueError(f"{name}.{key} is no table: write [{name}.{key}]")
+                _check(entry, of_tables, f"{name}.{key}")
+            continue
+        try:
+            records.convert(value, hints[name])
+        except msgspec.ValidationError as error:
+            told = re.sub(
+                r"`([a-z]+)( \| null)?`", lambda found: WORDS.get(found[1], found[1]), str(error).partition(" - at ")[0]
+            )
+            may_be = _may_be(hints[name], value) or f": {told}"
+            raise ValueError(f"{name} {where} is {repr(value)[:60]}{may_be}") from error
+    missing = [f.name for f in msgspec.structs.fields(kind) if f.required and f.name not in content]
+    if missing:
+        raise ValueError(f"there is no {missing[0]!r} {where}{_may_be(hints[missing[0]])}")
+
+
+def _may_be(kind: Any, value: object = "") -> str:
+    """Return which words a value may be, and the nearest to what was written; "" where it is no choice of words."""
+    parts = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    words = [str(word) for part in parts if get_origin(part) is Literal for word in get_args(part)]
+    if not words:
+        return ""
+    near = did_you_mean(value, words) if isinstance(value, str) else ""
+    number = " or a whole number from 1 to 256" if DYNAMIC in words else ""
+    return f"; it may be {', '.join(words)}{number}" + (f". {near}" if near.startswith("Did") else "")

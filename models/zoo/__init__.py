@@ -3,3 +3,4 @@
 from models.registry import Registry
 
 ZOO = Registry(__name__, "model")
+COUNTED = "torch_cnn_small"  # whose instructions a pipeline has the time to count

@@ -61,8 +61,8 @@ def test_a_file_keeps_the_promises_of_its_scheme(name, scheme, source, folder, i
     judge.judge_weights(contents, SCHEMES[scheme])
     judge.judge_size(path.stat().st_size, contents, SCHEMES[scheme], source.deployed.stated["parameters"])
     judge.judge_answers(FORMATS[name].run(path, images), source.logits(images), SCHEMES[scheme])
-    assert contents.inputs == (Tensor(name="image", shape=(1, *source.input_shape), dtype="float32"),)
-    assert contents.outputs == (Tensor(name="logits", shape=(1, 10), dtype="float32"),)
+    assert contents.inputs == (Tensor(name="image", shape=(-1, *source.input_shape), dtype="float32"),)
+    assert contents.outputs == (Tensor(name="logits", shape=(-1, 10), dtype="float32"),)
 
 
 @pytest.mark.parametrize("scheme", STORED)
@@ -190,8 +190,25 @@ def test_a_reshape_that_folds_the_batch_into_another_axis_leaves_the_batch_at_on
     node = helper.make_node("Reshape", ["image", "shape"], ["logits"], "flatten")
     model: onnx.ModelProto = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:], [shape]))
     before = model.SerializeToString()
-    _onnx_graph._free_batch(model)
+    assert not _onnx_graph._free_batch(model)
     assert model.SerializeToString() == before
+
+
+def test_an_operator_of_several_outputs_gives_each_a_name():
+    """`split1` stood for both halves, which is no graph."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    from export.formats import _onnx_graph
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, n]) for name, n in (("image", 4), ("logits", 2))]
+    nodes = [
+        helper.make_node("Split", ["image"], ["a", "b"], axis=1, num_outputs=2),
+        helper.make_node("Add", ["a", "b"], ["logits"]),
+    ]
+    model: onnx.ModelProto = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:]))
+    _onnx_graph._rename(model)
+    assert [list(node.input) for node in model.graph.node] == [["image"], ["split1", "split1.1"]]
 
 
 def test_constants_of_a_concatenation_and_inputs_left_out_are_named_by_their_place():

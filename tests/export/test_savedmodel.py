@@ -17,6 +17,7 @@ from export.judge import Defect
 from export.source import Source
 from models import data, files
 from models.images import network_input
+from models.own.settings import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = Tensor(name="image", shape=(-1, 28, 28, 1), dtype="float32")
@@ -76,4 +77,4 @@ def test_another_process_gives_the_same_bytes(folder, tmp_path):
 )
 def test_another_signature_than_promised_is_a_defect(contents):
     with pytest.raises(Defect, match="serving_default takes"):
-        savedmodel._check(contents, SimpleNamespace(input_shape=(28, 28, 1), classes=10))
+        savedmodel._check(contents, SimpleNamespace(input_shape=(28, 28, 1), classes=10, options=Options()))

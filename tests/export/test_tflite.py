@@ -113,7 +113,7 @@ def test_uint8_in_and_out_gives_exactly_what_float_in_and_out_gives(source, fold
 
 
 def test_the_logits_range_is_calibrated_whole_not_averaged(source, folder):
-    """ai-edge-quantizer's default keeps a moving average of it, which clips the logits of real digits by 10."""
+    """litert-quantizer's default keeps a moving average of it, which clips the logits of real digits by 10."""
     output = FORMATS["tflite"].inspect(folder / "int8_io.tflite").outputs[0]
     logits = source.logits(source.calibration)
     assert output.scale * 255 == pytest.approx(logits.max() - logits.min(), rel=0.1)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from export import tuned
 from export.formats import FORMATS
-from export.schemes import Options
+from export.schemes import SCHEMES, Options
 from export.source import Source
 from models import data
 
@@ -91,7 +92,7 @@ def test_a_file_of_kept_weights_is_the_same_to_the_byte(cache, tmp_path, format_
     """The ranges that the observers saw are kept, too, and the epsilon that they round scales with."""
     files = []
     for inputs in ({}, {"checkpoint": "c"}, {"checkpoint": "c"}):
-        source = Source("torch_cnn_small", "digits").with_options(Options(steps=2))
+        source = Source("torch_cnn_small", "digits").with_options(replace(SCHEMES["qat_int8"].in_force, steps=2))
         source.inputs = inputs
         files.append(tmp_path / f"{len(files)}{FORMATS[format_name].suffix}")
         FORMATS[format_name].convert(source, "qat_int8", files[-1])

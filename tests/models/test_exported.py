@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
 
 import pytest
 
@@ -104,6 +106,44 @@ def test_another_file_is_one_sentence(content):
 
     with pytest.raises(ValueError, match="it is no file of torch.export.save, or is cut off"):
         _exported.load(content)
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    import torch
+    from torch import nn
+
+    return saved(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()).eval(), (torch.rand(1, 1, 8, 8),))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_one_sentence(whole, share):
+    from models.frameworks import _exported
+
+    with pytest.raises(ValueError, match="it is no file of torch.export.save, or is cut off"):
+        _exported.load(whole[: int(len(whole) * share)])
+
+
+def test_a_file_of_another_pytorch_says_which_one_can_read_it(whole):
+    """Such a file has other versions in its archive, and a schema that this PyTorch does not know."""
+    import torch
+
+    from models.frameworks import _exported
+
+    def of_another(name: str, content: bytes) -> bytes:
+        if name.endswith("archive_version"):
+            return b"99"
+        if name.endswith(".json") and b"schema_version" in content:
+            return re.sub(rb'"schema_version":\s*\{[^}]*\}', b'"schema_version": {"major": 99, "minor": 0}', content)
+        return content
+
+    other = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(other, "w") as after:
+        for name in before.namelist():
+            after.writestr(name, of_another(name, before.read(name)))
+    version = torch.__version__.partition("+")[0]
+    with pytest.raises(ValueError, match=f"PyTorch {version} cannot read it .*save it again with .* of {version}"):
+        _exported.load(other.getvalue())
 
 
 def test_several_inputs_and_outputs_are_refused():

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from export import artifact as artifacts
 from export.__main__ import command
+from export.artifact import Artifact
 from models import deployed, networks
-from models.errors import DataError, UsageError
+from models.errors import DataError, UsageError, did_you_mean
 from models.own import data, settings
 
 IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
@@ -49,14 +53,19 @@ def test_without_a_folder_the_zoo_is_meant(monkeypatch):
     ("files", "sentence"),
     [
         ({"a-b.pt2": ""}, "cannot be part of an id: 'a-b'.*for example a_b.pt2"),
+        ({"-.pt2": ""}, "for example network.pt2"),
         ({"a b.keras": ""}, "cannot be part of an id: 'a b'"),
-        ({"net.keras": ""}, "have one name"),
+        ({"twin.keras": "", "twin.pt2": ""}, "have one name"),
         ({"net2.py": "def network(:"}, "no Python file that can be read: invalid syntax"),
     ],
 )
-def test_names_that_cannot_be_used_are_refused(folder, files, sentence):
+def test_a_file_that_cannot_be_used_is_told_and_keeps_no_other_from_being_exported(folder, files, sentence):
     for name, text in files.items():
         (folder / name).write_text(text)
+    assert networks.names() == ("net",)
+    (problem,) = networks.left_out()
+    assert re.search(sentence, problem)
+    (folder / "net.pt2").unlink()
     with pytest.raises(DataError, match=sentence):
         networks.names()
 
@@ -77,6 +86,12 @@ def test_a_folder_without_networks_and_none_at_all_are_refused(tmp_path, monkeyp
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path / "none"))
     with pytest.raises(UsageError, match="is no folder"):
         networks.names()
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_sentence(folder):
+    result = CliRunner().invoke(command, ["--models", str(folder / "net.pt2"), "--list"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception).endswith(f"is a file. Say which folder holds your networks: --models {folder}")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +137,7 @@ def test_nothing_waits_for_a_pipe(folder):
     with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
         data.load(folder, "net")
     os.mkfifo(folder / "code.py")
-    with pytest.raises(DataError, match="no Python file that can be read"):
-        networks.names()
+    assert "no Python file that can be read" in networks.left_out()[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY"], ids=repr)
@@ -135,7 +149,14 @@ def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
 
 def test_arrays_that_nothing_reads_are_named(folder):
     write(folder, train_image=IMAGES, night_images=IMAGES, night_labels=LABELS)
-    assert deployed.get("net").unread == f"{folder / 'net.npz'} holds what nothing reads: train_image"
+    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: train_image mean nothing here",)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_other_floats_are_narrowed_and_that_is_told(folder, dtype):
+    write(folder, images=IMAGES.astype(dtype))
+    assert deployed.get("net").evaluation()[0].images.dtype == np.float32
+    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: images are taken as float32",)
 
 
 def test_evaluation_sets_are_named_and_the_first_judges(folder):
@@ -165,9 +186,21 @@ def test_without_calibration_images_it_is_said_what_takes_their_place(folder):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("labels = 3", "Expected `array`, got `int`"),
-        ("label = []", "unknown field `label`"),
-        ("labels = [", "cannot be used"),
+        ("labels = 3", "labels at the top is 3: Expected a list, got a whole number"),
+        ("label = []", "there is no 'label' at the top. Did you mean labels?"),
+        ("labels = [", "cannot be used: Invalid value"),
+        ("labels = ['a', 2]", r"labels at the top is \['a', 2\]: Expected a text"),
+        ("schemes.x = 1", r"schemes.x is no table: write \[schemes.x\]"),
+        ("[schemes.x]\nimages = 2", r"there is no 'base' in \[schemes.x\]; it may be float32, .*qat_int8"),
+        ("[schemes.x]\nbase = 'int'", "it may be float32, .*qat_int8. Did you mean int8"),
+        ("[schemes.x]\nbase = 'int8'\ncalibration = 'precentile'", "minmax, percentile, mse. Did you mean percentile?"),
+        ("[schemes.x]\nbase = 'int8'\nblok = 3", r"there is no 'blok' in \[schemes.x\]. Did you mean block?"),
+        ("[schemes.x]\nbase = 'int8'\nbatch = 0", "batch .* is 0; it may be dynamic or a whole number from 1 to 256"),
+        ("[schemes.x]\nbase = 'int8'\nbatch = 'any'", "is 'any'; it may be dynamic or a whole number"),
+        ("[schemes.x]\nbase = 'int4'\nblock = 17", "is 17; it may be 16, 32, 64, 128, 256"),
+        ("[schemes.x]\nbase = 'int8'\nkeep_float = 'a'", "keep_float .* is 'a': Expected a list, got a text"),
+        ("[schemes.x-y]\nbase = 'int8'", "is no word of letters"),
+        ("[schemes.int8]\nbase = 'int8'", "the name of one of Edgewise's own"),
     ],
 )
 def test_settings_that_cannot_be_used_name_the_mistake(folder, text, sentence):
@@ -192,6 +225,42 @@ def test_every_network_of_which_something_is_missing_is_named_at_once(folder):
     assert isinstance(result.exception, DataError)
     assert all(f"{name}.npz is not there" in str(result.exception) for name in ("net", "other"))
     assert not (folder / "artifacts").exists()
+
+
+def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_exported(folder, monkeypatch):
+    from export import run
+
+    write(folder)
+    (folder / "other.keras").write_bytes(b"")
+    (folder / "third-one.pt2").write_bytes(b"")
+    planned = []
+    monkeypatch.setattr(run, "plan", lambda recipes, **options: planned.extend(recipes) or ())
+    made = Artifact(id="net-onnx-float32", model="net", framework="torch", format="onnx", scheme="float32", key="k",
+                    outcome="unsupported", reason="as it is")  # fmt: skip
+    artifacts.save(made, folder / "artifacts")
+    result = CliRunner().invoke(command, ["--models", str(folder), "--only", "*-onnx-float32"])
+    assert [recipe.id for recipe in planned] == ["net-onnx-float32"]
+    assert isinstance(result.exception, DataError)
+    assert "2 of what" in str(result.exception)
+    assert "other.npz is not there" in str(result.exception)
+    assert "third_one.pt2" in str(result.exception)
+    assert "left out: " in result.stderr
+    assert "unsupported: as it is" in result.stdout
+
+
+def test_the_converters_logs_lie_beside_the_networks(folder):
+    (logs,) = (option for option in command.params if option.name == "logs")
+    assert logs.get_default(click.Context(command)) == folder / "logs"
+
+
+def test_hints_name_the_folder_that_the_user_typed(folder):
+    with pytest.raises(DataError, match=f"nox -s export -- --models {folder} --only net-onnx-int8"):
+        artifacts.read(folder / "net-onnx-int8.json")
+
+
+def test_a_list_of_suggestions_ends_with_a_whole_name():
+    told = did_you_mean("zzz", [f"network{i:03}-onnx-float32" for i in range(100)])
+    assert told.endswith("network015-onnx-float32 and 84 more.")
 
 
 def test_code_without_weights_names_the_files_that_it_may_have(folder):

@@ -63,6 +63,9 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     if artifact.format not in taps.TAPS:
         msg = NOT_SHOWN[artifact.format]
         raise Unsupported(msg)
+    if artifact.batch > 1:
+        msg = f"layers are compared image by image, and this artifact takes {artifact.batch} at once"
+        raise Unsupported(msg)
     images = answers.images[:IMAGES]
     tool, opened = taps.TAPS[artifact.format]
     floats = network_input(images, artifact.layout)

@@ -21,11 +21,11 @@ def load(path, threads):
 
     def infer(native):
         image = np.ascontiguousarray(native, np.float32)
-        logits = np.empty((1, floats.value), np.float32)
+        logits, count = np.empty(floats.value, np.float32), ctypes.c_size_t(floats.value)
         shape = (ctypes.c_int32 * image.ndim)(*image.shape)
         size = ctypes.c_size_t(image.ndim)
-        _check(library.edgewise_run(module, _data(image), shape, size, _data(logits), floats))
-        return logits
+        _check(library.edgewise_run(module, _data(image), shape, size, _data(logits), ctypes.byref(count)))
+        return logits[: count.value].reshape(len(image), -1)
 
     return infer
 

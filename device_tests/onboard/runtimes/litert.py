@@ -16,6 +16,7 @@ def load(path, threads):
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()
     image = interpreter.get_input_details()[0]["index"]
+    any_batch, size = interpreter.get_input_details()[0]["shape_signature"][0] == -1, 1
     logits = interpreter.get_output_details()[0]["index"]
 
     def infer(native):
@@ -23,4 +24,12 @@ def load(path, threads):
         interpreter.invoke()
         return interpreter.get_tensor(logits)
 
-    return infer
+    def resized(native):
+        nonlocal size
+        if len(native) != size:
+            size = len(native)
+            interpreter.resize_tensor_input(image, native.shape)
+            interpreter.allocate_tensors()
+        return infer(native)
+
+    return resized if any_batch else infer

@@ -23,6 +23,12 @@ def load(path, threads):
     images, logits = model.create_input_buffers(0), model.create_output_buffers(0)
 
     def infer(native):
+        nonlocal images, logits, shape, size
+        if len(native) != shape[0]:  # which a file for any batch permits
+            shape = (len(native), *shape[1:])
+            size = int(np.prod(shape))
+            model.resize_input_tensor(0, native.shape)
+            images, logits = model.create_input_buffers(0), model.create_output_buffers(0)
         images[0].write(native)
         model.run_by_index(0, images, logits)
         return logits[0].read(size, dtype).reshape(shape)

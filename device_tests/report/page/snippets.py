@@ -116,6 +116,9 @@ def of(artifact: Artifact) -> tuple[Snippet, ...]:
     name = SAME.get(artifact.format, artifact.format)
     if not any(HERE.glob(f"{name}.*.j2")):
         return ()
+    if artifact.batch > 1:
+        reason = f"It takes {artifact.batch} images at once; the code here is for one. Fill [{', '.join(map(str, artifact.inputs[0].shape))}]."
+        return tuple(Snippet(language=language, reason=reason) for language in LANGUAGES.values())
     return tuple(_snippet(artifact, name, suffix, language) for suffix, language in LANGUAGES.items())
 
 

@@ -2,6 +2,7 @@
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -26,7 +27,7 @@ int edgewise_threads(unsigned threads) {
   return static_cast<int>(pool->get_thread_count());
 }
 
-// Returns an error's number, 0 for none; gives the module and how many floats it answers with.
+// Returns an error's number, 0 for none; gives the module and how many floats it answers with at most.
 int edgewise_load(const char* path, void** loaded, size_t* floats) {
   auto* module = new Module(path, Module::LoadMode::Mmap);
   *loaded = module;
@@ -39,11 +40,14 @@ int edgewise_load(const char* path, void** loaded, size_t* floats) {
   return 0;
 }
 
-int edgewise_run(void* loaded, float* image, const int32_t* shape, size_t dimensions, float* logits, size_t floats) {
+// Puts the answer into `logits`, which has room for `floats` of them, and gives how many there are.
+int edgewise_run(void* loaded, float* image, const int32_t* shape, size_t dimensions, float* logits, size_t* floats) {
   std::vector<executorch::aten::SizesType> sizes(shape, shape + dimensions);
   auto answer = static_cast<Module*>(loaded)->forward(*executorch::extension::from_blob(image, sizes));
   if (!answer.ok()) return static_cast<int>(answer.error());
-  std::memcpy(logits, answer->at(0).toTensor().const_data_ptr<float>(), floats * sizeof(float));
+  auto found = answer->at(0).toTensor();
+  *floats = std::min(*floats, static_cast<size_t>(found.numel()));
+  std::memcpy(logits, found.const_data_ptr<float>(), *floats * sizeof(float));
   return 0;
 }
 

@@ -179,6 +179,47 @@ def test_an_artifact_for_any_batch_gets_one_image():
     assert worker.native(np.zeros((28, 28), np.uint8), tensor, "chw").shape == (1, 1, 28, 28)
 
 
+def side(shape: list[int], **more) -> dict:
+    return {"shape": shape, "dtype": "float32", "scale": None} | more
+
+
+def sums(batches: list[int], wrong: float = 0.0):
+    """Return a runtime that answers an image with its sum and its negative, and notes the sizes of its batches."""
+
+    def infer(images: np.ndarray) -> np.ndarray:
+        batches.append(len(images))
+        total = images.reshape(len(images), -1).sum(1) + wrong * (len(images) > 1)
+        return np.stack([total, -total], 1).astype(np.float32)
+
+    return infer
+
+
+def test_an_artifact_for_several_images_gets_as_many_at_once():
+    sidecar = {"inputs": [side([4, 2, 3, 1])], "outputs": [side([4, 2])], "layout": "hwc"}
+    images = np.arange(60, dtype=np.float32).reshape(10, 2, 3)
+    answers, batches = np.zeros((10, 2), np.float32), []
+    worker.answer(sums(batches), images, answers, sidecar, None)
+    assert batches == [4, 4, 4]
+    assert np.array_equal(answers[:, 0], images.sum((1, 2)))
+    alone = worker.native(images[3], sidecar["inputs"][0], "hwc")
+    assert alone.shape == (4, 2, 3, 1)
+    assert worker.run(sums(batches), alone, sidecar["outputs"][0]).tolist() == [images[3].sum(), -images[3].sum()]
+
+
+@pytest.mark.parametrize(("wrong", "notes"), [(0.0, 0), (50.0, 1)])
+def test_an_artifact_for_any_batch_is_asked_several_images_at_once(wrong, notes):
+    sidecar = {"inputs": [side([-1, 2, 3, 1])], "outputs": [side([-1, 2])], "layout": "hwc"}
+    images = np.arange(180, dtype=np.float32).reshape(30, 2, 3)
+    answers, batches, reply = np.zeros((30, 2), np.float32), [], worker.Reply()
+    worker.answer(sums(batches), images, answers, sidecar, None)
+    assert set(batches) == {1}
+    worker.answer_together(sums(batches, wrong), images[: worker.TOGETHER], answers, sidecar, reply)
+    assert batches[-1] == worker.TOGETHER
+    assert len(reply.notes) == notes
+    with pytest.raises(worker.Failed, match="differ by up to 1e"):
+        worker.answer_together(sums(batches, 1e4), images[: worker.TOGETHER], answers, sidecar, reply)
+
+
 def test_a_quantized_output_is_dequantized():
     tensor = {"shape": [1, 10], "dtype": "uint8", "scale": 0.5, "zero_point": 100}
     answer = np.arange(95, 105, dtype=np.uint8)[None]

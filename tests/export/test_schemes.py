@@ -1,0 +1,81 @@
+"""The eight schemes in the notation of edgewise.toml, and those that a user's file adds."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from export import keys, matrix
+from export.__main__ import command
+from export.formats import FORMATS
+from export.matrix import ALL, MATRIX
+from export.schemes import SCHEMES, described, supported
+from models import networks
+from models.errors import Unsupported
+from models.own import settings
+from models.own.settings import BASES, Options
+
+OWN = """
+[schemes.few]
+base = "int8"
+images = 20
+keep_float = ["conv*"]
+[schemes.any]
+base = "float32"
+batch = "dynamic"
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / settings.FILE).write_text(OWN)
+    (tmp_path / "net.pt2").write_bytes(b"")
+    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def test_the_file_holds_the_eight_and_no_option_has_two_values_in_it(monkeypatch):
+    monkeypatch.delenv(networks.VARIABLE, raising=False)
+    assert tuple(SCHEMES) == BASES == ALL
+    assert all(scheme.base == scheme.name for scheme in SCHEMES.values())
+    for scheme in SCHEMES.values():
+        assert scheme.in_force.given.items() <= SCHEMES.defaults.given.items()
+    assert SCHEMES.defaults == Options(images=500, granularity="per_channel", block=32, steps=200)
+
+
+def test_a_users_scheme_changes_what_it_names_and_keeps_the_rest(own):
+    few = SCHEMES["few"]
+    assert few.options == Options(images=20, keep_float=("conv*",))
+    assert few.in_force == Options(images=20, granularity="per_channel", keep_float=("conv*",))
+    assert (few.title, few.max_error, few.static) == (SCHEMES["int8"].title, SCHEMES["int8"].max_error, True)
+    assert described(few.options) == 'images = 20, keep_float = ["conv*"]'
+
+
+def test_the_list_explains_every_scheme_by_its_options(own):
+    told = CliRunner().invoke(command, ["--models", str(own), "--list", "--only", "*-tflite-*"]).stderr
+    assert 'int8: 8-bit weights and activations, float in and out; images = 500, granularity = "per_channel"' in told
+    assert 'any: as trained; batch = "dynamic"' in told
+
+
+def test_the_file_of_the_network_itself_has_no_options(own):
+    ids = {recipe.id for recipe in matrix.recipes()}
+    assert {"net-onnx-any", "net-executorch_portable-any", "net-torchscript-few", "net-eager-float32"} <= ids
+    assert "net-eager-any" not in ids
+
+
+def test_an_artifact_becomes_stale_with_its_schemes_options(own):
+    (recipe,) = matrix.select(("net-onnx-few",))
+    before = keys.artifact_inputs(recipe, {})["recipe"]
+    (own / settings.FILE).write_text(OWN.replace("20", "200"))
+    assert keys.artifact_inputs(recipe, {})["recipe"] != before
+
+
+@pytest.mark.parametrize("framework", MATRIX)
+def test_every_format_takes_a_batch_and_says_what_it_does_not_understand(framework):
+    for name, schemes in MATRIX[framework].items():
+        for scheme in schemes if name != "eager" else ():
+            known = FORMATS[name].options(framework, scheme)
+            assert set(known) <= set(Options.__struct_fields__)
+            supported(Options(batch="dynamic"), known, "here")
+    with pytest.raises(Unsupported, match=r"has no option block. It understands: batch"):
+        supported(Options(block=32), FORMATS["onnx"].options(framework, "float32"), "float32 of onnx")

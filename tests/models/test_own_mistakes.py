@@ -1,0 +1,100 @@
+"""What a user may hand over by mistake: every kind of it is one sentence that names the file, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hypothesis_numpy
+
+from export.source import Source
+from models import networks
+from models.errors import DataError
+from models.own import data, settings
+
+WORDS = ("labels", "recipes", "networks", "schemes", "base", "batch", "images", "keep_float", "x")
+IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
+    (tmp_path / "net.pt2").write_bytes(b"not read to be listed")
+    return tmp_path
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    )
+)
+@settings_of_hypothesis(max_examples=200)
+def test_no_table_of_any_shape_gives_a_traceback(content):
+    """Everything that a TOML file can hold is settings, or one sentence."""
+    with contextlib.suppress(ValueError):
+        settings._check(content if isinstance(content, dict) else {"labels": content}, settings.Settings, "")
+        settings.records.convert(content if isinstance(content, dict) else {"labels": content}, settings.Settings)
+
+
+@given(drawn=st.data())
+@settings_of_hypothesis(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_npz_of_any_content_gives_a_traceback(folder, drawn):
+    """Arrays of any type and shape under the names that count are read, or refused in one line that names the file."""
+    arrays = drawn.draw(
+        st.dictionaries(
+            st.sampled_from(("images", "labels", "calibration_images", "night_images", "night_labels", "class_names")),
+            hypothesis_numpy.arrays(
+                st.sampled_from(("u1", "f4", "f8", "i8", "?", "c8", "U3")),
+                hypothesis_numpy.array_shapes(max_dims=5, max_side=4),
+            ),
+            max_size=4,
+        )
+    )
+    np.savez(folder / "net.npz", **arrays)
+    content = bytearray((folder / "net.npz").read_bytes())
+    if drawn.draw(st.booleans()):
+        content = content[: drawn.draw(st.integers(0, len(content)))]
+    elif content and drawn.draw(st.booleans()):
+        content[drawn.draw(st.integers(0, len(content) - 1))] ^= 0xFF
+    (folder / "net.npz").write_bytes(content)
+    told = ""
+    try:
+        data.load(folder, "net")
+    except DataError as error:
+        told = str(error)
+    assert not told or (told.startswith(str(folder / "net.npz")) and "\n" not in told)
+
+
+@pytest.fixture
+def source(folder, monkeypatch) -> Source:
+    """A network of four classes for images of 8x6 in three channels, without a framework."""
+    answers = SimpleNamespace(
+        input_shape=lambda network: (3, 8, 6), logits=lambda network, images: np.zeros((len(images), 4), np.float32)
+    )
+    monkeypatch.setattr("export.source.FRAMEWORKS", {"torch": answers})
+    made = Source("net")
+    made.network = object()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"labels": LABELS + 4}, r"net has 4 classes, but the set net in .*net.npz holds the label 7"),
+        ({"night_images": IMAGES, "night_labels": LABELS + 1}, r"the set night in .*net.npz holds the label 4"),
+        ({"images": IMAGES[:, :4]}, r"net takes images of 3x8x6 .*, those in .*net.npz are 4x6x3"),
+        ({"images": IMAGES[..., 0]}, r"those in .*net.npz are 8x6 "),
+    ],
+    ids=["label", "label of another set", "size", "channels"],
+)
+def test_images_that_are_not_the_networks_name_their_file(folder, source, arrays, sentence):
+    np.savez(folder / "net.npz", **({"images": IMAGES, "labels": LABELS} | arrays))
+    with pytest.raises(DataError, match=sentence):
+        _ = source.classes

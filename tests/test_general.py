@@ -1,0 +1,69 @@
+"""Nothing in the product knows the zoo's images, classes and names: any classifier of images takes the same way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from models.zoo import ZOO
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDES, CLASSES = (28, 28 * 28), 10
+# which are of the digits themselves: the networks, their data, how these are loaded and distorted
+OF_THE_DIGITS = ("models/zoo/", "models/data.py", "models/augment.py")
+# where ten is something else than the number of the digits' classes, each by the text of its line
+TENS = {
+    "apps/web/groups.py": ["LEAST_IMAGES = 10"],
+    "device_tests/commands/check.py": ["BROKEN_BUDGET = 10"],
+    "device_tests/devices/arm64.py": ["SME_SINCE = 10"],
+    "device_tests/gates/summary.py": ["ANNOTATIONS = 10", "room = limit_bytes"],
+    "device_tests/measure/explain/compare.py": ["10 * math.log10"],
+    "device_tests/results/judging.py": ["MANY = 10"],
+    "device_tests/results/latency.py": ["TAIL = 10"],
+    "device_tests/transport/android/conditions.py": ["/ 10:g"],
+}
+
+
+def product() -> list[Path]:
+    folders = ("models", "export", "device_tests", "apps/web")
+    files = [
+        path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "node_modules" not in path.parts
+    ]
+    return [path for path in (*files, ROOT / "noxfile.py") if not str(path.relative_to(ROOT)).startswith(OF_THE_DIGITS)]
+
+
+def constants(path: Path) -> list[tuple[object, str]]:
+    """Return the constants of a file with their lines, docstrings left out."""
+    text = path.read_text()
+    tree, lines = ast.parse(text), text.splitlines()
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)]
+    told = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in told]
+    return [(node.value, lines[node.lineno - 1].strip()) for node in found]
+
+
+def test_nobody_knows_the_size_of_the_digits():
+    found = [f"{path}: {line}" for path in product() for value, line in constants(path) if value in SIDES]
+    assert not found
+
+
+def test_nobody_knows_the_names_of_the_zoo():
+    names = ZOO.names()
+    found = [
+        f"{path}: {line}"
+        for path in product()
+        for value, line in constants(path)
+        if isinstance(value, str) and any(name in value for name in names)
+    ]
+    assert not found
+
+
+def test_nobody_knows_the_number_of_the_digits():
+    found = {}
+    for path in product():
+        for value, line in constants(path):
+            allowed = TENS.get(str(path.relative_to(ROOT)), ())
+            if type(value) is int and value == CLASSES and not any(known in line for known in allowed):
+                found[str(path)] = line
+    assert not found
+    assert set(TENS) <= {str(path.relative_to(ROOT)) for path in product()}, "what is gone is no exception"
