@@ -12,6 +12,9 @@ from models.errors import DataError, UsageError, did_you_mean
 
 ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
 ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")
+# Engines beside those of every phone: a quick pipeline leaves them out (FURTHER).
+ENGINES = {"openvino": ONNX}
+FURTHER = tuple(ENGINES)
 
 MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
     "torch": {
@@ -23,6 +26,7 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
         "executorch_portable": ("float32",),  # the baseline that shows what a missing delegate costs
         "onnx": ONNX,
         "ort": ONNX,
+        **ENGINES,
     },
     "keras": {
         "eager": ("float32",),
@@ -30,6 +34,7 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
         "savedmodel": ("float32",),
         "onnx": ONNX,
         "ort": ONNX,
+        **ENGINES,
     },
 }
 
