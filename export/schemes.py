@@ -46,6 +46,9 @@ _ROWS = (
     Scheme(name="int8_io", base="int8_io", title="8-bit weights and activations, uint8 in and out", weights="int8", max_error=0.15, min_agree=GARBAGE, static=True),
     Scheme(name="int16x8", base="int16x8", title="8-bit weights, 16-bit activations", weights="int8", max_error=0.025, min_agree=GARBAGE, static=True),
     Scheme(name="int4", base="int4", title="4-bit weights in blocks", weights="int4", max_error=0.09, min_agree=GARBAGE),
+    # of Core ML: each weight is an index into a table of the tensor's 16 or 64 values
+    Scheme(name="palette6", base="palette6", title="6-bit palettes of weights", weights="palette6", max_error=0.03, min_agree=GARBAGE),
+    Scheme(name="palette4", base="palette4", title="4-bit palettes of weights", weights="palette4", max_error=0.15, min_agree=GARBAGE),
     # fine-tuning moves the weights, so answers are compared, logits only loosely
     Scheme(name="qat_int8", base="qat_int8", title="8-bit, fine-tuned with simulated quantization", weights="int8", max_error=0.25, min_agree=GARBAGE, static=True, trained=True),
 )  # fmt: skip
