@@ -12,7 +12,7 @@ from models.errors import DataError, UsageError, did_you_mean
 
 ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
 ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")
-# Engines beside the first ones, which a quick pipeline leaves out.
+# Formats beside the first ones, which a quick pipeline leaves out.
 ENGINES = {
     "coreml": ("float32", "float16", "dynamic_int8", "int4", "palette4", "palette6"),
     "openvino": ONNX,

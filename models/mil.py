@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -33,55 +35,80 @@ def operations(path: Path) -> list[Any]:
     return list(program.functions["main"].operations)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """One operation: `constants` are its known inputs, in float32, `variables` the names of the others."""
+
+    kind: str
+    name: str
+    constants: Inputs
+    variables: dict[str, str | list[str]]
+    dtype: Any
+    shape: tuple[int, ...]
+
+    def run(self, values: dict[str, Array]) -> Array:
+        """Return the result in the type that the program states; another shape than it states is a defect of this file."""
+        given = dict(self.constants)
+        for key, name in self.variables.items():
+            given[key] = [_wide(values[n]) for n in name] if isinstance(name, list) else _wide(values[name])
+        result = OPERATORS[self.kind](given)
+        if result.shape != self.shape:
+            msg = f"{self.kind} {self.name} has the shape {result.shape}, the program says {self.shape}"
+            raise ValueError(msg)
+        return result.astype(self.dtype)
+
+
 class Program:
     """A program with its weights decompressed; raises Unsupported for an operator that is not known here."""
 
     def __init__(self, path: Path) -> None:
-        self._known: dict[str, Array] = {}
-        self._steps = []
+        known: dict[str, Any] = {}
+        self._steps: list[_Step] = []
         for op in operations(path):
             name = op.outputs[0].name
             if op.op_type == "const":
-                self._known[name] = op.outputs[0].val
+                known[name] = _wide(op.outputs[0].val)
             elif op.op_type.startswith("constexpr_"):
-                self._known[name] = op.materialized_val_inference()
+                known[name] = _wide(op.materialized_val_inference())
             elif op.op_type not in OPERATORS:
                 msg = f"the evaluator of Core ML's programs knows no operator {op.op_type!r} ({name})"
                 raise Unsupported(msg)
             else:
-                self._steps.append((op, name))
-        self._last = name
+                self._steps.append(_step(op, known))
 
     def answer(self, image: Array) -> Array:
         """Return the output [1,K] for one image in the input's type."""
-        values = dict(self._known)
-        values["image"] = image
-        for op, name in self._steps:
-            given = {key: self._value(values, var) for key, var in op.inputs.items()}
-            result = OPERATORS[op.op_type](given)
-            values[name] = _rounded(result, op)
-        return values[self._last]
-
-    def _value(self, values: dict[str, Array], var: Any) -> Any:
-        if var is None:
-            return None
-        if isinstance(var, (list, tuple)):
-            return [self._value(values, one) for one in var]
-        value = values[var.name] if var.name in values else var.val
-        half = isinstance(value, np.ndarray | np.generic) and value.dtype == np.float16
-        return value.astype(np.float32) if half else value
+        values = {"image": image}
+        for step in self._steps:
+            values[step.name] = result = step.run(values)
+        return result
 
 
-def _rounded(result: Array, op: Any) -> Array:
-    """Return a result in the type and shape that the program states; a shape that differs is a defect of this file."""
+def _step(op: Any, known: dict[str, Any]) -> _Step:
     from coremltools.converters.mil.mil import types
 
-    var = op.outputs[0]
-    stated = types.nptype_from_builtin(var.dtype)
-    if tuple(result.shape) != tuple(var.shape):
-        msg = f"{op.op_type} {var.name} has the shape {result.shape}, the program says {tuple(var.shape)}"
-        raise ValueError(msg)
-    return result.astype(stated)
+    constants, variables = {}, {}
+    for key, var in op.inputs.items():
+        several = isinstance(var, list | tuple)
+        if var is None:
+            continue
+        if several and not all(one.name in known for one in var):  # tensors that are concatenated, say
+            variables[key] = [one.name for one in var]
+        elif several:
+            constants[key] = [known[one.name] for one in var]
+        elif var.name in known:
+            constants[key] = known[var.name]
+        else:
+            variables[key] = var.name
+    out = op.outputs[0]
+    return _Step(kind=op.op_type, name=out.name, constants=constants, variables=variables,
+                 dtype=types.nptype_from_builtin(out.dtype), shape=tuple(int(size) for size in out.shape))  # fmt: skip
+
+
+def _wide(value: Any) -> Any:
+    """Return half precision as float32, which holds it exactly and is what is computed in."""
+    half = isinstance(value, np.ndarray | np.generic) and value.dtype == np.float16
+    return value.astype(np.float32) if half else value
 
 
 def _padding(i: Inputs, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]) -> list:
@@ -133,7 +160,8 @@ def _conv(i: Inputs) -> Array:
 
 def _max_pool(i: Inputs) -> Array:
     kernel = [int(k) for k in i["kernel_sizes"]]
-    return _windows(i["x"], i, kernel, -np.inf).max(tuple(range(-len(kernel), 0)))
+    windows = _windows(i["x"], i, kernel, -np.inf)
+    return reduce(np.maximum, (windows[(..., *place)] for place in np.ndindex(*kernel)))
 
 
 def _avg_pool(i: Inputs) -> Array:

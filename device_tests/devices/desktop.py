@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from device_tests.contract import DESKTOP, HERE, Ask, Command, Job, Load
 from device_tests.onboard import probe, worker
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import RUNTIMES, runs_on
 from device_tests.schedule import Turns
 from device_tests.transport.dialogue import Conversations, asked, given
 from models import environments
@@ -40,7 +41,7 @@ class Desktop:
 
     @property
     def runtimes(self) -> tuple[str, ...]:
-        return RUNTIMES.names()
+        return tuple(name for name in RUNTIMES.names() if runs_on(name, sys.platform))
 
     def require(self, runtime: str) -> None:
         _python(runtime)
@@ -79,5 +80,6 @@ def command(program: str, load: Load, *arguments: str, environment: str = "") ->
     """Return what runs a program of ours on an artifact, in the runtime's environment or in another one."""
     files = given(RUNTIMES.path(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
     python = environments.python(environment, install=INSTALL) if environment else _python(load.runtime)
-    # the bare networks come from the zoo's own code
-    return Command(argv=(str(python), program, *files, *arguments), env={"PYTHONPATH": str(environments.ROOT)})
+    # the bare networks, and some runtimes, need code of ours; numpy is to use one thread as they do
+    env = {"PYTHONPATH": str(environments.ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    return Command(argv=(str(python), program, *files, *arguments), env=env)

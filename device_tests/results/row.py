@@ -19,7 +19,8 @@ class Row(Measurement, kw_only=True):
     `latency_ratio` is to the float32 row of the same runtime in one interleaved run, between `latency_ratio_low` and
     `latency_ratio_high` with 95 % certainty. `covered_share` is of the stored weights, in the scheme's own dtype. `same` is on how many of `compared` images the logits are the desktop's to
     the last bit, `difference` how far one lies apart, and `first_other` the index of the first image with other logits;
-    `oldest_runtime` names the versions of the runtime that answer as they should. `evidence` says whether the row counts;
+    `oldest_runtime` names the versions of the runtime that answer as they should. `npu_share` is of the operators that
+    vela gives to the smallest Ethos-U that it compiles for. `evidence` says whether the row counts;
     where it does not, the outcome is `skipped` or that of the artifact. What was not measured is None.
     """
 
@@ -35,6 +36,7 @@ class Row(Measurement, kw_only=True):
     first_other: Count | None = None
     oldest_runtime: str = ""
     covered_share: Share | None = None
+    npu_share: Share | None = None
     evidence: Evidence = "current"
 
     @property
