@@ -110,7 +110,7 @@ def export_artifacts(session: nox.Session, *arguments: str) -> None:
     def install() -> None:
         environment(session, "export")
         listed = (environment(session, "core"), "-m", "export", *arguments, "--list")
-        ids = session.run(*listed, silent=True, log=False, stderr=None).split()
+        ids = session.run(*listed, silent=True, log=False).split()
         for name in dict.fromkeys(CONVERTERS.get(part) for id in ids for part in id.split("-")[1:2]):
             if name:
                 environment(session, name)

@@ -36,7 +36,7 @@ def test_cells_have_ids_of_their_own():
     ("pattern", "expected"),
     [
         ("keras_cnn-savedmodel-float32", 1),
-        ("torch_cnn-tflite-int8", 4),
+        ("torch_cnn-tflite-int8", 5),
         ("torch_cnn-tflite-int8@litert@desktop", 1),
         ("*@torch@*", sum(cell.runtime == "torch" for cell in cells())),
     ],
