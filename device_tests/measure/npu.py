@@ -34,7 +34,7 @@ def compile_artifact(artifact: Artifact, folder: Path) -> Npu:
 
 def _compile(python: Path, file: Path, accelerator: str) -> Compiled:
     with tempfile.TemporaryDirectory() as place:
-        command = [str(python), "-m", "ethosu.vela.vela", str(file), "--accelerator-config", accelerator, "--output-dir", place]
+        command = [str(python), "-m", "ethosu.vela", str(file), "--accelerator-config", accelerator, "--output-dir", place]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
