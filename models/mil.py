@@ -243,6 +243,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "gelu": _gelu,
     "relu": lambda i: np.maximum(i["x"], 0),
     "relu6": lambda i: np.clip(i["x"], 0, 6),
+    "thresholded_relu": lambda i: np.where(i["x"] >= i["alpha"], i["x"], 0),
     "leaky_relu": lambda i: np.where(i["x"] >= 0, i["x"], i["x"] * i["alpha"]),
     "elu": lambda i: np.where(i["x"] >= 0, i["x"], i["alpha"] * np.expm1(np.minimum(i["x"], 0))),
     "prelu": lambda i: np.where(i["x"] >= 0, i["x"], i["x"] * i["alpha"].reshape(1, -1, *[1] * (i["x"].ndim - 2))),

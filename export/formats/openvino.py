@@ -25,7 +25,8 @@ suffix = ".openvino"
 
 _DTYPES = {"f32": "float32", "f16": "float16", "i8": "int8", "u8": "uint8", "i4": "int4", "u4": "int4"}
 _WEIGHTED = {"Convolution": 1, "GroupConvolution": 1, "ConvolutionBackpropData": 1, "MatMul": 1, "Gather": 0}
-_WIDENING = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose", "FakeQuantize")  # what may stand before a weight
+# what may stand before a weight; the last where blocks of 4-bit weights were padded
+_WIDENING = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose", "FakeQuantize", "Slice", "StridedSlice")
 _NOT_QUANTIZED = ("ConvolutionBackpropData", "Gather")
 
 
@@ -91,11 +92,12 @@ def _int8_per_column(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Node:
-    """One layer of model.xml: `inputs` are the ids of the nodes before it, `data` its attributes."""
+    """One layer of model.xml: `inputs` are the ids of the nodes before it, `data` its attributes, `shape` its output's."""
 
     kind: str
     data: Mapping[str, str]
     inputs: tuple[str, ...]
+    shape: tuple[int, ...]
 
 
 def inspect(path: Path) -> Contents:
@@ -124,9 +126,9 @@ def _nodes(root: ElementTree.Element) -> dict[str, _Node]:
     for layer in root.iter("layer"):
         data = layer.find("data")
         inputs = tuple(id for _, id in sorted(before.get(layer.attrib["id"], {}).items()))
-        found[layer.attrib["id"]] = _Node(
-            kind=layer.attrib["type"], data={} if data is None else data.attrib, inputs=inputs
-        )
+        shape = tuple(int(size.text) for size in layer.iterfind("output/port/dim"))
+        attributes = {} if data is None else data.attrib
+        found[layer.attrib["id"]] = _Node(kind=layer.attrib["type"], data=attributes, inputs=inputs, shape=shape)
     return found
 
 
@@ -135,9 +137,10 @@ def _layers(nodes: Mapping[str, _Node]) -> list[Layer]:
     layers = []
     for node in nodes.values():
         if node.kind in _WEIGHTED:
-            stored = _stored(nodes, node.inputs[_WEIGHTED[node.kind]])
+            operand = node.inputs[_WEIGHTED[node.kind]]
+            stored = _stored(nodes, operand)
             if stored is not None:
-                shape = tuple(int(size) for size in stored.data["shape"].split(","))
+                shape = nodes[operand].shape
                 dtype = _DTYPES.get(stored.data["element_type"], stored.data["element_type"])
                 layers.append(
                     Layer(operator=node.kind, shape=shape, dtype=dtype, quantizable=node.kind not in _NOT_QUANTIZED)

@@ -68,11 +68,11 @@ LAYERS = (
     layer(1, "Const", 'element_type="i8" shape="3, 2, 3, 3" offset="0" size="54"'),
     layer(2, "Convert"),
     layer(3, "Const", 'element_type="f32" shape="3, 1, 1, 1" offset="54" size="12"'),
-    layer(4, "Multiply"),
+    layer(4, "Multiply", ports=port("output", 3, 2, 3, 3)),
     layer(5, "Convolution"),
     layer(6, "MatMul"),  # of two activations
     layer(7, "Const", 'element_type="u4" shape="3, 2, 32" offset="66" size="96"'),
-    layer(8, "Reshape"),
+    layer(8, "Slice", ports=port("output", 3, 48)),  # of two blocks of 32 inputs, the last of which is padded
     layer(9, "MatMul"),
     layer(10, "Result", ports=port("input", 1, 3)),
 )
@@ -84,10 +84,10 @@ def test_openvinos_weights_are_found_behind_what_widens_them(tmp_path):
     (tmp_path / "model.xml").write_text(f"<net><layers>{''.join(LAYERS)}</layers><edges>{edges}</edges></net>")
     (tmp_path / "model.bin").write_bytes(bytes(162))
     contents = FORMATS["openvino"].inspect(tmp_path)
-    assert dict(contents.weights) == {"int8": 54, "int4": 192}
+    assert dict(contents.weights) == {"int8": 54, "int4": 144}
     assert [(one.operator, one.shape, one.dtype) for one in contents.layers] == [
         ("Convolution", (3, 2, 3, 3), "int8"),
-        ("MatMul", (3, 2, 32), "int4"),
+        ("MatMul", (3, 48), "int4"),
     ]
     (image,), (logits,) = contents.inputs, contents.outputs
     assert (image.shape, image.dtype, logits.shape) == ((1, 2, 4, 4), "float32", (1, 3))
