@@ -129,7 +129,8 @@ def _padding(i: Inputs, sizes: tuple[int, ...], kernel: list[int], strides: list
 def _windows(x: Array, i: Inputs, kernel: list[int], fill: float) -> Array:
     """Return the windows that a kernel slides over, [N,C,*out,*kernel]; `fill` stands outside of the image."""
     strides, dilations = (
-        [1] * len(kernel) if i.get(name) is None else [int(step) for step in i[name]] for name in ("strides", "dilations")
+        [1] * len(kernel) if i.get(name) is None else [int(step) for step in i[name]]
+        for name in ("strides", "dilations")
     )
     padding = _padding(i, x.shape[2:], kernel, strides, dilations)
     if i.get("ceil_mode"):
@@ -141,7 +142,12 @@ def _windows(x: Array, i: Inputs, kernel: list[int], fill: float) -> Array:
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     axes = tuple(range(2, x.ndim))
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axes)
-    steps = (slice(None), slice(None), *(slice(None, None, s) for s in strides), *(slice(None, None, d) for d in dilations))
+    steps = (
+        slice(None),
+        slice(None),
+        *(slice(None, None, s) for s in strides),
+        *(slice(None, None, d) for d in dilations),
+    )
     return windows[steps]
 
 

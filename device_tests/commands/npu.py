@@ -72,13 +72,13 @@ def _compile_all(
     chosen: tuple[Recipe, ...], folder: Path, results: Path, *, force: bool, jobs: int
 ) -> tuple[list[Npu], list[str]]:
     """Return the records, made or current, and why there is none of some."""
-    from device_tests.measure.npu import compile_artifact
+    from device_tests.measure.npu import TOO_LONG, compile_artifact
 
     def one(recipe: Recipe) -> Npu | str:
         try:
             artifact = artifact_files.read(artifact_files.sidecar_path(folder, recipe.id))
             known = None if force else current.npu(results, artifact)
-            if known is None:
+            if known is None or any(target.reason == TOO_LONG for target in known.compiled):
                 known = compile_artifact(artifact, folder)
                 records.save(known, results)
         except DataError as error:
@@ -124,5 +124,7 @@ def _table(made: list[Npu]) -> Table:
                 sizes = (target.sram_bytes, target.flash_bytes)
                 figures += [*(f"{size / 1024:,.1f}" for size in sizes), f"{target.inferences_per_s:,.0f}"]
             figures += [""] * (4 - len(figures))
-            table.add_row(plain(one.artifact), target.accelerator, *figures, plain(target.reason or ", ".join(target.left)))
+            table.add_row(
+                plain(one.artifact), target.accelerator, *figures, plain(target.reason or ", ".join(target.left))
+            )
     return table

@@ -18,6 +18,7 @@ from models.processes import death
 # The accelerators, the smallest first, and vela's own description of a system that has each.
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
 TIMEOUT_S = 120
+TOO_LONG = f"no end after {TIMEOUT_S} s"  # which may be the machine's fault
 KIB = 1024
 _COUNTS = re.compile(r"^(CPU|NPU) operators = (\d+)", re.MULTILINE)
 _LEFT = re.compile(r"^Warning \(supported operators\) operator: (\w+)", re.MULTILINE)
@@ -34,12 +35,23 @@ def compile_artifact(artifact: Artifact, folder: Path) -> Npu:
 
 def _compile(python: Path, file: Path, accelerator: str) -> Compiled:
     with tempfile.TemporaryDirectory() as place:
-        command = [str(python), "-m", "ethosu.vela", str(file), "--accelerator-config", accelerator, "--output-dir", place]
+        command = [
+            str(python),
+            "-m",
+            "ethosu.vela",
+            str(file),
+            "--accelerator-config",
+            accelerator,
+            "--output-dir",
+            place,
+        ]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            return Compiled(accelerator=accelerator, outcome="failed", reason=f"no end after {TIMEOUT_S} s")
-        summary = next((row for table in Path(place).glob("*_summary_*.csv") for row in csv.DictReader(table.open())), None)
+            return Compiled(accelerator=accelerator, outcome="failed", reason=TOO_LONG)
+        summary = next(
+            (row for table in Path(place).glob("*_summary_*.csv") for row in csv.DictReader(table.open())), None
+        )
         return parsed(accelerator, ended.returncode, ended.stdout + ended.stderr, summary)
 
 
@@ -52,7 +64,11 @@ def parsed(accelerator: str, code: int, text: str, summary: dict[str, str] | Non
     counts = {name: int(count) for name, count in _COUNTS.findall(text)}
     if set(counts) != {"CPU", "NPU"}:
         return Compiled(accelerator=accelerator, outcome="failed", reason="vela ended with 0 and told no operators")
-    facts = {"npu_operators": counts["NPU"], "cpu_operators": counts["CPU"], "left": tuple(sorted(set(_LEFT.findall(text))))}
+    facts = {
+        "npu_operators": counts["NPU"],
+        "cpu_operators": counts["CPU"],
+        "left": tuple(sorted(set(_LEFT.findall(text)))),
+    }
     if not counts["NPU"]:  # which vela does not call an error
         why = f"vela ended with 0 and left all {counts['CPU']} operators on the CPU"
         return Compiled(accelerator=accelerator, outcome="unsupported", reason=why, **facts)

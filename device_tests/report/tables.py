@@ -37,13 +37,6 @@ STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "t
               "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
-# What a runtime without times is, for whoever reads its rows.
-STANDS_FOR = {
-    "mil_evaluator": "the arithmetic of the Core ML file, evaluated with NumPy, not Apple's runtime, which is on Apple's systems only",
-    "tflite_micro": "a microcontroller's reference kernels on this machine: their answers and their arena are a "
-    "microcontroller's, their times are not",
-}
-
 Cell = Callable[[Row, Row | None], str]
 
 
@@ -253,8 +246,7 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
     if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
-    for name in dict.fromkeys(r.runtime for r in ran if r.runtime in STANDS_FOR):
-        lines.append(f"{name}: {STANDS_FOR[name]}. Judged on the first 1,000 images, with --full on all: see n.")
+    lines += places.stand_ins(ran)
     noted = sum(bool(r.notes) for r in ran)
     if noted:
         lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")

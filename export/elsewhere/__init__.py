@@ -52,7 +52,9 @@ def files_of_pins(format_name: str) -> tuple[str, ...]:
 
 def pins(format_name: str) -> dict[str, str]:
     """Return these versions, by distribution."""
-    lines = [line for file in files_of_pins(format_name) for line in (environments.ROOT / file).read_text().splitlines()]
+    lines = [
+        line for file in files_of_pins(format_name) for line in (environments.ROOT / file).read_text().splitlines()
+    ]
     return dict(line.split("==") for line in lines if "==" in line and not line.startswith("numpy"))
 
 

@@ -1,7 +1,7 @@
 """Runs in the environment `ncnn`: turns an ONNX file into ncnn's two files with pnnx' program, and answers images.
 
-    convert MODEL.onnx FOLDER SHAPE float16|wide        SHAPE is 1,1,28,28
-    answer FOLDER images.npy logits.npy
+convert MODEL.onnx FOLDER SHAPE float16|wide        SHAPE is 1,1,28,28
+answer FOLDER images.npy logits.npy
 """
 
 import importlib.util
@@ -33,7 +33,11 @@ def convert(source, folder, shape, width):
         # pnnx ends with 0 whatever it met: an operator that ncnn has none for keeps its name of PyTorch, ONNX or pnnx
         foreign = sorted({line.split()[0] for line in lines[2:] if not line.split()[0].isalnum()})
         if ended.returncode or not lines or foreign:
-            told = f"there are no layers in ncnn for {', '.join(foreign)}" if foreign else f"it ended with {ended.returncode}"
+            told = (
+                f"there are no layers in ncnn for {', '.join(foreign)}"
+                if foreign
+                else f"it ended with {ended.returncode}"
+            )
             print(f"pnnx cannot convert it: {told}", file=sys.stderr)
             sys.exit(UNSUPPORTED)
         Path(folder).mkdir(parents=True, exist_ok=True)

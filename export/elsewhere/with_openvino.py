@@ -1,7 +1,7 @@
 """Runs in the environment `openvino`: turns an ONNX file into OpenVINO's two files, and answers images with them.
 
-    convert MODEL.onnx FOLDER SHAPE float16|wide        SHAPE is 1,1,28,28
-    answer FOLDER images.npy logits.npy
+convert MODEL.onnx FOLDER SHAPE float16|wide        SHAPE is 1,1,28,28
+answer FOLDER images.npy logits.npy
 """
 
 import sys

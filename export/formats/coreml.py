@@ -184,7 +184,9 @@ def _stored(var: Any) -> str:
     maker = var.op
     if maker.op_type == "constexpr_lut_to_dense":
         return f"palette{int(np.log2(maker.inputs['lut'].val.size))}"
-    data = {"constexpr_affine_dequantize": "quantized_data", "constexpr_blockwise_shift_scale": "data"}.get(maker.op_type)
+    data = {"constexpr_affine_dequantize": "quantized_data", "constexpr_blockwise_shift_scale": "data"}.get(
+        maker.op_type
+    )
     return _dtype(maker.inputs[data] if data else var)
 
 

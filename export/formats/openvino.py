@@ -40,8 +40,10 @@ def options(framework: str, scheme: str) -> tuple[str, ...]:
 
 def convert(source: Source, scheme: str, target: Path) -> None:
     """Convert the ONNX file of the scheme; float16 and 8-bit weights are OpenVINO's own way of storing them."""
-    graph = _weights_in_8_bits(source) if scheme == "dynamic_int8" else _onnx_schemes.build(
-        source, {"float16": "float32"}.get(scheme, scheme)
+    graph = (
+        _weights_in_8_bits(source)
+        if scheme == "dynamic_int8"
+        else _onnx_schemes.build(source, {"float16": "float32"}.get(scheme, scheme))
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"

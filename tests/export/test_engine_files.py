@@ -76,7 +76,19 @@ LAYERS = (
     layer(9, "MatMul"),
     layer(10, "Result", ports=port("input", 1, 3)),
 )
-EDGES = ((0, 5, 0), (1, 2, 0), (2, 4, 0), (3, 4, 1), (4, 5, 1), (5, 6, 0), (5, 6, 1), (7, 8, 0), (6, 9, 0), (8, 9, 1), (9, 10, 0))
+EDGES = (
+    (0, 5, 0),
+    (1, 2, 0),
+    (2, 4, 0),
+    (3, 4, 1),
+    (4, 5, 1),
+    (5, 6, 0),
+    (5, 6, 1),
+    (7, 8, 0),
+    (6, 9, 0),
+    (8, 9, 1),
+    (9, 10, 0),
+)
 
 
 def test_openvinos_weights_are_found_behind_what_widens_them(tmp_path):

@@ -36,7 +36,7 @@ def images() -> np.ndarray:
     return network_input(data.load("test", "digits").images[:30], "chw")
 
 
-@pytest.mark.parametrize(("name", "scheme"), FILES, ids="-".join)
+@pytest.mark.parametrize(("name", "scheme"), FILES, ids=map("-".join, FILES))
 def test_a_file_answers_as_the_network_holds_its_weights_and_is_the_same_twice(name, scheme, source, images, tmp_path):
     _require(name)
     first, again = tmp_path / f"first{FORMATS[name].suffix}", tmp_path / f"again{FORMATS[name].suffix}"
@@ -62,7 +62,9 @@ def test_each_output_of_a_dense_layer_gets_its_scale_however_its_weights_lie():
 
     weights = np.arange(12, dtype=np.float32).reshape(4, 3)
     node = helper.make_node("Gemm", ["x", "B"], ["y"], transB=0)
-    info = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size]) for name, size in (("x", 4), ("y", 3))]
+    info = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size]) for name, size in (("x", 4), ("y", 3))
+    ]
     graph = helper.make_graph([node], "g", info[:1], info[1:], [numpy_helper.from_array(weights, "B")])
     model = helper.make_model(graph)
     openvino.outputs_first(model)

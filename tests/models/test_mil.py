@@ -43,7 +43,9 @@ def test_a_convolution_is_the_sum_of_its_products(groups, strides, dilations, ki
     bias = RNG.normal(size=8).astype(np.float32)
     given = {"x": IMAGE, "weight": weight, "bias": bias, "groups": groups, "strides": strides, "dilations": dilations}
     got = mil.OPERATORS["conv"](given | {"pad_type": kind, "pad": [*pad[0], *pad[1]]})
-    want = slowly(IMAGE, weight, strides=strides, dilations=dilations, groups=groups, pad=pad) + bias.reshape(1, -1, 1, 1)
+    want = slowly(IMAGE, weight, strides=strides, dilations=dilations, groups=groups, pad=pad) + bias.reshape(
+        1, -1, 1, 1
+    )
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
@@ -63,7 +65,9 @@ def test_a_pool_takes_the_largest_and_an_average_may_leave_out_the_padding():
     assert largest.shape == (1, 4, 4, 3)
     assert largest[0, 1, 0, 0] == IMAGE[0, 1, :2, :2].max()
     assert largest[0, 1, 3, 0] == IMAGE[0, 1, 6, :2].max()  # not the zero beside it
-    with_padding, without = (mil.OPERATORS["avg_pool"](given | {"exclude_padding_from_average": left}) for left in (0, 1))
+    with_padding, without = (
+        mil.OPERATORS["avg_pool"](given | {"exclude_padding_from_average": left}) for left in (0, 1)
+    )
     assert without[0, 0, 3, 0] == pytest.approx(IMAGE[0, 0, 6, :2].mean())
     assert with_padding[0, 0, 3, 0] == pytest.approx(IMAGE[0, 0, 6, :2].sum() / 4)
 
@@ -82,7 +86,9 @@ def test_norms_scale_and_shift():
     np.testing.assert_allclose(got[0, 2], want, rtol=1e-5)
     row = RNG.normal(size=(1, 3, 4)).astype(np.float32)
     got = mil.OPERATORS["layer_norm"]({"x": row, "axes": [-1], "gamma": gamma, "beta": beta, "epsilon": np.float32(0)})
-    np.testing.assert_allclose(got, (row - row.mean(-1, keepdims=True)) / row.std(-1, keepdims=True) * gamma + beta, rtol=1e-4)
+    np.testing.assert_allclose(
+        got, (row - row.mean(-1, keepdims=True)) / row.std(-1, keepdims=True) * gamma + beta, rtol=1e-4
+    )
 
 
 def test_a_transposed_product_and_a_softmax():

@@ -29,12 +29,17 @@ MISSING = {
     ("coreml", "JavaScript"): _APPLE,
     ("coreml", "Python"): "On a Mac, coremltools.models.MLModel(FILE).predict({'image': array})['logits']; elsewhere "
     "nothing runs it.",
-    ("openvino", "Kotlin"): "OpenVINO has a Java interface without a published package. On Android use tflite or executorch.",
+    (
+        "openvino",
+        "Kotlin",
+    ): "OpenVINO has a Java interface without a published package. On Android use tflite or executorch.",
     ("openvino", "Swift"): "OpenVINO is for macOS, Linux and Windows. On iOS use coreml, tflite or executorch.",
     ("openvino", "JavaScript"): "In Node.js npm's openvino-node; no browser runs it. For the web use onnx or tflite.",
     ("ncnn", "Kotlin"): _CPP.format("ncnn is called", "JNI", "https://github.com/nihui/ncnn-android-squeezenet"),
     ("ncnn", "Swift"): _CPP.format("ncnn is called", "Objective-C++", "https://github.com/dangbo/ncnn-mobile"),
-    ("ncnn", "JavaScript"): _CPP.format("ncnn is called", "WebAssembly", "https://github.com/nihui/ncnn-webassembly-nanodet"),
+    ("ncnn", "JavaScript"): _CPP.format(
+        "ncnn is called", "WebAssembly", "https://github.com/nihui/ncnn-webassembly-nanodet"
+    ),
     ("executorch", "JavaScript"): "ExecuTorch publishes no JavaScript library. Prefer onnx or tflite for the web.",
     ("torchscript", "Swift"): _NO_SWIFT,
     ("torchscript", "JavaScript"): _NO_BROWSER,
