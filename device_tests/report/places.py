@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from device_tests.results.measurement import Environment
 from device_tests.results.row import Row
 
-
 # What a runtime without times is, for whoever reads its rows.
 STANDS_FOR = {
     "mil_evaluator": "the arithmetic of the Core ML file, evaluated with NumPy, not Apple's runtime, which is on Apple's "
