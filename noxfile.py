@@ -20,13 +20,14 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
-from device_tests.onboard.runtimes import RUNTIMES  # noqa: E402
+from device_tests.onboard.runtimes import FURTHER, RUNTIMES, runs_on  # noqa: E402
+from export.elsewhere import ENVIRONMENTS as CONVERTERS  # noqa: E402
 from models import installation, zoo  # noqa: E402
 
 # Every module of device_tests that a session runs.
-RUN, REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY = (
+RUN, REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
     ("device_tests", verb)
-    for verb in ("run", "report", "check", "latency", "instructions", "explain", "shipping", "compatibility")
+    for verb in ("run", "report", "check", "latency", "instructions", "explain", "shipping", "compatibility", "npu")
 )
 FUZZ = ("tests.device_tests.fuzz.fuzz",)
 BENCHMARKS = ("tests.device_tests.benchmarks.overhead",)
@@ -43,7 +44,8 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
 
 CONSTRAINTS = ROOT / "constraints"
-GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native")
+HERE = tuple(name for name in RUNTIMES.names() if runs_on(name, sys.platform))
+GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native", "vela")
 # What `pipeline` has time for beside the cells, whole and with --quick: on which runtimes it compares latencies (others
 # take seconds to start, for each artifact), for how many seconds per dozen artifacts; and the cells that it counts.
 TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
@@ -103,8 +105,17 @@ def run_module(
 
 
 def export_artifacts(session: nox.Session, *arguments: str) -> None:
-    """Export what is missing."""
-    run_module(session, ("export",), *arguments, first=partial(environment, session, "export"))
+    """Export what is missing; install the toolchains of the formats that are asked for."""
+
+    def install() -> None:
+        environment(session, "export")
+        listed = (environment(session, "core"), "-m", "export", *arguments, "--list")
+        ids = session.run(*listed, silent=True, log=False).split()
+        for name in dict.fromkeys(CONVERTERS.get(part) for id in ids for part in id.split("-")[1:2]):
+            if name:
+                environment(session, name)
+
+    run_module(session, ("export",), *arguments, first=install)
 
 
 def asked_for(session: nox.Session, *arguments: str) -> tuple[str, ...]:
@@ -115,7 +126,8 @@ def asked_for(session: nox.Session, *arguments: str) -> tuple[str, ...]:
 
 def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     """Run the artifacts on one desktop runtime."""
-    if runtime not in asked_for(session, *arguments):
+    own = () if options(arguments, "--runtime") else (f"--runtime={runtime}",)  # else a quick run leaves some out
+    if runtime not in asked_for(session, *own, *arguments):
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
     environment(session, runtime)
@@ -139,9 +151,11 @@ def run_runtimes(session: nox.Session, *arguments: str) -> None:
 
 
 def install_runtimes(session: nox.Session) -> None:
-    """Install every runtime."""
-    for runtime in RUNTIMES.names():
-        environment(session, runtime)
+    """Install every runtime; where only some cells are asked for, of the further engines those that are named."""
+    some = options(tuple(session.posargs), "--only", "--runtime")
+    for runtime in HERE:
+        if runtime not in FURTHER or not some or any(runtime in argument for argument in some):
+            environment(session, runtime)
 
 
 def with_everything(session: nox.Session, module: tuple[str, ...], *others: Callable[[], object]) -> None:
@@ -162,7 +176,7 @@ def export(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("runtime", [nox.param(name, id=name) for name in RUNTIMES.names()])
+@nox.parametrize("runtime", [nox.param(name, id=name) for name in HERE])
 def device_tests(session: nox.Session, runtime: str) -> None:
     """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick."""
     if only_asks(session.posargs):
@@ -248,6 +262,17 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def npu(session: nox.Session) -> None:
+    """Compile .tflite files with vela for Arm's Ethos-U: share on the NPU, and its estimates: --only GLOB, --list."""
+
+    def first() -> None:
+        export_artifacts(session, *options(session.posargs, "--artifacts", "--models"), "--only=*-tflite-*")
+        environment(session, "vela")
+
+    run_module(session, NPU, *session.posargs, first=first)
+
+
+@nox.session
 def shipping(session: nox.Session) -> None:
     """Weigh what ships beside a model: each runtime's libraries, its cold start and its memory."""
     with_everything(session, SHIPPING)
@@ -268,8 +293,9 @@ def pipeline(session: nox.Session) -> None:
     artifacts, results = options(arguments, "--artifacts"), options(arguments, "--results")
     only = options(arguments, "--only")
     exported = dict.fromkeys(pattern.partition("@")[0] for pattern in only)  # of ARTIFACT@RUNTIME@DEVICE
+    quick = ("--quick",) if "--quick" in arguments else ()
     steps: dict[str, Callable[[], object]] = {
-        "export": partial(export_artifacts, session, *networks, *artifacts, *exported)
+        "export": partial(export_artifacts, session, *networks, *artifacts, *exported, *quick)
     }
     steps["device_tests"] = partial(run_runtimes, session, *arguments)
     more, left_out = measuring_steps(session, arguments)
@@ -303,6 +329,9 @@ def measuring_steps(session: nox.Session, arguments: tuple[str, ...]) -> tuple[d
     run = partial(session.run, environment(session, "core"), "-m")
     steps = {"explain": lambda: session.run(environment(session, "export"), "-m", *EXPLAIN, "--all", *places)}
     notes = ["The error of each layer was left out: nox -s explain -- --all --layers"]
+    if quick:
+        some = " ".join(f"--runtime {name}" for name in HERE if name in FURTHER)
+        notes.append(f"Further engines were left out: nox -s pipeline, or nox -s pipeline -- --quick {some}")
     if shutil.which("strip"):
         target = f"--out={folder / 'shipping.json'}"
         steps["shipping"] = partial(run, *SHIPPING, *options(arguments, "--models", "--artifacts"), target)

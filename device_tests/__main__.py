@@ -17,6 +17,7 @@ from device_tests.commands.compatibility import compatibility
 from device_tests.commands.explain import explain
 from device_tests.commands.instructions import instructions
 from device_tests.commands.latency import latency
+from device_tests.commands.npu import npu
 from device_tests.commands.report import report
 from device_tests.commands.run import run
 from device_tests.commands.shipping import shipping
@@ -37,6 +38,7 @@ for name, command in {
     "latency": latency,
     "instructions": instructions,
     "shipping": shipping,
+    "npu": npu,
     "compatibility": compatibility,
     "sweep": sweep,
     "android": android,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from device_tests import devices
 from device_tests.contract import DESKTOP
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import FURTHER, RUNTIMES, is_timed
 from export import matrix
 from export.formats import FORMATS
 from export.matrix import Recipe
@@ -27,6 +27,11 @@ class Cell:
     @property
     def id(self) -> str:
         return f"{self.recipe.id}@{self.runtime}@{self.device}"
+
+    @property
+    def further(self) -> bool:
+        """Whether a quick run leaves it out: it is of an engine beside the first ones."""
+        return self.runtime in FURTHER or self.recipe.format in matrix.FURTHER
 
     def matches(self, pattern: str) -> bool:
         """Tell whether a glob names this cell, by its artifact or by its full id."""
@@ -55,6 +60,11 @@ def takes(runtime: str, recipe: Recipe) -> bool:
     if recipe.format == EAGER:
         return module.eager == recipe.framework
     return FORMATS[recipe.format].suffix in module.suffixes
+
+
+def timed(every: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Return the cells whose times, instructions and libraries say anything of the device that they stand for."""
+    return tuple(cell for cell in every if is_timed(cell.runtime))
 
 
 def select(every: tuple[Cell, ...], *, runtimes: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[Cell, ...]:

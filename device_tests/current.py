@@ -9,11 +9,13 @@ from device_tests import devices
 from device_tests.cells import Cell
 from device_tests.contract import DESKTOP
 from device_tests.onboard import probe, worker
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import RUNTIMES, beside
 from device_tests.results import layers as layer_files
+from device_tests.results import npu as npus
 from device_tests.results import receipts
 from device_tests.results.layers import Layers
 from device_tests.results.measurement import Environment
+from device_tests.results.npu import Npu
 from device_tests.results.receipts import Receipt
 from export.artifact import Artifact
 from models import environments, inputs
@@ -27,6 +29,7 @@ PACKAGES = "the runtime's packages"
 WORKER = (Path(worker.__file__),)
 DESKTOPS_WORKER = (*WORKER, Path(worker.__file__).with_name("warm.py"))
 EXPLAIN = Path(__file__).parent / "measure" / "explain"
+VELA = "vela"  # the environment that compiles for NPUs
 EXPORT = "export"  # the environment that has every tool that shows the inside of a file
 PROBE = (Path(probe.__file__), Path(worker.__file__))
 
@@ -47,9 +50,14 @@ def of_load(
         "the artifact": artifact.sha256[:16],
         "the artifact's inputs and outputs": inputs.digest(artifact.inputs, artifact.outputs, artifact.layout),
         "the program that measures": inputs.of_files(programs),
-        "the runtime's adapter": inputs.of_files((RUNTIMES.path(runtime),)),
+        "the runtime's adapter": inputs.of_files((RUNTIMES.path(runtime), *_beside(runtime))),
         PACKAGES: None if packages is None else inputs.digest(*packages),
     }
+
+
+def _beside(runtime: str) -> tuple[Path, ...]:
+    """Return the files of ours that a runtime needs beside its own."""
+    return tuple(environments.ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in beside(runtime))
 
 
 @lru_cache
@@ -74,9 +82,14 @@ def other_versions(runtime: str, environment: Environment) -> bool:
 @lru_cache
 def pinned(runtime: str) -> dict[str, str]:
     """Return the pinned versions of a runtime's distributions."""
-    lines = (environments.ROOT / "constraints" / f"{runtime}.txt").read_text().splitlines()
-    pins = dict(line.split(" ")[0].split("==") for line in lines if "==" in line)
-    return {name: pins[name] for name in RUNTIMES[runtime].distributions if name in pins}
+    every = pins(runtime)
+    return {name: every[name] for name in RUNTIMES[runtime].distributions if name in every}
+
+
+def pins(environment: str) -> dict[str, str]:
+    """Return the pinned versions of an environment's distributions."""
+    lines = (environments.ROOT / "constraints" / f"{environment}.txt").read_text().splitlines()
+    return dict(line.split(" ")[0].split("==") for line in lines if "==" in line)
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -103,6 +116,18 @@ def receipt(results: Path, artifact: Artifact, runtime: str) -> Receipt | None:
     """Return the receipt that is there, if it still holds; raises DataError where it is broken."""
     known = receipts.read(results, f"{artifact.id}@{runtime}")
     return known if known and known.key == explanation(artifact, runtime) else None
+
+
+def npu_key(artifact: Artifact) -> str:
+    """Return a digest of what vela's estimates depend on: the artifact, vela's pins, and the code that reads them."""
+    files = (environments.ROOT / "constraints" / f"{VELA}.txt", Path(__file__).parent / "measure" / "npu.py")
+    return inputs.digest(artifact.sha256, inputs.of_files(files))
+
+
+def npu(results: Path, artifact: Artifact) -> Npu | None:
+    """Return what vela made of an artifact, if it still holds; raises DataError where the record is broken."""
+    known = npus.read(results, artifact.id)
+    return known if known and known.key == npu_key(artifact) else None
 
 
 def layers(results: Path, artifact: Artifact) -> Layers | None:

@@ -18,6 +18,7 @@ from models import inputs
 from models.errors import DataError
 
 Facts = dict[str, Any]
+MICRO = "tflite_micro"
 
 
 class Added:
@@ -40,7 +41,7 @@ class Added:
         facts: Facts = {name: getattr(artifact, name) for name in ("covered_share", "covered_macs", "batch")}
         facts["options"] = described(artifact.options)
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
-        for read in (self._instructions, self._placement, self._latency, self._parity, self._versions):
+        for read in (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu):
             try:
                 facts |= read(row, artifact)
             except DataError as error:
@@ -72,6 +73,12 @@ class Added:
 
     def _parity(self, row: Row, artifact: Artifact) -> Facts:
         return parity.compare(row, self.results)
+
+    def _npu(self, row: Row, artifact: Artifact) -> Facts:
+        if row.runtime != MICRO:  # what runs the files that vela writes
+            return {}
+        found = current.npu(self.results, artifact)
+        return {"npu_share": found.share} if found else {}
 
     def _versions(self, row: Row, artifact: Artifact) -> Facts:
         grid = compatibility.read(compatibility.path(self.results, row.artifact, row.runtime))

@@ -38,6 +38,9 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
     "--only", "patterns", multiple=True, metavar="GLOB", help="Only artifacts whose id matches; may be repeated."
 )
 @click.option("--list", "listing", is_flag=True, help="List the ids and end.")
+@click.option(
+    "--quick", is_flag=True, help=f"Leave out {', '.join(matrix.FURTHER)}, unless --only names some artifacts."
+)
 @click.option("--force", is_flag=True, help="Export again what is already there.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
 @click.option(
@@ -53,6 +56,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 def command(
     patterns: tuple[str, ...],
     listing: bool,
+    quick: bool,
     force: bool,
     jobs: int,
     dataset: str | None,
@@ -65,6 +69,8 @@ def command(
     with --artifacts artifacts-digits --results results-digits.
     """
     recipes = matrix.select(patterns)
+    if quick and not patterns:
+        recipes = tuple(recipe for recipe in recipes if recipe.format not in matrix.FURTHER)
     console.validated()
     if listing:
         for recipe in recipes:

@@ -13,7 +13,8 @@ from models import profile
 from models.errors import Unsupported
 from models.similarity import ALIKE, correlation
 
-BITS = {"float64": 64, "float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4}
+BITS = {"float64": 64, "float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4,
+        "palette6": 6, "palette4": 4}  # fmt: skip
 WIDE = 1.01  # what counting in whole bytes may add
 
 # Measured on every artifact of the zoo and on a depthwise network with batch norm and a residual (at most: 16 bytes per

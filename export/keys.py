@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from export import elsewhere
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models import deployed, files, imports, networks
@@ -34,6 +35,7 @@ def artifact_inputs(recipe: Recipe, reference: Mapping[str, str], *, root: Path 
     return {
         "recipe": hashlib.sha256(f"{recipe.id}{SCHEMES[recipe.scheme]!r}".encode()).hexdigest(),
         **_sources(("export.lane", f"export.formats.{recipe.format}"), root),
+        **{pins: files.sha256(root / pins) for pins in elsewhere.files_of_pins(recipe.format)},
         **reference,
     }
 

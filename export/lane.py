@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from export import artifact as artifacts
-from export import judge, references
+from export import elsewhere, judge, references
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Contents, Tensor
 from export.formats import FORMATS
@@ -204,7 +204,7 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         ),
         "dataset": Dataset(name=answers.dataset, split="test", sha256=answers.dataset_sha256, images=len(answers.images)),
         "checkpoint_sha256": source.checkpoint_sha256,
-        "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)},
+        "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)} | elsewhere.pins(recipe.format),
         "reproducible": _reproducible(format_module, scheme.base),
     }  # fmt: skip
 

@@ -12,6 +12,13 @@ from models.errors import DataError, UsageError, did_you_mean
 
 ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
 ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")
+# Formats beside the first ones, which a quick pipeline leaves out.
+ENGINES = {
+    "coreml": ("float32", "float16", "dynamic_int8", "int4", "palette4", "palette6"),
+    "openvino": ONNX,
+    "ncnn": ("float32", "float16", "int8"),
+}
+FURTHER = tuple(ENGINES)
 
 MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
     "torch": {
@@ -23,6 +30,7 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
         "executorch_portable": ("float32",),  # the baseline that shows what a missing delegate costs
         "onnx": ONNX,
         "ort": ONNX,
+        **ENGINES,
     },
     "keras": {
         "eager": ("float32",),
@@ -30,6 +38,7 @@ MATRIX: dict[str, dict[str, tuple[str, ...]]] = {
         "savedmodel": ("float32",),
         "onnx": ONNX,
         "ort": ONNX,
+        **ENGINES,
     },
 }
 

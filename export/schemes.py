@@ -31,7 +31,7 @@ class Scheme:
     """
 
     name: str
-    base: str  # the one of the eight whose conversion it is, itself for these
+    base: str  # the built-in one whose conversion it is, itself for these
     options: Options = NO_OPTIONS
     in_force: Options
     title: str
@@ -47,7 +47,7 @@ class Scheme:
 
 
 class _BuiltIn(SchemeSettings, kw_only=True, forbid_unknown_fields=True):
-    """One of the eight: what a user's scheme says, and what the name promises."""
+    """A built-in one: what a user's scheme says, and what the name promises."""
 
     title: str
     weights: str
@@ -67,11 +67,11 @@ class _File(Record, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Schemes(Mapping[str, Scheme]):
-    """The eight, and those that the user's edgewise.toml defines."""
+    """The built-in ones, and those that the user's edgewise.toml defines."""
 
     @cached_property
     def defaults(self) -> Options:
-        """The options that hold where nobody says otherwise; each is the same in all of the eight that have it."""
+        """The options that hold where nobody says otherwise; each is the same in all built-in schemes that have it."""
         return Options(**dict(pair for scheme in self._built_in.values() for pair in scheme.in_force.given.items()))
 
     @cached_property

@@ -196,7 +196,21 @@ def _install(work: _Installation) -> None:
         last = work.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
         print("\n".join(f"  {line}" for line in last), file=work.show, flush=True)
         raise InstallFailed(f"{failure} pip's last lines are above, all of them in {_shown(work.log)}.")
-    work.finish(f"{time.monotonic() - work.began:.0f} s")
+    work.finish(f"{time.monotonic() - work.began:.0f} s, {size_bytes(work.home) / 1e6:,.0f} MB")
+
+
+def size_bytes(folder: Path) -> int:
+    """Return what a folder takes on the disk; a file of several names counts once."""
+    found = {(state.st_ino, state.st_dev): state.st_blocks * 512 for state in _states(folder)}
+    return sum(found.values())
+
+
+def _states(folder: Path) -> Iterator[os.stat_result]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _states(Path(entry.path))
+            yield entry.stat(follow_symlinks=False)
 
 
 def _run_all(work: _Installation) -> str:

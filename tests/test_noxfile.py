@@ -104,6 +104,7 @@ SESSIONS = {
     "compatibility": ("COMPATIBILITY", {}),
     "fuzz": ("FUZZ", {}),
     "shipping": ("SHIPPING", {}),
+    "npu": ("NPU", {}),
     "pipeline": ("RUN", {}),
 }
 
@@ -147,10 +148,46 @@ def test_what_needs_everything_exports_into_the_folder_that_it_was_given(noxfile
         f"check arguments of {latency}",
         "check arguments of export --artifacts=there in core",
         "install export",
+        "export --artifacts=there --list in core",
         "export --artifacts=there in core",
-        *(f"install {name}" for name in noxfile.RUNTIMES.names()),
+        *(f"install {name}" for name in noxfile.HERE if name not in noxfile.FURTHER),
         latency,
     ]
+
+
+def test_a_further_engine_is_installed_where_it_is_named_and_where_everything_is_asked_for(noxfile):
+    named, everything = Session("--runtime", "ncnn"), Session()
+    for session in (named, everything):
+        noxfile.install_runtimes(session)
+    assert "install ncnn" in named.done
+    assert "install openvino" not in named.done
+    assert everything.done == [f"install {name}" for name in noxfile.HERE]
+    assert "install openvino" in everything.done
+
+
+def test_a_toolchain_of_its_own_is_installed_only_for_its_own_artifacts(noxfile):
+    session = Session("--only", "*-ncnn-*", prints="torch_cnn-ncnn-float32\ntorch_cnn-tflite-int8\nfloat32: as trained")
+    noxfile.export(session)
+    assert [line for line in session.done if line.startswith("install")] == ["install export", "install ncnn"]
+
+
+def test_a_named_runtime_runs_also_where_a_quick_run_would_leave_it_out(noxfile):
+    session = Session("--quick", prints="a-onnx-int8@openvino@desktop")
+    noxfile.device_tests(session, runtime="openvino")
+    assert "device_tests run --runtime=openvino --quick --list in core" in session.done
+    assert session.done[-1] == "device_tests run --runtime openvino --quick in core"
+
+
+def test_a_quick_pipeline_says_that_it_leaves_out_the_further_engines(noxfile):
+    session = Session("--quick")
+    noxfile.pipeline(session)
+    assert "export --quick in core" in session.done
+    (said,) = (words for words in session.words if words.startswith("Further engines were left out"))
+    assert "--runtime openvino" in said
+    whole = Session()
+    noxfile.pipeline(whole)
+    assert not any("Further engines" in words for words in whole.words)
+    assert "export in core" in whole.done
 
 
 def test_options_are_found_with_and_without_an_equals_sign(noxfile):
@@ -163,7 +200,7 @@ def test_options_are_found_with_and_without_an_equals_sign(noxfile):
 def test_pipeline_hands_its_folders_to_every_step(noxfile):
     session = Session("--results", "R", "--artifacts=A", "--budgets", "B")
     noxfile.pipeline(session)
-    runs = [line for line in session.done if not line.startswith(("check", "install"))]
+    runs = [line for line in session.done if not line.startswith(("check", "install")) and "--list" not in line]
     assert runs[0] == "export --artifacts=A in core"
     (together,) = (line for line in runs if "--runtime=" in line and "device_tests run" in line)
     assert all(f"--runtime={name}" in together for name in noxfile.RUNTIMES.names())

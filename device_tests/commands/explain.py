@@ -77,7 +77,7 @@ def _name(cell: Cell) -> str:
 
 def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
     """Return the cells of these ids, all for none; raises UsageError with a suggestion where one does not exist."""
-    every = cells()
+    every = tuple(cell for cell in cells() if not cell.further)
     found: list[Cell] = []
     for id in ids:
         artifact, _, runtime = id.partition("@")

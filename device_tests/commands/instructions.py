@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from device_tests import devices
-from device_tests.cells import cells, select
+from device_tests.cells import cells, select, timed
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.results.instructions import InstructionCount
@@ -52,7 +52,7 @@ def instructions(
     The exit code is 1 where an artifact could not be counted that is there and installed, 4 where nothing was counted on
     a device or runtime that was named, or nothing at all.
     """
-    every = tuple(cell for name in dict.fromkeys(chosen_devices) for cell in cells(name))
+    every = timed(tuple(cell for name in dict.fromkeys(chosen_devices) for cell in cells(name)))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)
     for name in chosen_devices:

@@ -14,7 +14,7 @@ import click
 from msgspec import structs
 
 from device_tests import devices
-from device_tests.cells import cells, select
+from device_tests.cells import cells, select, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine import Machine
@@ -71,7 +71,7 @@ def latency(
     artifacts of a runtime could not be timed that were timed before: what is there is kept then, except with --force.
     It is 1 or 4 where nothing could be timed at all, on one runtime or on any.
     """
-    every = cells()
+    every = timed(cells())
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=())
     validated()

@@ -32,7 +32,11 @@ KEPT = "the ok result of an earlier run of the same file and installation is kep
 @click.command()
 @options.runtimes
 @options.only
-@click.option("--quick", is_flag=True, help="Judge on the first 1,000 images.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Judge on the first 1,000 images; without further engines, unless --only or --runtime names some.",
+)
 @click.option("--full", is_flag=True, help="Judge on all images on emulated devices, too; else on the first 1,000.")
 @options.listing
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
@@ -108,6 +112,8 @@ def plan(
     every = tuple(cell for name in dict.fromkeys(chosen_devices or (DESKTOP,)) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)
+    if quick and not runtimes and not patterns:
+        return tuple(cell for cell in chosen if not cell.further)
     return chosen
 
 

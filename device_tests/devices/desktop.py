@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from device_tests.contract import DESKTOP, HERE, Ask, Command, Job, Load
 from device_tests.onboard import probe, worker
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import RUNTIMES, runs_on
 from device_tests.schedule import Turns
 from device_tests.transport.dialogue import Conversations, asked, given
 from device_tests.transport.starting import Starter
@@ -43,7 +44,7 @@ class Desktop:
 
     @property
     def runtimes(self) -> tuple[str, ...]:
-        return RUNTIMES.names()
+        return tuple(name for name in RUNTIMES.names() if runs_on(name, sys.platform))
 
     def require(self, runtime: str) -> None:
         _python(runtime)
@@ -85,5 +86,6 @@ def command(program: str, load: Load, *arguments: str, environment: str = "") ->
     """Return what runs a program of ours on an artifact, in the runtime's environment or in another one."""
     files = given(RUNTIMES.path(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
     python = environments.python(environment, install=INSTALL) if environment else _python(load.runtime)
-    # the bare networks come from the zoo's own code
-    return Command(argv=(str(python), program, *files, *arguments), env={"PYTHONPATH": str(environments.ROOT)})
+    # the bare networks, and some runtimes, need code of ours; numpy is to use one thread as they do
+    env = {"PYTHONPATH": str(environments.ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    return Command(argv=(str(python), program, *files, *arguments), env=env)

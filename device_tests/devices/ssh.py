@@ -11,7 +11,7 @@ from typing import Any
 
 from device_tests.contract import Ask, Broken, Command, Job, Load
 from device_tests.onboard import probe, worker
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import RUNTIMES, beside, runs_on
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import Conversations, asked, given
 from device_tests.transport.ssh.board import Board
@@ -56,7 +56,7 @@ class Remote:
     @property
     def runtimes(self) -> tuple[str, ...]:
         """Those whose file stands alone: the others also load bare networks, with the zoo's code."""
-        return tuple(name for name in RUNTIMES.names() if not RUNTIMES[name].eager)
+        return tuple(n for n in RUNTIMES.names() if not RUNTIMES[n].eager and not beside(n) and runs_on(n, "linux"))
 
     def require(self, runtime: str) -> None:
         self.board.client.ask(":")  # a board that is gone costs no result that it gave before

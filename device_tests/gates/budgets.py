@@ -40,6 +40,8 @@ METRICS = {
     "ece": "the result is older than this figure: run it again",
     "top5": "it has ten classes or fewer",
     "recall_loss": "nothing was judged",
+    "arena_bytes": "its runtime is not one for microcontrollers",
+    "npu_share": "it was not compiled for an NPU: nox -s npu",
     "peak_over_runtime_bytes": "this system does not tell the memory before the artifact was loaded",
     "same_as_desktop": "it is the desktop's, or there are no logits of both to compare",
     "difference": "it is the desktop's, or there are no logits of both to compare",

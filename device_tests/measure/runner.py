@@ -18,6 +18,7 @@ from device_tests import current, devices
 from device_tests.cells import Cell
 from device_tests.contract import HERE, Job
 from device_tests.machine import Machine
+from device_tests.onboard.runtimes import is_timed
 from device_tests.results import judging, parity, sound
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement, not_exported, without_result
@@ -43,7 +44,8 @@ References = dict[str, tuple[Reference, str]]  # by model, with a digest of the 
 class Bench:
     """Where a run takes its artifacts from and puts its results, and how thorough it is.
 
-    Emulated devices are slow: they judge on as few images as a quick run does, except for a `full` one.
+    Emulated devices are slow, and so are runtimes that stand for others: they judge on as few images as a quick run
+    does, except for a `full` one.
     """
 
     artifacts: Path
@@ -188,7 +190,8 @@ def _measure(
     device = devices.device(cell.device)
     present = current.of_cell(cell, artifact, digest, device.pins(cell.runtime))
     known = _known(cell, bench)
-    quick = bench.quick or (device.emulated and not bench.full)
+    timed = is_timed(cell.runtime) and not device.emulated
+    quick = bench.quick or (not timed and not bench.full)
     if (
         known
         and not bench.force
@@ -203,7 +206,7 @@ def _measure(
         sidecar=sidecar,
         reference=reference.path(bench.artifacts, cell.recipe.model),
         images=QUICK_IMAGES if quick else 0,
-        latency_s=0 if device.emulated else QUICK_LATENCY_S if quick else LATENCY_S,
+        latency_s=0 if not timed else QUICK_LATENCY_S if quick else LATENCY_S,
         timeout_s=bench.timeout_s,
     )
     begins(cell.id)
@@ -222,7 +225,7 @@ def _measure(
         "compressed_bytes": artifact.compressed_bytes,
         "seconds": round(time.perf_counter() - started, 2),
     }
-    if device.emulated:
+    if not timed:
         reply |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
     try:
         logits, judged = _judge(reply, answers)

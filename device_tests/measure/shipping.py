@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from device_tests import current
-from device_tests.cells import EAGER, Cell, cells
+from device_tests.cells import EAGER, Cell, cells, timed
 from device_tests.machine import Machine
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.shipped import Shipped
@@ -179,7 +179,7 @@ def subjects(folder: Path) -> tuple[Cell, ...]:
     So small that what is measured is the runtime. A runtime of whose artifacts none was made gets the first that there
     can be.
     """
-    candidates = [c for c in cells() if c.recipe.scheme == "float32" and c.recipe.format != EAGER]
+    candidates = [c for c in timed(cells()) if c.recipe.scheme == "float32" and c.recipe.format != EAGER]
     parameters = {c.recipe.id: _parameters(folder, c.recipe.id) for c in candidates}
     found: dict[str, Cell] = {}
     for cell in sorted(candidates, key=lambda c: parameters[c.recipe.id]):  # a stable order: the matrix' among equals

@@ -63,6 +63,7 @@ class Reply:
     cpu_per_wall: Optional[float] = None  # noqa: UP045
     baseline_rss_bytes: Optional[int] = None  # noqa: UP045
     peak_rss_bytes: Optional[int] = None  # noqa: UP045
+    arena_bytes: Optional[int] = None  # noqa: UP045
     logits: str = ""
     sets: dict = dataclasses.field(default_factory=dict)
 
@@ -220,6 +221,7 @@ def load(options: argparse.Namespace, runtime, reply: Reply):
         refused = any(word in told for word in runtime.refusals)
         raise Failed("unsupported" if refused else "load_failed", first_line(error)) from error
     reply.load_ns = time.perf_counter_ns() - began
+    reply.arena_bytes = getattr(infer, "arena_bytes", None)
     return infer
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from device_tests.cells import EAGER
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import RUNTIMES, is_timed
 from device_tests.results import shipped
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 
+ARENA_BYTES = 64 * 1024  # of a microcontroller that has 64 kB of SRAM
+APPLE = ("coreml", "mil_evaluator")
 TIE = 1.1  # medians of one machine that differ by less are called equal
 
 
@@ -32,9 +34,11 @@ def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tupl
     the lighter runtime is picked. Where no times were taken, nothing is the fastest; where no runtime was weighed,
     nothing is the smallest with its runtime.
     """
-    good = [row for row in fit(rows, margin_points) if can_ship(row)]
+    within = fit(rows, margin_points)
+    good = [row for row in within if can_ship(row)]
+    others = (*_for_ios(within), *_for_a_microcontroller(within))
     if not good:
-        return ()
+        return others
 
     def lighter(row: Row) -> tuple[float, ...]:
         return runtime_bytes(row, weights), row.size_bytes, row.p50_ns or 0
@@ -48,6 +52,7 @@ def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tupl
         *_smallest_to_ship(good, weights),
         *_fastest([r for r in good if r.p50_ns is not None], lighter),
         Pick(title="most faithful", id=faithful.id, says=f"{equality}, logit error {faithful.max_abs_error:.2g}"),
+        *others,
     )
 
 
@@ -57,10 +62,13 @@ def fit(rows: Iterable[Row], margin_points: float) -> list[Row]:
 
 
 def can_ship(row: Row) -> bool:
-    """Tell whether an app can ship a row: PyTorch and TensorFlow themselves are for the desktop, apps have one image."""
+    """Tell whether an app can ship a row: PyTorch and TensorFlow themselves are for the desktop, apps have one image.
+
+    Nor can it ship what stands for a device: the rows of these have picks of their own.
+    """
     if row.batch not in (1, -1):
         return False
-    return row.runtime not in RUNTIMES.names() or not RUNTIMES[row.runtime].eager
+    return row.runtime not in RUNTIMES.names() or (not RUNTIMES[row.runtime].eager and is_timed(row.runtime))
 
 
 def runtime_bytes(row: Row, weights: Weights) -> float:
@@ -86,7 +94,29 @@ def _fastest(timed: list[Row], lighter: Callable[[Row], tuple[float, ...]]) -> I
         names = ", ".join(row.id for row in others)
         tie = f"; equal within {TIE - 1:.0%}, but not lighter: {names}" if others else ""
         median = f"{picked.p50_ns / 1e3:,.0f} µs median of {len(picked.latencies_ns):,}"
-        yield Pick(title="fastest", id=picked.id, says=f"{median}; {_loss(picked)}{tie}")
+        yield Pick(title="fastest on this CPU", id=picked.id, says=f"{median}; {_loss(picked)}{tie}")
+
+
+def _for_ios(within: list[Row]) -> Iterator[Pick]:
+    """Yield the smallest of what needs no library: Core ML is part of the system."""
+    rows = [row for row in within if row.runtime in APPLE]
+    if rows:
+        row = min(rows, key=lambda r: (r.compressed_bytes, r.max_abs_error))
+        judged = "" if row.runtime == "coreml" else "; judged by the arithmetic of the file, not Apple's runtime"
+        size = f"{row.compressed_bytes / 1e6:,.3g} MB compressed, and no library, for the system has it"
+        yield Pick(title="smallest for iOS", id=row.id, says=f"{size}; {_loss(row)}{judged}")
+
+
+def _for_a_microcontroller(within: list[Row]) -> Iterator[Pick]:
+    """Yield what takes the smallest arena, and whether it fits."""
+    rows = [row for row in within if row.arena_bytes is not None]
+    if rows:
+        row = min(rows, key=lambda r: (r.arena_bytes, r.size_bytes))
+        fits = row.arena_bytes <= ARENA_BYTES
+        title = "fits a microcontroller of 64 kB" if fits else "fits no microcontroller of 64 kB"
+        arena = f"{row.arena_bytes / 1e3:,.1f} kB of arena, and {row.size_bytes / 1e3:,.1f} kB of flash for the model"
+        says = f"{arena}; the app's own memory comes on top; {_loss(row)}"
+        yield Pick(title=title, id=row.id, says=says if fits else f"the smallest arena: {says}")
 
 
 def is_eager(row: Row) -> bool:

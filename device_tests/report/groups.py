@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from device_tests.onboard.runtimes import FURTHER, is_timed
 from device_tests.report import places
 from device_tests.report.advice import Pick, is_eager, picks
 from device_tests.results.row import Row
@@ -29,11 +30,18 @@ class Group:
     @property
     def emulated(self) -> bool:
         """Whether this place takes no times; a sweep says of it what there is to say."""
-        return any(r.outcome == "ok" and not r.latencies_ns for r in self.rows)
+        return any(r.outcome == "ok" and not r.latencies_ns and is_timed(r.runtime) for r in self.rows)
+
+
+def _that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return the rows without those of further engines that never ran here: a quick run leaves them out."""
+    ran = {row.runtime for row in rows if row.evidence != "missing"}
+    return tuple(row for row in rows if row.runtime not in FURTHER or row.runtime in ran)
 
 
 def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
     """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
+    rows = _that_ran(rows)
     known = places.machines(rows)
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:

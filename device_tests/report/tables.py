@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from device_tests.onboard.runtimes import is_timed
 from device_tests.report import places
 from device_tests.report.cores import Sweep, sweeps
 from device_tests.report.groups import Group
@@ -23,14 +24,24 @@ from models import files, markdown
 from models.console import WIDTH, plain
 from models.markdown import LIMIT_BYTES
 
-NOT_IN_TERMINAL = ("p90 µs", "deleg. %", "load ms", "batch", "weights %", "MACs %", "options")  # which is WIDTH wide
+NOT_IN_TERMINAL = (
+    "p90 µs",
+    "deleg. %",
+    "load ms",
+    "batch",
+    "weights %",
+    "MACs %",
+    "options",
+    "NPU %",
+)  # which is WIDTH wide
 WHOLE = 20_000  # characters of a reason in Markdown: all of them, within reason
 SHORT = 160  # of a reason in the terminal; Markdown and JSON hold it whole
 SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
 DATASETS = {"mnist": "MNIST test images", "digits": "digits, NOT MNIST"}  # others go by their own names
 VERDICTS = {NO_DIFFERENCE: "equal", TOO_NOISY: "too noisy"}  # which are long for a column
 SWEEP = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
-EMULATED = "emulated"  # instead of a time: no others go without (runner.py)
+EMULATED = "emulated"  # instead of a time
+NOT_TIMED = "not timed"  # the same of a runtime that stands for another device (runner.py)
 STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "top5", "source_top5",
               "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
@@ -48,7 +59,7 @@ def _figure(value: Callable[[Row], float | None], form: str, scale: float = 1) -
 
 def _p50(row: Row, eager: Row | None) -> str:
     if row.p50_ns is None:
-        return EMULATED if row.outcome == "ok" else ""
+        return "" if row.outcome != "ok" else EMULATED if is_timed(row.runtime) else NOT_TIMED
     return f"{row.p50_ns / 1e3:,.0f}"
 
 
@@ -95,6 +106,8 @@ OTHERS: tuple[tuple[str, Cell], ...] = (
     ("MACs %", _figure(lambda r: r.covered_macs, ".1f", 100)),
     ("batch", lambda row, _: "" if row.outcome != "ok" else "any" if row.batch == -1 else str(row.batch)),
     ("options", lambda row, _: row.options),
+    ("arena KB", _figure(lambda r: r.arena_bytes, ",.1f", 1e-3)),
+    ("NPU %", _figure(lambda r: r.npu_share, ".0f", 100)),
 )
 
 
@@ -227,7 +240,8 @@ def warnings(groups: tuple[Group, ...]) -> list[str]:
 
 def quick(groups: tuple[Group, ...]) -> int:
     """Return how many results are of fewer images than there are, for a run was quick; emulated devices' always are."""
-    return sum(_on_fewer(r) for g in groups if not g.emulated for r in g.rows if r.environment)
+    rows = (r for g in groups if not g.emulated for r in g.rows if r.environment)
+    return sum(_on_fewer(r) and is_timed(r.runtime) for r in rows)
 
 
 def _on_fewer(row: Row) -> bool:
@@ -245,6 +259,7 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
     if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
+    lines += places.stand_ins(ran)
     noted = sum(bool(r.notes) for r in ran)
     if noted:
         lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")

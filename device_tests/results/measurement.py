@@ -111,7 +111,8 @@ class Measurement(Record, kw_only=True):
     Counts are of images, `total` of them; `agree` counts answers equal to the float source's, `lost` those that only
     the source has right and `gained` those that only the artifact has; `first_correct` and `first_agree` are of the first
     1,000 images alone. `baseline_rss_bytes` is resident memory with
-    runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `inputs` holds the
+    runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `arena_bytes` is the memory
+    that a microcontroller needs for the network, its weights apart. `inputs` holds the
     digests of everything that the answers depend on. `flips` are the first images that are answered otherwise than by
     the source, `sets` the counts on each other evaluation set, by its name. `top5_correct` and `source_top5_correct` count
     images whose label is among the first five classes, where there are more than ten; `worst_class` is the class that
@@ -154,6 +155,7 @@ class Measurement(Record, kw_only=True):
     threads: Positive | None = None
     peak_rss_bytes: Count | None = None
     baseline_rss_bytes: Count | None = None
+    arena_bytes: Count | None = None
     seconds: Magnitude = 0.0
     environment: Environment = Environment()
     notes: tuple[str, ...] = ()

@@ -23,7 +23,8 @@ class Row(Measurement, kw_only=True):
     dtype, `covered_macs` of the multiply-accumulates; `batch` is how many images it takes at once, -1 for any number, and
     `options` are those that edgewise.toml gives its scheme. `same` is on how many of `compared` images the logits are the desktop's to
     the last bit, `difference` how far one lies apart, and `first_other` the index of the first image with other logits;
-    `oldest_runtime` names the versions of the runtime that answer as they should. `evidence` says whether the row counts;
+    `oldest_runtime` names the versions of the runtime that answer as they should. `npu_share` is of the operators that
+    vela gives to the smallest Ethos-U that it compiles for. `evidence` says whether the row counts;
     where it does not, the outcome is `skipped` or that of the artifact. What was not measured is None.
     """
 
@@ -42,6 +43,7 @@ class Row(Measurement, kw_only=True):
     covered_macs: Share | None = None
     batch: Annotated[int, Meta(ge=-1)] = 1
     options: str = ""
+    npu_share: Share | None = None
     evidence: Evidence = "current"
 
     @property

@@ -21,7 +21,7 @@ T = TypeVar("T", bound=Record)
 
 FILE = "edgewise.toml"
 MOST_BYTES = 1 << 20
-BASES = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
+BASES = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "palette6", "palette4", "qat_int8")
 DYNAMIC = "dynamic"  # a batch of any size
 WORDS = {"object": "a table", "array": "a list", "str": "a text", "int": "a whole number", "bool": "true or false", "float": "a number"}  # fmt: skip
 
@@ -56,7 +56,7 @@ class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class SchemeSettings(Options, kw_only=True, forbid_unknown_fields=True):
-    """A scheme: one of the eight, with options."""
+    """A scheme: a built-in one, with options."""
 
     base: Literal[BASES]
 

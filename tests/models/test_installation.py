@@ -71,7 +71,7 @@ def test_an_installation_is_one_line_and_the_rest_is_in_the_log(ready, tmp_path)
     assert python == tmp_path / "envs" / "small" / "bin" / "python"
     (line,) = show.getvalue().splitlines()
     assert line.startswith("Installing 2 packages into ")
-    assert line.endswith(" 0 s")
+    assert line.endswith(" 0 s, 0 MB")
     assert "Collecting alpha==1" in (tmp_path / "logs" / "install-small.log").read_text()
 
 
@@ -210,3 +210,11 @@ def test_constraints_name_what_pip_would_install_and_pytorchs_build_by_system():
         'torch==2.1+cpu ; sys_platform == "linux"',
         'torch==2.1 ; sys_platform != "linux"',
     ]
+
+
+def test_a_folder_is_weighed_once_however_many_names_its_files_have(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a").write_bytes(b"x" * 100_000)
+    alone = installation.size_bytes(tmp_path)
+    os.link(tmp_path / "inner" / "a", tmp_path / "b")
+    assert 100_000 <= installation.size_bytes(tmp_path) == alone

@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # nox lists this folder with a Python that has no numpy
     import numpy as np
 
 RUNTIMES = Registry(__name__, "runtime")
+# Engines beside the first ones: a quick run leaves them out, and the report shows them once they have run.
+FURTHER = ("coreml", "mil_evaluator", "ncnn", "openvino", "tflite_micro")
 
 Infer = Callable[["np.ndarray"], "np.ndarray"]
 
@@ -21,6 +23,10 @@ class Runtime(Protocol):
 
     `suffixes` are the files that it takes, `eager` the framework whose bare networks it runs (or ""), `distributions`
     the packages whose versions a measurement records, `refusals` what the runtime says of a file that it does not know.
+
+    A module may say more: `timed = False` where its times say nothing of the device that it stands for; `systems`, the
+    only ones of sys.platform that it runs on; `code`, modules of ours that its answers depend on and that are not on
+    devices. What `load` returns may have `arena_bytes`, the memory that the network takes on a microcontroller.
     """
 
     suffixes: tuple[str, ...]
@@ -33,3 +39,18 @@ class Runtime(Protocol):
 
     def load(self, path: Path, threads: int) -> Infer:
         """Return a function of one image, [1,...] in the artifact's input dtype -> [1,K] in its output dtype."""
+
+
+def is_timed(name: str) -> bool:
+    """Tell whether times on a runtime say anything; those of browsers and others that are none of these do."""
+    return name not in RUNTIMES.names() or getattr(RUNTIMES[name], "timed", True)
+
+
+def runs_on(name: str, system: str) -> bool:
+    """Tell whether a runtime runs on a system, named as sys.platform names it."""
+    return system in getattr(RUNTIMES[name], "systems", (system,))
+
+
+def beside(name: str) -> tuple[str, ...]:
+    """Return the modules of ours that a runtime needs beside its own file; no device has them."""
+    return getattr(RUNTIMES[name], "code", ())

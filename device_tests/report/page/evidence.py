@@ -12,6 +12,7 @@ from device_tests.contract import DESKTOP
 from device_tests.results import interleaved, shipped
 from device_tests.results.interleaved import Timing
 from device_tests.results.layers import Layers
+from device_tests.results.npu import Npu
 from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
@@ -24,11 +25,12 @@ Known = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What still holds of it: receipts and times by row, layers by artifact, weights by runtime."""
+    """What still holds of it: receipts and times by row, layers and NPUs by artifact, weights by runtime."""
 
     receipts: Mapping[str, Receipt]
     timings: Mapping[str, Timing]
     layers: Mapping[str, Layers]
+    npus: Mapping[str, Npu]
     weights: Weights
 
 
@@ -39,6 +41,7 @@ def collect(results: Path, rows: Iterable[Row], known: Known) -> Evidence:
         receipts=_receipts(results, there),
         timings=_timings(results, there),
         layers={id: found for id, a in known.items() if a and (found := _read(current.layers, results, a))},
+        npus={id: found for id, a in known.items() if a and (found := _read(current.npu, results, a))},
         weights=_read(shipped.read, results) or {},
     )
 

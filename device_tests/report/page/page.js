@@ -123,7 +123,8 @@ function front(rows, x, y) {
 
 async function scatter() {
   const [x, y, size] = find("#axes input:checked").value.split(" ");
-  const rows = fine.filter((row) => here(row) && row[x] !== null && row[y] !== null);
+  // what stands for another device has no times, and bubbles without would be all of one size
+  const rows = fine.filter((row) => here(row) && row[x] !== null && row[y] !== null && (row.p50_ns !== null || !timed()));
   const line = front(rows.filter(within), x, y);
   const shown = (row) => ({...row, p50_ns: row.p50_ns / 1e3, top1: row.top1 * 100});
   const points = rows.map((row) => ({...shown(row), inside: within(row), front: line.includes(row), text: [FORMS.size_bytes(row.size_bytes), FORMS.top1(row.top1), FORMS.p50_ns(row.p50_ns)].join(", ")}));

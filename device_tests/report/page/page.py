@@ -12,14 +12,15 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from device_tests.onboard.runtimes import is_timed
 from device_tests.report import places
 from device_tests.report import tables as report
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.cores import sweeps
 from device_tests.report.groups import Group
-from device_tests.report.page import evidence, pictures, snippets
+from device_tests.report.page import evidence, micro, pictures, snippets
 from device_tests.report.page.evidence import Evidence
-from device_tests.results import layers, receipts, shipped
+from device_tests.results import layers, npu, receipts, shipped
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
@@ -45,6 +46,7 @@ def _calibration(row: Row) -> str:
 EXTRAS = (
     ("calibration error", "ece", _calibration),
     ("instructions", "instructions", lambda r: f"{r.instructions:,} per inference on {r.instructions_cpu}"),
+    ("arena", "arena_bytes", lambda r: f"{r.arena_bytes:,} bytes"),
     ("MACs on a delegate", "delegated_share", lambda r: f"{r.delegated_share * 100:.1f} %"),
 )
 
@@ -74,6 +76,8 @@ def write(
         pairs=_pairs(groups),
         sweeps=sweeps(groups),
         ships=_ships(rows, models, margin_points, found.weights),
+        micro=micro.of(rows, found.npus),
+        npu_label=npu.LABEL,
         facts=_facts(groups, rows),
         data=_data(groups, known, found, artifacts_folder) | {"margin_points": margin_points, "tie": TIE},
         vega=_vega(),
@@ -104,6 +108,7 @@ def _environment() -> jinja2.Environment:
         "parts_shown": PARTS,
         "flips_shown": FLIPS,
         "logits_shown": LOGITS,
+        "is_timed": is_timed,
         "machine": places.machine,
         "refusals": layers.NOT_SHOWN,
         "schemes": SCHEMES,

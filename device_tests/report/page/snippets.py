@@ -22,7 +22,24 @@ SAME = {"ort": "onnx", "executorch_portable": "executorch"}
 _NO_SWIFT = "PyTorch Mobile has no Swift interface: an app calls LibTorch from Objective-C++. Prefer executorch."
 _NO_BROWSER = "No JavaScript library runs TorchScript. Prefer onnx or tflite for the web."
 _SERVER = "A SavedModel is for servers, where TensorFlow Serving takes it. On a device use tflite."
+_APPLE = "Core ML is on Apple's systems only. Elsewhere use tflite, onnx or executorch."
+_CPP = "{} from C++: an app calls it through {}. Its own examples are at {}."
 MISSING = {
+    ("coreml", "Kotlin"): _APPLE,
+    ("coreml", "JavaScript"): _APPLE,
+    ("coreml", "Python"): "On a Mac, coremltools.models.MLModel(FILE).predict({'image': array})['logits']; elsewhere "
+    "nothing runs it.",
+    (
+        "openvino",
+        "Kotlin",
+    ): "OpenVINO has a Java interface without a published package. On Android use tflite or executorch.",
+    ("openvino", "Swift"): "OpenVINO is for macOS, Linux and Windows. On iOS use coreml, tflite or executorch.",
+    ("openvino", "JavaScript"): "In Node.js npm's openvino-node; no browser runs it. For the web use onnx or tflite.",
+    ("ncnn", "Kotlin"): _CPP.format("ncnn is called", "JNI", "https://github.com/nihui/ncnn-android-squeezenet"),
+    ("ncnn", "Swift"): _CPP.format("ncnn is called", "Objective-C++", "https://github.com/dangbo/ncnn-mobile"),
+    ("ncnn", "JavaScript"): _CPP.format(
+        "ncnn is called", "WebAssembly", "https://github.com/nihui/ncnn-webassembly-nanodet"
+    ),
     ("executorch", "JavaScript"): "ExecuTorch publishes no JavaScript library. Prefer onnx or tflite for the web.",
     ("torchscript", "Swift"): _NO_SWIFT,
     ("torchscript", "JavaScript"): _NO_BROWSER,

@@ -46,6 +46,9 @@ SUBJECTS = {
     "onnx": f"{MODEL}-onnx-int8@onnxruntime@desktop",
     "ort": f"{MODEL}-ort-int8@onnxruntime@desktop",
     "savedmodel": "keras_cnn-savedmodel-float32@tensorflow@desktop",
+    "openvino": f"{MODEL}-openvino-float32@openvino@desktop",
+    "ncnn": f"{MODEL}-ncnn-float32@ncnn@desktop",
+    "coreml": f"{MODEL}-coreml-float32@mil_evaluator@desktop",
     "eager": f"{MODEL}-eager-float32@torch@desktop",
 }
 IMAGES = 100

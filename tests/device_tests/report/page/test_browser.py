@@ -107,12 +107,15 @@ def test_sliders_and_goals_change_the_recommendation(opened):
     assert "Nothing stays within these limits" in page_.locator("#best").inner_text()
 
 
+ELSEWHERE = ("smallest for iOS", "fits a microcontroller of 64 kB", "fits no microcontroller of 64 kB")
+
+
 def test_the_page_recommends_what_the_terminal_recommends(opened, real_page):
     page_ = opened(real_page)
     goals = {
         "smallest": "size",
         "smallest to ship": "size with runtime",
-        "fastest": "speed",
+        "fastest on this CPU": "speed",
         "most faithful": "same answers",
     }
     cards = page_.locator(".card").all()
@@ -121,6 +124,8 @@ def test_the_page_recommends_what_the_terminal_recommends(opened, real_page):
         for name in ("model", "place"):
             page_.locator(f"#limits [name={name}]").select_option(card.get_attribute(f"data-{name}"))
         for pick in card.locator("p").all():
+            if pick.locator("b").inner_text() in ELSEWHERE:  # which no slider asks for
+                continue
             artifact, runtime, _ = pick.locator("a").inner_text().split("@")
             choose(page_, goals[pick.locator("b").inner_text()])
             assert ship(page_) == f"Ship {artifact} on {runtime}"

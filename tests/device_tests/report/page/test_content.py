@@ -202,3 +202,17 @@ def test_the_page_stays_small_enough_to_mail(build):
 def test_a_moment_that_is_none_is_an_unknown_time(moment):
     """A hostile latency record ended the report: its date was taken for one."""
     assert page._date(moment) == "at an unknown time"
+
+
+def test_microcontrollers_and_npus_have_a_section_where_something_is_known_of_them(build, rows):
+    assert 'id="micro"' not in build().read_text()
+    micro = replace(rows[5], runtime="tflite_micro", latencies_ns=(), arena_bytes=10_944)
+    keras = replace(
+        rows[6], runtime="tflite_micro", latencies_ns=(), arena_bytes=70_000
+    )  # beside it: one pair, no times
+    text = build((*rows, micro, keras)).read_text()
+    section = text[text.index('id="micro"') :]
+    assert "10.9 KB" in section
+    assert "too large" in section
+    assert "vela's estimate" in section or "vela&#39;s estimate" in section
+    assert '<span class="none">not timed</span>' in text  # where networks of two frameworks are compared

@@ -1,0 +1,130 @@
+"""`python -m device_tests npu`: which .tflite files an Ethos-U takes, and what vela estimates of them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from device_tests import current
+from device_tests.commands import options
+from device_tests.results import npu as records
+from device_tests.results.npu import LABEL, Npu
+from export import artifact as artifact_files
+from export import matrix
+from export.recipe import Recipe
+from export.schemes import SCHEMES
+from models import environments, files, networks, remedies
+from models.console import out, plain, validated
+from models.errors import DataError, EdgewiseError, UsageError
+
+
+@click.command()
+@options.only
+@click.option("--list", "listing", is_flag=True, help="List the artifacts and end.")
+@click.option("--force", is_flag=True, help="Compile again what has a current record.")
+@options.jobs(2, "Compilations side by side.")
+@options.models
+@options.artifacts
+@options.results
+def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifacts: Path, results: Path) -> None:
+    """Compile .tflite artifacts with vela for Arm's Ethos-U, and keep its estimates for the report.
+
+    The exit code is 1 where a scheme with integer activations crashes vela or stays on the CPU whole; of your own
+    networks that is only told. Others cannot go to such an NPU, and their rows say what became of them.
+    """
+    chosen = select(patterns)
+    validated()
+    if listing:
+        for recipe in chosen:
+            click.echo(recipe.id)
+        return
+    if not artifacts.is_dir():
+        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
+        raise DataError(msg)
+    environments.python(current.VELA, install="nox -s npu")
+    with files.storage_errors(results):
+        (results / "npu").mkdir(parents=True, exist_ok=True)
+    made, refused = _compile_all(chosen, artifacts, results, force=force, jobs=jobs)
+    if made:
+        out.print(_table(made))
+        out.print(f"{LABEL} of each: nothing ran on an NPU. Written to {plain(results / 'npu')}", soft_wrap=True)
+    for line in refused:
+        out.print(f"[yellow]not compiled[/] {plain(line)}", soft_wrap=True)
+    if chosen and not made:
+        msg = f"Nothing was compiled: {refused[0]}"
+        raise DataError(msg)
+    _fail(broken(made))
+
+
+def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
+    """Return the .tflite recipes that the globs name, all for none; raises UsageError where they name none."""
+    chosen = tuple(recipe for recipe in matrix.select(patterns) if recipe.format == "tflite")
+    if patterns and not chosen:
+        msg = f"--only {patterns[0]!r} names no .tflite artifact, and vela takes no others."
+        raise UsageError(msg)
+    return chosen
+
+
+def _compile_all(
+    chosen: tuple[Recipe, ...], folder: Path, results: Path, *, force: bool, jobs: int
+) -> tuple[list[Npu], list[str]]:
+    """Return the records, made or current, and why there is none of some."""
+    from device_tests.measure.npu import TOO_LONG, compile_artifact
+
+    def one(recipe: Recipe) -> Npu | str:
+        try:
+            artifact = artifact_files.read(artifact_files.sidecar_path(folder, recipe.id))
+            known = None if force else current.npu(results, artifact)
+            if known is None or any(target.reason == TOO_LONG for target in known.compiled):
+                known = compile_artifact(artifact, folder)
+                records.save(known, results)
+        except DataError as error:
+            return str(error)
+        return known
+
+    with ThreadPoolExecutor(jobs) as pool, out.status("vela"):
+        found = list(pool.map(one, chosen))
+    return [one for one in found if isinstance(one, Npu)], [one for one in found if isinstance(one, str)]
+
+
+def broken(made: list[Npu]) -> list[str]:
+    """Return what must not be: files with integer activations that crash vela, or of which the NPU takes nothing."""
+    return [
+        f"{one.artifact} for {target.accelerator}: {target.reason}"
+        for one in made
+        if SCHEMES[one.artifact.split("-")[2]].static
+        for target in one.compiled
+        if target.outcome != "ok"
+    ]
+
+
+def _fail(lines: list[str]) -> None:
+    if lines and networks.folder():
+        for line in lines:
+            out.print(f"[yellow]not for this NPU[/] {plain(line)}", soft_wrap=True)
+    elif lines:
+        msg = "".join([f"{len(lines)} integer files do not get to the NPU:", *(f"\n  {line}" for line in lines)])
+        raise EdgewiseError(msg)
+
+
+def _table(made: list[Npu]) -> Table:
+    table = Table(title=f"Ethos-U: operators on the NPU, and {LABEL}")
+    for title in ("artifact", "accelerator"):
+        table.add_column(title, no_wrap=True)
+    for title in ("NPU %", "SRAM KiB", "flash KiB", "inferences/s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("left on the CPU, or why")
+    for one in made:
+        for target in one.compiled:
+            figures = [f"{target.share:.0%}"]
+            if target.outcome == "ok":
+                sizes = (target.sram_bytes, target.flash_bytes)
+                figures += [*(f"{size / 1024:,.1f}" for size in sizes), f"{target.inferences_per_s:,.0f}"]
+            figures += [""] * (4 - len(figures))
+            table.add_row(
+                plain(one.artifact), target.accelerator, *figures, plain(target.reason or ", ".join(target.left))
+            )
+    return table

@@ -1,0 +1,21 @@
+"""Evaluates the program in a Core ML file with NumPy, anywhere: the arithmetic of the file, not Apple's runtime.
+
+What it answers is judged; what it takes to answer says nothing, so no times are taken.
+"""
+
+suffixes = (".mlpackage",)
+eager = ""
+distributions = ("coremltools",)
+refusals = ("knows no operator",)
+timed = False
+code = ("models.mil",)  # beside this file
+
+
+def start(threads):
+    from models import mil  # noqa: F401  what the exporter judges the same file with
+
+
+def load(path, threads):
+    from models import mil
+
+    return mil.Program(path).answer

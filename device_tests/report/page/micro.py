@@ -1,0 +1,45 @@
+"""What microcontrollers and NPUs take of the .tflite files: arenas that were measured, and vela's estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from device_tests.report.advice import ARENA_BYTES
+from device_tests.results.npu import Npu
+from device_tests.results.row import Row
+from export.schemes import SCHEMES
+
+MICRO = "tflite_micro"
+
+
+def of(rows: Iterable[Row], npus: Mapping[str, Npu]) -> dict[str, Any] | None:
+    """Return a line per artifact that ran on TFLite Micro or was compiled, and the schemes that an NPU takes whole.
+
+    None where there is neither.
+    """
+    ran = {row.artifact: row for row in rows if row.runtime == MICRO}
+    every = sorted({*ran, *npus}, key=lambda id: (id.split("-")[0], list(SCHEMES).index(id.split("-")[2])))
+    if not every:
+        return None
+    shares: dict[str, list[float]] = {}
+    for id, npu in npus.items():
+        shares.setdefault(id.split("-")[2], []).append(npu.share)
+    return {
+        "rows": [_line(id, ran.get(id), npus.get(id)) for id in every],
+        "accelerators": next(([one.accelerator for one in npu.compiled] for npu in npus.values()), []),
+        "whole": [scheme for scheme in SCHEMES if shares.get(scheme) and min(shares[scheme]) == 1.0],
+        "version": next((npu.version for npu in npus.values()), ""),
+    }
+
+
+def _line(id: str, row: Row | None, npu: Npu | None) -> dict[str, Any]:
+    arena = row.arena_bytes if row else None
+    return {
+        "artifact": id,
+        "arena_bytes": arena,
+        "fits": arena is not None and arena <= ARENA_BYTES,
+        "size_bytes": row.size_bytes if row else None,
+        "reason": row.reason if row else "",
+        "compiled": npu.compiled if npu else (),
+    }

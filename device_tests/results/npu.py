@@ -1,0 +1,70 @@
+"""What vela, Arm's compiler for the Ethos-U, makes of an artifact: its own estimates, nothing ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from models import files, records
+from models.errors import DataError
+from models.records import Count, Magnitude, Record, Share
+
+LABEL = "vela's estimate"
+
+
+class Compiled(Record, kw_only=True):
+    """One artifact for one accelerator.
+
+    `outcome` is `ok` where at least one operator goes to the NPU, `unsupported` where all stay on the CPU, which vela
+    does not call an error, and `failed` where it crashed or refused. `left` are the operators that stay on the CPU.
+    """
+
+    accelerator: str
+    outcome: Literal["ok", "unsupported", "failed"]
+    reason: str = ""
+    npu_operators: Count = 0
+    cpu_operators: Count = 0
+    left: tuple[str, ...] = ()
+    sram_bytes: Count | None = None
+    flash_bytes: Count | None = None
+    inferences_per_s: Magnitude | None = None
+
+    @property
+    def share(self) -> Share:
+        """Share of the operators that the NPU takes; 0 where vela gave no file."""
+        every = self.npu_operators + self.cpu_operators
+        return self.npu_operators / every if every and self.outcome != "failed" else 0.0
+
+
+class Npu(Record, kw_only=True):
+    """An artifact for each accelerator, the smallest first; `key` digests the artifact, vela's pins and our code."""
+
+    artifact: str
+    key: str
+    version: str
+    compiled: tuple[Compiled, ...]
+
+    @property
+    def share(self) -> Share:
+        """The least share of the operators that an accelerator takes."""
+        return min((one.share for one in self.compiled), default=0.0)
+
+
+def path(results: Path, artifact: str) -> Path:
+    """Return where the record of an artifact lies."""
+    return results / "npu" / f"{files.stem(artifact)}.json"
+
+
+def save(made: Npu, results: Path) -> None:
+    """Write a record whole."""
+    records.write(path(results, made.artifact), made)
+
+
+def read(results: Path, artifact: str) -> Npu | None:
+    """Read the record of an artifact, None where there is none; raises DataError where it is broken."""
+    file, again = path(results, artifact), "Delete it and run: nox -s npu"
+    made = records.read(file, Npu, what="record of an NPU", remedy=again)
+    if made and made.artifact != artifact:
+        msg = f"{file} is the record of {made.artifact}. {again}"
+        raise DataError(msg)
+    return made

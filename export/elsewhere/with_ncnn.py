@@ -1,0 +1,70 @@
+"""Runs in the environment `ncnn`: turns an ONNX file into ncnn's two files with pnnx' program, and answers images.
+
+convert MODEL.onnx FOLDER SHAPE float16|wide        SHAPE is 1,1,28,28
+answer FOLDER images.npy logits.npy
+"""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+UNSUPPORTED = 3
+
+
+def main(verb, *arguments):
+    {"convert": convert, "answer": answer}[verb](*arguments)
+
+
+def convert(source, folder, shape, width):
+    # its Python package would import PyTorch, which the program needs nothing of
+    program = Path(importlib.util.find_spec("pnnx").origin).with_name("pnnx")
+    with tempfile.TemporaryDirectory() as place:
+        made = {kind: Path(place) / f"model.ncnn.{kind}" for kind in ("param", "bin")}
+        others = [f"{name}={Path(place) / name}" for name in ("pnnxparam", "pnnxbin", "pnnxpy", "pnnxonnx", "ncnnpy")]
+        ended = subprocess.run(
+            [program, source, f"inputshape=[{shape}]", f"fp16={int(width == 'float16')}",
+             *(f"ncnn{kind}={path}" for kind, path in made.items()), *others],
+            cwd=place, capture_output=True, text=True, errors="replace",
+        )  # fmt: skip
+        print(ended.stdout, ended.stderr, file=sys.stderr)
+        lines = made["param"].read_text().splitlines() if made["param"].exists() else []
+        # pnnx ends with 0 whatever it met: an operator that ncnn has none for keeps its name of PyTorch, ONNX or pnnx
+        foreign = sorted({line.split()[0] for line in lines[2:] if not line.split()[0].isalnum()})
+        if ended.returncode or not lines or foreign:
+            told = (
+                f"there are no layers in ncnn for {', '.join(foreign)}"
+                if foreign
+                else f"it ended with {ended.returncode}"
+            )
+            print(f"pnnx cannot convert it: {told}", file=sys.stderr)
+            sys.exit(UNSUPPORTED)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for path in made.values():
+            (Path(folder) / path.name).write_bytes(path.read_bytes())
+
+
+def answer(folder, images, logits):
+    import ncnn
+    import numpy as np
+
+    net = ncnn.Net()
+    options = net.opt
+    options.num_threads = 1
+    options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
+    if net.load_param(str(Path(folder) / "model.ncnn.param")) or net.load_model(str(Path(folder) / "model.ncnn.bin")):
+        sys.exit("ncnn cannot load what pnnx wrote")
+    answers = []
+    for image in np.load(images):
+        extractor = net.create_extractor()
+        extractor.input("in0", ncnn.Mat(np.ascontiguousarray(image)).clone())
+        failed, answered = extractor.extract("out0")
+        if failed:
+            sys.exit(f"ncnn gives no answer ({failed})")
+        answers.append(np.array(answered).reshape(-1))
+    np.save(logits, np.stack(answers))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

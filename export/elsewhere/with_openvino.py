@@ -1,0 +1,60 @@
+"""Runs in the environment `openvino`: turns an ONNX file into OpenVINO's two files, and answers images with them.
+
+convert MODEL.onnx FOLDER SHAPE float16|wide        SHAPE is 1,1,28,28
+answer FOLDER images.npy logits.npy
+"""
+
+import sys
+import traceback
+from collections import Counter
+from pathlib import Path
+
+UNSUPPORTED = 3
+ONE_THREAD = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+
+
+def main(verb, *arguments):
+    {"convert": convert, "answer": answer}[verb](*arguments)
+
+
+def convert(source, folder, shape, width):
+    import openvino
+
+    sizes = [int(size) for size in shape.split(",")]
+    try:
+        model = openvino.convert_model(source, input=[("image", sizes)])
+    except Exception as error:  # whatever its frontend raises is about the network
+        traceback.print_exc()
+        told = next((line.strip() for line in str(error).splitlines() if "failed" in line or "not support" in line), "")
+        print(f"OpenVINO cannot convert it: {told or str(error).splitlines()[0]}", file=sys.stderr)
+        sys.exit(UNSUPPORTED)
+    rename(model)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    openvino.save_model(model, str(Path(folder) / "model.xml"), compress_to_fp16=width == "float16")
+
+
+def rename(model):
+    """Number the nodes that were numbered by how many their process has made: names decide the bytes."""
+    seen = Counter()
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        seen[kind] += 1
+        if kind not in ("Parameter", "Result"):
+            node.set_friendly_name(f"{kind.lower()}{seen[kind]}")
+
+
+def answer(folder, images, logits):
+    import numpy as np
+    import openvino
+
+    request = openvino.Core().compile_model(str(Path(folder) / "model.xml"), "CPU", ONE_THREAD).create_infer_request()
+    batch = np.load(images)
+    answers = []
+    for i in range(len(batch)):
+        request.infer([batch[i : i + 1]])
+        answers.append(np.array(request.get_output_tensor(0).data))
+    np.save(logits, np.concatenate(answers))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,218 @@
+"""Apple's Core ML: an ML program in an .mlpackage, for iOS 16 and macOS 13; 4-bit weights in blocks need iOS 18.
+
+All but float32 compute in half precision, which is what the Neural Engine takes; input and output stay float32. Apple's
+runtime is on Apple's systems only: elsewhere the file is judged by its arithmetic (models/mil.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contents, Layer
+from export.source import Source
+from models import mil
+
+suffix = ".mlpackage"
+
+BLOCK = 32  # weights that share one scale in int4
+_JUDGED = "judged by the arithmetic of the file, not Apple's runtime"
+_WEIGHTED = {"conv": "weight", "conv_transpose": "weight", "linear": "weight", "matmul": "y", "gather": "x"}
+_IDENTIFIERS = {"model.mlmodel": "edgewise-0000-0000-0000-model", "weights": "edgewise-0000-0000-0000-weights"}
+_DATE = "com.github.apple.coremltools.conversion_date"
+
+
+def tools(framework: str) -> tuple[str, ...]:
+    converters = {"torch": ("torch",), "keras": ("tensorflow-cpu", "keras")}
+    return (*converters[framework], "coremltools")
+
+
+def convert(source: Source, scheme: str, target: Path) -> None:
+    with _quiet():
+        model = _SCHEMES[scheme](source)
+        model.save(str(target))
+    _settle(target)
+
+
+def _program(source: Source, precision: str, system: str) -> Any:
+    """Return the network as an ML program that takes `image` and gives `logits`."""
+
+    def make() -> Any:
+        import coremltools
+
+        shape = (1, *source.input_shape)
+        network, last = {"torch": _from_torch, "keras": _from_keras}[source.framework](source)
+        model = coremltools.convert(
+            network,
+            source={"torch": "pytorch", "keras": "tensorflow"}[source.framework],
+            inputs=[coremltools.TensorType(name="image", shape=shape, dtype=np.float32)],
+            outputs=[coremltools.TensorType(name=last, dtype=np.float32)],
+            convert_to="mlprogram",
+            compute_precision=getattr(coremltools.precision, precision),
+            minimum_deployment_target=getattr(coremltools.target, system),
+            skip_model_load=True,
+        )
+        if last != "logits":
+            spec = model.get_spec()
+            coremltools.utils.rename_feature(spec, last, "logits")
+            model = coremltools.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
+        return model
+
+    return source.memo(f"coreml {precision} {system}", make)
+
+
+def _from_torch(source: Source) -> tuple[Any, str]:
+    import torch
+
+    return torch.jit.trace(source.network, torch.zeros(1, *source.input_shape), check_trace=False), "logits"
+
+
+def _from_keras(source: Source) -> tuple[list[Any], str]:
+    import tensorflow as tf
+
+    network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
+    signature = [tf.TensorSpec((1, *source.input_shape), tf.float32, name="image")]
+    # a function, for coremltools does not take Keras 3's networks themselves ("no attribute output_names")
+    function = tf.function(lambda image: network(image, training=False), input_signature=signature)
+    concrete = function.get_concrete_function()
+    return [concrete], concrete.outputs[0].name.partition(":")[0]
+
+
+def _float32(source: Source) -> Any:
+    return _program(source, "FLOAT32", "iOS16")
+
+
+def _float16(source: Source) -> Any:
+    return _program(source, "FLOAT16", "iOS16")
+
+
+def _dynamic_int8(source: Source) -> Any:
+    return _linear(source, "iOS16", dtype="int8", granularity="per_channel")
+
+
+def _int4(source: Source) -> Any:
+    block = source.options.block or BLOCK
+    return _linear(source, "iOS18", dtype="int4", granularity="per_block", block_size=block)
+
+
+def _linear(source: Source, system: str, **how: Any) -> Any:
+    from coremltools.optimize import coreml as optimize
+
+    config = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0, **how)
+    return optimize.linear_quantize_weights(
+        _program(source, "FLOAT16", system), optimize.OptimizationConfig(global_config=config)
+    )
+
+
+def _palette(bits: int, source: Source) -> Any:
+    from coremltools.optimize import coreml as optimize
+
+    # with the default threshold, layers of fewer than 2,048 weights would silently stay wide
+    config = optimize.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=0)
+    return optimize.palettize_weights(
+        _program(source, "FLOAT16", "iOS16"), optimize.OptimizationConfig(global_config=config)
+    )
+
+
+_SCHEMES = {
+    "float32": _float32,
+    "float16": _float16,
+    "dynamic_int8": _dynamic_int8,
+    "int4": _int4,
+    "palette4": lambda source: _palette(4, source),
+    "palette6": lambda source: _palette(6, source),
+}
+
+
+def options(framework: str, scheme: str) -> tuple[str, ...]:
+    return ("block",) if scheme == "int4" else ()
+
+
+def _settle(package: Path) -> None:
+    """Take out what differs from one export to the next: a date, random identifiers, the order of a map's entries."""
+    from coremltools.proto import Model_pb2
+
+    model = Model_pb2.Model.FromString((package / mil.MODEL).read_bytes())
+    model.description.metadata.userDefined.pop(_DATE, None)
+    (package / mil.MODEL).write_bytes(model.SerializeToString(deterministic=True))
+    manifest = json.loads((package / "Manifest.json").read_text())
+    entries = {_IDENTIFIERS[entry["name"]]: entry for entry in manifest["itemInfoEntries"].values()}
+    manifest |= {"itemInfoEntries": entries, "rootModelIdentifier": _IDENTIFIERS["model.mlmodel"]}
+    (package / "Manifest.json").write_text(json.dumps(manifest, indent=4, sort_keys=True))
+
+
+def inspect(path: Path) -> Contents:
+    operations = mil.operations(path)
+    layers = tuple(_layers(operations))
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        counts[layer.dtype] += layer.weights
+    steps = [op for op in operations if op.op_type != "const" and not op.op_type.startswith("constexpr_")]
+    half = any(_dtype(op.outputs[0]) == "float16" for op in steps)
+    computed = "computed in half precision" if half else "computed in float32"
+    return Contents(
+        inputs=(),  # which are what convert() declares
+        outputs=(),
+        weights=counts,
+        layers=layers,
+        parts=len(operations),
+        notes=(_JUDGED, computed),
+    )
+
+
+def _layers(operations: list[Any]) -> Iterator[Layer]:
+    """Yield the operators with stored weights; a product of two activations has none."""
+    for op in operations:
+        var = op.inputs.get(_WEIGHTED.get(op.op_type, ""))
+        if var is not None and var.op is not None and (var.op.op_type == "const" or "constexpr" in var.op.op_type):
+            shape = tuple(int(size) for size in var.shape)
+            if op.op_type == "matmul":
+                shape = shape[::-1]
+            yield Layer(operator=op.op_type, shape=shape, dtype=_stored(var), quantizable=False)
+
+
+def _stored(var: Any) -> str:
+    """Return how a weight lies in the file: its dtype, or `paletteN` where it is indices of N bits into a table."""
+    maker = var.op
+    if maker.op_type == "constexpr_lut_to_dense":
+        return f"palette{int(np.log2(maker.inputs['lut'].val.size))}"
+    data = {"constexpr_affine_dequantize": "quantized_data", "constexpr_blockwise_shift_scale": "data"}.get(
+        maker.op_type
+    )
+    return _dtype(maker.inputs[data] if data else var)
+
+
+def _dtype(var: Any) -> str:
+    from coremltools.converters.mil.mil import types
+
+    name = types.builtin_to_string(var.dtype)
+    return {"fp16": "float16", "fp32": "float32"}.get(name, name)
+
+
+def run(path: Path, images: np.ndarray) -> np.ndarray:
+    program = mil.Program(path)
+    return np.concatenate([program.answer(images[i : i + 1]) for i in range(len(images))])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out that coremltools was tested with older frameworks than these, and its bars of progress."""
+    loggers = [logging.getLogger("coremltools")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,118 @@
+"""What vela says, read from its words: its crashes, its zero percent that it calls a success, its estimates."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from click.testing import CliRunner
+from msgspec.structs import replace
+
+from device_tests import current, join
+from device_tests.commands import npu as command
+from device_tests.measure import npu
+from device_tests.results import npu as records
+from device_tests.results.npu import Compiled, Npu
+from models.errors import EdgewiseError, UsageError
+
+WARNING = "Warning (supported operators) operator: {}, ofm: 'x'\nReason: Unsupported opType\n"
+COUNTS = "CPU operators = {} (1.0%)\nNPU operators = {} (1.0%)\n"
+SUMMARY = {"sram_memory_used": "11.25", "dram_memory_used": "0.0", "on_chip_flash_memory_used": "0.0",
+           "off_chip_flash_memory_used": "24.0", "inferences_per_second": "10024.25"}  # fmt: skip
+
+
+def test_a_crash_is_a_failure_with_its_signal():
+    one = npu.parsed("ethos-u55-128", -8, "", None)
+    assert (one.outcome, one.reason, one.share) == ("failed", "vela killed by SIGFPE", 0)
+
+
+def test_nothing_on_the_npu_is_no_success_though_vela_ends_with_0():
+    one = npu.parsed("ethos-u55-128", 0, WARNING.format("CONV_2D") + COUNTS.format(9, 0), SUMMARY)
+    assert (one.outcome, one.share, one.left) == ("unsupported", 0, ("CONV_2D",))
+    assert one.reason == "vela ended with 0 and left all 9 operators on the CPU"
+
+
+@pytest.mark.parametrize(("text", "summary"), [("", SUMMARY), (COUNTS.format(0, 9), None)])
+def test_an_end_with_0_that_tells_nothing_is_a_failure(text, summary):
+    assert npu.parsed("ethos-u55-128", 0, text, summary).outcome == "failed"
+
+
+def test_estimates_are_bytes_and_shares_of_the_operators():
+    text = WARNING.format("QUANTIZE") + WARNING.format("DEQUANTIZE") + COUNTS.format(2, 6)
+    one = npu.parsed("ethos-u55-128", 0, text, SUMMARY)
+    assert (one.outcome, one.share, one.left) == ("ok", 0.75, ("DEQUANTIZE", "QUANTIZE"))
+    assert (one.sram_bytes, one.flash_bytes, one.inferences_per_s) == (11_520, 24_576, 10_024.25)
+
+
+def made(scheme: str, **facts) -> Npu:
+    known = {"accelerator": "ethos-u55-128", "outcome": "ok", "npu_operators": 9, "cpu_operators": 1}
+    return Npu(artifact=f"torch_cnn_small-tflite-{scheme}", key="k", version="5", compiled=(Compiled(**known | facts),))
+
+
+def test_integer_schemes_must_get_to_the_npu_and_others_need_not(monkeypatch):
+    nothing = {"outcome": "unsupported", "npu_operators": 0, "reason": "all on the CPU"}
+    crash = {"outcome": "failed", "reason": "vela killed by SIGFPE"}
+    fine = [made("int8"), made("float32", **nothing), made("int4", **crash)]
+    assert command.broken(fine) == []
+    bad = command.broken([*fine, made("int8_io", **nothing), made("qat_int8", **crash)])
+    assert len(bad) == 2
+    with pytest.raises(EdgewiseError, match="2 integer files do not get to the NPU"):
+        command._fail(bad)
+    monkeypatch.setenv("EDGEWISE_MODELS", "/mine")
+    command._fail(bad)  # of one's own networks it is told
+
+
+def test_only_tflite_files_are_compiled():
+    assert {recipe.format for recipe in command.select(("*-int8",))} == {"tflite"}
+    with pytest.raises(UsageError, match="takes no others"):
+        command.select(("*-onnx-*",))
+
+
+@pytest.fixture
+def vela(folders):
+    """An environment `vela` whose interpreter says what it is given, and the artifact of `folders` under a name of TFLite's."""
+    python = folders.environments / "vela" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+
+    def says(text: str, code: int = 0):
+        python.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\nexit {code}\n")
+        python.chmod(0o755)
+
+    return says
+
+
+def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vela, folders, monkeypatch):
+    from export import artifact as artifacts
+    from export.recipe import Recipe
+
+    recipe = Recipe(model="torch_cnn_small", format="torchscript", scheme="float32")
+    monkeypatch.setattr(command, "select", lambda patterns: (recipe,))
+    vela(COUNTS.format(3, 0))
+    arguments = ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
+    ended = CliRunner().invoke(command.npu, arguments)
+    assert ended.exit_code == 0, ended.output
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, recipe.id))
+    known = current.npu(folders.bench.results, artifact)
+    assert [one.outcome for one in known.compiled] == ["unsupported"] * len(npu.ACCELERATORS)
+    vela("", code=136 if sys.platform == "win32" else 1)  # is not asked: the record is current
+    assert CliRunner().invoke(command.npu, arguments).exit_code == 0
+    assert current.npu(folders.bench.results, artifact) == known
+    assert CliRunner().invoke(command.npu, [*arguments, "--force"]).exit_code == 0
+    assert current.npu(folders.bench.results, artifact).compiled[0].reason == "vela ended with exit code 1"
+    assert current.npu(folders.bench.results, replace(artifact, sha256="0" * 64)) is None
+
+
+def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, measured):
+    from export import artifact as artifacts
+
+    artifact = artifacts.read(folders.bench.artifacts / "torch_cnn_small-torchscript-float32.json")
+    row = measured()
+    two = (
+        Compiled(accelerator="a", outcome="ok", npu_operators=1),
+        Compiled(accelerator="b", outcome="ok", npu_operators=3, cpu_operators=1),
+    )
+    key = current.npu_key(artifact)
+    records.save(Npu(artifact=artifact.id, key=key, version="5", compiled=two), folders.bench.results)
+    added = join.Added(folders.bench.results, ())
+    assert added._npu(replace(row, runtime="tflite_micro"), artifact) == {"npu_share": 0.75}
+    assert added._npu(replace(row, runtime="litert"), artifact) == {}

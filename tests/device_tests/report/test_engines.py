@@ -1,0 +1,92 @@
+"""What the report makes of engines that stand for devices: picks of their own, no times, and nothing where none ran."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from msgspec.structs import replace
+from rich.console import Console
+
+from device_tests.report import tables
+from device_tests.report.advice import can_ship, picks
+from device_tests.report.groups import group
+from device_tests.report.page import micro
+from device_tests.results.npu import Compiled, Npu
+
+
+@pytest.fixture
+def coreml(measured):
+    return measured(format_name="coreml", scheme="palette4", runtime="mil_evaluator", total=1_000, correct=990, agree=1_000,
+                    size_bytes=10, compressed_bytes=9, latencies_ns=(), load_ns=None, quick=True)  # fmt: skip
+
+
+@pytest.fixture
+def arena(measured):
+    return measured(format_name="tflite", scheme="int8", runtime="tflite_micro", total=1_000, correct=990, agree=1_000,
+                    latencies_ns=(), load_ns=None, arena_bytes=65_536, quick=True)  # fmt: skip
+
+
+def by_title(*rows) -> dict:
+    return {pick.title: pick for pick in picks(rows, 0.1, {})}
+
+
+def test_what_stands_for_a_device_is_picked_for_that_device_only(measured, coreml, arena):
+    desktop = measured(runtime="litert", format_name="tflite")
+    found = by_title(desktop, coreml, arena)
+    assert not can_ship(coreml)
+    assert not can_ship(arena)
+    assert {found[title].id for title in ("smallest", "fastest on this CPU", "most faithful")} == {desktop.id}
+    assert found["smallest for iOS"].id == coreml.id
+    assert "judged by the arithmetic of the file, not Apple's runtime" in found["smallest for iOS"].says
+    assert found["fits a microcontroller of 64 kB"].id == arena.id
+    assert "65.5 kB of arena, and 1.0 kB of flash" in found["fits a microcontroller of 64 kB"].says
+    assert set(by_title(coreml)) == {"smallest for iOS"}
+
+
+def test_an_arena_that_does_not_fit_is_said_so_and_what_loses_too_much_is_not_picked(arena, coreml):
+    large = replace(arena, arena_bytes=65_537)
+    assert set(by_title(large)) == {"fits no microcontroller of 64 kB"}
+    assert by_title(replace(arena, lost=9), replace(coreml, lost=9)) == {}
+
+
+def test_a_real_mac_is_not_told_that_an_evaluator_judged(coreml):
+    assert "arithmetic" not in by_title(replace(coreml, runtime="coreml"))["smallest for iOS"].says
+
+
+def test_a_place_with_untimed_rows_is_not_emulated_and_its_table_says_what_they_are(measured, coreml, arena):
+    (one,) = group((measured(runtime="litert"), coreml, arena), 0.1)
+    assert not one.emulated
+    assert tables.quick((one,)) == 0  # these are always judged on fewer
+    out = io.StringIO()
+    tables.show((one,), 0.1, Console(file=out, width=250))
+    assert out.getvalue().count("not timed") == 2
+    assert "65.5" in out.getvalue()
+    assert "mil_evaluator: the arithmetic of the Core ML file" in out.getvalue()
+    assert "tflite_micro: a microcontroller's reference kernels" in out.getvalue()
+
+
+def test_further_engines_that_never_ran_have_no_rows(measured, coreml):
+    missing = {"outcome": "skipped", "evidence": "missing", "total": None, "latencies_ns": ()}
+    absent = [replace(coreml, **missing), measured(runtime="openvino", format_name="onnx", **missing)]
+    first = measured(runtime="litert", **missing)  # of the first engines every cell is shown
+    (one,) = group((measured(runtime="torch"), first, *absent), 0.1)
+    assert [row.runtime for row in one.rows] == ["torch", "litert"]
+    ran = measured(runtime="openvino", format_name="onnx", scheme="int8")
+    (one,) = group((ran, *absent), 0.1)
+    assert [row.runtime for row in one.rows] == ["openvino", "openvino"]
+
+
+def test_the_pages_section_names_the_schemes_that_an_npu_takes_whole(arena, coreml):
+    def npu(scheme: str, model: str = "torch_cnn_small", **facts) -> Npu:
+        one = Compiled(accelerator="ethos-u55-128", outcome="ok", npu_operators=9, **facts)
+        return Npu(artifact=f"{model}-tflite-{scheme}", key="k", version="5.2.0", compiled=(one,))
+
+    made = (npu("int8_io"), npu("int8"), npu("int8", "torch_cnn", cpu_operators=2))
+    found = micro.of((arena, coreml), {one.artifact: one for one in made})
+    assert found["whole"] == ["int8_io"]
+    assert found["accelerators"] == ["ethos-u55-128"]
+    lines = {line["artifact"]: line for line in found["rows"]}
+    assert (lines[arena.artifact]["fits"], lines[arena.artifact]["arena_bytes"]) == (True, 65_536)
+    assert lines["torch_cnn-tflite-int8"]["arena_bytes"] is None
+    assert micro.of((coreml,), {}) is None

@@ -1,0 +1,107 @@
+"""What is read from OpenVINO's and ncnn's files, from files that are written by hand; no framework is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from export.formats import FORMATS
+from export.formats.ncnn import BIN, HALF, PARAM
+from export.judge import Defect
+from models.errors import Unsupported
+
+GRAPH = """7767517
+5 5
+Input            in0    0 1 in0
+Convolution      conv   1 1 in0 1 0=2 1=3 11=3 5=1 6=18
+ConvolutionDepthWise dw 1 1 1 2 0=2 1=3 6=18 7=2
+BatchNorm        norm   1 1 2 3 0=2
+InnerProduct     dense  1 1 3 out0 0=3 1=1 2=12
+"""
+
+
+@pytest.fixture
+def ncnn(tmp_path):
+    """Return a function that writes the two files with weights in half precision or not, and some bytes more or fewer."""
+
+    def write(*, half: bool = False, more: int = 0):
+        tag = (HALF if half else 0).to_bytes(4, "little")
+        weights = [tag + bytes(count * (2 if half else 4)) for count in (18, 18, 12)]
+        content = weights[0] + bytes(8) + weights[1] + bytes(4 * 4 * 2) + weights[2] + bytes(12)
+        (tmp_path / PARAM).write_text(GRAPH)
+        (tmp_path / BIN).write_bytes(content[: len(content) + more] + bytes(max(more, 0)))
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize(("half", "dtype"), [(False, "float32"), (True, "float16")])
+def test_ncnns_layers_are_found_with_what_they_are_stored_as(ncnn, half, dtype):
+    contents = FORMATS["ncnn"].inspect(ncnn(half=half))
+    assert dict(contents.weights) == {dtype: 48}
+    assert [layer.shape for layer in contents.layers] == [(2, 1, 3, 3), (2, 1, 3, 3), (3, 4)]
+    assert contents.parts == 5
+    assert bool(contents.notes) == half
+
+
+@pytest.mark.parametrize("more", [-4, 4])
+def test_a_file_of_weights_that_is_not_of_the_graph_is_a_defect(ncnn, more):
+    with pytest.raises(Defect, match="account for"):
+        FORMATS["ncnn"].inspect(ncnn(more=more))
+
+
+def test_ncnns_int8_says_how_its_tools_would_be_built(tmp_path):
+    with pytest.raises(Unsupported, match="cmake --build ncnn/build --target ncnn2table ncnn2int8"):
+        FORMATS["ncnn"].convert(None, "int8", tmp_path / "any")
+
+
+def layer(id, kind, data="", ports=""):
+    return f'<layer id="{id}" name="n{id}" type="{kind}"><data {data} />{ports}</layer>'
+
+
+def port(side, *sizes):
+    dims = "".join(f"<dim>{size}</dim>" for size in sizes)
+    return f'<{side}><port id="0" precision="FP32">{dims}</port></{side}>'
+
+
+LAYERS = (
+    layer(0, "Parameter", ports=port("output", 1, 2, 4, 4)),
+    layer(1, "Const", 'element_type="i8" shape="3, 2, 3, 3" offset="0" size="54"'),
+    layer(2, "Convert"),
+    layer(3, "Const", 'element_type="f32" shape="3, 1, 1, 1" offset="54" size="12"'),
+    layer(4, "Multiply", ports=port("output", 3, 2, 3, 3)),
+    layer(5, "Convolution"),
+    layer(6, "MatMul"),  # of two activations
+    layer(7, "Const", 'element_type="u4" shape="3, 2, 32" offset="66" size="96"'),
+    layer(8, "Slice", ports=port("output", 3, 48)),  # of two blocks of 32 inputs, the last of which is padded
+    layer(9, "MatMul"),
+    layer(10, "Result", ports=port("input", 1, 3)),
+)
+EDGES = (
+    (0, 5, 0),
+    (1, 2, 0),
+    (2, 4, 0),
+    (3, 4, 1),
+    (4, 5, 1),
+    (5, 6, 0),
+    (5, 6, 1),
+    (7, 8, 0),
+    (6, 9, 0),
+    (8, 9, 1),
+    (9, 10, 0),
+)
+
+
+def test_openvinos_weights_are_found_behind_what_widens_them(tmp_path):
+    edges = "".join(f'<edge from-layer="{a}" from-port="0" to-layer="{b}" to-port="{to}" />' for a, b, to in EDGES)
+    (tmp_path / "model.xml").write_text(f"<net><layers>{''.join(LAYERS)}</layers><edges>{edges}</edges></net>")
+    (tmp_path / "model.bin").write_bytes(bytes(162))
+    contents = FORMATS["openvino"].inspect(tmp_path)
+    assert dict(contents.weights) == {"int8": 54, "int4": 144}
+    assert [(one.operator, one.shape, one.dtype) for one in contents.layers] == [
+        ("Convolution", (3, 2, 3, 3), "int8"),
+        ("MatMul", (3, 48), "int4"),
+    ]
+    (image,), (logits,) = contents.inputs, contents.outputs
+    assert (image.shape, image.dtype, logits.shape) == ((1, 2, 4, 4), "float32", (1, 3))
+    assert contents.constants == 162
+    assert "widened" in contents.notes[0]

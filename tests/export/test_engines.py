@@ -1,0 +1,83 @@
+"""Core ML, OpenVINO and ncnn: real conversions of the small network, each made twice."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from export.formats import FORMATS
+from export.source import Source
+from models import data, environments, files, mil
+from models.errors import EnvironmentMissing
+from models.images import network_input
+from tests import programs
+
+pytestmark = pytest.mark.slow
+
+# What a few files of each engine store their 21,750 weights as, and how far their logits may be off.
+FILES = {
+    ("coreml", "float32"): ({"float32": 21_750}, 1e-4),
+    ("coreml", "int4"): ({"int4": 16_000, "float16": 5_750}, 3.0),  # only the first dense layer has blocks of 32
+    ("coreml", "palette4"): ({"palette4": 21_750}, 6.0),
+    ("openvino", "dynamic_int8"): ({"int8": 21_500, "float32": 250}, 1.0),  # the normalisation is folded into the first
+    ("ncnn", "float16"): ({"float16": 21_750}, 0.1),
+}
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return Source("torch_cnn_small", "digits")
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return network_input(data.load("test", "digits").images[:30], "chw")
+
+
+@pytest.mark.parametrize(("name", "scheme"), FILES, ids=map("-".join, FILES))
+def test_a_file_answers_as_the_network_holds_its_weights_and_is_the_same_twice(name, scheme, source, images, tmp_path):
+    _require(name)
+    first, again = tmp_path / f"first{FORMATS[name].suffix}", tmp_path / f"again{FORMATS[name].suffix}"
+    FORMATS[name].convert(source, scheme, first)
+    FORMATS[name].convert(Source("torch_cnn_small", "digits"), scheme, again)
+    assert files.sha256(first) == files.sha256(again)
+    contents = FORMATS[name].inspect(first)
+    weights, most = FILES[name, scheme]
+    assert dict(contents.weights) == weights
+    assert np.abs(FORMATS[name].run(first, images) - source.logits(images)).max() < most
+    if name == "coreml":
+        assert "judged by the arithmetic of the file, not Apple's runtime" in contents.notes
+        text = (first / "Manifest.json").read_text()
+        assert json.loads(text)["rootModelIdentifier"] in json.loads(text)["itemInfoEntries"]
+        assert b"conversion_date" not in (first / mil.MODEL).read_bytes()
+
+
+def test_each_output_of_a_dense_layer_gets_its_scale_however_its_weights_lie():
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    from export.formats import openvino
+
+    weights = np.arange(12, dtype=np.float32).reshape(4, 3)
+    node = helper.make_node("Gemm", ["x", "B"], ["y"], transB=0)
+    info = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size]) for name, size in (("x", 4), ("y", 3))
+    ]
+    graph = helper.make_graph([node], "g", info[:1], info[1:], [numpy_helper.from_array(weights, "B")])
+    model = helper.make_model(graph)
+    openvino.outputs_first(model)
+    (tensor,) = model.graph.initializer
+    assert (numpy_helper.to_array(tensor) == weights.T).all()
+    assert {attribute.name: attribute.i for attribute in model.graph.node[0].attribute} == {"transB": 1}
+    values, scale = openvino._int8_per_column(weights)
+    assert scale.shape == (1, 3)
+    np.testing.assert_allclose(values * scale, weights, atol=scale.max() / 2)
+
+
+def _require(name: str) -> None:
+    try:
+        environments.python(name if name != "coreml" else "export", install="nox")
+    except EnvironmentMissing as error:
+        programs.absent(str(error))

@@ -1,0 +1,114 @@
+"""The evaluator of Core ML's programs: each operator against what its definition says, computed another way."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models import mil
+from models.errors import Unsupported
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.normal(size=(1, 4, 7, 6)).astype(np.float32)
+
+
+def slowly(x, weight, *, strides, dilations, groups, pad):
+    """Return a convolution sum by sum."""
+    (top, bottom), (left, right) = pad
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    outputs, per_group, height, width = weight.shape
+    rows = (x.shape[2] - (height - 1) * dilations[0] - 1) // strides[0] + 1
+    columns = (x.shape[3] - (width - 1) * dilations[1] - 1) // strides[1] + 1
+    result = np.zeros((1, outputs, rows, columns))
+    for o, row, column in itertools.product(range(outputs), range(rows), range(columns)):
+        first = o // (outputs // groups) * per_group
+        for c, i, j in itertools.product(range(per_group), range(height), range(width)):
+            at = x[0, first + c, row * strides[0] + i * dilations[0], column * strides[1] + j * dilations[1]]
+            result[0, o, row, column] += at * weight[o, c, i, j]
+    return result
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
+@pytest.mark.parametrize("dilations", [(1, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("kind", "pad"), [("valid", ((0, 0), (0, 0))), ("custom", ((1, 0), (2, 1)))], ids=["valid", "custom"]
+)
+def test_a_convolution_is_the_sum_of_its_products(groups, strides, dilations, kind, pad):
+    weight = RNG.normal(size=(8, 4 // groups, 3, 2)).astype(np.float32)
+    bias = RNG.normal(size=8).astype(np.float32)
+    given = {"x": IMAGE, "weight": weight, "bias": bias, "groups": groups, "strides": strides, "dilations": dilations}
+    got = mil.OPERATORS["conv"](given | {"pad_type": kind, "pad": [*pad[0], *pad[1]]})
+    want = slowly(IMAGE, weight, strides=strides, dilations=dilations, groups=groups, pad=pad) + bias.reshape(
+        1, -1, 1, 1
+    )
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "before"), [("same", (0, 0)), ("same_lower", (1, 1))])
+def test_same_padding_puts_the_odd_one_after_or_before(kind, before):
+    image = np.zeros((1, 1, 4, 4), np.float32)
+    image[0, 0, 0, 0] = 1
+    weight = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
+    got = mil.OPERATORS["conv"]({"x": image, "weight": weight, "pad_type": kind, "strides": (1, 1)})
+    assert got.shape == image.shape
+    assert got[0, 0, 0, 0] == weight[0, 0, before[0], before[1]]
+
+
+def test_a_pool_takes_the_largest_and_an_average_may_leave_out_the_padding():
+    given = {"x": IMAGE, "kernel_sizes": [2, 2], "strides": [2, 2], "pad_type": "custom", "pad": [0, 1, 0, 0]}
+    largest = mil.OPERATORS["max_pool"](given)
+    assert largest.shape == (1, 4, 4, 3)
+    assert largest[0, 1, 0, 0] == IMAGE[0, 1, :2, :2].max()
+    assert largest[0, 1, 3, 0] == IMAGE[0, 1, 6, :2].max()  # not the zero beside it
+    with_padding, without = (
+        mil.OPERATORS["avg_pool"](given | {"exclude_padding_from_average": left}) for left in (0, 1)
+    )
+    assert without[0, 0, 3, 0] == pytest.approx(IMAGE[0, 0, 6, :2].mean())
+    assert with_padding[0, 0, 3, 0] == pytest.approx(IMAGE[0, 0, 6, :2].sum() / 4)
+
+
+def test_a_ceiling_adds_a_window_that_is_only_partly_there():
+    given = {"x": IMAGE, "kernel_sizes": [2, 2], "strides": [2, 2], "pad_type": "valid", "ceil_mode": True}
+    assert mil.OPERATORS["max_pool"](given).shape == (1, 4, 4, 3)
+    assert mil.OPERATORS["max_pool"](given | {"ceil_mode": False}).shape == (1, 4, 3, 3)
+
+
+def test_norms_scale_and_shift():
+    mean, variance, gamma, beta = RNG.uniform(0.5, 2, size=(4, 4)).astype(np.float32)
+    given = {"x": IMAGE, "mean": mean, "variance": variance, "gamma": gamma, "beta": beta, "epsilon": np.float32(1e-3)}
+    got = mil.OPERATORS["batch_norm"](given)
+    want = (IMAGE[0, 2] - mean[2]) / np.sqrt(variance[2] + 1e-3) * gamma[2] + beta[2]
+    np.testing.assert_allclose(got[0, 2], want, rtol=1e-5)
+    row = RNG.normal(size=(1, 3, 4)).astype(np.float32)
+    got = mil.OPERATORS["layer_norm"]({"x": row, "axes": [-1], "gamma": gamma, "beta": beta, "epsilon": np.float32(0)})
+    np.testing.assert_allclose(
+        got, (row - row.mean(-1, keepdims=True)) / row.std(-1, keepdims=True) * gamma + beta, rtol=1e-4
+    )
+
+
+def test_a_transposed_product_and_a_softmax():
+    x, y = RNG.normal(size=(2, 3)).astype(np.float32), RNG.normal(size=(5, 3)).astype(np.float32)
+    np.testing.assert_allclose(mil.OPERATORS["matmul"]({"x": x, "y": y, "transpose_y": True}), x @ y.T)
+    odds = mil.OPERATORS["softmax"]({"x": x + 1_000, "axis": -1})
+    np.testing.assert_allclose(odds, np.exp(x) / np.exp(x).sum(-1, keepdims=True), rtol=1e-4)
+
+
+def test_a_step_rounds_to_the_type_that_the_program_states_and_refuses_another_shape():
+    facts = {"kind": "add", "name": "sum", "constants": {"y": np.float32(1e-4)}, "variables": {"x": "image"}}
+    step = mil._Step(**facts, dtype=np.float16, shape=(1,))
+    got = step.run({"image": np.ones(1, np.float16)})
+    assert (got.dtype, got[0]) == (np.float16, 1)  # 1.0001 is no half
+    with pytest.raises(ValueError, match="shape"):
+        mil._Step(**facts, dtype=np.float16, shape=(2,)).run({"image": np.ones(1, np.float16)})
+
+
+def test_an_unknown_operator_refuses(monkeypatch):
+    op = SimpleNamespace(op_type="fft", outputs=[SimpleNamespace(name="spectrum")], inputs={})
+    monkeypatch.setattr(mil, "operations", lambda path: [op])
+    with pytest.raises(Unsupported, match="no operator 'fft' \\(spectrum\\)"):
+        mil.Program(Path("any.mlpackage"))
