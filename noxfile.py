@@ -38,6 +38,9 @@ DEVICES = {
     "android": ("device_tests", "android", "phone"),
 }
 
+# The environment of each app's build.
+APPS = {"web": "web", "android": "core"}
+
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
@@ -183,10 +186,10 @@ def devices(session: nox.Session, device: str) -> None:
 
 
 @nox.session
-@nox.parametrize("app", [nox.param("web", id="web")])
+@nox.parametrize("app", [nox.param(name, id=name) for name in APPS])
 def apps(session: nox.Session, app: str) -> None:
-    """Build what a person holds: -s "apps(web)" -- --serve, --only GLOB, --list, --help."""
-    session.run(environment(session, app), "-m", f"apps.{app}", *session.posargs)
+    """Build what a person holds: -s "apps(web)" -- --serve, -s "apps(android)" -- --test, --only GLOB, --list, --help."""
+    session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
 
 
 @nox.session

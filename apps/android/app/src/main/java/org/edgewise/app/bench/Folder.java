@@ -1,0 +1,92 @@
+package org.edgewise.app.bench;
+
+import java.io.File;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.edgewise.app.store.Texts;
+import org.json.JSONArray;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/** A benchmark's files: its plan, the samples of what was timed, and a row for each artifact that is finished. */
+public final class Folder {
+    private final File folder;
+
+    public Folder(File folder) {
+        this.folder = folder;
+    }
+
+    /** Returns the plan of a run that was not finished; null where there is none. */
+    public Plan plan() {
+        try {
+            return Plan.read(Texts.read(file("plan")));
+        } catch (IOException | JSONException error) {
+            return null; // none, or not ours any more: a new one is made
+        }
+    }
+
+    void begin(Plan plan) throws IOException, JSONException {
+        File[] old = folder.listFiles();
+        if (old != null) for (File file : old) file.delete();
+        Texts.write(file("plan"), plan.json());
+    }
+
+    /** Forgets the plan: all rows are there, or the run was cancelled. */
+    void end() {
+        file("plan").delete();
+        File[] times = folder.listFiles((f, name) -> name.startsWith("time-"));
+        if (times != null) for (File file : times) file.delete();
+    }
+
+    void timed(String id, Timed timed) throws IOException, JSONException {
+        JSONArray samples = new JSONArray();
+        for (long sample : timed.samplesNs()) samples.put(sample);
+        JSONObject told = new JSONObject().put("samples", samples).put("notes", new JSONArray(timed.notes())).put("problem", timed.problem());
+        Texts.write(file("time-" + id), told.toString());
+    }
+
+    /** Returns what was timed before the app was killed; null where nothing was. */
+    Timed timed(String id) {
+        try {
+            JSONObject told = new JSONObject(Texts.read(file("time-" + id)));
+            long[] samples = new long[told.getJSONArray("samples").length()];
+            for (int i = 0; i < samples.length; i++) samples[i] = told.getJSONArray("samples").getLong(i);
+            List<String> notes = new ArrayList<>();
+            for (int i = 0; i < told.getJSONArray("notes").length(); i++) notes.add(told.getJSONArray("notes").getString(i));
+            return new Timed(samples, notes, told.getString("problem"));
+        } catch (IOException | JSONException error) {
+            return null;
+        }
+    }
+
+    void row(String id, JSONObject row) throws IOException, JSONException {
+        Texts.write(file("row-" + id), row.toString(1));
+    }
+
+    /** Tells whether an artifact's row is there. */
+    boolean has(String id) {
+        return file("row-" + id).exists();
+    }
+
+    /** Returns the rows that are finished. */
+    public List<JSONObject> rows() {
+        File[] files = folder.listFiles((f, name) -> name.startsWith("row-"));
+        List<JSONObject> rows = new ArrayList<>();
+        if (files == null) return rows;
+        Arrays.sort(files);
+        for (File file : files) {
+            try {
+                rows.add(new JSONObject(Texts.read(file)));
+            } catch (IOException | JSONException error) {
+                file.delete(); // it is measured again
+            }
+        }
+        return rows;
+    }
+
+    private File file(String name) {
+        return new File(folder, name + ".json");
+    }
+}
