@@ -53,6 +53,7 @@ TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
 COUNTED, COUNTED_QUICK = "torch_cnn_small-tflite-*@litert@*", "torch_cnn_small-tflite-int8@litert@*"
 # the same of a user's own networks
 COUNTED_OF_OWN, COUNTED_OF_OWN_QUICK = "*-tflite-*@litert@*", "*-tflite-int8@litert@*"
+WITHOUT_RUNTIME: list[str] = []  # the session that did what needs none
 # a command ends once it has looked at its arguments (models/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
 
@@ -167,7 +168,15 @@ def export(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("runtime", [nox.param(name, id=name) for name in RUNTIMES.names()])
 def device_tests(session: nox.Session, runtime: str) -> None:
-    """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick."""
+    """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick.
+
+    On a phone, in the Android app: -- --device app:SERIAL. What it or the web demo saved is added with -- --import FILE.
+    """
+    if options(session.posargs, "--import", "--clean"):
+        if not WITHOUT_RUNTIME:  # once, not for each runtime
+            WITHOUT_RUNTIME.append(runtime)
+            session.run(environment(session, "core"), "-m", *RUN, *session.posargs)
+        return
     if only_asks(session.posargs):
         session.run(environment(session, "core"), "-m", *RUN, "--runtime", runtime, *session.posargs)
         return

@@ -112,7 +112,7 @@ def build(request: Request, says: Callable[[str], None]) -> tuple[Made, ...]:
 
 def _compile(scratch: Path, resolved: tuple[Resolved, ...], generated: Path) -> Path:
     """Return the jar of the app's own classes, which call nothing newer than the oldest Android."""
-    code.write_built(generated, tuple(one.engine.source for one in resolved))
+    code.write_built(generated, tuple(f"{one.engine.source}()" for one in resolved))
     classpath = (code.jar("android-all"), *(path for one in resolved for path in one.classes))
     java = (*code.sources(tuple(one.id for one in resolved)), *sorted(generated.rglob("*.java")))
     code.javac(java, classpath, scratch / "classes")

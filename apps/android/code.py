@@ -14,7 +14,7 @@ from models.errors import EdgewiseError
 
 MAIN = HERE / "app" / "src" / "main"
 PACKAGE = Path("org") / "edgewise" / "app" / "engine"
-CHECKER = HERE / "gates" / "CheckCalls.java"
+CHECKER = HERE / "programs" / "CheckCalls.java"
 JAVA = "17"  # of the sources; R8 makes of it what the oldest Android runs
 
 
@@ -34,8 +34,8 @@ def sources(included: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def write_built(folder: Path, adapters: tuple[str, ...]) -> None:
-    """Write the class that lists the engines of this build."""
-    made = ", ".join(f"new {adapter}()" for adapter in adapters)
+    """Write the class that lists the engines of this build; `adapters` are their constructors' calls."""
+    made = ", ".join(f"new {adapter}" for adapter in adapters)
     content = (
         "package org.edgewise.app.engine;\n\nimport java.util.List;\n\n/** The engines of this build; written by it. */\n"
         f"final class Built {{\n    private Built() {{}}\n\n    static List<Engine> engines() {{\n        return List.of({made});\n    }}\n}}\n"

@@ -14,8 +14,8 @@ from apps.android.code import MAIN
 from models import data, files
 from models.errors import UsageError
 
-PASSWORD = "EDGEWISE_KEYSTORE_PASSWORD"  # noqa: S105 - the variable's name
-DEBUG_PASSWORD, DEBUG_ALIAS = "android", "androiddebugkey"  # noqa: S105 - as the SDK's own debug key has it
+PASSWORD = "EDGEWISE_KEYSTORE_PASSWORD"
+DEBUG_PASSWORD, DEBUG_ALIAS = "android", "androiddebugkey"
 STORED = (".arsc", ".png")  # what Android maps, or what is compressed already
 WHEN = (1981, 1, 1, 1, 1, 2)
 
@@ -38,15 +38,15 @@ class Key:
     alias: str = ""
 
 
-def link(scratch: Path, name: str, *, code: int) -> Linked:
-    """Compile and link the resources; `name` and `code` are the app's version."""
+def link(scratch: Path, name: str, *, code: int, assets: Path | None = None) -> Linked:
+    """Compile and link the resources, and a folder of assets; `name` and `code` are the app's version."""
     made = Linked(base=scratch / "base.apk", sources=scratch / "generated", rules=scratch / "aapt2.pro")
     files.remove(made.sources)
     tools.run("aapt2", "compile", "--dir", MAIN / "res", "-o", scratch / "res.zip")
     tools.run("aapt2", "link", "-o", made.base, "-I", tools.framework(), "--manifest", MAIN / "AndroidManifest.xml",
               "--min-sdk-version", versions.version("min-sdk"), "--target-sdk-version", versions.version("target-sdk"),
               "--version-name", name, "--version-code", str(code), "--java", made.sources, "--proguard", made.rules,
-              scratch / "res.zip")  # fmt: skip
+              *(("-A", assets) if assets else ()), scratch / "res.zip")  # fmt: skip
     return made
 
 

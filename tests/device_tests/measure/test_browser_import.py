@@ -145,7 +145,7 @@ def test_a_wrong_result_is_refused(saved, folder, changes, says):
 def test_a_foreign_file_is_refused(tmp_path, folder, content):
     file = tmp_path / "foreign.json"
     file.write_text(content)
-    with pytest.raises(DataError, match="no file that the web demo saved"):
+    with pytest.raises(DataError, match="no file that the web demo or the Android app saved"):
         browsers.read(file, folder)
 
 

@@ -14,6 +14,7 @@ import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Evaluation;
 import org.edgewise.app.work.Changes;
 import org.edgewise.app.work.Session;
+import org.edgewise.app.work.Threads;
 import org.json.JSONException;
 import org.json.JSONObject;
 
@@ -47,7 +48,7 @@ public final class Measuring {
         if (running()) return;
         session.rest();
         Plan unfinished = folder.plan();
-        thread = new Thread(() -> run(unfinished == null ? plan : unfinished), "benchmark");
+        thread = Threads.make("benchmark", () -> run(unfinished == null ? plan : unfinished));
         thread.start();
         changes.tell();
     }

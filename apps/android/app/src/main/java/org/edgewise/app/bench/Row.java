@@ -27,6 +27,7 @@ public final class Row {
     /** Begins the row of an artifact that an engine was meant for. */
     static Row begin(Sidecar sidecar, String runtime, Engines engines, Settings settings, Phone phone) throws JSONException {
         JSONObject environment = phone.environment().put("runtime", engines.versions(runtime)).put("build", engines.build());
+        for (Engines.BuiltIn one : engines.builtIn()) if (one.id().equals(runtime)) environment.put("engine_bytes", one.bytes());
         return new Row(sidecar, runtime, settings, environment);
     }
 

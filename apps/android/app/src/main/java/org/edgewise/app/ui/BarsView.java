@@ -103,7 +103,7 @@ public final class BarsView extends View {
             canvas.drawText(fits < name.length() ? name.substring(0, Math.max(0, fits - 1)) + "…" : name, 0, base, paint);
             paint.setColor(getContext().getColor(line == 0 && odds != null ? R.color.accent : R.color.edge));
             float under = base + paint.descent();
-            canvas.drawRect(0, under, Math.max(dp, share(i) * getWidth()), under + 4 * dp, paint);
+            if (odds != null) canvas.drawRect(0, under, Math.max(dp, share(i) * getWidth()), under + 4 * dp, paint);
         }
     }
 }

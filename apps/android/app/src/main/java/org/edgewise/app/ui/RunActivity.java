@@ -10,6 +10,7 @@ import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.bench.Job;
 import org.edgewise.app.model.Refused;
+import org.edgewise.app.work.Threads;
 
 /** Measures what a computer asks for over adb; only adb's shell may start it (see the manifest). */
 public final class RunActivity extends Activity {
@@ -49,7 +50,7 @@ public final class RunActivity extends Activity {
         app.session().rest();
         if (thread != null) thread.interrupt(); // of a computer that went away
         job = new Job(name, app, app.engines(), app.front);
-        thread = new Thread(job::run, "job");
+        thread = Threads.make("job", job::run);
         thread.start();
     }
 

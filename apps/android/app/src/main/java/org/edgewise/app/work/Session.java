@@ -24,7 +24,7 @@ public final class Session {
     private final Library library;
     private final Engines engines;
     private final Pool pool;
-    private final ExecutorService worker = Executors.newSingleThreadExecutor(task -> new Thread(task, "session"));
+    private final ExecutorService worker = Executors.newSingleThreadExecutor(task -> Threads.make("session", task));
     private final Map<String, Found> found = new LinkedHashMap<>(); // guarded by itself
     private List<Refused> problems = new ArrayList<>();
     private Map<String, Artifact> artifacts = new LinkedHashMap<>();
@@ -46,7 +46,7 @@ public final class Session {
     public void refresh() {
         problems = new ArrayList<>();
         artifacts = library.artifacts(problems);
-        if (!groups().containsKey(group)) group = groups().isEmpty() ? "" : groups().keySet().iterator().next();
+        if (!groups().containsKey(group)) group = largest();
         changes.tell();
     }
 
@@ -58,6 +58,17 @@ public final class Session {
         Artifact artifact = artifacts.get(id);
         if (artifact == null) throw new Refused(R.string.artifact_gone, id);
         return artifact;
+    }
+
+    /** Returns the group of the most artifacts, "" for none. */
+    private String largest() {
+        String found = "";
+        int most = 0;
+        for (Map.Entry<String, List<Artifact>> one : groups().entrySet()) {
+            if (one.getValue().size() > most) found = one.getKey();
+            most = Math.max(most, one.getValue().size());
+        }
+        return found;
     }
 
     /** Returns what is wrong with files that should have been artifacts. */
