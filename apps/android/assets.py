@@ -24,6 +24,9 @@ FORMATS = {
     "executorch_portable": "executorch",
 }
 
+# What an engine answers wrongly in silence on arm64, by its version and the scheme: seen with `--verify`, and under qemu.
+WRONG = {("litert", "2.16.1"): ("dynamic_int8", "int4")}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
@@ -52,6 +55,19 @@ def choose(folder: Path, patterns: tuple[str, ...], engines: tuple[str, ...]) ->
                "See: nox -s export -- --list")  # fmt: skip
         raise UsageError(msg)
     return chosen
+
+
+def warnings(chosen: tuple[Artifact, ...], versions: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each artifact that its engine, of these versions by id, is known to answer wrongly."""
+    found = []
+    for artifact in chosen:
+        engine = FORMATS[artifact.format]
+        if artifact.scheme in WRONG.get((engine, versions.get(engine, "")), ()):
+            found.append(
+                f"{artifact.id} is answered with garbage, and without an error, by {engine} {versions[engine]} on arm64 phones: "
+                "the app's Check screen shows it. Take another version of the engine (--aar), or leave the artifact out (--only)"
+            )
+    return found
 
 
 def pack(folder: Path, chosen: tuple[Artifact, ...]) -> Packed:

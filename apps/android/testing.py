@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.android import code, jars, onnx_file, package, tools, versions
+from apps.android import code, imported, jars, onnx_file, package, tools, versions
 from apps.android.build import Request
 from apps.android.versions import HERE
 from device_tests.onboard.runtimes import RUNTIMES
@@ -49,7 +49,10 @@ def run(request: Request) -> None:
     chosen = [
         name for name in names if not os.environ.get("EDGEWISE_APP_TESTS") or name in os.environ["EDGEWISE_APP_TESTS"]
     ]
+    (folder / "exported.json").unlink(missing_ok=True)
     _junit(folder, classpath, tuple(f"org.edgewise.app.{name}" for name in chosen), shots)
+    if (folder / "exported.json").exists():  # not where only some tests were asked for
+        out.print(plain(imported.compare(folder / "exported.json", request.artifacts)), soft_wrap=True)
     took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
     out.print(
         plain(f"Every test passed; {len(list(shots.glob('*.png')))} screenshots in {shots}; {took}"), soft_wrap=True
@@ -146,7 +149,11 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
     command = [tools.find("java"), "-Xmx3g", "--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
                *(f"-D{name}={value}" for name, value in told.items()), "-cp", ":".join(map(str, classpath)),
                "org.junit.runner.JUnitCore", *names]  # fmt: skip
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)
+    except subprocess.TimeoutExpired as error:
+        msg = f"The tests of the Android app did not end in {TIMEOUT_S} s."
+        raise EdgewiseError(msg) from error
     if done.returncode:
         msg = f"Tests of the Android app failed, as is said above (exit code {done.returncode})."
         raise EdgewiseError(msg)

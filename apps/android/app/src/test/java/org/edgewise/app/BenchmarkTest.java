@@ -55,7 +55,7 @@ public class BenchmarkTest extends AppCase {
     }
 
     @Test
-    @Config(qualifiers = "w411dp-h1900dp-port-xhdpi")
+    @Config(qualifiers = "w411dp-h1300dp-port-xhdpi")
     public void everyFormatIsMeasuredJudgedAndShared() throws Exception {
         start();
         open(R.id.tab_benchmark);

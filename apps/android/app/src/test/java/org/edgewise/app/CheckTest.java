@@ -14,6 +14,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.work.Check;
+import org.json.JSONException;
+import org.json.JSONObject;
 import org.junit.Test;
 import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
@@ -24,7 +26,7 @@ public class CheckTest extends AppCase {
     private static final String OPENED = "torch_cnn_small-onnx-dynamic_int8";
 
     private void check() {
-        touch(find(R.id.check), 0.5f, 0.5f);
+        touch(find(R.id.run_check), 0.5f, 0.5f);
         await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
         idle();
     }
@@ -117,9 +119,15 @@ public class CheckTest extends AppCase {
         return parts == null ? 0 : parts.length; // nothing half-written is left
     }
 
+    private static byte[] shaped(String told, int height) throws JSONException {
+        JSONObject sidecar = new JSONObject(told);
+        sidecar.getJSONArray("inputs").getJSONObject(0).getJSONArray("shape").put(2, height);
+        return sidecar.toString().getBytes(StandardCharsets.UTF_8);
+    }
+
     @Test
     @Config(qualifiers = "w411dp-h1300dp-port-xhdpi")
-    public void badFilesAreRefusedWithASentence() {
+    public void badFilesAreRefusedWithASentence() throws JSONException {
         start();
         open(R.id.tab_check);
         byte[] json = read(OPENED + ".json");
@@ -135,8 +143,8 @@ public class CheckTest extends AppCase {
         refuses("Both files are JSON", "s.json", json, "t.json", json);
         refuses("Neither file is a sidecar", "a.onnx", model, "b.onnx", model);
         refuses("Choose two files", "s.json", json);
-        refuses("the shape [1,1,-5,28]", "s.json", told.replaceFirst("28", "-5").getBytes(), "m.onnx", model);
-        refuses("golden vectors do not fit", "s.json", told.replaceFirst("28", "27").getBytes(), "m.onnx", model);
+        refuses("the shape [1,1,-5,28]", "s.json", shaped(told, -5), "m.onnx", model);
+        refuses("golden vectors do not fit", "s.json", shaped(told, 27), "m.onnx", model);
         refuses("contradicts itself", "s.json", told.replace("\"id\": \"torch", "\"id\": \"../torch").getBytes(), "m.onnx", model);
         refuses("float64", "s.json", told.replaceFirst("\"dtype\": \"float32\"", "\"dtype\": \"float64\"").getBytes(), "m.onnx", model);
         shoot("check-refused");
@@ -148,7 +156,7 @@ public class CheckTest extends AppCase {
         open(R.id.tab_check);
         byte[] garbage = "this is no network".getBytes();
         String digest = org.edgewise.app.store.Digest.hex(org.edgewise.app.store.Digest.sha256().digest(garbage));
-        org.json.JSONObject sidecar = new org.json.JSONObject(new String(read(OPENED + ".json"), StandardCharsets.UTF_8));
+        JSONObject sidecar = new JSONObject(new String(read(OPENED + ".json"), StandardCharsets.UTF_8));
         sidecar.put("sha256", digest).put("size_bytes", garbage.length);
         choose("s.json", sidecar.toString().getBytes(), "m.onnx", garbage);
         check();

@@ -4,15 +4,26 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertTrue;
 
+import android.app.Activity;
+import android.content.Intent;
+import android.graphics.Bitmap;
+import android.graphics.Rect;
+import android.net.Uri;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Spinner;
 import android.widget.TextView;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.util.List;
+import org.edgewise.app.bench.Plan;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Picture;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.work.Session;
 import org.junit.Test;
 import org.robolectric.RuntimeEnvironment;
+import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
 
 /** One stroke, every artifact's answer. */
@@ -45,7 +56,7 @@ public class CompareTest extends AppCase {
     }
 
     @Test
-    @Config(qualifiers = "w411dp-h2400dp-port-xhdpi")
+    @Config(qualifiers = "w411dp-h1500dp-port-xhdpi")
     public void anExampleOfTheSidecarIsAnsweredAndWhoDiffersIsTold() {
         start();
         ViewGroup examples = find(R.id.examples);
@@ -90,7 +101,7 @@ public class CompareTest extends AppCase {
         awaitAnswers();
         shoot("compare-tablet");
         ViewGroup cards = find(R.id.cards);
-        assertEquals(cards.getChildAt(0).getTop(), cards.getChildAt(3).getTop());
+        assertEquals(cards.getChildAt(0).getTop(), cards.getChildAt(1).getTop());
     }
 
     @Test
@@ -108,7 +119,7 @@ public class CompareTest extends AppCase {
     }
 
     @Test
-    @Config(qualifiers = "w411dp-h1600dp-port-xhdpi")
+    @Config(qualifiers = "w411dp-h1200dp-port-xhdpi")
     public void networksOfPicturesWithNamedClassesAreAskedForAPicture() {
         start();
         Spinner networks = find(R.id.networks);
@@ -124,6 +135,68 @@ public class CompareTest extends AppCase {
         int label = app().session().shown().get(0).sidecar.golden.get(0).label();
         assertEquals("It answers " + app().session().shown().get(0).sidecar.named(label) + ".", text(R.id.verdict));
         assertFalse(text(R.id.size).contains("28"));
+    }
+
+    private void useFruit() {
+        Spinner networks = find(R.id.networks);
+        networks.setSelection(indexOfFruit(networks));
+        idle();
+    }
+
+    private void receive(Intent result) {
+        Intent asked = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
+        Shadows.shadowOf(activity()).receiveResult(asked, Activity.RESULT_OK, result);
+        idle();
+    }
+
+    private void choose(byte[] content) {
+        Uri uri = Uri.parse("content://pictures/" + content.length);
+        Shadows.shadowOf(app().getContentResolver()).registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
+        touch(find(R.id.choose), 0.5f, 0.5f);
+        receive(new Intent().setData(uri));
+    }
+
+    @Test
+    public void aPictureFromTheFilesOrTheCameraIsAnswered() {
+        start();
+        useFruit();
+        Bitmap photo = Bitmap.createBitmap(300, 200, Bitmap.Config.ARGB_8888);
+        photo.eraseColor(0xff3366cc);
+        ByteArrayOutputStream png = new ByteArrayOutputStream();
+        photo.compress(Bitmap.CompressFormat.PNG, 100, png);
+        choose(png.toByteArray());
+        awaitAnswers();
+        assertEquals("300×200: its middle is resized to 16×12, colour.", text(R.id.input_says));
+        Picture seen = app().session().picture();
+        assertEquals(0x33 / 255f, seen.value(0), 1 / 255f);
+        assertEquals(0xcc / 255f, seen.value(2), 1 / 255f);
+        app().session().show(null);
+        touch(find(R.id.take), 0.5f, 0.5f);
+        receive(new Intent().putExtra("data", photo));
+        awaitAnswers();
+        shoot("compare-photo");
+        choose("no picture".getBytes());
+        assertEquals("This file is no picture that Android can read.", text(R.id.input_says));
+    }
+
+    /** The pictures of the documents. */
+    @Test
+    @Config(qualifiers = "w390dp-h760dp-port-hdpi")
+    public void theThreeScreensOfTheDocuments() {
+        start();
+        touch(((ViewGroup) find(R.id.examples)).getChildAt(3).findViewById(R.id.picture), 0.5f, 0.5f);
+        awaitAnswers();
+        find(R.id.tab_compare).requestRectangleOnScreen(new Rect(0, 0, 1, 1), true);
+        shoot("docs-compare");
+        open(R.id.tab_check);
+        touch(find(R.id.run_check), 0.5f, 0.5f);
+        await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
+        shoot("docs-check");
+        open(R.id.tab_benchmark);
+        app().measuring().begin(new Plan(List.of("torch_cnn_small-onnx-float32", "torch_cnn_small-tflite-int8"), Settings.DEFAULT, 5, 9_000_000_000L, 0));
+        await("it is measured", () -> !app().measuring().running());
+        shoot("docs-benchmark");
+        assertEquals(2, app().measuring().rows().size());
     }
 
     private static int indexOfFruit(Spinner networks) {

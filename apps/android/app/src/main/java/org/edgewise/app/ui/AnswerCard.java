@@ -51,7 +51,7 @@ final class AnswerCard {
 
     private void state(Found found, Answer answer) {
         TextView state = view.findViewById(R.id.state);
-        state.setActivated(found.problem != null);
+        state.setTextColor(state.getContext().getColor(found.problem == null ? R.color.soft : R.color.bad));
         if (found.problem != null) state.setText(found.problem.told(resources));
         else if (answer != null) state.setText(resources.getString(R.string.inference, Figures.duration(answer.nanoseconds())));
         else state.setText(R.string.ready);

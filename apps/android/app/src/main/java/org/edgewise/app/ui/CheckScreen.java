@@ -38,7 +38,7 @@ final class CheckScreen implements Screen {
         view = LayoutInflater.from(activity).inflate(R.layout.check, parent, false);
         list = view.findViewById(R.id.list);
         settings = new SettingsChoice(view, session, app.engines());
-        view.findViewById(R.id.check).setOnClickListener(button -> pressed());
+        view.findViewById(R.id.run_check).setOnClickListener(button -> pressed());
         view.findViewById(R.id.open).setOnClickListener(button -> open());
     }
 
@@ -68,7 +68,7 @@ final class CheckScreen implements Screen {
         settings.show();
         settings.enable(!session.checking());
         boolean measuring = app.measuring().running(); // a check would disturb its times
-        Button button = view.findViewById(R.id.check);
+        Button button = view.findViewById(R.id.run_check);
         button.setText(session.checking() ? R.string.stop : R.string.check);
         button.setEnabled(!measuring && !artifacts.isEmpty());
         summarise(artifacts);

@@ -10,12 +10,17 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
+import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.model.Tensors;
 
 /** An engine of the tests: the project's own adapter of a desktop runtime answers, in a process of its own. */
 public final class WorkerEngine implements Engine {
+    // By engine and checksum: a runtime takes seconds to start, so it serves every test; it ends with this program.
+    private static final Map<String, Asked> RUNNING = new ConcurrentHashMap<>();
+
     private final String id;
     private final String suffix;
 
@@ -41,23 +46,24 @@ public final class WorkerEngine implements Engine {
 
     @Override
     public Loaded load(File file, Sidecar sidecar, Settings settings) throws IOException {
-        return new Asked(file, sidecar);
+        Asked running = RUNNING.get(id + file.getName());
+        if (running == null) RUNNING.put(id + file.getName(), running = new Asked(id, file, sidecar));
+        return running;
     }
 
-    private final class Asked implements Loaded {
+    private static final class Asked implements Loaded {
         private final Process process;
         private final BufferedReader answers;
         private final BufferedWriter questions;
-        private final Sidecar sidecar;
 
-        Asked(File file, Sidecar sidecar) throws IOException {
-            this.sidecar = sidecar;
+        Asked(String id, File file, Sidecar sidecar) throws IOException {
             String python = System.getProperty("edgewise.python." + id);
             process = new ProcessBuilder(python, System.getProperty("edgewise.answerer"), System.getProperty("edgewise.runtime." + id),
                     file.getPath(), sidecar.input.dtype(), join(sidecar.input.shape()))
                     .redirectError(ProcessBuilder.Redirect.DISCARD).start();
             answers = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
             questions = new BufferedWriter(new OutputStreamWriter(process.getOutputStream(), StandardCharsets.UTF_8));
+            Runtime.getRuntime().addShutdownHook(new Thread(process::destroy));
             String said = answers.readLine();
             if (!"ready".equals(said)) {
                 process.destroy();
@@ -72,7 +78,7 @@ public final class WorkerEngine implements Engine {
         }
 
         @Override
-        public ByteBuffer run(ByteBuffer input) throws IOException {
+        public synchronized ByteBuffer run(ByteBuffer input) throws IOException {
             byte[] bytes = new byte[input.capacity()];
             Tensors.rewind(input);
             input.get(bytes);
@@ -89,8 +95,6 @@ public final class WorkerEngine implements Engine {
         }
 
         @Override
-        public void close() {
-            process.destroy();
-        }
+        public void close() {} // another test may ask it
     }
 }
