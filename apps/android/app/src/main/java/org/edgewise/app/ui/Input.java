@@ -6,6 +6,7 @@ import android.content.Intent;
 import android.graphics.Bitmap;
 import android.os.Bundle;
 import android.provider.MediaStore;
+import android.view.Gravity;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.ImageView;
@@ -75,7 +76,9 @@ final class Input {
         set(R.id.photo_tools, photos);
         text(R.id.input_title, draws ? R.string.draw : R.string.show_picture);
         String size = sidecar == null ? "" : described(sidecar);
-        ((TextView) view.findViewById(R.id.size)).setText(activity.getString(R.string.see, size));
+        TextView caption = view.findViewById(R.id.size); // below the preview, which is beside the pad or alone
+        caption.setText(activity.getString(R.string.see, size));
+        caption.setGravity(draws ? Gravity.END : Gravity.START);
         ImageView seen = view.findViewById(R.id.seen);
         Picture picture = session.picture();
         seen.setImageDrawable(picture == null ? null : new Pixels(Photos.shown(picture)));
