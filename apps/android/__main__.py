@@ -37,6 +37,7 @@ FILE = parameters.Place(path_type=Path, dir_okay=False, exists=True)
 @click.option("--key", "alias", default="", metavar="ALIAS", help="Of the keystore, where it holds several keys.")
 @parameters.models
 @parameters.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
+@parameters.beside("--results", name="results", kind=Folder(), text="Where --verify writes what it found.")
 @click.option("--out", "target", default=HERE / "build", type=Folder(), help="Where the APKs go.")
 @click.option("--test", "testing", is_flag=True, help="Run the app's tests on this machine, in place of building.")
 @click.option("--verify", "verifying", is_flag=True,
@@ -50,6 +51,7 @@ def android(
     keystore: Path | None,
     alias: str,
     artifacts: Path,
+    results: Path,
     target: Path,
     testing: bool,
     verifying: bool,
@@ -74,7 +76,7 @@ def android(
     key = package.own_key(keystore, alias) if keystore else None
     validated()
     request = Request(engines=wanted, archives=on_disk, abis=abis or engines.ABIS, artifacts=artifacts, patterns=patterns,
-                      key=key, target=target)  # fmt: skip
+                      key=key, target=target, results=results)  # fmt: skip
     if testing:
         _test(request)
         return
@@ -99,14 +101,19 @@ def _build(request: Request) -> None:
 
 
 def _table(made: tuple[Made, ...]) -> Table:
-    names = tuple(made[0].costs)
+    names = tuple(dict.fromkeys(name for one in made for name in one.costs))
     table = Table("ABI", title="compressed bytes, as they are downloaded")
     for column in ("APK", "app itself", *names, "artifacts"):
         table.add_column(column, justify="right")
     for one in made:
         own = one.sizes.code - sum(cost.classes for cost in one.costs.values())
-        sizes = (one.sizes.whole, own, *(one.costs[name].whole for name in names), one.sizes.assets)
-        table.add_row(one.abi, *(f"{size:,}" for size in sizes))
+        sizes = (
+            one.sizes.whole,
+            own,
+            *(one.costs[name].whole if name in one.costs else None for name in names),
+            one.sizes.assets,
+        )
+        table.add_row(one.abi, *("-" if size is None else f"{size:,}" for size in sizes))
     return table
 
 

@@ -30,6 +30,7 @@ class Request:
     patterns: tuple[str, ...]
     key: Key | None
     target: Path
+    results: Path = Path("results")
 
     @property
     def scratch(self) -> Path:
@@ -98,10 +99,14 @@ def build(request: Request, says: Callable[[str], None]) -> tuple[Made, ...]:
     key = request.key or package.debug_key()
     made = []
     for abi in request.abis:
-        costs = {one.id: _cost(one, abi, classes[one.id]) for one in resolved}
+        here = tuple(one for one in resolved if abi in one.abis)
+        absent = {one.id: f"It has no library for {abi}." for one in resolved if one not in here}
+        for name in absent:
+            says(f"{name} is left out for {abi}: its archive has no library for it")
+        costs = {one.id: _cost(one, abi, classes[one.id]) for one in here}
         inside = {f"assets/{name}": content for name, content in packed.files.items()}
-        inside["assets/build.json"] = _described(digest, resolved, costs, left_out)
-        for one in resolved:
+        inside["assets/build.json"] = _described(digest, here, costs, left_out | absent)
+        for one in here:
             inside |= {f"{LIBRARIES}/{abi}/{name}": content for name, content in one.libraries.get(abi, {}).items()}
         apk = request.target / f"edgewise-{abi}.apk"
         package.write(apk, linked, dex, inside, key)

@@ -6,6 +6,7 @@ What an engine gets wrong in silence on arm processors is caught here, before an
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -20,6 +21,8 @@ from apps.android.build import Request
 from apps.android.engines import Resolved
 from apps.android.versions import HERE
 from device_tests.onboard import worker
+from device_tests.results import compatibility
+from device_tests.results.compatibility import Grid, Trial
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import files
@@ -55,6 +58,8 @@ def run(request: Request) -> None:
     verdicts = tuple(
         judge(engine, request.artifacts, tuple(chosen), lambda v: out.print(plain(_line(v)), soft_wrap=True))
     )
+    for verdict in verdicts:
+        keep(verdict, engine, request.results)
     known = assets.WRONG.get((engine.id, engine.version), ())  # of which the build has warned
     wrong = [v for v in verdicts if not v.good and v.artifact.scheme not in known]
     if wrong:
@@ -62,6 +67,20 @@ def run(request: Request) -> None:
             f"{v.artifact.id} ({v.reason or v.state})" for v in wrong
         )
         raise EdgewiseError(msg)
+
+
+def keep(verdict: Verdict, engine: Resolved, results: Path) -> None:
+    """Write an artifact's row of the compatibility grid, beside those of other versions of the engine."""
+    outcome = "ok" if verdict.good else "mismatch" if verdict.state == "different" else "run_failed"
+    library = hashlib.sha256(engine.libraries[ABI][LIBRARY]).hexdigest()
+    key = hashlib.sha256(f"{library} {verdict.artifact.sha256}".encode()).hexdigest()
+    trial = Trial(version=engine.version, outcome=outcome, reason=verdict.reason, key=key)
+    runtime = compatibility.in_the_app(engine.id)
+    before = compatibility.read(compatibility.path(results, verdict.artifact.id, runtime))
+    same = before is not None and before.artifact_sha256 == verdict.artifact.sha256
+    others = tuple(t for t in before.trials if t.version != trial.version) if same else ()
+    compatibility.save(Grid(artifact=verdict.artifact.id, runtime=runtime, artifact_sha256=verdict.artifact.sha256,
+                            trials=(*others, trial)), results)  # fmt: skip
 
 
 def _line(verdict: Verdict) -> str:

@@ -47,6 +47,7 @@ class Resolved:
     classes: tuple[Path, ...]
     libraries: Mapping[str, Mapping[str, bytes]]
     unpinned: tuple[str, ...]
+    abis: tuple[str, ...] = ABIS  # that the engine's own archive has libraries for
 
     @property
     def engine(self) -> Engine:
@@ -101,10 +102,15 @@ def resolve(name: str, archives: tuple[Path, ...], scratch: Path) -> Resolved:
         for abi, content in _libraries(path).items():
             libraries.setdefault(abi, {}).update(content)
     first = bundle[0]
+    own = _libraries(
+        archives[0]
+        if archives
+        else next(jar.path for jar in fetched if jar.path.name.startswith(f"{first.name}-{first.version}."))
+    )
     told = f"{archives[0].name}, SHA-256 {files.sha256(archives[0])[:12]}" if archives else first.version
     unpinned = tuple(jar.path.name for jar in fetched if not jar.pinned)
     return Resolved(id=name, coordinates=first.coordinates, version=told, classes=tuple(classes), libraries=libraries,
-                    unpinned=unpinned)  # fmt: skip
+                    unpinned=unpinned, abis=tuple(own))  # fmt: skip
 
 
 def _classes(path: Path, folder: Path) -> Path | None:

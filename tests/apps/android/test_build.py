@@ -68,6 +68,7 @@ def test_an_archive_on_disk_replaces_the_download(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in resolved.classes] == [b"classes"]
     assert {abi: set(found) for abi, found in resolved.libraries.items()} == {"arm64-v8a": {"liba.so"}}
     assert resolved.version.startswith("own.aar, SHA-256 ")
+    assert resolved.abis == ("arm64-v8a",)  # so it is left out of the others' APKs
 
 
 def test_what_is_no_archive_is_told(tmp_path):

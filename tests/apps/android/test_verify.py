@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from msgspec import structs
 
 from apps.android import assets, emulated
+from apps.android.engines import Resolved
+from device_tests.results import compatibility
 from export.artifact import Artifact
 from models.errors import EdgewiseError
 
@@ -47,6 +52,8 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monke
     )
     monkeypatch.setattr(emulated.assets, "choose", lambda *_: (one,))
     monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [wrong])
+    kept = []
+    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: kept.append(verdict))
     request = emulated.Request(
         engines=("litert",), archives={}, abis=(), artifacts=None, patterns=("*",), key=None, target=emulated.HERE
     )
@@ -57,3 +64,16 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monke
             emulated.run(request)
     else:
         emulated.run(request)
+    assert kept == [wrong]
+
+
+def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
+    one = structs.replace(artifact("int8"), sha256="a" * 64)
+    engine = Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), unpinned=(),
+                      libraries={emulated.ABI: {emulated.LIBRARY: b"library"}})  # fmt: skip
+    emulated.keep(emulated.Verdict(artifact=one, state="different", reason="4 of 4 differ"), engine, tmp_path)
+    emulated.keep(
+        emulated.Verdict(artifact=one, state="equal", difference=0.0), replace(engine, version="1.4.0"), tmp_path
+    )
+    grid = compatibility.read(compatibility.path(tmp_path, one.id, "litert_android"))
+    assert [(trial.version, trial.outcome) for trial in grid.trials] == [("2.16.1", "mismatch"), ("1.4.0", "ok")]

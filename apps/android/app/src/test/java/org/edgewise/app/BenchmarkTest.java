@@ -166,6 +166,23 @@ public class BenchmarkTest extends AppCase {
     }
 
     @Test
+    public void whatEndedTheAppTwiceIsNotTriedForEver() throws Exception {
+        File folder = new File(app().getFilesDir(), "bench");
+        folder.mkdirs();
+        String plan = "{\"ids\":[\"" + ONNX + "\",\"torch_cnn_small-onnx-int8\"],\"threads\":1,\"accelerator\":\"default\",\"rounds\":3,"
+                + "\"limit_ns\":60000000000,\"images\":5}";
+        Files.write(new File(folder, "plan.json").toPath(), plan.getBytes());
+        Files.write(new File(folder, "trying.json").toPath(), ("{\"id\":\"" + ONNX + "\"}").getBytes());
+        Files.write(new File(folder, "ended-" + ONNX + ".json").toPath(), "{}".getBytes());
+        start();
+        awaitEnd();
+        List<JSONObject> rows = app().measuring().rows();
+        assertEquals("run_failed", rows.get(0).getString("outcome"));
+        assertTrue(rows.get(0).getString("reason").startsWith("the app ended twice"));
+        assertEquals("ok", rows.get(1).getString("outcome"));
+    }
+
+    @Test
     @Config(qualifiers = "w411dp-h891dp-port-night-xhdpi")
     public void atNightAndWithLargeFonts() {
         RuntimeEnvironment.setFontScale(2);

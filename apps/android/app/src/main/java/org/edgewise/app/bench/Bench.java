@@ -47,18 +47,40 @@ public final class Bench {
     /** Does what of a plan is not done yet. Raises IOException where the phone has no room, InterruptedException when cancelled. */
     public void run(Plan plan) throws IOException, JSONException, InterruptedException {
         if (folder.plan() == null) folder.begin(plan);
+        else giveUp(plan, folder.endedTwice());
         String[] before = conditions();
         Map<String, Running> loaded = new LinkedHashMap<>();
         try {
-            for (String id : plan.ids()) if (!folder.has(id)) load(id, plan, loaded);
+            for (String id : plan.ids()) {
+                if (folder.has(id)) continue;
+                folder.trying(id);
+                load(id, plan, loaded);
+            }
+            folder.trying("");
             time(plan, loaded);
             for (Map.Entry<String, Running> one : loaded.entrySet()) {
+                folder.trying(one.getKey());
                 folder.row(one.getKey(), judged(plan, one.getValue(), before).json());
             }
         } finally {
             for (Running running : loaded.values()) running.close();
         }
         folder.end();
+    }
+
+    /** Writes a failed row for what ended the app twice, an id, "" for all of the plan, null for nothing. */
+    private void giveUp(Plan plan, String ended) throws IOException, JSONException {
+        if (ended == null) return;
+        for (String id : plan.ids()) {
+            if (folder.has(id) || !(ended.isEmpty() || ended.equals(id))) continue;
+            try {
+                Artifact artifact = source.artifact(id);
+                Row row = Row.begin(artifact.sidecar, engines.of(artifact.sidecar).id(), engines, plan.settings(), phone);
+                folder.row(id, row.failed("run_failed", resources.getString(R.string.bench_ended)).json());
+            } catch (Refused refused) {
+                continue; // it was removed since, or has no engine
+            }
+        }
     }
 
     private String[] conditions() {

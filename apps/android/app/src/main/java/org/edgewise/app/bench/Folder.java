@@ -1,7 +1,9 @@
 package org.edgewise.app.bench;
 
 import java.io.File;
+import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -12,7 +14,11 @@ import org.json.JSONObject;
 
 /** A benchmark's files: its plan, the samples of what was timed, and a row for each artifact that is finished. */
 public final class Folder {
+    private static final String TRYING = "trying";
+
     private final File folder;
+    private String listed = "";
+    private List<JSONObject> read = List.of(); // the rows of what is listed
 
     public Folder(File folder) {
         this.folder = folder;
@@ -36,8 +42,38 @@ public final class Folder {
     /** Forgets the plan: all rows are there, or the run was cancelled. */
     void end() {
         file("plan").delete();
-        File[] times = folder.listFiles((f, name) -> name.startsWith("time-"));
+        tried();
+        File[] times = folder.listFiles((f, name) -> name.startsWith("time-") || name.startsWith("ended-"));
         if (times != null) for (File file : times) file.delete();
+    }
+
+    /**
+     * Notes what is being measured, an id or "" for all: where an engine ends the whole app, the next start finds it, and does
+     * not try it for ever.
+     */
+    void trying(String id) throws IOException, JSONException {
+        Texts.write(file(TRYING), new JSONObject().put("id", id).toString());
+    }
+
+    void tried() {
+        file(TRYING).delete();
+    }
+
+    /**
+     * Returns what was being measured when the app ended, where that happened for the second time: an engine may end it by a
+     * crash, while Android, or a person, ends it for reasons of their own. Null where there is no such thing.
+     */
+    String endedTwice() throws IOException {
+        try {
+            String id = new JSONObject(Texts.read(file(TRYING))).getString("id");
+            tried();
+            File before = file("ended-" + (id.isEmpty() ? "all" : id));
+            if (before.exists()) return id;
+            Texts.write(before, "{}");
+        } catch (JSONException | FileNotFoundException | NoSuchFileException error) {
+            return null; // it did not end so
+        }
+        return null;
     }
 
     void timed(String id, Timed timed) throws IOException, JSONException {
@@ -70,12 +106,17 @@ public final class Folder {
         return file("row-" + id).exists();
     }
 
-    /** Returns the rows that are finished. */
-    public List<JSONObject> rows() {
+    /** Returns the rows that are finished; read again only where other files are there than the last time. */
+    public synchronized List<JSONObject> rows() {
         File[] files = folder.listFiles((f, name) -> name.startsWith("row-"));
         List<JSONObject> rows = new ArrayList<>();
         if (files == null) return rows;
         Arrays.sort(files);
+        StringBuilder listing = new StringBuilder();
+        for (File file : files) listing.append(file.getName()).append(file.lastModified()).append(file.length());
+        if (listing.toString().equals(listed)) return read;
+        listed = listing.toString();
+        read = rows;
         for (File file : files) {
             try {
                 rows.add(new JSONObject(Texts.read(file)));

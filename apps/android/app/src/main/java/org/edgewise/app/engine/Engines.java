@@ -28,7 +28,19 @@ public final class Engines {
     private final long pageBytes;
 
     public Engines(Context context) {
-        this(Built.engines(), described(context), Os.sysconf(OsConstants._SC_PAGESIZE));
+        this(described(context));
+    }
+
+    private Engines(JSONObject build) {
+        this(there(Built.engines(), build), build, Os.sysconf(OsConstants._SC_PAGESIZE));
+    }
+
+    /** Returns those that the build has a library of for this phone's kind of processor, as it says itself. */
+    private static List<Engine> there(List<Engine> all, JSONObject build) {
+        JSONObject told = build.optJSONObject("engines");
+        List<Engine> there = new ArrayList<>();
+        for (Engine engine : all) if (told == null || told.has(engine.id())) there.add(engine);
+        return there;
     }
 
     /** Takes engines, what the build says of itself, and how large this phone's pages are. */
