@@ -122,7 +122,9 @@ def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     if runtime not in asked_for(session, *arguments):
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
-    environment(session, runtime)
+    named = options(arguments, "--device")
+    if not named or not all(name.startswith("--device=app:") for name in named):  # the app has its own engines
+        environment(session, runtime)
     session.run(environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments)
 
 
@@ -198,6 +200,9 @@ def devices(session: nox.Session, device: str) -> None:
 @nox.parametrize("app", [nox.param(name, id=name) for name in APPS])
 def apps(session: nox.Session, app: str) -> None:
     """Build what a person holds: -s "apps(web)" -- --serve, -s "apps(android)" -- --test, --only GLOB, --list, --help."""
+    if app == "android" and "--test" in session.posargs:
+        for runtime in ("litert", "onnxruntime", "executorch"):  # which answer in place of the app's engines, or beside them
+            environment(session, runtime)
     session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
 
 

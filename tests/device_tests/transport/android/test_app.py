@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import threading
 import zipfile
 import zlib
@@ -127,7 +126,7 @@ def row(answers: Reference) -> dict:
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: Reference, apks: Path) -> Callable[..., Stage]:
     """Return a function that sets a phone up: adb's, with this serial, and its stand-in under a folder there."""
 
-    def make(serial: str, place: str) -> Stage:
+    def make(serial: str, place: str, shell: str = "/bin/sh") -> Stage:
         tools, home = f"{place}/framework", PurePosixPath(place, "files")
         monkeypatch.setattr(installed, "HOME", home)
         monkeypatch.setattr(installed, "UPLOAD", PurePosixPath(place, "app.apk"))
@@ -137,7 +136,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: Reference, a
         local = tmp_path / "framework"
         (local / "rows").mkdir(parents=True)
         for name in ("pm", "am", "dumpsys", "pidof"):
-            shutil.copy(STAND_IN, local / name)
+            files.write_bytes(local / name, STAND_IN.read_bytes().replace(b"/bin/sh", shell.encode(), 1))
             (local / name).chmod(0o755)
         files.write_bytes(local / "home", str(home).encode())
         files.write_bytes(local / "build", BUILD.encode())
@@ -300,7 +299,7 @@ def test_how_it_is_asked_to_run_is_part_of_the_name(phone):
 @pytest.mark.slow
 @pytest.mark.needs("adb")
 def test_the_real_adb_brings_the_app_its_job_and_takes_its_row(started, stage):
-    there = stage(started.serial, "/data/local/tmp/app-test")
+    there = stage(started.serial, "/data/local/tmp/app-test", "/system/bin/sh")
     try:
         made = there.run().measurement
         assert (made.outcome, made.reason, made.agree) == ("ok", "", IMAGES - 1)

@@ -31,7 +31,8 @@ final class LiteRt implements Engine {
     @Override
     public Loaded load(File file, Sidecar sidecar, Settings settings) throws Refused {
         InterpreterApi.Options options = new InterpreterApi.Options().setNumThreads(settings.threads());
-        options.setUseXNNPACK(settings.accelerator() != Accelerator.NO_XNNPACK);
+        // by default it takes XNNPACK where that takes the file; asked for, a file that it does not take is refused
+        if (settings.accelerator() != Accelerator.DEFAULT) options.setUseXNNPACK(settings.accelerator() == Accelerator.XNNPACK);
         InterpreterApi interpreter = InterpreterApi.create(file, options);
         try {
             return new Interpreted(interpreter, sidecar);
