@@ -142,7 +142,7 @@ class Installed:
 
 def _refuse(told: dict[str, Any], *, away_s: float) -> None:
     if told.get("state") == "failed":
-        raise DeviceFailed(f"the app could not write there: {told.get('says')}")
+        raise DeviceFailed(f"the app says: {told.get('says')}")
     if told.get("state") == "cancelled":
         raise DeviceFailed("the app was asked for something else there")
     if away_s > AWAY_S:

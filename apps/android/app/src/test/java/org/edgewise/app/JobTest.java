@@ -6,6 +6,9 @@ import static org.junit.Assert.assertTrue;
 import android.content.Intent;
 import java.io.File;
 import java.nio.file.Files;
+import java.util.List;
+import org.edgewise.app.bench.Plan;
+import org.edgewise.app.engine.Settings;
 import org.edgewise.app.ui.RunActivity;
 import org.json.JSONObject;
 import org.junit.Test;
@@ -64,6 +67,20 @@ public class JobTest extends AppCase {
         JSONObject row = run(damaged, asset("artifacts/" + ID + ".json"));
         assertEquals("load_failed", row.getString("outcome"));
         assertTrue(row.getString("reason"), row.getString("reason").contains("damaged, or of another export"));
+    }
+
+    @Test
+    public void twoThingsAreNeverTimedAtOnce() throws Exception {
+        start();
+        app().measuring().begin(new Plan(List.of(ID), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
+        await("rounds are counted", () -> app().measuring().done() > 0);
+        Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "2-b");
+        try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
+            File told = new File(root(), "results/2-b.progress");
+            assertEquals("failed", new JSONObject(new String(Files.readAllBytes(told.toPath()))).getString("state"));
+        }
+        app().measuring().cancel();
+        await("it is cancelled", () -> !app().measuring().running());
     }
 
     @Test

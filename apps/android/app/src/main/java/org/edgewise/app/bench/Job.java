@@ -82,6 +82,7 @@ public final class Job {
         } catch (Refused refused) {
             return failure("unsupported", refused.told(resources));
         }
+        forgetOthers();
         Folder folder = new Folder(new File(context.getFilesDir(), "job-" + name));
         Settings settings = new Settings(asked.getInt("threads"), Accelerator.of(asked.getString("accelerator")));
         double seconds = asked.getDouble("latency_s");
@@ -94,6 +95,17 @@ public final class Job {
         folder.begin(plan); // nothing of this job is kept here
         folder.end();
         return rows.isEmpty() ? failure("run_failed", resources.getString(R.string.artifact_gone, artifact.id())) : rows.get(0);
+    }
+
+    /** Removes what jobs left behind that were killed. */
+    private void forgetOthers() {
+        File[] left = context.getFilesDir().listFiles((folder, other) -> other.startsWith("job-"));
+        if (left == null) return;
+        for (File folder : left) {
+            File[] files = folder.listFiles();
+            if (files != null) for (File file : files) file.delete();
+            folder.delete();
+        }
     }
 
     private static JSONObject failure(String outcome, String reason) throws JSONException {

@@ -73,6 +73,11 @@ public final class Sidecar {
         return size.channels() == 1 && labels.size() == classes() && labels.stream().allMatch(l -> l.codePointCount(0, l.length()) == 1);
     }
 
+    /** Tells whether the characters that it reads are digits. */
+    public boolean readsDigits() {
+        return readsDrawings() && labels.stream().allMatch(label -> Character.isDigit(label.codePointAt(0)));
+    }
+
     /** Tells whether it takes bytes, as photographs and drawings are; else floats of a range that the sidecar does not tell. */
     public boolean takesBytes() {
         return golden.isEmpty() || golden.get(0).picture().isBytes();

@@ -74,7 +74,7 @@ final class Input {
         set(R.id.drawing, draws);
         set(R.id.drawing_tools, draws);
         set(R.id.photo_tools, photos);
-        text(R.id.input_title, draws ? R.string.draw : R.string.show_picture);
+        text(R.id.input_title, !draws ? R.string.show_picture : sidecar.readsDigits() ? R.string.draw : R.string.draw_character);
         String size = sidecar == null ? "" : described(sidecar);
         TextView caption = view.findViewById(R.id.size); // below the preview, which is beside the pad or alone
         caption.setText(activity.getString(R.string.see, size));

@@ -45,18 +45,19 @@ public final class RunActivity extends Activity {
             says.setText(R.string.run_ready);
             return;
         }
-        says.setText(getString(R.string.run_job, name));
         App app = (App) getApplication();
+        Job asked = new Job(name, app, app.engines(), app.front);
+        if (app.measuring().running()) { // two at a time would time each other
+            says.setText(R.string.run_busy);
+            asked.tell("failed", getString(R.string.run_busy), 0, 0);
+            return;
+        }
+        says.setText(getString(R.string.run_job, name));
         app.session().rest();
         if (thread != null) thread.interrupt(); // of a computer that went away
-        job = new Job(name, app, app.engines(), app.front);
+        job = asked;
         thread = Threads.make("job", job::run);
         thread.start();
-    }
-
-    /** Waits for the job that runs, for tests. */
-    static void join() throws InterruptedException {
-        if (thread != null) thread.join();
     }
 
     @Override
