@@ -75,6 +75,7 @@ def android(
         return
     key = package.own_key(keystore, alias) if keystore else None
     validated()
+    assets.choose(artifacts, patterns, wanted)  # a mistyped glob fails before anything is downloaded
     request = Request(engines=wanted, archives=on_disk, abis=abis or engines.ABIS, artifacts=artifacts, patterns=patterns,
                       key=key, target=target, results=results)  # fmt: skip
     if testing:

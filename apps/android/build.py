@@ -13,6 +13,7 @@ from apps.android import assets, code, engines, gates, jars, package, tools, ver
 from apps.android.engines import Resolved
 from apps.android.gates import Sizes
 from apps.android.package import Key
+from export.artifact import Artifact
 from models import files
 from models.errors import EdgewiseError
 
@@ -87,9 +88,7 @@ def build(request: Request, says: Callable[[str], None]) -> tuple[Made, ...]:
     tools.require()
     request.scratch.mkdir(parents=True, exist_ok=True)
     resolved, left_out = resolve(request, says)
-    packed = assets.pack(
-        request.artifacts, assets.choose(request.artifacts, request.patterns, tuple(r.id for r in resolved))
-    )
+    packed = assets.pack(request.artifacts, _choose(request, resolved, left_out, says))
     digest = _digest(resolved)
     linked = package.link(request.scratch, f"{versions.version('app')}+{digest}", code=1)
     app = _compile(request.scratch, resolved, linked.sources)
@@ -113,6 +112,21 @@ def build(request: Request, says: Callable[[str], None]) -> tuple[Made, ...]:
         sizes = gates.check(apk, abi, engine_code=sum(classes.values()))
         made.append(Made(abi=abi, apk=apk, sizes=sizes, costs=costs))
     return tuple(made)
+
+
+def _choose(
+    request: Request, resolved: tuple[Resolved, ...], left_out: dict[str, str], says: Callable[[str], None]
+) -> tuple[Artifact, ...]:
+    """Return the artifacts to pack; those that are not for want of their engine, and those that it gets wrong, are said."""
+    asked = assets.choose(request.artifacts, request.patterns, request.engines)
+    for name in left_out:
+        lost = [artifact.id for artifact in asked if assets.FORMATS[artifact.format] == name]
+        if lost:
+            says(f"{len(lost)} artifacts are not packed, for {name} is left out: {', '.join(lost)}")
+    chosen = assets.choose(request.artifacts, request.patterns, tuple(one.id for one in resolved))
+    for line in assets.warnings(chosen, {one.id: one.version for one in resolved}):
+        says(line)
+    return chosen
 
 
 def _compile(scratch: Path, resolved: tuple[Resolved, ...], generated: Path) -> Path:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from apps.android import assets, build, code, elf, engines, gates, jars, package, tools, versions
 from apps.android.__main__ import android
+from export.artifact import Artifact
 from models import files
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
@@ -191,6 +192,33 @@ def test_an_engine_that_cannot_be_had_is_left_out_with_a_line_and_none_at_all_is
     monkeypatch.setattr(engines, "resolve", lambda *_: (_ for _ in ()).throw(jars.NotServed("no")))
     with pytest.raises(EdgewiseError, match="an app without an engine runs nothing"):
         build.resolve(request, lines.append)
+
+
+def test_what_is_not_packed_and_what_its_engine_gets_wrong_are_said(monkeypatch, tmp_path):
+    def artifact(format_name: str, scheme: str) -> Artifact:
+        return Artifact(
+            id=f"a-{format_name}-{scheme}", model="a", framework="torch", format=format_name, scheme=scheme, key="k"
+        )
+
+    every = (artifact("tflite", "int8"), artifact("tflite", "int4"), artifact("onnx", "int8"))
+    monkeypatch.setattr(
+        assets, "choose", lambda folder, patterns, able: tuple(a for a in every if assets.FORMATS[a.format] in able)
+    )
+    litert = engines.Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), libraries={}, unpinned=())
+    request = build.Request(
+        engines=("litert", "onnxruntime"),
+        archives={},
+        abis=(),
+        artifacts=tmp_path,
+        patterns=("*",),
+        key=None,
+        target=tmp_path,
+    )
+    lines: list[str] = []
+    assert build._choose(request, (litert,), {"onnxruntime": "no", "executorch": "no"}, lines.append) == every[:2]
+    assert lines[0] == "1 artifacts are not packed, for onnxruntime is left out: a-onnx-int8"
+    assert lines[1].startswith("a-tflite-int4: litert 2.16.1 answers it with garbage")
+    assert len(lines) == 2
 
 
 def test_adapters_of_engines_that_are_left_out_are_not_compiled():
