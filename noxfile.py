@@ -39,6 +39,9 @@ DEVICES = {
     "android": ("device_tests", "android", "phone"),
 }
 
+# The environment of each app's build.
+APPS = {"web": "web", "android": "core"}
+
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
@@ -52,6 +55,7 @@ TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
 COUNTED, COUNTED_QUICK = (f"{zoo.COUNTED}-tflite-{scheme}@litert@*" for scheme in ("*", "int8"))
 # the same of a user's own networks
 COUNTED_OF_OWN, COUNTED_OF_OWN_QUICK = "*-tflite-*@litert@*", "*-tflite-int8@litert@*"
+WITHOUT_RUNTIME: list[str] = []  # the session that did what needs none
 # a command ends once it has looked at its arguments (models/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
 
@@ -130,7 +134,9 @@ def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     if runtime not in asked_for(session, *own, *arguments):
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
-    environment(session, runtime)
+    named = options(arguments, "--device")
+    if not named or not all(name.startswith("--device=app:") for name in named):  # the app has its own engines
+        environment(session, runtime)
     session.run(environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments)
 
 
@@ -178,7 +184,15 @@ def export(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("runtime", [nox.param(name, id=name) for name in HERE])
 def device_tests(session: nox.Session, runtime: str) -> None:
-    """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick."""
+    """Run the artifacts on every desktop runtime, or on one: -s "device_tests(litert)" -- --only GLOB --quick.
+
+    On a phone, in the Android app: -- --device app:SERIAL. What it or the web demo saved is added with -- --import FILE.
+    """
+    if options(session.posargs, "--import", "--clean"):
+        if not WITHOUT_RUNTIME:  # once, not for each runtime
+            WITHOUT_RUNTIME.append(runtime)
+            session.run(environment(session, "core"), "-m", *RUN, *session.posargs)
+        return
     if only_asks(session.posargs):
         session.run(environment(session, "core"), "-m", *RUN, "--runtime", runtime, *session.posargs)
         return
@@ -197,10 +211,17 @@ def devices(session: nox.Session, device: str) -> None:
 
 
 @nox.session
-@nox.parametrize("app", [nox.param("web", id="web")])
+@nox.parametrize("app", [nox.param(name, id=name) for name in APPS])
 def apps(session: nox.Session, app: str) -> None:
-    """Build what a person holds: -s "apps(web)" -- --serve, --only GLOB, --list, --help."""
-    session.run(environment(session, app), "-m", f"apps.{app}", *session.posargs)
+    """Build what a person holds: -s "apps(web)" -- --serve, -s "apps(android)" -- --test, --only GLOB, --list, --help."""
+    if app == "android" and "--test" in session.posargs:
+        for runtime in (
+            "litert",
+            "onnxruntime",
+            "executorch",
+        ):  # which answer in place of the app's engines, or beside them
+            environment(session, runtime)
+    session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
 
 
 @nox.session

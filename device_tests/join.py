@@ -81,5 +81,6 @@ class Added:
         return {"npu_share": found.share} if found else {}
 
     def _versions(self, row: Row, artifact: Artifact) -> Facts:
-        grid = compatibility.read(compatibility.path(self.results, row.artifact, row.runtime))
+        runtime = compatibility.in_the_app(row.runtime) if row.device.startswith("app:") else row.runtime
+        grid = compatibility.read(compatibility.path(self.results, row.artifact, runtime))
         return {"oldest_runtime": grid.summary} if grid and grid.artifact_sha256 == row.artifact_sha256 else {}

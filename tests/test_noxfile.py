@@ -130,6 +130,30 @@ def test_what_a_session_runs_ends_once_its_arguments_were_looked_at(noxfile, nam
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("option", ["--import=saved.json", "--clean"])
+def test_what_needs_no_runtime_is_done_once_and_installs_none(noxfile, option):
+    session = Session(option)
+    for runtime in RUNTIMES.names():
+        noxfile.device_tests(session, runtime=runtime)
+    assert len(session.done) == 1
+    assert session.done[0].endswith(f"{option} in core")
+
+
+@pytest.mark.parametrize(("device", "installs"), [("app:A1", False), ("desktop", True)])
+def test_the_app_has_engines_of_its_own(noxfile, device, installs):
+    session = Session("--device", device)
+    noxfile.device_tests(session, runtime="litert")
+    assert ("install litert" in session.done) == installs
+    assert "--runtime litert" in session.done[-1]
+
+
+def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(noxfile):
+    session = Session("--test")
+    noxfile.apps(session, app="android")
+    assert session.done[:-1] == ["install litert", "install onnxruntime", "install executorch"]
+    assert session.done[-1] == "apps.android --test in core"
+
+
 @pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize("asked", ["--list", "--help"])
 def test_a_list_and_help_install_nothing(noxfile, name, asked):

@@ -1,4 +1,4 @@
-"""`python -m device_tests add`: add what the web demo's benchmark saved to the results."""
+"""`python -m device_tests add`: add what the benchmark of the web demo or of the Android app saved to the results."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ from models.console import out, printable, validated
 @options.artifacts
 @options.results
 def add(file: Path, artifacts: Path, results: Path) -> None:
-    """Add what the web demo's benchmark saved, as a device of the matrix; `report` shows it."""
+    """Add what the web demo's or the Android app's benchmark saved, as a device of the matrix; `report` shows it."""
     validated()
+    bring(file, artifacts, results)
+
+
+def bring(file: Path, artifacts: Path, results: Path) -> None:
+    """Add the results of a saved file, judged here; raises DataError, and adds nothing, where one of them is wrong."""
     found = browser_import.read(file, artifacts)
     for measurement, logits in found:
         measurements.save(measurement, results)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from device_tests import devices
 from device_tests.cells import Cell, cells, select
-from device_tests.commands import named, options
+from device_tests.commands import add, named, options
 from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
 from device_tests.results.measurement import OUTCOMES
@@ -47,6 +48,14 @@ KEPT = "the ok result of an earlier run of the same file and installation is kep
 @options.results
 @options.budgets
 @click.option(
+    "--import",
+    "imported",
+    type=options.FILE,
+    metavar="FILE",
+    help="Only add what the Android app or the web demo saved to the results.",
+)
+@click.option("--clean", "cleans", is_flag=True, help="Only remove from the named devices what was ever put there.")
+@click.option(
     "--device",
     "chosen_devices",
     multiple=True,
@@ -67,12 +76,18 @@ def run(
     budgets: Path,
     chosen_devices: tuple[str, ...],
     full: bool,
+    imported: Path | None,
+    cleans: bool,
 ) -> None:
     """Run every artifact on every runtime that takes it, except where a current result is there.
 
     The exit code is 0 where each cell is ok, unsupported or skipped, or has the outcome that the budgets expect of it;
     1 where one failed otherwise; 4 where nothing ran on a device or runtime that was named, or nothing at all.
     """
+    if imported or cleans:
+        validated()
+        _bring_or_clean(imported, artifacts, results, chosen_devices if cleans else ())
+        return
     chosen = plan(runtimes, patterns, chosen_devices, quick=quick, full=full)
     if listing:
         validated()
@@ -100,6 +115,20 @@ def run(
     _fail_on_failures(made, limits, budgets)
     lacking = {end.measurement.id: end.lacks for end in made if end.lacks}
     named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
+
+
+def _bring_or_clean(imported: Path | None, artifacts: Path, results: Path, cleaned: tuple[str, ...]) -> None:
+    """Add a saved file to the results, or remove from devices what was put there; raises UsageError for neither."""
+    if imported:
+        add.bring(imported, artifacts, results)
+        return
+    able = [there for name in cleaned if hasattr(there := devices.device(name), "clean")]
+    if len(able) < max(1, len(cleaned)):
+        msg = "--clean goes with devices that something is put on: --device app:SERIAL or --device android:SERIAL"
+        raise UsageError(msg)
+    for there in able:
+        there.clean()
+        out.print(plain(f"Removed all of Edgewise from {there.name}"))
 
 
 def plan(

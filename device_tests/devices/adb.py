@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -48,6 +48,12 @@ def device(name: str) -> Phone:
     return Phone(f"{kind}:{chosen}{plus}{core}", Client(serial=chosen), core or conditions.BIG)
 
 
+def is_emulated(told: Mapping[str, str]) -> bool:
+    """Tell by a device's properties whether it is an emulator or a virtual machine."""
+    is_emulator = "1" in (told.get("ro.kernel.qemu"), told.get("ro.boot.qemu"))
+    return is_emulator or told.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+
+
 class Phone:
     """A device that adb reaches; what it is, is asked once."""
 
@@ -71,9 +77,7 @@ class Phone:
 
     @property
     def emulated(self) -> bool:
-        told = self._properties
-        is_emulator = "1" in (told.get("ro.kernel.qemu"), told.get("ro.boot.qemu"))
-        return is_emulator or told.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+        return is_emulated(self._properties)
 
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing where the device does not answer, cannot be used or has no bundle."""

@@ -1,4 +1,4 @@
-"""What browsers measured: the file that the web demo's benchmark saves, judged here and kept beside the other results."""
+"""What browsers and the Android app measured: the file that their benchmark saves, judged here and kept beside other results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta, structs
 
+from device_tests import current
+from device_tests.cells import Cell
 from device_tests.results import judging, parity
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
 from export import matrix
-from models import records, reference
+from export.artifact import Artifact
+from export.matrix import Recipe
+from models import inputs, records, reference
 from models.errors import DataError, did_you_mean
 from models.records import Count, Positive, Record, Sha256
 from models.reference import Reference
@@ -25,9 +29,17 @@ RUNTIMES = {
     for name, runtime in {"tflite": "litertjs", "onnx": "onnxruntime_web", "ort": "onnxruntime_web"}.items()
 }
 WEBGPU = {"tflite": "litertjs_webgpu"}  # the same on the graphics processor
+# by format: the engine inside the app, which is called as the desktop's runtime of the same files
+ENGINES = {
+    "tflite": "litert",
+    "onnx": "onnxruntime",
+    "ort": "onnxruntime",
+    "executorch": "executorch",
+    "executorch_portable": "executorch",
+}
 
-
-DEVICE = re.compile(r"browser:[a-z0-9][a-z0-9._-]{0,39}")
+APP = r"app:[a-z0-9][a-z0-9._-]{0,39}(\+(t2|t4|xnnpack|no_xnnpack|nnapi))*"  # what follows is how it was asked to run
+DEVICE = re.compile(rf"browser:[a-z0-9][a-z0-9._-]{{0,39}}|{APP}")
 
 
 class Saved(Record, kw_only=True):
@@ -35,11 +47,12 @@ class Saved(Record, kw_only=True):
 
     artifact: str
     runtime: str
-    device: Annotated[str, Meta(pattern=f"^{DEVICE.pattern}$")]
+    device: Annotated[str, Meta(pattern=f"^({DEVICE.pattern})$")]
     outcome: Literal["ok", "load_failed", "run_failed"]
     reason: str
     notes: tuple[str, ...]
     environment: dict[str, Any]
+    threads: Positive = 1
     artifact_sha256: Sha256 = ""
     total: Positive | None = None
     correct: Count | None = None
@@ -64,10 +77,10 @@ def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, np.ndar
     counts that its logits do not bear out: then nothing of the file counts.
     """
     remedy = "Nothing was added."
-    what = "file that the web demo saved for these artifacts"
+    what = "file that the web demo or the Android app saved for these artifacts"
     rows = records.read(file, tuple[Saved, ...], what=what, remedy=remedy)
     if rows is None:
-        msg = f"{file} is not there. Save it in the web demo: nox -s 'apps(web)' -- --serve"
+        msg = f"{file} is not there. Save it in the web demo (nox -s 'apps(web)' -- --serve), or share it in the Android app."
         raise DataError(msg)
     if not rows:
         raise _refusal(file, "", "it holds no result")
@@ -90,7 +103,27 @@ class _Wrong(Exception):
 
 
 def _refusal(file: Path, where: str, why: str) -> DataError:
-    return DataError(f"{file} is no file that the web demo saved for these artifacts: {where}{why}. Nothing was added.")
+    return DataError(
+        f"{file} is no file that the web demo or the Android app saved for these artifacts: {where}{why}. Nothing was added."
+    )
+
+
+def _takers(device: str, format_name: str) -> tuple[str | None, ...]:
+    """Return the runtimes of a browser, or the engine of the app, that take a format."""
+    if device.startswith("app:"):
+        return (ENGINES.get(format_name),)
+    return (RUNTIMES.get(format_name, ("",))[0], WEBGPU.get(format_name))
+
+
+def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, answers: Reference) -> inputs.Inputs:
+    """Return what a result of the app depends on; a browser's ages with its artifact alone."""
+    if not row.device.startswith("app:"):
+        return {}
+    told = row.environment
+    cell = Cell(recipe=recipe, runtime=row.runtime, device=row.device)
+    return current.of_cell(
+        cell, artifact, answers.sha256, (str(told.get("fingerprint", "")), str(told.get("build", "")))
+    )
 
 
 def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple[Measurement, np.ndarray | None]:
@@ -98,7 +131,7 @@ def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple
     if row.artifact not in known:
         raise _Wrong(f"is of {row.artifact!r}, which is no artifact. {did_you_mean(row.artifact, known)[:300]}")
     recipe = known[row.artifact]
-    if row.runtime not in (RUNTIMES.get(recipe.format, ("",))[0], WEBGPU.get(recipe.format)):
+    if row.runtime not in _takers(row.device, recipe.format):
         raise _Wrong(f"says that {row.runtime!r} ran {row.artifact}, which it does not")
     artifact = artifacts.read(artifacts.sidecar_path(folder, row.artifact))
     try:
@@ -108,6 +141,8 @@ def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple
     facts: dict[str, Any] = {
         name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason", "notes")
     }
+    if emulated := environment.extra.get("kind") == "emulator":
+        facts["notes"] = (*row.notes, "times of an emulator say nothing of a phone: none was taken over")
     facts |= {"environment": environment, "checkpoint_sha256": artifact.checkpoint_sha256, "dataset": artifact.dataset,
               "size_bytes": artifact.size_bytes, "compressed_bytes": artifact.compressed_bytes}  # fmt: skip
     if row.outcome != "ok":
@@ -131,8 +166,10 @@ def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple
             raise _Wrong(
                 f"says {name} = {getattr(row, name)}, its logits say {getattr(judged, name)}: was it changed by hand?"
             )
-    facts |= {"artifact_sha256": artifact.sha256, "quick": judged.total < len(answers.images), "threads": 1,
-              "latencies_ns": row.latencies_ns, "load_ns": row.load_ns, "first_ns": row.first_ns}  # fmt: skip
+    facts |= {"artifact_sha256": artifact.sha256, "quick": judged.total < len(answers.images), "threads": row.threads,
+              "inputs": _inputs(row, recipe, artifact, answers),
+              "latencies_ns": () if emulated else row.latencies_ns, "load_ns": None if emulated else row.load_ns,
+              "first_ns": None if emulated else row.first_ns}  # fmt: skip
     made = measurements.from_reply(facts, structs.asdict(judged))
     if why := made.impossible:
         raise _Wrong(f"has figures that cannot be: {why}")

@@ -44,6 +44,11 @@ class Grid(Record, kw_only=True):
         return f"{good[0]} and newer" + (f", but not {', '.join(bad)}" if bad else "")
 
 
+def in_the_app(runtime: str) -> str:
+    """Return under which name the grid of an engine inside the Android app is kept: its versions are others."""
+    return f"{runtime}_android"
+
+
 def path(results: Path, artifact: str, runtime: str) -> Path:
     """Return where the grid of an artifact lies."""
     return results / "compatibility" / f"{artifact}@{runtime}.json"

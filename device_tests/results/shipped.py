@@ -57,8 +57,12 @@ def read_file(file: Path) -> Weights:
 def total_bytes(row: Measurement, weights: Weights) -> int | None:
     """Return the bytes of a row's model and its runtime's libraries, both compressed, as they are downloaded.
 
-    None where the runtime was not weighed: libraries are the desktop's, which say nothing of other devices.
+    None where the runtime was not weighed: libraries are the desktop's, which say nothing of other devices. In the Android
+    app an engine costs what the app's build says of it.
     """
+    engine = row.environment.extra.get("engine_bytes")
+    if row.device.startswith("app:") and isinstance(engine, int) and row.compressed_bytes is not None:
+        return row.compressed_bytes + engine
     if row.device != DESKTOP or row.runtime not in weights or row.compressed_bytes is None:
         return None
     return row.compressed_bytes + weights[row.runtime].compressed_bytes

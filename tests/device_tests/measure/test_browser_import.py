@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from device_tests.commands.add import add
+from device_tests.commands.run import run
 from device_tests.measure import browser_import as browsers
 from device_tests.report import tables as report
 from device_tests.report.groups import group
@@ -94,6 +95,48 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_
     assert any("browser:pixel-7" in line for line in report.footnotes(group((row,), 0.1)))
 
 
+@pytest.fixture
+def shared(saved):
+    """Return a function that writes a file as the Android app shares it."""
+
+    def save(**changes) -> Path:
+        told = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
+        return saved(**{"runtime": "litert", "device": "app:pixel-7", "environment": told, **changes})
+
+    return save
+
+
+def test_what_the_android_app_shared_is_a_current_row(shared, folder, tmp_path):
+    results = tmp_path / "results"
+    done = CliRunner().invoke(run, ["--import", str(shared()), "--artifacts", str(folder), "--results", str(results)])
+    assert done.exit_code == 0, done.output
+    known = load(results)
+    chosen = [cell for cell in found(known, ("app:pixel-7",)) if cell.recipe.id == ID]
+    (row,) = rows(tuple(chosen), known, artifacts_folder=folder, results_folder=results)
+    assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
+
+
+def test_settings_are_part_of_the_devices_name(shared, folder):
+    ((row, _),) = browsers.read(shared(device="app:pixel-7+t4+no_xnnpack", threads=4), folder)
+    assert (row.device, row.threads) == ("app:pixel-7+t4+no_xnnpack", 4)
+
+
+def test_times_of_an_emulator_are_not_taken_over(shared, folder):
+    ((row, _),) = browsers.read(shared(environment={"kind": "emulator"}), folder)
+    assert (row.latencies_ns, row.load_ns) == ((), None)
+    assert "times of an emulator" in row.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"runtime": "litertjs"}, {"runtime": "onnxruntime"}, {"device": "app:pixel-7+t3"}, {"device": "app:"}],
+    ids=str,
+)
+def test_a_wrong_result_of_the_app_is_refused(shared, folder, changes):
+    with pytest.raises(DataError, match="which it does not|app:"):
+        browsers.read(shared(**changes), folder)
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason"), [("load_failed", "no SIMD"), ("run_failed", "the page was not in front all the time")]
 )
@@ -145,7 +188,7 @@ def test_a_wrong_result_is_refused(saved, folder, changes, says):
 def test_a_foreign_file_is_refused(tmp_path, folder, content):
     file = tmp_path / "foreign.json"
     file.write_text(content)
-    with pytest.raises(DataError, match="no file that the web demo saved"):
+    with pytest.raises(DataError, match="no file that the web demo or the Android app saved"):
         browsers.read(file, folder)
 
 

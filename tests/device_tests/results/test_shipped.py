@@ -36,3 +36,9 @@ def test_a_model_ships_with_its_runtime(measured):
 
 def test_the_desktops_libraries_say_nothing_of_a_phone(measured):
     assert shipped.total_bytes(replace(measured(), device="android:1"), {"torch": TORCH}) is None
+
+
+def test_in_the_android_app_an_engine_costs_what_the_build_says(measured):
+    row = measured(compressed_bytes=7, environment={"extra": {"engine_bytes": 1_000}})
+    assert shipped.total_bytes(replace(row, device="app:pixel-7"), {}) == 1_007
+    assert shipped.total_bytes(row, {}) is None

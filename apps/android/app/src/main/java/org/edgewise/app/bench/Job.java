@@ -1,0 +1,156 @@
+package org.edgewise.app.bench;
+
+import android.content.Context;
+import android.content.res.Resources;
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.util.List;
+import org.edgewise.app.R;
+import org.edgewise.app.engine.Accelerator;
+import org.edgewise.app.engine.Engines;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.store.Evaluation;
+import org.edgewise.app.store.Texts;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/**
+ * What a computer asks for over adb: one artifact, measured as in the matrix.
+ *
+ * <p>The computer puts `jobs/NAME/{job.json,sidecar.json,artifact}` and `evaluation/NAME.{json,bin}` into this app's folder of
+ * shared storage, and reads `results/NAME.progress` and at last `results/NAME.json`, which this app writes.
+ */
+public final class Job {
+    private final String name;
+    private final File root;
+    private final Context context;
+    private final Engines engines;
+    private final Front front;
+    private final Resources resources;
+
+    public Job(String name, Context context, Engines engines, Front front) {
+        this.name = name;
+        this.root = context.getExternalFilesDir(null);
+        this.context = context;
+        this.engines = engines;
+        this.front = front;
+        this.resources = context.getResources();
+    }
+
+    /** Makes the folders, which must be this app's own, and tells the computer that they are there. */
+    public static void prepare(Context context) throws IOException {
+        File root = context.getExternalFilesDir(null);
+        if (root == null) throw new IOException("shared storage is not there");
+        for (String folder : new String[] {"jobs", "evaluation", "results"}) new File(root, folder).mkdirs();
+        Texts.write(new File(root, "ready"), "ready\n");
+    }
+
+    /** Does what was asked for, and writes the result whatever happens. */
+    public void run() {
+        try {
+            Texts.write(result("json"), measured().toString());
+        } catch (IOException error) {
+            tell("failed", Refused.firstLine(error), 0, 0);
+        } catch (InterruptedException error) {
+            tell("cancelled", "", 0, 0);
+        } catch (JSONException error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
+    private JSONObject measured() throws JSONException, InterruptedException, IOException {
+        try {
+            File job = new File(root, "jobs/" + name);
+            JSONObject asked = new JSONObject(Texts.read(new File(job, "job.json")));
+            Sidecar sidecar = Sidecar.parse(Texts.read(new File(job, "sidecar.json")));
+            Artifact artifact = new Artifact(sidecar, () -> new FileInputStream(new File(job, "artifact")), false, context.getCacheDir());
+            return measured(asked, artifact);
+        } catch (Refused refused) {
+            return failure("load_failed", refused.told(resources));
+        } catch (OutOfMemoryError error) {
+            return failure("run_failed", resources.getString(R.string.out_of_memory, name));
+        }
+    }
+
+    private JSONObject measured(JSONObject asked, Artifact artifact) throws JSONException, InterruptedException, IOException, Refused {
+        try {
+            engines.of(artifact.sidecar);
+        } catch (Refused refused) {
+            return failure("unsupported", refused.told(resources));
+        }
+        forgetOthers();
+        Folder folder = new Folder(new File(context.getFilesDir(), "job-" + name));
+        Settings settings = new Settings(asked.getInt("threads"), Accelerator.of(asked.getString("accelerator")));
+        double seconds = asked.getDouble("latency_s");
+        int rounds = seconds > 0 ? asked.getInt("samples") : 0;
+        Plan plan = new Plan(List.of(artifact.id()), settings, rounds, (long) (seconds * 1e9), asked.getInt("images"));
+        Bench.Source source = new Given(artifact, asked.getString("evaluation"));
+        new Bench(source, engines, folder, front, new Phone(context), resources, this::at).run(plan);
+        List<JSONObject> rows = folder.rows();
+        artifact.file().delete();
+        folder.begin(plan); // nothing of this job is kept here
+        folder.end();
+        return rows.isEmpty() ? failure("run_failed", resources.getString(R.string.artifact_gone, artifact.id())) : rows.get(0);
+    }
+
+    /** Removes what jobs left behind that were killed. */
+    private void forgetOthers() {
+        File[] left = context.getFilesDir().listFiles((folder, other) -> other.startsWith("job-"));
+        if (left == null) return;
+        for (File folder : left) {
+            File[] files = folder.listFiles();
+            if (files != null) for (File file : files) file.delete();
+            folder.delete();
+        }
+    }
+
+    private static JSONObject failure(String outcome, String reason) throws JSONException {
+        return new JSONObject().put("outcome", outcome).put("reason", reason);
+    }
+
+    private void at(int done, int total, int text, Object... arguments) {
+        tell("running", resources.getString(text, arguments), done, total);
+    }
+
+    /** Writes how far it is. */
+    public void tell(String state, String says, int done, int total) {
+        try {
+            JSONObject told = new JSONObject().put("state", state).put("says", says).put("done", done).put("total", total);
+            Texts.write(result("progress"), told.toString());
+        } catch (IOException | JSONException error) {
+            // the computer sees that nothing comes any more
+        }
+    }
+
+    private File result(String suffix) {
+        return new File(root, "results/" + name + "." + suffix);
+    }
+
+    private final class Given implements Bench.Source {
+        private final Artifact artifact;
+        private final String evaluation;
+
+        Given(Artifact artifact, String evaluation) {
+            this.artifact = artifact;
+            this.evaluation = evaluation;
+        }
+
+        @Override
+        public Artifact artifact(String id) {
+            return artifact;
+        }
+
+        @Override
+        public Evaluation evaluation(Artifact asked) throws Refused {
+            try {
+                return Evaluation.read(new File(root, "evaluation"), evaluation);
+            } catch (IOException error) {
+                throw new Refused(error, R.string.cannot_read, Refused.firstLine(error));
+            }
+        }
+    }
+}

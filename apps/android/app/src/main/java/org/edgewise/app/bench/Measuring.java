@@ -1,0 +1,140 @@
+package org.edgewise.app.bench;
+
+import android.content.Context;
+import android.content.res.AssetManager;
+import android.content.res.Resources;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.List;
+import org.edgewise.app.R;
+import org.edgewise.app.engine.Engines;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.store.Evaluation;
+import org.edgewise.app.work.Changes;
+import org.edgewise.app.work.Session;
+import org.edgewise.app.work.Threads;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/** The benchmark as the screens see it: begun, cancelled, how far it is, and the rows that are finished. */
+public final class Measuring {
+    public final Changes changes = new Changes();
+    private final Session session;
+    private final Engines engines;
+    private final Front front;
+    private final Phone phone;
+    private final Resources resources;
+    private final AssetManager assets;
+    private final Folder folder;
+    private volatile Thread thread;
+    private volatile String says = "";
+    private volatile int done;
+    private volatile int total;
+
+    public Measuring(Context context, Session session, Engines engines, Front front) {
+        this.session = session;
+        this.engines = engines;
+        this.front = front;
+        this.phone = new Phone(context);
+        this.resources = context.getResources();
+        this.assets = context.getAssets();
+        this.folder = new Folder(new File(context.getFilesDir(), "bench"));
+    }
+
+    /** Begins to measure; where a run was killed before, that one is finished. */
+    public void begin(Plan plan) {
+        if (running()) return;
+        session.rest();
+        Plan unfinished = folder.plan();
+        thread = Threads.make("benchmark", () -> run(unfinished == null ? plan : unfinished));
+        thread.start();
+        changes.tell();
+    }
+
+    /** Goes on with a run that was killed; tells whether there was one. */
+    public boolean resume() {
+        Plan plan = folder.plan();
+        if (plan == null || running()) return false;
+        begin(plan);
+        return true;
+    }
+
+    public boolean running() {
+        return thread != null && thread.isAlive();
+    }
+
+    /** Ends the run; finished rows stay. */
+    public void cancel() {
+        if (running()) thread.interrupt();
+    }
+
+    /** Returns what is being done, or how it ended. */
+    public String says() {
+        return says;
+    }
+
+    public int done() {
+        return done;
+    }
+
+    public int total() {
+        return total;
+    }
+
+    public List<JSONObject> rows() {
+        return folder.rows();
+    }
+
+    public Phone phone() {
+        return phone;
+    }
+
+    private void run(Plan plan) {
+        Bench bench = new Bench(new Here(), engines, folder, front, phone, resources, this::at);
+        try {
+            bench.run(plan);
+            says = resources.getString(R.string.bench_done);
+        } catch (InterruptedException cancelled) {
+            folder.end();
+            says = resources.getString(R.string.bench_cancelled);
+        } catch (IOException error) {
+            says = resources.getString(R.string.bench_no_room, Refused.firstLine(error));
+        } catch (OutOfMemoryError error) {
+            folder.end();
+            says = resources.getString(R.string.out_of_memory, resources.getString(R.string.bench_title));
+        } catch (JSONException error) {
+            throw new IllegalStateException(error);
+        }
+        done = total = 0;
+        thread = null;
+        changes.tell();
+    }
+
+    private void at(int now, int of, int text, Object... arguments) {
+        done = now;
+        total = of;
+        says = resources.getString(text, arguments);
+        changes.tell();
+    }
+
+    /** Artifacts of the session; evaluation images that were packed with the app. */
+    private final class Here implements Bench.Source {
+        @Override
+        public Artifact artifact(String id) throws Refused {
+            return session.artifact(id);
+        }
+
+        @Override
+        public Evaluation evaluation(Artifact artifact) throws Refused {
+            String name = "evaluation/" + artifact.sidecar.model;
+            try {
+                InputStream json = assets.open(name + ".json");
+                return Evaluation.read(json, assets.open(name + ".bin"));
+            } catch (IOException error) {
+                return null;
+            }
+        }
+    }
+}

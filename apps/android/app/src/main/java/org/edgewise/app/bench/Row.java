@@ -1,0 +1,71 @@
+package org.edgewise.app.bench;
+
+import org.edgewise.app.engine.Engines;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.work.Running;
+import org.json.JSONArray;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/** One result as the project's desktop reads it. */
+public final class Row {
+    private final JSONObject content = new JSONObject();
+    private final JSONArray notes = new JSONArray();
+
+    private Row(Sidecar sidecar, String runtime, Settings settings, JSONObject environment) throws JSONException {
+        content.put("artifact", sidecar.id).put("runtime", runtime).put("threads", settings.threads());
+        content.put("suffix", settings.suffix()).put("notes", notes).put("environment", environment);
+        environment.put("accelerator", settings.accelerator().id);
+    }
+
+    /** Begins the row of an artifact that was loaded. */
+    static Row begin(Running running, Engines engines, Settings settings, Phone phone) throws JSONException {
+        return begin(running.sidecar, running.engine.id(), engines, settings, phone);
+    }
+
+    /** Begins the row of an artifact that an engine was meant for. */
+    static Row begin(Sidecar sidecar, String runtime, Engines engines, Settings settings, Phone phone) throws JSONException {
+        JSONObject environment = phone.environment().put("runtime", engines.versions(runtime)).put("build", engines.build());
+        for (Engines.BuiltIn one : engines.builtIn()) if (one.id().equals(runtime)) environment.put("engine_bytes", one.bytes());
+        return new Row(sidecar, runtime, settings, environment);
+    }
+
+    Row failed(String outcome, String reason) throws JSONException {
+        content.put("outcome", outcome).put("reason", reason);
+        return this;
+    }
+
+    /** Takes what was measured; `ran` is null where the engine does not tell what ran where. */
+    Row measured(Running running, Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
+        JSONArray samples = new JSONArray();
+        for (long sample : timed.samplesNs()) samples.put(sample);
+        for (String note : timed.notes()) notes.put(note);
+        content.put("outcome", "ok").put("reason", "");
+        content.put("artifact_sha256", running.sidecar.sha256);
+        content.put("load_ns", running.loadNs).put("first_ns", firstNs).put("latencies_ns", samples);
+        content.getJSONObject("environment").put("ran", ran == null ? "not known" : ran);
+        if (judged == null) return this;
+        content.put("total", judged.total()).put("correct", judged.right()).put("agree", judged.alike());
+        content.put("answers", judged.logits());
+        return this;
+    }
+
+    Row note(String text) {
+        notes.put(text);
+        return this;
+    }
+
+    /** Tells what the phone was like before and after; a phone that throttled is noted. */
+    Row conditions(String[] before, String[] after, String throttled) throws JSONException {
+        JSONObject environment = content.getJSONObject("environment");
+        environment.put("thermal_status", before[0] + " before, " + after[0] + " after");
+        environment.put("battery", before[1] + " before, " + after[1] + " after");
+        if (Phone.throttles(before[0]) || Phone.throttles(after[0])) note(throttled);
+        return this;
+    }
+
+    JSONObject json() {
+        return content;
+    }
+}

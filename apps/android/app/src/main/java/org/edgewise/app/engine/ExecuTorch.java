@@ -1,0 +1,89 @@
+package org.edgewise.app.engine;
+
+import java.io.File;
+import java.nio.ByteBuffer;
+import java.util.Set;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.model.Tensors;
+import org.pytorch.executorch.EValue;
+import org.pytorch.executorch.Module;
+import org.pytorch.executorch.Tensor;
+
+/** ExecuTorch. The file fixes what its delegates take, and the module tells which delegates it uses. */
+final class ExecuTorch implements Engine {
+    @Override
+    public String id() {
+        return "executorch";
+    }
+
+    @Override
+    public boolean takes(Sidecar sidecar) {
+        return sidecar.file.endsWith(".pte");
+    }
+
+    @Override
+    public Set<Accelerator> accelerators() {
+        return Set.of(Accelerator.DEFAULT);
+    }
+
+    @Override
+    public Loaded load(File file, Sidecar sidecar, Settings settings) {
+        Module module = Module.load(file.getPath(), Module.LOAD_MODE_MMAP, settings.threads());
+        int code = module.loadMethod("forward");
+        if (code != 0) {
+            module.destroy();
+            throw new IllegalStateException("its method `forward` is not loaded: error " + code);
+        }
+        return new Forward(module, sidecar);
+    }
+
+    private static final class Forward implements Loaded {
+        private final Module module;
+        private final Sidecar sidecar;
+        private final long[] shape;
+        private final ByteBuffer answer;
+
+        Forward(Module module, Sidecar sidecar) {
+            this.module = module;
+            this.sidecar = sidecar;
+            shape = new long[sidecar.input.shape().length];
+            for (int i = 0; i < shape.length; i++) shape[i] = sidecar.input.shape()[i];
+            answer = Tensors.allocate(sidecar.output);
+        }
+
+        @Override
+        public ByteBuffer run(ByteBuffer input) {
+            Tensors.rewind(input);
+            Tensor given = switch (sidecar.input.dtype()) {
+                case "float32" -> Tensor.fromBlob(input.asFloatBuffer(), shape);
+                case "uint8" -> Tensor.fromBlobUnsigned(input, shape);
+                default -> Tensor.fromBlob(input, shape);
+            };
+            Tensor got = module.forward(EValue.from(given))[0].toTensor();
+            return switch (sidecar.output.dtype()) {
+                case "float32" -> floats(got.getDataAsFloatArray());
+                case "uint8" -> ByteBuffer.wrap(got.getDataAsUnsignedByteArray());
+                default -> ByteBuffer.wrap(got.getDataAsByteArray());
+            };
+        }
+
+        private ByteBuffer floats(float[] values) {
+            ByteBuffer filled = values.length * 4 == answer.capacity() ? answer
+                    : ByteBuffer.allocate(values.length * 4).order(answer.order()); // which the caller refuses
+            Tensors.rewind(filled);
+            filled.asFloatBuffer().put(values);
+            return filled;
+        }
+
+        @Override
+        public String ran() {
+            String[] backends = module.getMethodMetadata("forward").getBackends();
+            return backends.length == 0 ? "portable kernels, no delegate" : String.join(", ", backends);
+        }
+
+        @Override
+        public void close() {
+            module.destroy();
+        }
+    }
+}

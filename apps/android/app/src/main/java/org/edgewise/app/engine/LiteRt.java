@@ -1,0 +1,81 @@
+package org.edgewise.app.engine;
+
+import java.io.File;
+import java.nio.ByteBuffer;
+import java.util.Locale;
+import java.util.Set;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.model.Tensors;
+import org.tensorflow.lite.DataType;
+import org.tensorflow.lite.InterpreterApi;
+
+/** TensorFlow Lite, or LiteRT 1.x, which has the same classes. Its Java API does not tell which nodes XNNPACK took. */
+final class LiteRt implements Engine {
+    @Override
+    public String id() {
+        return "litert";
+    }
+
+    @Override
+    public boolean takes(Sidecar sidecar) {
+        return sidecar.file.endsWith(".tflite");
+    }
+
+    @Override
+    public Set<Accelerator> accelerators() {
+        return Set.of(Accelerator.DEFAULT, Accelerator.XNNPACK, Accelerator.NO_XNNPACK);
+    }
+
+    @Override
+    public Loaded load(File file, Sidecar sidecar, Settings settings) throws Refused {
+        InterpreterApi.Options options = new InterpreterApi.Options().setNumThreads(settings.threads());
+        // by default it takes XNNPACK where that takes the file; asked for, a file that it does not take is refused
+        if (settings.accelerator() != Accelerator.DEFAULT) options.setUseXNNPACK(settings.accelerator() == Accelerator.XNNPACK);
+        InterpreterApi interpreter = InterpreterApi.create(file, options);
+        try {
+            return new Interpreted(interpreter, sidecar);
+        } catch (Refused | RuntimeException | Error error) {
+            interpreter.close();
+            throw error;
+        }
+    }
+
+    private static final class Interpreted implements Loaded {
+        private final InterpreterApi interpreter;
+        private final ByteBuffer answer;
+
+        Interpreted(InterpreterApi interpreter, Sidecar sidecar) throws Refused {
+            this.interpreter = interpreter;
+            this.answer = Tensors.allocate(sidecar.output);
+            interpreter.resizeInput(0, sidecar.input.shape());
+            interpreter.allocateTensors();
+            require(interpreter.getInputTensor(0).dataType(), sidecar.input.dtype());
+            require(interpreter.getOutputTensor(0).dataType(), sidecar.output.dtype());
+        }
+
+        private static void require(DataType found, String promised) throws Refused {
+            if (!found.name().equalsIgnoreCase(promised)) {
+                throw new Refused(R.string.type_differs, found.name().toLowerCase(Locale.ROOT), promised);
+            }
+        }
+
+        @Override
+        public ByteBuffer run(ByteBuffer input) {
+            Tensors.rewind(answer);
+            interpreter.run(input, answer);
+            return answer;
+        }
+
+        @Override
+        public String ran() {
+            return null;
+        }
+
+        @Override
+        public void close() {
+            interpreter.close();
+        }
+    }
+}

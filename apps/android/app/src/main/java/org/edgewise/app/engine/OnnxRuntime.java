@@ -1,0 +1,137 @@
+package org.edgewise.app.engine;
+
+import ai.onnxruntime.OnnxJavaType;
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OnnxValue;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtProvider;
+import ai.onnxruntime.OrtSession;
+import java.io.File;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.util.EnumSet;
+import java.util.Map;
+import java.util.Set;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.model.Tensor;
+import org.edgewise.app.model.Tensors;
+import org.json.JSONException;
+
+/** ONNX Runtime. Its own profile tells on which provider each node ran. */
+final class OnnxRuntime implements Engine {
+    @Override
+    public String id() {
+        return "onnxruntime";
+    }
+
+    @Override
+    public boolean takes(Sidecar sidecar) {
+        return sidecar.file.endsWith(".onnx") || sidecar.file.endsWith(".ort");
+    }
+
+    @Override
+    public Set<Accelerator> accelerators() {
+        Set<Accelerator> found = EnumSet.of(Accelerator.DEFAULT, Accelerator.NO_XNNPACK); // its own kernels in both cases
+        Set<OrtProvider> there = OrtEnvironment.getAvailableProviders();
+        if (there.contains(OrtProvider.XNNPACK)) found.add(Accelerator.XNNPACK);
+        if (there.contains(OrtProvider.NNAPI)) found.add(Accelerator.NNAPI);
+        return found;
+    }
+
+    @Override
+    public Loaded load(File file, Sidecar sidecar, Settings settings) throws OrtException {
+        return new Session(file, sidecar, settings);
+    }
+
+    private static OrtSession.SessionOptions options(Settings settings) throws OrtException {
+        OrtSession.SessionOptions options = new OrtSession.SessionOptions();
+        options.setIntraOpNumThreads(settings.threads());
+        options.setInterOpNumThreads(1);
+        switch (settings.accelerator()) {
+            case XNNPACK -> options.addXnnpack(Map.of("intra_op_num_threads", String.valueOf(settings.threads())));
+            case NNAPI -> options.addNnapi();
+            default -> { }
+        }
+        return options;
+    }
+
+    private static final class Session implements Loaded {
+        private final File file;
+        private final Sidecar sidecar;
+        private final Settings settings;
+        private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
+        private final OrtSession session;
+        private final String input;
+        private final ByteBuffer answer;
+
+        Session(File file, Sidecar sidecar, Settings settings) throws OrtException {
+            this.file = file;
+            this.sidecar = sidecar;
+            this.settings = settings;
+            environment.setTelemetry(false);
+            try (OrtSession.SessionOptions options = options(settings)) {
+                session = environment.createSession(file.getPath(), options);
+            }
+            input = session.getInputNames().iterator().next();
+            answer = Tensors.allocate(sidecar.output);
+        }
+
+        @Override
+        public ByteBuffer run(ByteBuffer given) throws OrtException {
+            return run(session, given);
+        }
+
+        private ByteBuffer run(OrtSession session, ByteBuffer given) throws OrtException {
+            try (OnnxTensor tensor = tensor(given); OrtSession.Result result = session.run(Map.of(input, tensor))) {
+                OnnxValue value = result.get(0);
+                ByteBuffer given0 = ((OnnxTensor) value).getByteBuffer();
+                if (given0.remaining() != answer.capacity()) return given0; // which the caller refuses
+                Tensors.rewind(answer);
+                answer.put(given0);
+                Tensors.rewind(answer);
+                return answer;
+            }
+        }
+
+        private OnnxTensor tensor(ByteBuffer given) throws OrtException {
+            Tensor promised = sidecar.input;
+            long[] shape = new long[promised.shape().length];
+            for (int i = 0; i < shape.length; i++) shape[i] = promised.shape()[i];
+            OnnxJavaType type = switch (promised.dtype()) {
+                case "float32" -> OnnxJavaType.FLOAT;
+                case "uint8" -> OnnxJavaType.UINT8;
+                default -> OnnxJavaType.INT8;
+            };
+            Tensors.rewind(given);
+            return OnnxTensor.createTensor(environment, given, shape, type);
+        }
+
+        @Override
+        public String ran() throws OrtException, IOException, JSONException {
+            File prefix = new File(file.getParentFile(), "profile-" + System.nanoTime());
+            try (OrtSession.SessionOptions options = options(settings)) {
+                options.enableProfiling(prefix.getPath());
+                try (OrtSession profiled = environment.createSession(file.getPath(), options)) {
+                    run(profiled, Tensors.allocate(sidecar.input));
+                    File profile = new File(profiled.endProfiling());
+                    try {
+                        return Profile.told(new String(Files.readAllBytes(profile.toPath()), "UTF-8"));
+                    } finally {
+                        profile.delete();
+                    }
+                }
+            }
+        }
+
+        @Override
+        public void close() {
+            try {
+                session.close();
+            } catch (OrtException error) {
+                throw new IllegalStateException(error);
+            }
+        }
+    }
+}

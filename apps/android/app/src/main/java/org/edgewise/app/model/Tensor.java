@@ -1,0 +1,59 @@
+package org.edgewise.app.model;
+
+import org.edgewise.app.R;
+import org.json.JSONArray;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/**
+ * What an artifact takes or gives for one image: its shape with a batch of one, its type, and its quantization.
+ *
+ * <p>`scale` is 0 where values are not quantized.
+ */
+public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
+    private static final int MOST_VALUES = 1 << 26; // of one image; a damaged sidecar may ask for anything
+
+    /** Reads one of a sidecar's tensors; a batch of any size, which is -1 there, is taken as one. */
+    static Tensor read(JSONArray tensors) throws JSONException, Refused {
+        if (tensors.length() != 1) throw new Refused(R.string.sidecar_tensors, tensors.length());
+        JSONObject told = tensors.getJSONObject(0);
+        JSONArray sizes = told.getJSONArray("shape");
+        int[] shape = new int[sizes.length()];
+        long values = 1;
+        for (int i = 0; i < shape.length; i++) {
+            shape[i] = i == 0 ? 1 : sizes.getInt(i);
+            values *= shape[i];
+            if (shape[i] < 1 || values > MOST_VALUES) throw new Refused(R.string.sidecar_shape, sizes.toString());
+        }
+        if (shape.length < 2) throw new Refused(R.string.sidecar_shape, sizes.toString());
+        String dtype = told.getString("dtype");
+        float scale = (float) told.optDouble("scale", 0);
+        Tensor read = new Tensor(shape, dtype, Float.isFinite(scale) ? scale : 0, told.optInt("zero_point", 0));
+        if (read.size() == 0) throw new Refused(R.string.sidecar_type, dtype);
+        return read;
+    }
+
+    /** Returns how many values one image has. */
+    public int count() {
+        int count = 1;
+        for (int size : shape) count *= size;
+        return count;
+    }
+
+    /** Returns the bytes of a value; 0 for a type that this app cannot make of a picture. */
+    public int size() {
+        return switch (dtype) {
+            case "float32" -> 4;
+            case "uint8", "int8" -> 1;
+            default -> 0;
+        };
+    }
+
+    public int bytes() {
+        return count() * size();
+    }
+
+    public boolean quantized() {
+        return scale != 0;
+    }
+}

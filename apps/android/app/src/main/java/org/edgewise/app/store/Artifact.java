@@ -1,0 +1,49 @@
+package org.edgewise.app.store;
+
+import java.io.File;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
+
+/** An artifact that is here: what its sidecar says, and where its bytes come from. */
+public final class Artifact {
+    /** Opens the bytes anew. */
+    public interface Source {
+        InputStream open() throws IOException;
+    }
+
+    public final Sidecar sidecar;
+    public final boolean packed;
+    private final Source source;
+    private final File folder;
+
+    /** Takes a sidecar, its bytes, whether they are part of the app, and the folder for a verified copy of them. */
+    public Artifact(Sidecar sidecar, Source source, boolean packed, File folder) {
+        this.sidecar = sidecar;
+        this.source = source;
+        this.packed = packed;
+        this.folder = folder;
+    }
+
+    public String id() {
+        return sidecar.id;
+    }
+
+    /** Returns a file that holds exactly what the sidecar promises, copied and verified when it is first asked for. */
+    public File file() throws Refused {
+        String suffix = sidecar.file.substring(sidecar.file.lastIndexOf('.'));
+        File file = new File(folder, sidecar.sha256 + suffix);
+        if (file.length() == sidecar.sizeBytes && file.exists()) return file;
+        try {
+            Digest.copy(source.open(), file, sidecar);
+        } catch (FileNotFoundException error) {
+            throw new Refused(error, R.string.artifact_gone, sidecar.file);
+        } catch (IOException error) {
+            throw new Refused(error, R.string.no_room, sidecar.file, folder.getUsableSpace() >> 20);
+        }
+        return file;
+    }
+}

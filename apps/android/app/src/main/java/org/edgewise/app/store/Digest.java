@@ -1,0 +1,57 @@
+package org.edgewise.app.store;
+
+import java.io.File;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
+
+/** Bytes that are held against their checksum. */
+public final class Digest {
+    private Digest() {}
+
+    /** Copies a stream to a file and closes it; where it is not what a sidecar promises, nothing is left and it is refused. */
+    static void copy(InputStream stream, File file, Sidecar promised) throws IOException, Refused {
+        file.getParentFile().mkdirs();
+        File part = new File(file.getParentFile(), "." + file.getName() + ".part");
+        try {
+            MessageDigest digest = sha256();
+            long count = 0;
+            try (stream; FileOutputStream out = new FileOutputStream(part)) {
+                byte[] piece = new byte[1 << 16];
+                for (int read; (read = stream.read(piece)) >= 0 && count <= promised.sizeBytes; count += read) {
+                    digest.update(piece, 0, read);
+                    out.write(piece, 0, read);
+                }
+            }
+            if (count != promised.sizeBytes) {
+                throw new Refused(R.string.artifact_size, promised.file, count, promised.sizeBytes);
+            }
+            String found = hex(digest.digest());
+            if (!found.equals(promised.sha256)) {
+                throw new Refused(R.string.artifact_digest, promised.file, found.substring(0, 12), promised.sha256.substring(0, 12));
+            }
+            if (!part.renameTo(file)) throw new IOException("cannot rename " + part);
+        } finally {
+            part.delete();
+        }
+    }
+
+    public static MessageDigest sha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException error) {
+            throw new IllegalStateException(error); // every Android has it
+        }
+    }
+
+    public static String hex(byte[] bytes) {
+        StringBuilder text = new StringBuilder();
+        for (byte one : bytes) text.append(String.format("%02x", one));
+        return text.toString();
+    }
+}

@@ -1,0 +1,84 @@
+package org.edgewise.app.store;
+
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Picture;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Size;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/**
+ * Images on which artifacts of a model are judged, with their labels and what the float network answers to each.
+ *
+ * <p>A JSON file tells `count`, `height`, `width`, `channels` and `dtype` (uint8 or float32); the file beside it holds the
+ * images, then labels and answers as 32-bit integers, all little-endian.
+ */
+public final class Evaluation {
+    public final String sha256;
+    public final int count;
+    public final Size size;
+    private final boolean bytes;
+    private final ByteBuffer pixels;
+    private final int[] labels;
+    private final int[] answers;
+
+    private Evaluation(JSONObject told, byte[] content) throws JSONException, Refused {
+        sha256 = told.getString("dataset_sha256");
+        count = told.getInt("count");
+        size = new Size(told.getInt("height"), told.getInt("width"), told.getInt("channels"));
+        bytes = told.getString("dtype").equals("uint8");
+        long images = (long) count * size.count() * (bytes ? 1 : 4);
+        if (count < 1 || content.length != images + 8L * count) throw new Refused(R.string.evaluation_size);
+        ByteBuffer read = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);
+        pixels = read;
+        labels = integers(read, (int) images);
+        answers = integers(read, (int) images + 4 * count);
+    }
+
+    /** Reads the two files; refuses what does not fit together. */
+    public static Evaluation read(InputStream json, InputStream content) throws IOException, Refused {
+        try (json; content) {
+            return new Evaluation(new JSONObject(Texts.read(json)), Streams.all(content));
+        } catch (JSONException error) {
+            throw new Refused(error, R.string.evaluation_size);
+        }
+    }
+
+    /** Reads `NAME.json` and `NAME.bin` of a folder. */
+    public static Evaluation read(File folder, String name) throws IOException, Refused {
+        return read(new FileInputStream(new File(folder, name + ".json")), new FileInputStream(new File(folder, name + ".bin")));
+    }
+
+    private int[] integers(ByteBuffer content, int from) {
+        int[] read = new int[count];
+        for (int i = 0; i < count; i++) read[i] = content.getInt(from + 4 * i);
+        return read;
+    }
+
+    public Picture image(int i) {
+        int one = size.count();
+        if (bytes) {
+            byte[] image = new byte[one];
+            for (int k = 0; k < one; k++) image[k] = pixels.get(i * one + k);
+            return Picture.of(size, image);
+        }
+        float[] image = new float[one];
+        for (int k = 0; k < one; k++) image[k] = pixels.getFloat(4 * (i * one + k));
+        return Picture.of(size, image);
+    }
+
+    public int label(int i) {
+        return labels[i];
+    }
+
+    /** Returns the class that the float network answers. */
+    public int answer(int i) {
+        return answers[i];
+    }
+}

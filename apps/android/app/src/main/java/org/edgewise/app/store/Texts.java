@@ -1,0 +1,38 @@
+package org.edgewise.app.store;
+
+import java.io.File;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+
+/** Small files as text; written whole or not at all. */
+public final class Texts {
+    private static final int MOST_BYTES = 64 << 20;
+
+    private Texts() {}
+
+    /** Reads a stream to its end and closes it; raises IOException for more than a sidecar can have. */
+    public static String read(InputStream stream) throws IOException {
+        try (stream) {
+            byte[] content = Streams.all(stream, MOST_BYTES);
+            return new String(content, StandardCharsets.UTF_8);
+        }
+    }
+
+    public static String read(File file) throws IOException {
+        return read(Files.newInputStream(file.toPath()));
+    }
+
+    /** Writes a file under another name and renames it. */
+    public static void write(File file, String text) throws IOException {
+        file.getParentFile().mkdirs();
+        File part = new File(file.getParentFile(), "." + file.getName() + ".part");
+        try (FileOutputStream out = new FileOutputStream(part)) {
+            out.write(text.getBytes(StandardCharsets.UTF_8));
+            out.getFD().sync();
+        }
+        if (!part.renameTo(file)) throw new IOException("cannot rename " + part);
+    }
+}

@@ -1,0 +1,70 @@
+package org.edgewise.app.ui;
+
+import android.app.Activity;
+import android.content.res.Resources;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.TextView;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.work.Answer;
+import org.edgewise.app.work.Check;
+import org.edgewise.app.work.Found;
+
+/** An artifact's answer to the picture: its class, probabilities, time, and what its self-check found. */
+final class AnswerCard {
+    final View view;
+    private final Resources resources;
+    private final Sidecar sidecar;
+
+    AnswerCard(Activity activity, ViewGroup parent, Sidecar sidecar) {
+        view = activity.getLayoutInflater().inflate(R.layout.answer_card, parent, false);
+        resources = activity.getResources();
+        this.sidecar = sidecar;
+        text(R.id.model, sidecar.model.replace("_", "_\u200b")); // may break there
+        text(R.id.scheme, resources.getString(R.string.format_scheme, sidecar.format, sidecar.scheme));
+    }
+
+    /** Shows what is known; `odd` tells that it differs from what most answer. */
+    void show(Found found, boolean odd) {
+        Answer answer = found.answer;
+        int choice = answer == null ? -1 : answer.choice();
+        text(R.id.label, answer == null ? "–" : choice < 0 ? resources.getString(R.string.no_answer) : sidecar.named(choice));
+        float[] odds = choice < 0 ? null : answer.odds();
+        text(R.id.odds, odds == null ? "" : Figures.percent(odds[choice]));
+        view.findViewById(R.id.differs).setVisibility(odd ? View.VISIBLE : View.GONE);
+        BarsView bars = view.findViewById(R.id.bars);
+        bars.show(sidecar, odds, resources.getString(R.string.probabilities, told(odds)));
+        state(found, answer);
+        facts(found);
+        view.setActivated(odd);
+        view.setSelected(found.problem != null || (found.checked != null && found.checked.state() == Check.State.DIFFERENT));
+    }
+
+    private String told(float[] odds) {
+        StringBuilder told = new StringBuilder();
+        for (int i = 0; odds != null && i < odds.length; i++) {
+            if (odds[i] >= 0.005) told.append(sidecar.named(i)).append(": ").append(Figures.percent(odds[i])).append("; ");
+        }
+        return told.toString();
+    }
+
+    private void state(Found found, Answer answer) {
+        TextView state = view.findViewById(R.id.state);
+        state.setTextColor(state.getContext().getColor(found.problem == null ? R.color.soft : R.color.bad));
+        if (found.problem != null) state.setText(found.problem.told(resources));
+        else if (answer != null) state.setText(resources.getString(R.string.inference, Figures.duration(answer.nanoseconds())));
+        else state.setText(R.string.ready);
+    }
+
+    private void facts(Found found) {
+        String size = Figures.bytes(sidecar.sizeBytes);
+        text(R.id.facts, found.engine.isEmpty() || found.loadNs == 0 ? size
+                : resources.getString(R.string.facts, size, found.engine, Figures.duration(found.loadNs)));
+        Words.check(view.findViewById(R.id.check), found.checked);
+    }
+
+    private void text(int id, String text) {
+        ((TextView) view.findViewById(id)).setText(text);
+    }
+}

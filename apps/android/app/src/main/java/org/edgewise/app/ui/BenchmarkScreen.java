@@ -1,0 +1,163 @@
+package org.edgewise.app.ui;
+
+import android.app.Activity;
+import android.app.AlertDialog;
+import android.content.Intent;
+import android.os.Bundle;
+import android.view.LayoutInflater;
+import android.view.View;
+import android.view.ViewGroup;
+import android.view.WindowManager;
+import android.widget.Button;
+import android.widget.EditText;
+import android.widget.ProgressBar;
+import android.widget.TextView;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import org.edgewise.app.App;
+import org.edgewise.app.R;
+import org.edgewise.app.bench.Bench;
+import org.edgewise.app.bench.Exported;
+import org.edgewise.app.bench.Measuring;
+import org.edgewise.app.bench.Phone;
+import org.edgewise.app.bench.Plan;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.work.Session;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/** Times every chosen artifact on this phone, judges it, shows the figures, and shares them. */
+final class BenchmarkScreen implements Screen {
+    private static final String LEFT_OUT = "left_out";
+
+    private final Activity activity;
+    private final App app;
+    private final Session session;
+    private final Measuring measuring;
+    private final View view;
+    private final SettingsChoice settings;
+    private final BenchmarkRows rows;
+    private final Runnable changed = this::show;
+    private ArrayList<String> leftOut = new ArrayList<>(); // by the person
+
+    BenchmarkScreen(Activity activity, ViewGroup parent, App app) {
+        this.activity = activity;
+        this.app = app;
+        this.session = app.session();
+        this.measuring = app.measuring();
+        view = LayoutInflater.from(activity).inflate(R.layout.benchmark, parent, false);
+        settings = new SettingsChoice(view, session, app.engines());
+        rows = new BenchmarkRows(activity, view.findViewById(R.id.rows));
+        EditText name = view.findViewById(R.id.device);
+        name.setText(Phone.suggestedName());
+        view.findViewById(R.id.measure).setOnClickListener(button -> pressed());
+        view.findViewById(R.id.choose_artifacts).setOnClickListener(button -> choose());
+        view.findViewById(R.id.share).setOnClickListener(button -> share());
+    }
+
+    @Override
+    public View view() {
+        return view;
+    }
+
+    @Override
+    public void start() {
+        session.changes.listen(changed);
+        measuring.changes.listen(changed);
+        show();
+    }
+
+    @Override
+    public void stop() {
+        session.changes.forget(changed);
+        measuring.changes.forget(changed);
+    }
+
+    @Override
+    public void save(Bundle state) {
+        state.putStringArrayList(LEFT_OUT, leftOut);
+    }
+
+    @Override
+    public void restore(Bundle state) {
+        ArrayList<String> kept = state.getStringArrayList(LEFT_OUT);
+        if (kept != null) leftOut = kept;
+    }
+
+    private List<String> runnable() {
+        return Bench.runnable(session.all(), app.engines());
+    }
+
+    private List<String> chosen() {
+        List<String> chosen = runnable();
+        chosen.removeAll(leftOut);
+        return chosen;
+    }
+
+    private void pressed() {
+        if (measuring.running()) measuring.cancel();
+        else if (chosen().isEmpty()) say(activity.getString(R.string.bench_nothing));
+        else measuring.begin(Plan.of(chosen(), session.settings()));
+    }
+
+    private void choose() {
+        List<String> all = runnable();
+        boolean[] checked = new boolean[all.size()];
+        for (int i = 0; i < checked.length; i++) checked[i] = !leftOut.contains(all.get(i));
+        new AlertDialog.Builder(activity)
+                .setTitle(R.string.choose_artifacts)
+                .setMultiChoiceItems(all.toArray(new String[0]), checked, (dialog, i, on) -> {
+                    if (on) leftOut.remove(all.get(i));
+                    else leftOut.add(all.get(i));
+                })
+                .setPositiveButton(android.R.string.ok, (dialog, which) -> show())
+                .show();
+    }
+
+    private void show() {
+        boolean running = measuring.running();
+        settings.show();
+        settings.enable(!running);
+        Button button = view.findViewById(R.id.measure);
+        button.setText(running ? R.string.cancel : R.string.bench);
+        Button choose = view.findViewById(R.id.choose_artifacts);
+        choose.setEnabled(!running);
+        choose.setText(activity.getString(R.string.chosen_artifacts, chosen().size(), runnable().size()));
+        ProgressBar bar = view.findViewById(R.id.progress);
+        bar.setVisibility(running ? View.VISIBLE : View.INVISIBLE);
+        bar.setMax(Math.max(1, measuring.total()));
+        bar.setProgress(measuring.done());
+        say(measuring.says());
+        List<JSONObject> finished = measuring.rows();
+        rows.show(finished);
+        view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
+        Phone phone = measuring.phone();
+        TextView facts = view.findViewById(R.id.phone);
+        facts.setText(activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
+        ((TextView) view.findViewById(R.id.build)).setText(BuildFacts.told(app.engines(), activity.getResources()));
+        if (running) activity.getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+        else activity.getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+    }
+
+    private void say(String text) {
+        ((TextView) view.findViewById(R.id.bench_says)).setText(text);
+    }
+
+    private void share() {
+        EditText name = view.findViewById(R.id.device);
+        String device = name.getText().toString();
+        if (!device.matches(Exported.NAME)) {
+            name.setError(activity.getString(R.string.device_name_wrong));
+            return;
+        }
+        try {
+            Intent send = SharedFiles.share(activity, "edgewise-" + device + ".json", Exported.json(measuring.rows(), device));
+            activity.startActivity(Intent.createChooser(send, activity.getString(R.string.share)));
+        } catch (IOException error) {
+            say(activity.getString(R.string.bench_no_room, Refused.firstLine(error)));
+        } catch (JSONException error) {
+            throw new IllegalStateException(error);
+        }
+    }
+}

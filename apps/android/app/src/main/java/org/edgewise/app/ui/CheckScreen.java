@@ -1,0 +1,173 @@
+package org.edgewise.app.ui;
+
+import android.app.Activity;
+import android.content.ActivityNotFoundException;
+import android.content.ClipData;
+import android.content.Intent;
+import android.net.Uri;
+import android.view.LayoutInflater;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.Button;
+import android.widget.TextView;
+import java.util.ArrayList;
+import java.util.List;
+import org.edgewise.app.App;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.store.Opening;
+import org.edgewise.app.work.Check;
+import org.edgewise.app.work.Found;
+import org.edgewise.app.work.Session;
+
+/** Every artifact's golden vectors at one glance: equal, within tolerance, or different. */
+final class CheckScreen implements Screen {
+    private final Activity activity;
+    private final App app;
+    private final Session session;
+    private final View view;
+    private final ViewGroup list;
+    private final SettingsChoice settings;
+    private final Runnable changed = this::show;
+
+    CheckScreen(Activity activity, ViewGroup parent, App app) {
+        this.activity = activity;
+        this.app = app;
+        this.session = app.session();
+        view = LayoutInflater.from(activity).inflate(R.layout.check, parent, false);
+        list = view.findViewById(R.id.list);
+        settings = new SettingsChoice(view, session, app.engines());
+        view.findViewById(R.id.run_check).setOnClickListener(button -> pressed());
+        view.findViewById(R.id.open).setOnClickListener(button -> open());
+    }
+
+    private void pressed() {
+        if (session.checking()) session.stop();
+        else session.check();
+    }
+
+    @Override
+    public View view() {
+        return view;
+    }
+
+    @Override
+    public void start() {
+        session.changes.listen(changed);
+        show();
+    }
+
+    @Override
+    public void stop() {
+        session.changes.forget(changed);
+    }
+
+    private void show() {
+        List<Artifact> artifacts = session.all();
+        settings.show();
+        settings.enable(!session.checking());
+        boolean measuring = app.measuring().running(); // a check would disturb its times
+        Button button = view.findViewById(R.id.run_check);
+        button.setText(session.checking() ? R.string.stop : R.string.check);
+        button.setEnabled(!measuring && !artifacts.isEmpty());
+        summarise(artifacts);
+        while (list.getChildCount() > artifacts.size()) list.removeViewAt(list.getChildCount() - 1);
+        for (int i = 0; i < artifacts.size(); i++) {
+            if (list.getChildCount() <= i) list.addView(activity.getLayoutInflater().inflate(R.layout.check_row, list, false));
+            fill(list.getChildAt(i), artifacts.get(i), session.found(artifacts.get(i).id()));
+        }
+    }
+
+    private void summarise(List<Artifact> artifacts) {
+        int[] counts = new int[Check.State.values().length];
+        int failed = 0;
+        int out = 0;
+        for (Artifact artifact : artifacts) {
+            Found found = session.found(artifact.id());
+            if (found.problem != null && found.engine.isEmpty()) out++;
+            else if (found.problem != null) failed++;
+            else if (found.checked != null) counts[found.checked.state().ordinal()]++;
+        }
+        TextView says = view.findViewById(R.id.summary);
+        if (session.checking()) {
+            says.setText(activity.getString(R.string.checked_of, session.checked(), session.toCheck()));
+        } else if (session.toCheck() == 0) {
+            says.setText(artifacts.isEmpty() ? R.string.no_artifacts : R.string.check_idle);
+        } else {
+            says.setText(activity.getString(R.string.check_summary, counts[0], counts[1], counts[2], failed, out + counts[3]));
+        }
+        says.setActivated(!session.checking() && counts[2] + failed > 0);
+        StringBuilder problems = new StringBuilder();
+        for (Refused problem : session.problems()) problems.append(problem.told(activity.getResources())).append('\n');
+        TextView told = view.findViewById(R.id.problems);
+        told.setText(problems.toString().trim());
+        told.setVisibility(problems.length() == 0 ? View.GONE : View.VISIBLE);
+    }
+
+    private void fill(View row, Artifact artifact, Found found) {
+        TextView mark = row.findViewById(R.id.mark);
+        TextView id = row.findViewById(R.id.id);
+        TextView says = row.findViewById(R.id.says);
+        id.setText(artifact.id());
+        Check.State state = found.checked == null ? null : found.checked.state();
+        boolean refused = found.problem != null;
+        mark.setText(refused ? (found.engine.isEmpty() ? "–" : "!") : state == null ? "" : switch (state) {
+            case EQUAL -> "=";
+            case WITHIN -> "≈";
+            case DIFFERENT -> "≠";
+            case NONE -> "–";
+        });
+        int colour = refused ? (found.engine.isEmpty() ? R.color.soft : R.color.bad) : state == null ? R.color.soft : Words.colour(state);
+        mark.setTextColor(activity.getColor(colour));
+        says.setTextColor(activity.getColor(colour));
+        says.setText(refused ? found.problem.told(activity.getResources())
+                : state == null ? activity.getString(R.string.not_checked) : told(found));
+        Button remove = row.findViewById(R.id.remove);
+        remove.setVisibility(artifact.packed ? View.GONE : View.VISIBLE);
+        remove.setContentDescription(activity.getString(R.string.remove_named, artifact.id()));
+        remove.setOnClickListener(button -> {
+            app.library().remove(artifact);
+            session.refresh();
+        });
+    }
+
+    private String told(Found found) {
+        String ran = found.ran == null ? activity.getString(R.string.ran_unknown) : found.ran;
+        return activity.getString(R.string.check_line, Words.told(activity.getResources(), found.checked), found.engine, ran);
+    }
+
+    private void open() {
+        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*");
+        intent.putExtra(Intent.EXTRA_ALLOW_MULTIPLE, true);
+        try {
+            activity.startActivityForResult(intent, Requests.ARTIFACT);
+        } catch (ActivityNotFoundException error) {
+            say(activity.getString(R.string.no_file_app));
+        }
+    }
+
+    @Override
+    public void result(int request, Intent data) {
+        if (request != Requests.ARTIFACT) return;
+        List<Uri> chosen = new ArrayList<>();
+        ClipData clip = data.getClipData();
+        for (int i = 0; clip != null && i < clip.getItemCount(); i++) chosen.add(clip.getItemAt(i).getUri());
+        if (chosen.isEmpty() && data.getData() != null) chosen.add(data.getData());
+        try {
+            Artifact artifact = new Opening(activity.getContentResolver(), app.library()).open(chosen);
+            session.refresh();
+            say(activity.getString(R.string.opened, artifact.id()));
+        } catch (Refused refused) {
+            say(refused.told(activity.getResources()));
+        } catch (OutOfMemoryError error) {
+            say(activity.getString(R.string.out_of_memory, activity.getString(R.string.open)));
+        }
+    }
+
+    private void say(String text) {
+        TextView says = view.findViewById(R.id.open_says);
+        says.setText(text);
+        says.setVisibility(View.VISIBLE);
+    }
+}

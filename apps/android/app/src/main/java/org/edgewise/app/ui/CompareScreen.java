@@ -1,0 +1,120 @@
+package org.edgewise.app.ui;
+
+import android.app.Activity;
+import android.content.Intent;
+import android.os.Bundle;
+import android.view.LayoutInflater;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.TextView;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.edgewise.app.App;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.work.Found;
+import org.edgewise.app.work.Session;
+import org.edgewise.app.work.Verdict;
+
+/** One picture, what every artifact answers to it, and who disagrees. */
+final class CompareScreen implements Screen {
+    private final Activity activity;
+    private final Session session;
+    private final View view;
+    private final Input input;
+    private final ViewGroup cards;
+    private final Map<String, AnswerCard> shown = new LinkedHashMap<>();
+    private final Runnable changed = this::show;
+
+    CompareScreen(Activity activity, ViewGroup parent, App app) {
+        this.activity = activity;
+        this.session = app.session();
+        view = LayoutInflater.from(activity).inflate(R.layout.compare, parent, false);
+        cards = view.findViewById(R.id.cards);
+        input = new Input(activity, view, session);
+    }
+
+    @Override
+    public View view() {
+        return view;
+    }
+
+    @Override
+    public void start() {
+        session.changes.listen(changed);
+        show();
+    }
+
+    @Override
+    public void stop() {
+        session.changes.forget(changed);
+    }
+
+    @Override
+    public void save(Bundle state) {
+        input.save(state);
+    }
+
+    @Override
+    public void restore(Bundle state) {
+        input.restore(state);
+    }
+
+    @Override
+    public void result(int request, Intent data) {
+        input.result(request, data);
+    }
+
+    private void show() {
+        List<Artifact> artifacts = session.shown();
+        input.show();
+        place(artifacts);
+        Map<String, Integer> choices = new LinkedHashMap<>();
+        for (Artifact artifact : artifacts) {
+            Found found = session.found(artifact.id());
+            choices.put(artifact.id(), found.answer == null ? -1 : found.answer.choice());
+        }
+        Verdict verdict = Verdict.of(choices);
+        for (Artifact artifact : artifacts) {
+            shown.get(artifact.id()).show(session.found(artifact.id()), verdict.odd().contains(artifact.id()));
+        }
+        TextView says = view.findViewById(R.id.verdict);
+        says.setText(sentence(artifacts, choices, verdict));
+        says.setActivated(!verdict.agreed());
+    }
+
+    /** Makes a card for each artifact, anew only where other artifacts are there. */
+    private void place(List<Artifact> artifacts) {
+        List<String> ids = new ArrayList<>();
+        for (Artifact artifact : artifacts) ids.add(artifact.id() + artifact.sidecar.sha256);
+        if (ids.equals(cards.getTag())) return;
+        cards.setTag(ids);
+        cards.removeAllViews();
+        shown.clear();
+        for (Artifact artifact : artifacts) {
+            AnswerCard card = new AnswerCard(activity, cards, artifact.sidecar);
+            shown.put(artifact.id(), card);
+            cards.addView(card.view);
+        }
+    }
+
+    private String sentence(List<Artifact> artifacts, Map<String, Integer> choices, Verdict verdict) {
+        if (artifacts.isEmpty()) return activity.getString(R.string.no_artifacts);
+        if (verdict.told() == 0) return activity.getString(input.idle());
+        Sidecar sidecar = artifacts.get(0).sidecar;
+        String common = sidecar.named(verdict.common());
+        if (verdict.agreed()) {
+            return verdict.told() > 1 ? activity.getString(R.string.all_answer, verdict.told(), common)
+                    : activity.getString(R.string.it_answers, common);
+        }
+        List<String> says = new ArrayList<>();
+        for (String id : verdict.odd()) says.add(activity.getString(R.string.says, id, sidecar.named(choices.get(id))));
+        int others = verdict.told() - verdict.odd().size();
+        String who = String.join(", ", says);
+        return others == 0 ? activity.getString(R.string.disagree, who)
+                : activity.getString(R.string.disagree_with, who, others, common);
+    }
+}

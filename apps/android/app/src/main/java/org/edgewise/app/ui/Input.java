@@ -1,0 +1,192 @@
+package org.edgewise.app.ui;
+
+import android.app.Activity;
+import android.content.ActivityNotFoundException;
+import android.content.Intent;
+import android.graphics.Bitmap;
+import android.os.Bundle;
+import android.provider.MediaStore;
+import android.view.Gravity;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.ImageView;
+import android.widget.SeekBar;
+import android.widget.TextView;
+import java.util.ArrayList;
+import java.util.List;
+import org.edgewise.app.R;
+import org.edgewise.app.model.Golden;
+import org.edgewise.app.model.Picture;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.work.Session;
+
+/** What the networks are shown: a drawing where they read single characters, else a photograph; and examples to tap. */
+final class Input {
+    private static final String POINTS = "points";
+    private static final String WIDTHS = "widths";
+
+    private final Activity activity;
+    private final View view;
+    private final Session session;
+    private final PadView pad;
+    private final GroupChoice groups;
+    private String prepared = ""; // for the group of networks of this name
+
+    Input(Activity activity, View view, Session session) {
+        this.activity = activity;
+        this.view = view;
+        this.session = session;
+        pad = view.findViewById(R.id.pad);
+        groups = new GroupChoice(view.findViewById(R.id.networks), session);
+        pad.onDrawn(this::drawn);
+        view.findViewById(R.id.undo).setOnClickListener(button -> pad.undo());
+        view.findViewById(R.id.clear).setOnClickListener(button -> pad.clear());
+        view.findViewById(R.id.choose).setOnClickListener(button -> choose());
+        view.findViewById(R.id.take).setOnClickListener(button -> take());
+        SeekBar brush = view.findViewById(R.id.brush);
+        brush.setOnSeekBarChangeListener(new Brush(pad));
+    }
+
+    /** Returns what is said before anything was shown to the networks. */
+    int idle() {
+        Sidecar sidecar = sidecar();
+        return sidecar != null && sidecar.readsDrawings() ? R.string.idle_draw
+                : takesPhotos(sidecar) ? R.string.idle_choose : R.string.idle_tap;
+    }
+
+    private Sidecar sidecar() {
+        List<Artifact> shown = session.shown();
+        return shown.isEmpty() ? null : shown.get(0).sidecar;
+    }
+
+    private static boolean takesPhotos(Sidecar sidecar) {
+        return sidecar != null && (sidecar.size.channels() == 1 || sidecar.size.channels() == 3);
+    }
+
+    /** Shows what there is to give pictures with, and what the networks see. */
+    void show() {
+        groups.show();
+        Sidecar sidecar = sidecar();
+        boolean draws = sidecar != null && sidecar.readsDrawings();
+        boolean photos = !draws && takesPhotos(sidecar);
+        set(R.id.drawing, draws);
+        set(R.id.drawing_tools, draws);
+        set(R.id.photo_tools, photos);
+        text(R.id.input_title, !draws ? R.string.show_picture : sidecar.readsDigits() ? R.string.draw : R.string.draw_character);
+        String size = sidecar == null ? "" : described(sidecar);
+        TextView caption = view.findViewById(R.id.size); // below the preview, which is beside the pad or alone
+        caption.setText(activity.getString(R.string.see, size));
+        caption.setGravity(draws ? Gravity.END : Gravity.START);
+        ImageView seen = view.findViewById(R.id.seen);
+        Picture picture = session.picture();
+        seen.setImageDrawable(picture == null ? null : new Pixels(Photos.shown(picture)));
+        seen.setContentDescription(activity.getString(picture == null ? R.string.sees_nothing : R.string.sees_picture));
+        if (!prepared.equals(session.group())) examples(sidecar);
+        prepared = session.group();
+    }
+
+    private String described(Sidecar sidecar) {
+        int channels = sidecar.size.channels();
+        String colours = channels == 1 ? activity.getString(R.string.grey)
+                : channels == 3 ? activity.getString(R.string.colour) : activity.getString(R.string.channels, channels);
+        return sidecar.size.width() + "×" + sidecar.size.height() + ", " + colours;
+    }
+
+    private void set(int id, boolean visible) {
+        view.findViewById(id).setVisibility(visible ? View.VISIBLE : View.GONE);
+    }
+
+    private void text(int id, int text) {
+        ((TextView) view.findViewById(id)).setText(text);
+    }
+
+    /** Offers the golden pictures of the sidecars, each once. */
+    private void examples(Sidecar sidecar) {
+        ViewGroup list = view.findViewById(R.id.examples);
+        list.removeAllViews();
+        set(R.id.examples_title, sidecar != null && !sidecar.golden.isEmpty());
+        if (sidecar == null) return;
+        for (Golden golden : sidecar.golden) {
+            View example = activity.getLayoutInflater().inflate(R.layout.example, list, false);
+            ImageView picture = example.findViewById(R.id.picture);
+            picture.setImageDrawable(new Pixels(Photos.shown(golden.picture())));
+            picture.setContentDescription(activity.getString(R.string.example, sidecar.named(golden.label())));
+            picture.setOnClickListener(tapped -> {
+                pad.show(new ArrayList<>());
+                session.show(golden.picture());
+                say(activity.getString(R.string.example_says, sidecar.named(golden.label())));
+            });
+            list.addView(example);
+        }
+    }
+
+    private void drawn() {
+        Sidecar sidecar = sidecar();
+        byte[] seen = sidecar == null ? null : Ink.see(pad.strokes(), sidecar.size);
+        if (seen == null) session.show(null);
+        else session.show(sidecar.takesBytes() ? Picture.of(sidecar.size, seen) : Range.of(sidecar).spread(seen, sidecar.size));
+        say("");
+    }
+
+    private void choose() {
+        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*");
+        ask(intent, Requests.PICTURE, R.string.no_file_app);
+    }
+
+    private void take() {
+        ask(new Intent(MediaStore.ACTION_IMAGE_CAPTURE), Requests.PHOTO, R.string.no_camera_app);
+    }
+
+    private void ask(Intent intent, int request, int otherwise) {
+        try {
+            activity.startActivityForResult(intent, request);
+        } catch (ActivityNotFoundException error) {
+            say(activity.getString(otherwise));
+        }
+    }
+
+    void result(int request, Intent data) {
+        Sidecar sidecar = sidecar();
+        if (sidecar == null || (request != Requests.PICTURE && request != Requests.PHOTO)) return;
+        try {
+            Bitmap photo = request == Requests.PICTURE && data.getData() != null
+                    ? Photos.read(activity.getContentResolver(), data.getData())
+                    : data.getExtras() == null ? null : data.getExtras().getParcelable("data");
+            if (photo == null) throw new Refused(R.string.not_a_picture);
+            session.show(Photos.picture(photo, sidecar));
+            say(activity.getString(R.string.picture_says, photo.getWidth(), photo.getHeight(), described(sidecar)));
+        } catch (Refused refused) {
+            say(refused.told(activity.getResources()));
+        }
+    }
+
+    private void say(String text) {
+        TextView says = view.findViewById(R.id.input_says);
+        says.setText(text);
+        says.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
+    }
+
+    void save(Bundle state) {
+        ArrayList<float[]> lines = new ArrayList<>();
+        float[] widths = new float[pad.strokes().size()];
+        for (int i = 0; i < widths.length; i++) {
+            lines.add(pad.strokes().get(i).points());
+            widths[i] = pad.strokes().get(i).width();
+        }
+        state.putSerializable(POINTS, lines);
+        state.putFloatArray(WIDTHS, widths);
+    }
+
+    @SuppressWarnings("unchecked") // what save() wrote
+    void restore(Bundle state) {
+        ArrayList<float[]> lines = (ArrayList<float[]>) state.getSerializable(POINTS);
+        float[] widths = state.getFloatArray(WIDTHS);
+        if (lines == null || widths == null || lines.isEmpty()) return;
+        List<Ink.Stroke> strokes = new ArrayList<>();
+        for (int i = 0; i < widths.length; i++) strokes.add(new Ink.Stroke(lines.get(i), widths[i]));
+        pad.show(strokes);
+        if (session.picture() == null) drawn(); // the process was killed: its answers are gone
+    }
+}

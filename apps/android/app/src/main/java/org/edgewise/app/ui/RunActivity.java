@@ -1,0 +1,68 @@
+package org.edgewise.app.ui;
+
+import android.app.Activity;
+import android.content.Intent;
+import android.os.Bundle;
+import android.view.WindowManager;
+import android.widget.TextView;
+import java.io.IOException;
+import org.edgewise.app.App;
+import org.edgewise.app.R;
+import org.edgewise.app.bench.Job;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.work.Threads;
+
+/** Measures what a computer asks for over adb; only adb's shell may start it (see the manifest). */
+public final class RunActivity extends Activity {
+    private static final String NAME = "[A-Za-z0-9._-]{1,200}";
+    private static Job job; // that runs: one at a time, whatever becomes of this window
+    private static Thread thread;
+
+    @Override
+    protected void onCreate(Bundle state) {
+        super.onCreate(state);
+        setContentView(R.layout.run);
+        getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+        if (state == null) accept(getIntent());
+    }
+
+    @Override
+    protected void onNewIntent(Intent intent) {
+        super.onNewIntent(intent);
+        accept(intent);
+    }
+
+    private void accept(Intent intent) {
+        TextView says = findViewById(R.id.run_says);
+        try {
+            Job.prepare(this);
+        } catch (IOException error) {
+            says.setText(getString(R.string.bench_no_room, Refused.firstLine(error)));
+            return;
+        }
+        String name = intent.getStringExtra("job");
+        if (name == null || !name.matches(NAME)) {
+            says.setText(R.string.run_ready);
+            return;
+        }
+        App app = (App) getApplication();
+        Job asked = new Job(name, app, app.engines(), app.front);
+        if (app.measuring().running()) { // two at a time would time each other
+            says.setText(R.string.run_busy);
+            asked.tell("failed", getString(R.string.run_busy), 0, 0);
+            return;
+        }
+        says.setText(getString(R.string.run_job, name));
+        app.session().rest();
+        if (thread != null) thread.interrupt(); // of a computer that went away
+        job = asked;
+        thread = Threads.make("job", job::run);
+        thread.start();
+    }
+
+    @Override
+    protected void onPause() {
+        super.onPause();
+        if (job != null && thread.isAlive()) job.tell("paused", "", 0, 0);
+    }
+}

@@ -1,0 +1,68 @@
+package org.edgewise.app.ui;
+
+import android.view.View;
+import android.widget.AdapterView;
+import android.widget.ArrayAdapter;
+import android.widget.Spinner;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import org.edgewise.app.R;
+import org.edgewise.app.engine.Accelerator;
+import org.edgewise.app.engine.Engine;
+import org.edgewise.app.engine.Engines;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.work.Session;
+
+/** Lets a person choose threads, and what engines are asked to compute with: what at least one of them offers. */
+final class SettingsChoice implements AdapterView.OnItemSelectedListener {
+    private static final int[] THREADS = {1, 2, 4};
+
+    private final Spinner threads;
+    private final Spinner accelerator;
+    private final List<Accelerator> offered;
+    private final Session session;
+
+    SettingsChoice(View view, Session session, Engines engines) {
+        this.session = session;
+        threads = view.findViewById(R.id.threads);
+        accelerator = view.findViewById(R.id.accelerator);
+        Set<Accelerator> found = EnumSet.of(Accelerator.DEFAULT);
+        for (Engine engine : engines.all()) found.addAll(engine.accelerators());
+        offered = new ArrayList<>(found);
+        List<String> counts = new ArrayList<>();
+        for (int count : THREADS) counts.add(view.getResources().getQuantityString(R.plurals.threads, count, count));
+        List<String> names = new ArrayList<>();
+        for (Accelerator one : offered) names.add(view.getResources().getString(one.name));
+        fill(threads, counts);
+        fill(accelerator, names);
+        show();
+    }
+
+    private void fill(Spinner spinner, List<String> names) {
+        ArrayAdapter<String> adapter = new ArrayAdapter<>(spinner.getContext(), android.R.layout.simple_spinner_item, names);
+        adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item);
+        spinner.setAdapter(adapter);
+        spinner.setOnItemSelectedListener(this);
+    }
+
+    /** Shows the settings, which another screen may have changed. */
+    void show() {
+        for (int i = 0; i < THREADS.length; i++) if (THREADS[i] == session.settings().threads()) threads.setSelection(i);
+        accelerator.setSelection(Math.max(0, offered.indexOf(session.settings().accelerator())));
+    }
+
+    void enable(boolean enabled) {
+        threads.setEnabled(enabled);
+        accelerator.setEnabled(enabled);
+    }
+
+    @Override
+    public void onItemSelected(AdapterView<?> parent, View item, int position, long id) {
+        session.use(new Settings(THREADS[threads.getSelectedItemPosition()], offered.get(accelerator.getSelectedItemPosition())));
+    }
+
+    @Override
+    public void onNothingSelected(AdapterView<?> parent) {}
+}

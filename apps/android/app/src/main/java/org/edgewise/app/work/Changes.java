@@ -1,0 +1,35 @@
+package org.edgewise.app.work;
+
+import android.os.Handler;
+import android.os.Looper;
+import java.util.LinkedHashSet;
+import java.util.Set;
+
+/** Tells screens on the main thread that something changed, once however often it did. */
+public final class Changes {
+    private final Handler main = new Handler(Looper.getMainLooper());
+    private final Set<Runnable> listeners = new LinkedHashSet<>(); // used on the main thread only
+    private boolean told;
+
+    public void listen(Runnable listener) {
+        listeners.add(listener);
+    }
+
+    public void forget(Runnable listener) {
+        listeners.remove(listener);
+    }
+
+    /** May be called by any thread. */
+    public synchronized void tell() {
+        if (told) return;
+        told = true;
+        main.post(this::pass);
+    }
+
+    private void pass() {
+        synchronized (this) {
+            told = false;
+        }
+        for (Runnable listener : new LinkedHashSet<>(listeners)) listener.run();
+    }
+}

@@ -1,0 +1,105 @@
+package org.edgewise.app.work;
+
+import java.io.File;
+import java.nio.ByteBuffer;
+import org.edgewise.app.R;
+import org.edgewise.app.engine.Engine;
+import org.edgewise.app.engine.Engines;
+import org.edgewise.app.engine.Loaded;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Picture;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.model.Tensors;
+import org.edgewise.app.store.Artifact;
+
+/** An artifact that is loaded in its engine; whatever an engine throws is refused with its own words. */
+public final class Running implements AutoCloseable {
+    public final Sidecar sidecar;
+    public final Engine engine;
+    public final long loadNs;
+    private final Loaded loaded;
+    private final ByteBuffer input;
+
+    private Running(Sidecar sidecar, Engine engine, Loaded loaded, long loadNs) {
+        this.sidecar = sidecar;
+        this.engine = engine;
+        this.loaded = loaded;
+        this.loadNs = loadNs;
+        this.input = Tensors.allocate(sidecar.input);
+    }
+
+    /** Loads an artifact; `settings` are refused where the engine does not offer them. */
+    public static Running load(Artifact artifact, Engines engines, Settings settings) throws Refused {
+        Engine engine = engines.of(artifact.sidecar);
+        if (!engine.accelerators().contains(settings.accelerator())) {
+            throw new Refused(R.string.not_offered, engine.id(), settings.accelerator().id);
+        }
+        File file = artifact.file();
+        long began = System.nanoTime();
+        try {
+            Loaded loaded = engine.load(file, artifact.sidecar, settings);
+            return new Running(artifact.sidecar, engine, loaded, System.nanoTime() - began);
+        } catch (Refused refused) {
+            throw refused;
+        } catch (OutOfMemoryError error) {
+            throw new Refused(error, R.string.out_of_memory, artifact.id());
+        } catch (Exception | LinkageError error) { // an engine's native library may not load here
+            throw new Refused(error, R.string.engine_refuses, engine.id(), Refused.firstLine(error));
+        }
+    }
+
+    /** Answers a picture. */
+    public Answer answer(Picture picture) throws Refused {
+        Tensors.fill(input, picture, sidecar);
+        long[] took = new long[1];
+        float[] logits = Tensors.logits(run(took), sidecar.output);
+        return new Answer(logits, took[0]);
+    }
+
+    /** Fills the input once, so that `again` times inferences of it alone. */
+    public void show(Picture picture) throws Refused {
+        Tensors.fill(input, picture, sidecar);
+    }
+
+    /** Infers what was shown; returns the nanoseconds. */
+    public long again() throws Refused {
+        long[] took = new long[1];
+        run(took);
+        return took[0];
+    }
+
+    private ByteBuffer run(long[] took) throws Refused {
+        try {
+            Tensors.rewind(input);
+            long began = System.nanoTime();
+            ByteBuffer answer = loaded.run(input);
+            took[0] = Math.max(1, System.nanoTime() - began);
+            return answer;
+        } catch (Refused refused) {
+            throw refused;
+        } catch (OutOfMemoryError error) {
+            throw new Refused(error, R.string.out_of_memory, sidecar.id);
+        } catch (Exception | LinkageError error) {
+            throw new Refused(error, R.string.engine_fails, engine.id(), Refused.firstLine(error));
+        }
+    }
+
+    /** Returns what ran where, as the engine tells it; null where it does not tell, or fails to. */
+    public String ran() {
+        try {
+            return loaded.ran();
+        } catch (Exception | LinkageError error) {
+            return null;
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            loaded.close();
+        } catch (RuntimeException error) {
+            // what an engine cannot let go of any more is the system's when the app ends
+        }
+    }
+}

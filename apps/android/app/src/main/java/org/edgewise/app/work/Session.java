@@ -1,0 +1,223 @@
+package org.edgewise.app.work;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import org.edgewise.app.R;
+import org.edgewise.app.engine.Engines;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Picture;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.store.Library;
+
+/**
+ * What the screens show, whatever becomes of them: the artifacts, what each answers to the picture, and what checking found.
+ *
+ * <p>Its methods are called on the main thread; the work is done by one thread of its own, one thing after the other.
+ */
+public final class Session {
+    public final Changes changes = new Changes();
+    private final Library library;
+    private final Engines engines;
+    private final Pool pool;
+    private final ExecutorService worker = Executors.newSingleThreadExecutor(task -> Threads.make("session", task));
+    private final Map<String, Found> found = new LinkedHashMap<>(); // guarded by itself
+    private List<Refused> problems = new ArrayList<>();
+    private Map<String, Artifact> artifacts = new LinkedHashMap<>();
+    private Settings settings = Settings.DEFAULT;
+    private String group = "";
+    private volatile Picture picture;
+    private volatile int checked;
+    private volatile int toCheck;
+    private volatile boolean stopped;
+
+    public Session(Library library, Engines engines) {
+        this.library = library;
+        this.engines = engines;
+        this.pool = new Pool(engines);
+        refresh();
+    }
+
+    /** Reads again which artifacts are here. */
+    public void refresh() {
+        problems = new ArrayList<>();
+        artifacts = library.artifacts(problems);
+        if (!groups().containsKey(group)) group = largest();
+        changes.tell();
+    }
+
+    public List<Artifact> all() {
+        return new ArrayList<>(artifacts.values());
+    }
+
+    public Artifact artifact(String id) throws Refused {
+        Artifact artifact = artifacts.get(id);
+        if (artifact == null) throw new Refused(R.string.artifact_gone, id);
+        return artifact;
+    }
+
+    /** Returns the group of the most artifacts, "" for none. */
+    private String largest() {
+        String found = "";
+        int most = 0;
+        for (Map.Entry<String, List<Artifact>> one : groups().entrySet()) {
+            if (one.getValue().size() > most) found = one.getKey();
+            most = Math.max(most, one.getValue().size());
+        }
+        return found;
+    }
+
+    /** Returns what is wrong with files that should have been artifacts. */
+    public List<Refused> problems() {
+        return problems;
+    }
+
+    /** Returns the artifacts that can answer one picture, by group. */
+    public Map<String, List<Artifact>> groups() {
+        Map<String, List<Artifact>> groups = new LinkedHashMap<>();
+        for (Artifact artifact : artifacts.values()) {
+            groups.computeIfAbsent(artifact.sidecar.group(), g -> new ArrayList<>()).add(artifact);
+        }
+        return groups;
+    }
+
+    /** Returns the artifacts that answer pictures now. */
+    public List<Artifact> shown() {
+        return groups().getOrDefault(group, List.of());
+    }
+
+    public String group() {
+        return group;
+    }
+
+    /** Lets the artifacts of another group answer from now on. */
+    public void use(String chosen) {
+        if (chosen.equals(group) || !groups().containsKey(chosen)) return;
+        group = chosen;
+        show(null);
+    }
+
+    public Settings settings() {
+        return settings;
+    }
+
+    public void use(Settings chosen) {
+        if (chosen.equals(settings)) return;
+        settings = chosen;
+        synchronized (found) {
+            found.clear();
+        }
+        show(picture);
+    }
+
+    public Picture picture() {
+        return picture;
+    }
+
+    /** Lets every shown artifact answer a picture; null is none. */
+    public void show(Picture shown) {
+        picture = shown;
+        synchronized (found) {
+            for (Found one : found.values()) one.answer = null;
+        }
+        changes.tell();
+        if (shown == null) return;
+        for (Artifact artifact : shown()) {
+            worker.execute(() -> {
+                if (picture == shown) answer(artifact, shown);
+            });
+        }
+    }
+
+    /** Holds every artifact against its golden vectors. */
+    public void check() {
+        List<Artifact> all = all();
+        if (checking()) return;
+        stopped = false;
+        checked = 0;
+        toCheck = all.size();
+        synchronized (found) {
+            found.clear();
+        }
+        changes.tell();
+        for (Artifact artifact : all) {
+            worker.execute(() -> {
+                if (!stopped) check(artifact);
+                checked++;
+                changes.tell();
+            });
+        }
+    }
+
+    public boolean checking() {
+        return checked < toCheck;
+    }
+
+    /** Returns how many artifacts were checked so far. */
+    public int checked() {
+        return checked;
+    }
+
+    public int toCheck() {
+        return toCheck;
+    }
+
+    /** Ends the checking after the artifact that is being checked. */
+    public void stop() {
+        stopped = true;
+    }
+
+    /** Lets go of what is loaded, so that nothing else is in memory or works while times are taken. */
+    public void rest() {
+        worker.execute(pool::clear);
+    }
+
+    /** Returns what is known of an artifact. */
+    public Found found(String id) {
+        synchronized (found) {
+            return found.computeIfAbsent(id, i -> new Found());
+        }
+    }
+
+    private void answer(Artifact artifact, Picture shown) {
+        Found one = found(artifact.id());
+        try {
+            Running running = ready(artifact, one);
+            Answer answer = running.answer(shown);
+            if (picture == shown) one.answer = answer;
+            one.problem = null;
+        } catch (Refused refused) {
+            one.problem = refused;
+        } catch (OutOfMemoryError error) {
+            one.problem = new Refused(error, R.string.out_of_memory, artifact.id());
+        }
+        changes.tell();
+    }
+
+    private void check(Artifact artifact) {
+        Found one = found(artifact.id());
+        try {
+            one.checked = null;
+            Running running = ready(artifact, one);
+            one.ran = running.ran();
+            one.problem = null;
+        } catch (Refused refused) {
+            one.problem = refused;
+        } catch (OutOfMemoryError error) {
+            one.problem = new Refused(error, R.string.out_of_memory, artifact.id());
+        }
+    }
+
+    /** Returns an artifact that is loaded and checked. */
+    private Running ready(Artifact artifact, Found one) throws Refused {
+        one.engine = engines.of(artifact.sidecar).id();
+        Running running = pool.get(artifact, settings);
+        one.loadNs = running.loadNs;
+        if (one.checked == null) one.checked = Check.run(running);
+        return running;
+    }
+}

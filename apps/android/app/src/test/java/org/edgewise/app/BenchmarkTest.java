@@ -1,0 +1,196 @@
+package org.edgewise.app;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertTrue;
+
+import android.content.Intent;
+import android.net.Uri;
+import android.widget.EditText;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.util.Base64;
+import java.util.List;
+import java.util.zip.InflaterInputStream;
+import org.edgewise.app.bench.Folder;
+import org.edgewise.app.bench.Plan;
+import org.edgewise.app.engine.Settings;
+import org.json.JSONArray;
+import org.json.JSONObject;
+import org.junit.Test;
+import org.robolectric.RuntimeEnvironment;
+import org.robolectric.Shadows;
+import org.robolectric.annotation.Config;
+
+/** Times, evaluation images, progress, cancelling, rotation, being put away and killed, and the file that leaves. */
+public class BenchmarkTest extends AppCase {
+    private static final int ROUNDS = 12; // not the app's 200: what is timed here means nothing
+
+    private Plan plan(String... ids) {
+        return new Plan(List.of(ids), Settings.DEFAULT, ROUNDS, 60_000_000_000L, 0);
+    }
+
+    private static final String ONNX = "torch_cnn_small-onnx-float32";
+    private static final String[] ALL = {
+        ONNX, "torch_cnn_small-tflite-int8", "torch_cnn_small-tflite-int8_io", "torch_cnn_small-executorch-float32"
+    };
+
+    private void awaitEnd() {
+        await("the benchmark ends", () -> !app().measuring().running());
+    }
+
+    private static byte[] inflated(String packed) throws Exception {
+        InputStream stream = new InflaterInputStream(new ByteArrayInputStream(Base64.getDecoder().decode(packed)));
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        stream.transferTo(content);
+        return content.toByteArray();
+    }
+
+    @Test
+    @Config(qualifiers = "w411dp-h1300dp-port-xhdpi")
+    public void everyFormatIsMeasuredJudgedAndShared() throws Exception {
+        start();
+        open(R.id.tab_benchmark);
+        shoot("benchmark-before");
+        app().measuring().begin(plan(ALL));
+        idle();
+        shoot("benchmark-running");
+        awaitEnd();
+        shoot("benchmark");
+        List<JSONObject> rows = app().measuring().rows();
+        assertEquals(ALL.length, rows.size());
+        for (JSONObject row : rows) {
+            assertEquals(row.toString(), "ok", row.getString("outcome"));
+            assertEquals(ROUNDS, row.getJSONArray("latencies_ns").length());
+            assertEquals(row.getInt("total"), row.getInt("agree"), 2);
+        }
+        assertEquals("the desktop's logits, to the last bit", 0, difference(rows), 0);
+        share();
+    }
+
+    /** Returns how far the app's own ONNX Runtime is from the desktop's, on every evaluation image. */
+    private static double difference(List<JSONObject> rows) throws Exception {
+        JSONObject row = rows.stream().filter(r -> r.optString("artifact").equals(ONNX)).findFirst().orElseThrow();
+        ByteBuffer ours = ByteBuffer.wrap(inflated(row.getString("answers"))).order(ByteOrder.LITTLE_ENDIAN);
+        byte[] content = Files.readAllBytes(new File(System.getProperty("edgewise.opened"), "expected.f4").toPath());
+        ByteBuffer theirs = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);
+        assertEquals(theirs.capacity(), ours.capacity());
+        double most = 0;
+        while (theirs.hasRemaining()) most = Math.max(most, Math.abs(ours.getFloat() - theirs.getFloat()));
+        return most;
+    }
+
+    private void share() throws Exception {
+        EditText name = find(R.id.device);
+        name.setText("Not A Name!");
+        touch(find(R.id.share), 0.5f, 0.5f);
+        assertNotNull(name.getError());
+        name.setText("robolectric");
+        touch(find(R.id.share), 0.5f, 0.5f);
+        Intent chooser = Shadows.shadowOf(activity()).getNextStartedActivity();
+        Intent send = chooser.getParcelableExtra(Intent.EXTRA_INTENT);
+        Uri uri = send.getParcelableExtra(Intent.EXTRA_STREAM);
+        assertTrue((send.getFlags() & Intent.FLAG_GRANT_READ_URI_PERMISSION) != 0);
+        byte[] content;
+        try (InputStream stream = new FileInputStream(app().getContentResolver().openFileDescriptor(uri, "r").getFileDescriptor())) {
+            content = stream.readAllBytes();
+        }
+        JSONArray shared = new JSONArray(new String(content, StandardCharsets.UTF_8));
+        assertEquals(ALL.length, shared.length());
+        assertEquals("app:robolectric", shared.getJSONObject(0).getString("device"));
+        Files.write(new File(System.getProperty("edgewise.exported")).toPath(), content);
+    }
+
+    @Test
+    public void aRunSurvivesARotationAndCanBeCancelled() {
+        start();
+        open(R.id.tab_benchmark);
+        app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
+        await("rounds are counted", () -> app().measuring().says().startsWith("Round"));
+        RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
+        controller.recreate();
+        idle();
+        assertTrue(app().measuring().running());
+        await("it goes on after the rotation", () -> text(R.id.bench_says).startsWith("Round"));
+        shoot("benchmark-rotated");
+        assertEquals("Cancel", text(R.id.measure));
+        touch(find(R.id.measure), 0.5f, 0.5f);
+        awaitEnd();
+        idle();
+        assertEquals("Cancelled. What was finished is below.", text(R.id.bench_says));
+        assertEquals("Benchmark", text(R.id.measure));
+    }
+
+    @Test
+    public void nothingIsTimedWhileTheAppIsPutAway() throws Exception {
+        start();
+        app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
+        await("rounds are counted", () -> app().measuring().done() > 0);
+        controller.pause();
+        Thread.sleep(300); // the round that was going on ends
+        idle();
+        int before = app().measuring().done();
+        Thread.sleep(300);
+        idle();
+        assertEquals(before, app().measuring().done());
+        controller.resume();
+        await("it goes on", () -> app().measuring().done() > before);
+        app().measuring().cancel();
+        awaitEnd();
+    }
+
+    @Test
+    public void aRunThatWasKilledIsFinishedAtTheNextStart() throws Exception {
+        File folder = new File(app().getFilesDir(), "bench");
+        folder.mkdirs();
+        String plan = "{\"ids\":[\"" + ONNX + "\",\"torch_cnn_small-onnx-int8\"],\"threads\":1,\"accelerator\":\"default\",\"rounds\":3,"
+                + "\"limit_ns\":60000000000,\"images\":5}";
+        Files.write(new File(folder, "plan.json").toPath(), plan.getBytes());
+        JSONObject finished = new JSONObject().put("artifact", ONNX).put("runtime", "onnxruntime").put("outcome", "ok").put("suffix", "");
+        Files.write(new File(folder, "row-" + ONNX + ".json").toPath(), finished.toString().getBytes());
+        start();
+        awaitEnd();
+        List<JSONObject> rows = app().measuring().rows();
+        assertEquals(2, rows.size());
+        assertFalse("the finished row was measured again", rows.get(0).has("latencies_ns"));
+        assertEquals(5, rows.get(1).getInt("total"));
+        assertEquals(null, new Folder(folder).plan());
+    }
+
+    @Test
+    public void whatEndedTheAppTwiceIsNotTriedForEver() throws Exception {
+        File folder = new File(app().getFilesDir(), "bench");
+        folder.mkdirs();
+        String plan = "{\"ids\":[\"" + ONNX + "\",\"torch_cnn_small-onnx-int8\"],\"threads\":1,\"accelerator\":\"default\",\"rounds\":3,"
+                + "\"limit_ns\":60000000000,\"images\":5}";
+        Files.write(new File(folder, "plan.json").toPath(), plan.getBytes());
+        Files.write(new File(folder, "trying.json").toPath(), ("{\"id\":\"" + ONNX + "\"}").getBytes());
+        Files.write(new File(folder, "ended-" + ONNX + ".json").toPath(), "{}".getBytes());
+        start();
+        awaitEnd();
+        List<JSONObject> rows = app().measuring().rows();
+        assertEquals("run_failed", rows.get(0).getString("outcome"));
+        assertTrue(rows.get(0).getString("reason").startsWith("the app ended twice"));
+        assertEquals("ok", rows.get(1).getString("outcome"));
+    }
+
+    @Test
+    @Config(qualifiers = "w411dp-h891dp-port-night-xhdpi")
+    public void atNightAndWithLargeFonts() {
+        RuntimeEnvironment.setFontScale(2);
+        start();
+        open(R.id.tab_benchmark);
+        shoot("benchmark-night-large-fonts");
+        open(R.id.tab_check);
+        shoot("check-night-large-fonts");
+        assertEquals("1 thread", ((android.widget.Spinner) find(R.id.threads)).getSelectedItem().toString());
+    }
+}

@@ -1,0 +1,240 @@
+package org.edgewise.app;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertTrue;
+
+import android.app.Activity;
+import android.content.Intent;
+import android.graphics.Bitmap;
+import android.net.Uri;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.Spinner;
+import android.widget.TextView;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.util.List;
+import org.edgewise.app.bench.Plan;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Picture;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.work.Session;
+import org.junit.Test;
+import org.robolectric.RuntimeEnvironment;
+import org.robolectric.Shadows;
+import org.robolectric.annotation.Config;
+
+/** One stroke, every artifact's answer. */
+public class CompareTest extends AppCase {
+    private static final int DIGITS = 6; // artifacts of the digits' network that the tests pack
+
+    private void awaitAnswers() {
+        Session session = app().session();
+        await("every artifact answers", () -> session.shown().stream().allMatch(a -> session.found(a.id()).answer != null));
+    }
+
+    @Test
+    public void aStrokeIsAnsweredByEveryArtifactOfEachFormat() {
+        start();
+        shoot("compare-empty");
+        assertEquals("Draw, and every artifact answers after each stroke.", text(R.id.verdict));
+        drawSeven();
+        awaitAnswers();
+        shoot("compare-portrait");
+        assertEquals("All 6 answer 7.", text(R.id.verdict));
+        ViewGroup cards = find(R.id.cards);
+        assertEquals(DIGITS, cards.getChildCount());
+        for (int i = 0; i < DIGITS; i++) {
+            assertEquals("7", ((TextView) cards.getChildAt(i).findViewById(R.id.label)).getText().toString());
+            String check = ((TextView) cards.getChildAt(i).findViewById(R.id.check)).getText().toString();
+            assertTrue(check, check.startsWith("✓ self-check"));
+        }
+        touch(find(R.id.undo), 0.5f, 0.5f);
+        assertEquals("Draw, and every artifact answers after each stroke.", text(R.id.verdict));
+    }
+
+    @Test
+    @Config(qualifiers = "w411dp-h1500dp-port-xhdpi")
+    public void anExampleOfTheSidecarIsAnsweredAndWhoDiffersIsTold() {
+        start();
+        ViewGroup examples = find(R.id.examples);
+        assertEquals(4, examples.getChildCount());
+        touch(examples.getChildAt(3).findViewById(R.id.picture), 0.5f, 0.5f); // the hardest: an image next to the border of two classes
+        awaitAnswers();
+        shoot("compare-tall-example");
+        List<Artifact> shown = app().session().shown();
+        long sevens = shown.stream().filter(a -> app().session().found(a.id()).answer.choice() == 7).count();
+        assertEquals(sevens == 0 || sevens == shown.size(), !text(R.id.verdict).startsWith("They disagree"));
+    }
+
+    @Test
+    @Config(qualifiers = "w640dp-h360dp-land-xhdpi")
+    public void inLandscapeThePadIsBesideTheAnswers() {
+        start();
+        drawSeven();
+        awaitAnswers();
+        shoot("compare-landscape");
+        int[] pad = new int[2];
+        int[] cards = new int[2];
+        find(R.id.pad).getLocationInWindow(pad);
+        find(R.id.cards).getLocationInWindow(cards);
+        assertTrue(pad[0] + find(R.id.pad).getWidth() <= cards[0]);
+    }
+
+    @Test
+    @Config(qualifiers = "w411dp-h891dp-port-night-xhdpi")
+    public void atNightItIsDark() {
+        start();
+        drawSeven();
+        awaitAnswers();
+        shoot("compare-night");
+        assertEquals(0xff14171b, activity().getColor(R.color.paper));
+    }
+
+    @Test
+    @Config(qualifiers = "w800dp-h1280dp-port-xhdpi")
+    public void aTabletShowsCardsSideBySide() {
+        start();
+        drawSeven();
+        awaitAnswers();
+        shoot("compare-tablet");
+        ViewGroup cards = find(R.id.cards);
+        assertEquals(cards.getChildAt(0).getTop(), cards.getChildAt(1).getTop());
+    }
+
+    @Test
+    @Config(qualifiers = "w360dp-h640dp-port-xhdpi")
+    public void withLargeFontsEverythingIsStillThere() {
+        RuntimeEnvironment.setFontScale(2);
+        start();
+        drawSeven();
+        awaitAnswers();
+        shoot("compare-large-fonts");
+        for (int id : new int[] {R.id.tab_compare, R.id.tab_check, R.id.tab_benchmark, R.id.undo, R.id.clear}) {
+            View view = find(id);
+            assertTrue(view.getHeight() >= 48 * 2 && view.getWidth() >= 48 * 2); // xhdpi: two pixels each
+        }
+    }
+
+    @Test
+    @Config(qualifiers = "w411dp-h1200dp-port-xhdpi")
+    public void networksOfPicturesWithNamedClassesAreAskedForAPicture() {
+        start();
+        Spinner networks = find(R.id.networks);
+        assertEquals(View.VISIBLE, networks.getVisibility());
+        networks.setSelection("fruit".equals(app().session().shown().get(0).sidecar.model) ? 0 : indexOfFruit(networks));
+        idle();
+        assertEquals("Show a picture", text(R.id.input_title));
+        assertEquals(View.GONE, find(R.id.drawing).getVisibility());
+        ViewGroup examples = find(R.id.examples);
+        touch(examples.getChildAt(0).findViewById(R.id.picture), 0.5f, 0.5f);
+        awaitAnswers();
+        shoot("compare-pictures");
+        int label = app().session().shown().get(0).sidecar.golden.get(0).label();
+        assertEquals("It answers " + app().session().shown().get(0).sidecar.named(label) + ".", text(R.id.verdict));
+        assertFalse(text(R.id.size).contains("28"));
+    }
+
+    private void useFruit() {
+        Spinner networks = find(R.id.networks);
+        networks.setSelection(indexOfFruit(networks));
+        idle();
+    }
+
+    private void receive(Intent result) {
+        Intent asked = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
+        Shadows.shadowOf(activity()).receiveResult(asked, Activity.RESULT_OK, result);
+        idle();
+    }
+
+    private void choose(byte[] content) {
+        Uri uri = Uri.parse("content://pictures/" + content.length);
+        Shadows.shadowOf(app().getContentResolver()).registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
+        touch(find(R.id.choose), 0.5f, 0.5f);
+        receive(new Intent().setData(uri));
+    }
+
+    @Test
+    public void aPictureFromTheFilesOrTheCameraIsAnswered() {
+        start();
+        useFruit();
+        Bitmap photo = Bitmap.createBitmap(300, 200, Bitmap.Config.ARGB_8888);
+        photo.eraseColor(0xff3366cc);
+        ByteArrayOutputStream png = new ByteArrayOutputStream();
+        photo.compress(Bitmap.CompressFormat.PNG, 100, png);
+        choose(png.toByteArray());
+        awaitAnswers();
+        assertEquals("300×200: its middle is resized to 16×12, colour.", text(R.id.input_says));
+        Picture seen = app().session().picture();
+        assertEquals(0x33 / 255f, seen.value(0), 1 / 255f);
+        assertEquals(0xcc / 255f, seen.value(2), 1 / 255f);
+        app().session().show(null);
+        touch(find(R.id.take), 0.5f, 0.5f);
+        receive(new Intent().putExtra("data", photo));
+        awaitAnswers();
+        shoot("compare-photo");
+        choose("no picture".getBytes());
+        assertEquals("This file is no picture that Android can read.", text(R.id.input_says));
+    }
+
+    /** The pictures of the documents. */
+    @Test
+    @Config(qualifiers = "w390dp-h760dp-port-hdpi")
+    public void theThreeScreensOfTheDocuments() {
+        start();
+        drawSeven();
+        awaitAnswers();
+        shoot("docs-compare");
+        open(R.id.tab_check);
+        touch(find(R.id.run_check), 0.5f, 0.5f);
+        await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
+        shoot("docs-check");
+        open(R.id.tab_benchmark);
+        app().measuring().begin(new Plan(List.of("torch_cnn_small-onnx-float32", "torch_cnn_small-tflite-int8"), Settings.DEFAULT, 5, 9_000_000_000L, 0));
+        await("it is measured", () -> !app().measuring().running());
+        shoot("docs-benchmark");
+        assertEquals(2, app().measuring().rows().size());
+    }
+
+    private static int indexOfFruit(Spinner networks) {
+        for (int i = 0; i < networks.getCount(); i++) if (networks.getItemAtPosition(i).toString().startsWith("fruit")) return i;
+        throw new AssertionError("no such networks");
+    }
+
+    @Test
+    public void aRotationKeepsTheDrawingAndItsAnswers() {
+        start();
+        drawSeven();
+        awaitAnswers();
+        RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
+        controller.recreate();
+        idle();
+        assertEquals("All 6 answer 7.", text(R.id.verdict));
+        shoot("compare-rotated");
+    }
+
+    @Test
+    public void everythingThatCanBeTouchedIsLargeEnoughAndNamed() {
+        start();
+        for (int tab : new int[] {R.id.tab_compare, R.id.tab_check, R.id.tab_benchmark}) {
+            open(tab);
+            layOut();
+            require((ViewGroup) activity().getWindow().getDecorView());
+        }
+    }
+
+    private void require(ViewGroup group) {
+        for (int i = 0; i < group.getChildCount(); i++) {
+            View view = group.getChildAt(i);
+            if (!view.isShown()) continue;
+            if (view.isClickable() && view.isEnabled()) {
+                String name = view.getResources().getResourceName(view.getId());
+                assertTrue(name + " is " + view.getHeight() + " pixels high", view.getHeight() >= 2 * 48);
+                boolean named = view.getContentDescription() != null || (view instanceof TextView text && text.getText().length() > 0);
+                assertTrue(name + " has no name", named);
+            }
+            if (view instanceof ViewGroup inner) require(inner);
+        }
+    }
+}

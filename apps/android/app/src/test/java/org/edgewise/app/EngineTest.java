@@ -1,0 +1,170 @@
+package org.edgewise.app;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertThrows;
+import static org.junit.Assert.assertTrue;
+
+import java.io.File;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.Set;
+import org.edgewise.app.engine.Accelerator;
+import org.edgewise.app.engine.Engine;
+import org.edgewise.app.engine.Engines;
+import org.edgewise.app.engine.Loaded;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Picture;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
+import org.edgewise.app.model.Tensors;
+import org.edgewise.app.store.Artifact;
+import org.edgewise.app.work.Check;
+import org.edgewise.app.work.Running;
+import org.edgewise.app.work.Verdict;
+import org.json.JSONObject;
+import org.junit.Test;
+
+/** Engines that throw, lie, answer garbage, or are not there: refused with a sentence, never a crash. */
+public class EngineTest extends AppCase {
+    /** An engine that does as it is told. */
+    private static final class Fake implements Engine, Loaded {
+        private final Throwable onLoad;
+        private final Throwable onRun;
+        private final ByteBuffer answer;
+
+        Fake(Throwable onLoad, Throwable onRun, ByteBuffer answer) {
+            this.onLoad = onLoad;
+            this.onRun = onRun;
+            this.answer = answer;
+        }
+
+        @Override
+        public String id() {
+            return "onnxruntime";
+        }
+
+        @Override
+        public boolean takes(Sidecar sidecar) {
+            return sidecar.file.endsWith(".onnx");
+        }
+
+        @Override
+        public Set<Accelerator> accelerators() {
+            return Set.of(Accelerator.DEFAULT);
+        }
+
+        @Override
+        public Loaded load(File file, Sidecar sidecar, Settings settings) throws Exception {
+            throwIt(onLoad);
+            return this;
+        }
+
+        @Override
+        public ByteBuffer run(ByteBuffer input) throws Exception {
+            throwIt(onRun);
+            return answer;
+        }
+
+        private static void throwIt(Throwable thrown) throws Exception {
+            if (thrown instanceof Error error) throw error;
+            if (thrown != null) throw (Exception) thrown;
+        }
+
+        @Override
+        public String ran() {
+            return null;
+        }
+
+        @Override
+        public void close() {}
+    }
+
+    private static final ByteBuffer RIGHT_SIZE = ByteBuffer.allocate(40);
+
+    private Artifact artifact() throws Refused {
+        return app().session().artifact("torch_cnn_small-onnx-float32");
+    }
+
+    private String refusal(Engine engine, long pageBytes, JSONObject build) {
+        Engines engines = new Engines(List.of(engine), build, pageBytes);
+        Refused refused = assertThrows(Refused.class, () -> {
+            try (Running running = Running.load(artifact(), engines, Settings.DEFAULT)) {
+                running.answer(Picture.of(artifact().sidecar.size, new byte[784]));
+            }
+        });
+        return refused.told(app().getResources());
+    }
+
+    private String refusal(Fake engine) {
+        return refusal(engine, 4096, new JSONObject());
+    }
+
+    @Test
+    public void whateverAnEngineThrowsIsToldInItsOwnWords() {
+        assertEquals("onnxruntime does not load it: no such operator", refusal(new Fake(new IllegalStateException("no such operator\nmore"), null, null)));
+        assertEquals("onnxruntime does not load it: libonnx.so not found", refusal(new Fake(new UnsatisfiedLinkError("libonnx.so not found"), null, null)));
+        assertEquals("onnxruntime failed while it ran: boom", refusal(new Fake(null, new RuntimeException("boom"), null)));
+        assertTrue(refusal(new Fake(new OutOfMemoryError(), null, null)).startsWith("This phone has no memory left"));
+        assertTrue(refusal(new Fake(null, new OutOfMemoryError(), null)).startsWith("This phone has no memory left"));
+    }
+
+    @Test
+    public void anAnswerOfAnotherShapeIsRefused() {
+        assertEquals("The answer has 8 bytes, the sidecar says 40 of float32.", refusal(new Fake(null, null, ByteBuffer.allocate(8))));
+    }
+
+    @Test
+    public void anEngineWhoseLibraryIsBuiltForSmallPagesIsRefusedOnAPhoneWithLargeOnes() throws Exception {
+        JSONObject build = new JSONObject("{\"engines\": {\"onnxruntime\": {\"small_pages\": [\"libonnx.so\"]}}}");
+        String told = refusal(new Fake(null, null, RIGHT_SIZE), 16384, build);
+        assertEquals("onnxruntime does not load on this phone: its library libonnx.so is aligned to 4 kB pages, this phone has 16 kB.", told);
+    }
+
+    @Test
+    public void anEngineThatWasLeftOutIsToldWithItsReason() throws Exception {
+        Engines engines = new Engines(List.of(), new JSONObject("{\"left_out\": {\"onnxruntime\": \"It was not asked for.\"}}"), 4096);
+        Refused refused = assertThrows(Refused.class, () -> engines.of(artifact().sidecar));
+        assertEquals("onnxruntime is not in this build. It was not asked for.", refused.told(app().getResources()));
+    }
+
+    @Test
+    public void garbageInSilenceIsCaughtByTheGoldenVectors() throws Refused {
+        ByteBuffer garbage = ByteBuffer.allocate(40).order(java.nio.ByteOrder.nativeOrder());
+        for (int i = 0; i < 10; i++) garbage.putFloat(i == 3 ? 1.6e6f : 0);
+        Engines engines = new Engines(List.of(new Fake(null, null, garbage)), new JSONObject(), 4096);
+        try (Running running = Running.load(artifact(), engines, Settings.DEFAULT)) {
+            Check.Checked checked = Check.run(running);
+            assertEquals(Check.State.DIFFERENT, checked.state());
+            assertEquals("the exporter's machine says 7 to a 7, this phone 3", checked.wrong().told(app().getResources()));
+        }
+    }
+
+    @Test
+    public void whatIsNotOfferedIsRefusedAndNeverReplaced() {
+        Engines engines = new Engines(List.of(new Fake(null, null, RIGHT_SIZE)), new JSONObject(), 4096);
+        Settings nnapi = new Settings(1, Accelerator.NNAPI);
+        Refused refused = assertThrows(Refused.class, () -> Running.load(artifact(), engines, nnapi));
+        assertEquals("onnxruntime does not offer nnapi in this build.", refused.told(app().getResources()));
+        assertEquals("+t4+nnapi", new Settings(4, Accelerator.NNAPI).suffix());
+    }
+
+    @Test
+    public void quantizedInputsAreRoundedAndBoundedAsTheDesktopsAre() throws Exception {
+        Sidecar sidecar = app().session().artifact("torch_cnn_small-tflite-int8_io").sidecar;
+        ByteBuffer filled = Tensors.allocate(sidecar.input);
+        byte[] pixels = new byte[784];
+        pixels[0] = (byte) 255;
+        Tensors.fill(filled, Picture.of(sidecar.size, pixels), sidecar);
+        int low = sidecar.input.dtype().equals("int8") ? filled.get(1) : filled.get(1) & 255;
+        int high = sidecar.input.dtype().equals("int8") ? filled.get(0) : filled.get(0) & 255;
+        assertEquals(sidecar.input.zeroPoint(), low);
+        assertEquals(Math.round(1 / sidecar.input.scale()) + sidecar.input.zeroPoint(), high, 1);
+    }
+
+    @Test
+    public void whoDiffersFromMostIsOddAndWithoutAMajorityAllAre() {
+        assertEquals(Set.of("c"), Verdict.of(new java.util.TreeMap<>(java.util.Map.of("a", 1, "b", 1, "c", 2))).odd());
+        assertEquals(Set.of("a", "b"), Verdict.of(new java.util.TreeMap<>(java.util.Map.of("a", 1, "b", 2))).odd());
+        assertTrue(Verdict.of(java.util.Map.of("a", 1, "b", -1)).agreed());
+    }
+}

@@ -1,0 +1,143 @@
+"""The engines that the app can hold: where each comes from, and what of its archive goes into an APK."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.android import elf, jars, versions
+from models import files
+from models.errors import DataError, UsageError, did_you_mean
+
+ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """An engine of the matrix: its Java source, the packages that native code reaches by name, and what `--aar` leaves.
+
+    `beside` are libraries of its bundle that an archive on disk does not replace.
+    """
+
+    source: str
+    keep: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+
+
+ENGINES = {
+    "litert": Engine(source="LiteRt", keep=("org.tensorflow.lite.**",)),
+    "onnxruntime": Engine(source="OnnxRuntime", keep=("ai.onnxruntime.**",)),
+    "executorch": Engine(
+        source="ExecuTorch",
+        keep=("org.pytorch.executorch.**", "com.facebook.jni.**", "com.facebook.soloader.**"),
+        beside=("fbjni", "nativeloader"),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """An engine that is here: class files, and by ABI its libraries' contents by name."""
+
+    id: str
+    coordinates: str
+    version: str
+    classes: tuple[Path, ...]
+    libraries: Mapping[str, Mapping[str, bytes]]
+    unpinned: tuple[str, ...]
+    abis: tuple[str, ...] = ABIS  # that the engine's own archive has libraries for
+
+    @property
+    def engine(self) -> Engine:
+        return ENGINES[self.id]
+
+    def small_pages(self, abi: str) -> tuple[str, ...]:
+        """Return the libraries that do not load where pages have 16 kB; no phone of 32 bits has such pages."""
+        if abi == "armeabi-v7a":
+            return ()
+        found = self.libraries.get(abi, {})
+        return tuple(name for name, content in found.items() if elf.alignment(content, name) < elf.LARGE_PAGE)
+
+
+def chosen(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the engines that are named, all for none; raises UsageError for one that there is not."""
+    for name in names:
+        if name not in ENGINES:
+            msg = f"There is no engine called {name!r}. {did_you_mean(name, ENGINES)}"
+            raise UsageError(msg)
+    return tuple(name for name in ENGINES if not names or name in names)
+
+
+def on_disk(options: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
+    """Return the archives of `--aar ENGINE=FILE` by engine; raises UsageError for what makes no sense."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for option in options:
+        name, equals, file = option.partition("=")
+        if not equals or not file:
+            msg = f"--aar {option!r} is not ENGINE=FILE, for example --aar onnxruntime=onnxruntime-android.aar"
+            raise UsageError(msg)
+        chosen((name,))
+        if not Path(file).is_file():
+            msg = f"There is no file {file} for --aar {name}=. Name an archive (.aar) of the engine."
+            raise UsageError(msg)
+        found[name] = (*found.get(name, ()), Path(file))
+    return found
+
+
+def resolve(name: str, archives: tuple[Path, ...], scratch: Path) -> Resolved:
+    """Return an engine from archives on disk, or from its official coordinates; raises NotServed, DataError."""
+    bundle = versions.bundle(name)
+    wanted = tuple(one for one in bundle if not archives or one.alias in ENGINES[name].beside)
+    fetched = jars.fetch(name, wanted) if wanted else ()
+    paths = (*archives, *(jar.path for jar in fetched))
+    folder = scratch / name
+    files.remove(folder)
+    classes, libraries = [], {}
+    for path in paths:
+        inside = _classes(path, folder)
+        if inside:
+            classes.append(inside)
+        for abi, content in _libraries(path).items():
+            libraries.setdefault(abi, {}).update(content)
+    first = bundle[0]
+    own = _libraries(
+        archives[0]
+        if archives
+        else next(jar.path for jar in fetched if jar.path.name.startswith(f"{first.name}-{first.version}."))
+    )
+    told = f"{archives[0].name}, SHA-256 {files.sha256(archives[0])[:12]}" if archives else first.version
+    unpinned = tuple(jar.path.name for jar in fetched if not jar.pinned)
+    return Resolved(id=name, coordinates=first.coordinates, version=told, classes=tuple(classes), libraries=libraries,
+                    unpinned=unpinned, abis=tuple(own))  # fmt: skip
+
+
+def _classes(path: Path, folder: Path) -> Path | None:
+    """Return the jar of an archive's classes; a jar is its own."""
+    if path.suffix == ".jar":
+        return path
+    target = folder / f"{path.stem}.jar"
+    with _opened(path) as archive:
+        if "classes.jar" not in archive.namelist():
+            return None
+        files.write_bytes(target, archive.read("classes.jar"))
+    return target
+
+
+def _libraries(path: Path) -> dict[str, dict[str, bytes]]:
+    found: dict[str, dict[str, bytes]] = {}
+    with _opened(path) as archive:
+        for name in sorted(archive.namelist()):
+            parts = name.split("/")
+            if len(parts) == 3 and parts[0] == "jni" and parts[1] in ABIS and parts[2].endswith(".so"):
+                found.setdefault(parts[1], {})[parts[2]] = archive.read(name)
+    return found
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        msg = f"{path} is no archive of an engine ({error}). An .aar is a zip file with classes.jar and jni/."
+        raise DataError(msg) from error

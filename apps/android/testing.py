@@ -1,0 +1,159 @@
+"""The app's tests on this machine: Robolectric runs Android's own framework code on the JVM and draws real pixels.
+
+ONNX Runtime answers inside the app; .tflite and .pte files are answered by the project's own runtimes, beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+
+from apps.android import code, imported, jars, onnx_file, package, tools, versions
+from apps.android.build import Request
+from apps.android.versions import HERE
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.transport.android import evaluation
+from export import artifact as artifacts
+from models import environments, files, reference
+from models.console import out, plain
+from models.errors import EdgewiseError
+
+TESTS = HERE / "app" / "src" / "test" / "java"
+ANSWERED = {"litert": ".tflite", "executorch": ".pte"}  # beside the app, by the runtime of this name
+MODEL = "torch_cnn_small"
+PACKED = ("tflite-float32", "tflite-int8", "tflite-int8_io", "onnx-float32", "onnx-int8", "executorch-float32")
+OPENED = "onnx-dynamic_int8"  # which tests open from files
+IMAGES = 60  # of the evaluation set, so that a test takes seconds
+TIMEOUT_S = 900
+
+
+def run(request: Request) -> None:
+    """Run every test; screenshots and the exported file go to the build's folder. Raises EdgewiseError where one fails."""
+    started = time.perf_counter()
+    for program in ("aapt2", "java", "javac"):
+        tools.find(program)
+    folder = request.target / "test"
+    _lay_out(folder, request.artifacts)
+    linked = package.link(_fresh(folder / "parts"), "test", code=1, assets=folder / "assets")
+    classpath = _compile(folder, linked.sources)
+    _configure(folder, linked.base)
+    shots = _fresh(request.target / "screenshots")
+    fetched_s = time.perf_counter() - started
+    names = sorted(path.stem for path in TESTS.rglob("*Test.java"))
+    chosen = [
+        name for name in names if not os.environ.get("EDGEWISE_APP_TESTS") or name in os.environ["EDGEWISE_APP_TESTS"]
+    ]
+    (folder / "exported.json").unlink(missing_ok=True)
+    _junit(folder, classpath, tuple(f"org.edgewise.app.{name}" for name in chosen), shots)
+    if (folder / "exported.json").exists():  # not where only some tests were asked for
+        out.print(plain(imported.compare(folder / "exported.json", request.artifacts)), soft_wrap=True)
+    took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
+    out.print(
+        plain(f"Every test passed; {len(list(shots.glob('*.png')))} screenshots in {shots}; {took}"), soft_wrap=True
+    )
+
+
+def _fresh(folder: Path) -> Path:
+    files.remove(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _lay_out(folder: Path, source: Path) -> None:
+    """Put artifacts and evaluation images where the app looks for its assets, and others where tests open files."""
+    packed, opened = _fresh(folder / "assets" / "artifacts"), _fresh(folder / "opened")
+    for recipe in (*PACKED, OPENED):
+        artifact = artifacts.read(artifacts.sidecar_path(source, f"{MODEL}-{recipe}"))
+        target = opened if recipe == OPENED else packed
+        for path in (artifacts.check(artifact, source), artifacts.sidecar_path(source, artifact.id)):
+            shutil.copy(path, target)
+    onnx_file.write(packed)
+    facts, content = evaluation.described(reference.load(reference.path(source, MODEL)), IMAGES)
+    files.write_bytes(folder / "assets" / "evaluation" / f"{MODEL}.json", json.dumps(facts).encode())
+    files.write_bytes(folder / "assets" / "evaluation" / f"{MODEL}.bin", content)
+    described = {name: {"coordinates": f"tests:{name}", "version": "of the tests", "bytes": 1_400_000, "small_pages": []}
+                 for name in (*ANSWERED, "onnxruntime")}  # fmt: skip
+    files.write_json(folder / "assets" / "build.json", {"build": "tests", "engines": described, "left_out": {}})
+    _save_expected(opened, source)
+
+
+def _save_expected(folder: Path, source: Path) -> None:
+    """Keep what the desktop's ONNX Runtime answers to the evaluation images: float32 [N,K], little-endian."""
+    file = source / f"{MODEL}-onnx-float32.onnx"
+    images = reference.load(reference.path(source, MODEL)).images[:IMAGES]
+    script = (
+        "import sys, numpy as np, onnxruntime as o\n"
+        "options = o.SessionOptions(); options.intra_op_num_threads = 1\n"
+        "session = o.InferenceSession(sys.argv[1], options)\n"
+        "images = np.load(sys.argv[2]).astype(np.float32)[:, None] / np.float32(255)\n"
+        "name = session.get_inputs()[0].name\n"
+        "np.concatenate([session.run(None, {name: image[None]})[0] for image in images]).astype('<f4').tofile(sys.argv[3])\n"
+    )
+    np.save(folder / "images.npy", images)
+    python = environments.python("onnxruntime", install='nox -s "device_tests(onnxruntime)"')
+    done = subprocess.run(
+        [python, "-c", script, file, folder / "images.npy", folder / "expected.f4"], capture_output=True, text=True
+    )
+    if done.returncode:
+        msg = f"The desktop's ONNX Runtime did not answer: {done.stderr.strip()[-300:]}"
+        raise EdgewiseError(msg)
+
+
+def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
+    """Compile the app with the engines of the tests, and the tests; return the class path to run them with."""
+    asked = tuple(f'WorkerEngine("{name}", "{suffix}")' for name, suffix in ANSWERED.items())
+    code.write_built(generated, ("OnnxRuntime()", *asked))
+    fetched = tuple(jar.path for jar in jars.fetch("tests", versions.bundle("tests")))
+    java = (*code.sources(("onnxruntime",)), *sorted(generated.rglob("*.java")), *sorted(TESTS.rglob("*.java")))
+    without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))
+    code.javac(java, (code.jar("android-all"), *without), folder / "classes")
+    return (folder / "classes", folder, *without, code.jar("android-all"))
+
+
+def _configure(folder: Path, resources: Path) -> None:
+    """Write how Robolectric finds resources and assets without Gradle."""
+    told = {
+        "android_resource_apk": resources,
+        "android_merged_manifest": code.MAIN / "AndroidManifest.xml",
+        "android_merged_assets": folder / "assets",
+        "android_custom_package": "org.edgewise.app",
+    }
+    lines = "".join(f"{name}={value}\n" for name, value in told.items())
+    files.write_bytes(folder / "com" / "android" / "tools" / "test_config.properties", lines.encode())
+
+
+def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], shots: Path) -> None:
+    framework = next(
+        jar.path for jar in jars.fetch("tests", versions.bundle("tests")) if "instrumented" in jar.path.name
+    )
+    told = {
+        "robolectric.offline": "true",
+        "robolectric.dependency.dir": framework.parent,
+        "robolectric.packagesToNotAcquire": "ai.onnxruntime",
+        "edgewise.answerer": HERE / "programs" / "answerer.py",
+        "edgewise.screenshots": shots,
+        "edgewise.opened": folder / "opened",
+        "edgewise.exported": folder / "exported.json",
+        **{
+            f"edgewise.python.{name}": environments.python(name, install=f"nox -s 'device_tests({name})'")
+            for name in ANSWERED
+        },
+        **{f"edgewise.runtime.{name}": RUNTIMES.path(name) for name in ANSWERED},
+    }
+    command = [tools.find("java"), "-Xmx3g", "--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
+               *(f"-D{name}={value}" for name, value in told.items()), "-cp", ":".join(map(str, classpath)),
+               "org.junit.runner.JUnitCore", *names]  # fmt: skip
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)
+    except subprocess.TimeoutExpired as error:
+        msg = f"The tests of the Android app did not end in {TIMEOUT_S} s."
+        raise EdgewiseError(msg) from error
+    if done.returncode:
+        msg = f"Tests of the Android app failed, as is said above (exit code {done.returncode})."
+        raise EdgewiseError(msg)

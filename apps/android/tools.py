@@ -1,0 +1,82 @@
+"""The programs that make an APK: those of the SDK in ANDROID_HOME, else Debian's; a missing one is a sentence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from models.errors import EdgewiseError, EnvironmentMissing
+
+PACKAGES = {
+    "aapt2": "aapt",
+    "zipalign": "zipalign",
+    "apksigner": "apksigner",
+    "dexdump": "dexdump",
+    "java": "default-jdk-headless",
+    "javac": "default-jdk-headless",
+    "keytool": "default-jdk-headless",
+}
+FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
+TIMEOUT_S = 600
+
+
+def find(program: str) -> str:
+    """Return where a program is; raises EnvironmentMissing, which names the package."""
+    sdk = _newest("build-tools", program)
+    found = str(sdk) if sdk else shutil.which(program)
+    if not found:
+        msg = (
+            f"There is no {program}, which the Android app is built with. On Debian and Ubuntu install it with: "
+            f"sudo apt-get install {PACKAGES[program]} (or set ANDROID_HOME to an SDK)"
+        )
+        raise EnvironmentMissing(msg)
+    return found
+
+
+def framework() -> Path:
+    """Return the framework's resources to link against: the SDK's newest platform, else Debian's."""
+    sdk = _newest("platforms", "android.jar")
+    if sdk:
+        return sdk
+    if not FRAMEWORK.is_file():
+        msg = (
+            "The resources of Android's framework are not here. On Debian and Ubuntu install them with: "
+            "sudo apt-get install android-framework-res (or set ANDROID_HOME to an SDK with a platform)"
+        )
+        raise EnvironmentMissing(msg)
+    return FRAMEWORK
+
+
+def _newest(folder: str, name: str) -> Path | None:
+    home = os.environ.get("ANDROID_HOME")
+    found = sorted(Path(home, folder).glob(f"*/{name}"), key=lambda path: _numbers(path.parent.name)) if home else []
+    return found[-1] if found else None
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in name.replace("-", ".").split(".") if part.isdigit())
+
+
+def require() -> None:
+    """Raise EnvironmentMissing for the first thing that is missing, before minutes of building."""
+    for program in PACKAGES:
+        find(program)
+    framework()
+
+
+def run(program: str, *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """Return what a program prints; raises EdgewiseError with its own last words where it fails."""
+    command = (find(program), *map(str, arguments))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, cwd=cwd,
+                              stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        msg = f"{program} took more than {TIMEOUT_S} s."
+        raise EdgewiseError(msg) from error
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        msg = f"{program} failed with exit code {done.returncode}:\n{said}"
+        raise EdgewiseError(msg)
+    return done.stdout

@@ -1,0 +1,229 @@
+"""The Android app as a device: `app:SERIAL`, an engine inside an app as users have it, reached over adb.
+
+The APK is the one that `nox -s "apps(android)"` built; each cell is a job that the app does in a window of its own.
+`app:SERIAL+t2+no_xnnpack` asks for threads and for what to compute with; `app:` alone means the only phone that adb sees.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+import zipfile
+from contextlib import AbstractContextManager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from device_tests.contract import HERE, Ask, Command, Job, Load
+from device_tests.devices import adb
+from device_tests.schedule import Closed, Turns
+from device_tests.transport.android import client, evaluation, installed
+from device_tests.transport.android.client import Client, DeviceFailed
+from device_tests.transport.android.installed import Installed
+from models import files, reference
+from models.environments import ROOT
+from models.errors import DataError, EnvironmentMissing, StorageError, Unsupported, UsageError
+
+NAMES = ("app:",)
+SESSION = "device_tests"
+LOCAL = False
+APKS = ROOT / "apps" / "android" / "build"
+BUILD = "nox -s 'apps(android)'"
+ACCELERATORS = ("xnnpack", "no_xnnpack", "nnapi")
+THREADS = {"t2": 2, "t4": 4}
+SAMPLES = 1_024  # of the warm latency, as the worker takes
+
+
+def device(name: str) -> App:
+    kind, _, rest = name.partition(":")
+    serial, *wishes = rest.split("+")
+    for wish in wishes:
+        if wish not in (*THREADS, *ACCELERATORS):
+            known = ", ".join(f"+{one}" for one in (*THREADS, *ACCELERATORS))
+            msg = f"{name!r} asks for +{wish}, which there is not. {kind}:SERIAL may be followed by {known}."
+            raise UsageError(msg)
+    chosen = serial or client.choose("")
+    return App("+".join((f"{kind}:{chosen}", *wishes)), Client(serial=chosen), tuple(wishes))
+
+
+class App:
+    """The app on a phone; what the phone is, is asked once."""
+
+    runtimes = ("litert", "onnxruntime", "executorch")
+    counts = False
+
+    def __init__(self, name: str, reached: Client, wishes: tuple[str, ...]) -> None:
+        self.name = name
+        self.client = reached
+        self._threads = next((THREADS[wish] for wish in wishes if wish in THREADS), 1)
+        self._accelerator = next((wish for wish in wishes if wish in ACCELERATORS), "default")
+        self._preparing = threading.Lock()
+        self._ready: Exception | bool = False
+        self._evaluations: dict[tuple[Path, int], str] = {}
+        self._installed = Installed(client=reached, clean=f"nox -s device_tests -- --device {name} --clean")
+
+    @property
+    def host(self) -> str:
+        """An emulated device keeps this machine busy; one that is not reached runs nothing."""
+        with suppress(EnvironmentMissing, DeviceFailed):
+            return HERE if self.emulated else self.name
+        return self.name
+
+    @property
+    def emulated(self) -> bool:
+        return adb.is_emulated(self._properties)
+
+    def require(self, runtime: str) -> None:
+        """Raise EnvironmentMissing where the phone does not answer or is locked, or where the app has no such engine."""
+        client.choose(self.client.serial)
+        told = self._build["engines"]
+        if runtime not in told:
+            why = self._build["left_out"].get(runtime, "")
+            msg = f"{runtime} is not in the app that was built. {why} Build it with {runtime}: {BUILD} -- --aar {runtime}=FILE"
+            raise EnvironmentMissing(msg)
+        try:
+            self._prepare()
+        except DeviceFailed as error:
+            raise EnvironmentMissing(str(error)) from error
+
+    def pins(self, runtime: str) -> tuple[str, ...]:
+        return (self._properties.get("ro.build.fingerprint", ""), self._build["build"])
+
+    def run(self, job: Job, turns: Turns) -> dict[str, Any]:
+        turn = turns.alone() if job.latency_s else turns.share()
+        try:
+            with turn:
+                return self._reply(self._measured(job, turns))
+        except TimeoutError as error:
+            self._installed.stop()
+            return {"outcome": "timed_out", "reason": str(error)}
+        except (DeviceFailed, EnvironmentMissing, StorageError) as error:
+            if turns.closed:
+                raise Closed from error
+            return {"outcome": "run_failed", "reason": str(error)}
+
+    def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
+        msg = f"The app measures whole cells: latencies are compared inside it, on its screen Benchmark, not from {self.name}."
+        raise Unsupported(msg)
+
+    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
+        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
+        raise Unsupported(msg)
+
+    def stop(self) -> None:
+        with suppress(DeviceFailed, EnvironmentMissing):
+            self._installed.stop()
+
+    def clean(self) -> None:
+        """Remove the app, and all that it kept."""
+        client.choose(self.client.serial)
+        self._installed.uninstall()
+
+    def _measured(self, job: Job, turns: Turns) -> dict[str, Any]:
+        """Let the app measure an artifact, and return the row that it wrote."""
+
+        def interrupted() -> None:
+            if turns.closed:
+                self.stop()
+                raise Closed
+
+        name = f"{os.getpid()}-{job.artifact.stem}"
+        asked = {
+            "evaluation": self._evaluation(job),
+            "images": job.images,
+            "latency_s": job.latency_s,
+            "samples": SAMPLES,
+            "threads": self._threads,
+            "accelerator": self._accelerator,
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            files.write_json(Path(folder, "job.json"), asked)
+            files.write_bytes(Path(folder, "sidecar.json"), job.sidecar.read_bytes())
+            files.write_bytes(Path(folder, "artifact"), job.artifact.read_bytes())
+            self._installed.put(Path(folder), f"jobs/{name}")
+        return self._installed.measure(name, timeout_s=job.timeout_s, interrupted=interrupted)
+
+    def _reply(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the app's row as a worker's reply: the desktop's judge judges its logits."""
+        reply = {name: row[name] for name in ("outcome", "reason", "notes", "environment", "threads", "load_ns", "first_ns")
+                 if name in row}  # fmt: skip
+        reply |= {"latencies_ns": row.get("latencies_ns", []), "logits": row.get("answers", ""), "sets": {}}
+        if "environment" in reply:
+            told = self._properties
+            reply["environment"] |= {
+                "android": told.get("ro.build.version.release", ""),
+                "abi": told.get(client.ABI, ""),
+            }
+            if self._accelerator != "default":
+                reply["environment"]["accelerator"] = self._accelerator
+        return reply
+
+    def _evaluation(self, job: Job) -> str:
+        """Return the name under which the evaluation images lie there, put there where they do not yet."""
+        key = (job.reference, job.images)
+        if key not in self._evaluations:
+            answers = reference.load(job.reference)
+            facts, content = evaluation.described(answers, job.images or len(answers.images))
+            name = f"{answers.model}-{answers.sha256[:12]}-{facts['count']}"
+            with tempfile.TemporaryDirectory() as folder:
+                for suffix, part in ((".json", json.dumps(facts).encode()), (".bin", content)):
+                    files.write_bytes(Path(folder, name + suffix), part)
+                    self._installed.put(Path(folder, name + suffix), f"evaluation/{name}{suffix}")
+            self._evaluations[key] = name
+        return self._evaluations[key]
+
+    def _prepare(self) -> None:
+        """Install the app where it is not the one that was built, and let it make its folders; once, as is a failure."""
+        with self._preparing:
+            if self._ready is False:
+                try:
+                    self._start()
+                    self._ready = True
+                except (DeviceFailed, EnvironmentMissing, StorageError) as error:
+                    self._ready = error
+        if isinstance(self._ready, Exception):
+            raise EnvironmentMissing(str(self._ready)) from self._ready
+
+    def _start(self) -> None:
+        sdk = self._properties.get("ro.build.version.sdk", "")
+        if sdk.isdigit() and int(sdk) < installed.OLDEST:
+            release = self._properties.get("ro.build.version.release", "?")
+            msg = (
+                f"{self.name} has Android {release}; the app needs 8 or newer. Without the app: --device android:SERIAL"
+            )
+            raise EnvironmentMissing(msg)
+        self._installed.require_awake()
+        if not self._installed.version().endswith(f"+{self._build['build']}"):
+            self._installed.install(self._apk)
+        self._installed.prepare()
+
+    @cached_property
+    def _properties(self) -> dict[str, str]:
+        client.choose(self.client.serial)
+        return self.client.properties()
+
+    @cached_property
+    def _apk(self) -> Path:
+        """Return the APK for the phone's processor; raises EnvironmentMissing where none was built."""
+        abis = (self._properties.get("ro.product.cpu.abilist") or self._properties.get(client.ABI, "")).split(",")
+        for abi in abis:
+            apk = APKS / f"edgewise-{abi}.apk"
+            if apk.is_file():
+                return apk
+        msg = (
+            f"The Android app was not built for {', '.join(abis) or 'the processor of ' + self.name}. Build it: {BUILD}"
+        )
+        raise EnvironmentMissing(msg)
+
+    @cached_property
+    def _build(self) -> dict[str, Any]:
+        """Return what the APK says of itself; raises DataError for one that is none of ours."""
+        try:
+            with zipfile.ZipFile(self._apk) as archive:
+                told = json.loads(archive.read("assets/build.json"))
+            return {"build": str(told["build"]), "engines": dict(told["engines"]), "left_out": dict(told["left_out"])}
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
+            msg = f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}"
+            raise DataError(msg) from error

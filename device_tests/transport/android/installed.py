@@ -1,0 +1,163 @@
+"""The Android app on a phone, over adb: installed, asked to measure, waited for, read; `pm` and `am` end with 0 on failures.
+
+Nothing needs root or a debuggable app: files go through the app's own folder of shared storage, which it makes itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from device_tests.transport.android.client import Client, DeviceFailed
+from models.errors import EnvironmentMissing, StorageError
+
+PACKAGE = "org.edgewise.app"
+WINDOW = f"{PACKAGE}/.ui.RunActivity"
+HOME = PurePosixPath("/sdcard/Android/data") / PACKAGE / "files"
+UPLOAD = PurePosixPath("/data/local/tmp/edgewise-app.apk")
+OLDEST = 26  # Android API
+POLL_S, READY_S, AWAY_S = 0.5, 20.0, 60.0
+GONE, DONE = "edgewise-gone", "edgewise-result:"
+# What pm says instead of Success, with what a person can do.
+REFUSALS = {
+    "INSTALL_FAILED_INSUFFICIENT_STORAGE": "it has no room for the app. Free some storage there",
+    "INSTALL_FAILED_UPDATE_INCOMPATIBLE": "an Edgewise that was signed with another key is there. Remove it: {clean}",
+    "INSTALL_FAILED_OLDER_SDK": "its Android is too old for the app",
+    "INSTALL_FAILED_NO_MATCHING_ABIS": "the app was built for another kind of processor",
+    "INSTALL_FAILED_USER_RESTRICTED": "it does not let adb install apps. Allow `Install via USB` in its developer options",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """The app on the phone that `client` talks to; `clean` is what a person types to remove it."""
+
+    client: Client
+    clean: str
+
+    def version(self) -> str:
+        """Return the name of the version that is installed, "" for none."""
+        said = self.client.shell(f"dumpsys package {PACKAGE} | grep versionName= | head -n 1")
+        return said.strip().partition("versionName=")[2]
+
+    def install(self, apk: Path) -> None:
+        """Install an APK in place of an older one; raises StorageError or EnvironmentMissing with the phone's reason."""
+        self.client.keep(apk, UPLOAD)
+        said = self.client.shell(f"pm install -r {UPLOAD} 2>&1 || true; rm -f {UPLOAD}", timeout_s=300)
+        if "Success" in said:
+            return
+        for word, why in REFUSALS.items():
+            if word in said:
+                kind = StorageError if "STORAGE" in word else EnvironmentMissing
+                raise kind(f"{self.client.serial} does not take the app: {why.format(clean=self.clean)}.")
+        raise EnvironmentMissing(f"{self.client.serial} does not take the app; it says: {' '.join(said.split())[:300]}")
+
+    def uninstall(self) -> None:
+        """Remove the app with all that it kept."""
+        self.client.shell(f"pm uninstall {PACKAGE} 2>&1 || true; rm -f {UPLOAD}")
+
+    def require_awake(self) -> None:
+        """Raise EnvironmentMissing where the screen is off or locked: Android starts no window there."""
+        said = self.client.shell(
+            "dumpsys power 2>/dev/null | grep mWakefulness= | head -n 1\n"
+            "dumpsys window 2>/dev/null | grep -oE '(mDreamingLockscreen|isKeyguardShowing|mShowingLockscreen|isStatusBarKeyguard)=true' | head -n 1"
+        )
+        if "mWakefulness=" in said and "Awake" not in said:
+            msg = f"The screen of {self.client.serial} is off. Switch it on, unlock it, and run this again."
+            raise EnvironmentMissing(msg)
+        if "=true" in said:
+            msg = f"{self.client.serial} is locked. Unlock it, and run this again."
+            raise EnvironmentMissing(msg)
+
+    def prepare(self) -> None:
+        """Let the app make its folders, which must be its own; raises DeviceFailed where it does not start."""
+        self.client.shell(f"rm -f {HOME}/ready")
+        self._start("")
+        end = time.monotonic() + READY_S
+        while "yes" not in self.client.shell(f"[ ! -f {HOME}/ready ] || echo yes"):
+            if time.monotonic() > end:
+                msg = f"The app does not start on {self.client.serial}: nothing came of it in {READY_S:g} s. Open it there by hand."
+                raise DeviceFailed(msg)
+            time.sleep(POLL_S)
+
+    def put(self, source: Path, target: str) -> None:
+        """Make a file or folder of the app's folder hold what the one here does, for the app to read."""
+        place = HOME / target
+        self.client.keep(source, place)
+        self.client.shell(f"chmod -R a+rX {shlex.quote(str(place))}")  # it is the shell's own, which the app is not
+
+    def measure(self, job: str, *, timeout_s: float, interrupted: Callable[[], None]) -> dict[str, Any]:
+        """Let the app do a job that was put there; return what it wrote. Raises DeviceFailed, TimeoutError.
+
+        `interrupted` raises where the run is being ended.
+        """
+        try:
+            self._start(job)
+            return self._await(job, timeout_s, interrupted)
+        finally:
+            self.client.shell(f"rm -rf {HOME}/jobs/{job} {HOME}/results/{job}.*")
+
+    def stop(self) -> None:
+        """End the app there, whatever it does."""
+        self.client.shell(f"am force-stop {PACKAGE}")
+
+    def _start(self, job: str) -> None:
+        extra = f" --es job {shlex.quote(job)}" if job else ""
+        said = self.client.shell(f"am start -n {WINDOW}{extra} 2>&1 || true")
+        if "Error" in said or "Exception" in said or "not found" in said:
+            msg = f"{self.client.serial} does not start the app: {' '.join(said.split())[:300]}"
+            raise DeviceFailed(msg)
+
+    def _await(self, job: str, timeout_s: float, interrupted: Callable[[], None]) -> dict[str, Any]:
+        script = (
+            f"cd {HOME}/results && if [ -f {job}.json ]; then echo {DONE}; cat {job}.json; "
+            f"else [ ! -f {job}.progress ] || cat {job}.progress; echo; pidof {PACKAGE} >/dev/null || echo {GONE}; fi"
+        )
+        last, spoke, away, missed = "", time.monotonic(), 0.0, 0
+        while True:
+            interrupted()
+            said = self.client.shell(script)
+            if DONE in said:
+                return _record(said.partition(DONE)[2], f"the result of {job}")
+            missed = missed + 1 if GONE in said else 0
+            if missed > 1:  # a process that has just been started may not be seen yet
+                msg = "the app was killed there, as Android does where memory is short"
+                raise DeviceFailed(msg)
+            told = _record(said.replace(GONE, ""), "its progress") if "{" in said else {}
+            now = time.monotonic()
+            if said != last:
+                last, spoke = said, now
+            away = (away or now) if told.get("state") == "paused" else 0.0
+            _refuse(told, away_s=now - away if away else 0.0)
+            if now - spoke > timeout_s and not away:
+                msg = f"no sign of life in {timeout_s:g} s; at last it said: {told.get('says') or 'nothing'}"
+                raise TimeoutError(msg)
+            time.sleep(POLL_S)
+
+
+def _refuse(told: dict[str, Any], *, away_s: float) -> None:
+    if told.get("state") == "failed":
+        raise DeviceFailed(f"the app says: {told.get('says')}")
+    if told.get("state") == "cancelled":
+        raise DeviceFailed("the app was asked for something else there")
+    if away_s > AWAY_S:
+        msg = (
+            f"the app was not in front for {AWAY_S:g} s: unlock the screen, leave the app in front, and run this again"
+        )
+        raise DeviceFailed(msg)
+
+
+def _record(text: str, what: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        msg = f"{what} cannot be read: {error}"
+        raise DeviceFailed(msg) from error
+    if not isinstance(content, dict):
+        raise DeviceFailed(f"{what} is no record")
+    return content

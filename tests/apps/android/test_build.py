@@ -1,0 +1,249 @@
+"""What the build of the Android app decides before any tool runs, and what it refuses."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from apps.android import assets, build, code, elf, engines, gates, jars, package, tools, versions
+from apps.android.__main__ import android
+from export.artifact import Artifact
+from models import files
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+
+HERE = Path(versions.HERE)
+
+
+def library(alignment: int, *, wide: bool = True, segments: int = 2) -> bytes:
+    """Return an ELF file of headers only."""
+    size, start = (56, 64) if wide else (32, 52)
+    head = bytearray(start)
+    head[:6] = b"\x7fELF" + bytes([2 if wide else 1, 1])
+    struct.pack_into("<Q" if wide else "<I", head, 32 if wide else 28, start)
+    struct.pack_into("<HH", head, 54 if wide else 42, size, segments)
+    body = b""
+    for number in range(segments):
+        segment = bytearray(size)
+        struct.pack_into("<I", segment, 0, elf.LOAD)
+        struct.pack_into("<Q" if wide else "<I", segment, 48 if wide else 28, alignment << number)
+        body += bytes(segment)
+    return bytes(head) + body
+
+
+@pytest.mark.parametrize("wide", [True, False], ids=["64 bits", "32 bits"])
+def test_the_smallest_alignment_of_a_library_counts(wide):
+    assert elf.alignment(library(0x1000, wide=wide), "a.so") == 0x1000
+    assert elf.alignment(library(0x4000, wide=wide), "a.so") == elf.LARGE_PAGE
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x7fELF", b"PK" * 100, b"\x7fELF\x02\x02" + bytes(100), library(0x1000)[:70]], ids=len
+)
+def test_what_is_no_library_is_told(content):
+    with pytest.raises(DataError, match=r"a\.so is no shared library"):
+        elf.alignment(content, "a.so")
+
+
+def test_libraries_that_do_not_load_on_large_pages_are_named_but_not_those_of_32_bits():
+    found = {
+        "arm64-v8a": {"a.so": library(0x1000), "b.so": library(0x4000)},
+        "armeabi-v7a": {"a.so": library(0x1000, wide=False)},
+    }
+    one = engines.Resolved(id="litert", coordinates="a:b", version="1", classes=(), libraries=found, unpinned=())
+    assert one.small_pages("arm64-v8a") == ("a.so",)
+    assert one.small_pages("armeabi-v7a") == one.small_pages("x86_64") == ()
+
+
+def test_an_archive_on_disk_replaces_the_download(tmp_path, monkeypatch):
+    monkeypatch.setattr(jars, "fetch", lambda name, wanted: pytest.fail(f"{wanted} was fetched"))
+    aar = tmp_path / "own.aar"
+    with zipfile.ZipFile(aar, "w") as made:
+        made.writestr("classes.jar", b"classes")
+        made.writestr("jni/arm64-v8a/liba.so", library(0x4000))
+        made.writestr("jni/mips/liba.so", b"none of ours")
+    resolved = engines.resolve("onnxruntime", (aar,), tmp_path / "scratch")
+    assert [path.read_bytes() for path in resolved.classes] == [b"classes"]
+    assert {abi: set(found) for abi, found in resolved.libraries.items()} == {"arm64-v8a": {"liba.so"}}
+    assert resolved.version.startswith("own.aar, SHA-256 ")
+    assert resolved.abis == ("arm64-v8a",)  # so it is left out of the others' APKs
+
+
+def test_what_is_no_archive_is_told(tmp_path):
+    file = tmp_path / "no.aar"
+    file.write_bytes(b"no zip")
+    with pytest.raises(DataError, match=r"no\.aar is no archive of an engine"):
+        engines.resolve("onnxruntime", (file,), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--engines", "tflite"], "There is no engine called 'tflite'. Did you mean litert"),
+        (["--aar", "onnxruntime"], "is not ENGINE=FILE"),
+        (["--aar", "onnxruntime=none.aar"], "There is no file none.aar"),
+        (["--aar", f"litert={__file__}", "--engines", "onnxruntime"], "has no effect without litert in --engines"),
+        (["--key", "mine"], "--key goes with --keystore only"),
+        (["--keystore", __file__], f"export {package.PASSWORD}=..."),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_that_make_no_sense_are_refused_before_anything_is_fetched(arguments, says, monkeypatch):
+    monkeypatch.setattr(jars, "fetch", lambda name, wanted: pytest.fail("something was fetched"))
+    monkeypatch.delenv(package.PASSWORD, raising=False)
+    done = CliRunner().invoke(android, arguments)
+    assert isinstance(done.exception, UsageError), done.output
+    assert says in str(done.exception)
+
+
+@pytest.mark.parametrize("program", sorted(tools.PACKAGES))
+def test_a_missing_tool_is_a_sentence_with_its_package(program, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("ANDROID_HOME", raising=False)
+    with pytest.raises(
+        EnvironmentMissing, match=f"There is no {program}.*sudo apt-get install {tools.PACKAGES[program]}"
+    ):
+        tools.find(program)
+
+
+def test_the_newest_tools_of_an_sdk_come_first(monkeypatch, tmp_path):
+    for version in ("9.0.0", "34.0.0", "35.0.0-rc1"):
+        files.write_bytes(tmp_path / "build-tools" / version / "aapt2", b"")
+    files.write_bytes(tmp_path / "platforms" / "android-35" / "android.jar", b"")
+    monkeypatch.setenv("ANDROID_HOME", str(tmp_path))
+    assert tools.find("aapt2").endswith("35.0.0-rc1/aapt2")
+    assert tools.framework() == tmp_path / "platforms" / "android-35" / "android.jar"
+
+
+def test_the_frameworks_resources_are_named_with_their_package_where_they_are_missing(monkeypatch, tmp_path):
+    monkeypatch.delenv("ANDROID_HOME", raising=False)
+    monkeypatch.setattr(tools, "FRAMEWORK", tmp_path / "none.apk")
+    with pytest.raises(EnvironmentMissing, match="sudo apt-get install android-framework-res"):
+        tools.framework()
+
+
+def test_a_download_that_is_not_what_is_pinned_is_refused(monkeypatch, tmp_path):
+    file = tmp_path / "r8-1.jar"
+    file.write_bytes(b"changed on the way")
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(jars, "_resolve", lambda name, wanted: (file,))
+    monkeypatch.setattr(jars, "pinned", lambda: {"r8-1.jar": "0" * 64})
+    with pytest.raises(DataError, match="is not what is pinned"):
+        jars.fetch("build", versions.bundle("build"))
+    monkeypatch.setattr(jars, "pinned", dict)
+    (jar,) = jars.fetch("build", versions.bundle("build"))
+    assert not jar.pinned
+
+
+def test_everything_that_the_build_and_the_tests_download_is_pinned():
+    names = jars.pinned()
+    for bundle in ("build", "litert", "tests", "emulator"):
+        for one in versions.bundle(bundle):
+            assert any(name.startswith(f"{one.name}-{one.version}.") for name in names), one
+
+
+def test_mavens_own_reason_is_told_without_an_address():
+    said = ("[ERROR] Failed to execute goal on project fetch: Could not resolve dependencies: a.b:c:aar:1.0 was not found in "
+            "https://somewhere/else during a previous attempt -> [Help 1]\n")  # fmt: skip
+    assert jars._reason(said) == "Maven does not find a.b:c:1.0."
+    assert (
+        jars._reason("[ERROR] Unknown host https://somewhere/else now")
+        == "Maven says: Unknown host the repository now."
+    )
+
+
+def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentMissing, match="sudo apt-get install maven"):
+        jars.fetch("build", versions.bundle("build"))
+
+
+def test_an_engine_that_cannot_be_had_is_left_out_with_a_line_and_none_at_all_is_an_error(monkeypatch, tmp_path):
+    def resolve(name, archives, scratch):
+        if name == "litert":
+            return engines.Resolved(
+                id=name, coordinates="a:b", version="1", classes=(), libraries={}, unpinned=("x.aar",)
+            )
+        raise jars.NotServed("Maven does not find it.")
+
+    monkeypatch.setattr(engines, "resolve", resolve)
+    request = build.Request(
+        engines=("litert", "onnxruntime"),
+        archives={},
+        abis=(),
+        artifacts=tmp_path,
+        patterns=(),
+        key=None,
+        target=tmp_path,
+    )
+    lines: list[str] = []
+    found, left_out = build.resolve(request, lines.append)
+    assert [one.id for one in found] == ["litert"]
+    assert set(left_out) == {"onnxruntime", "executorch"}
+    assert any(
+        "onnxruntime is left out: Maven does not find it." in line and "--aar onnxruntime=FILE" in line
+        for line in lines
+    )
+    assert any("x.aar is not pinned" in line for line in lines)
+    monkeypatch.setattr(engines, "resolve", lambda *_: (_ for _ in ()).throw(jars.NotServed("no")))
+    with pytest.raises(EdgewiseError, match="an app without an engine runs nothing"):
+        build.resolve(request, lines.append)
+
+
+def test_what_is_not_packed_and_what_its_engine_gets_wrong_are_said(monkeypatch, tmp_path):
+    def artifact(format_name: str, scheme: str) -> Artifact:
+        return Artifact(
+            id=f"a-{format_name}-{scheme}", model="a", framework="torch", format=format_name, scheme=scheme, key="k"
+        )
+
+    every = (artifact("tflite", "int8"), artifact("tflite", "int4"), artifact("onnx", "int8"))
+    monkeypatch.setattr(
+        assets, "choose", lambda folder, patterns, able: tuple(a for a in every if assets.FORMATS[a.format] in able)
+    )
+    litert = engines.Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), libraries={}, unpinned=())
+    request = build.Request(
+        engines=("litert", "onnxruntime"),
+        archives={},
+        abis=(),
+        artifacts=tmp_path,
+        patterns=("*",),
+        key=None,
+        target=tmp_path,
+    )
+    lines: list[str] = []
+    assert build._choose(request, (litert,), {"onnxruntime": "no", "executorch": "no"}, lines.append) == every[:2]
+    assert lines[0] == "1 artifacts are not packed, for onnxruntime is left out: a-onnx-int8"
+    assert lines[1].startswith("a-tflite-int4: litert 2.16.1 answers it with garbage")
+    assert len(lines) == 2
+
+
+def test_adapters_of_engines_that_are_left_out_are_not_compiled():
+    names = {path.name for path in code.sources(("litert",))}
+    assert {"LiteRt.java", "Engine.java"} <= names
+    assert not {"OnnxRuntime.java", "ExecuTorch.java", "Profile.java"} & names
+
+
+def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogue():
+    manifest = (code.MAIN / "AndroidManifest.xml").read_text()
+    assert "uses-permission" not in manifest
+    assert gates.PERMISSIONS == ()
+    numbers = {versions.version(name) for name in ("r8", "tensorflow-lite", "robolectric", "onnxruntime")}
+    for path in set(HERE.glob("*.py")) - {HERE / "assets.py"}:  # which tells what is known of a version
+        assert not [number for number in numbers if number in path.read_text()], path
+
+
+def test_every_text_of_the_app_is_a_resource():
+    for path in sorted((code.MAIN / "res" / "layout").glob("*.xml")):
+        content = path.read_text()
+        for attribute in ("text", "contentDescription", "hint"):
+            assert f'android:{attribute}="' not in content.replace(f'android:{attribute}="@string', ""), path
+
+
+def test_only_artifacts_that_an_engine_of_the_app_runs_are_packed(tmp_path):
+    assert assets.choose(tmp_path, (), ("litert",)) == ()
+    with pytest.raises(DataError, match="There are no artifacts"):
+        assets.choose(tmp_path / "none", ("*",), ("litert",))

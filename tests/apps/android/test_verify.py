@@ -1,0 +1,79 @@
+"""What the library that ships answers under the emulator is held against the golden vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+from apps.android import assets, emulated
+from apps.android.engines import Resolved
+from device_tests.results import compatibility
+from export.artifact import Artifact
+from models.errors import EdgewiseError
+
+GOLDEN = [np.array([0, 10, 5], np.float32), np.array([8, 0, 1], np.float32)]
+
+
+def artifact(scheme: str) -> Artifact:
+    return Artifact(id=f"a-tflite-{scheme}", model="a", framework="torch", format="tflite", scheme=scheme, key="k")
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (lambda logits: logits, "equal"),
+        (lambda logits: logits + np.float32(0.01), "within tolerance"),
+        (lambda logits: logits + np.float32(0.5), "different"),
+        (lambda logits: logits[::-1], "different"),
+        (lambda logits: logits * np.float32("nan"), "different"),
+    ],
+)
+def test_answers_are_equal_near_or_different(change, state):
+    verdict = emulated.compared(artifact("int8"), [change(logits) for logits in GOLDEN], GOLDEN)
+    assert (verdict.state, verdict.good) == (state, state != "different")
+
+
+def test_the_build_warns_of_what_an_engine_is_known_to_answer_wrongly():
+    chosen = (artifact("int8"), artifact("dynamic_int8"))
+    (line,) = assets.warnings(chosen, {"litert": "2.16.1"})
+    assert line.startswith("a-tflite-dynamic_int8: litert 2.16.1 answers it with garbage")
+    assert assets.warnings(chosen, {"litert": "1.4.0"}) == []
+
+
+@pytest.mark.parametrize(("scheme", "fails"), [("int8", True), ("dynamic_int8", False)])
+def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monkeypatch):
+    one = artifact(scheme)
+    wrong = emulated.Verdict(artifact=one, state="different", difference=9.0, reason="4 of 4 golden vectors differ")
+    monkeypatch.setattr(
+        emulated.engines, "resolve", lambda *_: type("Engine", (), {"id": "litert", "version": "2.16.1"})
+    )
+    monkeypatch.setattr(emulated.assets, "choose", lambda *_: (one,))
+    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [wrong])
+    kept = []
+    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: kept.append(verdict))
+    request = emulated.Request(
+        engines=("litert",), archives={}, abis=(), artifacts=None, patterns=("*",), key=None, target=emulated.HERE
+    )
+    if fails:
+        with pytest.raises(
+            EdgewiseError, match="1 of 1 artifacts are answered wrongly by the library that ships: a-tflite-int8"
+        ):
+            emulated.run(request)
+    else:
+        emulated.run(request)
+    assert kept == [wrong]
+
+
+def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
+    one = structs.replace(artifact("int8"), sha256="a" * 64)
+    engine = Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), unpinned=(),
+                      libraries={emulated.ABI: {emulated.LIBRARY: b"library"}})  # fmt: skip
+    emulated.keep(emulated.Verdict(artifact=one, state="different", reason="4 of 4 differ"), engine, tmp_path)
+    emulated.keep(
+        emulated.Verdict(artifact=one, state="equal", difference=0.0), replace(engine, version="1.4.0"), tmp_path
+    )
+    grid = compatibility.read(compatibility.path(tmp_path, one.id, "litert_android"))
+    assert [(trial.version, trial.outcome) for trial in grid.trials] == [("2.16.1", "mismatch"), ("1.4.0", "ok")]

@@ -1,0 +1,314 @@
+"""The app as a device: the real adb client against the Android-shaped machine, or a script for adb where only words count.
+
+A stand-in answers for pm, am and dumpsys (framework.sh), and what the app would write is prepared: no Android runs here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+
+from device_tests import devices
+from device_tests.cells import cells, select
+from device_tests.contract import Job
+from device_tests.devices import app
+from device_tests.measure.runner import Bench, Ended, run
+from device_tests.results import measurement as measurements
+from device_tests.rows import found, load, rows
+from device_tests.schedule import Closed, Turns
+from device_tests.transport.android import installed
+from device_tests.transport.android.client import Client
+from export import artifact as artifacts
+from export.artifact import Artifact, Dataset
+from export.contract import Tensor
+from models import files, reference
+from models.errors import DataError, EnvironmentMissing, UsageError
+from models.reference import Reference
+
+STAND_IN = Path(__file__).with_name("framework.sh")
+ID = "torch_cnn_small-tflite-int8"
+BUILD = "0123456789ab"
+IMAGES = 40
+TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
+
+
+class Reached(Client):
+    """adb's client, whose shell finds the stand-in before the device's own programs."""
+
+    tools: str = ""
+
+    def shell(self, script: str, **options) -> str:
+        return super().shell(f"PATH={self.tools}:$PATH\n{script}", **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A phone of this test: how it is told to behave, and the folder of its stand-in."""
+
+    device: app.App
+    tools: str
+    artifacts: Path
+    results: Path
+
+    def set(self, name: str, content: str) -> None:
+        self.device.client.shell(f"printf '%s' '{content}' > {self.tools}/{name}")
+
+    def told(self) -> list[str]:
+        return self.device.client.shell(f"cat {self.tools}/done 2>/dev/null || true").split()
+
+    def run(self) -> Ended:
+        ends: list[Ended] = []
+        every = cells(self.device.name)
+        chosen = select(every, runtimes=("litert",), patterns=(ID,))
+        bench = Bench(artifacts=self.artifacts, results=self.results, quick=False, force=False, timeout_s=3)
+        run(chosen, bench, jobs=1, begins=lambda id: None, ended=ends.append)
+        return ends[0]
+
+    def job(self) -> Job:
+        return Job(runtime="litert", artifact=self.artifacts / f"{ID}.tflite", sidecar=self.artifacts / f"{ID}.json",
+                   reference=reference.path(self.artifacts, "torch_cnn_small"), images=0, latency_s=0, timeout_s=2)  # fmt: skip
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Reference:
+    """An artifact and its reference in `artifacts`."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
+    made = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+                     images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8), labels=logits.argmax(1).astype(np.uint8),
+                     logits=logits)  # fmt: skip
+    folder = tmp_path / "artifacts"
+    reference.save(made, reference.path(folder, made.model))
+    files.write_bytes(folder / f"{ID}.tflite", b"weights")
+    artifacts.save(Artifact(id=ID, model=made.model, framework="torch", format="tflite", scheme="int8", key="k", file=f"{ID}.tflite",
+                            sha256=files.sha256(folder / f"{ID}.tflite"), size_bytes=7, compressed_bytes=20, checkpoint_sha256="c" * 64,
+                            inputs=(TENSOR,), outputs=(TENSOR,), dataset=Dataset(name="mnist", sha256="d" * 64)), folder)  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def apks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An APK as far as its description goes."""
+    folder = tmp_path / "apks"
+    folder.mkdir()
+    described = {
+        "build": BUILD,
+        "engines": {"litert": {}},
+        "left_out": {"onnxruntime": "It was not asked for (--engines)."},
+    }
+    with zipfile.ZipFile(folder / "edgewise-arm64-v8a.apk", "w") as archive:
+        archive.writestr("assets/build.json", json.dumps(described))
+    monkeypatch.setattr(app, "APKS", folder)
+    return folder
+
+
+def row(answers: Reference) -> dict:
+    """What the app writes: the float network's answers, but for one image."""
+    logits = answers.logits.copy()
+    logits[3] = np.roll(logits[3], 1)
+    packed = base64.b64encode(zlib.compress(logits.tobytes())).decode()
+    environment = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "date": "2026-01-02T03:04:05+00:00", "runtime": {"a:b": "1"},
+                   "ran": "not known", "engine_bytes": 1_000}  # fmt: skip
+    return {"outcome": "ok", "reason": "", "notes": [], "threads": 1, "environment": environment, "answers": packed,
+            "latencies_ns": [], "load_ns": 5, "first_ns": 6}  # fmt: skip
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: Reference, apks: Path) -> Callable[..., Stage]:
+    """Return a function that sets a phone up: adb's, with this serial, and its stand-in under a folder there."""
+
+    def make(serial: str, place: str, shell: str = "/bin/sh") -> Stage:
+        tools, home = f"{place}/framework", PurePosixPath(place, "files")
+        monkeypatch.setattr(installed, "HOME", home)
+        monkeypatch.setattr(installed, "UPLOAD", PurePosixPath(place, "app.apk"))
+        monkeypatch.setattr(app, "Client", type("Here", (Reached,), {"tools": tools}))
+        devices.device.cache_clear()
+        there = devices.device(f"app:{serial}")
+        local = tmp_path / "framework"
+        (local / "rows").mkdir(parents=True)
+        for name in ("pm", "am", "dumpsys", "pidof"):
+            files.write_bytes(local / name, STAND_IN.read_bytes().replace(b"/bin/sh", shell.encode(), 1))
+            (local / name).chmod(0o755)
+        files.write_bytes(local / "home", str(home).encode())
+        files.write_bytes(local / "build", BUILD.encode())
+        files.write_json(local / "rows" / f"{ID}.json", row(answers))
+        Client.keep(there.client, local, PurePosixPath(tools))
+        there.client.shell(f"chmod 755 {tools}/pm {tools}/am {tools}/dumpsys {tools}/pidof")
+        return Stage(device=there, tools=tools, artifacts=tmp_path / "artifacts", results=tmp_path / "results")
+
+    yield make
+    devices.device.cache_clear()
+
+
+@pytest.fixture
+def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[..., Stage]) -> Stage:
+    """A phone for which a script stands: its shell is this machine's, and so are its files."""
+    program = tmp_path / "bin" / "adb"
+    properties = "[ro.product.cpu.abi]: [arm64-v8a]\\n[ro.build.version.sdk]: [34]\\n[ro.kernel.qemu]: [1]\\n"
+    lines = (
+        "#!/bin/sh",
+        f'getprop() {{ printf "{properties}"; }}',
+        'case "$1 $3" in',
+        'devices*) printf "List of devices attached\\nA1\\tdevice\\n" ;;',
+        '"-s shell") eval "$4" ;;',
+        '"-s push") cp -r "$4" "$5" ;;',
+        "esac",
+    )
+    files.write_bytes(program, "\n".join(lines).encode())
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(installed, "POLL_S", 0.02)
+    place = tmp_path / "phone"
+    place.mkdir()
+    return stage("A1", str(place))
+
+
+def test_a_cell_is_measured_in_the_app_and_judged_here(phone):
+    end = phone.run()
+    made = end.measurement
+    assert (made.outcome, made.reason) == ("ok", "")
+    assert made.id == f"{ID}@litert@app:A1"
+    assert (made.total, made.agree, [flip.index for flip in made.flips]) == (IMAGES, IMAGES - 1, [3])
+    assert made.environment.extra["ran"] == "not known"
+    assert phone.told() == ["install", "start"]
+
+
+def test_what_is_finished_is_not_measured_again_nor_the_app_installed(phone):
+    phone.run()
+    devices.device.cache_clear()
+    assert phone.run().current
+    assert phone.told() == ["install", "start"]
+    known = load(phone.results)
+    chosen = found(known, ("app:A1",))
+    (good,) = (
+        r
+        for r in rows(chosen, known, artifacts_folder=phone.artifacts, results_folder=phone.results)
+        if r.artifact == ID
+    )
+    assert (good.outcome, good.evidence) == ("ok", "current")
+
+
+def test_nothing_of_a_job_is_left_there(phone):
+    phone.run()
+    assert (
+        phone.device.client.shell(f"ls {installed.HOME}/jobs {installed.HOME}/results | grep {ID} || true").strip()
+        == ""
+    )
+
+
+def test_clean_uninstalls(phone):
+    phone.run()
+    phone.device.clean()
+    assert (
+        phone.device.client.shell(
+            f"[ ! -f {phone.tools}/installed.apk ] && [ ! -d {installed.HOME} ] && echo gone"
+        ).strip()
+        == "gone"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("wakefulness", "Asleep", "The screen of A1 is off. Switch it on, unlock it"),
+        ("locked", "", "A1 is locked. Unlock it"),
+        ("refusal", "Failure [INSTALL_FAILED_INSUFFICIENT_STORAGE]", "A1 does not take the app: it has no room for the app"),
+        ("refusal", "Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE: x]", "another key is there. Remove it: nox -s device_tests -- --device app:A1 --clean"),
+        ("refusal", "Failure [INSTALL_FAILED_SOMETHING_NEW]", "it says: Failure .INSTALL_FAILED_SOMETHING_NEW"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_phone_that_cannot_be_used_says_why_in_a_sentence(phone, file, content, says):
+    phone.set(file, content)
+    with pytest.raises(EnvironmentMissing, match=says):
+        phone.device.require("litert")
+    end = phone.run()
+    assert (end.measurement.outcome, type(end.lacks)) == ("skipped", EnvironmentMissing)
+
+
+@pytest.mark.parametrize(
+    ("mood", "outcome", "says"),
+    [
+        ("killed", "run_failed", "the app was killed there, as Android does where memory is short"),
+        ("away", "run_failed", "the app was not in front for 0.1 s: unlock the screen"),
+        ("silent", "timed_out", "no sign of life in 3 s; at last it said: Round 1 of 9"),
+    ],
+)
+def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome, says):
+    monkeypatch.setattr(installed, "AWAY_S", 0.1)
+    phone.set("mood", mood)
+    made = phone.run().measurement
+    assert (made.outcome, made.reason[: len(says)]) == (outcome, says)
+
+
+def test_an_old_phone_is_told_what_runs_there_without_the_app(phone):
+    vars(phone.device)["_properties"] = {
+        "ro.build.version.sdk": "25",
+        "ro.build.version.release": "7.1",
+        "ro.product.cpu.abi": "arm64-v8a",
+    }
+    with pytest.raises(
+        EnvironmentMissing,
+        match="app:A1 has Android 7.1; the app needs 8 or newer. Without the app: --device android:SERIAL",
+    ):
+        phone.device.require("litert")
+
+
+def test_an_engine_that_is_not_in_the_app_is_told_with_the_builds_reason(phone):
+    with pytest.raises(EnvironmentMissing, match="onnxruntime is not in the app that was built. It was not asked for"):
+        phone.device.require("onnxruntime")
+
+
+def test_without_an_apk_it_says_how_to_build_one(phone, apks):
+    (apks / "edgewise-arm64-v8a.apk").unlink()
+    with pytest.raises(EnvironmentMissing, match=r"not built for arm64-v8a. Build it: nox -s 'apps\(android\)'"):
+        phone.device.require("litert")
+
+
+def test_a_file_that_is_no_app_is_told(phone, apks):
+    (apks / "edgewise-arm64-v8a.apk").write_bytes(b"PK no")
+    with pytest.raises(DataError, match="is not the app"):
+        phone.device.require("litert")
+
+
+def test_an_interrupted_run_ends_the_app(phone):
+    phone.set("mood", "silent")
+    phone.device.require("litert")
+    turns = Turns(1)
+    threading.Timer(0.3, turns.close).start()
+    with pytest.raises(Closed):
+        phone.device.run(phone.job(), turns)
+    assert phone.device.client.shell(f"ls {phone.tools} | grep -x pid || true").strip() == ""
+
+
+def test_how_it_is_asked_to_run_is_part_of_the_name(phone):
+    assert devices.device("app:A1+t2+no_xnnpack").name == "app:A1+t2+no_xnnpack"
+    with pytest.raises(UsageError, match=r"asks for \+t3, which there is not"):
+        devices.device("app:A1+t3")
+
+
+@pytest.mark.slow
+@pytest.mark.needs("adb")
+def test_the_real_adb_brings_the_app_its_job_and_takes_its_row(started, stage):
+    there = stage(started.serial, "/data/local/tmp/app-test", "/system/bin/sh")
+    try:
+        made = there.run().measurement
+        assert (made.outcome, made.reason, made.agree) == ("ok", "", IMAGES - 1)
+        assert there.told() == ["install", "start"]
+        devices.device.cache_clear()
+        assert there.run().current
+        logits = np.load(measurements.logits_path(there.results, made.id))
+        assert logits.shape == (IMAGES, 10)
+        there.device.clean()
+        assert there.device.client.shell(f"[ -d {installed.HOME} ] || echo gone").strip() == "gone"
+    finally:
+        there.device.client.shell("rm -rf /data/local/tmp/app-test")
