@@ -401,18 +401,27 @@ def new(session: nox.Session) -> None:
     run_module(session, ("models.new",), *session.posargs, first=partial(environment, session, "export"))
 
 
+def run_tests(session: nox.Session, name: str, marks: str) -> None:
+    """Run the tests with these marks in an environment, a file of them on each core at a time."""
+    session.run(
+        *(environment(session, name), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", "-m", marks),
+        *session.posargs,
+        env={"OMP_NUM_THREADS": "1"},  # frameworks would take all cores for each of these processes
+    )
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the fast tests, which need no framework."""
-    session.run(environment(session, "core"), "-m", "pytest", "-m", "not slow and not browser", *session.posargs)
+    run_tests(session, "core", "not slow and not browser")
 
 
 @nox.session
 def slow_tests(session: nox.Session) -> None:
     """Run the slow tests: real conversions, real runtimes, a real browser; installs every environment."""
     install_runtimes(session)
-    session.run(environment(session, "export"), "-m", "pytest", "-m", "slow", *session.posargs)
-    session.run(environment(session, "browser"), "-m", "pytest", "-m", "browser", *session.posargs)
+    run_tests(session, "export", "slow")
+    run_tests(session, "browser", "browser")
 
 
 @nox.session
