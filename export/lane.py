@@ -36,6 +36,7 @@ from models import profile as profiles
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError, StorageError, Unsupported
 from models.frameworks import FRAMEWORKS
+from models.own.settings import DYNAMIC
 from models.reference import Reference
 
 PARITY_IMAGES = 64
@@ -156,6 +157,9 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
         parity = min(PARITY_IMAGES, len(answers.images))
         index = np.concatenate([np.arange(parity), hardest])
         batch = contents.inputs[0].shape[0]
+        if scheme.options.batch not in (None, DYNAMIC if batch == -1 else batch):
+            made_for = {-1: "any number of images", 1: "one image"}.get(batch, f"{batch} images")
+            raise Unsupported(f"{recipe.format} makes files for {made_for} only")
         try:
             logits = _answers(format_module, temporary, source.input(answers.images[index]), contents, abs(batch))
         except Exception as error:  # runtimes raise anything

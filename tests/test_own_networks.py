@@ -87,6 +87,8 @@ symmetric = true
 """
 # what each toolchain cannot do with them, in its own words
 REFUSED = {
+    "branches-tflite-any": "cannot have TRANSPOSE_CONV",
+    "branches-tflite-any_int8": "cannot have TRANSPOSE_CONV",
     "branches-tflite-qat_int8": "labelled training images",
     "attention-tflite-qat_int8": "labelled training images",
     "attention-executorch-qat_int8": "labelled training images",

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from export.contract import Contents, Layer, Tensor
+from models.errors import Unsupported
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "BATCH_MATMUL")
 _ALIGNMENT = 16  # bytes
@@ -49,12 +50,18 @@ def freed(content: bytes) -> bytes:
     """Return a file for one image as one for any number, once an interpreter resizes its input.
 
     The shapes that are stored for one image are left open where they begin with it. No converter gives such a file
-    without operators that compute shapes, which split the delegate in two; whether it holds must be tried.
+    without operators that compute shapes, which split the delegate in two; whether it holds must be tried. Raises
+    Unsupported for a shape that cannot be left open: XNNPACK does not look at it, the interpreter's own kernels do.
     """
     model = parse(content)
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "RESHAPE":
+        name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        if name in ("TRANSPOSE_CONV", "BROADCAST_TO"):
+            raise Unsupported(
+                f"a .tflite file for any batch cannot have {name}, which stores its output's shape for one image"
+            )
+        if name == "RESHAPE":
             buffer = model.buffers[graph.tensors[operator.inputs[1]].buffer]
             if buffer.data is not None:
                 shape = np.frombuffer(bytes(buffer.data), np.int32).copy()
