@@ -70,7 +70,7 @@ def command(
     """
     recipes = matrix.select(patterns)
     if quick and not patterns:
-        recipes = tuple(recipe for recipe in recipes if recipe.format not in matrix.FURTHER)
+        recipes = tuple(recipe for recipe in recipes if recipe.format not in matrix.FURTHER) or recipes
     console.validated()
     if listing:
         for recipe in recipes:

@@ -77,7 +77,8 @@ def _name(cell: Cell) -> str:
 
 def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
     """Return the cells of these ids, all for none; raises UsageError with a suggestion where one does not exist."""
-    every = tuple(cell for cell in cells() if not cell.further)
+    there = cells()
+    every = tuple(cell for cell in there if not cell.further)
     found: list[Cell] = []
     for id in ids:
         artifact, _, runtime = id.partition("@")
@@ -87,6 +88,9 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
             raise UsageError(str(error).removeprefix("--only ")) from error
         runtime = runtime.partition("@")[0]
         matching = [c for c in every if c.recipe in recipes and runtime in ("", c.runtime)]
+        if not matching and (others := [c for c in there if c.recipe in recipes and runtime in ("", c.runtime)]):
+            msg = f"explain cannot look into {artifact} on {others[0].runtime}: it reads the files and the runtimes of the first engines only."
+            raise UsageError(msg)
         if not matching:
             offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
             msg = f"{artifact} does not run on {runtime!r}. It runs on: {offered}."

@@ -25,7 +25,7 @@ PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"
 NO_INT8 = (
     "ncnn quantizes with its programs ncnn2table and ncnn2int8, which are in no wheel. To build them: git clone "
     "--recursive https://github.com/Tencent/ncnn && cmake -S ncnn -B ncnn/build -DNCNN_SIMPLEOCV=ON && cmake --build "
-    "ncnn/build --target ncnn2table ncnn2int8; calibrate with method=aciq, for kl costs 0.6 to 2 points of top-1 here"
+    "ncnn/build --target ncnn2table ncnn2int8"
 )
 HALF = 0x01306B47  # what stands before weights in half precision; before float32 it is 0
 

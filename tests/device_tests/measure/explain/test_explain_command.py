@@ -16,7 +16,7 @@ from device_tests.results.layers import Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
-from export.matrix import MATRIX
+from export.matrix import FURTHER, MATRIX
 from models import files
 from models.errors import DataError, UsageError
 
@@ -34,6 +34,8 @@ def type_in(*arguments: str) -> None:
         ((), UsageError, "Name an artifact"),
         (("torch_cnn_smal-tflite-int8",), UsageError, "^'torch_cnn_smal.*Did you mean torch_cnn_small"),
         (("torch_cnn-tflite-int8@lightrt",), UsageError, "It runs on: litert, litert_compiled"),
+        (("torch_cnn-coreml-int4",), UsageError, "cannot look into torch_cnn-coreml-int4 on mil_evaluator"),
+        (("torch_cnn-onnx-int8@openvino",), UsageError, "cannot look into torch_cnn-onnx-int8 on openvino"),
         (("torch_cnn-tflite-int8", "--artifacts", "nowhere"), DataError, "nox -s export"),
     ],
 )
@@ -44,7 +46,7 @@ def test_what_cannot_be_done_is_said(arguments, error, says):
 
 def test_every_format_of_the_matrix_has_a_module_that_reads_it():
     formats = {name for formats in MATRIX.values() for name in formats}
-    assert formats == set(run.MODULES)
+    assert formats == {*run.MODULES, *FURTHER}  # which explain says that it cannot look into
     folder = Path(run.__file__).parent
     assert all((folder / f"{module}.py").is_file() for module in run.MODULES.values())
 

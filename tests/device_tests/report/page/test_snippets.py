@@ -27,7 +27,7 @@ QUANTIZED = {side: (replace(getattr(ARTIFACT, side)[0], dtype="uint8", scale=0.5
 
 
 @pytest.mark.parametrize("format_name", ["tflite", "onnx", "ort", "executorch", "executorch_portable", "torchscript",
-                                         "torchscript_lite", "savedmodel"])  # fmt: skip
+                                         "torchscript_lite", "savedmodel", "coreml", "openvino", "ncnn"])  # fmt: skip
 def test_a_format_has_code_or_a_reason_in_every_language(format_name):
     made = snippets.of(replace(ARTIFACT, format=format_name))
     assert [s.language for s in made] == list(snippets.LANGUAGES.values())
@@ -47,7 +47,8 @@ def test_code_for_quantized_inputs_rescales():
 
 
 SNIPPET_RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "ort": "onnxruntime", "executorch": "export",
-                    "torchscript": "torch", "torchscript_lite": "torch", "savedmodel": "tensorflow"}  # fmt: skip
+                    "torchscript": "torch", "torchscript_lite": "torch", "savedmodel": "tensorflow",
+                    "openvino": "openvino", "ncnn": "ncnn"}  # fmt: skip
 
 
 @pytest.mark.slow

@@ -1,0 +1,67 @@
+"""What a quick run leaves out: further engines, unless they are named or nothing else is there."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from device_tests.cells import Cell
+from device_tests.commands import run as command
+from device_tests.gates import evidence
+from device_tests.onboard.runtimes import FURTHER
+from export import matrix
+from export.__main__ import command as export
+from export.recipe import Recipe
+
+WHOLE = {"quick": False, "full": False}
+QUICK = {"quick": True, "full": False}
+
+
+def planned(*runtimes: str, patterns: tuple[str, ...] = (), **how) -> tuple[Cell, ...]:
+    return command.plan(runtimes, patterns, (), **how)
+
+
+def test_a_quick_run_is_of_the_first_engines_and_a_whole_one_of_all():
+    whole, quick = planned(**WHOLE), planned(**QUICK)
+    assert {cell.recipe.format for cell in whole} - {cell.recipe.format for cell in quick} == {
+        "coreml",
+        "ncnn",
+        "openvino",
+    }
+    assert {cell.runtime for cell in quick} & set(FURTHER) == set()
+    assert {"openvino", "tflite_micro", "mil_evaluator", "ncnn"} <= {cell.runtime for cell in whole}
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "patterns"), [(("openvino",), ()), ((), ("torch_cnn-onnx-int8@openvino@*",)), ((), ("*-openvino-*",))]
+)
+def test_a_quick_run_takes_what_is_named(runtimes, patterns):
+    assert planned(*runtimes, patterns=patterns, **QUICK) == planned(*runtimes, patterns=patterns, **WHOLE) != ()
+
+
+def test_a_quick_export_leaves_out_the_further_formats_unless_named():
+    def listed(*arguments: str) -> set[str]:
+        ids = CliRunner().invoke(export, ["--list", *arguments]).stdout.split()
+        return {id.split("-")[1] for id in ids}
+
+    assert listed() - listed("--quick") == set(matrix.FURTHER)
+    assert listed("--quick", "--only", "*-coreml-int4") == {"coreml"}
+
+
+def test_where_only_further_formats_are_wanted_quick_leaves_out_none(monkeypatch):
+    recipe = Recipe(model="torch_cnn_small", format="coreml", scheme="int4")
+    monkeypatch.setattr(matrix, "recipes", lambda: (recipe,))
+    assert {cell.recipe for cell in planned(**QUICK)} == {recipe}
+    assert CliRunner().invoke(export, ["--list", "--quick"]).stdout.split()[0] == recipe.id
+
+
+def test_engines_that_were_left_out_do_not_make_a_check_worthless(measured):
+    nothing = {"outcome": "skipped", "evidence": "missing", "reason": "not run", "total": None, "latencies_ns": ()}
+    there = measured(runtime="litert", format_name="tflite")
+    left_out = [measured(runtime="openvino", format_name=name, **nothing) for name in ("onnx", "openvino", "ort")]
+    assert list(evidence._too_few([there, *left_out])) == []
+    missing = [
+        measured(runtime=name, format_name="tflite", **nothing) for name in ("litert_compiled", "tflite_runtime")
+    ]
+    (lack,) = evidence._too_few([there, *left_out, *missing])
+    assert "only 1 of 3 cells" in lack.why
