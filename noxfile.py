@@ -201,7 +201,11 @@ def devices(session: nox.Session, device: str) -> None:
 def apps(session: nox.Session, app: str) -> None:
     """Build what a person holds: -s "apps(web)" -- --serve, -s "apps(android)" -- --test, --only GLOB, --list, --help."""
     if app == "android" and "--test" in session.posargs:
-        for runtime in ("litert", "onnxruntime", "executorch"):  # which answer in place of the app's engines, or beside them
+        for runtime in (
+            "litert",
+            "onnxruntime",
+            "executorch",
+        ):  # which answer in place of the app's engines, or beside them
             environment(session, runtime)
     session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
 
