@@ -69,7 +69,7 @@ class Stage:
         ends: list[Ended] = []
         every = cells(self.device.name)
         chosen = select(every, runtimes=("litert",), patterns=(ID,))
-        bench = Bench(artifacts=self.artifacts, results=self.results, quick=False, force=False, timeout_s=3)
+        bench = Bench(artifacts=self.artifacts, results=self.results, quick=False, force=False, timeout_s=1)
         run(chosen, bench, jobs=1, begins=lambda id: None, ended=ends.append)
         return ends[0]
 
@@ -240,7 +240,7 @@ def test_a_phone_that_cannot_be_used_says_why_in_a_sentence(phone, file, content
     [
         ("killed", "run_failed", "the app was killed there, as Android does where memory is short"),
         ("away", "run_failed", "the app was not in front for 0.1 s: unlock the screen"),
-        ("silent", "timed_out", "no sign of life in 3 s; at last it said: Round 1 of 9"),
+        ("silent", "timed_out", "no sign of life in 1 s; at last it said: Round 1 of 9"),
     ],
 )
 def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome, says):
