@@ -44,7 +44,7 @@ def device(name: str) -> App:
             known = ", ".join(f"+{one}" for one in (*THREADS, *ACCELERATORS))
             msg = f"{name!r} asks for +{wish}, which there is not. {kind}:SERIAL may be followed by {known}."
             raise UsageError(msg)
-    chosen = serial or client.choose("")
+    chosen = serial or client.choose("", kind)
     return App("+".join((f"{kind}:{chosen}", *wishes)), Client(serial=chosen), tuple(wishes))
 
 

@@ -35,7 +35,8 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return _onnx_schemes.options(framework, scheme) if scheme in ("int8", "int4") else ()
+    known = _onnx_schemes.options(framework, scheme) if scheme in ("int8", "int4") else ()
+    return tuple(name for name in known if name != "batch")  # a file here takes one image
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

@@ -156,8 +156,8 @@ def attached() -> dict[str, str]:
     return {serial: state.partition("(")[0].partition(";")[0].strip() for serial, state in found}
 
 
-def choose(serial: str) -> str:
-    """Return the serial of a device that answers: this one, or for "" the only one.
+def choose(serial: str, kind: str = "android") -> str:
+    """Return the serial of a device that answers: this one, or for "" the only one, which `kind` is a name of.
 
     Raises EnvironmentMissing, which says what to do, where there is none, where there are several and none is named,
     and where it does not let this computer in.
@@ -168,7 +168,7 @@ def choose(serial: str) -> str:
         msg = f"adb sees no device{f' {serial}' if serial else ''}, nor any other. {NO_DEVICE}"
         raise EnvironmentMissing(msg)
     if not serial and len(found) > 1:
-        msg = f"adb sees several devices: {listed}. Say which: --device android:SERIAL"
+        msg = f"adb sees several devices: {listed}. Say which: --device {kind}:SERIAL"
         raise EnvironmentMissing(msg)
     chosen = serial or next(iter(found))
     if chosen not in found:

@@ -25,7 +25,7 @@ from device_tests.measure.runner import Bench, Ended, run
 from device_tests.results import measurement as measurements
 from device_tests.rows import found, load, rows
 from device_tests.schedule import Closed, Turns
-from device_tests.transport.android import installed
+from device_tests.transport.android import client, installed
 from device_tests.transport.android.client import Client
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset
@@ -69,7 +69,7 @@ class Stage:
         ends: list[Ended] = []
         every = cells(self.device.name)
         chosen = select(every, runtimes=("litert",), patterns=(ID,))
-        bench = Bench(artifacts=self.artifacts, results=self.results, quick=False, force=False, timeout_s=3)
+        bench = Bench(artifacts=self.artifacts, results=self.results, quick=False, force=False, timeout_s=1)
         run(chosen, bench, jobs=1, begins=lambda id: None, ended=ends.append)
         return ends[0]
 
@@ -240,7 +240,7 @@ def test_a_phone_that_cannot_be_used_says_why_in_a_sentence(phone, file, content
     [
         ("killed", "run_failed", "the app was killed there, as Android does where memory is short"),
         ("away", "run_failed", "the app was not in front for 0.1 s: unlock the screen"),
-        ("silent", "timed_out", "no sign of life in 3 s; at last it said: Round 1 of 9"),
+        ("silent", "timed_out", "no sign of life in 1 s; at last it said: Round 1 of 9"),
     ],
 )
 def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome, says):
@@ -288,6 +288,20 @@ def test_an_interrupted_run_ends_the_app(phone):
     with pytest.raises(Closed):
         phone.device.run(phone.job(), turns)
     assert phone.device.client.shell(f"ls {phone.tools} | grep -x pid || true").strip() == ""
+
+
+def test_of_two_phones_one_must_be_named(phone, monkeypatch):
+    monkeypatch.setattr(client, "attached", lambda: {"A1": "device", "B2": "device"})
+    with pytest.raises(
+        EnvironmentMissing, match=r"several devices: A1 \(device\), B2 \(device\). Say which: --device app:SERIAL"
+    ):
+        devices.device("app:")
+
+
+def test_without_a_phone_it_says_what_to_connect(phone, monkeypatch):
+    monkeypatch.setattr(client, "attached", dict)
+    with pytest.raises(EnvironmentMissing, match="Connect a phone with USB debugging switched on"):
+        devices.device("app:")
 
 
 def test_how_it_is_asked_to_run_is_part_of_the_name(phone):

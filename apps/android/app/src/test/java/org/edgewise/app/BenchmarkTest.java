@@ -130,16 +130,36 @@ public class BenchmarkTest extends AppCase {
     }
 
     @Test
+    public void whatIsDrawnWhileTimesAreTakenIsAnsweredAfterwards() {
+        start();
+        app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
+        await("rounds are counted", () -> app().measuring().done() > 0);
+        drawSeven();
+        assertEquals("A benchmark is running: what is shown now is answered after it.", text(R.id.verdict));
+        assertEquals(null, app().session().found(ONNX).answer);
+        app().measuring().cancel();
+        awaitEnd();
+        await("it is answered", () -> app().session().found(ONNX).answer != null);
+        await("everything is", () -> text(R.id.verdict).equals("All 6 answer 7."));
+    }
+
+    /** Tells whether the benchmark's thread waits for the app to be in front. */
+    private static boolean waits() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .anyMatch(thread -> thread.getName().equals("benchmark") && thread.getState() == Thread.State.WAITING);
+    }
+
+    @Test
     public void nothingIsTimedWhileTheAppIsPutAway() throws Exception {
         start();
         app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
         await("rounds are counted", () -> app().measuring().done() > 0);
         controller.pause();
-        Thread.sleep(300); // the round that was going on ends
-        idle();
+        await("the round that was going on ends", BenchmarkTest::waits);
         int before = app().measuring().done();
-        Thread.sleep(300);
+        Thread.sleep(200);
         idle();
+        assertTrue(waits());
         assertEquals(before, app().measuring().done());
         controller.resume();
         await("it goes on", () -> app().measuring().done() > before);

@@ -8,6 +8,7 @@ import android.app.Activity;
 import android.content.Intent;
 import android.graphics.Bitmap;
 import android.net.Uri;
+import android.os.Bundle;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Spinner;
@@ -19,8 +20,10 @@ import org.edgewise.app.bench.Plan;
 import org.edgewise.app.engine.Settings;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.store.Artifact;
+import org.edgewise.app.ui.MainActivity;
 import org.edgewise.app.work.Session;
 import org.junit.Test;
+import org.robolectric.Robolectric;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
@@ -212,6 +215,23 @@ public class CompareTest extends AppCase {
         idle();
         assertEquals("All 6 answer 7.", text(R.id.verdict));
         shoot("compare-rotated");
+    }
+
+    @Test
+    public void aDrawingComesBackAfterTheProcessWasKilled() {
+        start();
+        drawSeven();
+        awaitAnswers();
+        open(R.id.tab_check);
+        Bundle kept = new Bundle();
+        controller.pause().stop().saveInstanceState(kept).destroy();
+        app().session().show(null); // as in a new process, where nothing was answered yet
+        controller = Robolectric.buildActivity(MainActivity.class).setup(kept);
+        awaitAnswers();
+        idle();
+        assertTrue("the screen that was shown", find(R.id.tab_check).isSelected());
+        open(R.id.tab_compare);
+        assertEquals("All 6 answer 7.", text(R.id.verdict));
     }
 
     @Test

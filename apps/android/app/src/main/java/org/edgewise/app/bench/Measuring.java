@@ -3,6 +3,8 @@ package org.edgewise.app.bench;
 import android.content.Context;
 import android.content.res.AssetManager;
 import android.content.res.Resources;
+import android.os.Handler;
+import android.os.Looper;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -46,6 +48,7 @@ public final class Measuring {
     /** Begins to measure; where a run was killed before, that one is finished. */
     public void begin(Plan plan) {
         if (running()) return;
+        session.hold(true);
         session.rest();
         Plan unfinished = folder.plan();
         thread = Threads.make("benchmark", () -> run(unfinished == null ? plan : unfinished));
@@ -109,6 +112,7 @@ public final class Measuring {
         }
         done = total = 0;
         thread = null;
+        new Handler(Looper.getMainLooper()).post(() -> session.hold(false));
         changes.tell();
     }
 

@@ -97,6 +97,7 @@ final class BenchmarkScreen implements Screen {
 
     private void pressed() {
         if (measuring.running()) measuring.cancel();
+        else if (session.checking()) say(activity.getString(R.string.bench_checking));
         else if (chosen().isEmpty()) say(activity.getString(R.string.bench_nothing));
         else measuring.begin(Plan.of(chosen(), session.settings()));
     }

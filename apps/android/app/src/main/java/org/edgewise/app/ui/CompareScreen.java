@@ -103,6 +103,7 @@ final class CompareScreen implements Screen {
 
     private String sentence(List<Artifact> artifacts, Map<String, Integer> choices, Verdict verdict) {
         if (artifacts.isEmpty()) return activity.getString(R.string.no_artifacts);
+        if (session.held()) return activity.getString(R.string.held);
         if (verdict.told() == 0) return activity.getString(input.idle());
         Sidecar sidecar = artifacts.get(0).sidecar;
         String common = sidecar.named(verdict.common());

@@ -56,6 +56,7 @@ public final class RunActivity extends Activity {
         app.session().rest();
         if (thread != null) thread.interrupt(); // of a computer that went away
         job = asked;
+        if (!app.front.is()) job.tell("paused", "", 0, 0); // behind a locked screen it stays so
         thread = Threads.make("job", job::run);
         thread.start();
     }

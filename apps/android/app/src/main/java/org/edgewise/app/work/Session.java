@@ -34,6 +34,7 @@ public final class Session {
     private volatile int checked;
     private volatile int toCheck;
     private volatile boolean stopped;
+    private boolean held;
 
     public Session(Library library, Engines engines) {
         this.library = library;
@@ -125,7 +126,7 @@ public final class Session {
             for (Found one : found.values()) one.answer = null;
         }
         changes.tell();
-        if (shown == null) return;
+        if (shown == null || held) return;
         for (Artifact artifact : shown()) {
             worker.execute(() -> {
                 if (picture == shown) answer(artifact, shown);
@@ -171,9 +172,19 @@ public final class Session {
         stopped = true;
     }
 
-    /** Lets go of what is loaded, so that nothing else is in memory or works while times are taken. */
+    /** Lets go of what is loaded, so that nothing else is in memory while times are taken. */
     public void rest() {
         worker.execute(pool::clear);
+    }
+
+    /** Answers nothing while times are taken; what is shown meanwhile is answered after it. */
+    public void hold(boolean now) {
+        held = now;
+        show(picture);
+    }
+
+    public boolean held() {
+        return held;
     }
 
     /** Returns what is known of an artifact. */
