@@ -76,7 +76,7 @@ batch = 4
 [schemes.any]
 base = "float32"
 batch = "dynamic"
-[schemes.any_int8]
+[schemes.any_i8]
 base = "int8"
 batch = "dynamic"
 [schemes.best]
@@ -88,7 +88,7 @@ symmetric = true
 # what each toolchain cannot do with them, in its own words
 REFUSED = {
     "branches-tflite-any": "cannot have TRANSPOSE_CONV",
-    "branches-tflite-any_int8": "cannot have TRANSPOSE_CONV",
+    "branches-tflite-any_i8": "cannot have TRANSPOSE_CONV",
     "branches-tflite-qat_int8": "labelled training images",
     "attention-tflite-qat_int8": "labelled training images",
     "attention-executorch-qat_int8": "labelled training images",
@@ -137,8 +137,8 @@ def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
 
 def test_sidecars_say_how_many_images_an_artifact_takes_and_which_options_it_has(folder):
     made = {a.id: a for a in artifacts.load(folder / "artifacts") if a.outcome == "ok"}
-    batches = {scheme: {a.batch for a in made.values() if a.scheme == scheme} for scheme in ("four", "any", "any_int8")}
-    assert batches == {"four": {4}, "any": {-1}, "any_int8": {-1}}
+    batches = {scheme: {a.batch for a in made.values() if a.scheme == scheme} for scheme in ("four", "any", "any_i8")}
+    assert batches == {"four": {4}, "any": {-1}, "any_i8": {-1}}
     assert {a.format for a in made.values() if a.scheme == "any"} >= {
         "tflite",
         "torchscript",
