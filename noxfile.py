@@ -314,7 +314,8 @@ def pipeline(session: nox.Session) -> None:
     artifacts, results = options(arguments, "--artifacts"), options(arguments, "--results")
     only = options(arguments, "--only")
     exported = dict.fromkeys(pattern.partition("@")[0] for pattern in only)  # of ARTIFACT@RUNTIME@DEVICE
-    quick = ("--quick",) if "--quick" in arguments else ()
+    further = any(name in named for named in options(arguments, "--runtime") for name in FURTHER)
+    quick = ("--quick",) if "--quick" in arguments and not further else ()  # else its artifacts would be missing
     steps: dict[str, Callable[[], object]] = {
         "export": partial(export_artifacts, session, *networks, *artifacts, *exported, *quick)
     }

@@ -208,6 +208,10 @@ def test_a_quick_pipeline_says_that_it_leaves_out_the_further_engines(noxfile):
     assert "export --quick in core" in session.done
     (said,) = (words for words in session.words if words.startswith("Further engines were left out"))
     assert "--runtime openvino" in said
+    named = Session("--quick", "--runtime", "openvino", prints="a-openvino-int8@openvino@desktop")
+    noxfile.pipeline(named)
+    assert "export in core" in named.done  # else there were none of its artifacts
+    assert not any("Further engines" in words for words in named.words)
     whole = Session()
     noxfile.pipeline(whole)
     assert not any("Further engines" in words for words in whole.words)
