@@ -7,8 +7,6 @@ installed again only when their constraints change.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -20,9 +18,11 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
-from device_tests.onboard.runtimes import FURTHER, RUNTIMES, runs_on  # noqa: E402
+from device_tests import measuring  # noqa: E402
+from device_tests.measuring import options  # noqa: E402
+from device_tests.onboard.runtimes import FURTHER, RUNTIMES, here  # noqa: E402
 from export.elsewhere import ENVIRONMENTS as CONVERTERS  # noqa: E402
-from models import installation, zoo  # noqa: E402
+from models import installation  # noqa: E402
 
 # Every module of device_tests that a session runs.
 RUN, REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
@@ -47,14 +47,8 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
 
 CONSTRAINTS = ROOT / "constraints"
-HERE = tuple(name for name in RUNTIMES.names() if runs_on(name, sys.platform))
+HERE = here()
 GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native", "vela")
-# What `pipeline` has time for beside the cells, whole and with --quick: on which runtimes it compares latencies (others
-# take seconds to start, for each artifact), for how many seconds per dozen artifacts; and the cells that it counts.
-TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
-COUNTED, COUNTED_QUICK = (f"{zoo.COUNTED}-tflite-{scheme}@litert@*" for scheme in ("*", "int8"))
-# the same of a user's own networks
-COUNTED_OF_OWN, COUNTED_OF_OWN_QUICK = "*-tflite-*@litert@*", "*-tflite-int8@litert@*"
 WITHOUT_RUNTIME: list[str] = []  # the session that did what needs none
 # a command ends once it has looked at its arguments (models/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
@@ -72,16 +66,6 @@ def environment(session: nox.Session, name: str) -> str:
 def only_asks(arguments: Iterable[str]) -> bool:
     """Tell whether the arguments only ask for a list or for help, which the smallest environment answers."""
     return bool({"--list", "--help"} & set(arguments))
-
-
-def options(arguments: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """Return those of the arguments that are one of these options, each with its value: `--name=value`."""
-    found = []
-    for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
-        name, equals, value = argument.partition("=")
-        if name in names:
-            found.append(f"{name}={value if equals else following}")
-    return tuple(found)
 
 
 def check_arguments(session: nox.Session, module: tuple[str, ...], *arguments: str) -> None:
@@ -320,9 +304,10 @@ def pipeline(session: nox.Session) -> None:
         "export": partial(export_artifacts, session, *networks, *artifacts, *exported, *quick)
     }
     steps["device_tests"] = partial(run_runtimes, session, *arguments)
-    more, left_out = measuring_steps(session, arguments)
+    more, left_out = measuring.steps(arguments)
+    for step in more:
+        steps[step.verb] = partial(session.run, environment(session, step.python), "-m", "device_tests", *step.command)
     core = environment(session, "core")
-    steps |= more
     places = (*networks, *artifacts, *results, *only)
     steps["report"] = partial(session.run, core, "-m", *REPORT, *places)
     steps["check"] = partial(session.run, core, "-m", *CHECK, *places, *budgets)
@@ -336,58 +321,6 @@ def pipeline(session: nox.Session) -> None:
         session.warn(note)
     if failed:
         session.error(f"Failed, as is said above: {', '.join(failed)}. All other steps were done.")
-
-
-def measuring_steps(session: nox.Session, arguments: tuple[str, ...]) -> tuple[dict[str, Callable], list[str]]:
-    """Return what `pipeline` measures beside the cells themselves, and a note on each thing that it leaves out."""
-    if options(arguments, "--only", "--runtime", "--device"):
-        commands = "nox -s explain -- --all, nox -s shipping, nox -s latency, nox -s instructions"
-        return {}, [f"Only some cells were asked for, so these were left out: {commands}"]
-    quick = "--quick" in arguments
-    places = options(arguments, "--models", "--artifacts", "--results")
-    own = beside_networks(arguments)
-    named = options(arguments, "--results")
-    folder = Path(named[-1].partition("=")[2]) if named else beside_networks(arguments, "results") or Path("results")
-    run = partial(session.run, environment(session, "core"), "-m")
-    steps = {"explain": lambda: session.run(environment(session, "export"), "-m", *EXPLAIN, "--all", *places)}
-    notes = ["The error of each layer was left out: nox -s explain -- --all --layers"]
-    if quick:
-        some = " ".join(f"--runtime {name}" for name in HERE if name in FURTHER)
-        notes.append(f"Further engines were left out: nox -s pipeline, or nox -s pipeline -- --quick {some}")
-    if shutil.which("strip"):
-        target = f"--out={folder / 'shipping.json'}"
-        steps["shipping"] = partial(run, *SHIPPING, *options(arguments, "--models", "--artifacts"), target)
-    else:
-        notes.append("No runtime was weighed, for want of strip: apt-get install binutils, then nox -s shipping")
-    timed = [name for name in (TIMED_QUICK if quick else TIMED) if not was_timed_longer(folder, name, ROUNDS_S)]
-    if timed:
-        runtimes = (f"--runtime={name}" for name in timed)
-        steps["latency"] = partial(run, *LATENCY, f"--limit={ROUNDS_S}", *runtimes, *places)
-        names = ", ".join(timed)
-        notes.append(f"Latencies were compared for {ROUNDS_S} s per dozen artifacts on {names} only: nox -s latency")
-    if platform.machine() == "x86_64" and shutil.which("qemu-x86_64") and shutil.which("cc"):
-        counted = (COUNTED_OF_OWN_QUICK if quick else COUNTED_OF_OWN) if own else COUNTED_QUICK if quick else COUNTED
-        steps["instructions"] = partial(run, *INSTRUCTIONS, "--jobs=2", f"--only={counted}", *places)
-        notes.append(f"Instructions were counted for {counted} only; all take an hour: nox -s instructions")
-    else:
-        package = "apt-get install qemu-user gcc libc6-dev"
-        notes.append(f"No instructions were counted, for want of qemu or cc: {package}, then nox -s instructions")
-    return steps, notes
-
-
-def beside_networks(arguments: tuple[str, ...], name: str = "") -> Path | None:
-    """Return the folder of a user's own networks, or a file or folder in it; None where the zoo's are meant."""
-    named = options(arguments, "--models")
-    folder = named[-1].partition("=")[2] if named else os.environ.get("EDGEWISE_MODELS")
-    return Path(folder) / name if folder else None
-
-
-def was_timed_longer(results: Path, runtime: str, limit_s: float) -> bool:
-    """Tell whether latencies on a runtime are there that took longer, which a short run must not replace."""
-    try:
-        return json.loads((results / "latency" / f"{runtime}@desktop.json").read_text())["limit_s"] > limit_s
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 @nox.session

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,8 +85,8 @@ def noxfile(monkeypatch) -> ModuleType:
         return name
 
     monkeypatch.setattr(module, "environment", environment)
-    monkeypatch.setattr(module.shutil, "which", lambda program: f"/usr/bin/{program}")
-    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     return module
 
 
@@ -262,7 +264,7 @@ def test_pipeline_says_what_it_left_out_and_which_command_does_it(noxfile):
 
 
 def test_pipeline_goes_on_without_the_programs_that_are_missing(noxfile, monkeypatch):
-    monkeypatch.setattr(noxfile.shutil, "which", lambda program: None)
+    monkeypatch.setattr(shutil, "which", lambda program: None)
     session = Session()
     noxfile.pipeline(session)
     assert not any("shipping" in line or "instructions" in line for line in session.done)

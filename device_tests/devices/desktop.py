@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from device_tests.contract import DESKTOP, HERE, Ask, Command, Job, Load
 from device_tests.onboard import probe, worker
-from device_tests.onboard.runtimes import RUNTIMES, runs_on
+from device_tests.onboard.runtimes import RUNTIMES, here
 from device_tests.schedule import Turns
 from device_tests.transport.dialogue import Conversations, asked, given
 from device_tests.transport.starting import Starter
@@ -44,7 +43,7 @@ class Desktop:
 
     @property
     def runtimes(self) -> tuple[str, ...]:
-        return tuple(name for name in RUNTIMES.names() if runs_on(name, sys.platform))
+        return here()
 
     def require(self, runtime: str) -> None:
         _python(runtime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -49,6 +50,11 @@ def is_timed(name: str) -> bool:
 def runs_on(name: str, system: str) -> bool:
     """Tell whether a runtime runs on a system, named as sys.platform names it."""
     return system in getattr(RUNTIMES[name], "systems", (system,))
+
+
+def here() -> tuple[str, ...]:
+    """Return the runtimes that run on this system."""
+    return tuple(name for name in RUNTIMES.names() if runs_on(name, sys.platform))
 
 
 def beside(name: str) -> tuple[str, ...]:
