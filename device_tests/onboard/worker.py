@@ -156,9 +156,9 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runt
             time_warm(infer, warm, options, reply, turns)
         count = images_to_judge(len(images), options, reply)
         answer(infer, images[1:count], logits[1:count], sidecar, turns)
+        memory.read(reply)  # of one image at a time
         if source["shape"][0] == -1:
             answer_together(infer, images[:TOGETHER], logits[:count], sidecar, reply)
-        memory.read(reply)
         for name, other in others.items():
             few = options.images or is_slow(reply.latencies_ns)
             other = other[: FEW if few else count]
