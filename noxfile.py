@@ -109,7 +109,7 @@ def export_artifacts(session: nox.Session, *arguments: str) -> None:
 def asked_for(session: nox.Session, *arguments: str) -> tuple[str, ...]:
     """Return the runtimes that the arguments, which are good, leave anything to run."""
     cells = session.run(environment(session, "core"), "-m", *RUN, *arguments, "--list", silent=True, log=False).split()
-    return tuple(dict.fromkeys(cell.split("@")[1] for cell in cells))
+    return tuple(dict.fromkeys(cell.split("@")[1] for cell in cells if cell.count("@") == 2))  # among warnings
 
 
 def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
@@ -283,6 +283,13 @@ def shipping(session: nox.Session) -> None:
     with_everything(session, SHIPPING)
 
 
+def measure(session: nox.Session, step: measuring.Step) -> None:
+    """Do a step of `pipeline`."""
+    for name in step.needs:
+        environment(session, name)
+    session.run(environment(session, step.python), "-m", "device_tests", *step.command)
+
+
 @nox.session
 def pipeline(session: nox.Session) -> None:
     """Export, run on every desktop runtime, measure what the report shows, report and check: --quick, --models FOLDER.
@@ -306,7 +313,7 @@ def pipeline(session: nox.Session) -> None:
     steps["device_tests"] = partial(run_runtimes, session, *arguments)
     more, left_out = measuring.steps(arguments)
     for step in more:
-        steps[step.verb] = partial(session.run, environment(session, step.python), "-m", "device_tests", *step.command)
+        steps[step.verb] = partial(measure, session, step)
     core = environment(session, "core")
     places = (*networks, *artifacts, *results, *only)
     steps["report"] = partial(session.run, core, "-m", *REPORT, *places)

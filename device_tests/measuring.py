@@ -26,6 +26,7 @@ class Step:
 
     command: tuple[str, ...]
     python: str = "core"
+    needs: tuple[str, ...] = ()  # other environments
 
     @property
     def verb(self) -> str:
@@ -56,6 +57,8 @@ def steps(arguments: tuple[str, ...]) -> tuple[list[Step], list[str]]:
     if quick:
         some = " ".join(f"--runtime {name}" for name in here() if name in FURTHER)
         notes.append(f"Further engines were left out: nox -s pipeline, or nox -s pipeline -- --quick {some}")
+    else:
+        found.append(Step(("npu", *places), needs=("vela",)))
     if shutil.which("strip"):
         target = f"--out={folder / 'shipping.json'}"
         found.append(Step(("shipping", *options(arguments, "--models", "--artifacts"), target)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from device_tests import current, devices, join
 from device_tests.cells import Cell, cells, takes
 from device_tests.contract import DESKTOP
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.onboard.runtimes import FURTHER, RUNTIMES
 from device_tests.results import measurement as measurements
 from device_tests.results import sound
 from device_tests.results.measurement import Measurement, not_exported, without_result
@@ -174,3 +174,9 @@ def _stale(cell: Cell, known: Measurement, artifact: Artifact, answers: tuple[Re
     if packages is None and devices.is_local(cell.device) and current.other_versions(cell.runtime, known.environment):
         return f"{current.PACKAGES} have changed since"
     return ""
+
+
+def that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return the rows without those of further engines that never ran here: a quick run leaves them out."""
+    ran = {row.runtime for row in rows if row.evidence != "missing"}
+    return tuple(row for row in rows if row.runtime not in FURTHER or row.runtime in ran)

@@ -34,7 +34,7 @@ def artifact_inputs(recipe: Recipe, reference: Mapping[str, str], *, root: Path 
     """Return what an artifact is made from: all that its reference is, and the code of its lane and its format."""
     return {
         "recipe": hashlib.sha256(f"{recipe.id}{SCHEMES[recipe.scheme]!r}".encode()).hexdigest(),
-        **_sources(("export.lane", f"export.formats.{recipe.format}"), root),
+        **_sources(("export.lane", "export.environment", f"export.formats.{recipe.format}"), root),
         **{pins: files.sha256(root / pins) for pins in elsewhere.files_of_pins(recipe.format)},
         **reference,
     }

@@ -43,23 +43,6 @@ PARITY_IMAGES = 64
 TOGETHER = 17  # images that a file for any batch is tried with: some libraries make a special case of up to 16
 GOLDEN_FIRST, GOLDEN_HARDEST = 3, 1
 
-# What a lane's process is started with: one thread and a fixed hash seed, for sums in another order, or sets in another,
-# would give other bytes. It stands here because it decides the bytes as this file's code does.
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "CUDA_VISIBLE_DEVICES": "",
-    "ORT_DISABLE_TELEMETRY": "1",
-    # where calibration and fine-tuning sum floats, the widest instructions of this CPU would give other bytes
-    "ATEN_CPU_CAPABILITY": "avx2",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "MKL_CBWR": "COMPATIBLE",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
-}
-
 
 def main() -> None:
     # Libraries print what they like to fd 1; only this lane knows where the real one went.
@@ -68,7 +51,8 @@ def main() -> None:
     job = json.load(sys.stdin)
     folder = Path(job["folder"])
     source = Source(job["model"], job["dataset"])
-    source.inputs = job["reference"]["inputs"]
+    if not job["reference"]["force"]:  # else it is fine-tuned anew
+        source.inputs = job["reference"]["inputs"]
 
     def emit(**event: Any) -> None:
         print(json.dumps(event), file=events)

@@ -17,7 +17,7 @@ from pathlib import Path
 from export import artifact as artifacts
 from export import datasets, keys
 from export.artifact import Artifact
-from export.lane import ENVIRONMENT
+from export.environment import ENVIRONMENT
 from export.recipe import Recipe
 from models import cards, checkpoints, environments, files, networks, reference
 from models.environments import ROOT

@@ -33,14 +33,15 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     """Return the named arrays that `tune` returns, from the cache where they were made from the same before.
 
     They are made from what the network's reference is made from, the scheme's options, the module `code` with all that
-    it imports, and the kind of CPU, whose instruction sets decide how floats are summed.
+    it imports, what the process is started with, and the kind of CPU, whose instruction sets decide how floats are
+    summed.
     """
     if not source.inputs:  # it is not known what the network is made from
         return tune()
     made_from = inputs.digest(
         sorted(source.inputs.items()),
         described(source.options),
-        inputs.of_files(imports.closure((code,), ROOT)),
+        inputs.of_files(imports.closure((code, "export.environment"), ROOT)),
         platform.machine(),
         _instruction_sets(),
     )

@@ -82,6 +82,17 @@ def whole(path: Path) -> Iterator[Path]:
             remove(temporary)
 
 
+@contextmanager
+def by_one(path: Path) -> Iterator[bool]:
+    """Let one process at a time make what takes long; yields whether it is still missing."""
+    from filelock import FileLock  # only here: nox has a Python without it
+
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        yield not path.exists()
+
+
 def _require_target(path: Path) -> None:
     """Raise StorageError for a path that names no file that could be replaced."""
     if not path.name or path.name == ".." or "\0" in str(path):

@@ -13,6 +13,8 @@ def kill(process: subprocess.Popen) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    if reap := getattr(process, "reap", None):  # forked by a process of ours, which holds its number until now
+        reap()
 
 
 def from_shell(code: int) -> int:

@@ -236,7 +236,7 @@ def test_pipeline_hands_its_folders_to_every_step(noxfile):
     assert all(f"--runtime={name}" in together for name in noxfile.RUNTIMES.names())
     assert "--results R --artifacts=A --budgets B" in together
     others = [line for line in runs[1:] if "device_tests run" not in line]
-    names = ["explain", "shipping", "latency", "instructions", "report", "check"]
+    names = ["explain", "npu", "shipping", "latency", "instructions", "report", "check"]
     assert [next(name for name in names if name in line) for line in others] == names
     for line in others:
         assert "--artifacts=A" in line

@@ -14,7 +14,7 @@ from device_tests.gates import baseline as baselines
 from device_tests.gates import budgets as budget_file
 from device_tests.gates import evidence, junit, summary
 from device_tests.gates.budgets import Verdict
-from device_tests.rows import found, load, rows
+from device_tests.rows import found, load, rows, that_ran
 from models import files, networks
 from models.console import out, plain, validated
 from models.errors import UsageError
@@ -81,7 +81,10 @@ def check(
     if budget_file.are_missing(budgets):
         out.print(plain(NO_BUDGETS.format(folder=budgets.parent)), soft_wrap=True)
     chosen = select(every, runtimes=(), patterns=patterns)
-    made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
+    every_row = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
+    made = that_ran(every_row) or every_row
+    if left_out := sorted({row.runtime for row in every_row} - {row.runtime for row in made}):
+        out.print(f"Not checked, for none of their cells has run: {', '.join(left_out)}", soft_wrap=True)
     kept = budget_file.check(limits.budgets, made)
     verdicts = (*kept, *budget_file.shadowed(limits.budgets, made))
     comparison = None if baseline is None else baselines.compare(made, baseline)

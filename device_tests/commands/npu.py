@@ -56,7 +56,9 @@ def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifa
     if chosen and not made:
         msg = f"Nothing was compiled: {refused[0]}"
         raise DataError(msg)
-    _fail(broken(made))
+    compiled = {one.artifact for one in made}
+    lacking = [one.id for one in chosen if SCHEMES[one.scheme].static and one.id not in compiled]
+    _fail([*broken(made), *(f"{id}: not compiled, as is said above" for id in lacking)])
 
 
 def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:

@@ -11,6 +11,7 @@ import os
 import tempfile
 import threading
 import zipfile
+from collections import defaultdict
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -44,8 +45,16 @@ def device(name: str) -> App:
             known = ", ".join(f"+{one}" for one in (*THREADS, *ACCELERATORS))
             msg = f"{name!r} asks for +{wish}, which there is not. {kind}:SERIAL may be followed by {known}."
             raise UsageError(msg)
+    if any(sum(wish in kinds for wish in wishes) > 1 for kinds in (THREADS, ACCELERATORS)):
+        msg = f"{name!r} asks for two of a kind. Take one of {', '.join(f'+{one}' for one in THREADS)}, and one of {', '.join(f'+{one}' for one in ACCELERATORS)}."
+        raise UsageError(msg)
+    wishes.sort(key=[*THREADS, *ACCELERATORS].index)
     chosen = serial or client.choose("", kind)
     return App("+".join((f"{kind}:{chosen}", *wishes)), Client(serial=chosen), tuple(wishes))
+
+
+# by serial number: the app does one thing at a time, and leaves it for what it is asked next
+_MEASURING: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class App:
@@ -67,9 +76,10 @@ class App:
     @property
     def host(self) -> str:
         """An emulated device keeps this machine busy; one that is not reached runs nothing."""
+        phone = f"app:{self.client.serial}"  # whatever is wished for there
         with suppress(EnvironmentMissing, DeviceFailed):
-            return HERE if self.emulated else self.name
-        return self.name
+            return HERE if self.emulated else phone
+        return phone
 
     @property
     def emulated(self) -> bool:
@@ -94,10 +104,10 @@ class App:
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
         turn = turns.alone() if job.latency_s else turns.share()
         try:
-            with turn:
+            with _MEASURING[self.client.serial], turn:
                 return self._reply(self._measured(job, turns))
         except TimeoutError as error:
-            self._installed.stop()
+            self.stop()
             return {"outcome": "timed_out", "reason": str(error)}
         except (DeviceFailed, EnvironmentMissing, StorageError) as error:
             if turns.closed:

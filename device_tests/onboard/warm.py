@@ -14,6 +14,7 @@ import ctypes
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -92,8 +93,13 @@ def watch(arguments: list, descriptors: list, runtime, pages: Pages) -> None:
             work(arguments, pipes, runtime, pages)
         for pipe in pipes:
             os.close(pipe)
-        _, status = os.waitpid(pid, 0)
-        os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        os.write(told, b"%d\n" % (end.si_status if end.si_code == os.CLD_EXITED else -end.si_status))
+        # whoever asked kills the worker's group once it has ended: the number must not be another's by then
+        listeners = select.poll()
+        listeners.register(told, 0)
+        listeners.poll()  # until nobody reads any more
+        os.waitpid(pid, 0)
     finally:
         os._exit(0)
 

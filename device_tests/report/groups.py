@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from device_tests.onboard.runtimes import FURTHER, is_timed
+from device_tests.onboard.runtimes import is_timed
 from device_tests.report import places
 from device_tests.report.advice import Pick, is_eager, picks
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
+from device_tests.rows import that_ran
 
 NOT_WEIGHED: Weights = MappingProxyType({})
 
@@ -33,15 +34,9 @@ class Group:
         return any(r.outcome == "ok" and not r.latencies_ns and is_timed(r.runtime) for r in self.rows)
 
 
-def _that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Return the rows without those of further engines that never ran here: a quick run leaves them out."""
-    ran = {row.runtime for row in rows if row.evidence != "missing"}
-    return tuple(row for row in rows if row.runtime not in FURTHER or row.runtime in ran)
-
-
 def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
     """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
-    rows = _that_ran(rows)
+    rows = that_ran(rows)
     known = places.machines(rows)
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:

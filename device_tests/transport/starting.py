@@ -31,9 +31,12 @@ class Worker:
         """Wait for its end and return its exit code, as subprocess tells it."""
         with self._waiting:
             if self._code is None:
-                with self._told:
-                    self._code = int(self._told.readline() or -signal.SIGKILL)  # who watched over it was killed
+                self._code = int(self._told.readline() or -signal.SIGKILL)  # who watched over it was killed
             return self._code
+
+    def reap(self) -> None:
+        """Let its process number be another's."""
+        self._told.close()
 
 
 Process = subprocess.Popen | Worker
@@ -60,7 +63,7 @@ class Starter:
     def close(self) -> None:
         """End the processes that workers are forked from."""
         with self._changing:
-            for source in filter(None, self._sources.values()):
+            for source in filter(None, tuple(self._sources.values())):
                 source.close()
             self._sources.clear()
 
@@ -72,8 +75,11 @@ class Starter:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:  # others wait for the start, but not for another runtime's
             if key not in self._sources:
-                self._sources[key] = _Source.started(command, timeout_s)
-            return self._sources[key]
+                source = self._sources[key] = _Source.started(command)  # where close() finds it while it starts
+                if source and not source.is_ready(timeout_s):
+                    source.close()
+                    self._sources[key] = None
+            return self._sources.get(key)
 
 
 class _Source:
@@ -84,7 +90,7 @@ class _Source:
         self._forking = threading.Lock()
 
     @classmethod
-    def started(cls, command: Command, timeout_s: float) -> _Source | None:
+    def started(cls, command: Command) -> _Source | None:
         if not hasattr(socket, "SOCK_SEQPACKET") or not os.path.exists("/proc/self/pagemap"):
             return None  # not Linux
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -99,13 +105,14 @@ class _Source:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
-        ours.settimeout(timeout_s)
-        source = cls(process, ours)
+        return cls(process, ours)
+
+    def is_ready(self, timeout_s: float) -> bool:
+        """Wait for it to have started the runtime; tell whether workers can be forked from it."""
+        self._requests.settimeout(timeout_s)
         with suppress(OSError):
-            if ours.recv(len(READY)) == READY:
-                return source
-        source.close()
-        return None
+            return self._requests.recv(len(READY)) == READY
+        return False
 
     def fork(self, argv: tuple[str, ...], log: IO[bytes]) -> Worker:
         """Return a worker with the arguments of a command, whose first two parts name the program; raises OSError."""

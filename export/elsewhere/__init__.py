@@ -37,7 +37,11 @@ def run(format_name: str, program: str, *arguments: str | Path) -> None:
     command = [str(python), "-P", program, *map(str, arguments)]
     # not what the lane holds its own libraries to: OpenVINO's oneDNN, held to AVX2 on a wider CPU, refuses narrow weights
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ONEDNN_")}
-    ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=kept)
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=kept)
+    except subprocess.TimeoutExpired as error:
+        msg = f"{format_name}'s toolchain did not end in {TIMEOUT_S} s"
+        raise Failed(msg) from error
     print(ended.stdout, ended.stderr, sep="\n", file=sys.stderr)
     if ended.returncode:
         lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]

@@ -32,6 +32,8 @@ def convert(source, folder, shape, width):
         lines = made["param"].read_text().splitlines() if made["param"].exists() else []
         # pnnx ends with 0 whatever it met: an operator that ncnn has none for keeps its name of PyTorch, ONNX or pnnx
         foreign = sorted({line.split()[0] for line in lines[2:] if not line.split()[0].isalnum()})
+        if ended.returncode < 0:
+            sys.exit(f"pnnx was killed by signal {-ended.returncode}")  # which may not happen again
         if ended.returncode or not lines or foreign:
             told = (
                 f"there are no layers in ncnn for {', '.join(foreign)}"
@@ -52,6 +54,7 @@ def answer(folder, images, logits):
     net = ncnn.Net()
     options = net.opt
     options.num_threads = 1
+    options.use_vulkan_compute = options.use_bf16_storage = False
     options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
     if net.load_param(str(Path(folder) / "model.ncnn.param")) or net.load_model(str(Path(folder) / "model.ncnn.bin")):
         sys.exit("ncnn cannot load what pnnx wrote")

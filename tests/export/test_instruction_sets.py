@@ -24,6 +24,7 @@ MASKS = {
 
 def exported(folder: Path, masks: dict[str, str]) -> dict[str, str]:
     only = [argument for name in CALIBRATED for argument in ("--only", f"torch_cnn_small-{name}")]
+    only.append("--force")  # else what another export fine-tuned would be taken
     command = [sys.executable, "-m", "export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
     subprocess.run(command, cwd=ROOT, env=os.environ | masks, check=True, capture_output=True)
     return {made.id: made.sha256 for made in artifacts.load(folder)}

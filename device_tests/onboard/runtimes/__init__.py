@@ -39,7 +39,10 @@ class Runtime(Protocol):
         """Import the runtime and set its threads; return how many it says it uses, None where it cannot tell."""
 
     def load(self, path: Path, threads: int) -> Infer:
-        """Return a function of one image, [1,...] in the artifact's input dtype -> [1,K] in its output dtype."""
+        """Return a function of images, [N,...] in the artifact's input dtype -> [N,K] in its output dtype.
+
+        N is the file's batch; where the file takes any, it is 1 mostly, and once another number.
+        """
 
 
 def is_timed(name: str) -> bool:

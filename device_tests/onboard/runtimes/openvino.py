@@ -20,21 +20,34 @@ def load(path, threads):
 
     core = openvino.Core()
     model = core.read_model(str(path / "model.xml" if path.suffix == ".openvino" else path))
-    shape = model.inputs[0].partial_shape
-    if shape.is_dynamic:  # an .onnx file takes any batch, and kernels for any are slower
-        shape[0] = 1
-        model.reshape(shape)
     wanted = {"INFERENCE_PRECISION_HINT": PRECISION, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    shape = model.inputs[0].partial_shape
+    requests = {}
+
+    def request(batch):
+        # an .onnx file takes any batch, and kernels for any are slower than those for one
+        if batch not in requests:
+            if shape.is_dynamic:
+                shape[0] = batch
+                model.reshape(shape)
+            requests[batch] = _compiled(core, model, wanted).create_infer_request()
+        return requests[batch]
+
+    request(1 if shape[0].is_dynamic else shape[0].get_length())
+
+    def infer(native):
+        asked = request(len(native))
+        asked.infer([native], share_inputs=True)
+        return np.array(asked.get_output_tensor(0).data)
+
+    return infer
+
+
+def _compiled(core, model, wanted):
+    """Compile a model for one thread in float32; raises RuntimeError where OpenVINO takes something else."""
     compiled = core.compile_model(model, "CPU", wanted)
     precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     used = compiled.get_property("INFERENCE_NUM_THREADS"), compiled.get_property("NUM_STREAMS")
-    if (precision, used) != (PRECISION, (threads, 1)):
+    if (precision, used) != (PRECISION, (wanted["INFERENCE_NUM_THREADS"], 1)):
         raise RuntimeError(f"asked for {wanted}, OpenVINO takes {precision} and (threads, streams) {used}")
-    request = compiled.create_infer_request()
-    output = request.get_output_tensor(0)
-
-    def infer(native):
-        request.infer([native], share_inputs=True)
-        return np.array(output.data)
-
-    return infer
+    return compiled

@@ -87,9 +87,11 @@ def build() -> Image:
     version = digest.hexdigest()[:16]
     target = data.cache_folder() / "machines" / version
     if not target.exists():
-        with files.whole(target) as folder, tempfile.TemporaryDirectory() as scratch:
-            folder.mkdir()
-            _fill(Image(folder=folder), Path(scratch), version)
+        with files.by_one(target) as missing:
+            if missing:
+                with files.whole(target) as folder, tempfile.TemporaryDirectory() as scratch:
+                    folder.mkdir()
+                    _fill(Image(folder=folder), Path(scratch), version)
     return Image(folder=target)
 
 

@@ -134,9 +134,11 @@ def build(abi: str, *, only: tuple[str, ...] = ()) -> Bundle:
         if importlib.util.MAGIC_NUMBER != debian.MAGIC_NUMBER:
             msg = f"A bundle is compiled with the Python that is in it, {debian.PYTHON}; this is {sys.version.split()[0]}."
             raise EnvironmentMissing(msg)
-        with files.whole(target) as folder:
-            folder.mkdir()
-            _fill(folder, ABIS[abi], only or available(abi))
+        with files.by_one(target) as missing:
+            if missing:
+                with files.whole(target) as folder:
+                    folder.mkdir()
+                    _fill(folder, ABIS[abi], only or available(abi))
     return load(target)
 
 

@@ -143,7 +143,7 @@ public class CheckTest extends AppCase {
         refuses("Both files are JSON", "s.json", json, "t.json", json);
         refuses("Neither file is a sidecar", "a.onnx", model, "b.onnx", model);
         refuses("Choose two files", "s.json", json);
-        refuses("the shape [1,1,-5,28]", "s.json", shaped(told, -5), "m.onnx", model);
+        refuses("the shape [-1,1,-5,28]", "s.json", shaped(told, -5), "m.onnx", model);
         refuses("golden vectors do not fit", "s.json", shaped(told, 27), "m.onnx", model);
         refuses("contradicts itself", "s.json", told.replace("\"id\": \"torch", "\"id\": \"../torch").getBytes(), "m.onnx", model);
         refuses("float64", "s.json", told.replaceFirst("\"dtype\": \"float32\"", "\"dtype\": \"float64\"").getBytes(), "m.onnx", model);
