@@ -342,3 +342,23 @@ def test_pipeline_of_a_folder_without_networks_of_a_framework_installs_and_runs_
     assert "export a-tflite-* in core" not in session.done  # an option with its value, not a word
     for step in ("export --only=a-tflite-*", "report --only=a-tflite-*@litert@*", "check --only=a-tflite-*@litert@*"):
         assert any(step in line for line in session.done), (step, session.done)
+
+
+def test_a_warning_among_the_cells_is_no_cell(noxfile):
+    session = Session(prints="a.py:3: DeprecationWarning: old @ use new\na-tflite-int8@litert@desktop")
+    assert noxfile.asked_for(session) == ("litert",)
+
+
+def test_pipeline_reports_and_checks_also_where_an_environment_cannot_be_installed(noxfile, monkeypatch):
+    installed = noxfile.environment
+
+    def environment(session: Session, name: str) -> str:
+        if name == "vela":
+            raise CommandFailed
+        return installed(session, name)
+
+    monkeypatch.setattr(noxfile, "environment", environment)
+    session = Session()
+    with pytest.raises(Quit, match="npu. All other steps were done"):
+        noxfile.pipeline(session)
+    assert any("check" in line for line in session.done)

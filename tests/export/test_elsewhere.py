@@ -72,3 +72,9 @@ def test_versions_of_the_own_environment_make_stale_and_stand_in_the_sidecar(for
     assert format_name in elsewhere.pins(format_name)
     assert (environments.ROOT / pins).exists()
     assert elsewhere.pins("onnx") == {}
+
+
+def test_a_program_that_hangs_is_a_failure_which_is_tried_again(program, monkeypatch):
+    monkeypatch.setattr(elsewhere, "TIMEOUT_S", 0.5)
+    with pytest.raises(elsewhere.Failed, match="ncnn's toolchain did not end in 0.5 s"):
+        elsewhere.run("ncnn", program("import time; time.sleep(30)"))

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -177,3 +179,21 @@ def test_reading_takes_memory_for_the_file_and_not_for_its_limit(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_two_that_want_the_same_made_make_it_once(tmp_path):
+    target, made = tmp_path / "cache" / "bundle", []
+
+    def make() -> None:
+        with files.by_one(target) as missing:
+            if missing:
+                time.sleep(0.05)
+                target.mkdir()
+                made.append(1)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1

@@ -12,13 +12,18 @@ from apps.android import assets, emulated
 from apps.android.engines import Resolved
 from device_tests.results import compatibility
 from export.artifact import Artifact
-from models.errors import EdgewiseError
+from models.errors import EdgewiseError, UsageError
 
 GOLDEN = [np.array([0, 10, 5], np.float32), np.array([8, 0, 1], np.float32)]
 
 
 def artifact(scheme: str) -> Artifact:
     return Artifact(id=f"a-tflite-{scheme}", model="a", framework="torch", format="tflite", scheme=scheme, key="k")
+
+
+def request(*patterns: str) -> emulated.Request:
+    return emulated.Request(engines=("litert",), archives={}, abis=(), artifacts=None, patterns=patterns, key=None,
+                            target=emulated.HERE)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -54,16 +59,13 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monke
     monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [wrong])
     kept = []
     monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: kept.append(verdict))
-    request = emulated.Request(
-        engines=("litert",), archives={}, abis=(), artifacts=None, patterns=("*",), key=None, target=emulated.HERE
-    )
     if fails:
         with pytest.raises(
             EdgewiseError, match="1 of 1 artifacts are answered wrongly by the library that ships: a-tflite-int8"
         ):
-            emulated.run(request)
+            emulated.run(request("*"))
     else:
-        emulated.run(request)
+        emulated.run(request("*"))
     assert kept == [wrong]
 
 
@@ -77,3 +79,22 @@ def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
     )
     grid = compatibility.read(compatibility.path(tmp_path, one.id, "litert_android"))
     assert [(trial.version, trial.outcome) for trial in grid.trials] == [("2.16.1", "mismatch"), ("1.4.0", "ok")]
+
+
+def test_nothing_to_verify_is_no_success(monkeypatch):
+    monkeypatch.setattr(emulated.engines, "resolve", lambda *_: None)
+    with pytest.raises(UsageError, match="--only GLOB"):
+        emulated.run(request())
+
+
+def test_a_crash_is_not_the_garbage_that_is_known(monkeypatch):
+    one = artifact("dynamic_int8")
+    crashed = emulated.Verdict(artifact=one, state="not answered", reason="it crashed or hangs")
+    monkeypatch.setattr(
+        emulated.engines, "resolve", lambda *_: type("Engine", (), {"id": "litert", "version": "2.16.1"})
+    )
+    monkeypatch.setattr(emulated.assets, "choose", lambda *_: (one,))
+    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [crashed])
+    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: None)
+    with pytest.raises(EdgewiseError, match="it crashed or hangs"):
+        emulated.run(request("*"))

@@ -13,6 +13,7 @@ from device_tests.commands import npu as command
 from device_tests.measure import npu
 from device_tests.results import npu as records
 from device_tests.results.npu import Compiled, Npu
+from export.recipe import Recipe
 from models.errors import EdgewiseError, UsageError
 
 WARNING = "Warning (supported operators) operator: {}, ofm: 'x'\nReason: Unsupported opType\n"
@@ -116,3 +117,17 @@ def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, mea
     added = join.Added(folders.bench.results, ())
     assert added._npu(replace(row, runtime="tflite_micro"), artifact) == {"npu_share": 0.75}
     assert added._npu(replace(row, runtime="litert"), artifact) == {}
+
+
+def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, folders, vela):
+    vela("")
+    monkeypatch.delenv("EDGEWISE_MODELS", raising=False)
+    monkeypatch.setattr(
+        command, "_compile_all", lambda *_, **__: ([made("int8")], ["torch_cnn_small-tflite-int8_io: missing"])
+    )
+    only = [word for scheme in ("int8", "int8_io") for word in ("--only", f"torch_cnn_small-tflite-{scheme}")]
+    monkeypatch.setattr(command, "select", lambda patterns: tuple(
+        Recipe(model="torch_cnn_small", format="tflite", scheme=scheme) for scheme in ("int8", "int8_io")))  # fmt: skip
+    with pytest.raises(EdgewiseError, match="torch_cnn_small-tflite-int8_io: not compiled"):
+        command.npu.main([*only, "--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)],
+                         standalone_mode=False)  # fmt: skip

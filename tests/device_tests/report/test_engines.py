@@ -13,6 +13,7 @@ from device_tests.report.advice import can_ship, picks
 from device_tests.report.groups import group
 from device_tests.report.page import micro
 from device_tests.results.npu import Compiled, Npu
+from device_tests.rows import that_ran
 
 
 @pytest.fixture
@@ -90,3 +91,11 @@ def test_the_pages_section_names_the_schemes_that_an_npu_takes_whole(arena, core
     assert (lines[arena.artifact]["fits"], lines[arena.artifact]["arena_bytes"]) == (True, 65_536)
     assert lines["torch_cnn-tflite-int8"]["arena_bytes"] is None
     assert micro.of((coreml,), {}) is None
+
+
+def test_rows_of_further_engines_that_never_ran_are_left_out_of_a_check(measured, coreml):
+    missing = {"outcome": "skipped", "evidence": "missing", "total": None, "latencies_ns": ()}
+    absent, first = replace(coreml, **missing), measured(runtime="litert", **missing)
+    assert that_ran((first, absent)) == (first,)
+    ran = replace(coreml, artifact="torch_cnn-coreml-float32")
+    assert that_ran((first, absent, ran)) == (first, absent, ran)  # some have run: it is asked where the others are
