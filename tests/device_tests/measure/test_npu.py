@@ -123,7 +123,12 @@ def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, folders, v
     vela("")
     monkeypatch.delenv("EDGEWISE_MODELS", raising=False)
     monkeypatch.setattr(
-        command, "_compile_all", lambda *_, **__: ([made("int8")], ["torch_cnn_small-tflite-int8_io: missing"])
+        command,
+        "_compile_all",
+        lambda *_, **__: (
+            [made("int8", sram_bytes=1, flash_bytes=1, inferences_per_s=1.0)],
+            ["torch_cnn_small-tflite-int8_io: missing"],
+        ),
     )
     only = [word for scheme in ("int8", "int8_io") for word in ("--only", f"torch_cnn_small-tflite-{scheme}")]
     monkeypatch.setattr(command, "select", lambda patterns: tuple(
