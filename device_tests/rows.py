@@ -178,5 +178,6 @@ def _stale(cell: Cell, known: Measurement, artifact: Artifact, answers: tuple[Re
 
 def that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     """Return the rows without those of further engines that never ran here: a quick run leaves them out."""
-    ran = {row.runtime for row in rows if row.evidence != "missing"}
+    # an artifact that could not be made has a row, too, of no inputs
+    ran = {row.runtime for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok")}
     return tuple(row for row in rows if row.runtime not in FURTHER or row.runtime in ran)

@@ -97,5 +97,7 @@ def test_rows_of_further_engines_that_never_ran_are_left_out_of_a_check(measured
     missing = {"outcome": "skipped", "evidence": "missing", "total": None, "latencies_ns": ()}
     absent, first = replace(coreml, **missing), measured(runtime="litert", **missing)
     assert that_ran((first, absent)) == (first,)
+    refused = replace(coreml, outcome="unsupported", total=None)  # by the toolchain: nothing ran
+    assert that_ran((first, absent, refused)) == (first,)
     ran = replace(coreml, artifact="torch_cnn-coreml-float32")
     assert that_ran((first, absent, ran)) == (first, absent, ran)  # some have run: it is asked where the others are
