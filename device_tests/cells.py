@@ -41,11 +41,12 @@ class Cell:
 def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
     """Return every cell of a device, artifacts in the matrix' order and eager networks on their own framework only."""
     there = devices.device(device)  # whose name may be longer: `android:` is the only one that is connected
+    runtimes = [name for name in RUNTIMES.names() if name in there.runtimes]
     return tuple(
         Cell(recipe=recipe, runtime=runtime, device=there.name)
         for recipe in matrix.recipes()
-        for runtime in RUNTIMES.names()
-        if runtime in there.runtimes and takes(runtime, recipe)
+        for runtime in runtimes
+        if takes(runtime, recipe)
     )
 
 
