@@ -109,7 +109,11 @@ RECIPES = [
     for scheme in schemes
     if name != "eager"  # which is the zoo's checkpoint
 ]
-REFUSED = {("keras", "tflite", "int16x8"): "not yet supported for op: 'HARD_SWISH'"}
+REFUSED = {
+    ("keras", "tflite", "int16x8"): "not yet supported for op: 'HARD_SWISH'",
+    ("keras", "ncnn", "int8"): "ncnn2table",  # which is in no wheel
+    ("torch", "ncnn", "int8"): "ncnn2table",
+}
 PARAMETERS = {"torch": 4_618, "keras": 4_906}
 _sources: dict[str, Branching] = {}
 
