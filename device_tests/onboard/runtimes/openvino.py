@@ -22,18 +22,18 @@ def load(path, threads):
     model = core.read_model(str(path / "model.xml" if path.suffix == ".openvino" else path))
     wanted = {"INFERENCE_PRECISION_HINT": PRECISION, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
     shape = model.inputs[0].partial_shape
-    requests = {}
+    takes_any, requests = shape.is_dynamic, {}
 
     def request(batch):
         # an .onnx file takes any batch, and kernels for any are slower than those for one
         if batch not in requests:
-            if shape.is_dynamic:
+            if takes_any:
                 shape[0] = batch
                 model.reshape(shape)
             requests[batch] = _compiled(core, model, wanted).create_infer_request()
         return requests[batch]
 
-    request(1 if shape[0].is_dynamic else shape[0].get_length())
+    request(1 if takes_any else shape[0].get_length())
 
     def infer(native):
         asked = request(len(native))
