@@ -8,21 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.web.groups import reference_images
+from device_tests.measure.browser_import import ENGINES
 from device_tests.transport.android import evaluation
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from models import reference
 from models.errors import DataError, UsageError
-
-# by format: the engine that runs it
-FORMATS = {
-    "tflite": "litert",
-    "onnx": "onnxruntime",
-    "ort": "onnxruntime",
-    "executorch": "executorch",
-    "executorch_portable": "executorch",
-}
 
 # What an engine answers wrongly in silence on arm64, by its version and the scheme: seen with `--verify`, and under qemu.
 WRONG = {
@@ -54,9 +46,9 @@ def choose(folder: Path, patterns: tuple[str, ...], engines: tuple[str, ...]) ->
         msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
         raise DataError(msg)
     wanted = {recipe.id for recipe in matrix.select(patterns)}
-    chosen = tuple(a for a in every if a.id in wanted and FORMATS.get(a.format) in engines and a.outcome == "ok")
+    chosen = tuple(a for a in every if a.id in wanted and ENGINES.get(a.format) in engines and a.outcome == "ok")
     if not chosen:
-        able = ", ".join(name for name, engine in FORMATS.items() if engine in engines)
+        able = ", ".join(name for name, engine in ENGINES.items() if engine in engines)
         msg = (f"No exported artifact that matches {' or '.join(patterns)} runs in this app, whose engines take {able}. "
                "See: nox -s export -- --list")  # fmt: skip
         raise UsageError(msg)
@@ -67,7 +59,7 @@ def warnings(chosen: tuple[Artifact, ...], versions: Mapping[str, str]) -> list[
     """Return a sentence for each artifact that its engine, of these versions by id, is known to answer wrongly."""
     found = []
     for artifact in chosen:
-        engine = FORMATS[artifact.format]
+        engine = ENGINES[artifact.format]
         if what := WRONG.get((engine, versions.get(engine, "")), {}).get(artifact.scheme):
             found.append(
                 f"{artifact.id}: {engine} {versions[engine]} answers it with {what} on arm64 phones, without an error; the app's "

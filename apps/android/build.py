@@ -120,7 +120,7 @@ def _choose(
     """Return the artifacts to pack; those that are not for want of their engine, and those that it gets wrong, are said."""
     asked = assets.choose(request.artifacts, request.patterns, request.engines)
     for name in left_out:
-        lost = [artifact.id for artifact in asked if assets.FORMATS[artifact.format] == name]
+        lost = [artifact.id for artifact in asked if assets.ENGINES[artifact.format] == name]
         if lost:
             says(f"{len(lost)} artifacts are not packed, for {name} is left out: {', '.join(lost)}")
     chosen = assets.choose(request.artifacts, request.patterns, tuple(one.id for one in resolved))

@@ -23,7 +23,6 @@ from models import mil
 
 suffix = ".mlpackage"
 
-BLOCK = 32  # weights that share one scale in int4
 _JUDGED = "judged by the arithmetic of the file, not Apple's runtime"
 _WEIGHTED = {"conv": "weight", "conv_transpose": "weight", "linear": "weight", "matmul": "y", "gather": "x"}
 _IDENTIFIERS = {"model.mlmodel": "edgewise-0000-0000-0000-model", "weights": "edgewise-0000-0000-0000-weights"}
@@ -99,7 +98,7 @@ def _dynamic_int8(source: Source) -> Any:
 
 
 def _int4(source: Source) -> Any:
-    block = source.options.block or BLOCK
+    block = source.options.block
     return _linear(source, "iOS18", dtype="int4", granularity="per_block", block_size=block)
 
 

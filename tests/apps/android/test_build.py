@@ -202,7 +202,7 @@ def test_what_is_not_packed_and_what_its_engine_gets_wrong_are_said(monkeypatch,
 
     every = (artifact("tflite", "int8"), artifact("tflite", "int4"), artifact("onnx", "int8"))
     monkeypatch.setattr(
-        assets, "choose", lambda folder, patterns, able: tuple(a for a in every if assets.FORMATS[a.format] in able)
+        assets, "choose", lambda folder, patterns, able: tuple(a for a in every if assets.ENGINES[a.format] in able)
     )
     litert = engines.Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), libraries={}, unpinned=())
     request = build.Request(
