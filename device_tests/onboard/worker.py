@@ -207,7 +207,12 @@ def bound_memory() -> None:
         import resource
 
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY_BYTES,) * 2)
+        most, bound = pages * resource.getpagesize() + MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]
+        if (
+            bound != resource.RLIM_INFINITY
+        ):  # whoever started this process set one, which it may not be allowed to raise
+            most = min(most, bound)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     except (ImportError, OSError):
         return  # not Linux
 

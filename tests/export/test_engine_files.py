@@ -49,6 +49,28 @@ def test_a_file_of_weights_that_is_not_of_the_graph_is_a_defect(ncnn, more):
         FORMATS["ncnn"].inspect(ncnn(more=more))
 
 
+TOKENS = """7767517
+4 4
+Input              in0    0 1 in0
+MultiHeadAttention heads  1 1 in0 1 0=4 1=2 2=16
+Gemm               gemm   1 1 1 2 10=4 3=1 5=1 6=1 7=9 8=6 9=4
+Gemm               plain  1 1 2 out0 10=-1 3=1 5=1 6=1 7=9 8=3 9=6
+"""
+
+
+@pytest.mark.parametrize("more", [0, 4])
+def test_layers_on_several_tokens_have_weights_too(tmp_path, more):
+    heads = (bytes(4 + 4 * 16) + bytes(4 * 4)) * 4
+    (tmp_path / PARAM).write_text(TOKENS)
+    (tmp_path / BIN).write_bytes(heads + bytes(4 + 4 * 24) + bytes(4 + 4 * 6) + bytes(4 + 4 * 18) + bytes(more))
+    if more:
+        with pytest.raises(Defect, match="supposed to have none: Input"):
+            FORMATS["ncnn"].inspect(tmp_path)
+        return
+    contents = FORMATS["ncnn"].inspect(tmp_path)
+    assert [layer.shape for layer in contents.layers] == [(4, 4)] * 4 + [(6, 4), (3, 6)]
+
+
 def test_ncnns_int8_says_how_its_tools_would_be_built(tmp_path):
     with pytest.raises(Unsupported, match="cmake --build ncnn/build --target ncnn2table ncnn2int8"):
         FORMATS["ncnn"].convert(None, "int8", tmp_path / "any")

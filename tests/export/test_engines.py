@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from export.formats import FORMATS
+from export.formats import FORMATS, ncnn
 from export.source import Source
 from models import data, environments, files, mil
 from models.errors import EnvironmentMissing
@@ -52,6 +52,27 @@ def test_a_file_answers_as_the_network_holds_its_weights_and_is_the_same_twice(n
         text = (first / "Manifest.json").read_text()
         assert json.loads(text)["rootModelIdentifier"] in json.loads(text)["itemInfoEntries"]
         assert b"conversion_date" not in (first / mil.MODEL).read_bytes()
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("axis", [1, 2, -1, -2])
+def test_what_pnnx_is_given_reduces_over_two_axes_and_answers_the_same(axis, keep):
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
+    tokens = np.random.default_rng(0).normal(size=(1, 5, 7)).astype(np.float32)
+    shapes = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("tokens", "mean")]
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["tokens", "axes"], ["mean"], keepdims=keep)],
+        "one", shapes[:1], shapes[1:], [numpy_helper.from_array(np.array([axis]), "axes")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    changed = onnx.load_from_string(ncnn._for_pnnx(model.SerializeToString()))
+    axes = next(node.input[1] for node in changed.graph.node if node.op_type == "ReduceMean")
+    assert next(t for t in changed.graph.initializer if t.name == axes).dims == [2]
+    (answer,) = ReferenceEvaluator(changed).run(None, {"tokens": tokens})
+    np.testing.assert_array_equal(answer, tokens.mean(axis, keepdims=bool(keep)))
 
 
 def test_each_output_of_a_dense_layer_gets_its_scale_however_its_weights_lie():

@@ -44,6 +44,17 @@ def test_memory_is_what_the_artifact_adds(folders):
     assert 40e6 < row.peak_over_runtime_bytes < 60e6
 
 
+def test_a_bound_of_memory_that_is_there_already_is_never_raised():
+    code = """
+import resource
+from device_tests.onboard import worker
+resource.setrlimit(resource.RLIMIT_AS, (worker.MEMORY_BYTES, worker.MEMORY_BYTES))
+worker.bound_memory()  # a forked process that has grown would ask for more than its parent had
+assert resource.getrlimit(resource.RLIMIT_AS) == (worker.MEMORY_BYTES,) * 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 LOAD, ANSWER, START = "def load(path, threads):\n    ", "def answer(logits):\n    ", "def start(threads):\n    "
 
 MISBEHAVIOURS = {
