@@ -19,7 +19,7 @@ from export import datasets, keys
 from export.artifact import Artifact
 from export.environment import ENVIRONMENT
 from export.recipe import Recipe
-from models import cards, checkpoints, environments, files, networks, reference
+from models import cards, checkpoints, data, environments, files, networks, reference
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from models.own.network import OwnNetwork
@@ -295,7 +295,7 @@ def _start(job: Job, remaining: dict[Recipe, str], force: bool) -> subprocess.Po
         process = subprocess.Popen(
             [python, "-m", "export.lane"],
             cwd=ROOT,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **data.keras_home(), **ENVIRONMENT},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

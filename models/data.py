@@ -87,6 +87,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("EDGEWISE_CACHE") or platformdirs.user_cache_path("edgewise", appauthor=False))
 
 
+def keras_home() -> dict[str, str]:
+    """Return the environment variable that keeps Keras, and whatever imports it, from writing into ~/.keras."""
+    return {"KERAS_HOME": os.environ.get("KERAS_HOME") or str(cache_folder() / "keras")}
+
+
 def _content(name: str) -> bytes:
     folder = os.environ.get("MNIST_DIR")
     if folder:  # said by the user, so anything wrong with it is an error, not a reason to look elsewhere

@@ -42,7 +42,7 @@ def command(name: str, framework: str, folder: Path | None) -> None:
     for path, template in ((script, f"{framework}.txt"), (folder / "edgewise.toml", "edgewise.toml")):
         files.write_bytes(path, (TEMPLATES / template).read_text().replace("@NAME@", name).encode())
     out.print(f"Training the example with {script} ...", markup=False)
-    home = {"KERAS_HOME": str(data.cache_folder() / "keras"), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    home = data.keras_home() | {"TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
         [python, script.resolve()], env={**os.environ, **home}, capture_output=True, text=True, errors="replace"
     )

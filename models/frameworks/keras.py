@@ -17,7 +17,7 @@ from models import data
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("KERAS_HOME", str(data.cache_folder() / "keras"))  # else it writes its settings into ~/.keras
+os.environ.update(data.keras_home())
 
 import keras
 import tensorflow as tf

@@ -99,7 +99,7 @@ def export(tmp_path, monkeypatch, idx_folder, folder):
     def export(behaviour: dict[str, str] | None = None, *more: str):
         script = tmp_path / "lane.py"
         script.write_text(LANE.format(root=str(ROOT), behaviour=behaviour or {}))
-        python.write_text(f"#!/bin/sh\nexec {sys.executable} {script}\n")
+        python.write_text(f"#!/bin/sh\necho $KERAS_HOME > {tmp_path}/keras_home\nexec {sys.executable} {script}\n")
         python.chmod(python.stat().st_mode | stat.S_IEXEC)
         arguments = ["--only", "torch_cnn-onnx-*", "--artifacts", str(folder), "--logs", str(tmp_path / "logs"), *more]
         return CliRunner().invoke(command, arguments)
@@ -141,6 +141,13 @@ def test_a_lane_that_dies_costs_one_recipe_and_the_next_run_tries_it_again(expor
     assert outcomes(folder) == {s: "export_failed" if s == "float16" else "ok" for s in matrix.ONNX}
     assert message in artifacts.read(folder / "torch_cnn-onnx-float16.json").reason
     assert "1 made, 4 were current" in " ".join(export().output.split())
+
+
+def test_no_library_that_imports_keras_writes_into_the_home_folder(export, tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    export()
+    assert (tmp_path / "keras_home").read_text().strip() == str(tmp_path / "cache" / "keras")
 
 
 def test_a_lane_that_hangs_is_killed(export, folder, monkeypatch):
