@@ -146,10 +146,11 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
             raise Unsupported(f"{recipe.format} makes files for {made_for} only")
         try:
             logits = _answers(format_module, temporary, source.input(answers.images[index]), contents, abs(batch))
+        except (judge.Defect, EdgewiseError, OSError, MemoryError, elsewhere.Failed):
+            raise
         except Exception as error:  # runtimes raise anything
-            if scheme.options.batch is None:
-                raise
-            raise Unsupported(f"it was written, but does not run for this batch: {_first_line(error)}") from error
+            where = "does not run" if scheme.options.batch is None else "does not run for this batch"
+            raise Unsupported(f"it was written, but {where} in its own runtime: {_first_line(error)}") from error
         if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
             raise judge.Defect("the logits are not finite")
         try:

@@ -5,6 +5,7 @@ answer FOLDER images.npy logits.npy
 """
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,20 @@ def convert(source, folder, shape, width):
             (Path(folder) / path.name).write_bytes(path.read_bytes())
 
 
+def heard(call):
+    """Return what a call returns, and the first line that its library, which raises nothing, wrote to standard error."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            result = call()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        file.seek(0)
+        return result, (file.read().decode(errors="replace").splitlines() or ["it does not say why"])[0]
+
+
 def answer(folder, images, logits):
     import ncnn
     import numpy as np
@@ -56,8 +71,11 @@ def answer(folder, images, logits):
     options.num_threads = 1
     options.use_vulkan_compute = options.use_bf16_storage = False
     options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
-    if net.load_param(str(Path(folder) / "model.ncnn.param")) or net.load_model(str(Path(folder) / "model.ncnn.bin")):
-        sys.exit("ncnn cannot load what pnnx wrote")
+    files = [str(Path(folder) / f"model.ncnn.{kind}") for kind in ("param", "bin")]
+    failed, reason = heard(lambda: net.load_param(files[0]) or net.load_model(files[1]))
+    if failed:
+        print(f"ncnn cannot load what pnnx wrote: {reason}", file=sys.stderr)
+        sys.exit(UNSUPPORTED)
     answers = []
     for image in np.load(images):
         extractor = net.create_extractor()

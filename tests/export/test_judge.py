@@ -119,6 +119,13 @@ def test_the_allowed_error_grows_with_the_span_of_the_sources_logits():
     judge.judge_answers(off + 99 * expected, 100 * expected, SCHEMES["int8"])
 
 
+def test_logits_that_hardly_differ_need_not_be_nearer_than_float32_can_tell():
+    expected = np.full((8, 12), 1 / 12, np.float32) + np.arange(12, dtype=np.float32) * 1e-7  # an untrained softmax
+    judge.judge_answers(expected + np.float32(7.5e-9), expected, SCHEMES["float32"])
+    with pytest.raises(Defect, match="allowed 1.59e-07"):
+        judge.judge_answers(expected + np.float32(1e-6), expected, SCHEMES["float32"])
+
+
 def test_what_rounding_costs_a_network_of_many_classes_is_no_defect():
     rng = np.random.default_rng(0)
     expected = rng.normal(size=(64, 300)).astype(np.float32)

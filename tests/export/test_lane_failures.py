@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from export import artifact as artifacts
-from export import lane, source
+from export import elsewhere, lane, source
 from export import recipe as recipes
 from export.artifact import Artifact
 from export.contract import Contents, Tensor
@@ -99,6 +99,31 @@ def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, answ
     assert re.match(reason, failed.reason)
     assert [file.name for file in tmp_path.glob("*scripted*")] == [f"{RECIPE.id}.json"]
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "reason"),
+    [
+        (
+            RuntimeError("Failed to execute method forward"),
+            "unsupported",
+            "was written, but does not run in its own runtime",
+        ),
+        (elsewhere.Failed("pnnx was killed by signal 11"), "export_failed", "Failed: pnnx was killed"),
+        (MemoryError("no room"), "export_failed", "MemoryError: no room"),
+    ],
+    ids=["refusal", "killed", "memory"],
+)
+def test_a_file_that_its_own_runtime_cannot_run_is_the_toolchains_limit(
+    scripted, answers, tmp_path, error, outcome, reason
+):
+    def run(path, images):
+        raise error
+
+    scripted.run = run
+    row = made(tmp_path, answers)
+    assert (row.outcome, row.file) == (outcome, "")
+    assert reason in row.reason
 
 
 def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, answers, tmp_path):

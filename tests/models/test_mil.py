@@ -99,12 +99,58 @@ def test_a_transposed_product_and_a_softmax():
 
 
 def test_a_step_rounds_to_the_type_that_the_program_states_and_refuses_another_shape():
-    facts = {"kind": "add", "name": "sum", "constants": {"y": np.float32(1e-4)}, "variables": {"x": "image"}}
-    step = mil._Step(**facts, dtype=np.float16, shape=(1,))
-    got = step.run({"image": np.ones(1, np.float16)})
+    facts = {"kind": "add", "constants": {"y": np.float32(1e-4)}, "variables": {"x": "image"}}
+    step = mil._Step(**facts, results=(("sum", np.float16, (1,)),))
+    got = step.run({"image": np.ones(1, np.float16)})["sum"]
     assert (got.dtype, got[0]) == (np.float16, 1)  # 1.0001 is no half
     with pytest.raises(ValueError, match="shape"):
-        mil._Step(**facts, dtype=np.float16, shape=(2,)).run({"image": np.ones(1, np.float16)})
+        mil._Step(**facts, results=(("sum", np.float16, (2,)),)).run({"image": np.ones(1, np.float16)})
+
+
+def test_an_operator_of_several_results_gives_each_its_name():
+    halves = (("first", np.float32, (1, 3, 7, 6)), ("rest", np.float32, (1, 1, 7, 6)))
+    step = mil._Step(
+        kind="split", constants={"axis": 1, "split_sizes": [3, 1]}, variables={"x": "image"}, results=halves
+    )
+    got = step.run({"image": IMAGE})
+    np.testing.assert_array_equal(got["first"], IMAGE[:, :3])
+    np.testing.assert_array_equal(got["rest"], IMAGE[:, 3:])
+
+
+def test_a_transposed_convolution_is_the_convolution_of_the_image_with_zeros_between():
+    weight = RNG.normal(size=(4, 3, 3, 2)).astype(np.float32)
+    got = mil.OPERATORS["conv_transpose"](
+        {"x": IMAGE, "weight": weight, "strides": (2, 1), "pad_type": "custom", "pad": [1, 0, 0, 1]}
+    )
+    spread = np.zeros((1, 4, 13, 6), np.float32)
+    spread[:, :, ::2] = IMAGE
+    whole = {"strides": (1, 1), "dilations": (1, 1), "groups": 1, "pad": ((2, 2), (1, 1))}
+    want = slowly(spread, np.moveaxis(weight[..., ::-1, ::-1], 0, 1), **whole)
+    np.testing.assert_allclose(got, want[:, :, 1:, :-1], atol=1e-5)
+
+
+def test_slices_masks_and_a_place_that_is_taken_out():
+    given = {"x": IMAGE, "begin": [0, 1, 0, 2], "end": [0, 3, 5, 0], "stride": [1, 1, 2, 1]}
+    masks = {"begin_mask": [True, False, False, False], "end_mask": [True, False, False, False],
+             "squeeze_mask": [False, False, False, True]}  # fmt: skip
+    np.testing.assert_array_equal(mil.OPERATORS["slice_by_index"](given | masks), IMAGE[:, 1:3, 0:5:2, 2])
+
+
+@pytest.mark.parametrize(
+    ("there", "back"), [("pixel_shuffle", "pixel_unshuffle"), ("depth_to_space", "space_to_depth")]
+)
+def test_what_goes_into_space_comes_back(there, back):
+    larger = mil.OPERATORS[there]({"x": IMAGE, "upscale_factor": 2, "block_size": 2})
+    assert larger.shape == (1, 1, 14, 12)
+    assert set(larger[0, 0, :2, :2].ravel()) == set(IMAGE[0, :, 0, 0])
+    np.testing.assert_array_equal(mil.OPERATORS[back]({"x": larger, "downscale_factor": 2, "block_size": 2}), IMAGE)
+
+
+def test_attention_is_the_average_of_the_values():
+    query, key, value = (RNG.normal(size=(1, 2, 5, 4)).astype(np.float32) for _ in range(3))
+    mask = np.eye(5, dtype=bool)
+    got = mil.OPERATORS["scaled_dot_product_attention"]({"query": query, "key": key, "value": value, "attn_mask": mask})
+    np.testing.assert_allclose(got, value, atol=1e-6)  # each token sees itself alone
 
 
 def test_an_unknown_operator_refuses(monkeypatch):

@@ -1,0 +1,348 @@
+"""The operators of Core ML's programs in NumPy, by name: named inputs, of float32 where they are numbers -> one array, or a list.
+
+https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html says what each does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+Inputs = dict[str, Any]
+
+
+def _padding(i: Inputs, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]) -> list:
+    """Return what is added before and after each of the last axes."""
+    kind = i["pad_type"]
+    if kind == "valid":
+        return [(0, 0)] * len(sizes)
+    if kind == "custom":
+        pad = [int(p) for p in i["pad"]]
+        return list(zip(pad[::2], pad[1::2], strict=True))
+    padding = []
+    for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        total = max((math.ceil(size / stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
+        padding.append((total - total // 2, total // 2) if kind == "same_lower" else (total // 2, total - total // 2))
+    return padding
+
+
+def _windows(x: Array, i: Inputs, kernel: list[int], fill: float) -> Array:
+    """Return the windows that a kernel slides over, [N,C,*out,*kernel]; `fill` stands outside of the image."""
+    strides, dilations = (
+        [1] * len(kernel) if i.get(name) is None else [int(step) for step in i[name]]
+        for name in ("strides", "dilations")
+    )
+    padding = _padding(i, x.shape[2:], kernel, strides, dilations)
+    if i.get("ceil_mode"):
+        padding = [
+            (before, after + (-(size + before + after - k)) % stride)
+            for (before, after), size, k, stride in zip(padding, x.shape[2:], kernel, strides, strict=True)
+        ]
+    padded = np.pad(x, [(0, 0), (0, 0), *padding], constant_values=fill)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    axes = tuple(range(2, x.ndim))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axes)
+    steps = (
+        slice(None),
+        slice(None),
+        *(slice(None, None, s) for s in strides),
+        *(slice(None, None, d) for d in dilations),
+    )
+    return windows[steps]
+
+
+def _conv(i: Inputs) -> Array:
+    x, weight, groups = i["x"], i["weight"], int(_or(i, "groups", 1))
+    windows = _windows(x, i, list(weight.shape[2:]), 0.0)
+    n, _, *rest = windows.shape
+    out = rest[: x.ndim - 2]
+    answers = []
+    for windows_of, weights_of in zip(np.split(windows, groups, 1), np.split(weight, groups, 0), strict=True):
+        columns = np.moveaxis(windows_of, 1, x.ndim - 1).reshape(n * math.prod(out), -1)
+        answers.append((columns @ weights_of.reshape(len(weights_of), -1).T).reshape(n, *out, -1))
+    result = np.moveaxis(np.concatenate(answers, -1), -1, 1)
+    return result if i.get("bias") is None else result + i["bias"].reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def _conv_transpose(i: Inputs) -> Array:
+    x, weight, groups = i["x"], i["weight"], int(_or(i, "groups", 1))
+    n, _, *sizes = x.shape
+    kernel = weight.shape[2:]
+    strides, dilations = ([int(s) for s in _or(i, name, [1] * len(kernel))] for name in ("strides", "dilations"))
+    per_group = weight.shape[1]
+    whole = [(size - 1) * s + (k - 1) * d + 1 for size, s, k, d in zip(sizes, strides, kernel, dilations, strict=True)]
+    if i.get("output_shape") is not None:
+        out = [int(size) for size in i["output_shape"][2:]]
+    elif i["pad_type"] == "custom":
+        out = [size - int(a) - int(b) for size, a, b in zip(whole, i["pad"][::2], i["pad"][1::2], strict=True)]
+    else:
+        out = whole if i["pad_type"] == "valid" else [size * s for size, s in zip(sizes, strides, strict=True)]
+    if i["pad_type"] == "custom":
+        before = [int(p) for p in i["pad"][::2]]
+    else:
+        before = [max(size - o, 0) // 2 for size, o in zip(whole, out, strict=True)]
+    larger = [max(size, b + o) for size, b, o in zip(whole, before, out, strict=True)]
+    total = np.zeros((n, groups * per_group, *larger), np.float32)
+    for place in np.ndindex(*kernel):
+        at = tuple(
+            slice(p * d, p * d + (size - 1) * s + 1, s)
+            for p, d, size, s in zip(place, dilations, sizes, strides, strict=True)
+        )
+        for group, (inputs, weights) in enumerate(zip(np.split(x, groups, 1), np.split(weight, groups), strict=True)):
+            products = np.tensordot(weights[(..., *place)].T, inputs, (1, 1))  # [outputs,N,*sizes]
+            total[(slice(None), slice(group * per_group, (group + 1) * per_group), *at)] += np.moveaxis(products, 0, 1)
+    result = total[(..., *(slice(b, b + o) for b, o in zip(before, out, strict=True)))]
+    return result if i.get("bias") is None else result + i["bias"].reshape(1, -1, *[1] * len(kernel))
+
+
+def _max_pool(i: Inputs) -> Array:
+    kernel = [int(k) for k in i["kernel_sizes"]]
+    windows = _windows(i["x"], i, kernel, -np.inf)
+    return reduce(np.maximum, (windows[(..., *place)] for place in np.ndindex(*kernel)))
+
+
+def _avg_pool(i: Inputs) -> Array:
+    kernel = [int(k) for k in i["kernel_sizes"]]
+    axes = tuple(range(-len(kernel), 0))
+    total = _windows(i["x"], i, kernel, 0.0).sum(axes)
+    if not i.get("exclude_padding_from_average"):
+        return total / np.float32(math.prod(kernel))
+    return total / _windows(np.ones_like(i["x"]), i, kernel, 0.0).sum(axes)
+
+
+def _batch_norm(i: Inputs) -> Array:
+    shape = (1, -1, *[1] * (i["x"].ndim - 2))
+    scale = 1 / np.sqrt(i["variance"] + i["epsilon"])
+    scale = scale if i.get("gamma") is None else scale * i["gamma"]
+    result = (i["x"] - i["mean"].reshape(shape)) * scale.reshape(shape)
+    return result if i.get("beta") is None else result + i["beta"].reshape(shape)
+
+
+def _layer_norm(i: Inputs) -> Array:
+    x, axes = i["x"], tuple(int(axis) for axis in i["axes"])
+    centred = x - x.mean(axes, keepdims=True)
+    result = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + i["epsilon"])
+    shape = [x.shape[axis] if axis in [a % x.ndim for a in axes] else 1 for axis in range(x.ndim)]
+    result = result if i.get("gamma") is None else result * i["gamma"].reshape(shape)
+    return result if i.get("beta") is None else result + i["beta"].reshape(shape)
+
+
+def _instance_norm(i: Inputs) -> Array:
+    x = i["x"]
+    axes, shape = tuple(range(2, x.ndim)), (1, -1, *[1] * (x.ndim - 2))
+    centred = x - x.mean(axes, keepdims=True)
+    result = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + i["epsilon"])
+    result = result if i.get("gamma") is None else result * i["gamma"].reshape(shape)
+    return result if i.get("beta") is None else result + i["beta"].reshape(shape)
+
+
+def _local_response_norm(i: Inputs) -> Array:
+    x, size = i["x"], int(i["size"])
+    squares = np.pad(x**2, [(0, 0), ((size - 1) // 2, size // 2), *[(0, 0)] * (x.ndim - 2)])
+    total = sum(squares[:, at : at + x.shape[1]] for at in range(size))
+    return x / (_or(i, "k", 1.0) + i["alpha"] / size * total) ** i["beta"]
+
+
+def _reshape(i: Inputs) -> Array:
+    shape = [int(size) for size in i["shape"]]
+    return i["x"].reshape([i["x"].shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
+
+
+def _matmul(i: Inputs) -> Array:
+    x = np.swapaxes(i["x"], -1, -2) if i.get("transpose_x") else i["x"]
+    return x @ (np.swapaxes(i["y"], -1, -2) if i.get("transpose_y") else i["y"])
+
+
+def _softmax(i: Inputs) -> Array:
+    axis = int(i["axis"])
+    odds = np.exp(i["x"] - i["x"].max(axis, keepdims=True))
+    return odds / odds.sum(axis, keepdims=True)
+
+
+def _attention(i: Inputs) -> Array:
+    odds = i["query"] @ np.swapaxes(i["key"], -1, -2) / np.sqrt(np.float32(i["query"].shape[-1]))
+    mask = i.get("attn_mask")
+    if mask is not None:
+        odds = np.where(mask, odds, -np.inf) if mask.dtype == bool else odds + mask
+    return _softmax({"x": odds, "axis": -1}) @ i["value"]
+
+
+def _split(i: Inputs) -> list[Array]:
+    x, axis, sizes = i["x"], int(i["axis"]), i.get("split_sizes")
+    ends = int(i["num_splits"]) if sizes is None else np.cumsum(np.asarray(sizes, int))[:-1]
+    return np.split(x, ends, axis)
+
+
+def _slice_by_index(i: Inputs) -> Array:
+    x = i["x"]
+    begin, end = ([int(n) for n in i[name]] for name in ("begin", "end"))
+    step = [int(n) for n in _or(i, "stride", [1] * x.ndim)]
+    from_first, to_last, one = (
+        [bool(n) for n in _or(i, name, [False] * x.ndim)] for name in ("begin_mask", "end_mask", "squeeze_mask")
+    )
+    return x[tuple(
+        begin[a] if one[a] else slice(None if from_first[a] else begin[a], None if to_last[a] else end[a], step[a])
+        for a in range(x.ndim)
+    )]  # fmt: skip
+
+
+def _slice_by_size(i: Inputs) -> Array:
+    pairs = zip(i["begin"], i["size"], strict=True)
+    return i["x"][tuple(slice(int(b), None if int(n) == -1 else int(b) + int(n)) for b, n in pairs)]
+
+
+def _crop(i: Inputs) -> Array:
+    (top, bottom), (left, right) = ([int(n) for n in i[f"crop_{axis}"]] for axis in ("height", "width"))
+    return i["x"][..., top : i["x"].shape[-2] - bottom, left : i["x"].shape[-1] - right]
+
+
+def _pad(i: Inputs) -> Array:
+    x, pad = i["x"], [int(p) for p in i["pad"]]
+    pairs = list(zip(pad[::2], pad[1::2], strict=True))
+    width = [(0, 0)] * (x.ndim - len(pairs)) + pairs
+    mode = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}[_or(i, "mode", "constant")]
+    return np.pad(x, width, mode, **({"constant_values": _or(i, "constant_val", 0.0)} if mode == "constant" else {}))
+
+
+def _to_space(x: Array, n: int, *, channels_last: bool) -> Array:
+    """Return [N,C,H,W] as [N,C/n^2,H*n,W*n]; the block's place is in the first part of C, or in its last."""
+    b, c, h, w = x.shape
+    if channels_last:
+        return x.reshape(b, c // n**2, n, n, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(b, c // n**2, h * n, w * n)
+    return x.reshape(b, n, n, c // n**2, h, w).transpose(0, 3, 4, 1, 5, 2).reshape(b, c // n**2, h * n, w * n)
+
+
+def _to_depth(x: Array, n: int, *, channels_last: bool) -> Array:
+    """Return the opposite of _to_space."""
+    b, c, h, w = x.shape
+    blocks = x.reshape(b, c, h // n, n, w // n, n)
+    axes = (0, 1, 3, 5, 2, 4) if channels_last else (0, 3, 5, 1, 2, 4)
+    return blocks.transpose(axes).reshape(b, c * n**2, h // n, w // n)
+
+
+def _or(i: Inputs, name: str, default: Any) -> Any:
+    return default if i.get(name) is None else i[name]
+
+
+def _nearest(i: Inputs) -> Array:
+    rows, columns = (float(_or(i, f"scale_factor_{axis}", 1)) for axis in ("height", "width"))
+    if rows % 1 or columns % 1:
+        msg = f"upsampling by {rows:g} and {columns:g}, which are no whole numbers"
+        raise ValueError(msg)
+    return i["x"].repeat(int(rows), -2).repeat(int(columns), -1)
+
+
+def _gelu(i: Inputs) -> Array:
+    x = i["x"].astype(np.float64)
+    if i["mode"] == "EXACT":
+        return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    if i["mode"] == "TANH_APPROXIMATION":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return x / (1 + np.exp(-1.702 * x))
+
+
+def _axes(i: Inputs) -> tuple[int, ...]:
+    return tuple(range(i["x"].ndim)) if i.get("axes") is None else tuple(int(axis) for axis in i["axes"])
+
+
+def _sigmoid(x: Array) -> Array:
+    return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+
+
+OPERATORS: dict[str, Callable[[Inputs], Array]] = {
+    "add": lambda i: i["x"] + i["y"],
+    "sub": lambda i: i["x"] - i["y"],
+    "mul": lambda i: i["x"] * i["y"],
+    "real_div": lambda i: i["x"] / i["y"],
+    "maximum": lambda i: np.maximum(i["x"], i["y"]),
+    "minimum": lambda i: np.minimum(i["x"], i["y"]),
+    "pow": lambda i: i["x"] ** i["y"],
+    "square": lambda i: i["x"] ** 2,
+    "sqrt": lambda i: np.sqrt(i["x"]),
+    "rsqrt": lambda i: 1 / np.sqrt(i["x"] + _or(i, "epsilon", 0)),
+    "exp": lambda i: np.exp(i["x"]),
+    "erf": lambda i: np.vectorize(math.erf)(i["x"]),
+    "tanh": lambda i: np.tanh(i["x"]),
+    "sigmoid": lambda i: _sigmoid(i["x"]),
+    "sigmoid_hard": lambda i: np.clip(i["x"] * i["alpha"] + i["beta"], 0, 1),
+    "silu": lambda i: i["x"] * _sigmoid(i["x"]),
+    "gelu": _gelu,
+    "relu": lambda i: np.maximum(i["x"], 0),
+    "relu6": lambda i: np.clip(i["x"], 0, 6),
+    "thresholded_relu": lambda i: np.where(i["x"] >= i["alpha"], i["x"], 0),
+    "clamped_relu": lambda i: np.minimum(np.where(i["x"] >= 0, i["x"], i["x"] * i["alpha"]), i["beta"]),
+    "threshold": lambda i: np.maximum(i["x"], i["alpha"]),
+    "leaky_relu": lambda i: np.where(i["x"] >= 0, i["x"], i["x"] * i["alpha"]),
+    "elu": lambda i: np.where(i["x"] >= 0, i["x"], i["alpha"] * np.expm1(np.minimum(i["x"], 0))),
+    "prelu": lambda i: np.where(i["x"] >= 0, i["x"], i["x"] * i["alpha"].reshape(1, -1, *[1] * (i["x"].ndim - 2))),
+    "clip": lambda i: np.clip(i["x"], i["alpha"], i["beta"]),
+    "softmax": _softmax,
+    "cast": lambda i: np.asarray(i["x"]),  # to the type that the program gives the result
+    "log": lambda i: np.log(i["x"] + _or(i, "epsilon", 0)),
+    "exp2": lambda i: np.exp2(i["x"]),
+    "round": lambda i: np.round(i["x"]),
+    "sign": lambda i: np.sign(i["x"]),
+    "abs": lambda i: np.abs(i["x"]),
+    "greater": lambda i: i["x"] > i["y"],
+    "greater_equal": lambda i: i["x"] >= i["y"],
+    "less": lambda i: i["x"] < i["y"],
+    "less_equal": lambda i: i["x"] <= i["y"],
+    "equal": lambda i: i["x"] == i["y"],
+    "not_equal": lambda i: i["x"] != i["y"],
+    "select": lambda i: np.where(i["cond"], i["a"], i["b"]),
+    "sin": lambda i: np.sin(i["x"]),
+    "cos": lambda i: np.cos(i["x"]),
+    "ceil": lambda i: np.ceil(i["x"]),
+    "floor": lambda i: np.floor(i["x"]),
+    "inverse": lambda i: 1 / (i["x"] + _or(i, "epsilon", 0)),
+    "softplus": lambda i: np.logaddexp(i["x"], 0),
+    "softsign": lambda i: i["x"] / (1 + np.abs(i["x"])),
+    "scaled_tanh": lambda i: i["alpha"] * np.tanh(i["beta"] * i["x"]),
+    "linear_activation": lambda i: i["alpha"] * i["x"] + i["beta"],
+    "identity": lambda i: i["x"],
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "scaled_dot_product_attention": _attention,
+    "local_response_norm": _local_response_norm,
+    "linear": lambda i: i["x"] @ i["weight"].T + (0 if i.get("bias") is None else i["bias"]),
+    "matmul": _matmul,
+    "batch_norm": _batch_norm,
+    "layer_norm": _layer_norm,
+    "instance_norm": _instance_norm,
+    "l2_norm": lambda i: i["x"] / np.sqrt((i["x"] ** 2).sum((-3, -2, -1), keepdims=True) + i["epsilon"]),
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "reduce_mean": lambda i: i["x"].mean(_axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_sum": lambda i: i["x"].sum(_axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_min": lambda i: i["x"].min(_axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_l2_norm": lambda i: np.sqrt((i["x"] ** 2).sum(_axes(i), keepdims=bool(i["keep_dims"]))),
+    "reduce_l1_norm": lambda i: np.abs(i["x"]).sum(_axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_prod": lambda i: i["x"].prod(_axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_log_sum_exp": lambda i: np.log(np.exp(i["x"]).sum(_axes(i), keepdims=bool(i["keep_dims"]))),
+    "reduce_sum_square": lambda i: (i["x"] ** 2).sum(_axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_max": lambda i: i["x"].max(_axes(i), keepdims=bool(i["keep_dims"])),
+    "reshape": _reshape,
+    "transpose": lambda i: np.transpose(i["x"], [int(axis) for axis in i["perm"]]),
+    "squeeze": lambda i: np.squeeze(i["x"], tuple(int(axis) for axis in i["axes"])),
+    "expand_dims": lambda i: np.expand_dims(i["x"], tuple(int(axis) for axis in i["axes"])),
+    "concat": lambda i: np.concatenate(i["values"], int(i["axis"])),
+    "stack": lambda i: np.stack(i["values"], int(i["axis"])),
+    "split": _split,
+    "slice_by_index": _slice_by_index,
+    "slice_by_size": _slice_by_size,
+    "gather": lambda i: np.take(i["x"], np.asarray(i["indices"]).astype(int), int(_or(i, "axis", 0))),
+    "tile": lambda i: np.tile(i["x"], [int(n) for n in i["reps"]]),
+    "reverse": lambda i: np.flip(i["x"], _axes(i)),
+    "pad": _pad,
+    "crop": _crop,
+    "pixel_shuffle": lambda i: _to_space(i["x"], int(i["upscale_factor"]), channels_last=True),
+    "pixel_unshuffle": lambda i: _to_depth(i["x"], int(i["downscale_factor"]), channels_last=True),
+    "depth_to_space": lambda i: _to_space(i["x"], int(i["block_size"]), channels_last=False),
+    "space_to_depth": lambda i: _to_depth(i["x"], int(i["block_size"]), channels_last=False),
+    "upsample_nearest_neighbor": _nearest,
+}
