@@ -77,12 +77,24 @@ def _from_torch(source: Source) -> tuple[Any, str]:
 def _from_keras(source: Source) -> tuple[list[Any], str]:
     import tensorflow as tf
 
+    _teach_erfc()
     network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
     signature = [tf.TensorSpec((1, *source.input_shape), tf.float32, name="image")]
     # a function, for coremltools does not take Keras 3's networks themselves ("no attribute output_names")
     function = tf.function(lambda image: network(image, training=False), input_signature=signature)
     concrete = function.get_concrete_function()
     return [concrete], concrete.outputs[0].name.partition(":")[0]
+
+
+def _teach_erfc() -> None:
+    """Tell coremltools how to convert TensorFlow's Erfc, which it does not know and Keras' GELU consists of."""
+    from coremltools.converters.mil import Builder, register_tf_op
+
+    @register_tf_op(override=True)
+    def Erfc(context: Any, node: Any) -> None:  # noqa: N802 - the operator's name
+        x = context[node.inputs[0]]
+        one = np.float16(1) if _dtype(x) == "float16" else np.float32(1)
+        context.add(node.name, Builder.sub(x=one, y=Builder.erf(x=x), name=node.name))
 
 
 def _float32(source: Source) -> Any:

@@ -17,6 +17,7 @@ from export.matrix import ALL
 from export.schemes import SCHEMES
 from export.source import Source
 from models import data
+from models.errors import Unsupported
 
 pytestmark = pytest.mark.slow
 
@@ -169,7 +170,7 @@ def test_fine_tuning_learns_through_the_rounding(source, folder):
 def test_a_graph_that_is_not_int8_gets_no_uint8_ends(folder):
     from export.formats import _tflite_file
 
-    with pytest.raises(ValueError, match="begins with QUANTIZE"):
+    with pytest.raises(Unsupported, match="begins with QUANTIZE"):
         _tflite_file.with_uint8_io((folder / "float32.tflite").read_bytes())
 
 
