@@ -30,6 +30,26 @@ def operations(path: Path) -> list[Any]:
     return list(program.functions["main"].operations)
 
 
+# inputs that change no result: names, types that the result states itself, padding where another says that there is none
+HARMLESS = {"dtype", "validate_indices", "pad", "pad_type", "num_splits", "constant_val"}
+
+
+class _Inputs(dict):
+    """The inputs of an operation that knows which of them were read: one that is passed over would change the answer."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return super().get(key, default)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Step:
     """One operation: `constants` are its known inputs, in float32, `variables` the names of the others.
@@ -44,10 +64,15 @@ class _Step:
 
     def run(self, values: dict[str, Array]) -> dict[str, Array]:
         """Return the results in the types that the program states; another shape than it states is a defect of this file."""
-        given = dict(self.constants)
+        given = _Inputs(self.constants)
         for key, name in self.variables.items():
             given[key] = [_wide(values[n]) for n in name] if isinstance(name, list) else _wide(values[name])
         answer = OPERATORS[self.kind](given)
+        if unread := given.keys() - given.read - HARMLESS:
+            msg = (
+                f"the evaluator of Core ML's programs knows no operator {self.kind!r} with {', '.join(sorted(unread))}"
+            )
+            raise Unsupported(msg)
         results = answer if isinstance(answer, list) else [answer]
         for result, (name, _, shape) in zip(results, self.results, strict=True):
             if result.shape != shape:
@@ -73,10 +98,11 @@ class Program:
                 raise Unsupported(msg)
             else:
                 self._steps.append(_step(op, known))
+        self._known = known
 
     def answer(self, image: Array) -> Array:
         """Return the output [1,K] for one image in the input's type."""
-        values = {"image": image}
+        values = self._known | {"image": image}  # what is concatenated may be known in part
         for step in self._steps:
             values |= step.run(values)
         return values[self._steps[-1].results[0][0]]

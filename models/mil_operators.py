@@ -8,12 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
-Inputs = dict[str, Any]
+from models.mil_moves import MOVES, Array, Inputs, axes, either
 
 
 def _padding(i: Inputs, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]) -> list:
@@ -57,7 +55,7 @@ def _windows(x: Array, i: Inputs, kernel: list[int], fill: float) -> Array:
 
 
 def _conv(i: Inputs) -> Array:
-    x, weight, groups = i["x"], i["weight"], int(_or(i, "groups", 1))
+    x, weight, groups = i["x"], i["weight"], int(either(i, "groups", 1))
     windows = _windows(x, i, list(weight.shape[2:]), 0.0)
     n, _, *rest = windows.shape
     out = rest[: x.ndim - 2]
@@ -70,10 +68,10 @@ def _conv(i: Inputs) -> Array:
 
 
 def _conv_transpose(i: Inputs) -> Array:
-    x, weight, groups = i["x"], i["weight"], int(_or(i, "groups", 1))
+    x, weight, groups = i["x"], i["weight"], int(either(i, "groups", 1))
     n, _, *sizes = x.shape
     kernel = weight.shape[2:]
-    strides, dilations = ([int(s) for s in _or(i, name, [1] * len(kernel))] for name in ("strides", "dilations"))
+    strides, dilations = ([int(s) for s in either(i, name, [1] * len(kernel))] for name in ("strides", "dilations"))
     per_group = weight.shape[1]
     whole = [(size - 1) * s + (k - 1) * d + 1 for size, s, k, d in zip(sizes, strides, kernel, dilations, strict=True)]
     if i.get("output_shape") is not None:
@@ -145,12 +143,7 @@ def _local_response_norm(i: Inputs) -> Array:
     x, size = i["x"], int(i["size"])
     squares = np.pad(x**2, [(0, 0), ((size - 1) // 2, size // 2), *[(0, 0)] * (x.ndim - 2)])
     total = sum(squares[:, at : at + x.shape[1]] for at in range(size))
-    return x / (_or(i, "k", 1.0) + i["alpha"] / size * total) ** i["beta"]
-
-
-def _reshape(i: Inputs) -> Array:
-    shape = [int(size) for size in i["shape"]]
-    return i["x"].reshape([i["x"].shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
+    return x / (either(i, "k", 1.0) + i["alpha"] / size * total) ** i["beta"]
 
 
 def _matmul(i: Inputs) -> Array:
@@ -172,71 +165,6 @@ def _attention(i: Inputs) -> Array:
     return _softmax({"x": odds, "axis": -1}) @ i["value"]
 
 
-def _split(i: Inputs) -> list[Array]:
-    x, axis, sizes = i["x"], int(i["axis"]), i.get("split_sizes")
-    ends = int(i["num_splits"]) if sizes is None else np.cumsum(np.asarray(sizes, int))[:-1]
-    return np.split(x, ends, axis)
-
-
-def _slice_by_index(i: Inputs) -> Array:
-    x = i["x"]
-    begin, end = ([int(n) for n in i[name]] for name in ("begin", "end"))
-    step = [int(n) for n in _or(i, "stride", [1] * x.ndim)]
-    from_first, to_last, one = (
-        [bool(n) for n in _or(i, name, [False] * x.ndim)] for name in ("begin_mask", "end_mask", "squeeze_mask")
-    )
-    return x[tuple(
-        begin[a] if one[a] else slice(None if from_first[a] else begin[a], None if to_last[a] else end[a], step[a])
-        for a in range(x.ndim)
-    )]  # fmt: skip
-
-
-def _slice_by_size(i: Inputs) -> Array:
-    pairs = zip(i["begin"], i["size"], strict=True)
-    return i["x"][tuple(slice(int(b), None if int(n) == -1 else int(b) + int(n)) for b, n in pairs)]
-
-
-def _crop(i: Inputs) -> Array:
-    (top, bottom), (left, right) = ([int(n) for n in i[f"crop_{axis}"]] for axis in ("height", "width"))
-    return i["x"][..., top : i["x"].shape[-2] - bottom, left : i["x"].shape[-1] - right]
-
-
-def _pad(i: Inputs) -> Array:
-    x, pad = i["x"], [int(p) for p in i["pad"]]
-    pairs = list(zip(pad[::2], pad[1::2], strict=True))
-    width = [(0, 0)] * (x.ndim - len(pairs)) + pairs
-    mode = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}[_or(i, "mode", "constant")]
-    return np.pad(x, width, mode, **({"constant_values": _or(i, "constant_val", 0.0)} if mode == "constant" else {}))
-
-
-def _to_space(x: Array, n: int, *, channels_last: bool) -> Array:
-    """Return [N,C,H,W] as [N,C/n^2,H*n,W*n]; the block's place is in the first part of C, or in its last."""
-    b, c, h, w = x.shape
-    if channels_last:
-        return x.reshape(b, c // n**2, n, n, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(b, c // n**2, h * n, w * n)
-    return x.reshape(b, n, n, c // n**2, h, w).transpose(0, 3, 4, 1, 5, 2).reshape(b, c // n**2, h * n, w * n)
-
-
-def _to_depth(x: Array, n: int, *, channels_last: bool) -> Array:
-    """Return the opposite of _to_space."""
-    b, c, h, w = x.shape
-    blocks = x.reshape(b, c, h // n, n, w // n, n)
-    axes = (0, 1, 3, 5, 2, 4) if channels_last else (0, 3, 5, 1, 2, 4)
-    return blocks.transpose(axes).reshape(b, c * n**2, h // n, w // n)
-
-
-def _or(i: Inputs, name: str, default: Any) -> Any:
-    return default if i.get(name) is None else i[name]
-
-
-def _nearest(i: Inputs) -> Array:
-    rows, columns = (float(_or(i, f"scale_factor_{axis}", 1)) for axis in ("height", "width"))
-    if rows % 1 or columns % 1:
-        msg = f"upsampling by {rows:g} and {columns:g}, which are no whole numbers"
-        raise ValueError(msg)
-    return i["x"].repeat(int(rows), -2).repeat(int(columns), -1)
-
-
 def _gelu(i: Inputs) -> Array:
     x = i["x"].astype(np.float64)
     if i["mode"] == "EXACT":
@@ -244,10 +172,6 @@ def _gelu(i: Inputs) -> Array:
     if i["mode"] == "TANH_APPROXIMATION":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     return x / (1 + np.exp(-1.702 * x))
-
-
-def _axes(i: Inputs) -> tuple[int, ...]:
-    return tuple(range(i["x"].ndim)) if i.get("axes") is None else tuple(int(axis) for axis in i["axes"])
 
 
 def _sigmoid(x: Array) -> Array:
@@ -264,7 +188,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "pow": lambda i: i["x"] ** i["y"],
     "square": lambda i: i["x"] ** 2,
     "sqrt": lambda i: np.sqrt(i["x"]),
-    "rsqrt": lambda i: 1 / np.sqrt(i["x"] + _or(i, "epsilon", 0)),
+    "rsqrt": lambda i: 1 / np.sqrt(i["x"] + either(i, "epsilon", 0)),
     "exp": lambda i: np.exp(i["x"]),
     "erf": lambda i: np.vectorize(math.erf)(i["x"]),
     "tanh": lambda i: np.tanh(i["x"]),
@@ -283,7 +207,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "clip": lambda i: np.clip(i["x"], i["alpha"], i["beta"]),
     "softmax": _softmax,
     "cast": lambda i: np.asarray(i["x"]),  # to the type that the program gives the result
-    "log": lambda i: np.log(i["x"] + _or(i, "epsilon", 0)),
+    "log": lambda i: np.log(i["x"] + either(i, "epsilon", 0)),
     "exp2": lambda i: np.exp2(i["x"]),
     "round": lambda i: np.round(i["x"]),
     "sign": lambda i: np.sign(i["x"]),
@@ -299,7 +223,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "cos": lambda i: np.cos(i["x"]),
     "ceil": lambda i: np.ceil(i["x"]),
     "floor": lambda i: np.floor(i["x"]),
-    "inverse": lambda i: 1 / (i["x"] + _or(i, "epsilon", 0)),
+    "inverse": lambda i: 1 / (i["x"] + either(i, "epsilon", 0)),
     "softplus": lambda i: np.logaddexp(i["x"], 0),
     "softsign": lambda i: i["x"] / (1 + np.abs(i["x"])),
     "scaled_tanh": lambda i: i["alpha"] * np.tanh(i["beta"] * i["x"]),
@@ -317,32 +241,14 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "l2_norm": lambda i: i["x"] / np.sqrt((i["x"] ** 2).sum((-3, -2, -1), keepdims=True) + i["epsilon"]),
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
-    "reduce_mean": lambda i: i["x"].mean(_axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_sum": lambda i: i["x"].sum(_axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_min": lambda i: i["x"].min(_axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_l2_norm": lambda i: np.sqrt((i["x"] ** 2).sum(_axes(i), keepdims=bool(i["keep_dims"]))),
-    "reduce_l1_norm": lambda i: np.abs(i["x"]).sum(_axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_prod": lambda i: i["x"].prod(_axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_log_sum_exp": lambda i: np.log(np.exp(i["x"]).sum(_axes(i), keepdims=bool(i["keep_dims"]))),
-    "reduce_sum_square": lambda i: (i["x"] ** 2).sum(_axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_max": lambda i: i["x"].max(_axes(i), keepdims=bool(i["keep_dims"])),
-    "reshape": _reshape,
-    "transpose": lambda i: np.transpose(i["x"], [int(axis) for axis in i["perm"]]),
-    "squeeze": lambda i: np.squeeze(i["x"], tuple(int(axis) for axis in i["axes"])),
-    "expand_dims": lambda i: np.expand_dims(i["x"], tuple(int(axis) for axis in i["axes"])),
-    "concat": lambda i: np.concatenate(i["values"], int(i["axis"])),
-    "stack": lambda i: np.stack(i["values"], int(i["axis"])),
-    "split": _split,
-    "slice_by_index": _slice_by_index,
-    "slice_by_size": _slice_by_size,
-    "gather": lambda i: np.take(i["x"], np.asarray(i["indices"]).astype(int), int(_or(i, "axis", 0))),
-    "tile": lambda i: np.tile(i["x"], [int(n) for n in i["reps"]]),
-    "reverse": lambda i: np.flip(i["x"], _axes(i)),
-    "pad": _pad,
-    "crop": _crop,
-    "pixel_shuffle": lambda i: _to_space(i["x"], int(i["upscale_factor"]), channels_last=True),
-    "pixel_unshuffle": lambda i: _to_depth(i["x"], int(i["downscale_factor"]), channels_last=True),
-    "depth_to_space": lambda i: _to_space(i["x"], int(i["block_size"]), channels_last=False),
-    "space_to_depth": lambda i: _to_depth(i["x"], int(i["block_size"]), channels_last=False),
-    "upsample_nearest_neighbor": _nearest,
+    "reduce_mean": lambda i: i["x"].mean(axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_sum": lambda i: i["x"].sum(axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_min": lambda i: i["x"].min(axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_l2_norm": lambda i: np.sqrt((i["x"] ** 2).sum(axes(i), keepdims=bool(i["keep_dims"]))),
+    "reduce_l1_norm": lambda i: np.abs(i["x"]).sum(axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_prod": lambda i: i["x"].prod(axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_log_sum_exp": lambda i: np.log(np.exp(i["x"]).sum(axes(i), keepdims=bool(i["keep_dims"]))),
+    "reduce_sum_square": lambda i: (i["x"] ** 2).sum(axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_max": lambda i: i["x"].max(axes(i), keepdims=bool(i["keep_dims"])),
+    **MOVES,
 }

@@ -117,6 +117,20 @@ def test_an_operator_of_several_results_gives_each_its_name():
     np.testing.assert_array_equal(got["rest"], IMAGE[:, 3:])
 
 
+def test_an_input_that_an_operator_passes_over_refuses():
+    step = mil._Step(
+        kind="relu", constants={"beyond": 6}, variables={"x": "image"}, results=(("y", np.float32, IMAGE.shape),)
+    )
+    with pytest.raises(Unsupported, match="no operator 'relu' with beyond"):
+        step.run({"image": IMAGE})
+
+
+def test_channels_that_take_turns():
+    got = mil.OPERATORS["concat"]({"values": [IMAGE, -IMAGE], "axis": 1, "interleave": True})
+    np.testing.assert_array_equal(got[:, ::2], IMAGE)
+    np.testing.assert_array_equal(got[:, 1::2], -IMAGE)
+
+
 def test_a_transposed_convolution_is_the_convolution_of_the_image_with_zeros_between():
     weight = RNG.normal(size=(4, 3, 3, 2)).astype(np.float32)
     got = mil.OPERATORS["conv_transpose"](
@@ -151,6 +165,24 @@ def test_attention_is_the_average_of_the_values():
     mask = np.eye(5, dtype=bool)
     got = mil.OPERATORS["scaled_dot_product_attention"]({"query": query, "key": key, "value": value, "attn_mask": mask})
     np.testing.assert_allclose(got, value, atol=1e-6)  # each token sees itself alone
+
+
+def test_what_is_concatenated_may_be_known_in_part(monkeypatch):
+    pytest.importorskip("coremltools", reason="its types: nox -s tests runs without")
+    from coremltools.converters.mil.mil import types
+
+    def var(name, val=None):
+        return SimpleNamespace(name=name, val=val, dtype=types.fp32, shape=(1, 3))
+
+    ops = [
+        SimpleNamespace(op_type="const", outputs=[var("cls", np.ones((1, 1), np.float32))], inputs={}),
+        SimpleNamespace(op_type="const", outputs=[var("axis", np.int32(1))], inputs={}),
+        SimpleNamespace(
+            op_type="concat", outputs=[var("y")], inputs={"values": [var("cls"), var("image")], "axis": var("axis")}
+        ),
+    ]
+    monkeypatch.setattr(mil, "operations", lambda path: ops)
+    assert mil.Program(Path("any.mlpackage")).answer(np.zeros((1, 2), np.float32)).tolist() == [[1, 0, 0]]
 
 
 def test_an_unknown_operator_refuses(monkeypatch):
