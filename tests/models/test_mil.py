@@ -167,6 +167,7 @@ def test_attention_is_the_average_of_the_values():
     np.testing.assert_allclose(got, value, atol=1e-6)  # each token sees itself alone
 
 
+@pytest.mark.slow
 def test_what_is_concatenated_may_be_known_in_part(monkeypatch):
     pytest.importorskip("coremltools", reason="its types: nox -s tests runs without")
     from coremltools.converters.mil.mil import types
