@@ -30,12 +30,14 @@ class Load:
 class Job(Load):
     """What the worker is asked to do; the waiting for its turn does not count as no sign of life.
 
-    `images` is how many it judges on, 0 for all; `latency_s` bounds the sampling of latencies, 0 for none.
+    `images` is how many it judges on, 0 for all; `latency_s` bounds the sampling of latencies, 0 for none. A slow worker
+    asks `enough` of the logits so far, packed: True ends the judging.
     """
 
     reference: Path
     images: int
     latency_s: float
+    enough: Callable[[str], bool] = lambda packed: False
 
 
 @dataclass(frozen=True, kw_only=True)

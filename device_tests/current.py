@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from device_tests import devices
+from device_tests import devices, onboard
 from device_tests.cells import Cell
 from device_tests.contract import DESKTOP
-from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES, beside
 from device_tests.results import layers as layer_files
 from device_tests.results import npu as npus
@@ -26,19 +25,17 @@ _SETS = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "av
          "asimd", "asimdhp", "asimddp", "i8mm", "sve", "sve2", "sme")  # fmt: skip
 
 PACKAGES = "the runtime's packages"
-WORKER = (Path(worker.__file__),)
-DESKTOPS_WORKER = (*WORKER, Path(worker.__file__).with_name("warm.py"))
+DESKTOPS_WORKER = (*onboard.WORKER, Path(onboard.__file__).with_name("warm.py"))
 EXPLAIN = Path(__file__).parent / "measure" / "explain"
 VELA = "vela"  # the environment that compiles for NPUs
 EXPORT = "export"  # the environment that has every tool that shows the inside of a file
-PROBE = (Path(probe.__file__), Path(worker.__file__))
 
 
 def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tuple[str, ...] | None) -> inputs.Inputs:
     """Return the present inputs of a cell's logits; `packages` is what its runtime has installed, None where unknown."""
     return {
         "the reference": reference_sha256[:16],
-        **of_load(cell.runtime, artifact, packages, DESKTOPS_WORKER if cell.device == DESKTOP else WORKER),
+        **of_load(cell.runtime, artifact, packages, DESKTOPS_WORKER if cell.device == DESKTOP else onboard.WORKER),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
-from device_tests import current
+from device_tests import current, onboard
 from device_tests.contract import DESKTOP
 from device_tests.results import compatibility, instructions, interleaved, parity
 from device_tests.results.row import Row
@@ -53,7 +53,7 @@ class Added:
         if count is None or count.instructions is None:
             return {}
         packages = current.packages(row.runtime, row.device)
-        present = current.of_load(row.runtime, artifact, packages, current.PROBE)
+        present = current.of_load(row.runtime, artifact, packages, onboard.PROBE)
         if inputs.stale(count.inputs, present):
             return {}
         return {"instructions": count.instructions, "instructions_cpu": count.cpu}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from device_tests.machine import Machine
+
+WAITING, STARTING, TIMING, JUDGING = "waiting for turns", "starting", "loading and timing alone", "judging"
 
 
 class Closed(Exception):
@@ -17,11 +21,13 @@ class Turns:
     """A lock with two sides: `jobs` holders share the machine, or one has it alone.
 
     Who wants it alone goes first. Holders who share it let go about once a second, so that nobody waits for long. With
-    `machine`, this machine's lock, the same holds among all runs of Edgewise here.
+    `machine`, this machine's lock, the same holds among all runs of Edgewise here. `spent` holds the seconds of all holders
+    by what they were for: WAITING, TIMING alone, or what a share was taken for.
     """
 
     def __init__(self, jobs: int, machine: Machine | None = None) -> None:
         self.closed = False
+        self.spent: Counter[str] = Counter()
         self._machine = machine
         self._jobs = jobs
         self._sharing = self._wanting = 0
@@ -29,8 +35,33 @@ class Turns:
         self._changed = threading.Condition()
 
     @contextmanager
-    def share(self) -> Iterator[None]:
+    def share(self, purpose: str = JUDGING) -> Iterator[None]:
         """Hold the machine together with others; raises Closed."""
+        with self._counted(purpose) as holding, self._sharing_with_others():
+            holding()
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the machine with nobody else; raises Closed."""
+        with self._counted(TIMING) as holding, self._without_others():
+            holding()
+            yield
+
+    @contextmanager
+    def _counted(self, purpose: str) -> Iterator[Callable[[], None]]:
+        """Count the seconds until the function is called as waiting, those after it for the purpose."""
+        times = [time.perf_counter()]
+        try:
+            yield lambda: times.append(time.perf_counter())
+        finally:
+            began, held, *_ = (*times, time.perf_counter())
+            with self._changed:
+                self.spent[WAITING] += held - began
+                self.spent[purpose] += time.perf_counter() - held
+
+    @contextmanager
+    def _sharing_with_others(self) -> Iterator[None]:
         with self._changed:
             self._wait(lambda: not self._alone and not self._wanting and self._sharing < self._jobs)
             self._sharing += 1
@@ -44,8 +75,7 @@ class Turns:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the machine with nobody else; raises Closed."""
+    def _without_others(self) -> Iterator[None]:
         with self._changed:
             self._wanting += 1
             try:

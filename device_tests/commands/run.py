@@ -106,12 +106,15 @@ def run(
 
     bench = runner.Bench(artifacts=artifacts, results=results, quick=quick, full=full, force=force, timeout_s=timeout_s)
     started = time.perf_counter()
-    made = _run(chosen, bench, jobs)
+    made, spent = _run(chosen, bench, jobs)
     counts = Counter(end.measurement.outcome for end in made)
     tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
     current = sum(end.current for end in made)
     elapsed_s = time.perf_counter() - started
     out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {results}"), soft_wrap=True)
+    if current < len(made):
+        where = ", ".join(f"{purpose} {seconds:.0f} s" for purpose, seconds in spent.most_common())
+        out.print(f"Where the time of {jobs} jobs went: {where}", soft_wrap=True)
     _fail_on_failures(made, limits, budgets)
     lacking = {end.measurement.id: end.lacks for end in made if end.lacks}
     named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
@@ -153,8 +156,8 @@ def check_arguments(arguments: Sequence[str]) -> None:
         plan(**chosen)
 
 
-def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
-    """Run the cells, and print what becomes of each."""
+def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> tuple[list[Ended], Counter[str]]:
+    """Run the cells, and print what becomes of each; return also the seconds by what they were for."""
     from device_tests.measure import runner
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -171,8 +174,10 @@ def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
             if not end.current:
                 progress.console.print(f"{len(made):3}/{len(chosen)} {_describe(end)}", soft_wrap=True)
 
-        runner.run(chosen, bench, jobs=jobs, begins=begins, ended=ended, says=lambda text: err.print(plain(text)))
-    return made
+        spent = runner.run(
+            chosen, bench, jobs=jobs, begins=begins, ended=ended, says=lambda text: err.print(plain(text))
+        )
+    return made, spent
 
 
 def _fail_on_failures(made: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from device_tests import onboard
 from device_tests.contract import HERE, Ask, Broken, Command, Job, Load
 from device_tests.devices.arm64 import ALARMS
 from device_tests.onboard import probe, worker
@@ -158,7 +159,7 @@ class Phone:
                 self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
 
     def _push_job(self, load: Load, job: PurePosixPath) -> None:
-        sources = (worker.__file__, probe.__file__, bundle.program(load.runtime), load.artifact, load.sidecar)
+        sources = (*onboard.PROBE, bundle.program(load.runtime), load.artifact, load.sidecar)
         with tempfile.TemporaryDirectory() as folder:
             for source in sources:
                 shutil.copy(source, folder)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from device_tests import onboard
 from device_tests.contract import Ask, Broken, Command, Job, Load
 from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES, beside, runs_on
@@ -109,7 +110,7 @@ class Remote:
 
     def _command(self, program, load: Load, *arguments: object) -> Command:
         """Return what runs a program there, once it and its files are there."""
-        sources = {f"{module.__name__.rpartition('.')[2]}.py": Path(module.__file__) for module in (worker, probe)}
+        sources = {path.name: path for path in onboard.PROBE}
         code = self.board.push({**sources, "runtime.py": RUNTIMES.path(load.runtime)})
         data = self.board.push({file.name: file for file in (load.artifact, load.sidecar)})
         python = f"{self.board.environment(load.runtime)}/bin/python"

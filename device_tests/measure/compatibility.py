@@ -13,10 +13,11 @@ from pathlib import Path
 from msgspec import structs
 from packaging.version import Version
 
+from device_tests import onboard
 from device_tests.cells import Cell
 from device_tests.contract import Broken, Load
 from device_tests.devices.desktop import command as on_desktop
-from device_tests.onboard import probe, worker
+from device_tests.onboard import probe
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results import compatibility as grids
 from device_tests.results.compatibility import Grid, Trial
@@ -62,7 +63,7 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     trials = []
     for version, environment in versions(cell.runtime).items():
         pins = (environments.ROOT / "constraints" / f"{environment}.txt").read_text()
-        code = [files.sha256(Path(f)) for f in (probe.__file__, worker.__file__, RUNTIMES.path(cell.runtime))]
+        code = [files.sha256(f) for f in (*onboard.PROBE, RUNTIMES.path(cell.runtime))]
         key = hashlib.sha256(json.dumps([pins, artifact.sha256, *code]).encode()).hexdigest()
         trials.append(known.get(key) or _try(load, environment, version, key, conversations))
     tried = [trial for trial in trials if trial.outcome != "skipped"]

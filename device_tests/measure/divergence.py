@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from device_tests.contract import Command
-from device_tests.onboard import layer_outputs, worker
+from device_tests.onboard import layer_outputs, pixels
 from device_tests.onboard.runtimes import RUNTIMES
 from models import environments
 from models.errors import EdgewiseError
@@ -31,7 +31,7 @@ def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, the
     with tempfile.TemporaryDirectory() as folder:
         native = Path(folder) / "image.npy"
         told = json.loads(sidecar.read_text())
-        np.save(native, worker.native(image, told["inputs"][0], told["layout"]))
+        np.save(native, pixels.native(image, told["inputs"][0], told["layout"]))
         python = environments.python("export", install="nox -s export")
         cutting = Command(
             argv=(str(python), "-m", "device_tests.measure.divergence"), env={"PYTHONPATH": str(environments.ROOT)}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from device_tests import current, devices
+from device_tests import current, devices, onboard
 from device_tests.cells import Cell
 from device_tests.contract import Broken, Command, Load
 from device_tests.measure import compiled
@@ -100,7 +100,7 @@ class Counter:
             command = device.counted(load, self.plugin, log)
             cpu, qemu = emulator(command)
             present = {
-                **current.of_load(cell.runtime, artifact, pins, current.PROBE),
+                **current.of_load(cell.runtime, artifact, pins, onboard.PROBE),
                 "the counter": inputs.of_files((SOURCE, Path(__file__))),
                 "the emulator": inputs.digest(cpu, qemu),
             }

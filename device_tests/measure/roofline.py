@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 
 from device_tests.measure import compiled
-from device_tests.onboard import worker
+from device_tests.onboard import surroundings
 from export.schemes import SCHEMES
 from models import processes
 from models.errors import EnvironmentMissing
@@ -31,7 +31,7 @@ def measure() -> dict[str, Roof]:
 
     Raises EnvironmentMissing where there is no C compiler.
     """
-    program = compiled.build("roofline", "-O3", "-march=native", machine=worker.cpu_model())
+    program = compiled.build("roofline", "-O3", "-march=native", machine=surroundings.cpu_model())
     done = subprocess.run([program], capture_output=True, text=True)
     if done.returncode:  # compiled for another processor's instructions, in a cache that machines share
         msg = f"{program}: {processes.death(done.returncode)}. Delete it: it is compiled anew then."

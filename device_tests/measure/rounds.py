@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from device_tests import devices
+from device_tests import devices, onboard
 from device_tests.cells import Cell
 from device_tests.contract import DESKTOP, Ask, Broken, Load
 from device_tests.measure import roofline
-from device_tests.onboard import probe, worker
+from device_tests.onboard import surroundings
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.latency import Series, settled
 from device_tests.schedule import Closed
@@ -112,11 +112,11 @@ def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entr
 
 def key(runtime: str, taking_part: list[Entrant], *, seed: int, limit_s: float) -> str:
     """Return a digest of what a run's samples depend on, other than on what the machine was doing."""
-    code = (Path(__file__), Path(probe.__file__), Path(worker.__file__), RUNTIMES.path(runtime))
+    code = (Path(__file__), *onboard.PROBE, RUNTIMES.path(runtime))
     parts = [
         *(files.sha256(file) for file in code),
         devices.device(DESKTOP).pins(runtime),
-        worker.cpu_model(),
+        surroundings.cpu_model(),
         [(entrant.id, entrant.artifact_sha256) for entrant in taking_part],
         [seed, limit_s],
     ]

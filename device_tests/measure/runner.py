@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ LATENCY_S, QUICK_LATENCY_S = 60.0, 1.0
 SETTLED = ("ok", "mismatch", "unsupported")  # the same again if run again; other outcomes are tried again
 # Outcomes that may be the machine's or the limit's fault: they replace no `ok` of the same artifact and installation.
 INCONCLUSIVE = ("run_failed", "timed_out", "skipped")
+BOOKKEEPING = "bookkeeping"
 
 References = dict[str, tuple[Reference, str]]  # by model, with a digest of the content
 
@@ -79,8 +82,8 @@ def run(
     begins: Callable[[str], None],
     ended: Callable[[Ended], None],
     says: Callable[[str], None] = lambda message: None,
-) -> None:
-    """Run the cells whose result is missing or not current; the callbacks hear of each.
+) -> Counter[str]:
+    """Run the cells whose result is missing or not current; the callbacks hear of each. Return the seconds by purpose.
 
     What keeps this machine busy shares it, by turns, also with other runs of Edgewise, of which `says` hears; other
     devices work side by side, each on a cell at a time. `begins` and `says` are called from other threads. Whatever
@@ -94,12 +97,21 @@ def run(
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
     turns = {host: Turns(size, Machine(says) if host == HERE else None) for host, size in sizes.items()}
+    busy: list[float] = []
+
+    def timed(cell: Cell, own: Turns) -> Ended:
+        began = time.perf_counter()
+        try:
+            return _settle(cell, bench, references, own, begins)
+        finally:
+            busy.append(time.perf_counter() - began)
+
     with ExitStack() as open_pools:
         pools = {host: open_pools.enter_context(ThreadPoolExecutor(size)) for host, size in sizes.items()}
         futures = []
         for cell in cells:
             host = hosts[cell.device]
-            futures.append(pools[host].submit(_settle, cell, bench, references, turns[host], begins))
+            futures.append(pools[host].submit(timed, cell, turns[host]))
         try:
             for future in as_completed(futures):
                 ended(future.result())
@@ -110,6 +122,14 @@ def run(
             for name in hosts:
                 devices.device(name).stop()
             raise
+    return _spent(turns.values(), busy)
+
+
+def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
+    """Return the seconds that the cells took, by what they were for; what no turn was taken for is bookkeeping."""
+    spent = sum((each.spent for each in turns), Counter())
+    spent[BOOKKEEPING] = max(0.0, sum(busy) - spent.total())
+    return spent
 
 
 def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
@@ -207,6 +227,7 @@ def _measure(
         reference=reference.path(bench.artifacts, cell.recipe.model),
         images=QUICK_IMAGES if quick else 0,
         latency_s=0 if not timed else QUICK_LATENCY_S if quick else LATENCY_S,
+        enough=partial(_is_enough, answers=answers),
         timeout_s=bench.timeout_s,
     )
     begins(cell.id)
@@ -235,6 +256,14 @@ def _measure(
             {"outcome": "run_failed", "reason": f"the worker's reply makes no sense: {error}", "sets": {}},
         )
     return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
+
+
+def _is_enough(packed: Any, answers: Reference) -> bool:
+    """Tell whether the logits so far are enough; what cannot be read is not, and the whole reply will say why."""
+    try:
+        return judging.is_enough(judging.unpack(packed, answers.logits.shape[1], len(answers.images)), answers)
+    except (TypeError, ValueError):
+        return False
 
 
 def _judge(reply: dict[str, Any], answers: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:

@@ -73,9 +73,9 @@ def load(worker, options: argparse.Namespace, reply) -> tuple:
     """
     runtime = worker.start(options, reply)
     sidecar = json.loads(options.sidecar.read_text())
-    source, target = sidecar["inputs"][0], sidecar["outputs"][0]
-    pixels = [worker.golden_image(golden, sidecar) for golden in sidecar["golden"]]
-    images = [worker.native(image, source, sidecar["layout"]) for image in pixels]
+    target = sidecar["outputs"][0]
+    originals = [worker.pixels.golden_image(golden, sidecar) for golden in sidecar["golden"]]
+    images = [worker.given(image, sidecar) for image in originals]
     infer = worker.load(options, runtime, reply)
     equal = sum(
         int(worker.run(infer, image, target).argmax() == np.argmax(golden["logits"]))

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from device_tests.onboard.runtimes import is_timed
+from device_tests.onboard.sampling import LOOK_QUICK
 from device_tests.report import places
 from device_tests.report.cores import Sweep, sweeps
 from device_tests.report.groups import Group
-from device_tests.results.judging import FIRST
 from device_tests.results.latency import EQUAL, NO_DIFFERENCE, TOO_NOISY, Interval
 from device_tests.results.row import Row
 from models import files, markdown
@@ -246,7 +246,7 @@ def quick(groups: tuple[Group, ...]) -> int:
 
 def _on_fewer(row: Row) -> bool:
     """Tell whether a quick run left out images; a set of fewer is judged whole."""
-    return row.quick and (row.total or 0) >= FIRST
+    return row.quick and (row.total or 0) >= LOOK_QUICK
 
 
 def footnotes(groups: tuple[Group, ...]) -> list[str]:

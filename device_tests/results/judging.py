@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from device_tests.results.measurement import FLIPS, Counts, Flip, Outcome, Recall
+from device_tests.results.measurement import CONFIDENCE, FLIPS, Counts, Flip, Outcome, Recall
 from models.records import Count, Magnitude, Positive, Record, Share
 from models.reference import EvaluationSet
 from models.similarity import ALIKE, correlation
@@ -16,6 +16,7 @@ SANE_AGREEMENT = 0.9  # below it, and where its logits do not rise and fall with
 BINS = 15  # of the calibration error
 MANY = 10  # classes, above which the first five are counted, too
 NEAR_ONE = 1e-3  # how far probabilities may be from 1 in sum
+NARROW = 0.0075  # width of the 95 % interval of agreement that more images need not narrow
 FIRST = 1_000  # images on which a quick run judges, and on which runs of different thoroughness are compared
 
 
@@ -120,6 +121,18 @@ def count(logits: np.ndarray, answers: EvaluationSet) -> Counts:
         source_correct=int((theirs == labels).sum()),
         agree=int((ours == theirs).sum()),
     )
+
+
+def is_enough(logits: np.ndarray, answers: EvaluationSet) -> bool:
+    """Tell whether more images than those of logits [N,K] would say nothing new of the agreement with the float source.
+
+    That is so where its exact 95 % interval (Clopper and Pearson 1934) is narrow, or lies where no answer is sane.
+    """
+    from scipy.stats import binomtest
+
+    agree = int((predictions(logits) == answers.logits[: len(logits)].argmax(1)).sum())
+    interval = binomtest(agree, len(logits)).proportion_ci(CONFIDENCE, method="exact")
+    return interval.high - interval.low <= NARROW or interval.high < SANE_AGREEMENT
 
 
 def predictions(logits: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from device_tests.contract import Ask, Broken, Command, Job, Load
-from device_tests.schedule import Closed, Turns
+from device_tests.schedule import STARTING, Closed, Turns
 from device_tests.transport.starting import Process, started
 from models import processes
 
@@ -55,7 +55,7 @@ class Conversations:
     def work(self, command: Command, job: Job, turns: Turns) -> Row:
         """Return the row of a worker that was asked to take turns; raises Closed when the run is interrupted."""
         with ExitStack() as held:
-            held.enter_context(turns.share())
+            held.enter_context(turns.share(STARTING))
             with self._started(command, job) as (process, log):
                 if turns.closed:  # since it was started: stop() may not have seen this process
                     raise Closed
@@ -115,6 +115,9 @@ class Conversations:
             if "turn" not in answer:
                 return answer
             if answer["turn"] == "kept":  # a sign of life, which asks for nothing
+                continue
+            if answer["turn"] == "enough":
+                _tell(process, "enough" if job.enough(answer.get("logits")) else "")
                 continue
             held.close()  # what it held so far
             held.enter_context(turns.alone() if answer["turn"] == "alone" else turns.share())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from device_tests import devices, machine
 from device_tests.cells import cells, select
 from device_tests.contract import DESKTOP
 from device_tests.measure.runner import Bench, Ended, run
+from device_tests.onboard import worker
 from device_tests.results.measurement import Measurement
 from device_tests.results.row import Row
 from export import artifact as artifacts
@@ -56,6 +58,12 @@ def load(path, threads):
 
 def answer(logits):
     return logits
+
+def judging():
+    frame = sys._getframe()
+    while frame and frame.f_code.co_name != "judge":
+        frame = frame.f_back
+    return bool(frame)
 """
 
 
@@ -156,6 +164,23 @@ def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
     artifact = msgspec.convert({**names, **known, **facts}, Artifact, strict=True, from_attributes=True)
     artifacts.save(artifact, folder)
     return artifact
+
+
+@pytest.fixture
+def changed_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
+    """Return a function that replaces text in one of the worker's files, for the workers of this test."""
+    folder = tmp_path / "onboard"
+
+    def change(name: str, before: str, after: str) -> None:
+        if not folder.exists():
+            shutil.copytree(Path(worker.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+            monkeypatch.setattr(worker, "__file__", str(folder / "worker.py"))
+        file = folder / f"{name}.py"
+        code = file.read_text()
+        assert before in code
+        file.write_text(code.replace(before, after))
+
+    return change
 
 
 @pytest.fixture

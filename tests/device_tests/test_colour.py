@@ -6,13 +6,13 @@ import base64
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from device_tests.onboard import probe, worker
+from device_tests.onboard import pixels as onboard_pixels
+from device_tests.onboard import probe
 from device_tests.report.groups import group
 from device_tests.report.page import page, pictures, snippets
 from device_tests.rows import found, load, rows
@@ -82,13 +82,10 @@ def test_a_colour_network_is_judged_on_each_of_its_sets(colour):
 
 
 @pytest.mark.parametrize("layout", ["chw"], indirect=True)
-def test_a_reshape_in_place_of_the_transposition_is_found(colour, monkeypatch, tmp_path):
+def test_a_reshape_in_place_of_the_transposition_is_found(colour, changed_worker):
     """What the reference was computed from is transposed: pixels that are only read in another order answer otherwise."""
-    code = Path(worker.__file__).read_text()
     transposed = "np.ascontiguousarray(np.moveaxis(values, -1, 0))"
-    assert transposed in code
-    (tmp_path / "worker.py").write_text(code.replace(transposed, "values.reshape(single(tensor)[1:])"))
-    monkeypatch.setattr(worker, "__file__", str(tmp_path / "worker.py"))
+    changed_worker("pixels", transposed, "values.reshape(single(tensor)[1:])")
     row = colour.row(colour.runtime("honest"))
     assert row.outcome == "mismatch"
     assert row.agree < IMAGES // 2
@@ -97,7 +94,7 @@ def test_a_reshape_in_place_of_the_transposition_is_found(colour, monkeypatch, t
 def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
     images = pixels(np.random.default_rng(2), 4, dtype)
     tensor = {"shape": SHAPES[layout], "dtype": "float32", "scale": None}
-    made = np.concatenate([worker.native(image, tensor, layout) for image in images])
+    made = np.concatenate([onboard_pixels.native(image, tensor, layout) for image in images])
     np.testing.assert_array_equal(made, network_input(images, layout))
     assert made.flags.c_contiguous
 
@@ -107,15 +104,15 @@ def test_grey_images_go_into_networks_with_and_without_a_channel():
     for name, shape in (("hw", (1, 3, 4)), ("hwc", (1, 3, 4, 1)), ("chw", (1, 1, 3, 4))):
         tensor = {"shape": shape, "dtype": "float32", "scale": None}
         for given in (image, image[..., None]):
-            native = worker.native(given, tensor, name)
+            native = onboard_pixels.native(given, tensor, name)
             assert native.shape == shape
             np.testing.assert_array_equal(native.ravel(), image.ravel() / np.float32(255))
 
 
 def test_images_of_another_size_are_refused_in_a_sentence():
     tensor = {"shape": (1, 3, 32, 32), "dtype": "float32", "scale": None}
-    with pytest.raises(worker.Failed, match=r"the images have the shape \[32, 32\], which as chw is not"):
-        worker.native(np.zeros((32, 32), np.uint8), tensor, "chw")
+    with pytest.raises(ValueError, match=r"the images have the shape \[32, 32\], which as chw is not"):
+        onboard_pixels.native(np.zeros((32, 32), np.uint8), tensor, "chw")
 
 
 def test_the_probe_finds_the_golden_images_shape(colour):
@@ -130,8 +127,9 @@ def test_the_probe_finds_the_golden_images_shape(colour):
 
 
 @pytest.fixture
-def text(colour, tmp_path) -> str:
+def text(colour, changed_worker, tmp_path) -> str:
     """The page of the network, on a runtime that answers one image otherwise."""
+    changed_worker("sampling", "NARROW = 0.02", "NARROW = 0.0")  # as many samples in each run: calls are counted
     flipping = "def answer(logits):\n    return np.roll(logits, 1) if calls > 1150 and calls % 5 == 0 else logits"
     colour.runtime("torch", flipping)
     colour.run(f"{ID}@torch@desktop")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device_tests import current, join
+from device_tests import current, join, onboard
 from device_tests.results import instructions, receipts
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.receipts import Operator, Receipt
@@ -23,7 +23,7 @@ def artifact(sha256: str = SHA) -> Artifact:
 def results(tmp_path, measured):
     """A folder with every figure of one row."""
     row = measured(artifact_sha256=SHA)
-    inputs = current.of_load("torch", artifact(), None, current.PROBE)
+    inputs = current.of_load("torch", artifact(), None, onboard.PROBE)
     count = InstructionCount(artifact=row.artifact, runtime="torch", device="desktop", artifact_sha256=SHA, samples=(7, 8, 9),
                              cpu="qemu-x86_64 max", inputs={k: v for k, v in inputs.items() if v})  # fmt: skip
     instructions.save(count, tmp_path)

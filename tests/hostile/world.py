@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
-from device_tests import current, machine
+from device_tests import current, machine, onboard
 from device_tests.measure import runner
 from device_tests.results import compatibility, instructions, judging, layers, receipts, shipped
 from device_tests.results.row import Row
@@ -163,7 +163,7 @@ def extras(project: Path) -> None:
     results = project / "results"
     made = [artifacts.read(artifacts.sidecar_path(project / "artifacts", artifact_id(s))) for s in SCHEMES[:2]]
     for artifact in made:
-        inputs = current.of_load(ENGINE, artifact, current.packages(ENGINE, "desktop"), current.PROBE)
+        inputs = current.of_load(ENGINE, artifact, current.packages(ENGINE, "desktop"), onboard.PROBE)
         instructions.save(
             instructions.InstructionCount(
                 artifact=artifact.id, runtime=ENGINE, device="desktop", artifact_sha256=artifact.sha256,

@@ -8,10 +8,11 @@ import zlib
 import numpy as np
 import pytest
 
+from device_tests.onboard import sampling
 from device_tests.results import judging
 from device_tests.results.measurement import FLIPS, Flip, Recall
 from models import records
-from models.reference import Reference
+from models.reference import EvaluationSet, Reference
 
 
 def source(logits: np.ndarray, labels: np.ndarray) -> Reference:
@@ -117,3 +118,36 @@ def test_outputs_that_are_probabilities_already_get_no_second_softmax():
     row = judging.judge(np.log(shares), source(np.log(shares), labels))
     assert not row.probabilities
     assert row.ece == pytest.approx(0.0, abs=1e-6)
+
+
+def coin_flips(rng: np.random.Generator, share: float, images: int) -> tuple[np.ndarray, EvaluationSet]:
+    """Return logits [N,2] of which a share predicts the source's class, and the source's."""
+    source = np.tile(np.array([[1.0, 0.0]], np.float32), (images, 1))
+    agree = rng.random(images) < share
+    logits = np.where(agree[:, None], source, source[:, ::-1])
+    return logits, EvaluationSet(images=np.zeros((images, 1, 1)), labels=np.zeros(images, int), logits=source)
+
+
+@pytest.mark.parametrize(("agree", "images", "enough"), [(500, 500, True), (499, 500, False), (998, 1_000, True),
+                                                         (997, 1_000, False), (800, 1_000, True)])  # fmt: skip
+def test_images_are_enough_once_the_interval_of_agreement_is_narrow_or_far_from_sane(agree, images, enough):
+    logits, answers = coin_flips(np.random.default_rng(0), 1.0, images)
+    logits[agree:] = logits[agree:, ::-1]
+    assert judging.is_enough(logits, answers) is enough
+
+
+@pytest.mark.parametrize("share", [0.98, 0.993, 0.997, 0.9995])
+def test_intervals_of_cells_that_were_judged_on_fewer_images_cover_as_often_as_they_say(share):
+    """To look several times costs coverage; docs/measuring.md says how much at most."""
+    from scipy.stats import binomtest
+
+    rng, covered, repeats = np.random.default_rng(0), 0, 60
+    for _ in range(repeats):
+        logits, answers = coin_flips(rng, share, 10_000)
+        judged = next(
+            n for n in sampling.looks(10_000, 0, slow=True) if n == 10_000 or judging.is_enough(logits[:n], answers)
+        )
+        agree = int((logits[:judged].argmax(1) == 0).sum())
+        interval = binomtest(agree, judged).proportion_ci(0.95, method="exact")
+        covered += interval.low <= share <= interval.high
+    assert covered >= 0.9 * repeats

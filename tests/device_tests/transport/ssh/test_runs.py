@@ -39,7 +39,7 @@ def note():
 """
 SLEEPS = "def load(path, threads):\n    note()\n    time.sleep(600)"
 HOLDS_THE_LOCK = "def load(path, threads):\n    import ctypes\n    note()\n    ctypes.PyDLL(None).sleep(600)"
-SLOW_ANSWERS = "def answer(logits):\n    calls == 1200 and (note(), time.sleep(600))\n    return logits"
+SLOW_ANSWERS = "def answer(logits):\n    judging() and (note(), time.sleep(600))\n    return logits"
 
 
 def pid(path: Path) -> int:

@@ -1,0 +1,63 @@
+"""When more samples, or more images, would say nothing new."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from device_tests.onboard import sampling
+
+
+def test_sampling_ends_once_the_median_is_known_narrowly(monkeypatch):
+    monkeypatch.setattr(sampling, "LEAST_NS", 0)
+    monkeypatch.setattr(sampling, "is_narrow", lambda ns: len(ns) >= 150)
+    assert len(sampling.take(lambda image: None, [None], limit_s=9, threads=1).ns) == 150
+
+
+def test_short_inferences_are_sampled_for_as_long_as_a_disturbance_may_last(monkeypatch):
+    monkeypatch.setattr(sampling, "is_narrow", lambda ns: True)
+    monkeypatch.setattr(sampling, "LEAST_NS", 60e9)
+    assert len(sampling.take(lambda image: None, [None], limit_s=9, threads=1).ns) == sampling.SAMPLES
+
+
+def test_sampling_ends_at_its_limit_and_says_so():
+    samples = sampling.take(lambda image: time.sleep(0.01), [None], limit_s=0.1, threads=1)
+    assert 5 <= len(samples.ns) <= 11
+    assert "latency samples in 0.1 s, not 1024" in samples.notes[0]
+
+
+@pytest.mark.parametrize(("spread", "narrow"), [(0.01, True), (0.2, False)])
+def test_an_interval_of_the_median_is_narrow_within_one_percent(spread, narrow):
+    samples = np.random.default_rng(0).normal(1e6, 1e6 * spread, 400).tolist()
+    assert sampling.is_narrow(samples) is narrow
+    assert not sampling.is_narrow(samples[: sampling.LEAST - 1])
+
+
+def test_the_interval_of_a_median_covers_it_as_often_as_it_says():
+    """Exactly what `is_narrow` measures the width of, on samples of a skewed distribution as latencies are of."""
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(1_000):
+        low, high = sampling.interval(1 + rng.exponential(size=200))
+        covered += low <= 1 + np.log(2) <= high
+    assert 930 <= covered <= 975
+
+
+def test_a_fast_cell_is_judged_on_all_images_and_a_slow_one_is_looked_at():
+    assert sampling.looks(10_000, 0, slow=False) == [10_000]
+    assert sampling.looks(10_000, 0, slow=True) == [1_000, 2_000, 4_000, 8_000, 10_000]
+    assert sampling.looks(10_000, 1_000, slow=True) == [500, 1_000]
+    assert sampling.looks(300, 0, slow=True) == [300]
+
+
+def test_noise_alone_does_not_make_a_cell_slow():
+    assert not sampling.Samples(ns=[90_000_000, 400_000, 400_000]).slow
+    assert sampling.Samples(ns=[9_000_000, 6_000_000, 6_000_000]).slow
+    assert not sampling.Samples().slow
+
+
+def test_other_sets_are_as_large_as_is_asked_and_as_time_allows():
+    assert [sampling.of_other_set(10_000, asked, slow=slow) for asked in (0, 1_000) for slow in (False, True)] == [
+        10_000, 200, 200, 100,
+    ]  # fmt: skip
