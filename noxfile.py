@@ -23,6 +23,7 @@ from device_tests.measuring import options  # noqa: E402
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES, here  # noqa: E402
 from export.elsewhere import ENVIRONMENTS as CONVERTERS  # noqa: E402
 from models import installation  # noqa: E402
+from models.entry import keep_bytecode  # noqa: E402
 
 # Every module of device_tests that a session runs.
 RUN, REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
@@ -42,6 +43,7 @@ DEVICES = {
 # The environment of each app's build.
 APPS = {"web": "web", "android": "core"}
 
+keep_bytecode()
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]

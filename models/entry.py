@@ -12,8 +12,19 @@ from typing import NoReturn
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
+def keep_bytecode() -> None:
+    """Let Python keep what it compiles, for this process and those that it starts.
+
+    Containers often forbid it with PYTHONDONTWRITEBYTECODE; each process would compile TensorFlow anew then, which takes
+    several times as long as to import it.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 def main(program: str) -> NoReturn:
     """Import `MODULE:ATTRIBUTE`, a click command, and run it with the command line; see models.console.main."""
+    keep_bytecode()
     try:
         from models import console
 

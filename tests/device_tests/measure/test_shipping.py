@@ -40,7 +40,8 @@ def test_a_library_loses_its_symbols_and_is_compressed():
     assert raw == library.stat().st_size >= stripped > compressed > 0
 
 
-def test_a_library_that_several_environments_hold_is_weighed_once(tmp_path, monkeypatch):
+def test_a_library_that_several_environments_hold_is_weighed_once_and_for_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
     weighed = []
     monkeypatch.setattr(shipping, "_weigh", lambda library: weighed.append(library) or (3, 2, 1))
     one, copy, other = (tmp_path / name for name in ("one.so", "copy.so", "other.so"))
@@ -49,6 +50,23 @@ def test_a_library_that_several_environments_hold_is_weighed_once(tmp_path, monk
     other.write_bytes(b"other")
     assert shipping.weigh([one, copy, other]) == dict.fromkeys((one, copy, other), (3, 2, 1))
     assert len(weighed) == 2
+    assert shipping.weigh([other, copy]) == dict.fromkeys((copy, other), (3, 2, 1))
+    assert len(weighed) == 2
+    next((tmp_path / "cache").rglob("*.json")).write_text("[-1")  # cut off, as a full disk does it
+    shipping.weigh([other, copy])
+    assert len(weighed) == 3
+
+
+@pytest.mark.parametrize(("seconds", "starts"), [([1.0, 1.04], 2), ([2.0, 1.0, 1.01], 3), ([1.0, 2.0, 3.0], 3)])
+def test_a_runtime_is_started_until_two_starts_take_the_same_time(seconds, starts, tmp_path, monkeypatch):
+    made = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k", file="f", sha256="0" * 64,
+                    size_bytes=1, inputs=(TENSOR,), outputs=(TENSOR,))  # fmt: skip
+    monkeypatch.setattr(artifacts, "read", lambda path: made)
+    monkeypatch.setattr(artifacts, "check", lambda artifact, folder: tmp_path / "f")
+    taken = iter(seconds)
+    monkeypatch.setattr(shipping, "_start", lambda *_: (next(taken), {"peak_kb": 1, "mapped": []}))
+    started = shipping.start(shipping.subjects(tmp_path)[0], tmp_path, Machine(print))
+    assert len(started.seconds) == starts
 
 
 def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch):
