@@ -9,9 +9,11 @@ from device_tests import devices, onboard
 from device_tests.cells import Cell
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import RUNTIMES, beside
+from device_tests.results import instructions as counts
 from device_tests.results import layers as layer_files
 from device_tests.results import npu as npus
 from device_tests.results import receipts
+from device_tests.results.instructions import InstructionCount
 from device_tests.results.layers import Layers
 from device_tests.results.measurement import Environment
 from device_tests.results.npu import Npu
@@ -113,6 +115,16 @@ def receipt(results: Path, artifact: Artifact, runtime: str) -> Receipt | None:
     """Return the receipt that is there, if it still holds; raises DataError where it is broken."""
     known = receipts.read(results, f"{artifact.id}@{runtime}")
     return known if known and known.key == explanation(artifact, runtime) else None
+
+
+def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -> InstructionCount | None:
+    """Return the count of a cell that is there, if it still holds; raises DataError where it is broken."""
+    known = counts.read(counts.path(results, f"{artifact.id}@{runtime}@{device}"))
+    if known is None or inputs.stale(
+        known.inputs, of_load(runtime, artifact, packages(runtime, device), onboard.PROBE)
+    ):
+        return None
+    return known
 
 
 def npu_key(artifact: Artifact) -> str:

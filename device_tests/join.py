@@ -8,13 +8,12 @@ from typing import Any
 
 from msgspec import structs
 
-from device_tests import current, onboard
+from device_tests import current
 from device_tests.contract import DESKTOP
-from device_tests.results import compatibility, instructions, interleaved, parity
+from device_tests.results import bounds, compatibility, interleaved, parity
 from device_tests.results.row import Row
 from export.artifact import Artifact
 from export.schemes import described
-from models import inputs
 from models.errors import DataError
 
 Facts = dict[str, Any]
@@ -30,7 +29,7 @@ class Added:
         self._timings = {}
         for name in timed:
             try:
-                self._timings |= {(t.id, t.artifact_sha256): t for t in interleaved.read(results, name) if t.ratio}
+                self._timings |= {(t.id, t.artifact_sha256): t for t in interleaved.read(results, name)}
             except DataError as error:
                 self.broken[name] = str(error)
 
@@ -49,14 +48,13 @@ class Added:
         return structs.replace(row, **facts, notes=(*row.notes, *notes))
 
     def _instructions(self, row: Row, artifact: Artifact) -> Facts:
-        count = instructions.read(instructions.path(self.results, row.id))
+        count = current.instructions(self.results, artifact, row.runtime, row.device)
         if count is None or count.instructions is None:
             return {}
-        packages = current.packages(row.runtime, row.device)
-        present = current.of_load(row.runtime, artifact, packages, onboard.PROBE)
-        if inputs.stale(count.inputs, present):
-            return {}
-        return {"instructions": count.instructions, "instructions_cpu": count.cpu}
+        facts = {"instructions": count.instructions, "instructions_cpu": count.cpu}
+        if found := bounds.bound(row.device, artifact, count.instructions):
+            facts |= {"bound_share": found.share, "bound": found.says}
+        return facts
 
     def _placement(self, row: Row, artifact: Artifact) -> Facts:
         if row.device != DESKTOP:  # where receipts are made
@@ -68,8 +66,11 @@ class Added:
         timing = self._timings.get((row.id, artifact.sha256))
         if timing is None:
             return {}
+        facts = {} if timing.roof_share is None else {"roof_share": timing.roof_share, "roof": timing.roof}
         ratio = timing.ratio
-        return {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
+        if ratio is None:
+            return facts
+        return facts | {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
 
     def _parity(self, row: Row, artifact: Artifact) -> Facts:
         return parity.compare(row, self.results)

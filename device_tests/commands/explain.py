@@ -14,6 +14,7 @@ from msgspec import structs
 from device_tests import current
 from device_tests.cells import Cell, cells
 from device_tests.commands import options
+from device_tests.results import bounds
 from device_tests.results import layers as layer_files
 from device_tests.results import receipts as receipt_files
 from export import artifact as artifact_files
@@ -68,7 +69,7 @@ def explain(
     elif everything:
         write_all(chosen, artifacts, results, layers)
     else:
-        show(chosen, artifacts, file, layers)
+        show(chosen, artifacts, results, file, layers)
 
 
 def _name(cell: Cell) -> str:
@@ -99,7 +100,7 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
     return tuple(dict.fromkeys(found)) if ids else every
 
 
-def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers: bool) -> None:
+def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | None, with_layers: bool) -> None:
     """Print receipts and, if asked for, the layers of each artifact."""
     from device_tests.measure.explain import run, tree
     from device_tests.results.receipts import as_json
@@ -109,6 +110,8 @@ def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers:
         receipt = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
         made.append(receipt)
         out.print(tree.receipt_tree(receipt))
+        if says := _limit(cell, receipt, folder, results):
+            out.print(plain(says), soft_wrap=True)
     if with_layers:
         for recipe in dict.fromkeys(cell.recipe for cell in chosen):
             measured.append(_layers(recipe, folder))
@@ -120,6 +123,17 @@ def show(chosen: tuple[Cell, ...], folder: Path, file: Path | None, with_layers:
         }
         files.write_json(file, content)
     _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
+
+
+def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
+    """Say what share of its core's limit an artifact reaches, and what wastes the rest; "" where nothing was counted."""
+    artifact = _artifact(cell.recipe, folder)
+    count = _held(current.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
+    if count is None or count.instructions is None:
+        return ""
+    found = bounds.bound(bounds.GOAL_CORE, artifact, count.instructions)
+    reached = f"{found.share:.0%} of the limit of {bounds.GOAL_CORE}, {found.says}" if found else ""
+    return bounds.wasted(bounds.GOAL_CORE, artifact, count.instructions, receipt) or reached
 
 
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:

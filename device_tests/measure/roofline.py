@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from device_tests.measure import compiled
 from device_tests.onboard import surroundings
-from export.schemes import SCHEMES
+from device_tests.results import bounds
 from models import processes
 from models.errors import EnvironmentMissing
 
@@ -44,4 +44,4 @@ def measure() -> dict[str, Roof]:
 
 def dtype(scheme: str) -> str:
     """Return under which roof a scheme is: that of the arithmetic its weights allow, whatever the runtime makes of it."""
-    return "float32" if SCHEMES[scheme].weights.startswith("float") else "int8"
+    return bounds.FLOAT32 if bounds.arithmetic(scheme) == bounds.FLOAT32 else bounds.INT8

@@ -26,6 +26,8 @@ from models.markdown import LIMIT_BYTES
 
 NOT_IN_TERMINAL = (
     "p90 µs",
+    "of limit %",
+    "of peak %",
     "deleg. %",
     "load ms",
     "batch",
@@ -99,6 +101,8 @@ OTHERS: tuple[tuple[str, Cell], ...] = (
     ("/ eager", _ratio),
     ("/ float32", interleaved),
     ("M instr.", _figure(lambda r: r.instructions, ",.2f", 1e-6)),
+    ("of limit %", _figure(lambda r: r.bound_share, ".1f", 100)),
+    ("of peak %", _figure(lambda r: r.roof_share, ".1f", 100)),
     ("deleg. %", _figure(lambda r: r.delegated_share, ".0f", 100)),
     ("load ms", _figure(lambda r: r.load_ns, ",.1f", 1e-6)),
     ("memory MB", _figure(lambda r: r.peak_over_runtime_bytes, ",.1f", 1e-6)),
@@ -283,6 +287,11 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(
             f"The outputs of {', '.join(models)} are probabilities already: the calibration error takes them as they are."
         )
+    for place in sorted({(r.device, r.bound) for r in rows if r.bound_share is not None}):
+        lines.append(f"of limit %, {place[0]}: the fewest instructions that the multiply-accumulates can take, {place[1]}, "
+                     "as a share of those that were executed.")  # fmt: skip
+    if any(r.roof_share is not None for r in rows):
+        lines.append("of peak %: of the multiply-accumulates that one core of this machine was seen to do in a second.")
     if any(r.covered_share is not None for r in rows):
         lines.append(
             "weights % and MACs %: the share that is stored in the scheme's own dtype, and computed with that."

@@ -41,7 +41,8 @@ class Operator(Record, kw_only=True):
     """One operator as the runtime executes it.
 
     `layer` is the layer of the source network whose products it takes, "" for what has no weights; `weights` is the
-    dtype that the file stores, `activations` what comes in; `integer` tells whether the products are integers; `taken`
+    dtype that the file stores, `activations` what comes in, `channels` how many input channels each product adds up, 0 where
+    that is not told; `integer` tells whether the products are integers; `taken`
     whether the delegate runs it.
     """
 
@@ -53,6 +54,7 @@ class Operator(Record, kw_only=True):
     layer: str = ""
     macs: Count = 0
     parameters: Count = 0
+    channels: Count = 0
 
 
 class Part(Record, kw_only=True):

@@ -15,7 +15,7 @@ SHA = "a" * 64
 
 
 def artifact(sha256: str = SHA) -> Artifact:
-    names = {"model": "m", "framework": "torch", "format": "torchscript", "scheme": "float32"}
+    names = {"model": "m", "framework": "torch", "format": "torchscript", "scheme": "float32", "macs": 28}
     return Artifact(id="torch_cnn_small-torchscript-float32", key="k", sha256=sha256, **names)
 
 
@@ -32,7 +32,8 @@ def results(tmp_path, measured):
         "series": [{"id": row.id, "artifact_sha256": SHA, "environment": {}}, {"id": "x"}],
         "summary": [
             {
-                **dict.fromkeys(("p50_ns", "p90_ns", "p99_ns", "roof_share")),
+                **dict.fromkeys(("p50_ns", "p90_ns", "p99_ns")),
+                "roof_share": 0.25,
                 **{"id": row.id, "roof": "float32", "rounds": 20, "samples": 40},
                 "ratio": {"value": 1.1, "low": 1.0, "high": 1.2},
             },
@@ -60,6 +61,8 @@ def attached(row, made, results):
 def test_every_figure_is_attached(results, measured):
     row = attached(measured(artifact_sha256=SHA), artifact(), results)
     assert (row.instructions, row.instructions_cpu) == (7, "qemu-x86_64 max")
+    assert (row.bound_share, row.bound) == (0.5, "8 multiply-accumulates per VFMADD")
+    assert (row.roof_share, row.roof) == (0.25, "float32")
     assert row.delegated_share == 0.75
     assert (row.latency_ratio_low, row.latency_ratio, row.latency_ratio_high) == (1.0, 1.1, 1.2)
 

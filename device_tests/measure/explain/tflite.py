@@ -135,9 +135,11 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
     found = []
     for i, (name, operator) in enumerate(zip(names, operators, strict=True)):
         image = operator.inputs[2 if name == "TRANSPOSE_CONV" else 0]  # whose first input is the output's shape
+        channels = 0
         weights, parameters, integer = "", 0, not dtype(image).startswith("float")
         if name in WEIGHTED and is_constant(kernel := operator.inputs[1]):  # else it is a product of two activations
             weights, parameters = dtype(widened.get(kernel, kernel)), math.prod(map(int, tensors[kernel].shape))
+            channels = 1 if name == "DEPTHWISE_CONV_2D" else int(tensors[kernel].shape[-1])
             # float activations and integer weights: the kernel quantizes the activations first
             integer = dtype(kernel).startswith(("int", "uint"))
         found.append(
@@ -148,6 +150,7 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
                 integer=integer,
                 taken=i in taken,
                 parameters=parameters,
+                channels=channels,
             )
         )
     return tuple(found)

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import is_timed
 from device_tests.report import places
 from device_tests.report import tables as report
@@ -20,7 +21,7 @@ from device_tests.report.cores import sweeps
 from device_tests.report.groups import Group
 from device_tests.report.page import evidence, micro, pictures, snippets
 from device_tests.report.page.evidence import Evidence
-from device_tests.results import layers, npu, receipts, shipped
+from device_tests.results import bounds, layers, npu, receipts, shipped
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
@@ -46,6 +47,7 @@ def _calibration(row: Row) -> str:
 EXTRAS = (
     ("calibration error", "ece", _calibration),
     ("instructions", "instructions", lambda r: f"{r.instructions:,} per inference on {r.instructions_cpu}"),
+    ("share of the limit", "bound_share", lambda r: f"{r.bound_share * 100:.1f} % of what the core can do: {r.bound}"),
     ("arena", "arena_bytes", lambda r: f"{r.arena_bytes:,} bytes"),
     ("MACs on a delegate", "delegated_share", lambda r: f"{r.delegated_share * 100:.1f} %"),
 )
@@ -102,6 +104,7 @@ def _environment() -> jinja2.Environment:
         "class_name": class_name,
         "contract": snippets.contract,
         "takes": snippets.takes,
+        "wasted": _wasted,
         "explanation": receipts.explanation,
         "extras": EXTRAS,
         "p50_ratio": _p50_ratio,
@@ -137,6 +140,14 @@ def _time(found: Interval | None) -> str:
 def _ratio(found: Interval) -> str:
     verdict = found.verdict if found.verdict == TOO_NOISY else f"{found.verdict} than float32"
     return f"× {found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f}): {verdict}"
+
+
+def _wasted(row: Row, artifact: Artifact | None, found: Evidence) -> str:
+    """Return which layer takes a row below the goal of its core, as far as the desktop's receipt tells."""
+    if artifact is None or row.instructions is None:
+        return ""
+    receipt = found.receipts.get(f"{row.artifact}@{row.runtime}@{DESKTOP}")
+    return bounds.wasted(row.device, artifact, row.instructions, receipt)
 
 
 def _p50_ratio(row: Row, float_row: Row | None) -> str:

@@ -180,17 +180,20 @@ def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulate
 def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as_the_desktop(
     results, emulated, tmp_path
 ):
-    other = replace(emulated, device="max", instructions=4_000_000, same=1_000, difference=0.0, first_other=None)
+    emulated = replace(emulated, bound_share=0.421, bound="8 multiply-accumulates per SMLAL")
+    other = replace(
+        emulated, device="max", bound_share=None, instructions=4_000_000, same=1_000, difference=0.0, first_other=None
+    )
     failed = replace(other, artifact=results[0].artifact.replace("int8", "int4"), outcome="timed_out", reason="slow")
     groups = group((*results, emulated, other, failed), 0.1)
     (sweep,) = sweeps(groups)
     assert (sweep.model, sweep.places) == (MODEL, ("cortex-a53", "max"))
     assert sweep.lines == (
-        ("torchscript-int8", "executorch", ("5,000,000, 990 of 1,000 same", "4,000,000, same")),
+        ("torchscript-int8", "executorch", ("5,000,000 (42% of the limit), 990 of 1,000 same", "4,000,000, same")),
         ("torchscript-int4", "executorch", ("", "timed_out")),
     )
     report.write(groups, 0.1, tmp_path, None)
-    markdown = "| torchscript-int8 | executorch | 5,000,000, 990 of 1,000 same | 4,000,000, same |"
+    markdown = "| torchscript-int8 | executorch | 5,000,000 (42% of the limit), 990 of 1,000 same | 4,000,000, same |"
     assert markdown in (tmp_path / "report.md").read_text()
     assert "4,000,000, same" in printed((*results, other))
 

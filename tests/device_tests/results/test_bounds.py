@@ -1,0 +1,87 @@
+"""The limit of a core, and which layer keeps an artifact below it."""
+
+from __future__ import annotations
+
+import pytest
+
+from device_tests.devices import arm64
+from device_tests.results import bounds
+from device_tests.results.receipts import Operator, Receipt
+from export.artifact import Artifact
+
+
+def artifact(scheme: str, macs: int = 1_600_000, **facts) -> Artifact:
+    names = {"model": "m", "framework": "torch", "format": "tflite", "scheme": scheme, "key": "k"}
+    return Artifact(id=f"m-tflite-{scheme}", macs=macs, **names, **facts)
+
+
+def receipt(*operators: Operator, delegate: str = "XNNPACK") -> Receipt:
+    return Receipt(artifact="m-tflite-int8", key="k", runtime="litert", versions={}, library="", instruction_sets=(),
+                   delegate=delegate, operators=operators, parts=())  # fmt: skip
+
+
+def operator(name: str, macs: int, channels: int = 0, **facts) -> Operator:
+    known = {"weights": "int8", "integer": True, "taken": True, "layer": name, "channels": channels}
+    return Operator(**{"name": "CONV_2D", "macs": macs, **known, **facts})
+
+
+@pytest.mark.parametrize(
+    ("device", "scheme", "least"),
+    [
+        ("cortex-a53", "float32", 400_000),
+        ("cortex-a53", "int8", 200_000),
+        ("cortex-a76", "int8", 100_000),
+        ("cortex-a76", "dynamic_int8", 100_000),
+        ("cortex-a76", "int4", 100_000),
+        ("cortex-a76", "int16x8", 400_000),
+        ("cortex-a76", "float16", 400_000),
+        ("max", "qat_int8", 50_000),
+        ("desktop", "float32", 200_000),
+    ],
+)
+def test_a_limit_is_the_products_over_what_the_best_instruction_takes(device, scheme, least):
+    made = artifact(scheme)
+    assert bounds.least(device, made) == least
+    assert bounds.bound(device, made, least * 4).share == 0.25
+
+
+def test_layers_that_stay_float_have_the_limit_of_floats():
+    assert bounds.least("cortex-a76", artifact("dynamic_int8", covered_macs=0.5)) == 50_000 + 200_000
+
+
+def test_every_core_that_counts_has_a_limit_and_nothing_else_has():
+    assert set(arm64.NAMES) < set(bounds.CORES)
+    assert bounds.bound("android:x", artifact("int8"), 5) is None
+    assert bounds.bound("cortex-a76", artifact("int8", macs=0), 5) is None
+
+
+def test_the_goal_is_for_eight_bits_on_one_core_and_lower_for_small_networks():
+    def says(device="cortex-a76", scheme="int8", share=0.4, **facts) -> str:
+        made = artifact(scheme, **facts)
+        return bounds.wasted(device, made, round(bounds.least(device, made) / share), None)
+
+    assert "40% of the limit of cortex-a76, where 50% is the goal" in says()
+    assert "is not known" in says()
+    assert not says(share=0.6)
+    assert not says(macs=800_000)
+    assert says(macs=800_000, share=0.2)
+    assert not says(device="cortex-a53")
+    assert not says(scheme="float32")
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ((operator("conv1", 640_000, 1), operator("conv2", 960_000, 16)),
+         "layer conv1 (CONV_2D) has 1 channel, which fill 25% of an SDOT's lanes, at least 120,000 of the 300,000"),
+        ((operator("conv1", 160_000, 3), operator("conv2", 1_440_000, 16)), "where the others go is not known"),
+        ((operator("conv1", 800_000, 16), operator("fc", 800_000, 16, integer=False)),
+         "layer fc (CONV_2D) is computed in float, at least 150,000"),
+        ((operator("conv1", 200_000, 16, taken=False), operator("fc", 1_400_000, 16)),
+         "layer conv1 (CONV_2D) is left to the runtime's own kernels, which take one at a time, at least 187,500"),
+        ((operator("conv1", 1_600_000, 16),), "which layer wastes it is not known"),
+    ],
+    ids=["narrow", "little", "float", "left", "unknown"],
+)  # fmt: skip
+def test_the_layer_that_wastes_most_is_named_as_far_as_the_receipt_tells(layers, expected):
+    assert expected in bounds.wasted("cortex-a76", artifact("int8"), 400_000, receipt(*layers))
