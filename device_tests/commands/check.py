@@ -13,7 +13,8 @@ from device_tests.commands import named, options
 from device_tests.gates import baseline as baselines
 from device_tests.gates import budgets as budget_file
 from device_tests.gates import evidence, junit, summary
-from device_tests.gates.budgets import Verdict
+from device_tests.gates import verdicts as judged
+from device_tests.gates.verdicts import Verdict
 from device_tests.rows import found, load, rows, that_ran
 from models import files, networks
 from models.console import out, plain, validated
@@ -85,8 +86,8 @@ def check(
     made = that_ran(every_row) or every_row
     if left_out := sorted({row.runtime for row in every_row} - {row.runtime for row in made}):
         out.print(f"Not checked, for none of their cells has run: {', '.join(left_out)}", soft_wrap=True)
-    kept = budget_file.check(limits.budgets, made)
-    verdicts = (*kept, *budget_file.shadowed(limits.budgets, made))
+    kept = judged.check(limits.budgets, made)
+    verdicts = (*kept, *judged.shadowed(limits.budgets, made))
     comparison = None if baseline is None else baselines.compare(made, baseline)
     lacks = evidence.lacks(
         made,

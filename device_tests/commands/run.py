@@ -16,6 +16,7 @@ from device_tests.cells import Cell, cells, select
 from device_tests.commands import add, named, options
 from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
+from device_tests.gates.verdicts import expected_outcomes
 from device_tests.results.measurement import OUTCOMES
 from models import remedies
 from models.console import err, out, plain, validated
@@ -185,8 +186,7 @@ def _fail_on_failures(made: list[Ended], limits: tuple[Budget, ...], budgets: Pa
     failed = [
         f"\n  {row.id}: {row.outcome}: {row.reason}" + (f"; {KEPT}" if end.kept else "")
         for end in made
-        if (row := end.measurement).outcome not in FINE
-        and row.outcome not in budget_file.expected_outcomes(limits, row.id)
+        if (row := end.measurement).outcome not in FINE and row.outcome not in expected_outcomes(limits, row.id)
     ]
     if failed:
         lines = "".join(failed)

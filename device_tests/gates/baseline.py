@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from device_tests.gates.budgets import Verdict
+from device_tests.gates.verdicts import Verdict
 from device_tests.results import judging
 from device_tests.results.measurement import Outcome
 from device_tests.results.row import Row

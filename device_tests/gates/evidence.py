@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from device_tests.cells import Cell, cells
 from device_tests.contract import DESKTOP
-from device_tests.gates.budgets import Budget, Missing, Verdict
+from device_tests.gates.budgets import Budget, Missing
+from device_tests.gates.verdicts import Verdict
 from device_tests.onboard.runtimes import FURTHER
 from device_tests.results.row import Row
 
@@ -76,6 +78,13 @@ def _too_few(rows: list[Row]) -> Iterable[Lack]:
         )
 
 
+def _left_out(budget: Budget, every: tuple[Cell, ...], rows: tuple[Row, ...]) -> bool:
+    """Tell whether a budget is of further engines only, none of whose cells of it has run: a quick run leaves them out."""
+    own = [cell for cell in every if budget.matches(cell.id)]
+    ran = any(row.evidence == "current" and budget.matches(row.id) for row in rows)
+    return bool(own) and all(cell.further for cell in own) and not ran
+
+
 def _undecided(
     rows: tuple[Row, ...],
     budgets: tuple[Budget, ...],
@@ -83,8 +92,9 @@ def _undecided(
     missing: tuple[Missing, ...],
     whole: bool,
 ) -> Iterable[Lack]:
+    every = cells()
     for budget in budgets:
-        if not budget.required:
+        if not budget.required or _left_out(budget, every, rows):
             continue
         own = [v for v in verdicts if v.budget is budget]
         if any(not v.unmeasured for v in own):

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from device_tests.gates.budgets import Budget, Verdict, worst_first
+from device_tests.gates.budgets import Budget
 from device_tests.gates.evidence import Lack
+from device_tests.gates.verdicts import Verdict, worst_first
 from device_tests.results.row import Row
 from models import files
 

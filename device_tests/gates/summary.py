@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from device_tests.gates.baseline import Comparison
-from device_tests.gates.budgets import Verdict, worst_first
 from device_tests.gates.evidence import Lack
+from device_tests.gates.verdicts import Verdict, worst_first
 from models.console import printable
 from models.markdown import LIMIT_BYTES, plain
 

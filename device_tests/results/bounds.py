@@ -88,7 +88,7 @@ def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt 
     if not why:
         return f"{begins}which layer wastes it is not known, for instructions are counted of whole inferences"
     loss, says = max(why)
-    if loss < 0.1 * over:
+    if loss < 0.5 * over:
         return f"{begins}{says}, at least {loss:,.0f} of the {over:,.0f} instructions above it; where the others go is not known"
     return f"{begins}{says}, at least {loss:,.0f} of the {over:,.0f} instructions above it"
 

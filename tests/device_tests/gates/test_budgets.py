@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from device_tests.cells import possible
-from device_tests.gates import budgets
+from device_tests.gates import budgets, verdicts
 from device_tests.gates.budgets import Budget
 from models.errors import DataError, UsageError
 
@@ -50,7 +50,7 @@ def limits(*rows: dict) -> tuple[Budget, ...]:
     ],
 )
 def test_a_limit_gives_its_verdict(measured, limit, facts, state):
-    (verdict,) = budgets.check(limits(limit), (measured(**facts),))
+    (verdict,) = verdicts.check(limits(limit), (measured(**facts),))
     assert verdict.state == state
     assert facts.get("reason", "") in verdict.says
 
@@ -59,11 +59,11 @@ def test_the_last_row_that_matches_decides(measured):
     rule = {"metric": "agreement", "min": 1.0}
     exception = {"metric": "agreement", "min": 0.9, "ids": ("*-int8@*",)}
     rows = (measured(agree=9_500), measured(scheme="int8", agree=9_500))
-    assert [v.state for v in budgets.check(limits(rule, exception), rows)] == ["fail", "pass"]
+    assert [v.state for v in verdicts.check(limits(rule, exception), rows)] == ["fail", "pass"]
 
 
 def test_a_known_failure_that_is_healed_passes_and_is_reported(measured):
-    (verdict,) = budgets.check(limits({"metric": "outcome", "outcomes": ("mismatch", "run_failed")}), (measured(),))
+    (verdict,) = verdicts.check(limits({"metric": "outcome", "outcomes": ("mismatch", "run_failed")}), (measured(),))
     assert (verdict.state, verdict.says.split(":")[0]) == ("pass", "healed")
 
 
@@ -72,12 +72,12 @@ def test_a_known_failure_that_is_healed_passes_and_is_reported(measured):
 )
 def test_a_noisy_figure_is_decided_only_where_its_interval_is_on_one_side(measured, low, high, state):
     row = measured(latency_ratio=(low + high) / 2, latency_ratio_low=low, latency_ratio_high=high)
-    (verdict,) = budgets.check(limits({"metric": "latency_ratio", "max": 1.1}), (row,))
+    (verdict,) = verdicts.check(limits({"metric": "latency_ratio", "max": 1.1}), (row,))
     assert (verdict.state, "too noisy to say" in verdict.says) == (state, state == "skipped")
 
 
 def test_a_figure_that_nobody_measured_is_skipped_with_its_reason(measured):
-    (verdict,) = budgets.check(limits({"metric": "instructions", "max": 1}), (measured(),))
+    (verdict,) = verdicts.check(limits({"metric": "instructions", "max": 1}), (measured(),))
     assert (verdict.state, verdict.says) == ("skipped", "its instructions were not counted: nox -s instructions")
 
 
@@ -97,7 +97,7 @@ def test_a_figure_that_nobody_measured_is_skipped_with_its_reason(measured):
 def test_every_figure_can_be_limited(measured, metric, facts):
     rows = (measured(**facts),)
     value = getattr(rows[0], metric)
-    within, beyond = (budgets.check(limits({"metric": metric, "max": value * f}), rows)[0] for f in (1.1, 0.5))
+    within, beyond = (verdicts.check(limits({"metric": metric, "max": value * f}), rows)[0] for f in (1.1, 0.5))
     assert (within.state, beyond.state, beyond.excess) == ("pass", "fail", pytest.approx(1.0))
 
 
@@ -108,15 +108,15 @@ def test_every_metric_is_an_attribute(measured):
 def test_a_budget_whose_cells_later_rows_decide_is_broken(measured):
     overridden = {"metric": "top1", "min": 0.1, "ids": ("*-float32@*",)}
     rule = {"metric": "top1", "min": 0.5}
-    (verdict,) = budgets.shadowed(limits(overridden, rule), (measured(),))
+    (verdict,) = verdicts.shadowed(limits(overridden, rule), (measured(),))
     assert (verdict.metric, verdict.state) == ("top1", "fail")
-    assert budgets.shadowed(limits(rule), (measured(),)) == ()
+    assert verdicts.shadowed(limits(rule), (measured(),)) == ()
 
 
 @pytest.mark.parametrize("figure", ["nan", "inf"])
 def test_what_is_no_figure_keeps_no_limit(measured, figure):
     row = replace(measured(), max_abs_error=float(figure))
-    (verdict,) = budgets.check(limits({"metric": "max_abs_error", "max": 10.0}), (row,))
+    (verdict,) = verdicts.check(limits({"metric": "max_abs_error", "max": 10.0}), (row,))
     assert verdict.state == "fail"
 
 
@@ -127,7 +127,7 @@ def test_a_verdict_knows_the_line_of_its_budget(tmp_path):
 
 
 def test_without_a_budget_a_cell_is_expected_to_be_ok():
-    assert budgets.expected_outcomes((), "x") == ("ok",)
+    assert verdicts.expected_outcomes((), "x") == ("ok",)
 
 
 ROW = 'ids = ["*"]\nmetric = "top1"\nmin = 0.9\nwhy = "because"\n'
@@ -176,7 +176,7 @@ def test_a_missing_file_is_said(tmp_path):
 
 def test_the_projects_own_budgets_are_well_formed_and_limit_every_outcome():
     loaded = budgets.load(ROOT / "budgets.toml", IDS).budgets
-    assert all(budgets.decisive(loaded, id, "outcome") for id in IDS)
+    assert all(verdicts.decisive(loaded, id, "outcome") for id in IDS)
 
 
 def test_a_figure_may_be_held_on_another_evaluation_set(measured):
@@ -185,16 +185,16 @@ def test_a_figure_may_be_held_on_another_evaluation_set(measured):
         for least, state in ((value - 0.01, "pass"), (value + 0.01, "fail")):
             limit = budgets.Budget(ids=("*",), metric=metric, why="w", set="night", min=least)
             first = budgets.Budget(ids=("*",), metric=metric, why="w", min=0.95)
-            found = {v.metric: v.state for v in budgets.check((limit, first), (row,))}
+            found = {v.metric: v.state for v in verdicts.check((limit, first), (row,))}
             assert found == {f"{metric} on night": state, metric: "pass"}
 
 
 def test_a_set_that_was_not_judged_is_skipped_and_its_reason_said(measured):
     limit = budgets.Budget(ids=("*",), metric="top1", why="w", set="night", min=0.5)
-    (verdict,) = budgets.check((limit,), (measured(),))
+    (verdict,) = verdicts.check((limit,), (measured(),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", True)
     assert "no other evaluation set called 'night'" in verdict.says
-    (verdict,) = budgets.check((limit,), (measured(dataset={"name": "night"}),))
+    (verdict,) = verdicts.check((limit,), (measured(dataset={"name": "night"}),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", False)
 
 

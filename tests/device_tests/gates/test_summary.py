@@ -6,10 +6,11 @@ from pathlib import Path
 
 from junitparser import Failure, JUnitXml, Skipped
 
-from device_tests.gates import budgets, junit, summary
+from device_tests.gates import junit, summary, verdicts
 from device_tests.gates.baseline import Comparison
-from device_tests.gates.budgets import Budget, Verdict
+from device_tests.gates.budgets import Budget
 from device_tests.gates.evidence import Lack
+from device_tests.gates.verdicts import Verdict
 
 SIZE = Budget(ids=("*",), metric="size_bytes", why="because", max=1_000, line=3)
 TOP1 = Budget(ids=("*",), metric="top1", why="because", min=0.9, line=9)
@@ -26,7 +27,7 @@ def test_junit_has_a_case_per_cell_and_per_budget(measured, tmp_path):
         measured(scheme="int4", outcome="skipped", reason="not run"),
     )
     file, limits = tmp_path / "junit.xml", (SIZE, TOP1)
-    junit.write(file, rows, limits, budgets.check(limits, rows))
+    junit.write(file, rows, limits, verdicts.check(limits, rows))
     cells, held = JUnitXml.fromfile(str(file))
     assert [case.name for case in cells] == [row.id for row in rows]
     assert [[type(r) for r in case.result] for case in cells] == [[], [Failure], [Skipped]]

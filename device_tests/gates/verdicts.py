@@ -1,0 +1,133 @@
+"""Verdicts: what budgets do to measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from device_tests.gates.budgets import METRICS, Budget
+from device_tests.results.row import Row
+
+Facts = dict[str, Any]
+
+NOISY = ("latency_ratio",)  # verdicts need the whole interval, METRIC_low to METRIC_high, on one side of the limit
+# no command can measure these where the system does not tell them, or the network has too few classes
+SYSTEM = ("peak_over_runtime_bytes", "top5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a limit does to a measurement.
+
+    `budget` is None where the limit is a baseline's; `excess` is how far beyond the limit it is, as a share of it: the
+    worst have most. `unmeasured` says that it is skipped for want of a figure that a command could give; `notable` that a
+    person must see it although it is not broken.
+    """
+
+    id: str
+    metric: str
+    state: Literal["pass", "fail", "skipped"]
+    says: str
+    budget: Budget | None = None
+    excess: float = 0.0
+    unmeasured: bool = False
+    notable: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether a person must see it: it is broken, guards nothing, or has become needless."""
+        return self.state == "fail" or self.notable
+
+
+def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Return verdicts by how far beyond their limit they are."""
+    return sorted(verdicts, key=lambda v: (-v.excess, v.id, v.metric))
+
+
+def decisive(budgets: tuple[Budget, ...], id: str, metric: str, set: str = "") -> Budget | None:
+    """Return the budget that counts for a cell: the last one that matches, so that exceptions follow the rule."""
+    return next((b for b in reversed(budgets) if (b.metric, b.set) == (metric, set) and b.matches(id)), None)
+
+
+def expected_outcomes(budgets: tuple[Budget, ...], id: str) -> tuple[str, ...]:
+    """Return the outcomes that a cell may have; `ok` where no budget says otherwise."""
+    budget = decisive(budgets, id, "outcome")
+    return budget.outcomes if budget else ("ok",)
+
+
+def check(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdict, ...]:
+    """Return a verdict for every row and every figure that a budget limits there."""
+    figures = sorted({(b.metric, b.set) for b in budgets}, key=lambda f: ([*METRICS].index(f[0]), f[1]))
+    held = ((row, decisive(budgets, row.id, *figure)) for row in rows for figure in figures)
+    return tuple(_verdict(row, budget) for row, budget in held if budget)
+
+
+def shadowed(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdict, ...]:
+    """Return a broken verdict for every budget whose cells are all decided by later rows of the file."""
+    found = []
+    for budget in budgets:
+        own = [row for row in rows if budget.matches(row.id)]
+        if own and not any(decisive(budgets, row.id, budget.metric, budget.set) is budget for row in own):
+            says = "the budget decides nothing, for later rows decide all of its cells"
+            found.append(
+                Verdict(
+                    id=", ".join(budget.ids),
+                    metric=budget.figure,
+                    state="fail",
+                    says=says,
+                    budget=budget,
+                    excess=math.inf,
+                )
+            )
+    return tuple(found)
+
+
+def _verdict(row: Row, budget: Budget) -> Verdict:
+    judge = _judge_outcome if budget.metric == "outcome" else _judge_figure
+    return Verdict(id=row.id, metric=budget.figure, budget=budget, **judge(row, budget))
+
+
+def _judge_outcome(row: Row, budget: Budget) -> Facts:
+    expected = " or ".join(budget.outcomes)
+    if row.outcome == "skipped" or row.evidence != "current":
+        return {"state": "skipped", "says": row.reason, "unmeasured": True}
+    if row.outcome in budget.outcomes:
+        return {"state": "pass", "says": f"{row.outcome}, as expected: {row.reason}" if row.reason else row.outcome}
+    if row.outcome == "ok":
+        says = f"healed: it is ok, no longer {expected}; its exception can go ({budget.why})"
+        return {"state": "pass", "says": says, "notable": True}
+    return {"state": "fail", "says": f"{row.outcome}, must be {expected}: {row.reason}", "excess": math.inf}
+
+
+def _judge_figure(row: Row, budget: Budget) -> Facts:
+    if row.outcome != "ok":
+        return {"state": "skipped", "says": f"{row.outcome}: {row.reason}", "unmeasured": row.evidence != "current"}
+    held = row.sets.get(budget.set) if budget.set else row
+    if held is None:  # a set that is the first one is not beside it; one that no cell has is a name that guards nothing
+        says = f"it was judged on no other evaluation set called {budget.set!r}"
+        return {"state": "skipped", "says": says, "unmeasured": row.dataset.name != budget.set}
+    value = getattr(held, budget.metric)
+    if value is None:
+        return {"state": "skipped", "says": METRICS[budget.metric], "unmeasured": budget.metric not in SYSTEM}
+    low, high = value, value
+    if budget.metric in NOISY:
+        low, high = (getattr(row, f"{budget.metric}_{side}") for side in ("low", "high"))
+    least = -math.inf if budget.min is None else budget.min
+    most = math.inf if budget.max is None else budget.max
+    if not all(math.isfinite(figure) for figure in (value, low, high)):  # compares with nothing, so it must not pass
+        return {"state": "fail", "says": f"{value} is no figure ({budget.why})", "excess": math.inf}
+    if high < least or low > most:
+        limit, word = (least, "less") if high < least else (most, "more")
+        says = f"{_text(value)} is {word} than {_text(limit)} ({budget.why})"
+        return {"state": "fail", "says": says, "excess": abs(value - limit) / (abs(limit) or 1.0)}
+    if low < least or high > most:
+        limits = " and ".join(_text(limit) for limit in (least, most) if math.isfinite(limit))
+        says = f"too noisy to say: {value:.6g} ({low:.6g} to {high:.6g}) against {limits}"
+        return {"state": "skipped", "says": says}
+    return {"state": "pass", "says": _text(value)}
+
+
+def _text(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:.6g}"
