@@ -227,7 +227,8 @@ def _measure(
         reference=reference.path(bench.artifacts, cell.recipe.model),
         images=QUICK_IMAGES if quick else 0,
         latency_s=0 if not timed else QUICK_LATENCY_S if quick else LATENCY_S,
-        enough=partial(_is_enough, answers=answers),
+        # an emulated device's logits are compared with the desktop's, which takes all of them
+        enough=(lambda packed: False) if device.emulated else partial(_is_enough, answers=answers),
         timeout_s=bench.timeout_s,
     )
     begins(cell.id)

@@ -14,6 +14,7 @@ import numpy as np
 SAMPLES = 1_024  # of the warm latency, at most
 LEAST, LEAST_NS = 100, 100e6  # samples, and how long they last together, before the first look at their interval
 LOOK_EVERY = 50  # samples between two looks
+PARTS = 5  # in the order of time, whose medians must lie as near to each other
 NARROW = 0.02  # width of the median's 95 % interval, as a share of the median: within 1 % on each side
 WARM_UP, WARM_UP_S = 64, 1.0  # inferences before the samples, whichever ends first; at least WARM_UP_LEAST
 WARM_UP_LEAST = 3
@@ -32,10 +33,6 @@ class Samples:
     cpu_per_wall: float = 0.0
     notes: list = dataclasses.field(default_factory=list)
 
-    @property
-    def slow(self) -> bool:
-        return bool(self.ns) and float(np.median(self.ns)) > SLOW_NS
-
 
 def take(infer, images: list, *, limit_s: float, threads: int, alive=lambda: None) -> Samples:
     """Sample latencies once the runtime is warm, until their median is known narrowly; `alive` is called before each."""
@@ -53,8 +50,10 @@ def take(infer, images: list, *, limit_s: float, threads: int, alive=lambda: Non
         if ended > end:
             samples.notes.append(f"{len(samples.ns)} latency samples in {limit_s:g} s, not {SAMPLES}")
             break
-        if len(samples.ns) % LOOK_EVERY == 0 and ended - wall > LEAST_NS and is_narrow(samples.ns):
-            break
+        if len(samples.ns) % LOOK_EVERY == 0 and ended - wall > LEAST_NS:
+            busy = (time.process_time_ns() - cpu) / (time.perf_counter_ns() - wall)
+            if busy >= STARVED and is_narrow(samples.ns):  # what takes the core away comes and goes: then all are taken
+                break
     busy = (time.process_time_ns() - cpu) / (time.perf_counter_ns() - wall)
     samples.cpu_per_wall = round(busy, 3)
     if busy > BUSY * threads:
@@ -62,6 +61,16 @@ def take(infer, images: list, *, limit_s: float, threads: int, alive=lambda: Non
     if busy < STARVED:
         samples.notes.append(f"timed on a busy machine: it had {busy:.0%} of a core")
     return samples
+
+
+def shortest(infer, images: list) -> int:
+    """Return what an inference takes at least, in nanoseconds: enough to tell a slow one where no times are taken."""
+    times = []
+    for image in images[:WARM_UP_LEAST]:
+        began = time.perf_counter_ns()
+        infer(image)
+        times.append(time.perf_counter_ns() - began)
+    return min(times)
 
 
 def warm_up(infer, images: list) -> None:
@@ -73,11 +82,15 @@ def warm_up(infer, images: list) -> None:
 
 
 def is_narrow(ns: list) -> bool:
-    """Tell whether the median of enough samples is known narrowly."""
+    """Tell whether the median of enough samples is known narrowly, and did not drift while they were taken.
+
+    The interval takes samples for independent; neighbours are disturbed alike, which the medians of the fifths show.
+    """
     if len(ns) < LEAST:
         return False
     low, high = interval(ns)
-    return high - low <= NARROW * float(np.median(ns))
+    medians = [float(np.median(part)) for part in np.array_split(ns, PARTS)]
+    return max(high - low, max(medians) - min(medians)) <= NARROW * float(np.median(ns))
 
 
 def interval(samples: list) -> tuple[float, float]:

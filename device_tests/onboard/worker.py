@@ -152,12 +152,13 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runt
     logits[0] = run(infer, warm[0], target)
     reply.first_ns = time.perf_counter_ns() - first
     try:
-        slow = time_warm(infer, warm, options, reply, turns) if options.latency_s else False
+        inference_ns = (
+            time_warm(infer, warm, options, reply, turns) if options.latency_s else sampling.shortest(infer, warm)
+        )
+        slow = inference_ns > sampling.SLOW_NS
         count = judge(infer, images, logits, sidecar, options, reply, turns, slow=slow)
-        reply.baseline_rss_bytes, reply.peak_rss_bytes = (
-            memory.baseline,
-            memory.peak(reply.notes),
-        )  # of one image at a time
+        reply.baseline_rss_bytes = memory.baseline
+        reply.peak_rss_bytes = memory.peak(reply.notes)  # of one image at a time
         if source["shape"][0] == -1:
             answer_together(infer, images[:TOGETHER], logits[:count], sidecar, reply)
         for name, other in others.items():
@@ -172,13 +173,13 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runt
     reply.logits = packed(logits[:count])
 
 
-def time_warm(infer, images: list, options: argparse.Namespace, reply: Reply, turns: Turns | None) -> bool:
-    """Fill in the latencies; tell whether an inference is slow."""
+def time_warm(infer, images: list, options: argparse.Namespace, reply: Reply, turns: Turns | None) -> float:
+    """Fill in the latencies; return their median in nanoseconds."""
     alive = turns.live if turns else lambda: None
     samples = sampling.take(infer, images, limit_s=options.latency_s, threads=options.threads, alive=alive)
     reply.latencies_ns, reply.cpu_per_wall = samples.ns, samples.cpu_per_wall
     reply.notes += samples.notes
-    return samples.slow
+    return float(np.median(samples.ns))
 
 
 def judge(
@@ -199,8 +200,7 @@ def judge(
         answer(infer, images[done:look], logits[done:look], sidecar, turns)
         done = look
         if look < looks[-1] and turns("enough", logits=packed(logits[:look])) == "enough":
-            taken = f"an inference takes {np.median(reply.latencies_ns) / 1e6:.1f} ms"
-            reply.notes.append(f"judged on the first {look:,} images, which show its agreement narrowly: {taken}")
+            reply.notes.append(f"judged on the first {look:,} images: it is slow, and they show its agreement narrowly")
             break
     return done
 
