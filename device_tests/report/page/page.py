@@ -14,8 +14,7 @@ import numpy as np
 
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import is_timed
-from device_tests.report import places
-from device_tests.report import tables as report
+from device_tests.report import columns, notes, places
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.cores import sweeps
 from device_tests.report.groups import Group
@@ -69,7 +68,7 @@ def write(
     page = _environment().get_template("page.html.j2").render(
         groups=groups,
         rows=rows,
-        columns=report.all_columns(rows),
+        columns=columns.all_columns(rows),
         models=models,
         places=_places(groups),
         artifacts=known,
@@ -153,7 +152,7 @@ def _wasted(row: Row, artifact: Artifact | None, found: Evidence) -> str:
 def _p50_ratio(row: Row, float_row: Row | None) -> str:
     """Return a row's latency relative to float32's: what one interleaved run says, where there is one."""
     if row.latency_ratio is not None:
-        return report.interleaved(row)
+        return columns.interleaved(row)
     return f"× {row.p50_ns / float_row.p50_ns:.2f}" if float_row and float_row.p50_ns else ""
 
 
@@ -247,8 +246,8 @@ def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
     dates = sorted(r.environment.date for r in ran)
     versions = {(r.runtime, name, v) for r in ran for name, v in r.environment.runtime.items()}
     return {
-        "warnings": report.warnings(groups),
-        "quick": report.quick(groups),
+        "warnings": notes.warnings(groups),
+        "quick": notes.quick(groups),
         "ran": len(ran),
         "ok": sum(r.outcome == "ok" for r in rows),
         "dates": (*dates[:1], *dates[-1:]),
@@ -256,7 +255,7 @@ def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
             f"Judged on {name}, {split}: {n:,} images, SHA-256 {digest}." for name, split, n, digest in sorted(sets)
         ],
         "versions": sorted(versions),
-        "footnotes": report.footnotes(groups),
+        "footnotes": notes.footnotes(groups),
     }
 
 

@@ -83,7 +83,7 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     from click.testing import CliRunner
 
     from device_tests.commands.add import add
-    from device_tests.report import tables as report
+    from device_tests.report import notes
     from device_tests.report.groups import group
     from device_tests.rows import found, load, rows
 
@@ -113,7 +113,7 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
         assert row.top1 > 0.98
         assert len(row.latencies_ns) == 200 or any("latency samples" in note for note in row.notes)
         assert 0 < row.p50_ns <= row.p90_ns
-    assert any("browser:test-machine" in line for line in report.footnotes(group(made, 0.1)))
+    assert any("browser:test-machine" in line for line in notes.footnotes(group(made, 0.1)))
 
 
 def test_a_name_that_the_report_would_refuse_is_not_taken(opened):

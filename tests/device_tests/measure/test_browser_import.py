@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from device_tests.commands.add import add
 from device_tests.commands.run import run
 from device_tests.measure import browser_import as browsers
-from device_tests.report import tables as report
+from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
 from device_tests.rows import found, load, rows
@@ -92,7 +92,7 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_
     assert [flip.index for flip in row.flips] == [7]
     assert row.p50_ns == 110_000
     assert row.quick
-    assert any("browser:pixel-7" in line for line in report.footnotes(group((row,), 0.1)))
+    assert any("browser:pixel-7" in line for line in notes.footnotes(group((row,), 0.1)))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device_tests.report import advice, tables
+from device_tests.report import advice, columns
 from device_tests.results.row import Row
 
 
@@ -13,7 +13,7 @@ def row(**facts) -> Row:
 
 
 def cell(title: str, shown: Row) -> str:
-    return dict(tables.all_columns([shown]))[title](shown, None)
+    return dict(columns.all_columns([shown]))[title](shown, None)
 
 
 @pytest.mark.parametrize(("batch", "told"), [(1, "1"), (4, "4"), (-1, "any")])

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from device_tests.report import tables
+from device_tests.report import notes, tables
 from device_tests.report.advice import can_ship, picks
 from device_tests.report.groups import group
 from device_tests.report.page import micro
@@ -58,7 +58,7 @@ def test_a_real_mac_is_not_told_that_an_evaluator_judged(coreml):
 def test_a_place_with_untimed_rows_is_not_emulated_and_its_table_says_what_they_are(measured, coreml, arena):
     (one,) = group((measured(runtime="litert"), coreml, arena), 0.1)
     assert not one.emulated
-    assert tables.quick((one,)) == 0  # these are always judged on fewer
+    assert notes.quick((one,)) == 0  # these are always judged on fewer
     out = io.StringIO()
     tables.show((one,), 0.1, Console(file=out, width=250))
     assert out.getvalue().count("not timed") == 2

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from device_tests.report import columns
 from device_tests.report import tables as report
 from device_tests.report.advice import picks
 from device_tests.report.cores import sweeps
@@ -171,7 +172,7 @@ def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulate
     desktop, core = group((*results, emulated), 0.1)
     assert (core.place, [p.title for p in core.picks]) == ("cortex-a53", ["smallest", "most faithful"])
     assert all(emulated.id != pick.id for pick in desktop.picks)
-    assert [text(emulated, None) for title, text in report.all_columns(()) if title in ("p50 µs", "p90 µs")] == [
+    assert [text(emulated, None) for title, text in columns.all_columns(()) if title in ("p50 µs", "p90 µs")] == [
         "emulated",
         "",
     ]

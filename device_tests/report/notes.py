@@ -1,0 +1,89 @@
+"""What a reader of a report must know: what makes its figures worthless, and what they stand on."""
+
+from __future__ import annotations
+
+from device_tests.onboard.runtimes import is_timed
+from device_tests.onboard.sampling import LOOK_QUICK
+from device_tests.report import places
+from device_tests.report.columns import set_names
+from device_tests.report.groups import Group
+from device_tests.results.latency import EQUAL
+from device_tests.results.row import Row
+
+SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
+
+
+def warnings(groups: tuple[Group, ...]) -> list[str]:
+    """Return what makes figures worthless to someone who overlooks it."""
+    rows = [r for g in groups for r in g.rows]
+    lines = places.warnings(places.machines(rows))
+    if any(r.dataset.name == "digits" for r in rows):
+        lines.append("Judged on scikit-learn's digits, NOT MNIST: these figures say nothing about MNIST.")
+    return lines
+
+
+def quick(groups: tuple[Group, ...]) -> int:
+    """Return how many results are of fewer images than there are, for a run was quick; emulated devices' always are."""
+    rows = (r for g in groups if not g.emulated for r in g.rows if r.environment)
+    return sum(_on_fewer(r) and is_timed(r.runtime) for r in rows)
+
+
+def _on_fewer(row: Row) -> bool:
+    """Tell whether a quick run left out images; a set of fewer is judged whole."""
+    return row.quick and (row.total or 0) >= LOOK_QUICK
+
+
+def footnotes(groups: tuple[Group, ...]) -> list[str]:
+    """Return what a reader of the figures must know: sizes of samples, gaps, hardware."""
+    rows = [r for g in groups for r in g.rows]
+    ran = [r for r in rows if r.environment]
+    lines = []
+    few = quick(groups)
+    if few:
+        lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
+    if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
+        lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
+    lines += places.stand_ins(ran)
+    noted = sum(bool(r.notes) for r in ran)
+    if noted:
+        lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")
+    missing = sum(r.outcome == "skipped" for r in rows)
+    if missing:
+        lines.append(
+            f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale): the page says which."
+        )
+    lines += sorted({_hardware(r) for r in ran})
+    if any(r.latency_ratio is not None for r in rows):
+        lines.append("/ float32 is the latency against the float32 row of the same runtime, interleaved in one run: equal within "
+                     f"{EQUAL:.0%}, too noisy to say where its interval reaches over that border. / eager, of runs apart, stands only "
+                     "where there is no such run.")  # fmt: skip
+    if any(r.compared for r in rows):
+        lines.append(
+            "As desktop: on how many images the logits are the desktop's on the same runtime, to the last bit."
+        )
+    for name in set_names(rows):
+        lines.append(f"{name} %: top-1 on {SETS.get(name, 'the evaluation set of that name')}.")
+    if models := sorted({r.artifact.split("-")[0] for r in rows if r.probabilities}):
+        lines.append(
+            f"The outputs of {', '.join(models)} are probabilities already: the calibration error takes them as they are."
+        )
+    for place in sorted({(r.device, r.bound) for r in rows if r.bound_share is not None}):
+        lines.append(f"of limit %, {place[0]}: the fewest instructions that the multiply-accumulates can take, {place[1]}, "
+                     "as a share of those that were executed.")  # fmt: skip
+    if any(r.roof_share is not None for r in rows):
+        lines.append("of peak %: of the multiply-accumulates that one core of this machine was seen to do in a second.")
+    if any(r.covered_share is not None for r in rows):
+        lines.append(
+            "weights % and MACs %: the share that is stored in the scheme's own dtype, and computed with that."
+        )
+    larger = (
+        "; those of an artifact for a larger batch are of the whole batch" if any(r.batch > 1 for r in rows) else ""
+    )
+    lines.append(f"Times and instructions are of one image{larger}. Memory is the peak of resident memory over that of the runtime "
+                 "with the reference images. Times of one machine: trust ratios, not microseconds.")  # fmt: skip
+    return lines
+
+
+def _hardware(row: Row) -> str:
+    threads = f", {row.threads} thread per inference" if row.threads else ""
+    return f"{row.device}: {places.machine(row.environment)}{threads}."
