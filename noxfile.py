@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,15 +20,30 @@ sys.path.insert(0, str(ROOT))  # the registries list folders without importing a
 
 from device_tests import measuring  # noqa: E402
 from device_tests.measuring import options  # noqa: E402
-from device_tests.onboard.runtimes import FURTHER, RUNTIMES, here  # noqa: E402
-from export.elsewhere import ENVIRONMENTS as CONVERTERS  # noqa: E402
+from device_tests.onboard.runtimes import FURTHER, RUNTIMES  # noqa: E402
+from device_tests.sessions import (  # noqa: E402
+    CONSTRAINTS,
+    HERE,
+    RUN,
+    check_arguments,
+    environment,
+    export_artifacts,
+    install_runtimes,
+    install_versions,
+    only_asks,
+    run_module,
+    run_runtime,
+    run_runtimes,
+    run_tests,
+    with_everything,
+)
 from models import installation  # noqa: E402
 from models.entry import keep_bytecode  # noqa: E402
 
-# Every module of device_tests that a session runs.
-RUN, REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
+# Every other module of device_tests that a session runs.
+REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
     ("device_tests", verb)
-    for verb in ("run", "report", "check", "latency", "instructions", "explain", "shipping", "compatibility", "npu")
+    for verb in ("report", "check", "latency", "instructions", "explain", "shipping", "compatibility", "npu")
 )
 FUZZ = ("tests.device_tests.fuzz.fuzz",)
 BENCHMARKS = ("tests.device_tests.benchmarks.overhead",)
@@ -48,117 +63,8 @@ nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
 
-CONSTRAINTS = ROOT / "constraints"
-HERE = here()
 GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native", "vela")
 WITHOUT_RUNTIME: list[str] = []  # the session that did what needs none
-# a command ends once it has looked at its arguments (models/console.py)
-ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
-
-
-def environment(session: nox.Session, name: str) -> str:
-    """Return the interpreter of an environment, installed first where it is missing or its constraints changed."""
-    try:
-        return str(installation.ready(name, CONSTRAINTS / f"{name}.txt", logs=ROOT / "logs"))
-    except installation.InstallFailed as error:
-        session.warn(str(error))
-        raise nox.command.CommandFailed(reason=str(error)) from error
-
-
-def only_asks(arguments: Iterable[str]) -> bool:
-    """Tell whether the arguments only ask for a list or for help, which the smallest environment answers."""
-    return bool({"--list", "--help"} & set(arguments))
-
-
-def check_arguments(session: nox.Session, module: tuple[str, ...], *arguments: str) -> None:
-    """Let a module look at its arguments and end: a mistyped one fails before anything is installed or exported."""
-    session.run(environment(session, "core"), "-m", *module, *arguments, env=ONLY_PARSE, log=False)
-
-
-def run_module(
-    session: nox.Session,
-    module: tuple[str, ...],
-    *arguments: str,
-    python: str = "core",
-    first: Callable[[], object] = lambda: None,
-) -> None:
-    """Run a module in the environment `python`: once it has looked at its arguments, and `first` has been done.
-
-    A list or help comes from the smallest environment, and nothing is done first.
-    """
-    if only_asks(arguments):
-        session.run(environment(session, "core"), "-m", *module, *arguments)
-        return
-    check_arguments(session, module, *arguments)
-    first()
-    session.run(environment(session, python), "-m", *module, *arguments)
-
-
-def export_artifacts(session: nox.Session, *arguments: str) -> None:
-    """Export what is missing; install the toolchains of the formats that are asked for."""
-
-    def install() -> None:
-        environment(session, "export")
-        listed = (environment(session, "core"), "-m", "export", *arguments, "--list")
-        ids = session.run(*listed, silent=True, log=False).split()
-        for name in dict.fromkeys(CONVERTERS.get(part) for id in ids for part in id.split("-")[1:2]):
-            if name:
-                environment(session, name)
-
-    run_module(session, ("export",), *arguments, first=install)
-
-
-def asked_for(session: nox.Session, *arguments: str) -> tuple[str, ...]:
-    """Return the runtimes that the arguments, which are good, leave anything to run."""
-    cells = session.run(environment(session, "core"), "-m", *RUN, *arguments, "--list", silent=True, log=False).split()
-    return tuple(dict.fromkeys(cell.split("@")[1] for cell in cells if cell.count("@") == 2))  # among warnings
-
-
-def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
-    """Run the artifacts on one desktop runtime."""
-    own = () if options(arguments, "--runtime") else (f"--runtime={runtime}",)  # else a quick run leaves some out
-    if runtime not in asked_for(session, *own, *arguments):
-        session.log(f"Nothing that was asked for runs on {runtime}")
-        return
-    named = options(arguments, "--device")
-    if not named or not all(name.startswith("--device=app:") for name in named):  # the app has its own engines
-        environment(session, runtime)
-    session.run(environment(session, "core"), "-m", *RUN, "--runtime", runtime, *arguments)
-
-
-def run_runtimes(session: nox.Session, *arguments: str) -> None:
-    """Run the artifacts on every desktop runtime at once: a slow artifact of one leaves a core to the others."""
-    ready, failed = [], []
-    for runtime in asked_for(session, *arguments):
-        try:
-            environment(session, runtime)
-            ready.append(runtime)
-        except nox.command.CommandFailed:  # which must not keep the others from being run
-            failed.append(runtime)
-    runtimes = () if options(arguments, "--runtime") else (f"--runtime={runtime}" for runtime in ready)
-    if ready:
-        session.run(environment(session, "core"), "-m", *RUN, *runtimes, *arguments)
-    if failed:
-        raise nox.command.CommandFailed(reason=f"not installed: {', '.join(failed)}")
-
-
-def install_runtimes(session: nox.Session) -> None:
-    """Install every runtime; where only some cells are asked for, of the further engines those that are named."""
-    some = options(tuple(session.posargs), "--only", "--runtime")
-    for runtime in HERE:
-        if runtime not in FURTHER or not some or any(runtime in argument for argument in some):
-            environment(session, runtime)
-
-
-def with_everything(session: nox.Session, module: tuple[str, ...], *others: Callable[[], object]) -> None:
-    """Run a module that needs the artifacts, in the folder that its arguments name, and every runtime."""
-
-    def first() -> None:
-        export_artifacts(session, *options(session.posargs, "--artifacts", "--models"))
-        for other in others or (partial(install_runtimes, session),):
-            other()
-
-    run_module(session, module, *session.posargs, first=first)
 
 
 @nox.session
@@ -252,16 +158,6 @@ def compatibility(session: nox.Session) -> None:
     with_everything(session, COMPATIBILITY, partial(install_versions, session))
 
 
-def install_versions(session: nox.Session) -> None:
-    """Install the older and newer versions of runtimes that can be installed here."""
-    listed = (environment(session, "core"), "-m", *COMPATIBILITY, "--list", *options(session.posargs, "--models"))
-    for name in session.run(*listed, silent=True, log=False).split():
-        try:
-            environment(session, name)
-        except nox.command.CommandFailed:  # some PyTorch or system that has no such version any more
-            session.warn(f"{name} cannot be installed here; its column will say that it was not tried")
-
-
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
@@ -342,15 +238,6 @@ def train(session: nox.Session) -> None:
 def new(session: nox.Session) -> None:
     """Write a folder for a network of your own, with an example that runs: -- NAME --from torch|keras."""
     run_module(session, ("models.new",), *session.posargs, first=partial(environment, session, "export"))
-
-
-def run_tests(session: nox.Session, name: str, marks: str) -> None:
-    """Run the tests with these marks in an environment, a file of them on each core at a time."""
-    session.run(
-        *(environment(session, name), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", "-m", marks),
-        *session.posargs,
-        env={"OMP_NUM_THREADS": "1"},  # frameworks would take all cores for each of these processes
-    )
 
 
 @nox.session

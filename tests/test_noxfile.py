@@ -1,94 +1,18 @@
-"""What the sessions do, in which order; a stand-in is imported for nox, which the environment `core` does not hold.
-
-What nox itself does with the sessions is seen in CI, which types each of them.
-"""
+"""What the sessions do, in which order."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import platform
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from device_tests.onboard.runtimes import RUNTIMES
-
-ROOT = Path(__file__).parents[1]
-
-
-CELLS = " ".join(f"a@{name}@desktop" for name in RUNTIMES.names())
-
-
-class CommandFailed(Exception):
-    """As nox.command has it."""
-
-    def __init__(self, reason: str = "") -> None:
-        super().__init__(reason)
-
-
-class Quit(Exception):
-    """What session.error ends a session with."""
-
-
-class Session:
-    """Writes down what is run and installed; `fails` and `prints` say of commands how they end and what they print."""
-
-    def __init__(self, *posargs: str, fails: tuple[str, ...] = (), prints: str = CELLS) -> None:
-        self.posargs, self.fails, self.prints = list(posargs), fails, prints
-        self.done: list[str] = []
-        self.words: list[str] = []
-
-    def run(self, *command: str, env=None, silent: bool = False, log: bool = True) -> str | bool:
-        environment, _, *arguments = command
-        checks = "check arguments of " if env else ""
-        line = f"{checks}{' '.join(arguments)} in {environment}"
-        self.done.append(line)
-        if any(failing in line for failing in self.fails):
-            raise CommandFailed
-        return self.prints if silent else True
-
-    def log(self, text: str) -> None:
-        self.words.append(text)
-
-    warn = log
-
-    def error(self, text: str) -> None:
-        raise Quit(text)
-
-
-@pytest.fixture
-def noxfile(monkeypatch) -> ModuleType:
-    """The noxfile, whose environments are installed by writing that down."""
-
-    def parametrize(name: str, values: list) -> Callable:
-        return lambda function: function
-
-    nox = ModuleType("nox")
-    nox.options = SimpleNamespace()
-    nox.session = lambda function: function
-    nox.parametrize, nox.param = parametrize, lambda value, id: value
-    nox.command = SimpleNamespace(CommandFailed=CommandFailed)
-    monkeypatch.setitem(sys.modules, "nox", nox)
-    spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def environment(session: Session, name: str) -> str:
-        if name != "core":
-            session.done.append(f"install {name}")
-        return name
-
-    monkeypatch.setattr(module, "environment", environment)
-    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    return module
-
+from models.environments import ROOT
+from tests import noxfiles
+from tests.noxfiles import CommandFailed, Session
 
 # Each session that installs or exports, with what it runs; typed with a mistake in its arguments.
 SESSIONS = {
@@ -128,7 +52,9 @@ def test_what_a_session_runs_ends_once_its_arguments_were_looked_at(noxfile, nam
     module = noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
     needed = {"EXPLAIN": ("--all",), "ssh": ("--device", "ssh:nobody@nowhere.invalid")}.get(key, ())
     command = (sys.executable, "-m", *module, *needed)
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **noxfile.ONLY_PARSE}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **noxfiles.sessions().ONLY_PARSE}, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -204,22 +130,6 @@ def test_a_named_runtime_runs_also_where_a_quick_run_would_leave_it_out(noxfile)
     assert session.done[-1] == "device_tests run --runtime openvino --quick in core"
 
 
-def test_a_quick_pipeline_says_that_it_leaves_out_the_further_engines(noxfile):
-    session = Session("--quick")
-    noxfile.pipeline(session)
-    assert "export --quick in core" in session.done
-    (said,) = (words for words in session.words if words.startswith("Further engines were left out"))
-    assert "--runtime openvino" in said
-    named = Session("--quick", "--runtime", "openvino", prints="a-openvino-int8@openvino@desktop")
-    noxfile.pipeline(named)
-    assert "export in core" in named.done  # else there were none of its artifacts
-    assert not any("Further engines" in words for words in named.words)
-    whole = Session()
-    noxfile.pipeline(whole)
-    assert not any("Further engines" in words for words in whole.words)
-    assert "export in core" in whole.done
-
-
 def test_options_are_found_with_and_without_an_equals_sign(noxfile):
     arguments = ("--results", "r", "--only", "x", "--artifacts=a=b", "--quick", "--results=s")
     assert noxfile.options(arguments, "--results", "--artifacts") == ("--results=r", "--artifacts=a=b", "--results=s")
@@ -227,79 +137,13 @@ def test_options_are_found_with_and_without_an_equals_sign(noxfile):
     assert noxfile.options((), "--results") == ()
 
 
-def test_pipeline_hands_its_folders_to_every_step(noxfile):
-    session = Session("--results", "R", "--artifacts=A", "--budgets", "B")
-    noxfile.pipeline(session)
-    runs = [line for line in session.done if not line.startswith(("check", "install")) and "--list" not in line]
-    assert runs[0] == "export --artifacts=A in core"
-    (together,) = (line for line in runs if "--runtime=" in line and "device_tests run" in line)
-    assert all(f"--runtime={name}" in together for name in noxfile.RUNTIMES.names())
-    assert "--results R --artifacts=A --budgets B" in together
-    others = [line for line in runs[1:] if "device_tests run" not in line]
-    names = ["explain", "npu", "shipping", "latency", "instructions", "report", "check"]
-    assert [next(name for name in names if name in line) for line in others] == names
-    for line in others:
-        assert "--artifacts=A" in line
-        assert "--results=R" in line or "--out=R/shipping.json" in line, line
-    assert "--budgets=B" in others[-1]
-
-
-def test_pipeline_of_a_users_own_networks_hands_their_folder_to_every_step(noxfile, tmp_path):
-    session = Session("--models", str(tmp_path), "--quick")
-    noxfile.pipeline(session)
-    runs = [line for line in session.done if not line.startswith("install")]
-    assert all(f"--models={tmp_path}" in line or f"--models {tmp_path}" in line for line in runs), runs
-    (shipping,) = (line for line in runs if "shipping" in line)
-    assert f"--out={tmp_path}/results/shipping.json" in shipping
-    assert any("instructions" in line and "--only=*-tflite-int8@litert@*" in line for line in runs)
-
-
-def test_pipeline_says_what_it_left_out_and_which_command_does_it(noxfile):
-    for arguments in ((), ("--quick",)):
-        session = Session(*arguments)
-        noxfile.pipeline(session)
-        said = "\n".join(session.words)
-        for command in ("nox -s latency", "nox -s instructions", "nox -s explain -- --all --layers"):
-            assert command in said
-
-
-def test_pipeline_goes_on_without_the_programs_that_are_missing(noxfile, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda program: None)
-    session = Session()
-    noxfile.pipeline(session)
-    assert not any("shipping" in line or "instructions" in line for line in session.done)
-    assert session.done[-1] == "device_tests check in core"
-    said = "\n".join(session.words)
-    assert "apt-get install binutils" in said
-    assert "apt-get install qemu-user" in said
-
-
-def test_pipeline_of_some_cells_measures_nothing_else_and_says_so(noxfile):
-    session = Session("--only", "torch_cnn_small-*")
-    noxfile.pipeline(session)
-    only = "--only=torch_cnn_small-*"
-    steps = [f"device_tests report {only}", f"device_tests check {only}"]
-    assert [line.split(" in ")[0] for line in session.done[-2:]] == steps
-    assert not any("latency" in line or "explain" in line for line in session.done)
-    assert "nox -s explain -- --all" in session.words[-1]
-
-
-def test_a_failed_step_of_pipeline_keeps_no_other_from_being_done(noxfile):
-    session = Session(fails=("--runtime=torch", "latency"))
-    with pytest.raises(Quit, match="device_tests, latency. All other steps were done"):
-        noxfile.pipeline(session)
-    assert session.done[-1] == "device_tests check in core"
-
-
 def test_a_version_that_cannot_be_installed_keeps_the_others(noxfile, monkeypatch):
-    installed = noxfile.environment
-
     def environment(session: Session, name: str) -> str:
         if name == "old":
             raise CommandFailed
-        return installed(session, name)
+        return noxfiles.environment(session, name)
 
-    monkeypatch.setattr(noxfile, "environment", environment)
+    noxfiles.replace_environment(monkeypatch, noxfile, environment)
     session = Session(prints="old new")
     noxfile.compatibility(session)
     assert "install new" in session.done
@@ -320,45 +164,6 @@ def test_a_failed_installation_ends_a_session_with_its_sentence_last(noxfile, mo
     assert session.words[-1] == "No CPU build of PyTorch was found: do this."
 
 
-def test_pipeline_keeps_latencies_that_took_longer(noxfile, tmp_path):
-    """A full run of `nox -s latency` is half an hour's work."""
-    (tmp_path / "latency").mkdir()
-    (tmp_path / "latency" / "litert@desktop.json").write_text('{"limit_s": 60.0}')
-    (tmp_path / "latency" / "onnxruntime@desktop.json").write_text('{"limit_s": 1.0}')
-    session = Session("--results", str(tmp_path))
-    noxfile.pipeline(session)
-    (line,) = [line for line in session.done if "latency" in line]
-    assert "--runtime=onnxruntime" in line
-    assert "--runtime=litert " not in line
-
-
-def test_pipeline_of_a_folder_without_networks_of_a_framework_installs_and_runs_no_runtime_of_its(noxfile):
-    """The first one asked each runtime alone, which is an error where nothing runs on it: nothing was run at all."""
-    session = Session("--quick", "--only", "a-tflite-*@litert@*", prints="a-tflite-int8@litert@desktop")
-    noxfile.pipeline(session)
-    assert [line for line in session.done if line.startswith("install")] == ["install export", "install litert"]
-    (run,) = (line for line in session.done if "device_tests run" in line and "--runtime=" in line)
-    assert "--runtime=litert --quick --only a-tflite-*@litert@*" in run
-    assert "export a-tflite-* in core" not in session.done  # an option with its value, not a word
-    for step in ("export --only=a-tflite-*", "report --only=a-tflite-*@litert@*", "check --only=a-tflite-*@litert@*"):
-        assert any(step in line for line in session.done), (step, session.done)
-
-
 def test_a_warning_among_the_cells_is_no_cell(noxfile):
     session = Session(prints="a.py:3: DeprecationWarning: old @ use new\na-tflite-int8@litert@desktop")
-    assert noxfile.asked_for(session) == ("litert",)
-
-
-def test_pipeline_reports_and_checks_also_where_an_environment_cannot_be_installed(noxfile, monkeypatch):
-    installed = noxfile.environment
-
-    def environment(session: Session, name: str) -> str:
-        if name == "vela":
-            raise CommandFailed
-        return installed(session, name)
-
-    monkeypatch.setattr(noxfile, "environment", environment)
-    session = Session()
-    with pytest.raises(Quit, match="npu. All other steps were done"):
-        noxfile.pipeline(session)
-    assert any("check" in line for line in session.done)
+    assert noxfiles.sessions().asked_for(session) == ("litert",)

@@ -1,0 +1,98 @@
+"""A stand-in for nox, which the environment `core` does not hold, and the noxfile on it.
+
+What nox itself does with the sessions is seen in CI, which types each of them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from device_tests.onboard.runtimes import RUNTIMES
+from models.environments import ROOT
+
+CELLS = " ".join(f"a@{name}@desktop" for name in RUNTIMES.names())
+
+
+class CommandFailed(Exception):
+    """As nox.command has it."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+
+
+class Quit(Exception):
+    """What session.error ends a session with."""
+
+
+class Session:
+    """Writes down what is run and installed; `fails` and `prints` say of commands how they end and what they print."""
+
+    def __init__(self, *posargs: str, fails: tuple[str, ...] = (), prints: str = CELLS) -> None:
+        self.posargs, self.fails, self.prints = list(posargs), fails, prints
+        self.done: list[str] = []
+        self.words: list[str] = []
+
+    def run(self, *command: str, env=None, silent: bool = False, log: bool = True) -> str | bool:
+        environment, _, *arguments = command
+        checks = "check arguments of " if env else ""
+        line = f"{checks}{' '.join(arguments)} in {environment}"
+        self.done.append(line)
+        if any(failing in line for failing in self.fails):
+            raise CommandFailed
+        return self.prints if silent else True
+
+    def log(self, text: str) -> None:
+        self.words.append(text)
+
+    warn = log
+
+    def error(self, text: str) -> None:
+        raise Quit(text)
+
+
+def environment(session: Session, name: str) -> str:
+    """Write down that an environment is installed, except for the one that everything needs."""
+    if name != "core":
+        session.done.append(f"install {name}")
+    return name
+
+
+def sessions() -> ModuleType:
+    """Return the module that can be imported beside nox only, and has been with the noxfile."""
+    return sys.modules["device_tests.sessions"]
+
+
+def replace_environment(monkeypatch, module: ModuleType, function: Callable) -> None:
+    """Let the noxfile and what it is made of install environments by the function."""
+    for where in (module, sessions()):
+        monkeypatch.setattr(where, "environment", function)
+
+
+@pytest.fixture
+def noxfile(monkeypatch) -> ModuleType:
+    """The noxfile, whose environments are installed by writing that down."""
+
+    def parametrize(name: str, values: list) -> Callable:
+        return lambda function: function
+
+    nox = ModuleType("nox")
+    nox.options = SimpleNamespace()
+    nox.session = lambda function: function
+    nox.parametrize, nox.param = parametrize, lambda value, id: value
+    nox.command = SimpleNamespace(CommandFailed=CommandFailed)
+    monkeypatch.setitem(sys.modules, "nox", nox)
+    spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    replace_environment(monkeypatch, module, environment)
+    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    return module
