@@ -209,54 +209,56 @@ def _measure(
         raise DataError(msg)
     device = devices.device(cell.device)
     present = current.of_cell(cell, artifact, digest, device.pins(cell.runtime))
-    known = _known(cell, bench)
     timed = is_timed(cell.runtime) and not device.emulated
     quick = bench.quick or (not timed and not bench.full)
-    if (
-        known
-        and not bench.force
-        and _holds(known, artifact, present, answers, bench.results)
-        and (quick or not known.quick)
-    ):
+    known = None if bench.force else _known(cell, bench)
+    thorough = known and (quick or not known.quick)
+    if thorough and _holds(known, artifact, present, answers, bench.results):
         return Ended(measurement=known, current=True)
+    job = _job(cell, file, sidecar, bench, answers, timed=timed, quick=quick)
+    begins(cell.id)
+    started = time.perf_counter()
+    reply = device.run(job, turns)
+    facts = _facts(cell, artifact, present) | {"quick": quick, "seconds": round(time.perf_counter() - started, 2)}
+    if not timed:
+        reply |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
+    try:
+        logits, judged = _judge(reply, answers)
+    except (AttributeError, TypeError, ValueError) as error:  # a reply may hold anything
+        reason = f"the worker's reply makes no sense: {error}"
+        logits, judged = None, {"outcome": "run_failed", "reason": reason, "sets": {}}
+    return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
 
-    job = Job(
+
+def _job(cell: Cell, file: Path, sidecar: Path, bench: Bench, answers: Reference, *, timed: bool, quick: bool) -> Job:
+    """Return what the worker is asked to do."""
+    # an emulated device's logits are compared with the desktop's, which takes all of them
+    emulated = devices.device(cell.device).emulated
+    return Job(
         runtime=cell.runtime,
         artifact=file,
         sidecar=sidecar,
         reference=reference.path(bench.artifacts, cell.recipe.model),
         images=QUICK_IMAGES if quick else 0,
         latency_s=0 if not timed else QUICK_LATENCY_S if quick else LATENCY_S,
-        # an emulated device's logits are compared with the desktop's, which takes all of them
-        enough=(lambda packed: False) if device.emulated else partial(_is_enough, answers=answers),
+        enough=(lambda packed: False) if emulated else partial(_is_enough, answers=answers),
         timeout_s=bench.timeout_s,
     )
-    begins(cell.id)
-    started = time.perf_counter()
-    reply = device.run(job, turns)
-    facts: dict[str, Any] = {
+
+
+def _facts(cell: Cell, artifact: Artifact, present: inputs.Inputs) -> dict[str, Any]:
+    """Return what a measurement holds of its artifact, whatever the worker replies."""
+    return {
         "artifact": artifact.id,
         "runtime": cell.runtime,
         "device": cell.device,
-        "quick": quick,
         "inputs": present,
         "artifact_sha256": artifact.sha256,
         "checkpoint_sha256": artifact.checkpoint_sha256,
         "dataset": artifact.dataset,
         "size_bytes": artifact.size_bytes,
         "compressed_bytes": artifact.compressed_bytes,
-        "seconds": round(time.perf_counter() - started, 2),
     }
-    if not timed:
-        reply |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
-    try:
-        logits, judged = _judge(reply, answers)
-    except (AttributeError, TypeError, ValueError) as error:  # a reply may hold anything
-        logits, judged = (
-            None,
-            {"outcome": "run_failed", "reason": f"the worker's reply makes no sense: {error}", "sets": {}},
-        )
-    return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
 
 
 def _is_enough(packed: Any, answers: Reference) -> bool:

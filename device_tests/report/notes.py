@@ -53,6 +53,18 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
             f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale): the page says which."
         )
     lines += sorted({_hardware(r) for r in ran})
+    lines += _columns(rows)
+    larger = (
+        "; those of an artifact for a larger batch are of the whole batch" if any(r.batch > 1 for r in rows) else ""
+    )
+    lines.append(f"Times and instructions are of one image{larger}. Memory is the peak of resident memory over that of the runtime "
+                 "with the reference images. Times of one machine: trust ratios, not microseconds.")  # fmt: skip
+    return lines
+
+
+def _columns(rows: list[Row]) -> list[str]:
+    """Return what columns mean, of those that have anything to say."""
+    lines = []
     if any(r.latency_ratio is not None for r in rows):
         lines.append("/ float32 is the latency against the float32 row of the same runtime, interleaved in one run: equal within "
                      f"{EQUAL:.0%}, too noisy to say where its interval reaches over that border. / eager, of runs apart, stands only "
@@ -76,11 +88,6 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(
             "weights % and MACs %: the share that is stored in the scheme's own dtype, and computed with that."
         )
-    larger = (
-        "; those of an artifact for a larger batch are of the whole batch" if any(r.batch > 1 for r in rows) else ""
-    )
-    lines.append(f"Times and instructions are of one image{larger}. Memory is the peak of resident memory over that of the runtime "
-                 "with the reference images. Times of one machine: trust ratios, not microseconds.")  # fmt: skip
     return lines
 
 

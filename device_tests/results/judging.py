@@ -70,16 +70,7 @@ def judge(logits: np.ndarray, answers: EvaluationSet) -> Judgement:
     ours, theirs = predictions(logits), expected.argmax(1)
     right, source_right, equal = ours == labels, theirs == labels, ours == theirs
     error = float(np.abs(logits - expected).max()) if finite.all() else None
-    span = float(expected.max() - expected.min())
-    counted = f"{int(equal.sum()):,} of {total:,} answers agree with the float source's, {int(right.sum()):,} are right"
-    outcome, reason = "ok", ""
-    if not finite.all():
-        outcome, reason = "mismatch", f"{(~finite).sum():,} answers are not finite; {counted}"
-    elif equal.sum() < SANE_AGREEMENT * total and correlation(logits, expected) < ALIKE:
-        outcome, reason = "mismatch", f"{counted}; largest logit error {error:.4g}"
-    elif error > span:
-        outcome = "mismatch"
-        reason = f"a logit is off by {error:.4g}, more than all of the float source's span ({span:.4g}); {counted}"
+    outcome, reason = _outcome(logits, expected, error, agree=int(equal.sum()), correct=int(right.sum()))
     return Judgement(
         outcome=outcome,
         reason=reason,
@@ -97,17 +88,40 @@ def judge(logits: np.ndarray, answers: EvaluationSet) -> Judgement:
         top5_correct=within_five(logits, labels) if many else None,
         source_top5_correct=within_five(expected, labels) if many else None,
         worst_class=worst_class(ours, theirs, labels),
-        flips=tuple(
-            Flip(
-                index=int(i),
-                label=int(labels[i]),
-                ours=int(ours[i]),
-                theirs=int(theirs[i]),
-                our_margin=margin(logits[i]) if finite[i] else None,
-                their_margin=margin(expected[i]),
-            )
-            for i in np.flatnonzero(~equal)[:FLIPS]
-        ),
+        flips=_flips(logits, answers),
+    )
+
+
+def _outcome(
+    logits: np.ndarray, expected: np.ndarray, error: float | None, *, agree: int, correct: int
+) -> tuple[Outcome, str]:
+    """Return whether logits [N,K] are an answer at all, with the reason where they are none."""
+    total, span = len(logits), float(expected.max() - expected.min())
+    counted = f"{agree:,} of {total:,} answers agree with the float source's, {correct:,} are right"
+    if error is None:
+        return "mismatch", f"{(~np.isfinite(logits).all(1)).sum():,} answers are not finite; {counted}"
+    if agree < SANE_AGREEMENT * total and correlation(logits, expected) < ALIKE:
+        return "mismatch", f"{counted}; largest logit error {error:.4g}"
+    if error > span:
+        reason = f"a logit is off by {error:.4g}, more than all of the float source's span ({span:.4g}); {counted}"
+        return "mismatch", reason
+    return "ok", ""
+
+
+def _flips(logits: np.ndarray, answers: EvaluationSet) -> tuple[Flip, ...]:
+    """Return the first FLIPS images that are predicted otherwise than by the source."""
+    expected = answers.logits[: len(logits)]
+    ours, theirs, finite = predictions(logits), expected.argmax(1), np.isfinite(logits).all(1)
+    return tuple(
+        Flip(
+            index=int(i),
+            label=int(answers.labels[i]),
+            ours=int(ours[i]),
+            theirs=int(theirs[i]),
+            our_margin=margin(logits[i]) if finite[i] else None,
+            their_margin=margin(expected[i]),
+        )
+        for i in np.flatnonzero(ours != theirs)[:FLIPS]
     )
 
 
