@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 from msgspec import structs
@@ -138,15 +141,6 @@ def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
 
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
     """Write what is missing or of another artifact; what cannot be explained is said and fails nothing."""
-    from device_tests.measure.explain import run
-
-    def receipt(cell: Cell) -> tuple[Receipt, bool]:
-        artifact = _artifact(cell.recipe, folder)
-        if known := _held(current.receipt, results, artifact, cell.runtime):
-            return known, True
-        made = run.make(artifact, folder, cell.runtime)
-        receipt_files.save(made, results)
-        return made, False
 
     def kept_layers(recipe: Recipe) -> tuple[Layers, bool]:
         if known := _held(current.layers, results, _artifact(recipe, folder)):
@@ -155,10 +149,10 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
         layer_files.save(made, results)
         return made, False
 
-    made = _settle("receipts", {_name(cell): lambda cell=cell: receipt(cell) for cell in chosen})
+    made = _told("receipts", _receipts(chosen, folder, results))
     if with_layers:
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
-        _settle("layers", {recipe.id: lambda recipe=recipe: kept_layers(recipe) for recipe in recipes})
+        _told("layers", [_attempt(recipe.id, lambda recipe=recipe: kept_layers(recipe)) for recipe in recipes])
     _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
 
 
@@ -170,23 +164,65 @@ def _held(function: Callable[..., T | None], *arguments: Any) -> T | None:
         return None
 
 
-def _settle(what: str, tasks: dict[str, Callable[[], tuple[T, bool]]]) -> list[T]:
-    """Do the tasks, each of which gives what it made and whether that was current; say what was refused, and a tally."""
+@dataclass(frozen=True, kw_only=True)
+class Settled(Generic[T]):
+    """What came of one thing to explain: what was made, whether that was current, or why it was refused."""
+
+    name: str
+    made: T | None = None
+    current: bool = False
+    refusal: str = ""
+
+
+def _attempt(name: str, task: Callable[[], tuple[T, bool]]) -> Settled[T]:
+    try:
+        made, is_current = task()
+    except EdgewiseError as error:
+        return Settled(name=name, refusal=str(error))
+    return Settled(name=name, made=made, current=is_current)
+
+
+def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Settled[Receipt]]:
+    """Return the cells' receipts, made in a process per framework side by side: each imports its own only."""
+    shares = [
+        [cell for cell in chosen if cell.recipe.framework == name]
+        for name in dict.fromkeys(cell.recipe.framework for cell in chosen)
+    ]
+    if len(shares) < 2 or not hasattr(os, "fork"):
+        return _share_of_receipts(list(chosen), folder, results)
+    with ProcessPoolExecutor(len(shares), mp_context=get_context("fork")) as pool:
+        futures = [pool.submit(_share_of_receipts, share, folder, results) for share in shares]
+        return [settled for future in futures for settled in future.result()]
+
+
+def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[Settled[Receipt]]:
+    from device_tests.measure.explain import run
+
+    def receipt(cell: Cell) -> tuple[Receipt, bool]:
+        artifact = _artifact(cell.recipe, folder)
+        if known := _held(current.receipt, results, artifact, cell.runtime):
+            return known, True
+        made = run.make(artifact, folder, cell.runtime)
+        receipt_files.save(made, results)
+        return made, False
+
+    return [_attempt(_name(cell), lambda cell=cell: receipt(cell)) for cell in cells]
+
+
+def _told(what: str, settled: list[Settled[T]]) -> list[T]:
+    """Say what was refused, and a tally; return what was made."""
     from device_tests.measure.explain.tree import shown
 
-    found, tally, refused = [], Counter(), defaultdict(list)
-    for name, task in tasks.items():
-        try:
-            made, current = task()
-        except EdgewiseError as error:
-            refused[str(error)].append(name)
-            continue
-        found.append(made)
-        tally[current] += 1
+    refused = defaultdict(list)
+    for one in settled:
+        if one.refusal:
+            refused[one.refusal].append(one.name)
     for reason, names in refused.items():
         says = shown(f"{', '.join(names)}: {reason}")
         out.print(f"[yellow]no {what}[/] {says}", soft_wrap=True)
-    out.print(f"{what}: {tally[False]} written, {tally[True]} were current, {len(tasks) - len(found)} refused")
+    found = [one.made for one in settled if not one.refusal]
+    tally = Counter(one.current for one in settled if not one.refusal)
+    out.print(f"{what}: {tally[False]} written, {tally[True]} were current, {len(settled) - len(found)} refused")
     return found
 
 

@@ -148,7 +148,7 @@ def measure(
 
         def begin(entrant: Entrant) -> None:
             says(f"loading {entrant.id}")
-            running[entrant.id] = _load(entrant, stack)
+            running[entrant.id] = _load(entrant, stack, warm_up_s=min(WARM_UP_S, limit_s))
 
         for entrant in taking_part:
             attempt(entrant, lambda entrant=entrant: begin(entrant))
@@ -178,7 +178,7 @@ def _said(error: Exception) -> tuple[str, str]:
     ) else f"unexpected: {type(error).__name__}: {error}"
 
 
-def _load(entrant: Entrant, stack: ExitStack) -> Loaded:
+def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
     """Load an entrant, warm it up until it is steady, and choose how much work a sample and a block hold.
 
     Raises Broken with the outcome `mismatch` where it computes something else than it should: its times say nothing.
@@ -187,7 +187,7 @@ def _load(entrant: Entrant, stack: ExitStack) -> Loaded:
     right, golden = row["golden"]
     if right < golden:
         raise Broken("mismatch", f"{right} of {golden} golden images are answered as in the sidecar")
-    ends = time.monotonic() + WARM_UP_S
+    ends = time.monotonic() + warm_up_s
     inference_ns, steady = math.inf, False
     samples = 3
     while not steady and time.monotonic() < ends:

@@ -37,7 +37,7 @@ else:  # where it runs, these files lie beside it
     import surroundings
 
 ALIVE_S = 10.0  # at most between two signs of life while it takes times
-TURN_S = 0.1  # how long it keeps a share of the machine before it asks again
+TURN_S = 0.05  # how long it keeps a share of the machine before it asks again
 ABANDONED = 3  # the exit code where whoever started this program is gone
 TOGETHER = 17  # images that an artifact for any batch is asked at once: some libraries make a special case of up to 16
 
