@@ -52,8 +52,8 @@ class Added:
         if count is None or count.instructions is None:
             return {}
         facts = {"instructions": count.instructions, "instructions_cpu": count.cpu}
-        if found := bounds.bound(row.device, artifact, count.instructions):
-            facts |= {"bound_share": found.share, "bound": found.says}
+        if reached := bounds.bound(row.device, artifact, count.instructions):
+            facts |= {"bound_share": reached.share, "bound": reached.limit}
         return facts
 
     def _placement(self, row: Row, artifact: Artifact) -> Facts:

@@ -113,8 +113,8 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
         receipt = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
         made.append(receipt)
         out.print(tree.receipt_tree(receipt))
-        if says := _limit(cell, receipt, folder, results):
-            out.print(plain(says), soft_wrap=True)
+        if limit := _limit(cell, receipt, folder, results):
+            out.print(plain(limit), soft_wrap=True)
     if with_layers:
         for recipe in dict.fromkeys(cell.recipe for cell in chosen):
             measured.append(_layers(recipe, folder))
@@ -134,9 +134,9 @@ def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
     count = _held(current.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
     if count is None or count.instructions is None:
         return ""
-    found = bounds.bound(bounds.GOAL_CORE, artifact, count.instructions)
-    reached = f"{found.share:.0%} of the limit of {bounds.GOAL_CORE}, {found.says}" if found else ""
-    return bounds.wasted(bounds.GOAL_CORE, artifact, count.instructions, receipt) or reached
+    reached = bounds.bound(bounds.GOAL_CORE, artifact, count.instructions)
+    share = f"{reached.share:.0%} of the limit of {bounds.GOAL_CORE}, {reached.limit}" if reached else ""
+    return bounds.wasted(bounds.GOAL_CORE, artifact, count.instructions, receipt) or share
 
 
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
@@ -149,10 +149,10 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
         layer_files.save(made, results)
         return made, False
 
-    made = _told("receipts", _receipts(chosen, folder, results))
+    made = _tally("receipts", _receipts(chosen, folder, results))
     if with_layers:
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
-        _told("layers", [_attempt(recipe.id, lambda recipe=recipe: kept_layers(recipe)) for recipe in recipes])
+        _tally("layers", [_attempt(recipe.id, lambda recipe=recipe: kept_layers(recipe)) for recipe in recipes])
     _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
 
 
@@ -209,7 +209,7 @@ def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[S
     return [_attempt(_name(cell), lambda cell=cell: receipt(cell)) for cell in cells]
 
 
-def _told(what: str, settled: list[Settled[T]]) -> list[T]:
+def _tally(what: str, settled: list[Settled[T]]) -> list[T]:
     """Say what was refused, and a tally; return what was made."""
     from device_tests.measure.explain.tree import shown
 
@@ -218,12 +218,12 @@ def _told(what: str, settled: list[Settled[T]]) -> list[T]:
         if one.refusal:
             refused[one.refusal].append(one.name)
     for reason, names in refused.items():
-        says = shown(f"{', '.join(names)}: {reason}")
-        out.print(f"[yellow]no {what}[/] {says}", soft_wrap=True)
-    found = [one.made for one in settled if not one.refusal]
-    tally = Counter(one.current for one in settled if not one.refusal)
-    out.print(f"{what}: {tally[False]} written, {tally[True]} were current, {len(settled) - len(found)} refused")
-    return found
+        line = shown(f"{', '.join(names)}: {reason}")
+        out.print(f"[yellow]no {what}[/] {line}", soft_wrap=True)
+    made = [one for one in settled if not one.refusal]
+    kept = sum(one.current for one in made)
+    out.print(f"{what}: {len(made) - kept} written, {kept} were current, {len(settled) - len(made)} refused")
+    return [one.made for one in made]
 
 
 def _layers(recipe: Recipe, folder: Path) -> Layers:

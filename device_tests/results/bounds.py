@@ -47,7 +47,7 @@ class Bound(Record, kw_only=True):
     """The share of a core's limit that a count reaches, and what the limit is."""
 
     share: Magnitude
-    says: str
+    limit: str
 
 
 def arithmetic(scheme: str) -> str:
@@ -73,7 +73,7 @@ def bound(device: str, artifact: Artifact, instructions: int) -> Bound | None:
     if fewest is None or not instructions:
         return None
     best = CORES[device][arithmetic(artifact.scheme)]
-    return Bound(share=fewest / instructions, says=f"{best.macs} multiply-accumulates per {best.name}")
+    return Bound(share=fewest / instructions, limit=f"{best.macs} multiply-accumulates per {best.name}")
 
 
 def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt | None) -> str:
@@ -84,13 +84,13 @@ def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt 
         return ""
     begins = f"{reached.share:.0%} of the limit of {device}, where {goal:.0%} is the goal: "
     over = instructions - least(device, artifact)
-    why = [] if receipt is None else _losses(receipt, CORES[device][INT8])
-    if not why:
+    losses = [] if receipt is None else _losses(receipt, CORES[device][INT8])
+    if not losses:
         return f"{begins}which layer wastes it is not known, for instructions are counted of whole inferences"
-    loss, says = max(why)
+    loss, layer = max(losses)
     if loss < 0.5 * over:
-        return f"{begins}{says}, at least {loss:,.0f} of the {over:,.0f} instructions above it; where the others go is not known"
-    return f"{begins}{says}, at least {loss:,.0f} of the {over:,.0f} instructions above it"
+        return f"{begins}{layer}, at least {loss:,.0f} of the {over:,.0f} instructions above it; where the others go is not known"
+    return f"{begins}{layer}, at least {loss:,.0f} of the {over:,.0f} instructions above it"
 
 
 def _losses(receipt: Receipt, best: Instruction) -> list[tuple[float, str]]:
