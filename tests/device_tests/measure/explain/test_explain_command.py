@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from device_tests.commands.explain import explain as command
 from device_tests.measure.explain import layers, run, tree
+from device_tests.results import receipts
 from device_tests.results.layers import Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from export import artifact as artifacts
@@ -63,6 +65,31 @@ def test_an_id_means_each_of_its_runtimes_unless_it_names_one(capsys):
     runtimes = ("litert", "litert_compiled", "tensorflow", "tflite_runtime")
     expected = [*(f"torch_cnn-tflite-int8@{r}" for r in runtimes), "torch_cnn-onnx-int8@onnxruntime"]
     assert capsys.readouterr().out.split() == expected
+
+
+def test_each_framework_has_a_process_of_its_own_whose_receipts_are_kept_and_whose_refusals_are_told(
+    tmp_path, capsys, monkeypatch
+):
+    def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
+        if runtime == "tensorflow":
+            msg = "it does not load"
+            raise DataError(msg)
+        return Receipt(artifact=artifact.id, key="k", runtime=runtime, versions={}, library=str(os.getpid()),
+                       instruction_sets=(), delegate="", operators=(), parts=())  # fmt: skip
+
+    monkeypatch.setattr(run, "make", make)
+    monkeypatch.setattr(run, "made", lambda artifact: artifact)
+    ids = ("torch_cnn-tflite-int8", "keras_cnn-tflite-int8")
+    facts = {"format": "tflite", "scheme": "int8", "key": "k"}
+    made = {id: Artifact(id=id, model=id.split("-")[0], framework=id.split("_")[0], **facts) for id in ids}
+    monkeypatch.setattr(artifacts, "read", lambda path: made[path.stem])
+    type_in("--all", *ids, "--artifacts", str(tmp_path), "--results", str(tmp_path))
+    says = capsys.readouterr().out
+    assert "no receipts torch_cnn-tflite-int8@tensorflow, keras_cnn-tflite-int8@tensorflow: it does not load" in says
+    assert "receipts: 6 written, 0 were current, 2 refused" in says
+    processes = {id: {receipts.read(tmp_path, f"{id}@{r}").library for r in ("litert", "tflite_runtime")} for id in ids}
+    assert all(len(pids) == 1 for pids in processes.values())
+    assert len({str(os.getpid())}.union(*processes.values())) == 3
 
 
 def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
