@@ -20,13 +20,14 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from export.schemes import SCHEMES
+from export.spent import Spent
 from models import console, data, networks, parameters
 from models.console import err, out, plain
 from models.errors import DataError, EdgewiseError
 
 if TYPE_CHECKING:
+    from export.planning import Job
     from export.recipe import Recipe
-    from export.run import Job
 
 DIGITS_FOLDER = Path("artifacts-digits")
 COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
@@ -43,6 +44,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 )
 @click.option("--force", is_flag=True, help="Export again what is already there.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
+@click.option("--profile", "profiled", is_flag=True, help="Say where the time went, by what is made and by step.")
 @click.option(
     "--data", "dataset", type=click.Choice(data.NAMES), help="Data set; by default MNIST, else loudly digits."
 )
@@ -59,6 +61,7 @@ def command(
     quick: bool,
     force: bool,
     jobs: int,
+    profiled: bool,
     dataset: str | None,
     folder: Path | None,
     logs: Path,
@@ -79,16 +82,17 @@ def command(
             click.echo(f"{name}: {SCHEMES[name]}", err=True)
         return
 
-    from export import run  # only here: listing needs none of it
+    from export import planning  # only here: listing needs none of it
 
     started = time.perf_counter()
     folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
     recipes, unusable = _usable(recipes)
-    todo = run.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
+    todo = planning.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
     total = sum(len(job.recipes) for job in todo)
     done, problem = [], None
+    spent = Spent(jobs)
     try:
-        _run(todo, jobs, total, done)
+        _run(todo, jobs, total, done, spent)
     except EdgewiseError as error:  # of one model; what was made of the others is shown all the same
         if not done:
             raise
@@ -99,6 +103,8 @@ def command(
     left = f", {len(left_out)} not made" if left_out else ""
     out.print(f"{_counts(made)}{left}; {len(done)} made, {len(recipes) - total} were current; "
               f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
+    if profiled:
+        out.print(spent.table(time.perf_counter() - started))
     if networks.folder() is None and any(a.dataset.name == "digits" for a in made):
         out.print(_digits_warning(folder))
     if problem:
@@ -113,9 +119,9 @@ def command(
 
 def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]:
     """Return the recipes of networks that can be read, and what is wrong with the others; raises DataError where none can."""
-    from export import run
+    from export import planning
 
-    problems = run.unusable(dict.fromkeys(recipe.model for recipe in recipes))
+    problems = planning.unusable(dict.fromkeys(recipe.model for recipe in recipes))
     told = [*problems.values(), *networks.left_out()]
     good = tuple(recipe for recipe in recipes if recipe.model not in problems)
     if not good:
@@ -125,8 +131,10 @@ def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]
     return good, told
 
 
-def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact]) -> None:
-    """Make what is missing, with a bar and a line for each artifact; `done` is filled with what was made."""
+def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact], spent: Spent) -> None:
+    """Make what is missing, with a bar and a line for each artifact; fills `done` with what was made, `spent` with where
+    the time went.
+    """
     from export import run
 
     columns = (
@@ -151,7 +159,7 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact]) -> 
                 f"{len(done):3}/{total} {made.seconds:6.1f} s [{colour}]{made.outcome}[/] {made.id}: {escape(detail)}"
             )
 
-        run.run(todo, lanes=jobs, begins=begins, ended=ended)
+        run.run(todo, count=jobs, begins=begins, ended=ended, spent=spent.add)
 
 
 def _counts(made: list[Artifact]) -> str:

@@ -85,7 +85,8 @@ class Contents:
 class Format(Protocol):
     """A module of export/formats. Its top level imports no framework: that happens inside the functions.
 
-    It may have `options(framework, scheme)`, the names of the options of edgewise.toml that it understands for a scheme.
+    It may have `options(framework, scheme)`, the names of the options of edgewise.toml that it understands for a scheme,
+    and `family(framework)`, a name that it has in common with formats that share imports and conversions with it.
     """
 
     suffix: str

@@ -1,12 +1,13 @@
-"""A lane: one process that exports all recipes of one model, so that heavy imports are paid once and a crash harms nobody.
+"""A lane: one process that makes recipes, family by family, so that heavy imports are paid once and a crash harms nobody.
 
-`python -m export.lane` reads a job from stdin and writes one line of JSON per event to stdout; whatever the libraries
-print goes to stderr, which the orchestrator keeps in a log file.
+`python -m export.lane` reads a unit of work from each line of stdin (export/lanes.py) and writes one line of JSON per
+event to stdout; whatever the libraries print goes into the log file of the unit's model.
 """
 
 from __future__ import annotations
 
 import base64
+import gc
 import gzip
 import json
 import os
@@ -14,9 +15,10 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from export import artifact as artifacts
-from export import elsewhere, judge, references
+from export import elsewhere, judge, phases, references
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Contents, Tensor
 from export.formats import FORMATS
@@ -42,31 +44,56 @@ from models.reference import Reference
 PARITY_IMAGES = 64
 TOGETHER = 17  # images that a file for any batch is tried with: some libraries make a special case of up to 16
 GOLDEN_FIRST, GOLDEN_HARDEST = 3, 1
+# Frameworks make millions of small objects that live as long as the lane: to look through them after every 700 new ones,
+# as Python does, took a tenth of an export.
+GARBAGE = 200_000, 10, 10
 
 
 def main() -> None:
-    # Libraries print what they like to fd 1; only this lane knows where the real one went.
+    # Libraries print what they like to fd 1; only this lane knows where the real one went. What it starts reads nothing.
     events = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    job = json.load(sys.stdin)
-    folder = Path(job["folder"])
-    source = Source(job["model"], job["dataset"])
-    if not job["reference"]["force"]:  # else it is fine-tuned anew
-        source.inputs = job["reference"]["inputs"]
+    work = os.fdopen(os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    gc.set_threshold(*GARBAGE)
+    phases.watch_imports()
 
     def emit(**event: Any) -> None:
         print(json.dumps(event), file=events)
 
-    emit(event="begins", id=f"{source.model}.reference")
+    for line in work:
+        phases.begin()
+        unit = json.loads(line)
+        log = os.open(unit["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        for printed in (1, 2):
+            os.dup2(log, printed)
+        os.close(log)
+        work_off(unit, emit)
+
+
+def work_off(unit: dict[str, Any], emit: Callable[..., None]) -> None:
+    """Make the recipes of a unit, and tell of each."""
+    folder = Path(unit["folder"])
+    emit(event="begins", id=f"{unit['model']}.reference")
     try:
-        answers = _prepared(source, folder, job)
-        for wanted in job["recipes"]:
+        with phases.phase(phases.LOAD):
+            source = _opened(unit["model"], unit["dataset"])
+            if not unit["force"]:  # else it is fine-tuned anew
+                source.inputs = unit["reference"]["inputs"]
+            answers = _prepared(source, folder, unit)
+        emit(event="prepared", spent=phases.taken())
+        for wanted in unit["recipes"]:
             recipe = Recipe(**wanted["recipe"])
             emit(event="begins", id=recipe.id)
             save(make(recipe, source, answers, folder, wanted["key"]), folder)
-            emit(event="ended", id=recipe.id)
+            emit(event="ended", id=recipe.id, spent=phases.taken())
+        emit(event="done")
     except EdgewiseError as error:  # of the whole model, or of the folder: a recipe's own errors are its outcome
         emit(event="broken", kind=type(error).__name__, reason=str(error))
+
+
+@lru_cache(maxsize=2)  # a lane changes to and fro between models, and what a source holds may be large
+def _opened(model: str, dataset: str | None) -> Source:
+    return Source(model, dataset)
 
 
 def _prepared(source: Source, folder: Path, job: dict[str, Any]) -> Reference:
@@ -84,7 +111,8 @@ def _prepared(source: Source, folder: Path, job: dict[str, Any]) -> Reference:
                 return there
         except DataError as error:
             print(f"{error} Making it again.", file=sys.stderr)
-    made = references.make(source, key=wanted["key"], inputs=wanted["inputs"])
+    with phases.phase(phases.REFERENCE):
+        made = references.make(source, key=wanted["key"], inputs=wanted["inputs"])
     reference.save(made, path)
     return made
 
@@ -123,16 +151,18 @@ def make(recipe: Recipe, source: Source, answers: Reference, folder: Path, key: 
 
 def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -> dict[str, Any]:
     format_module, scheme = FORMATS[recipe.format], SCHEMES[recipe.scheme]
-    profile = source.memo("profile", lambda: profile_of(source))
+    with phases.phase(phases.LOAD):
+        profile = source.memo("profile", lambda: profile_of(source))
     with files.whole(target) as temporary:
-        with _toolchains_words():
+        with _toolchains_words(), phases.phase(phases.CONVERT):
             known = format_module.options(source.framework, scheme.base) if hasattr(format_module, "options") else ()
             supported(scheme.options, known, f"{scheme.base} of {recipe.format} from {source.framework}")
             if scheme.options.batch not in (None, 1) and not source.any_batch:
                 raise Unsupported("the network itself takes one image at a time: export it for any batch")
             format_module.convert(source.with_options(scheme.options), scheme.base, temporary)
-        contents = completed(format_module.inspect(temporary), source)
-        distinct = source.memo("distinct", lambda: distinct_weights(source))
+        with phases.phase(phases.INSPECT):
+            contents = completed(format_module.inspect(temporary), source)
+            distinct = source.memo("distinct", lambda: distinct_weights(source))
         judge.judge_weights(contents, scheme, min(profile.weights, distinct))
         if not getattr(format_module, "as_given", False):
             judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters, distinct)
@@ -201,7 +231,8 @@ def _convert(recipe: Recipe, source: Source, answers: Reference, target: Path) -
 def _answers(format_module: Any, file: Path, images: np.ndarray, contents: Contents, batch: int) -> np.ndarray:
     """Return the file's logits [N,K], so many images at once."""
     more = {} if batch == 1 else {"batch": batch}  # formats that only take one image need not know the word
-    native = format_module.run(file, judge.to_native(images, contents.inputs[0]), **more)
+    with phases.phase(phases.JUDGE):
+        native = format_module.run(file, judge.to_native(images, contents.inputs[0]), **more)
     return judge.to_logits(native, contents.outputs[0])
 
 

@@ -26,6 +26,12 @@ class Recipe:
         return networks.framework(self.model)
 
     @property
+    def family(self) -> str:
+        """What it is made with: one process makes the recipes of a family, for they share imports and conversions."""
+        module = FORMATS[self.format]
+        return module.family(self.framework) if hasattr(module, "family") else f"{self.format} of {self.framework}"
+
+    @property
     def suffix(self) -> str:
         """What the artifact's file name ends with."""
         module = FORMATS[self.format]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export import phases
 from export.schemes import described
 from models import data, files, imports, inputs
 from models.environments import ROOT
@@ -37,7 +38,8 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     summed.
     """
     if not source.inputs:  # it is not known what the network is made from
-        return tune()
+        with phases.phase(phases.TUNE):
+            return tune()
     made_from = inputs.digest(
         sorted(source.inputs.items()),
         described(source.options),
@@ -48,7 +50,8 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     path = folder() / f"{source.model}-{code.rpartition('.')[2]}-{made_from}.npz"
     with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as kept:
         return {name: kept[name] for name in kept.files}
-    made = tune()
+    with phases.phase(phases.TUNE):
+        made = tune()
     content = io.BytesIO()
     np.savez(content, **made)
     with suppress(OSError, StorageError):  # the next export takes its time again

@@ -51,6 +51,11 @@ def tools(framework: str) -> tuple[str, ...]:
     return (*exporters[framework], "onnx", "onnxruntime")
 
 
+def family(framework: str) -> str:
+    """Return the family of all that starts from the float ONNX graph."""
+    return f"onnx of {framework}"
+
+
 def session(path: Path) -> onnxruntime.InferenceSession:
     """Load a file for one thread of the CPU."""
     import onnxruntime

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export import tuned
+from export import phases, tuned
 from export.formats._torch import one_thread
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
@@ -127,7 +127,7 @@ def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     prepared = prepare_pt2e(_graph(source, network), quantizer)
-    with torch.no_grad():
+    with torch.no_grad(), phases.phase(phases.CALIBRATE):
         for images in source.batches(source.calibration):
             prepared(torch.from_numpy(images))
     return convert_pt2e(prepared)

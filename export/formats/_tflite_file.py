@@ -30,6 +30,9 @@ def parse(content: bytes) -> Any:
 
 
 def _serialized(model: Any) -> bytes:
+    for buffer in model.buffers:
+        if buffer.data is not None and type(buffer.data) is not np.ndarray:  # which would be written byte by byte
+            buffer.data = np.frombuffer(bytes(buffer.data), np.uint8)
     builder = _AlignedBuilder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -13,6 +13,7 @@ from litert_quantizer.calibrator import Calibrator
 from litert_quantizer.recipe_manager import RecipeManager
 from litert_quantizer.utils import qsv_utils
 
+from export import phases
 from export.formats import _batches, _tflite_file
 from export.source import Source
 from models.errors import Unsupported
@@ -139,5 +140,6 @@ def _ranges(
     manager = RecipeManager()
     manager.load_quantization_recipe(rows)
     calibrator = Calibrator(float32, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-    calibrator.calibrate({"serving_default": [{"image": images} for images in calibration]}, manager)
+    with phases.phase(phases.CALIBRATE):
+        calibrator.calibrate({"serving_default": [{"image": images} for images in calibration]}, manager)
     return calibrator.get_model_qsvs()

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from export import phases
 from export.contract import Contents, Layer, Tensor
 from export.formats import _batches
 from export.formats._torch import one_thread
@@ -113,7 +114,7 @@ def _int8(source: Source) -> Any:
 
     images = torch.from_numpy(source.calibration)
     prepared = prepare_fx(source.fresh_network(), _configuration(source.options), (images[:1],))
-    with one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode(), phases.phase(phases.CALIBRATE):
         for batch in source.batches(images):
             prepared(batch)
     return convert_fx(prepared)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +27,13 @@ suffix = ".mlpackage"
 _JUDGED = "judged by the arithmetic of the file, not Apple's runtime"
 _WEIGHTED = {"conv": "weight", "conv_transpose": "weight", "linear": "weight", "matmul": "y", "gather": "x"}
 _IDENTIFIERS = {"model.mlmodel": "edgewise-0000-0000-0000-model", "weights": "edgewise-0000-0000-0000-weights"}
+# what coremltools imports where it is installed, for networks in other forms than those that it is given here
+_UNUSED = ("executorch", "torchao", "transformers", "sklearn", "xgboost", "libsvm", "torchvision", "torchaudio")
 _DATE = "com.github.apple.coremltools.conversion_date"
+
+
+def family(framework: str) -> str:
+    return "coreml"  # of both: coremltools imports all frameworks, whatever it converts
 
 
 def tools(framework: str) -> tuple[str, ...]:
@@ -35,6 +42,8 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
+    with _without(_UNUSED):
+        import coremltools  # noqa: F401  the first time, what it finds
     with _quiet():
         model = _SCHEMES[scheme](source)
         model.save(str(target))
@@ -211,6 +220,18 @@ def _dtype(var: Any) -> str:
 def run(path: Path, images: np.ndarray) -> np.ndarray:
     program = mil.Program(path)
     return np.concatenate([program.answer(images[i : i + 1]) for i in range(len(images))])
+
+
+@contextlib.contextmanager
+def _without(names: tuple[str, ...]) -> Iterator[None]:
+    """Let these packages not be found, save those that are imported already."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

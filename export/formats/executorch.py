@@ -30,6 +30,10 @@ def options(framework: str, scheme: str) -> tuple[str, ...]:
     }.get(scheme, ("batch",))
 
 
+def family(framework: str) -> str:
+    return "executorch"
+
+
 def tools(framework: str) -> tuple[str, ...]:
     return ("torch", "executorch", "torchao")
 

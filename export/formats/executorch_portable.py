@@ -10,6 +10,7 @@ from export.source import Source
 suffix = ".pte"
 
 tools = executorch.tools
+family = executorch.family
 inspect = _pte.contents
 run = executorch.run
 options = executorch.options

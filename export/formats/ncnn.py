@@ -20,6 +20,7 @@ from models.errors import Unsupported
 
 suffix = ".ncnn"
 tools = _onnxruntime.tools
+family = _onnxruntime.family
 _PROGRAM = with_ncnn.__file__
 
 PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"

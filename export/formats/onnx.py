@@ -10,6 +10,7 @@ from export.source import Source
 
 suffix = ".onnx"
 tools = _onnxruntime.tools
+family = _onnxruntime.family
 run = _onnxruntime.run
 options = _onnx_schemes.options
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 suffix = ".openvino"
+family = _onnxruntime.family
 
 _DTYPES = {"f32": "float32", "f16": "float16", "i8": "int8", "u8": "uint8", "i4": "int4", "u4": "int4"}
 _WEIGHTED = {"Convolution": 1, "GroupConvolution": 1, "ConvolutionBackpropData": 1, "MatMul": 1, "Gather": 0}

@@ -15,6 +15,7 @@ irreproducible = (
     "graph and weights are the same in every export"
 )
 tools = _onnxruntime.tools
+family = _onnxruntime.family
 run = _onnxruntime.run
 options = _onnx_schemes.options
 

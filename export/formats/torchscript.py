@@ -16,6 +16,10 @@ suffix = ".pt"
 inspect = _torchscript.inspect
 
 
+def family(framework: str) -> str:
+    return "torchscript"
+
+
 def tools(framework: str) -> tuple[str, ...]:
     return ("torch",)
 

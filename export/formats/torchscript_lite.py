@@ -16,6 +16,10 @@ from export.source import Source
 suffix = ".ptl"
 
 
+def family(framework: str) -> str:
+    return "torchscript"
+
+
 def tools(framework: str) -> tuple[str, ...]:
     return ("torch",)
 

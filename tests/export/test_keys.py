@@ -71,6 +71,7 @@ def test_another_checkpoint_or_data_set_makes_both_stale(tree, digest, name):
         "models/errors.py",
         "export/matrix.py",
         "export/run.py",
+        "export/lanes.py",
         "export/__main__.py",
         "export/formats/onnx.py",
         "constraints/torch.txt",

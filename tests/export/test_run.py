@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from export import artifact as artifacts
-from export import keys, matrix, run
+from export import keys, lanes, matrix, planning, run
 from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
 from models.environments import ROOT
@@ -34,12 +34,18 @@ from export import artifact as artifacts
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
 from models import files
-job = json.load(sys.stdin)
-folder = Path(job["folder"])
 print("a library's chatter", file=sys.stderr)
 def emit(**event): print(json.dumps(event), flush=True)
-emit(event="begins", id=job["model"] + ".reference")
-for wanted in job["recipes"]:
+def units():
+    for line in sys.stdin:
+        job = json.loads(line)
+        with open({starts!r}, "a") as starts: print(os.getpid(), job["model"], file=starts)
+        emit(event="begins", id=job["model"] + ".reference")
+        emit(event="prepared", spent={{"load": 1.5}})
+        for wanted in job["recipes"]: yield job, wanted
+        emit(event="done")
+for job, wanted in units():
+    folder = Path(job["folder"])
     recipe = wanted["recipe"]
     id = "-".join(recipe[k] for k in ("model", "format", "scheme"))
     emit(event="begins", id=id)
@@ -94,11 +100,11 @@ def export(tmp_path, monkeypatch, idx_folder, folder):
     python = tmp_path / "envs" / "export" / "bin" / "python"
     python.parent.mkdir(parents=True)
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
-    monkeypatch.setattr(run, "_reference_is_current", lambda *_: True)
+    monkeypatch.setattr(planning, "_reference_is_current", lambda *_: True)
 
     def export(behaviour: dict[str, str] | None = None, *more: str):
         script = tmp_path / "lane.py"
-        script.write_text(LANE.format(root=str(ROOT), behaviour=behaviour or {}))
+        script.write_text(LANE.format(root=str(ROOT), behaviour=behaviour or {}, starts=str(tmp_path / "starts")))
         python.write_text(f"#!/bin/sh\necho $KERAS_HOME > {tmp_path}/keras_home\nexec {sys.executable} {script}\n")
         python.chmod(python.stat().st_mode | stat.S_IEXEC)
         arguments = ["--only", "torch_cnn-onnx-*", "--artifacts", str(folder), "--logs", str(tmp_path / "logs"), *more]
@@ -151,7 +157,7 @@ def test_no_library_that_imports_keras_writes_into_the_home_folder(export, tmp_p
 
 
 def test_a_lane_that_hangs_is_killed(export, folder, monkeypatch):
-    monkeypatch.setattr(run, "TIMEOUT_S", 2)
+    monkeypatch.setattr(lanes, "TIMEOUT_S", 2)
     started = time.monotonic()
     export({"int8": "hang"})
     assert time.monotonic() - started < 30
@@ -190,14 +196,13 @@ def test_a_model_that_cannot_be_exported_costs_no_other_model(export, folder):
 
 
 def test_a_defect_of_the_orchestrator_costs_one_model_and_is_a_sentence(export, folder, monkeypatch, tmp_path):
-    start = run._start
+    class BrokenLane(lanes.Lane):
+        def __init__(self, log: Path) -> None:
+            if log.stem == "export-torch_cnn":
+                raise RuntimeError("can't start new thread")
+            super().__init__(log)
 
-    def broken_start(job, *more):
-        if job.model == "torch_cnn":
-            raise RuntimeError("can't start new thread")
-        return start(job, *more)
-
-    monkeypatch.setattr(run, "_start", broken_start)
+    monkeypatch.setattr(run, "Lane", BrokenLane)
     result = export({}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
     assert isinstance(result.exception, EdgewiseError)
     assert "The export of torch_cnn ended: RuntimeError: can't start new thread" in str(result.exception)
@@ -448,7 +453,7 @@ def test_a_reference_is_made_again_unless_all_its_inputs_are_todays(idx_folder, 
     file = saved_reference(folder, **(harm if isinstance(harm, dict) else {}))
     if harm == "truncated":
         file.write_bytes(file.read_bytes()[:-30])
-    jobs = run.plan(matrix.select(("torch_cnn-onnx-int8",)), dataset=None, folder=folder, logs=folder / "logs",
+    jobs = planning.plan(matrix.select(("torch_cnn-onnx-int8",)), dataset=None, folder=folder, logs=folder / "logs",
                     force=harm == "forced")  # fmt: skip
     assert [len(job.recipes) for job in jobs] == ([] if recipes is None else [recipes])
     assert all(job.force == (harm == "forced") for job in jobs)
@@ -456,8 +461,22 @@ def test_a_reference_is_made_again_unless_all_its_inputs_are_todays(idx_folder, 
 
 def test_a_recipes_key_holds_what_its_reference_is_made_from(idx_folder, folder):
     recipe = matrix.select(("torch_cnn-eager-float32",))
-    (job,) = run.plan(recipe, dataset=None, folder=folder, logs=folder / "logs", force=False)
+    (job,) = planning.plan(recipe, dataset=None, folder=folder, logs=folder / "logs", force=False)
     key = keys.reference_key(keys.artifact_inputs(recipe[0], job.reference_inputs))
     assert job.recipes == ((recipe[0], key),)
     other = {**job.reference_inputs, "models/data.py": "another"}
     assert keys.reference_key(keys.artifact_inputs(recipe[0], other)) != key
+
+
+def test_one_lane_serves_several_models_and_imports_once(export, tmp_path):
+    export({}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
+    started = [line.split() for line in (tmp_path / "starts").read_text().splitlines()]
+    assert [model for _, model in started] == ["torch_cnn", "torch_cnn_small"]
+    assert len({pid for pid, _ in started}) == 1
+
+
+def test_the_profile_says_where_the_time_went(export):
+    said = " ".join(export({}, "--profile").output.split())
+    assert "Where the time went: 1.5 s of 2 lanes" in said
+    assert "onnx of torch" in said
+    assert "Where the time went" not in export().output

@@ -228,13 +228,13 @@ def test_every_network_of_which_something_is_missing_is_named_at_once(folder):
 
 
 def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_exported(folder, monkeypatch):
-    from export import run
+    from export import planning
 
     write(folder)
     (folder / "other.keras").write_bytes(b"")
     (folder / "third-one.pt2").write_bytes(b"")
     planned = []
-    monkeypatch.setattr(run, "plan", lambda recipes, **options: planned.extend(recipes) or ())
+    monkeypatch.setattr(planning, "plan", lambda recipes, **options: planned.extend(recipes) or ())
     made = Artifact(id="net-onnx-float32", model="net", framework="torch", format="onnx", scheme="float32", key="k",
                     outcome="unsupported", reason="as it is")  # fmt: skip
     artifacts.save(made, folder / "artifacts")

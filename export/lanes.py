@@ -1,0 +1,125 @@
+"""A lane as those see it who give it work: a process that makes the recipes of one unit after another, until it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export import keys
+from export.environment import ENVIRONMENT
+from export.planning import Job
+from export.recipe import Recipe
+from models import data, environments, files
+from models.environments import ROOT
+from models.processes import death, kill
+
+TIMEOUT_S = 900  # for one recipe; the slowest, a quantization-aware one, takes a tenth of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """Recipes of one model that share conversions: `family` names what they are made with (export/recipe.py)."""
+
+    job: Job
+    family: str
+    recipes: Mapping[Recipe, str] = field(hash=False)
+
+
+class Lane:
+    """One process. It outlives its units, so that what they import is paid for once."""
+
+    def __init__(self, log: Path) -> None:
+        python = environments.python("export", install="nox -s export")
+        with files.storage_errors(log), log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [python, "-m", "export.lane"],
+                cwd=ROOT,
+                env={**os.environ, **data.keras_home(), **ENVIRONMENT},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                encoding="utf-8",
+                errors="replace",  # whatever a library writes there must not end the run
+                start_new_session=True,  # a group of its own, so that it can be killed with all that it started
+            )
+
+    def events(self, unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool) -> Iterator[dict[str, Any]]:
+        """Hand over what remains of a unit and yield what the lane tells; the last event is `done`, `broken` or `died`.
+
+        `died` has the reason. `anew` has the model's reference made again.
+        """
+        with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code tells
+            self.process.stdin.write(json.dumps(_told(unit, remaining, anew=anew)) + "\n")
+            self.process.stdin.flush()
+        event: dict[str, Any] = {}
+        while event.get("event") not in ("done", "broken", "died"):
+            line, timed_out = self._line()
+            if timed_out:
+                event = {"event": "died", "why": f"no sign of life for {TIMEOUT_S} s"}
+            elif not line:
+                code = self.process.wait()
+                event = {"event": "died", "why": death(code) if code else ""}
+            else:
+                event = _read(line)
+            yield event
+
+    def _line(self) -> tuple[str, bool]:
+        """Return the next line, "" at the end, and whether the process was killed because it took too long."""
+        timed_out = threading.Event()
+
+        def give_up() -> None:
+            timed_out.set()
+            kill(self.process)
+
+        timer = threading.Timer(TIMEOUT_S, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self.process.stdout.readline(), timed_out.is_set()
+        finally:
+            timer.cancel()
+
+    def end(self) -> None:
+        """Kill the process with all that it started; what it told is not read any more."""
+        kill(self.process)
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):  # what was not written yet is for nobody now
+                pipe.close()
+
+
+def _told(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool) -> dict[str, Any]:
+    job = unit.job
+    inputs = dict(job.reference_inputs)
+    return {
+        "model": job.model,
+        "dataset": job.dataset,
+        "folder": str(job.folder.resolve()),
+        "log": str(job.log.resolve()),
+        "checkpoint_sha256": job.checkpoint_sha256,
+        "force": job.force,
+        "reference": {"key": keys.reference_key(inputs), "inputs": inputs, "force": anew},
+        "recipes": [{"recipe": asdict(r), "key": k} for r, k in remaining.items()],
+    }
+
+
+def _read(line: str) -> dict[str, Any]:
+    """Return the event of a line; what is none ends the lane."""
+    try:
+        event = json.loads(line)
+        if event["event"] in ("begins", "prepared", "ended", "broken", "done"):
+            return event
+    except (ValueError, TypeError, LookupError):
+        pass
+    return foreign(line)
+
+
+def foreign(line: object) -> dict[str, Any]:
+    """Return the end of a lane that said what it must not."""
+    return {"event": "died", "why": f"it wrote {str(line)[:80]!r} where its events go"}

@@ -1,0 +1,107 @@
+"""What an export has to make: the recipes whose artifact is missing or stale, once all their inputs are known to be good."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from export import artifact as artifacts
+from export import datasets, keys
+from export.recipe import Recipe
+from models import cards, checkpoints, files, networks, reference
+from models.errors import DataError, UsageError
+from models.own.network import OwnNetwork
+
+FEW_IMAGES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All missing recipes of one model, with the key that each artifact must carry.
+
+    `reference_inputs` are what the model's reference must be computed from; `force` makes it anew in any case.
+    """
+
+    model: str
+    dataset: str | None
+    folder: Path
+    log: Path
+    checkpoint_sha256: str
+    reference_inputs: Mapping[str, str]
+    force: bool
+    recipes: tuple[tuple[Recipe, str], ...]
+
+
+def plan(recipes: tuple[Recipe, ...], *, dataset: str | None, folder: Path, logs: Path, force: bool) -> tuple[Job, ...]:
+    """Return one job per model with the recipes whose artifact is missing, broken or made from something else.
+
+    Nothing is written before all inputs are known to be good: raises DataError for a checkpoint that is missing or
+    damaged, DataError or UsageError where artifacts of another data set would be replaced (export/datasets.py).
+    """
+    models = tuple(dict.fromkeys(r.model for r in recipes))
+    planned = _of_a_folder(models, dataset) if networks.folder() else _of_the_zoo(models, dataset, folder, force)
+    for path in (folder, logs):
+        files.require_folder(path)
+    files.sweep(folder)
+    jobs = []
+    for model, (name, checkpoint_sha256, data_sha256) in planned.items():
+        inputs = keys.reference_inputs(model, checkpoint_sha256=checkpoint_sha256, dataset_sha256=data_sha256)
+        keyed = [(r, keys.reference_key(keys.artifact_inputs(r, inputs))) for r in recipes if r.model == model]
+        missing = tuple((r, k) for r, k in keyed if force or not artifacts.is_current(folder, r.id, k))
+        if missing or not _reference_is_current(folder, model, keys.reference_key(inputs)):
+            job = Job(model=model, dataset=name, folder=folder, log=logs / f"export-{model}.log", force=force,
+                      checkpoint_sha256=checkpoint_sha256, reference_inputs=inputs, recipes=missing)  # fmt: skip
+            jobs.append(job)
+    if jobs:  # before minutes of conversions
+        for path in (folder, logs):
+            files.require_writable(path)
+    return tuple(jobs)
+
+
+Planned = tuple[str | None, str, str]  # the zoo's data set, digests of the checkpoint and of all the data
+
+
+def _of_the_zoo(models: tuple[str, ...], dataset: str | None, folder: Path, force: bool) -> dict[str, Planned]:
+    digits = datasets.load(dataset, folder, force=force)
+    planned = {}
+    for there in map(cards.require_whole, models):
+        if there.state != "current":
+            print(f"NOTE: {there.model} is exported, though {cards.REASONS[there.state]}.", file=sys.stderr)
+        planned[there.model] = digits.name, there.sha256, digits.sha256
+    return planned
+
+
+def unusable(models: Iterable[str]) -> dict[str, str]:
+    """Return what keeps a user's networks from being exported, by network: a file that is missing or cannot be read."""
+    problems = {}
+    for model in models if networks.folder() else ():
+        network = OwnNetwork(networks.folder(), model)
+        try:
+            network.read()
+            sets = network.evaluation()
+        except DataError as error:
+            problems[model] = str(error)
+            continue
+        notes = list(network.data_notes)
+        if small := [s for s in sets if len(s) < FEW_IMAGES]:
+            notes.append(f"{model} is judged on {len(small[0])} images only; shares of so few say little")
+        for note in notes:
+            print(f"NOTE: {note}.", file=sys.stderr)
+    return problems
+
+
+def _of_a_folder(models: tuple[str, ...], dataset: str | None) -> dict[str, Planned]:
+    if dataset:
+        msg = "--data is for the zoo. Your own networks are judged on NAME.npz beside them: leave --data away."
+        raise UsageError(msg)
+    own = [OwnNetwork(networks.folder(), model) for model in models]
+    return {network.name: (None, checkpoints.digest(network.read()), network.data_sha256) for network in own}
+
+
+def _reference_is_current(folder: Path, model: str, key: str) -> bool:
+    try:
+        return reference.load(reference.path(folder, model)).is_current(key)
+    except DataError:
+        return False

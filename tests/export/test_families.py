@@ -1,0 +1,185 @@
+"""Which lane takes which recipes, and where the time of an export is said to go; no framework is needed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from export import matrix, phases, run
+from export.environment import ENVIRONMENT
+from export.lanes import Unit
+from export.planning import Job
+from export.run import Waiting, units
+from export.spent import Spent
+from models.console import out
+
+
+def job(model: str, *globs: str) -> Job:
+    recipes = matrix.select(tuple(f"{model}-{glob}" for glob in globs)) if globs else ()
+    return Job(model=model, dataset=None, folder=Path("a"), log=Path("l"), checkpoint_sha256="c", reference_inputs={},
+               force=False, recipes=tuple((r, "k") for r in recipes))  # fmt: skip
+
+
+def name(unit: Unit | None) -> str:
+    return f"{unit.job.model} {unit.family}" if unit else "nothing"
+
+
+def test_recipes_that_share_conversions_are_one_unit():
+    made = units([job("torch_cnn", "onnx-*", "ort-*", "ncnn-*", "torchscript*", "executorch*", "tflite-int8")])
+    assert {unit.family: len(unit.recipes) for unit in made} == {
+        "onnx of torch": 13, "torchscript": 6, "executorch": 7, "tflite of torch": 1}  # fmt: skip
+
+
+def test_every_recipe_is_in_one_unit():
+    jobs = [job(model, "*") for model in ("torch_cnn", "torch_cnn_small", "keras_cnn")]
+    assert sorted(r for unit in units(jobs) for r in unit.recipes) == sorted(matrix.recipes())
+
+
+def test_a_model_that_only_lacks_its_reference_is_a_unit():
+    assert [(unit.job.model, len(unit.recipes)) for unit in units([job("torch_cnn")])] == [("torch_cnn", 0)]
+
+
+def both(*globs: str) -> Waiting:
+    waiting = Waiting([job("torch_cnn", *globs), job("torch_cnn_small", *globs)])
+    for model in ("torch_cnn", "torch_cnn_small"):
+        waiting.prepared(model)
+    return waiting
+
+
+def test_a_lane_stays_with_what_it_has_imported_and_another_lane_takes_something_else():
+    waiting = both("onnx-*", "tflite-float32")
+    one, two = [waiting.take([])], [waiting.take([])]
+    assert (one[0].family, two[0].family) == ("onnx of torch", "tflite of torch")
+    two.append(waiting.take(two))
+    one.append(waiting.take(one))
+    assert [unit.family for unit in one] == ["onnx of torch"] * 2
+    assert [unit.family for unit in two] == ["tflite of torch"] * 2
+    assert waiting.take(one) is None
+
+
+def test_a_lane_without_work_of_its_own_takes_what_is_left_of_anothers():
+    waiting = both("onnx-*", "tflite-float32")
+    one, two = [waiting.take([])], [waiting.take([])]
+    two.append(waiting.take(two))
+    assert name(waiting.take(two)).endswith("onnx of torch")
+    assert waiting.take(one) is None
+
+
+def test_a_second_lane_begins_with_the_other_framework():
+    waiting = Waiting([job("torch_cnn", "*"), job("torch_cnn_small", "*"), job("keras_cnn", "*")])
+    one, two = waiting.take([]), waiting.take([])
+    assert {one.job.model.split("_")[0], two.job.model.split("_")[0]} == {"torch", "keras"}
+
+
+def test_units_of_a_model_wait_until_its_reference_is_made_once():
+    waiting = Waiting([job("torch_cnn", "onnx-*", "tflite-*")])
+    assert waiting.take([]) is not None
+    taken: list[Unit | None] = []
+    other = threading.Thread(target=lambda: taken.append(waiting.take([])), daemon=True)
+    other.start()
+    other.join(0.1)
+    assert not taken
+    waiting.prepared("torch_cnn")
+    other.join(5)
+    assert taken[0] is not None
+
+
+def test_a_model_that_cannot_be_exported_is_left_out():
+    waiting = Waiting([job("torch_cnn", "onnx-*", "tflite-*"), job("keras_cnn", "onnx-*")])
+    waiting.take([])
+    waiting.drop("torch_cnn")
+    assert name(waiting.take([])) == "keras_cnn onnx of keras"
+    assert waiting.take([]) is None
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """The time that the phases see; nothing is spent yet."""
+    now = [100.0]
+    monkeypatch.setattr(phases.time, "perf_counter", lambda: now[0])
+    phases.taken()
+    yield now
+    phases.taken()
+
+
+def test_a_phase_within_another_is_counted_once(clock):
+    with phases.phase(phases.CONVERT):
+        clock[0] += 2
+        with phases.phase(phases.CALIBRATE):
+            clock[0] += 3
+        clock[0] += 4
+    clock[0] += 1
+    assert phases.taken() == {"convert": 6, "calibrate": 3, "other": 1}
+    assert phases.taken() == {"other": 0}
+
+
+def test_a_phase_that_fails_ends(clock):
+    with pytest.raises(ZeroDivisionError), phases.phase(phases.CONVERT):
+        raise ZeroDivisionError
+    clock[0] += 1
+    assert phases.taken()["other"] == 1
+
+
+def test_the_time_that_a_lane_waits_for_work_is_nobodys(clock):
+    clock[0] += 50
+    phases.begin()
+    assert phases.taken() == {"other": 0}
+
+
+def test_an_import_is_a_phase_of_its_own(clock, monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib._bootstrap, "_find_and_load", importlib._bootstrap._find_and_load)  # is put back
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slow_to_import.py").write_text("from export import phases\nphases.time.perf_counter.__self__\n")
+    monkeypatch.setattr(phases.time, "perf_counter", _Ticking(clock))
+    phases.watch_imports()
+    with phases.phase(phases.CONVERT):
+        import slow_to_import  # noqa: F401
+    assert phases.taken()["import"] == 7
+
+
+class _Ticking:
+    """A clock that a module moves on by 7 seconds when it asks for `__self__`."""
+
+    def __init__(self, now: list[float]) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now[0]
+
+    def __getattr__(self, _: str) -> None:
+        self.now[0] += 7
+
+
+def test_the_table_adds_up(capsys):
+    spent = Spent(lanes=2)
+    spent.add("onnx of torch", {"load": 1.0, "convert": 2.0})
+    spent.add("onnx of torch", {"convert": 3.0})
+    spent.add("", {"reference": 4.0})
+    out.print(spent.table(6.0))
+    printed = capsys.readouterr().out
+    lines = [line.split() for line in printed.replace("│", " ").splitlines()]
+    assert ["onnx", "of", "torch", "1.0", "5.0", "6.0"] in lines
+    assert ["references", "4.0", "4.0"] in lines
+    assert ["all", "1.0", "4.0", "5.0", "10.0"] in lines
+    assert "2.0 s of the lanes' 12.0 s are not in it" in " ".join(printed.split())
+
+
+def test_a_lane_compiles_what_it_imports_once_though_python_was_told_not_to_keep_it():
+    """The lanes compiled every module of their frameworks at each start, a third of the time of an export."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **ENVIRONMENT}
+    code = "import sys; print(sys.dont_write_bytecode)"
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
+
+
+def test_nothing_is_taken_once_the_export_is_stopped():
+    waiting = Waiting([job("torch_cnn", "onnx-*")])
+    waiting.stop()
+    assert waiting.take([]) is None
+    assert run.units([]) == []
