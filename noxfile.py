@@ -46,7 +46,8 @@ REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
     for verb in ("report", "check", "latency", "instructions", "explain", "shipping", "compatibility", "npu")
 )
 FUZZ = ("tests.device_tests.fuzz.fuzz",)
-BENCHMARKS = ("tests.device_tests.benchmarks.overhead",)
+TIMING = ("tests.device_tests.benchmarks.overhead",)
+RELEASES = ("tests.device_tests.benchmarks.releases",)
 # What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
 DEVICES = {
     "arm64": ("device_tests", "sweep"),
@@ -141,9 +142,23 @@ def instructions(session: nox.Session) -> None:
 
 
 @nox.session
-def benchmarks(session: nox.Session) -> None:
-    """Compare our timing with the bare loop's and with the runtimes' own tools."""
-    with_everything(session, BENCHMARKS)
+@nox.parametrize("what", [nox.param(name, id=name) for name in ("timing", "releases")])
+def benchmarks(session: nox.Session, what: str) -> None:
+    """Compare our timing with the bare loop's and other tools', and this checkout with an earlier one, in turns.
+
+    -s "benchmarks(releases)" -- --against REVISION --rounds N --only GLOB --run
+    """
+    if what == "timing":
+        with_everything(session, TIMING)
+        return
+
+    def install() -> None:
+        for name in ("export", *dict.fromkeys(CONVERTERS.values())):
+            environment(session, name)
+        if "--run" in session.posargs:
+            install_runtimes(session)
+
+    run_module(session, RELEASES, *session.posargs, first=install)
 
 
 @nox.session

@@ -1,0 +1,209 @@
+"""`python -m tests.device_tests.benchmarks.releases`: what this checkout does faster or smaller than an earlier one."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from device_tests.onboard import worker
+from models import console, environments
+from models.console import out
+from models.environments import ROOT
+from models.errors import DataError, EdgewiseError
+
+CHANGELOG = "CHANGELOG.md"
+TITLES = {"export_s": "export, seconds", "export_cpu_s": "export, processor seconds", "run_s": "quick run, seconds"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A figure in `then` and `now`, one of each per round, by pairs that ran one after the other."""
+
+    figure: str
+    then: tuple[float, ...]
+    now: tuple[float, ...]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        return tuple(now / then for now, then in zip(self.now, self.then, strict=True))
+
+    @property
+    def verdict(self) -> str:
+        """Say what every round says; one round alone says nothing of how it varies."""
+        low, high = min(self.ratios), max(self.ratios)
+        if len(self.ratios) < 3:
+            return "too few rounds to say"
+        return "less" if high < 1 else "more" if low > 1 else "too noisy to say"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two checkouts; `home` is for what it writes."""
+
+    name: str
+    root: Path
+    home: Path
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def do(self, *arguments: str) -> tuple[str, float, float]:
+        """Run a module of it in the environments of this checkout; return what it printed, wall-clock and processor seconds."""
+        python = environments.python("core", install="nox -s tests")
+        envs = {**os.environ, "EDGEWISE_ENVS": str(environments.folder().resolve())}
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run([python, "-m", *arguments], cwd=self.root, env=envs, capture_output=True, text=True)
+        took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["it said nothing"]
+            msg = f"`python -m {' '.join(arguments[:2])}` of {self.name} ended with {done.returncode}: {last[0]}"
+            raise EdgewiseError(msg)
+        return done.stdout, took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def ids(self) -> list[str]:
+        """Return the artifacts that it knows."""
+        return [line for line in self.do("export", "--list")[0].split() if line.count("-") == 2]
+
+    def digests(self, round_: int) -> dict[str, tuple[str, int]]:
+        """Return digest and size of each artifact of a round."""
+        sidecars = (json.loads(file.read_text()) for file in (self.home / f"artifacts{round_}").glob("[!.]*.json"))
+        return {made["id"]: (made["sha256"], made["size_bytes"]) for made in sidecars if made["outcome"] == "ok"}
+
+
+def git(*arguments: str, root: Path = ROOT) -> str:
+    """Return what git prints, "" where it fails."""
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    return done.stdout.strip() if not done.returncode else ""
+
+
+def earlier(said: str | None, root: Path = ROOT) -> str:
+    """Return the commit to compare with: the one that was said, the last tag, or the one that wrote the last release down.
+
+    Raises DataError where there is none.
+    """
+    if said:
+        if found := git("rev-parse", "--verify", "--quiet", f"{said}^{{commit}}", root=root):
+            return found
+        msg = f"git knows no revision {said!r} here. `git log --oneline` lists them; a shallow clone has only some."
+        raise DataError(msg)
+    if tag := git("describe", "--tags", "--abbrev=0", "HEAD^", root=root):
+        return git("rev-parse", f"{tag}^{{commit}}", root=root)
+    releases = re.findall(r"^## (\d\S*)", (root / CHANGELOG).read_text(), re.MULTILINE)
+    for release in releases[:1]:
+        commits = git("log", "--reverse", "--format=%H", f"-S## {release}", "--", CHANGELOG, root=root).split()
+        if commits and commits[0] != git("rev-parse", "HEAD", root=root):
+            return commits[0]
+    msg = f"There is no earlier release to compare with: no tag, and no commit that put a release into {CHANGELOG}. Name one with --against REVISION."
+    raise DataError(msg)
+
+
+@contextmanager
+def checkout(commit: str, folder: Path) -> Iterator[Path]:
+    """Check a commit out beside this checkout, and take it away again."""
+    place = folder / "earlier"
+    done = subprocess.run(["git", "worktree", "add", "--detach", str(place), commit], cwd=ROOT, capture_output=True, text=True)  # fmt: skip
+    if done.returncode:
+        msg = f"git cannot check out {commit[:12]}: {done.stderr.strip().splitlines()[-1]}"
+        raise DataError(msg)
+    try:
+        yield place
+    finally:
+        git("worktree", "remove", "--force", str(place))
+
+
+def measure(side: Side, round_: int, ids: list[str], *, runs: bool) -> None:
+    """Export, and run quickly what was exported, once; what is taken is added to the side's figures."""
+    only = [argument for id in ids for argument in ("--only", id)]
+    artifacts, results = side.home / f"artifacts{round_}", side.home / f"results{round_}"
+    places = ("--artifacts", str(artifacts))
+    _, took, cpu = side.do("export", *places, "--logs", str(side.home / "logs"), *only)
+    taken = {"export_s": took, "export_cpu_s": cpu}
+    if runs:
+        cells = [argument for id in ids for argument in ("--only", f"{id}@*")]
+        _, taken["run_s"], _ = side.do("device_tests", "run", "--quick", *places, "--results", str(results), *cells)
+    for name, value in taken.items():
+        side.figures.setdefault(name, []).append(value)
+
+
+def compared(then: Side, now: Side) -> list[Ratio]:
+    """Return the figures of both."""
+    return [Ratio(figure=n, then=tuple(then.figures[n]), now=tuple(now.figures[n])) for n in then.figures]
+
+
+def sizes(then: Side, now: Side, round_: int) -> str:
+    """Say which artifacts are the same, and what the others weigh."""
+    old, new = then.digests(round_), now.digests(round_)
+    both = sorted(old.keys() & new.keys())
+    same = sum(old[id][0] == new[id][0] for id in both)
+    if not both:
+        return "No artifact was made by both."
+    bytes_ = sum(new[id][1] for id in both) / sum(old[id][1] for id in both)
+    lost = sorted(old.keys() - new.keys())
+    left = f" Not made now: {', '.join(lost)}." if lost else ""
+    return (
+        f"{same} of {len(both)} artifacts have the same bytes; all together weigh {bytes_:.4f} of what they did.{left}"
+    )
+
+
+def table(ratios: list[Ratio], title: str) -> Table:
+    """Return the figures of both, and their ratios."""
+    shown = Table("figure", "then", "now", "now / then", "n", "says", title=title)
+    for r in ratios:
+        middle = sorted(r.ratios)[len(r.ratios) // 2]
+        shown.add_row(TITLES[r.figure], *(f"{min(v):.1f}..{max(v):.1f}" for v in (r.then, r.now)),
+                      f"{middle:.3f} ({min(r.ratios):.3f}..{max(r.ratios):.3f})", str(len(r.ratios)), r.verdict)  # fmt: skip
+    return shown
+
+
+@click.command()
+@click.option(
+    "--against", metavar="REVISION", help="The earlier revision.  [default: the last tag, or release of CHANGELOG.md]"
+)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 50), help="Exports of each, in turns.")
+@click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only artifacts whose id matches.")
+@click.option("--run", "runs", is_flag=True, help="Also run what was exported, quickly.")
+def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: bool) -> None:
+    """Compare this checkout with an earlier one, in turns on this machine: export times, sizes and, with --run, a quick run.
+
+    Both use the environments of this checkout. What both fine-tuned before is taken from the cache; a first export of
+    each, which is not counted, fills it.
+    """
+    console.validated()
+    commit = earlier(against)
+    with tempfile.TemporaryDirectory() as folder, checkout(commit, Path(folder)) as root:
+        then = Side(name=commit[:12], root=root, home=Path(folder) / "then")
+        now = Side(name="this checkout", root=ROOT, home=Path(folder) / "now")
+        known = set(then.ids())
+        ids = [
+            id
+            for id in now.ids()
+            if id in known and (not patterns or any(fnmatch.fnmatchcase(id, p) for p in patterns))
+        ]
+        if not ids:
+            msg = f"{commit[:12]} and this checkout have no artifact in common that was asked for."
+            raise DataError(msg)
+        for round_ in range(rounds + 1):
+            for side in (then, now) if round_ % 2 else (now, then):
+                with out.status(f"round {round_} of {rounds}: {side.name}"):
+                    measure(side, round_, ids, runs=runs)
+            if not round_:
+                then.figures.clear()
+                now.figures.clear()
+        machine = f"{worker.cpu_model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
+        out.print(table(compared(then, now), f"{len(ids)} artifacts, now against {commit[:12]}: {machine}"))
+        out.print(sizes(then, now, rounds))
+
+
+if __name__ == "__main__":
+    console.main(command)

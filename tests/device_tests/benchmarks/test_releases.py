@@ -1,0 +1,118 @@
+"""What is compared with an earlier checkout, with which one, and what the ratios say; nothing is exported here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from models.errors import DataError, EdgewiseError
+from tests.device_tests.benchmarks import releases
+from tests.device_tests.benchmarks.releases import Ratio, Side, command
+
+
+def git(root: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    return subprocess.run(
+        ["git", *who, *arguments], cwd=root, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path) -> Path:
+    """A repository whose second of three commits writes a release into the changelog."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    git(root, "init", "-q")
+    for text in ("# Changelog\n", "# Changelog\n\n## 0.1.0\n", "# Changelog\n\n## Unreleased\n\n## 0.1.0\n"):
+        (root / "CHANGELOG.md").write_text(text)
+        git(root, "add", ".")
+        git(root, "commit", "-q", "-m", "a change")
+    return root
+
+
+def test_without_a_tag_the_commit_that_wrote_the_last_release_down_is_compared_with(repository):
+    assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~1")
+
+
+def test_the_last_tag_goes_before_the_changelog(repository):
+    git(repository, "tag", "v0.0.9", "HEAD~2")
+    assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
+
+
+def test_the_tag_of_this_very_commit_is_no_earlier_release(repository):
+    git(repository, "tag", "v0.0.9", "HEAD~2")
+    git(repository, "tag", "v0.1.0", "HEAD")
+    assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
+
+
+def test_a_revision_may_be_named_and_a_wrong_one_is_a_sentence(repository):
+    assert releases.earlier("HEAD~2", repository) == git(repository, "rev-parse", "HEAD~2")
+    with pytest.raises(DataError, match="knows no revision 'v9'"):
+        releases.earlier("v9", repository)
+
+
+def test_where_there_is_no_earlier_release_that_is_said_with_what_to_type(repository):
+    git(repository, "checkout", "-q", "HEAD~2")
+    with pytest.raises(DataError, match="no earlier release.*--against REVISION"):
+        releases.earlier(None, repository)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "says"),
+    [
+        ((10, 10, 10), (5, 6, 7), "less"),
+        ((10, 10, 10), (11, 12, 13), "more"),
+        ((10, 10, 10), (9, 9, 11), "too noisy to say"),
+        ((10, 10), (5, 5), "too few rounds to say"),
+    ],
+)
+def test_a_verdict_needs_every_round(then, now, says):
+    assert Ratio(figure="export_s", then=then, now=now).verdict == says
+
+
+def test_ratios_are_taken_within_each_round():
+    assert Ratio(figure="export_s", then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
+
+
+def side(home: Path, **made: tuple[str, int]) -> Side:
+    folder = home / "artifacts1"
+    folder.mkdir(parents=True)
+    for id, (sha256, size) in made.items():
+        row = {"id": id, "sha256": sha256, "size_bytes": size, "outcome": "ok" if size else "unsupported"}
+        (folder / f"{id}.json").write_text(json.dumps(row))
+    return Side(name="a", root=home, home=home)
+
+
+def test_sizes_are_compared_of_what_both_made_and_what_is_gone_is_named(tmp_path):
+    then = side(tmp_path / "then", a=("1", 100), b=("2", 100), c=("3", 100), d=("", 0))
+    now = side(tmp_path / "now", a=("1", 100), b=("9", 50), d=("4", 10))
+    said = releases.sizes(then, now, 1)
+    assert said == "1 of 2 artifacts have the same bytes; all together weigh 0.7500 of what they did. Not made now: c."
+
+
+def test_both_are_measured_in_turns_and_the_first_round_is_not_counted(tmp_path, monkeypatch):
+    order = []
+
+    def measure(side, round_, ids, *, runs):
+        order.append((round_, side.name))
+        side.figures.setdefault("export_s", []).append(2.0 if side.name == "this checkout" else 4.0)
+
+    monkeypatch.setattr(releases, "measure", measure)
+    monkeypatch.setattr(releases, "sizes", lambda *_: "as they were")
+    monkeypatch.setattr(releases.Side, "ids", lambda self: ["torch_cnn-onnx-int8"])
+    result = CliRunner().invoke(command, ["--against", "HEAD", "--rounds", "3"])
+    assert result.exit_code == 0, result.output
+    assert [name == "this checkout" for _, name in order] == [True, False, False, True, True, False, False, True]
+    said = " ".join(result.output.split())
+    assert "4.0..4.0 │ 2.0..2.0 │ 0.500 (0.500..0.500) │ 3 │ less" in said
+    assert "earlier" not in git(releases.ROOT, "worktree", "list")
+
+
+def test_what_fails_in_the_earlier_checkout_is_a_sentence(tmp_path):
+    (tmp_path / "broken.py").write_text("raise SystemExit('it is too old')")
+    with pytest.raises(EdgewiseError, match="`python -m broken` of a ended with 1: it is too old"):
+        Side(name="a", root=tmp_path, home=tmp_path).do("broken")
