@@ -111,8 +111,7 @@ def _prepared(source: Source, folder: Path, job: dict[str, Any]) -> Reference:
                 return there
         except DataError as error:
             print(f"{error} Making it again.", file=sys.stderr)
-    with phases.phase(phases.REFERENCE):
-        made = references.make(source, key=wanted["key"], inputs=wanted["inputs"])
+    made = references.kept_or_made(source, key=wanted["key"], inputs=wanted["inputs"], anew=wanted["force"])
     reference.save(made, path)
     return made
 

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
+from export import kept, phases
 from export.source import Source
-from models.errors import DataError
+from models import files, reference
+from models.errors import DataError, StorageError
 from models.images import LabelledImages
 from models.reference import EvaluationSet, Reference
+
+KEPT, KEPT_BYTES = 8, 64 << 20  # files, and images in the largest: each holds a model's evaluation images
+
+
+def kept_or_made(source: Source, *, key: str, inputs: Mapping[str, str], anew: bool) -> Reference:
+    """Return the reference from the cache where it was made from the same before, or `make` it, always if `anew`."""
+    path = kept.file("references", source.model, key)
+    if not anew:
+        with suppress(DataError):
+            there = reference.load(path)
+            if there.is_current(key):
+                return there
+    with phases.phase(phases.REFERENCE):
+        made = make(source, key=key, inputs=inputs)
+    if sum(part.images.nbytes for part in (made, *made.others.values())) > KEPT_BYTES:
+        return made
+    with suppress(StorageError):  # the next export takes its time again
+        files.require_folder(path.parent)
+        reference.save(made, path)
+    kept.prune(path.parent, KEPT)
+    return made
 
 
 def make(source: Source, *, key: str, inputs: Mapping[str, str]) -> Reference:

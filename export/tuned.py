@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import platform
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export import phases
+from export import kept, phases
 from export.schemes import described
-from models import data, files, imports, inputs
+from models import files, imports, inputs
 from models.environments import ROOT
 from models.errors import StorageError
 
@@ -23,11 +21,6 @@ if TYPE_CHECKING:
 
 Weights = Mapping[str, np.ndarray]
 KEPT = 50  # files; each has the size of a network's weights
-
-
-def folder() -> Path:
-    """Return where the files lie."""
-    return data.cache_folder() / "fine-tuned"
 
 
 def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
@@ -40,29 +33,20 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     if not source.inputs:  # it is not known what the network is made from
         with phases.phase(phases.TUNE):
             return tune()
-    made_from = inputs.digest(
+    path = kept.file(
+        "fine-tuned",
+        f"{source.model}-{code.rpartition('.')[2]}",
         sorted(source.inputs.items()),
         described(source.options),
         inputs.of_files(imports.closure((code, "export.environment"), ROOT)),
-        platform.machine(),
-        _instruction_sets(),
     )
-    path = folder() / f"{source.model}-{code.rpartition('.')[2]}-{made_from}.npz"
-    with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as kept:
-        return {name: kept[name] for name in kept.files}
+    with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as there:
+        return {name: there[name] for name in there.files}
     with phases.phase(phases.TUNE):
         made = tune()
     content = io.BytesIO()
     np.savez(content, **made)
     with suppress(OSError, StorageError):  # the next export takes its time again
         files.write_bytes(path, content.getvalue())
-        for old in sorted(folder().glob("*.npz"), key=lambda file: -file.stat().st_mtime)[KEPT:]:
-            old.unlink()
+    kept.prune(path.parent, KEPT)
     return made
-
-
-def _instruction_sets() -> str:
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return platform.processor()

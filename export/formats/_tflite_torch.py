@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from export import tuned
 from export.formats import _tflite_file, _tflite_quantizer
-from export.formats._torch import one_thread
+from export.formats._torch import one_thread, operators_listed_once
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
 from models.frameworks import FRAMEWORKS
@@ -29,7 +29,8 @@ def convert(source: Source, scheme: str) -> bytes:
 
 
 def _float32(source: Source, network: torch.nn.Module) -> bytes:
-    model = litert_torch.convert(network, (torch.zeros(source.batch, *source.input_shape),))
+    with operators_listed_once():
+        model = litert_torch.convert(network, (torch.zeros(source.batch, *source.input_shape),))
     return _tflite_file.tidied(model.model_content())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.formats import _batches, _pt2e, _pte
+from export.formats._torch import operators_listed_once
 from export.source import Source
 from models.errors import EdgewiseError
 
@@ -52,7 +53,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
 
 def lower(source: Source, scheme: str, target: Path, partitioners: list) -> None:
     """Write the program, with what the partitioners take delegated and the rest for portable kernels."""
-    with _pte.quiet():
+    with _pte.quiet(), operators_listed_once():
         from executorch.exir import to_edge_transform_and_lower
 
         program = _pt2e.export(source, scheme)

@@ -13,6 +13,7 @@ import pytest
 
 from export import matrix, phases, run
 from export.environment import ENVIRONMENT
+from export.formats import coreml
 from export.lanes import Unit
 from export.planning import Job
 from export.run import Waiting, units
@@ -183,3 +184,13 @@ def test_nothing_is_taken_once_the_export_is_stopped():
     waiting.stop()
     assert waiting.take([]) is None
     assert run.units([]) == []
+
+
+def test_what_coremltools_needs_not_is_hidden_while_it_is_imported_and_found_again_afterwards():
+    assert "json" in sys.modules
+    sys.modules.pop("wave", None)
+    with coreml._without(("json", "wave")):
+        importlib.import_module("json")
+        with pytest.raises(ImportError):
+            importlib.import_module("wave")
+    assert importlib.import_module("wave").open

@@ -1,0 +1,31 @@
+"""What took long to compute, kept in the user's cache folder under a name that digests what it was made from."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+from models import data, inputs
+
+
+def file(kind: str, name: str, *made_from: object) -> Path:
+    """Return where something lies that was made from these, and on this kind of CPU, whose instruction sets decide how
+    floats are summed.
+    """
+    digest = inputs.digest(*made_from, platform.machine(), _instruction_sets())
+    return data.cache_folder() / kind / f"{name}-{digest}.npz"
+
+
+def prune(folder: Path, most: int) -> None:
+    """Keep so many files of a folder, the newest."""
+    with suppress(OSError):  # another process may do the same
+        for old in sorted(folder.glob("*.npz"), key=lambda file: -file.stat().st_mtime)[most:]:
+            old.unlink()
+
+
+def _instruction_sets() -> str:
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return platform.processor()
