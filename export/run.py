@@ -156,7 +156,7 @@ class _Work:
             try:
                 lane = self._work_off(unit, lane)
             except (StorageError, EnvironmentMissing) as error:  # which every other unit would meet too
-                self.problems.append(error)
+                lane = self._give_up(job, error)
                 self.waiting.stop()
             except EdgewiseError as error:
                 lane = self._give_up(job, error)
