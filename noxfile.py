@@ -37,6 +37,7 @@ from device_tests.sessions import (  # noqa: E402
     run_tests,
     with_everything,
 )
+from export.elsewhere import ENVIRONMENTS as CONVERTERS  # noqa: E402
 from models import installation  # noqa: E402
 from models.entry import keep_bytecode  # noqa: E402
 

@@ -11,8 +11,6 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUDA_VISIBLE_DEVICES": "",
     "ORT_DISABLE_TELEMETRY": "1",
-    # environments are installed uncompiled: where this is set, each lane would compile every module of its frameworks
-    "PYTHONDONTWRITEBYTECODE": "",
     # where calibration and fine-tuning sum floats, the widest instructions of this CPU would give other bytes
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",

@@ -46,7 +46,7 @@ TOGETHER = 17  # images that a file for any batch is tried with: some libraries 
 GOLDEN_FIRST, GOLDEN_HARDEST = 3, 1
 # Frameworks make millions of small objects that live as long as the lane: to look through them after every 700 new ones,
 # as Python does, took a tenth of an export.
-GARBAGE = 200_000, 10, 10
+GARBAGE = 200_000, 20, 20
 
 
 def main() -> None:

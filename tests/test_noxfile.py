@@ -76,6 +76,17 @@ def test_the_app_has_engines_of_its_own(noxfile, device, installs):
     assert "--runtime litert" in session.done[-1]
 
 
+def test_what_two_checkouts_are_compared_with_is_installed_first_and_runtimes_only_where_they_run(noxfile):
+    exports = Session()
+    noxfile.benchmarks(exports, what="releases")
+    installed = [line.removeprefix("install ") for line in exports.done if line.startswith("install ")]
+    assert installed == ["export", "openvino", "ncnn"]
+    assert exports.done[-1] == "tests.device_tests.benchmarks.releases in core"
+    runs = Session("--run")
+    noxfile.benchmarks(runs, what="releases")
+    assert "install litert" in runs.done
+
+
 def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(noxfile):
     session = Session("--test")
     noxfile.apps(session, app="android")

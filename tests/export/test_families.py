@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -12,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from export import matrix, phases, run
-from export.environment import ENVIRONMENT
 from export.formats import coreml
 from export.lanes import Unit
 from export.planning import Job
@@ -169,14 +166,6 @@ def test_the_table_adds_up(capsys):
     assert ["references", "4.0", "4.0"] in lines
     assert ["all", "1.0", "4.0", "5.0", "10.0"] in lines
     assert "2.0 s of the lanes' 12.0 s are not in it" in " ".join(printed.split())
-
-
-def test_a_lane_compiles_what_it_imports_once_though_python_was_told_not_to_keep_it():
-    """The lanes compiled every module of their frameworks at each start, a third of the time of an export."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **ENVIRONMENT}
-    code = "import sys; print(sys.dont_write_bytecode)"
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
 
 
 def test_nothing_is_taken_once_the_export_is_stopped():

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests.onboard import worker
+from device_tests.onboard import surroundings
 from models import console, environments
 from models.console import out
 from models.environments import ROOT
@@ -200,7 +200,7 @@ def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: b
             if not round_:
                 then.figures.clear()
                 now.figures.clear()
-        machine = f"{worker.cpu_model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
+        machine = f"{surroundings.cpu_model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
         out.print(table(compared(then, now), f"{len(ids)} artifacts, now against {commit[:12]}: {machine}"))
         out.print(sizes(then, now, rounds))
 
