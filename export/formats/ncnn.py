@@ -26,6 +26,10 @@ _PROGRAM = with_ncnn.__file__
 PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"
 # what stands before the weights of a layer, and the bytes of each
 TAGS = {0: ("float32", 4), 0x01306B47: ("float16", 2), 0x000D4B38: ("int8", 1)}
+NOTES = {
+    "float16": "half precision is how the weights are stored; sums are float32",
+    "int8": "calibrated by ncnn's own kernels: another CPU may give scales with other last digits",
+}
 # Of 10,000 answers of the small network ncnn's own default, kl, changes 260, this 2.
 METHOD = "aciq"
 WITH_TABLE = ("Convolution", "ConvolutionDepthWise", "InnerProduct")  # which the programs quantize
@@ -110,7 +114,7 @@ def inspect(path: Path) -> Contents:
         layers=layers,
         constants=(path / BIN).stat().st_size,
         parts=len((path / PARAM).read_text().splitlines()) - 2,
-        notes=("half precision is how the weights are stored; sums are float32",) if "float16" in counts else (),
+        notes=tuple(note for dtype, note in NOTES.items() if dtype in counts),
     )
 
 
