@@ -85,13 +85,19 @@ def test_calibration_images_are_given_as_arrays_whose_last_axis_is_named_first(t
     tools()
     wide, images = tmp_path / "wide", np.arange(48, dtype=np.float32).reshape(2, 3, 2, 4)
     wide.mkdir()
-    (wide / PARAM).write_text("graph")
+    (wide / PARAM).write_text("7767517\n1 1\nInput in0 0 1 in0\n")
     (wide / BIN).write_text("weights")
     FORMATS["ncnn"]._quantize(*ncnn_tools.find(), wide, images, tmp_path / "made")
     told = (tmp_path / "told").read_text().split()
     assert told[-4:] == ["shape=[4,2,3]", "method=aciq", "type=1", "thread=1"]
     assert (np.load(tmp_path / "told.npy") == images[-1]).all()
     assert (tmp_path / "made" / BIN).read_text() == "weightstable\n"
+
+
+def test_layers_that_ncnn_stores_otherwise_are_unsupported(tmp_path):
+    (tmp_path / PARAM).write_text("7767517\n2 2\nInput in0 0 1 in0\nGemm g 1 1 in0 out0 0=1\n")
+    with pytest.raises(Unsupported, match="ncnn stores Gemm in 8 bits in ways of their own"):
+        FORMATS["ncnn"]._quantize(tmp_path, tmp_path, tmp_path, np.ones((1, 2)), tmp_path / "made")
 
 
 def test_a_program_that_fails_is_a_failure_in_its_own_words(tools, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
+from export.contract import Layer
 from export.formats import ncnn
 from export.judge import BITS, Defect
 from models.errors import DataError
@@ -14,13 +15,17 @@ from models.errors import DataError
 def explain(path: Path, runtime: str) -> Facts:
     """List the operators of model.ncnn.param with what model.ncnn.bin stores; raises DataError where they do not fit."""
     try:
-        layers = {name: layer for name, layer, _ in ncnn.stored(path)}
+        stored = list(ncnn.stored(path))
     except Defect as error:
         raise DataError(str(error)) from error
-    operators = tuple(_operator(line, layers) for line in ncnn.operators(path) if line.kind != "Input")
+    layers: dict[str, list[Layer]] = {}
+    for name, layer, _ in stored:  # attention has four
+        layers.setdefault(name, []).append(layer)
+    graph = [line for line in ncnn.operators(path) if line.kind != "Input"]
+    operators = tuple(_operator(line, layer) for line in graph for layer in layers.get(line.name, [None]))
     weights = tuple(
         Part(name=name, section="weights", size_bytes=layer.weights * BITS[layer.dtype] // 8)
-        for name, layer in layers.items()
+        for name, layer, _ in stored
     )
     rest = (path / ncnn.BIN).stat().st_size - sum(part.size_bytes for part in weights)
     text = (path / ncnn.PARAM).stat().st_size
@@ -36,8 +41,7 @@ def explain(path: Path, runtime: str) -> Facts:
     )
 
 
-def _operator(line: ncnn.Operator, layers: dict) -> Operator:
-    layer = layers.get(line.name)
+def _operator(line: ncnn.Operator, layer: Layer | None) -> Operator:
     return Operator(
         name=line.kind,
         weights=layer.dtype if layer else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled
 from device_tests.measure.explain.engine import Engine
+from export.contract import Layer
 from export.formats import ncnn
 
 _MOVING = {
@@ -74,7 +76,9 @@ class Ncnn:
 
     def __init__(self, file: Path) -> None:
         self._engine = Engine("ncnn", file)
-        stored = {name: (layer, values) for name, layer, values in ncnn.stored(file)}
+        stored: dict[str, list[tuple[Layer, np.ndarray | None]]] = {}
+        for name, layer, values in ncnn.stored(file):
+            stored.setdefault(name, []).append((layer, values))
         self.nodes = tuple(_operator(line, stored) for line in ncnn.operators(file) if line.kind != "Input")
         (self.input,) = (line.outputs[0] for line in ncnn.operators(file) if line.kind == "Input")
         self.output = self.nodes[-1].outputs[0]
@@ -90,12 +94,13 @@ class Ncnn:
         return {name: value[None] for name, value in found.items()}
 
 
-def _operator(line: ncnn.Operator, stored: dict[str, Any]) -> Node:
-    layer, values = stored.get(line.name, (None, None))
+def _operator(line: ncnn.Operator, stored: Mapping[str, list[tuple[Layer, np.ndarray | None]]]) -> Node:
+    held = stored.get(line.name, [])
+    values = held[0][1] if len(held) == 1 else None  # attention has four
     return Node(
         kinds=() if line.kind in _MOVING["ncnn"] else (line.kind,),
         inputs=line.inputs,
         outputs=line.outputs,
-        weights=layer.weights if layer else 0,
+        weights=sum(layer.weights for layer, _ in held),
         shapes=() if values is None else channel_shapes(values, 0),
     )
