@@ -26,7 +26,7 @@ class Graph:
     def __init__(self, file: Path) -> None:
         self._steps = mil.Program(file)._steps
         self.nodes = tuple(map(_node, self._steps))
-        self.output = self._steps[-1].name
+        self.output = self._steps[-1].results[0][0]
 
     def values(self, image: np.ndarray) -> Values:
         return self.forced(image, _NONE)
@@ -35,8 +35,8 @@ class Graph:
         computed = {self.input: image}
         received = {self.input: given.get(self.input, image)}
         for step in self._steps:
-            computed[step.name] = value = step.run(received)
-            received[step.name] = given.get(step.name, value)
+            for name, value in step.run(received).items():
+                computed[name], received[name] = value, given.get(name, value)
         return {name: value.astype(np.float32) for name, value in computed.items()}
 
 
@@ -46,7 +46,7 @@ def _node(step: mil._Step) -> Node:
     return Node(
         kinds=() if step.kind in _MOVING else (step.kind,),
         inputs=tuple(inputs),
-        outputs=(step.name,),
+        outputs=tuple(name for name, _, _ in step.results),
         weights=0 if weights is None else weights.size,
         shapes=() if weights is None else channel_shapes(weights, _axis(step)),
     )

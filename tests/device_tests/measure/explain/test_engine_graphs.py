@@ -188,9 +188,7 @@ def program(scale: float = 1.0, half: str = "") -> SimpleNamespace:
     first, second = (rng.normal(size=(4, 4)).astype(np.float32) for _ in range(2))
 
     def step(kind, name, takes, **constants):
-        return mil._Step(
-            kind=kind, name=name, constants=constants, variables={"x": takes}, dtype=np.float32, shape=(1, 4)
-        )
+        return mil._Step(kind=kind, constants=constants, variables={"x": takes}, results=((name, np.float32, (1, 4)),))
 
     steps = [
         *([step("cast", "half", "image")] if half else []),
