@@ -57,8 +57,9 @@ def explain(
 ) -> None:
     """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
 
-    Without @RUNTIME an artifact is explained on each of its runtimes, on further engines only if there is no other. With --all receipts, and with --layers the layers
-    too, are kept for the report, of every artifact or of those that are named. The exit code is 1 where a receipt of
+    Without @RUNTIME an artifact is explained on each of its runtimes, on further engines only if there is no other. With
+    --all receipts, and with --layers the layers too, are kept for the report, of every artifact of the first engines or
+    of those that are named. The exit code is 1 where a receipt of
     the zoo has a defect that is not known; those of your own networks are only told.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report each session to its maker
@@ -81,7 +82,10 @@ def _name(cell: Cell) -> str:
 
 
 def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
-    """Return the cells of these ids, for none all but those of further engines; raises UsageError with a suggestion where one does not exist."""
+    """Return the cells of these ids, for none all but those of further engines.
+
+    Raises UsageError with a suggestion where one does not exist.
+    """
     there = cells()
     every = tuple(cell for cell in there if cell.runtime not in SILENT)
     found: list[Cell] = []
