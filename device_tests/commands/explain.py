@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -196,8 +197,13 @@ def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Set
     ]
     if len(shares) < 2 or not hasattr(os, "fork"):
         return _share_of_receipts(list(chosen), folder, results)
-    with ProcessPoolExecutor(len(shares), mp_context=get_context("fork")) as pool:
-        futures = [pool.submit(_share_of_receipts, share, folder, results) for share in shares]
+    with (
+        ExitStack() as held
+    ):  # a pool for each: of a common one, a process that has ended early takes the next share, too
+        pools = [held.enter_context(ProcessPoolExecutor(1, mp_context=get_context("fork"))) for _ in shares]
+        futures = [
+            pool.submit(_share_of_receipts, *one, folder, results) for pool, *one in zip(pools, shares, strict=True)
+        ]
         return [settled for future in futures for settled in future.result()]
 
 
