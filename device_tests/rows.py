@@ -177,7 +177,9 @@ def _stale(cell: Cell, known: Measurement, artifact: Artifact, answers: tuple[Re
 
 
 def that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Return the rows without those of further engines that never ran here: a quick run leaves them out."""
+    """Return the rows without those of further engines on devices where they never ran: a quick run leaves them out."""
     # an artifact that could not be made has a row, too, of no inputs
-    ran = {row.runtime for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok")}
-    return tuple(row for row in rows if row.runtime not in FURTHER or row.runtime in ran)
+    ran = {
+        (row.runtime, row.device) for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok")
+    }
+    return tuple(row for row in rows if row.runtime not in FURTHER or (row.runtime, row.device) in ran)

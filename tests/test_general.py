@@ -18,6 +18,7 @@ TENS = {
     "device_tests/devices/arm64.py": ["SME_SINCE = 10"],
     "device_tests/gates/summary.py": ["ANNOTATIONS = 10", "room = limit_bytes"],
     "device_tests/measure/explain/compare.py": ["10 * math.log10"],
+    "export/formats/ncnn.py": ["number.get(10, -1)"],
     "device_tests/results/judging.py": ["MANY = 10"],
     "device_tests/results/latency.py": ["TAIL = 10"],
     "device_tests/transport/android/conditions.py": ["/ 10:g"],

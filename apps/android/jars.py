@@ -28,6 +28,7 @@ TYPES = {
     ),
     "gummy-bears": "signature",
 }
+FRAMEWORKS = ("oldest", "newest")  # Android's own code, for the tests, beside the version that most of them run on
 # With what they need themselves, but for what only Google's repository has: the tests hold stand-ins (app/src/test).
 WHOLE = {
     "robolectric": ("androidx.test:monitor", "androidx.test.espresso:espresso-idling-resource"),
@@ -139,7 +140,7 @@ def _dependency(library: Library) -> str:
 def pin() -> None:
     """Write the SHA-256 of every file that the catalogue's bundles come to, as far as they are served here."""
     found = pinned()
-    for name in ("build", "litert", "onnxruntime", "executorch", "tests", "emulator"):
+    for name in ("build", "litert", "onnxruntime", "executorch", "tests", *FRAMEWORKS, "emulator"):
         for libraries in (
             (versions.bundle(name),) if name != "executorch" else tuple((one,) for one in versions.bundle(name))
         ):

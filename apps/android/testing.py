@@ -130,13 +130,19 @@ def _configure(folder: Path, resources: Path) -> None:
     files.write_bytes(folder / "com" / "android" / "tools" / "test_config.properties", lines.encode())
 
 
+def _frameworks(folder: Path) -> Path:
+    """Put the Androids that tests run on into one folder, where Robolectric looks for them."""
+    for name in ("tests", *jars.FRAMEWORKS):
+        for jar in jars.fetch(name, versions.bundle(name)):
+            if jar.path.name.startswith("android-all-instrumented"):
+                (folder / jar.path.name).symlink_to(jar.path)
+    return folder
+
+
 def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], shots: Path) -> None:
-    framework = next(
-        jar.path for jar in jars.fetch("tests", versions.bundle("tests")) if "instrumented" in jar.path.name
-    )
     told = {
         "robolectric.offline": "true",
-        "robolectric.dependency.dir": framework.parent,
+        "robolectric.dependency.dir": _frameworks(_fresh(folder / "frameworks")),
         "robolectric.packagesToNotAcquire": "ai.onnxruntime",
         "edgewise.answerer": HERE / "programs" / "answerer.py",
         "edgewise.screenshots": shots,

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from device_tests.results.receipts import Receipt
 
 T = TypeVar("T")
+SILENT = {"tflite_micro": "its reference kernels run each operator as the file has it; look at the file on litert"}
 
 
 @click.command()
@@ -56,8 +58,9 @@ def explain(
 ) -> None:
     """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
 
-    Without @RUNTIME an artifact is explained on each of its runtimes. With --all receipts, and with --layers the layers
-    too, are kept for the report, of every artifact or of those that are named. The exit code is 1 where a receipt of
+    Without @RUNTIME an artifact is explained on each of its runtimes, on further engines only if there is no other. With
+    --all receipts, and with --layers the layers too, are kept for the report, of every artifact of the first engines or
+    of those that are named. The exit code is 1 where a receipt of
     the zoo has a defect that is not known; those of your own networks are only told.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report each session to its maker
@@ -80,9 +83,12 @@ def _name(cell: Cell) -> str:
 
 
 def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
-    """Return the cells of these ids, all for none; raises UsageError with a suggestion where one does not exist."""
+    """Return the cells of these ids, for none all but those of further engines.
+
+    Raises UsageError with a suggestion where one does not exist.
+    """
     there = cells()
-    every = tuple(cell for cell in there if not cell.further)
+    every = tuple(cell for cell in there if cell.runtime not in SILENT)
     found: list[Cell] = []
     for id in ids:
         artifact, _, runtime = id.partition("@")
@@ -93,14 +99,15 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
         runtime = runtime.partition("@")[0]
         matching = [c for c in every if c.recipe in recipes and runtime in ("", c.runtime)]
         if not matching and (others := [c for c in there if c.recipe in recipes and runtime in ("", c.runtime)]):
-            msg = f"explain cannot look into {artifact} on {others[0].runtime}: it reads the files and the runtimes of the first engines only."
+            msg = f"explain cannot look into {artifact} on {others[0].runtime}: {SILENT[others[0].runtime]}."
             raise UsageError(msg)
         if not matching:
             offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
             msg = f"{artifact} does not run on {runtime!r}. It runs on: {offered}."
             raise UsageError(msg)
-        found += matching
-    return tuple(dict.fromkeys(found)) if ids else every
+        # a runtime that is not named is one of the first engines, whose environments are there anyway
+        found += matching if runtime else [c for c in matching if not c.further] or matching
+    return tuple(dict.fromkeys(found)) if ids else tuple(cell for cell in every if not cell.further)
 
 
 def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | None, with_layers: bool) -> None:
@@ -190,8 +197,13 @@ def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Set
     ]
     if len(shares) < 2 or not hasattr(os, "fork"):
         return _share_of_receipts(list(chosen), folder, results)
-    with ProcessPoolExecutor(len(shares), mp_context=get_context("fork")) as pool:
-        futures = [pool.submit(_share_of_receipts, share, folder, results) for share in shares]
+    with (
+        ExitStack() as held
+    ):  # a pool for each: of a common one, a process that has ended early takes the next share, too
+        pools = [held.enter_context(ProcessPoolExecutor(1, mp_context=get_context("fork"))) for _ in shares]
+        futures = [
+            pool.submit(_share_of_receipts, *one, folder, results) for pool, *one in zip(pools, shares, strict=True)
+        ]
         return [settled for future in futures for settled in future.result()]
 
 

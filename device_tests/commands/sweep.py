@@ -59,12 +59,16 @@ def sweep(
 ) -> None:
     """Run artifacts on emulated Arm cores and on the desktop, count their instructions and compare their answers.
 
+    Further engines are left out, unless --only or --runtime names some.
+
     The exit code is 1 where a cell failed that should not, or could not be counted; 4 where a core that was named, or
     every core, cannot be had.
     """
     every = tuple(cell for name in dict.fromkeys(cores) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=cores)
+    if not runtimes and not patterns:
+        chosen = tuple(cell for cell in chosen if not cell.further) or chosen  # as a quick run does
     validated()
     if listing:
         for cell in chosen:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rich.console import Console
+from rich.table import Table
+
+from device_tests.report import engines
 from device_tests.report.groups import Group
 from device_tests.results.row import Row
+from models import markdown
+from models.console import plain
+
+TITLE = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +55,31 @@ def _cell(row: Row | None) -> str:
     if row.compared is None:
         return counted
     return f"{counted}, {'same' if row.same == row.compared else f'{row.same:,} of {row.compared:,} same'}"
+
+
+def show(groups: tuple[Group, ...], console: Console) -> None:
+    """Print what emulated devices execute: a table per model, and one of the engines per device."""
+    for title, heads, names, lines in _tables(groups):
+        table = Table(title=plain(title), title_justify="left")
+        for i, head in enumerate(heads):
+            table.add_column(plain(head), no_wrap=i < names, justify="left" if i < names else "right")
+        for line in lines:
+            table.add_row(*map(plain, line))
+        console.print(table)
+
+
+def sections(groups: tuple[Group, ...]) -> Iterator[str]:
+    """Yield the same tables in Markdown."""
+    for title, heads, names, lines in _tables(groups):
+        rule = f"|{' --- |' * names}{' --: |' * (len(heads) - names)}"
+        rows = (markdown.row(line) for line in lines)
+        yield "\n".join([f"## {markdown.plain(title)}", "", markdown.row(list(heads)), rule, *rows, ""])
+
+
+def _tables(groups: tuple[Group, ...]) -> Iterator[tuple[str, tuple[str, ...], int, list[list[str]]]]:
+    """Yield title, heads, how many of the columns are names, and lines."""
+    for sweep in sweeps(groups):
+        heads = ("artifact", "runtime", *sweep.places)
+        yield f"{sweep.model}: {TITLE}", heads, 2, [[*name, *cells] for *name, cells in sweep.lines]
+    for race in engines.races(groups):
+        yield f"{race.place}: {engines.TITLE}", race.heads, 3, [[*name, *cells] for *name, cells in race.lines]

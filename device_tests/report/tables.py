@@ -11,8 +11,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from device_tests.report import cores
 from device_tests.report.columns import columns
-from device_tests.report.cores import Sweep, sweeps
 from device_tests.report.groups import Group
 from device_tests.report.notes import footnotes, warnings
 from device_tests.results.row import Row
@@ -35,7 +35,6 @@ NOT_IN_TERMINAL = (
 WHOLE = 20_000  # characters of a reason in Markdown: all of them, within reason
 SHORT = 160  # of a reason in the terminal; Markdown and JSON hold it whole
 DATASETS = {"mnist": "MNIST test images", "digits": "digits, NOT MNIST"}  # others go by their own names
-SWEEP = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
 STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "top5", "source_top5",
               "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
@@ -64,15 +63,7 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
         for line in _advice(g, margin_points):
             console.print(plain(line), soft_wrap=True)
         console.print()
-    for sweep in sweeps(groups):
-        table = Table(title=plain(f"{sweep.model}: {SWEEP}"), title_justify="left")
-        for title in ("artifact", "runtime"):
-            table.add_column(title, no_wrap=True)
-        for place in sweep.places:
-            table.add_column(plain(place), justify="right")
-        for artifact, runtime, cells in sweep.lines:
-            table.add_row(*map(plain, (artifact, runtime, *cells)))
-        console.print(table)
+    cores.show(groups, console)
     for g in (g for g in groups if g.emulated):
         _show_reasons(g, console)
     for line in warnings(groups):
@@ -140,7 +131,7 @@ def _advice(g: Group, margin_points: float) -> list[str]:
 def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
     """Return the tables as far as they fit into a comment on GitHub; what does not is named."""
     lines = ["# Every artifact on every runtime", "", *(f"**{_md(line)}**\n" for line in warnings(groups))]
-    end = [*map(_sweep_section, sweeps(groups)), *(f"- {_md(line)}" for line in footnotes(groups)), ""]
+    end = [*cores.sections(groups), *(f"- {_md(line)}" for line in footnotes(groups)), ""]
     groups = tuple(g for g in groups if not g.emulated)
     left_out = {id(g): f"{_md(_title(g))}: {len(g.rows)} rows do not fit here; report.json has them.\n" for g in groups}
     room = LIMIT_BYTES - len("\n".join([*lines, *left_out.values(), *end]).encode())
@@ -150,14 +141,6 @@ def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
         room -= len(section.encode()) if fits else 0
         lines.append(section if fits else left_out[id(g)])
     return "\n".join([*lines, *end])
-
-
-def _sweep_section(sweep: Sweep) -> str:
-    head = [f"## {_md(sweep.model)}: {SWEEP}", "", _line(["artifact", "runtime", *sweep.places])]
-    rule = f"| --- | --- |{' --: |' * len(sweep.places)}"
-    return "\n".join(
-        [*head, rule, *(_line([artifact, runtime, *cells]) for artifact, runtime, cells in sweep.lines), ""]
-    )
 
 
 def _section(g: Group, margin_points: float) -> list[str]:

@@ -23,6 +23,10 @@ EXPECTED = (
         DELEGATED,
         "TensorFlow 2.21 keeps the layers of litert-quantizer's float16 files, which LiteRT gives to XNNPACK",
     ),
+    ("*-coreml-*@*", INTEGERS, "Core ML's compressed weights are widened before they are multiplied"),
+    ("*-openvino-dynamic_int8@*", INTEGERS, "the format stores 8-bit weights; OpenVINO multiplies in float32"),
+    ("*-openvino-int4@*", INTEGERS, "the format stores 4-bit weights; OpenVINO multiplies in float32"),
+    ("*-onnx-*int*@openvino", INTEGERS, "OpenVINO computes only calibrated 8-bit layers in integers"),
 )
 
 

@@ -141,6 +141,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
     save_artifact(made.bench.artifacts, weights)
     yield made
     devices.device(DESKTOP).starter.close()
+    for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
+        del sys.modules[name]  # a fake, which the next test would take for the real one; monkeypatch puts those back
 
 
 def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:

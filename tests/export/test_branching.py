@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from export import judge, lane
+from export.elsewhere import ncnn_tools
 from export.formats import FORMATS
 from export.matrix import MATRIX
 from export.schemes import SCHEMES
@@ -111,9 +112,9 @@ RECIPES = [
 ]
 REFUSED = {
     ("keras", "tflite", "int16x8"): "not yet supported for op: 'HARD_SWISH'",
-    ("keras", "ncnn", "int8"): "ncnn2table",  # which is in no wheel
-    ("torch", "ncnn", "int8"): "ncnn2table",
 }
+if not ncnn_tools.identity():  # ncnn's own programs are in no wheel
+    REFUSED |= {(framework, "ncnn", "int8"): "ncnn2table" for framework in ("keras", "torch")}
 PARAMETERS = {"torch": 4_618, "keras": 4_906}
 _sources: dict[str, Branching] = {}
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from export.formats import FORMATS
-from export.formats.ncnn import BIN, HALF, PARAM
+from export.formats.ncnn import BIN, PARAM, TAGS
 from export.judge import Defect
-from models.errors import Unsupported
 
 GRAPH = """7767517
 5 5
@@ -19,34 +18,46 @@ InnerProduct     dense  1 1 3 out0 0=3 1=1 2=12
 """
 
 
+MARKS = {dtype: (tag, width) for tag, (dtype, width) in TAGS.items()}
+
+
 @pytest.fixture
 def ncnn(tmp_path):
-    """Return a function that writes the two files with weights in half precision or not, and some bytes more or fewer."""
+    """Return a function that writes the two files with weights of a dtype, and some bytes more or fewer.
 
-    def write(*, half: bool = False, more: int = 0):
-        tag = (HALF if half else 0).to_bytes(4, "little")
-        weights = [tag + bytes(count * (2 if half else 4)) for count in (18, 18, 12)]
-        content = weights[0] + bytes(8) + weights[1] + bytes(4 * 4 * 2) + weights[2] + bytes(12)
-        (tmp_path / PARAM).write_text(GRAPH)
+    In 8 bits the convolution hands on 8-bit values, too, and the depthwise one has a scale for each of two groups.
+    """
+
+    def write(dtype: str = "float32", *, more: int = 0):
+        tag, width = MARKS[dtype]
+        terms = {"conv ": 102, "dw ": 1, "dense ": 2} if dtype == "int8" else {}
+        lines = [f"{line} 8={terms[name]}" if (name := next((n for n in terms if f" {n}" in line), "")) else line
+                 for line in GRAPH.splitlines()]  # fmt: skip
+        scales = (2 + 1 + 1, 2 + 1, 3 + 1) if terms else (0, 0, 0)
+        weights = [tag.to_bytes(4, "little") + bytes((count * width + 3) // 4 * 4) for count in (18, 18, 12)]
+        conv, depthwise, dense = (weights[i] + bytes(4 * (bias + scales[i])) for i, bias in enumerate((2, 0, 3)))
+        content = conv + depthwise + bytes(4 * 4 * 2) + dense
+        (tmp_path / PARAM).write_text("\n".join(lines) + "\n")
         (tmp_path / BIN).write_bytes(content[: len(content) + more] + bytes(max(more, 0)))
         return tmp_path
 
     return write
 
 
-@pytest.mark.parametrize(("half", "dtype"), [(False, "float32"), (True, "float16")])
-def test_ncnns_layers_are_found_with_what_they_are_stored_as(ncnn, half, dtype):
-    contents = FORMATS["ncnn"].inspect(ncnn(half=half))
+@pytest.mark.parametrize("dtype", MARKS)
+def test_ncnns_layers_are_found_with_what_they_are_stored_as(ncnn, dtype):
+    contents = FORMATS["ncnn"].inspect(ncnn(dtype))
     assert dict(contents.weights) == {dtype: 48}
     assert [layer.shape for layer in contents.layers] == [(2, 1, 3, 3), (2, 1, 3, 3), (3, 4)]
     assert contents.parts == 5
-    assert bool(contents.notes) == half
+    assert bool(contents.notes) == (dtype != "float32")
 
 
 @pytest.mark.parametrize("more", [-4, 4])
-def test_a_file_of_weights_that_is_not_of_the_graph_is_a_defect(ncnn, more):
+@pytest.mark.parametrize("dtype", MARKS)
+def test_a_file_of_weights_that_is_not_of_the_graph_is_a_defect(ncnn, dtype, more):
     with pytest.raises(Defect, match="account for"):
-        FORMATS["ncnn"].inspect(ncnn(more=more))
+        FORMATS["ncnn"].inspect(ncnn(dtype, more=more))
 
 
 TOKENS = """7767517
@@ -71,9 +82,11 @@ def test_layers_on_several_tokens_have_weights_too(tmp_path, more):
     assert [layer.shape for layer in contents.layers] == [(4, 4)] * 4 + [(6, 4), (3, 6)]
 
 
-def test_ncnns_int8_says_how_its_tools_would_be_built(tmp_path):
-    with pytest.raises(Unsupported, match="cmake --build ncnn/build --target ncnn2table ncnn2int8"):
-        FORMATS["ncnn"].convert(None, "int8", tmp_path / "any")
+def test_weights_that_begin_with_no_mark_of_ncnns_are_a_defect(ncnn):
+    folder = ncnn()
+    (folder / BIN).write_bytes(b"abcd" + (folder / BIN).read_bytes()[4:])
+    with pytest.raises(Defect, match="0x64636261, which is none of ncnn's marks"):
+        FORMATS["ncnn"].inspect(folder)
 
 
 def layer(id, kind, data="", ports=""):

@@ -29,11 +29,9 @@ def explain(path: Path, runtime: str) -> Facts:
     graph = FORMATS[path.suffix.lstrip(".")]._read(path)
     weights = iter(_weights(graph))
     operators = tuple(_operator(event, weights) for event in _profile(path))
-    parts = tuple(_part(name, dtype, shape) for name, (dtype, shape) in graph.tensors.items())
-    rest = path.stat().st_size - sum(p.size_bytes for p in parts)
     return Facts(
         operators=operators,
-        parts=(*parts, Part(name="operators, attributes, names", section="graph", size_bytes=rest)),
+        parts=_parts(path, graph),
         library="onnxruntime's CPU provider (MLAS)",
         notes=_notes(operators),
     )
@@ -90,6 +88,17 @@ def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool, int]]) -
         integer = integer and name in _INTEGER
         return Operator(name=name, weights=stored, activations=activations, integer=integer, parameters=parameters)
     return Operator(name=name, activations=activations, integer=not activations.startswith("float"))
+
+
+def parts(path: Path) -> tuple[Part, ...]:
+    """Return what the file consists of, for another runtime that takes it."""
+    return _parts(path, FORMATS[path.suffix.lstrip(".")]._read(path))
+
+
+def _parts(path: Path, graph: Graph) -> tuple[Part, ...]:
+    tensors = tuple(_part(name, dtype, shape) for name, (dtype, shape) in graph.tensors.items())
+    rest = path.stat().st_size - sum(part.size_bytes for part in tensors)
+    return (*tensors, Part(name="operators, attributes, names", section="graph", size_bytes=rest))
 
 
 def _part(name: str, dtype: str, shape: tuple[int, ...]) -> Part:

@@ -14,6 +14,7 @@ from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.receipts import Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
+from export.elsewhere import ENVIRONMENTS
 from models import environments
 from models.errors import DataError
 
@@ -27,7 +28,12 @@ MODULES = {
     "torchscript_lite": "torchscript",
     "eager": "network",
     "savedmodel": "network",
+    "coreml": "coreml",
+    "openvino": "openvino",
+    "ncnn": "ncnn",
 }
+# runtimes that tell themselves what they make of a file, whatever its format
+OWN = {"openvino": "openvino"}
 
 
 def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
@@ -38,7 +44,9 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
         msg = f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}."
         raise DataError(msg)
     path = artifacts.check(made(artifact), folder)
-    facts = importlib.import_module(f"device_tests.measure.explain.{MODULES[artifact.format]}").explain(path, runtime)
+    facts = importlib.import_module(f"device_tests.measure.explain.{module(artifact.format, runtime)}").explain(
+        path, runtime
+    )
     receipt = Receipt(
         artifact=artifact.id,
         key=current.explanation(artifact, runtime),
@@ -54,6 +62,11 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     return replace(receipt, defects=receipts.defects(receipt, artifact.scheme))
 
 
+def module(format_name: str, runtime: str) -> str:
+    """Return the module of this folder that looks into a format on a runtime."""
+    return OWN.get(runtime) or MODULES[format_name]
+
+
 def made(artifact: Artifact) -> Artifact:
     """Return the artifact; raises DataError where its export gave no file, for "" is the name of the whole folder."""
     if artifact.outcome != "ok" or not artifact.file:
@@ -63,8 +76,8 @@ def made(artifact: Artifact) -> Artifact:
 
 
 def _versions(format_name: str, runtime: str) -> dict[str, str]:
-    """Return the versions of what looked: this environment's, for .tflite files those of the runtime's own."""
-    if format_name != "tflite":
+    """Return the versions of what looked: this environment's, or those of the runtime's own."""
+    if format_name != "tflite" and runtime not in ENVIRONMENTS.values():
         return {name: version(name) for name in RUNTIMES[runtime].distributions}
     lines = _constraints(runtime).read_text().splitlines()
     pins = dict(line.split(" ")[0].split("==") for line in lines if "==" in line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from device_tests.measure.explain import open_onnx, open_tflite, open_torch
+from device_tests.measure.explain import open_engine, open_mil, open_onnx, open_tflite, open_torch
 from device_tests.measure.explain.compare import Graph
 from export import artifact as artifacts
 from export.artifact import Artifact
@@ -46,6 +46,18 @@ def _onnx(_: Artifact, file: Path) -> Graph:
     return open_onnx.Graph(file)
 
 
+def _coreml(_: Artifact, file: Path) -> Graph:
+    return open_mil.Graph(file)
+
+
+def _openvino(_: Artifact, file: Path) -> Graph:
+    return open_engine.OpenVino(file)
+
+
+def _ncnn(_: Artifact, file: Path) -> Graph:
+    return open_engine.Ncnn(file)
+
+
 def _torchscript(_: Artifact, file: Path) -> Graph:
     return open_torch.TorchScript(file)
 
@@ -64,5 +76,8 @@ TAPS: dict[str, tuple[str, Callable[..., Graph]]] = {
     "onnx": ("onnxruntime, with the layers as outputs", _onnx),
     "executorch": ("torch.fx on the quantized program that was lowered", _program),
     "executorch_portable": ("torch.fx on the program that was lowered", _program),
+    "coreml": ("the evaluator of the file's program, not Apple's runtime", _coreml),
+    "openvino": ("OpenVINO, with the layers as outputs", _openvino),
+    "ncnn": ("ncnn, which gives every tensor", _ncnn),
     "torchscript": ("the file's own graph, operator by operator", _torchscript),
 }

@@ -17,6 +17,7 @@ from device_tests.onboard.runtimes import is_timed
 from device_tests.report import columns, notes, places
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.cores import sweeps
+from device_tests.report.engines import races
 from device_tests.report.groups import Group
 from device_tests.report.page import evidence, micro, pictures, snippets
 from device_tests.report.page.evidence import Evidence
@@ -76,6 +77,7 @@ def write(
         evidence=found,
         pairs=_pairs(groups),
         sweeps=sweeps(groups),
+        races=races(groups),
         ships=_ships(rows, models, margin_points, found.weights),
         micro=micro.of(rows, found.npus),
         npu_label=npu.LABEL,

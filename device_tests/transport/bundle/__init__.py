@@ -26,7 +26,7 @@ from models.errors import DataError, EnvironmentMissing, UsageError, did_you_mea
 
 MANIFEST = "bundle.json"
 EXECUTORCH = "executorch"  # without PyTorch, of a version of its own
-RUNTIMES = ("litert", "litert_compiled", "onnxruntime", "tflite_runtime", EXECUTORCH)
+RUNTIMES = ("litert", "litert_compiled", "onnxruntime", "tflite_runtime", EXECUTORCH, "openvino", "ncnn")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,15 @@ from device_tests.transport.bundle.debian import remove
 from models.errors import EnvironmentMissing
 
 # of the C library that a wheel may ask for: Debian 12's is 2.36
-PLATFORMS = ("manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+PLATFORMS = (
+    "manylinux_2_35",
+    "manylinux_2_34",
+    "manylinux_2_31",
+    "manylinux_2_28",
+    "manylinux_2_27",
+    "manylinux_2_17",
+    "manylinux2014",
+)
 # what no inference loads
 LEFT_OUT = (
     *("**/tests", "**/*.pyi", "**/*.pxd", "**/*.h", "**/*.a", "**/*.lib", "**/_simd.*.so"),
@@ -22,7 +30,13 @@ LEFT_OUT = (
     *("onnxruntime/transformers", "onnxruntime/quantization", "onnxruntime/tools", "onnxruntime/datasets"),
     "onnxruntime/capi/libonnxruntime.so*",  # for C; Python's module holds all of it once more
     *("executorch/[!l]*", "executorch/lib/cmake", "executorch/lib/*openvino*", "executorch/lib/*etdump*"),
+    # our files are its own format and ONNX, on the CPU; `import openvino` imports all of its Python modules
+    *(f"openvino/libs/libopenvino_{name}_frontend.*" for name in ("gguf", "jax", "paddle", "pytorch", "tensorflow*")),
+    *(f"openvino/libs/libopenvino_{name}_plugin.*" for name in ("auto", "auto_batch", "hetero", "intel_[gn]pu")),
+    *("openvino/include", "openvino/cmake", "openvino/tools", "openvino/libs/*intel_npu*", "openvino/libs/cache.json"),
+    *("openvino/libs/libopenvino_c.*", "openvino/libs/libtbbmalloc_proxy.*", "ncnn/model_zoo", "ncnn/utils"),
 )
+CONVERTERS = ("pnnx",)  # pinned with a runtime that they convert for; no inference takes them
 
 
 def install(
@@ -32,11 +46,12 @@ def install(
 
     `unpacked` is called with the folder of each before it is trimmed. Raises EnvironmentMissing where one cannot be had.
     """
+    pins = [pin for pin in _pins(constraints) if pin.partition("==")[0] not in CONVERTERS]
     platforms = (part for name in PLATFORMS for part in ("--platform", f"{name}_{machine}"))
     with tempfile.TemporaryDirectory() as temporary:
         command = (
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
-            *("--python-version", "3.11", *platforms, "--dest", temporary, "-r", constraints),
+            *("--python-version", "3.11", *platforms, "--dest", temporary, *pins),
         )
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
@@ -56,3 +71,7 @@ def unpack(wheel: Path, folder: Path, unpacked: Callable[[Path], None] | None = 
             unpacked(folder / name)
         remove(folder / name, LEFT_OUT)
     return name
+
+
+def _pins(constraints: Path) -> list[str]:
+    return [line for line in constraints.read_text().splitlines() if line and not line.startswith("#")]

@@ -88,6 +88,16 @@ def test_it_lists_its_cells_without_an_emulator(monkeypatch):
     assert done.output.split() == [f"torch_cnn-tflite-int8@litert@{core}" for core in arm64.CORES]
 
 
+def test_it_leaves_further_engines_out_unless_they_are_named():
+    def listed(*arguments: str) -> set[str]:
+        done = CliRunner().invoke(sweep.sweep, ["--list", "--device", "cortex-a76", *arguments])
+        return {line.split("@")[1] for line in done.output.split()}
+
+    assert not {"ncnn", "openvino"} & listed()
+    assert listed("--runtime", "ncnn") == {"ncnn"}
+    assert "openvino" in listed("--only", "torch_cnn-onnx-int8")
+
+
 def test_layers_that_cannot_be_looked_at_are_an_error_with_the_last_line(tmp_path):
     dying = Command(argv=(sys.executable, "-c", "import sys; sys.exit('no such file')"))
     with pytest.raises(EdgewiseError, match="no such file"):

@@ -101,3 +101,5 @@ def test_rows_of_further_engines_that_never_ran_are_left_out_of_a_check(measured
     assert that_ran((first, absent, refused)) == (first,)
     ran = replace(coreml, artifact="torch_cnn-coreml-float32")
     assert that_ran((first, absent, ran)) == (first, absent, ran)  # some have run: it is asked where the others are
+    there = replace(absent, device="cortex-a76")
+    assert that_ran((first, there, ran)) == (first, ran)  # but not on that device

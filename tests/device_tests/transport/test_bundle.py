@@ -20,6 +20,8 @@ MODULES = {
     "onnxruntime": "onnxruntime",
     "tflite_runtime": "tflite_runtime.interpreter",
     "executorch": "ctypes",  # it has no module: its library is loaded below
+    "openvino": "openvino",
+    "ncnn": "ncnn",
 }
 
 
@@ -139,6 +141,21 @@ def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):
     (folder / "mark.txt").touch()
     wheels.unpack(wheel, tmp_path / "site")
     assert (folder / "mark.txt").exists()
+
+
+def test_wheels_for_the_c_library_of_the_bundle_are_taken_and_converters_are_not(tmp_path, monkeypatch):
+    asked = []
+
+    def download(command, **_):
+        asked.extend(map(str, command))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(wheels.subprocess, "run", download)
+    pins = tmp_path / "ncnn.txt"
+    pins.write_text("# written by: nox -s lock\nncnn==1.0\nnumpy==2.4.6\npnnx==1\n")
+    assert wheels.install(tmp_path / "site", pins, machine="aarch64") == ()
+    assert asked[-2:] == ["ncnn==1.0", "numpy==2.4.6"]  # pnnx is 85 MB, and runs here only
+    assert "manylinux_2_35_aarch64" in asked  # which OpenVINO asks for
 
 
 @pytest.mark.needs("apt-get")

@@ -18,7 +18,7 @@ from device_tests.results.layers import Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
-from export.matrix import FURTHER, MATRIX
+from export.matrix import MATRIX
 from models import files
 from models.errors import DataError, UsageError
 
@@ -36,8 +36,7 @@ def type_in(*arguments: str) -> None:
         ((), UsageError, "Name an artifact"),
         (("torch_cnn_smal-tflite-int8",), UsageError, "^'torch_cnn_smal.*Did you mean torch_cnn_small"),
         (("torch_cnn-tflite-int8@lightrt",), UsageError, "It runs on: litert, litert_compiled"),
-        (("torch_cnn-coreml-int4",), UsageError, "cannot look into torch_cnn-coreml-int4 on mil_evaluator"),
-        (("torch_cnn-onnx-int8@openvino",), UsageError, "cannot look into torch_cnn-onnx-int8 on openvino"),
+        (("torch_cnn-tflite-int8@tflite_micro",), UsageError, "cannot look into torch_cnn-tflite-int8 on tflite_micro"),
         (("torch_cnn-tflite-int8", "--artifacts", "nowhere"), DataError, "nox -s export"),
     ],
 )
@@ -48,7 +47,7 @@ def test_what_cannot_be_done_is_said(arguments, error, says):
 
 def test_every_format_of_the_matrix_has_a_module_that_reads_it():
     formats = {name for formats in MATRIX.values() for name in formats}
-    assert formats == {*run.MODULES, *FURTHER}  # which explain says that it cannot look into
+    assert formats == {*run.MODULES}
     folder = Path(run.__file__).parent
     assert all((folder / f"{module}.py").is_file() for module in run.MODULES.values())
 
@@ -90,6 +89,16 @@ def test_each_framework_has_a_process_of_its_own_whose_receipts_are_kept_and_who
     processes = {id: {receipts.read(tmp_path, f"{id}@{r}").library for r in ("litert", "tflite_runtime")} for id in ids}
     assert all(len(pids) == 1 for pids in processes.values())
     assert len({str(os.getpid())}.union(*processes.values())) == 3
+
+
+def test_further_engines_are_explained_where_they_are_named(capsys):
+    named = ("torch_cnn-coreml-int4", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16")
+    type_in("--list", *named)
+    listed = capsys.readouterr().out.split()
+    expected = {"torch_cnn-coreml-int4@mil_evaluator", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16@ncnn"}
+    assert expected <= set(listed)
+    type_in("--list")
+    assert not expected & set(capsys.readouterr().out.split())
 
 
 def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):

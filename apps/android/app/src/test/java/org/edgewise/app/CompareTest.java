@@ -9,6 +9,7 @@ import android.content.Intent;
 import android.graphics.Bitmap;
 import android.net.Uri;
 import android.os.Bundle;
+import android.text.Layout;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Spinner;
@@ -118,6 +119,17 @@ public class CompareTest extends AppCase {
             View view = find(id);
             assertTrue(view.getHeight() >= 48 * 2 && view.getWidth() >= 48 * 2); // xhdpi: two pixels each
         }
+        assertWhole(find(R.id.networks));
+        open(R.id.tab_check);
+        layOut();
+        assertWhole(find(R.id.accelerator));
+    }
+
+    /** A choice says all of what is chosen, on as many lines as that takes. */
+    private static void assertWhole(Spinner choice) {
+        Layout shown = ((TextView) choice.getSelectedView()).getLayout();
+        for (int line = 0; line < shown.getLineCount(); line++) assertEquals(0, shown.getEllipsisCount(line));
+        assertTrue(choice.getHeight() >= shown.getHeight());
     }
 
     @Test

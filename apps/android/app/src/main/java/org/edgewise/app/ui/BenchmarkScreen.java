@@ -4,7 +4,6 @@ import android.app.Activity;
 import android.app.AlertDialog;
 import android.content.Intent;
 import android.os.Bundle;
-import android.view.LayoutInflater;
 import android.view.View;
 import android.view.ViewGroup;
 import android.view.WindowManager;
@@ -23,30 +22,21 @@ import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
 import org.edgewise.app.model.Refused;
-import org.edgewise.app.work.Session;
 import org.json.JSONException;
 import org.json.JSONObject;
 
 /** Times every chosen artifact on this phone, judges it, shows the figures, and shares them. */
-final class BenchmarkScreen implements Screen {
+final class BenchmarkScreen extends SessionScreen {
     private static final String LEFT_OUT = "left_out";
 
-    private final Activity activity;
-    private final App app;
-    private final Session session;
     private final Measuring measuring;
-    private final View view;
     private final SettingsChoice settings;
     private final BenchmarkRows rows;
-    private final Runnable changed = this::show;
     private ArrayList<String> leftOut = new ArrayList<>(); // by the person
 
     BenchmarkScreen(Activity activity, ViewGroup parent, App app) {
-        this.activity = activity;
-        this.app = app;
-        this.session = app.session();
+        super(activity, parent, app, R.layout.benchmark, app.measuring().changes);
         this.measuring = app.measuring();
-        view = LayoutInflater.from(activity).inflate(R.layout.benchmark, parent, false);
         settings = new SettingsChoice(view, session, app.engines());
         rows = new BenchmarkRows(activity, view.findViewById(R.id.rows));
         EditText name = view.findViewById(R.id.device);
@@ -54,24 +44,6 @@ final class BenchmarkScreen implements Screen {
         view.findViewById(R.id.measure).setOnClickListener(button -> pressed());
         view.findViewById(R.id.choose_artifacts).setOnClickListener(button -> choose());
         view.findViewById(R.id.share).setOnClickListener(button -> share());
-    }
-
-    @Override
-    public View view() {
-        return view;
-    }
-
-    @Override
-    public void start() {
-        session.changes.listen(changed);
-        measuring.changes.listen(changed);
-        show();
-    }
-
-    @Override
-    public void stop() {
-        session.changes.forget(changed);
-        measuring.changes.forget(changed);
     }
 
     @Override
@@ -116,7 +88,8 @@ final class BenchmarkScreen implements Screen {
                 .show();
     }
 
-    private void show() {
+    @Override
+    void show() {
         boolean running = measuring.running();
         settings.show();
         settings.enable(!running);

@@ -5,7 +5,6 @@ import android.content.ActivityNotFoundException;
 import android.content.ClipData;
 import android.content.Intent;
 import android.net.Uri;
-import android.view.LayoutInflater;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Button;
@@ -19,23 +18,14 @@ import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Opening;
 import org.edgewise.app.work.Check;
 import org.edgewise.app.work.Found;
-import org.edgewise.app.work.Session;
 
 /** Every artifact's golden vectors at one glance: equal, within tolerance, or different. */
-final class CheckScreen implements Screen {
-    private final Activity activity;
-    private final App app;
-    private final Session session;
-    private final View view;
+final class CheckScreen extends SessionScreen {
     private final ViewGroup list;
     private final SettingsChoice settings;
-    private final Runnable changed = this::show;
 
     CheckScreen(Activity activity, ViewGroup parent, App app) {
-        this.activity = activity;
-        this.app = app;
-        this.session = app.session();
-        view = LayoutInflater.from(activity).inflate(R.layout.check, parent, false);
+        super(activity, parent, app, R.layout.check);
         list = view.findViewById(R.id.list);
         settings = new SettingsChoice(view, session, app.engines());
         view.findViewById(R.id.run_check).setOnClickListener(button -> pressed());
@@ -48,22 +38,7 @@ final class CheckScreen implements Screen {
     }
 
     @Override
-    public View view() {
-        return view;
-    }
-
-    @Override
-    public void start() {
-        session.changes.listen(changed);
-        show();
-    }
-
-    @Override
-    public void stop() {
-        session.changes.forget(changed);
-    }
-
-    private void show() {
+    void show() {
         List<Artifact> artifacts = session.all();
         settings.show();
         settings.enable(!session.checking());

@@ -3,8 +3,6 @@ package org.edgewise.app.ui;
 import android.app.Activity;
 import android.content.Intent;
 import android.os.Bundle;
-import android.view.LayoutInflater;
-import android.view.View;
 import android.view.ViewGroup;
 import android.widget.TextView;
 import java.util.ArrayList;
@@ -16,41 +14,18 @@ import org.edgewise.app.R;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.work.Found;
-import org.edgewise.app.work.Session;
 import org.edgewise.app.work.Verdict;
 
 /** One picture, what every artifact answers to it, and who disagrees. */
-final class CompareScreen implements Screen {
-    private final Activity activity;
-    private final Session session;
-    private final View view;
+final class CompareScreen extends SessionScreen {
     private final Input input;
     private final ViewGroup cards;
     private final Map<String, AnswerCard> shown = new LinkedHashMap<>();
-    private final Runnable changed = this::show;
 
     CompareScreen(Activity activity, ViewGroup parent, App app) {
-        this.activity = activity;
-        this.session = app.session();
-        view = LayoutInflater.from(activity).inflate(R.layout.compare, parent, false);
+        super(activity, parent, app, R.layout.compare);
         cards = view.findViewById(R.id.cards);
         input = new Input(activity, view, session);
-    }
-
-    @Override
-    public View view() {
-        return view;
-    }
-
-    @Override
-    public void start() {
-        session.changes.listen(changed);
-        show();
-    }
-
-    @Override
-    public void stop() {
-        session.changes.forget(changed);
     }
 
     @Override
@@ -68,7 +43,8 @@ final class CompareScreen implements Screen {
         input.result(request, data);
     }
 
-    private void show() {
+    @Override
+    void show() {
         List<Artifact> artifacts = session.shown();
         input.show();
         place(artifacts);

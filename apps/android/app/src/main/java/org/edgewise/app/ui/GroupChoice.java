@@ -33,7 +33,7 @@ final class GroupChoice implements AdapterView.OnItemSelectedListener {
         keys = new ArrayList<>(groups.keySet());
         List<String> names = new ArrayList<>();
         for (List<Artifact> members : groups.values()) names.add(name(members));
-        ArrayAdapter<String> adapter = new ArrayAdapter<>(spinner.getContext(), android.R.layout.simple_spinner_item, names);
+        ArrayAdapter<String> adapter = new ArrayAdapter<>(spinner.getContext(), R.layout.choice, names);
         adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item);
         spinner.setAdapter(adapter);
         spinner.setSelection(Math.max(0, keys.indexOf(session.group())));

@@ -1,0 +1,64 @@
+"""Receipts of Core ML's packages: the operators of the program and how the file stores their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from device_tests.measure.explain.receipt import Facts
+from device_tests.results.receipts import Operator, Part
+from export.formats import coreml
+from export.judge import BITS
+from models import files, mil
+
+
+def explain(path: Path, runtime: str) -> Facts:
+    """List the operators of the only function; constants and what only decompresses weights are no operators."""
+    operations = mil.operations(path)
+    steps = [op for op in operations if op.op_type != "const" and not op.op_type.startswith("constexpr_")]
+    layers = [layer for op in steps for layer in coreml._layers([op])]
+    weights = tuple(
+        Part(name=f"{layer}", section="weights", size_bytes=layer.weights * BITS[layer.dtype] // 8) for layer in layers
+    )
+    stored = sum(file.stat().st_size for file in files.members(path / mil.WEIGHTS))
+    program = files.size_bytes(path) - stored
+    inside = sum(part.size_bytes for part in weights)
+    return Facts(
+        operators=tuple(map(_operator, steps)),
+        parts=(
+            *weights,
+            Part(
+                name="biases, scales, tables, alignment",
+                section="biases and constants",
+                size_bytes=max(stored - inside, 0),
+            ),
+            Part(name="the program and the manifest", section="graph", size_bytes=program + min(stored - inside, 0)),
+        ),
+        library="NumPy" if runtime == "mil_evaluator" else "Core ML on the CPU",
+        notes=("weights are widened before they are multiplied",) if any(BITS[x.dtype] < 16 for x in layers) else (),
+    )
+
+
+def _operator(op: Any) -> Operator:
+    # a table that is looked up takes no products
+    layers = list(coreml._layers([op])) if op.op_type != "gather" else []
+    taken = next((var for var in _variables(op)), None)
+    activations = coreml._dtype(taken) if taken is not None else ""
+    (layer,) = layers or (None,)
+    return Operator(
+        name=op.op_type,
+        weights=layer.dtype if layer else "",
+        activations=activations,
+        parameters=layer.weights if layer else 0,
+    )
+
+
+def _variables(op: Any) -> list[Any]:
+    """Return the inputs that are computed, in their order."""
+    every = [
+        one
+        for var in op.inputs.values()
+        if var is not None
+        for one in (var if isinstance(var, list | tuple) else [var])
+    ]
+    return [var for var in every if var.op is None or not (var.op.op_type == "const" or "constexpr" in var.op.op_type)]

@@ -1,0 +1,78 @@
+"""Asks an engine that has an environment of its own about a file, through the program _engine_graph.py there."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import subprocess
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from device_tests.measure.explain import _engine_graph
+from device_tests.measure.explain.compare import Values
+from export.elsewhere import ENVIRONMENTS
+from models import environments, processes
+from models.errors import EdgewiseError
+
+TIMEOUT_S = 300.0  # for one answer, the engine's import included
+_LONGEST = 1 << 30  # bytes of one
+
+
+class Engine:
+    """A process of the engine's environment that has a file open; it ends with this object."""
+
+    def __init__(self, name: str, file: Path) -> None:
+        python = environments.python(ENVIRONMENTS[name], install=f"nox -s 'device_tests({name})' -- --only '*-float32'")
+        # -P: the modules beside the program would shadow libraries' names
+        command = [str(python), "-P", _engine_graph.__file__, name, str(file.resolve())]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a group of its own, so that it can be killed with all that it started
+        )
+        self._told = f"{name} cannot show {file.name}"
+        weakref.finalize(self, processes.kill, self._process)
+
+    def arrays(self, verb: str, given: Values | None = None) -> Values:
+        """Return what is answered, by the tensors' names; raises EdgewiseError where the engine cannot."""
+        found = self._ask(verb, given or {})
+        return {name[1:]: value for name, value in found.items() if name[0] == ":"}
+
+    def described(self, verb: str) -> tuple[Any, Values]:
+        """Return what is told as JSON, and the arrays beside it; raises EdgewiseError where the engine cannot."""
+        found = self._ask(verb, {})
+        return json.loads(str(found["json"])), {name[1:]: value for name, value in found.items() if name[0] == ":"}
+
+    def _ask(self, verb: str, given: Values) -> dict[str, np.ndarray]:
+        timer = threading.Timer(TIMEOUT_S, processes.kill, [self._process])
+        timer.daemon = True
+        timer.start()
+        try:
+            content = io.BytesIO()
+            np.savez(content, verb=np.array(verb), **{f":{name}": value for name, value in given.items()})
+            self._process.stdin.write(struct.pack("<Q", content.tell()) + content.getvalue())
+            self._process.stdin.flush()
+            head = self._process.stdout.read(8)
+            size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+            answer = self._process.stdout.read(size) if 0 < size < _LONGEST else b""
+        except OSError:
+            size, answer = 0, b""  # it has died
+        finally:
+            timer.cancel()
+        if not answer or len(answer) < size:
+            processes.kill(self._process)
+            msg = f"{self._told}: its process {processes.death(self._process.wait())}"
+            raise EdgewiseError(msg)
+        with np.load(io.BytesIO(answer), allow_pickle=False) as found:
+            arrays = dict(found)
+        if "error" in arrays:
+            msg = f"{self._told}: {str(arrays['error'])[:300]}"
+            raise EdgewiseError(msg)
+        return arrays

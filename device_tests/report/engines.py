@@ -1,0 +1,70 @@
+"""Which engine computes the same network in the fewest instructions on an emulated core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from device_tests.report.groups import Group
+from device_tests.results.row import Row
+
+TITLE = "instructions per inference of each engine; fewest of a scheme and network: least"
+SCHEMES = ("float32", "int8")  # which every engine has
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """What the engines execute at one place: a line per scheme, runtime and format, a cell per model."""
+
+    place: str
+    models: tuple[str, ...]
+    lines: tuple[tuple[str, str, str, tuple[str, ...]], ...]
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return ("scheme", "runtime", "format", *self.models)
+
+
+def races(groups: tuple[Group, ...]) -> tuple[Race, ...]:
+    """Return a race per emulated place where instructions of several runtimes were counted."""
+    emulated = [g for g in groups if g.emulated]
+    made = (
+        _race(place, [g for g in emulated if g.place == place]) for place in dict.fromkeys(g.place for g in emulated)
+    )
+    return tuple(race for race in made if len({runtime for _, runtime, _, _ in race.lines}) > 1)
+
+
+def _race(place: str, groups: list[Group]) -> Race:
+    models = tuple(g.model for g in groups)
+    found: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for g in groups:
+        for row in g.rows:
+            _, format_name, scheme = row.artifact.split("-")
+            if scheme in SCHEMES and row.outcome != "skipped":
+                found.setdefault((scheme, row.runtime, format_name), {})[g.model] = row
+    least = {
+        (scheme, model): min(
+            (n for (s, *_), rows in found.items() if s == scheme for n in _counts(rows.get(model))), default=0
+        )
+        for scheme in SCHEMES
+        for model in models
+    }
+    lines = tuple(
+        (*name, tuple(_cell(rows.get(model), least[name[0], model]) for model in models))
+        for name, rows in sorted(found.items(), key=lambda item: (SCHEMES.index(item[0][0]), item[0]))
+        if any(row.outcome != "ok" or row.instructions is not None for row in rows.values())
+    )
+    return Race(place=place, models=models, lines=lines)
+
+
+def _counts(row: Row | None) -> list[int]:
+    return [row.instructions] if row and row.outcome == "ok" and row.instructions is not None else []
+
+
+def _cell(row: Row | None, least: int) -> str:
+    if row is None:
+        return ""
+    if row.outcome != "ok":
+        return row.outcome
+    if row.instructions is None:
+        return "not counted"
+    return f"{row.instructions:,}{', least' if row.instructions == least else ''}"

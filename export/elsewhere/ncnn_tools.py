@@ -1,0 +1,72 @@
+"""ncnn's two programs that quantize. They are in no wheel: who wants ncnn's int8 builds them, and says where they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+from export.elsewhere import TIMEOUT_S, Failed
+from models import processes
+from models.errors import Unsupported
+
+PROGRAMS = ("ncnn2table", "ncnn2int8")
+FOLDER = "EDGEWISE_NCNN_TOOLS"
+BUILT_IN = ("", "tools/quantize", "build/tools/quantize")  # of the folder: where they are, ncnn's build, its sources
+BUILD = (
+    "git clone https://github.com/Tencent/ncnn && cmake -S ncnn -B ncnn/build -DNCNN_SIMPLEOCV=ON -DNCNN_VULKAN=OFF && "
+    f"cmake --build ncnn/build --target {' '.join(PROGRAMS)} && export {FOLDER}=$PWD/ncnn/build"
+)
+
+
+def find() -> tuple[Path, Path]:
+    """Return the two programs: of the folder in EDGEWISE_NCNN_TOOLS, else on the PATH.
+
+    Raises Unsupported, with what builds them, where one is missing.
+    """
+    if place := os.environ.get(FOLDER):
+        found = [shutil.which(name, path=os.pathsep.join(f"{place}/{part}" for part in BUILT_IN)) for name in PROGRAMS]
+        where = f"and not both are in {place}, which {FOLDER} names"
+    else:
+        found = [shutil.which(name) for name in PROGRAMS]
+        where = "which are in no wheel"
+    if not all(found):
+        raise Unsupported(f"ncnn quantizes with its programs {' and '.join(PROGRAMS)}, {where}. To build them: {BUILD}")
+    return Path(found[0]), Path(found[1])
+
+
+def identity() -> str:
+    """Return a digest of the programs, "" where they are missing: they decide the bytes of what they make."""
+    try:
+        return hashlib.sha256(
+            "".join(_digest(program, program.stat().st_mtime_ns) for program in find()).encode()
+        ).hexdigest()
+    except Unsupported:
+        return ""
+
+
+@lru_cache
+def _digest(program: Path, changed_ns: int) -> str:
+    return hashlib.sha256(program.read_bytes()).hexdigest()
+
+
+def run(program: Path, *arguments: str | Path) -> None:
+    """Run one of the programs on one thread; raises Failed with its last words, Unsupported where it does not start."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    try:
+        ended = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=env
+        )
+    except subprocess.TimeoutExpired as error:
+        msg = f"{program.name} did not end in {TIMEOUT_S} s"
+        raise Failed(msg) from error
+    except OSError as error:
+        msg = f"{program.name} does not start ({error.strerror}). To build it anew: {BUILD}"
+        raise Unsupported(msg) from error
+    if ended.returncode:
+        lines = ended.stderr.strip().splitlines() or [processes.death(ended.returncode)]
+        msg = f"{program.name} failed: {lines[-1][:300]}"
+        raise Failed(msg)

@@ -1,0 +1,229 @@
+"""Graphs of Core ML's, OpenVINO's and ncnn's files: how they are read, and what is said of an engine that ends."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from device_tests.measure.explain import (
+    _engine_graph,
+    coreml,
+    engine,
+    layers,
+    ncnn,
+    open_engine,
+    open_mil,
+    openvino,
+    run,
+)
+from device_tests.measure.explain.compare import compare
+from device_tests.measure.explain.receipt import Layer
+from export.formats import ncnn as ncnn_format
+from models import mil
+from models.errors import DataError, EdgewiseError
+
+# Stands for an engine: it answers with the names and the doubled arrays that it is given, or as it is told.
+ANSWERS = """
+class Doubling:
+    def __init__(self, path):
+        assert path.name == "model.ncnn", path
+
+    def values(self, given):
+        print("a library's own words")
+        return {f":{name}": value * 2 for name, value in given.items()}
+
+    def describe(self, _):
+        return {"json": np.array('{"input": "image"}'), ":0": np.ones(2)}
+
+    def forced(self, given):
+        raise RuntimeError("no such\\n  layer")
+
+    def executed(self, _):
+        os.kill(os.getpid(), 9)
+
+
+ENGINES["ncnn"] = Doubling
+main(*sys.argv[1:])
+"""
+GRAPH = """7767517
+5 5
+Input        in0    0 1 in0
+Convolution  conv1  1 1 in0 1 0=2 1=1 5=0 6=2 8=102
+Convolution  conv2  1 1 1 2 0=2 1=1 5=0 6=4 8=2
+Reshape      flat   1 1 2 3 0=2
+InnerProduct dense  1 1 3 out0 0=2 1=1 2=4
+"""
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Return an engine whose environment is this interpreter and whose program is the one above."""
+    python = tmp_path / "envs" / "ncnn" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
+    with open(_engine_graph.__file__) as file:
+        source = file.read().partition('if __name__ == "__main__"')[0]
+    (tmp_path / "program.py").write_text(source + ANSWERS)
+    monkeypatch.setattr(_engine_graph, "__file__", str(tmp_path / "program.py"))
+    return engine.Engine("ncnn", tmp_path / "model.ncnn")
+
+
+def test_arrays_go_to_an_engine_and_back_by_the_tensors_names_whatever_it_prints(asked):
+    image = np.arange(4, dtype=np.float32)
+    found = asked.arrays("values", {"image": image, "verb": image})
+    assert [(name, value.tolist()) for name, value in found.items()] == [
+        ("image", [0, 2, 4, 6]),
+        ("verb", [0, 2, 4, 6]),
+    ]
+    told, weights = asked.described("describe")
+    assert (told, weights["0"].tolist()) == ({"input": "image"}, [1, 1])
+
+
+def test_an_engine_that_refuses_goes_on_and_one_that_dies_is_an_error_too(asked):
+    with pytest.raises(EdgewiseError, match="ncnn cannot show model.ncnn: RuntimeError: no such layer"):
+        asked.arrays("forced")
+    assert asked.arrays("values", {"a": np.ones(1)})["a"] == 2
+    with pytest.raises(EdgewiseError, match="its process killed by SIGKILL"):
+        asked.described("executed")
+    with pytest.raises(EdgewiseError, match="its process killed by SIGKILL"):
+        asked.arrays("values")
+
+
+def entry(kind: str, inputs: str, output: str, least: float | None = None, weights: int = 0) -> dict:
+    return {"kind": kind, "inputs": inputs.split(), "outputs": [output], "least": least, "weights": weights}
+
+
+def test_a_quantizer_that_cuts_what_may_be_negative_stands_for_a_relu():
+    nodes = [
+        entry("Convolution", "image", "c"),
+        entry("FakeQuantize", "c", "q", -1.0),
+        entry("MaxPool", "q", "p"),
+        entry("FakeQuantize", "p", "r", 0.0),  # here
+        entry("Convolution", "r", "d"),
+        entry("Relu", "d", "e"),
+        entry("FakeQuantize", "e", "f", 0.0),
+        entry("MaxPool", "f", "g"),
+        entry("FakeQuantize", "g", "h", 0.0),
+    ]
+    assert open_engine._clipping(nodes) == {3}
+    assert open_engine._node(nodes[3], None, True).kinds == ("Relu",)
+    rounding = open_engine._node(nodes[6], None, False)
+    assert (rounding.kinds, rounding.rounds) == ((), True)
+
+
+def test_openvinos_layers_are_integers_where_their_kernels_are_and_reference_kernels_are_named():
+    told = [
+        {"kind": "Reorder", "kernel": "reorder_I8", "takes": "f32"},
+        {"kind": "Convolution", "kernel": "brgconv_avx512_I8", "takes": "u8", "stored": "i8", "weights": 9},
+        {"kind": "FullyConnected", "kernel": "brgemm_avx512_f32", "takes": "f32", "stored": "i4", "weights": 8},
+        {"kind": "Convolution", "kernel": "ref_any_I8", "takes": "u8", "stored": "i8", "weights": 7},
+    ]
+    made = [openvino._operator(layer) for layer in told]
+    assert [o.integer for o in made] == [False, True, False, True]
+    assert [(o.weights, o.activations, o.parameters) for o in made[1:3]] == [
+        ("int8", "uint8", 9),
+        ("int4", "float32", 8),
+    ]
+    assert openvino._notes(told) == (
+        "1 of 4 layers run reference kernels: Convolution",
+        "1 layers store narrow weights and multiply in float32",
+    )
+
+
+@pytest.fixture
+def ncnn_file(tmp_path):
+    """Two convolutions in 8 bits, the first of which hands on 8 bits, and a dense layer in float32."""
+    eight = (0x000D4B38).to_bytes(4, "little")
+    floats = np.array([3, 1, 1, 1], "<f4").tobytes()
+    content = (
+        eight + bytes(4) + bytes(4 * (2 + 1 + 1)) + eight + bytes(4) + bytes(4 * (2 + 1)) + bytes(4) + floats + bytes(8)
+    )
+    (tmp_path / ncnn_format.PARAM).write_text(GRAPH)
+    (tmp_path / ncnn_format.BIN).write_bytes(content)
+    return tmp_path
+
+
+def test_an_ncnn_receipt_lists_what_is_computed_in_8_bits_and_every_byte(ncnn_file):
+    facts = ncnn.explain(ncnn_file, "ncnn")
+    assert [(o.name, o.weights, o.integer, o.parameters) for o in facts.operators] == [
+        ("Convolution", "int8", True, 2),
+        ("Convolution", "int8", True, 4),
+        ("Reshape", "", False, 0),
+        ("InnerProduct", "float32", False, 4),
+    ]
+    size = sum((ncnn_file / name).stat().st_size for name in (ncnn_format.PARAM, ncnn_format.BIN))
+    assert sum(part.size_bytes for part in facts.parts) == size
+    (ncnn_file / ncnn_format.BIN).write_bytes(b"")
+    with pytest.raises(DataError, match="account for"):
+        ncnn.explain(ncnn_file, "ncnn")
+
+
+def test_of_ncnns_tensors_those_that_go_on_in_8_bits_are_not_compared(ncnn_file, monkeypatch):
+    class Fake:
+        def __init__(self, *_):
+            pass
+
+        def arrays(self, verb, given):
+            assert all(value.ndim == 1 for value in given.values())  # without the axis of the batch
+            return {name: np.ones(2, np.float32) for name in ("in0", "1", "2", "3", "out0")}
+
+    monkeypatch.setattr(open_engine, "Engine", Fake)
+    graph = open_engine.Ncnn(ncnn_file)
+    image = np.ones((1, 2), np.float32)
+    assert graph.values(image).keys() == {"in0", "2", "3", "out0"}
+    assert graph.forced(image, {"2": image})["out0"].shape == (1, 2)
+    assert [node.weights for node in graph.nodes] == [2, 4, 0, 4]
+    assert [bool(node.kinds) for node in graph.nodes] == [True, True, False, True]
+    assert [len(node.shapes) for node in graph.nodes] == [0, 0, 0, 2]
+
+
+def program(scale: float = 1.0, half: str = "") -> SimpleNamespace:
+    """Return a program as Core ML has it: two layers, the second of which may be wrong."""
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(size=(4, 4)).astype(np.float32) for _ in range(2))
+
+    def step(kind, name, takes, **constants):
+        return mil._Step(kind=kind, constants=constants, variables={"x": takes}, results=((name, np.float32, (1, 4)),))
+
+    steps = [
+        *([step("cast", "half", "image")] if half else []),
+        step("linear", f"a{half}", "half" if half else "image", weight=first),
+        step("relu", f"b{half}", f"a{half}"),
+        step("linear", "logits", f"b{half}", weight=second * np.float32(scale)),
+    ]
+    return SimpleNamespace(_steps=steps)
+
+
+@pytest.mark.parametrize(("scale", "bad"), [(1.0, ""), (2.0, "dense2")])
+def test_a_layer_of_a_core_ml_program_is_blamed_for_its_own_error_only(monkeypatch, tmp_path, scale, bad):
+    made = {"file": program(scale, "_cast_fp16"), "twin": program()}
+    monkeypatch.setattr(mil, "Program", lambda path: made[path.name])
+    file, twin = (open_mil.Graph(tmp_path / name) for name in made)
+    images = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    found = compare(file, twin, images, images)
+    known = [Layer(name=f"dense{i}", macs=16, parameters=16, shapes=node.shapes)
+             for i, node in enumerate((node for node in twin.nodes if node.weights), start=1)]  # fmt: skip
+    rows = layers.rows(found.tensors, twin.nodes, known)
+    assert [row.layer for row in rows] == ["dense1", "dense2"]
+    assert [row.layer for row in rows if row.bad] == ([bad] if bad else [])
+
+
+def test_operators_of_core_ml_name_the_type_that_is_computed_not_the_constants():
+    def var(kind=None, dtype=None):
+        return SimpleNamespace(op=kind and SimpleNamespace(op_type=kind), dtype=dtype)
+
+    weights, bias, image = var("constexpr_lut_to_dense"), var("const"), var(None)
+    conv = SimpleNamespace(inputs={"weight": weights, "bias": bias, "x": image, "pad": None})
+    concat = SimpleNamespace(inputs={"values": (var("relu"), var("const"))})
+    assert coreml._variables(conv) == [image]
+    assert coreml._variables(concat) == [concat.inputs["values"][0]]
+
+
+def test_an_onnx_file_on_openvino_is_explained_by_openvino():
+    assert run.module("onnx", "openvino") == "openvino"
+    assert (run.module("onnx", "onnxruntime"), run.module("coreml", "mil_evaluator")) == ("onnx", "coreml")

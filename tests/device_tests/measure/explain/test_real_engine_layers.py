@@ -1,0 +1,48 @@
+"""Layers of real files, as OpenVINO and ncnn give them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from device_tests.measure.explain import layers, ncnn, open_engine, openvino, source
+from device_tests.measure.explain.compare import compare
+from export.formats import FORMATS
+from export.source import Source
+from models import data, environments
+from models.errors import EnvironmentMissing
+from models.images import network_input
+from tests import programs
+
+pytestmark = pytest.mark.slow
+
+MODEL = "torch_cnn_small"
+OPENED = {
+    "openvino": ("int8", open_engine.OpenVino, openvino.explain, "int8"),
+    "ncnn": ("float16", open_engine.Ncnn, ncnn.explain, "float16"),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_every_layer_is_paired_none_is_bad_and_the_receipt_names_what_is_stored(name, tmp_path):
+    try:
+        environments.python(name, install="nox")
+    except EnvironmentMissing as error:
+        programs.absent(str(error))
+    scheme, opened, explain, stored = OPENED[name]
+    network, made = (
+        Source(MODEL, "digits"),
+        {part: tmp_path / f"{part}{FORMATS[name].suffix}" for part in (scheme, "float32")},
+    )
+    for part, path in made.items():
+        FORMATS[name].convert(network, part, path)
+    images = network_input(data.load("test", "digits").images[:8], "chw")
+    twin = opened(made["float32"])
+    found = compare(opened(made[scheme]), twin, images, images)
+    rows = layers.rows(found.tensors, twin.nodes, source.layers(MODEL))
+    assert [row.layer for row in rows] == ["conv1", "conv2", "dense1", "dense2"]
+    assert all(row.paired and row.own_sqnr_db > 25 for row in rows)
+    np.testing.assert_allclose(found.twin_ends, network.logits(images), atol=1e-4)
+    operators = [operator for operator in explain(made[scheme], name).operators if operator.weights]
+    assert [operator.weights for operator in operators] == [stored] * 4
+    assert {operator.integer for operator in operators} == {name == "openvino"}

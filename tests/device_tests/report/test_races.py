@@ -1,0 +1,73 @@
+"""Engines on an emulated core: which one executes the fewest instructions for the same network."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from msgspec.structs import replace
+from rich.console import Console
+
+from device_tests.report import cores, engines
+from device_tests.report.groups import group
+
+CORE = "cortex-a76"
+
+
+@pytest.fixture
+def counted(measured):
+    """Return a maker of rows of an emulated core."""
+
+    def make(runtime: str, format_name: str, scheme: str, instructions: int | None, **facts):
+        row = measured(scheme, runtime, format_name, latencies_ns=(), load_ns=None, instructions=instructions, **facts)
+        return replace(row, device=CORE)
+
+    return make
+
+
+def races(*rows) -> tuple[engines.Race, ...]:
+    return engines.races(group(rows, 0.1))
+
+
+def test_the_cheapest_engine_of_a_scheme_is_marked_and_what_does_not_run_says_why(counted):
+    (race,) = races(
+        counted("litert", "tflite", "int8", 287_026),
+        counted("openvino", "openvino", "int8", 22_511_972),
+        counted("ncnn", "ncnn", "int8", None, outcome="unsupported", reason="no ncnn2table"),
+        counted("litert", "tflite", "float32", 495_636),
+        counted("ncnn", "ncnn", "float32", 453_959),
+        counted("litert", "tflite", "int4", 1),  # no scheme of every engine
+    )
+    assert (race.place, race.models) == (CORE, ("torch_cnn_small",))
+    assert race.lines == (
+        ("float32", "litert", "tflite", ("495,636",)),
+        ("float32", "ncnn", "ncnn", ("453,959, least",)),
+        ("int8", "litert", "tflite", ("287,026, least",)),
+        ("int8", "ncnn", "ncnn", ("unsupported",)),
+        ("int8", "openvino", "openvino", ("22,511,972",)),
+    )
+
+
+def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_winner(counted):
+    small = (counted("litert", "tflite", "float32", 9), counted("ncnn", "ncnn", "float32", 8))
+    other = replace(counted("litert", "tflite", "float32", 70), artifact="keras_cnn-tflite-float32")
+    missing = replace(other, artifact="keras_cnn-ncnn-float32", runtime="ncnn", outcome="skipped", instructions=None)
+    (race,) = races(*small, other, missing)
+    cells = {runtime: dict(zip(race.models, cells, strict=True)) for _, runtime, _, cells in race.lines}
+    assert cells["litert"] == {"torch_cnn_small": "9", "keras_cnn": "70, least"}
+    assert cells["ncnn"] == {"torch_cnn_small": "8, least", "keras_cnn": ""}
+
+
+def test_one_engine_alone_or_times_instead_of_counts_are_no_race(counted, measured):
+    assert races(counted("litert", "tflite", "float32", 9), counted("litert", "tflite", "int8", 5)) == ()
+    assert races(measured(runtime="litert", instructions=9), measured(runtime="ncnn", instructions=8)) == ()
+
+
+def test_it_is_printed_and_in_the_markdown_report(counted):
+    groups = group((counted("litert", "tflite", "float32", 495_636), counted("ncnn", "ncnn", "float32", 453_959)), 0.1)
+    out = io.StringIO()
+    cores.show(groups, Console(file=out, width=200))
+    assert "453,959, least" in out.getvalue()
+    section = list(cores.sections(groups))[-1]
+    assert f"## {CORE}: {engines.TITLE}" in section
+    assert "| float32 | ncnn | ncnn | 453,959, least |" in section
