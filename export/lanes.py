@@ -53,7 +53,7 @@ class Lane:
     def events(self, unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool) -> Iterator[dict[str, Any]]:
         """Hand over what remains of a unit and yield what the lane tells; the last event is `done`, `broken` or `died`.
 
-        `died` has the reason. `anew` has the model's reference made again.
+        `died` has the reason, and `killed` where a signal ended it. `anew` has the model's reference made again.
         """
         with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code tells
             self.process.stdin.write(json.dumps(_told(unit, remaining, anew=anew)) + "\n")
@@ -65,7 +65,7 @@ class Lane:
                 event = {"event": "died", "why": f"no sign of life for {TIMEOUT_S} s"}
             elif not line:
                 code = self.process.wait()
-                event = {"event": "died", "why": death(code) if code else ""}
+                event = {"event": "died", "why": death(code) if code else "", "killed": code < 0}
             else:
                 event = _read(line)
             yield event

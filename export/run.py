@@ -27,7 +27,8 @@ Spent = Callable[[str, dict[str, float]], None]  # a family, and seconds by phas
 def run(jobs: tuple[Job, ...], *, count: int, begins: Heard, ended: Ended, spent: Spent = lambda *_: None) -> None:
     """Work off the jobs in `count` lanes; the callbacks hear of every recipe, from one thread at a time.
 
-    A lane that dies or hangs costs the recipe it was at; a new lane takes the rest. What keeps a whole model from being
+    A lane that dies or hangs costs the recipe it was at; a new lane takes the rest. Where a signal killed it, its recipe
+    is tried once more, for libraries that damage their memory do not do so each time. What keeps a whole model from being
     exported is raised at the end, after all other models. Ctrl-C ends every lane.
     """
     waiting = Waiting(jobs)
@@ -144,6 +145,7 @@ class _Work:
         self.lanes: set[Lane] = set()
         self.problems: list[EdgewiseError] = []
         self.lock = threading.Lock()
+        self.killed: set[str] = set()  # what a lane was at when a signal killed it
         self.made_anew: set[str] = set()  # models whose reference was made in this run
 
     def until_done(self) -> None:
@@ -197,6 +199,9 @@ class _Work:
                 raise kinds.get(end.get("kind"), DataError)(str(end.get("reason")))
             if self.waiting.stopped:
                 return None
+            if end.get("killed") and at not in self.killed:
+                self.killed.add(at)
+                continue
             why = end.get("why") or "without a result"
             recipe = next((r for r in remaining if r.id == at), None)
             if recipe is None:  # it died before its first recipe: another lane would die the same way

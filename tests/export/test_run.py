@@ -67,13 +67,17 @@ for job, wanted in units():
         emit(event="ended", id=id)
         continue
     if does == "crash": os.kill(os.getpid(), signal.SIGSEGV)
+    once = Path({starts!r} + ".once")
+    if does == "crash once" and not once.exists():
+        once.touch()
+        os.kill(os.getpid(), signal.SIGSEGV)
     if does == "exit": sys.exit(3)
     if does == "hang": time.sleep(600)
     if does == "broken":
         emit(event="broken", reason="the checkpoint is of another network")
         sys.exit(0)
     made = Artifact(id=id, framework="torch", key=wanted["key"], **recipe)
-    if does == "ok":
+    if does in ("ok", "crash once"):
         file = folder / (id + ".onnx")
         file.write_bytes(id.encode())
         made = replace(made, file=file.name, sha256=files.sha256(file), size_bytes=len(id), dataset=Dataset(name=job["dataset"]),
@@ -147,6 +151,12 @@ def test_a_lane_that_dies_costs_one_recipe_and_the_next_run_tries_it_again(expor
     assert outcomes(folder) == {s: "export_failed" if s == "float16" else "ok" for s in matrix.ONNX}
     assert message in artifacts.read(folder / "torch_cnn-onnx-float16.json").reason
     assert "1 made, 4 were current" in " ".join(export().output.split())
+
+
+def test_what_a_signal_killed_once_is_made_in_the_same_run(export, folder):
+    result = export({"float16": "crash once"})
+    assert result.exit_code == 0, result.output
+    assert set(outcomes(folder).values()) == {"ok"}
 
 
 def test_no_library_that_imports_keras_writes_into_the_home_folder(export, tmp_path, monkeypatch):
