@@ -1,120 +1,20 @@
-"""The orchestrator against a lane that does as it is told: answers, fails, dies, hangs. No framework is needed."""
+"""The orchestrator, whatever its lanes do (conftest.py): they answer, fail, die, hang. No framework is needed."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
-import stat
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from export import artifact as artifacts
-from export import keys, lanes, matrix, planning, run
+from export import lanes, matrix, run
 from export.__main__ import command
-from models import cards, checkpoints, data, mirrors, reference
-from models.environments import ROOT
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
-from models.reference import EvaluationSet, Reference
-
-# Stands where `python -m export.lane` runs; BEHAVIOUR says what to do at a scheme, once per start.
-LANE = """
-import json, os, signal, sys, time
-sys.path.insert(0, {root!r})
-from msgspec.structs import replace
-from pathlib import Path
-from export import artifact as artifacts
-from export.artifact import Artifact, Dataset, Golden
-from export.contract import Tensor
-from models import files
-print("a library's chatter", file=sys.stderr)
-def emit(**event): print(json.dumps(event), flush=True)
-def units():
-    for line in sys.stdin:
-        job = json.loads(line)
-        with open({starts!r}, "a") as starts: print(os.getpid(), job["model"], file=starts)
-        emit(event="begins", id=job["model"] + ".reference")
-        emit(event="prepared", spent={{"load": 1.5}})
-        for wanted in job["recipes"]: yield job, wanted
-        emit(event="done")
-for job, wanted in units():
-    folder = Path(job["folder"])
-    recipe = wanted["recipe"]
-    id = "-".join(recipe[k] for k in ("model", "format", "scheme"))
-    emit(event="begins", id=id)
-    does = {behaviour!r}.get(recipe["scheme"], "ok")
-    does = {behaviour!r}.get(job["model"], does)
-    if does == "half":
-        (folder / f".{{id}}.{{os.getpid()}}.tmp.onnx").write_bytes(b"half")
-        os.kill(os.getpid(), signal.SIGKILL)
-    if does == "chatter": print("a library's chatter where events go", flush=True)
-    if does == "bytes":
-        sys.stdout.buffer.write(b"\\xff\\xfe\\n")
-        sys.stdout.flush()
-    if does == "list": print("[1]", flush=True)
-    if does == "foreign": emit(event="ended", id="keras_cnn-onnx-int8")
-    if does == "full":
-        emit(event="broken", kind="StorageError", reason="Cannot write x: the disk is full.")
-        sys.exit(0)
-    if does == "silent":
-        emit(event="ended", id=id)
-        continue
-    if does == "crash": os.kill(os.getpid(), signal.SIGSEGV)
-    once = Path({starts!r} + ".once")
-    if does == "crash once" and not once.exists():
-        once.touch()
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if does == "exit": sys.exit(3)
-    if does == "hang": time.sleep(600)
-    if does == "broken":
-        emit(event="broken", reason="the checkpoint is of another network")
-        sys.exit(0)
-    made = Artifact(id=id, framework="torch", key=wanted["key"], **recipe)
-    if does in ("ok", "crash once"):
-        file = folder / (id + ".onnx")
-        file.write_bytes(id.encode())
-        made = replace(made, file=file.name, sha256=files.sha256(file), size_bytes=len(id), dataset=Dataset(name=job["dataset"]),
-                       inputs=(Tensor(name="i", shape=(1,), dtype="float32"),), outputs=(Tensor(name="o", shape=(1,), dtype="float32"),),
-                       golden=(Golden(index=0, label=0, image_u8="", logits=(0.0,)),))
-    else:
-        made = replace(made, outcome=does, reason="as the toolchain says it")
-    artifacts.save(made, folder)
-    emit(event="ended", id=id)
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "artifacts"
-
-
-@pytest.fixture
-def export(tmp_path, monkeypatch, idx_folder, folder):
-    """Return a function that runs the command on torch_cnn's five ONNX recipes, with the lane behaving as given.
-
-    Behaviours are by scheme, or by model for all of its recipes.
-    """
-    python = tmp_path / "envs" / "export" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
-    monkeypatch.setattr(planning, "_reference_is_current", lambda *_: True)
-
-    def export(behaviour: dict[str, str] | None = None, *more: str):
-        script = tmp_path / "lane.py"
-        script.write_text(LANE.format(root=str(ROOT), behaviour=behaviour or {}, starts=str(tmp_path / "starts")))
-        python.write_text(f"#!/bin/sh\necho $KERAS_HOME > {tmp_path}/keras_home\nexec {sys.executable} {script}\n")
-        python.chmod(python.stat().st_mode | stat.S_IEXEC)
-        arguments = ["--only", "torch_cnn-onnx-*", "--artifacts", str(folder), "--logs", str(tmp_path / "logs"), *more]
-        return CliRunner().invoke(command, arguments)
-
-    return export
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
 
 def outcomes(folder: Path) -> dict[str, str]:
@@ -307,121 +207,6 @@ def test_events_are_read_though_libraries_print(export, folder, tmp_path):
     assert json.loads((folder / "torch_cnn-onnx-int8.json").read_text())["dataset"]["name"] == "mnist"
 
 
-@pytest.fixture
-def no_mnist(monkeypatch, tmp_path) -> Callable[[], None]:
-    """Return a function that takes MNIST away: no folder, no cache, no mirror."""
-
-    def take_away() -> None:
-        monkeypatch.delenv("MNIST_DIR", raising=False)
-        monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "no-cache"))
-        monkeypatch.setattr(mirrors, "MIRRORS", ())
-        data.load.cache_clear()
-
-    return take_away
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-
-
-@pytest.mark.parametrize("more", [(), ("--force",), ("--only", "torch_cnn_small-onnx-int8")], ids=" ".join)
-def test_the_digits_never_stand_in_for_mnist_where_artifacts_of_mnist_are(export, folder, no_mnist, more):
-    export()
-    before = contents(folder)
-    no_mnist()
-    result = export({}, *more)
-    assert isinstance(result.exception, DataError)
-    assert re.search("holds 5 artifacts of mnist.*MNIST_DIR=FOLDER.*--data digits", str(result.exception))
-    assert contents(folder) == before
-
-
-def test_one_sidecar_of_an_earlier_version_is_enough_to_refuse(export, folder, no_mnist):
-    folder.mkdir()
-    (folder / "torch_cnn-onnx-int8.json").write_text('{"dataset": {"name": "mnist"}}')
-    (folder / "torch_cnn-onnx-int4.json").write_text('{"dataset": {"name": "digits"}}')
-    (folder / "rubbish.json").write_text('{"dataset": []}')
-    no_mnist()
-    assert "holds 1 artifacts of mnist" in str(export().exception)
-
-
-def test_the_digits_by_name_replace_nothing_of_mnist_unless_forced(export, folder):
-    export()
-    before = contents(folder)
-    refused = export({}, "--data", "digits")
-    assert isinstance(refused.exception, UsageError)
-    assert re.search("holds 5 artifacts of mnist.*artifacts-digits.*--force", str(refused.exception))
-    assert contents(folder) == before
-    forced = export({}, "--data", "digits", "--force")
-    assert "5 made" in forced.output
-    assert {a.dataset.name for a in artifacts.load(folder)} == {"digits"}
-
-
-def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(export, folder, no_mnist, monkeypatch):
-    mnist = os.environ["MNIST_DIR"]
-    no_mnist()
-    for expected in ("5 made, 0 were current", "0 made, 5 were current"):
-        data.load.cache_clear()  # each is a process of its own
-        result = export()
-        assert result.exit_code == 0, result.output
-        assert "using scikit-learn's digits, not MNIST" in result.output
-        assert "Judged on scikit-learn's digits" in result.output
-        assert expected in " ".join(result.output.split())
-    monkeypatch.setenv("MNIST_DIR", mnist)
-    data.load.cache_clear()
-    assert "5 made, 0 were current" in " ".join(export().output.split())
-    assert {a.dataset.name for a in artifacts.load(folder)} == {"mnist"}
-
-
-def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monkeypatch):
-    export()
-    monkeypatch.chdir(tmp_path)
-    arguments = ["--only", "torch_cnn-onnx-*", "--data", "digits", "--logs", str(tmp_path / "logs")]
-    result = CliRunner().invoke(command, arguments)
-    assert result.exit_code == 0, result.output
-    assert {a.dataset.name for a in artifacts.load(tmp_path / "artifacts-digits")} == {"digits"}
-    assert {a.dataset.name for a in artifacts.load(tmp_path / "artifacts")} == {"mnist"}
-    said = " ".join(result.output.split())
-    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in said
-
-
-@pytest.fixture
-def own_checkpoint(tmp_path, monkeypatch) -> Path:
-    """The model's checkpoint and card in a folder of their own, to be harmed."""
-    folder = tmp_path / "checkpoints"
-    shutil.copytree(checkpoints.FOLDER, folder, ignore=shutil.ignore_patterns("keras*", "*small*"))
-    monkeypatch.setattr(checkpoints, "FOLDER", folder)
-    return folder / "torch_cnn.safetensors"
-
-
-def test_a_damaged_checkpoint_is_an_error_before_anything_is_written(export, folder, own_checkpoint):
-    content = bytearray(own_checkpoint.read_bytes())
-    content[-1] ^= 0x80
-    own_checkpoint.write_bytes(content)
-    result = export()
-    assert isinstance(result.exception, DataError)
-    assert "torch_cnn.safetensors is damaged" in str(result.exception)
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize("card", ["no card", "another card"])
-def test_a_checkpoint_of_a_users_own_is_exported_and_that_is_noted(export, folder, own_checkpoint, card):
-    assert "NOTE" not in export().output
-    path = own_checkpoint.with_suffix(".json")
-    known = json.loads(path.read_text())
-    path.unlink()
-    if card == "another card":
-        path.write_text(json.dumps(known | {"fingerprint": "another"}))
-    result = export()
-    assert result.exit_code == 0, result.output
-    assert "NOTE: torch_cnn is exported, though it" in result.output
-    assert set(outcomes(folder).values()) == {"ok"}
-
-
-def test_a_card_of_wrong_types_is_a_sentence(export, own_checkpoint):
-    own_checkpoint.with_suffix(".json").write_text('{"sha256": 3}')
-    assert isinstance(export().exception, DataError)
-
-
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"id": 3}', "\x00"], ids=repr)
 def test_a_sidecar_that_is_none_is_made_again(export, folder, text):
     export()
@@ -429,53 +214,6 @@ def test_a_sidecar_that_is_none_is_made_again(export, folder, text):
     result = export()
     assert result.exit_code == 0, result.output
     assert "1 made, 4 were current" in " ".join(result.output.split())
-
-
-def saved_reference(folder: Path, **changes: str) -> Path:
-    """Save a reference of torch_cnn as a lane would, with today's inputs but for `changes`."""
-    digits = data.load("test")
-    now = keys.reference_inputs(
-        "torch_cnn", checkpoint_sha256=cards.require_whole("torch_cnn").sha256, dataset_sha256=digits.sha256
-    )
-    sets = {"images": digits.images, "labels": digits.labels, "logits": np.zeros((len(digits), 10), np.float32)}
-    file = reference.path(folder, "torch_cnn")
-    made = Reference(model="torch_cnn", dataset="mnist", dataset_sha256=digits.sha256, checkpoint_sha256="c", **sets,
-                     others={"digits": EvaluationSet(**sets)}, inputs=now | changes,
-                     key=keys.reference_key(now | changes))  # fmt: skip
-    reference.save(made, file)
-    return file
-
-
-@pytest.mark.parametrize(
-    ("harm", "recipes"),
-    [
-        (None, None),
-        ({"models/zoo/torch_cnn.py": "another"}, 0),
-        ({"models/data.py": "another"}, 0),
-        ({"constraints/export.txt": "another"}, 0),
-        ("truncated", 0),
-        ("forced", 1),
-    ],
-    ids=str,
-)
-def test_a_reference_is_made_again_unless_all_its_inputs_are_todays(idx_folder, folder, monkeypatch, harm, recipes):
-    monkeypatch.setattr(artifacts, "is_current", lambda *_: True)
-    file = saved_reference(folder, **(harm if isinstance(harm, dict) else {}))
-    if harm == "truncated":
-        file.write_bytes(file.read_bytes()[:-30])
-    jobs = planning.plan(matrix.select(("torch_cnn-onnx-int8",)), dataset=None, folder=folder, logs=folder / "logs",
-                    force=harm == "forced")  # fmt: skip
-    assert [len(job.recipes) for job in jobs] == ([] if recipes is None else [recipes])
-    assert all(job.force == (harm == "forced") for job in jobs)
-
-
-def test_a_recipes_key_holds_what_its_reference_is_made_from(idx_folder, folder):
-    recipe = matrix.select(("torch_cnn-eager-float32",))
-    (job,) = planning.plan(recipe, dataset=None, folder=folder, logs=folder / "logs", force=False)
-    key = keys.reference_key(keys.artifact_inputs(recipe[0], job.reference_inputs))
-    assert job.recipes == ((recipe[0], key),)
-    other = {**job.reference_inputs, "models/data.py": "another"}
-    assert keys.reference_key(keys.artifact_inputs(recipe[0], other)) != key
 
 
 def test_one_lane_serves_several_models_and_imports_once(export, tmp_path):
