@@ -40,6 +40,7 @@ def test_a_library_loses_its_symbols_and_is_compressed():
     assert raw == library.stat().st_size >= stripped > compressed > 0
 
 
+@pytest.mark.needs("strip")
 def test_a_library_that_several_environments_hold_is_weighed_once_and_for_all(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
     weighed = []
