@@ -18,8 +18,9 @@ from device_tests.results.layers import Layers
 from device_tests.results.measurement import Environment
 from device_tests.results.npu import Npu
 from device_tests.results.receipts import Receipt
+from export import elsewhere
 from export.artifact import Artifact
-from models import environments, inputs
+from models import environments, imports, inputs
 from models.errors import EnvironmentMissing
 
 # what the kernels of these runtimes choose between on x86 and on Arm, as Linux names them
@@ -102,12 +103,14 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def explanation(artifact: Artifact, environment: str) -> str:
-    """Return a digest of what a receipt or layers depend on: the artifact, the CPU, both environments' pins, the code.
+    """Return a digest of what a receipt or layers depend on: the artifact, the CPU, the environments' pins, the code.
 
     .tflite files are looked into in the runtime's own environment, all others in that of the exporters.
     """
     pins = [environments.ROOT / "constraints" / f"{name}.txt" for name in dict.fromkeys((environment, EXPORT))]
-    code = inputs.of_files((*pins, *sorted(EXPLAIN.glob("*.py"))))
+    pins += [environments.ROOT / file for file in elsewhere.files_of_pins(artifact.format)]
+    readers = imports.closure((f"export.formats.{artifact.format}", "models.mil"), environments.ROOT)
+    code = inputs.of_files((*dict.fromkeys(pins), *sorted(EXPLAIN.glob("*.py")), *readers))
     return inputs.digest(artifact.sha256, *instruction_sets(), code)
 
 

@@ -255,7 +255,8 @@ def _toolchains_words() -> Iterator[None]:
     except (EdgewiseError, judge.Defect, OSError, MemoryError):
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
+        # phases.py watches every import: one that fails in a library passes through there
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != phases.__file__]
         if frames and Path(frames[-1].filename).is_relative_to(ROOT) and "site-packages" not in frames[-1].filename:
             raise
         traceback.print_exc()

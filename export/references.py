@@ -19,6 +19,9 @@ KEPT, KEPT_BYTES = 8, 64 << 20  # files, and images in the largest: each holds a
 
 def kept_or_made(source: Source, *, key: str, inputs: Mapping[str, str], anew: bool) -> Reference:
     """Return the reference from the cache where it was made from the same before, or `make` it, always if `anew`."""
+    if source.deployed.code():  # it may import what no digest holds
+        with phases.phase(phases.REFERENCE):
+            return make(source, key=key, inputs=inputs)
     path = kept.file("references", source.model, key)
     if not anew:
         with suppress(DataError):

@@ -145,7 +145,9 @@ class _Work:
         self.lanes: set[Lane] = set()
         self.problems: list[EdgewiseError] = []
         self.lock = threading.Lock()
-        self.killed: set[str] = set()  # what a lane was at when a signal killed it
+        self.killed: set[tuple[str, str, str]] = (
+            set()
+        )  # models, families, and what a lane was at when a signal killed it
         self.made_anew: set[str] = set()  # models whose reference was made in this run
 
     def until_done(self) -> None:
@@ -185,6 +187,7 @@ class _Work:
         """Make a unit's recipes; returns the lane that goes on living. Raises what keeps the model from being exported."""
         job, remaining = unit.job, dict(unit.recipes)
         while not self.waiting.stopped:
+            lived_on = lane is not None
             if lane is None:
                 lane = Lane(job.log)
                 self.lanes.add(lane)
@@ -199,8 +202,12 @@ class _Work:
                 raise kinds.get(end.get("kind"), DataError)(str(end.get("reason")))
             if self.waiting.stopped:
                 return None
-            if end.get("killed") and at not in self.killed:
-                self.killed.add(at)
+            if unit.recipes and not remaining:
+                return None
+            if lived_on and not at:  # it had died before it was given this unit
+                continue
+            if end.get("killed") and (job.model, unit.family, at) not in self.killed:
+                self.killed.add((job.model, unit.family, at))
                 continue
             why = end.get("why") or "without a result"
             recipe = next((r for r in remaining if r.id == at), None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -204,7 +205,17 @@ def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Set
         futures = [
             pool.submit(_share_of_receipts, *one, folder, results) for pool, *one in zip(pools, shares, strict=True)
         ]
-        return [settled for future in futures for settled in future.result()]
+        return [settled for one, future in zip(shares, futures, strict=True) for settled in _came_of(one, future)]
+
+
+def _came_of(cells: list[Cell], future: Future[list[Settled[Receipt]]]) -> list[Settled[Receipt]]:
+    try:
+        return future.result()
+    except BrokenProcessPool:  # a library killed it: what it had made is kept, and is current in the next run
+        return [
+            Settled(name=_name(cell), refusal="the process that looks into files of its framework died")
+            for cell in cells
+        ]
 
 
 def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[Settled[Receipt]]:

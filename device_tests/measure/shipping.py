@@ -28,7 +28,7 @@ from device_tests.results.shipped import Shipped
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import data, environments, files, inputs, processes, records
-from models.errors import DataError, EdgewiseError
+from models.errors import DataError, EdgewiseError, StorageError
 from models.records import Count
 
 Weight = tuple[int, int, int]  # bytes of a library: as it lies there, stripped, stripped and compressed
@@ -178,7 +178,8 @@ def _remembered(library: Path) -> Weight:
         if known := records.read(file, tuple[Count, Count, Count], what="library's weight", remedy=""):
             return known
     weight = _weigh(library)
-    records.write(file, weight)
+    with suppress(StorageError):  # it is weighed again next time
+        records.write(file, weight)
     return weight
 
 

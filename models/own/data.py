@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ MOST_BYTES = 1 << 34
 CALIBRATION, TRAINING = "calibration", "train"
 KINDS = ("images", "labels")
 OTHER_FLOATS = (np.float64, np.float16)
+SURE = 5  # standard deviations
 WRITE = "np.savez({file!r}, images=images, labels=labels)"
 
 
@@ -28,7 +29,7 @@ class OwnData:
 
     `calibration` is [N,H,W] or [N,H,W,C] as the evaluation images are, None where there are none of its own; so is
     `training`. `class_names` is empty where the file names none; `unread` are arrays that mean nothing here,
-    `narrowed` those of other floats that become float32.
+    `narrowed` those of other floats that become float32, `grouped` the sets that lay in the order of their classes.
     """
 
     file: Path
@@ -38,6 +39,7 @@ class OwnData:
     class_names: tuple[str, ...]
     unread: tuple[str, ...]
     narrowed: tuple[str, ...]
+    grouped: tuple[str, ...]
 
 
 def find(folder: Path, model: str) -> Path:
@@ -84,7 +86,16 @@ def load(folder: Path, model: str) -> OwnData:
         class_names=reader.class_names(),
         unread=tuple(name for name in arrays if name not in read),
         narrowed=tuple(name for name in arrays if name in read and arrays[name].dtype in OTHER_FLOATS),
+        grouped=tuple(reader.grouped),
     )
+
+
+def are_grouped(labels: np.ndarray) -> bool:
+    """Tell whether neighbouring labels [N] are equal far more often than in a random order, as where a class follows a class."""
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    pairs, expected = len(labels) - 1, float((shares**2).sum())
+    deviation = np.sqrt(expected * (1 - expected) * max(pairs, 1))
+    return bool((labels[1:] == labels[:-1]).sum() - expected * pairs > SURE * deviation > 0)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -106,6 +117,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 class _Reader:
     path: Path
     arrays: Mapping[str, np.ndarray]
+    grouped: list[str] = field(default_factory=list)
 
     def refuse(self, what: str, remedy: str) -> None:
         msg = f"{self.path}: {what}. {remedy}"
@@ -114,6 +126,10 @@ class _Reader:
     def labelled(self, name: str, prefix: str) -> LabelledImages:
         images = self.images(f"{prefix}images")
         labels = self._labels(f"{prefix}labels", len(images))
+        if are_grouped(labels):  # the first images are calibrated on, and judged in a quick run: they must be like all
+            self.grouped.append(name)
+            order = np.random.default_rng(0).permutation(len(labels))
+            images, labels = images[order], labels[order]
         return LabelledImages(name=name, images=images, labels=labels)
 
     def images(self, name: str) -> np.ndarray:

@@ -21,6 +21,7 @@ from models.own import data
 from models.own.data import OwnData
 from models.spec import Framework
 
+PACKAGES = ("site-packages", "node_modules", "__pycache__")
 WEIGHTS = {"torch": (".safetensors", ".pt", ".pth"), "keras": (".weights.h5", ".safetensors")}  # beside Python code
 WHOLE = (".pt2", ".keras")  # which hold the network, too
 
@@ -108,7 +109,11 @@ class OwnNetwork:
     @property
     def data_notes(self) -> tuple[str, ...]:
         """Say what its owner may not expect of the images beside it: what is not read, or not read as it stands there."""
-        held = {"mean nothing here": self._data.unread, "are taken as float32": self._data.narrowed}
+        held = {
+            "mean nothing here": self._data.unread,
+            "are taken as float32": self._data.narrowed,
+            "had the images of a class together, and are taken in a random order, always the same": self._data.grouped,
+        }
         return tuple(f"{self._data.file}: {', '.join(names)} {says}" for says, names in held.items() if names)
 
     @property
@@ -144,4 +149,10 @@ class OwnNetwork:
         return ()
 
     def code(self) -> tuple[Path, ...]:
-        return tuple(sorted(self.folder.glob("*.py"))) if self.file.suffix == ".py" else ()
+        if self.file.suffix != ".py":
+            return ()
+        below = {file: file.relative_to(self.folder).parts for file in self.folder.rglob("*.py")}
+        # an environment that lies there is no code of the network's
+        return tuple(
+            sorted(f for f, parts in below.items() if not any(p.startswith(".") or p in PACKAGES for p in parts))
+        )

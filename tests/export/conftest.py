@@ -33,6 +33,7 @@ def units():
         emit(event="prepared", spent={{"load": 1.5}})
         for wanted in job["recipes"]: yield job, wanted
         emit(event="done")
+        if {behaviour!r}.get("ends after") == job["model"]: sys.exit(3)
 for job, wanted in units():
     folder = Path(job["folder"])
     recipe = wanted["recipe"]

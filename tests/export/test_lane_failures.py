@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from export import artifact as artifacts
-from export import elsewhere, lane, source
+from export import elsewhere, lane, phases, source
 from export import recipe as recipes
 from export.artifact import Artifact
 from export.contract import Contents, Tensor
@@ -99,6 +100,26 @@ def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, answ
     assert re.match(reason, failed.reason)
     assert [file.name for file in tmp_path.glob("*scripted*")] == [f"{RECIPE.id}.json"]
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
+    scripted, answers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(importlib._bootstrap, "_find_and_load", importlib._bootstrap._find_and_load)
+    phases.watch_imports()
+    library = tmp_path / "site-packages" / "converter.py"
+    library.parent.mkdir()
+    library.write_text("def convert():\n    import no_such_backend\n")
+    monkeypatch.syspath_prepend(str(library.parent))
+
+    def convert(source, scheme, target):
+        import converter
+
+        converter.convert()
+
+    scripted.convert = convert
+    row = made(tmp_path, answers)
+    assert (row.outcome, "no_such_backend" in row.reason) == ("unsupported", True)
 
 
 @pytest.mark.parametrize(

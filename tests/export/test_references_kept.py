@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,7 @@ class Network:
     def __init__(self) -> None:
         pixels = np.zeros((4, 2, 2), np.uint8)
         self.sets = (LabelledImages(name="shapes", images=pixels, labels=np.arange(4) % 2),)
+        self.deployed = SimpleNamespace(code=tuple)
         self.asked = 0
 
     def input(self, images: np.ndarray) -> np.ndarray:
@@ -48,6 +50,15 @@ def test_what_was_computed_from_the_same_is_taken(cache):
     made, taken = reference(first), reference(second)
     assert (first.asked, second.asked) == (1, 0)
     assert (taken.sha256, taken.key, taken.inputs) == (made.sha256, "k", INPUTS)
+
+
+def test_what_code_computes_is_computed_again_for_it_may_import_anything(cache):
+    for _ in range(2):
+        network = Network()
+        network.deployed.code = lambda: (Path("net.py"),)
+        reference(network)
+        assert network.asked == 1
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize("asked", [{"key": "other"}, {"anew": True}], ids=str)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_no_library_that_imports_keras_writes_into_the_home_folder(export, tmp_p
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
     export()
     assert (tmp_path / "keras_home").read_text().strip() == str(tmp_path / "cache" / "keras")
+
+
+def test_a_lane_that_died_between_two_models_costs_nothing(export, folder):
+    result = export({"ends after": "torch_cnn"}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
+    assert result.exit_code == 0, result.output
+    assert Counter(a.outcome for a in artifacts.load(folder)) == {"ok": 10}
 
 
 def test_a_lane_that_hangs_is_killed(export, folder, monkeypatch):

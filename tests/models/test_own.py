@@ -43,6 +43,27 @@ def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folde
     assert networks.default("results") == folder / "results"
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+def test_images_that_lie_class_by_class_are_mixed_and_that_is_said(folder, grouped):
+    labels = np.repeat(np.arange(4), 50)
+    labels = labels if grouped else np.random.default_rng(1).permutation(labels)
+    images = np.broadcast_to(labels[:, None, None].astype(np.uint8), (200, 8, 6))
+    write(folder, images=images, labels=labels)
+    (made,) = deployed.get("net").evaluation()
+    assert (made.images[:, 0, 0] == made.labels).all()
+    assert set(made.labels[:30]) == {0, 1, 2, 3}
+    assert np.array_equal(made.labels, labels) == (not grouped)
+    assert any("had the images of a class together" in note for note in deployed.get("net").data_notes) == grouped
+
+
+def test_code_in_folders_below_is_the_networks_too_but_no_environment(folder):
+    for name in ("code.py", "blocks/act.py", ".venv/lib/other.py", "env/site-packages/other.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("from torch import nn\ndef network(): ...\n" if name == "code.py" else "")
+    (folder / "code.pt").write_bytes(b"")
+    assert [f.relative_to(folder).as_posix() for f in deployed.get("code").code()] == ["blocks/act.py", "code.py"]
+
+
 def test_without_a_folder_the_zoo_is_meant(monkeypatch):
     monkeypatch.delenv(networks.VARIABLE, raising=False)
     assert "torch_cnn" in networks.names()
