@@ -31,8 +31,9 @@ def lacks(measured):
 FURTHER = ("*-tflite-int8@tflite_micro@*",)
 
 
-def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the_engine_out(lacks):
-    assert lacks(ran=False, arena_bytes=None, ids=FURTHER) == []
+@pytest.mark.parametrize("ids", [FURTHER, ("*@openvino@cortex-*",), ("*@openvino@cortex-a76", "*@ncnn@desktop")])
+def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the_engine_out(lacks, ids):
+    assert lacks(ran=False, arena_bytes=None, ids=ids) == []
 
 
 def test_it_must_decide_something_once_the_engine_has_run(lacks):
