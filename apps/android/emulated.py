@@ -20,7 +20,7 @@ from apps.android import assets, engines, jars, tools, versions
 from apps.android.build import Request
 from apps.android.engines import Resolved
 from apps.android.versions import HERE
-from device_tests.onboard import worker
+from device_tests.onboard import pixels
 from device_tests.results import compatibility
 from device_tests.results.compatibility import Grid, Trial
 from export import artifact as artifacts
@@ -109,7 +109,7 @@ def _judge(library: Path, folder: Path, artifact: Artifact, scratch: Path) -> Ve
     file = artifacts.check(artifact, folder)
     sidecar = json.loads(artifacts.sidecar_path(folder, artifact.id).read_text())
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
-    images = [worker.native(worker.golden_image(g, sidecar), source, sidecar["layout"]) for g in sidecar["golden"]]
+    images = [pixels.native(pixels.golden_image(g, sidecar), source, sidecar["layout"]) for g in sidecar["golden"]]
     inputs = scratch / "inputs"
     files.write_bytes(inputs, b"".join(np.ascontiguousarray(image).tobytes() for image in images))
     try:
