@@ -84,9 +84,12 @@ public abstract class AppCase {
     /** Waits for what other threads do, while the main thread does its own work. */
     protected static void await(String what, BooleanSupplier done) {
         long end = System.nanoTime() + PATIENCE_NS;
+        boolean was = false;
         while (true) {
             idle();
-            if (done.getAsBoolean()) return;
+            boolean is = done.getAsBoolean();
+            if (is && was) return; // and the main thread has shown what the other one told it meanwhile
+            was = is;
             if (died != null) throw new AssertionError("a thread died", died);
             if (System.nanoTime() > end) throw new AssertionError("never happened: " + what);
             try {
