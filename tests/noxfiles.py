@@ -64,6 +64,17 @@ def environment(session: Session, name: str) -> str:
     return name
 
 
+def cannot_install(monkeypatch, noxfile: ModuleType, missing: str) -> None:
+    """Let the installation of one environment fail."""
+
+    def installed(session: Session, name: str) -> str:
+        if name == missing:
+            raise CommandFailed
+        return environment(session, name)
+
+    replace_environment(monkeypatch, noxfile, installed)
+
+
 def sessions() -> ModuleType:
     """Return the module that can be imported beside nox only, and has been with the noxfile."""
     return sys.modules["device_tests.sessions"]

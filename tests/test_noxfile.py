@@ -150,12 +150,7 @@ def test_options_are_found_with_and_without_an_equals_sign(noxfile):
 
 
 def test_a_version_that_cannot_be_installed_keeps_the_others(noxfile, monkeypatch):
-    def environment(session: Session, name: str) -> str:
-        if name == "old":
-            raise CommandFailed
-        return noxfiles.environment(session, name)
-
-    noxfiles.replace_environment(monkeypatch, noxfile, environment)
+    noxfiles.cannot_install(monkeypatch, noxfile, "old")
     session = Session(prints="old new")
     noxfile.compatibility(session)
     assert "install new" in session.done

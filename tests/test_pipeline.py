@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests import noxfiles
-from tests.noxfiles import CommandFailed, Quit, Session
+from tests.noxfiles import Quit, Session
 
 
 def test_a_quick_pipeline_says_that_it_leaves_out_the_further_engines(noxfile):
@@ -115,12 +115,7 @@ def test_pipeline_of_a_folder_without_networks_of_a_framework_installs_and_runs_
 
 
 def test_pipeline_reports_and_checks_also_where_an_environment_cannot_be_installed(noxfile, monkeypatch):
-    def environment(session: Session, name: str) -> str:
-        if name == "vela":
-            raise CommandFailed
-        return noxfiles.environment(session, name)
-
-    noxfiles.replace_environment(monkeypatch, noxfile, environment)
+    noxfiles.cannot_install(monkeypatch, noxfile, "vela")
     session = Session()
     with pytest.raises(Quit, match="npu. All other steps were done"):
         noxfile.pipeline(session)

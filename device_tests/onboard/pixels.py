@@ -29,7 +29,7 @@ def native(image: np.ndarray, tensor: dict, layout: str) -> np.ndarray:
         values = np.ascontiguousarray(np.moveaxis(values, -1, 0)) if layout == "chw" else values
     expected = single(tensor)
     values = np.repeat(values[None], expected[0], axis=0)
-    if values.ndim != len(expected) or any(size not in (-1, got) for size, got in zip(expected, values.shape)):  # noqa: B905
+    if values.ndim != len(expected) or any(size not in (-1, got) for size, got in zip(expected, values.shape)):  # noqa: B905 - devices have older Pythons
         msg = f"the images have the shape {list(image.shape)}, which as {layout} is not the artifact's {list(expected)}"
         raise ValueError(msg)
     if tensor["scale"] is None:

@@ -37,16 +37,21 @@ def run(format_name: str, program: str, *arguments: str | Path) -> None:
     command = [str(python), "-P", program, *map(str, arguments)]
     # not what the lane holds its own libraries to: OpenVINO's oneDNN, held to AVX2 on a wider CPU, refuses narrow weights
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ONEDNN_")}
-    try:
-        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=kept)
-    except subprocess.TimeoutExpired as error:
-        msg = f"{format_name}'s toolchain did not end in {TIMEOUT_S} s"
-        raise Failed(msg) from error
+    ended = until_end(command, kept, f"{format_name}'s toolchain")
     print(ended.stdout, ended.stderr, sep="\n", file=sys.stderr)
     if ended.returncode:
         lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
         last = lines[-1][:300] if lines else f"it ended with {ended.returncode} and said nothing"
         raise Unsupported(last) if ended.returncode == UNSUPPORTED else Failed(last)
+
+
+def until_end(command: list[str | Path], env: dict[str, str], name: str) -> subprocess.CompletedProcess[str]:
+    """Run a command and return what it ended with; raises Failed where that takes too long, OSError where it does not start."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=env)
+    except subprocess.TimeoutExpired as error:
+        msg = f"{name} did not end in {TIMEOUT_S} s"
+        raise Failed(msg) from error
 
 
 def files_of_pins(format_name: str) -> tuple[str, ...]:

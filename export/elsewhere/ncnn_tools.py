@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-from export.elsewhere import TIMEOUT_S, Failed
+from export.elsewhere import Failed, until_end
 from models import processes
 from models.errors import Unsupported
 
@@ -57,12 +56,7 @@ def run(program: Path, *arguments: str | Path) -> None:
     """Run one of the programs on one thread; raises Failed with its last words, Unsupported where it does not start."""
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     try:
-        ended = subprocess.run(
-            [program, *arguments], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=env
-        )
-    except subprocess.TimeoutExpired as error:
-        msg = f"{program.name} did not end in {TIMEOUT_S} s"
-        raise Failed(msg) from error
+        ended = until_end([program, *arguments], env, program.name)
     except OSError as error:
         msg = f"{program.name} does not start ({error.strerror}). To build it anew: {BUILD}"
         raise Unsupported(msg) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from export.contract import Tensor
 from models import files, reference
 from models.images import network_input
 from models.reference import Reference
+from tests import interpreters
 
 MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
@@ -78,10 +78,7 @@ class Folders:
     def runtime(self, name: str, code: str = "") -> str:
         """Install a runtime whose module ends with `code`, which replaces functions of the honest one."""
         (self.runtimes / f"{name}.py").write_text(f"{RUNTIME}\n{code}\n")
-        python = self.environments / name / "bin" / "python"
-        python.parent.mkdir(parents=True, exist_ok=True)
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-        python.chmod(python.stat().st_mode | stat.S_IXUSR)
+        interpreters.install(self.environments, name)
         return name
 
     def run(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from click.testing import CliRunner
 from export import planning
 from export.__main__ import command
 from models.environments import ROOT
+from tests import interpreters
 
 # Stands where `python -m export.lane` runs; BEHAVIOUR says what to do at a scheme, once per start.
 LANE = """
@@ -91,16 +90,14 @@ def export(tmp_path, monkeypatch, idx_folder, folder):
 
     Behaviours are by scheme, or by model for all of its recipes.
     """
-    python = tmp_path / "envs" / "export" / "bin" / "python"
-    python.parent.mkdir(parents=True)
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
     monkeypatch.setattr(planning, "_reference_is_current", lambda *_: True)
 
     def export(behaviour: dict[str, str] | None = None, *more: str):
         script = tmp_path / "lane.py"
         script.write_text(LANE.format(root=str(ROOT), behaviour=behaviour or {}, starts=str(tmp_path / "starts")))
-        python.write_text(f"#!/bin/sh\necho $KERAS_HOME > {tmp_path}/keras_home\nexec {sys.executable} {script}\n")
-        python.chmod(python.stat().st_mode | stat.S_IEXEC)
+        tell = f"echo $KERAS_HOME > {tmp_path}/keras_home"
+        interpreters.install(tmp_path / "envs", "export", arguments=str(script), before=tell)
         arguments = ["--only", "torch_cnn-onnx-*", "--artifacts", str(folder), "--logs", str(tmp_path / "logs"), *more]
         return CliRunner().invoke(command, arguments)
 

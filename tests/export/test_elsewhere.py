@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -11,15 +9,13 @@ from export import elsewhere, keys
 from export.recipe import Recipe
 from models import environments
 from models.errors import EnvironmentMissing, Unsupported
+from tests import interpreters
 
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     """Return a function that writes a program, in an environment `ncnn` that is this interpreter."""
-    python = tmp_path / "envs" / "ncnn" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
+    interpreters.install(tmp_path / "envs", "ncnn")
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
 
     def write(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import stat
 import sys
 import zlib
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from export.contract import Tensor
 from models import files, reference
 from models.images import network_input
 from models.reference import EvaluationSet, Reference
+from tests import interpreters
 from tests.device_tests.conftest import MODEL, RUNTIME
 
 SCHEMES = ("float32", "int8", "dynamic_int8")  # exact, a little off, and garbage
@@ -90,10 +90,7 @@ def install(home: Path) -> None:
     for name in ("machine", "home", "runtimes"):
         (home / name).mkdir(parents=True)
     (home / "runtimes" / f"{ENGINE}.py").write_text(RUNTIME.replace(".pt", ".onnx"))
-    python = home / "envs" / ENGINE / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    interpreters.install(home / "envs", ENGINE)
 
 
 def export(project: Path) -> None:

@@ -7,7 +7,7 @@ refusals = ("Didn't find op for builtin opcode", "unresolved custom op", "Unsupp
 
 
 def start(threads):
-    import ai_edge_litert.interpreter  # noqa: F401
+    import ai_edge_litert.interpreter  # noqa: F401 - loaded here, so that no cell's time or memory holds it
 
 
 def load(path, threads):

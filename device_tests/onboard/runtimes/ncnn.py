@@ -7,7 +7,7 @@ refusals = ("layer not exists or registered",)
 
 
 def start(threads):
-    import ncnn  # noqa: F401
+    import ncnn  # noqa: F401 - loaded here, so that no cell's time or memory holds it
 
 
 def load(path, threads):

@@ -11,7 +11,7 @@ PRECISION = "f32"
 
 def start(threads):
     # its Python package looks for a telemetry package, which this environment does not hold
-    import openvino  # noqa: F401
+    import openvino  # noqa: F401 - loaded here, so that no cell's time or memory holds it
 
 
 def load(path, threads):

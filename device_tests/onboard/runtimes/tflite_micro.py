@@ -18,7 +18,7 @@ OUTSIDE = "tensorflow/lite/micro/"  # what its own messages begin with
 
 
 def start(threads):
-    from tflite_micro.python.tflite_micro import runtime  # noqa: F401
+    from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - loaded here, so that no cell's time or memory holds it
 
 
 def load(path, threads):

@@ -7,7 +7,7 @@ refusals = ("Didn't find op for builtin opcode", "unresolved custom op")
 
 
 def start(threads):
-    import tflite_runtime.interpreter  # noqa: F401
+    import tflite_runtime.interpreter  # noqa: F401 - loaded here, so that no cell's time or memory holds it
 
 
 def load(path, threads):

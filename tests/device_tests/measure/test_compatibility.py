@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +20,7 @@ from export import artifact as artifacts
 from export.artifact import Artifact, Golden
 from models import environments, records
 from models.errors import DataError
+from tests import interpreters
 
 ID = "torch_cnn_small-torchscript-float32"
 
@@ -59,10 +59,7 @@ def two_versions(folders, tmp_path, monkeypatch):
     (tmp_path / "constraints").mkdir()
     for name, version, rolled in (("fake", "2.0", 0), ("fake-1.0", "1.0", 1)):
         (tmp_path / "constraints" / f"{name}.txt").write_text(f"numpy=={version}\n")
-        python = folders.environments / name / "bin" / "python"
-        python.parent.mkdir(parents=True, exist_ok=True)
-        python.write_text(f'#!/bin/sh\nROLLED={rolled} exec "{sys.executable}" "$@"\n')
-        python.chmod(0o755)
+        interpreters.install(folders.environments, name, before=f"export ROLLED={rolled}")
     monkeypatch.setattr(environments, "ROOT", tmp_path)
     return folders
 

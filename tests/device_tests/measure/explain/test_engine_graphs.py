@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +23,7 @@ from device_tests.measure.explain.receipt import Layer
 from export.formats import ncnn as ncnn_format
 from models import mil
 from models.errors import DataError, EdgewiseError
+from tests import interpreters
 
 # Stands for an engine: it answers with the names and the doubled arrays that it is given, or as it is told.
 ANSWERS = """
@@ -61,10 +61,7 @@ InnerProduct dense  1 1 3 out0 0=2 1=1 2=4
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
     """Return an engine whose environment is this interpreter and whose program is the one above."""
-    python = tmp_path / "envs" / "ncnn" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
+    interpreters.install(tmp_path / "envs", "ncnn")
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
     with open(_engine_graph.__file__) as file:
         source = file.read().partition('if __name__ == "__main__"')[0]

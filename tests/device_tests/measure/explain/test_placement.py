@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from device_tests.measure.explain import tflite
 from models.errors import EdgewiseError
+from tests import interpreters
 
 ANSWER = '{"taken": [0, 2], "amx": null, "accelerated": null}'
 HANG = "import subprocess, sys; subprocess.Popen(['sleep', '600']); sys.stdin.read(); import time; time.sleep(600)"
@@ -25,12 +25,9 @@ def runtime(tmp_path, monkeypatch):
     monkeypatch.setattr(tflite, "TIMEOUT_S", 60.0)
 
     def install(program: str, name: str = "litert") -> Path:
-        python = tmp_path / name / "bin" / "python"
-        python.parent.mkdir(parents=True, exist_ok=True)
         code = tmp_path / f"{name}.py"
         code.write_text(program)
-        python.write_text(f'#!/bin/sh\necho $$ >> "{tmp_path}/pids"\nexec "{sys.executable}" "{code}"\n')
-        python.chmod(0o755)
+        interpreters.install(tmp_path, name, arguments=f'"{code}"', before=f'echo $$ >> "{tmp_path}/pids"')
         return tmp_path / "pids"
 
     tflite._process.cache_clear()
