@@ -140,7 +140,8 @@ class _Reader:
             )
         images = self.arrays[name]
         if images.dtype in OTHER_FLOATS:
-            images = images.astype(np.float32)
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused below
+                images = images.astype(np.float32)
         if images.dtype not in (np.uint8, np.float32):
             self.refuse(
                 f"{name} are {images.dtype}",

@@ -56,6 +56,13 @@ def test_images_that_lie_class_by_class_are_mixed_and_that_is_said(folder, group
     assert any("had the images of a class together" in note for note in deployed.get("net").data_notes) == grouped
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_float32_cannot_hold_are_a_sentence_alone(folder):
+    write(folder, images=np.full((5, 8, 6, 3), 1e300))
+    with pytest.raises(DataError, match="not finite"):
+        deployed.get("net").evaluation()
+
+
 def test_code_in_folders_below_is_the_networks_too_but_no_environment(folder):
     for name in ("code.py", "blocks/act.py", ".venv/lib/other.py", "env/site-packages/other.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
