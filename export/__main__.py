@@ -43,6 +43,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
     "--quick", is_flag=True, help=f"Leave out {', '.join(matrix.FURTHER)}, unless --only names some artifacts."
 )
 @click.option("--force", is_flag=True, help="Export again what is already there.")
+@click.option("--no-rewrites", "as_converted", is_flag=True, help="Leave converted files as the converter gave them.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
 @click.option("--profile", "profiled", is_flag=True, help="Say where the time went, by what is made and by step.")
 @click.option(
@@ -60,6 +61,7 @@ def command(
     listing: bool,
     quick: bool,
     force: bool,
+    as_converted: bool,
     jobs: int,
     profiled: bool,
     dataset: str | None,
@@ -87,7 +89,7 @@ def command(
     started = time.perf_counter()
     folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
     recipes, unusable = _usable(recipes)
-    todo = planning.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force)
+    todo = planning.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force, rewrites=not as_converted)
     total = sum(len(job.recipes) for job in todo)
     done, problem = [], None
     spent = Spent(jobs)

@@ -40,6 +40,20 @@ class Golden(Record, kw_only=True):
     logits: tuple[float, ...]
 
 
+class Rewrite(Record, kw_only=True):
+    """An exact rewrite (export/rewrites/) of the converted file: `operators` are the outputs' names of what it changed.
+
+    `difference` is the largest difference of a logit that it made on so many `images`, 0 for integer schemes; `bytes` are
+    what the file grew by, below 0 where it shrank.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    images: Count
+    difference: Magnitude
+    bytes: int
+
+
 class Artifact(Record, kw_only=True):
     """What a recipe yielded. Where `outcome` is not `ok` there is no file, and `reason` says why.
 
@@ -47,7 +61,8 @@ class Artifact(Record, kw_only=True):
     `reproducible` is True, or the reason why a second export gives other bytes; `key` digests everything that the
     artifact was made from. `layout` is the order of one image's axes in the input; `labels` are the classes' names.
     `covered_macs` is the share of the multiply-accumulates in layers of the scheme's dtype, None where the file's layers
-    are not the network's products; `options` are those that the user gave the scheme.
+    are not the network's products; `options` are those that the user gave the scheme. `rewrites` are in the order in which
+    they were applied; `weights` counts without the zeros that they put between.
     """
 
     id: str
@@ -69,6 +84,7 @@ class Artifact(Record, kw_only=True):
     weights: dict[str, Count] = {}
     covered_macs: Share | None = None
     options: Options = Options()
+    rewrites: tuple[Rewrite, ...] = ()
     notes: tuple[str, ...] = ()
     parameters: Count = 0
     macs: Count = 0

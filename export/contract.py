@@ -86,7 +86,9 @@ class Format(Protocol):
     """A module of export/formats. Its top level imports no framework: that happens inside the functions.
 
     It may have `options(framework, scheme)`, the names of the options of edgewise.toml that it understands for a scheme,
-    and `family(framework)`, a name that it has in common with formats that share imports and conversions with it.
+    and `family(framework)`, a name that it has in common with formats that share imports and conversions with it. It may
+    have `rewrites`, names of export/rewrites/ in the order in which they are tried, and `rewritten(content, name)`, which
+    returns a file's content after a rewrite and the names of the operators that it changed.
     """
 
     suffix: str

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from export import elsewhere
 from export.elsewhere import ncnn_tools
+from export.formats import FORMATS
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models import deployed, files, imports, networks
@@ -31,12 +32,17 @@ def reference_inputs(model: str, *, checkpoint_sha256: str, dataset_sha256: str,
     }
 
 
-def artifact_inputs(recipe: Recipe, reference: Mapping[str, str], *, root: Path = ROOT) -> dict[str, str]:
-    """Return what an artifact is made from: all that its reference is, and the code of its lane and its format."""
+def artifact_inputs(
+    recipe: Recipe, reference: Mapping[str, str], *, rewrites: bool = True, root: Path = ROOT
+) -> dict[str, str]:
+    """Return what an artifact is made from: all that its reference is, the code of its lane and its format, and rewrites."""
     base = SCHEMES[recipe.scheme].base
+    changes = getattr(FORMATS[recipe.format], "rewrites", ())
     return {
         "recipe": hashlib.sha256(f"{recipe.id}{SCHEMES[recipe.scheme]!r}".encode()).hexdigest(),
         **_sources(("export.lane", "export.environment", f"export.formats.{recipe.format}"), root),
+        **(_sources(tuple(f"export.rewrites.{name}" for name in changes), root) if rewrites else {}),
+        **({"rewrites": "none"} if changes and not rewrites else {}),
         **{pins: files.sha256(root / pins) for pins in elsewhere.files_of_pins(recipe.format)},
         **({"ncnn's tools": ncnn_tools.identity()} if (recipe.format, base) == ("ncnn", "int8") else {}),
         **reference,

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,16 @@ class Lane:
                 start_new_session=True,  # a group of its own, so that it can be killed with all that it started
             )
 
-    def events(self, unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool) -> Iterator[dict[str, Any]]:
+    def events(
+        self, unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool, unchanged: Collection[str] = ()
+    ) -> Iterator[dict[str, Any]]:
         """Hand over what remains of a unit and yield what the lane tells; the last event is `done`, `broken` or `died`.
 
-        `died` has the reason, and `killed` where a signal ended it. `anew` has the model's reference made again.
+        `died` has the reason, and `killed` where a signal ended it. `anew` has the model's reference made again. The ids in
+        `unchanged` are of files that no rewrite may touch.
         """
         with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code tells
-            self.process.stdin.write(json.dumps(_told(unit, remaining, anew=anew)) + "\n")
+            self.process.stdin.write(json.dumps(_told(unit, remaining, anew=anew, unchanged=unchanged)) + "\n")
             self.process.stdin.flush()
         event: dict[str, Any] = {}
         while event.get("event") not in ("done", "broken", "died"):
@@ -94,7 +97,7 @@ class Lane:
                 pipe.close()
 
 
-def _told(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool) -> dict[str, Any]:
+def _told(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool, unchanged: Collection[str]) -> dict[str, Any]:
     job = unit.job
     inputs = dict(job.reference_inputs)
     return {
@@ -105,7 +108,10 @@ def _told(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool) -> dict[st
         "checkpoint_sha256": job.checkpoint_sha256,
         "force": job.force,
         "reference": {"key": keys.reference_key(inputs), "inputs": inputs, "force": anew},
-        "recipes": [{"recipe": asdict(r), "key": k} for r, k in remaining.items()],
+        "recipes": [
+            {"recipe": asdict(r), "key": k, "rewrites": job.rewrites, "unchanged": r.id in unchanged}
+            for r, k in remaining.items()
+        ],
     }
 
 

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-IMPORT, LOAD, REFERENCE, CALIBRATE, CONVERT, TUNE, INSPECT, JUDGE, OTHER = NAMES = (
-    "import", "load", "reference", "calibrate", "convert", "fine-tune", "inspect", "judge", "other",
+IMPORT, LOAD, REFERENCE, CALIBRATE, CONVERT, TUNE, INSPECT, JUDGE, REWRITE, OTHER = NAMES = (
+    "import", "load", "reference", "calibrate", "convert", "fine-tune", "inspect", "judge", "rewrite", "other",
 )  # fmt: skip
 
 _spent: Counter[str] = Counter()

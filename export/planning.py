@@ -21,7 +21,8 @@ FEW_IMAGES = 100
 class Job:
     """All missing recipes of one model, with the key that each artifact must carry.
 
-    `reference_inputs` are what the model's reference must be computed from; `force` makes it anew in any case.
+    `reference_inputs` are what the model's reference must be computed from; `force` makes it anew in any case. `rewrites`
+    tells whether converted files are rewritten (export/rewrites/).
     """
 
     model: str
@@ -31,10 +32,13 @@ class Job:
     checkpoint_sha256: str
     reference_inputs: Mapping[str, str]
     force: bool
+    rewrites: bool = True
     recipes: tuple[tuple[Recipe, str], ...]
 
 
-def plan(recipes: tuple[Recipe, ...], *, dataset: str | None, folder: Path, logs: Path, force: bool) -> tuple[Job, ...]:
+def plan(
+    recipes: tuple[Recipe, ...], *, dataset: str | None, folder: Path, logs: Path, force: bool, rewrites: bool = True
+) -> tuple[Job, ...]:
     """Return one job per model with the recipes whose artifact is missing, broken or made from something else.
 
     Nothing is written before all inputs are known to be good: raises DataError for a checkpoint that is missing or
@@ -48,10 +52,14 @@ def plan(recipes: tuple[Recipe, ...], *, dataset: str | None, folder: Path, logs
     jobs = []
     for model, (name, checkpoint_sha256, data_sha256) in planned.items():
         inputs = keys.reference_inputs(model, checkpoint_sha256=checkpoint_sha256, dataset_sha256=data_sha256)
-        keyed = [(r, keys.reference_key(keys.artifact_inputs(r, inputs))) for r in recipes if r.model == model]
+        keyed = [
+            (r, keys.reference_key(keys.artifact_inputs(r, inputs, rewrites=rewrites)))
+            for r in recipes
+            if r.model == model
+        ]
         missing = tuple((r, k) for r, k in keyed if force or not artifacts.is_current(folder, r.id, k))
         if missing or not _reference_is_current(folder, model, keys.reference_key(inputs)):
-            job = Job(model=model, dataset=name, folder=folder, log=logs / f"export-{model}.log", force=force,
+            job = Job(model=model, dataset=name, folder=folder, log=logs / f"export-{model}.log", force=force, rewrites=rewrites,
                       checkpoint_sha256=checkpoint_sha256, reference_inputs=inputs, recipes=missing)  # fmt: skip
             jobs.append(job)
     if jobs:  # before minutes of conversions

@@ -28,7 +28,7 @@ def run(jobs: tuple[Job, ...], *, count: int, begins: Heard, ended: Ended, spent
     """Work off the jobs in `count` lanes; the callbacks hear of every recipe, from one thread at a time.
 
     A lane that dies or hangs costs the recipe it was at; a new lane takes the rest. Where a signal killed it, its recipe
-    is tried once more, for libraries that damage their memory do not do so each time. What keeps a whole model from being
+    is tried once more, for libraries that damage their memory do not do so each time, and without rewrites. What keeps a whole model from being
     exported is raised at the end, after all other models. Ctrl-C ends every lane.
     """
     waiting = Waiting(jobs)
@@ -223,7 +223,9 @@ class _Work:
     def _one_lane(self, unit: Unit, remaining: dict[Recipe, str], lane: Lane) -> tuple[str, dict[str, Any]]:
         """Let a lane make what it can and take that out of `remaining`; return what it was at last, and its last event."""
         at, event = "", {}
-        for event in lane.events(unit, remaining, anew=unit.job.force and unit.job.model not in self.made_anew):
+        anew = unit.job.force and unit.job.model not in self.made_anew
+        killed = {id for model, _, id in self.killed if model == unit.job.model}
+        for event in lane.events(unit, remaining, anew=anew, unchanged=killed):
             name, id = event["event"], str(event.get("id"))
             if name == "begins":
                 at = id

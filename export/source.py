@@ -30,6 +30,7 @@ class Source:
         self.deployed = deployed.get(model, dataset)
         self.framework = self.deployed.framework
         self.options = SCHEMES.defaults
+        self.rewrites = True  # whether converted files are rewritten (export/rewrites/)
         self.inputs: Mapping[str, str] = {}  # what the reference is made from, where that is known (export/keys.py)
         self._memo: dict[str, Any] = {}
 

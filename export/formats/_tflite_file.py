@@ -29,7 +29,7 @@ def parse(content: bytes) -> Any:
     return flatbuffer_utils.read_model_from_bytearray(bytearray(content))
 
 
-def _serialized(model: Any) -> bytes:
+def serialized(model: Any) -> bytes:
     for buffer in model.buffers:
         if buffer.data is not None and type(buffer.data) is not np.ndarray:  # which would be written byte by byte
             buffer.data = np.frombuffer(bytes(buffer.data), np.uint8)
@@ -46,7 +46,7 @@ def tidied(content: bytes, description: str = "") -> bytes:
     for name, entries in (("image", signature.inputs), ("logits", signature.outputs)):
         (entry,) = entries
         entry.name = graph.tensors[entry.tensorIndex].name = name
-    return _serialized(model)
+    return serialized(model)
 
 
 def freed(content: bytes) -> bytes:
@@ -74,7 +74,7 @@ def freed(content: bytes) -> bytes:
                     operator.builtinOptions.newShape = shape
     for index in (*graph.inputs, *graph.outputs):
         graph.tensors[index].shapeSignature = [-1, *map(int, graph.tensors[index].shape[1:])]
-    return _serialized(model)
+    return serialized(model)
 
 
 def with_uint8_io(content: bytes) -> bytes:
@@ -102,7 +102,7 @@ def with_uint8_io(content: bytes) -> bytes:
         graph.tensors[outer].quantization = schema.QuantizationParametersT(
             scale=list(quantization.scale), zeroPoint=[quantization.zeroPoint[0] + 128]
         )
-    return _serialized(model)
+    return serialized(model)
 
 
 def dense_layers(content: bytes) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from export.schemes import SCHEMES
 from export.source import Source
 
 suffix = ".tflite"
+rewrites = ("paddings", "transposes", "pixels_as_channels", "views")
 
 _FINE_TUNED = "fine-tuned for {steps} steps with 8-bit rounding simulated, then calibrated and quantized as int8"
 
@@ -53,6 +54,16 @@ def inspect(path: Path) -> Contents:
     from export.formats import _tflite_file
 
     return _tflite_file.contents(path.read_bytes())
+
+
+def rewritten(content: bytes, name: str) -> tuple[bytes, list[str]]:
+    """Return a file after a rewrite, and the operators that it changed, none where there is nothing for it to do."""
+    from export.rewrites import REWRITES
+    from export.rewrites._graph import Graph
+
+    graph = Graph(content)
+    operators = REWRITES[name].rewrite(graph) if graph.whole else []
+    return graph.content() if operators else content, operators
 
 
 def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:

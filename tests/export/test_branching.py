@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export import judge, lane
+from export import judge, making
 from export.elsewhere import ncnn_tools
 from export.formats import FORMATS
 from export.matrix import MATRIX
@@ -135,7 +135,7 @@ def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name
             FORMATS[name].convert(source, scheme, path)
         return
     FORMATS[name].convert(source, scheme, path)
-    contents = lane.completed(FORMATS[name].inspect(path), source)
+    contents = making.completed(FORMATS[name].inspect(path), source)
     judge.judge_weights(contents, SCHEMES[scheme], profile.weights)
     judge.judge_size(files.size_bytes(path), contents, SCHEMES[scheme], profile.parameters)
     grey = source.input(data.load("test", "digits").images[:64])

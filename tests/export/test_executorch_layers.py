@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export import judge, lane
+from export import judge, making
 from export.formats import FORMATS
 from export.schemes import SCHEMES
 from export.source import Source
@@ -42,7 +42,7 @@ def test_all_of_it_becomes_int8_and_answers_as_before(scheme, tmp_path):
     """The norm's statistics are not those of these images: taken anew from them, the answers would be others."""
     source, path = Untrained().with_options(Options(steps=20)), tmp_path / "net.pte"
     FORMATS["executorch"].convert(source, scheme, path)
-    contents = lane.completed(FORMATS["executorch"].inspect(path), source)
+    contents = making.completed(FORMATS["executorch"].inspect(path), source)
     assert set(contents.weights) == {"int8"}
     judge.judge_weights(contents, SCHEMES[scheme])
     images = source.input(source.sets[0].images[:16])

@@ -38,10 +38,10 @@ def test_masked_instruction_sets_give_the_same_bytes(tmp_path):
 
 
 def test_the_sidecar_says_which_scheme_may_differ_between_cpus_and_no_other():
-    from export import lane
+    from export import making
     from export.formats import FORMATS
 
-    assert "AVX-512" in lane._reproducible(FORMATS["executorch"], "qat_int8")
-    assert lane._reproducible(FORMATS["executorch"], "int8") is True
-    assert "kernel_type_str_resolver" in lane._reproducible(FORMATS["ort"], "int8")
-    assert lane._reproducible(FORMATS["torchscript_lite"], "int8") is True
+    assert "AVX-512" in making.reproducible(FORMATS["executorch"], "qat_int8")
+    assert making.reproducible(FORMATS["executorch"], "int8") is True
+    assert "kernel_type_str_resolver" in making.reproducible(FORMATS["ort"], "int8")
+    assert making.reproducible(FORMATS["torchscript_lite"], "int8") is True

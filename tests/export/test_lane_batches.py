@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from export import lane
+from export import making
 from export.artifact import Artifact
 from export.contract import Contents, Tensor
 from export.schemes import SCHEMES
@@ -38,13 +38,13 @@ def asked(scripted, answers, monkeypatch, tmp_path):  # noqa: F811
             weights={"float32": 21_840},
         )
         scheme = replace(SCHEMES["float32"], options=Options(batch=batch))
-        monkeypatch.setattr(lane, "SCHEMES", {"float32": scheme})
+        monkeypatch.setattr(making, "SCHEMES", {"float32": scheme})
         return made(tmp_path, answers)
 
     return SimpleNamespace(make=make, runs=runs)
 
 
-@pytest.mark.parametrize(("batch", "shape", "runs"), [(4, 4, [4]), (1, 1, [1]), ("dynamic", -1, [1, lane.TOGETHER])])
+@pytest.mark.parametrize(("batch", "shape", "runs"), [(4, 4, [4]), (1, 1, [1]), ("dynamic", -1, [1, making.TOGETHER])])
 def test_a_file_is_judged_in_the_batch_that_it_is_for_and_one_for_any_in_two(asked, batch, shape, runs):
     artifact = asked.make(batch, shape)
     assert (artifact.outcome, artifact.batch, artifact.options) == ("ok", shape, Options(batch=batch)), artifact.reason
@@ -59,7 +59,7 @@ def test_a_format_that_does_not_heed_the_batch_is_found_out(asked, batch, shape)
 
 
 def test_what_answers_one_image_but_not_several_is_unsupported(asked):
-    artifact = asked.make("dynamic", -1, wrong=lane.TOGETHER)
+    artifact = asked.make("dynamic", -1, wrong=making.TOGETHER)
     assert artifact.outcome == "unsupported"
     assert artifact.reason.startswith("it takes one image, but not 17 at once: on 64 images the logits differ")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from export import artifact as artifacts
-from export import elsewhere, lane, phases, source
+from export import elsewhere, lane, making, phases, source
 from export import recipe as recipes
 from export.artifact import Artifact
 from export.contract import Contents, Tensor
@@ -37,8 +37,8 @@ def answers(idx_folder) -> Reference:
 @pytest.fixture
 def scripted(monkeypatch, answers) -> SimpleNamespace:
     """A format that writes the right number of bytes and answers as the reference; tests replace its functions."""
-    hardest = np.argsort(answers.margins, kind="stable")[: lane.GOLDEN_HARDEST]
-    index = np.concatenate([np.arange(lane.PARITY_IMAGES), hardest])
+    hardest = np.argsort(answers.margins, kind="stable")[: making.GOLDEN_HARDEST]
+    index = np.concatenate([np.arange(making.PARITY_IMAGES), hardest])
     module = SimpleNamespace(
         suffix=".scripted",
         tools=lambda framework: ("numpy",),
@@ -50,12 +50,12 @@ def scripted(monkeypatch, answers) -> SimpleNamespace:
         ),
         run=lambda path, images: answers.logits[index].copy(),
     )
-    for place in (lane, recipes):
+    for place in (making, recipes):
         monkeypatch.setattr(place, "FORMATS", {"scripted": module})
     # counted without a framework: the network is never made
     profile = Profile(parameters=21_840, layers=(Layer(shape=(21_840,), macs=1),))
-    monkeypatch.setattr(lane, "profile_of", lambda source: profile)
-    monkeypatch.setattr(lane, "distinct_weights", lambda source: 21_840)
+    monkeypatch.setattr(making, "profile_of", lambda source: profile)
+    monkeypatch.setattr(making, "distinct_weights", lambda source: 21_840)
     for name, value in {"network": None, "layout": "chw", "classes": 10}.items():
         monkeypatch.setattr(Source, name, value)
     return module
@@ -63,7 +63,7 @@ def scripted(monkeypatch, answers) -> SimpleNamespace:
 
 def made(folder: Path, answers: Reference) -> Artifact:
     """Make the recipe, save it, and return what the folder then says."""
-    lane.save(lane.make(RECIPE, Source(RECIPE.model, "mnist"), answers, folder, "k"), folder)
+    lane.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), answers, folder, "k"), folder)
     return artifacts.read(artifacts.sidecar_path(folder, RECIPE.id))
 
 

@@ -111,7 +111,7 @@ class Graph:
             graph.operators, graph.inputs, graph.outputs, model.signatureDefs = operators, inputs, outputs, []
             for i, buffer in enumerate(model.buffers):
                 buffer.data = buffer.data if i in used else None
-            interpreter = Interpreter(model_content=_tflite_file._serialized(model), num_threads=1)
+            interpreter = Interpreter(model_content=_tflite_file.serialized(model), num_threads=1)
         finally:
             graph.operators, graph.inputs, graph.outputs, model.signatureDefs, contents = kept
             for buffer, data in zip(model.buffers, contents, strict=True):
@@ -165,4 +165,4 @@ def cuts(content: bytes) -> Iterator[tuple[str, bytes]]:
             graph.operators = graph.operators[: i + 1]
             graph.outputs = graph.operators[-1].outputs
             model.signatureDefs = []
-            yield name, _tflite_file._serialized(model)
+            yield name, _tflite_file.serialized(model)

@@ -118,6 +118,6 @@ def test_the_first_bad_layer_of_a_damaged_file_is_named(exported, tmp_path):
     (kernel,) = (t for t in graph.tensors if t.shape is not None and list(t.shape) == [20, 5, 5, 10])
     model.buffers[kernel.buffer].data = model.buffers[kernel.buffer].data[::-1].copy()
     damaged = tmp_path / row.file
-    damaged.write_bytes(_tflite_file._serialized(model))
+    damaged.write_bytes(_tflite_file.serialized(model))
     found = layers.measure(row, damaged, reference.load(reference.path(exported, MODEL)))
     assert found.first_bad == "conv2"

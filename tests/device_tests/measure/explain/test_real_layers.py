@@ -152,7 +152,7 @@ def doubled_tflite(file: Path, weights: Callable[[list[int]], bool]) -> bytes:
         t for t in model.subgraphs[0].tensors if t.shape is not None and weights(list(t.shape), t.name.decode())
     )
     kernel.quantization.scale = [2 * float(scale) for scale in kernel.quantization.scale]
-    return _tflite_file._serialized(model)
+    return _tflite_file.serialized(model)
 
 
 @pytest.mark.parametrize(

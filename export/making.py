@@ -1,0 +1,268 @@
+"""Makes one artifact: converts, inspects, judges, rewrites, and writes down what came of it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export import elsewhere, judge, phases, rewriting
+from export.artifact import Artifact, Dataset, Golden
+from export.contract import Contents, Tensor
+from export.formats import FORMATS
+from export.recipe import Recipe
+from export.schemes import SCHEMES, Scheme, described, supported
+from export.source import Source
+from models import files
+from models import profile as profiles
+from models.environments import ROOT
+from models.errors import EdgewiseError, Unsupported
+from models.frameworks import FRAMEWORKS
+from models.own.settings import DYNAMIC
+from models.reference import Reference
+
+PARITY_IMAGES = 64
+TOGETHER = 17  # images that a file for any batch is tried with: some libraries make a special case of up to 16
+GOLDEN_FIRST, GOLDEN_HARDEST = 3, 1
+
+
+def make(recipe: Recipe, source: Source, reference: Reference, folder: Path, key: str) -> Artifact:
+    """Convert, inspect and judge one recipe; whatever goes wrong is the outcome of this recipe alone."""
+    started = time.perf_counter()
+    row = {"id": recipe.id, "framework": recipe.framework, "key": key, **vars(recipe)}
+    target = folder / f"{recipe.id}{recipe.suffix}"
+    try:
+        facts = _facts(recipe, source, reference, target)
+    except Unsupported as error:
+        facts = {"outcome": "unsupported", "reason": str(error)}
+    except (Exception, SystemExit) as error:  # some command line tools end the process that calls them
+        traceback.print_exc()
+        facts = failure(error)
+    if "file" not in facts:
+        files.remove(target)  # an artifact of an earlier export would contradict the new sidecar
+    return Artifact(**row, **facts, seconds=round(time.perf_counter() - started, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images that a file is tried with: the first of the evaluation set, then the hardest; indices into that set."""
+
+    parity: int
+    index: np.ndarray
+
+    @classmethod
+    def of(cls, reference: Reference) -> Images:
+        hardest = np.argsort(reference.margins, kind="stable")[:GOLDEN_HARDEST]
+        parity = min(PARITY_IMAGES, len(reference.images))
+        return cls(parity=parity, index=np.concatenate([np.arange(parity), hardest]))
+
+    @property
+    def golden(self) -> list[int]:
+        """Places in `index` of the images that the sidecar holds."""
+        return [*range(min(GOLDEN_FIRST, self.parity)), *range(self.parity, len(self.index))]
+
+
+def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -> dict[str, Any]:
+    """Return the fields of the artifact, whose file is then at `target`."""
+    format_module, scheme, images = FORMATS[recipe.format], SCHEMES[recipe.scheme], Images.of(reference)
+    with phases.phase(phases.LOAD):
+        profile = source.memo("profile", lambda: profile_of(source))
+    with files.whole(target) as temporary:
+        _convert(recipe, source, scheme, temporary)
+        with phases.phase(phases.INSPECT):
+            contents = completed(format_module.inspect(temporary), source)
+        _judge_contents(format_module, temporary, contents, scheme, source)
+        logits = _judged_logits(recipe, source, reference, images, temporary, contents)
+        rewritten = rewriting.Rewriting(logits=logits)
+        if source.rewrites:
+            pixels = source.input(reference.images[images.index])
+            batch = abs(contents.inputs[0].shape[0])
+            rewritten = rewriting.applied(
+                format_module,
+                temporary,
+                lambda file: _logits(format_module, file, pixels, contents, batch),
+                logits,
+                scheme,
+            )
+    notes = (
+        *contents.notes,
+        *judge.coverage(contents, scheme, profile.layers),
+        *_notes(source, scheme),
+        *rewritten.notes,
+    )
+    return {
+        "file": target.name,
+        "sha256": files.sha256(target),
+        "size_bytes": files.size_bytes(target),
+        "compressed_bytes": sum(len(gzip.compress(m.read_bytes(), mtime=0)) for m in files.members(target)),
+        "inputs": contents.inputs,
+        "outputs": contents.outputs,
+        "weights": dict(contents.weights),
+        "covered_macs": judge.share_of_macs(contents.layers, scheme.weights, profile.layers),
+        "options": scheme.options,
+        "rewrites": rewritten.rewrites,
+        "notes": notes,
+        "parameters": profile.parameters,
+        "macs": profile.macs,
+        "labels": source.labels,
+        "layout": source.layout,
+        "golden": _golden(reference, images, rewritten.logits),
+        "dataset": Dataset(name=reference.dataset, split="test", sha256=reference.dataset_sha256, images=len(reference.images)),
+        "checkpoint_sha256": source.checkpoint_sha256,
+        "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)} | elsewhere.pins(recipe.format),
+        "reproducible": reproducible(format_module, scheme.base),
+    }  # fmt: skip
+
+
+def _convert(recipe: Recipe, source: Source, scheme: Scheme, file: Path) -> None:
+    """Write the file; raises Unsupported for options that the format does not know, and in the toolchain's own words."""
+    format_module = FORMATS[recipe.format]
+    with _toolchains_words(), phases.phase(phases.CONVERT):
+        options = format_module.options(source.framework, scheme.base) if hasattr(format_module, "options") else ()
+        supported(scheme.options, options, f"{scheme.base} of {recipe.format} from {source.framework}")
+        if scheme.options.batch not in (None, 1) and not source.any_batch:
+            raise Unsupported("the network itself takes one image at a time: export it for any batch")
+        format_module.convert(source.with_options(scheme.options), scheme.base, file)
+
+
+def _judge_contents(format_module: Any, file: Path, contents: Contents, scheme: Scheme, source: Source) -> None:
+    """Raise Defect or Unsupported where the file does not hold the network's weights as the scheme says."""
+    profile = source.memo("profile", lambda: profile_of(source))
+    distinct = source.memo("distinct", lambda: distinct_weights(source))
+    judge.judge_weights(contents, scheme, min(profile.weights, distinct))
+    if not getattr(format_module, "as_given", False):
+        judge.judge_size(files.size_bytes(file), contents, scheme, profile.parameters, distinct)
+
+
+def _judged_logits(
+    recipe: Recipe, source: Source, reference: Reference, images: Images, file: Path, contents: Contents
+) -> np.ndarray:
+    """Return the file's logits [N,K] for the images; raises Unsupported or Defect where they are not the network's."""
+    format_module, scheme, batch = FORMATS[recipe.format], SCHEMES[recipe.scheme], contents.inputs[0].shape[0]
+    if scheme.options.batch not in (None, DYNAMIC if batch == -1 else batch):
+        made_for = {-1: "any number of images", 1: "one image"}.get(batch, f"{batch} images")
+        raise Unsupported(f"{recipe.format} makes files for {made_for} only")
+    try:
+        logits = _logits(format_module, file, source.input(reference.images[images.index]), contents, abs(batch))
+    except (judge.Defect, EdgewiseError, OSError, MemoryError, elsewhere.Failed):
+        raise
+    except Exception as error:  # runtimes raise anything
+        where = "does not run" if scheme.options.batch is None else "does not run for this batch"
+        raise Unsupported(f"it was written, but {where} in its own runtime: {_first_line(error)}") from error
+    if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
+        raise judge.Defect("the logits are not finite")
+    try:
+        judge.judge_answers(logits[: images.parity], reference.logits[: images.parity], scheme)
+    except judge.Defect as error:
+        if not scheme.trained:
+            raise
+        raise Unsupported(f"fine-tuning moves the network away from its own answers: {error}") from error
+    if batch == -1:
+        pixels = source.input(reference.images[: images.parity])
+        _try_together(format_module, file, pixels, contents, reference, scheme)
+    return logits
+
+
+def _logits(format_module: Any, file: Path, images: np.ndarray, contents: Contents, batch: int) -> np.ndarray:
+    """Return the file's logits [N,K], so many images at once."""
+    more = {} if batch == 1 else {"batch": batch}  # formats that only take one image need not know the word
+    with phases.phase(phases.JUDGE):
+        native = format_module.run(file, judge.to_native(images, contents.inputs[0]), **more)
+    return judge.to_logits(native, contents.outputs[0])
+
+
+def _try_together(
+    format_module: Any, file: Path, images: np.ndarray, contents: Contents, reference: Reference, scheme: Scheme
+) -> None:
+    """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
+    try:
+        logits = _logits(format_module, file, images, contents, TOGETHER)
+        judge.judge_answers(logits, reference.logits[: len(images)], scheme)
+    except Exception as error:  # runtimes raise anything
+        msg = f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}"
+        raise Unsupported(msg) from error
+
+
+def _notes(source: Source, scheme: Scheme) -> Iterator[str]:
+    if scheme.static and source.calibration_note:
+        yield source.calibration_note
+    if scheme.name != scheme.base:
+        yield f"{scheme.name} is {scheme.base} with {described(scheme.options) or 'nothing else'}"
+
+
+def _golden(reference: Reference, images: Images, logits: np.ndarray) -> tuple[Golden, ...]:
+    pixels = "image_u8" if reference.images.dtype == np.uint8 else "image_f32"
+    return tuple(
+        Golden(
+            index=int(images.index[i]),
+            label=int(reference.labels[images.index[i]]),
+            **{pixels: base64.b64encode(reference.images[images.index[i]].tobytes()).decode()},
+            logits=tuple(float(x) for x in logits[i]),
+        )
+        for i in images.golden
+    )
+
+
+@contextmanager
+def _toolchains_words() -> Iterator[None]:
+    """Turn what a library raises over a network that it cannot convert into Unsupported; our own defects stay failures."""
+    try:
+        yield
+    except (EdgewiseError, judge.Defect, OSError, MemoryError):
+        raise
+    except Exception as error:
+        # phases.py watches every import: one that fails in a library passes through there
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != phases.__file__]
+        if frames and Path(frames[-1].filename).is_relative_to(ROOT) and "site-packages" not in frames[-1].filename:
+            raise
+        traceback.print_exc()
+        library = re.search(r"site-packages[/\\]([^/\\]+)", " ".join(f.filename for f in reversed(frames)))
+        msg = f"{library[1] if library else 'the toolchain'} cannot convert it: {type(error).__name__}: {_first_line(error)}"
+        raise Unsupported(msg) from error
+
+
+def profile_of(source: Source) -> profiles.Profile:
+    """Return what a network costs; raises DataError where its own description says otherwise."""
+    return profiles.of(source.model, source.framework, source.network, source.input_shape, source.deployed.stated)
+
+
+def distinct_weights(source: Source) -> int:
+    """Count a network's weights without those that equal others: layers may share them, or begin as copies."""
+    arrays = FRAMEWORKS[source.framework].weights(source.network).values()
+    matrices = (a for a in arrays if a.size > max(a.shape, default=1))  # a vector, however shaped, may pass for a bias
+    return sum({(a.shape, a.tobytes()): a.size for a in matrices}.values())
+
+
+def completed(contents: Contents, source: Source) -> Contents:
+    """Return a file's contents with the input and output that the file does not tell, as the source has them."""
+    image = Tensor(name="image", shape=(1, *source.input_shape), dtype="float32")
+    inputs = contents.inputs or (image,)
+    logits = Tensor(name="logits", shape=(inputs[0].shape[0], source.classes), dtype="float32")
+    return replace(contents, inputs=inputs, outputs=contents.outputs or (logits,))
+
+
+def reproducible(format_module: Any, scheme: str) -> bool | str:
+    """Return True, or the reason why other bytes may come out: a format's, or that of one of its schemes."""
+    reason = getattr(format_module, "irreproducible", True)
+    return reason.get(scheme, True) if isinstance(reason, dict) else reason
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    return {"outcome": "export_failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+
+
+def _first_line(error: BaseException) -> str:
+    """Return an error's first line, and what follows where that ends in a colon; without paths of this machine."""
+    lines = [re.sub(r"\S*site-packages/", "", line.strip()) for line in str(error).splitlines() if line.strip()]
+    first = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+    return first[:300] if first else "no message"

@@ -1,0 +1,46 @@
+"""Zeros around an image that the convolution which follows can add by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from export.rewrites._graph import Graph
+
+TITLE = "paddings are merged into the convolutions that follow"
+
+
+def rewrite(graph: Graph) -> list[str]:
+    """Take out paddings of zeros that equal what `SAME` means for all readers; return the names of their outputs."""
+    changed = []
+    for padding in tuple(graph.operators):
+        if graph.name(padding) != "PAD" or padding.outputs[0] in graph.graph.outputs:
+            continue
+        amounts, readers = graph.data(padding.inputs[1]), graph.users(padding.outputs[0])
+        if amounts is None or not readers or not all(_is_same(graph, padding, amounts, one) for one in readers):
+            continue
+        for reader in readers:
+            reader.builtinOptions.padding = schema.Padding.SAME
+            reader.inputs = [padding.inputs[0], *reader.inputs[1:]]
+        graph.replace(padding)
+        changed.append(graph.label(padding.outputs[0]))
+    return changed
+
+
+def _is_same(graph: Graph, padding: Any, amounts: np.ndarray, reader: Any) -> bool:
+    """Tell whether a convolution over the padded image is one over the image itself with the padding `SAME`."""
+    options = reader.builtinOptions
+    if graph.name(reader) not in ("CONV_2D", "DEPTHWISE_CONV_2D") or options.padding != schema.Padding.VALID:
+        return False
+    if len(amounts) != 4 or amounts[0].any() or amounts[3].any():
+        return False
+    image, kernel, output = (graph.shape(i)[1:3] for i in (padding.inputs[0], reader.inputs[1], reader.outputs[0]))
+    sizes = zip(image, kernel, output, (options.strideH, options.strideW),
+                (options.dilationHFactor, options.dilationWFactor), amounts[1:3], strict=True)  # fmt: skip
+    for size, taps, out, stride, dilation, (before, after) in sizes:
+        zeros = max((-(-size // stride) - 1) * stride + (taps - 1) * dilation + 1 - size, 0)
+        if (before, after) != (zeros // 2, zeros - zeros // 2) or out != -(-size // stride):
+            return False
+    return True
