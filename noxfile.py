@@ -48,6 +48,7 @@ REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
 )
 FUZZ = ("tests.device_tests.fuzz.fuzz",)
 TIMING = ("tests.device_tests.benchmarks.overhead",)
+REWRITES = ("device_tests", "rewrites")
 RELEASES = ("tests.device_tests.benchmarks.releases",)
 # What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
 DEVICES = {
@@ -143,14 +144,18 @@ def instructions(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("what", [nox.param(name, id=name) for name in ("timing", "releases")])
+@nox.parametrize("what", [nox.param(name, id=name) for name in ("timing", "releases", "rewrites")])
 def benchmarks(session: nox.Session, what: str) -> None:
-    """Compare our timing with the bare loop's and other tools', and this checkout with an earlier one, in turns.
+    """Compare our timing with the bare loop's and other tools', this checkout with an earlier one, files with and without rewrites.
 
     -s "benchmarks(releases)" -- --against REVISION --rounds N --only GLOB --run
     """
     if what == "timing":
         with_everything(session, TIMING)
+        return
+
+    if what == "rewrites":
+        with_everything(session, REWRITES, lambda: environment(session, "litert"))
         return
 
     def install() -> None:

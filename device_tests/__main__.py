@@ -19,6 +19,7 @@ from device_tests.commands.instructions import instructions
 from device_tests.commands.latency import latency
 from device_tests.commands.npu import npu
 from device_tests.commands.report import report
+from device_tests.commands.rewrites import rewrites
 from device_tests.commands.run import run
 from device_tests.commands.shipping import shipping
 from device_tests.commands.ssh import ssh
@@ -37,6 +38,7 @@ for name, command in {
     "explain": explain,
     "latency": latency,
     "instructions": instructions,
+    "rewrites": rewrites,
     "shipping": shipping,
     "npu": npu,
     "compatibility": compatibility,

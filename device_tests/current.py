@@ -13,11 +13,13 @@ from device_tests.results import instructions as counts
 from device_tests.results import layers as layer_files
 from device_tests.results import npu as npus
 from device_tests.results import receipts
+from device_tests.results import rewritten as rewritten_files
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.layers import Layers
 from device_tests.results.measurement import Environment
 from device_tests.results.npu import Npu
 from device_tests.results.receipts import Receipt
+from device_tests.results.rewritten import Rewritten
 from export import elsewhere
 from export.artifact import Artifact
 from models import environments, imports, inputs
@@ -128,6 +130,12 @@ def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -
     ):
         return None
     return known
+
+
+def rewritten(results: Path, artifact: Artifact, runtime: str) -> Rewritten | None:
+    """Return what an artifact's rewrites bring, if that was measured of this file; raises DataError for a broken record."""
+    known = rewritten_files.read(results, f"{artifact.id}@{runtime}")
+    return known if known and known.artifact_sha256 == artifact.sha256 else None
 
 
 def npu_key(artifact: Artifact) -> str:

@@ -40,7 +40,8 @@ class Added:
         facts: Facts = {name: getattr(artifact, name) for name in ("covered_share", "covered_macs", "batch")}
         facts["options"] = described(artifact.options)
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
-        for read in (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu):
+        for read in (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu,
+                     self._rewrites):  # fmt: skip
             try:
                 facts |= read(row, artifact)
             except DataError as error:
@@ -80,6 +81,17 @@ class Added:
             return {}
         found = current.npu(self.results, artifact)
         return {"npu_share": found.share} if found else {}
+
+    def _rewrites(self, row: Row, artifact: Artifact) -> Facts:
+        if not artifact.rewrites:
+            return {}
+        facts: Facts = {"rewrites": ", ".join(rewrite.name for rewrite in artifact.rewrites)}
+        known = current.rewritten(self.results, artifact, row.runtime)
+        if known and row.device == DESKTOP and known.latency:
+            facts["rewrites_latency"] = known.latency.value
+        if known and row.device in known.instructions:
+            facts["rewrites_instructions"] = known.instructions[row.device].ratio
+        return facts
 
     def _versions(self, row: Row, artifact: Artifact) -> Facts:
         runtime = compatibility.in_the_app(row.runtime) if row.device.startswith("app:") else row.runtime

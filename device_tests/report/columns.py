@@ -52,6 +52,15 @@ def _as_desktop(row: Row, eager: Row | None) -> str:
     return f"all {row.same:,}" if row.same == row.compared else f"{row.same:,} of {row.compared:,}"
 
 
+def rewrites(row: Row, eager: Row | None = None) -> str:
+    """Return what is left of instructions, or else of the latency, with the rewrites of a row's file; "" without any."""
+    if not row.rewrites:
+        return ""
+    if row.rewrites_instructions is not None:
+        return f"{row.rewrites_instructions:.2f} instr."
+    return "not measured" if row.rewrites_latency is None else f"{row.rewrites_latency:.2f} time"
+
+
 ANSWERS: tuple[tuple[str, Cell], ...] = (
     ("KB", _figure(lambda r: r.size_bytes, ",.1f", 1e-3)),
     ("top-1 %", _figure(lambda r: r.top1, ".2f", 100)),
@@ -77,6 +86,7 @@ OTHERS: tuple[tuple[str, Cell], ...] = (
     ("batch", lambda row, _: "" if row.outcome != "ok" else "any" if row.batch == -1 else str(row.batch)),
     ("options", lambda row, _: row.options),
     ("arena KB", _figure(lambda r: r.arena_bytes, ",.1f", 1e-3)),
+    ("rewrites", rewrites),
     ("NPU %", _figure(lambda r: r.npu_share, ".0f", 100)),
 )
 

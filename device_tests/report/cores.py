@@ -52,6 +52,8 @@ def _cell(row: Row | None) -> str:
     counted = "not counted" if row.instructions is None else f"{row.instructions:,}"
     if row.bound_share is not None:
         counted += f" ({row.bound_share:.0%} of the limit)"
+    if row.rewrites_instructions is not None:
+        counted += f", rewritten {row.rewrites_instructions - 1:+.0%}"
     if row.compared is None:
         return counted
     return f"{counted}, {'same' if row.same == row.compared else f'{row.same:,} of {row.compared:,} same'}"

@@ -84,6 +84,11 @@ def _columns(rows: list[Row]) -> list[str]:
                      "as a share of those that were executed.")  # fmt: skip
     if any(r.roof_share is not None for r in rows):
         lines.append("of peak %: of the multiply-accumulates that one core of this machine was seen to do in a second.")
+    if any(r.rewrites for r in rows):
+        lines.append(
+            "rewrites: what is left of the instructions on an emulated core, or of the time here, with the rewrites of the "
+            'file; its logits are the same. `nox -s "benchmarks(rewrites)"` measures it.'
+        )
     if any(r.covered_share is not None for r in rows):
         lines.append(
             "weights % and MACs %: the share that is stored in the scheme's own dtype, and computed with that."

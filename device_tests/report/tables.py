@@ -30,6 +30,7 @@ NOT_IN_TERMINAL = (
     "weights %",
     "MACs %",
     "options",
+    "rewrites",
     "NPU %",
 )  # which is WIDTH wide
 WHOLE = 20_000  # characters of a reason in Markdown: all of them, within reason

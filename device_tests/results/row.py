@@ -24,7 +24,8 @@ class Row(Measurement, kw_only=True):
     `options` are those that edgewise.toml gives its scheme. `same` is on how many of `compared` images the logits are the desktop's to
     the last bit, `difference` how far one lies apart, and `first_other` the index of the first image with other logits;
     `oldest_runtime` names the versions of the runtime that answer as they should. `npu_share` is of the operators that
-    vela gives to the smallest Ethos-U that it compiles for. `bound_share` is how much of the core's limit the instructions
+    vela gives to the smallest Ethos-U that it compiles for. `rewrites` are those of its file (export/rewrites/),
+    `rewrites_instructions` and `rewrites_latency` what is left with them of the instructions and the latency without. `bound_share` is how much of the core's limit the instructions
     reach, `bound` what the limit is (bounds.py); `roof_share` how much of one core's measured peak in the arithmetic `roof`
     the interleaved median does. `evidence` says whether the row counts;
     where it does not, the outcome is `skipped` or that of the artifact. What was not measured is None.
@@ -50,6 +51,9 @@ class Row(Measurement, kw_only=True):
     roof_share: Magnitude | None = None
     roof: str = ""
     npu_share: Share | None = None
+    rewrites: str = ""
+    rewrites_instructions: Magnitude | None = None
+    rewrites_latency: Magnitude | None = None
     evidence: Evidence = "current"
 
     @property

@@ -18,6 +18,7 @@ def rewrite(graph: Graph) -> list[str]:
     for padding in tuple(graph.operators):
         if graph.name(padding) != "PAD" or padding.outputs[0] in graph.graph.outputs:
             continue
+        padding = _behind_transpose(graph, padding)
         amounts, readers = graph.data(padding.inputs[1]), graph.users(padding.outputs[0])
         if amounts is None or not readers or not all(_is_same(graph, padding, amounts, one) for one in readers):
             continue
@@ -27,6 +28,27 @@ def rewrite(graph: Graph) -> list[str]:
         graph.replace(padding)
         changed.append(graph.label(padding.outputs[0]))
     return changed
+
+
+def _behind_transpose(graph: Graph, padding: Any) -> Any:
+    """Return the padding, moved behind the transpose that alone reads it, where convolutions read that."""
+    transpose = graph.only_user(padding.outputs[0])
+    if transpose is None or graph.name(transpose) != "TRANSPOSE" or transpose.outputs[0] in graph.graph.outputs:
+        return padding
+    amounts, axes = graph.data(padding.inputs[1]), graph.data(transpose.inputs[1])
+    readers = {graph.name(reader) for reader in graph.users(transpose.outputs[0])}
+    if amounts is None or axes is None or not readers <= {"CONV_2D", "DEPTHWISE_CONV_2D"}:
+        return padding
+    source, output = padding.inputs[0], transpose.outputs[0]
+    shape = tuple(graph.shape(source)[axis] for axis in axes)
+    moved = graph.computed(f"{graph.label(output)}/unpadded", shape, graph.tensor(source))
+    ordered = graph.constant(f"{graph.label(output)}/paddings", amounts[axes], graph.tensor(padding.inputs[1]))
+    behind = graph.operator("PAD", [moved, ordered], output, padding.builtinOptions or schema.PadOptionsT())
+    graph.replace(padding)
+    graph.replace(
+        transpose, graph.operator("TRANSPOSE", [source, transpose.inputs[1]], moved, schema.TransposeOptionsT()), behind
+    )
+    return behind
 
 
 def _is_same(graph: Graph, padding: Any, amounts: np.ndarray, reader: Any) -> bool:

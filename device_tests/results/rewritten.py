@@ -1,0 +1,80 @@
+"""What the rewrites of a file (export/rewrites/) bring: the same file with and without them, measured in one run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from device_tests.results.latency import Interval
+from models import files, records
+from models.errors import DataError
+from models.records import Positive, Record, Sha256
+
+
+class Pair(Record, kw_only=True):
+    """A figure of the file as converted, and of the rewritten one."""
+
+    converted: Positive
+    rewritten: Positive
+
+    @property
+    def ratio(self) -> float:
+        return self.rewritten / self.converted
+
+
+class Rewritten(Record, kw_only=True):
+    """One artifact on one runtime: instructions per inference by device, and rewritten latency / converted latency here.
+
+    The ratio of latencies is from so many `rounds` on `cpu`, None where none were taken.
+    """
+
+    artifact: str
+    runtime: str
+    artifact_sha256: Sha256
+    converted_sha256: Sha256
+    rewrites: tuple[str, ...]
+    bytes: Pair
+    instructions: dict[str, Pair] = {}
+    latency: Interval | None = None
+    rounds: int = 0
+    cpu: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.artifact}@{self.runtime}"
+
+    @property
+    def mean(self) -> float | None:
+        """The geometric mean of the ratios of instructions, None where nothing was counted."""
+        ratios = [pair.ratio for pair in self.instructions.values()]
+        return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
+
+    @property
+    def pays(self) -> bool:
+        """Whether fewer instructions are executed, on the whole of the devices that were counted on."""
+        return self.mean is not None and self.mean < 1
+
+
+def folder(results: Path) -> Path:
+    """Return where the records lie, with all that belongs to the converted files: artifacts, and counts of theirs."""
+    return results / "rewrites"
+
+
+def path(results: Path, id: str) -> Path:
+    """Return where the record of ARTIFACT@RUNTIME lies."""
+    return folder(results) / f"{files.stem(id)}.json"
+
+
+def save(rewritten: Rewritten, results: Path) -> None:
+    """Write a record whole."""
+    records.write(path(results, rewritten.id), rewritten)
+
+
+def read(results: Path, id: str) -> Rewritten | None:
+    """Read the record of ARTIFACT@RUNTIME, None where there is none; raises DataError where it is broken."""
+    file, again = path(results, id), "Delete it and run: nox -s 'benchmarks(rewrites)'"
+    rewritten = records.read(file, Rewritten, what="record of rewrites", remedy=again)
+    if rewritten and rewritten.id != id:
+        msg = f"{file} is the record of {rewritten.id}. {again}"
+        raise DataError(msg)
+    return rewritten

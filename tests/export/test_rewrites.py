@@ -1,0 +1,155 @@
+"""Real .tflite graphs before and after each rewrite: the same logits, and the operators that were to change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from export.formats import tflite
+
+pytestmark = pytest.mark.slow
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+def converted(*layers, image=(1, 28, 28)) -> bytes:
+    """Return layers as a float .tflite file; their weights are seeded."""
+    import litert_torch
+
+    from export.formats import _tflite_file
+
+    torch.manual_seed(0)
+    network = nn.Sequential(*layers).eval()
+    return _tflite_file.tidied(litert_torch.convert(network, (torch.zeros(1, *image),)).model_content())
+
+
+def quantized(float32: bytes, scheme: str, image=(1, 28, 28)) -> bytes:
+    from export.formats import _tflite_quantizer
+    from export.schemes import SCHEMES
+
+    class Images:
+        options, batch = SCHEMES.defaults, 1
+        calibration = np.random.default_rng(1).random((16, *image), np.float32)
+
+    return _tflite_quantizer.quantize(float32, scheme, Images())
+
+
+def logits(content: bytes, image=(1, 28, 28), batch=1) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    run = interpreter.get_signature_runner()
+    images = np.random.default_rng(2).random((12, *image), np.float32)
+    return np.concatenate([run(image=images[i : i + batch])["logits"] for i in range(0, 12, batch)])
+
+
+def kernels(content: bytes) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the operators with the shapes of their weights, () where they have none."""
+    from export.rewrites._graph import Graph
+
+    graph = Graph(content)
+    weighted = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    return [(graph.name(op), graph.shape(op.inputs[1]) if graph.name(op) in weighted else ()) for op in graph.operators]
+
+
+def all_applied(content: bytes) -> tuple[bytes, dict[str, list[str]]]:
+    done = {}
+    for name in tflite.rewrites:
+        content, done[name] = tflite.rewritten(content, name)
+    return content, {name: operators for name, operators in done.items() if operators}
+
+
+NETWORK = (nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 3), nn.ReLU(),
+           nn.Flatten(), nn.Linear(2304, 10))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def float32() -> bytes:
+    return converted(*NETWORK)
+
+
+@pytest.mark.parametrize("scheme", ["float32", "float16", "dynamic_int8", "int8", "int4", "int16x8"])
+def test_every_scheme_keeps_its_logits(float32, scheme):
+    before = float32 if scheme == "float32" else quantized(float32, scheme)
+    after, done = all_applied(before)
+    assert ("transposes" in done) == (scheme != "int4"), "4-bit weights are left as they are"
+    assert ("pixels_as_channels" in done) == (scheme != "int16x8"), (
+        "16-bit activations run on kernels that fill nothing up"
+    )
+    a, b = logits(before), logits(after)
+    if scheme.startswith("float"):
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(a).max()
+    else:
+        assert np.array_equal(a, b)
+    assert not any(kind == "TRANSPOSE" for kind, _ in kernels(after)) or scheme == "int4"
+
+
+def test_the_first_convolution_takes_four_pixels_and_gives_the_outputs_of_four(float32):
+    after, done = all_applied(quantized(float32, "int8"))
+    assert [len(done[name]) for name in ("pixels_as_channels", "transposes")] == [1, 1]
+    shapes = [shape for kind, shape in kernels(after) if kind == "CONV_2D"]
+    assert shapes[0] == (24, 5, 2, 4)
+    assert shapes[1] == (16, 3, 3, 6), "what has enough channels stays"
+
+
+@pytest.mark.parametrize(("width", "kernel", "block"), [(28, 5, 4), (28, 3, 2), (29, 3, None), (20, 5, 4)])
+def test_the_pixels_are_as_many_as_the_output_can_be_divided_by(width, kernel, block):
+    size = (width - kernel + 1) * (28 - kernel + 1) * 4
+    image = (1, 28, width)
+    before = converted(nn.Conv2d(1, 4, kernel), nn.ReLU(), nn.Flatten(), nn.Linear(size, 10), image=image)
+    after, done = all_applied(quantized(before, "int8", image))
+    first = next(shape for kind, shape in kernels(after) if "CONV" in kind)
+    assert ("pixels_as_channels" in done) == (block is not None)
+    assert first == (
+        (1, kernel, kernel, 4) if block is None else (4 * block, kernel, -(-(kernel + block - 1) // block), block)
+    )
+    assert np.array_equal(logits(quantized(before, "int8", image), image), logits(after, image))
+
+
+def test_a_convolution_that_skips_rows_or_has_holes_between_them_is_rewritten_too():
+    before = converted(nn.Conv2d(1, 4, (3, 5), stride=(2, 1), padding=(2, 0), dilation=(2, 1)), nn.Flatten(),
+                       nn.Linear(14 * 24 * 4, 10))  # fmt: skip
+    after, done = all_applied(before)
+    assert "pixels_as_channels" in done
+    assert np.abs(logits(before) - logits(after)).max() <= 1e-5 * np.abs(logits(before)).max()
+
+
+@pytest.mark.parametrize(("zeros", "merged"), [((0, 1, 0, 1), True), ((1, 0, 1, 0), False), ((1, 1, 1, 1), False)])
+def test_zeros_are_merged_where_same_means_them(zeros, merged):
+    image, out = (3, 28, 28), 14
+    before = converted(nn.ZeroPad2d(zeros), nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(),
+                       nn.Linear(8 * out * out, 10), image=image)  # fmt: skip
+    assert "PAD" in [kind for kind, _ in kernels(before)]
+    for content in (before, quantized(before, "int8", image)):
+        after, done = all_applied(content)
+        assert ("paddings" in done) == merged
+        assert ("PAD" in [kind for kind, _ in kernels(after)]) != merged
+        a, b = logits(content, image), logits(after, image)
+        assert np.abs(a - b).max() <= (1e-5 * np.abs(a).max() if content is before else 0)
+
+
+def test_a_file_for_any_batch_stays_one(float32):
+    from export.formats import _tflite_file
+
+    before = _tflite_file.freed(float32)
+    after, done = all_applied(before)
+    assert {"pixels_as_channels", "transposes"} <= done.keys()
+    expected = logits(float32)
+    for batch in (1, 4, 12):
+        assert np.abs(logits(after, batch=batch) - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_weights_that_two_layers_share_are_not_reordered_for_one_of_them():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.dense = nn.Conv2d(1, 4, 5), nn.Linear(4 * 24 * 24, 10)
+
+        def forward(self, image):
+            x = self.conv(image)
+            return self.dense(x.flatten(1)) + self.dense((x * 2).relu().flatten(1))
+
+    before = converted(Twice())
+    after, _ = all_applied(before)
+    assert np.abs(logits(before) - logits(after)).max() <= 1e-5 * np.abs(logits(before)).max()

@@ -1,0 +1,90 @@
+"""Rewrites are kept only where the logits prove them: scripted formats, without any framework."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from export import keys, matrix, rewriting
+from export.schemes import SCHEMES
+
+LOGITS = np.array([[1.0, -8.0], [3.0, 2.0]], np.float32)
+
+
+@pytest.fixture(autouse=True)
+def titles(monkeypatch):
+    modules = {name: SimpleNamespace(TITLE=f"what {name} does") for name in ("first", "second")}
+    monkeypatch.setattr(rewriting, "REWRITES", modules)
+
+
+def rewritten(tmp_path, scheme, *, off=0.0, second=b"AB!", run=None, operators=("conv",)):
+    """Rewrite a file twice: `first` makes it b"AB", `second` what is given, whose logits are off by so much."""
+    contents = {"first": (b"AB", list(operators)), "second": (second, ["dense"])}
+    module = SimpleNamespace(rewrites=("first", "second"), rewritten=lambda content, name: contents[name])
+    file = tmp_path / "file"
+    file.write_bytes(b"A")
+
+    def logits_of(path):
+        return run(path) if run else LOGITS + (off if path.read_bytes() == second else 0)
+
+    return rewriting.applied(module, file, logits_of, LOGITS, SCHEMES[scheme]), file.read_bytes()
+
+
+def test_rewrites_that_keep_every_logit_are_kept_and_recorded(tmp_path):
+    done, content = rewritten(tmp_path, "int8")
+    assert content == b"AB!"
+    assert [(r.name, r.operators, r.images, r.difference, r.bytes) for r in done.rewrites] == [
+        ("first", ("conv",), 2, 0.0, 1),
+        ("second", ("dense",), 2, 0.0, 1),
+    ]
+    assert not done.notes
+
+
+@pytest.mark.parametrize("scheme", ["int8", "dynamic_int8", "int4", "int16x8"])
+def test_an_integer_scheme_gives_up_a_rewrite_for_the_last_bit(tmp_path, scheme):
+    done, content = rewritten(tmp_path, scheme, off=1e-6)
+    assert content == b"AB"
+    assert [r.name for r in done.rewrites] == ["first"]
+    assert done.notes == ("not rewritten (what second does): the logits would differ by 9.5e-07",)
+    assert np.array_equal(done.logits, LOGITS)
+
+
+def test_a_float_scheme_may_round_otherwise_and_no_more(tmp_path):
+    kept, content = rewritten(tmp_path, "float32", off=5e-5)
+    assert content == b"AB!"
+    assert kept.rewrites[1].difference == pytest.approx(5e-5, rel=0.1)
+    assert np.array_equal(kept.logits, LOGITS + np.float32(5e-5))
+    assert rewritten(tmp_path, "float32", off=2e-4)[1] == b"AB"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_not_finite_prove_nothing(tmp_path, value):
+    assert rewritten(tmp_path, "float32", off=value)[1] == b"AB"
+
+
+def test_a_runtime_that_refuses_the_rewritten_file_gets_the_converted_one(tmp_path):
+    def run(path):
+        raise RuntimeError("no such operator\nand more")
+
+    done, content = rewritten(tmp_path, "int8", run=run)
+    assert content == b"A"
+    assert done.notes[0] == "not rewritten (what first does): RuntimeError: no such operator"
+
+
+def test_a_rewrite_with_nothing_to_do_leaves_no_trace(tmp_path):
+    done, content = rewritten(tmp_path, "int8", operators=())
+    assert content == b"AB!"
+    assert [r.name for r in done.rewrites] == ["second"]
+
+
+def test_artifacts_with_and_without_rewrites_have_other_keys_and_other_formats_the_same():
+    tflite = next(r for r in matrix.recipes() if r.id == "torch_cnn_small-tflite-int8")
+    onnx = replace(tflite, format="onnx")
+    with_, without = (keys.artifact_inputs(tflite, {}, rewrites=rewrites) for rewrites in (True, False))
+    assert keys.changed(with_, without) == (
+        *(f"export/rewrites/{n}.py" for n in ("paddings", "pixels_as_channels", "transposes", "views")), "rewrites"
+    )  # fmt: skip
+    assert keys.artifact_inputs(onnx, {}, rewrites=True) == keys.artifact_inputs(onnx, {}, rewrites=False)
