@@ -148,7 +148,7 @@ def instructions(session: nox.Session) -> None:
 def benchmarks(session: nox.Session, what: str) -> None:
     """Compare our timing with the bare loop's and other tools', this checkout with an earlier one, files with and without rewrites.
 
-    -s "benchmarks(releases)" -- --against REVISION --rounds N --only GLOB --run
+    -s "benchmarks(releases)" -- --against REVISION --rounds N --only GLOB --run --count
     """
     if what == "timing":
         with_everything(session, TIMING)
@@ -161,7 +161,7 @@ def benchmarks(session: nox.Session, what: str) -> None:
     def install() -> None:
         for name in ("export", *dict.fromkeys(CONVERTERS.values())):
             environment(session, name)
-        if "--run" in session.posargs:
+        if {"--run", "--count"} & set(session.posargs):
             install_runtimes(session)
 
     run_module(session, RELEASES, *session.posargs, first=install)

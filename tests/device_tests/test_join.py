@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from device_tests import current, join, onboard
-from device_tests.results import instructions, receipts
+from device_tests.report import columns
+from device_tests.results import instructions, receipts, rewritten
 from device_tests.results.instructions import InstructionCount
+from device_tests.results.latency import Interval
 from device_tests.results.receipts import Operator, Receipt
-from export.artifact import Artifact
+from device_tests.results.rewritten import Pair, Rewritten
+from export.artifact import Artifact, Rewrite
 from models import files
 
 SHA = "a" * 64
@@ -79,6 +83,39 @@ def test_every_figure_is_attached(results, measured):
 def test_figures_of_another_artifact_or_cell_or_of_garbage_are_not_attached(results, measured, facts, sha256):
     row = measured(**facts)
     assert attached(row, artifact(sha256), results) == row
+
+
+@pytest.fixture
+def rewritten_artifact(tmp_path) -> Artifact:
+    """An artifact that was rewritten, and what that brings, measured on the desktop and on a core."""
+    done = Rewrite(name="pixels_as_channels", operators=("conv",), images=65, difference=0.0, bytes=20)
+    pair = Pair(converted=100, rewritten=60)
+    record = Rewritten(artifact=artifact().id, runtime="torch", artifact_sha256=SHA, converted_sha256="c" * 64, bytes=pair,
+                       rewrites=(done.name,), instructions={"cortex-a76": pair}, rounds=20,
+                       latency=Interval(value=0.7, low=0.69, high=0.71))  # fmt: skip
+    rewritten.save(record, tmp_path)
+    return structs.replace(artifact(), rewrites=(done,))
+
+
+def test_what_rewrites_bring_is_attached_where_it_was_measured(rewritten_artifact, measured, tmp_path):
+    def texts(device: str, sha256: str = SHA) -> str:
+        row = measured(artifact_sha256=SHA, device=device)
+        made = structs.replace(rewritten_artifact, sha256=sha256)
+        return columns.rewrites(attached(row, made, tmp_path))
+
+    assert (texts("desktop"), texts("cortex-a76"), texts("cortex-a53")) == ("0.70 time", "0.60 instr.", "not measured")
+    assert texts("cortex-a76", sha256="b" * 64) == "not measured", "the record is of another file"
+    assert columns.rewrites(attached(measured(artifact_sha256=SHA), artifact(), tmp_path)) == ""
+
+
+def test_rewrites_pay_where_fewer_instructions_are_executed_on_the_whole():
+    def record(*after: int) -> Rewritten:
+        pairs = {str(i): Pair(converted=100, rewritten=n) for i, n in enumerate(after)}
+        return Rewritten(artifact="a", runtime="r", artifact_sha256=SHA, converted_sha256=SHA, rewrites=("x",),
+                         bytes=Pair(converted=1, rewritten=2), instructions=pairs)  # fmt: skip
+
+    assert [record(*after).pays for after in ((101, 80, 90), (101, 100, 99), (100,), (125, 80, 101), ())] == [
+        True, True, False, False, False]  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", ["instructions", "latency", "receipts"])

@@ -7,10 +7,11 @@ import json
 import os
 import re
 import resource
+import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +20,17 @@ import click
 from rich.table import Table
 
 from device_tests.onboard import surroundings
+from device_tests.results import bounds
+from device_tests.results import instructions as counts
+from device_tests.results.bounds import GOAL_CORE
+from export import artifact as artifacts
 from models import console, environments
 from models.console import out
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError
 
 CHANGELOG = "CHANGELOG.md"
+RUNTIME = "litert"
 TITLES = {"export_s": "export, seconds", "export_cpu_s": "export, processor seconds", "run_s": "quick run, seconds"}
 
 
@@ -125,8 +131,8 @@ def checkout(commit: str, folder: Path) -> Iterator[Path]:
 def measure(side: Side, round_: int, ids: list[str], *, runs: bool) -> None:
     """Export, and run quickly what was exported, once; what is taken is added to the side's figures."""
     only = [argument for id in ids for argument in ("--only", id)]
-    artifacts, results = side.home / f"artifacts{round_}", side.home / f"results{round_}"
-    places = ("--artifacts", str(artifacts))
+    artifacts_folder, results = side.home / f"artifacts{round_}", side.home / f"results{round_}"
+    places = ("--artifacts", str(artifacts_folder))
     _, took, cpu = side.do("export", *places, "--logs", str(side.home / "logs"), *only)
     taken = {"export_s": took, "export_cpu_s": cpu}
     if runs:
@@ -156,6 +162,35 @@ def sizes(then: Side, now: Side, round_: int) -> str:
     )
 
 
+def count(side: Side, round_: int, ids: list[str]) -> dict[str, int]:
+    """Return the instructions per inference of .tflite files of a round on the core of the goal, by artifact."""
+    results = side.home / "counts"
+    only = [argument for id in ids for argument in ("--only", f"{id}@{RUNTIME}@*")]
+    side.do("device_tests", "instructions", "--device", GOAL_CORE, "--artifacts", str(side.home / f"artifacts{round_}"),
+            "--results", str(results), *only)  # fmt: skip
+    records = (counts.read(file) for file in sorted((results / "instructions").glob("*.json")))
+    return {record.artifact: record.instructions for record in records if record and record.instructions}
+
+
+def counted(then: Mapping[str, int], now: Mapping[str, int], folder: Path) -> str:
+    """Say what is left of the instructions, and how many 8-bit artifacts of `folder` reach their goal of the core's limit."""
+    both = sorted(then.keys() & now.keys())
+    if not both:
+        return "No artifact was counted by both."
+    mean = statistics.geometric_mean(now[id] / then[id] for id in both)
+    least, most = (pick(both, key=lambda id: now[id] / then[id]) for pick in (min, max))
+    known = {id: artifacts.read(artifacts.sidecar_path(folder, id)) for id in both}
+    goals = {id: artifact for id, artifact in known.items() if bounds.arithmetic(artifact.scheme) == bounds.INT8}
+    reached = [
+        sum(not bounds.wasted(GOAL_CORE, artifact, side[id], None) for id, artifact in goals.items())
+        for side in (then, now)
+    ]
+    return (
+        f"Instructions on {GOAL_CORE} of {len(both)} artifacts: {mean:.3f} of what they were ({least} {now[least] / then[least]:.3f}, "
+        f"{most} {now[most] / then[most]:.3f}). Of {len(goals)} in 8 bits, {reached[1]} reach the goal of the core's limit, {reached[0]} did."
+    )
+
+
 def table(ratios: list[Ratio], title: str) -> Table:
     """Return the figures of both, and their ratios."""
     shown = Table("figure", "then", "now", "now / then", "n", "says", title=title)
@@ -173,8 +208,16 @@ def table(ratios: list[Ratio], title: str) -> Table:
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 50), help="Exports of each, in turns.")
 @click.option("--only", "patterns", multiple=True, metavar="GLOB", help="Only artifacts whose id matches.")
 @click.option("--run", "runs", is_flag=True, help="Also run what was exported, quickly.")
-def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: bool) -> None:
+@click.option(
+    "--count",
+    "counts_too",
+    is_flag=True,
+    help=f"Also count the instructions of .tflite files on an emulated {GOAL_CORE}.",
+)
+def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: bool, counts_too: bool) -> None:
     """Compare this checkout with an earlier one, in turns on this machine: export times, sizes and, with --run, a quick run.
+
+    With --count, also how near .tflite files come to the limit of a core; counts are exact, and are taken once.
 
     Both use the environments of this checkout. What both fine-tuned before is taken from the cache; a first export of
     each, which is not counted, fills it.
@@ -203,6 +246,11 @@ def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: b
         machine = f"{surroundings.cpu_model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
         out.print(table(compared(then, now), f"{len(ids)} artifacts, now against {commit[:12]}: {machine}"))
         out.print(sizes(then, now, rounds))
+        if counts_too:
+            tflite = [id for id in ids if "-tflite-" in id]
+            with out.status("counting instructions"):
+                before, after = (count(side, rounds, tflite) for side in (then, now))
+            out.print(counted(before, after, now.home / f"artifacts{rounds}"))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from export import artifact as artifacts
+from export.artifact import Artifact
+from export.contract import Tensor
 from models.errors import DataError, EdgewiseError
 from tests.device_tests.benchmarks import releases
 from tests.device_tests.benchmarks.releases import Ratio, Side, command
@@ -92,6 +95,21 @@ def test_sizes_are_compared_of_what_both_made_and_what_is_gone_is_named(tmp_path
     now = side(tmp_path / "now", a=("1", 100), b=("9", 50), d=("4", 10))
     said = releases.sizes(then, now, 1)
     assert said == "1 of 2 artifacts have the same bytes; all together weigh 0.7500 of what they did. Not made now: c."
+
+
+def test_counts_are_compared_of_what_both_counted_and_with_the_goal(tmp_path):
+    for scheme in ("float32", "int8", "dynamic_int8"):
+        names = {"model": "m", "framework": "torch", "format": "tflite", "scheme": scheme, "key": "k"}
+        tensors = (Tensor(name="t", shape=(1,), dtype="int8"),)
+        whole = {"file": "f", "sha256": "a" * 64, "size_bytes": 1, "inputs": tensors, "outputs": tensors}
+        artifacts.save(Artifact(id=f"m-tflite-{scheme}", macs=1_600_000, **names, **whole), tmp_path)
+    then = {"m-tflite-float32": 800_000, "m-tflite-int8": 400_000, "m-tflite-dynamic_int8": 200_000, "m-tflite-int4": 9}
+    now = {"m-tflite-float32": 800_000, "m-tflite-int8": 100_000, "m-tflite-dynamic_int8": 400_000}
+    assert releases.counted(then, now, tmp_path) == (
+        "Instructions on cortex-a76 of 3 artifacts: 0.794 of what they were (m-tflite-int8 0.250, m-tflite-dynamic_int8 2.000). "
+        "Of 2 in 8 bits, 1 reach the goal of the core's limit, 1 did."
+    )
+    assert releases.counted({}, now, tmp_path) == "No artifact was counted by both."
 
 
 def test_both_are_measured_in_turns_and_the_first_round_is_not_counted(tmp_path, monkeypatch):
