@@ -1,7 +1,7 @@
 """Neighbouring pixels as channels, for convolutions over one channel or few: kernels add up four channels at a time.
 
-XNNPACK's kernels fill up the input's channels to 4 (8-bit dot product; 2 in float) and the outputs to 16 (8). A
-convolution over one channel wastes three quarters of that. Seen with b neighbours of a row as channels, [N,H,W,I] is
+XNNPACK's 8-bit kernels fill up the input's channels to 4 and the outputs to 16, and spend about as much on each tap of the
+kernel as on four channels. A convolution over one channel wastes most of that. Seen with b neighbours of a row as channels, [N,H,W,I] is
 [N,H,W/b,b*I] without moving a byte; a kernel with b*O outputs computes the b outputs of the neighbours together, and
 [N,H',W'/b,b*O] is [N,H',W',O], again without moving a byte. Its weights are the old ones between zeros, so that each sum
 has the same summands, in the same integers.
@@ -10,6 +10,7 @@ has the same summands, in the same integers.
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,12 @@ from export.rewrites._graph import Graph
 TITLE = "convolutions over few channels take neighbouring pixels as channels"
 
 BLOCKS = (2, 4, 8)  # pixels
-PAYS = (
-    0.75  # of the multiply-accumulates, filled up as the kernels do: less, for the views and the padding cost something
-)
-_FILLED = {schema.TensorType.INT8: (4, 16), schema.TensorType.FLOAT32: (2, 8), schema.TensorType.FLOAT16: (2, 8)}
+PAYS = 0.75  # of the work that is estimated: less, for the views and the padding cost something
+# Channels that kernels add up at once, and outputs that they compute at once, by what activations are stored in. 16-bit
+# ones run on plain kernels, which fill nothing up.
+_FILLED = {schema.TensorType.INT8: (4, 16), schema.TensorType.FLOAT32: (1, 8)}
+_WEIGHTS = (schema.TensorType.INT8, schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
+_NAME = re.compile(r"/(\d+) pixels of kernels (\d+) wide$")  # at the end of the name of rewritten weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +50,10 @@ class Convolution:
         return block * self.taps(block) * block / self.weights.shape[2] - 1
 
     def cost(self, block: int, lanes: int, tile: int) -> float:
-        """Return the multiply-accumulates per output pixel, with inputs and outputs filled up as the kernels do."""
+        """Return the estimated work per output pixel: outputs are filled up, and each tap costs as much as its first lane."""
         outputs, rows, _, channels = self.weights.shape
-        filled = -(-block * outputs // tile) * tile, -(-block * channels // lanes) * lanes
-        return filled[0] * filled[1] * rows * self.taps(block) / block
+        steps = 1 + -(-block * channels // lanes)
+        return -(-block * outputs // tile) * tile * steps * rows * self.taps(block) / block
 
 
 def rewrite(graph: Graph) -> list[str]:
@@ -72,9 +75,9 @@ def _convolution(graph: Graph, operator: Any) -> Convolution | None:
     stored, _ = graph.widened(operator.inputs[1])
     weights, image = graph.data(stored), graph.shape(operator.inputs[0])
     bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
-    if weights is None or graph.tensor(stored).type not in _FILLED or (bias >= 0 and _bias(graph, bias) is None):
+    if weights is None or graph.tensor(stored).type not in _WEIGHTS or (bias >= 0 and _bias(graph, bias) is None):
         return None
-    if graph.tensor(operator.inputs[0]).type == schema.TensorType.INT16:  # plain kernels, which fill nothing up
+    if graph.tensor(operator.inputs[0]).type not in _FILLED:
         return None
     if kind == "DEPTHWISE_CONV_2D":
         if image[3] != 1:
@@ -97,7 +100,7 @@ def _bias(graph: Graph, index: int) -> np.ndarray | None:
 
 def _block(graph: Graph, operator: Any, convolution: Convolution) -> int:
     """Return how many pixels to take together, 0 where it does not pay or the file would grow too much."""
-    lanes, tile = _FILLED[graph.tensor(graph.widened(operator.inputs[1])[0]).type]
+    lanes, tile = _FILLED[graph.tensor(operator.inputs[0]).type]
     costs = {block: convolution.cost(block, lanes, tile) for block in BLOCKS if convolution.width % block == 0}
     best = min(costs, key=costs.get, default=0)
     if not best or costs[best] > PAYS * convolution.cost(1, lanes, tile):
@@ -130,13 +133,14 @@ def _rewrite(graph: Graph, operator: Any, convolution: Convolution, block: int) 
     spread = np.zeros((block, outputs, rows, taps * block, channels), convolution.weights.dtype)
     for pixel in range(block):
         spread[pixel, :, :, pixel : pixel + columns] = convolution.weights
-    weights, widened = _stored(
-        graph, operator.inputs[1], spread.reshape(block * outputs, rows, taps, block * channels), block
-    )
+    suffix = f"/{block} pixels of kernels {columns} wide"  # which as_converted reads
+    stacked = spread.reshape(block * outputs, rows, taps, block * channels)
+    weights, widened = _stored(graph, operator.inputs[1], stacked, suffix, block)
     steps += widened
     inputs = [view, weights]
     if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-        bias, widened = _stored(graph, operator.inputs[2], np.tile(_bias(graph, operator.inputs[2]), block), block)
+        repeated = np.tile(_bias(graph, operator.inputs[2]), block)
+        bias, widened = _stored(graph, operator.inputs[2], repeated, suffix, block)
         steps += widened
         inputs.append(bias)
     options = schema.Conv2DOptionsT()
@@ -150,14 +154,27 @@ def _rewrite(graph: Graph, operator: Any, convolution: Convolution, block: int) 
     graph.replace(operator, *steps, graph.reshape(source, view), convolved, graph.reshape(result, output))
 
 
-def _stored(graph: Graph, index: int, values: np.ndarray, block: int) -> tuple[int, list[Any]]:
-    """Store values like those of a tensor, its scales repeated for each pixel; return where, and what widens them."""
+def as_converted(name: str, weights: np.ndarray) -> np.ndarray:
+    """Return the weights [O,kh,kw,I] that a convolution had before, of a tensor's name; those of others as they are."""
+    known = _NAME.search(name)
+    if known is None:
+        return weights
+    block, columns = map(int, known.groups())
+    outputs, rows, taps, channels = weights.shape
+    spread = weights.reshape(block, outputs // block, rows, taps * block, channels // block)
+    return spread[0, :, :, :columns]
+
+
+def _stored(graph: Graph, index: int, values: np.ndarray, suffix: str, block: int) -> tuple[int, list[Any]]:
+    """Store values like those of a tensor, its scales repeated for each pixel, under its name and a suffix; return where,
+    and what widens them.
+    """
     stored, widening = graph.widened(index)
     like = graph.tensor(stored)
-    new = graph.constant(f"{graph.label(stored)}/pixels", values, like, _repeated(like.quantization, block))
+    new = graph.constant(f"{graph.label(stored)}{suffix}", values, like, _repeated(like.quantization, block))
     if widening is None:
         return new, []
-    wide = graph.computed(f"{graph.label(index)}/pixels", values.shape, graph.tensor(index))
+    wide = graph.computed(f"{graph.label(index)}{suffix}", values.shape, graph.tensor(index))
     other = copy.copy(widening)
     other.inputs, other.outputs = [new], [wide]
     return wide, [other]

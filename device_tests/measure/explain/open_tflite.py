@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +66,7 @@ class Graph:
         inputs = [int(n) for n in operator.inputs if n in self._activations]
         weights, shapes = 0, ()
         if name in receipts.WEIGHTED and (kernel := int(operator.inputs[1])) not in self._activations:
-            weights = math.prod(int(n) for n in self._graph.tensors[kernel].shape)
+            weights = receipts.parameters_of(self._graph.tensors[kernel])
             shapes = self._shapes(kernel, axis=3 if name == "DEPTHWISE_CONV_2D" else 0)
         return Node(
             kinds=() if name in (*_ROUNDING, *_MOVING) else (name, *self._activation(operator)),
@@ -83,7 +82,10 @@ class Graph:
         content = self._model.buffers[tensor.buffer].data
         if content is None or tensor.type != _float32():
             return ()
-        return channel_shapes(np.asarray(content, np.uint8).view(np.float32).reshape(tensor.shape), axis)
+        from export.rewrites import pixels_as_channels
+
+        weights = np.asarray(content, np.uint8).view(np.float32).reshape(tensor.shape)
+        return channel_shapes(pixels_as_channels.as_converted(tensor.name.decode(), weights), axis)
 
     def _activation(self, operator: Any) -> tuple[str, ...]:
         fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)

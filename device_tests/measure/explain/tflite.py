@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import json
-import math
 import subprocess
 import threading
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from device_tests.measure.explain import _tflite_placement
 from device_tests.measure.explain.receipt import Facts
@@ -138,7 +139,7 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
         channels = 0
         weights, parameters, integer = "", 0, not dtype(image).startswith("float")
         if name in WEIGHTED and is_constant(kernel := operator.inputs[1]):  # else it is a product of two activations
-            weights, parameters = dtype(widened.get(kernel, kernel)), math.prod(map(int, tensors[kernel].shape))
+            weights, parameters = dtype(widened.get(kernel, kernel)), parameters_of(tensors[kernel])
             channels = 1 if name == "DEPTHWISE_CONV_2D" else int(tensors[kernel].shape[-1])
             # float activations and integer weights: the kernel quantizes the activations first
             integer = dtype(kernel).startswith(("int", "uint"))
@@ -154,6 +155,14 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
             )
         )
     return tuple(found)
+
+
+def parameters_of(weights: Any) -> int:
+    """Return how many weights a tensor holds, without the zeros that rewrites put between them."""
+    from export.rewrites import pixels_as_channels
+
+    shape = np.empty(tuple(map(int, weights.shape)), bool)
+    return pixels_as_channels.as_converted(weights.name.decode(), shape).size
 
 
 def _parts(model: Any, size_bytes: int) -> tuple[Part, ...]:
