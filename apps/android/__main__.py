@@ -107,10 +107,9 @@ def _table(made: tuple[Made, ...]) -> Table:
     for column in ("APK", "app itself", *names, "artifacts"):
         table.add_column(column, justify="right")
     for one in made:
-        own = one.sizes.code - sum(cost.classes for cost in one.costs.values())
         sizes = (
             one.sizes.whole,
-            own,
+            one.own,
             *(one.costs[name].whole if name in one.costs else None for name in names),
             one.sizes.assets,
         )

@@ -53,12 +53,13 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """An APK of an ABI, with the cost of each engine in it."""
+    """An APK of an ABI, with the cost of each engine in it; `own` are the bytes of the app's own code and resources."""
 
     abi: str
     apk: Path
     sizes: Sizes
     costs: dict[str, Cost]
+    own: int
 
 
 def resolve(request: Request, says: Callable[[str], None]) -> tuple[tuple[Resolved, ...], dict[str, str]]:
@@ -93,7 +94,8 @@ def build(request: Request, says: Callable[[str], None]) -> tuple[Made, ...]:
     linked = package.link(request.scratch, f"{versions.version('app')}+{digest}", code=1)
     app = _compile(request.scratch, resolved, linked.sources)
     dex = request.scratch / "dex"
-    code.r8(app, resolved, linked.rules, dex)
+    for line in code.r8(app, resolved, linked.rules, dex):
+        says(line)
     classes = {one.id: code.dex_bytes(one, request.scratch) for one in resolved}
     key = request.key or package.debug_key()
     made = []
@@ -110,7 +112,7 @@ def build(request: Request, says: Callable[[str], None]) -> tuple[Made, ...]:
         apk = request.target / f"edgewise-{abi}.apk"
         package.write(apk, linked, dex, inside, key)
         sizes = gates.check(apk, abi, engine_code=sum(classes.values()))
-        made.append(Made(abi=abi, apk=apk, sizes=sizes, costs=costs))
+        made.append(Made(abi=abi, apk=apk, sizes=sizes, costs=costs, own=sizes.code - sum(classes.values())))
     return tuple(made)
 
 
@@ -134,7 +136,7 @@ def _compile(scratch: Path, resolved: tuple[Resolved, ...], generated: Path) -> 
     code.write_built(generated, tuple(f"{one.engine.source}()" for one in resolved))
     classpath = (code.jar("android-all"), *(path for one in resolved for path in one.classes))
     java = (*code.sources(tuple(one.id for one in resolved)), *sorted(generated.rglob("*.java")))
-    code.javac(java, classpath, scratch / "classes")
+    code.javac(java, classpath, scratch / "classes", resolved)
     code.check_calls(scratch / "classes", resolved)
     code.pack(scratch / "classes", scratch / "app.jar")
     return scratch / "app.jar"

@@ -32,7 +32,7 @@ ENGINES = {
     "executorch": Engine(
         source="ExecuTorch",
         keep=("org.pytorch.executorch.**", "com.facebook.jni.**", "com.facebook.soloader.**"),
-        beside=("fbjni", "nativeloader"),
+        beside=("fbjni", "nativeloader", "kotlin-stdlib"),
     ),
 }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.android import code, imported, jars, onnx_file, package, tools, versions
+from apps.android import code, imported, jars, package, strangers, tools, versions
 from apps.android.build import Request
 from apps.android.versions import HERE
 from device_tests.onboard.runtimes import RUNTIMES
@@ -51,10 +51,14 @@ def run(request: Request) -> None:
     if not chosen or set(asked) - set(names):
         msg = f"EDGEWISE_APP_TESTS names no test of {' '.join(names)}."
         raise UsageError(msg)
-    (folder / "exported.json").unlink(missing_ok=True)
+    exported = {folder / "exported.json": None, folder / "strangers.json": folder / "strangers"}
+    for file in exported:
+        file.unlink(missing_ok=True)
     _junit(folder, classpath, tuple(f"org.edgewise.app.{name}" for name in chosen), shots)
-    if not asked or (folder / "exported.json").exists():  # which not all tests write
-        out.print(plain(imported.compare(folder / "exported.json", request.artifacts)), soft_wrap=True)
+    for file, networks in exported.items():
+        if not asked or file.exists():  # which not all tests write
+            sentence = imported.compare(file, networks / "artifacts" if networks else request.artifacts, networks)
+            out.print(plain(sentence), soft_wrap=True)
     took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
     out.print(
         plain(f"Every test passed; {len(list(shots.glob('*.png')))} screenshots in {shots}; {took}"), soft_wrap=True
@@ -75,10 +79,14 @@ def _lay_out(folder: Path, source: Path) -> None:
         target = opened if recipe == OPENED else packed
         for path in (artifacts.check(artifact, source), artifacts.sidecar_path(source, artifact.id)):
             shutil.copy(path, target)
-    onnx_file.write(packed)
-    facts, content = evaluation.described(reference.load(reference.path(source, MODEL)), IMAGES)
-    files.write_bytes(folder / "assets" / "evaluation" / f"{MODEL}.json", json.dumps(facts).encode())
-    files.write_bytes(folder / "assets" / "evaluation" / f"{MODEL}.bin", content)
+    others = strangers.write(_fresh(folder / "strangers"))
+    for stranger, target in ((strangers.FRUIT, packed), (strangers.RIPENESS, opened)):
+        for suffix in ("onnx", "json"):
+            shutil.copy(others / f"{stranger.id}.{suffix}", target)
+    for place, model in ((source, MODEL), (others, strangers.FRUIT.model)):
+        facts, content = evaluation.described(reference.load(reference.path(place, model)), IMAGES)
+        files.write_bytes(folder / "assets" / "evaluation" / f"{model}.json", json.dumps(facts).encode())
+        files.write_bytes(folder / "assets" / "evaluation" / f"{model}.bin", content)
     described = {name: {"coordinates": f"tests:{name}", "version": "of the tests", "bytes": 1_400_000, "small_pages": []}
                  for name in (*ANSWERED, "onnxruntime")}  # fmt: skip
     files.write_json(folder / "assets" / "build.json", {"build": "tests", "engines": described, "left_out": {}})
@@ -147,7 +155,7 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
         "edgewise.answerer": HERE / "programs" / "answerer.py",
         "edgewise.screenshots": shots,
         "edgewise.opened": folder / "opened",
-        "edgewise.exported": folder / "exported.json",
+        "edgewise.exported": folder,
         **{
             f"edgewise.python.{name}": environments.python(name, install=f"nox -s 'device_tests({name})'")
             for name in ANSWERED

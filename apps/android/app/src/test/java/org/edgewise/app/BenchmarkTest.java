@@ -5,13 +5,10 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertTrue;
 
-import android.content.Intent;
-import android.net.Uri;
 import android.widget.EditText;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
-import java.io.FileInputStream;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -27,7 +24,6 @@ import org.json.JSONArray;
 import org.json.JSONObject;
 import org.junit.Test;
 import org.robolectric.RuntimeEnvironment;
-import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
 
 /** Times, evaluation images, progress, cancelling, rotation, being put away and killed, and the file that leaves. */
@@ -94,19 +90,11 @@ public class BenchmarkTest extends AppCase {
         touch(find(R.id.share), 0.5f, 0.5f);
         assertNotNull(name.getError());
         name.setText("robolectric");
-        touch(find(R.id.share), 0.5f, 0.5f);
-        Intent chooser = Shadows.shadowOf(activity()).getNextStartedActivity();
-        Intent send = chooser.getParcelableExtra(Intent.EXTRA_INTENT);
-        Uri uri = send.getParcelableExtra(Intent.EXTRA_STREAM);
-        assertTrue((send.getFlags() & Intent.FLAG_GRANT_READ_URI_PERMISSION) != 0);
-        byte[] content;
-        try (InputStream stream = new FileInputStream(app().getContentResolver().openFileDescriptor(uri, "r").getFileDescriptor())) {
-            content = stream.readAllBytes();
-        }
+        byte[] content = shared();
         JSONArray shared = new JSONArray(new String(content, StandardCharsets.UTF_8));
         assertEquals(ALL.length, shared.length());
         assertEquals("app:robolectric", shared.getJSONObject(0).getString("device"));
-        Files.write(new File(System.getProperty("edgewise.exported")).toPath(), content);
+        Files.write(new File(System.getProperty("edgewise.exported"), "exported.json").toPath(), content);
     }
 
     @Test

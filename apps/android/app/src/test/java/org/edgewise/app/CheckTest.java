@@ -1,35 +1,36 @@
 package org.edgewise.app;
 
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
 import android.app.Activity;
-import android.content.ClipData;
 import android.content.Intent;
-import android.net.Uri;
 import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.SequenceInputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.util.List;
+import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
+import org.edgewise.app.store.Digest;
+import org.edgewise.app.store.Library;
 import org.edgewise.app.work.Check;
+import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 import org.junit.Test;
 import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
-import org.robolectric.shadows.ShadowActivity;
+import org.robolectric.util.ReflectionHelpers;
 
 /** Golden vectors at one glance, and artifacts from the phone's files. */
 public class CheckTest extends AppCase {
     private static final String OPENED = "torch_cnn_small-onnx-dynamic_int8";
-
-    private void check() {
-        touch(find(R.id.run_check), 0.5f, 0.5f);
-        await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
-        idle();
-    }
 
     @Test
     @Config(qualifiers = "w411dp-h1100dp-port-xhdpi")
@@ -51,39 +52,12 @@ public class CheckTest extends AppCase {
         assertTrue(ran, ran.matches("CPU \\d+ nodes"));
     }
 
-    private byte[] read(String name) {
-        try {
-            return Files.readAllBytes(new File(System.getProperty("edgewise.opened"), name).toPath());
-        } catch (IOException error) {
-            throw new AssertionError(error);
-        }
-    }
-
-    /** Chooses files in the phone's file app: name, content, name, content, ... */
-    private void choose(Object... files) {
-        touch(find(R.id.open), 0.5f, 0.5f);
-        ShadowActivity.IntentForResult asked = Shadows.shadowOf(activity()).getNextStartedActivityForResult();
-        assertEquals(Intent.ACTION_OPEN_DOCUMENT, asked.intent.getAction());
-        ClipData chosen = null;
-        for (int i = 0; i < files.length; i += 2) {
-            Uri uri = Uri.parse("content://files/" + files[i]);
-            byte[] content = (byte[]) files[i + 1];
-            Shadows.shadowOf(app().getContentResolver()).registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
-            if (chosen == null) chosen = ClipData.newRawUri("", uri);
-            else chosen.addItem(new ClipData.Item(uri));
-        }
-        Intent result = new Intent();
-        result.setClipData(chosen);
-        Shadows.shadowOf(activity()).receiveResult(asked.intent, Activity.RESULT_OK, result);
-        idle();
-    }
-
     @Test
     @Config(qualifiers = "w411dp-h1300dp-port-xhdpi")
     public void anArtifactIsOpenedFromFilesCheckedAndRemoved() {
         start();
         open(R.id.tab_check);
-        choose(OPENED + ".json", read(OPENED + ".json"), OPENED + ".onnx", read(OPENED + ".onnx"));
+        choose(R.id.open, OPENED + ".json", read(OPENED + ".json"), OPENED + ".onnx", read(OPENED + ".onnx"));
         assertEquals(OPENED + " is here now.", text(R.id.open_says));
         check();
         shoot("check-opened");
@@ -108,7 +82,7 @@ public class CheckTest extends AppCase {
 
     private void refuses(String says, Object... files) {
         int before = app().session().all().size();
-        choose(files);
+        choose(R.id.open, files);
         assertTrue(text(R.id.open_says), text(R.id.open_says).contains(says));
         assertEquals(before, app().session().all().size());
         assertEquals(0, halfWritten());
@@ -147,7 +121,90 @@ public class CheckTest extends AppCase {
         refuses("golden vectors do not fit", "s.json", shaped(told, 27), "m.onnx", model);
         refuses("contradicts itself", "s.json", told.replace("\"id\": \"torch", "\"id\": \"../torch").getBytes(), "m.onnx", model);
         refuses("float64", "s.json", told.replaceFirst("\"dtype\": \"float32\"", "\"dtype\": \"float64\"").getBytes(), "m.onnx", model);
+        refuses("no sidecar of an artifact", "s.json", told.substring(0, 200).getBytes(), "m.onnx", model);
+        refuses("has 2 inputs or outputs", "s.json", changed(told, "inputs", twice(told)), "m.onnx", model);
+        refuses("gives one value", "s.json", changed(told, "outputs", narrow(told)), "m.onnx", model);
+        refuses("the layout hw, which does not go with an input of 4 axes", "s.json",
+                new JSONObject(told).put("layout", "hw").toString().getBytes(), "m.onnx", model);
         shoot("check-refused");
+    }
+
+    private static byte[] changed(String told, String name, JSONArray tensors) throws JSONException {
+        return new JSONObject(told).put(name, tensors).toString().getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static JSONArray twice(String told) throws JSONException {
+        JSONArray inputs = new JSONObject(told).getJSONArray("inputs");
+        return inputs.put(inputs.getJSONObject(0));
+    }
+
+    private static JSONArray narrow(String told) throws JSONException {
+        JSONArray outputs = new JSONObject(told).getJSONArray("outputs");
+        outputs.getJSONObject(0).put("shape", new JSONArray(List.of(1, 1)));
+        return outputs;
+    }
+
+    @Test
+    public void aFileThatCannotBeReadToItsEndIsNoLackOfStorage() {
+        start();
+        open(R.id.tab_check);
+        byte[] model = read(OPENED + ".onnx");
+        InputStream broken = new SequenceInputStream(new ByteArrayInputStream(model, 0, 9), new InputStream() {
+            @Override
+            public int read() throws IOException {
+                throw new IOException("the cloud is away");
+            }
+        });
+        String json = new String(read(OPENED + ".json"), StandardCharsets.UTF_8);
+        Refused refused = assertThrows(Refused.class, () -> app().library().keep(json, broken));
+        assertEquals("This file cannot be read: the cloud is away", refused.told(app().getResources()));
+        assertEquals(0, halfWritten());
+    }
+
+    @Test
+    public void aFullPhoneIsToldApartFromOneThatCannotWrite() throws Refused {
+        Sidecar sidecar = app().session().artifact("torch_cnn_small-onnx-float32").sidecar;
+        File nowhere = new File("/no/such/folder/file"); // has no room, says Java
+        Refused refused = Digest.unwritten(new IOException("x"), nowhere, sidecar);
+        assertEquals(sidecar.file + " could not be written: 0 MB are free. Free some storage on this phone.", refused.told(app().getResources()));
+    }
+
+    /** Puts a file where the app wants a folder: whatever is written into it fails. */
+    private void fill(String folder) throws IOException {
+        Files.write(new File(app().getFilesDir(), folder).toPath(), new byte[0]);
+    }
+
+    @Test
+    public void aPhoneThatCannotWriteSaysSoOnEachScreen() throws IOException {
+        for (String folder : new String[] {"verified", "opened", "bench"}) fill(folder);
+        start();
+        open(R.id.tab_check);
+        choose(R.id.open, OPENED + ".json", read(OPENED + ".json"), OPENED + ".onnx", read(OPENED + ".onnx"));
+        assertTrue(text(R.id.open_says), text(R.id.open_says).contains("could not be written: "));
+        assertTrue(text(R.id.open_says), text(R.id.open_says).contains("Start the app again"));
+        check();
+        String says = app().session().found("torch_cnn_small-onnx-float32").problem.told(app().getResources());
+        assertTrue(says, says.contains("could not be written: "));
+        shoot("check-cannot-write");
+        open(R.id.tab_benchmark);
+        touch(find(R.id.measure), 0.5f, 0.5f);
+        await("the benchmark ends", () -> !app().measuring().running());
+        assertTrue(text(R.id.bench_says), text(R.id.bench_says).startsWith("Nothing could be written: "));
+    }
+
+    @Test
+    @Config(qualifiers = "w411dp-h700dp-port-xhdpi")
+    public void anAppWithoutArtifactsSaysHowToComeBySome() {
+        ReflectionHelpers.setField(app(), "library", new Library(app(), "no such folder"));
+        start();
+        shoot("compare-no-artifacts");
+        assertTrue(text(R.id.verdict), text(R.id.verdict).startsWith("This app holds no artifact."));
+        open(R.id.tab_check);
+        assertEquals(text(R.id.verdict), text(R.id.summary));
+        shoot("check-no-artifacts");
+        open(R.id.tab_benchmark);
+        touch(find(R.id.measure), 0.5f, 0.5f);
+        assertEquals("No artifact is chosen that this build has an engine for.", text(R.id.bench_says));
     }
 
     @Test
@@ -158,7 +215,7 @@ public class CheckTest extends AppCase {
         String digest = org.edgewise.app.store.Digest.hex(org.edgewise.app.store.Digest.sha256().digest(garbage));
         JSONObject sidecar = new JSONObject(new String(read(OPENED + ".json"), StandardCharsets.UTF_8));
         sidecar.put("sha256", digest).put("size_bytes", garbage.length);
-        choose("s.json", sidecar.toString().getBytes(), "m.onnx", garbage);
+        choose(R.id.open, "s.json", sidecar.toString().getBytes(), "m.onnx", garbage);
         check();
         String says = app().session().found(OPENED).problem.told(app().getResources());
         assertTrue(says, says.startsWith("onnxruntime does not load it"));

@@ -4,6 +4,7 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
 
 import android.content.Intent;
+import android.widget.TextView;
 import java.io.File;
 import java.nio.file.Files;
 import java.util.List;
@@ -81,6 +82,25 @@ public class JobTest extends AppCase {
         }
         app().measuring().cancel();
         await("it is cancelled", () -> !app().measuring().running());
+    }
+
+    @Test
+    public void whatNoEngineTakesIsARowWithItsReason() throws Exception {
+        JSONObject sidecar = new JSONObject(new String(asset("artifacts/" + ID + ".json")));
+        sidecar.put("file", ID + ".mlmodel");
+        JSONObject row = run(new byte[] {1}, sidecar.toString().getBytes());
+        assertEquals("unsupported", row.getString("outcome"));
+        assertEquals("No engine of this app takes .mlmodel files.", row.getString("reason"));
+    }
+
+    @Test
+    public void aPhoneThatCannotWriteSaysSoInItsWindow() {
+        new File(root(), "ready/in the way").mkdirs();
+        Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "3-c");
+        try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
+            String says = ((TextView) window.get().findViewById(R.id.run_says)).getText().toString();
+            assertTrue(says, says.startsWith("Nothing could be written: "));
+        }
     }
 
     @Test

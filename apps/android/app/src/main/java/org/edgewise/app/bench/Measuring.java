@@ -50,6 +50,7 @@ public final class Measuring {
         if (running()) return;
         session.hold(true);
         session.rest();
+        says = resources.getString(R.string.bench_begins);
         Plan unfinished = folder.plan();
         thread = Threads.make("benchmark", () -> run(unfinished == null ? plan : unfinished));
         thread.start();

@@ -39,6 +39,7 @@ public final class Sidecar {
         checkpoint = told.optString("checkpoint_sha256", "");
         input = Tensor.read(told.getJSONArray("inputs"));
         output = Tensor.read(told.getJSONArray("outputs"));
+        if (output.count() < 2) throw new Refused(R.string.sidecar_one_value);
         layout = told.optString("layout", "hwc");
         boolean known = layout.equals("hw") ? input.shape().length == 3
                 : (layout.equals("hwc") || layout.equals("chw")) && input.shape().length == 4;

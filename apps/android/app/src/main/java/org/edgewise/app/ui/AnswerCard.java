@@ -21,7 +21,7 @@ final class AnswerCard {
         view = activity.getLayoutInflater().inflate(R.layout.answer_card, parent, false);
         resources = activity.getResources();
         this.sidecar = sidecar;
-        text(R.id.model, sidecar.model.replace("_", "_\u200b")); // may break there
+        text(R.id.model, Words.breakable(sidecar.model));
         text(R.id.scheme, resources.getString(R.string.format_scheme, sidecar.format, sidecar.scheme));
     }
 

@@ -33,12 +33,12 @@ final class BenchmarkRows {
     private void fill(View view, JSONObject row) {
         boolean ok = row.optString("outcome").equals("ok");
         String runtime = row.optString("runtime") + row.optString("suffix").replace("+", " +");
-        text(view, R.id.id, activity.getString(R.string.on_runtime, row.optString("artifact"), runtime));
+        text(view, R.id.id, activity.getString(R.string.on_runtime, Words.breakable(row.optString("artifact")), runtime));
         long[] samples = samples(row.optJSONArray("latencies_ns"));
         text(view, R.id.times, ok ? activity.getString(R.string.times, Figures.duration(Timed.quantile(samples, 0.5)),
                 Figures.duration(Timed.quantile(samples, 0.9))) : row.optString("outcome"));
         int total = row.optInt("total");
-        text(view, R.id.shares, !ok ? row.optString("reason") : total == 0 ? activity.getString(R.string.not_judged)
+        text(view, R.id.shares, !ok ? row.optString("reason") : total == 0 ? "" // a note says why
                 : activity.getString(R.string.shares, Figures.share(row.optInt("correct"), total),
                         Figures.share(row.optInt("agree"), total), total));
         JSONObject environment = row.optJSONObject("environment");

@@ -22,6 +22,7 @@ import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
 import org.edgewise.app.model.Refused;
+import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
@@ -102,8 +103,8 @@ final class BenchmarkScreen extends SessionScreen {
         bar.setVisibility(running ? View.VISIBLE : View.INVISIBLE);
         bar.setMax(Math.max(1, measuring.total()));
         bar.setProgress(measuring.done());
-        say(measuring.says());
         List<JSONObject> finished = measuring.rows();
+        say(measuring.says().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : measuring.says());
         rows.show(finished);
         view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
         Phone phone = measuring.phone();
@@ -126,7 +127,12 @@ final class BenchmarkScreen extends SessionScreen {
             return;
         }
         try {
-            Intent send = SharedFiles.share(activity, "edgewise-" + device + ".json", Exported.json(measuring.rows(), device));
+            JSONArray results = Exported.results(measuring.rows(), device);
+            if (results.length() == 0) {
+                say(activity.getString(R.string.bench_none_judged));
+                return;
+            }
+            Intent send = SharedFiles.share(activity, "edgewise-" + device + ".json", results.toString(1));
             activity.startActivity(Intent.createChooser(send, activity.getString(R.string.share)));
         } catch (IOException error) {
             say(activity.getString(R.string.bench_no_room, Refused.firstLine(error)));

@@ -84,7 +84,7 @@ final class CheckScreen extends SessionScreen {
         TextView mark = row.findViewById(R.id.mark);
         TextView id = row.findViewById(R.id.id);
         TextView says = row.findViewById(R.id.says);
-        id.setText(artifact.id());
+        id.setText(Words.breakable(artifact.id()));
         Check.State state = found.checked == null ? null : found.checked.state();
         boolean refused = found.problem != null;
         mark.setText(refused ? (found.engine.isEmpty() ? "–" : "!") : state == null ? "" : switch (state) {
@@ -118,7 +118,7 @@ final class CheckScreen extends SessionScreen {
         try {
             activity.startActivityForResult(intent, Requests.ARTIFACT);
         } catch (ActivityNotFoundException error) {
-            say(activity.getString(R.string.no_file_app));
+            say(activity.getString(R.string.no_file_app), true);
         }
     }
 
@@ -132,17 +132,15 @@ final class CheckScreen extends SessionScreen {
         try {
             Artifact artifact = new Opening(activity.getContentResolver(), app.library()).open(chosen);
             session.refresh();
-            say(activity.getString(R.string.opened, artifact.id()));
+            say(activity.getString(R.string.opened, artifact.id()), false);
         } catch (Refused refused) {
-            say(refused.told(activity.getResources()));
+            say(refused.told(activity.getResources()), true);
         } catch (OutOfMemoryError error) {
-            say(activity.getString(R.string.out_of_memory, activity.getString(R.string.open)));
+            say(activity.getString(R.string.out_of_memory, activity.getString(R.string.open)), true);
         }
     }
 
-    private void say(String text) {
-        TextView says = view.findViewById(R.id.open_says);
-        says.setText(text);
-        says.setVisibility(View.VISIBLE);
+    private void say(String sentence, boolean wrong) {
+        Words.say(view.findViewById(R.id.open_says), sentence, wrong);
     }
 }

@@ -88,7 +88,7 @@ final class CompareScreen extends SessionScreen {
                     : activity.getString(R.string.it_answers, common);
         }
         List<String> says = new ArrayList<>();
-        for (String id : verdict.odd()) says.add(activity.getString(R.string.says, id, sidecar.named(choices.get(id))));
+        for (String id : verdict.odd()) says.add(activity.getString(R.string.says, Words.breakable(id), sidecar.named(choices.get(id))));
         int others = verdict.told() - verdict.odd().size();
         String who = String.join(", ", says);
         return others == 0 ? activity.getString(R.string.disagree, who)
