@@ -30,8 +30,8 @@ RULES = (
 def jar(alias: str) -> Path:
     """Return a downloaded jar of the bundle `build`."""
     library = versions.library(alias)
-    found = jars.fetch("build", versions.bundle("build"))
-    return next(one.path for one in found if one.path.name.startswith(f"{library.name}-{library.version}."))
+    fetched = jars.fetch("build", versions.bundle("build"))
+    return next(one.path for one in fetched if one.path.name.startswith(f"{library.name}-{library.version}."))
 
 
 def sources(included: tuple[str, ...]) -> tuple[Path, ...]:
@@ -44,10 +44,10 @@ def sources(included: tuple[str, ...]) -> tuple[Path, ...]:
 
 def write_built(folder: Path, adapters: tuple[str, ...]) -> None:
     """Write the class that lists the engines of this build; `adapters` are their constructors' calls."""
-    made = ", ".join(f"new {adapter}" for adapter in adapters)
+    calls = ", ".join(f"new {adapter}" for adapter in adapters)
     content = (
         "package org.edgewise.app.engine;\n\nimport java.util.List;\n\n/** The engines of this build; written by it. */\n"
-        f"final class Built {{\n    private Built() {{}}\n\n    static List<Engine> engines() {{\n        return List.of({made});\n    }}\n}}\n"
+        f"final class Built {{\n    private Built() {{}}\n\n    static List<Engine> engines() {{\n        return List.of({calls});\n    }}\n}}\n"
     )
     files.write_bytes(folder / PACKAGE / "Built.java", content.encode())
 
@@ -68,9 +68,9 @@ def javac(
         for engine in resolved:
             if lacks := _lacks(engine, error.output):
                 msg = (
-                    f"The archive of {engine.id} ({engine.version}) does not fit this app, whose {engine.engine.source}.java calls "
-                    f"what it does not have: {lacks}. Take {engine.coordinates}:{versions.bundle(engine.id)[0].version} "
-                    f"(--aar {engine.id}=FILE), or leave {engine.id} out (--engines)."
+                    f"The archive of {engine.id} ({engine.version}) does not fit this app's {engine.engine.source}.java: {lacks}. "
+                    f"Take {engine.coordinates}:{versions.bundle(engine.id)[0].version} (--aar {engine.id}=FILE), or leave "
+                    f"{engine.id} out (--engines)."
                 )
                 raise DataError(msg) from error
         raise
@@ -78,14 +78,14 @@ def javac(
 
 def _lacks(engine: Resolved, output: str) -> str:
     """Return what the compiler does not find for an engine's adapter, the first of it in its words; "" for nothing."""
-    found = re.findall(
+    errors = re.findall(
         rf"^.*/{engine.engine.source}\.java:\d+: error: (.+)((?:\n(?!\S*/\S+\.java:\d).*)*)", output, re.MULTILINE
     )
-    if not found:
+    if not errors:
         return ""
-    what, details = found[0]
+    what, details = errors[0]
     symbol = re.search(r"symbol: +(.+)", details)
-    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
     return f"{what}{' ' + ' '.join(symbol[1].split()) if symbol else ''}{more}"
 
 
@@ -102,9 +102,9 @@ def check_calls(classes: Path, resolved: tuple[Resolved, ...]) -> None:
     """Raise EdgewiseError for a call of the app's own classes that the oldest Android does not have."""
     checker, signature = jars.fetch("build", versions.bundle("build")), jar("gummy-bears")
     path = ":".join(str(one.path) for one in checker if one.path.name.startswith(("animal-sniffer", "asm")))
-    known = [str(one) for engine in resolved for one in engine.classes]
+    class_path = [str(one) for engine in resolved for one in engine.classes]
     try:
-        tools.run("java", "-cp", path, CHECKER, signature, classes, *known)
+        tools.run("java", "-cp", path, CHECKER, signature, classes, *class_path)
     except ToolFailed as error:
         msg = f"The app calls what Android API {versions.version('min-sdk')} does not have:\n{error.output.strip()}"
         raise EdgewiseError(msg) from error
@@ -139,12 +139,12 @@ def dex_bytes(engine: Resolved, scratch: Path) -> int:
         return sum(info.compress_size for info in archive.infolist())
 
 
-def _shrunk(inputs: tuple[Path, ...], kept: tuple[Resolved, ...], target: Path, *rules: Path) -> str:
+def _shrunk(inputs: tuple[Path, ...], engines: tuple[Resolved, ...], target: Path, *rules: Path) -> str:
     """Let R8 make DEX of jars, without what nothing uses but what engines reach by name; return what it printed."""
     files.remove(target)
     target.mkdir(parents=True)
     own = target.parent / f"{target.name}.pro"
-    keep = "".join(f"-keep class {name} {{ *; }}\n" for engine in kept for name in engine.engine.keep)
+    keep = "".join(f"-keep class {name} {{ *; }}\n" for engine in engines for name in engine.engine.keep)
     files.write_bytes(own, (keep + RULES).encode())
     given = (part for path in (own, *rules) for part in ("--pg-conf", path))
     return tools.run("java", "-Xmx2g", "-cp", jar("r8"), "com.android.tools.r8.R8", "--release", "--min-api",

@@ -37,9 +37,9 @@ def compare(exported: Path, artifacts: Path, own: Path | None = None) -> str:
         only = tuple(part for m in brought for part in ("--only", m.artifact))
         runtimes = tuple(part for name in sorted({m.runtime for m in brought}) for part in ("--runtime", name))
         _device_tests("run", "--quick", *runtimes, *only, *places)
-        known = load(results)
-        counted = rows(found(known, (DEVICE,)), known, artifacts_folder=artifacts, results_folder=results)
-        good = [row for row in counted if row.id in known.measurements]
+        measured = load(results)
+        counted = rows(found(measured, (DEVICE,)), measured, artifacts_folder=artifacts, results_folder=results)
+        good = [row for row in counted if row.id in measured.measurements]
         for row in good:
             _compare(row, results)
         if len(good) != len(brought) or not good:

@@ -46,9 +46,9 @@ def run(request: Request) -> None:
     shots = _fresh(request.target / "screenshots")
     fetched_s = time.perf_counter() - started
     names = sorted(path.stem for path in TESTS.rglob("*Test.java"))
-    asked = os.environ.get("EDGEWISE_APP_TESTS", "").split()
-    chosen = [name for name in names if not asked or name in asked]
-    if not chosen or set(asked) - set(names):
+    selection = os.environ.get("EDGEWISE_APP_TESTS", "").split()
+    chosen = [name for name in names if not selection or name in selection]
+    if not chosen or set(selection) - set(names):
         msg = f"EDGEWISE_APP_TESTS names no test of {' '.join(names)}."
         raise UsageError(msg)
     exported = {folder / "exported.json": None, folder / "strangers.json": folder / "strangers"}
@@ -56,7 +56,7 @@ def run(request: Request) -> None:
         file.unlink(missing_ok=True)
     _junit(folder, classpath, tuple(f"org.edgewise.app.{name}" for name in chosen), shots)
     for file, networks in exported.items():
-        if not asked or file.exists():  # which not all tests write
+        if not selection or file.exists():  # which not all tests write
             sentence = imported.compare(file, networks / "artifacts" if networks else request.artifacts, networks)
             out.print(plain(sentence), soft_wrap=True)
     took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
@@ -117,8 +117,8 @@ def _save_expected(folder: Path, source: Path) -> None:
 
 def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     """Compile the app with the engines of the tests, and the tests; return the class path to run them with."""
-    asked = tuple(f'WorkerEngine("{name}", "{suffix}")' for name, suffix in ANSWERED.items())
-    code.write_built(generated, ("OnnxRuntime()", *asked))
+    selection = tuple(f'WorkerEngine("{name}", "{suffix}")' for name, suffix in ANSWERED.items())
+    code.write_built(generated, ("OnnxRuntime()", *selection))
     fetched = tuple(jar.path for jar in jars.fetch("tests", versions.bundle("tests")))
     java = (*code.sources(("onnxruntime",)), *sorted(generated.rglob("*.java")), *sorted(TESTS.rglob("*.java")))
     without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))
@@ -128,13 +128,13 @@ def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
 
 def _configure(folder: Path, resources: Path) -> None:
     """Write how Robolectric finds resources and assets without Gradle."""
-    told = {
+    properties = {
         "android_resource_apk": resources,
         "android_merged_manifest": code.MAIN / "AndroidManifest.xml",
         "android_merged_assets": folder / "assets",
         "android_custom_package": "org.edgewise.app",
     }
-    lines = "".join(f"{name}={value}\n" for name, value in told.items())
+    lines = "".join(f"{name}={value}\n" for name, value in properties.items())
     files.write_bytes(folder / "com" / "android" / "tools" / "test_config.properties", lines.encode())
 
 
@@ -148,7 +148,7 @@ def _frameworks(folder: Path) -> Path:
 
 
 def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], shots: Path) -> None:
-    told = {
+    properties = {
         "robolectric.offline": "true",
         "robolectric.dependency.dir": _frameworks(_fresh(folder / "frameworks")),
         "robolectric.packagesToNotAcquire": "ai.onnxruntime",
@@ -163,7 +163,7 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
         **{f"edgewise.runtime.{name}": RUNTIMES.path(name) for name in ANSWERED},
     }
     command = [tools.find("java"), "-Xmx3g", "--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
-               *(f"-D{name}={value}" for name, value in told.items()), "-cp", ":".join(map(str, classpath)),
+               *(f"-D{name}={value}" for name, value in properties.items()), "-cp", ":".join(map(str, classpath)),
                "org.junit.runner.JUnitCore", *names]  # fmt: skip
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)

@@ -18,7 +18,7 @@ PACKAGES = {
     "javac": "default-jdk-headless",
     "keytool": "default-jdk-headless",
 }
-LAST_LINES = 15  # of what a program said, in an error
+LAST_LINES = 15  # of a program's output, in an error
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 TIMEOUT_S = 600
 
@@ -35,14 +35,14 @@ class ToolFailed(EdgewiseError):
 def find(program: str) -> str:
     """Return where a program is; raises EnvironmentMissing, which names the package."""
     sdk = _newest("build-tools", program)
-    found = str(sdk) if sdk else shutil.which(program)
-    if not found:
+    path = str(sdk) if sdk else shutil.which(program)
+    if not path:
         msg = (
             f"There is no {program}, which the Android app is built with. On Debian and Ubuntu install it with: "
             f"sudo apt-get install {PACKAGES[program]} (or set ANDROID_HOME to an SDK)"
         )
         raise EnvironmentMissing(msg)
-    return found
+    return path
 
 
 def framework() -> Path:
@@ -61,8 +61,10 @@ def framework() -> Path:
 
 def _newest(folder: str, name: str) -> Path | None:
     home = os.environ.get("ANDROID_HOME")
-    found = sorted(Path(home, folder).glob(f"*/{name}"), key=lambda path: _numbers(path.parent.name)) if home else []
-    return found[-1] if found else None
+    candidates = (
+        sorted(Path(home, folder).glob(f"*/{name}"), key=lambda path: _numbers(path.parent.name)) if home else []
+    )
+    return candidates[-1] if candidates else None
 
 
 def _numbers(name: str) -> tuple[int, ...]:

@@ -56,9 +56,9 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monke
         emulated.engines, "resolve", lambda *_: type("Engine", (), {"id": "litert", "version": "2.16.1"})
     )
     monkeypatch.setattr(emulated.assets, "choose", lambda *_: (one,))
-    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [wrong])
-    kept = []
-    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: kept.append(verdict))
+    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, report: [wrong])
+    rows = []
+    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: rows.append(verdict))
     if fails:
         with pytest.raises(
             EdgewiseError, match="1 of 1 artifacts are answered wrongly by the library that ships: a-tflite-int8"
@@ -66,7 +66,7 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monke
             emulated.run(request("*"))
     else:
         emulated.run(request("*"))
-    assert kept == [wrong]
+    assert rows == [wrong]
 
 
 def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
@@ -94,7 +94,7 @@ def test_a_crash_is_not_the_garbage_that_is_known(monkeypatch):
         emulated.engines, "resolve", lambda *_: type("Engine", (), {"id": "litert", "version": "2.16.1"})
     )
     monkeypatch.setattr(emulated.assets, "choose", lambda *_: (one,))
-    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [crashed])
+    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, report: [crashed])
     monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: None)
     with pytest.raises(EdgewiseError, match="it crashed or hangs"):
         emulated.run(request("*"))
