@@ -25,7 +25,7 @@ from models.console import out, plain
 from models.errors import EdgewiseError, UsageError
 
 TESTS = HERE / "app" / "src" / "test" / "java"
-ANSWERED = {"litert": ".tflite", "executorch": ".pte"}  # beside the app, by the runtime of this name
+ANSWERED = ("litert", "executorch")  # beside the app, by the runtimes of these names
 MODEL = "torch_cnn_small"
 PACKED = ("tflite-float32", "tflite-int8", "tflite-int8_io", "onnx-float32", "onnx-int8", "executorch-float32")
 OPENED = "onnx-dynamic_int8"  # which tests open from files
@@ -117,8 +117,8 @@ def _save_expected(folder: Path, source: Path) -> None:
 
 def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     """Compile the app with the engines of the tests, and the tests; return the class path to run them with."""
-    selection = tuple(f'WorkerEngine("{name}", "{suffix}")' for name, suffix in ANSWERED.items())
-    code.write_built(generated, ("OnnxRuntime()", *selection))
+    workers = tuple(f'WorkerEngine("{name}")' for name in ANSWERED)
+    code.write_built(generated, ("OnnxRuntime()", *workers))
     fetched = tuple(jar.path for jar in jars.fetch("tests", versions.bundle("tests")))
     java = (*code.sources(("onnxruntime",)), *sorted(generated.rglob("*.java")), *sorted(TESTS.rglob("*.java")))
     without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))

@@ -48,7 +48,7 @@ public abstract class AppCase {
 
     /** Android would end the process where a thread dies; here that is a failed test, with the reason. */
     @Before
-    public void hear() {
+    public void catchDeaths() {
         died = null;
         Thread.setDefaultUncaughtExceptionHandler((thread, error) -> {
             died = error;
@@ -77,9 +77,9 @@ public abstract class AppCase {
     }
 
     protected <V extends View> V find(int id) {
-        V found = activity().findViewById(id);
-        if (found == null) throw new AssertionError("no such view: " + activity().getResources().getResourceName(id));
-        return found;
+        V view = activity().findViewById(id);
+        if (view == null) throw new AssertionError("no such view: " + activity().getResources().getResourceName(id));
+        return view;
     }
 
     protected String text(int id) {
@@ -153,7 +153,7 @@ public abstract class AppCase {
     /** Waits until every artifact that answers pictures now has answered. */
     protected void awaitAnswers() {
         Session session = app().session();
-        await("every artifact answers", () -> session.shown().stream().allMatch(a -> session.found(a.id()).answer != null));
+        await("every artifact answers", () -> session.shown().stream().allMatch(a -> session.status(a.id()).answer != null));
     }
 
     /** Checks every artifact. */

@@ -9,6 +9,7 @@ import android.widget.EditText;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
+import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -102,18 +103,18 @@ public class BenchmarkTest extends AppCase {
         start();
         open(R.id.tab_benchmark);
         app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
-        await("rounds are counted", () -> app().measuring().says().startsWith("Round"));
+        await("rounds are counted", () -> app().measuring().status().startsWith("Round"));
         RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
         controller.recreate();
         idle();
         assertTrue(app().measuring().running());
-        await("it goes on after the rotation", () -> text(R.id.bench_says).startsWith("Round"));
+        await("it goes on after the rotation", () -> text(R.id.bench_status).startsWith("Round"));
         shoot("benchmark-rotated");
         assertEquals("Cancel", text(R.id.measure));
         touch(find(R.id.measure), 0.5f, 0.5f);
         awaitEnd();
         idle();
-        assertEquals("Cancelled. What was finished is below.", text(R.id.bench_says));
+        assertEquals("Cancelled. What was finished is below.", text(R.id.bench_status));
         assertEquals("Benchmark", text(R.id.measure));
     }
 
@@ -124,10 +125,10 @@ public class BenchmarkTest extends AppCase {
         await("rounds are counted", () -> app().measuring().done() > 0);
         drawSeven();
         assertEquals("A benchmark is running: what is shown now is answered after it.", text(R.id.verdict));
-        assertEquals(null, app().session().found(ONNX).answer);
+        assertEquals(null, app().session().status(ONNX).answer);
         app().measuring().cancel();
         awaitEnd();
-        await("it is answered", () -> app().session().found(ONNX).answer != null);
+        await("it is answered", () -> app().session().status(ONNX).answer != null);
         await("everything is", () -> text(R.id.verdict).equals("All 6 answer 7."));
     }
 
@@ -155,13 +156,19 @@ public class BenchmarkTest extends AppCase {
         awaitEnd();
     }
 
-    @Test
-    public void aRunThatWasKilledIsFinishedAtTheNextStart() throws Exception {
+    /** Returns the folder of a run that was killed right after it began. */
+    private File killed() throws IOException {
         File folder = new File(app().getFilesDir(), "bench");
         folder.mkdirs();
         String plan = "{\"ids\":[\"" + ONNX + "\",\"torch_cnn_small-onnx-int8\"],\"threads\":1,\"accelerator\":\"default\",\"rounds\":3,"
                 + "\"limit_ns\":60000000000,\"images\":5}";
         Files.write(new File(folder, "plan.json").toPath(), plan.getBytes());
+        return folder;
+    }
+
+    @Test
+    public void aRunThatWasKilledIsFinishedAtTheNextStart() throws Exception {
+        File folder = killed();
         JSONObject finished = new JSONObject().put("artifact", ONNX).put("runtime", "onnxruntime").put("outcome", "ok").put("suffix", "");
         Files.write(new File(folder, "row-" + ONNX + ".json").toPath(), finished.toString().getBytes());
         start();
@@ -175,11 +182,7 @@ public class BenchmarkTest extends AppCase {
 
     @Test
     public void whatEndedTheAppTwiceIsNotTriedForEver() throws Exception {
-        File folder = new File(app().getFilesDir(), "bench");
-        folder.mkdirs();
-        String plan = "{\"ids\":[\"" + ONNX + "\",\"torch_cnn_small-onnx-int8\"],\"threads\":1,\"accelerator\":\"default\",\"rounds\":3,"
-                + "\"limit_ns\":60000000000,\"images\":5}";
-        Files.write(new File(folder, "plan.json").toPath(), plan.getBytes());
+        File folder = killed();
         Files.write(new File(folder, "trying.json").toPath(), ("{\"id\":\"" + ONNX + "\"}").getBytes());
         Files.write(new File(folder, "ended-" + ONNX + ".json").toPath(), "{}".getBytes());
         start();

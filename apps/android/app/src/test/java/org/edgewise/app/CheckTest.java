@@ -43,12 +43,12 @@ public class CheckTest extends AppCase {
         int total = app().session().all().size();
         int good = 0;
         for (Artifact artifact : app().session().all()) {
-            Check.State state = app().session().found(artifact.id()).checked.state();
+            Check.State state = app().session().status(artifact.id()).checked.state();
             if (state == Check.State.EQUAL || state == Check.State.WITHIN) good++;
         }
         assertEquals(total, good);
         assertTrue(text(R.id.summary), text(R.id.summary).endsWith("0 different, 0 failed, 0 not checkable here"));
-        String ran = app().session().found("torch_cnn_small-onnx-float32").ran;
+        String ran = app().session().status("torch_cnn_small-onnx-float32").ran;
         assertTrue(ran, ran.matches("CPU \\d+ nodes"));
     }
 
@@ -58,10 +58,10 @@ public class CheckTest extends AppCase {
         start();
         open(R.id.tab_check);
         choose(R.id.open, OPENED + ".json", read(OPENED + ".json"), OPENED + ".onnx", read(OPENED + ".onnx"));
-        assertEquals(OPENED + " is here now.", text(R.id.open_says));
+        assertEquals(OPENED + " is here now.", text(R.id.open_status));
         check();
         shoot("check-opened");
-        Check.State state = app().session().found(OPENED).checked.state();
+        Check.State state = app().session().status(OPENED).checked.state();
         assertTrue(state == Check.State.EQUAL || state == Check.State.WITHIN);
         int before = app().session().all().size();
         app().library().remove(app().session().all().stream().filter(a -> a.id().equals(OPENED)).findFirst().orElseThrow());
@@ -74,16 +74,16 @@ public class CheckTest extends AppCase {
         start();
         open(R.id.tab_check);
         touch(find(R.id.open), 0.5f, 0.5f);
-        Intent asked = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
-        Shadows.shadowOf(activity()).receiveResult(asked, Activity.RESULT_CANCELED, null);
+        Intent request = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
+        Shadows.shadowOf(activity()).receiveResult(request, Activity.RESULT_CANCELED, null);
         idle();
-        assertEquals("", text(R.id.open_says));
+        assertEquals("", text(R.id.open_status));
     }
 
-    private void refuses(String says, Object... files) {
+    private void refuses(String sentence, Object... files) {
         int before = app().session().all().size();
         choose(R.id.open, files);
-        assertTrue(text(R.id.open_says), text(R.id.open_says).contains(says));
+        assertTrue(text(R.id.open_status), text(R.id.open_status).contains(sentence));
         assertEquals(before, app().session().all().size());
         assertEquals(0, halfWritten());
     }
@@ -93,8 +93,8 @@ public class CheckTest extends AppCase {
         return parts == null ? 0 : parts.length; // nothing half-written is left
     }
 
-    private static byte[] shaped(String told, int height) throws JSONException {
-        JSONObject sidecar = new JSONObject(told);
+    private static byte[] shaped(String json, int height) throws JSONException {
+        JSONObject sidecar = new JSONObject(json);
         sidecar.getJSONArray("inputs").getJSONObject(0).getJSONArray("shape").put(2, height);
         return sidecar.toString().getBytes(StandardCharsets.UTF_8);
     }
@@ -106,7 +106,7 @@ public class CheckTest extends AppCase {
         open(R.id.tab_check);
         byte[] json = read(OPENED + ".json");
         byte[] model = read(OPENED + ".onnx");
-        String told = new String(json, StandardCharsets.UTF_8);
+        String sidecar = new String(json, StandardCharsets.UTF_8);
         byte[] damaged = model.clone();
         damaged[damaged.length / 2] ^= 1;
         byte[] half = java.util.Arrays.copyOf(model, model.length / 2);
@@ -117,29 +117,29 @@ public class CheckTest extends AppCase {
         refuses("Both files are JSON", "s.json", json, "t.json", json);
         refuses("Neither file is a sidecar", "a.onnx", model, "b.onnx", model);
         refuses("Choose two files", "s.json", json);
-        refuses("the shape [-1,1,-5,28]", "s.json", shaped(told, -5), "m.onnx", model);
-        refuses("golden vectors do not fit", "s.json", shaped(told, 27), "m.onnx", model);
-        refuses("contradicts itself", "s.json", told.replace("\"id\": \"torch", "\"id\": \"../torch").getBytes(), "m.onnx", model);
-        refuses("float64", "s.json", told.replaceFirst("\"dtype\": \"float32\"", "\"dtype\": \"float64\"").getBytes(), "m.onnx", model);
-        refuses("no sidecar of an artifact", "s.json", told.substring(0, 200).getBytes(), "m.onnx", model);
-        refuses("has 2 inputs or outputs", "s.json", changed(told, "inputs", twice(told)), "m.onnx", model);
-        refuses("gives one value", "s.json", changed(told, "outputs", narrow(told)), "m.onnx", model);
+        refuses("the shape [-1,1,-5,28]", "s.json", shaped(sidecar, -5), "m.onnx", model);
+        refuses("golden vectors do not fit", "s.json", shaped(sidecar, 27), "m.onnx", model);
+        refuses("contradicts itself", "s.json", sidecar.replace("\"id\": \"torch", "\"id\": \"../torch").getBytes(), "m.onnx", model);
+        refuses("float64", "s.json", sidecar.replaceFirst("\"dtype\": \"float32\"", "\"dtype\": \"float64\"").getBytes(), "m.onnx", model);
+        refuses("no sidecar of an artifact", "s.json", sidecar.substring(0, 200).getBytes(), "m.onnx", model);
+        refuses("has 2 inputs or outputs", "s.json", changed(sidecar, "inputs", twice(sidecar)), "m.onnx", model);
+        refuses("gives one value", "s.json", changed(sidecar, "outputs", narrow(sidecar)), "m.onnx", model);
         refuses("the layout hw, which does not go with an input of 4 axes", "s.json",
-                new JSONObject(told).put("layout", "hw").toString().getBytes(), "m.onnx", model);
+                new JSONObject(sidecar).put("layout", "hw").toString().getBytes(), "m.onnx", model);
         shoot("check-refused");
     }
 
-    private static byte[] changed(String told, String name, JSONArray tensors) throws JSONException {
-        return new JSONObject(told).put(name, tensors).toString().getBytes(StandardCharsets.UTF_8);
+    private static byte[] changed(String json, String name, JSONArray tensors) throws JSONException {
+        return new JSONObject(json).put(name, tensors).toString().getBytes(StandardCharsets.UTF_8);
     }
 
-    private static JSONArray twice(String told) throws JSONException {
-        JSONArray inputs = new JSONObject(told).getJSONArray("inputs");
+    private static JSONArray twice(String json) throws JSONException {
+        JSONArray inputs = new JSONObject(json).getJSONArray("inputs");
         return inputs.put(inputs.getJSONObject(0));
     }
 
-    private static JSONArray narrow(String told) throws JSONException {
-        JSONArray outputs = new JSONObject(told).getJSONArray("outputs");
+    private static JSONArray narrow(String json) throws JSONException {
+        JSONArray outputs = new JSONObject(json).getJSONArray("outputs");
         outputs.getJSONObject(0).put("shape", new JSONArray(List.of(1, 1)));
         return outputs;
     }
@@ -157,7 +157,7 @@ public class CheckTest extends AppCase {
         });
         String json = new String(read(OPENED + ".json"), StandardCharsets.UTF_8);
         Refused refused = assertThrows(Refused.class, () -> app().library().keep(json, broken));
-        assertEquals("This file cannot be read: the cloud is away", refused.told(app().getResources()));
+        assertEquals("This file cannot be read: the cloud is away", refused.sentence(app().getResources()));
         assertEquals(0, halfWritten());
     }
 
@@ -166,7 +166,7 @@ public class CheckTest extends AppCase {
         Sidecar sidecar = app().session().artifact("torch_cnn_small-onnx-float32").sidecar;
         File nowhere = new File("/no/such/folder/file"); // has no room, says Java
         Refused refused = Digest.unwritten(new IOException("x"), nowhere, sidecar);
-        assertEquals(sidecar.file + " could not be written: 0 MB are free. Free some storage on this phone.", refused.told(app().getResources()));
+        assertEquals(sidecar.file + " could not be written: 0 MB are free. Free some storage on this phone.", refused.sentence(app().getResources()));
     }
 
     /** Puts a file where the app wants a folder: whatever is written into it fails. */
@@ -180,16 +180,16 @@ public class CheckTest extends AppCase {
         start();
         open(R.id.tab_check);
         choose(R.id.open, OPENED + ".json", read(OPENED + ".json"), OPENED + ".onnx", read(OPENED + ".onnx"));
-        assertTrue(text(R.id.open_says), text(R.id.open_says).contains("could not be written: "));
-        assertTrue(text(R.id.open_says), text(R.id.open_says).contains("Start the app again"));
+        assertTrue(text(R.id.open_status), text(R.id.open_status).contains("could not be written: "));
+        assertTrue(text(R.id.open_status), text(R.id.open_status).contains("Start the app again"));
         check();
-        String says = app().session().found("torch_cnn_small-onnx-float32").problem.told(app().getResources());
-        assertTrue(says, says.contains("could not be written: "));
+        String sentence = app().session().status("torch_cnn_small-onnx-float32").problem.sentence(app().getResources());
+        assertTrue(sentence, sentence.contains("could not be written: "));
         shoot("check-cannot-write");
         open(R.id.tab_benchmark);
         touch(find(R.id.measure), 0.5f, 0.5f);
         await("the benchmark ends", () -> !app().measuring().running());
-        assertTrue(text(R.id.bench_says), text(R.id.bench_says).startsWith("Nothing could be written: "));
+        assertTrue(text(R.id.bench_status), text(R.id.bench_status).startsWith("Nothing could be written: "));
     }
 
     @Test
@@ -204,7 +204,7 @@ public class CheckTest extends AppCase {
         shoot("check-no-artifacts");
         open(R.id.tab_benchmark);
         touch(find(R.id.measure), 0.5f, 0.5f);
-        assertEquals("No artifact is chosen that this build has an engine for.", text(R.id.bench_says));
+        assertEquals("No artifact is chosen that this build has an engine for.", text(R.id.bench_status));
     }
 
     @Test
@@ -217,8 +217,8 @@ public class CheckTest extends AppCase {
         sidecar.put("sha256", digest).put("size_bytes", garbage.length);
         choose(R.id.open, "s.json", sidecar.toString().getBytes(), "m.onnx", garbage);
         check();
-        String says = app().session().found(OPENED).problem.told(app().getResources());
-        assertTrue(says, says.startsWith("onnxruntime does not load it"));
+        String sentence = app().session().status(OPENED).problem.sentence(app().getResources());
+        assertTrue(sentence, sentence.startsWith("onnxruntime does not load it"));
         assertTrue(text(R.id.summary), text(R.id.summary).contains("1 failed"));
         shoot("check-failed");
     }

@@ -60,7 +60,7 @@ public class CompareTest extends AppCase {
         awaitAnswers();
         shoot("compare-tall-example");
         List<Artifact> shown = app().session().shown();
-        long sevens = shown.stream().filter(a -> app().session().found(a.id()).answer.choice() == 7).count();
+        long sevens = shown.stream().filter(a -> app().session().status(a.id()).answer.choice() == 7).count();
         assertEquals(sevens == 0 || sevens == shown.size(), !text(R.id.verdict).startsWith("They disagree"));
     }
 
@@ -143,8 +143,8 @@ public class CompareTest extends AppCase {
     }
 
     private void receive(Intent result) {
-        Intent asked = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
-        Shadows.shadowOf(activity()).receiveResult(asked, Activity.RESULT_OK, result);
+        Intent request = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
+        Shadows.shadowOf(activity()).receiveResult(request, Activity.RESULT_OK, result);
         idle();
     }
 
@@ -158,7 +158,7 @@ public class CompareTest extends AppCase {
         photo.compress(Bitmap.CompressFormat.PNG, 100, png);
         choose(R.id.choose, "photo.png", png.toByteArray());
         awaitAnswers();
-        assertEquals("300×200: its middle is resized to 16×12, colour.", text(R.id.input_says));
+        assertEquals("300×200: its middle is resized to 16×12, colour.", text(R.id.input_status));
         Picture seen = app().session().picture();
         assertEquals(0x33 / 255f, seen.value(0), 1 / 255f);
         assertEquals(0xcc / 255f, seen.value(2), 1 / 255f);
@@ -168,7 +168,7 @@ public class CompareTest extends AppCase {
         awaitAnswers();
         shoot("compare-photo");
         choose(R.id.choose, "no.png", "no picture".getBytes());
-        assertEquals("This file is no picture that Android can read.", text(R.id.input_says));
+        assertEquals("This file is no picture that Android can read.", text(R.id.input_status));
     }
 
     /** The pictures of the documents. */
@@ -207,10 +207,10 @@ public class CompareTest extends AppCase {
         drawSeven();
         awaitAnswers();
         open(R.id.tab_check);
-        Bundle kept = new Bundle();
-        controller.pause().stop().saveInstanceState(kept).destroy();
+        Bundle saved = new Bundle();
+        controller.pause().stop().saveInstanceState(saved).destroy();
         app().session().show(null); // as in a new process, where nothing was answered yet
-        controller = Robolectric.buildActivity(MainActivity.class).setup(kept);
+        controller = Robolectric.buildActivity(MainActivity.class).setup(saved);
         awaitAnswers();
         idle();
         assertTrue("the screen that was shown", find(R.id.tab_check).isSelected());

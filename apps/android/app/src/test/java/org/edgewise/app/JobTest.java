@@ -56,8 +56,8 @@ public class JobTest extends AppCase {
         assertEquals(7, row.getJSONArray("latencies_ns").length());
         assertEquals(20, row.getInt("total"));
         assertTrue(new File(root(), "ready").exists());
-        String told = new String(Files.readAllBytes(new File(root(), "results/1-a.progress").toPath()));
-        assertEquals("running", new JSONObject(told).getString("state"));
+        String text = new String(Files.readAllBytes(new File(root(), "results/1-a.progress").toPath()));
+        assertEquals("running", new JSONObject(text).getString("state"));
         assertTrue(row.getJSONObject("environment").getString("ran").matches("CPU \\d+ nodes"));
     }
 
@@ -77,8 +77,8 @@ public class JobTest extends AppCase {
         await("rounds are counted", () -> app().measuring().done() > 0);
         Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "2-b");
         try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
-            File told = new File(root(), "results/2-b.progress");
-            assertEquals("failed", new JSONObject(new String(Files.readAllBytes(told.toPath()))).getString("state"));
+            File text = new File(root(), "results/2-b.progress");
+            assertEquals("failed", new JSONObject(new String(Files.readAllBytes(text.toPath()))).getString("state"));
         }
         app().measuring().cancel();
         await("it is cancelled", () -> !app().measuring().running());
@@ -98,8 +98,8 @@ public class JobTest extends AppCase {
         new File(root(), "ready/in the way").mkdirs();
         Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "3-c");
         try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
-            String says = ((TextView) window.get().findViewById(R.id.run_says)).getText().toString();
-            assertTrue(says, says.startsWith("Nothing could be written: "));
+            String sentence = ((TextView) window.get().findViewById(R.id.run_status)).getText().toString();
+            assertTrue(sentence, sentence.startsWith("Nothing could be written: "));
         }
     }
 

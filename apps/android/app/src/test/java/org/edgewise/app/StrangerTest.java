@@ -62,7 +62,7 @@ public class StrangerTest extends AppCase {
 
         open(R.id.tab_check);
         check();
-        assertFalse(app().session().found(FRUIT).checked.state() == Check.State.DIFFERENT);
+        assertFalse(app().session().status(FRUIT).checked.state() == Check.State.DIFFERENT);
 
         JSONObject row = measured(FRUIT);
         assertEquals(row.toString(), "ok", row.getString("outcome"));
@@ -80,10 +80,10 @@ public class StrangerTest extends AppCase {
         start();
         open(R.id.tab_check);
         choose(R.id.open, RIPENESS + ".json", read(RIPENESS + ".json"), RIPENESS + ".onnx", read(RIPENESS + ".onnx"));
-        assertEquals(RIPENESS + " is here now.", text(R.id.open_says));
+        assertEquals(RIPENESS + " is here now.", text(R.id.open_status));
         check();
-        Check.Checked checked = app().session().found(RIPENESS).checked;
-        assertTrue(String.valueOf(app().session().found(RIPENESS).problem), checked != null);
+        Check.Checked checked = app().session().status(RIPENESS).checked;
+        assertTrue(String.valueOf(app().session().status(RIPENESS).problem), checked != null);
         assertFalse(checked.state() == Check.State.DIFFERENT);
 
         open(R.id.tab_compare);
@@ -101,7 +101,7 @@ public class StrangerTest extends AppCase {
         assertEquals(12, row.getJSONArray("latencies_ns").length());
         assertFalse("it has no evaluation images here", row.has("answers"));
         touch(find(R.id.share), 0.5f, 0.5f);
-        assertTrue(text(R.id.bench_says), text(R.id.bench_says).startsWith("None of these was judged"));
+        assertTrue(text(R.id.bench_status), text(R.id.bench_status).startsWith("None of these was judged"));
         shoot("benchmark-stranger");
     }
 }

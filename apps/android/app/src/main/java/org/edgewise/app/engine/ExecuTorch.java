@@ -18,11 +18,6 @@ final class ExecuTorch implements Engine {
     }
 
     @Override
-    public boolean takes(Sidecar sidecar) {
-        return sidecar.file.endsWith(".pte");
-    }
-
-    @Override
     public Set<Accelerator> accelerators() {
         return Set.of(Accelerator.DEFAULT);
     }

@@ -16,8 +16,8 @@ public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
     /** Reads one of a sidecar's tensors; any number of images, which is -1 there, is taken as one. */
     static Tensor read(JSONArray tensors) throws JSONException, Refused {
         if (tensors.length() != 1) throw new Refused(R.string.sidecar_tensors, tensors.length());
-        JSONObject told = tensors.getJSONObject(0);
-        JSONArray sizes = told.getJSONArray("shape");
+        JSONObject json = tensors.getJSONObject(0);
+        JSONArray sizes = json.getJSONArray("shape");
         int[] shape = new int[sizes.length()];
         long values = 1;
         for (int i = 0; i < shape.length; i++) {
@@ -26,9 +26,9 @@ public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
             if (shape[i] < 1 || values > MOST_VALUES) throw new Refused(R.string.sidecar_shape, sizes.toString());
         }
         if (shape.length < 2) throw new Refused(R.string.sidecar_shape, sizes.toString());
-        String dtype = told.getString("dtype");
-        float scale = (float) told.optDouble("scale", 0);
-        Tensor read = new Tensor(shape, dtype, Float.isFinite(scale) ? scale : 0, told.optInt("zero_point", 0));
+        String dtype = json.getString("dtype");
+        float scale = (float) json.optDouble("scale", 0);
+        Tensor read = new Tensor(shape, dtype, Float.isFinite(scale) ? scale : 0, json.optInt("zero_point", 0));
         if (read.size() == 0) throw new Refused(R.string.sidecar_type, dtype);
         return read;
     }

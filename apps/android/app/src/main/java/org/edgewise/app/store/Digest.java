@@ -36,9 +36,9 @@ public final class Digest {
             if (count != promised.sizeBytes) {
                 throw new Refused(R.string.artifact_size, promised.file, count, promised.sizeBytes);
             }
-            String found = hex(digest.digest());
-            if (!found.equals(promised.sha256)) {
-                throw new Refused(R.string.artifact_digest, promised.file, found.substring(0, 12), promised.sha256.substring(0, 12));
+            String actual = hex(digest.digest());
+            if (!actual.equals(promised.sha256)) {
+                throw new Refused(R.string.artifact_digest, promised.file, actual.substring(0, 12), promised.sha256.substring(0, 12));
             }
             if (!part.renameTo(file)) throw new IOException("cannot rename " + part);
         } finally {

@@ -38,16 +38,16 @@ public final class Library {
 
     /** Returns the artifacts by id, opened ones in place of packed ones of the same id; broken ones are told to `problems`. */
     public Map<String, Artifact> artifacts(List<Refused> problems) {
-        Map<String, Artifact> found = new LinkedHashMap<>();
+        Map<String, Artifact> artifacts = new LinkedHashMap<>();
         for (String name : assets()) {
-            if (name.endsWith(".json")) add(found, problems, () -> context.getAssets().open(packed + "/" + name), true);
+            if (name.endsWith(".json")) add(artifacts, problems, () -> context.getAssets().open(packed + "/" + name), true);
         }
         File[] files = opened.listFiles((folder, name) -> name.endsWith(".json"));
         if (files != null) {
             Arrays.sort(files);
-            for (File file : files) add(found, problems, () -> new FileInputStream(file), false);
+            for (File file : files) add(artifacts, problems, () -> new FileInputStream(file), false);
         }
-        return found;
+        return artifacts;
     }
 
     private List<String> assets() {
@@ -60,10 +60,10 @@ public final class Library {
         }
     }
 
-    private void add(Map<String, Artifact> found, List<Refused> problems, Artifact.Source json, boolean isPacked) {
+    private void add(Map<String, Artifact> artifacts, List<Refused> problems, Artifact.Source json, boolean isPacked) {
         try {
             Artifact artifact = artifact(Sidecar.parse(Texts.read(json.open())), isPacked);
-            found.put(artifact.id(), artifact);
+            artifacts.put(artifact.id(), artifact);
         } catch (Refused problem) {
             problems.add(problem);
         } catch (IOException error) {

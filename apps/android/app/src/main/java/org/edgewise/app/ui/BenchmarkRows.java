@@ -6,6 +6,7 @@ import android.view.ViewGroup;
 import android.widget.TextView;
 import java.util.List;
 import org.edgewise.app.R;
+import org.edgewise.app.bench.Row;
 import org.edgewise.app.bench.Timed;
 import org.json.JSONArray;
 import org.json.JSONObject;
@@ -45,16 +46,16 @@ final class BenchmarkRows {
         StringBuilder notes = new StringBuilder();
         if (ok && environment != null) {
             String ran = environment.optString("ran");
-            notes.append(activity.getString(R.string.ran, ran.equals("not known") ? activity.getString(R.string.ran_unknown) : ran));
+            notes.append(activity.getString(R.string.ran, ran.equals(Row.NOT_KNOWN) ? activity.getString(R.string.ran_unknown) : ran));
         }
-        JSONArray told = row.optJSONArray("notes");
-        for (int i = 0; told != null && i < told.length(); i++) notes.append('\n').append(told.optString(i));
+        JSONArray array = row.optJSONArray("notes");
+        for (int i = 0; array != null && i < array.length(); i++) notes.append('\n').append(array.optString(i));
         text(view, R.id.notes, notes.toString());
     }
 
-    private static long[] samples(JSONArray told) {
-        long[] samples = new long[told == null ? 0 : told.length()];
-        for (int i = 0; i < samples.length; i++) samples[i] = told.optLong(i);
+    private static long[] samples(JSONArray array) {
+        long[] samples = new long[array == null ? 0 : array.length()];
+        for (int i = 0; i < samples.length; i++) samples[i] = array.optLong(i);
         return samples;
     }
 

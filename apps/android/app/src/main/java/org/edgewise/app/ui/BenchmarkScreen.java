@@ -54,8 +54,8 @@ final class BenchmarkScreen extends SessionScreen {
 
     @Override
     public void restore(Bundle state) {
-        ArrayList<String> kept = state.getStringArrayList(LEFT_OUT);
-        if (kept != null) leftOut = kept;
+        ArrayList<String> saved = state.getStringArrayList(LEFT_OUT);
+        if (saved != null) leftOut = saved;
     }
 
     private List<String> runnable() {
@@ -104,19 +104,19 @@ final class BenchmarkScreen extends SessionScreen {
         bar.setMax(Math.max(1, measuring.total()));
         bar.setProgress(measuring.done());
         List<JSONObject> finished = measuring.rows();
-        say(measuring.says().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : measuring.says());
+        say(measuring.status().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : measuring.status());
         rows.show(finished);
         view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
         Phone phone = measuring.phone();
         TextView facts = view.findViewById(R.id.phone);
         facts.setText(activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
-        ((TextView) view.findViewById(R.id.build)).setText(BuildFacts.told(app.engines(), activity.getResources()));
+        ((TextView) view.findViewById(R.id.build)).setText(BuildFacts.text(app.engines(), activity.getResources()));
         if (running) activity.getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
         else activity.getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
     }
 
     private void say(String text) {
-        ((TextView) view.findViewById(R.id.bench_says)).setText(text);
+        ((TextView) view.findViewById(R.id.bench_status)).setText(text);
     }
 
     private void share() {

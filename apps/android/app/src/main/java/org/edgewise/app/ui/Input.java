@@ -117,7 +117,7 @@ final class Input {
             picture.setOnClickListener(tapped -> {
                 pad.show(new ArrayList<>());
                 session.show(golden.picture());
-                say(activity.getString(R.string.example_says, sidecar.named(golden.label())), false);
+                say(activity.getString(R.string.example_label, sidecar.named(golden.label())), false);
             });
             list.addView(example);
         }
@@ -157,14 +157,14 @@ final class Input {
                     : data.getExtras() == null ? null : data.getExtras().getParcelable("data");
             if (photo == null) throw new Refused(R.string.not_a_picture);
             session.show(Photos.picture(photo, sidecar));
-            say(activity.getString(R.string.picture_says, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
+            say(activity.getString(R.string.picture_resized, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
         } catch (Refused refused) {
-            say(refused.told(activity.getResources()), true);
+            say(refused.sentence(activity.getResources()), true);
         }
     }
 
     private void say(String sentence, boolean wrong) {
-        Words.say(view.findViewById(R.id.input_says), sentence, wrong);
+        Words.say(view.findViewById(R.id.input_status), sentence, wrong);
     }
 
     void save(Bundle state) {

@@ -27,16 +27,16 @@ final class Words {
     static void check(TextView line, Check.Checked checked) {
         line.setVisibility(checked == null ? View.GONE : View.VISIBLE);
         if (checked == null) return;
-        line.setText(told(line.getResources(), checked));
+        line.setText(sentence(line.getResources(), checked));
         line.setTextColor(line.getContext().getColor(colour(checked.state())));
     }
 
-    static String told(Resources resources, Check.Checked checked) {
+    static String sentence(Resources resources, Check.Checked checked) {
         return switch (checked.state()) {
             case EQUAL -> resources.getString(R.string.check_equal);
             case WITHIN -> resources.getString(R.string.check_within, Tensors.shown(checked.difference()));
-            case DIFFERENT -> resources.getString(R.string.check_different, checked.wrong().told(resources));
-            case NONE -> checked.wrong().told(resources);
+            case DIFFERENT -> resources.getString(R.string.check_different, checked.wrong().sentence(resources));
+            case NONE -> checked.wrong().sentence(resources);
         };
     }
 
