@@ -42,6 +42,7 @@ def run(request: Request) -> None:
     _lay_out(folder, request.artifacts)
     linked = package.link(_fresh(folder / "parts"), "test", code=1, assets=folder / "assets")
     classpath = _compile(folder, linked.sources)
+    _prove_gate(_fresh(folder / "probe"))
     _configure(folder, linked.base)
     shots = _fresh(request.target / "screenshots")
     fetched_s = time.perf_counter() - started
@@ -87,8 +88,10 @@ def _lay_out(folder: Path, source: Path) -> None:
         facts, content = evaluation.described(reference.load(reference.path(place, model)), IMAGES)
         files.write_bytes(folder / "assets" / "evaluation" / f"{model}.json", json.dumps(facts).encode())
         files.write_bytes(folder / "assets" / "evaluation" / f"{model}.bin", content)
-    described = {name: {"coordinates": f"tests:{name}", "version": "of the tests", "bytes": 1_400_000, "small_pages": []}
-                 for name in (*ANSWERED, "onnxruntime")}  # fmt: skip
+    versions_of = {"litert": "1", "executorch": "engine.aar, SHA-256 0123456789ab", "onnxruntime": "1"}
+    described = {name: {"coordinates": f"tests:{name}", "version": version, "bytes": 1_400_000,
+                        "small_pages": ["liblitert.so"] if name == "litert" else []}
+                 for name, version in versions_of.items()}  # fmt: skip
     files.write_json(folder / "assets" / "build.json", {"build": "tests", "engines": described, "left_out": {}})
     _save_expected(opened, source)
 
@@ -124,6 +127,23 @@ def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))
     code.javac(java, (code.jar("android-all"), *without), folder / "classes")
     return (folder / "classes", folder, *without, code.jar("android-all"))
+
+
+def _prove_gate(folder: Path) -> None:
+    """Raise EdgewiseError where the gate on calls lets one pass that the oldest Android does not have."""
+    source = folder / "Probe.java"
+    source.write_text(
+        "class Probe { byte[] read(java.io.InputStream s) throws Exception { return s.readAllBytes(); } }"
+    )
+    code.javac((source,), (), folder / "classes")
+    try:
+        code.check_calls(folder / "classes", ())
+    except EdgewiseError as error:
+        if "readAllBytes" in str(error):
+            return
+        raise
+    msg = "The gate on calls of newer Androids lets InputStream.readAllBytes() pass, which came with API 33."
+    raise EdgewiseError(msg)
 
 
 def _configure(folder: Path, resources: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -327,10 +328,17 @@ def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogu
 
 
 def test_every_text_of_the_app_is_a_resource():
-    for path in sorted((code.MAIN / "res" / "layout").glob("*.xml")):
+    layouts = sorted((code.MAIN / "res").glob("layout*/*.xml"))
+    assert {path.parent.name for path in layouts} >= {"layout", "layout-land", "layout-sw600dp"}
+    for path in layouts:
         content = path.read_text()
         for attribute in ("text", "contentDescription", "hint"):
             assert f'android:{attribute}="' not in content.replace(f'android:{attribute}="@string', ""), path
+    for path in sorted((code.MAIN / "java").rglob("ui/*.java")):
+        words = re.findall(
+            r'(?:setText|setTitle|setContentDescription|say|setError)\("([^"]*[A-Za-z]{2}[^"]*)"', path.read_text()
+        )
+        assert not words, path
 
 
 def test_only_artifacts_that_an_engine_of_the_app_runs_are_packed(tmp_path):

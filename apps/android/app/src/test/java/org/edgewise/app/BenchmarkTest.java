@@ -57,6 +57,10 @@ public class BenchmarkTest extends AppCase {
         start();
         open(R.id.tab_benchmark);
         shoot("benchmark-before");
+        String build = text(R.id.build);
+        assertTrue(build, build.contains("executorch engine.aar, SHA-256 0123456789ab: 1.4 MB of this app"));
+        assertTrue(build, build.contains("litert 1: 1.4 MB of this app; does not load on phones with 16 kB pages (liblitert.so)"));
+        assertEquals("Nothing was measured yet.", text(R.id.bench_status));
         app().measuring().begin(plan(ALL));
         idle();
         shoot("benchmark-running");
@@ -70,6 +74,11 @@ public class BenchmarkTest extends AppCase {
             assertEquals(row.getInt("total"), row.getInt("agree"), 2);
         }
         assertEquals("the desktop's logits, to the last bit", 0, difference(rows), 0);
+        JSONObject environment = rows.get(0).getJSONObject("environment");
+        for (String fact : new String[] {"cpu", "device", "thermal_status", "battery", "ran", "engine_bytes", "page_bytes"}) {
+            assertTrue(fact, environment.has(fact));
+        }
+        assertEquals("engine.aar, SHA-256 0123456789ab", environment.getJSONObject("runtime").getString("tests:executorch"));
         share();
     }
 

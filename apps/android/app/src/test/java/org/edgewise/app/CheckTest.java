@@ -180,7 +180,7 @@ public class CheckTest extends AppCase {
         start();
         open(R.id.tab_check);
         choose(R.id.open, OPENED + ".json", read(OPENED + ".json"), OPENED + ".onnx", read(OPENED + ".onnx"));
-        assertTrue(text(R.id.open_status), text(R.id.open_status).contains("could not be written: "));
+        assertTrue(text(R.id.open_status), text(R.id.open_status).contains("could not be written: Not a directory. "));
         assertTrue(text(R.id.open_status), text(R.id.open_status).contains("Start the app again"));
         check();
         String sentence = app().session().status("torch_cnn_small-onnx-float32").problem.sentence(app().getResources());
@@ -189,7 +189,7 @@ public class CheckTest extends AppCase {
         open(R.id.tab_benchmark);
         touch(find(R.id.measure), 0.5f, 0.5f);
         await("the benchmark ends", () -> !app().measuring().running());
-        assertTrue(text(R.id.bench_status), text(R.id.bench_status).startsWith("Nothing could be written: "));
+        assertTrue(text(R.id.bench_status), text(R.id.bench_status).startsWith("Nothing could be written: Not a directory. "));
     }
 
     @Test

@@ -22,11 +22,11 @@ public final class Refused extends Exception {
         return resources.getString(text, arguments);
     }
 
-    /** Returns the first line of what any error says, for what libraries throw. */
+    /** Returns the first line of what any error says, for what libraries throw; of a file only what is wrong, not its long path. */
     public static String firstLine(Throwable error) {
         String message = error.getMessage();
         if (message == null || message.trim().isEmpty()) return error.getClass().getSimpleName();
-        String line = message.trim().split("\n", 2)[0];
+        String line = message.trim().split("\n", 2)[0].replaceFirst("^/\\S+ \\((.+)\\)$", "$1");
         return line.length() > 300 ? line.substring(0, 300) + "…" : line;
     }
 }
