@@ -140,12 +140,8 @@ def answered(library: Path, model: Path, inputs: Path, count: int, delegate: str
 
 
 def _logits(answer: bytes, tensor: dict) -> np.ndarray:
-    values = np.frombuffer(answer, tensor["dtype"])
-    return (
-        values
-        if tensor["scale"] is None
-        else (values.astype(np.float32) - tensor["zero_point"]) * np.float32(tensor["scale"])
-    )
+    """Return the logits of the first image, [K]."""
+    return pixels.dequantized(np.frombuffer(answer, tensor["dtype"]).reshape(pixels.single(tensor)), tensor)[0]
 
 
 def compared(artifact: Artifact, ours: list[np.ndarray], golden: list[np.ndarray]) -> Verdict:

@@ -41,6 +41,12 @@ def test_answers_are_equal_near_or_different(change, state):
     assert (verdict.state, verdict.good) == (state, state != "different")
 
 
+def test_of_several_images_at_once_the_first_is_judged():
+    tensor = {"shape": [4, 2], "dtype": "int8", "scale": 0.5, "zero_point": 1}
+    answer = np.array([[3, 1], [3, 1], [3, 1], [3, 1]], np.int8).tobytes()
+    assert emulated._logits(answer, tensor).tolist() == [1.0, 0.0]
+
+
 def test_the_build_warns_of_what_an_engine_is_known_to_answer_wrongly():
     chosen = (artifact("int8"), artifact("dynamic_int8"))
     (line,) = assets.warnings(chosen, {"litert": "2.16.1"})
