@@ -137,6 +137,7 @@ def test_an_error_in_the_apps_own_sources_keeps_the_compilers_words(executorch, 
         code.javac((own,), (), tmp_path / "out", (executorch,))
 
 
+@pytest.mark.needs("javac")
 def test_a_class_that_no_archive_has_is_reported(monkeypatch, tmp_path, executorch):
     printed = ("Warning: Missing class kotlin.jvm.internal.Intrinsics (referenced from: void a.Module.load(int) and 5 other contexts)\n"
                "Missing class a.B (referenced from: a.C)\n")  # fmt: skip

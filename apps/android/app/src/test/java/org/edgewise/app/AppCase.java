@@ -136,7 +136,7 @@ public abstract class AppCase {
         event.recycle();
     }
 
-    private void scrollTo(View view) {
+    protected void scrollTo(View view) {
         layOut();
         view.requestRectangleOnScreen(new Rect(0, 0, view.getWidth(), view.getHeight()), true);
         layOut();

@@ -209,6 +209,10 @@ public class BenchmarkTest extends AppCase {
         start();
         open(R.id.tab_benchmark);
         shoot("benchmark-night-large-fonts");
+        app().measuring().begin(plan(ONNX));
+        awaitEnd();
+        scrollTo(find(R.id.share));
+        shoot("benchmark-night-large-fonts-row");
         open(R.id.tab_check);
         shoot("check-night-large-fonts");
         assertEquals("1 thread", ((android.widget.Spinner) find(R.id.threads)).getSelectedItem().toString());

@@ -112,6 +112,8 @@ public class CompareTest extends AppCase {
             assertTrue(view.getHeight() >= 48 * 2 && view.getWidth() >= 48 * 2); // xhdpi: two pixels each
         }
         assertWhole(find(R.id.networks));
+        scrollTo(((ViewGroup) find(R.id.cards)).getChildAt(0));
+        shoot("compare-large-fonts-card");
         open(R.id.tab_check);
         layOut();
         assertWhole(find(R.id.accelerator));

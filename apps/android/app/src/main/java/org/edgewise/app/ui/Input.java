@@ -160,6 +160,8 @@ final class Input {
             say(activity.getString(R.string.picture_resized, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
         } catch (Refused refused) {
             say(refused.sentence(activity.getResources()), true);
+        } catch (OutOfMemoryError error) {
+            say(activity.getString(R.string.picture_too_large), true);
         }
     }
 
