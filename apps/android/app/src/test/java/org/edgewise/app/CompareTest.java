@@ -112,7 +112,9 @@ public class CompareTest extends AppCase {
             assertTrue(view.getHeight() >= 48 * 2 && view.getWidth() >= 48 * 2); // xhdpi: two pixels each
         }
         assertWhole(find(R.id.networks));
-        scrollTo(((ViewGroup) find(R.id.cards)).getChildAt(0));
+        ViewGroup cards = find(R.id.cards);
+        assertTrue("one card beside the other has no room for its words", cards.getChildAt(1).getTop() > cards.getChildAt(0).getTop());
+        scrollTo(cards.getChildAt(0));
         shoot("compare-large-fonts-card");
         open(R.id.tab_check);
         layOut();
