@@ -99,6 +99,8 @@ public class EngineTest extends AppCase {
         assertEquals("onnxruntime does not load it: no such operator", refusal(new Fake(new IllegalStateException("no such operator\nmore"), null, null)));
         assertEquals("onnxruntime does not load it: libonnx.so not found", refusal(new Fake(new UnsatisfiedLinkError("libonnx.so not found"), null, null)));
         assertEquals("onnxruntime failed while it ran: boom", refusal(new Fake(null, new RuntimeException("boom"), null)));
+        assertEquals("onnxruntime does not load it: StackOverflowError", refusal(new Fake(new StackOverflowError(), null, null)));
+        assertEquals("onnxruntime failed while it ran: a bug of the engine", refusal(new Fake(null, new AssertionError("a bug of the engine"), null)));
         assertTrue(refusal(new Fake(new OutOfMemoryError(), null, null)).startsWith("This phone has no memory left"));
         assertTrue(refusal(new Fake(null, new OutOfMemoryError(), null)).startsWith("This phone has no memory left"));
     }

@@ -66,11 +66,11 @@ final class OnnxRuntime implements Engine {
             this.sidecar = sidecar;
             this.settings = settings;
             environment.setTelemetry(false);
+            answer = Tensors.allocate(sidecar.output); // before the session, which nobody would close
             try (OrtSession.SessionOptions options = options(settings)) {
                 session = environment.createSession(file.getPath(), options);
             }
             input = session.getInputNames().iterator().next();
-            answer = Tensors.allocate(sidecar.output);
         }
 
         @Override
