@@ -22,6 +22,7 @@ PACKAGES = {
     "apt-get": "apt, as Debian and Ubuntu have it",
     "cc": "gcc libc6-dev",
     "chromium": "chromium",
+    "javac": "default-jdk-headless",
     "npm": "nodejs npm",
     "qemu-aarch64": "qemu-user",
     "qemu-system-aarch64": "qemu-system-arm",

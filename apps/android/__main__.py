@@ -14,7 +14,7 @@ import click
 from rich.table import Table
 
 from apps.android import assets, build, engines, package
-from apps.android.build import Made, Request
+from apps.android.build import Apk, Request
 from apps.web.options import Folder, Text
 from models import parameters
 from models.console import out, plain, validated
@@ -37,7 +37,9 @@ FILE = parameters.Place(path_type=Path, dir_okay=False, exists=True)
 @click.option("--key", "alias", default="", metavar="ALIAS", help="Of the keystore, where it holds several keys.")
 @parameters.models
 @parameters.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
-@parameters.beside("--results", name="results", kind=Folder(), text="Where --verify writes what it found.")
+@parameters.beside(
+    "--results", name="results", kind=Folder(), text="Where --verify writes its rows of the compatibility grid."
+)
 @click.option("--out", "target", default=HERE / "build", type=Folder(), help="Where the APKs go.")
 @click.option("--test", "testing", is_flag=True, help="Run the app's tests on this machine, in place of building.")
 @click.option("--verify", "verifying", is_flag=True,
@@ -60,23 +62,23 @@ def android(
 
     It needs Java, Maven, aapt2, zipalign, apksigner and dexdump; the first that is missing is named with its package.
     """
-    wanted = engines.chosen(tuple(name.strip() for name in names.split(",") if name.strip()))
+    chosen = engines.chosen(tuple(name.strip() for name in names.split(",") if name.strip()))
     on_disk = engines.on_disk(archives)
     for name in on_disk:
-        if name not in wanted:
+        if name not in chosen:
             msg = f"--aar {name}= has no effect without {name} in --engines. Leave one of them out."
             raise UsageError(msg)
     if alias and not keystore:
         msg = "--key goes with --keystore only. Add --keystore FILE, or leave it out."
         raise UsageError(msg)
     if listing:
-        for artifact in assets.choose(artifacts, patterns or ("*",), wanted):
+        for artifact in assets.choose(artifacts, patterns or ("*",), chosen):
             click.echo(artifact.id)
         return
     key = package.own_key(keystore, alias) if keystore else None
     validated()
-    assets.choose(artifacts, patterns, wanted)  # a mistyped glob fails before anything is downloaded
-    request = Request(engines=wanted, archives=on_disk, abis=abis or engines.ABIS, artifacts=artifacts, patterns=patterns,
+    assets.choose(artifacts, patterns, chosen)  # a mistyped glob fails before anything is downloaded
+    request = Request(engines=chosen, archives=on_disk, abis=abis or engines.ABIS, artifacts=artifacts, patterns=patterns,
                       key=key, target=target, results=results)  # fmt: skip
     if testing:
         _test(request)
@@ -89,32 +91,27 @@ def android(
 def _build(request: Request) -> None:
     started = time.perf_counter()
     with out.status("engines, javac, R8, aapt2, apksigner"):
-        made = build.build(request, lambda text: out.print(plain(text), soft_wrap=True))
-    out.print(_table(made))
-    for one in made:
-        for name, cost in one.costs.items():
+        apks = build.build(request, lambda text: out.print(plain(text), soft_wrap=True))
+    out.print(_table(apks))
+    for apk in apks:
+        for name, cost in apk.costs.items():
             for library in cost.small_pages:
-                out.print(f"{name}: {library} ({one.abi}) is not aligned to 16 kB: it does not load on phones with such pages",
+                out.print(f"{name}: {library} ({apk.abi}) is not aligned to 16 kB: it does not load on phones with such pages",
                           soft_wrap=True)  # fmt: skip
     elapsed_s = time.perf_counter() - started
-    out.print(plain(f"{len(made)} APKs in {request.target}, {elapsed_s:.0f} s. Onto a phone: adb install {made[0].apk}"),
+    out.print(plain(f"{len(apks)} APKs in {request.target}, {elapsed_s:.0f} s. Onto a phone: adb install {apks[0].path}"),
               soft_wrap=True)  # fmt: skip
 
 
-def _table(made: tuple[Made, ...]) -> Table:
-    names = tuple(dict.fromkeys(name for one in made for name in one.costs))
+def _table(apks: tuple[Apk, ...]) -> Table:
+    names = tuple(dict.fromkeys(name for apk in apks for name in apk.costs))
     table = Table("ABI", title="compressed bytes, as they are downloaded")
     for column in ("APK", "app itself", *names, "artifacts"):
         table.add_column(column, justify="right")
-    for one in made:
-        own = one.sizes.code - sum(cost.classes for cost in one.costs.values())
-        sizes = (
-            one.sizes.whole,
-            own,
-            *(one.costs[name].whole if name in one.costs else None for name in names),
-            one.sizes.assets,
-        )
-        table.add_row(one.abi, *("-" if size is None else f"{size:,}" for size in sizes))
+    for apk in apks:
+        engine_sizes = (apk.costs[name].whole if name in apk.costs else None for name in names)
+        sizes = (apk.sizes.whole, apk.own, *engine_sizes, apk.sizes.assets)
+        table.add_row(apk.abi, *("-" if size is None else f"{size:,}" for size in sizes))
     return table
 
 

@@ -45,8 +45,8 @@ def choose(folder: Path, patterns: tuple[str, ...], engines: tuple[str, ...]) ->
     if not every:
         msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
         raise DataError(msg)
-    wanted = {recipe.id for recipe in matrix.select(patterns)}
-    chosen = tuple(a for a in every if a.id in wanted and ENGINES.get(a.format) in engines and a.outcome == "ok")
+    selected = {recipe.id for recipe in matrix.select(patterns)}
+    chosen = tuple(a for a in every if a.id in selected and ENGINES.get(a.format) in engines and a.outcome == "ok")
     if not chosen:
         able = ", ".join(name for name, engine in ENGINES.items() if engine in engines)
         msg = (f"No exported artifact that matches {' or '.join(patterns)} runs in this app, whose engines take {able}. "
@@ -57,15 +57,15 @@ def choose(folder: Path, patterns: tuple[str, ...], engines: tuple[str, ...]) ->
 
 def warnings(chosen: tuple[Artifact, ...], versions: Mapping[str, str]) -> list[str]:
     """Return a sentence for each artifact that its engine, of these versions by id, is known to answer wrongly."""
-    found = []
+    lines = []
     for artifact in chosen:
         engine = ENGINES[artifact.format]
         if what := WRONG.get((engine, versions.get(engine, "")), {}).get(artifact.scheme):
-            found.append(
+            lines.append(
                 f"{artifact.id}: {engine} {versions[engine]} answers it with {what} on arm64 phones, without an error; the app's "
                 "Check screen shows it. Take another version of the engine (--aar), or leave the artifact out (--only)"
             )
-    return found
+    return lines
 
 
 def pack(folder: Path, chosen: tuple[Artifact, ...]) -> Packed:

@@ -52,80 +52,115 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """An APK of an ABI, with the cost of each engine in it."""
+class Apk:
+    """An APK of an ABI, with the cost of each engine in it; `own` are the bytes of the app's own code and resources."""
 
     abi: str
-    apk: Path
+    path: Path
     sizes: Sizes
     costs: dict[str, Cost]
+    own: int
 
 
-def resolve(request: Request, says: Callable[[str], None]) -> tuple[tuple[Resolved, ...], dict[str, str]]:
-    """Return the engines that are to be had, and of each other one why it is left out, which is also said."""
-    found, left_out = [], {}
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the APKs of all ABIs share: engines, why others are left out, artifacts, resources, code, and a digest of them.
+
+    `classes` are the bytes that each engine's own classes take.
+    """
+
+    resolved: tuple[Resolved, ...]
+    left_out: dict[str, str]
+    packed: assets.Packed
+    linked: package.Linked
+    dex: Path
+    classes: dict[str, int]
+    digest: str
+
+
+def resolve(request: Request, report: Callable[[str], None]) -> tuple[tuple[Resolved, ...], dict[str, str]]:
+    """Return the engines that can be had, and why each other one is left out, which is also reported."""
+    resolved, left_out = [], {}
     for name in engines.ENGINES:
         if name not in request.engines:
             left_out[name] = "It was not asked for (--engines)."
             continue
         try:
-            resolved = engines.resolve(name, request.archives.get(name, ()), request.scratch / "engines")
+            engine = engines.resolve(name, request.archives.get(name, ()), request.scratch / "engines")
         except jars.NotServed as error:
             left_out[name] = f"It could not be downloaded: {error}"
-            says(f"{name} is left out: {error} From a file: --aar {name}=FILE.aar")
+            report(f"{name} is left out: {error} From a file: --aar {name}=FILE.aar")
             continue
-        for file in resolved.unpinned:
-            says(f"{file} is not pinned in gradle/sha256.txt: nobody has compared it with anything yet")
-        found.append(resolved)
-    if not found:
+        for file in engine.unpinned:
+            report(f"{file} is not pinned in gradle/sha256.txt: nobody has compared it with anything yet")
+        resolved.append(engine)
+    if not resolved:
         msg = f"None of {', '.join(request.engines)} could be had, and an app without an engine runs nothing."
         raise EdgewiseError(msg)
-    return tuple(found), left_out
+    return tuple(resolved), left_out
 
 
-def build(request: Request, says: Callable[[str], None]) -> tuple[Made, ...]:
-    """Build an APK for each ABI and return what became of each; raises EdgewiseError where a gate is not passed."""
+def build(request: Request, report: Callable[[str], None]) -> tuple[Apk, ...]:
+    """Build an APK for each ABI; raises EdgewiseError where a gate is not passed."""
     tools.require()
     request.scratch.mkdir(parents=True, exist_ok=True)
-    resolved, left_out = resolve(request, says)
-    packed = assets.pack(request.artifacts, _choose(request, resolved, left_out, says))
+    parts = _parts(request, report)
+    key = request.key or package.debug_key()
+    apks = []
+    for abi in request.abis:
+        if any(abi in engine.abis for engine in parts.resolved):
+            apks.append(_apk(abi, request.target, parts, key, report))
+        else:
+            report(f"no APK for {abi}: no engine of this build has a library for it")
+    if not apks:
+        msg = f"No engine of this build has a library for {', '.join(request.abis)}, and an app without an engine runs nothing."
+        raise EdgewiseError(msg)
+    return tuple(apks)
+
+
+def _parts(request: Request, report: Callable[[str], None]) -> Parts:
+    resolved, left_out = resolve(request, report)
+    packed = assets.pack(request.artifacts, _choose(request, resolved, left_out, report))
     digest = _digest(resolved)
     linked = package.link(request.scratch, f"{versions.version('app')}+{digest}", code=1)
     app = _compile(request.scratch, resolved, linked.sources)
     dex = request.scratch / "dex"
-    code.r8(app, resolved, linked.rules, dex)
-    classes = {one.id: code.dex_bytes(one, request.scratch) for one in resolved}
-    key = request.key or package.debug_key()
-    made = []
-    for abi in request.abis:
-        here = tuple(one for one in resolved if abi in one.abis)
-        absent = {one.id: f"It has no library for {abi}." for one in resolved if one not in here}
-        for name in absent:
-            says(f"{name} is left out for {abi}: its archive has no library for it")
-        costs = {one.id: _cost(one, abi, classes[one.id]) for one in here}
-        inside = {f"assets/{name}": content for name, content in packed.files.items()}
-        inside["assets/build.json"] = _described(digest, here, costs, left_out | absent)
-        for one in here:
-            inside |= {f"{LIBRARIES}/{abi}/{name}": content for name, content in one.libraries.get(abi, {}).items()}
-        apk = request.target / f"edgewise-{abi}.apk"
-        package.write(apk, linked, dex, inside, key)
-        sizes = gates.check(apk, abi, engine_code=sum(classes.values()))
-        made.append(Made(abi=abi, apk=apk, sizes=sizes, costs=costs))
-    return tuple(made)
+    for line in code.r8(app, resolved, linked.rules, dex):
+        report(line)
+    classes = {engine.id: code.dex_bytes(engine, request.scratch) for engine in resolved}
+    return Parts(resolved=resolved, left_out=left_out, packed=packed, linked=linked, dex=dex, classes=classes, digest=digest)  # fmt: skip
+
+
+def _apk(abi: str, target: Path, parts: Parts, key: Key, report: Callable[[str], None]) -> Apk:
+    """Write the APK of an ABI, and hold it against the gates."""
+    included = tuple(engine for engine in parts.resolved if abi in engine.abis)
+    absent = {engine.id: f"It has no library for {abi}." for engine in parts.resolved if engine not in included}
+    for name in absent:
+        report(f"{name} is left out for {abi}: its archive has no library for it")
+    costs = {engine.id: _cost(engine, abi, parts.classes[engine.id]) for engine in included}
+    inside = {f"assets/{name}": content for name, content in parts.packed.files.items()}
+    inside["assets/build.json"] = _described(parts.digest, included, costs, parts.left_out | absent)
+    for engine in included:
+        inside |= {f"{LIBRARIES}/{abi}/{name}": content for name, content in engine.libraries.get(abi, {}).items()}
+    path = target / f"edgewise-{abi}.apk"
+    package.write(path, parts.linked, parts.dex, inside, key)
+    engine_code = sum(parts.classes.values())  # every ABI's: the code is the same in each
+    sizes = gates.check(path, abi, engine_code=engine_code)
+    return Apk(abi=abi, path=path, sizes=sizes, costs=costs, own=sizes.code - engine_code)
 
 
 def _choose(
-    request: Request, resolved: tuple[Resolved, ...], left_out: dict[str, str], says: Callable[[str], None]
+    request: Request, resolved: tuple[Resolved, ...], left_out: dict[str, str], report: Callable[[str], None]
 ) -> tuple[Artifact, ...]:
-    """Return the artifacts to pack; those that are not for want of their engine, and those that it gets wrong, are said."""
-    asked = assets.choose(request.artifacts, request.patterns, request.engines)
+    """Return the artifacts to pack; reports those that have no engine here, and those that theirs answers wrongly."""
+    matching = assets.choose(request.artifacts, request.patterns, request.engines)
     for name in left_out:
-        lost = [artifact.id for artifact in asked if assets.ENGINES[artifact.format] == name]
+        lost = [artifact.id for artifact in matching if assets.ENGINES[artifact.format] == name]
         if lost:
-            says(f"{len(lost)} artifacts are not packed, for {name} is left out: {', '.join(lost)}")
-    chosen = assets.choose(request.artifacts, request.patterns, tuple(one.id for one in resolved))
-    for line in assets.warnings(chosen, {one.id: one.version for one in resolved}):
-        says(line)
+            report(f"{len(lost)} artifacts are not packed, for {name} is left out: {', '.join(lost)}")
+    chosen = assets.choose(request.artifacts, request.patterns, tuple(engine.id for engine in resolved))
+    for line in assets.warnings(chosen, {engine.id: engine.version for engine in resolved}):
+        report(line)
     return chosen
 
 
@@ -134,7 +169,7 @@ def _compile(scratch: Path, resolved: tuple[Resolved, ...], generated: Path) -> 
     code.write_built(generated, tuple(f"{one.engine.source}()" for one in resolved))
     classpath = (code.jar("android-all"), *(path for one in resolved for path in one.classes))
     java = (*code.sources(tuple(one.id for one in resolved)), *sorted(generated.rglob("*.java")))
-    code.javac(java, classpath, scratch / "classes")
+    code.javac(java, classpath, scratch / "classes", resolved)
     code.check_calls(scratch / "classes", resolved)
     code.pack(scratch / "classes", scratch / "app.jar")
     return scratch / "app.jar"
@@ -152,21 +187,20 @@ def _digest(resolved: tuple[Resolved, ...]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _cost(one: Resolved, abi: str, classes: int) -> Cost:
-    found = one.libraries.get(abi, {})
-    libraries = sum(len(zlib.compress(content, 9)) for content in found.values())
-    return Cost(libraries=libraries, classes=classes, small_pages=one.small_pages(abi))
+def _cost(engine: Resolved, abi: str, classes: int) -> Cost:
+    libraries = sum(len(zlib.compress(content, 9)) for content in engine.libraries.get(abi, {}).values())
+    return Cost(libraries=libraries, classes=classes, small_pages=engine.small_pages(abi))
 
 
-def _described(digest: str, resolved: tuple[Resolved, ...], costs: dict[str, Cost], left_out: dict[str, str]) -> bytes:
-    """Return what the app is told of itself."""
-    told = {
-        one.id: {
-            "coordinates": one.coordinates,
-            "version": one.version,
-            "bytes": costs[one.id].whole,
-            "small_pages": costs[one.id].small_pages,
+def _described(digest: str, included: tuple[Resolved, ...], costs: dict[str, Cost], left_out: dict[str, str]) -> bytes:
+    """Return what the app says of its build, as JSON."""
+    facts = {
+        engine.id: {
+            "coordinates": engine.coordinates,
+            "version": engine.version,
+            "bytes": costs[engine.id].whole,
+            "small_pages": costs[engine.id].small_pages,
         }
-        for one in resolved
+        for engine in included
     }
-    return json.dumps({"build": digest, "engines": told, "left_out": left_out}, indent=1).encode()
+    return json.dumps({"build": digest, "engines": facts, "left_out": left_out}, indent=1).encode()

@@ -24,12 +24,12 @@ def alignment(content: bytes, name: str) -> int:
             *struct.unpack_from("<HH", content, 54 if wide else 42),
         )
         segments = [content[start + i * size : start + (i + 1) * size] for i in range(count)]
-        found = [
+        alignments = [
             struct.unpack_from("<Q", segment, 48)[0] if wide else struct.unpack_from("<I", segment, 28)[0]
             for segment in segments
             if struct.unpack_from("<I", segment)[0] == LOAD
         ]
-        return min(found)
+        return min(alignments)
     except (ValueError, IndexError, struct.error) as error:
         msg = f"{name} is no shared library ({error}). Take the engine's own archive."
         raise DataError(msg) from error

@@ -49,7 +49,7 @@ class Verdict:
 
 
 def run(request: Request) -> None:
-    """Judge every .tflite file that the app packs; raises EdgewiseError for one that is wrong and not known to be."""
+    """Judge every .tflite file that the app packs; raises EdgewiseError for a wrong one that assets.WRONG does not list."""
     if "litert" not in request.engines:
         out.print("Nothing to verify: the app has no litert.")
         return
@@ -63,8 +63,8 @@ def run(request: Request) -> None:
     )
     for verdict in verdicts:
         keep(verdict, engine, request.results)
-    known = assets.WRONG.get((engine.id, engine.version), ())  # of which the build has warned
-    wrong = [v for v in verdicts if not v.good and not (v.state == "different" and v.artifact.scheme in known)]
+    expected = assets.WRONG.get((engine.id, engine.version), ())  # of which the build has warned
+    wrong = [v for v in verdicts if not v.good and not (v.state == "different" and v.artifact.scheme in expected)]
     if wrong:
         msg = f"{len(wrong)} of {len(verdicts)} artifacts are answered wrongly by the library that ships: " + "; ".join(
             f"{v.artifact.id} ({v.reason or v.state})" for v in wrong
@@ -87,21 +87,21 @@ def keep(verdict: Verdict, engine: Resolved, results: Path) -> None:
 
 
 def _line(verdict: Verdict) -> str:
-    told = verdict.reason or f"largest difference {verdict.difference:.2g}"
-    return f"{verdict.state}: {verdict.artifact.id} by {LIBRARY} of {ABI}: {told}"
+    detail = verdict.reason or f"largest difference {verdict.difference:.2g}"
+    return f"{verdict.state}: {verdict.artifact.id} by {LIBRARY} of {ABI}: {detail}"
 
 
 def judge(
-    engine: Resolved, folder: Path, chosen: tuple[Artifact, ...], says: Callable[[Verdict], None]
+    engine: Resolved, folder: Path, chosen: tuple[Artifact, ...], report: Callable[[Verdict], None]
 ) -> list[Verdict]:
-    """Return a verdict for each artifact, one process each, within a time limit; `says` hears of each."""
+    """Return a verdict for each artifact, one process each, within a time limit; `report` gets each."""
     verdicts = []
     with tempfile.TemporaryDirectory() as scratch:
         library = Path(scratch) / LIBRARY
         library.write_bytes(engine.libraries[ABI][LIBRARY])
         for artifact in chosen:
             verdicts.append(_judge(library, folder, artifact, Path(scratch)))
-            says(verdicts[-1])
+            report(verdicts[-1])
     return verdicts
 
 
@@ -113,16 +113,18 @@ def _judge(library: Path, folder: Path, artifact: Artifact, scratch: Path) -> Ve
     inputs = scratch / "inputs"
     files.write_bytes(inputs, b"".join(np.ascontiguousarray(image).tobytes() for image in images))
     try:
-        said = answered(library, file, inputs, len(images), "xnnpack")
-        if said.startswith("failed") or "\nfailed" in said:  # as the app's engine does where XNNPACK takes a file not
-            said = answered(library, file, inputs, len(images), "none")
+        output = answered(library, file, inputs, len(images), "xnnpack")
+        if (
+            output.startswith("failed") or "\nfailed" in output
+        ):  # as the app's engine does where XNNPACK takes a file not
+            output = answered(library, file, inputs, len(images), "none")
     except subprocess.TimeoutExpired:
         return Verdict(artifact=artifact, state="not answered", reason=f"no answer in {LIMIT_S} s: it crashed or hangs")
-    answers = [base64.b64decode(line.split()[1]) for line in said.splitlines() if line.startswith("answer ")]
-    if len(answers) != len(images):
-        told = [line for line in said.splitlines() if line.startswith("failed ")]
-        return Verdict(artifact=artifact, state="not answered", reason=(told or ["failed without a word"])[0])
-    logits = [_logits(answer, target) for answer in answers]
+    outputs = [base64.b64decode(line.split()[1]) for line in output.splitlines() if line.startswith("answer ")]
+    if len(outputs) != len(images):
+        failures = [line for line in output.splitlines() if line.startswith("failed ")]
+        return Verdict(artifact=artifact, state="not answered", reason=(failures or ["failed without a word"])[0])
+    logits = [_logits(answer, target) for answer in outputs]
     return compared(artifact, logits, [np.array(g["logits"], np.float32) for g in sidecar["golden"]])
 
 
@@ -138,12 +140,8 @@ def answered(library: Path, model: Path, inputs: Path, count: int, delegate: str
 
 
 def _logits(answer: bytes, tensor: dict) -> np.ndarray:
-    values = np.frombuffer(answer, tensor["dtype"])
-    return (
-        values
-        if tensor["scale"] is None
-        else (values.astype(np.float32) - tensor["zero_point"]) * np.float32(tensor["scale"])
-    )
+    """Return the logits of the first image, [K]."""
+    return pixels.dequantized(np.frombuffer(answer, tensor["dtype"]).reshape(pixels.single(tensor)), tensor)[0]
 
 
 def compared(artifact: Artifact, ours: list[np.ndarray], golden: list[np.ndarray]) -> Verdict:

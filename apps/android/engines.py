@@ -32,7 +32,7 @@ ENGINES = {
     "executorch": Engine(
         source="ExecuTorch",
         keep=("org.pytorch.executorch.**", "com.facebook.jni.**", "com.facebook.soloader.**"),
-        beside=("fbjni", "nativeloader"),
+        beside=("fbjni", "nativeloader", "kotlin-stdlib"),
     ),
 }
 
@@ -57,8 +57,8 @@ class Resolved:
         """Return the libraries that do not load where pages have 16 kB; no phone of 32 bits has such pages."""
         if abi == "armeabi-v7a":
             return ()
-        found = self.libraries.get(abi, {})
-        return tuple(name for name, content in found.items() if elf.alignment(content, name) < elf.LARGE_PAGE)
+        libraries = self.libraries.get(abi, {})
+        return tuple(name for name, content in libraries.items() if elf.alignment(content, name) < elf.LARGE_PAGE)
 
 
 def chosen(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def chosen(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def on_disk(options: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
     """Return the archives of `--aar ENGINE=FILE` by engine; raises UsageError for what makes no sense."""
-    found: dict[str, tuple[Path, ...]] = {}
+    archives: dict[str, tuple[Path, ...]] = {}
     for option in options:
         name, equals, file = option.partition("=")
         if not equals or not file:
@@ -82,15 +82,15 @@ def on_disk(options: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
         if not Path(file).is_file():
             msg = f"There is no file {file} for --aar {name}=. Name an archive (.aar) of the engine."
             raise UsageError(msg)
-        found[name] = (*found.get(name, ()), Path(file))
-    return found
+        archives[name] = (*archives.get(name, ()), Path(file))
+    return archives
 
 
 def resolve(name: str, archives: tuple[Path, ...], scratch: Path) -> Resolved:
     """Return an engine from archives on disk, or from its official coordinates; raises NotServed, DataError."""
     bundle = versions.bundle(name)
-    wanted = tuple(one for one in bundle if not archives or one.alias in ENGINES[name].beside)
-    fetched = jars.fetch(name, wanted) if wanted else ()
+    to_fetch = tuple(one for one in bundle if not archives or one.alias in ENGINES[name].beside)
+    fetched = jars.fetch(name, to_fetch) if to_fetch else ()
     paths = (*archives, *(jar.path for jar in fetched))
     folder = scratch / name
     files.remove(folder)
@@ -102,15 +102,19 @@ def resolve(name: str, archives: tuple[Path, ...], scratch: Path) -> Resolved:
         for abi, content in _libraries(path).items():
             libraries.setdefault(abi, {}).update(content)
     first = bundle[0]
-    own = _libraries(
-        archives[0]
-        if archives
-        else next(jar.path for jar in fetched if jar.path.name.startswith(f"{first.name}-{first.version}."))
-    )
-    told = f"{archives[0].name}, SHA-256 {files.sha256(archives[0])[:12]}" if archives else first.version
+    # what lies beside the engine has libraries for more ABIs than it may have itself
+    own = archives or tuple(j.path for j in fetched if j.path.name.startswith(f"{first.name}-{first.version}."))
+    abis = tuple(abi for abi in ABIS if any(abi in _libraries(path) for path in own))
+    if not abis:
+        msg = (
+            f"{', '.join(path.name for path in own)} has no library of {name} for any of {', '.join(ABIS)}. Take the engine's "
+            f"archive for Android, {first.coordinates}: an .aar with jni/ABI/lib....so"
+        )
+        raise DataError(msg)
+    version = f"{archives[0].name}, SHA-256 {files.sha256(archives[0])[:12]}" if archives else first.version
     unpinned = tuple(jar.path.name for jar in fetched if not jar.pinned)
-    return Resolved(id=name, coordinates=first.coordinates, version=told, classes=tuple(classes), libraries=libraries,
-                    unpinned=unpinned, abis=tuple(own))  # fmt: skip
+    return Resolved(id=name, coordinates=first.coordinates, version=version, classes=tuple(classes), libraries=libraries,
+                    unpinned=unpinned, abis=abis)  # fmt: skip
 
 
 def _classes(path: Path, folder: Path) -> Path | None:
@@ -126,13 +130,13 @@ def _classes(path: Path, folder: Path) -> Path | None:
 
 
 def _libraries(path: Path) -> dict[str, dict[str, bytes]]:
-    found: dict[str, dict[str, bytes]] = {}
+    libraries: dict[str, dict[str, bytes]] = {}
     with _opened(path) as archive:
         for name in sorted(archive.namelist()):
             parts = name.split("/")
             if len(parts) == 3 and parts[0] == "jni" and parts[1] in ABIS and parts[2].endswith(".so"):
-                found.setdefault(parts[1], {})[parts[2]] = archive.read(name)
-    return found
+                libraries.setdefault(parts[1], {})[parts[2]] = archive.read(name)
+    return libraries
 
 
 def _opened(path: Path) -> zipfile.ZipFile:

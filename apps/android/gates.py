@@ -37,10 +37,10 @@ def check(apk: Path, abi: str, *, engine_code: int) -> Sizes:
 
 
 def _signatures(apk: Path) -> None:
-    said = tools.run("apksigner", "verify", "--verbose", "--min-sdk-version", versions.version("min-sdk"), apk)
+    output = tools.run("apksigner", "verify", "--verbose", "--min-sdk-version", versions.version("min-sdk"), apk)
     for scheme in ("v2", "v3"):
-        if not re.search(rf"Verified using {scheme} scheme .*: true", said):
-            msg = f"{apk.name} has no valid signature of scheme {scheme}: {said.strip()[:300]}"
+        if not re.search(rf"Verified using {scheme} scheme .*: true", output):
+            msg = f"{apk.name} has no valid signature of scheme {scheme}: {output.strip()[:300]}"
             raise EdgewiseError(msg)
 
 
@@ -49,21 +49,23 @@ def _instructions(apk: Path) -> None:
     with zipfile.ZipFile(apk) as archive, tempfile.TemporaryDirectory() as folder:
         for name in archive.namelist():
             if name.endswith(".dex"):
-                said = tools.run("dexdump", "-d", archive.extract(name, folder))
-                found = re.findall(r"invoke-(?:custom|polymorphic)\S*", said)
-                if found:
-                    msg = f"{apk.name} holds {len(found)} times {found[0]} in {name}, which R8 should have replaced."
+                output = tools.run("dexdump", "-d", archive.extract(name, folder))
+                matches = re.findall(r"invoke-(?:custom|polymorphic)\S*", output)
+                if matches:
+                    msg = (
+                        f"{apk.name} holds {len(matches)} times {matches[0]} in {name}, which R8 should have replaced."
+                    )
                     raise EdgewiseError(msg)
-                if "invoke-virtual" not in said:
+                if "invoke-virtual" not in output:
                     msg = f"dexdump shows no code of {name} in {apk.name}."
                     raise EdgewiseError(msg)
 
 
 def _permissions(apk: Path) -> None:
-    said = tools.run("aapt2", "dump", "permissions", apk)
-    found = re.findall(r"uses-permission[^:]*: name='([^']+)'", said)
-    extra = sorted(set(found) - set(PERMISSIONS))
-    if extra or "package: org.edgewise.app" not in said:
+    output = tools.run("aapt2", "dump", "permissions", apk)
+    matches = re.findall(r"uses-permission[^:]*: name='([^']+)'", output)
+    extra = sorted(set(matches) - set(PERMISSIONS))
+    if extra or "package: org.edgewise.app" not in output:
         msg = f"{apk.name} asks for {', '.join(extra) or 'what aapt2 does not tell'}; no permission is allowed."
         raise EdgewiseError(msg)
 

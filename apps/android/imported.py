@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from device_tests.results import parity
+from device_tests.results.row import Row
 from device_tests.rows import found, load, rows
+from models import networks
 from models.environments import ROOT
 from models.errors import EdgewiseError
 
@@ -19,37 +24,53 @@ DEVICE = "app:robolectric"
 SAME = {"litert": 0.0, "executorch": 0.0, "onnxruntime": 1e-5}
 
 
-def compare(exported: Path, artifacts: Path) -> str:
-    """Import the file, run its artifacts on the desktop, and return a sentence; raises EdgewiseError where rows differ."""
-    with tempfile.TemporaryDirectory() as folder:
+def compare(exported: Path, artifacts: Path, own: Path | None = None) -> str:
+    """Import a file, run its artifacts on the desktop, and return a sentence; raises EdgewiseError where rows differ.
+
+    `own` is a user's folder of networks, None for the zoo.
+    """
+    with tempfile.TemporaryDirectory() as folder, _deployed(own):
         results = Path(folder)
         places = ("--artifacts", str(artifacts), "--results", str(results))
         _device_tests("run", "--import", str(exported), *places)
-        known = load(results)
-        brought = tuple(m for m in known.measurements.values() if m.device == DEVICE)
+        brought = tuple(m for m in load(results).measurements.values() if m.device == DEVICE)
         only = tuple(part for m in brought for part in ("--only", m.artifact))
         runtimes = tuple(part for name in sorted({m.runtime for m in brought}) for part in ("--runtime", name))
         _device_tests("run", "--quick", *runtimes, *only, *places)
-        known = load(results)
-        chosen = found(known, (DEVICE,))
-        counted = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
-        good = [row for row in counted if row.id in known.measurements]
+        measured = load(results)
+        counted = rows(found(measured, (DEVICE,)), measured, artifacts_folder=artifacts, results_folder=results)
+        good = [row for row in counted if row.id in measured.measurements]
         for row in good:
-            beside = known.measurements[f"{row.artifact}@{row.runtime}@desktop"]
-            count = row.total
-            ours, theirs = (parity.load(results, one)[:count] for one in (row.id, beside.id))
-            off = float(np.abs(ours - theirs).max())
-            if (
-                (row.outcome, row.evidence) != ("ok", "current")
-                or off > SAME[row.runtime]
-                or (ours.argmax(1) != theirs.argmax(1)).any()
-            ):
-                msg = f"{row.id} is not the desktop's row: {row.outcome}, {row.evidence}, {row.reason}, logits off by {off:.3g}"
-                raise EdgewiseError(msg)
+            _compare(row, results)
         if len(good) != len(brought) or not good:
             msg = f"{len(good)} of the {len(brought)} imported results are rows of the report."
             raise EdgewiseError(msg)
         return f"{len(good)} rows of the file that the app exported equal the desktop's, on {good[0].total} images"
+
+
+def _compare(row: Row, results: Path) -> None:
+    """Raise EdgewiseError where an imported row is not good, or its logits are not the desktop's."""
+    beside = f"{row.artifact}@{row.runtime}@desktop"
+    ours, desktop = (parity.load(results, id)[: row.total] for id in (row.id, beside))
+    off = float(np.abs(ours - desktop).max())
+    good = (row.outcome, row.evidence) == ("ok", "current") and (ours.argmax(1) == desktop.argmax(1)).all()
+    if off > SAME[row.runtime] or not good:
+        msg = f"{row.id} is not the desktop's row: {row.outcome}, {row.evidence}, {row.reason}, logits off by {off:.3g}"
+        raise EdgewiseError(msg)
+
+
+@contextmanager
+def _deployed(folder: Path | None) -> Iterator[None]:
+    """Let a user's folder of networks stand for the zoo, here and in what is started."""
+    before = os.environ.pop(networks.VARIABLE, None)
+    if folder:
+        os.environ[networks.VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(networks.VARIABLE, None)
+        if before is not None:
+            os.environ[networks.VARIABLE] = before
 
 
 def _device_tests(*arguments: str) -> None:

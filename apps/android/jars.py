@@ -45,7 +45,7 @@ class NotServed(EdgewiseError):
 
 @dataclass(frozen=True, kw_only=True)
 class Jar:
-    """A downloaded file; `pinned` tells whether its SHA-256 was known before."""
+    """A downloaded file; `pinned` tells whether gradle/sha256.txt has its SHA-256."""
 
     path: Path
     sha256: str
@@ -64,20 +64,20 @@ def fetch(name: str, libraries: tuple[Library, ...]) -> tuple[Jar, ...]:
 
 
 def pinned() -> dict[str, str]:
-    """Return the SHA-256 of each known file by its name."""
+    """Return the SHA-256 of each pinned file by its name."""
     lines = PINS.read_text().splitlines() if PINS.exists() else []
     return {name: digest for digest, name in (line.split() for line in lines if line and not line.startswith("#"))}
 
 
 def _verified(path: Path, pins: dict[str, str]) -> Jar:
-    found = files.sha256(path)
-    if pins.get(path.name, found) != found:
+    digest = files.sha256(path)
+    if pins.get(path.name, digest) != digest:
         msg = (
-            f"{path} is not what is pinned: SHA-256 {found[:12]}..., expected {pins[path.name][:12]}... Delete it and build "
+            f"{path} is not what is pinned: SHA-256 {digest[:12]}..., expected {pins[path.name][:12]}... Delete it and build "
             f"again; where that does not help, somebody changed it on the way."
         )
         raise DataError(msg)
-    return Jar(path=path, sha256=found, pinned=path.name in pins)
+    return Jar(path=path, sha256=digest, pinned=path.name in pins)
 
 
 def _digest(libraries: tuple[Library, ...]) -> str:
@@ -107,21 +107,21 @@ def _resolve(name: str, libraries: tuple[Library, ...]) -> tuple[Path, ...]:
     return tuple(Path(line) for line in listing.read_text().splitlines() if line)
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     """Return Maven's own reason in one sentence, without addresses."""
-    errors = [line.partition("[ERROR] ")[2] for line in said.splitlines() if "[ERROR] " in line]
-    told = (errors or ["it said nothing"])[0].partition(" -> [Help")[0]
-    missing = re.search(r"(?:Could not find artifact )?([\w.-]+:[\w.-]+:[\w.:-]+) (?:in|was not found in) ", told)
+    errors = [line.partition("[ERROR] ")[2] for line in output.splitlines() if "[ERROR] " in line]
+    first = (errors or ["it said nothing"])[0].partition(" -> [Help")[0]
+    missing = re.search(r"(?:Could not find artifact )?([\w.-]+:[\w.-]+:[\w.:-]+) (?:in|was not found in) ", first)
     if missing:
         return f"Maven does not find {missing[1].replace(':aar:', ':').replace(':jar:', ':')}."
-    return f"Maven says: {re.sub(r'[a-z]+://[^ )]*', 'the repository', told).rstrip('.')[:300]}."
+    return f"Maven says: {re.sub(r'[a-z]+://[^ )]*', 'the repository', first).rstrip('.')[:300]}."
 
 
 def _pom(libraries: tuple[Library, ...]) -> str:
-    wanted = "".join(_dependency(library) for library in libraries)
+    dependencies = "".join(_dependency(library) for library in libraries)
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>org.edgewise</groupId>'
-        f"<artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging><dependencies>{wanted}</dependencies></project>\n"
+        f"<artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>\n"
     )
 
 
@@ -139,16 +139,16 @@ def _dependency(library: Library) -> str:
 
 def pin() -> None:
     """Write the SHA-256 of every file that the catalogue's bundles come to, as far as they are served here."""
-    found = pinned()
+    digests = pinned()
     for name in ("build", "litert", "onnxruntime", "executorch", "tests", *FRAMEWORKS, "emulator"):
         for libraries in (
             (versions.bundle(name),) if name != "executorch" else tuple((one,) for one in versions.bundle(name))
         ):
             try:
-                found |= {jar.path.name: jar.sha256 for jar in fetch(name, libraries)}
+                digests |= {jar.path.name: jar.sha256 for jar in fetch(name, libraries)}
             except NotServed as error:
                 print(f"{name}: {error}", file=sys.stderr)
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(found.items()))
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     head = "# SHA-256 of each download; `python -m apps.android.jars` adds what is missing.\n"
     files.write_bytes(PINS, (head + lines).encode())
 

@@ -40,14 +40,14 @@ class Key:
 
 def link(scratch: Path, name: str, *, code: int, assets: Path | None = None) -> Linked:
     """Compile and link the resources, and a folder of assets; `name` and `code` are the app's version."""
-    made = Linked(base=scratch / "base.apk", sources=scratch / "generated", rules=scratch / "aapt2.pro")
-    files.remove(made.sources)
+    linked = Linked(base=scratch / "base.apk", sources=scratch / "generated", rules=scratch / "aapt2.pro")
+    files.remove(linked.sources)
     tools.run("aapt2", "compile", "--dir", MAIN / "res", "-o", scratch / "res.zip")
-    tools.run("aapt2", "link", "-o", made.base, "-I", tools.framework(), "--manifest", MAIN / "AndroidManifest.xml",
+    tools.run("aapt2", "link", "-o", linked.base, "-I", tools.framework(), "--manifest", MAIN / "AndroidManifest.xml",
               "--min-sdk-version", versions.version("min-sdk"), "--target-sdk-version", versions.version("target-sdk"),
-              "--version-name", name, "--version-code", str(code), "--java", made.sources, "--proguard", made.rules,
+              "--version-name", name, "--version-code", str(code), "--java", linked.sources, "--proguard", linked.rules,
               *(("-A", assets) if assets else ()), scratch / "res.zip")  # fmt: skip
-    return made
+    return linked
 
 
 def write(target: Path, linked: Linked, dex: Path, inside: Mapping[str, bytes], key: Key) -> None:
@@ -82,9 +82,9 @@ def _sign(source: Path, target: Path, key: Key) -> None:
 
 
 def own_key(keystore: Path, alias: str) -> Key:
-    """Return the user's key; raises UsageError where its password is not told."""
+    """Return the user's key; raises UsageError where its password is not given."""
     if PASSWORD not in os.environ:
-        msg = f"The password of {keystore} is not told. Put it into the environment: export {PASSWORD}=..."
+        msg = f"The password of {keystore} is not given. Put it into the environment: export {PASSWORD}=..."
         raise UsageError(msg)
     return Key(keystore=keystore, password=os.environ[PASSWORD], alias=alias)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.android import code, imported, jars, onnx_file, package, tools, versions
+from apps.android import code, imported, jars, package, strangers, tools, versions
 from apps.android.build import Request
 from apps.android.versions import HERE
 from device_tests.onboard.runtimes import RUNTIMES
@@ -25,7 +25,7 @@ from models.console import out, plain
 from models.errors import EdgewiseError, UsageError
 
 TESTS = HERE / "app" / "src" / "test" / "java"
-ANSWERED = {"litert": ".tflite", "executorch": ".pte"}  # beside the app, by the runtime of this name
+ANSWERED = ("litert", "executorch")  # beside the app, by the runtimes of these names
 MODEL = "torch_cnn_small"
 PACKED = ("tflite-float32", "tflite-int8", "tflite-int8_io", "onnx-float32", "onnx-int8", "executorch-float32")
 OPENED = "onnx-dynamic_int8"  # which tests open from files
@@ -42,19 +42,24 @@ def run(request: Request) -> None:
     _lay_out(folder, request.artifacts)
     linked = package.link(_fresh(folder / "parts"), "test", code=1, assets=folder / "assets")
     classpath = _compile(folder, linked.sources)
+    _prove_gate(_fresh(folder / "probe"))
     _configure(folder, linked.base)
     shots = _fresh(request.target / "screenshots")
     fetched_s = time.perf_counter() - started
     names = sorted(path.stem for path in TESTS.rglob("*Test.java"))
-    asked = os.environ.get("EDGEWISE_APP_TESTS", "").split()
-    chosen = [name for name in names if not asked or name in asked]
-    if not chosen or set(asked) - set(names):
+    selection = os.environ.get("EDGEWISE_APP_TESTS", "").split()
+    chosen = [name for name in names if not selection or name in selection]
+    if not chosen or set(selection) - set(names):
         msg = f"EDGEWISE_APP_TESTS names no test of {' '.join(names)}."
         raise UsageError(msg)
-    (folder / "exported.json").unlink(missing_ok=True)
+    exported = {folder / "exported.json": None, folder / "strangers.json": folder / "strangers"}
+    for file in exported:
+        file.unlink(missing_ok=True)
     _junit(folder, classpath, tuple(f"org.edgewise.app.{name}" for name in chosen), shots)
-    if not asked or (folder / "exported.json").exists():  # which not all tests write
-        out.print(plain(imported.compare(folder / "exported.json", request.artifacts)), soft_wrap=True)
+    for file, networks in exported.items():
+        if not selection or file.exists():  # which not all tests write
+            sentence = imported.compare(file, networks / "artifacts" if networks else request.artifacts, networks)
+            out.print(plain(sentence), soft_wrap=True)
     took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
     out.print(
         plain(f"Every test passed; {len(list(shots.glob('*.png')))} screenshots in {shots}; {took}"), soft_wrap=True
@@ -75,12 +80,18 @@ def _lay_out(folder: Path, source: Path) -> None:
         target = opened if recipe == OPENED else packed
         for path in (artifacts.check(artifact, source), artifacts.sidecar_path(source, artifact.id)):
             shutil.copy(path, target)
-    onnx_file.write(packed)
-    facts, content = evaluation.described(reference.load(reference.path(source, MODEL)), IMAGES)
-    files.write_bytes(folder / "assets" / "evaluation" / f"{MODEL}.json", json.dumps(facts).encode())
-    files.write_bytes(folder / "assets" / "evaluation" / f"{MODEL}.bin", content)
-    described = {name: {"coordinates": f"tests:{name}", "version": "of the tests", "bytes": 1_400_000, "small_pages": []}
-                 for name in (*ANSWERED, "onnxruntime")}  # fmt: skip
+    others = strangers.write(_fresh(folder / "strangers"))
+    for stranger, target in ((strangers.FRUIT, packed), (strangers.RIPENESS, opened)):
+        for suffix in ("onnx", "json"):
+            shutil.copy(others / f"{stranger.id}.{suffix}", target)
+    for place, model in ((source, MODEL), (others, strangers.FRUIT.model)):
+        facts, content = evaluation.described(reference.load(reference.path(place, model)), IMAGES)
+        files.write_bytes(folder / "assets" / "evaluation" / f"{model}.json", json.dumps(facts).encode())
+        files.write_bytes(folder / "assets" / "evaluation" / f"{model}.bin", content)
+    versions_of = {"litert": "1", "executorch": "engine.aar, SHA-256 0123456789ab", "onnxruntime": "1"}
+    described = {name: {"coordinates": f"tests:{name}", "version": version, "bytes": 1_400_000,
+                        "small_pages": ["liblitert.so"] if name == "litert" else []}
+                 for name, version in versions_of.items()}  # fmt: skip
     files.write_json(folder / "assets" / "build.json", {"build": "tests", "engines": described, "left_out": {}})
     _save_expected(opened, source)
 
@@ -109,8 +120,8 @@ def _save_expected(folder: Path, source: Path) -> None:
 
 def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     """Compile the app with the engines of the tests, and the tests; return the class path to run them with."""
-    asked = tuple(f'WorkerEngine("{name}", "{suffix}")' for name, suffix in ANSWERED.items())
-    code.write_built(generated, ("OnnxRuntime()", *asked))
+    workers = tuple(f'WorkerEngine("{name}")' for name in ANSWERED)
+    code.write_built(generated, ("OnnxRuntime()", *workers))
     fetched = tuple(jar.path for jar in jars.fetch("tests", versions.bundle("tests")))
     java = (*code.sources(("onnxruntime",)), *sorted(generated.rglob("*.java")), *sorted(TESTS.rglob("*.java")))
     without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))
@@ -118,15 +129,32 @@ def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     return (folder / "classes", folder, *without, code.jar("android-all"))
 
 
+def _prove_gate(folder: Path) -> None:
+    """Raise EdgewiseError where the gate on calls lets one pass that the oldest Android does not have."""
+    source = folder / "Probe.java"
+    source.write_text(
+        "class Probe { byte[] read(java.io.InputStream s) throws Exception { return s.readAllBytes(); } }"
+    )
+    code.javac((source,), (), folder / "classes")
+    try:
+        code.check_calls(folder / "classes", ())
+    except EdgewiseError as error:
+        if "readAllBytes" in str(error):
+            return
+        raise
+    msg = "The gate on calls of newer Androids lets InputStream.readAllBytes() pass, which came with API 33."
+    raise EdgewiseError(msg)
+
+
 def _configure(folder: Path, resources: Path) -> None:
     """Write how Robolectric finds resources and assets without Gradle."""
-    told = {
+    properties = {
         "android_resource_apk": resources,
         "android_merged_manifest": code.MAIN / "AndroidManifest.xml",
         "android_merged_assets": folder / "assets",
         "android_custom_package": "org.edgewise.app",
     }
-    lines = "".join(f"{name}={value}\n" for name, value in told.items())
+    lines = "".join(f"{name}={value}\n" for name, value in properties.items())
     files.write_bytes(folder / "com" / "android" / "tools" / "test_config.properties", lines.encode())
 
 
@@ -140,14 +168,14 @@ def _frameworks(folder: Path) -> Path:
 
 
 def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], shots: Path) -> None:
-    told = {
+    properties = {
         "robolectric.offline": "true",
         "robolectric.dependency.dir": _frameworks(_fresh(folder / "frameworks")),
         "robolectric.packagesToNotAcquire": "ai.onnxruntime",
         "edgewise.answerer": HERE / "programs" / "answerer.py",
         "edgewise.screenshots": shots,
         "edgewise.opened": folder / "opened",
-        "edgewise.exported": folder / "exported.json",
+        "edgewise.exported": folder,
         **{
             f"edgewise.python.{name}": environments.python(name, install=f"nox -s 'device_tests({name})'")
             for name in ANSWERED
@@ -155,7 +183,7 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
         **{f"edgewise.runtime.{name}": RUNTIMES.path(name) for name in ANSWERED},
     }
     command = [tools.find("java"), "-Xmx3g", "--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
-               *(f"-D{name}={value}" for name, value in told.items()), "-cp", ":".join(map(str, classpath)),
+               *(f"-D{name}={value}" for name, value in properties.items()), "-cp", ":".join(map(str, classpath)),
                "org.junit.runner.JUnitCore", *names]  # fmt: skip
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)

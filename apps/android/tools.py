@@ -18,21 +18,31 @@ PACKAGES = {
     "javac": "default-jdk-headless",
     "keytool": "default-jdk-headless",
 }
+LAST_LINES = 15  # of a program's output, in an error
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 TIMEOUT_S = 600
+
+
+class ToolFailed(EdgewiseError):
+    """A program ended with an error; `output` is all that it printed, the message its last lines."""
+
+    def __init__(self, program: str, code: int, output: str) -> None:
+        last = "\n".join(output.strip().splitlines()[-LAST_LINES:])
+        super().__init__(f"{program} failed with exit code {code}:\n{last}")
+        self.output = output
 
 
 def find(program: str) -> str:
     """Return where a program is; raises EnvironmentMissing, which names the package."""
     sdk = _newest("build-tools", program)
-    found = str(sdk) if sdk else shutil.which(program)
-    if not found:
+    path = str(sdk) if sdk else shutil.which(program)
+    if not path:
         msg = (
             f"There is no {program}, which the Android app is built with. On Debian and Ubuntu install it with: "
             f"sudo apt-get install {PACKAGES[program]} (or set ANDROID_HOME to an SDK)"
         )
         raise EnvironmentMissing(msg)
-    return found
+    return path
 
 
 def framework() -> Path:
@@ -51,8 +61,10 @@ def framework() -> Path:
 
 def _newest(folder: str, name: str) -> Path | None:
     home = os.environ.get("ANDROID_HOME")
-    found = sorted(Path(home, folder).glob(f"*/{name}"), key=lambda path: _numbers(path.parent.name)) if home else []
-    return found[-1] if found else None
+    candidates = (
+        sorted(Path(home, folder).glob(f"*/{name}"), key=lambda path: _numbers(path.parent.name)) if home else []
+    )
+    return candidates[-1] if candidates else None
 
 
 def _numbers(name: str) -> tuple[int, ...]:
@@ -67,7 +79,7 @@ def require() -> None:
 
 
 def run(program: str, *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Return what a program prints; raises EdgewiseError with its own last words where it fails."""
+    """Return what a program prints, warnings last; raises ToolFailed where it fails."""
     command = (find(program), *map(str, arguments))
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, cwd=cwd,
@@ -76,7 +88,5 @@ def run(program: str, *arguments: str | Path, cwd: Path | None = None, env: dict
         msg = f"{program} took more than {TIMEOUT_S} s."
         raise EdgewiseError(msg) from error
     if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        msg = f"{program} failed with exit code {done.returncode}:\n{said}"
-        raise EdgewiseError(msg)
-    return done.stdout
+        raise ToolFailed(program, done.returncode, done.stdout + done.stderr)
+    return done.stdout + done.stderr

@@ -37,9 +37,9 @@ def version(name: str) -> str:
 
 def library(alias: str) -> Library:
     """Return a library by its name in the catalogue."""
-    told = _content()["libraries"][alias]
-    group, _, name = told["module"].partition(":")
-    return Library(alias=alias, group=group, name=name, version=version(told["version"]["ref"]))
+    entry = _content()["libraries"][alias]
+    group, _, name = entry["module"].partition(":")
+    return Library(alias=alias, group=group, name=name, version=version(entry["version"]["ref"]))
 
 
 def bundle(name: str) -> tuple[Library, ...]:

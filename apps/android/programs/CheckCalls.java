@@ -10,9 +10,9 @@ import org.codehaus.mojo.animal_sniffer.logging.PrintWriterLogger;
 public final class CheckCalls {
     public static void main(String[] arguments) throws Exception {
         PrintWriterLogger logger = new PrintWriterLogger(System.err);
-        ClassListBuilder known = new ClassListBuilder(logger); // what the app brings along is no call of the platform
-        for (int i = 1; i < arguments.length; i++) known.process(new File(arguments[i]));
-        Set<String> packages = new HashSet<>(known.getPackages());
+        ClassListBuilder brought = new ClassListBuilder(logger); // what the app brings along is no call of the platform
+        for (int i = 1; i < arguments.length; i++) brought.process(new File(arguments[i]));
+        Set<String> packages = new HashSet<>(brought.getPackages());
         packages.add("java.lang.Record*"); // R8 makes ordinary classes of records
         packages.add("java.lang.runtime.ObjectMethods*");
         SignatureChecker checker = new SignatureChecker(new FileInputStream(arguments[0]), packages, logger);

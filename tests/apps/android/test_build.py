@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -49,27 +50,118 @@ def test_what_is_no_library_is_told(content):
 
 
 def test_libraries_that_do_not_load_on_large_pages_are_named_but_not_those_of_32_bits():
-    found = {
+    libraries = {
         "arm64-v8a": {"a.so": library(0x1000), "b.so": library(0x4000)},
         "armeabi-v7a": {"a.so": library(0x1000, wide=False)},
     }
-    one = engines.Resolved(id="litert", coordinates="a:b", version="1", classes=(), libraries=found, unpinned=())
+    one = engines.Resolved(id="litert", coordinates="a:b", version="1", classes=(), libraries=libraries, unpinned=())
     assert one.small_pages("arm64-v8a") == ("a.so",)
     assert one.small_pages("armeabi-v7a") == one.small_pages("x86_64") == ()
 
 
 def test_an_archive_on_disk_replaces_the_download(tmp_path, monkeypatch):
-    monkeypatch.setattr(jars, "fetch", lambda name, wanted: pytest.fail(f"{wanted} was fetched"))
+    monkeypatch.setattr(jars, "fetch", lambda name, libraries: pytest.fail(f"{libraries} was fetched"))
     aar = tmp_path / "own.aar"
-    with zipfile.ZipFile(aar, "w") as made:
-        made.writestr("classes.jar", b"classes")
-        made.writestr("jni/arm64-v8a/liba.so", library(0x4000))
-        made.writestr("jni/mips/liba.so", b"none of ours")
+    with zipfile.ZipFile(aar, "w") as archive:
+        archive.writestr("classes.jar", b"classes")
+        archive.writestr("jni/arm64-v8a/liba.so", library(0x4000))
+        archive.writestr("jni/mips/liba.so", b"none of ours")
     resolved = engines.resolve("onnxruntime", (aar,), tmp_path / "scratch")
     assert [path.read_bytes() for path in resolved.classes] == [b"classes"]
-    assert {abi: set(found) for abi, found in resolved.libraries.items()} == {"arm64-v8a": {"liba.so"}}
+    assert {abi: set(resolved) for abi, resolved in resolved.libraries.items()} == {"arm64-v8a": {"liba.so"}}
     assert resolved.version.startswith("own.aar, SHA-256 ")
     assert resolved.abis == ("arm64-v8a",)  # so it is left out of the others' APKs
+
+
+def aar(path: Path, *members: str) -> Path:
+    """Write an archive of empty files."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in members:
+            archive.writestr(name, b"")
+    return path
+
+
+def test_of_several_archives_each_may_have_the_libraries(tmp_path):
+    api = aar(tmp_path / "api.aar", "classes.jar")
+    engine = aar(tmp_path / "engine.aar", "jni/x86_64/liba.so", "jni/armeabi-v7a/liba.so")
+    assert engines.resolve("litert", (api, engine), tmp_path / "scratch").abis == ("armeabi-v7a", "x86_64")
+
+
+def test_an_archive_without_a_library_for_a_phone_is_refused(tmp_path):
+    desktop = aar(tmp_path / "desktop.jar", "ai/onnxruntime/native/linux-x64/libonnxruntime.so")
+    with pytest.raises(DataError, match=r"desktop.jar has no library of onnxruntime .* com.microsoft.onnxruntime:onnxruntime-android"):  # fmt: skip
+        engines.resolve("onnxruntime", (desktop,), tmp_path / "scratch")
+
+
+@pytest.fixture
+def executorch(tmp_path) -> engines.Resolved:
+    """An archive whose Module has another method than the adapter calls, and that has no EValue."""
+    source, classes = tmp_path / "Module.java", tmp_path / "archive"
+    source.write_text("package org.pytorch.executorch; public class Module { public void loadMethod(String name) {} }")
+    classes.mkdir()
+    tools.run("javac", "-d", classes, source)
+    return engines.Resolved(id="executorch", coordinates="org.pytorch:executorch-android", version="own.aar, SHA-256 0123",
+                            classes=(classes,), libraries={}, unpinned=())  # fmt: skip
+
+
+@pytest.mark.needs("javac")
+@pytest.mark.parametrize(
+    ("body", "lacks"),
+    [
+        (
+            "EValue value = new EValue();",
+            "cannot find symbol class EValue, and 1 more. Take org.pytorch:executorch-android:",
+        ),
+        ("module.forward(1);", r"cannot find symbol method forward\(int\). Take"),
+        ('int code = module.loadMethod("forward");', "incompatible types: void cannot be converted to int. Take"),
+    ],
+    ids=["class", "method", "type"],
+)
+def test_what_an_adapter_calls_and_an_archive_lacks_is_a_sentence(executorch, tmp_path, body, lacks):
+    adapter = tmp_path / "ExecuTorch.java"
+    adapter.write_text(
+        f"import org.pytorch.executorch.*; import org.pytorch.executorch.Module; class ExecuTorch {{ void load(Module module) {{ {body} }} }}"
+    )
+    with pytest.raises(
+        DataError, match=rf"The archive of executorch \(own.aar, SHA-256 0123\) does not fit .*{lacks}"
+    ) as caught:
+        code.javac((adapter,), executorch.classes, tmp_path / "out", (executorch,))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.needs("javac")
+def test_an_error_in_the_apps_own_sources_keeps_the_compilers_words(executorch, tmp_path):
+    own = tmp_path / "Own.java"
+    own.write_text("class Own { int x = nothing; }")
+    with pytest.raises(tools.ToolFailed, match="javac failed with exit code 1"):
+        code.javac((own,), (), tmp_path / "out", (executorch,))
+
+
+@pytest.mark.needs("javac")
+def test_a_class_that_no_archive_has_is_reported(monkeypatch, tmp_path, executorch):
+    printed = ("Warning: Missing class kotlin.jvm.internal.Intrinsics (referenced from: void a.Module.load(int) and 5 other contexts)\n"
+               "Missing class a.B (referenced from: a.C)\n")  # fmt: skip
+    monkeypatch.setattr(code, "jar", lambda alias: Path(alias))
+    monkeypatch.setattr(tools, "run", lambda *arguments: printed)
+    assert code.r8(tmp_path / "app.jar", (executorch,), tmp_path / "rules", tmp_path / "dex") == (
+        "the class kotlin.jvm.internal.Intrinsics is in none of the archives, though it is needed by void a.Module.load(int)",
+        "the class a.B is in none of the archives, though it is needed by a.C",
+    )
+
+
+def test_an_abi_without_an_engine_has_no_apk_and_none_at_all_is_an_error(monkeypatch, tmp_path):
+    engine = engines.Resolved(id="litert", coordinates="a:b", version="1", classes=(), libraries={}, unpinned=(), abis=("x86_64",))  # fmt: skip
+    parts = build.Parts(resolved=(engine,), left_out={}, packed=assets.Packed(), linked=None, dex=tmp_path, classes={}, digest="d")  # fmt: skip
+    monkeypatch.setattr(tools, "require", lambda: None)
+    monkeypatch.setattr(package, "debug_key", lambda: None)
+    monkeypatch.setattr(build, "_parts", lambda request, report: parts)
+    monkeypatch.setattr(build, "_apk", lambda abi, *_: abi)
+    lines: list[str] = []
+    request = {"engines": ("litert",), "archives": {}, "artifacts": tmp_path, "patterns": (), "key": None, "target": tmp_path}  # fmt: skip
+    assert build.build(build.Request(abis=("arm64-v8a", "x86_64"), **request), lines.append) == ("x86_64",)
+    assert lines == ["no APK for arm64-v8a: no engine of this build has a library for it"]
+    with pytest.raises(EdgewiseError, match="No engine of this build has a library for arm64-v8a"):
+        build.build(build.Request(abis=("arm64-v8a",), **request), lines.append)
 
 
 def test_what_is_no_archive_is_told(tmp_path):
@@ -80,7 +172,7 @@ def test_what_is_no_archive_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "words"),
     [
         (["--engines", "tflite"], "There is no engine called 'tflite'. Did you mean litert"),
         (["--aar", "onnxruntime"], "is not ENGINE=FILE"),
@@ -91,12 +183,12 @@ def test_what_is_no_archive_is_told(tmp_path):
     ],
     ids=str,
 )  # fmt: skip
-def test_options_that_make_no_sense_are_refused_before_anything_is_fetched(arguments, says, monkeypatch):
-    monkeypatch.setattr(jars, "fetch", lambda name, wanted: pytest.fail("something was fetched"))
+def test_options_that_make_no_sense_are_refused_before_anything_is_fetched(arguments, words, monkeypatch):
+    monkeypatch.setattr(jars, "fetch", lambda name, libraries: pytest.fail("something was fetched"))
     monkeypatch.delenv(package.PASSWORD, raising=False)
     done = CliRunner().invoke(android, arguments)
     assert isinstance(done.exception, UsageError), done.output
-    assert says in str(done.exception)
+    assert words in str(done.exception)
 
 
 @pytest.mark.parametrize("program", sorted(tools.PACKAGES))
@@ -129,7 +221,7 @@ def test_a_download_that_is_not_what_is_pinned_is_refused(monkeypatch, tmp_path)
     file = tmp_path / "r8-1.jar"
     file.write_bytes(b"changed on the way")
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(jars, "_resolve", lambda name, wanted: (file,))
+    monkeypatch.setattr(jars, "_resolve", lambda name, libraries: (file,))
     monkeypatch.setattr(jars, "pinned", lambda: {"r8-1.jar": "0" * 64})
     with pytest.raises(DataError, match="is not what is pinned"):
         jars.fetch("build", versions.bundle("build"))
@@ -146,9 +238,9 @@ def test_everything_that_the_build_and_the_tests_download_is_pinned():
 
 
 def test_mavens_own_reason_is_told_without_an_address():
-    said = ("[ERROR] Failed to execute goal on project fetch: Could not resolve dependencies: a.b:c:aar:1.0 was not found in "
+    output = ("[ERROR] Failed to execute goal on project fetch: Could not resolve dependencies: a.b:c:aar:1.0 was not found in "
             "https://somewhere/else during a previous attempt -> [Help 1]\n")  # fmt: skip
-    assert jars._reason(said) == "Maven does not find a.b:c:1.0."
+    assert jars._reason(output) == "Maven does not find a.b:c:1.0."
     assert (
         jars._reason("[ERROR] Unknown host https://somewhere/else now")
         == "Maven says: Unknown host the repository now."
@@ -181,8 +273,8 @@ def test_an_engine_that_cannot_be_had_is_left_out_with_a_line_and_none_at_all_is
         target=tmp_path,
     )
     lines: list[str] = []
-    found, left_out = build.resolve(request, lines.append)
-    assert [one.id for one in found] == ["litert"]
+    resolved, left_out = build.resolve(request, lines.append)
+    assert [one.id for one in resolved] == ["litert"]
     assert set(left_out) == {"onnxruntime", "executorch"}
     assert any(
         "onnxruntime is left out: Maven does not find it." in line and "--aar onnxruntime=FILE" in line
@@ -237,10 +329,17 @@ def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogu
 
 
 def test_every_text_of_the_app_is_a_resource():
-    for path in sorted((code.MAIN / "res" / "layout").glob("*.xml")):
+    layouts = sorted((code.MAIN / "res").glob("layout*/*.xml"))
+    assert {path.parent.name for path in layouts} >= {"layout", "layout-land", "layout-sw600dp"}
+    for path in layouts:
         content = path.read_text()
         for attribute in ("text", "contentDescription", "hint"):
             assert f'android:{attribute}="' not in content.replace(f'android:{attribute}="@string', ""), path
+    for path in sorted((code.MAIN / "java").rglob("ui/*.java")):
+        words = re.findall(
+            r'(?:setText|setTitle|setContentDescription|say|setError)\("([^"]*[A-Za-z]{2}[^"]*)"', path.read_text()
+        )
+        assert not words, path
 
 
 def test_only_artifacts_that_an_engine_of_the_app_runs_are_packed(tmp_path):

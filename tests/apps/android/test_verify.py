@@ -41,6 +41,12 @@ def test_answers_are_equal_near_or_different(change, state):
     assert (verdict.state, verdict.good) == (state, state != "different")
 
 
+def test_of_several_images_at_once_the_first_is_judged():
+    tensor = {"shape": [4, 2], "dtype": "int8", "scale": 0.5, "zero_point": 1}
+    answer = np.array([[3, 1], [3, 1], [3, 1], [3, 1]], np.int8).tobytes()
+    assert emulated._logits(answer, tensor).tolist() == [1.0, 0.0]
+
+
 def test_the_build_warns_of_what_an_engine_is_known_to_answer_wrongly():
     chosen = (artifact("int8"), artifact("dynamic_int8"))
     (line,) = assets.warnings(chosen, {"litert": "2.16.1"})
@@ -56,9 +62,9 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monke
         emulated.engines, "resolve", lambda *_: type("Engine", (), {"id": "litert", "version": "2.16.1"})
     )
     monkeypatch.setattr(emulated.assets, "choose", lambda *_: (one,))
-    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [wrong])
-    kept = []
-    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: kept.append(verdict))
+    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, report: [wrong])
+    rows = []
+    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: rows.append(verdict))
     if fails:
         with pytest.raises(
             EdgewiseError, match="1 of 1 artifacts are answered wrongly by the library that ships: a-tflite-int8"
@@ -66,7 +72,7 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, fails, monke
             emulated.run(request("*"))
     else:
         emulated.run(request("*"))
-    assert kept == [wrong]
+    assert rows == [wrong]
 
 
 def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
@@ -94,7 +100,7 @@ def test_a_crash_is_not_the_garbage_that_is_known(monkeypatch):
         emulated.engines, "resolve", lambda *_: type("Engine", (), {"id": "litert", "version": "2.16.1"})
     )
     monkeypatch.setattr(emulated.assets, "choose", lambda *_: (one,))
-    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, says: [crashed])
+    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, report: [crashed])
     monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: None)
     with pytest.raises(EdgewiseError, match="it crashed or hangs"):
         emulated.run(request("*"))

@@ -3,20 +3,29 @@ package org.edgewise.app;
 import static org.robolectric.Shadows.shadowOf;
 
 import android.app.Activity;
+import android.content.ClipData;
+import android.content.Intent;
 import android.graphics.Bitmap;
 import android.graphics.Canvas;
 import android.graphics.Rect;
+import android.net.Uri;
 import android.os.Looper;
 import android.os.SystemClock;
 import android.view.MotionEvent;
 import android.view.View;
 import android.view.ViewGroup;
+import android.widget.Spinner;
 import android.widget.TextView;
+import java.io.ByteArrayInputStream;
 import java.io.File;
+import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
 import java.util.function.BooleanSupplier;
 import org.edgewise.app.ui.MainActivity;
+import org.edgewise.app.work.Session;
 import org.junit.After;
 import org.junit.Before;
 import org.junit.runner.RunWith;
@@ -39,7 +48,7 @@ public abstract class AppCase {
 
     /** Android would end the process where a thread dies; here that is a failed test, with the reason. */
     @Before
-    public void hear() {
+    public void catchDeaths() {
         died = null;
         Thread.setDefaultUncaughtExceptionHandler((thread, error) -> {
             died = error;
@@ -68,9 +77,9 @@ public abstract class AppCase {
     }
 
     protected <V extends View> V find(int id) {
-        V found = activity().findViewById(id);
-        if (found == null) throw new AssertionError("no such view: " + activity().getResources().getResourceName(id));
-        return found;
+        V view = activity().findViewById(id);
+        if (view == null) throw new AssertionError("no such view: " + activity().getResources().getResourceName(id));
+        return view;
     }
 
     protected String text(int id) {
@@ -127,7 +136,7 @@ public abstract class AppCase {
         event.recycle();
     }
 
-    private void scrollTo(View view) {
+    protected void scrollTo(View view) {
         layOut();
         view.requestRectangleOnScreen(new Rect(0, 0, view.getWidth(), view.getHeight()), true);
         layOut();
@@ -139,6 +148,68 @@ public abstract class AppCase {
         root.measure(View.MeasureSpec.makeMeasureSpec(root.getWidth(), View.MeasureSpec.EXACTLY),
                 View.MeasureSpec.makeMeasureSpec(root.getHeight(), View.MeasureSpec.EXACTLY));
         root.layout(0, 0, root.getWidth(), root.getHeight());
+    }
+
+    /** Waits until every artifact that answers pictures now has answered. */
+    protected void awaitAnswers() {
+        Session session = app().session();
+        await("every artifact answers", () -> session.shown().stream().allMatch(a -> session.status(a.id()).answer != null));
+    }
+
+    /** Checks every artifact. */
+    protected void check() {
+        touch(find(R.id.run_check), 0.5f, 0.5f);
+        await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
+        idle();
+    }
+
+    /** Lets networks answer whose model has this name. */
+    protected void use(String model) {
+        Spinner networks = find(R.id.networks);
+        int i = 0;
+        while (!networks.getItemAtPosition(i).toString().startsWith(model)) i++;
+        networks.setSelection(i);
+        idle();
+    }
+
+    /** Returns a file of those that the tests open. */
+    protected static byte[] read(String name) {
+        try {
+            return Files.readAllBytes(new File(System.getProperty("edgewise.opened"), name).toPath());
+        } catch (IOException error) {
+            throw new AssertionError(error);
+        }
+    }
+
+    /** Chooses files in the phone's file app, once a button was touched that asks for some: name, content, name, content, ... */
+    protected void choose(int button, Object... files) {
+        touch(find(button), 0.5f, 0.5f);
+        ClipData chosen = null;
+        for (int i = 0; i < files.length; i += 2) {
+            Uri uri = Uri.parse("content://files/" + files[i]);
+            byte[] content = (byte[]) files[i + 1];
+            shadowOf(app().getContentResolver()).registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
+            if (chosen == null) chosen = ClipData.newRawUri("", uri);
+            else chosen.addItem(new ClipData.Item(uri));
+        }
+        Intent result = new Intent();
+        if (files.length == 2) result.setData(chosen.getItemAt(0).getUri()); // as file apps give a single one
+        else result.setClipData(chosen);
+        Intent request = shadowOf(activity()).getNextStartedActivityForResult().intent;
+        if (!Intent.ACTION_OPEN_DOCUMENT.equals(request.getAction())) throw new AssertionError(request);
+        shadowOf(activity()).receiveResult(request, Activity.RESULT_OK, result);
+        idle();
+    }
+
+    /** Presses the share button; returns the file that the chosen app would read. */
+    protected byte[] shared() throws IOException {
+        touch(find(R.id.share), 0.5f, 0.5f);
+        Intent send = shadowOf(activity()).getNextStartedActivity().getParcelableExtra(Intent.EXTRA_INTENT);
+        if ((send.getFlags() & Intent.FLAG_GRANT_READ_URI_PERMISSION) == 0) throw new AssertionError("no app may read it");
+        Uri uri = send.getParcelableExtra(Intent.EXTRA_STREAM);
+        try (InputStream stream = new FileInputStream(app().getContentResolver().openFileDescriptor(uri, "r").getFileDescriptor())) {
+            return stream.readAllBytes();
+        }
     }
 
     /** Draws a seven. */

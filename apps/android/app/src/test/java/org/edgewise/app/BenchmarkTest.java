@@ -5,13 +5,11 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertTrue;
 
-import android.content.Intent;
-import android.net.Uri;
 import android.widget.EditText;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
-import java.io.FileInputStream;
+import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -27,7 +25,6 @@ import org.json.JSONArray;
 import org.json.JSONObject;
 import org.junit.Test;
 import org.robolectric.RuntimeEnvironment;
-import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
 
 /** Times, evaluation images, progress, cancelling, rotation, being put away and killed, and the file that leaves. */
@@ -60,6 +57,10 @@ public class BenchmarkTest extends AppCase {
         start();
         open(R.id.tab_benchmark);
         shoot("benchmark-before");
+        String build = text(R.id.build);
+        assertTrue(build, build.contains("executorch engine.aar, SHA-256 0123456789ab: 1.4 MB of this app"));
+        assertTrue(build, build.contains("litert 1: 1.4 MB of this app; does not load on phones with 16 kB pages (liblitert.so)"));
+        assertEquals("Nothing was measured yet.", text(R.id.bench_status));
         app().measuring().begin(plan(ALL));
         idle();
         shoot("benchmark-running");
@@ -73,6 +74,11 @@ public class BenchmarkTest extends AppCase {
             assertEquals(row.getInt("total"), row.getInt("agree"), 2);
         }
         assertEquals("the desktop's logits, to the last bit", 0, difference(rows), 0);
+        JSONObject environment = rows.get(0).getJSONObject("environment");
+        for (String fact : new String[] {"cpu", "device", "thermal_status", "battery", "ran", "engine_bytes", "page_bytes"}) {
+            assertTrue(fact, environment.has(fact));
+        }
+        assertEquals("engine.aar, SHA-256 0123456789ab", environment.getJSONObject("runtime").getString("tests:executorch"));
         share();
     }
 
@@ -94,19 +100,11 @@ public class BenchmarkTest extends AppCase {
         touch(find(R.id.share), 0.5f, 0.5f);
         assertNotNull(name.getError());
         name.setText("robolectric");
-        touch(find(R.id.share), 0.5f, 0.5f);
-        Intent chooser = Shadows.shadowOf(activity()).getNextStartedActivity();
-        Intent send = chooser.getParcelableExtra(Intent.EXTRA_INTENT);
-        Uri uri = send.getParcelableExtra(Intent.EXTRA_STREAM);
-        assertTrue((send.getFlags() & Intent.FLAG_GRANT_READ_URI_PERMISSION) != 0);
-        byte[] content;
-        try (InputStream stream = new FileInputStream(app().getContentResolver().openFileDescriptor(uri, "r").getFileDescriptor())) {
-            content = stream.readAllBytes();
-        }
+        byte[] content = shared();
         JSONArray shared = new JSONArray(new String(content, StandardCharsets.UTF_8));
         assertEquals(ALL.length, shared.length());
         assertEquals("app:robolectric", shared.getJSONObject(0).getString("device"));
-        Files.write(new File(System.getProperty("edgewise.exported")).toPath(), content);
+        Files.write(new File(System.getProperty("edgewise.exported"), "exported.json").toPath(), content);
     }
 
     @Test
@@ -114,18 +112,18 @@ public class BenchmarkTest extends AppCase {
         start();
         open(R.id.tab_benchmark);
         app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
-        await("rounds are counted", () -> app().measuring().says().startsWith("Round"));
+        await("rounds are counted", () -> app().measuring().status().startsWith("Round"));
         RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
         controller.recreate();
         idle();
         assertTrue(app().measuring().running());
-        await("it goes on after the rotation", () -> text(R.id.bench_says).startsWith("Round"));
+        await("it goes on after the rotation", () -> text(R.id.bench_status).startsWith("Round"));
         shoot("benchmark-rotated");
         assertEquals("Cancel", text(R.id.measure));
         touch(find(R.id.measure), 0.5f, 0.5f);
         awaitEnd();
         idle();
-        assertEquals("Cancelled. What was finished is below.", text(R.id.bench_says));
+        assertEquals("Cancelled. What was finished is below.", text(R.id.bench_status));
         assertEquals("Benchmark", text(R.id.measure));
     }
 
@@ -136,10 +134,10 @@ public class BenchmarkTest extends AppCase {
         await("rounds are counted", () -> app().measuring().done() > 0);
         drawSeven();
         assertEquals("A benchmark is running: what is shown now is answered after it.", text(R.id.verdict));
-        assertEquals(null, app().session().found(ONNX).answer);
+        assertEquals(null, app().session().status(ONNX).answer);
         app().measuring().cancel();
         awaitEnd();
-        await("it is answered", () -> app().session().found(ONNX).answer != null);
+        await("it is answered", () -> app().session().status(ONNX).answer != null);
         await("everything is", () -> text(R.id.verdict).equals("All 6 answer 7."));
     }
 
@@ -167,13 +165,19 @@ public class BenchmarkTest extends AppCase {
         awaitEnd();
     }
 
-    @Test
-    public void aRunThatWasKilledIsFinishedAtTheNextStart() throws Exception {
+    /** Returns the folder of a run that was killed right after it began. */
+    private File killed() throws IOException {
         File folder = new File(app().getFilesDir(), "bench");
         folder.mkdirs();
         String plan = "{\"ids\":[\"" + ONNX + "\",\"torch_cnn_small-onnx-int8\"],\"threads\":1,\"accelerator\":\"default\",\"rounds\":3,"
                 + "\"limit_ns\":60000000000,\"images\":5}";
         Files.write(new File(folder, "plan.json").toPath(), plan.getBytes());
+        return folder;
+    }
+
+    @Test
+    public void aRunThatWasKilledIsFinishedAtTheNextStart() throws Exception {
+        File folder = killed();
         JSONObject finished = new JSONObject().put("artifact", ONNX).put("runtime", "onnxruntime").put("outcome", "ok").put("suffix", "");
         Files.write(new File(folder, "row-" + ONNX + ".json").toPath(), finished.toString().getBytes());
         start();
@@ -187,11 +191,7 @@ public class BenchmarkTest extends AppCase {
 
     @Test
     public void whatEndedTheAppTwiceIsNotTriedForEver() throws Exception {
-        File folder = new File(app().getFilesDir(), "bench");
-        folder.mkdirs();
-        String plan = "{\"ids\":[\"" + ONNX + "\",\"torch_cnn_small-onnx-int8\"],\"threads\":1,\"accelerator\":\"default\",\"rounds\":3,"
-                + "\"limit_ns\":60000000000,\"images\":5}";
-        Files.write(new File(folder, "plan.json").toPath(), plan.getBytes());
+        File folder = killed();
         Files.write(new File(folder, "trying.json").toPath(), ("{\"id\":\"" + ONNX + "\"}").getBytes());
         Files.write(new File(folder, "ended-" + ONNX + ".json").toPath(), "{}".getBytes());
         start();
@@ -209,6 +209,10 @@ public class BenchmarkTest extends AppCase {
         start();
         open(R.id.tab_benchmark);
         shoot("benchmark-night-large-fonts");
+        app().measuring().begin(plan(ONNX));
+        awaitEnd();
+        scrollTo(find(R.id.share));
+        shoot("benchmark-night-large-fonts-row");
         open(R.id.tab_check);
         shoot("check-night-large-fonts");
         assertEquals("1 thread", ((android.widget.Spinner) find(R.id.threads)).getSelectedItem().toString());

@@ -7,14 +7,12 @@ import static org.junit.Assert.assertTrue;
 import android.app.Activity;
 import android.content.Intent;
 import android.graphics.Bitmap;
-import android.net.Uri;
 import android.os.Bundle;
 import android.text.Layout;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Spinner;
 import android.widget.TextView;
-import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.util.List;
 import org.edgewise.app.bench.Plan;
@@ -22,7 +20,6 @@ import org.edgewise.app.engine.Settings;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.ui.MainActivity;
-import org.edgewise.app.work.Session;
 import org.junit.Test;
 import org.robolectric.Robolectric;
 import org.robolectric.RuntimeEnvironment;
@@ -32,11 +29,6 @@ import org.robolectric.annotation.Config;
 /** One stroke, every artifact's answer. */
 public class CompareTest extends AppCase {
     private static final int DIGITS = 6; // artifacts of the digits' network that the tests pack
-
-    private void awaitAnswers() {
-        Session session = app().session();
-        await("every artifact answers", () -> session.shown().stream().allMatch(a -> session.found(a.id()).answer != null));
-    }
 
     @Test
     public void aStrokeIsAnsweredByEveryArtifactOfEachFormat() {
@@ -68,7 +60,7 @@ public class CompareTest extends AppCase {
         awaitAnswers();
         shoot("compare-tall-example");
         List<Artifact> shown = app().session().shown();
-        long sevens = shown.stream().filter(a -> app().session().found(a.id()).answer.choice() == 7).count();
+        long sevens = shown.stream().filter(a -> app().session().status(a.id()).answer.choice() == 7).count();
         assertEquals(sevens == 0 || sevens == shown.size(), !text(R.id.verdict).startsWith("They disagree"));
     }
 
@@ -120,6 +112,10 @@ public class CompareTest extends AppCase {
             assertTrue(view.getHeight() >= 48 * 2 && view.getWidth() >= 48 * 2); // xhdpi: two pixels each
         }
         assertWhole(find(R.id.networks));
+        ViewGroup cards = find(R.id.cards);
+        assertTrue("one card beside the other has no room for its words", cards.getChildAt(1).getTop() > cards.getChildAt(0).getTop());
+        scrollTo(cards.getChildAt(0));
+        shoot("compare-large-fonts-card");
         open(R.id.tab_check);
         layOut();
         assertWhole(find(R.id.accelerator));
@@ -138,8 +134,7 @@ public class CompareTest extends AppCase {
         start();
         Spinner networks = find(R.id.networks);
         assertEquals(View.VISIBLE, networks.getVisibility());
-        networks.setSelection("fruit".equals(app().session().shown().get(0).sidecar.model) ? 0 : indexOfFruit(networks));
-        idle();
+        use("fruit");
         assertEquals("Show a picture", text(R.id.input_title));
         assertEquals(View.GONE, find(R.id.drawing).getVisibility());
         ViewGroup examples = find(R.id.examples);
@@ -151,36 +146,23 @@ public class CompareTest extends AppCase {
         assertFalse(text(R.id.size).contains("28"));
     }
 
-    private void useFruit() {
-        Spinner networks = find(R.id.networks);
-        networks.setSelection(indexOfFruit(networks));
-        idle();
-    }
-
     private void receive(Intent result) {
-        Intent asked = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
-        Shadows.shadowOf(activity()).receiveResult(asked, Activity.RESULT_OK, result);
+        Intent request = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
+        Shadows.shadowOf(activity()).receiveResult(request, Activity.RESULT_OK, result);
         idle();
-    }
-
-    private void choose(byte[] content) {
-        Uri uri = Uri.parse("content://pictures/" + content.length);
-        Shadows.shadowOf(app().getContentResolver()).registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
-        touch(find(R.id.choose), 0.5f, 0.5f);
-        receive(new Intent().setData(uri));
     }
 
     @Test
     public void aPictureFromTheFilesOrTheCameraIsAnswered() {
         start();
-        useFruit();
+        use("fruit");
         Bitmap photo = Bitmap.createBitmap(300, 200, Bitmap.Config.ARGB_8888);
         photo.eraseColor(0xff3366cc);
         ByteArrayOutputStream png = new ByteArrayOutputStream();
         photo.compress(Bitmap.CompressFormat.PNG, 100, png);
-        choose(png.toByteArray());
+        choose(R.id.choose, "photo.png", png.toByteArray());
         awaitAnswers();
-        assertEquals("300×200: its middle is resized to 16×12, colour.", text(R.id.input_says));
+        assertEquals("300×200: its middle is resized to 16×12, colour.", text(R.id.input_status));
         Picture seen = app().session().picture();
         assertEquals(0x33 / 255f, seen.value(0), 1 / 255f);
         assertEquals(0xcc / 255f, seen.value(2), 1 / 255f);
@@ -189,8 +171,8 @@ public class CompareTest extends AppCase {
         receive(new Intent().putExtra("data", photo));
         awaitAnswers();
         shoot("compare-photo");
-        choose("no picture".getBytes());
-        assertEquals("This file is no picture that Android can read.", text(R.id.input_says));
+        choose(R.id.choose, "no.png", "no picture".getBytes());
+        assertEquals("This file is no picture that Android can read.", text(R.id.input_status));
     }
 
     /** The pictures of the documents. */
@@ -202,19 +184,13 @@ public class CompareTest extends AppCase {
         awaitAnswers();
         shoot("docs-compare");
         open(R.id.tab_check);
-        touch(find(R.id.run_check), 0.5f, 0.5f);
-        await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
+        check();
         shoot("docs-check");
         open(R.id.tab_benchmark);
         app().measuring().begin(new Plan(List.of("torch_cnn_small-onnx-float32", "torch_cnn_small-tflite-int8"), Settings.DEFAULT, 5, 9_000_000_000L, 0));
         await("it is measured", () -> !app().measuring().running());
         shoot("docs-benchmark");
         assertEquals(2, app().measuring().rows().size());
-    }
-
-    private static int indexOfFruit(Spinner networks) {
-        for (int i = 0; i < networks.getCount(); i++) if (networks.getItemAtPosition(i).toString().startsWith("fruit")) return i;
-        throw new AssertionError("no such networks");
     }
 
     @Test
@@ -235,10 +211,10 @@ public class CompareTest extends AppCase {
         drawSeven();
         awaitAnswers();
         open(R.id.tab_check);
-        Bundle kept = new Bundle();
-        controller.pause().stop().saveInstanceState(kept).destroy();
+        Bundle saved = new Bundle();
+        controller.pause().stop().saveInstanceState(saved).destroy();
         app().session().show(null); // as in a new process, where nothing was answered yet
-        controller = Robolectric.buildActivity(MainActivity.class).setup(kept);
+        controller = Robolectric.buildActivity(MainActivity.class).setup(saved);
         awaitAnswers();
         idle();
         assertTrue("the screen that was shown", find(R.id.tab_check).isSelected());

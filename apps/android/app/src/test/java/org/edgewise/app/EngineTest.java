@@ -44,11 +44,6 @@ public class EngineTest extends AppCase {
         }
 
         @Override
-        public boolean takes(Sidecar sidecar) {
-            return sidecar.file.endsWith(".onnx");
-        }
-
-        @Override
         public Set<Accelerator> accelerators() {
             return Set.of(Accelerator.DEFAULT);
         }
@@ -92,7 +87,7 @@ public class EngineTest extends AppCase {
                 running.answer(Picture.of(artifact().sidecar.size, new byte[784]));
             }
         });
-        return refused.told(app().getResources());
+        return refused.sentence(app().getResources());
     }
 
     private String refusal(Fake engine) {
@@ -104,6 +99,8 @@ public class EngineTest extends AppCase {
         assertEquals("onnxruntime does not load it: no such operator", refusal(new Fake(new IllegalStateException("no such operator\nmore"), null, null)));
         assertEquals("onnxruntime does not load it: libonnx.so not found", refusal(new Fake(new UnsatisfiedLinkError("libonnx.so not found"), null, null)));
         assertEquals("onnxruntime failed while it ran: boom", refusal(new Fake(null, new RuntimeException("boom"), null)));
+        assertEquals("onnxruntime does not load it: StackOverflowError", refusal(new Fake(new StackOverflowError(), null, null)));
+        assertEquals("onnxruntime failed while it ran: a bug of the engine", refusal(new Fake(null, new AssertionError("a bug of the engine"), null)));
         assertTrue(refusal(new Fake(new OutOfMemoryError(), null, null)).startsWith("This phone has no memory left"));
         assertTrue(refusal(new Fake(null, new OutOfMemoryError(), null)).startsWith("This phone has no memory left"));
     }
@@ -116,15 +113,15 @@ public class EngineTest extends AppCase {
     @Test
     public void anEngineWhoseLibraryIsBuiltForSmallPagesIsRefusedOnAPhoneWithLargeOnes() throws Exception {
         JSONObject build = new JSONObject("{\"engines\": {\"onnxruntime\": {\"small_pages\": [\"libonnx.so\"]}}}");
-        String told = refusal(new Fake(null, null, RIGHT_SIZE), 16384, build);
-        assertEquals("onnxruntime does not load on this phone: its library libonnx.so is aligned to 4 kB pages, this phone has 16 kB.", told);
+        String text = refusal(new Fake(null, null, RIGHT_SIZE), 16384, build);
+        assertEquals("onnxruntime does not load on this phone: its library libonnx.so is aligned to 4 kB pages, this phone has 16 kB.", text);
     }
 
     @Test
     public void anEngineThatWasLeftOutIsToldWithItsReason() throws Exception {
         Engines engines = new Engines(List.of(), new JSONObject("{\"left_out\": {\"onnxruntime\": \"It was not asked for.\"}}"), 4096);
         Refused refused = assertThrows(Refused.class, () -> engines.of(artifact().sidecar));
-        assertEquals("onnxruntime is not in this build. It was not asked for.", refused.told(app().getResources()));
+        assertEquals("onnxruntime is not in this build. It was not asked for.", refused.sentence(app().getResources()));
     }
 
     @Test
@@ -135,7 +132,7 @@ public class EngineTest extends AppCase {
         try (Running running = Running.load(artifact(), engines, Settings.DEFAULT)) {
             Check.Checked checked = Check.run(running);
             assertEquals(Check.State.DIFFERENT, checked.state());
-            assertEquals("the exporter's machine says 7 to a 7, this phone 3", checked.wrong().told(app().getResources()));
+            assertEquals("the exporter's machine says 7 to a 7, this phone 3", checked.wrong().sentence(app().getResources()));
         }
     }
 
@@ -144,7 +141,7 @@ public class EngineTest extends AppCase {
         Engines engines = new Engines(List.of(new Fake(null, null, RIGHT_SIZE)), new JSONObject(), 4096);
         Settings nnapi = new Settings(1, Accelerator.NNAPI);
         Refused refused = assertThrows(Refused.class, () -> Running.load(artifact(), engines, nnapi));
-        assertEquals("onnxruntime does not offer nnapi in this build.", refused.told(app().getResources()));
+        assertEquals("onnxruntime does not offer nnapi in this build.", refused.sentence(app().getResources()));
         assertEquals("+t4+nnapi", new Settings(4, Accelerator.NNAPI).suffix());
     }
 

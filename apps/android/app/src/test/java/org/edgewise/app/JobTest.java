@@ -4,6 +4,7 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
 
 import android.content.Intent;
+import android.widget.TextView;
 import java.io.File;
 import java.nio.file.Files;
 import java.util.List;
@@ -55,8 +56,8 @@ public class JobTest extends AppCase {
         assertEquals(7, row.getJSONArray("latencies_ns").length());
         assertEquals(20, row.getInt("total"));
         assertTrue(new File(root(), "ready").exists());
-        String told = new String(Files.readAllBytes(new File(root(), "results/1-a.progress").toPath()));
-        assertEquals("running", new JSONObject(told).getString("state"));
+        String text = new String(Files.readAllBytes(new File(root(), "results/1-a.progress").toPath()));
+        assertEquals("running", new JSONObject(text).getString("state"));
         assertTrue(row.getJSONObject("environment").getString("ran").matches("CPU \\d+ nodes"));
     }
 
@@ -76,11 +77,30 @@ public class JobTest extends AppCase {
         await("rounds are counted", () -> app().measuring().done() > 0);
         Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "2-b");
         try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
-            File told = new File(root(), "results/2-b.progress");
-            assertEquals("failed", new JSONObject(new String(Files.readAllBytes(told.toPath()))).getString("state"));
+            File text = new File(root(), "results/2-b.progress");
+            assertEquals("failed", new JSONObject(new String(Files.readAllBytes(text.toPath()))).getString("state"));
         }
         app().measuring().cancel();
         await("it is cancelled", () -> !app().measuring().running());
+    }
+
+    @Test
+    public void whatNoEngineTakesIsARowWithItsReason() throws Exception {
+        JSONObject sidecar = new JSONObject(new String(asset("artifacts/" + ID + ".json")));
+        sidecar.put("file", ID + ".mlmodel");
+        JSONObject row = run(new byte[] {1}, sidecar.toString().getBytes());
+        assertEquals("unsupported", row.getString("outcome"));
+        assertEquals("No engine of this app takes .mlmodel files.", row.getString("reason"));
+    }
+
+    @Test
+    public void aPhoneThatCannotWriteSaysSoInItsWindow() {
+        new File(root(), "ready/in the way").mkdirs();
+        Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "3-c");
+        try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
+            String sentence = ((TextView) window.get().findViewById(R.id.run_status)).getText().toString();
+            assertTrue(sentence, sentence.startsWith("Nothing could be written: "));
+        }
     }
 
     @Test

@@ -22,14 +22,12 @@ public class OtherAndroidsTest extends AppCase {
         String name = "android-" + Build.VERSION.SDK_INT + "-";
         start();
         drawSeven();
-        await("every artifact answers", () -> app().session().shown().stream().allMatch(a -> app().session().found(a.id()).answer != null));
+        awaitAnswers();
         shoot(name + "compare");
         assertEquals("All 6 answer 7.", text(R.id.verdict));
 
         open(R.id.tab_check);
-        touch(find(R.id.run_check), 0.5f, 0.5f);
-        await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
-        idle();
+        check();
         shoot(name + "check");
         assertTrue(text(R.id.summary), text(R.id.summary).endsWith("0 different, 0 failed, 0 not checkable here"));
 

@@ -102,7 +102,7 @@ public final class Bench {
         } catch (Refused refused) {
             if (runtime.isEmpty()) return; // no engine: there is no such cell
             Row row = Row.begin(artifact.sidecar, runtime, engines, plan.settings(), phone);
-            folder.row(id, row.failed("load_failed", refused.told(resources)).json());
+            folder.row(id, row.failed("load_failed", refused.sentence(resources)).json());
         }
     }
 
@@ -132,14 +132,14 @@ public final class Bench {
             if (!timed.problem().isEmpty()) return row.failed("run_failed", timed.problem());
             Check.Checked checked = Check.run(running);
             if (checked.state() == Check.State.DIFFERENT) {
-                row.note(resources.getString(R.string.note_check, checked.wrong().told(resources)));
+                row.note(resources.getString(R.string.note_check, checked.wrong().sentence(resources)));
             }
             Evaluation images = source.evaluation(source.artifact(running.sidecar.id));
             Judged judged = images == null ? null : Judged.run(running, images, plan.images(), front, progress);
             if (judged == null) row.note(resources.getString(R.string.note_no_images));
             row.measured(running, timed, judged, checked.firstNs(), running.ran());
         } catch (Refused refused) {
-            return row.failed("run_failed", refused.told(resources));
+            return row.failed("run_failed", refused.sentence(resources));
         }
         return row.conditions(before, conditions(), resources.getString(R.string.note_throttled));
     }

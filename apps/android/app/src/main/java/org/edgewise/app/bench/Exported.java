@@ -12,7 +12,7 @@ public final class Exported {
     private Exported() {}
 
     /** Returns rows under a device's name; those that were not judged on evaluation images stay here. */
-    public static String json(List<JSONObject> rows, String device) throws JSONException {
+    public static JSONArray results(List<JSONObject> rows, String device) throws JSONException {
         JSONArray all = new JSONArray();
         for (JSONObject row : rows) {
             if (row.getString("outcome").equals("ok") && !row.has("answers")) continue;
@@ -21,6 +21,6 @@ public final class Exported {
             copy.remove("suffix");
             all.put(copy);
         }
-        return all.toString(1);
+        return all;
     }
 }

@@ -79,19 +79,19 @@ public final class Folder {
     void timed(String id, Timed timed) throws IOException, JSONException {
         JSONArray samples = new JSONArray();
         for (long sample : timed.samplesNs()) samples.put(sample);
-        JSONObject told = new JSONObject().put("samples", samples).put("notes", new JSONArray(timed.notes())).put("problem", timed.problem());
-        Texts.write(file("time-" + id), told.toString());
+        JSONObject json = new JSONObject().put("samples", samples).put("notes", new JSONArray(timed.notes())).put("problem", timed.problem());
+        Texts.write(file("time-" + id), json.toString());
     }
 
     /** Returns what was timed before the app was killed; null where nothing was. */
     Timed timed(String id) {
         try {
-            JSONObject told = new JSONObject(Texts.read(file("time-" + id)));
-            long[] samples = new long[told.getJSONArray("samples").length()];
-            for (int i = 0; i < samples.length; i++) samples[i] = told.getJSONArray("samples").getLong(i);
+            JSONObject json = new JSONObject(Texts.read(file("time-" + id)));
+            long[] samples = new long[json.getJSONArray("samples").length()];
+            for (int i = 0; i < samples.length; i++) samples[i] = json.getJSONArray("samples").getLong(i);
             List<String> notes = new ArrayList<>();
-            for (int i = 0; i < told.getJSONArray("notes").length(); i++) notes.add(told.getJSONArray("notes").getString(i));
-            return new Timed(samples, notes, told.getString("problem"));
+            for (int i = 0; i < json.getJSONArray("notes").length(); i++) notes.add(json.getJSONArray("notes").getString(i));
+            return new Timed(samples, notes, json.getString("problem"));
         } catch (IOException | JSONException error) {
             return null;
         }

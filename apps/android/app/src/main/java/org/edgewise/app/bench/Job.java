@@ -65,30 +65,30 @@ public final class Job {
     private JSONObject measured() throws JSONException, InterruptedException, IOException {
         try {
             File job = new File(root, "jobs/" + name);
-            JSONObject asked = new JSONObject(Texts.read(new File(job, "job.json")));
+            JSONObject request = new JSONObject(Texts.read(new File(job, "job.json")));
             Sidecar sidecar = Sidecar.parse(Texts.read(new File(job, "sidecar.json")));
             Artifact artifact = new Artifact(sidecar, () -> new FileInputStream(new File(job, "artifact")), false, context.getCacheDir());
-            return measured(asked, artifact);
+            return measured(request, artifact);
         } catch (Refused refused) {
-            return failure("load_failed", refused.told(resources));
+            return failure("load_failed", refused.sentence(resources));
         } catch (OutOfMemoryError error) {
             return failure("run_failed", resources.getString(R.string.out_of_memory, name));
         }
     }
 
-    private JSONObject measured(JSONObject asked, Artifact artifact) throws JSONException, InterruptedException, IOException, Refused {
+    private JSONObject measured(JSONObject request, Artifact artifact) throws JSONException, InterruptedException, IOException, Refused {
         try {
             engines.of(artifact.sidecar);
         } catch (Refused refused) {
-            return failure("unsupported", refused.told(resources));
+            return failure("unsupported", refused.sentence(resources));
         }
         forgetOthers();
         Folder folder = new Folder(new File(context.getFilesDir(), "job-" + name));
-        Settings settings = new Settings(asked.getInt("threads"), Accelerator.of(asked.getString("accelerator")));
-        double seconds = asked.getDouble("latency_s");
-        int rounds = seconds > 0 ? asked.getInt("samples") : 0;
-        Plan plan = new Plan(List.of(artifact.id()), settings, rounds, (long) (seconds * 1e9), asked.getInt("images"));
-        Bench.Source source = new Given(artifact, asked.getString("evaluation"));
+        Settings settings = new Settings(request.getInt("threads"), Accelerator.of(request.getString("accelerator")));
+        double seconds = request.getDouble("latency_s");
+        int rounds = seconds > 0 ? request.getInt("samples") : 0;
+        Plan plan = new Plan(List.of(artifact.id()), settings, rounds, (long) (seconds * 1e9), request.getInt("images"));
+        Bench.Source source = new Given(artifact, request.getString("evaluation"));
         new Bench(source, engines, folder, front, new Phone(context), resources, this::at).run(plan);
         List<JSONObject> rows = folder.rows();
         artifact.file().delete();
@@ -117,10 +117,10 @@ public final class Job {
     }
 
     /** Writes how far it is. */
-    public void tell(String state, String says, int done, int total) {
+    public void tell(String state, String text, int done, int total) {
         try {
-            JSONObject told = new JSONObject().put("state", state).put("says", says).put("done", done).put("total", total);
-            Texts.write(result("progress"), told.toString());
+            JSONObject progress = new JSONObject().put("state", state).put("says", text).put("done", done).put("total", total);
+            Texts.write(result("progress"), progress.toString());
         } catch (IOException | JSONException error) {
             // the computer sees that nothing comes any more
         }
@@ -145,7 +145,7 @@ public final class Job {
         }
 
         @Override
-        public Evaluation evaluation(Artifact asked) throws Refused {
+        public Evaluation evaluation(Artifact same) throws Refused {
             try {
                 return Evaluation.read(new File(root, "evaluation"), evaluation);
             } catch (IOException error) {

@@ -31,7 +31,7 @@ public final class Measuring {
     private final AssetManager assets;
     private final Folder folder;
     private volatile Thread thread;
-    private volatile String says = "";
+    private volatile String status = "";
     private volatile int done;
     private volatile int total;
 
@@ -50,6 +50,7 @@ public final class Measuring {
         if (running()) return;
         session.hold(true);
         session.rest();
+        status = resources.getString(R.string.bench_begins);
         Plan unfinished = folder.plan();
         thread = Threads.make("benchmark", () -> run(unfinished == null ? plan : unfinished));
         thread.start();
@@ -74,8 +75,8 @@ public final class Measuring {
     }
 
     /** Returns what is being done, or how it ended. */
-    public String says() {
-        return says;
+    public String status() {
+        return status;
     }
 
     public int done() {
@@ -98,15 +99,15 @@ public final class Measuring {
         Bench bench = new Bench(new Here(), engines, folder, front, phone, resources, this::at);
         try {
             bench.run(plan);
-            says = resources.getString(R.string.bench_done);
+            status = resources.getString(R.string.bench_done);
         } catch (InterruptedException cancelled) {
             folder.end();
-            says = resources.getString(R.string.bench_cancelled);
+            status = resources.getString(R.string.bench_cancelled);
         } catch (IOException error) {
-            says = resources.getString(R.string.bench_no_room, Refused.firstLine(error));
+            status = resources.getString(R.string.bench_no_room, Refused.firstLine(error));
         } catch (OutOfMemoryError error) {
             folder.end();
-            says = resources.getString(R.string.out_of_memory, resources.getString(R.string.bench_title));
+            status = resources.getString(R.string.out_of_memory, resources.getString(R.string.bench_title));
         } catch (JSONException error) {
             throw new IllegalStateException(error);
         }
@@ -119,7 +120,7 @@ public final class Measuring {
     private void at(int now, int of, int text, Object... arguments) {
         done = now;
         total = of;
-        says = resources.getString(text, arguments);
+        status = resources.getString(text, arguments);
         changes.tell();
     }
 

@@ -55,8 +55,8 @@ public final class Phone {
     @Newer
     public static String soc() {
         if (Build.VERSION.SDK_INT >= 31) {
-            String told = Build.SOC_MANUFACTURER + " " + Build.SOC_MODEL;
-            if (!told.contains(Build.UNKNOWN)) return told;
+            String state = Build.SOC_MANUFACTURER + " " + Build.SOC_MODEL;
+            if (!state.contains(Build.UNKNOWN)) return state;
         }
         return Build.HARDWARE;
     }
@@ -81,12 +81,12 @@ public final class Phone {
 
     /** Returns the battery's charge and warmth, and whether it is being charged. */
     public String battery() {
-        Intent told = context.registerReceiver(null, new IntentFilter(Intent.ACTION_BATTERY_CHANGED));
-        int level = told == null ? -1 : told.getIntExtra(BatteryManager.EXTRA_LEVEL, -1);
-        int scale = told == null ? -1 : told.getIntExtra(BatteryManager.EXTRA_SCALE, -1);
+        Intent state = context.registerReceiver(null, new IntentFilter(Intent.ACTION_BATTERY_CHANGED));
+        int level = state == null ? -1 : state.getIntExtra(BatteryManager.EXTRA_LEVEL, -1);
+        int scale = state == null ? -1 : state.getIntExtra(BatteryManager.EXTRA_SCALE, -1);
         if (level < 0 || scale <= 0) return UNKNOWN;
-        double warmth = told.getIntExtra(BatteryManager.EXTRA_TEMPERATURE, 0) / 10.0;
-        boolean plugged = told.getIntExtra(BatteryManager.EXTRA_PLUGGED, 0) != 0;
+        double warmth = state.getIntExtra(BatteryManager.EXTRA_TEMPERATURE, 0) / 10.0;
+        boolean plugged = state.getIntExtra(BatteryManager.EXTRA_PLUGGED, 0) != 0;
         return String.format(Locale.ROOT, "%d %%, %.1f °C, %s", 100 * level / scale, warmth, plugged ? "charging" : "on battery");
     }
 }

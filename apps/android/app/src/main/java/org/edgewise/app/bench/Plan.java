@@ -24,11 +24,11 @@ public record Plan(List<String> ids, Settings settings, int rounds, long limitNs
     }
 
     static Plan read(String json) throws JSONException {
-        JSONObject told = new JSONObject(json);
-        JSONArray names = told.getJSONArray("ids");
+        JSONObject plan = new JSONObject(json);
+        JSONArray names = plan.getJSONArray("ids");
         List<String> ids = new ArrayList<>();
         for (int i = 0; i < names.length(); i++) ids.add(names.getString(i));
-        Settings settings = new Settings(told.getInt("threads"), Accelerator.of(told.getString("accelerator")));
-        return new Plan(ids, settings, told.getInt("rounds"), told.getLong("limit_ns"), told.getInt("images"));
+        Settings settings = new Settings(plan.getInt("threads"), Accelerator.of(plan.getString("accelerator")));
+        return new Plan(ids, settings, plan.getInt("rounds"), plan.getLong("limit_ns"), plan.getInt("images"));
     }
 }

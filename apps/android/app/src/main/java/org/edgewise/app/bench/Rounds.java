@@ -87,7 +87,7 @@ public final class Rounds {
             long end = System.nanoTime() + WARM_UP_NS;
             for (int i = 0; i < WARM_UP && (i < WARM_UP_LEAST || System.nanoTime() < end); i++) one.running.again();
         } catch (Refused refused) {
-            one.problem = refused.told(resources);
+            one.problem = refused.sentence(resources);
         }
     }
 
@@ -95,7 +95,7 @@ public final class Rounds {
         try {
             one.samples.add(one.running.again());
         } catch (Refused refused) {
-            one.problem = refused.told(resources);
+            one.problem = refused.sentence(resources);
         }
     }
 }

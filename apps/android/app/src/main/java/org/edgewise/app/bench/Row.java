@@ -10,6 +10,8 @@ import org.json.JSONObject;
 
 /** One result as the project's desktop reads it. */
 public final class Row {
+    public static final String NOT_KNOWN = "not known"; // what an engine does not tell, as the desktop's report has it
+
     private final JSONObject content = new JSONObject();
     private final JSONArray notes = new JSONArray();
 
@@ -44,7 +46,7 @@ public final class Row {
         content.put("outcome", "ok").put("reason", "");
         content.put("artifact_sha256", running.sidecar.sha256);
         content.put("load_ns", running.loadNs).put("first_ns", firstNs).put("latencies_ns", samples);
-        content.getJSONObject("environment").put("ran", ran == null ? "not known" : ran);
+        content.getJSONObject("environment").put("ran", ran == null ? NOT_KNOWN : ran);
         if (judged == null) return this;
         content.put("total", judged.total()).put("correct", judged.right()).put("agree", judged.alike());
         content.put("answers", judged.logits());

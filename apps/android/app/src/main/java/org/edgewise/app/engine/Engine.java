@@ -9,9 +9,6 @@ public interface Engine {
     /** Returns its name in the matrix: litert, onnxruntime or executorch. */
     String id();
 
-    /** Tells whether it takes what a sidecar describes, by its file's ending. */
-    boolean takes(Sidecar sidecar);
-
     /** Returns what it can be asked to compute with in this build; only what it can tell the outcome of. */
     Set<Accelerator> accelerators();
 

@@ -37,9 +37,9 @@ public final class Engines {
 
     /** Returns those that the build has a library of for this phone's kind of processor, as it says itself. */
     private static List<Engine> there(List<Engine> all, JSONObject build) {
-        JSONObject told = build.optJSONObject("engines");
+        JSONObject facts = build.optJSONObject("engines");
         List<Engine> there = new ArrayList<>();
-        for (Engine engine : all) if (told == null || told.has(engine.id())) there.add(engine);
+        for (Engine engine : all) if (facts == null || facts.has(engine.id())) there.add(engine);
         return there;
     }
 
@@ -54,27 +54,30 @@ public final class Engines {
         return engines;
     }
 
-    /** Returns the engine of an artifact; refuses one that this build or this phone has none for, with the reason. */
+    /** Returns the engine of an artifact, by its file's ending; refuses one that this build or phone has none for, with the reason. */
     public Engine of(Sidecar sidecar) throws Refused {
-        for (Engine engine : engines) {
-            if (!engine.takes(sidecar)) continue;
-            JSONArray small = told(engine.id()).optJSONArray("small_pages");
-            if (pageBytes > USUAL_PAGE_BYTES && small != null && small.length() > 0) {
-                throw new Refused(R.string.small_pages, engine.id(), small.optString(0), (int) (pageBytes / 1024));
-            }
-            return engine;
-        }
         String suffix = sidecar.file.substring(sidecar.file.lastIndexOf('.'));
-        String wanted = FORMATS.get(suffix);
-        if (wanted == null) throw new Refused(R.string.no_engine, suffix);
-        throw new Refused(R.string.engine_left_out, wanted, leftOut().getOrDefault(wanted, ""));
+        String id = FORMATS.get(suffix);
+        if (id == null) throw new Refused(R.string.no_engine, suffix);
+        for (Engine engine : engines) {
+            if (engine.id().equals(id)) return loadable(engine);
+        }
+        throw new Refused(R.string.engine_left_out, id, leftOut().getOrDefault(id, ""));
+    }
+
+    private Engine loadable(Engine engine) throws Refused {
+        JSONArray small = facts(engine.id()).optJSONArray("small_pages");
+        if (pageBytes > USUAL_PAGE_BYTES && small != null && small.length() > 0) {
+            throw new Refused(R.string.small_pages, engine.id(), small.optString(0), (int) (pageBytes / 1024));
+        }
+        return engine;
     }
 
     /** Returns the distribution's name and version of an engine, as the desktop's results have them. */
     public JSONObject versions(String id) {
         try {
-            JSONObject told = told(id);
-            return new JSONObject().put(told.optString("coordinates", id), told.optString("version", "unknown"));
+            JSONObject facts = facts(id);
+            return new JSONObject().put(facts.optString("coordinates", id), facts.optString("version", "unknown"));
         } catch (JSONException error) {
             throw new IllegalStateException(error);
         }
@@ -85,24 +88,24 @@ public final class Engines {
 
     /** Returns the engines that are in this build, with their costs. */
     public List<BuiltIn> builtIn() {
-        List<BuiltIn> found = new ArrayList<>();
+        List<BuiltIn> builtIn = new ArrayList<>();
         for (Engine engine : engines) {
-            JSONObject told = told(engine.id());
-            JSONArray small = told.optJSONArray("small_pages");
+            JSONObject facts = facts(engine.id());
+            JSONArray small = facts.optJSONArray("small_pages");
             List<String> names = new ArrayList<>();
             for (int i = 0; small != null && i < small.length(); i++) names.add(small.optString(i));
-            found.add(new BuiltIn(engine.id(), told.optString("version", "?"), told.optLong("bytes"), names));
+            builtIn.add(new BuiltIn(engine.id(), facts.optString("version", "?"), facts.optLong("bytes"), names));
         }
-        return found;
+        return builtIn;
     }
 
     /** Returns the engines that are not in this build, with the reasons. */
     public Map<String, String> leftOut() {
         Map<String, String> out = new TreeMap<>();
-        JSONObject told = build.optJSONObject("left_out");
-        if (told != null) for (Iterator<String> ids = told.keys(); ids.hasNext(); ) {
+        JSONObject facts = build.optJSONObject("left_out");
+        if (facts != null) for (Iterator<String> ids = facts.keys(); ids.hasNext(); ) {
             String id = ids.next();
-            out.put(id, told.optString(id));
+            out.put(id, facts.optString(id));
         }
         return out;
     }
@@ -112,10 +115,10 @@ public final class Engines {
         return build.optString("build", "unknown");
     }
 
-    private JSONObject told(String id) {
+    private JSONObject facts(String id) {
         JSONObject all = build.optJSONObject("engines");
-        JSONObject told = all == null ? null : all.optJSONObject(id);
-        return told == null ? new JSONObject() : told;
+        JSONObject facts = all == null ? null : all.optJSONObject(id);
+        return facts == null ? new JSONObject() : facts;
     }
 
     private static JSONObject described(Context context) {

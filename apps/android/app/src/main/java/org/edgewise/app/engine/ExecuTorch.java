@@ -3,6 +3,7 @@ package org.edgewise.app.engine;
 import java.io.File;
 import java.nio.ByteBuffer;
 import java.util.Set;
+import java.util.function.IntSupplier;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.model.Tensors;
 import org.pytorch.executorch.EValue;
@@ -17,11 +18,6 @@ final class ExecuTorch implements Engine {
     }
 
     @Override
-    public boolean takes(Sidecar sidecar) {
-        return sidecar.file.endsWith(".pte");
-    }
-
-    @Override
     public Set<Accelerator> accelerators() {
         return Set.of(Accelerator.DEFAULT);
     }
@@ -29,12 +25,25 @@ final class ExecuTorch implements Engine {
     @Override
     public Loaded load(File file, Sidecar sidecar, Settings settings) {
         Module module = Module.load(file.getPath(), Module.LOAD_MODE_MMAP, settings.threads());
-        int code = module.loadMethod("forward");
-        if (code != 0) {
+        try {
+            int code = errorOf(() -> module.loadMethod("forward"));
+            if (code != 0) throw new IllegalStateException("its method `forward` is not loaded: error " + code);
+            return new Forward(module, sidecar);
+        } catch (RuntimeException | Error error) {
             module.destroy();
-            throw new IllegalStateException("its method `forward` is not loaded: error " + code);
+            throw error;
         }
-        return new Forward(module, sidecar);
+    }
+
+    /** Returns the number of the error that loading gives; the compiler takes this where loading returns one, as in older versions. */
+    private static int errorOf(IntSupplier loading) {
+        return loading.getAsInt();
+    }
+
+    /** Newer versions throw instead: 0 where nothing was thrown. */
+    private static int errorOf(Runnable loading) {
+        loading.run();
+        return 0;
     }
 
     private static final class Forward implements Loaded {

@@ -19,11 +19,6 @@ final class LiteRt implements Engine {
     }
 
     @Override
-    public boolean takes(Sidecar sidecar) {
-        return sidecar.file.endsWith(".tflite");
-    }
-
-    @Override
     public Set<Accelerator> accelerators() {
         return Set.of(Accelerator.DEFAULT, Accelerator.XNNPACK, Accelerator.NO_XNNPACK);
     }
@@ -55,9 +50,9 @@ final class LiteRt implements Engine {
             require(interpreter.getOutputTensor(0).dataType(), sidecar.output.dtype());
         }
 
-        private static void require(DataType found, String promised) throws Refused {
-            if (!found.name().equalsIgnoreCase(promised)) {
-                throw new Refused(R.string.type_differs, found.name().toLowerCase(Locale.ROOT), promised);
+        private static void require(DataType actual, String promised) throws Refused {
+            if (!actual.name().equalsIgnoreCase(promised)) {
+                throw new Refused(R.string.type_differs, actual.name().toLowerCase(Locale.ROOT), promised);
             }
         }
 

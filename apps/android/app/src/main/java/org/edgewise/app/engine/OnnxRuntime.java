@@ -27,17 +27,12 @@ final class OnnxRuntime implements Engine {
     }
 
     @Override
-    public boolean takes(Sidecar sidecar) {
-        return sidecar.file.endsWith(".onnx") || sidecar.file.endsWith(".ort");
-    }
-
-    @Override
     public Set<Accelerator> accelerators() {
-        Set<Accelerator> found = EnumSet.of(Accelerator.DEFAULT, Accelerator.NO_XNNPACK); // its own kernels in both cases
+        Set<Accelerator> offered = EnumSet.of(Accelerator.DEFAULT, Accelerator.NO_XNNPACK); // its own kernels in both cases
         Set<OrtProvider> there = OrtEnvironment.getAvailableProviders();
-        if (there.contains(OrtProvider.XNNPACK)) found.add(Accelerator.XNNPACK);
-        if (there.contains(OrtProvider.NNAPI)) found.add(Accelerator.NNAPI);
-        return found;
+        if (there.contains(OrtProvider.XNNPACK)) offered.add(Accelerator.XNNPACK);
+        if (there.contains(OrtProvider.NNAPI)) offered.add(Accelerator.NNAPI);
+        return offered;
     }
 
     @Override
@@ -71,11 +66,11 @@ final class OnnxRuntime implements Engine {
             this.sidecar = sidecar;
             this.settings = settings;
             environment.setTelemetry(false);
+            answer = Tensors.allocate(sidecar.output); // before the session, which nobody would close
             try (OrtSession.SessionOptions options = options(settings)) {
                 session = environment.createSession(file.getPath(), options);
             }
             input = session.getInputNames().iterator().next();
-            answer = Tensors.allocate(sidecar.output);
         }
 
         @Override
@@ -117,7 +112,7 @@ final class OnnxRuntime implements Engine {
                     run(profiled, Tensors.allocate(sidecar.input));
                     File profile = new File(profiled.endProfiling());
                     try {
-                        return Profile.told(new String(Files.readAllBytes(profile.toPath()), "UTF-8"));
+                        return Profile.summary(new String(Files.readAllBytes(profile.toPath()), "UTF-8"));
                     } finally {
                         profile.delete();
                     }

@@ -13,7 +13,7 @@ final class Profile {
     private Profile() {}
 
     /** Returns, for example, "CPU 7 nodes, NNAPI 2 nodes"; null for a profile of no node. */
-    static String told(String json) throws JSONException {
+    static String summary(String json) throws JSONException {
         JSONArray events = new JSONArray(json);
         Map<String, Set<String>> nodes = new TreeMap<>();
         for (int i = 0; i < events.length(); i++) {
@@ -24,9 +24,9 @@ final class Profile {
                 nodes.computeIfAbsent(provider.replace("ExecutionProvider", ""), p -> new HashSet<>()).add(event.getString("name"));
             }
         }
-        StringBuilder told = new StringBuilder();
+        StringBuilder text = new StringBuilder();
         nodes.forEach((provider, names) ->
-                told.append(told.length() == 0 ? "" : ", ").append(provider).append(' ').append(names.size()).append(" nodes"));
-        return told.length() == 0 ? null : told.toString();
+                text.append(text.length() == 0 ? "" : ", ").append(provider).append(' ').append(names.size()).append(" nodes"));
+        return text.length() == 0 ? null : text.toString();
     }
 }

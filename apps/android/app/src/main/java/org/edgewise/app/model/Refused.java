@@ -18,15 +18,15 @@ public final class Refused extends Exception {
     }
 
     /** Returns the sentence. */
-    public String told(Resources resources) {
+    public String sentence(Resources resources) {
         return resources.getString(text, arguments);
     }
 
-    /** Returns the first line of what any error says, for what libraries throw. */
+    /** Returns the first line of what any error says, for what libraries throw; of a file only what is wrong, not its long path. */
     public static String firstLine(Throwable error) {
-        String said = error.getMessage();
-        if (said == null || said.trim().isEmpty()) return error.getClass().getSimpleName();
-        String line = said.trim().split("\n", 2)[0];
+        String message = error.getMessage();
+        if (message == null || message.trim().isEmpty()) return error.getClass().getSimpleName();
+        String line = message.trim().split("\n", 2)[0].replaceFirst("^/\\S+ \\((.+)\\)$", "$1");
         return line.length() > 300 ? line.substring(0, 300) + "…" : line;
     }
 }

@@ -25,29 +25,30 @@ public final class Sidecar {
     public final List<String> labels;
     public final List<Golden> golden;
 
-    private Sidecar(JSONObject told) throws JSONException, Refused {
-        id = told.getString("id");
-        model = told.getString("model");
-        framework = told.optString("framework", "");
-        format = told.getString("format");
-        scheme = told.getString("scheme");
-        String outcome = told.optString("outcome", "ok");
-        if (!outcome.equals("ok")) throw new Refused(R.string.sidecar_not_made, id, told.optString("reason", outcome));
-        file = told.getString("file");
-        sha256 = told.getString("sha256");
-        sizeBytes = told.getLong("size_bytes");
-        checkpoint = told.optString("checkpoint_sha256", "");
-        input = Tensor.read(told.getJSONArray("inputs"));
-        output = Tensor.read(told.getJSONArray("outputs"));
-        layout = told.optString("layout", "hwc");
-        boolean known = layout.equals("hw") ? input.shape().length == 3
+    private Sidecar(JSONObject json) throws JSONException, Refused {
+        id = json.getString("id");
+        model = json.getString("model");
+        framework = json.optString("framework", "");
+        format = json.getString("format");
+        scheme = json.getString("scheme");
+        String outcome = json.optString("outcome", "ok");
+        if (!outcome.equals("ok")) throw new Refused(R.string.sidecar_not_made, id, json.optString("reason", outcome));
+        file = json.getString("file");
+        sha256 = json.getString("sha256");
+        sizeBytes = json.getLong("size_bytes");
+        checkpoint = json.optString("checkpoint_sha256", "");
+        input = Tensor.read(json.getJSONArray("inputs"));
+        output = Tensor.read(json.getJSONArray("outputs"));
+        if (output.count() < 2) throw new Refused(R.string.sidecar_one_value);
+        layout = json.optString("layout", "hwc");
+        boolean fits = layout.equals("hw") ? input.shape().length == 3
                 : (layout.equals("hwc") || layout.equals("chw")) && input.shape().length == 4;
-        if (!known) throw new Refused(R.string.sidecar_layout, layout, input.shape().length);
+        if (!fits) throw new Refused(R.string.sidecar_layout, layout, input.shape().length);
         boolean named = id.equals(model + "-" + format + "-" + scheme) && sha256.matches("[0-9a-f]{64}");
         if (!named || !file.startsWith(id + ".") || file.contains("/")) throw new Refused(R.string.sidecar_names, id);
         size = Size.of(input.shape(), layout);
-        labels = names(told.optJSONArray("labels"));
-        golden = golden(told.optJSONArray("golden"));
+        labels = names(json.optJSONArray("labels"));
+        golden = golden(json.optJSONArray("golden"));
     }
 
     /** Reads a sidecar; refuses what is none, or what this app cannot run, with the reason. */
@@ -88,16 +89,16 @@ public final class Sidecar {
         return size + "/" + labels + "/" + classes() + "/" + takesBytes();
     }
 
-    private static List<String> names(JSONArray told) throws JSONException {
+    private static List<String> names(JSONArray json) throws JSONException {
         List<String> names = new ArrayList<>();
-        for (int i = 0; told != null && i < told.length(); i++) names.add(told.getString(i));
+        for (int i = 0; json != null && i < json.length(); i++) names.add(json.getString(i));
         return List.copyOf(names);
     }
 
-    private List<Golden> golden(JSONArray told) throws JSONException, Refused {
+    private List<Golden> golden(JSONArray json) throws JSONException, Refused {
         List<Golden> read = new ArrayList<>();
-        for (int i = 0; told != null && i < told.length(); i++) {
-            read.add(Golden.read(told.getJSONObject(i), size, classes()));
+        for (int i = 0; json != null && i < json.length(); i++) {
+            read.add(Golden.read(json.getJSONObject(i), size, classes()));
         }
         return List.copyOf(read);
     }

@@ -6,37 +6,42 @@ import org.json.JSONException;
 import org.json.JSONObject;
 
 /**
- * What an artifact takes or gives for one image: its shape with a batch of one, its type, and its quantization.
+ * What an artifact takes or gives at once: its shape, whose first size counts the images, its type, and its quantization.
  *
  * <p>`scale` is 0 where values are not quantized.
  */
 public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
-    private static final int MOST_VALUES = 1 << 26; // of one image; a damaged sidecar may ask for anything
+    private static final int MOST_VALUES = 1 << 26; // a damaged sidecar may ask for anything
 
-    /** Reads one of a sidecar's tensors; a batch of any size, which is -1 there, is taken as one. */
+    /** Reads one of a sidecar's tensors; any number of images, which is -1 there, is taken as one. */
     static Tensor read(JSONArray tensors) throws JSONException, Refused {
         if (tensors.length() != 1) throw new Refused(R.string.sidecar_tensors, tensors.length());
-        JSONObject told = tensors.getJSONObject(0);
-        JSONArray sizes = told.getJSONArray("shape");
+        JSONObject json = tensors.getJSONObject(0);
+        JSONArray sizes = json.getJSONArray("shape");
         int[] shape = new int[sizes.length()];
         long values = 1;
         for (int i = 0; i < shape.length; i++) {
-            shape[i] = i == 0 ? 1 : sizes.getInt(i);
+            shape[i] = i == 0 && sizes.getInt(i) == -1 ? 1 : sizes.getInt(i);
             values *= shape[i];
             if (shape[i] < 1 || values > MOST_VALUES) throw new Refused(R.string.sidecar_shape, sizes.toString());
         }
         if (shape.length < 2) throw new Refused(R.string.sidecar_shape, sizes.toString());
-        String dtype = told.getString("dtype");
-        float scale = (float) told.optDouble("scale", 0);
-        Tensor read = new Tensor(shape, dtype, Float.isFinite(scale) ? scale : 0, told.optInt("zero_point", 0));
+        String dtype = json.getString("dtype");
+        float scale = (float) json.optDouble("scale", 0);
+        Tensor read = new Tensor(shape, dtype, Float.isFinite(scale) ? scale : 0, json.optInt("zero_point", 0));
         if (read.size() == 0) throw new Refused(R.string.sidecar_type, dtype);
         return read;
     }
 
-    /** Returns how many values one image has. */
+    /** Returns how many images it holds at once. */
+    public int batch() {
+        return shape[0];
+    }
+
+    /** Returns how many values there are for one image. */
     public int count() {
         int count = 1;
-        for (int size : shape) count *= size;
+        for (int i = 1; i < shape.length; i++) count *= shape[i];
         return count;
     }
 
@@ -49,8 +54,9 @@ public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
         };
     }
 
+    /** Returns the bytes of all images. */
     public int bytes() {
-        return count() * size();
+        return batch() * count() * size();
     }
 
     public boolean quantized() {

@@ -19,7 +19,10 @@ public final class Tensors {
         return ByteBuffer.allocateDirect(tensor.bytes()).order(ByteOrder.nativeOrder());
     }
 
-    /** Fills a buffer with a picture: its axes in the input's order, quantized where the input is. */
+    /**
+     * Fills a buffer with a picture: its axes in the input's order, quantized where the input is. An artifact that takes
+     * several images at once gets as many times the same.
+     */
     public static void fill(ByteBuffer buffer, Picture picture, Sidecar sidecar) throws Refused {
         Tensor tensor = sidecar.input;
         if (picture.count() != tensor.count()) {
@@ -29,9 +32,11 @@ public final class Tensors {
         int channels = picture.channels;
         int area = picture.count() / channels;
         boolean planes = sidecar.layout.equals("chw"); // one channel after the other
-        for (int to = 0; to < picture.count(); to++) {
-            int from = planes ? (to % area) * channels + to / area : to;
-            put(buffer, picture.value(from), tensor);
+        for (int image = 0; image < tensor.batch(); image++) {
+            for (int to = 0; to < picture.count(); to++) {
+                int from = planes ? (to % area) * channels + to / area : to;
+                put(buffer, picture.value(from), tensor);
+            }
         }
         rewind(buffer);
     }
@@ -46,7 +51,7 @@ public final class Tensors {
         buffer.put((byte) (int) Math.max(signed ? -128 : 0, Math.min(signed ? 127 : 255, whole)));
     }
 
-    /** Returns an answer's logits, one for each class; refuses an answer that is not what the sidecar promises. */
+    /** Returns the logits of the first image, one for each class; refuses an answer that is not what the sidecar promises. */
     public static float[] logits(ByteBuffer answer, Tensor tensor) throws Refused {
         ByteBuffer read = answer.duplicate().order(ByteOrder.nativeOrder());
         rewind(read);

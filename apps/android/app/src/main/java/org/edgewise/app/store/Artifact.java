@@ -1,7 +1,6 @@
 package org.edgewise.app.store;
 
 import java.io.File;
-import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import org.edgewise.app.R;
@@ -37,12 +36,16 @@ public final class Artifact {
         String suffix = sidecar.file.substring(sidecar.file.lastIndexOf('.'));
         File file = new File(folder, sidecar.sha256 + suffix);
         if (file.length() == sidecar.sizeBytes && file.exists()) return file;
+        InputStream stream;
         try {
-            Digest.copy(source.open(), file, sidecar);
-        } catch (FileNotFoundException error) {
-            throw new Refused(error, R.string.artifact_gone, sidecar.file);
+            stream = source.open();
         } catch (IOException error) {
-            throw new Refused(error, R.string.no_room, sidecar.file, folder.getUsableSpace() >> 20);
+            throw new Refused(error, R.string.artifact_gone, sidecar.file);
+        }
+        try {
+            Digest.copy(stream, file, sidecar);
+        } catch (IOException error) {
+            throw Digest.unwritten(error, file, sidecar);
         }
         return file;
     }

@@ -12,9 +12,14 @@ import org.edgewise.app.model.Sidecar;
 
 /** Bytes that are held against their checksum. */
 public final class Digest {
+    private static final long SPARE_BYTES = 16L << 20; // that Android keeps for itself, about
+
     private Digest() {}
 
-    /** Copies a stream to a file and closes it; where it is not what a sidecar promises, nothing is left and it is refused. */
+    /**
+     * Copies a stream to a file and closes it; where it is not what a sidecar promises, or cannot be read, nothing is left and
+     * it is refused. Raises IOException where the file cannot be written.
+     */
     static void copy(InputStream stream, File file, Sidecar promised) throws IOException, Refused {
         file.getParentFile().mkdirs();
         File part = new File(file.getParentFile(), "." + file.getName() + ".part");
@@ -23,7 +28,7 @@ public final class Digest {
             long count = 0;
             try (stream; FileOutputStream out = new FileOutputStream(part)) {
                 byte[] piece = new byte[1 << 16];
-                for (int read; (read = stream.read(piece)) >= 0 && count <= promised.sizeBytes; count += read) {
+                for (int read; (read = read(stream, piece)) >= 0 && count <= promised.sizeBytes; count += read) {
                     digest.update(piece, 0, read);
                     out.write(piece, 0, read);
                 }
@@ -31,13 +36,28 @@ public final class Digest {
             if (count != promised.sizeBytes) {
                 throw new Refused(R.string.artifact_size, promised.file, count, promised.sizeBytes);
             }
-            String found = hex(digest.digest());
-            if (!found.equals(promised.sha256)) {
-                throw new Refused(R.string.artifact_digest, promised.file, found.substring(0, 12), promised.sha256.substring(0, 12));
+            String actual = hex(digest.digest());
+            if (!actual.equals(promised.sha256)) {
+                throw new Refused(R.string.artifact_digest, promised.file, actual.substring(0, 12), promised.sha256.substring(0, 12));
             }
             if (!part.renameTo(file)) throw new IOException("cannot rename " + part);
         } finally {
             part.delete();
+        }
+    }
+
+    /** Returns why a file could not be written: for want of room, where there is not much more than it needs. */
+    public static Refused unwritten(IOException error, File file, Sidecar promised) {
+        long free = file.getParentFile().getUsableSpace();
+        if (free < promised.sizeBytes + SPARE_BYTES) return new Refused(error, R.string.no_room, promised.file, free >> 20);
+        return new Refused(error, R.string.cannot_write, promised.file, Refused.firstLine(error));
+    }
+
+    private static int read(InputStream stream, byte[] piece) throws Refused {
+        try {
+            return stream.read(piece);
+        } catch (IOException error) {
+            throw new Refused(error, R.string.cannot_read, Refused.firstLine(error));
         }
     }
 

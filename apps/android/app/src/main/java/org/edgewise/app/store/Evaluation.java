@@ -28,11 +28,11 @@ public final class Evaluation {
     private final int[] labels;
     private final int[] answers;
 
-    private Evaluation(JSONObject told, byte[] content) throws JSONException, Refused {
-        sha256 = told.getString("dataset_sha256");
-        count = told.getInt("count");
-        size = new Size(told.getInt("height"), told.getInt("width"), told.getInt("channels"));
-        bytes = told.getString("dtype").equals("uint8");
+    private Evaluation(JSONObject json, byte[] content) throws JSONException, Refused {
+        sha256 = json.getString("dataset_sha256");
+        count = json.getInt("count");
+        size = new Size(json.getInt("height"), json.getInt("width"), json.getInt("channels"));
+        bytes = json.getString("dtype").equals("uint8");
         long images = (long) count * size.count() * (bytes ? 1 : 4);
         if (count < 1 || content.length != images + 8L * count) throw new Refused(R.string.evaluation_size);
         ByteBuffer read = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);

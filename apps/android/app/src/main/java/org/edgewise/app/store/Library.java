@@ -17,35 +17,42 @@ import org.edgewise.app.model.Sidecar;
 
 /** Every artifact that is here: those packed into the app, and those that were opened from the phone's files. */
 public final class Library {
-    private static final String PACKED = "artifacts";
+    private static final String PACKED = "artifacts"; // of the app's assets
 
     private final Context context;
+    private final String packed;
     private final File verified;
     private final File opened;
 
     public Library(Context context) {
+        this(context, PACKED);
+    }
+
+    /** Takes the folder of the assets that holds the packed artifacts. */
+    public Library(Context context, String packed) {
         this.context = context;
+        this.packed = packed;
         verified = new File(context.getFilesDir(), "verified");
         opened = new File(context.getFilesDir(), "opened");
     }
 
     /** Returns the artifacts by id, opened ones in place of packed ones of the same id; broken ones are told to `problems`. */
     public Map<String, Artifact> artifacts(List<Refused> problems) {
-        Map<String, Artifact> found = new LinkedHashMap<>();
+        Map<String, Artifact> artifacts = new LinkedHashMap<>();
         for (String name : assets()) {
-            if (name.endsWith(".json")) add(found, problems, () -> context.getAssets().open(PACKED + "/" + name), true);
+            if (name.endsWith(".json")) add(artifacts, problems, () -> context.getAssets().open(packed + "/" + name), true);
         }
         File[] files = opened.listFiles((folder, name) -> name.endsWith(".json"));
         if (files != null) {
             Arrays.sort(files);
-            for (File file : files) add(found, problems, () -> new FileInputStream(file), false);
+            for (File file : files) add(artifacts, problems, () -> new FileInputStream(file), false);
         }
-        return found;
+        return artifacts;
     }
 
     private List<String> assets() {
         try {
-            List<String> names = new ArrayList<>(List.of(context.getAssets().list(PACKED)));
+            List<String> names = new ArrayList<>(List.of(context.getAssets().list(packed)));
             Collections.sort(names);
             return names;
         } catch (IOException error) {
@@ -53,10 +60,10 @@ public final class Library {
         }
     }
 
-    private void add(Map<String, Artifact> found, List<Refused> problems, Artifact.Source json, boolean packed) {
+    private void add(Map<String, Artifact> artifacts, List<Refused> problems, Artifact.Source json, boolean isPacked) {
         try {
-            Artifact artifact = artifact(Sidecar.parse(Texts.read(json.open())), packed);
-            found.put(artifact.id(), artifact);
+            Artifact artifact = artifact(Sidecar.parse(Texts.read(json.open())), isPacked);
+            artifacts.put(artifact.id(), artifact);
         } catch (Refused problem) {
             problems.add(problem);
         } catch (IOException error) {
@@ -64,21 +71,23 @@ public final class Library {
         }
     }
 
-    private Artifact artifact(Sidecar sidecar, boolean packed) {
-        Artifact.Source source = packed
-                ? () -> context.getAssets().open(PACKED + "/" + sidecar.file)
+    private Artifact artifact(Sidecar sidecar, boolean isPacked) {
+        Artifact.Source source = isPacked
+                ? () -> context.getAssets().open(packed + "/" + sidecar.file)
                 : () -> new FileInputStream(new File(opened, sidecar.file));
-        return new Artifact(sidecar, source, packed, verified);
+        return new Artifact(sidecar, source, isPacked, verified);
     }
 
     /** Keeps an opened artifact with its sidecar; refuses bytes that are not what the sidecar says, and keeps nothing then. */
     public Artifact keep(String json, InputStream bytes) throws Refused {
         Sidecar sidecar = Sidecar.parse(json);
+        File file = new File(opened, sidecar.file);
         try {
-            Digest.copy(bytes, new File(opened, sidecar.file), sidecar);
+            Digest.copy(bytes, file, sidecar);
             Texts.write(new File(opened, sidecar.id + ".json"), json);
         } catch (IOException error) {
-            throw new Refused(error, R.string.no_room, sidecar.file, context.getFilesDir().getUsableSpace() >> 20);
+            file.delete(); // a file without its sidecar would never be shown, nor removed
+            throw Digest.unwritten(error, file, sidecar);
         }
         return artifact(sidecar, false);
     }

@@ -29,10 +29,14 @@ public final class Texts {
     public static void write(File file, String text) throws IOException {
         file.getParentFile().mkdirs();
         File part = new File(file.getParentFile(), "." + file.getName() + ".part");
-        try (FileOutputStream out = new FileOutputStream(part)) {
-            out.write(text.getBytes(StandardCharsets.UTF_8));
-            out.getFD().sync();
+        try {
+            try (FileOutputStream out = new FileOutputStream(part)) {
+                out.write(text.getBytes(StandardCharsets.UTF_8));
+                out.getFD().sync();
+            }
+            if (!part.renameTo(file)) throw new IOException("cannot rename " + part);
+        } finally {
+            part.delete(); // where it is still there
         }
-        if (!part.renameTo(file)) throw new IOException("cannot rename " + part);
     }
 }

@@ -9,7 +9,7 @@ import org.edgewise.app.R;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.work.Answer;
 import org.edgewise.app.work.Check;
-import org.edgewise.app.work.Found;
+import org.edgewise.app.work.Status;
 
 /** An artifact's answer to the picture: its class, probabilities, time, and what its self-check found. */
 final class AnswerCard {
@@ -21,47 +21,47 @@ final class AnswerCard {
         view = activity.getLayoutInflater().inflate(R.layout.answer_card, parent, false);
         resources = activity.getResources();
         this.sidecar = sidecar;
-        text(R.id.model, sidecar.model.replace("_", "_\u200b")); // may break there
+        text(R.id.model, Words.breakable(sidecar.model));
         text(R.id.scheme, resources.getString(R.string.format_scheme, sidecar.format, sidecar.scheme));
     }
 
     /** Shows what is known; `odd` tells that it differs from what most answer. */
-    void show(Found found, boolean odd) {
-        Answer answer = found.answer;
+    void show(Status status, boolean odd) {
+        Answer answer = status.answer;
         int choice = answer == null ? -1 : answer.choice();
         text(R.id.label, answer == null ? "–" : choice < 0 ? resources.getString(R.string.no_answer) : sidecar.named(choice));
         float[] odds = choice < 0 ? null : answer.odds();
         text(R.id.odds, odds == null ? "" : Figures.percent(odds[choice]));
         view.findViewById(R.id.differs).setVisibility(odd ? View.VISIBLE : View.GONE);
         BarsView bars = view.findViewById(R.id.bars);
-        bars.show(sidecar, odds, resources.getString(R.string.probabilities, told(odds)));
-        state(found, answer);
-        facts(found);
+        bars.show(sidecar, odds, resources.getString(R.string.probabilities, spoken(odds)));
+        state(status, answer);
+        facts(status);
         view.setActivated(odd);
-        view.setSelected(found.problem != null || (found.checked != null && found.checked.state() == Check.State.DIFFERENT));
+        view.setSelected(status.problem != null || (status.checked != null && status.checked.state() == Check.State.DIFFERENT));
     }
 
-    private String told(float[] odds) {
-        StringBuilder told = new StringBuilder();
+    private String spoken(float[] odds) {
+        StringBuilder text = new StringBuilder();
         for (int i = 0; odds != null && i < odds.length; i++) {
-            if (odds[i] >= 0.005) told.append(sidecar.named(i)).append(": ").append(Figures.percent(odds[i])).append("; ");
+            if (odds[i] >= 0.005) text.append(sidecar.named(i)).append(": ").append(Figures.percent(odds[i])).append("; ");
         }
-        return told.toString();
+        return text.toString();
     }
 
-    private void state(Found found, Answer answer) {
+    private void state(Status status, Answer answer) {
         TextView state = view.findViewById(R.id.state);
-        state.setTextColor(state.getContext().getColor(found.problem == null ? R.color.soft : R.color.bad));
-        if (found.problem != null) state.setText(found.problem.told(resources));
+        state.setTextColor(state.getContext().getColor(status.problem == null ? R.color.soft : R.color.bad));
+        if (status.problem != null) state.setText(status.problem.sentence(resources));
         else if (answer != null) state.setText(resources.getString(R.string.inference, Figures.duration(answer.nanoseconds())));
         else state.setText(R.string.ready);
     }
 
-    private void facts(Found found) {
+    private void facts(Status status) {
         String size = Figures.bytes(sidecar.sizeBytes);
-        text(R.id.facts, found.engine.isEmpty() || found.loadNs == 0 ? size
-                : resources.getString(R.string.facts, size, found.engine, Figures.duration(found.loadNs)));
-        Words.check(view.findViewById(R.id.check), found.checked);
+        text(R.id.facts, status.engine.isEmpty() || status.loadNs == 0 ? size
+                : resources.getString(R.string.facts, size, status.engine, Figures.duration(status.loadNs)));
+        Words.check(view.findViewById(R.id.check), status.checked);
     }
 
     private void text(int id, String text) {

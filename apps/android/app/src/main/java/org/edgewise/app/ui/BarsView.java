@@ -28,11 +28,11 @@ public final class BarsView extends View {
         paint.setTextSize(getResources().getDimension(R.dimen.small) * Math.min(1, 1.3f / font)); // ten digits must stay side by side
     }
 
-    void show(Sidecar of, float[] shares, String told) {
+    void show(Sidecar of, float[] shares, String description) {
         if (sidecar != of) requestLayout();
         sidecar = of;
         odds = shares;
-        setContentDescription(told);
+        setContentDescription(description);
         invalidate();
     }
 
@@ -52,8 +52,8 @@ public final class BarsView extends View {
 
     @Override
     protected void onMeasure(int width, int height) {
-        float wanted = upright() ? 56 * dp + paint.getFontSpacing() : lines() * lineHeight();
-        setMeasuredDimension(MeasureSpec.getSize(width), Math.round(wanted));
+        float needed = upright() ? 56 * dp + paint.getFontSpacing() : lines() * lineHeight();
+        setMeasuredDimension(MeasureSpec.getSize(width), Math.round(needed));
     }
 
     @Override

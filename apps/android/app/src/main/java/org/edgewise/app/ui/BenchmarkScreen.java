@@ -22,6 +22,7 @@ import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
 import org.edgewise.app.model.Refused;
+import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
@@ -53,8 +54,8 @@ final class BenchmarkScreen extends SessionScreen {
 
     @Override
     public void restore(Bundle state) {
-        ArrayList<String> kept = state.getStringArrayList(LEFT_OUT);
-        if (kept != null) leftOut = kept;
+        ArrayList<String> saved = state.getStringArrayList(LEFT_OUT);
+        if (saved != null) leftOut = saved;
     }
 
     private List<String> runnable() {
@@ -102,20 +103,20 @@ final class BenchmarkScreen extends SessionScreen {
         bar.setVisibility(running ? View.VISIBLE : View.INVISIBLE);
         bar.setMax(Math.max(1, measuring.total()));
         bar.setProgress(measuring.done());
-        say(measuring.says());
         List<JSONObject> finished = measuring.rows();
+        say(measuring.status().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : measuring.status());
         rows.show(finished);
         view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
         Phone phone = measuring.phone();
         TextView facts = view.findViewById(R.id.phone);
         facts.setText(activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
-        ((TextView) view.findViewById(R.id.build)).setText(BuildFacts.told(app.engines(), activity.getResources()));
+        ((TextView) view.findViewById(R.id.build)).setText(BuildFacts.text(app.engines(), activity.getResources()));
         if (running) activity.getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
         else activity.getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
     }
 
     private void say(String text) {
-        ((TextView) view.findViewById(R.id.bench_says)).setText(text);
+        ((TextView) view.findViewById(R.id.bench_status)).setText(text);
     }
 
     private void share() {
@@ -126,7 +127,12 @@ final class BenchmarkScreen extends SessionScreen {
             return;
         }
         try {
-            Intent send = SharedFiles.share(activity, "edgewise-" + device + ".json", Exported.json(measuring.rows(), device));
+            JSONArray results = Exported.results(measuring.rows(), device);
+            if (results.length() == 0) {
+                say(activity.getString(R.string.bench_none_judged));
+                return;
+            }
+            Intent send = SharedFiles.share(activity, "edgewise-" + device + ".json", results.toString(1));
             activity.startActivity(Intent.createChooser(send, activity.getString(R.string.share)));
         } catch (IOException error) {
             say(activity.getString(R.string.bench_no_room, Refused.firstLine(error)));

@@ -10,7 +10,7 @@ import org.edgewise.app.engine.Engines;
 final class BuildFacts {
     private BuildFacts() {}
 
-    static String told(Engines engines, Resources resources) {
+    static String text(Engines engines, Resources resources) {
         List<String> lines = new ArrayList<>();
         for (Engines.BuiltIn one : engines.builtIn()) {
             String line = resources.getString(R.string.engine_cost, one.id(), one.version(), Figures.bytes(one.bytes()));

@@ -15,7 +15,9 @@ public final class CardGrid extends ViewGroup {
     }
 
     private int columns(int width) {
-        int least = getResources().getDimensionPixelSize(R.dimen.card);
+        // by the scale of fonts itself: since Android 14 sizes in sp grow the less, the larger they are
+        float scale = Math.max(1, getResources().getConfiguration().fontScale);
+        int least = Math.round(getResources().getDimensionPixelSize(R.dimen.card) * scale);
         return Math.max(1, (width + gap) / (least + gap));
     }
 

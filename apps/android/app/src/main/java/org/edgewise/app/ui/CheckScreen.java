@@ -17,7 +17,7 @@ import org.edgewise.app.model.Refused;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Opening;
 import org.edgewise.app.work.Check;
-import org.edgewise.app.work.Found;
+import org.edgewise.app.work.Status;
 
 /** Every artifact's golden vectors at one glance: equal, within tolerance, or different. */
 final class CheckScreen extends SessionScreen {
@@ -50,7 +50,7 @@ final class CheckScreen extends SessionScreen {
         while (list.getChildCount() > artifacts.size()) list.removeViewAt(list.getChildCount() - 1);
         for (int i = 0; i < artifacts.size(); i++) {
             if (list.getChildCount() <= i) list.addView(activity.getLayoutInflater().inflate(R.layout.check_row, list, false));
-            fill(list.getChildAt(i), artifacts.get(i), session.found(artifacts.get(i).id()));
+            fill(list.getChildAt(i), artifacts.get(i), session.status(artifacts.get(i).id()));
         }
     }
 
@@ -59,45 +59,45 @@ final class CheckScreen extends SessionScreen {
         int failed = 0;
         int out = 0;
         for (Artifact artifact : artifacts) {
-            Found found = session.found(artifact.id());
-            if (found.problem != null && found.engine.isEmpty()) out++;
-            else if (found.problem != null) failed++;
-            else if (found.checked != null) counts[found.checked.state().ordinal()]++;
+            Status status = session.status(artifact.id());
+            if (status.problem != null && status.engine.isEmpty()) out++;
+            else if (status.problem != null) failed++;
+            else if (status.checked != null) counts[status.checked.state().ordinal()]++;
         }
-        TextView says = view.findViewById(R.id.summary);
+        TextView line = view.findViewById(R.id.summary);
         if (session.checking()) {
-            says.setText(activity.getString(R.string.checked_of, session.checked(), session.toCheck()));
+            line.setText(activity.getString(R.string.checked_of, session.checked(), session.toCheck()));
         } else if (session.toCheck() == 0) {
-            says.setText(artifacts.isEmpty() ? R.string.no_artifacts : R.string.check_idle);
+            line.setText(artifacts.isEmpty() ? R.string.no_artifacts : R.string.check_idle);
         } else {
-            says.setText(activity.getString(R.string.check_summary, counts[0], counts[1], counts[2], failed, out + counts[3]));
+            line.setText(activity.getString(R.string.check_summary, counts[0], counts[1], counts[2], failed, out + counts[3]));
         }
-        says.setActivated(!session.checking() && counts[2] + failed > 0);
+        line.setActivated(!session.checking() && counts[2] + failed > 0);
         StringBuilder problems = new StringBuilder();
-        for (Refused problem : session.problems()) problems.append(problem.told(activity.getResources())).append('\n');
-        TextView told = view.findViewById(R.id.problems);
-        told.setText(problems.toString().trim());
-        told.setVisibility(problems.length() == 0 ? View.GONE : View.VISIBLE);
+        for (Refused problem : session.problems()) problems.append(problem.sentence(activity.getResources())).append('\n');
+        TextView problemsLine = view.findViewById(R.id.problems);
+        problemsLine.setText(problems.toString().trim());
+        problemsLine.setVisibility(problems.length() == 0 ? View.GONE : View.VISIBLE);
     }
 
-    private void fill(View row, Artifact artifact, Found found) {
+    private void fill(View row, Artifact artifact, Status status) {
         TextView mark = row.findViewById(R.id.mark);
         TextView id = row.findViewById(R.id.id);
-        TextView says = row.findViewById(R.id.says);
-        id.setText(artifact.id());
-        Check.State state = found.checked == null ? null : found.checked.state();
-        boolean refused = found.problem != null;
-        mark.setText(refused ? (found.engine.isEmpty() ? "–" : "!") : state == null ? "" : switch (state) {
+        TextView line = row.findViewById(R.id.outcome);
+        id.setText(Words.breakable(artifact.id()));
+        Check.State state = status.checked == null ? null : status.checked.state();
+        boolean refused = status.problem != null;
+        mark.setText(refused ? (status.engine.isEmpty() ? "–" : "!") : state == null ? "" : switch (state) {
             case EQUAL -> "=";
             case WITHIN -> "≈";
             case DIFFERENT -> "≠";
             case NONE -> "–";
         });
-        int colour = refused ? (found.engine.isEmpty() ? R.color.soft : R.color.bad) : state == null ? R.color.soft : Words.colour(state);
+        int colour = refused ? (status.engine.isEmpty() ? R.color.soft : R.color.bad) : state == null ? R.color.soft : Words.colour(state);
         mark.setTextColor(activity.getColor(colour));
-        says.setTextColor(activity.getColor(colour));
-        says.setText(refused ? found.problem.told(activity.getResources())
-                : state == null ? activity.getString(R.string.not_checked) : told(found));
+        line.setTextColor(activity.getColor(colour));
+        line.setText(refused ? status.problem.sentence(activity.getResources())
+                : state == null ? activity.getString(R.string.not_checked) : sentence(status));
         Button remove = row.findViewById(R.id.remove);
         remove.setVisibility(artifact.packed ? View.GONE : View.VISIBLE);
         remove.setContentDescription(activity.getString(R.string.remove_named, artifact.id()));
@@ -107,9 +107,9 @@ final class CheckScreen extends SessionScreen {
         });
     }
 
-    private String told(Found found) {
-        String ran = found.ran == null ? activity.getString(R.string.ran_unknown) : found.ran;
-        return activity.getString(R.string.check_line, Words.told(activity.getResources(), found.checked), found.engine, ran);
+    private String sentence(Status status) {
+        String ran = status.ran == null ? activity.getString(R.string.ran_unknown) : status.ran;
+        return activity.getString(R.string.check_line, Words.sentence(activity.getResources(), status.checked), status.engine, ran);
     }
 
     private void open() {
@@ -118,7 +118,7 @@ final class CheckScreen extends SessionScreen {
         try {
             activity.startActivityForResult(intent, Requests.ARTIFACT);
         } catch (ActivityNotFoundException error) {
-            say(activity.getString(R.string.no_file_app));
+            say(activity.getString(R.string.no_file_app), true);
         }
     }
 
@@ -132,17 +132,15 @@ final class CheckScreen extends SessionScreen {
         try {
             Artifact artifact = new Opening(activity.getContentResolver(), app.library()).open(chosen);
             session.refresh();
-            say(activity.getString(R.string.opened, artifact.id()));
+            say(activity.getString(R.string.opened, artifact.id()), false);
         } catch (Refused refused) {
-            say(refused.told(activity.getResources()));
+            say(refused.sentence(activity.getResources()), true);
         } catch (OutOfMemoryError error) {
-            say(activity.getString(R.string.out_of_memory, activity.getString(R.string.open)));
+            say(activity.getString(R.string.out_of_memory, activity.getString(R.string.open)), true);
         }
     }
 
-    private void say(String text) {
-        TextView says = view.findViewById(R.id.open_says);
-        says.setText(text);
-        says.setVisibility(View.VISIBLE);
+    private void say(String sentence, boolean wrong) {
+        Words.say(view.findViewById(R.id.open_status), sentence, wrong);
     }
 }

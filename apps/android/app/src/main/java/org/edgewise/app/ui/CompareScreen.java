@@ -13,7 +13,7 @@ import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
-import org.edgewise.app.work.Found;
+import org.edgewise.app.work.Status;
 import org.edgewise.app.work.Verdict;
 
 /** One picture, what every artifact answers to it, and who disagrees. */
@@ -50,16 +50,16 @@ final class CompareScreen extends SessionScreen {
         place(artifacts);
         Map<String, Integer> choices = new LinkedHashMap<>();
         for (Artifact artifact : artifacts) {
-            Found found = session.found(artifact.id());
-            choices.put(artifact.id(), found.answer == null ? -1 : found.answer.choice());
+            Status status = session.status(artifact.id());
+            choices.put(artifact.id(), status.answer == null ? -1 : status.answer.choice());
         }
         Verdict verdict = Verdict.of(choices);
         for (Artifact artifact : artifacts) {
-            shown.get(artifact.id()).show(session.found(artifact.id()), verdict.odd().contains(artifact.id()));
+            shown.get(artifact.id()).show(session.status(artifact.id()), verdict.odd().contains(artifact.id()));
         }
-        TextView says = view.findViewById(R.id.verdict);
-        says.setText(sentence(artifacts, choices, verdict));
-        says.setActivated(!verdict.agreed());
+        TextView banner = view.findViewById(R.id.verdict);
+        banner.setText(sentence(artifacts, choices, verdict));
+        banner.setActivated(!verdict.agreed());
     }
 
     /** Makes a card for each artifact, anew only where other artifacts are there. */
@@ -80,17 +80,17 @@ final class CompareScreen extends SessionScreen {
     private String sentence(List<Artifact> artifacts, Map<String, Integer> choices, Verdict verdict) {
         if (artifacts.isEmpty()) return activity.getString(R.string.no_artifacts);
         if (session.held()) return activity.getString(R.string.held);
-        if (verdict.told() == 0) return activity.getString(input.idle());
+        if (verdict.answered() == 0) return activity.getString(input.idle());
         Sidecar sidecar = artifacts.get(0).sidecar;
         String common = sidecar.named(verdict.common());
         if (verdict.agreed()) {
-            return verdict.told() > 1 ? activity.getString(R.string.all_answer, verdict.told(), common)
+            return verdict.answered() > 1 ? activity.getString(R.string.all_answer, verdict.answered(), common)
                     : activity.getString(R.string.it_answers, common);
         }
-        List<String> says = new ArrayList<>();
-        for (String id : verdict.odd()) says.add(activity.getString(R.string.says, id, sidecar.named(choices.get(id))));
-        int others = verdict.told() - verdict.odd().size();
-        String who = String.join(", ", says);
+        List<String> answers = new ArrayList<>();
+        for (String id : verdict.odd()) answers.add(activity.getString(R.string.answers_with, Words.breakable(id), sidecar.named(choices.get(id))));
+        int others = verdict.answered() - verdict.odd().size();
+        String who = String.join(", ", answers);
         return others == 0 ? activity.getString(R.string.disagree, who)
                 : activity.getString(R.string.disagree_with, who, others, common);
     }

@@ -13,7 +13,7 @@ final class Figures {
     }
 
     static String percent(double share) {
-        return share > 0.9995 && share < 1 ? "over 99.9 %" : String.format(Locale.ROOT, "%.1f %%", share * 100);
+        return share > 0.9995 && share < 1 ? "> 99.9 %" : String.format(Locale.ROOT, "%.1f %%", share * 100);
     }
 
     /** Returns a count as a share of a total, exact enough to see one image of 10,000. */

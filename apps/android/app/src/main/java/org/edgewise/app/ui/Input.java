@@ -32,7 +32,7 @@ final class Input {
     private final Session session;
     private final PadView pad;
     private final GroupChoice groups;
-    private String prepared = ""; // for the group of networks of this name
+    private String prepared; // for the group of networks of this name
 
     Input(Activity activity, View view, Session session) {
         this.activity = activity;
@@ -69,6 +69,7 @@ final class Input {
     void show() {
         groups.show();
         Sidecar sidecar = sidecar();
+        set(R.id.input, sidecar != null);
         boolean draws = sidecar != null && sidecar.readsDrawings();
         boolean photos = !draws && takesPhotos(sidecar);
         set(R.id.drawing, draws);
@@ -83,7 +84,7 @@ final class Input {
         Picture picture = session.picture();
         seen.setImageDrawable(picture == null ? null : new Pixels(Photos.shown(picture)));
         seen.setContentDescription(activity.getString(picture == null ? R.string.sees_nothing : R.string.sees_picture));
-        if (!prepared.equals(session.group())) examples(sidecar);
+        if (!session.group().equals(prepared)) examples(sidecar);
         prepared = session.group();
     }
 
@@ -116,7 +117,7 @@ final class Input {
             picture.setOnClickListener(tapped -> {
                 pad.show(new ArrayList<>());
                 session.show(golden.picture());
-                say(activity.getString(R.string.example_says, sidecar.named(golden.label())));
+                say(activity.getString(R.string.example_label, sidecar.named(golden.label())), false);
             });
             list.addView(example);
         }
@@ -127,7 +128,7 @@ final class Input {
         byte[] seen = sidecar == null ? null : Ink.see(pad.strokes(), sidecar.size);
         if (seen == null) session.show(null);
         else session.show(sidecar.takesBytes() ? Picture.of(sidecar.size, seen) : Range.of(sidecar).spread(seen, sidecar.size));
-        say("");
+        say("", false);
     }
 
     private void choose() {
@@ -143,7 +144,7 @@ final class Input {
         try {
             activity.startActivityForResult(intent, request);
         } catch (ActivityNotFoundException error) {
-            say(activity.getString(otherwise));
+            say(activity.getString(otherwise), true);
         }
     }
 
@@ -156,16 +157,16 @@ final class Input {
                     : data.getExtras() == null ? null : data.getExtras().getParcelable("data");
             if (photo == null) throw new Refused(R.string.not_a_picture);
             session.show(Photos.picture(photo, sidecar));
-            say(activity.getString(R.string.picture_says, photo.getWidth(), photo.getHeight(), described(sidecar)));
+            say(activity.getString(R.string.picture_resized, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
         } catch (Refused refused) {
-            say(refused.told(activity.getResources()));
+            say(refused.sentence(activity.getResources()), true);
+        } catch (OutOfMemoryError error) {
+            say(activity.getString(R.string.picture_too_large), true);
         }
     }
 
-    private void say(String text) {
-        TextView says = view.findViewById(R.id.input_says);
-        says.setText(text);
-        says.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
+    private void say(String sentence, boolean wrong) {
+        Words.say(view.findViewById(R.id.input_status), sentence, wrong);
     }
 
     void save(Bundle state) {

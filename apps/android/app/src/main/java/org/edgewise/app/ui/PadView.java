@@ -37,8 +37,8 @@ public final class PadView extends View {
         return strokes;
     }
 
-    void show(List<Ink.Stroke> kept) {
-        strokes = kept;
+    void show(List<Ink.Stroke> shown) {
+        strokes = shown;
         invalidate();
     }
 

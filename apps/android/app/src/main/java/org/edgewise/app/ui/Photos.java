@@ -49,9 +49,9 @@ final class Photos {
     private static Bitmap upright(ContentResolver resolver, Uri uri, Bitmap bitmap) throws IOException {
         int degrees;
         try (InputStream stream = resolver.openInputStream(uri)) {
-            int told = new ExifInterface(stream).getAttributeInt(ExifInterface.TAG_ORIENTATION, ExifInterface.ORIENTATION_NORMAL);
-            degrees = told == ExifInterface.ORIENTATION_ROTATE_90 ? 90
-                    : told == ExifInterface.ORIENTATION_ROTATE_180 ? 180 : told == ExifInterface.ORIENTATION_ROTATE_270 ? 270 : 0;
+            int orientation = new ExifInterface(stream).getAttributeInt(ExifInterface.TAG_ORIENTATION, ExifInterface.ORIENTATION_NORMAL);
+            degrees = orientation == ExifInterface.ORIENTATION_ROTATE_90 ? 90
+                    : orientation == ExifInterface.ORIENTATION_ROTATE_180 ? 180 : orientation == ExifInterface.ORIENTATION_ROTATE_270 ? 270 : 0;
         } catch (IOException | RuntimeException error) {
             degrees = 0; // a format without such a note
         }
@@ -90,13 +90,13 @@ final class Photos {
             source = Bitmap.createScaledBitmap(source, Math.max(1, source.getWidth() / 2), Math.max(1, source.getHeight() / 2), true);
             scale *= 2;
         }
-        Bitmap made = Bitmap.createBitmap(size.width(), size.height(), Bitmap.Config.ARGB_8888);
+        Bitmap result = Bitmap.createBitmap(size.width(), size.height(), Bitmap.Config.ARGB_8888);
         Matrix matrix = new Matrix();
         float exact = Math.max((float) size.width() / source.getWidth(), (float) size.height() / source.getHeight());
         matrix.postScale(exact, exact);
         matrix.postTranslate((size.width() - source.getWidth() * exact) / 2, (size.height() - source.getHeight() * exact) / 2);
-        new Canvas(made).drawBitmap(source, matrix, new Paint(Paint.FILTER_BITMAP_FLAG));
-        return made;
+        new Canvas(result).drawBitmap(source, matrix, new Paint(Paint.FILTER_BITMAP_FLAG));
+        return result;
     }
 
     /** Returns a picture to look at, its values spread from the darkest to the brightest. */

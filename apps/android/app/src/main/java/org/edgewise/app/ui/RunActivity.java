@@ -33,29 +33,29 @@ public final class RunActivity extends Activity {
     }
 
     private void accept(Intent intent) {
-        TextView says = findViewById(R.id.run_says);
+        TextView line = findViewById(R.id.run_status);
         try {
             Job.prepare(this);
         } catch (IOException error) {
-            says.setText(getString(R.string.bench_no_room, Refused.firstLine(error)));
+            line.setText(getString(R.string.bench_no_room, Refused.firstLine(error)));
             return;
         }
         String name = intent.getStringExtra("job");
         if (name == null || !name.matches(NAME)) {
-            says.setText(R.string.run_ready);
+            line.setText(R.string.run_ready);
             return;
         }
         App app = (App) getApplication();
-        Job asked = new Job(name, app, app.engines(), app.front);
+        Job next = new Job(name, app, app.engines(), app.front);
         if (app.measuring().running()) { // two at a time would time each other
-            says.setText(R.string.run_busy);
-            asked.tell("failed", getString(R.string.run_busy), 0, 0);
+            line.setText(R.string.run_busy);
+            next.tell("failed", getString(R.string.run_busy), 0, 0);
             return;
         }
-        says.setText(getString(R.string.run_job, name));
+        line.setText(getString(R.string.run_job, name));
         app.session().rest();
         if (thread != null) thread.interrupt(); // of a computer that went away
-        job = asked;
+        job = next;
         if (!app.front.is()) job.tell("paused", "", 0, 0); // behind a locked screen it stays so
         thread = Threads.make("job", job::run);
         thread.start();

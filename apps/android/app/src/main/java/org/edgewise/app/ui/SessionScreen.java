@@ -14,7 +14,7 @@ abstract class SessionScreen implements Screen {
     final App app;
     final Session session;
     final View view;
-    private final Changes[] heard;
+    private final Changes[] sources;
     private final Runnable changed = this::show;
 
     /** `also` are changes beside the session's. */
@@ -23,9 +23,9 @@ abstract class SessionScreen implements Screen {
         this.app = app;
         this.session = app.session();
         view = LayoutInflater.from(activity).inflate(layout, parent, false);
-        heard = new Changes[also.length + 1];
-        heard[0] = session.changes;
-        System.arraycopy(also, 0, heard, 1, also.length);
+        sources = new Changes[also.length + 1];
+        sources[0] = session.changes;
+        System.arraycopy(also, 0, sources, 1, also.length);
     }
 
     @Override
@@ -35,13 +35,13 @@ abstract class SessionScreen implements Screen {
 
     @Override
     public final void start() {
-        for (Changes changes : heard) changes.listen(changed);
+        for (Changes changes : sources) changes.listen(changed);
         show();
     }
 
     @Override
     public final void stop() {
-        for (Changes changes : heard) changes.forget(changed);
+        for (Changes changes : sources) changes.forget(changed);
     }
 
     /** Shows what is known now. */

@@ -28,9 +28,9 @@ final class SettingsChoice implements AdapterView.OnItemSelectedListener {
         this.session = session;
         threads = view.findViewById(R.id.threads);
         accelerator = view.findViewById(R.id.accelerator);
-        Set<Accelerator> found = EnumSet.of(Accelerator.DEFAULT);
-        for (Engine engine : engines.all()) found.addAll(engine.accelerators());
-        offered = new ArrayList<>(found);
+        Set<Accelerator> all = EnumSet.of(Accelerator.DEFAULT);
+        for (Engine engine : engines.all()) all.addAll(engine.accelerators());
+        offered = new ArrayList<>(all);
         List<String> counts = new ArrayList<>();
         for (int count : THREADS) counts.add(view.getResources().getQuantityString(R.plurals.threads, count, count));
         List<String> names = new ArrayList<>();

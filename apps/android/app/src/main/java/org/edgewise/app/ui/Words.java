@@ -7,24 +7,36 @@ import org.edgewise.app.R;
 import org.edgewise.app.model.Tensors;
 import org.edgewise.app.work.Check;
 
-/** What a check found, in words and colours. */
+/** What the screens say, in words and colours. */
 final class Words {
     private Words() {}
+
+    /** Returns an artifact's name that may break at its dashes and underscores: it has no spaces, and fonts may be large. */
+    static String breakable(String id) {
+        return id.replace("_", "_\u200b").replace("-", "-\u200b");
+    }
+
+    /** Says a sentence below what it is about; what went wrong in another colour. "" hides the line. */
+    static void say(TextView line, String sentence, boolean wrong) {
+        line.setText(sentence);
+        line.setTextColor(line.getContext().getColor(wrong ? R.color.bad : R.color.soft));
+        line.setVisibility(sentence.isEmpty() ? View.GONE : View.VISIBLE);
+    }
 
     /** Shows a check's outcome in a line; the line is hidden before there is one. */
     static void check(TextView line, Check.Checked checked) {
         line.setVisibility(checked == null ? View.GONE : View.VISIBLE);
         if (checked == null) return;
-        line.setText(told(line.getResources(), checked));
+        line.setText(sentence(line.getResources(), checked));
         line.setTextColor(line.getContext().getColor(colour(checked.state())));
     }
 
-    static String told(Resources resources, Check.Checked checked) {
+    static String sentence(Resources resources, Check.Checked checked) {
         return switch (checked.state()) {
             case EQUAL -> resources.getString(R.string.check_equal);
             case WITHIN -> resources.getString(R.string.check_within, Tensors.shown(checked.difference()));
-            case DIFFERENT -> resources.getString(R.string.check_different, checked.wrong().told(resources));
-            case NONE -> checked.wrong().told(resources);
+            case DIFFERENT -> resources.getString(R.string.check_different, checked.wrong().sentence(resources));
+            case NONE -> checked.wrong().sentence(resources);
         };
     }
 

@@ -9,7 +9,7 @@ import java.util.Set;
 public final class Changes {
     private final Handler main = new Handler(Looper.getMainLooper());
     private final Set<Runnable> listeners = new LinkedHashSet<>(); // used on the main thread only
-    private boolean told;
+    private boolean posted;
 
     public void listen(Runnable listener) {
         listeners.add(listener);
@@ -21,14 +21,14 @@ public final class Changes {
 
     /** May be called by any thread. */
     public synchronized void tell() {
-        if (told) return;
-        told = true;
+        if (posted) return;
+        posted = true;
         main.post(this::pass);
     }
 
     private void pass() {
         synchronized (this) {
-            told = false;
+            posted = false;
         }
         for (Runnable listener : new LinkedHashSet<>(listeners)) listener.run();
     }

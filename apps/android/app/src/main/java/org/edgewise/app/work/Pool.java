@@ -21,14 +21,14 @@ public final class Pool {
     }
 
     /** Returns an artifact in its engine, loaded where it is not yet. */
-    public Running get(Artifact artifact, Settings wanted) throws Refused {
-        if (!wanted.equals(settings)) clear();
-        settings = wanted;
+    public Running get(Artifact artifact, Settings chosen) throws Refused {
+        if (!chosen.equals(settings)) clear();
+        settings = chosen;
         String key = artifact.sidecar.sha256 + artifact.id();
         Running running = loaded.get(key);
         if (running == null) {
             makeRoom(artifact.sidecar.sizeBytes);
-            running = Running.load(artifact, engines, wanted);
+            running = Running.load(artifact, engines, chosen);
             loaded.put(key, running);
         }
         return running;

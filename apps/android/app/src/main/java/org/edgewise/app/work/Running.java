@@ -21,12 +21,12 @@ public final class Running implements AutoCloseable {
     private final Loaded loaded;
     private final ByteBuffer input;
 
-    private Running(Sidecar sidecar, Engine engine, Loaded loaded, long loadNs) {
+    private Running(Sidecar sidecar, Engine engine, Loaded loaded, ByteBuffer input, long loadNs) {
         this.sidecar = sidecar;
         this.engine = engine;
         this.loaded = loaded;
         this.loadNs = loadNs;
-        this.input = Tensors.allocate(sidecar.input);
+        this.input = input;
     }
 
     /** Loads an artifact; `settings` are refused where the engine does not offer them. */
@@ -36,15 +36,16 @@ public final class Running implements AutoCloseable {
             throw new Refused(R.string.not_offered, engine.id(), settings.accelerator().id);
         }
         File file = artifact.file();
-        long began = System.nanoTime();
         try {
+            ByteBuffer input = Tensors.allocate(artifact.sidecar.input); // first, for it may be what memory is too short for
+            long began = System.nanoTime();
             Loaded loaded = engine.load(file, artifact.sidecar, settings);
-            return new Running(artifact.sidecar, engine, loaded, System.nanoTime() - began);
+            return new Running(artifact.sidecar, engine, loaded, input, System.nanoTime() - began);
         } catch (Refused refused) {
             throw refused;
         } catch (OutOfMemoryError error) {
             throw new Refused(error, R.string.out_of_memory, artifact.id());
-        } catch (Exception | LinkageError error) { // an engine's native library may not load here
+        } catch (Exception | Error error) { // a native library that does not load here, a stack that is too small, anything
             throw new Refused(error, R.string.engine_refuses, engine.id(), Refused.firstLine(error));
         }
     }
@@ -80,7 +81,7 @@ public final class Running implements AutoCloseable {
             throw refused;
         } catch (OutOfMemoryError error) {
             throw new Refused(error, R.string.out_of_memory, sidecar.id);
-        } catch (Exception | LinkageError error) {
+        } catch (Exception | Error error) {
             throw new Refused(error, R.string.engine_fails, engine.id(), Refused.firstLine(error));
         }
     }
@@ -89,7 +90,7 @@ public final class Running implements AutoCloseable {
     public String ran() {
         try {
             return loaded.ran();
-        } catch (Exception | LinkageError error) {
+        } catch (Exception | Error error) {
             return null;
         }
     }
@@ -98,7 +99,7 @@ public final class Running implements AutoCloseable {
     public void close() {
         try {
             loaded.close();
-        } catch (RuntimeException error) {
+        } catch (RuntimeException | Error error) {
             // what an engine cannot let go of any more is the system's when the app ends
         }
     }

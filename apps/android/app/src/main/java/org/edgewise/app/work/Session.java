@@ -25,7 +25,7 @@ public final class Session {
     private final Engines engines;
     private final Pool pool;
     private final ExecutorService worker = Executors.newSingleThreadExecutor(task -> Threads.make("session", task));
-    private final Map<String, Found> found = new LinkedHashMap<>(); // guarded by itself
+    private final Map<String, Status> statuses = new LinkedHashMap<>(); // guarded by itself
     private List<Refused> problems = new ArrayList<>();
     private Map<String, Artifact> artifacts = new LinkedHashMap<>();
     private Settings settings = Settings.DEFAULT;
@@ -63,13 +63,13 @@ public final class Session {
 
     /** Returns the group of the most artifacts, "" for none. */
     private String largest() {
-        String found = "";
+        String largest = "";
         int most = 0;
         for (Map.Entry<String, List<Artifact>> one : groups().entrySet()) {
-            if (one.getValue().size() > most) found = one.getKey();
+            if (one.getValue().size() > most) largest = one.getKey();
             most = Math.max(most, one.getValue().size());
         }
-        return found;
+        return largest;
     }
 
     /** Returns what is wrong with files that should have been artifacts. */
@@ -109,8 +109,8 @@ public final class Session {
     public void use(Settings chosen) {
         if (chosen.equals(settings)) return;
         settings = chosen;
-        synchronized (found) {
-            found.clear();
+        synchronized (statuses) {
+            statuses.clear();
         }
         show(picture);
     }
@@ -122,8 +122,8 @@ public final class Session {
     /** Lets every shown artifact answer a picture; null is none. */
     public void show(Picture shown) {
         picture = shown;
-        synchronized (found) {
-            for (Found one : found.values()) one.answer = null;
+        synchronized (statuses) {
+            for (Status one : statuses.values()) one.answer = null;
         }
         changes.tell();
         if (shown == null || held) return;
@@ -141,8 +141,8 @@ public final class Session {
         stopped = false;
         checked = 0;
         toCheck = all.size();
-        synchronized (found) {
-            found.clear();
+        synchronized (statuses) {
+            statuses.clear();
         }
         changes.tell();
         for (Artifact artifact : all) {
@@ -188,14 +188,14 @@ public final class Session {
     }
 
     /** Returns what is known of an artifact. */
-    public Found found(String id) {
-        synchronized (found) {
-            return found.computeIfAbsent(id, i -> new Found());
+    public Status status(String id) {
+        synchronized (statuses) {
+            return statuses.computeIfAbsent(id, i -> new Status());
         }
     }
 
     private void answer(Artifact artifact, Picture shown) {
-        Found one = found(artifact.id());
+        Status one = status(artifact.id());
         try {
             Running running = ready(artifact, one);
             Answer answer = running.answer(shown);
@@ -210,7 +210,7 @@ public final class Session {
     }
 
     private void check(Artifact artifact) {
-        Found one = found(artifact.id());
+        Status one = status(artifact.id());
         try {
             one.checked = null;
             Running running = ready(artifact, one);
@@ -224,7 +224,7 @@ public final class Session {
     }
 
     /** Returns an artifact that is loaded and checked. */
-    private Running ready(Artifact artifact, Found one) throws Refused {
+    private Running ready(Artifact artifact, Status one) throws Refused {
         one.engine = engines.of(artifact.sidecar).id();
         Running running = pool.get(artifact, settings);
         one.loadNs = running.loadNs;

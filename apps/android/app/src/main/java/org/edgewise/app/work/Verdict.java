@@ -6,15 +6,15 @@ import java.util.Map;
 import java.util.Set;
 
 /** What several artifacts say together: the most common answer, and who differs from it. */
-public record Verdict(int common, int told, Set<String> odd) {
+public record Verdict(int common, int answered, Set<String> odd) {
     /** Takes the choice of each artifact by its id; -1 is no answer. Where none is most common, all differ. */
     public static Verdict of(Map<String, Integer> choices) {
         Map<Integer, Integer> votes = new LinkedHashMap<>();
-        int told = 0;
+        int answered = 0;
         for (int choice : choices.values()) {
             if (choice < 0) continue;
             votes.merge(choice, 1, Integer::sum);
-            told++;
+            answered++;
         }
         int common = -1;
         int most = 0;
@@ -30,7 +30,7 @@ public record Verdict(int common, int told, Set<String> odd) {
         for (Map.Entry<String, Integer> one : choices.entrySet()) {
             if (one.getValue() >= 0 && (tied || one.getValue() != common)) odd.add(one.getKey());
         }
-        return new Verdict(common, told, odd);
+        return new Verdict(common, answered, odd);
     }
 
     public boolean agreed() {

@@ -22,21 +22,14 @@ public final class WorkerEngine implements Engine {
     private static final Map<String, Asked> RUNNING = new ConcurrentHashMap<>();
 
     private final String id;
-    private final String suffix;
 
-    public WorkerEngine(String id, String suffix) {
+    public WorkerEngine(String id) {
         this.id = id;
-        this.suffix = suffix;
     }
 
     @Override
     public String id() {
         return id;
-    }
-
-    @Override
-    public boolean takes(Sidecar sidecar) {
-        return sidecar.file.endsWith(suffix);
     }
 
     @Override
@@ -64,10 +57,10 @@ public final class WorkerEngine implements Engine {
             answers = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
             questions = new BufferedWriter(new OutputStreamWriter(process.getOutputStream(), StandardCharsets.UTF_8));
             Runtime.getRuntime().addShutdownHook(new Thread(process::destroy));
-            String said = answers.readLine();
-            if (!"ready".equals(said)) {
+            String reply = answers.readLine();
+            if (!"ready".equals(reply)) {
                 process.destroy();
-                throw new IOException(said);
+                throw new IOException(reply);
             }
         }
 
@@ -84,9 +77,9 @@ public final class WorkerEngine implements Engine {
             input.get(bytes);
             questions.write(Base64.getEncoder().encodeToString(bytes) + "\n");
             questions.flush();
-            String said = answers.readLine();
-            if (said == null || said.startsWith("!")) throw new IOException(String.valueOf(said));
-            return ByteBuffer.wrap(Base64.getDecoder().decode(said)).order(ByteOrder.nativeOrder());
+            String reply = answers.readLine();
+            if (reply == null || reply.startsWith("!")) throw new IOException(String.valueOf(reply));
+            return ByteBuffer.wrap(Base64.getDecoder().decode(reply)).order(ByteOrder.nativeOrder());
         }
 
         @Override

@@ -3,7 +3,7 @@ package org.edgewise.app.work;
 import org.edgewise.app.model.Refused;
 
 /** What is known of an artifact here; what did not come to pass yet is null. */
-public final class Found {
+public final class Status {
     public String engine = "";
     public long loadNs;
     public Check.Checked checked;

@@ -1,0 +1,92 @@
+"""Networks of a stranger for the app's tests: other sizes, channels, classes, layouts and batches than the zoo's."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apps.android import onnx_file
+from export import artifact as artifacts
+from export.artifact import Artifact, Dataset, Golden
+from export.contract import Tensor
+from models import files, reference
+from models.images import Layout
+from models.reference import Reference
+
+IMAGES, GOLDEN = 40, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stranger:
+    """A network of colour images [height, width, 3], how many it takes at once, and whether its images are floats."""
+
+    model: str
+    size: tuple[int, int]
+    labels: tuple[str, ...]
+    layout: Layout
+    batch: int = 1
+    floats: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"{self.model}-onnx-float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.batch, *((3, *self.size) if self.layout == "chw" else (*self.size, 3)))
+
+
+FRUIT = Stranger(
+    model="fruit",
+    size=(12, 16),
+    layout="hwc",
+    labels=("apple", "banana", "cherry", "a fruit with a rather long name", "elderberry", "fig", "grape"),
+)
+RIPENESS = Stranger(model="ripeness", size=(14, 10), layout="chw", labels=("ripe", "unripe"), batch=4, floats=True)
+
+
+def write(folder: Path) -> Path:
+    """Write both networks as a user's folder has them; return its folder of artifacts, each with its reference."""
+    for stranger in (FRUIT, RIPENESS):
+        _write(stranger, folder / "artifacts")
+        files.write_bytes(folder / f"{stranger.model}.pt2", b"only its name is read: it was exported elsewhere")
+    return folder / "artifacts"
+
+
+def _write(stranger: Stranger, folder: Path) -> None:
+    rng = np.random.default_rng(7)
+    classes, values = len(stranger.labels), 3 * stranger.size[0] * stranger.size[1]
+    images = rng.integers(0, 256, (IMAGES, *stranger.size, 3), np.uint8)
+    given = images.astype(np.float32) / np.float32(255)
+    if stranger.floats:
+        images = given = given * 2 - 1
+    if stranger.layout == "chw":
+        given = np.moveaxis(given, -1, 1)
+    weights = rng.normal(scale=0.02, size=(values, classes)).astype(np.float32)
+    weights -= weights.mean(0)  # so that no class is the answer to every image
+    logits = given.reshape(IMAGES, -1) @ weights
+    content = onnx_file.content(weights, stranger.shape)
+    file = folder / f"{stranger.id}.onnx"
+    files.write_bytes(file, content)
+    data = Dataset(name=stranger.model, sha256=hashlib.sha256(images.tobytes()).hexdigest(), images=IMAGES)
+    shapes = (("image", stranger.shape), ("logits", (stranger.batch, classes)))
+    image, output = (Tensor(name=name, shape=shape, dtype="float32") for name, shape in shapes)
+    answers = Reference(model=stranger.model, dataset=data.name, dataset_sha256=data.sha256, checkpoint_sha256="c" * 64,
+                        images=images, labels=logits.argmax(1), logits=logits)  # fmt: skip
+    reference.save(answers, reference.path(folder, stranger.model))
+    sidecar = Artifact(id=stranger.id, model=stranger.model, framework="torch", format="onnx", scheme="float32", key="k",
+                       file=file.name, sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
+                       inputs=(image,), outputs=(output,), layout=stranger.layout, labels=stranger.labels, dataset=data,
+                       checkpoint_sha256="c" * 64, golden=tuple(_golden(i, answers) for i in range(GOLDEN)))  # fmt: skip
+    artifacts.save(sidecar, folder)
+
+
+def _golden(index: int, answers: Reference) -> Golden:
+    pixels = base64.b64encode(answers.images[index].tobytes()).decode()
+    kind = "image_u8" if answers.images.dtype == np.uint8 else "image_f32"
+    logits = tuple(map(float, answers.logits[index]))
+    return Golden(index=index, label=int(answers.labels[index]), logits=logits, **{kind: pixels})
