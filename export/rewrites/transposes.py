@@ -44,6 +44,9 @@ def _into_weights(graph: Graph, transpose: Any, axes: np.ndarray) -> bool:
     user = widening or reader
     user.inputs = [same if index == stored else index for index in user.inputs]
     views[0].inputs = [transpose.inputs[0], *views[0].inputs[1:]]
+    for view in views:  # whose values come in another order from now on
+        tensor = graph.tensor(view.outputs[0])
+        tensor.name = tensor.name + b"/not transposed"
     graph.replace(transpose)
     return True
 

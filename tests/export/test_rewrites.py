@@ -74,9 +74,8 @@ def test_every_scheme_keeps_its_logits(float32, scheme):
     before = float32 if scheme == "float32" else quantized(float32, scheme)
     after, done = all_applied(before)
     assert ("transposes" in done) == (scheme != "int4"), "4-bit weights are left as they are"
-    assert ("pixels_as_channels" in done) == (scheme != "int16x8"), (
-        "16-bit activations run on kernels that fill nothing up"
-    )
+    # 16-bit activations run on kernels that fill nothing up; the 4-bit file would grow too much
+    assert ("pixels_as_channels" in done) == (scheme not in ("int16x8", "int4"))
     a, b = logits(before), logits(after)
     if scheme.startswith("float"):
         assert np.abs(a - b).max() <= 1e-5 * np.abs(a).max()

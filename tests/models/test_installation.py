@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import os
 import signal
 import subprocess
@@ -71,7 +72,7 @@ def test_an_installation_is_one_line_and_the_rest_is_in_the_log(ready, tmp_path)
     assert python == tmp_path / "envs" / "small" / "bin" / "python"
     (line,) = show.getvalue().splitlines()
     assert line.startswith("Installing 2 packages into ")
-    assert line.endswith(" 0 s, 0 MB")
+    assert re.search(r" \d+ s, 0 MB$", line)
     assert "Collecting alpha==1" in (tmp_path / "logs" / "install-small.log").read_text()
 
 
