@@ -78,10 +78,7 @@ def command(
         recipes = tuple(recipe for recipe in recipes if recipe.format not in matrix.FURTHER) or recipes
     console.validated()
     if listing:
-        for recipe in recipes:
-            click.echo(recipe.id)
-        for name in dict.fromkeys(recipe.scheme for recipe in recipes):  # not among the ids, which others read
-            click.echo(f"{name}: {SCHEMES[name]}", err=True)
+        _list(recipes)
         return
 
     from export import planning  # only here: listing needs none of it
@@ -91,31 +88,43 @@ def command(
     recipes, unusable = _usable(recipes)
     todo = planning.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force, rewrites=not as_converted)
     total = sum(len(job.recipes) for job in todo)
-    done, problem = [], None
+    finished, problem = [], None
     spent = Spent(jobs)
     try:
-        _run(todo, jobs, total, done, spent)
+        _run(todo, jobs, total, finished, spent)
     except EdgewiseError as error:  # of one model; what was made of the others is shown all the same
-        if not done:
+        if not finished:
             raise
         problem = error
-    left_out = {recipe.id for job in todo for recipe, _ in job.recipes} - {a.id for a in done}
-    made = [artifacts.read(artifacts.sidecar_path(folder, r.id)) for r in recipes if r.id not in left_out]
-    out.print(_table(made))
-    left = f", {len(left_out)} not made" if left_out else ""
-    out.print(f"{_counts(made)}{left}; {len(done)} made, {len(recipes) - total} were current; "
+    left_out = {recipe.id for job in todo for recipe, _ in job.recipes} - {a.id for a in finished}
+    shown = [artifacts.read(artifacts.sidecar_path(folder, r.id)) for r in recipes if r.id not in left_out]
+    out.print(_table(shown))
+    unmade = f", {len(left_out)} not made" if left_out else ""
+    out.print(f"{_counts(shown)}{unmade}; {len(finished)} made, {len(recipes) - total} were current; "
               f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
     if profiled:
         out.print(spent.table(time.perf_counter() - started))
-    if networks.folder() is None and any(a.dataset.name == "digits" for a in made):
+    if networks.folder() is None and any(a.dataset.name == "digits" for a in shown):
         out.print(_digits_warning(folder))
     if problem:
         raise problem
+    _require_all(shown, unusable, logs)
+
+
+def _list(recipes: tuple[Recipe, ...]) -> None:
+    for recipe in recipes:
+        click.echo(recipe.id)
+    for name in dict.fromkeys(recipe.scheme for recipe in recipes):  # not among the ids, which others read
+        click.echo(f"{name}: {SCHEMES[name]}", err=True)
+
+
+def _require_all(shown: list[Artifact], unusable: list[str], logs: Path) -> None:
+    """Raise where a network could not be read, or a recipe failed."""
     if unusable:
         msg = f"{len(unusable)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(unusable)
         raise DataError(msg)
-    if failed := [a for a in made if a.outcome == "export_failed"]:
-        msg = f"{len(failed)} of {len(made)} recipes failed: {', '.join(a.id for a in failed[:5])}. Their reasons are above, their logs in {logs}."
+    if failed := [a for a in shown if a.outcome == "export_failed"]:
+        msg = f"{len(failed)} of {len(shown)} recipes failed: {', '.join(a.id for a in failed[:5])}. Their reasons are above, their logs in {logs}."
         raise EdgewiseError(msg)
 
 
@@ -124,16 +133,16 @@ def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]
     from export import planning
 
     problems = planning.unusable(dict.fromkeys(recipe.model for recipe in recipes))
-    told = [*problems.values(), *networks.left_out()]
+    problem_lines = [*problems.values(), *networks.left_out()]
     good = tuple(recipe for recipe in recipes if recipe.model not in problems)
     if not good:
-        raise DataError("\n".join(told))
-    for line in told:  # now, for the others take a while
+        raise DataError("\n".join(problem_lines))
+    for line in problem_lines:  # now, for the others take a while
         err.print(f"[bold red]left out:[/] {plain(line)}", soft_wrap=True)
-    return good, told
+    return good, problem_lines
 
 
-def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact], spent: Spent) -> None:
+def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: Spent) -> None:
     """Make what is missing, with a bar and a line for each artifact; fills `done` with what was made, `spent` with where
     the time went.
     """
@@ -152,20 +161,20 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, done: list[Artifact], spe
         def begins(id: str) -> None:
             progress.update(task, at=id)
 
-        def ended(made: Artifact) -> None:
-            done.append(made)
+        def ended(artifact: Artifact) -> None:
+            finished.append(artifact)
             progress.advance(task)
-            detail = f"{made.size_bytes:,} bytes" if made.outcome == "ok" else made.reason
-            colour = COLOURS[made.outcome]
+            detail = f"{artifact.size_bytes:,} bytes" if artifact.outcome == "ok" else artifact.reason
+            colour = COLOURS[artifact.outcome]
             progress.console.print(
-                f"{len(done):3}/{total} {made.seconds:6.1f} s [{colour}]{made.outcome}[/] {made.id}: {escape(detail)}"
+                f"{len(finished):3}/{total} {artifact.seconds:6.1f} s [{colour}]{artifact.outcome}[/] {artifact.id}: {escape(detail)}"
             )
 
         run.run(todo, count=jobs, begins=begins, ended=ended, spent=spent.add)
 
 
-def _counts(made: list[Artifact]) -> str:
-    return ", ".join(f"{sum(a.outcome == outcome for a in made)} {outcome}" for outcome in COLOURS)
+def _counts(shown: list[Artifact]) -> str:
+    return ", ".join(f"{sum(a.outcome == outcome for a in shown)} {outcome}" for outcome in COLOURS)
 
 
 def _digits_warning(folder: Path) -> str:
@@ -179,14 +188,14 @@ def _digits_warning(folder: Path) -> str:
     return f"{start} Run them with: nox -s device_tests -- --artifacts {escape(str(folder))} --results {escape(str(results))}"
 
 
-def _table(made: list[Artifact]) -> Table:
+def _table(shown: list[Artifact]) -> Table:
     table = Table(title="Artifacts")
     table.add_column("id", no_wrap=True)
     for name in ("bytes", "gzip", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcome")
-    for a in made:
+    for a in shown:
         size, compressed = (f"{a.size_bytes:,}", f"{a.compressed_bytes:,}") if a.file else ("", "")
-        says = f"[{COLOURS[a.outcome]}]{a.outcome}[/]" + (f": {escape(a.reason)}" if a.reason else "")
-        table.add_row(a.id, size, compressed, f"{a.seconds:.1f}", says)
+        outcome = f"[{COLOURS[a.outcome]}]{a.outcome}[/]" + (f": {escape(a.reason)}" if a.reason else "")
+        table.add_row(a.id, size, compressed, f"{a.seconds:.1f}", outcome)
     return table

@@ -168,10 +168,10 @@ def check(artifact: Artifact, folder: Path) -> Path:
     if not (file.is_file() or file.is_dir()):  # to read a FIFO would wait for ever
         msg = f"{file} is neither a file nor a folder. Make it again with: {_again(artifact.id)}"
         raise DataError(msg)
-    found = files.sha256(file)
-    if found != artifact.sha256:
+    sha256 = files.sha256(file)
+    if sha256 != artifact.sha256:
         msg = (
-            f"{file} does not match its sidecar: SHA-256 {found[:12]}..., expected {artifact.sha256[:12]}... "
+            f"{file} does not match its sidecar: SHA-256 {sha256[:12]}..., expected {artifact.sha256[:12]}... "
             f"Make it again with: {_again(artifact.id)}"
         )
         raise DataError(msg)
@@ -185,10 +185,10 @@ def check(artifact: Artifact, folder: Path) -> Path:
     return file
 
 
-def is_of(artifact: Artifact, answers: Reference) -> bool:
+def is_of(artifact: Artifact, reference: Reference) -> bool:
     """Tell whether an artifact comes from the checkpoint and data that the reference is of."""
     ours = (artifact.checkpoint_sha256, artifact.dataset.sha256)
-    return ours == (answers.checkpoint_sha256, answers.dataset_sha256)
+    return ours == (reference.checkpoint_sha256, reference.dataset_sha256)
 
 
 def is_current(folder: Path, id: str, key: str) -> bool:

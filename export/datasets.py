@@ -39,10 +39,10 @@ def load(dataset: str | None, folder: Path, *, force: bool) -> Digits:
     others = Counter({name: n for name, n in held(folder).items() if name != STAND_IN})
     if not others or dataset not in (None, STAND_IN) or (dataset == STAND_IN and force):
         return data.load("test", dataset)
-    there = f"{folder} holds {others.total()} artifacts of {' and '.join(sorted(others))}"
+    held_now = f"{folder} holds {others.total()} artifacts of {' and '.join(sorted(others))}"
     if dataset == STAND_IN:
         msg = (
-            f"{there}, which those of the digits would replace. Nothing was written. Leave --artifacts away, and the "
+            f"{held_now}, which those of the digits would replace. Nothing was written. Leave --artifacts away, and the "
             "digits go into artifacts-digits; or name another folder; or add --force to replace them."
         )
         raise UsageError(msg)
@@ -50,7 +50,7 @@ def load(dataset: str | None, folder: Path, *, force: bool) -> Digits:
         return data.load("test", "mnist")
     except data.MnistUnavailable as error:
         msg = (
-            f"{there}, and MNIST cannot be had now, so that those of scikit-learn's digits would replace them. Nothing "
+            f"{held_now}, and MNIST cannot be had now, so that those of scikit-learn's digits would replace them. Nothing "
             "was written. Set MNIST_DIR=FOLDER to a folder with MNIST's four files; or add --data digits, which "
             f"exports into a folder of its own. Why MNIST cannot be had: {error}"
         )

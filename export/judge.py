@@ -115,26 +115,26 @@ def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: 
         raise Defect(f"{claim} must take {least:,.0f} to {most:,.0f} bytes, the file has {size_bytes:,}")
 
 
-def judge_answers(answers: np.ndarray, expected: np.ndarray, scheme: Scheme) -> None:
+def judge_logits(logits: np.ndarray, expected: np.ndarray, scheme: Scheme) -> None:
     """Raise Defect where logits [N,K] are not finite or too far from the float source's [N,K].
 
     A network of many classes, or one that is unsure, loses many predictions to rounding: where its logits still rise and
     fall with the source's, that is what the scheme costs it, and no defect of the file.
     """
-    if answers.shape != expected.shape or not np.isfinite(answers).all():
-        msg = f"the answers have shape {answers.shape} (expected {expected.shape}) or are not finite"
+    if logits.shape != expected.shape or not np.isfinite(logits).all():
+        msg = f"the answers have shape {logits.shape} (expected {expected.shape}) or are not finite"
         raise Defect(msg)
-    error, span = float(np.abs(answers - expected).max()), float(np.ptp(expected))
-    agree = float((answers.argmax(1) == expected.argmax(1)).mean())
+    error, span = float(np.abs(logits - expected).max()), float(np.ptp(expected))
+    agree = float((logits.argmax(1) == expected.argmax(1)).mean())
     # logits that hardly differ from each other, as untrained networks have, cannot be nearer than float32 can tell
     rounding = ROUNDINGS * float(np.finfo(np.float32).eps * np.abs(expected).max())
     allowed = max(scheme.max_error * span, rounding)
     far = error > allowed or agree < scheme.min_agree
     if error > max(span, rounding) or (
-        far and (scheme.weights.startswith("float") or correlation(answers, expected) < ALIKE)
+        far and (scheme.weights.startswith("float") or correlation(logits, expected) < ALIKE)
     ):
         msg = (
-            f"on {len(answers)} images the logits differ by up to {error:.3g} (allowed {allowed:.3g}, "
+            f"on {len(logits)} images the logits differ by up to {error:.3g} (allowed {allowed:.3g}, "
             f"{scheme.max_error:g} of the source's span) "
             f"and {agree:.1%} of the answers agree (required {scheme.min_agree:.0%})"
         )

@@ -9,11 +9,11 @@ from pathlib import Path
 from models import data, inputs
 
 
-def file(kind: str, name: str, *made_from: object) -> Path:
+def file(kind: str, name: str, *sources: object) -> Path:
     """Return where something lies that was made from these, and on this kind of CPU, whose instruction sets decide how
     floats are summed.
     """
-    digest = inputs.digest(*made_from, platform.machine(), _instruction_sets())
+    digest = inputs.digest(*sources, platform.machine(), _instruction_sets())
     return data.cache_folder() / kind / f"{name}-{digest}.npz"
 
 

@@ -65,12 +65,12 @@ def work_off(unit: dict[str, Any], emit: Callable[..., None]) -> None:
                 source.inputs = unit["reference"]["inputs"]
             expected = _prepared(source, folder, unit)
         emit(event="prepared", spent=phases.taken())
-        for asked in unit["recipes"]:
-            recipe = Recipe(**asked["recipe"])
+        for order in unit["recipes"]:
+            recipe = Recipe(**order["recipe"])
             emit(event="begins", id=recipe.id)
-            source.rewrites = asked["rewrites"] and not asked["unchanged"]
-            artifact = making.make(recipe, source, expected, folder, asked["key"])
-            if asked["rewrites"] and asked["unchanged"]:
+            source.rewrites = order["rewrites"] and not order["unchanged"]
+            artifact = making.make(recipe, source, expected, folder, order["key"])
+            if order["rewrites"] and order["unchanged"]:
                 artifact = replace(artifact, notes=(*artifact.notes, UNCHANGED))
             save(artifact, folder)
             emit(event="ended", id=recipe.id, spent=phases.taken())
@@ -91,32 +91,32 @@ def _prepared(source: Source, folder: Path, job: dict[str, Any]) -> Reference:
         raise DataError(msg)
     # before any tracing: Keras would put the weights into the trace and leave the network untrained
     _ = source.labels  # the network, its shapes and its classes: what cannot be deployed is said once, for all recipes
-    path, wanted = reference.path(folder, source.model), job["reference"]
-    if not wanted["force"]:
+    path, expected = reference.path(folder, source.model), job["reference"]
+    if not expected["force"]:
         try:
-            there = reference.load(path)
-            if there.is_current(wanted["key"]):
-                return there
+            stored = reference.load(path)
+            if stored.is_current(expected["key"]):
+                return stored
         except DataError as error:
             print(f"{error} Making it again.", file=sys.stderr)
-    made = references.kept_or_made(source, key=wanted["key"], inputs=wanted["inputs"], anew=wanted["force"])
-    reference.save(made, path)
-    return made
+    new = references.cached_or_new(source, key=expected["key"], inputs=expected["inputs"], anew=expected["force"])
+    reference.save(new, path)
+    return new
 
 
-def save(made: Artifact, folder: Path) -> None:
+def save(artifact: Artifact, folder: Path) -> None:
     """Write the sidecar; what cannot be written as one is a failure of this recipe. Raises StorageError."""
     try:
-        artifacts.save(made, folder)
+        artifacts.save(artifact, folder)
     except StorageError:
         raise
     except Exception as error:
         traceback.print_exc()
-        recipe = Recipe(model=made.model, format=made.format, scheme=made.scheme)
-        files.remove(folder / f"{made.id}{recipe.suffix}")
+        recipe = Recipe(model=artifact.model, format=artifact.format, scheme=artifact.scheme)
+        files.remove(folder / f"{artifact.id}{recipe.suffix}")
         names = ("id", "model", "framework", "format", "scheme", "key")
         failed = Artifact(
-            **{name: getattr(made, name) for name in names}, **making.failure(error), seconds=made.seconds
+            **{name: getattr(artifact, name) for name in names}, **making.failure(error), seconds=artifact.seconds
         )
         artifacts.save(failed, folder)
 

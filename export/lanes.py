@@ -59,7 +59,7 @@ class Lane:
         `unchanged` are of files that no rewrite may touch.
         """
         with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code tells
-            self.process.stdin.write(json.dumps(_told(unit, remaining, anew=anew, unchanged=unchanged)) + "\n")
+            self.process.stdin.write(json.dumps(_request(unit, remaining, anew=anew, unchanged=unchanged)) + "\n")
             self.process.stdin.flush()
         event: dict[str, Any] = {}
         while event.get("event") not in ("done", "broken", "died"):
@@ -97,7 +97,7 @@ class Lane:
                 pipe.close()
 
 
-def _told(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool, unchanged: Collection[str]) -> dict[str, Any]:
+def _request(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool, unchanged: Collection[str]) -> dict[str, Any]:
     job = unit.job
     inputs = dict(job.reference_inputs)
     return {

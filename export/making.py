@@ -83,17 +83,7 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
             contents = completed(format_module.inspect(temporary), source)
         _judge_contents(format_module, temporary, contents, scheme, source)
         logits = _judged_logits(recipe, source, reference, images, temporary, contents)
-        rewritten = rewriting.Rewriting(logits=logits)
-        if source.rewrites:
-            pixels = source.input(reference.images[images.index])
-            batch = abs(contents.inputs[0].shape[0])
-            rewritten = rewriting.applied(
-                format_module,
-                temporary,
-                lambda file: _logits(format_module, file, pixels, contents, batch),
-                logits,
-                scheme,
-            )
+        rewritten = _rewritten(recipe, source, reference, images, temporary, contents, logits)
     notes = (
         *contents.notes,
         *judge.coverage(contents, scheme, profile.layers),
@@ -150,8 +140,8 @@ def _judged_logits(
     """Return the file's logits [N,K] for the images; raises Unsupported or Defect where they are not the network's."""
     format_module, scheme, batch = FORMATS[recipe.format], SCHEMES[recipe.scheme], contents.inputs[0].shape[0]
     if scheme.options.batch not in (None, DYNAMIC if batch == -1 else batch):
-        made_for = {-1: "any number of images", 1: "one image"}.get(batch, f"{batch} images")
-        raise Unsupported(f"{recipe.format} makes files for {made_for} only")
+        batches = {-1: "any number of images", 1: "one image"}.get(batch, f"{batch} images")
+        raise Unsupported(f"{recipe.format} makes files for {batches} only")
     try:
         logits = _logits(format_module, file, source.input(reference.images[images.index]), contents, abs(batch))
     except (judge.Defect, EdgewiseError, OSError, MemoryError, elsewhere.Failed):
@@ -162,7 +152,7 @@ def _judged_logits(
     if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
         raise judge.Defect("the logits are not finite")
     try:
-        judge.judge_answers(logits[: images.parity], reference.logits[: images.parity], scheme)
+        judge.judge_logits(logits[: images.parity], reference.logits[: images.parity], scheme)
     except judge.Defect as error:
         if not scheme.trained:
             raise
@@ -171,6 +161,29 @@ def _judged_logits(
         pixels = source.input(reference.images[: images.parity])
         _try_together(format_module, file, pixels, contents, reference, scheme)
     return logits
+
+
+def _rewritten(
+    recipe: Recipe,
+    source: Source,
+    reference: Reference,
+    images: Images,
+    file: Path,
+    contents: Contents,
+    logits: np.ndarray,
+) -> rewriting.Rewriting:
+    """Rewrite the file where its format has rewrites and the user wants them; `logits` are its logits so far."""
+    if not source.rewrites:
+        return rewriting.Rewriting(logits=logits)
+    format_module, batch = FORMATS[recipe.format], abs(contents.inputs[0].shape[0])
+    pixels = source.input(reference.images[images.index])
+    return rewriting.applied(
+        format_module,
+        file,
+        lambda path: _logits(format_module, path, pixels, contents, batch),
+        logits,
+        SCHEMES[recipe.scheme],
+    )
 
 
 def _logits(format_module: Any, file: Path, images: np.ndarray, contents: Contents, batch: int) -> np.ndarray:
@@ -187,7 +200,7 @@ def _try_together(
     """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
     try:
         logits = _logits(format_module, file, images, contents, TOGETHER)
-        judge.judge_answers(logits, reference.logits[: len(images)], scheme)
+        judge.judge_logits(logits, reference.logits[: len(images)], scheme)
     except Exception as error:  # runtimes raise anything
         msg = f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}"
         raise Unsupported(msg) from error

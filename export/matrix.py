@@ -61,14 +61,14 @@ def recipes() -> tuple[Recipe, ...]:
         return every
     from models.own import settings
 
-    wanted = settings.load(place).recipes
-    for pattern in wanted:
+    patterns = settings.load(place).recipes
+    for pattern in patterns:
         if not fnmatch.filter((r.id for r in every), pattern):
             msg = (
                 f"`recipes` in {place / settings.FILE}: {pattern!r} matches no artifact. An id is MODEL-FORMAT-SCHEME."
             )
             raise DataError(msg)
-    return tuple(r for r in every if not wanted or any(fnmatch.fnmatchcase(r.id, p) for p in wanted))
+    return tuple(r for r in every if not patterns or any(fnmatch.fnmatchcase(r.id, p) for p in patterns))
 
 
 def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:

@@ -74,10 +74,10 @@ Planned = tuple[str | None, str, str]  # the zoo's data set, digests of the chec
 def _of_the_zoo(models: tuple[str, ...], dataset: str | None, folder: Path, force: bool) -> dict[str, Planned]:
     digits = datasets.load(dataset, folder, force=force)
     planned = {}
-    for there in map(cards.require_whole, models):
-        if there.state != "current":
-            print(f"NOTE: {there.model} is exported, though {cards.REASONS[there.state]}.", file=sys.stderr)
-        planned[there.model] = digits.name, there.sha256, digits.sha256
+    for checkpoint in map(cards.require_whole, models):
+        if checkpoint.state != "current":
+            print(f"NOTE: {checkpoint.model} is exported, though {cards.REASONS[checkpoint.state]}.", file=sys.stderr)
+        planned[checkpoint.model] = digits.name, checkpoint.sha256, digits.sha256
     return planned
 
 

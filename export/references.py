@@ -14,10 +14,10 @@ from models.errors import DataError, StorageError
 from models.images import LabelledImages
 from models.reference import EvaluationSet, Reference
 
-KEPT, KEPT_BYTES = 8, 64 << 20  # files, and images in the largest: each holds a model's evaluation images
+MOST_FILES, MOST_BYTES = 8, 64 << 20  # files, and images in the largest: each holds a model's evaluation images
 
 
-def kept_or_made(source: Source, *, key: str, inputs: Mapping[str, str], anew: bool) -> Reference:
+def cached_or_new(source: Source, *, key: str, inputs: Mapping[str, str], anew: bool) -> Reference:
     """Return the reference from the cache where it was made from the same before, or `make` it, always if `anew`."""
     if source.deployed.code():  # it may import what no digest holds
         with phases.phase(phases.REFERENCE):
@@ -25,18 +25,18 @@ def kept_or_made(source: Source, *, key: str, inputs: Mapping[str, str], anew: b
     path = kept.file("references", source.model, key)
     if not anew:
         with suppress(DataError):
-            there = reference.load(path)
-            if there.is_current(key):
-                return there
+            stored = reference.load(path)
+            if stored.is_current(key):
+                return stored
     with phases.phase(phases.REFERENCE):
-        made = make(source, key=key, inputs=inputs)
-    if sum(part.images.nbytes for part in (made, *made.others.values())) > KEPT_BYTES:
-        return made
+        new = make(source, key=key, inputs=inputs)
+    if sum(part.images.nbytes for part in (new, *new.others.values())) > MOST_BYTES:
+        return new
     with suppress(StorageError):  # the next export takes its time again
         files.require_folder(path.parent)
-        reference.save(made, path)
-    kept.prune(path.parent, KEPT)
-    return made
+        reference.save(new, path)
+    kept.prune(path.parent, MOST_FILES)
+    return new
 
 
 def make(source: Source, *, key: str, inputs: Mapping[str, str]) -> Reference:

@@ -19,12 +19,12 @@ from export.recipe import Recipe
 from models import files
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
-Heard = Callable[[str], None]
+Begins = Callable[[str], None]
 Ended = Callable[[Artifact], None]
 Spent = Callable[[str, dict[str, float]], None]  # a family, and seconds by phase
 
 
-def run(jobs: tuple[Job, ...], *, count: int, begins: Heard, ended: Ended, spent: Spent = lambda *_: None) -> None:
+def run(jobs: tuple[Job, ...], *, count: int, begins: Begins, ended: Ended, spent: Spent = lambda *_: None) -> None:
     """Work off the jobs in `count` lanes; the callbacks hear of every recipe, from one thread at a time.
 
     A lane that dies or hangs costs the recipe it was at; a new lane takes the rest. Where a signal killed it, its recipe
@@ -60,13 +60,13 @@ def _in_threads(work: Callable[[], None], count: int) -> None:
 
 def units(jobs: Iterable[Job]) -> list[Unit]:
     """Return the jobs' recipes by family; a job without recipes, whose reference is to be made, is a unit of its own."""
-    made = []
+    every = []
     for job in jobs:
         families: dict[str, dict[Recipe, str]] = defaultdict(dict)
         for recipe, key in job.recipes:
             families[recipe.family][recipe] = key
-        made += [Unit(job=job, family=f, recipes=recipes) for f, recipes in (families or {"": {}}).items()]
-    return made
+        every += [Unit(job=job, family=f, recipes=recipes) for f, recipes in (families or {"": {}}).items()]
+    return every
 
 
 class Waiting:
@@ -102,9 +102,9 @@ class Waiting:
 
     def _fitness(self, unit: Unit, before: list[Unit], sizes: Counter[str]) -> tuple:
         """Rank a unit: first what a lane has imported anyway, then what no lane has begun, then what is left most of."""
-        frameworks = {framework for done in before for framework in _frameworks(done)}
+        frameworks = {framework for unit_before in before for framework in _frameworks(unit_before)}
         return (
-            unit.family in {done.family for done in before},
+            unit.family in {unit_before.family for unit_before in before},
             unit.family not in self._begun,
             not frameworks or not _frameworks(unit) or bool(frameworks & _frameworks(unit)),
             bool(before) and unit.job.model == before[-1].job.model,
@@ -140,7 +140,7 @@ def _frameworks(unit: Unit) -> set[str]:
 class _Work:
     """The lanes that run, and who hears of what they do."""
 
-    def __init__(self, waiting: Waiting, begins: Heard, ended: Ended, spent: Spent) -> None:
+    def __init__(self, waiting: Waiting, begins: Begins, ended: Ended, spent: Spent) -> None:
         self.waiting, self.begins, self.ended, self.spent = waiting, begins, ended, spent
         self.lanes: set[Lane] = set()
         self.problems: list[EdgewiseError] = []
@@ -148,7 +148,7 @@ class _Work:
         self.killed: set[tuple[str, str, str]] = (
             set()
         )  # models, families, and what a lane was at when a signal killed it
-        self.made_anew: set[str] = set()  # models whose reference was made in this run
+        self.new_references: set[str] = set()  # models whose reference was made in this run
 
     def until_done(self) -> None:
         """Take units and work them off in one lane at a time, a new one after each that died."""
@@ -223,7 +223,7 @@ class _Work:
     def _one_lane(self, unit: Unit, remaining: dict[Recipe, str], lane: Lane) -> tuple[str, dict[str, Any]]:
         """Let a lane make what it can and take that out of `remaining`; return what it was at last, and its last event."""
         at, event = "", {}
-        anew = unit.job.force and unit.job.model not in self.made_anew
+        anew = unit.job.force and unit.job.model not in self.new_references
         killed = {id for model, _, id in self.killed if model == unit.job.model}
         for event in lane.events(unit, remaining, anew=anew, unchanged=killed):
             name, id = event["event"], str(event.get("id"))
@@ -232,7 +232,7 @@ class _Work:
                 with self.lock:
                     self.begins(id)
             elif name == "prepared":
-                self.made_anew.add(unit.job.model)
+                self.new_references.add(unit.job.model)
                 self.waiting.prepared(unit.job.model)
             elif name == "ended":
                 recipe = next((r for r in remaining if r.id == id), None)
@@ -248,12 +248,12 @@ class _Work:
     def _take(self, job: Job, recipe: Recipe, key: str) -> None:
         """Read the sidecar that a lane wrote."""
         try:
-            made = artifacts.read(artifacts.sidecar_path(job.folder, recipe.id))
+            artifact = artifacts.read(artifacts.sidecar_path(job.folder, recipe.id))
         except DataError as error:
             self._fail(job, recipe, key, str(error))
             return
         with self.lock:
-            self.ended(made)
+            self.ended(artifact)
 
     def _fail(self, job: Job, recipe: Recipe, key: str, reason: str) -> None:
         """Save the row of a recipe that gave no artifact, and remove what an earlier export left."""

@@ -76,18 +76,18 @@ class _Schemes(Mapping[str, Scheme]):
 
     @cached_property
     def _built_in(self) -> dict[str, Scheme]:
-        said = settings.read(FILE, _File).schemes
-        return {name: said[name].scheme for name in BASES}
+        tables = settings.read(FILE, _File).schemes
+        return {name: tables[name].scheme for name in BASES}
 
     def _all(self) -> dict[str, Scheme]:
         place = networks.folder()
         own = settings.load(place).schemes if place else {}
-        return self._built_in | {name: self._own(name, said) for name, said in own.items()}
+        return self._built_in | {name: self._own(name, options) for name, options in own.items()}
 
-    def _own(self, name: str, said: SchemeSettings) -> Scheme:
-        base = self._built_in[said.base]
-        in_force = Options(**base.in_force.given | said.given)
-        return replace(base, name=name, options=Options(**said.given), in_force=in_force)
+    def _own(self, name: str, options: SchemeSettings) -> Scheme:
+        base = self._built_in[options.base]
+        in_force = Options(**base.in_force.given | options.given)
+        return replace(base, name=name, options=Options(**options.given), in_force=in_force)
 
     def __getitem__(self, name: str) -> Scheme:
         return self._built_in.get(name) or self._all()[name]
@@ -107,10 +107,10 @@ def described(options: Options) -> str:
     return ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.given.items())
 
 
-def supported(options: Options, known: Collection[str], where: str) -> None:
+def supported(options: Options, understood: Collection[str], where: str) -> None:
     """Raise Unsupported where an option is given that a format does not know."""
-    unknown = [name for name in options.given if name not in known]
+    unknown = [name for name in options.given if name not in understood]
     if unknown:
-        known_here = f"It understands: {', '.join(sorted(known))}" if known else "It has none"
-        msg = f"{where} has no option {' and '.join(unknown)}. {known_here}."
+        understood_here = f"It understands: {', '.join(sorted(understood))}" if understood else "It has none"
+        msg = f"{where} has no option {' and '.join(unknown)}. {understood_here}."
         raise Unsupported(msg)

@@ -95,22 +95,22 @@ class Source:
     def classes(self) -> int:
         """The number of classes; raises DataError where the network gives no logits [N,K] or a label is beyond them."""
         try:
-            answer = FRAMEWORKS[self.framework].logits(self.network, self.input(self.sets[0].images[:1]))
+            logits = FRAMEWORKS[self.framework].logits(self.network, self.input(self.sets[0].images[:1]))
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
             why = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             msg = f"{self.model} does not answer an image of {'x'.join(map(str, self.input_shape))}: {why}"
             raise DataError(msg) from error
-        if answer.ndim != 2 or answer.shape[0] != 1 or answer.shape[1] < 2:
-            msg = f"{self.model} gives an output of {list(answer.shape)} for one image; a classifier gives [1,K], K at least 2."
+        if logits.ndim != 2 or logits.shape[0] != 1 or logits.shape[1] < 2:
+            msg = f"{self.model} gives an output of {list(logits.shape)} for one image; a classifier gives [1,K], K at least 2."
             raise DataError(msg)
         for images in self.sets:
-            if int(images.labels.max()) >= answer.shape[1]:
+            if int(images.labels.max()) >= logits.shape[1]:
                 msg = (
-                    f"{self.model} has {answer.shape[1]} classes, but the set {images.name} in {self.deployed.data_place} "
+                    f"{self.model} has {logits.shape[1]} classes, but the set {images.name} in {self.deployed.data_place} "
                     f"holds the label {images.labels.max()}. Classes are numbered from 0 on."
                 )
                 raise DataError(msg)
-        return answer.shape[1]
+        return logits.shape[1]
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -126,12 +126,12 @@ class Source:
         """Whether the network takes several images at once."""
         return FRAMEWORKS[self.framework].takes_batches(self.network, self.input(self.sets[0].images[:2]))
 
-    def with_options(self, said: Options) -> Source:
+    def with_options(self, options: Options) -> Source:
         """Return the same network and data for a scheme with options, which shares nothing that depends on them."""
-        if not said.given:
+        if not options.given:
             return self
         other = copy.copy(self)
-        other.options, other._memo = Options(**SCHEMES.defaults.given | said.given), {}
+        other.options, other._memo = Options(**SCHEMES.defaults.given | options.given), {}
         vars(other).pop("calibration", None)
         return other
 

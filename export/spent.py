@@ -32,9 +32,9 @@ class Spent:
         for name in (*names, "all"):
             table.add_column(name, justify="right", no_wrap=True)
         for family, spent in sorted(self.seconds.items(), key=lambda item: -item[1].total()):
-            table.add_row(family, *(_told(spent[name]) for name in names), _told(spent.total()))
+            table.add_row(family, *(_text(spent[name]) for name in names), _text(spent.total()))
         table.add_section()
-        table.add_row("all", *(_told(totals[name]) for name in names), _told(busy))
+        table.add_row("all", *(_text(totals[name]) for name in names), _text(busy))
         if idle := max(0.0, self.lanes * took_s - busy):  # starting, planning, a lane without work at the end
             table.caption = (
                 f"{idle:.1f} s of the lanes' {self.lanes * took_s:.1f} s are not in it: starts, plans, waiting"
@@ -42,5 +42,5 @@ class Spent:
         return table
 
 
-def _told(seconds: float) -> str:
+def _text(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds >= 0.05 else ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from export.source import Source
 
 Weights = Mapping[str, np.ndarray]
-KEPT = 50  # files; each has the size of a network's weights
+MOST_FILES = 50  # files; each has the size of a network's weights
 
 
 def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
@@ -40,13 +40,13 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
         described(source.options),
         inputs.of_files(imports.closure((code, "export.environment"), ROOT)),
     )
-    with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as there:
-        return {name: there[name] for name in there.files}
+    with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
     with phases.phase(phases.TUNE):
-        made = tune()
+        new = tune()
     content = io.BytesIO()
-    np.savez(content, **made)
+    np.savez(content, **new)
     with suppress(OSError, StorageError):  # the next export takes its time again
         files.write_bytes(path, content.getvalue())
-    kept.prune(path.parent, KEPT)
-    return made
+    kept.prune(path.parent, MOST_FILES)
+    return new

@@ -36,8 +36,8 @@ def run(format_name: str, program: str, *arguments: str | Path) -> None:
     python = environments.python(ENVIRONMENTS[format_name], install=f"nox -s export -- --only '*-{format_name}-*'")
     command = [str(python), "-P", program, *map(str, arguments)]
     # not what the lane holds its own libraries to: OpenVINO's oneDNN, held to AVX2 on a wider CPU, refuses narrow weights
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ONEDNN_")}
-    ended = until_end(command, kept, f"{format_name}'s toolchain")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("ONEDNN_")}
+    ended = until_end(command, variables, f"{format_name}'s toolchain")
     print(ended.stdout, ended.stderr, sep="\n", file=sys.stderr)
     if ended.returncode:
         lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
@@ -67,12 +67,12 @@ def pins(format_name: str) -> dict[str, str]:
     return dict(line.split("==") for line in lines if "==" in line and not line.startswith("numpy"))
 
 
-def answers(format_name: str, program: str, path: Path, images: np.ndarray) -> np.ndarray:
+def logits(format_name: str, program: str, path: Path, images: np.ndarray) -> np.ndarray:
     """Return what a file answers in its environment: native input [N,...] -> native output [N,K]."""
     import numpy as np
 
     with tempfile.TemporaryDirectory() as folder:
-        given, got = Path(folder) / "images.npy", Path(folder) / "logits.npy"
-        np.save(given, images)
-        run(format_name, program, "answer", path, given, got)
-        return np.load(got)
+        images_file, logits_file = Path(folder) / "images.npy", Path(folder) / "logits.npy"
+        np.save(images_file, images)
+        run(format_name, program, "answer", path, images_file, logits_file)
+        return np.load(logits_file)

@@ -27,14 +27,14 @@ def find() -> tuple[Path, Path]:
     Raises Unsupported, with what builds them, where one is missing.
     """
     if place := os.environ.get(FOLDER):
-        found = [shutil.which(name, path=os.pathsep.join(f"{place}/{part}" for part in BUILT_IN)) for name in PROGRAMS]
+        paths = [shutil.which(name, path=os.pathsep.join(f"{place}/{part}" for part in BUILT_IN)) for name in PROGRAMS]
         where = f"and not both are in {place}, which {FOLDER} names"
     else:
-        found = [shutil.which(name) for name in PROGRAMS]
+        paths = [shutil.which(name) for name in PROGRAMS]
         where = "which are in no wheel"
-    if not all(found):
+    if not all(paths):
         raise Unsupported(f"ncnn quantizes with its programs {' and '.join(PROGRAMS)}, {where}. To build them: {BUILD}")
-    return Path(found[0]), Path(found[1])
+    return Path(paths[0]), Path(paths[1])
 
 
 def identity() -> str:

@@ -25,8 +25,10 @@ def convert(source, folder, shape, width):
         model = openvino.convert_model(source, input=[("image", sizes)])
     except Exception as error:  # whatever its frontend raises is about the network
         traceback.print_exc()
-        told = next((line.strip() for line in str(error).splitlines() if "failed" in line or "not support" in line), "")
-        print(f"OpenVINO cannot convert it: {told or str(error).splitlines()[0]}", file=sys.stderr)
+        reason = next(
+            (line.strip() for line in str(error).splitlines() if "failed" in line or "not support" in line), ""
+        )
+        print(f"OpenVINO cannot convert it: {reason or str(error).splitlines()[0]}", file=sys.stderr)
         sys.exit(UNSUPPORTED)
     rename(model)
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -49,11 +51,11 @@ def answer(folder, images, logits):
 
     request = openvino.Core().compile_model(str(Path(folder) / "model.xml"), "CPU", ONE_THREAD).create_infer_request()
     batch = np.load(images)
-    answers = []
+    outputs = []
     for i in range(len(batch)):
         request.infer([batch[i : i + 1]])
-        answers.append(np.array(request.get_output_tensor(0).data))
-    np.save(logits, np.concatenate(answers))
+        outputs.append(np.array(request.get_output_tensor(0).data))
+    np.save(logits, np.concatenate(outputs))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _dynamic_int8(source: Source) -> onnx.ModelProto:
             target,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=_kept(prepared, source),
+            nodes_to_exclude=_left_in_float(prepared, source),
             **WEIGHTS_OF_7_BITS,
         )
 
@@ -69,11 +69,11 @@ def _dynamic_int8(source: Source) -> onnx.ModelProto:
 def _int8(source: Source) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    said = source.options
+    options = source.options
     method = {"percentile": CalibrationMethod.Percentile, "mse": CalibrationMethod.Entropy}.get(
-        said.calibration, CalibrationMethod.MinMax
+        options.calibration, CalibrationMethod.MinMax
     )
-    if said.calibration == "mse":
+    if options.calibration == "mse":
         msg = "onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error"
         raise Unsupported(msg)
 
@@ -89,10 +89,10 @@ def _int8(source: Source) -> onnx.ModelProto:
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu", "Reshape", "Transpose"],
             # logits that calibration never saw would be clipped: a dense layer ends in float32, as it accumulates
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]}
-            | ({} if said.symmetric is None else {"ActivationSymmetric": said.symmetric}),
+            | ({} if options.symmetric is None else {"ActivationSymmetric": options.symmetric}),
             calibrate_method=method,
-            nodes_to_exclude=_kept(prepared, source),
-            **WEIGHTS_OF_7_BITS | {"per_channel": said.granularity != "per_tensor"},
+            nodes_to_exclude=_left_in_float(prepared, source),
+            **WEIGHTS_OF_7_BITS | {"per_channel": options.granularity != "per_tensor"},
         )
 
     return _quantized(source, quantize)
@@ -106,9 +106,9 @@ def _int4(source: Source) -> onnx.ModelProto:
     _unshare(model.model)
     model.replace_gemm_with_matmul()  # the quantizer leaves Gemm untouched without a word
     # accuracy_level 4: activations become int8 on the way, blockwise, so that the products are integers
-    kept = _matching([node.name for node in model.model.graph.node], source.options.keep_float or ())
+    float_nodes = _matching([node.name for node in model.model.graph.node], source.options.keep_float or ())
     quantizer = MatMulNBitsQuantizer(
-        model.model, block_size=source.options.block, is_symmetric=True, accuracy_level=4, nodes_to_exclude=kept
+        model.model, block_size=source.options.block, is_symmetric=True, accuracy_level=4, nodes_to_exclude=float_nodes
     )
     quantizer.process()
     _narrow(quantizer.model.model, ("Conv",), _int8_per_channel)  # there is no 4-bit convolution
@@ -124,7 +124,7 @@ SCHEMES: dict[str, Callable[[Source], onnx.ModelProto]] = {
 }
 
 
-def _kept(model: str, source: Source) -> list[str]:
+def _left_in_float(model: str, source: Source) -> list[str]:
     """Return the names of the operators that stay in float; raises Unsupported for a glob that matches none."""
     import onnx
 

@@ -118,7 +118,7 @@ def _weights(graph: Graph) -> Counter[str]:
 
 def _layers(graph: Graph) -> list[tuple[Node, Layer]]:
     """Return the operators with stored weights; a product of two activations has none."""
-    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    producers = {output: node for node in graph.nodes for output in node.outputs}
     layers = []
     for node in graph.nodes:
         if node.operator == "MatMulNBits":
@@ -126,8 +126,8 @@ def _layers(graph: Graph) -> list[tuple[Node, Layer]]:
             layers.append((node, Layer(operator=node.operator, shape=shape, dtype=f"int{node.integers['bits']}")))
         elif node.operator in _WEIGHTED:
             weight = node.inputs[_WEIGHTED[node.operator]]
-            while weight in made_by and made_by[weight].operator in _WIDENING:
-                weight = made_by[weight].inputs[0]
+            while weight in producers and producers[weight].operator in _WIDENING:
+                weight = producers[weight].inputs[0]
             dtype, shape = graph.tensors.get(weight, ("", ()))
             if int(np.prod(shape)) > max(shape, default=1):
                 quantizable = node.operator not in _NOT_QUANTIZED
@@ -139,10 +139,10 @@ def _layers(graph: Graph) -> list[tuple[Node, Layer]]:
 
 def _notes(graph: Graph, widened: str) -> tuple[str, ...]:
     """Say which layers have float32 weights in a file that holds narrower ones, and which only store them narrow."""
-    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    producers = {output: node for node in graph.nodes for output in node.outputs}
     layers: dict[str, list[str]] = defaultdict(list)
     for node, layer in _layers(graph):
-        operands = [made_by.get(name) for name in node.inputs[:2]]
+        operands = [producers.get(name) for name in node.inputs[:2]]
         if node.operator in _FLOAT_OPERATORS and not all(o and o.operator == "DequantizeLinear" for o in operands):
             layers[layer.dtype].append(node.name)
     if set(_weights(graph)) == {"float32"}:

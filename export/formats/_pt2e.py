@@ -102,12 +102,12 @@ def _config(source: Source, **options: bool) -> Any:
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
     from torchao.quantization.pt2e import MinMaxObserver
 
-    said = source.options
-    if said.calibration == "percentile":
+    chosen = source.options
+    if chosen.calibration == "percentile":
         raise Unsupported("torchao's observers calibrate by mse or minmax, not by percentiles")
-    config = get_symmetric_quantization_config(is_per_channel=said.granularity != "per_tensor", **options)
-    changes = {"qscheme": torch.per_tensor_symmetric} if said.symmetric else {}
-    if said.calibration == "minmax":
+    config = get_symmetric_quantization_config(is_per_channel=chosen.granularity != "per_tensor", **options)
+    changes = {"qscheme": torch.per_tensor_symmetric} if chosen.symmetric else {}
+    if chosen.calibration == "minmax":
         changes["observer_or_fake_quant_ctr"] = MinMaxObserver.with_args(eps=2**-12)
     if not changes:
         return config
@@ -188,9 +188,9 @@ def _qat_int8(source: Source) -> Any:
             optimizer.step()
         return {name: value.detach().numpy().copy() for name, value in prepared.state_dict().items()}
 
-    made = tuned.weights(source, __name__, trained)  # with the ranges that it saw
+    weights = tuned.weights(source, __name__, trained)  # with the ranges that it saw
     state = prepared.state_dict()  # which tells the observers' version: without it they would take another epsilon
-    state.update({name: torch.from_numpy(value) for name, value in made.items()})
+    state.update({name: torch.from_numpy(value) for name, value in weights.items()})
     prepared.load_state_dict(state)
     move_exported_model_to_eval(prepared)
     return convert_pt2e(prepared)

@@ -49,8 +49,8 @@ class Program:
     def delegation(self) -> str:
         """Return one line: how many operators the delegate took, and which it left to the portable kernels."""
         n, total = len(self.delegated), len(self.delegated) + len(self.left)
-        left = ", ".join(f"{name} x {count}" for name, count in Counter(self.left).items())
-        return f"{n} of {total} operators delegated to XNNPACK" + (f"; left: {left}" if left else "")
+        undelegated = ", ".join(f"{name} x {count}" for name, count in Counter(self.left).items())
+        return f"{n} of {total} operators delegated to XNNPACK" + (f"; left: {undelegated}" if undelegated else "")
 
 
 @contextmanager

@@ -120,12 +120,12 @@ def operators(content: bytes) -> dict[str, str]:
     """Return the name of each operator's output by a short one: its kind and place among its kind, such as `conv_2d1`."""
     model = parse(content)
     seen: Counter[str] = Counter()
-    found = {}
+    outputs = {}
     for operator in model.subgraphs[0].operators:
         kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex).lower()
         seen[kind] += 1
-        found[f"{kind}{seen[kind]}"] = model.subgraphs[0].tensors[operator.outputs[0]].name.decode()
-    return found
+        outputs[f"{kind}{seen[kind]}"] = model.subgraphs[0].tensors[operator.outputs[0]].name.decode()
+    return outputs
 
 
 def contents(content: bytes) -> Contents:

@@ -26,8 +26,8 @@ def convert(source: Source, scheme: str) -> bytes:
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
     if scheme == "qat_int8":
-        made = tuned.weights(source, __name__, lambda: fine_tuned(network, source))
-        FRAMEWORKS["keras"].set_weights(network, made)
+        weights = tuned.weights(source, __name__, lambda: fine_tuned(network, source))
+        FRAMEWORKS["keras"].set_weights(network, weights)
     # a batch of any size would add ops on shapes, which split the delegate in two
     image = keras.Input(batch_shape=(source.batch, *shape), name="image")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, network(image)))
@@ -45,9 +45,12 @@ def convert(source: Source, scheme: str) -> bytes:
 
 def is_litert_quantized(source: Source, scheme: str) -> bool:
     """Tell whether the scheme or its options are none of TensorFlow's converter."""
-    said = source.options
+    options = source.options
     return scheme == "int4" or bool(
-        said.calibration or said.symmetric is not None or said.keep_float or said.granularity == "per_tensor"
+        options.calibration
+        or options.symmetric is not None
+        or options.keep_float
+        or options.granularity == "per_tensor"
     )
 
 

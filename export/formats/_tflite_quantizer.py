@@ -35,7 +35,7 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
         "int16x8": lambda: _static(source.options, 16),
         "int4": lambda: _int4(float32, source.options),
     }[scheme]()
-    rows += _kept(float32, source.options.keep_float or ())
+    rows += _left_in_float(float32, source.options.keep_float or ())
     work = quantizer.Quantizer(float32, rows)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors")  # which is how calibration works
@@ -49,29 +49,29 @@ def _float(*operations: str) -> qtyping.ModelQuantizationRecipe:
     return [{"regex": ".*", "operation": o, "algorithm_key": "no_quantize", "op_config": {}} for o in operations]
 
 
-def _weights(said: Options) -> dict[str, Any]:
+def _weights(options: Options) -> dict[str, Any]:
     """Return how the scales of weights are found and what shares them, as its recipes name it."""
-    if said.calibration == "percentile":
+    if options.calibration == "percentile":
         raise Unsupported("litert-quantizer calibrates by minmax, or by mse for weights, not by percentiles")
     names = quantizer.AlgorithmName
     granularity = qtyping.QuantGranularity
     return {
-        "algorithm_key": names.MSE if said.calibration == "mse" else names.MIN_MAX_UNIFORM_QUANT,
-        "granularity": granularity.TENSORWISE if said.granularity == "per_tensor" else granularity.CHANNELWISE,
+        "algorithm_key": names.MSE if options.calibration == "mse" else names.MIN_MAX_UNIFORM_QUANT,
+        "granularity": granularity.TENSORWISE if options.granularity == "per_tensor" else granularity.CHANNELWISE,
     }
 
 
-def _static(said: Options, bits: int) -> qtyping.ModelQuantizationRecipe:
+def _static(options: Options, bits: int) -> qtyping.ModelQuantizationRecipe:
     """Return the recipe for 8-bit weights and activations of so many bits, which are asymmetric where 8 bits may be."""
-    if bits == 16 and said.symmetric is False:
+    if bits == 16 and options.symmetric is False:
         raise Unsupported("litert-quantizer's 16-bit activations are always symmetric, as LiteRT's kernels want them")
-    manager, weights = RecipeManager(), _weights(said)
+    manager, weights = RecipeManager(), _weights(options)
     kind = qtyping.TensorQuantizationConfig
     manager.add_quantization_config(
         regex=".*",
         operation_name=_ALL,
         op_config=qtyping.OpQuantizationConfig(
-            activation_tensor_config=kind(num_bits=bits, symmetric=bits == 16 or bool(said.symmetric)),
+            activation_tensor_config=kind(num_bits=bits, symmetric=bits == 16 or bool(options.symmetric)),
             weight_tensor_config=kind(num_bits=8, symmetric=True, granularity=weights["granularity"]),
             compute_precision=qtyping.ComputePrecision.INTEGER,
             explicit_dequantize=False,
@@ -81,9 +81,9 @@ def _static(said: Options, bits: int) -> qtyping.ModelQuantizationRecipe:
     return manager.get_quantization_recipe() + _float("INPUT", "OUTPUT")
 
 
-def _dynamic_int8(said: Options) -> qtyping.ModelQuantizationRecipe:
+def _dynamic_int8(options: Options) -> qtyping.ModelQuantizationRecipe:
     manager = RecipeManager()
-    manager.add_dynamic_config(regex=".*", operation_name=_ALL, num_bits=8, **_weights(said))
+    manager.add_dynamic_config(regex=".*", operation_name=_ALL, num_bits=8, **_weights(options))
     # A convolution of one channel is a depthwise one here. XNNPACK has no such kernel for 8-bit weights on float
     # activations: quantizing its few weights splits the delegate in two, and the small network takes 3 times as long.
     return manager.get_quantization_recipe() + _float("DEPTHWISE_CONV_2D")
@@ -104,7 +104,7 @@ def _float16() -> qtyping.ModelQuantizationRecipe:
     return manager.get_quantization_recipe()
 
 
-def _kept(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizationRecipe:
+def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizationRecipe:
     """Leave operators in float whose name matches one of the globs."""
     rows = []
     names = _tflite_file.operators(float32)
@@ -119,14 +119,14 @@ def _kept(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizatio
     return rows
 
 
-def _int4(float32: bytes, said: Options) -> qtyping.ModelQuantizationRecipe:
+def _int4(float32: bytes, options: Options) -> qtyping.ModelQuantizationRecipe:
     """Dense layers in 4-bit blocks where their rows divide into blocks; what has no such kernel as in dynamic_int8."""
-    if said.block not in _BLOCKS:
-        msg = f"litert-quantizer has no blocks of {said.block}; it has {', '.join(map(str, _BLOCKS))}"
+    if options.block not in _BLOCKS:
+        msg = f"litert-quantizer has no blocks of {options.block}; it has {', '.join(map(str, _BLOCKS))}"
         raise Unsupported(msg)
-    rows, blocks = _dynamic_int8(said), qtyping.QuantGranularity(f"BLOCKWISE_{said.block}")
+    rows, blocks = _dynamic_int8(options), qtyping.QuantGranularity(f"BLOCKWISE_{options.block}")
     for name, columns in _tflite_file.dense_layers(float32):
-        if columns % said.block == 0:
+        if columns % options.block == 0:
             manager, dense = RecipeManager(), qtyping.TFLOperationName.FULLY_CONNECTED
             manager.add_dynamic_config(f"^{re.escape(name)};$", dense, num_bits=4, granularity=blocks)
             rows += manager.get_quantization_recipe()

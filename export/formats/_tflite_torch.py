@@ -36,8 +36,8 @@ def _float32(source: Source, network: torch.nn.Module) -> bytes:
 
 def fine_tuned(source: Source) -> torch.nn.Module:
     """Return the network with the weights of `_trained`."""
-    made = tuned.weights(source, __name__, lambda: FRAMEWORKS["torch"].weights(_trained(source)))
-    return FRAMEWORKS["torch"].set_weights(source.fresh_network(), made)
+    weights = tuned.weights(source, __name__, lambda: FRAMEWORKS["torch"].weights(_trained(source)))
+    return FRAMEWORKS["torch"].set_weights(source.fresh_network(), weights)
 
 
 def _trained(source: Source) -> torch.nn.Module:

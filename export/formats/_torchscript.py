@@ -120,12 +120,12 @@ def _int8(source: Source) -> Any:
     return convert_fx(prepared)
 
 
-def _configuration(said: Options) -> Any:
+def _configuration(options: Options) -> Any:
     """Return the x86 engine's observers as the options want them; HistogramObserver, the default, seeks the least square error."""
     import torch
     from torch.ao import quantization
 
-    if said.calibration == "percentile":
+    if options.calibration == "percentile":
         raise Unsupported("PyTorch's observers calibrate by mse or minmax, not by percentiles")
     mapping = quantization.get_default_qconfig_mapping("x86")
 
@@ -133,9 +133,9 @@ def _configuration(said: Options) -> Any:
         observer = getattr(getattr(config and config.activation, "p", None), "func", None)
         if observer is not quantization.HistogramObserver:
             return config
-        scheme = {"qscheme": torch.per_tensor_symmetric} if said.symmetric else {}
-        kind = quantization.MinMaxObserver if said.calibration == "minmax" else observer
-        weight = quantization.default_weight_observer if said.granularity == "per_tensor" else config.weight
+        scheme = {"qscheme": torch.per_tensor_symmetric} if options.symmetric else {}
+        kind = quantization.MinMaxObserver if options.calibration == "minmax" else observer
+        weight = quantization.default_weight_observer if options.granularity == "per_tensor" else config.weight
         return quantization.QConfig(kind.with_args(**config.activation.p.keywords | scheme), weight)
 
     mapping.set_global(changed(mapping.global_qconfig))
@@ -222,7 +222,7 @@ def inspect(path: Path) -> Contents:
     layers = tuple(
         Layer(operator="", shape=shape, dtype=dtype, quantizable=len(shape) == 4 or not attends)
         for tensors in pickles
-        for dtype, shape in tensors.found
+        for dtype, shape in tensors.matches
         if dtype != "uint8"  # a constant among the activations, such as a position's embedding
         and len(shape) > 1
         and math.prod(shape) > max(shape)
@@ -269,7 +269,7 @@ class _Tensors(pickle.Unpickler):
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content))
-        self.found: list[tuple[str, tuple[int, ...]]] = []
+        self.matches: list[tuple[str, tuple[int, ...]]] = []
         self.storages: dict[str, None] = {}  # in the order of their first use
         self.load()
 
@@ -282,7 +282,7 @@ class _Tensors(pickle.Unpickler):
         def call(cls: type, *arguments: Any) -> Any:
             if name in ("_rebuild_tensor_v2", "_rebuild_qtensor"):
                 dtype, _, shape, *_ = arguments
-                self.found.append((dtype, shape))
+                self.matches.append((dtype, shape))
             return object.__new__(cls)
 
         return type(name, (), {"__new__": call, "__setstate__": lambda self, state: None})

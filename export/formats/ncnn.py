@@ -64,8 +64,8 @@ def _quantize(table: Path, int8: Path, wide: Path, images: np.ndarray, target: P
     listed, scales = wide / "images.txt", wide / "scales.table"
     listed.write_text("".join(f"{place}\n" for place in places))
     shape = ",".join(map(str, reversed(images.shape[1:])))  # ncnn names the last axis first
-    said = (f"shape=[{shape}]", f"method={METHOD}", "type=1", "thread=1")  # type 1: arrays, not pictures
-    ncnn_tools.run(table, wide / PARAM, wide / BIN, listed, scales, *said)
+    arguments = (f"shape=[{shape}]", f"method={METHOD}", "type=1", "thread=1")  # type 1: arrays, not pictures
+    ncnn_tools.run(table, wide / PARAM, wide / BIN, listed, scales, *arguments)
     target.mkdir(parents=True, exist_ok=True)
     ncnn_tools.run(int8, wide / PARAM, wide / BIN, target / PARAM, target / BIN, scales)
 
@@ -80,10 +80,10 @@ def _for_pnnx(content: bytes) -> bytes:
 
     model = onnx.load_from_string(content)
     graph = model.graph
-    known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
-        axes = known.get(node.input[1]) if node.op_type.startswith("Reduce") and len(node.input) > 1 else None
+        axes = constants.get(node.input[1]) if node.op_type.startswith("Reduce") and len(node.input) > 1 else None
         if axes is None or axes.size != 1:
             nodes.append(node)
             continue
@@ -150,8 +150,8 @@ def _operator(line: str) -> Operator:
     tensors = rest[: int(inputs) + int(outputs)]
     pairs = dict(word.split("=", 1) for word in rest[len(tensors) :] if "=" in word)
     numbers = {int(key): int(value) for key, value in pairs.items() if value.lstrip("-").isdigit() and int(key) >= 0}
-    taken, given = tuple(tensors[: int(inputs)]), tuple(tensors[int(inputs) :])
-    return Operator(kind=kind, name=name, inputs=taken, outputs=given, numbers=numbers)
+    input_names, output_names = tuple(tensors[: int(inputs)]), tuple(tensors[int(inputs) :])
+    return Operator(kind=kind, name=name, inputs=input_names, outputs=output_names, numbers=numbers)
 
 
 class _Blob(NamedTuple):
@@ -265,4 +265,4 @@ _BLOBS: dict[str, Callable[[Mapping[int, int]], list[_Blob]]] = {
 
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:
-    return elsewhere.answers("ncnn", _PROGRAM, path, images)
+    return elsewhere.logits("ncnn", _PROGRAM, path, images)

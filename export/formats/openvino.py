@@ -36,8 +36,8 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def options(framework: str, scheme: str) -> tuple[str, ...]:
-    known = _onnx_schemes.options(framework, scheme) if scheme in ("int8", "int4") else ()
-    return tuple(name for name in known if name != "batch")  # a file here takes one image
+    options = _onnx_schemes.options(framework, scheme) if scheme in ("int8", "int4") else ()
+    return tuple(name for name in options if name != "batch")  # a file here takes one image
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
@@ -126,14 +126,14 @@ def _nodes(root: ElementTree.Element) -> dict[str, _Node]:
     before: dict[str, dict[int, str]] = {}
     for edge in root.iter("edge"):
         before.setdefault(edge.attrib["to-layer"], {})[int(edge.attrib["to-port"])] = edge.attrib["from-layer"]
-    found = {}
+    counts = {}
     for layer in root.iter("layer"):
         data = layer.find("data")
         inputs = tuple(id for _, id in sorted(before.get(layer.attrib["id"], {}).items()))
         shape = tuple(int(size.text) for size in layer.iterfind("output/port/dim"))
         attributes = {} if data is None else data.attrib
-        found[layer.attrib["id"]] = _Node(kind=layer.attrib["type"], data=attributes, inputs=inputs, shape=shape)
-    return found
+        counts[layer.attrib["id"]] = _Node(kind=layer.attrib["type"], data=attributes, inputs=inputs, shape=shape)
+    return counts
 
 
 def _layers(nodes: Mapping[str, _Node]) -> list[Layer]:
@@ -180,4 +180,4 @@ def _notes(nodes: Mapping[str, _Node], layers: list[Layer]) -> tuple[str, ...]:
 
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:
-    return elsewhere.answers("openvino", with_openvino.__file__, path, images)
+    return elsewhere.logits("openvino", with_openvino.__file__, path, images)

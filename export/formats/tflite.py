@@ -41,12 +41,12 @@ def convert(source: Source, scheme: str, target: Path) -> None:
         from export.formats import _tflite_torch as converter
     else:
         from export.formats import _tflite_keras as converter
-    says = [_FINE_TUNED.format(steps=source.options.steps)] if SCHEMES[scheme].trained else []
+    notes = [_FINE_TUNED.format(steps=source.options.steps)] if SCHEMES[scheme].trained else []
     if source.framework == "keras" and scheme != "int4" and converter.is_litert_quantized(source, scheme):
-        says.append("quantized by litert-quantizer: TensorFlow's converter has no such options")
+        notes.append("quantized by litert-quantizer: TensorFlow's converter has no such options")
     if source.options.calibration == "mse":
-        says.append("mse sets the scales of weights; activations keep their smallest and largest values")
-    content = _tflite_file.tidied(converter.convert(source, scheme), "; ".join(says))
+        notes.append("mse sets the scales of weights; activations keep their smallest and largest values")
+    content = _tflite_file.tidied(converter.convert(source, scheme), "; ".join(notes))
     target.write_bytes(_tflite_file.freed(content) if source.is_dynamic else content)
 
 

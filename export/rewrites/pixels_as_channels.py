@@ -156,10 +156,10 @@ def _rewrite(graph: Graph, operator: Any, convolution: Convolution, block: int) 
 
 def as_converted(name: str, weights: np.ndarray) -> np.ndarray:
     """Return the weights [O,kh,kw,I] that a convolution had before, of a tensor's name; those of others as they are."""
-    known = _NAME.search(name)
-    if known is None:
+    match = _NAME.search(name)
+    if match is None:
         return weights
-    block, columns = map(int, known.groups())
+    block, columns = map(int, match.groups())
     outputs, rows, taps, channels = weights.shape
     spread = weights.reshape(block, outputs // block, rows, taps * block, channels // block)
     return spread[0, :, :, :columns]

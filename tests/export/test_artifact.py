@@ -14,7 +14,7 @@ ID = "torch_cnn-onnx-int8"
 
 
 @pytest.fixture
-def made(tmp_path) -> Artifact:
+def sidecar(tmp_path) -> Artifact:
     (tmp_path / f"{ID}.onnx").write_bytes(b"weights")
     artifact = Artifact(
         id=ID,
@@ -36,32 +36,32 @@ def made(tmp_path) -> Artifact:
     return artifact
 
 
-def test_a_sidecar_survives_the_file(made, tmp_path):
-    assert artifacts.load(tmp_path) == (made,)
+def test_a_sidecar_survives_the_file(sidecar, tmp_path):
+    assert artifacts.load(tmp_path) == (sidecar,)
 
 
-def test_an_artifact_that_matches_its_sidecar_is_current(made, tmp_path):
-    assert artifacts.check(made, tmp_path).name == made.file
+def test_an_artifact_that_matches_its_sidecar_is_current(sidecar, tmp_path):
+    assert artifacts.check(sidecar, tmp_path).name == sidecar.file
     assert artifacts.is_current(tmp_path, ID, "k")
     assert not artifacts.is_current(tmp_path, ID, "another key")
 
 
 @pytest.mark.parametrize("harm", [b"", b"weight", b"weighty"], ids=["empty", "truncated", "changed"])
-def test_an_artifact_that_does_not_match_its_sidecar_is_made_again(made, tmp_path, harm):
-    (tmp_path / made.file).write_bytes(harm)
+def test_an_artifact_that_does_not_match_its_sidecar_is_made_again(sidecar, tmp_path, harm):
+    (tmp_path / sidecar.file).write_bytes(harm)
     assert not artifacts.is_current(tmp_path, ID, "k")
     with pytest.raises(DataError, match="does not match its sidecar.*--only torch_cnn-onnx-int8"):
-        artifacts.check(made, tmp_path)
+        artifacts.check(sidecar, tmp_path)
 
 
-def test_an_artifact_without_its_file_says_so(made, tmp_path):
-    (tmp_path / made.file).unlink()
+def test_an_artifact_without_its_file_says_so(sidecar, tmp_path):
+    (tmp_path / sidecar.file).unlink()
     with pytest.raises(DataError, match="is not there, though its sidecar is"):
-        artifacts.check(made, tmp_path)
+        artifacts.check(sidecar, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 3}'], ids=["empty", "half", "list", "other"])
-def test_a_broken_sidecar_says_so_and_is_made_again(made, tmp_path, text):
+def test_a_broken_sidecar_says_so_and_is_made_again(sidecar, tmp_path, text):
     artifacts.sidecar_path(tmp_path, ID).write_text(text)
     with pytest.raises(DataError, match="is no sidecar.*nox -s export"):
         artifacts.load(tmp_path)
@@ -69,7 +69,7 @@ def test_a_broken_sidecar_says_so_and_is_made_again(made, tmp_path, text):
 
 
 @pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd", "sub/file.onnx"])
-def test_a_sidecar_cannot_name_a_file_elsewhere(made, tmp_path, file):
+def test_a_sidecar_cannot_name_a_file_elsewhere(sidecar, tmp_path, file):
     path = artifacts.sidecar_path(tmp_path, ID)
     path.write_text(json.dumps({**json.loads(path.read_text()), "file": file}))
     with pytest.raises(DataError, match="does not lie beside it"):
@@ -90,13 +90,13 @@ def test_what_is_being_written_is_no_artifact_yet(tmp_path):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_sidecar_whose_content_cannot_be_is_made_again(made, tmp_path, changes):
+def test_a_sidecar_whose_content_cannot_be_is_made_again(sidecar, tmp_path, changes):
     path = artifacts.sidecar_path(tmp_path, ID)
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     assert not artifacts.is_current(tmp_path, ID, "k")
 
 
-def test_an_artifact_that_was_not_made_has_no_file_to_check(made, tmp_path):
+def test_an_artifact_that_was_not_made_has_no_file_to_check(sidecar, tmp_path):
     failed = Artifact(id=ID, model="torch_cnn", framework="torch", format="onnx", scheme="int8", key="k",
                       outcome="export_failed", reason="a crash")  # fmt: skip
     with pytest.raises(DataError, match=f"{ID} was not made .export_failed.: a crash"):

@@ -140,7 +140,7 @@ def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name
     judge.judge_size(files.size_bytes(path), contents, SCHEMES[scheme], profile.parameters)
     grey = source.input(data.load("test", "digits").images[:64])
     native = FORMATS[name].run(path, judge.to_native(grey, contents.inputs[0]))
-    judge.judge_answers(judge.to_logits(native, contents.outputs[0]), source.logits(grey), SCHEMES[scheme])
+    judge.judge_logits(judge.to_logits(native, contents.outputs[0]), source.logits(grey), SCHEMES[scheme])
     noted = judge.coverage(contents, SCHEMES[scheme], profile.layers)
     covered = contents.weights[SCHEMES[scheme].weights] / sum(contents.weights.values())
     assert bool(noted) == (covered < 1)

@@ -46,7 +46,7 @@ def test_the_environment_is_named_where_it_is_missing(program):
 def test_answers_go_to_and_from_a_program_as_arrays(program, tmp_path):
     doubling = program("import sys, numpy; numpy.save(sys.argv[4], numpy.load(sys.argv[3]) * 2)")
     images = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert (elsewhere.answers("ncnn", doubling, tmp_path, images) == images * 2).all()
+    assert (elsewhere.logits("ncnn", doubling, tmp_path, images) == images * 2).all()
 
 
 def test_a_program_is_not_held_to_the_instruction_set_of_the_lane(program, monkeypatch):

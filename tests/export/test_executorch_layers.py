@@ -46,4 +46,4 @@ def test_all_of_it_becomes_int8_and_answers_as_before(scheme, tmp_path):
     assert set(contents.weights) == {"int8"}
     judge.judge_weights(contents, SCHEMES[scheme])
     images = source.input(source.sets[0].images[:16])
-    judge.judge_answers(FORMATS["executorch"].run(path, images), source.logits(images), SCHEMES[scheme])
+    judge.judge_logits(FORMATS["executorch"].run(path, images), source.logits(images), SCHEMES[scheme])

@@ -29,8 +29,8 @@ def name(unit: Unit | None) -> str:
 
 
 def test_recipes_that_share_conversions_are_one_unit():
-    made = units([job("torch_cnn", "onnx-*", "ort-*", "ncnn-*", "torchscript*", "executorch*", "tflite-int8")])
-    assert {unit.family: len(unit.recipes) for unit in made} == {
+    listed = units([job("torch_cnn", "onnx-*", "ort-*", "ncnn-*", "torchscript*", "executorch*", "tflite-int8")])
+    assert {unit.family: len(unit.recipes) for unit in listed} == {
         "onnx of torch": 13, "torchscript": 6, "executorch": 7, "tflite of torch": 1}  # fmt: skip
 
 

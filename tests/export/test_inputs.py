@@ -94,8 +94,8 @@ def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monk
     assert result.exit_code == 0, result.output
     assert {a.dataset.name for a in artifacts.load(tmp_path / "artifacts-digits")} == {"digits"}
     assert {a.dataset.name for a in artifacts.load(tmp_path / "artifacts")} == {"mnist"}
-    said = " ".join(result.output.split())
-    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in said
+    message = " ".join(result.output.split())
+    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in message
 
 
 @pytest.fixture
@@ -121,10 +121,10 @@ def test_a_damaged_checkpoint_is_an_error_before_anything_is_written(export, fol
 def test_a_checkpoint_of_a_users_own_is_exported_and_that_is_noted(export, folder, own_checkpoint, card):
     assert "NOTE" not in export().output
     path = own_checkpoint.with_suffix(".json")
-    known = json.loads(path.read_text())
+    present = json.loads(path.read_text())
     path.unlink()
     if card == "another card":
-        path.write_text(json.dumps(known | {"fingerprint": "another"}))
+        path.write_text(json.dumps(present | {"fingerprint": "another"}))
     result = export()
     assert result.exit_code == 0, result.output
     assert "NOTE: torch_cnn is exported, though it" in result.output
@@ -144,10 +144,10 @@ def saved_reference(folder: Path, **changes: str) -> Path:
     )
     sets = {"images": digits.images, "labels": digits.labels, "logits": np.zeros((len(digits), 10), np.float32)}
     file = reference.path(folder, "torch_cnn")
-    made = Reference(model="torch_cnn", dataset="mnist", dataset_sha256=digits.sha256, checkpoint_sha256="c", **sets,
+    exported_artifact = Reference(model="torch_cnn", dataset="mnist", dataset_sha256=digits.sha256, checkpoint_sha256="c", **sets,
                      others={"digits": EvaluationSet(**sets)}, inputs=now | changes,
                      key=keys.reference_key(now | changes))  # fmt: skip
-    reference.save(made, file)
+    reference.save(exported_artifact, file)
     return file
 
 

@@ -27,14 +27,14 @@ def exported(folder: Path, masks: dict[str, str]) -> dict[str, str]:
     only.append("--force")  # else what another export fine-tuned would be taken
     command = [sys.executable, "-m", "export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
     subprocess.run(command, cwd=ROOT, env=os.environ | masks, check=True, capture_output=True)
-    return {made.id: made.sha256 for made in artifacts.load(folder)}
+    return {digests.id: digests.sha256 for digests in artifacts.load(folder)}
 
 
 def test_masked_instruction_sets_give_the_same_bytes(tmp_path):
-    made = {name: exported(tmp_path / name, masks) for name, masks in MASKS.items()}
-    assert len(made["avx2"]) == len(CALIBRATED)
-    assert all(made["avx2"].values())
-    assert made["avx2"] == made["default"] == exported(tmp_path / "unmasked", {})
+    digests = {name: exported(tmp_path / name, masks) for name, masks in MASKS.items()}
+    assert len(digests["avx2"]) == len(CALIBRATED)
+    assert all(digests["avx2"].values())
+    assert digests["avx2"] == digests["default"] == exported(tmp_path / "unmasked", {})
 
 
 def test_the_sidecar_says_which_scheme_may_differ_between_cpus_and_no_other():

@@ -102,28 +102,28 @@ def test_weights_that_layers_share_may_be_stored_once():
 def test_logits_of_ten_million_are_a_defect_though_every_answer_agrees():
     expected = np.eye(10, dtype=np.float32)
     with pytest.raises(Defect, match="differ by up to 1e\\+07"):
-        judge.judge_answers(expected * 1e7, expected, SCHEMES["int8"])
+        judge.judge_logits(expected * 1e7, expected, SCHEMES["int8"])
 
 
-@pytest.mark.parametrize("answers", [np.full((4, 10), np.nan), np.zeros((4, 9)), np.zeros((3, 10))])
-def test_answers_that_are_no_logits_are_a_defect(answers):
+@pytest.mark.parametrize("logits", [np.full((4, 10), np.nan), np.zeros((4, 9)), np.zeros((3, 10))])
+def test_answers_that_are_no_logits_are_a_defect(logits):
     with pytest.raises(Defect, match="not finite"):
-        judge.judge_answers(answers, np.zeros((4, 10)), SCHEMES["float32"])
+        judge.judge_logits(logits, np.zeros((4, 10)), SCHEMES["float32"])
 
 
 def test_the_allowed_error_grows_with_the_span_of_the_sources_logits():
     expected = np.eye(10, dtype=np.float32)
     off = expected + np.random.default_rng(0).choice([-0.4, 0.4], (10, 10)).astype(np.float32)
     with pytest.raises(Defect, match="allowed 0.15, 0.15 of the source's span"):
-        judge.judge_answers(off, expected, SCHEMES["int8"])
-    judge.judge_answers(off + 99 * expected, 100 * expected, SCHEMES["int8"])
+        judge.judge_logits(off, expected, SCHEMES["int8"])
+    judge.judge_logits(off + 99 * expected, 100 * expected, SCHEMES["int8"])
 
 
 def test_logits_that_hardly_differ_need_not_be_nearer_than_float32_can_tell():
     expected = np.full((8, 12), 1 / 12, np.float32) + np.arange(12, dtype=np.float32) * 1e-7  # an untrained softmax
-    judge.judge_answers(expected + np.float32(7.5e-9), expected, SCHEMES["float32"])
+    judge.judge_logits(expected + np.float32(7.5e-9), expected, SCHEMES["float32"])
     with pytest.raises(Defect, match="allowed 1.59e-07"):
-        judge.judge_answers(expected + np.float32(1e-6), expected, SCHEMES["float32"])
+        judge.judge_logits(expected + np.float32(1e-6), expected, SCHEMES["float32"])
 
 
 def test_what_rounding_costs_a_network_of_many_classes_is_no_defect():
@@ -131,11 +131,11 @@ def test_what_rounding_costs_a_network_of_many_classes_is_no_defect():
     expected = rng.normal(size=(64, 300)).astype(np.float32)
     rounded = expected + rng.normal(scale=0.3, size=expected.shape).astype(np.float32)
     assert (rounded.argmax(1) == expected.argmax(1)).mean() < 0.6
-    judge.judge_answers(rounded, expected, SCHEMES["int8"])
+    judge.judge_logits(rounded, expected, SCHEMES["int8"])
     with pytest.raises(Defect):
-        judge.judge_answers(rounded, expected, SCHEMES["float16"])
+        judge.judge_logits(rounded, expected, SCHEMES["float16"])
     with pytest.raises(Defect):
-        judge.judge_answers(rng.permutation(expected), expected, SCHEMES["int8"])
+        judge.judge_logits(rng.permutation(expected), expected, SCHEMES["int8"])
 
 
 def test_limits_of_the_zoo_in_logits():
@@ -147,7 +147,7 @@ def test_limits_of_the_zoo_in_logits():
 def test_flipped_answers_are_a_defect():
     expected = np.eye(10, dtype=np.float32)
     with pytest.raises(Defect, match=r"0.0% of the answers agree"):
-        judge.judge_answers(np.roll(expected, 1, axis=1), expected, SCHEMES["int8"])
+        judge.judge_logits(np.roll(expected, 1, axis=1), expected, SCHEMES["int8"])
 
 
 def test_grey_values_become_what_a_quantized_input_takes_and_back():

@@ -103,8 +103,8 @@ def test_the_shared_half_of_a_format_counts_only_where_it_is_imported():
 
 
 def test_no_two_recipes_have_one_key():
-    made = {keys.reference_key(keys.artifact_inputs(r, reference(ROOT, r.model))) for r in matrix.recipes()}
-    assert len(made) == len(matrix.recipes())
+    inputs = {keys.reference_key(keys.artifact_inputs(r, reference(ROOT, r.model))) for r in matrix.recipes()}
+    assert len(inputs) == len(matrix.recipes())
 
 
 def test_the_order_of_inputs_does_not_count_and_what_came_or_went_is_named():

@@ -52,56 +52,56 @@ def small(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("id", [r.id for r in EVERY])
 def test_every_recipe_of_the_small_model_is_made_or_says_why_not(small, id):
-    made = artifacts.read(artifacts.sidecar_path(small, id))
-    assert made.outcome == "ok" or (made.outcome == "unsupported" and len(made.reason) > 20)
-    if made.outcome == "ok":
-        artifacts.check(made, small)
-        batch = -1 if made.format in ANY_BATCH else 1
-        assert made.inputs[0].shape == (batch, 1, 28, 28)
-        assert made.outputs[0].shape == (batch, 10)
-        assert made.tools
-        assert made.dataset.name == "mnist"
+    stored = artifacts.read(artifacts.sidecar_path(small, id))
+    assert stored.outcome == "ok" or (stored.outcome == "unsupported" and len(stored.reason) > 20)
+    if stored.outcome == "ok":
+        artifacts.check(stored, small)
+        batch = -1 if stored.format in ANY_BATCH else 1
+        assert stored.inputs[0].shape == (batch, 1, 28, 28)
+        assert stored.outputs[0].shape == (batch, 10)
+        assert stored.tools
+        assert stored.dataset.name == "mnist"
 
 
 def test_float_artifacts_answer_as_the_float_network_to_the_last_image(small):
-    known = reference.load(reference.path(small, "torch_cnn_small"))
-    for made in artifacts.load(small):
-        if made.scheme == "float32" and made.outcome == "ok":
-            index = [golden.index for golden in made.golden]
-            logits = np.array([golden.logits for golden in made.golden], np.float32)
-            assert np.abs(logits - known.logits[index]).max() < 1e-4, made.id
+    stored_inputs = reference.load(reference.path(small, "torch_cnn_small"))
+    for stored in artifacts.load(small):
+        if stored.scheme == "float32" and stored.outcome == "ok":
+            index = [golden.index for golden in stored.golden]
+            logits = np.array([golden.logits for golden in stored.golden], np.float32)
+            assert np.abs(logits - stored_inputs.logits[index]).max() < 1e-4, stored.id
 
 
 def test_the_reference_has_the_other_digits_and_the_float_network_reads_most_of_them(small):
-    known, others = reference.load(reference.path(small, "torch_cnn_small")), data.load("test", "digits")
-    digits = known.others["digits"]
+    stored_inputs, others = reference.load(reference.path(small, "torch_cnn_small")), data.load("test", "digits")
+    digits = stored_inputs.others["digits"]
     assert (digits.images == others.images).all()
     assert (digits.labels == others.labels).all()
     assert 0.9 < (digits.logits.argmax(1) == digits.labels).mean() < 1.0
 
 
 def test_golden_vectors_are_what_the_file_answers(small):
-    made = artifacts.read(artifacts.sidecar_path(small, "torch_cnn_small-tflite-int8_io"))
-    assert made.inputs[0].dtype == made.outputs[0].dtype == "uint8"
-    pixels = np.stack([np.frombuffer(base64.b64decode(g.image_u8), np.uint8) for g in made.golden])
-    images = network_input(pixels.reshape(-1, 28, 28), made.layout)
-    native = judge.to_native(images, made.inputs[0])
-    answers = judge.to_logits(FORMATS["tflite"].run(small / made.file, native), made.outputs[0])
-    assert answers.tolist() == [list(g.logits) for g in made.golden]
+    stored = artifacts.read(artifacts.sidecar_path(small, "torch_cnn_small-tflite-int8_io"))
+    assert stored.inputs[0].dtype == stored.outputs[0].dtype == "uint8"
+    pixels = np.stack([np.frombuffer(base64.b64decode(g.image_u8), np.uint8) for g in stored.golden])
+    images = network_input(pixels.reshape(-1, 28, 28), stored.layout)
+    native = judge.to_native(images, stored.inputs[0])
+    reference_logits = judge.to_logits(FORMATS["tflite"].run(small / stored.file, native), stored.outputs[0])
+    assert reference_logits.tolist() == [list(g.logits) for g in stored.golden]
 
 
 def test_no_artifact_names_a_path_of_this_machine(small):
-    for made in artifacts.load(small):
-        for member in files.members(small / made.file) if made.file else ():
+    for stored in artifacts.load(small):
+        for member in files.members(small / stored.file) if stored.file else ():
             assert str(ROOT).encode() not in member.read_bytes(), member
             assert str(Path.home()).encode() not in member.read_bytes(), member
 
 
 def test_a_second_export_gives_the_same_bytes_or_the_sidecar_says_why_not(small, tmp_path):
     export(tmp_path, "torch_cnn_small-*", force=True)  # else what the first fine-tuned would be taken
-    for made in artifacts.load(small):
-        again: Artifact = artifacts.read(artifacts.sidecar_path(tmp_path, made.id))
-        assert again.sha256 == made.sha256 or isinstance(made.reproducible, str), made.id
+    for stored in artifacts.load(small):
+        again: Artifact = artifacts.read(artifacts.sidecar_path(tmp_path, stored.id))
+        assert again.sha256 == stored.sha256 or isinstance(stored.reproducible, str), stored.id
 
 
 def sidecars(folder: Path) -> Iterator[Path]:
@@ -139,5 +139,5 @@ def test_two_exports_at_once_in_one_folder_do_not_disturb_each_other(tmp_path):
     for process in (one, two):
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
-    for made in artifacts.load(tmp_path):
-        artifacts.check(made, tmp_path)
+    for stored in artifacts.load(tmp_path):
+        artifacts.check(stored, tmp_path)

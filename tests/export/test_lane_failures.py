@@ -27,7 +27,7 @@ RECIPE = Recipe(model="torch_cnn_small", format="scripted", scheme="float32")
 
 
 @pytest.fixture
-def answers(idx_folder) -> Reference:
+def expected(idx_folder) -> Reference:
     digits = data.load("test")
     logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
     return Reference(model=RECIPE.model, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
@@ -35,9 +35,9 @@ def answers(idx_folder) -> Reference:
 
 
 @pytest.fixture
-def scripted(monkeypatch, answers) -> SimpleNamespace:
+def scripted(monkeypatch, expected) -> SimpleNamespace:
     """A format that writes the right number of bytes and answers as the reference; tests replace its functions."""
-    hardest = np.argsort(answers.margins, kind="stable")[: making.GOLDEN_HARDEST]
+    hardest = np.argsort(expected.margins, kind="stable")[: making.GOLDEN_HARDEST]
     index = np.concatenate([np.arange(making.PARITY_IMAGES), hardest])
     module = SimpleNamespace(
         suffix=".scripted",
@@ -48,7 +48,7 @@ def scripted(monkeypatch, answers) -> SimpleNamespace:
             outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
             weights={"float32": 21_840},
         ),
-        run=lambda path, images: answers.logits[index].copy(),
+        run=lambda path, images: expected.logits[index].copy(),
     )
     for place in (making, recipes):
         monkeypatch.setattr(place, "FORMATS", {"scripted": module})
@@ -61,14 +61,14 @@ def scripted(monkeypatch, answers) -> SimpleNamespace:
     return module
 
 
-def made(folder: Path, answers: Reference) -> Artifact:
+def artifact_of(folder: Path, expected: Reference) -> Artifact:
     """Make the recipe, save it, and return what the folder then says."""
-    lane.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), answers, folder, "k"), folder)
+    lane.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), expected, folder, "k"), folder)
     return artifacts.read(artifacts.sidecar_path(folder, RECIPE.id))
 
 
-def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(scripted, answers, tmp_path):
-    good = made(tmp_path, answers)
+def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(scripted, expected, tmp_path):
+    good = artifact_of(tmp_path, expected)
     assert good.outcome == "ok", good.reason
     assert good.checkpoint_sha256 == files.sha256(checkpoints.path(RECIPE.model))
 
@@ -92,10 +92,10 @@ def raises(error: BaseException):
     ],
     ids=lambda e: type(e).__name__,
 )
-def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, answers, tmp_path, error, reason):
-    made(tmp_path, answers)
+def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, expected, tmp_path, error, reason):
+    artifact_of(tmp_path, expected)
     scripted.convert = raises(error)
-    failed = made(tmp_path, answers)
+    failed = artifact_of(tmp_path, expected)
     assert failed.outcome == "export_failed"
     assert re.match(reason, failed.reason)
     assert [file.name for file in tmp_path.glob("*scripted*")] == [f"{RECIPE.id}.json"]
@@ -103,7 +103,7 @@ def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, answ
 
 
 def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
-    scripted, answers, tmp_path, monkeypatch
+    scripted, expected, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(importlib._bootstrap, "_find_and_load", importlib._bootstrap._find_and_load)
     phases.watch_imports()
@@ -118,7 +118,7 @@ def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
         converter.convert()
 
     scripted.convert = convert
-    row = made(tmp_path, answers)
+    row = artifact_of(tmp_path, expected)
     assert (row.outcome, "no_such_backend" in row.reason) == ("unsupported", True)
 
 
@@ -136,18 +136,18 @@ def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
     ids=["refusal", "killed", "memory"],
 )
 def test_a_file_that_its_own_runtime_cannot_run_is_the_toolchains_limit(
-    scripted, answers, tmp_path, error, outcome, reason
+    scripted, expected, tmp_path, error, outcome, reason
 ):
     def run(path, images):
         raise error
 
     scripted.run = run
-    row = made(tmp_path, answers)
+    row = artifact_of(tmp_path, expected)
     assert (row.outcome, row.file) == (outcome, "")
     assert reason in row.reason
 
 
-def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, answers, tmp_path):
+def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, expected, tmp_path):
     run = scripted.run
 
     def not_finite(path, images):
@@ -156,11 +156,11 @@ def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(
         return logits
 
     scripted.run = not_finite
-    failed = made(tmp_path, answers)
+    failed = artifact_of(tmp_path, expected)
     assert (failed.outcome, "not finite" in failed.reason, failed.file) == ("export_failed", True, "")
 
 
-def test_a_row_that_cannot_be_written_as_a_sidecar_is_a_failed_recipe(scripted, answers, tmp_path):
+def test_a_row_that_cannot_be_written_as_a_sidecar_is_a_failed_recipe(scripted, expected, tmp_path):
     inspect = scripted.inspect
 
     def strange(path):
@@ -168,13 +168,13 @@ def test_a_row_that_cannot_be_written_as_a_sidecar_is_a_failed_recipe(scripted, 
         return Contents(inputs=contents.inputs, outputs=contents.outputs, weights={"float32": np.int64(21_840)})
 
     scripted.inspect = strange
-    failed = made(tmp_path, answers)
+    failed = artifact_of(tmp_path, expected)
     assert failed.outcome == "export_failed"
     assert "TypeError" in failed.reason
     assert not list(tmp_path.glob("*.scripted"))
 
 
-def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, answers, tmp_path, monkeypatch):
+def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, expected, tmp_path, monkeypatch):
     """The old code digested the checkpoint again after the conversion: what training had put there by then."""
     file = tmp_path / "checkpoints" / f"{RECIPE.model}.safetensors"
     files.write_bytes(file, b"what was loaded")
@@ -186,7 +186,7 @@ def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scrip
         target.write_bytes(bytes(88_000))
 
     scripted.convert = train_meanwhile
-    artifact = made(tmp_path / "artifacts", answers)
+    artifact = artifact_of(tmp_path / "artifacts", expected)
     assert artifact.outcome == "ok", artifact.reason
     assert artifact.checkpoint_sha256 == checkpoints.digest(b"what was loaded")
 

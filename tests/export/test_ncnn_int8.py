@@ -20,8 +20,8 @@ from tests import programs
 
 # They stand for ncnn's: one writes down what it is told and the arrays it is given, the other copies.
 TABLE = """#!/bin/sh
-echo "$@" > {told}
-cp $(tail -1 "$3") {told}.npy
+echo "$@" > {arguments}
+cp $(tail -1 "$3") {arguments}.npy
 echo table > "$4"
 """
 INT8 = '#!/bin/sh\ncp "$1" "$3"; cat "$2" "$5" > "$4"\n'
@@ -40,7 +40,7 @@ def tools(tmp_path):
         place = tmp_path / folder
         place.mkdir(parents=True, exist_ok=True)
         for name, text in zip(ncnn_tools.PROGRAMS, (table, INT8), strict=True):
-            (place / name).write_text(text.format(told=tmp_path / "told"))
+            (place / name).write_text(text.format(arguments=tmp_path / "told"))
             (place / name).chmod(0o755)
         return place
 
@@ -89,8 +89,8 @@ def test_calibration_images_are_given_as_arrays_whose_last_axis_is_named_first(t
     (wide / PARAM).write_text("7767517\n1 1\nInput in0 0 1 in0\n")
     (wide / BIN).write_text("weights")
     FORMATS["ncnn"]._quantize(*ncnn_tools.find(), wide, images, tmp_path / "made")
-    told = (tmp_path / "told").read_text().split()
-    assert told[-4:] == ["shape=[4,2,3]", "method=aciq", "type=1", "thread=1"]
+    arguments = (tmp_path / "told").read_text().split()
+    assert arguments[-4:] == ["shape=[4,2,3]", "method=aciq", "type=1", "thread=1"]
     assert (np.load(tmp_path / "told.npy") == images[-1]).all()
     assert (tmp_path / "made" / BIN).read_text() == "weightstable\n"
 
@@ -118,12 +118,12 @@ def test_with_real_tools_its_weights_are_8_bits_and_it_answers_as_the_network(tm
         environments.python("ncnn", install="nox")
     except EnvironmentMissing as error:
         programs.absent(str(error))
-    source, made = Source("torch_cnn_small", "digits"), [tmp_path / "first.ncnn", tmp_path / "again.ncnn"]
-    for path in made:
+    source, artifact = Source("torch_cnn_small", "digits"), [tmp_path / "first.ncnn", tmp_path / "again.ncnn"]
+    for path in artifact:
         FORMATS["ncnn"].convert(source, "int8", path)
-    assert files.sha256(made[0]) == files.sha256(made[1])
-    assert dict(FORMATS["ncnn"].inspect(made[0]).weights) == {"int8": 21_750}
+    assert files.sha256(artifact[0]) == files.sha256(artifact[1])
+    assert dict(FORMATS["ncnn"].inspect(artifact[0]).weights) == {"int8": 21_750}
     images = network_input(data.load("test", "digits").images[:30], "chw")
-    answers, expected = FORMATS["ncnn"].run(made[0], images), source.logits(images)
-    assert np.abs(answers - expected).max() < 3.0
-    assert (answers.argmax(1) == expected.argmax(1)).all()
+    outputs, expected = FORMATS["ncnn"].run(artifact[0], images), source.logits(images)
+    assert np.abs(outputs - expected).max() < 3.0
+    assert (outputs.argmax(1) == expected.argmax(1)).all()

@@ -60,7 +60,7 @@ def test_a_file_keeps_the_promises_of_its_scheme(name, scheme, source, folder, i
     contents = FORMATS[name].inspect(path)
     judge.judge_weights(contents, SCHEMES[scheme])
     judge.judge_size(path.stat().st_size, contents, SCHEMES[scheme], source.deployed.stated["parameters"])
-    judge.judge_answers(FORMATS[name].run(path, images), source.logits(images), SCHEMES[scheme])
+    judge.judge_logits(FORMATS[name].run(path, images), source.logits(images), SCHEMES[scheme])
     assert contents.inputs == (Tensor(name="image", shape=(-1, *source.input_shape), dtype="float32"),)
     assert contents.outputs == (Tensor(name="logits", shape=(-1, 10), dtype="float32"),)
 

@@ -25,14 +25,14 @@ class Network:
         pixels = np.zeros((4, 2, 2), np.uint8)
         self.sets = (LabelledImages(name="shapes", images=pixels, labels=np.arange(4) % 2),)
         self.deployed = SimpleNamespace(code=tuple)
-        self.asked = 0
+        self.calls = 0
 
     def input(self, images: np.ndarray) -> np.ndarray:
         return images.astype(np.float32)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        self.asked += 1
-        return np.full((len(images), 2), self.asked, np.float32)
+        self.calls += 1
+        return np.full((len(images), 2), self.calls, np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +42,14 @@ def cache(tmp_path, monkeypatch):
 
 
 def reference(network: Network, key: str = "k", *, anew: bool = False) -> Reference:
-    return references.kept_or_made(network, key=key, inputs=INPUTS, anew=anew)
+    return references.cached_or_new(network, key=key, inputs=INPUTS, anew=anew)
 
 
 def test_what_was_computed_from_the_same_is_taken(cache):
     first, second = Network(), Network()
-    made, taken = reference(first), reference(second)
-    assert (first.asked, second.asked) == (1, 0)
-    assert (taken.sha256, taken.key, taken.inputs) == (made.sha256, "k", INPUTS)
+    new, taken = reference(first), reference(second)
+    assert (first.calls, second.calls) == (1, 0)
+    assert (taken.sha256, taken.key, taken.inputs) == (new.sha256, "k", INPUTS)
 
 
 def test_what_code_computes_is_computed_again_for_it_may_import_anything(cache):
@@ -57,16 +57,16 @@ def test_what_code_computes_is_computed_again_for_it_may_import_anything(cache):
         network = Network()
         network.deployed.code = lambda: (Path("net.py"),)
         reference(network)
-        assert network.asked == 1
+        assert network.calls == 1
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("asked", [{"key": "other"}, {"anew": True}], ids=str)
-def test_what_is_of_something_else_or_wanted_anew_is_computed(cache, asked):
+@pytest.mark.parametrize("calls", [{"key": "other"}, {"anew": True}], ids=str)
+def test_what_is_of_something_else_or_wanted_anew_is_computed(cache, calls):
     reference(Network())
     again = Network()
-    reference(again, **asked)
-    assert again.asked == 1
+    reference(again, **calls)
+    assert again.calls == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"no archive"])
@@ -76,7 +76,7 @@ def test_a_damaged_file_is_computed_again(cache, damage):
     file.write_bytes(damage)
     again, after = Network(), Network()
     reference(again), reference(after)
-    assert (again.asked, after.asked) == (1, 0)
+    assert (again.calls, after.calls) == (1, 0)
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(cache):
@@ -86,13 +86,13 @@ def test_a_cache_that_cannot_be_written_costs_time_only(cache):
 
 
 def test_many_images_are_not_kept_a_second_time(cache, monkeypatch):
-    monkeypatch.setattr(references, "KEPT_BYTES", 15)
+    monkeypatch.setattr(references, "MOST_BYTES", 15)
     reference(Network())
     assert not cache.exists()
 
 
 def test_the_oldest_files_go(cache, monkeypatch):
-    monkeypatch.setattr(references, "KEPT", 2)
+    monkeypatch.setattr(references, "MOST_FILES", 2)
     for number in range(4):
         reference(Network(), str(number))
     assert len(list(cache.glob("*.npz"))) == 2

@@ -9,18 +9,23 @@ from export.formats import tflite
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch")
-nn = torch.nn
+
+@pytest.fixture(scope="module")
+def nn():
+    import torch
+
+    return torch.nn
 
 
 def converted(*layers, image=(1, 28, 28)) -> bytes:
     """Return layers as a float .tflite file; their weights are seeded."""
     import litert_torch
+    import torch
 
     from export.formats import _tflite_file
 
     torch.manual_seed(0)
-    network = nn.Sequential(*layers).eval()
+    network = torch.nn.Sequential(*layers).eval()
     return _tflite_file.tidied(litert_torch.convert(network, (torch.zeros(1, *image),)).model_content())
 
 
@@ -60,13 +65,10 @@ def all_applied(content: bytes) -> tuple[bytes, dict[str, list[str]]]:
     return content, {name: operators for name, operators in done.items() if operators}
 
 
-NETWORK = (nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 3), nn.ReLU(),
-           nn.Flatten(), nn.Linear(2304, 10))  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def float32() -> bytes:
-    return converted(*NETWORK)
+def float32(nn) -> bytes:
+    return converted(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 3), nn.ReLU(),
+                     nn.Flatten(), nn.Linear(2304, 10))  # fmt: skip
 
 
 @pytest.mark.parametrize("scheme", ["float32", "float16", "dynamic_int8", "int8", "int4", "int16x8"])
@@ -93,7 +95,7 @@ def test_the_first_convolution_takes_four_pixels_and_gives_the_outputs_of_four(f
 
 
 @pytest.mark.parametrize(("width", "kernel", "block"), [(28, 5, 4), (28, 3, 2), (29, 3, None), (20, 5, 4)])
-def test_the_pixels_are_as_many_as_the_output_can_be_divided_by(width, kernel, block):
+def test_the_pixels_are_as_many_as_the_output_can_be_divided_by(nn, width, kernel, block):
     size = (width - kernel + 1) * (28 - kernel + 1) * 4
     image = (1, 28, width)
     before = converted(nn.Conv2d(1, 4, kernel), nn.ReLU(), nn.Flatten(), nn.Linear(size, 10), image=image)
@@ -106,7 +108,7 @@ def test_the_pixels_are_as_many_as_the_output_can_be_divided_by(width, kernel, b
     assert np.array_equal(logits(quantized(before, "int8", image), image), logits(after, image))
 
 
-def test_a_convolution_that_skips_rows_or_has_holes_between_them_is_rewritten_too():
+def test_a_convolution_that_skips_rows_or_has_holes_between_them_is_rewritten_too(nn):
     before = converted(nn.Conv2d(1, 4, (3, 5), stride=(2, 1), padding=(2, 0), dilation=(2, 1)), nn.Flatten(),
                        nn.Linear(14 * 24 * 4, 10))  # fmt: skip
     after, done = all_applied(before)
@@ -115,7 +117,7 @@ def test_a_convolution_that_skips_rows_or_has_holes_between_them_is_rewritten_to
 
 
 @pytest.mark.parametrize(("zeros", "merged"), [((0, 1, 0, 1), True), ((1, 0, 1, 0), False), ((1, 1, 1, 1), False)])
-def test_zeros_are_merged_where_same_means_them(zeros, merged):
+def test_zeros_are_merged_where_same_means_them(nn, zeros, merged):
     image, out = (3, 28, 28), 14
     before = converted(nn.ZeroPad2d(zeros), nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(),
                        nn.Linear(8 * out * out, 10), image=image)  # fmt: skip
@@ -139,7 +141,7 @@ def test_a_file_for_any_batch_stays_one(float32):
         assert np.abs(logits(after, batch=batch) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-def test_weights_that_two_layers_share_are_not_reordered_for_one_of_them():
+def test_weights_that_two_layers_share_are_not_reordered_for_one_of_them(nn):
     class Twice(nn.Module):
         def __init__(self):
             super().__init__()

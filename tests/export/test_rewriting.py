@@ -53,10 +53,10 @@ def test_an_integer_scheme_gives_up_a_rewrite_for_the_last_bit(tmp_path, scheme)
 
 
 def test_a_float_scheme_may_round_otherwise_and_no_more(tmp_path):
-    kept, content = rewritten(tmp_path, "float32", off=5e-5)
+    rewriting_done, content = rewritten(tmp_path, "float32", off=5e-5)
     assert content == b"AB!"
-    assert kept.rewrites[1].difference == pytest.approx(5e-5, rel=0.1)
-    assert np.array_equal(kept.logits, LOGITS + np.float32(5e-5))
+    assert rewriting_done.rewrites[1].difference == pytest.approx(5e-5, rel=0.1)
+    assert np.array_equal(rewriting_done.logits, LOGITS + np.float32(5e-5))
     assert rewritten(tmp_path, "float32", off=2e-4)[1] == b"AB"
 
 

@@ -231,7 +231,7 @@ def test_one_lane_serves_several_models_and_imports_once(export, tmp_path):
 
 
 def test_the_profile_says_where_the_time_went(export):
-    said = " ".join(export({}, "--profile").output.split())
-    assert "Where the time went: 1.5 s of 2 lanes" in said
-    assert "onnx of torch" in said
+    printed = " ".join(export({}, "--profile").output.split())
+    assert "Where the time went: 1.5 s of 2 lanes" in printed
+    assert "onnx of torch" in printed
     assert "Where the time went" not in export().output

@@ -71,9 +71,9 @@ def test_a_users_scheme_changes_what_it_names_and_keeps_the_rest(own):
 
 
 def test_the_list_explains_every_scheme_by_its_options(own):
-    told = CliRunner().invoke(command, ["--models", str(own), "--list", "--only", "*-tflite-*"]).stderr
-    assert 'int8: 8-bit weights and activations, float in and out; images = 500, granularity = "per_channel"' in told
-    assert 'any: as trained; batch = "dynamic"' in told
+    message = CliRunner().invoke(command, ["--models", str(own), "--list", "--only", "*-tflite-*"]).stderr
+    assert 'int8: 8-bit weights and activations, float in and out; images = 500, granularity = "per_channel"' in message
+    assert 'any: as trained; batch = "dynamic"' in message
 
 
 def test_the_file_of_the_network_itself_has_no_options(own):
@@ -93,12 +93,12 @@ def test_an_artifact_becomes_stale_with_its_schemes_options(own):
 def test_formats_take_a_batch_and_say_what_it_does_not_understand(framework):
     for name, schemes in MATRIX[framework].items():
         for scheme in schemes if name in BATCHED else ():
-            known = FORMATS[name].options(framework, scheme) if hasattr(FORMATS[name], "options") else ()
-            assert set(known) <= set(Options.__struct_fields__)
+            names = FORMATS[name].options(framework, scheme) if hasattr(FORMATS[name], "options") else ()
+            assert set(names) <= set(Options.__struct_fields__)
             if name in ONE_IMAGE:
                 with pytest.raises(Unsupported, match="here has no option batch"):
-                    supported(Options(batch="dynamic"), known, "here")
+                    supported(Options(batch="dynamic"), names, "here")
             else:
-                supported(Options(batch="dynamic"), known, "here")
+                supported(Options(batch="dynamic"), names, "here")
     with pytest.raises(Unsupported, match=r"has no option block. It understands: batch"):
         supported(Options(block=32), FORMATS["onnx"].options(framework, "float32"), "float32 of onnx")

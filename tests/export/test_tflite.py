@@ -78,7 +78,7 @@ def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def answers(path: Path, grey: np.ndarray) -> np.ndarray:
+def file_logits(path: Path, grey: np.ndarray) -> np.ndarray:
     contents = FORMATS["tflite"].inspect(path)
     native = FORMATS["tflite"].run(path, judge.to_native(grey, contents.inputs[0]))
     return judge.to_logits(native, contents.outputs[0])
@@ -91,7 +91,7 @@ def images(source: Source) -> np.ndarray:
 @pytest.mark.parametrize("scheme", ALL)
 def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(scheme, source, folder):
     contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
-    given, expected = answers(folder / f"{scheme}.tflite", images(source)), source.logits(images(source))
+    given, expected = file_logits(folder / f"{scheme}.tflite", images(source)), source.logits(images(source))
     assert contents.weights == WEIGHTS[source.framework][scheme]
     assert np.isfinite(given).all()
     if source.framework == "torch" or scheme != "qat_int8":  # fine-tuning an untrained network trains it
@@ -109,7 +109,7 @@ def test_input_and_output_have_the_contracts_names_shapes_and_types(scheme, sour
 
 def test_uint8_in_and_out_gives_exactly_what_float_in_and_out_gives(source, folder):
     grey = images(source)
-    assert np.array_equal(answers(folder / "int8_io.tflite", grey), answers(folder / "int8.tflite", grey))
+    assert np.array_equal(file_logits(folder / "int8_io.tflite", grey), file_logits(folder / "int8.tflite", grey))
     assert FORMATS["tflite"].inspect(folder / "int8_io.tflite").inputs[0].scale == pytest.approx(1 / 255, rel=1e-3)
 
 
@@ -163,7 +163,7 @@ def test_only_the_fine_tuned_file_says_that_it_is(folder):
 def test_fine_tuning_learns_through_the_rounding(source, folder):
     digits = data.load("train", "digits")
     grey = source.input(digits.images[:200])
-    right = {s: (answers(folder / f"{s}.tflite", grey).argmax(1) == digits.labels[:200]).mean() for s in ALL}
+    right = {s: (file_logits(folder / f"{s}.tflite", grey).argmax(1) == digits.labels[:200]).mean() for s in ALL}
     assert right["qat_int8"] > right["int8"]
 
 
@@ -177,11 +177,11 @@ def test_a_graph_that_is_not_int8_gets_no_uint8_ends(folder):
 def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(source, folder, tmp_path):
     for floor in ("models", "export", "tests"):
         shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__"))
-    made = "TinyKeras()" if source.framework == "keras" else f"Source({source.model!r}, 'digits')"
+    content = "TinyKeras()" if source.framework == "keras" else f"Source({source.model!r}, 'digits')"
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, 'tests/export')\n"
         "from test_tflite import FORMATS, Source, TinyKeras\n"
-        f"source = {made}\n"
+        f"source = {content}\n"
         f"for scheme in {ALL[::-1]}:\n"
         "    FORMATS['tflite'].convert(source, scheme, Path(f'{scheme}.tflite'))\n"
     )

@@ -56,12 +56,12 @@ def images() -> np.ndarray:
 def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(name, scheme, folder, source, images):
     path = folder / f"{name}-{scheme}"
     contents = FORMATS[name].inspect(path)
-    answers, expected = FORMATS[name].run(path, images), source.logits(images)
+    file_logits, expected = FORMATS[name].run(path, images), source.logits(images)
     assert contents.weights == WEIGHTS[scheme]
     assert (contents.inputs[0].shape, contents.outputs) == ((1, 1, 28, 28), ())  # the output is as the source says
-    assert answers.dtype == np.float32
-    assert np.abs(answers - expected).max() <= SCHEMES[scheme].max_error * np.ptp(expected)
-    assert (answers.argmax(1) == expected.argmax(1)).mean() >= 0.9
+    assert file_logits.dtype == np.float32
+    assert np.abs(file_logits - expected).max() <= SCHEMES[scheme].max_error * np.ptp(expected)
+    assert (file_logits.argmax(1) == expected.argmax(1)).mean() >= 0.9
 
 
 @pytest.mark.parametrize("scheme", ["dynamic_int8", "int8"])
@@ -72,8 +72,8 @@ def test_a_quantized_file_answers_the_same_on_every_engine(scheme, folder, sourc
     try:
         for engine in torch.backends.quantized.supported_engines:
             torch.backends.quantized.engine = engine
-            answers = FORMATS["torchscript"].run(folder / f"torchscript-{scheme}", images)
-            assert (answers.argmax(1) == expected).mean() >= 0.98, engine
+            file_logits = FORMATS["torchscript"].run(folder / f"torchscript-{scheme}", images)
+            assert (file_logits.argmax(1) == expected).mean() >= 0.98, engine
     finally:
         torch.backends.quantized.engine = before
 

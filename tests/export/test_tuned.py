@@ -40,10 +40,10 @@ def cache(tmp_path, monkeypatch):
 
 def test_what_was_made_of_the_same_is_taken(cache):
     first, again = Tuning(), Tuning()
-    made, taken = first.weights(), again.weights()
+    arrays, taken = first.weights(), again.weights()
     assert (first.times, again.times) == (1, 0)
-    assert made.keys() == taken.keys()
-    assert all(np.array_equal(made[name], taken[name]) for name in made)
+    assert arrays.keys() == taken.keys()
+    assert all(np.array_equal(arrays[name], taken[name]) for name in arrays)
 
 
 @pytest.mark.parametrize("change", [{"inputs": {"checkpoint": "d"}}, {"options": Options(steps=3)}, {"model": "other"}])
@@ -80,7 +80,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(cache):
 
 
 def test_the_oldest_files_go(cache, monkeypatch):
-    monkeypatch.setattr(tuned, "KEPT", 2)
+    monkeypatch.setattr(tuned, "MOST_FILES", 2)
     for number in range(4):
         Tuning(inputs={"checkpoint": str(number)}).weights()
     assert len(list(cache.glob("*.npz"))) == 2
