@@ -9,7 +9,7 @@ if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come 
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
@@ -80,13 +80,20 @@ def command(
     if listing:
         _list(recipes)
         return
+    folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
+    _export(recipes, dataset=dataset, folder=folder, logs=logs, force=force, rewrites=not as_converted, jobs=jobs,
+            profiled=profiled)  # fmt: skip
 
+
+def _export(
+    recipes: tuple[Recipe, ...], *, folder: Path, logs: Path, jobs: int, profiled: bool, **choices: Any
+) -> None:
+    """Make what is missing of the recipes, and show what became of each; `choices` are those of planning.plan."""
     from export import planning  # only here: listing needs none of it
 
     started = time.perf_counter()
-    folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
     recipes, unusable = _usable(recipes)
-    todo = planning.plan(recipes, dataset=dataset, folder=folder, logs=logs, force=force, rewrites=not as_converted)
+    todo = planning.plan(recipes, folder=folder, logs=logs, **choices)
     total = sum(len(job.recipes) for job in todo)
     finished, problem = [], None
     spent = Spent(jobs)
