@@ -227,10 +227,15 @@ def _dense(arguments: dict, tensors: dict) -> nn.Module | None:
     return nn.Linear(weight.shape[1], weight.shape[0], bias=tensors["bias"] is not None) if weight.ndim == 2 else None
 
 
+_NORMS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}  # by the axes of what they take
+
+
 def _norm(arguments: dict, tensors: dict) -> nn.Module | None:
     if tensors["running_mean"] is None or tensors["bias"] is None:
         return None
-    return nn.BatchNorm2d(len(tensors["weight"]), eps=arguments["eps"], momentum=arguments["momentum"])
+    image = arguments["input"].meta.get("val")
+    kind = nn.BatchNorm2d if image is None else _NORMS[image.ndim]
+    return kind(len(tensors["weight"]), eps=arguments["eps"], momentum=arguments["momentum"])
 
 
 def _layer_norm(arguments: dict, tensors: dict) -> nn.Module | None:

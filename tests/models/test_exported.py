@@ -231,3 +231,20 @@ def test_what_is_no_program_or_no_state_dictionary_says_what_to_save():
         framework.open_weights(network, written({"epoch": 3, "state_dict": network.state_dict()}), ".pth")
     with pytest.raises(ValueError, match="nn.DataParallel"):
         framework.open_weights(network, written(nn.DataParallel(network).state_dict()), ".pth")
+
+
+def test_a_batch_norm_is_that_of_as_many_axes_as_it_takes():
+    import torch
+    from torch import nn
+
+    from models.frameworks import _exported
+
+    torch.manual_seed(0)
+    rows = nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 5), nn.BatchNorm1d(4), nn.Flatten())
+    network = nn.Sequential(nn.BatchNorm2d(3), rows, nn.Linear(4 * 60, 8), nn.BatchNorm1d(8), nn.Linear(8, 5))
+    network(torch.rand(8, 3, 8, 8))  # so that batch norms have seen something
+    images = torch.rand(3, 3, 8, 8)
+    loaded = _exported.load(saved(network.eval(), (images[:1],)))
+    assert torch.allclose(loaded(images[:1]), network(images[:1]), atol=1e-6)
+    norms = [type(layer).__name__ for layer in loaded.modules() if "BatchNorm" in type(layer).__name__]
+    assert norms == ["BatchNorm2d", "BatchNorm1d", "BatchNorm1d"]
