@@ -20,7 +20,7 @@ DTYPES = {
 }
 
 
-LARGER = 1 / 8  # of its size that a file may grow by
+LARGER = 1 / 4  # of its size that a file may grow by
 
 
 class Graph:
@@ -51,6 +51,10 @@ class Graph:
     def label(self, index: int) -> str:
         """Return a tensor's name as text."""
         return self.tensor(index).name.decode()
+
+    def short(self, index: int) -> str:
+        """Return the end of a tensor's name: converters write whole paths, and a rewrite names several tensors by it."""
+        return self.label(index).rstrip(";").rpartition("/")[2].rpartition(".")[2]
 
     def data(self, index: int) -> np.ndarray | None:
         """Return a stored tensor's values, None where it is computed, or stored in a way that is not read here."""
@@ -115,7 +119,7 @@ class Graph:
             shape[0] = -1
         options = schema.ReshapeOptionsT()
         options.newShape = shape
-        return self.operator("RESHAPE", [source, self.constant(f"{self.label(target)}/shape", shape)], target, options)
+        return self.operator("RESHAPE", [source, self.constant(f"{self.short(target)}/shape", shape)], target, options)
 
     @property
     def is_any_batch(self) -> bool:
@@ -138,6 +142,7 @@ class Graph:
 
     def content(self) -> bytes:
         """Return the file, without tensors, buffers and operator codes that nothing uses any more."""
+        self._drop_operators()
         self._drop_tensors()
         self._drop_buffers()
         used = sorted({operator.opcodeIndex for operator in self.operators})
@@ -145,6 +150,15 @@ class Graph:
         for operator in self.operators:
             operator.opcodeIndex = used.index(operator.opcodeIndex)
         return _tflite_file.serialized(self.model)
+
+    def _drop_operators(self) -> None:
+        """Leave out what widens weights that nothing reads any more."""
+        read = {int(i) for operator in self.operators for i in operator.inputs} | {int(i) for i in self.graph.outputs}
+        self.graph.operators = [
+            operator
+            for operator in self.operators
+            if self.name(operator) != "DEQUANTIZE" or read & {int(i) for i in operator.outputs}
+        ]
 
     def _drop_tensors(self) -> None:
         lists = [(x, name) for x in (self.graph, *self.operators) for name in ("inputs", "outputs")]

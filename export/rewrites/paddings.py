@@ -41,8 +41,8 @@ def _behind_transpose(graph: Graph, padding: Any) -> Any:
         return padding
     source, output = padding.inputs[0], transpose.outputs[0]
     shape = tuple(graph.shape(source)[axis] for axis in axes)
-    moved = graph.computed(f"{graph.label(output)}/unpadded", shape, graph.tensor(source))
-    ordered = graph.constant(f"{graph.label(output)}/paddings", amounts[axes], graph.tensor(padding.inputs[1]))
+    moved = graph.computed(f"{graph.short(output)}/unpadded", shape, graph.tensor(source))
+    ordered = graph.constant(f"{graph.short(output)}/paddings", amounts[axes], graph.tensor(padding.inputs[1]))
     behind = graph.operator("PAD", [moved, ordered], output, padding.builtinOptions or schema.PadOptionsT())
     graph.replace(padding)
     graph.replace(

@@ -22,6 +22,7 @@ from export.rewrites._graph import Graph
 TITLE = "convolutions over few channels take neighbouring pixels as channels"
 
 BLOCKS = (2, 4, 8)  # pixels
+OUTPUT_BYTES, OPERATORS_BYTES = 28, 800  # of a bias and its scales; of the views, measured
 PAYS = 0.75  # of the work that is estimated: less, for the views and the padding cost something
 # Channels that kernels add up at once, and outputs that they compute at once, by what activations are stored in. 16-bit
 # ones run on plain kernels, which fill nothing up.
@@ -46,8 +47,10 @@ class Convolution:
         return -(-(self.weights.shape[2] + block - 1) // block)
 
     def growth(self, block: int) -> float:
-        """Return how many times their own bytes the weights take more, for the zeros between them."""
-        return block * self.taps(block) * block / self.weights.shape[2] - 1
+        """Return about how many bytes the file grows by: zeros between weights, biases and scales, the new operators."""
+        outputs, _, columns, _ = self.weights.shape
+        times = block * self.taps(block) * block / columns
+        return (times - 1) * self.weights.nbytes + (block - 1) * outputs * OUTPUT_BYTES + OPERATORS_BYTES
 
     def cost(self, block: int, lanes: int, tile: int) -> float:
         """Return the estimated work per output pixel: outputs are filled up, and each tap costs as much as its first lane."""
@@ -102,19 +105,19 @@ def _block(graph: Graph, operator: Any, convolution: Convolution) -> int:
     """Return how many pixels to take together, 0 where it does not pay or the file would grow too much."""
     lanes, tile = _FILLED[graph.tensor(operator.inputs[0]).type]
     costs = {block: convolution.cost(block, lanes, tile) for block in BLOCKS if convolution.width % block == 0}
-    best = min(costs, key=costs.get, default=0)
-    if not best or costs[best] > PAYS * convolution.cost(1, lanes, tile):
-        return 0
-    more = convolution.growth(best) * convolution.weights.nbytes
-    if more > graph.room:
-        return 0
-    graph.room -= more
-    return best
+    for block in sorted(costs, key=costs.get):
+        if (
+            costs[block] <= PAYS * convolution.cost(1, lanes, tile)
+            and (more := convolution.growth(block)) <= graph.room
+        ):
+            graph.room -= more
+            return block
+    return 0
 
 
 def _rewrite(graph: Graph, operator: Any, convolution: Convolution, block: int) -> None:
     image, output = operator.inputs[0], operator.outputs[0]
-    label, (batch, height, width, channels) = graph.label(output), graph.shape(image)
+    label, (batch, height, width, channels) = graph.short(output), graph.shape(image)
     outputs, rows, columns, _ = convolution.weights.shape
     taps = convolution.taps(block)
     steps, source = [], image
@@ -171,10 +174,10 @@ def _stored(graph: Graph, index: int, values: np.ndarray, suffix: str, block: in
     """
     stored, widening = graph.widened(index)
     like = graph.tensor(stored)
-    new = graph.constant(f"{graph.label(stored)}{suffix}", values, like, _repeated(like.quantization, block))
+    new = graph.constant(f"{graph.short(stored)}{suffix}", values, like, _repeated(like.quantization, block))
     if widening is None:
         return new, []
-    wide = graph.computed(f"{graph.label(index)}{suffix}", values.shape, graph.tensor(index))
+    wide = graph.computed(f"{graph.short(index)}{suffix}", values.shape, graph.tensor(index))
     other = copy.copy(widening)
     other.inputs, other.outputs = [new], [wide]
     return wide, [other]
