@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
+from pathlib import Path
 
 from device_tests import devices
 from device_tests.contract import DESKTOP
@@ -11,7 +12,8 @@ from device_tests.onboard.runtimes import FURTHER, RUNTIMES, is_timed
 from export import matrix
 from export.formats import FORMATS
 from export.matrix import Recipe
-from models.errors import UsageError, did_you_mean
+from models import remedies
+from models.errors import DataError, UsageError, did_you_mean
 
 EAGER = "eager"
 
@@ -55,6 +57,13 @@ def possible() -> tuple[Cell, ...]:
     return tuple(cell for name in devices.names() for cell in cells(f"{name}NAME" if name.endswith(":") else name))
 
 
+def require_artifacts(folder: Path) -> None:
+    """Raise DataError, which says how to make them, where there is no folder of artifacts."""
+    if not folder.is_dir():
+        msg = f"There are no artifacts in {folder}. Make them with: {remedies.nox('export')}"
+        raise DataError(msg)
+
+
 def takes(runtime: str, recipe: Recipe) -> bool:
     """Tell whether a runtime takes what a recipe yields."""
     module = RUNTIMES[runtime]
@@ -78,8 +87,8 @@ def select(every: tuple[Cell, ...], *, runtimes: tuple[str, ...], patterns: tupl
         RUNTIMES.path(runtime)
     for pattern in patterns:
         if not any(cell.matches(pattern) for cell in every):
-            known = {name for cell in every for name in (cell.id if "@" in pattern else cell.recipe.id,)}
-            near = did_you_mean(pattern, known)
+            ids = {name for cell in every for name in (cell.id if "@" in pattern else cell.recipe.id,)}
+            near = did_you_mean(pattern, ids)
             msg = f"--only {pattern!r} matches no cell. {near} An id is ARTIFACT or ARTIFACT@RUNTIME@DEVICE."
             raise UsageError(msg)
     return tuple(

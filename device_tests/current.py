@@ -118,18 +118,18 @@ def explanation(artifact: Artifact, environment: str) -> str:
 
 def receipt(results: Path, artifact: Artifact, runtime: str) -> Receipt | None:
     """Return the receipt that is there, if it still holds; raises DataError where it is broken."""
-    known = receipts.read(results, f"{artifact.id}@{runtime}")
-    return known if known and known.key == explanation(artifact, runtime) else None
+    record = receipts.read(results, f"{artifact.id}@{runtime}")
+    return record if record and record.key == explanation(artifact, runtime) else None
 
 
 def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -> InstructionCount | None:
     """Return the count of a cell that is there, if it still holds; raises DataError where it is broken."""
-    known = counts.read(counts.path(results, f"{artifact.id}@{runtime}@{device}"))
-    if known is None or inputs.stale(
-        known.inputs, of_load(runtime, artifact, packages(runtime, device), onboard.PROBE)
+    record = counts.read(counts.path(results, f"{artifact.id}@{runtime}@{device}"))
+    if record is None or inputs.stale(
+        record.inputs, of_load(runtime, artifact, packages(runtime, device), onboard.PROBE)
     ):
         return None
-    return known
+    return record
 
 
 def rewritten(results: Path, artifact: Artifact, runtime: str) -> Rewritten | None:
@@ -146,11 +146,11 @@ def npu_key(artifact: Artifact) -> str:
 
 def npu(results: Path, artifact: Artifact) -> Npu | None:
     """Return what vela made of an artifact, if it still holds; raises DataError where the record is broken."""
-    known = npus.read(results, artifact.id)
-    return known if known and known.key == npu_key(artifact) else None
+    record = npus.read(results, artifact.id)
+    return record if record and record.key == npu_key(artifact) else None
 
 
 def layers(results: Path, artifact: Artifact) -> Layers | None:
     """Return an artifact's layers, if they still hold; raises DataError where they are broken."""
-    known = layer_files.read(results, artifact.id)
-    return known if known and known.key == explanation(artifact, EXPORT) else None
+    record = layer_files.read(results, artifact.id)
+    return record if record and record.key == explanation(artifact, EXPORT) else None

@@ -79,8 +79,8 @@ class Added:
     def _npu(self, row: Row, artifact: Artifact) -> Facts:
         if row.runtime != MICRO:  # what runs the files that vela writes
             return {}
-        found = current.npu(self.results, artifact)
-        return {"npu_share": found.share} if found else {}
+        record = current.npu(self.results, artifact)
+        return {"npu_share": record.share} if record else {}
 
     def _rewrites(self, row: Row, artifact: Artifact) -> Facts:
         if not artifact.rewrites:

@@ -38,12 +38,12 @@ def folder() -> Path:
 
 
 class Machine:
-    """The lock on this machine; `says` hears once that another run is waited for, or that none can be seen."""
+    """The lock on this machine; `notify` is told once that another run is waited for, or that none can be seen."""
 
-    def __init__(self, says: Callable[[str], None]) -> None:
-        self._says = says
-        self._said = False
-        self._saying = threading.Lock()
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._notified = False
+        self._notifying = threading.Lock()
 
     @contextmanager
     def shared(self, closed: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -64,7 +64,9 @@ class Machine:
                 self._take(files, exclusive=exclusive, closed=closed)
             except (OSError, Unavailable) as error:
                 files.close()
-                self._say(f"other runs of Edgewise on this machine cannot be seen ({error}): start no second one")
+                self._notify_once(
+                    f"other runs of Edgewise on this machine cannot be seen ({error}): start no second one"
+                )
             yield
 
     def _take(self, files: ExitStack, *, exclusive: bool, closed: Callable[[], bool]) -> None:
@@ -80,17 +82,17 @@ class Machine:
                     if closed():
                         return
                     if time.monotonic() - began > PATIENCE_S:
-                        self._say(f"waiting for another run of Edgewise on this machine, {_holder(lock)}")
+                        self._notify_once(f"waiting for another run of Edgewise on this machine, {_holder(lock)}")
                     time.sleep(POLL_S)
         with suppress(OSError):  # it is only for the message
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"{os.getpid()}\n{STARTED}\n".encode(), 0)
 
-    def _say(self, message: str) -> None:
-        with self._saying:
-            first, self._said = not self._said, True
+    def _notify_once(self, message: str) -> None:
+        with self._notifying:
+            first, self._notified = not self._notified, True
         if first:
-            self._says(message)
+            self._notify(message)
 
 
 def _opened(path: Path, files: ExitStack) -> int:

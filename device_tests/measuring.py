@@ -35,12 +35,12 @@ class Step:
 
 def options(arguments: tuple[str, ...], *names: str) -> tuple[str, ...]:
     """Return those of the arguments that are one of these options, each with its value: `--name=value`."""
-    found = []
+    matching = []
     for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
         name, equals, value = argument.partition("=")
         if name in names:
-            found.append(f"{name}={value if equals else following}")
-    return tuple(found)
+            matching.append(f"{name}={value if equals else following}")
+    return tuple(matching)
 
 
 def steps(arguments: tuple[str, ...]) -> tuple[list[Step], list[str]]:
@@ -52,32 +52,32 @@ def steps(arguments: tuple[str, ...]) -> tuple[list[Step], list[str]]:
     places = options(arguments, "--models", "--artifacts", "--results")
     named = options(arguments, "--results")
     folder = Path(named[-1].partition("=")[2]) if named else beside_networks(arguments, "results") or Path("results")
-    found = [Step(("explain", "--all", *places), python="export")]
+    chosen = [Step(("explain", "--all", *places), python="export")]
     notes = ["The error of each layer was left out: nox -s explain -- --all --layers"]
     if quick:
         some = " ".join(f"--runtime {name}" for name in here() if name in FURTHER)
         notes.append(f"Further engines were left out: nox -s pipeline, or nox -s pipeline -- --quick {some}")
     else:
-        found.append(Step(("npu", *places), needs=("vela",)))
+        chosen.append(Step(("npu", *places), needs=("vela",)))
     if shutil.which("strip"):
         target = f"--out={folder / 'shipping.json'}"
-        found.append(Step(("shipping", *options(arguments, "--models", "--artifacts"), target)))
+        chosen.append(Step(("shipping", *options(arguments, "--models", "--artifacts"), target)))
     else:
         notes.append("No runtime was weighed, for want of strip: apt-get install binutils, then nox -s shipping")
     timed = [name for name in (TIMED_QUICK if quick else TIMED) if not was_timed_longer(folder, name, ROUNDS_S)]
     if timed:
         runtimes = (f"--runtime={name}" for name in timed)
-        found.append(Step(("latency", f"--limit={ROUNDS_S}", *runtimes, *places)))
+        chosen.append(Step(("latency", f"--limit={ROUNDS_S}", *runtimes, *places)))
         names = ", ".join(timed)
         notes.append(f"Latencies were compared for {ROUNDS_S} s per dozen artifacts on {names} only: nox -s latency")
     if platform.machine() == "x86_64" and shutil.which("qemu-x86_64") and shutil.which("cc"):
         counted = _counted(own=beside_networks(arguments) is not None, quick=quick)
-        found.append(Step(("instructions", "--jobs=2", f"--only={counted}", *places)))
+        chosen.append(Step(("instructions", "--jobs=2", f"--only={counted}", *places)))
         notes.append(f"Instructions were counted for {counted} only; all take an hour: nox -s instructions")
     else:
         package = "apt-get install qemu-user gcc libc6-dev"
         notes.append(f"No instructions were counted, for want of qemu or cc: {package}, then nox -s instructions")
-    return found, notes
+    return chosen, notes
 
 
 def _counted(*, own: bool, quick: bool) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from device_tests import current, devices, join
-from device_tests.cells import Cell, cells, takes
+from device_tests.cells import Cell, cells, require_artifacts, takes
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES
 from device_tests.results import measurement as measurements
@@ -33,7 +33,7 @@ class Results:
 
 def load(results_folder: Path) -> Results:
     """Read every result of a folder; raises DataError where there is none."""
-    known, broken = {}, {}
+    by_id, broken = {}, {}
     for file in sorted(results_folder.glob("[!.]*.json")):
         if not file.stem.count("@"):
             continue  # of another kind, such as what ships
@@ -43,23 +43,24 @@ def load(results_folder: Path) -> Results:
             broken[file.stem] = str(error)
             continue
         if measurement:
-            known[measurement.id] = measurement
-    if not known and not broken:
+            by_id[measurement.id] = measurement
+    if not by_id and not broken:
         msg = f"There are no results in {results_folder}. Make them with: {remedies.nox('device_tests')}"
         raise DataError(msg)
-    return Results(measurements=known, broken=broken)
+    return Results(measurements=by_id, broken=broken)
 
 
-def found(results: Results, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+def cells_with_results(results: Results, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
     """Return the cells of every device, or of some: the desktop's whole, elsewhere those of the runtimes that have run there.
 
     What a browser or another importer measured is there as far as it has results. Raises UsageError for a device that
     there cannot be, DataError for one that has no result.
     """
-    known = results.measurements.values()
     elsewhere = (
         Cell(recipe=recipe, runtime=runtime, device=device)
-        for runtime, device in dict.fromkeys((m.runtime, m.device) for m in known if m.device != DESKTOP)
+        for runtime, device in dict.fromkeys(
+            (m.runtime, m.device) for m in results.measurements.values() if m.device != DESKTOP
+        )
         for recipe in matrix.recipes()
         if (
             takes(runtime, recipe)
@@ -83,9 +84,7 @@ def rows(
     chosen: tuple[Cell, ...], results: Results, *, artifacts_folder: Path, results_folder: Path
 ) -> tuple[Row, ...]:
     """Return a row per cell; a result that does not count becomes a row that says why."""
-    if not artifacts_folder.is_dir():
-        msg = f"There are no artifacts in {artifacts_folder}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+    require_artifacts(artifacts_folder)
 
     @cache
     def artifact_of(id: str) -> Artifact | Row:
@@ -94,10 +93,10 @@ def rows(
     @cache
     def reference_of(model: str) -> tuple[Reference, str] | str:
         try:
-            answers = reference.load(reference.path(artifacts_folder, model))
+            reference_set = reference.load(reference.path(artifacts_folder, model))
         except DataError as error:
             return str(error)
-        return answers, answers.sha256
+        return reference_set, reference_set.sha256
 
     added = join.Added(results_folder, {f"{cell.runtime}@{cell.device}" for cell in chosen})
     return tuple(
@@ -123,7 +122,7 @@ def _row(
     cell: Cell,
     results: Results,
     artifact: Artifact | tuple[str, Evidence, str],
-    answers: tuple[Reference, str] | str,
+    judged_by: tuple[Reference, str] | str,
     added: join.Added,
 ) -> Row:
     if isinstance(artifact, tuple):
@@ -134,22 +133,22 @@ def _row(
     again = devices.command(cell.device, cell.id)
     if broken := results.broken.get(files.stem(cell.id)):
         return as_row(without_result(cell, "skipped", f"its result does not count: {broken} {again}"), "unusable")
-    known = results.measurements.get(cell.id)
-    if known is None:
+    measurement = results.measurements.get(cell.id)
+    if measurement is None:
         return as_row(without_result(cell, "skipped", f"not run: {again}"), "missing")
-    if isinstance(answers, str):
+    if isinstance(judged_by, str):
         return as_row(
-            without_result(cell, "skipped", f"its result cannot be held against a reference: {answers}"), "unusable"
+            without_result(cell, "skipped", f"its result cannot be held against a reference: {judged_by}"), "unusable"
         )
-    if why := _stale(cell, known, artifact, answers):
+    if why := _stale(cell, measurement, artifact, judged_by):
         return as_row(without_result(cell, "skipped", f"stale: {why}: {again}"), "stale")
     try:
-        why = sound.impossible(known, artifact, answers[0], added.results)
+        why = sound.impossible(measurement, artifact, judged_by[0], added.results)
     except DataError as error:
         why = str(error)
     if why:
         return as_row(without_result(cell, "skipped", f"its result does not count: {why}: {again}"), "unusable")
-    return added.to(as_row(known), artifact)
+    return added.to(as_row(measurement), artifact)
 
 
 def as_row(measurement: Measurement, evidence: Evidence = "current") -> Row:
@@ -157,21 +156,28 @@ def as_row(measurement: Measurement, evidence: Evidence = "current") -> Row:
     return Row(**{name: getattr(measurement, name) for name in measurement.__struct_fields__}, evidence=evidence)
 
 
-def _stale(cell: Cell, known: Measurement, artifact: Artifact, answers: tuple[Reference, str]) -> str:
+def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: tuple[Reference, str]) -> str:
     """Say what has changed since a result was made, "" where it still holds."""
-    if not artifacts.is_of(artifact, answers[0]):
+    if not artifacts.is_of(artifact, judged_by[0]):
         return "the artifact and its reference are of another checkpoint or data set than each other (nox -s export)"
-    if known.artifact_sha256 != artifact.sha256:
+    if measurement.artifact_sha256 != artifact.sha256:
         return "the artifact has changed since"
-    if (known.checkpoint_sha256, known.dataset.sha256) != (artifact.checkpoint_sha256, artifact.dataset.sha256):
+    if (measurement.checkpoint_sha256, measurement.dataset.sha256) != (
+        artifact.checkpoint_sha256,
+        artifact.dataset.sha256,
+    ):
         return "it is of another checkpoint or data set"
     if not devices.exists(cell.device):
         return ""  # brought here from a browser, and judged when it was
     packages = current.packages(cell.runtime, cell.device)
-    changed = inputs.stale(known.inputs, current.of_cell(cell, artifact, answers[1], packages))
+    changed = inputs.stale(measurement.inputs, current.of_cell(cell, artifact, judged_by[1], packages))
     if changed:
         return f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed since"
-    if packages is None and devices.is_local(cell.device) and current.other_versions(cell.runtime, known.environment):
+    if (
+        packages is None
+        and devices.is_local(cell.device)
+        and current.other_versions(cell.runtime, measurement.environment)
+    ):
         return f"{current.PACKAGES} have changed since"
     return ""
 

@@ -75,7 +75,7 @@ def export_artifacts(session: nox.Session, *arguments: str) -> None:
     run_module(session, ("export",), *arguments, first=install)
 
 
-def asked_for(session: nox.Session, *arguments: str) -> tuple[str, ...]:
+def runtimes_to_run(session: nox.Session, *arguments: str) -> tuple[str, ...]:
     """Return the runtimes that the arguments, which are good, leave anything to run."""
     cells = session.run(environment(session, "core"), "-m", *RUN, *arguments, "--list", silent=True, log=False).split()
     return tuple(dict.fromkeys(cell.split("@")[1] for cell in cells if cell.count("@") == 2))  # among warnings
@@ -84,7 +84,7 @@ def asked_for(session: nox.Session, *arguments: str) -> tuple[str, ...]:
 def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     """Run the artifacts on one desktop runtime."""
     own = () if options(arguments, "--runtime") else (f"--runtime={runtime}",)  # else a quick run leaves some out
-    if runtime not in asked_for(session, *own, *arguments):
+    if runtime not in runtimes_to_run(session, *own, *arguments):
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
     named = options(arguments, "--device")
@@ -96,7 +96,7 @@ def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
 def run_runtimes(session: nox.Session, *arguments: str) -> None:
     """Run the artifacts on every desktop runtime at once: a slow artifact of one leaves a core to the others."""
     ready, failed = [], []
-    for runtime in asked_for(session, *arguments):
+    for runtime in runtimes_to_run(session, *arguments):
         try:
             environment(session, runtime)
             ready.append(runtime)

@@ -173,4 +173,4 @@ def test_a_failed_installation_ends_a_session_with_its_sentence_last(noxfile, mo
 
 def test_a_warning_among_the_cells_is_no_cell(noxfile):
     session = Session(prints="a.py:3: DeprecationWarning: old @ use new\na-tflite-int8@litert@desktop")
-    assert noxfiles.sessions().asked_for(session) == ("litert",)
+    assert noxfiles.sessions().runtimes_to_run(session) == ("litert",)

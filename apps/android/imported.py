@@ -14,7 +14,7 @@ import numpy as np
 
 from device_tests.results import parity
 from device_tests.results.row import Row
-from device_tests.rows import found, load, rows
+from device_tests.rows import cells_with_results, load, rows
 from models import networks
 from models.environments import ROOT
 from models.errors import EdgewiseError
@@ -38,7 +38,7 @@ def compare(exported: Path, artifacts: Path, own: Path | None = None) -> str:
         runtimes = tuple(part for name in sorted({m.runtime for m in brought}) for part in ("--runtime", name))
         _device_tests("run", "--quick", *runtimes, *only, *places)
         measured = load(results)
-        counted = rows(found(measured, (DEVICE,)), measured, artifacts_folder=artifacts, results_folder=results)
+        counted = rows(cells_with_results(measured, (DEVICE,)), measured, artifacts_folder=artifacts, results_folder=results)
         good = [row for row in counted if row.id in measured.measurements]
         for row in good:
             _compare(row, results)

@@ -15,9 +15,7 @@ from models.console import out, printable, validated
 
 @click.command()
 @click.argument("file", type=options.FILE)
-@options.models
-@options.artifacts
-@options.results
+@options.places
 def add(file: Path, artifacts: Path, results: Path) -> None:
     """Add what the web demo's or the Android app's benchmark saved, as a device of the matrix; `report` shows it."""
     validated()
@@ -26,11 +24,11 @@ def add(file: Path, artifacts: Path, results: Path) -> None:
 
 def bring(file: Path, artifacts: Path, results: Path) -> None:
     """Add the results of a saved file, judged here; raises DataError, and adds nothing, where one of them is wrong."""
-    found = browser_import.read(file, artifacts)
-    for measurement, logits in found:
+    imported = browser_import.read(file, artifacts)
+    for measurement, logits in imported:
         measurements.save(measurement, results)
         parity.save(results, measurement.id, logits)
-        said = f"top-1 {measurement.top1:.2%} of {measurement.total:,}" if measurement.total else measurement.reason
-        line = printable(f"{measurement.outcome} {measurement.id}: {said}")
+        summary = f"top-1 {measurement.top1:.2%} of {measurement.total:,}" if measurement.total else measurement.reason
+        line = printable(f"{measurement.outcome} {measurement.id}: {summary}")
         out.print(line, markup=False, soft_wrap=True)
-    out.print(f"{len(found)} results added to {results}. See them with: nox -s report", markup=False, soft_wrap=True)
+    out.print(f"{len(imported)} results added to {results}. See them with: nox -s report", markup=False, soft_wrap=True)

@@ -24,10 +24,10 @@ def bundle(abi: str, only: tuple[str, ...]) -> None:
     """Build the self-contained folder that runs the worker on a device, where it is not there yet; print its path."""
     console.validated()
     began = time.perf_counter()
-    made = bundles.build(abi, only=only)
-    size_mb = files.size_bytes(made.path) / 1e6
+    built = bundles.build(abi, only=only)
+    size_mb = files.size_bytes(built.path) / 1e6
     took_s = time.perf_counter() - began
     console.err.print(
-        f"{', '.join(made.runtimes)} for {made.abi}: {size_mb:.0f} MB, {took_s:.0f} s, {made.digest[:16]}"
+        f"{', '.join(built.runtimes)} for {built.abi}: {size_mb:.0f} MB, {took_s:.0f} s, {built.digest[:16]}"
     )
-    click.echo(made.path)
+    click.echo(built.path)

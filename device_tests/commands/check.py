@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,8 +15,10 @@ from device_tests.gates import baseline as baselines
 from device_tests.gates import budgets as budget_file
 from device_tests.gates import evidence, junit, summary
 from device_tests.gates import verdicts as judged
+from device_tests.gates.budgets import Budget
 from device_tests.gates.verdicts import Verdict
-from device_tests.rows import found, load, rows, that_ran
+from device_tests.results.row import Row
+from device_tests.rows import cells_with_results, load, rows, that_ran
 from models import files, networks
 from models.console import out, plain, validated
 from models.errors import UsageError
@@ -45,9 +48,7 @@ COLOURS = {"pass": "green", "fail": "red", "skipped": "yellow"}
 )
 @click.option("--allow-missing", is_flag=True, help="Accept to be unmeasured what [[missing]] in the budgets names.")
 @options.only
-@options.models
-@options.artifacts
-@options.results
+@options.places
 @options.budgets
 @options.device
 @click.pass_context
@@ -76,67 +77,96 @@ def check(
         raise UsageError(msg)
     validated()
     baseline = None if against is None else baselines.load(against)
-    known = load(results)
-    every = found(known, chosen_devices)
+    stored = load(results)
+    every = cells_with_results(stored, chosen_devices)
     limits = budget_file.beside(budgets, named.ids(every))
     if budget_file.are_missing(budgets):
         out.print(plain(NO_BUDGETS.format(folder=budgets.parent)), soft_wrap=True)
     chosen = select(every, runtimes=(), patterns=patterns)
-    every_row = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
-    made = that_ran(every_row) or every_row
-    if left_out := sorted({row.runtime for row in every_row} - {row.runtime for row in made}):
-        out.print(f"Not checked, for none of their cells has run: {', '.join(left_out)}", soft_wrap=True)
-    kept = judged.check(limits.budgets, made)
-    verdicts = (*kept, *judged.shadowed(limits.budgets, made))
-    comparison = None if baseline is None else baselines.compare(made, baseline)
-    lacks = evidence.lacks(
-        made,
-        limits.budgets,
-        kept,
-        missing=limits.missing if allow_missing else (),
-        named=chosen_devices,
-        whole=not (chosen_devices or patterns),
-    )
+    checked = _that_ran(rows(chosen, stored, artifacts_folder=artifacts, results_folder=results))
+    verdicts = judged.check(limits.budgets, checked)
+    lacks = evidence.lacks(checked, limits.budgets, verdicts, missing=limits.missing if allow_missing else (),
+                           named=chosen_devices, whole=not (chosen_devices or patterns))  # fmt: skip
+    comparison = None if baseline is None else baselines.compare(checked, baseline)
     if comparison and not comparison.compared:
         lacks += (evidence.Lack(id="*", why=f"no figure could be compared with {against}"),)
-
-    _show(verdicts, comparison, lacks, verbose)
-    both = (*verdicts, *(comparison.verdicts if comparison else ()))
-    if junit_file:
-        junit.write(junit_file, made, limits.budgets, both, lacks)
-    if summary_file:
-        files.write_bytes(summary_file, summary.markdown(verdicts, comparison, lacks).encode())
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in summary.annotations(both, lacks, budgets):
-            click.echo(line)
+    findings = Findings((*verdicts, *judged.shadowed(limits.budgets, checked)), comparison, lacks)
+    _show(findings, verbose)
+    _write(findings, checked, limits.budgets, budgets, junit_file, summary_file)
     if update:
-        file = networks.default(baselines.FILE)
-        new = baselines.save(made, file)
-        out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
-    if any(verdict.state == "fail" for verdict in both):
-        context.exit(BROKEN_BUDGET)
-    if lacks:
-        context.exit(NO_EVIDENCE)
+        _update(checked)
+    context.exit(findings.exit_code)
 
 
-def _show(
-    verdicts: tuple[Verdict, ...],
-    comparison: baselines.Comparison | None,
-    lacks: tuple[evidence.Lack, ...],
-    verbose: bool,
-) -> None:
-    changes = comparison.verdicts if comparison else ()
-    for verdict in (*verdicts, *changes):
+@dataclass(frozen=True)
+class Findings:
+    """What a check found: the budgets' verdicts, the comparison with a baseline, and the evidence that is missing."""
+
+    verdicts: tuple[Verdict, ...]
+    comparison: baselines.Comparison | None
+    lacks: tuple[evidence.Lack, ...]
+
+    @property
+    def changes(self) -> tuple[Verdict, ...]:
+        """The verdicts on figures that are not as in the baseline."""
+        return self.comparison.verdicts if self.comparison else ()
+
+    @property
+    def exit_code(self) -> int:
+        if any(verdict.state == "fail" for verdict in (*self.verdicts, *self.changes)):
+            return BROKEN_BUDGET
+        return NO_EVIDENCE if self.lacks else 0
+
+
+def _that_ran(every: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return the rows without those of engines that never ran, and print which engines these are."""
+    checked = that_ran(every) or every
+    if left_out := sorted({row.runtime for row in every} - {row.runtime for row in checked}):
+        out.print(f"Not checked, for none of their cells has run: {', '.join(left_out)}", soft_wrap=True)
+    return checked
+
+
+def _show(findings: Findings, verbose: bool) -> None:
+    """Print the verdicts that a person must see, or all of them, and the tallies."""
+    for verdict in (*findings.verdicts, *findings.changes):
         if verbose or verdict.tells:
-            line = plain(f"{verdict.id} {verdict.metric}: {verdict.says}")
+            line = plain(f"{verdict.id} {verdict.metric}: {verdict.message}")
             out.print(f"[{COLOURS[verdict.state]}]{verdict.state}[/] {line}", soft_wrap=True)
-    for lack in lacks:
+    for lack in findings.lacks:
         out.print(f"[red]no evidence[/] {plain(f'{lack.id}: {lack.why}')}", soft_wrap=True)
-    out.print(f"budgets: {_tally(verdicts)}", soft_wrap=True)
-    if comparison:
-        out.print(f"baseline: {comparison.unchanged:,} sizes and costs as before, {_tally(changes)}", soft_wrap=True)
-    if lacks:
+    out.print(f"budgets: {_tally(findings.verdicts)}", soft_wrap=True)
+    if findings.comparison:
+        unchanged = findings.comparison.unchanged
+        out.print(f"baseline: {unchanged:,} sizes and costs as before, {_tally(findings.changes)}", soft_wrap=True)
+    if findings.lacks:
         out.print("There is not enough evidence to say that all is kept; the lines above say what is missing.")
+
+
+def _write(
+    findings: Findings,
+    checked: tuple[Row, ...],
+    limits: tuple[Budget, ...],
+    budgets: Path,
+    junit_file: Path | None,
+    summary_file: Path | None,
+) -> None:
+    """Write the files that were named, and GitHub's annotations where it runs this."""
+    both = (*findings.verdicts, *findings.changes)
+    if junit_file:
+        junit.write(junit_file, checked, limits, both, findings.lacks)
+    if summary_file:
+        text = summary.markdown(findings.verdicts, findings.comparison, findings.lacks)
+        files.write_bytes(summary_file, text.encode())
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in summary.annotations(both, findings.lacks, budgets):
+            click.echo(line)
+
+
+def _update(checked: tuple[Row, ...]) -> None:
+    """Write the baseline of these rows."""
+    file = networks.default(baselines.FILE)
+    new = baselines.save(checked, file)
+    out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
 
 
 def _tally(verdicts: tuple[Verdict, ...]) -> str:

@@ -10,14 +10,13 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from device_tests.cells import Cell, cells, select
+from device_tests.cells import Cell, cells, require_artifacts, select
 from device_tests.commands import options
 from device_tests.measure.compatibility import run, versions
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.compatibility import Grid
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
-from models import remedies
 from models.console import out, plain, printable, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
@@ -42,27 +41,23 @@ def table(grids: list[Grid], runtime: str) -> Table:
 @options.only
 @click.option("--list", "listing", is_flag=True, help="List the environments and end.")
 @options.jobs(2, "Processes side by side.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 def compatibility(patterns: tuple[str, ...], listing: bool, jobs: int, artifacts: Path, results: Path) -> None:
     """Load each artifact with older and newer versions of its runtime, and look at its golden answers.
 
     The exit code is 1 where something went wrong that nobody foresaw, 3 where no artifact could be tried, 4 where no
     version is installed.
     """
-    known = {runtime: versions(runtime) for runtime in RUNTIMES.names()}
-    several = tuple(runtime for runtime, found in known.items() if len(found) > 1)
+    environments = {runtime: versions(runtime) for runtime in RUNTIMES.names()}
+    several = tuple(runtime for runtime, by_version in environments.items() if len(by_version) > 1)
     chosen = select(cells(), runtimes=several, patterns=patterns)
     validated()
     if listing:
         for runtime in several:
-            for environment in known[runtime].values():
+            for environment in environments[runtime].values():
                 click.echo(environment)
         return
-    if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+    require_artifacts(artifacts)
     conversations = Conversations()
     done = _run_all(chosen, jobs, conversations, lambda cell: run(cell, artifacts, results, conversations))
     grids = [grid for grid in done.values() if isinstance(grid, Grid)]

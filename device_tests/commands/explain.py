@@ -45,9 +45,7 @@ SILENT = {"tflite_micro": "its reference kernels run each operator as the file h
 @click.option("--all", "everything", is_flag=True, help="Write what is missing; fail on new defects.")
 @click.option("--list", "listing", is_flag=True, help="List what can be explained and end.")
 @click.option("--json", "file", type=options.FILE, help="Write what is printed into this file, too.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 def explain(
     ids: tuple[str, ...],
     layers: bool,
@@ -90,7 +88,7 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
     """
     there = cells()
     every = tuple(cell for cell in there if cell.runtime not in SILENT)
-    found: list[Cell] = []
+    selected: list[Cell] = []
     for id in ids:
         artifact, _, runtime = id.partition("@")
         try:
@@ -107,8 +105,8 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
             msg = f"{artifact} does not run on {runtime!r}. It runs on: {offered}."
             raise UsageError(msg)
         # a runtime that is not named is one of the first engines, whose environments are there anyway
-        found += matching if runtime else [c for c in matching if not c.further] or matching
-    return tuple(dict.fromkeys(found)) if ids else tuple(cell for cell in every if not cell.further)
+        selected += matching if runtime else [c for c in matching if not c.further] or matching
+    return tuple(dict.fromkeys(selected)) if ids else tuple(cell for cell in every if not cell.further)
 
 
 def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | None, with_layers: bool) -> None:
@@ -116,10 +114,10 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
     from device_tests.measure.explain import run, tree
     from device_tests.results.receipts import as_json
 
-    made, measured = [], []
+    receipts, measured = [], []
     for cell in chosen:
         receipt = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
-        made.append(receipt)
+        receipts.append(receipt)
         out.print(tree.receipt_tree(receipt))
         if limit := _limit(cell, receipt, folder, results):
             out.print(plain(limit), soft_wrap=True)
@@ -129,11 +127,11 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
             out.print(tree.layers_table(measured[-1]))
     if file:
         content = {
-            "receipts": [as_json(receipt) for receipt in made],
-            "layers": [{**structs.asdict(found), "first_bad": found.first_bad} for found in measured],
+            "receipts": [as_json(receipt) for receipt in receipts],
+            "layers": [{**structs.asdict(layers), "first_bad": layers.first_bad} for layers in measured],
         }
         files.write_json(file, content)
-    _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
+    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
 
 
 def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
@@ -150,18 +148,18 @@ def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
     """Write what is missing or of another artifact; what cannot be explained is said and fails nothing."""
 
-    def kept_layers(recipe: Recipe) -> tuple[Layers, bool]:
-        if known := _held(current.layers, results, _artifact(recipe, folder)):
-            return known, True
-        made = _layers(recipe, folder)
-        layer_files.save(made, results)
-        return made, False
+    def current_layers(recipe: Recipe) -> tuple[Layers, bool]:
+        if stored := _held(current.layers, results, _artifact(recipe, folder)):
+            return stored, True
+        measured = _layers(recipe, folder)
+        layer_files.save(measured, results)
+        return measured, False
 
-    made = _tally("receipts", _receipts(chosen, folder, results))
+    receipts = _tally("receipts", _receipts(chosen, folder, results))
     if with_layers:
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
-        _tally("layers", [_attempt(recipe.id, lambda recipe=recipe: kept_layers(recipe)) for recipe in recipes])
-    _fail_on_defects([f"{r.id}: {d}" for r in made for d in r.unexpected])
+        _tally("layers", [_attempt(recipe.id, lambda recipe=recipe: current_layers(recipe)) for recipe in recipes])
+    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
 
 
 def _held(function: Callable[..., T | None], *arguments: Any) -> T | None:
@@ -177,17 +175,17 @@ class Settled(Generic[T]):
     """What came of one thing to explain: what was made, whether that was current, or why it was refused."""
 
     name: str
-    made: T | None = None
+    result: T | None = None
     current: bool = False
     refusal: str = ""
 
 
 def _attempt(name: str, task: Callable[[], tuple[T, bool]]) -> Settled[T]:
     try:
-        made, is_current = task()
+        result, is_current = task()
     except EdgewiseError as error:
         return Settled(name=name, refusal=str(error))
-    return Settled(name=name, made=made, current=is_current)
+    return Settled(name=name, result=result, current=is_current)
 
 
 def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Settled[Receipt]]:
@@ -223,11 +221,11 @@ def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[S
 
     def receipt(cell: Cell) -> tuple[Receipt, bool]:
         artifact = _artifact(cell.recipe, folder)
-        if known := _held(current.receipt, results, artifact, cell.runtime):
-            return known, True
-        made = run.make(artifact, folder, cell.runtime)
-        receipt_files.save(made, results)
-        return made, False
+        if stored := _held(current.receipt, results, artifact, cell.runtime):
+            return stored, True
+        created = run.make(artifact, folder, cell.runtime)
+        receipt_files.save(created, results)
+        return created, False
 
     return [_attempt(_name(cell), lambda cell=cell: receipt(cell)) for cell in cells]
 
@@ -243,10 +241,12 @@ def _tally(what: str, settled: list[Settled[T]]) -> list[T]:
     for reason, names in refused.items():
         line = shown(f"{', '.join(names)}: {reason}")
         out.print(f"[yellow]no {what}[/] {line}", soft_wrap=True)
-    made = [one for one in settled if not one.refusal]
-    kept = sum(one.current for one in made)
-    out.print(f"{what}: {len(made) - kept} written, {kept} were current, {len(settled) - len(made)} refused")
-    return [one.made for one in made]
+    succeeded = [one for one in settled if not one.refusal]
+    unchanged = sum(one.current for one in succeeded)
+    out.print(
+        f"{what}: {len(succeeded) - unchanged} written, {unchanged} were current, {len(settled) - len(succeeded)} refused"
+    )
+    return [one.result for one in succeeded]
 
 
 def _layers(recipe: Recipe, folder: Path) -> Layers:
@@ -254,14 +254,14 @@ def _layers(recipe: Recipe, folder: Path) -> Layers:
     from models import reference
 
     artifact = _artifact(recipe, folder)
-    answers = reference.load(reference.path(folder, recipe.model))
-    return layers.measure(artifact, artifact_files.check(artifact, folder), answers)
+    reference_set = reference.load(reference.path(folder, recipe.model))
+    return layers.measure(artifact, artifact_files.check(artifact, folder), reference_set)
 
 
 def _artifact(recipe: Recipe, folder: Path) -> Artifact:
     from device_tests.measure.explain import run
 
-    return run.made(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))
+    return run.require_exported(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))
 
 
 def _fail_on_defects(defects: list[str]) -> None:

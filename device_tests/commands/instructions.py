@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from device_tests import devices
-from device_tests.cells import cells, select, timed
+from device_tests.cells import Cell, cells, require_artifacts, select, timed
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.results.instructions import InstructionCount
-from models import remedies
 from models.console import out, plain, validated
-from models.errors import DataError, EdgewiseError, UsageError
+from models.errors import EdgewiseError, UsageError
+
+if TYPE_CHECKING:
+    from device_tests.measure.instructions import Ended
 
 
 @click.command()
@@ -34,9 +38,7 @@ from models.errors import DataError, EdgewiseError, UsageError
     metavar="NAME",
     help="Count there; may be repeated.",
 )
-@options.models
-@options.artifacts
-@options.results
+@options.places
 def instructions(
     runtimes: tuple[str, ...],
     patterns: tuple[str, ...],
@@ -55,27 +57,43 @@ def instructions(
     every = timed(tuple(cell for name in dict.fromkeys(chosen_devices) for cell in cells(name)))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)
-    for name in chosen_devices:
+    _require_counting(chosen_devices)
+    validated()
+    require_artifacts(artifacts)
+    named.require(chosen, runtimes)
+
+    began = time.perf_counter()
+    ended = _count(chosen, artifacts, results, force=force, jobs=jobs, timeout_s=timeout_s)
+    elapsed_s = time.perf_counter() - began
+    counts = [ended[cell.id].count for cell in chosen]
+    out.print(_table(counts))
+    out.print(plain(f"{len(counts)} cells in {elapsed_s:.0f} s; counts in {results / 'instructions'}"), soft_wrap=True)
+    _fail_on_failures(counts)
+    lacking = {id: end.lacks for id, end in ended.items() if end.lacks}
+    named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
+
+
+def _require_counting(names: Iterable[str]) -> None:
+    """Raise UsageError for a device on which no instructions can be counted."""
+    for name in names:
         if not devices.device(name).counts:
             msg = f"Instructions are counted under qemu on this machine, not on {name}: --device desktop, or a core."
             raise UsageError(msg)
-    validated()
-    if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
-    named.require(chosen, runtimes)
 
+
+def _count(
+    chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, force: bool, jobs: int, timeout_s: float
+) -> dict[str, Ended]:
+    """Count the instructions of the cells, and show how far it is; return what came of each by its id."""
     from device_tests.measure import instructions as counter
 
-    began = time.perf_counter()
-    made: dict[str, counter.Ended] = {}
+    finished: dict[str, Ended] = {}
     with out.status("compiling the plugin") as status:
 
-        def ended(end: counter.Ended) -> None:
-            made[end.count.id] = end
-            status.update(
-                f"{len(made)} of {len(chosen)}, last {plain(end.count.id)}{' (current)' if end.current else ''}"
-            )
+        def ended(end: Ended) -> None:
+            finished[end.count.id] = end
+            current = " (current)" if end.current else ""
+            status.update(f"{len(finished)} of {len(chosen)}, last {plain(end.count.id)}{current}")
 
         counter.run(
             chosen,
@@ -86,17 +104,16 @@ def instructions(
             timeout_s=timeout_s,
             ended=ended,
         )
-    elapsed_s = time.perf_counter() - began
-    counts = [made[cell.id].count for cell in chosen]
-    out.print(_table(counts))
-    out.print(plain(f"{len(counts)} cells in {elapsed_s:.0f} s; counts in {results / 'instructions'}"), soft_wrap=True)
+    return finished
+
+
+def _fail_on_failures(counts: list[InstructionCount]) -> None:
+    """Raise EdgewiseError where an artifact could not be counted that is there."""
     failed = [count for count in counts if count.outcome in ("load_failed", "run_failed", "timed_out")]
     if failed:
         lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)
         msg = f"{len(failed)} of {len(counts)} artifacts could not be counted:{lines}"
         raise EdgewiseError(msg)
-    lacking = {id: end.lacks for id, end in made.items() if end.lacks}
-    named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
 
 
 def _table(counts: list[InstructionCount]) -> Table:
@@ -104,7 +121,7 @@ def _table(counts: list[InstructionCount]) -> Table:
     for column in table.columns[1:4]:
         column.justify = "right"
     for count in counts:
-        says = "; ".join([count.reason or count.outcome, *count.notes])
+        remarks = "; ".join([count.reason or count.outcome, *count.notes])
         counted = (f"{count.instructions:,}", f"{count.spread:.2%}") if count.samples else ("", "")
-        table.add_row(plain(count.id), *counted, f"{count.seconds:.0f}", plain(count.cpu), plain(says))
+        table.add_row(plain(count.id), *counted, f"{count.seconds:.0f}", plain(count.cpu), plain(remarks))
     return table

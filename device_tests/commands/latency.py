@@ -14,12 +14,12 @@ import click
 from msgspec import structs
 
 from device_tests import devices
-from device_tests.cells import cells, select, timed
+from device_tests.cells import cells, require_artifacts, select, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine import Machine
 from device_tests.results import interleaved
-from models import files, remedies
+from models import files
 from models.console import err, out, plain, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
@@ -52,9 +52,7 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # may be the machine's fa
 )
 @click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 def latency(
     runtimes: tuple[str, ...],
     patterns: tuple[str, ...],
@@ -75,9 +73,7 @@ def latency(
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=())
     validated()
-    if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+    require_artifacts(artifacts)
     named.require(chosen, runtimes)
     machine = Machine(lambda text: err.print(plain(text)))
     if self_check:
@@ -89,17 +85,7 @@ def latency(
     with machine.alone():
         roofs = _roofs()
     bench = Bench(results=results, roofs=roofs, machine=machine, seed=seed, limit_s=limit_s, force=force)
-    installed = _installed(chosen)
-    failures = [
-        failure
-        for runtime, batches in _to_time(installed, artifacts)
-        if (failure := _time(runtime, batches, {cell.id for cell in chosen}, bench))
-    ]
-    if failures:
-        raise EdgewiseError("\n".join(failures))
-    if chosen and not installed:
-        msg = "Nothing was timed: none of the runtimes is installed. Install them with: nox -s device_tests"
-        raise EnvironmentMissing(msg)
+    _time_all(chosen, artifacts, bench)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +98,21 @@ class Bench:
     seed: int
     limit_s: float
     force: bool
+
+
+def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
+    """Time the cells runtime by runtime; raises EdgewiseError where one could not be timed, or none is installed."""
+    installed = _installed(chosen)
+    failures = [
+        failure
+        for runtime, batches in _to_time(installed, artifacts)
+        if (failure := _time(runtime, batches, {cell.id for cell in chosen}, bench))
+    ]
+    if failures:
+        raise EdgewiseError("\n".join(failures))
+    if chosen and not installed:
+        msg = "Nothing was timed: none of the runtimes is installed. Install them with: nox -s device_tests"
+        raise EnvironmentMissing(msg)
 
 
 def _roofs() -> dict[str, Roof]:
@@ -142,7 +143,7 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
     file = bench.results / "latency" / f"{runtime}@{DESKTOP}.json"
     taking_part = [entrant for able, _ in batches for entrant in able]
     key = rounds.key(runtime, taking_part, seed=bench.seed, limit_s=bench.limit_s)
-    if not bench.force and _is_kept(file, key, chosen):
+    if not bench.force and _is_current(file, key, chosen):
         out.print(f"{runtime}: current, in {plain(file)}", soft_wrap=True)
         return ""
     rng, every = np.random.default_rng(bench.seed), []
@@ -152,7 +153,7 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
             if able:
                 with bench.machine.alone():
                     every += rounds.measure(
-                        able, rng=rng, limit_s=bench.limit_s, says=lambda text: status.update(plain(text))
+                        able, rng=rng, limit_s=bench.limit_s, report_progress=lambda text: status.update(plain(text))
                     )
     table = summary(every, bench.roofs)
     latency_table.show(f"{runtime}, seed {bench.seed}", table, every)
@@ -174,8 +175,8 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
 
 def _lost(file: Path, every: list[Series]) -> list[Series]:
     """Return the series without rounds, for a reason that may be the machine's, of artifacts that the file has rounds of."""
-    known = interleaved.kept(file)
-    timed = {series.id: series.artifact_sha256 for series in known.series if series.rounds_ns} if known else {}
+    previous = interleaved.previous(file)
+    timed = {series.id: series.artifact_sha256 for series in previous.series if series.rounds_ns} if previous else {}
     return [
         series
         for series in every
@@ -206,23 +207,23 @@ def _to_time(chosen: tuple[Cell, ...], artifacts: Path) -> Iterator[tuple[str, l
         yield runtime, [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(own))]
 
 
-def _is_kept(file: Path, key: str, chosen: set[str]) -> bool:
+def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
     """Tell whether an earlier run's file is current; raises UsageError where this run would lose what it holds.
 
     Rounds of two runs are not comparable, so they cannot be put together.
     """
-    known = interleaved.kept(file)
-    if known is None:
+    previous = interleaved.previous(file)
+    if previous is None:
         return False
-    if lost := {series.id for series in known.series} - chosen:
+    if lost := {series.id for series in previous.series} - chosen:
         msg = (
             f"{file} holds {len(lost)} artifacts that this run would not time, {min(lost)} among them, and times of two "
             "runs are not comparable. Write elsewhere with --results FOLDER, or give them up with --force."
         )
         raise UsageError(msg)
     # what the kernel killed, for want of memory, or the clock may end well the next time; a crash of its own will not
-    unsettled = any(s.outcome == "timed_out" or "SIGKILL" in s.reason for s in known.series)
-    return known.key == key and not unsettled
+    unsettled = any(s.outcome == "timed_out" or "SIGKILL" in s.reason for s in previous.series)
+    return previous.key == key and not unsettled
 
 
 def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
@@ -273,7 +274,7 @@ def _check_method(
             [a, again, slower],
             rng=np.random.default_rng(seed),
             limit_s=limit_s,
-            says=lambda text: status.update(plain(text)),
+            report_progress=lambda text: status.update(plain(text)),
         )
     table = summary(list(every), {})
     latency_table.show("self-check", table, list(every))
@@ -310,7 +311,7 @@ def _p50_ns(results: Path, id: str) -> float | None:
     from device_tests.results import measurement
 
     try:
-        known = measurement.read(measurement.path(results, id))
+        stored = measurement.read(measurement.path(results, id))
     except DataError:
         return None
-    return known.p50_ns if known and known.outcome == "ok" else None
+    return stored.p50_ns if stored and stored.outcome == "ok" else None

@@ -40,17 +40,17 @@ def _timed(row: dict, series: Series) -> tuple[str, ...]:
 
     columns = ("p50_ns", "p90_ns", "p99_ns", "ratio")
     p50, p90, p99, ratio = (Interval(**row[name]) if row[name] else None for name in columns)
-    says = row["verdict"]
+    verdict = row["verdict"]
     if p50 is None or p50.width > NARROW:
-        says = f"{says}, p50 {TOO_NOISY}" if says and says != TOO_NOISY else TOO_NOISY
+        verdict = f"{verdict}, p50 {TOO_NOISY}" if verdict and verdict != TOO_NOISY else TOO_NOISY
     against = f"{ratio.value:.3f} ({ratio.low:.3f}..{ratio.high:.3f})" if ratio else ""
     notes = (*(() if series.steady else (UNSETTLED,)), *series.notes)
-    says = "; ".join((*([f"[{COLOURS.get(says, 'yellow')}]{says}[/]"] if says else []), *map(plain, notes)))
+    verdict = "; ".join((*([f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]"] if verdict else []), *map(plain, notes)))
     peak = f"{row['roof_share']:.1%} {row['roof']}" if row["roof_share"] else ""
     counts = (f"{row['rounds']:,}", f"{row['samples']:,}")
-    return (plain(row["id"]), *map(_us, (p50, p90, p99)), against, peak, says, *counts)
+    return (plain(row["id"]), *map(_us, (p50, p90, p99)), against, peak, verdict, *counts)
 
 
-def _us(found: Interval | None) -> str:
+def _us(interval: Interval | None) -> str:
     """Return a time in µs with half the width of its interval; the bounds themselves are in the file."""
-    return f"{found.value / 1e3:,.1f} ± {found.width / 2:.1%}" if found else ""
+    return f"{interval.value / 1e3:,.1f} ± {interval.width / 2:.1%}" if interval else ""

@@ -27,8 +27,10 @@ def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[
     for cell in every:
         there.setdefault(cell.device, set()).add(cell.runtime)
     for runtime in runtimes:
-        if not any(runtime in found for found in there.values()):
-            offers = "; ".join(f"{device} offers {', '.join(sorted(found))}" for device, found in there.items())
+        if not any(runtime in offered_there for offered_there in there.values()):
+            offers = "; ".join(
+                f"{device} offers {', '.join(sorted(offered_there))}" for device, offered_there in there.items()
+            )
             msg = f"{runtime} runs on none of the devices: {offers}."
             raise UsageError(msg)
     for name in devices:

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from device_tests import current
+from device_tests.cells import require_artifacts
 from device_tests.commands import options
 from device_tests.results import npu as records
 from device_tests.results.npu import LABEL, Npu
@@ -16,7 +17,7 @@ from export import artifact as artifact_files
 from export import matrix
 from export.recipe import Recipe
 from export.schemes import SCHEMES
-from models import environments, files, networks, remedies
+from models import environments, files, networks
 from models.console import out, plain, validated
 from models.errors import DataError, EdgewiseError, UsageError
 
@@ -26,9 +27,7 @@ from models.errors import DataError, EdgewiseError, UsageError
 @click.option("--list", "listing", is_flag=True, help="List the artifacts and end.")
 @click.option("--force", is_flag=True, help="Compile again what has a current record.")
 @options.jobs(2, "Compilations side by side.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifacts: Path, results: Path) -> None:
     """Compile .tflite artifacts with vela for Arm's Ethos-U, and keep its estimates for the report.
 
@@ -41,24 +40,22 @@ def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifa
         for recipe in chosen:
             click.echo(recipe.id)
         return
-    if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+    require_artifacts(artifacts)
     environments.python(current.VELA, install="nox -s npu")
     with files.storage_errors(results):
         (results / "npu").mkdir(parents=True, exist_ok=True)
-    made, refused = _compile_all(chosen, artifacts, results, force=force, jobs=jobs)
-    if made:
-        out.print(_table(made))
+    compiled, refused = _compile_all(chosen, artifacts, results, force=force, jobs=jobs)
+    if compiled:
+        out.print(_table(compiled))
         out.print(f"{LABEL} of each: nothing ran on an NPU. Written to {plain(results / 'npu')}", soft_wrap=True)
     for line in refused:
         out.print(f"[yellow]not compiled[/] {plain(line)}", soft_wrap=True)
-    if chosen and not made:
+    if chosen and not compiled:
         msg = f"Nothing was compiled: {refused[0]}"
         raise DataError(msg)
-    compiled = {one.artifact for one in made}
-    lacking = [one.id for one in chosen if SCHEMES[one.scheme].static and one.id not in compiled]
-    _fail([*broken(made), *(f"{id}: not compiled, as is said above" for id in lacking)])
+    compiled_ids = {one.artifact for one in compiled}
+    lacking = [one.id for one in chosen if SCHEMES[one.scheme].static and one.id not in compiled_ids]
+    _fail([*broken(compiled), *(f"{id}: not compiled, as is said above" for id in lacking)])
 
 
 def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
@@ -79,24 +76,24 @@ def _compile_all(
     def one(recipe: Recipe) -> Npu | str:
         try:
             artifact = artifact_files.read(artifact_files.sidecar_path(folder, recipe.id))
-            known = None if force else current.npu(results, artifact)
-            if known is None or any(target.reason == TOO_LONG for target in known.compiled):
-                known = compile_artifact(artifact, folder)
-                records.save(known, results)
+            record = None if force else current.npu(results, artifact)
+            if record is None or any(target.reason == TOO_LONG for target in record.compiled):
+                record = compile_artifact(artifact, folder)
+                records.save(record, results)
         except DataError as error:
             return str(error)
-        return known
+        return record
 
     with ThreadPoolExecutor(jobs) as pool, out.status("vela"):
-        found = list(pool.map(one, chosen))
-    return [one for one in found if isinstance(one, Npu)], [one for one in found if isinstance(one, str)]
+        outcomes = list(pool.map(one, chosen))
+    return [one for one in outcomes if isinstance(one, Npu)], [one for one in outcomes if isinstance(one, str)]
 
 
-def broken(made: list[Npu]) -> list[str]:
+def broken(compiled: list[Npu]) -> list[str]:
     """Return what must not be: files with integer activations that crash vela, or of which the NPU takes nothing."""
     return [
         f"{one.artifact} for {target.accelerator}: {target.reason}"
-        for one in made
+        for one in compiled
         if SCHEMES[one.artifact.split("-")[2]].static
         for target in one.compiled
         if target.outcome != "ok"
@@ -112,14 +109,14 @@ def _fail(lines: list[str]) -> None:
         raise EdgewiseError(msg)
 
 
-def _table(made: list[Npu]) -> Table:
+def _table(compiled: list[Npu]) -> Table:
     table = Table(title=f"Ethos-U: operators on the NPU, and {LABEL}")
     for title in ("artifact", "accelerator"):
         table.add_column(title, no_wrap=True)
     for title in ("NPU %", "SRAM KiB", "flash KiB", "inferences/s"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("left on the CPU, or why")
-    for one in made:
+    for one in compiled:
         for target in one.compiled:
             figures = [f"{target.share:.0%}"]
             if target.outcome == "ok":

@@ -38,20 +38,27 @@ runtimes = click.option(
 )
 artifacts = beside("--artifacts", name="artifacts", kind=FOLDER, text="Where they are.")
 results = beside("--results", name="results", kind=FOLDER, text="Where results are.")
+
+
+def places(function):
+    """Add the options of the networks, the artifacts and the results."""
+    return models(artifacts(results(function)))
+
+
 budgets = beside("--budgets", name="budgets.toml", kind=FILE, text="Limits and expected outcomes.")
 listing = click.option("--list", "listing", is_flag=True, help="List the cells and end.")
 
 
-def _of_a_known_kind(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+def _existing(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the devices' names; raises UsageError for one that neither this machine nor an importer can have measured."""
     from device_tests import devices
     from device_tests.measure import browser_import
 
-    known = devices.names()
+    existing = devices.names()
     for name in names:
         kind = f"{name.partition(':')[0]}:"
-        if name not in known and kind not in known and not browser_import.DEVICE.fullmatch(name):
-            msg = f"There is no device called {name!r}. {did_you_mean(name, (*known, 'browser:NAME'))}"
+        if name not in existing and kind not in existing and not browser_import.DEVICE.fullmatch(name):
+            msg = f"There is no device called {name!r}. {did_you_mean(name, (*existing, 'browser:NAME'))}"
             raise UsageError(msg)
     return names
 
@@ -62,7 +69,7 @@ device = click.option(
     multiple=True,
     type=NAME,
     metavar="NAME",
-    callback=_of_a_known_kind,
+    callback=_existing,
     help="Only this device; may be repeated.",
 )
 

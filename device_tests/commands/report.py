@@ -23,9 +23,7 @@ from models.errors import DataError
 )
 @options.beside("--report", "folder", name="report", kind=options.FOLDER, text="Where the report goes.")
 @click.option("--svg", type=options.FILE, help="Draw the table into this file, too.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 @options.device
 def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | None, artifacts: Path, results: Path,
            chosen_devices: tuple[str, ...]) -> None:  # fmt: skip
@@ -34,18 +32,18 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     from device_tests.report.groups import group
     from device_tests.report.page import page
     from device_tests.results import shipped
-    from device_tests.rows import found, load, rows
+    from device_tests.rows import cells_with_results, load, rows
 
     validated()
-    known = load(results)
-    chosen = select(found(known, chosen_devices), runtimes=(), patterns=patterns)
-    made = rows(chosen, known, artifacts_folder=artifacts, results_folder=results)
+    stored = load(results)
+    chosen = select(cells_with_results(stored, chosen_devices), runtimes=(), patterns=patterns)
+    all_rows = rows(chosen, stored, artifacts_folder=artifacts, results_folder=results)
     try:
         weights = shipped.read(results)
     except DataError as error:  # one sentence; the rest of the report does not need it
         out.print(f"[yellow]{plain(error)}[/]", soft_wrap=True)
         weights = {}
-    groups = group(made, margin, weights)
+    groups = group(all_rows, margin, weights)
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
     written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)

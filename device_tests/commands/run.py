@@ -12,15 +12,14 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from device_tests import devices
-from device_tests.cells import Cell, cells, select
+from device_tests.cells import Cell, cells, require_artifacts, select
 from device_tests.commands import add, named, options
 from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
 from device_tests.gates.verdicts import expected_outcomes
 from device_tests.results.measurement import OUTCOMES
-from models import remedies
 from models.console import err, out, plain, validated
-from models.errors import DataError, EdgewiseError, UsageError
+from models.errors import EdgewiseError, UsageError
 
 if TYPE_CHECKING:
     from device_tests.gates.budgets import Budget
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 FINE = ("ok", "unsupported", "skipped")
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "yellow"}
-KEPT = "the ok result of an earlier run of the same file and installation is kept"
+EARLIER_RESULT = "the ok result of an earlier run of the same file and installation is kept"
 
 
 @click.command()
@@ -44,9 +43,7 @@ KEPT = "the ok result of an earlier run of the same file and installation is kep
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
 @options.jobs(2, "Answers judged side by side.")
 @options.timeout(120.0, "Seconds without a sign of life.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 @options.budgets
 @click.option(
     "--import",
@@ -98,26 +95,15 @@ def run(
     every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
     limits = budget_file.beside(budgets, named.ids(every)).budgets
     validated()
-    if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+    require_artifacts(artifacts)
     named.require(chosen, runtimes)
 
     from device_tests.measure import runner  # only here: listing needs none of it
 
     bench = runner.Bench(artifacts=artifacts, results=results, quick=quick, full=full, force=force, timeout_s=timeout_s)
-    started = time.perf_counter()
-    made, spent = _run(chosen, bench, jobs)
-    counts = Counter(end.measurement.outcome for end in made)
-    tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
-    current = sum(end.current for end in made)
-    elapsed_s = time.perf_counter() - started
-    out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {results}"), soft_wrap=True)
-    if current < len(made):
-        where = ", ".join(f"{purpose} {seconds:.0f} s" for purpose, seconds in spent.most_common())
-        out.print(f"Where the time of {jobs} jobs went: {where}", soft_wrap=True)
-    _fail_on_failures(made, limits, budgets)
-    lacking = {end.measurement.id: end.lacks for end in made if end.lacks}
+    ended_cells = _run(chosen, bench, jobs)
+    _fail_on_failures(ended_cells, limits, budgets)
+    lacking = {end.measurement.id: end.lacks for end in ended_cells if end.lacks}
     named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
 
 
@@ -157,12 +143,13 @@ def check_arguments(arguments: Sequence[str]) -> None:
         plan(**chosen)
 
 
-def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> tuple[list[Ended], Counter[str]]:
-    """Run the cells, and print what becomes of each; return also the seconds by what they were for."""
+def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
+    """Run the cells; print what becomes of each, a tally, and what the time was spent on."""
     from device_tests.measure import runner
 
+    started = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    made: list[Ended] = []
+    ended_cells: list[Ended] = []
     with Progress(*columns, TextColumn("{task.fields[at]}"), console=out) as progress:
         task = progress.add_task("device_tests", total=len(chosen), at="")
 
@@ -170,27 +157,39 @@ def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> tuple[list[Ended]
             progress.update(task, at=plain(id))
 
         def ended(end: Ended) -> None:
-            made.append(end)
+            ended_cells.append(end)
             progress.advance(task)
             if not end.current:
-                progress.console.print(f"{len(made):3}/{len(chosen)} {_describe(end)}", soft_wrap=True)
+                progress.console.print(f"{len(ended_cells):3}/{len(chosen)} {_describe(end)}", soft_wrap=True)
 
         spent = runner.run(
-            chosen, bench, jobs=jobs, begins=begins, ended=ended, says=lambda text: err.print(plain(text))
+            chosen, bench, jobs=jobs, begins=begins, ended=ended, notify=lambda text: err.print(plain(text))
         )
-    return made, spent
+    _show_tally(ended_cells, time.perf_counter() - started, bench.results)
+    if not all(end.current for end in ended_cells):
+        where = ", ".join(f"{purpose} {seconds:.0f} s" for purpose, seconds in spent.most_common())
+        out.print(f"Where the time of {jobs} jobs went: {where}", soft_wrap=True)
+    return ended_cells
 
 
-def _fail_on_failures(made: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
+def _show_tally(ended_cells: list[Ended], elapsed_s: float, results: Path) -> None:
+    """Print how many cells came to each outcome, and where the results are."""
+    counts = Counter(end.measurement.outcome for end in ended_cells)
+    tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
+    current = sum(end.current for end in ended_cells)
+    out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {results}"), soft_wrap=True)
+
+
+def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
     """Raise EdgewiseError where a cell failed that the budgets do not expect to fail."""
     failed = [
-        f"\n  {row.id}: {row.outcome}: {row.reason}" + (f"; {KEPT}" if end.kept else "")
-        for end in made
+        f"\n  {row.id}: {row.outcome}: {row.reason}" + (f"; {EARLIER_RESULT}" if end.discarded else "")
+        for end in ended_cells
         if (row := end.measurement).outcome not in FINE and row.outcome not in expected_outcomes(limits, row.id)
     ]
     if failed:
         lines = "".join(failed)
-        msg = f"{len(failed)} of {len(made)} cells failed unexpectedly ({budgets} says what to expect):{lines}"
+        msg = f"{len(failed)} of {len(ended_cells)} cells failed unexpectedly ({budgets} says what to expect):{lines}"
         raise EdgewiseError(msg)
 
 
@@ -202,5 +201,5 @@ def _describe(end: Ended) -> str:
         detail = f"top-1 {row.top1:.2%} of {row.total:,}, agree {row.agreement:.2%}{took}"
     else:
         detail = row.reason
-    says = plain("; ".join([detail, *row.notes, *([KEPT] if end.kept else [])]))
-    return f"{row.seconds:6.1f} s [{colour}]{row.outcome}[/] {plain(row.id)}: {says}"
+    remarks = plain("; ".join([detail, *row.notes, *([EARLIER_RESULT] if end.discarded else [])]))
+    return f"{row.seconds:6.1f} s [{colour}]{row.outcome}[/] {plain(row.id)}: {remarks}"

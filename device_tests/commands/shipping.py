@@ -10,13 +10,12 @@ import click
 from rich.table import Table
 
 from device_tests import devices
-from device_tests.cells import Cell
+from device_tests.cells import Cell, require_artifacts
 from device_tests.commands import options
 from device_tests.machine import Machine
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipped
 from device_tests.results.shipped import Shipped
-from models import remedies
 from models.console import err, out, plain, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing
 
@@ -62,9 +61,7 @@ def shipping(artifacts: Path, target: Path) -> None:
     if not shutil.which("strip"):
         msg = "There is no `strip`, which tells a library's code from its symbols. Install it: apt-get install binutils"
         raise EnvironmentMissing(msg)
-    if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+    require_artifacts(artifacts)
     every = subjects(artifacts)
     rows, failed = _measure_all(every, artifacts)
     if rows:
@@ -99,8 +96,8 @@ def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Shipped
             failed.append(f"{cell.id}: unexpected: {type(error).__name__}: {error}")
     if started:
         out.print("weighing their libraries ...")
-    weights = weigh({library for found in started.values() for library in found.mapped})
-    return [weighed(runtime, found, weights) for runtime, found in started.items()], failed
+    weights = weigh({library for run in started.values() for library in run.mapped})
+    return [weighed(runtime, run, weights) for runtime, run in started.items()], failed
 
 
 def _others(file: Path, measured: set[str]) -> tuple[Shipped, ...]:

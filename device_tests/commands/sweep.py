@@ -41,9 +41,7 @@ from models.errors import EdgewiseError, EnvironmentMissing
 @options.listing
 @click.option("--force", is_flag=True, help="Run again what has a current result on the cores.")
 @options.jobs(2, "Cells side by side.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 @click.pass_context
 def sweep(
     context: click.Context,
@@ -129,9 +127,9 @@ def _show(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> None:
     from device_tests.report.groups import group
     from device_tests.rows import load, rows
 
-    made = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
-    report.show(group(made, 0.0), 0.0, out)
-    for line in differences(made, artifacts):
+    all_rows = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
+    report.show(group(all_rows, 0.0), 0.0, out)
+    for line in differences(all_rows, artifacts):
         out.print(plain(line), soft_wrap=True)
 
 

@@ -37,8 +37,8 @@ def command(name: str, only: str) -> str:
 
 
 def _kind(name: str) -> Kind | None:
-    known = {own: KINDS[kind] for kind in KINDS.names() for own in KINDS[kind].NAMES}
-    return known.get(name) or known.get(name.partition(":")[0] + ":")
+    kinds = {own: KINDS[kind] for kind in KINDS.names() for own in KINDS[kind].NAMES}
+    return kinds.get(name) or kinds.get(name.partition(":")[0] + ":")
 
 
 def exists(name: str) -> bool:

@@ -27,7 +27,7 @@ from device_tests.transport import bundle
 from device_tests.transport.android import client, conditions
 from device_tests.transport.android.client import Client, DeviceFailed
 from device_tests.transport.bundle import Bundle
-from device_tests.transport.dialogue import Conversations, Row, asked, given
+from device_tests.transport.dialogue import Conversations, Row, file_arguments, job_arguments
 from models import processes
 from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
 
@@ -36,7 +36,7 @@ SESSION = "devices(android)"
 LOCAL = False
 HOME = PurePosixPath("/data/local/tmp/edgewise")
 ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}  # Android's name, or the kernel's: the bundle's
-GONE_S = 5.0  # within which adb notices that a device is lost
+LOSS_NOTICED_S = 5.0  # within which adb notices that a device is lost
 
 
 def device(name: str) -> Phone:
@@ -49,10 +49,10 @@ def device(name: str) -> Phone:
     return Phone(f"{kind}:{chosen}{plus}{core}", Client(serial=chosen), core or conditions.BIG)
 
 
-def is_emulated(told: Mapping[str, str]) -> bool:
+def is_emulated(properties: Mapping[str, str]) -> bool:
     """Tell by a device's properties whether it is an emulator or a virtual machine."""
-    is_emulator = "1" in (told.get("ro.kernel.qemu"), told.get("ro.boot.qemu"))
-    return is_emulator or told.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+    is_emulator = "1" in (properties.get("ro.kernel.qemu"), properties.get("ro.boot.qemu"))
+    return is_emulator or properties.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
 
 
 class Phone:
@@ -99,7 +99,7 @@ class Phone:
         try:
             before = self._conditions()
             reference = str(self._put(job.reference))
-            with self._prepared(worker.__file__, job, *asked(job, reference), told=before) as command:
+            with self._prepared(worker.__file__, job, *job_arguments(job, reference), state=before) as command:
                 row = self.conversations.work(command, job, turns)
             if "environment" in row:
                 self._describe(row, before, self._after(row))
@@ -113,7 +113,7 @@ class Phone:
     def loaded(self, load: Load) -> Iterator[tuple[Row, Ask]]:
         with ExitStack() as held:
             try:
-                command = held.enter_context(self._prepared(probe.__file__, load, told=self._conditions()))
+                command = held.enter_context(self._prepared(probe.__file__, load, state=self._conditions()))
             except (DeviceFailed, StorageError) as error:
                 raise Broken("run_failed", str(error)) from error
             yield held.enter_context(self.conversations.loaded(command, load))
@@ -142,16 +142,16 @@ class Phone:
             return {}
 
     @contextmanager
-    def _prepared(self, program: str, load: Load, *arguments: str, told: dict[str, str]) -> Iterator[Command]:
+    def _prepared(self, program: str, load: Load, *arguments: str, state: dict[str, str]) -> Iterator[Command]:
         """Push what a cell needs, give what runs it there, and leave nothing of it, neither processes nor files.
 
-        `told` are the conditions, by which cores are chosen.
+        `state` holds the phone's conditions, by which the cores are chosen.
         """
         root = self._put(self._bundle.path)
         job = HOME / "jobs" / f"{os.getpid()}-{load.artifact.name}-{load.runtime}"
         try:
             self._push_job(load, job)
-            cores = conditions.cores(told, self._core)
+            cores = conditions.cores(state, self._core)
             yield self._command(program, load, arguments, root=root, job=job, cores=cores)
         finally:
             # A device that is lost took all with it; what it still has, the next bundle's push removes.
@@ -180,7 +180,9 @@ class Phone:
         pinned = ("taskset", conditions.mask(cores)) if cores else ()
         argv = (
             *(*pinned, *python.argv, f"./{Path(program).name}"),
-            *given(f"./{bundle.program(load.runtime).name}", f"./{load.artifact.name}", f"./{load.sidecar.name}"),
+            *file_arguments(
+                f"./{bundle.program(load.runtime).name}", f"./{load.artifact.name}", f"./{load.sidecar.name}"
+            ),
             *arguments,
         )
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
@@ -211,7 +213,7 @@ class Phone:
         return target
 
     def _death(self, code: int) -> str:
-        end = time.monotonic() + GONE_S
+        end = time.monotonic() + LOSS_NOTICED_S
         while 0 <= code <= 1 and time.monotonic() < end:  # which adb says in both cases
             if not self.client.is_there:
                 return f"{self.name} was lost"
@@ -233,14 +235,14 @@ class Phone:
 
     def _describe(self, row: Row, before: dict[str, str], after: dict[str, str]) -> None:
         """Tell in a row what it was measured on, and in what state a real phone was."""
-        told = self._properties
-        soc = " ".join(told[name] for name in ("ro.soc.manufacturer", "ro.soc.model") if told.get(name))
+        properties = self._properties
+        soc = " ".join(properties[name] for name in ("ro.soc.manufacturer", "ro.soc.model") if properties.get(name))
         row["environment"] |= {
-            "device": f"{told.get('ro.product.manufacturer', '')} {told.get('ro.product.model', '')}".strip(),
+            "device": f"{properties.get('ro.product.manufacturer', '')} {properties.get('ro.product.model', '')}".strip(),
             "kind": self._kind,
-            "abi": told[client.ABI],
-            "android": told.get("ro.build.version.release", ""),
-            "soc": soc or told.get("ro.board.platform", "") or told.get("ro.hardware", ""),
+            "abi": properties[client.ABI],
+            "android": properties.get("ro.build.version.release", ""),
+            "soc": soc or properties.get("ro.board.platform", "") or properties.get("ro.hardware", ""),
             "bundle": self._bundle.digest,
         }
         if not self.emulated:

@@ -42,8 +42,8 @@ def device(name: str) -> App:
     serial, *wishes = rest.split("+")
     for wish in wishes:
         if wish not in (*THREADS, *ACCELERATORS):
-            known = ", ".join(f"+{one}" for one in (*THREADS, *ACCELERATORS))
-            msg = f"{name!r} asks for +{wish}, which there is not. {kind}:SERIAL may be followed by {known}."
+            choices = ", ".join(f"+{one}" for one in (*THREADS, *ACCELERATORS))
+            msg = f"{name!r} asks for +{wish}, which there is not. {kind}:SERIAL may be followed by {choices}."
             raise UsageError(msg)
     if any(sum(wish in kinds for wish in wishes) > 1 for kinds in (THREADS, ACCELERATORS)):
         msg = f"{name!r} asks for two of a kind. Take one of {', '.join(f'+{one}' for one in THREADS)}, and one of {', '.join(f'+{one}' for one in ACCELERATORS)}."
@@ -88,8 +88,8 @@ class App:
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing where the phone does not answer or is locked, or where the app has no such engine."""
         client.choose(self.client.serial)
-        told = self._build["engines"]
-        if runtime not in told:
+        engines = self._build["engines"]
+        if runtime not in engines:
             why = self._build["left_out"].get(runtime, "")
             msg = f"{runtime} is not in the app that was built. {why} Build it with {runtime}: {BUILD} -- --aar {runtime}=FILE"
             raise EnvironmentMissing(msg)
@@ -140,7 +140,7 @@ class App:
                 raise Closed
 
         name = f"{os.getpid()}-{job.artifact.stem}"
-        asked = {
+        request = {
             "evaluation": self._evaluation(job),
             "images": job.images,
             "latency_s": job.latency_s,
@@ -149,7 +149,7 @@ class App:
             "accelerator": self._accelerator,
         }
         with tempfile.TemporaryDirectory() as folder:
-            files.write_json(Path(folder, "job.json"), asked)
+            files.write_json(Path(folder, "job.json"), request)
             files.write_bytes(Path(folder, "sidecar.json"), job.sidecar.read_bytes())
             files.write_bytes(Path(folder, "artifact"), job.artifact.read_bytes())
             self._installed.put(Path(folder), f"jobs/{name}")
@@ -161,10 +161,10 @@ class App:
                  if name in row}  # fmt: skip
         reply |= {"latencies_ns": row.get("latencies_ns", []), "logits": row.get("answers", ""), "sets": {}}
         if "environment" in reply:
-            told = self._properties
+            properties = self._properties
             reply["environment"] |= {
-                "android": told.get("ro.build.version.release", ""),
-                "abi": told.get(client.ABI, ""),
+                "android": properties.get("ro.build.version.release", ""),
+                "abi": properties.get(client.ABI, ""),
             }
             if self._accelerator != "default":
                 reply["environment"]["accelerator"] = self._accelerator
@@ -174,9 +174,9 @@ class App:
         """Return the name under which the evaluation images lie there, put there where they do not yet."""
         key = (job.reference, job.images)
         if key not in self._evaluations:
-            answers = reference.load(job.reference)
-            facts, content = evaluation.described(answers, job.images or len(answers.images))
-            name = f"{answers.model}-{answers.sha256[:12]}-{facts['count']}"
+            reference_set = reference.load(job.reference)
+            facts, content = evaluation.described(reference_set, job.images or len(reference_set.images))
+            name = f"{reference_set.model}-{reference_set.sha256[:12]}-{facts['count']}"
             with tempfile.TemporaryDirectory() as folder:
                 for suffix, part in ((".json", json.dumps(facts).encode()), (".bin", content)):
                     files.write_bytes(Path(folder, name + suffix), part)
@@ -232,8 +232,12 @@ class App:
         """Return what the APK says of itself; raises DataError for one that is none of ours."""
         try:
             with zipfile.ZipFile(self._apk) as archive:
-                told = json.loads(archive.read("assets/build.json"))
-            return {"build": str(told["build"]), "engines": dict(told["engines"]), "left_out": dict(told["left_out"])}
+                build = json.loads(archive.read("assets/build.json"))
+            return {
+                "build": str(build["build"]),
+                "engines": dict(build["engines"]),
+                "left_out": dict(build["left_out"]),
+            }
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
             msg = f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}"
             raise DataError(msg) from error

@@ -22,7 +22,7 @@ from device_tests.onboard import probe, worker
 from device_tests.schedule import Turns
 from device_tests.transport import bundle
 from device_tests.transport.bundle import Bundle
-from device_tests.transport.dialogue import Conversations, asked, given
+from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from models import data, files, processes
 from models.errors import DataError, EnvironmentMissing
 
@@ -61,17 +61,17 @@ class Core:
 
     @property
     def model(self) -> str:
-        found = re.search(r"version (\d+)", self.emulator)
-        major = int(found[1]) if found else SME_SINCE
+        match = re.search(r"version (\d+)", self.emulator)
+        major = int(match[1]) if match else SME_SINCE
         return "max,sme=off" if self.name == "max" and major < SME_SINCE else self.name
 
     @cached_property
     def emulator(self) -> str:
-        told = _qemu("--version").strip()
-        if not told:
+        version = _qemu("--version").strip()
+        if not version:
             msg = f"{QEMU} does not tell its version: it is broken. {INSTALL}"
             raise EnvironmentMissing(msg)
-        return told.splitlines()[0]
+        return version.splitlines()[0]
 
     def require(self, runtime: str) -> None:
         if self.name not in _cores():
@@ -86,7 +86,7 @@ class Core:
         return (*self._bundle.pins(runtime), self.emulator, self.model, (self._system / "proc" / "cpuinfo").read_text())
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
-        command = self._command(worker.__file__, job, *asked(job, job.reference.resolve()))
+        command = self._command(worker.__file__, job, *job_arguments(job, job.reference.resolve()))
         row = self.conversations.work(command, job, turns)
         if "environment" in row:
             row["environment"]["emulator"] = f"{self.emulator} -cpu {self.model}"
@@ -130,12 +130,12 @@ class Core:
                 argv = (QEMU, "-cpu", self.model, *start.argv, source)
                 done = subprocess.run(argv, env={**os.environ, **start.env}, capture_output=True)
                 if done.returncode:
-                    said = done.stderr.decode(errors="replace").strip()[-500:] or processes.death(done.returncode)
-                    msg = f"{self.emulator} cannot emulate {self.model} with the bundle {self._bundle.path}: {said}"
+                    stderr = done.stderr.decode(errors="replace").strip()[-500:] or processes.death(done.returncode)
+                    msg = f"{self.emulator} cannot emulate {self.model} with the bundle {self._bundle.path}: {stderr}"
                     raise EnvironmentMissing(msg)
-                with files.whole(folder) as made:
-                    (made / "proc").mkdir(parents=True)
-                    (made / "proc" / "cpuinfo").write_bytes(done.stdout)
+                with files.whole(folder) as temporary:
+                    (temporary / "proc").mkdir(parents=True)
+                    (temporary / "proc" / "cpuinfo").write_bytes(done.stdout)
         return folder
 
     def python(self, runtime: str, *counting: str) -> Command:
@@ -147,7 +147,7 @@ class Core:
 
     def _command(self, program: str, load: Load, *arguments: str, counting: tuple[str, ...] = ()) -> Command:
         python = self.python(load.runtime, *counting)
-        named = given(bundle.program(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
+        named = file_arguments(bundle.program(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
         return Command(argv=(*python.argv, program, *named, *arguments), env=python.env)
 
 

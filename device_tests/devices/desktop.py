@@ -13,7 +13,7 @@ from device_tests.contract import DESKTOP, HERE, Ask, Command, Job, Load
 from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES, here
 from device_tests.schedule import Turns
-from device_tests.transport.dialogue import Conversations, asked, given
+from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from device_tests.transport.starting import Starter
 from models import environments
 from models.errors import EnvironmentMissing
@@ -53,7 +53,7 @@ class Desktop:
         return tuple(sorted(info.stem for info in home.glob("[Ll]ib/**/site-packages/*.dist-info")))
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
-        working = command(worker.__file__, job, *asked(job, job.reference.resolve()))
+        working = command(worker.__file__, job, *job_arguments(job, job.reference.resolve()))
         warm = (working.argv[0], str(Path(worker.__file__).with_name("warm.py")), str(RUNTIMES.path(job.runtime)))
         return self.conversations.work(replace(working, warm=warm), job, turns)
 
@@ -83,7 +83,7 @@ def _python(runtime: str) -> Path:
 
 def command(program: str, load: Load, *arguments: str, environment: str = "") -> Command:
     """Return what runs a program of ours on an artifact, in the runtime's environment or in another one."""
-    files = given(RUNTIMES.path(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
+    files = file_arguments(RUNTIMES.path(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
     python = environments.python(environment, install=INSTALL) if environment else _python(load.runtime)
     # the bare networks, and some runtimes, need code of ours; numpy is to use one thread as they do
     env = {"PYTHONPATH": str(environments.ROOT), "OPENBLAS_NUM_THREADS": "1"}

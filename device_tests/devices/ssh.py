@@ -14,7 +14,7 @@ from device_tests.contract import Ask, Broken, Command, Job, Load
 from device_tests.onboard import probe, worker
 from device_tests.onboard.runtimes import RUNTIMES, beside, runs_on
 from device_tests.schedule import Closed, Turns
-from device_tests.transport.dialogue import Conversations, asked, given
+from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from device_tests.transport.ssh.board import Board
 from device_tests.transport.ssh.client import LOST, Client, Unreachable
 from models import processes
@@ -68,9 +68,9 @@ class Remote:
                 raise
             except EnvironmentMissing as error:  # it is not tried again for each cell
                 self._installed[runtime] = error
-        found = self._installed[runtime]
-        if isinstance(found, EnvironmentMissing):
-            raise found
+        installed = self._installed[runtime]
+        if isinstance(installed, EnvironmentMissing):
+            raise installed
 
     def pins(self, runtime: str) -> tuple[str, ...]:
         if runtime not in self._installed:
@@ -80,7 +80,7 @@ class Remote:
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
         try:
             folder = self.board.push({job.reference.name: job.reference})
-            command = self._command(worker, job, *asked(job, f"{folder}/{job.reference.name}"))
+            command = self._command(worker, job, *job_arguments(job, f"{folder}/{job.reference.name}"))
             before = self.board.state()
         except EnvironmentMissing as error:
             if turns.closed:
@@ -114,7 +114,7 @@ class Remote:
         code = self.board.push({**sources, "runtime.py": RUNTIMES.path(load.runtime)})
         data = self.board.push({file.name: file for file in (load.artifact, load.sidecar)})
         python = f"{self.board.environment(load.runtime)}/bin/python"
-        files = given(f"{code}/runtime.py", f"{data}/{load.artifact.name}", f"{data}/{load.sidecar.name}")
+        files = file_arguments(f"{code}/runtime.py", f"{data}/{load.artifact.name}", f"{data}/{load.sidecar.name}")
         argv = (python, "-I", f"{code}/{Path(program.__file__).name}", *files)
         return Command(argv=self.board.client.argv(WORK, self._pid(load), *argv, *map(str, arguments)))
 

@@ -29,7 +29,7 @@ RATCHETS = {"size_bytes": (0.0, 64), "instructions": (0.002, 0)}
 ORIGINS = ("checkpoint", "data")  # with another one, answers cannot be compared, sizes and costs still can
 # Budgets decide about answers; here they are only shown. Where two runs were judged on different numbers of images, those
 # of the first 1,000 are compared.
-ANSWERS, FIRST = ("correct", "agree"), ("first_correct", "first_agree")
+PREDICTIONS, FIRST = ("correct", "agree"), ("first_correct", "first_agree")
 
 
 class Line(Record, kw_only=True):
@@ -68,7 +68,7 @@ class Comparison:
 
 def line(row: Row) -> Line:
     """Return what a baseline keeps of a result."""
-    figures = ("total", "size_bytes", "instructions", *ANSWERS, *FIRST)
+    figures = ("total", "size_bytes", "instructions", *PREDICTIONS, *FIRST)
     return Line(
         outcome=row.outcome,
         checkpoint=row.checkpoint_sha256[:12],
@@ -117,24 +117,25 @@ def save(rows: tuple[Row, ...], file: Path) -> int:
     rows; one that is no longer in the matrix loses it. A count of instructions that this run does not have is kept as
     long as the file is of the same size.
     """
-    known = load(str(file)) if file.exists() else {}
-    cells = {row.id: _with_known_count(line(row), known.get(row.id)) for row in rows if row.outcome != "skipped"}
-    lost = _lost(rows, known)
-    kept = {id: content for id, content in known.items() if id not in lost}
+    previous = load(str(file)) if file.exists() else {}
+    cells = {row.id: _with_previous_count(line(row), previous.get(row.id)) for row in rows if row.outcome != "skipped"}
+    lost = _lost(rows, previous)
+    unchanged = {id: content for id, content in previous.items() if id not in lost}
     lines = [
-        f"{json.dumps(id)}: {msgspec.json.encode(content).decode()}" for id, content in sorted((kept | cells).items())
+        f"{json.dumps(id)}: {msgspec.json.encode(content).decode()}"
+        for id, content in sorted((unchanged | cells).items())
     ]
     files.write_bytes(file, ('{"cells": {\n' + ",\n".join(lines) + "\n}}\n").encode())
-    return len(cells.keys() - known.keys())
+    return len(cells.keys() - previous.keys())
 
 
-def _with_known_count(new: Line, before: Line | None) -> Line:
+def _with_previous_count(new: Line, before: Line | None) -> Line:
     if before is None or new.instructions is not None or new.size_bytes != before.size_bytes:
         return new
     return structs.replace(new, instructions=before.instructions, cpu=before.cpu)
 
 
-def compare(rows: tuple[Row, ...], known: dict[str, Line]) -> Comparison:
+def compare(rows: tuple[Row, ...], baseline: dict[str, Line]) -> Comparison:
     """Return a verdict for whatever is not as in the baseline, and the number of figures that are.
 
     A figure that grew beyond its ratchet fails, and so does one that shrank: the gain must be claimed, or the next loss
@@ -143,17 +144,17 @@ def compare(rows: tuple[Row, ...], known: dict[str, Line]) -> Comparison:
     verdicts: list[Verdict] = []
     unchanged = 0
     for row in rows:
-        own, equal = _compare(row, known.get(row.id))
+        own, equal = _compare(row, baseline.get(row.id))
         verdicts += own
         unchanged += equal
-    verdicts += (_skip(id, "outcome", f"no longer in the matrix: {UPDATE}") for id in _lost(rows, known))
+    verdicts += (_skip(id, "outcome", f"no longer in the matrix: {UPDATE}") for id in _lost(rows, baseline))
     return Comparison(verdicts=tuple(verdicts), unchanged=unchanged)
 
 
-def _lost(rows: tuple[Row, ...], known: dict[str, Line]) -> list[str]:
+def _lost(rows: tuple[Row, ...], baseline: dict[str, Line]) -> list[str]:
     """Return the cells that their devices no longer have; a device without any row has only not run here."""
     devices = {row.device for row in rows}
-    return sorted(id for id in known.keys() - {row.id for row in rows} if id.split("@", 2)[-1] in devices)
+    return sorted(id for id in baseline.keys() - {row.id for row in rows} if id.split("@", 2)[-1] in devices)
 
 
 def _compare(row: Row, before: Line | None) -> tuple[list[Verdict], int]:
@@ -165,28 +166,28 @@ def _compare(row: Row, before: Line | None) -> tuple[list[Verdict], int]:
     now = line(row)
     if before.outcome != now.outcome:
         worse = -math.inf if now.outcome == "ok" else math.inf
-        says = f"{before.outcome} → {now.outcome}: {row.reason}".removesuffix(": ")
-        return [Verdict(id=row.id, metric="outcome", state="pass", says=says, excess=worse)], 0
-    found = [_ratchet(row.id, figure, before, now) for figure in RATCHETS]
+        message = f"{before.outcome} → {now.outcome}: {row.reason}".removesuffix(": ")
+        return [Verdict(id=row.id, metric="outcome", state="pass", message=message, excess=worse)], 0
+    verdicts = [_ratchet(row.id, figure, before, now) for figure in RATCHETS]
     equal = sum(
-        verdict is None and getattr(now, figure) is not None for figure, verdict in zip(RATCHETS, found, strict=True)
+        verdict is None and getattr(now, figure) is not None for figure, verdict in zip(RATCHETS, verdicts, strict=True)
     )
-    found += _answers(row.id, before, now)
-    return [verdict for verdict in found if verdict], equal
+    verdicts += _compare_predictions(row.id, before, now)
+    return [verdict for verdict in verdicts if verdict], equal
 
 
-def _answers(id: str, before: Line, now: Line) -> list[Verdict | None]:
+def _compare_predictions(id: str, before: Line, now: Line) -> list[Verdict | None]:
     others = [name for name in ORIGINS if (old := getattr(before, name)) and (new := getattr(now, name)) and old != new]
     if others:
-        says = f"of another {' and '.join(others)} than the baseline: sizes and costs are compared, answers are not"
-        return [_skip(id, "correct", says)]
+        message = f"of another {' and '.join(others)} than the baseline: sizes and costs are compared, answers are not"
+        return [_skip(id, "correct", message)]
     if before.total == now.total:
-        return [_moved(id, figure, before, now, now.total) for figure in ANSWERS]
+        return [_moved(id, figure, before, now, now.total) for figure in PREDICTIONS]
     if None not in (before.first_correct, now.first_correct) and min(before.total, now.total) >= judging.FIRST:
         return [_moved(id, figure, before, now, judging.FIRST) for figure in FIRST]
     if before.total and now.total:
-        says = f"judged on {now.total:,} images, the baseline on {before.total:,}: answers not compared"
-        return [_skip(id, "correct", says)]
+        message = f"judged on {now.total:,} images, the baseline on {before.total:,}: answers not compared"
+        return [_skip(id, "correct", message)]
     return []
 
 
@@ -202,17 +203,17 @@ def _ratchet(id: str, figure: str, before: Line, now: Line) -> Verdict | None:
         return None
     grown = (new - old) / (old or 1)
     what = "it grew; mend it, or accept it" if grown > 0 else "a gain; claim it"
-    says = f"{old:,} → {new:,} ({new - old:+,}, {grown:+.2%}): {what} with {UPDATE}"
-    return Verdict(id=id, metric=figure, state="fail", says=says, excess=grown)
+    message = f"{old:,} → {new:,} ({new - old:+,}, {grown:+.2%}): {what} with {UPDATE}"
+    return Verdict(id=id, metric=figure, state="fail", message=message, excess=grown)
 
 
 def _moved(id: str, figure: str, before: Line, now: Line, total: int) -> Verdict | None:
     old, new = getattr(before, figure), getattr(now, figure)
     if old == new or old is None or new is None:
         return None
-    says = f"{old:,} → {new:,} of {total:,} ({new - old:+,})"
-    return Verdict(id=id, metric=figure, state="pass", says=says, excess=(old - new) / total)
+    message = f"{old:,} → {new:,} of {total:,} ({new - old:+,})"
+    return Verdict(id=id, metric=figure, state="pass", message=message, excess=(old - new) / total)
 
 
-def _skip(id: str, metric: str, says: str) -> Verdict:
-    return Verdict(id=id, metric=metric, state="skipped", says=says)
+def _skip(id: str, metric: str, message: str) -> Verdict:
+    return Verdict(id=id, metric=metric, state="skipped", message=message)

@@ -136,7 +136,7 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
         msg = f"{file} may hold [[budget]] and [[missing]] tables only, it has: {', '.join(content)}."
         raise UsageError(msg)
     matches = [(i, match[1]) for i, line in enumerate(text.splitlines(), start=1) if (match := TABLE.match(line))]
-    lines = {kind: [i for i, found in matches if found == kind] for kind in tables}
+    lines = {kind: [i for i, name in matches if name == kind] for kind in tables}
     for kind, rows in tables.items():
         if len(lines[kind]) != len(rows):  # verdicts point there
             msg = f"{file} has {len(rows)} [[{kind}]] tables, but {len(lines[kind])} lines that say [[{kind}]]. Begin each with such a line."

@@ -104,7 +104,11 @@ def _undecided(
             continue  # it is for cells that were left out, or later rows decide them, which is said elsewhere
         if all(any(m.covers(id, budget.metric) for m in missing) for id in ([v.id for v in own] or budget.ids)):
             continue
-        why = f"for each of its {len(own):,} cells, as the first: {own[0].says}" if own else "none of its cells has run"
+        why = (
+            f"for each of its {len(own):,} cells, as the first: {own[0].message}"
+            if own
+            else "none of its cells has run"
+        )
         yield Lack(
             id=", ".join(budget.ids), why=f"line {budget.line}: the budget of {budget.figure} decides nothing, {why}"
         )

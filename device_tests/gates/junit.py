@@ -45,15 +45,15 @@ def write(
 
 
 def _cell(row: Row, verdicts: list[Verdict]):
-    broken = [f"{v.metric}: {v.says}" for v in verdicts if v.state == "fail"]
+    broken = [f"{v.metric}: {v.message}" for v in verdicts if v.state == "fail"]
     skipped = row.reason if row.outcome == "skipped" else ""
     return _case(row.id, f"{row.runtime}.{row.device}", row.seconds, broken, skipped)
 
 
 def _budget(budget: Budget, verdicts: list[Verdict]):
-    broken = [f"{v.id}: {v.says}" for v in verdicts if v.state == "fail"]
+    broken = [f"{v.id}: {v.message}" for v in verdicts if v.state == "fail"]
     decided = any(v.state != "skipped" for v in verdicts)
-    skipped = "" if decided else (verdicts[0].says if verdicts else "later rows decide all its cells")
+    skipped = "" if decided else (verdicts[0].message if verdicts else "later rows decide all its cells")
     return _case(f"{budget.figure} of {', '.join(budget.ids)} (line {budget.line})", "budgets", 0.0, broken, skipped)
 
 

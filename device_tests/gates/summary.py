@@ -42,13 +42,13 @@ def markdown(verdicts: Iterable[Verdict], comparison: Comparison | None, lacks: 
         some = f"{len(moved):,} figures changed against the baseline; {unclaimed:,} of them must be mended or claimed."
         none = f"{comparison.unchanged:,} sizes and costs are as in the baseline, and nothing that can be compared changed."
         parts.append(f"\n{some if moved else none}\n\n")
-        reasons = Counter(f"{v.metric}: {v.says}" for v in changes if v.state == "skipped").most_common(REASONS)
+        reasons = Counter(f"{v.metric}: {v.message}" for v in changes if v.state == "skipped").most_common(REASONS)
         parts += [f"- {count:,} × {plain(reason)}\n" for reason, count in reasons]
         sections.append(("Changes against the baseline, worst first", moved))
     left = LIMIT_BYTES - sum(len(part.encode()) for part in parts)
-    for i, (heading, found) in enumerate(sections):
-        if found:
-            part = _table(heading, found, left // (len(sections) - i))
+    for i, (heading, section) in enumerate(sections):
+        if section:
+            part = _table(heading, section, left // (len(sections) - i))
             left -= len(part.encode())
             parts.append(part)
     return "".join(parts)
@@ -60,7 +60,7 @@ def _table(title: str, verdicts: list[Verdict], limit_bytes: int) -> str:
     more = "\n{:,} more rows do not fit here.\n"
     room = limit_bytes - len(text.encode()) - len(more) - 10
     for i, v in enumerate(verdicts):
-        row = f"| {SIGNS[v.state]} | {plain(v.id)} | {v.metric} | {plain(v.says)} |\n"
+        row = f"| {SIGNS[v.state]} | {plain(v.id)} | {v.metric} | {plain(v.message)} |\n"
         room -= len(row.encode())
         if room < 0:
             return text + more.format(len(verdicts) - i)
@@ -83,9 +83,9 @@ def annotations(verdicts: Iterable[Verdict], lacks: tuple[Lack, ...], file: Path
         budget, metric = broken[0].budget, broken[0].metric
         place = f"file={_escape(file.as_posix())},line={budget.line}," if budget else ""
         title = f"{metric}: {len(broken)} {'broken' if budget else 'not as in the baseline'}"
-        says = "\n".join(f"{v.id}: {v.says}" for v in broken[:ANNOTATION_CELLS])
+        messages = "\n".join(f"{v.id}: {v.message}" for v in broken[:ANNOTATION_CELLS])
         more = f"\nand {len(broken) - ANNOTATION_CELLS} more" if len(broken) > ANNOTATION_CELLS else ""
-        lines.append(f"::error {place}title={_escape(title)}::{_escape(says + more, message=True)}")
+        lines.append(f"::error {place}title={_escape(title)}::{_escape(messages + more, message=True)}")
     if lacks:
         missing = "\n".join(f"{lack.id}: {lack.why}" for lack in lacks[:ANNOTATION_CELLS])
         lines.append(f"::error title=no evidence: {len(lacks)}::{_escape(missing, message=True)}")

@@ -29,7 +29,7 @@ class Verdict:
     id: str
     metric: str
     state: Literal["pass", "fail", "skipped"]
-    says: str
+    message: str
     budget: Budget | None = None
     excess: float = 0.0
     unmeasured: bool = False
@@ -66,22 +66,22 @@ def check(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdict, 
 
 def shadowed(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdict, ...]:
     """Return a broken verdict for every budget whose cells are all decided by later rows of the file."""
-    found = []
+    verdicts = []
     for budget in budgets:
         own = [row for row in rows if budget.matches(row.id)]
         if own and not any(decisive(budgets, row.id, budget.metric, budget.set) is budget for row in own):
-            says = "the budget decides nothing, for later rows decide all of its cells"
-            found.append(
+            message = "the budget decides nothing, for later rows decide all of its cells"
+            verdicts.append(
                 Verdict(
                     id=", ".join(budget.ids),
                     metric=budget.figure,
                     state="fail",
-                    says=says,
+                    message=message,
                     budget=budget,
                     excess=math.inf,
                 )
             )
-    return tuple(found)
+    return tuple(verdicts)
 
 
 def _verdict(row: Row, budget: Budget) -> Verdict:
@@ -92,41 +92,41 @@ def _verdict(row: Row, budget: Budget) -> Verdict:
 def _judge_outcome(row: Row, budget: Budget) -> Facts:
     expected = " or ".join(budget.outcomes)
     if row.outcome == "skipped" or row.evidence != "current":
-        return {"state": "skipped", "says": row.reason, "unmeasured": True}
+        return {"state": "skipped", "message": row.reason, "unmeasured": True}
     if row.outcome in budget.outcomes:
-        return {"state": "pass", "says": f"{row.outcome}, as expected: {row.reason}" if row.reason else row.outcome}
+        return {"state": "pass", "message": f"{row.outcome}, as expected: {row.reason}" if row.reason else row.outcome}
     if row.outcome == "ok":
-        says = f"healed: it is ok, no longer {expected}; its exception can go ({budget.why})"
-        return {"state": "pass", "says": says, "notable": True}
-    return {"state": "fail", "says": f"{row.outcome}, must be {expected}: {row.reason}", "excess": math.inf}
+        message = f"healed: it is ok, no longer {expected}; its exception can go ({budget.why})"
+        return {"state": "pass", "message": message, "notable": True}
+    return {"state": "fail", "message": f"{row.outcome}, must be {expected}: {row.reason}", "excess": math.inf}
 
 
 def _judge_figure(row: Row, budget: Budget) -> Facts:
     if row.outcome != "ok":
-        return {"state": "skipped", "says": f"{row.outcome}: {row.reason}", "unmeasured": row.evidence != "current"}
+        return {"state": "skipped", "message": f"{row.outcome}: {row.reason}", "unmeasured": row.evidence != "current"}
     held = row.sets.get(budget.set) if budget.set else row
     if held is None:  # a set that is the first one is not beside it; one that no cell has is a name that guards nothing
-        says = f"it was judged on no other evaluation set called {budget.set!r}"
-        return {"state": "skipped", "says": says, "unmeasured": row.dataset.name != budget.set}
+        message = f"it was judged on no other evaluation set called {budget.set!r}"
+        return {"state": "skipped", "message": message, "unmeasured": row.dataset.name != budget.set}
     value = getattr(held, budget.metric)
     if value is None:
-        return {"state": "skipped", "says": METRICS[budget.metric], "unmeasured": budget.metric not in SYSTEM}
+        return {"state": "skipped", "message": METRICS[budget.metric], "unmeasured": budget.metric not in SYSTEM}
     low, high = value, value
     if budget.metric in NOISY:
         low, high = (getattr(row, f"{budget.metric}_{side}") for side in ("low", "high"))
     least = -math.inf if budget.min is None else budget.min
     most = math.inf if budget.max is None else budget.max
     if not all(math.isfinite(figure) for figure in (value, low, high)):  # compares with nothing, so it must not pass
-        return {"state": "fail", "says": f"{value} is no figure ({budget.why})", "excess": math.inf}
+        return {"state": "fail", "message": f"{value} is no figure ({budget.why})", "excess": math.inf}
     if high < least or low > most:
         limit, word = (least, "less") if high < least else (most, "more")
-        says = f"{_text(value)} is {word} than {_text(limit)} ({budget.why})"
-        return {"state": "fail", "says": says, "excess": abs(value - limit) / (abs(limit) or 1.0)}
+        message = f"{_text(value)} is {word} than {_text(limit)} ({budget.why})"
+        return {"state": "fail", "message": message, "excess": abs(value - limit) / (abs(limit) or 1.0)}
     if low < least or high > most:
         limits = " and ".join(_text(limit) for limit in (least, most) if math.isfinite(limit))
-        says = f"too noisy to say: {value:.6g} ({low:.6g} to {high:.6g}) against {limits}"
-        return {"state": "skipped", "says": says}
-    return {"state": "pass", "says": _text(value)}
+        message = f"too noisy to say: {value:.6g} ({low:.6g} to {high:.6g}) against {limits}"
+        return {"state": "skipped", "message": message}
+    return {"state": "pass", "message": _text(value)}
 
 
 def _text(number: float) -> str:

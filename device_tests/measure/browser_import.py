@@ -13,6 +13,7 @@ from device_tests import current
 from device_tests.cells import Cell
 from device_tests.results import judging, parity
 from device_tests.results import measurement as measurements
+from device_tests.results.judging import Judgement
 from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
 from export import matrix
@@ -42,7 +43,7 @@ APP = r"app:[a-z0-9][a-z0-9._-]{0,39}(\+(t2|t4|xnnpack|no_xnnpack|nnapi))*"  # w
 DEVICE = re.compile(rf"browser:[a-z0-9][a-z0-9._-]{{0,39}}|{APP}")
 
 
-class Saved(Record, kw_only=True):
+class Saved(Record, kw_only=True, rename={"packed_logits": "answers"}):
     """One result as the page saves it; what follows `environment` is there where the artifact ran."""
 
     artifact: str
@@ -60,13 +61,15 @@ class Saved(Record, kw_only=True):
     load_ns: Count | None = None
     first_ns: Count | None = None
     latencies_ns: tuple[Positive, ...] = ()
-    answers: str = ""
+    packed_logits: str = ""
 
     def __post_init__(self) -> None:
-        ran = ("artifact_sha256", "total", "correct", "agree", "load_ns", "first_ns", "latencies_ns", "answers")
+        ran = ("artifact_sha256", "total", "correct", "agree", "load_ns", "first_ns", "latencies_ns",
+               "packed_logits")  # fmt: skip
         missing = [name for name in ran if getattr(self, name) in (None, "", ())]
         if self.outcome == "ok" and missing:
-            msg = f"a result that ran has no {missing[0]}"
+            keys = dict(zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True))
+            msg = f"a result that ran has no {keys[missing[0]]}"
             raise ValueError(msg)
 
 
@@ -85,17 +88,17 @@ def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, np.ndar
     if not rows:
         raise _refusal(file, "", "it holds no result")
     references: dict[str, Reference] = {}
-    found = {}
+    results = {}
     for number, row in enumerate(rows, start=1):
         name = f"result {number} "
         try:
-            measurement, answers = _result(row, artifacts_folder, references)
+            measurement, logits = _result(row, artifacts_folder, references)
         except _Wrong as wrong:
             raise _refusal(file, name, str(wrong)) from wrong
-        if measurement.id in found:
+        if measurement.id in results:
             raise _refusal(file, name, f"{measurement.id} is in it twice")
-        found[measurement.id] = (measurement, answers)
-    return tuple(found.values())
+        results[measurement.id] = (measurement, logits)
+    return tuple(results.values())
 
 
 class _Wrong(Exception):
@@ -115,62 +118,80 @@ def _takers(device: str, format_name: str) -> tuple[str | None, ...]:
     return (RUNTIMES.get(format_name, ("",))[0], WEBGPU.get(format_name))
 
 
-def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, answers: Reference) -> inputs.Inputs:
+def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, reference_set: Reference) -> inputs.Inputs:
     """Return what a result of the app depends on; a browser's ages with its artifact alone."""
     if not row.device.startswith("app:"):
         return {}
-    told = row.environment
+    pins = tuple(str(row.environment.get(name, "")) for name in ("fingerprint", "build"))
     cell = Cell(recipe=recipe, runtime=row.runtime, device=row.device)
-    return current.of_cell(
-        cell, artifact, answers.sha256, (str(told.get("fingerprint", "")), str(told.get("build", "")))
-    )
+    return current.of_cell(cell, artifact, reference_set.sha256, pins)
 
 
 def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple[Measurement, np.ndarray | None]:
-    known = {recipe.id: recipe for recipe in matrix.recipes()}
-    if row.artifact not in known:
-        raise _Wrong(f"is of {row.artifact!r}, which is no artifact. {did_you_mean(row.artifact, known)[:300]}")
-    recipe = known[row.artifact]
-    if row.runtime not in _takers(row.device, recipe.format):
-        raise _Wrong(f"says that {row.runtime!r} ran {row.artifact}, which it does not")
+    """Return a saved result with its logits [N,K], None where it did not run; raises _Wrong where it cannot be."""
+    recipe = _recipe(row)
     artifact = artifacts.read(artifacts.sidecar_path(folder, row.artifact))
-    try:
-        environment = measurements.environment(row.environment)
-    except ValueError as error:
-        raise _Wrong(f"has an environment that cannot be: {error}") from error
-    facts: dict[str, Any] = {
-        name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason", "notes")
-    }
-    if emulated := environment.extra.get("kind") == "emulator":
-        facts["notes"] = (*row.notes, "times of an emulator say nothing of a phone: none was taken over")
-    facts |= {"environment": environment, "checkpoint_sha256": artifact.checkpoint_sha256, "dataset": artifact.dataset,
-              "size_bytes": artifact.size_bytes, "compressed_bytes": artifact.compressed_bytes}  # fmt: skip
+    facts = _facts(row, artifact)
     if row.outcome != "ok":
         # a page that could not load it tells no digest; the file that is here is the best guess, and ages the row
         return Measurement(**facts, artifact_sha256=artifact.sha256), None
-
     if row.artifact_sha256 != artifact.sha256:
         raise _Wrong(f"is of another file than the {row.artifact} that is here: it was exported again since")
     if recipe.model not in references:
         references[recipe.model] = reference.load(reference.path(folder, recipe.model))
-    answers = references[recipe.model]
-    if not artifacts.is_of(artifact, answers):
+    reference_set = references[recipe.model]
+    if not artifacts.is_of(artifact, reference_set):
         raise _Wrong(f"cannot be judged: {row.artifact} is of another checkpoint or data set than its reference")
-    try:
-        logits = judging.unpack(row.answers, answers.logits.shape[1], len(answers.images))
-    except ValueError as error:
-        raise _Wrong(f"makes no sense: {error}") from error
-    judged = judging.judge(logits, answers)
-    for name in ("total", "correct", "agree"):
-        if getattr(judged, name) != getattr(row, name):
-            raise _Wrong(
-                f"says {name} = {getattr(row, name)}, its logits say {getattr(judged, name)}: was it changed by hand?"
-            )
-    facts |= {"artifact_sha256": artifact.sha256, "quick": judged.total < len(answers.images), "threads": row.threads,
-              "inputs": _inputs(row, recipe, artifact, answers),
+    logits, judged = _judge(row, reference_set)
+    emulated = facts["environment"].extra.get("kind") == "emulator"
+    facts |= {"artifact_sha256": artifact.sha256, "quick": judged.total < len(reference_set.images),
+              "threads": row.threads, "inputs": _inputs(row, recipe, artifact, reference_set),
               "latencies_ns": () if emulated else row.latencies_ns, "load_ns": None if emulated else row.load_ns,
               "first_ns": None if emulated else row.first_ns}  # fmt: skip
-    made = measurements.from_reply(facts, structs.asdict(judged))
-    if why := made.impossible:
+    measurement = measurements.from_reply(facts, structs.asdict(judged))
+    if why := measurement.impossible:
         raise _Wrong(f"has figures that cannot be: {why}")
-    return made, logits
+    return measurement, logits
+
+
+def _recipe(row: Saved) -> Recipe:
+    """Return the recipe of a result's artifact; raises _Wrong for one that its runtime does not take."""
+    recipes = {recipe.id: recipe for recipe in matrix.recipes()}
+    if row.artifact not in recipes:
+        raise _Wrong(f"is of {row.artifact!r}, which is no artifact. {did_you_mean(row.artifact, recipes)[:300]}")
+    if row.runtime not in _takers(row.device, recipes[row.artifact].format):
+        raise _Wrong(f"says that {row.runtime!r} ran {row.artifact}, which it does not")
+    return recipes[row.artifact]
+
+
+def _facts(row: Saved, artifact: Artifact) -> dict[str, Any]:
+    """Return what the measurement of a result holds, whether the artifact ran or not."""
+    try:
+        environment = measurements.environment(row.environment)
+    except ValueError as error:
+        raise _Wrong(f"has an environment that cannot be: {error}") from error
+    notes = row.notes
+    if environment.extra.get("kind") == "emulator":
+        notes = (*notes, "times of an emulator say nothing of a phone: none was taken over")
+    return {
+        **{name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason")},
+        **{
+            name: getattr(artifact, name) for name in ("checkpoint_sha256", "dataset", "size_bytes", "compressed_bytes")
+        },
+        "notes": notes,
+        "environment": environment,
+    }
+
+
+def _judge(row: Saved, reference_set: Reference) -> tuple[np.ndarray, Judgement]:
+    """Return a result's logits [N,K] and what they are worth; raises _Wrong where the result says otherwise."""
+    try:
+        logits = judging.unpack(row.packed_logits, reference_set.logits.shape[1], len(reference_set.images))
+    except ValueError as error:
+        raise _Wrong(f"makes no sense: {error}") from error
+    judged = judging.judge(logits, reference_set)
+    for name in ("total", "correct", "agree"):
+        own, right = getattr(row, name), getattr(judged, name)
+        if own != right:
+            raise _Wrong(f"says {name} = {own}, its logits say {right}: was it changed by hand?")
+    return logits, judged

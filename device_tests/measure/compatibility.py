@@ -49,28 +49,25 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     """
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     artifact = artifacts.read(sidecar)
-    if artifact.outcome != "ok":
-        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
-        raise DataError(msg)
     load = Load(runtime=cell.runtime, artifact=artifacts.check(artifact, artifacts_folder), sidecar=sidecar,
                 timeout_s=TIMEOUT_S)  # fmt: skip
     file = grids.path(results, artifact.id, cell.runtime)
     try:
         before = (grids.read(file) or Grid(**_nothing(cell))).trials
-        known = {trial.key: trial for trial in before if trial.outcome not in UNSETTLED}
+        settled = {trial.key: trial for trial in before if trial.outcome not in UNSETTLED}
     except DataError:
-        known = {}  # it is replaced
+        settled = {}  # it is replaced
     trials = []
     for version, environment in versions(cell.runtime).items():
         pins = (environments.ROOT / "constraints" / f"{environment}.txt").read_text()
         code = [files.sha256(f) for f in (*onboard.PROBE, RUNTIMES.path(cell.runtime))]
         key = hashlib.sha256(json.dumps([pins, artifact.sha256, *code]).encode()).hexdigest()
-        trials.append(known.get(key) or _try(load, environment, version, key, conversations))
+        trials.append(settled.get(key) or _try(load, environment, version, key, conversations))
     tried = [trial for trial in trials if trial.outcome != "skipped"]
-    made = Grid(artifact=artifact.id, runtime=cell.runtime, artifact_sha256=artifact.sha256, trials=tuple(trials))
+    grid = Grid(artifact=artifact.id, runtime=cell.runtime, artifact_sha256=artifact.sha256, trials=tuple(trials))
     if tried:
-        grids.save(structs.replace(made, trials=tuple(tried)), results)
-    return made
+        grids.save(structs.replace(grid, trials=tuple(tried)), results)
+    return grid
 
 
 def _nothing(cell: Cell) -> dict:

@@ -27,8 +27,8 @@ def build(name: str, *flags: str, machine: str = "") -> Path:
     target = data.cache_folder() / f"{name}-{key}"
     if not target.exists():
         with files.whole(target) as temporary:
-            made = subprocess.run(["cc", *flags, "-o", temporary, source], capture_output=True, text=True)
-            if made.returncode:
-                msg = f"cc does not compile {source.name}: {made.stderr.strip()}\n{INSTALL}"
+            done = subprocess.run(["cc", *flags, "-o", temporary, source], capture_output=True, text=True)
+            if done.returncode:
+                msg = f"cc does not compile {source.name}: {done.stderr.strip()}\n{INSTALL}"
                 raise EnvironmentMissing(msg)
     return target

@@ -30,8 +30,8 @@ def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, the
     """
     with tempfile.TemporaryDirectory() as folder:
         native = Path(folder) / "image.npy"
-        told = json.loads(sidecar.read_text())
-        np.save(native, pixels.native(image, told["inputs"][0], told["layout"]))
+        described = json.loads(sidecar.read_text())
+        np.save(native, pixels.native(image, described["inputs"][0], described["layout"]))
         python = environments.python("export", install="nox -s export")
         cutting = Command(
             argv=(str(python), "-m", "device_tests.measure.divergence"), env={"PYTHONPATH": str(environments.ROOT)}
@@ -55,8 +55,8 @@ def cut(file: Path, folder: Path) -> None:
 
 
 def _outputs(python: Command, image: Path, cuts: list[Path]) -> list[str]:
-    told = run(python, layer_outputs.__file__, RUNTIMES.path(RUNTIME), image, *cuts)
-    return [line for line in told.splitlines() if line.startswith("output")]
+    output = run(python, layer_outputs.__file__, RUNTIMES.path(RUNTIME), image, *cuts)
+    return [line for line in output.splitlines() if line.startswith("output")]
 
 
 def run(command: Command, *arguments: Path | str) -> str:

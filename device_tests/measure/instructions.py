@@ -105,18 +105,18 @@ class Counter:
                 "the emulator": inputs.digest(cpu, qemu),
             }
             try:
-                known = counts.read(counts.path(self.results, cell.id))
+                stored = counts.read(counts.path(self.results, cell.id))
             except DataError:
-                known = None  # it is replaced
-            settled = known and known.outcome in SETTLED and not inputs.stale(known.inputs, present)
+                stored = None  # it is replaced
+            settled = stored and stored.outcome in SETTLED and not inputs.stale(stored.inputs, present)
             if settled and not self.force:
-                return Ended(count=known, current=True)
+                return Ended(count=stored, current=True)
             self._warm(cell, load)
             began = time.perf_counter()
             facts = self._count(command, load, log)
         facts |= {"cpu": cpu, "qemu": qemu, "inputs": present, "seconds": round(time.perf_counter() - began, 1)}
         count = InstructionCount(**names, artifact_sha256=artifact.sha256, **facts)
-        good = known is not None and known.outcome == "ok" and not inputs.stale(known.inputs, present)
+        good = stored is not None and stored.outcome == "ok" and not inputs.stale(stored.inputs, present)
         if not (good and count.outcome in INCONCLUSIVE):
             counts.save(count, self.results)
         return Ended(count=count)

@@ -28,9 +28,9 @@ def compile_artifact(artifact: Artifact, folder: Path) -> Npu:
     """Return what vela makes of a .tflite artifact for each accelerator; a crash is a record, too."""
     file = artifacts.check(artifact, folder)
     python = environments.python(current.VELA, install="nox -s npu")
-    made = tuple(_compile(python, file, accelerator) for accelerator in ACCELERATORS)
+    compiled = tuple(_compile(python, file, accelerator) for accelerator in ACCELERATORS)
     version = current.pins(current.VELA)["ethos-u-vela"]
-    return Npu(artifact=artifact.id, key=current.npu_key(artifact), version=version, compiled=made)
+    return Npu(artifact=artifact.id, key=current.npu_key(artifact), version=version, compiled=compiled)
 
 
 def _compile(python: Path, file: Path, accelerator: str) -> Compiled:

@@ -69,8 +69,8 @@ class Loaded:
 def batches(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, ...]]:
     """Yield the cells in batches of about AT_ONCE; schemes of one model and format are never parted."""
     batch: tuple[Cell, ...] = ()
-    for _, found in groupby(cells, key=lambda cell: (cell.recipe.model, cell.recipe.format)):
-        family = tuple(found)
+    for _, group in groupby(cells, key=lambda cell: (cell.recipe.model, cell.recipe.format)):
+        family = tuple(group)
         if batch and len(batch) + len(family) > AT_ONCE:
             yield batch
             batch = ()
@@ -124,7 +124,7 @@ def key(runtime: str, taking_part: list[Entrant], *, seed: int, limit_s: float) 
 
 
 def measure(
-    taking_part: list[Entrant], *, rng: np.random.Generator, limit_s: float, says: Callable[[str], None]
+    taking_part: list[Entrant], *, rng: np.random.Generator, limit_s: float, report_progress: Callable[[str], None]
 ) -> tuple[Series, ...]:
     """Time the entrants in rounds until their intervals are narrow or `limit_s` is over; return a series of each.
 
@@ -142,12 +142,12 @@ def measure(
                 raise
             except Exception as error:
                 running.pop(entrant.id, None)
-                outcome, reason = _said(error)
+                outcome, reason = _outcome_of(error)
                 facts = {"artifact_sha256": entrant.artifact_sha256, "macs": entrant.macs, "roof": entrant.roof}
                 done.append(Series(id=entrant.id, outcome=outcome, reason=reason, **facts))
 
         def begin(entrant: Entrant) -> None:
-            says(f"loading {entrant.id}")
+            report_progress(f"loading {entrant.id}")
             running[entrant.id] = _load(entrant, stack, warm_up_s=min(WARM_UP_S, limit_s))
 
         for entrant in taking_part:
@@ -158,7 +158,7 @@ def measure(
                 if loaded := running.get(taking_part[i].id):
                     attempt(taking_part[i], loaded.add_round)
             rounds += 1
-            says(f"round {rounds} of {len(running)} artifacts")
+            report_progress(f"round {rounds} of {len(running)} artifacts")
             if rounds >= LEAST_ROUNDS and rounds % LOOK_EVERY == 0 and _all_settled(running):
                 break
     return (*done, *(loaded.series for loaded in running.values()))
@@ -169,7 +169,7 @@ def _all_settled(running: dict[str, Loaded]) -> bool:
     return all(settled(series, every.get(series.baseline)) for series in every.values())
 
 
-def _said(error: Exception) -> tuple[str, str]:
+def _outcome_of(error: Exception) -> tuple[str, str]:
     """Return the outcome and the reason of what ended an entrant."""
     if isinstance(error, Broken):
         return error.outcome, error.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -63,13 +63,13 @@ class Bench:
 class Ended:
     """A cell's row; `current` where an earlier run's was still good, `lacks` what kept the cell from running.
 
-    `kept` tells that the row was not saved, for an earlier run's good result of the same file and installation is there.
+    `discarded` tells that the row was not saved: an earlier run's good result of the same file and installation stays.
     `logits` [N,K] are those of the images that it was judged on.
     """
 
     measurement: Measurement
     current: bool = False
-    kept: bool = False
+    discarded: bool = False
     lacks: EdgewiseError | None = None
     logits: np.ndarray | None = None
 
@@ -81,14 +81,14 @@ def run(
     jobs: int,
     begins: Callable[[str], None],
     ended: Callable[[Ended], None],
-    says: Callable[[str], None] = lambda message: None,
+    notify: Callable[[str], None] = lambda message: None,
 ) -> Counter[str]:
-    """Run the cells whose result is missing or not current; the callbacks hear of each. Return the seconds by purpose.
+    """Run the cells whose result is missing or not current; return the seconds by what they were spent on.
 
-    What keeps this machine busy shares it, by turns, also with other runs of Edgewise, of which `says` hears; other
-    devices work side by side, each on a cell at a time. `begins` and `says` are called from other threads. Whatever
-    goes wrong with a cell is its row; Ctrl-C, or results that cannot be written, end every worker, and what is finished
-    is kept.
+    `begins` and `ended` are called for each cell, `notify` when another run of Edgewise is waited for; `begins` and
+    `notify` are called from other threads. Cells that keep this machine busy take turns on it, other devices work at the
+    same time, on one cell each. Whatever goes wrong with a cell becomes its row. Ctrl-C, or a result that cannot be
+    written, ends every worker; results that are finished stay.
     """
     with files.storage_errors(bench.results):
         bench.results.mkdir(parents=True, exist_ok=True)
@@ -96,33 +96,35 @@ def run(
     references = _references(cells, bench)
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
-    turns = {host: Turns(size, Machine(says) if host == HERE else None) for host, size in sizes.items()}
+    turns = {host: Turns(size, Machine(notify) if host == HERE else None) for host, size in sizes.items()}
     busy: list[float] = []
 
-    def timed(cell: Cell, own: Turns) -> Ended:
+    def timed(cell: Cell) -> Ended:
         began = time.perf_counter()
         try:
-            return _settle(cell, bench, references, own, begins)
+            return _settle(cell, bench, references, turns[hosts[cell.device]], begins)
         finally:
             busy.append(time.perf_counter() - began)
 
     with ExitStack() as open_pools:
         pools = {host: open_pools.enter_context(ThreadPoolExecutor(size)) for host, size in sizes.items()}
-        futures = []
-        for cell in cells:
-            host = hosts[cell.device]
-            futures.append(pools[host].submit(timed, cell, turns[host]))
+        futures = [pools[hosts[cell.device]].submit(timed, cell) for cell in cells]
         try:
             for future in as_completed(futures):
                 ended(future.result())
         except BaseException:
-            for host, pool in pools.items():
-                turns[host].close()
-                pool.shutdown(wait=False, cancel_futures=True)
-            for name in hosts:
-                devices.device(name).stop()
+            _cancel(pools, turns, hosts)
             raise
     return _spent(turns.values(), busy)
+
+
+def _cancel(pools: Mapping[str, ThreadPoolExecutor], turns: Mapping[str, Turns], names: Iterable[str]) -> None:
+    """Let nothing start any more, and kill what is running on the devices of these names."""
+    for host, pool in pools.items():
+        turns[host].close()
+        pool.shutdown(wait=False, cancel_futures=True)
+    for name in names:
+        devices.device(name).stop()
 
 
 def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
@@ -134,11 +136,11 @@ def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
 
 def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
     """Return each exported model's reference with a digest of its content."""
-    found = {}
+    references = {}
     for model in {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}:
-        answers = reference.load(reference.path(bench.artifacts, model))
-        found[model] = (answers, answers.sha256)
-    return found
+        reference_set = reference.load(reference.path(bench.artifacts, model))
+        references[model] = (reference_set, reference_set.sha256)
+    return references
 
 
 def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
@@ -149,22 +151,22 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
         return Ended(measurement=row, lacks=DataError(row.reason))
     try:
         devices.device(cell.device).require(cell.runtime)
-        made = _measure(cell, sidecar, bench, references, turns, begins)
+        end = _measure(cell, sidecar, bench, references, turns, begins)
     except Closed:
         raise
     except EnvironmentMissing as error:  # not saved: it would replace a result that may still be good
         return Ended(measurement=without_result(cell, "skipped", str(error)), lacks=error)
     except DataError as error:
-        made = Ended(measurement=_without_run(cell, "load_failed", error, sidecar))
+        end = Ended(measurement=_without_run(cell, "load_failed", error, sidecar))
     except Exception as error:  # a defect, of ours or of a device's tools, costs no other cell its row
-        made = Ended(measurement=_without_run(cell, "run_failed", error, sidecar))
-    if made.current or not made.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
-        return made
-    if _keeps(_known(cell, bench), made.measurement):
-        return Ended(measurement=made.measurement, kept=True)
-    measurements.save(made.measurement, bench.results)
-    parity.save(bench.results, cell.id, made.logits)
-    return made
+        end = Ended(measurement=_without_run(cell, "run_failed", error, sidecar))
+    if end.current or not end.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
+        return end
+    if _adds_nothing(_earlier(cell, bench), end.measurement):
+        return Ended(measurement=end.measurement, discarded=True)
+    measurements.save(end.measurement, bench.results)
+    parity.save(bench.results, cell.id, end.logits)
+    return end
 
 
 def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> Measurement:
@@ -184,11 +186,13 @@ def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> M
     )
 
 
-def _keeps(known: Measurement | None, row: Measurement) -> bool:
+def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
     """Tell whether a row says nothing new about a cell of which a good result is there."""
-    if known is None or known.outcome != "ok" or row.outcome not in INCONCLUSIVE:
+    if earlier is None or earlier.outcome != "ok" or row.outcome not in INCONCLUSIVE:
         return False
-    return known.artifact_sha256 == row.artifact_sha256 and not (row.inputs and inputs.stale(known.inputs, row.inputs))
+    return earlier.artifact_sha256 == row.artifact_sha256 and not (
+        row.inputs and inputs.stale(earlier.inputs, row.inputs)
+    )
 
 
 def _measure(
@@ -203,19 +207,19 @@ def _measure(
     if artifact.outcome != "ok":
         return Ended(measurement=without_result(cell, artifact.outcome, artifact.reason))
     file = artifacts.check(artifact, bench.artifacts)
-    answers, digest = references[cell.recipe.model]
-    if not artifacts.is_of(artifact, answers):
+    reference_set, digest = references[cell.recipe.model]
+    if not artifacts.is_of(artifact, reference_set):
         msg = f"{artifact.id} is of another checkpoint or data set than its reference. Make both again: nox -s export"
         raise DataError(msg)
     device = devices.device(cell.device)
     present = current.of_cell(cell, artifact, digest, device.pins(cell.runtime))
     timed = is_timed(cell.runtime) and not device.emulated
     quick = bench.quick or (not timed and not bench.full)
-    known = None if bench.force else _known(cell, bench)
-    thorough = known and (quick or not known.quick)
-    if thorough and _holds(known, artifact, present, answers, bench.results):
-        return Ended(measurement=known, current=True)
-    job = _job(cell, file, sidecar, bench, answers, timed=timed, quick=quick)
+    earlier = None if bench.force else _earlier(cell, bench)
+    thorough = earlier and (quick or not earlier.quick)
+    if thorough and _holds(earlier, artifact, present, reference_set, bench.results):
+        return Ended(measurement=earlier, current=True)
+    job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
     begins(cell.id)
     started = time.perf_counter()
     reply = device.run(job, turns)
@@ -223,14 +227,16 @@ def _measure(
     if not timed:
         reply |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
     try:
-        logits, judged = _judge(reply, answers)
+        logits, judged = _judge(reply, reference_set)
     except (AttributeError, TypeError, ValueError) as error:  # a reply may hold anything
         reason = f"the worker's reply makes no sense: {error}"
         logits, judged = None, {"outcome": "run_failed", "reason": reason, "sets": {}}
     return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
 
 
-def _job(cell: Cell, file: Path, sidecar: Path, bench: Bench, answers: Reference, *, timed: bool, quick: bool) -> Job:
+def _job(
+    cell: Cell, file: Path, sidecar: Path, bench: Bench, reference_set: Reference, *, timed: bool, quick: bool
+) -> Job:
     """Return what the worker is asked to do."""
     # an emulated device's logits are compared with the desktop's, which takes all of them
     emulated = devices.device(cell.device).emulated
@@ -241,7 +247,7 @@ def _job(cell: Cell, file: Path, sidecar: Path, bench: Bench, answers: Reference
         reference=reference.path(bench.artifacts, cell.recipe.model),
         images=QUICK_IMAGES if quick else 0,
         latency_s=0 if not timed else QUICK_LATENCY_S if quick else LATENCY_S,
-        enough=(lambda packed: False) if emulated else partial(_is_enough, answers=answers),
+        enough=(lambda packed: False) if emulated else partial(_is_enough, reference_set=reference_set),
         timeout_s=bench.timeout_s,
     )
 
@@ -261,41 +267,45 @@ def _facts(cell: Cell, artifact: Artifact, present: inputs.Inputs) -> dict[str, 
     }
 
 
-def _is_enough(packed: Any, answers: Reference) -> bool:
+def _is_enough(packed: Any, reference_set: Reference) -> bool:
     """Tell whether the logits so far are enough; what cannot be read is not, and the whole reply will say why."""
     try:
-        return judging.is_enough(judging.unpack(packed, answers.logits.shape[1], len(answers.images)), answers)
+        return judging.is_enough(
+            judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images)), reference_set
+        )
     except (TypeError, ValueError):
         return False
 
 
-def _judge(reply: dict[str, Any], answers: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
+def _judge(reply: dict[str, Any], reference_set: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
     """Return a reply's logits with what they are worth; None and nothing where it holds none. Raises ValueError."""
     if reply.get("outcome") != "ok":
         return None, {"sets": {}}
-    classes = answers.logits.shape[1]
-    logits = judging.unpack(reply.get("logits", ""), classes, len(answers.images))
-    judged = structs.asdict(judging.judge(logits, answers))
+    classes = reference_set.logits.shape[1]
+    logits = judging.unpack(reply.get("logits", ""), classes, len(reference_set.images))
+    judged = structs.asdict(judging.judge(logits, reference_set))
     judged["sets"] = {
         name: judging.count(judging.unpack(reply["sets"][name], classes, len(other.images)), other)
-        for name, other in answers.others.items()
+        for name, other in reference_set.others.items()
         if name in (reply.get("sets") or {})
     }
     return logits, judged
 
 
-def _known(cell: Cell, bench: Bench) -> Measurement | None:
+def _earlier(cell: Cell, bench: Bench) -> Measurement | None:
     try:
         return measurements.read(measurements.path(bench.results, cell.id))
     except DataError:
         return None  # it is replaced
 
 
-def _holds(known: Measurement, artifact: Artifact, present: inputs.Inputs, answers: Reference, results: Path) -> bool:
+def _holds(
+    earlier: Measurement, artifact: Artifact, present: inputs.Inputs, reference_set: Reference, results: Path
+) -> bool:
     """Tell whether a result need not be measured again: it is settled, of these inputs, and what its logits bear out."""
-    if known.outcome not in SETTLED or inputs.stale(known.inputs, present):
+    if earlier.outcome not in SETTLED or inputs.stale(earlier.inputs, present):
         return False
     try:
-        return not sound.impossible(known, artifact, answers, results)
+        return not sound.impossible(earlier, artifact, reference_set, results)
     except DataError:
         return False  # its logits are broken; they are replaced

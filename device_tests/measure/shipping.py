@@ -73,9 +73,6 @@ class Started:
 def start(cell: Cell, folder: Path, machine: Machine) -> Started:
     """Start the cell's runtime several times, each alone on the machine; raises EdgewiseError where it does not answer."""
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
-    if artifact.outcome != "ok":
-        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
-        raise DataError(msg)
     file = artifacts.check(artifact, folder)
     runs = []
     while len(runs) < MOST_STARTS and not _alike([seconds for seconds, _ in runs]):
@@ -175,8 +172,8 @@ def _remembered(library: Path) -> Weight:
     programs = inputs.digest(_strip_version(), zlib.ZLIB_RUNTIME_VERSION, inputs.of_files((Path(__file__),)))
     file = data.cache_folder() / "libraries" / f"{files.sha256(library)}-{programs}.json"
     with suppress(DataError):
-        if known := records.read(file, tuple[Count, Count, Count], what="library's weight", remedy=""):
-            return known
+        if weight := records.read(file, tuple[Count, Count, Count], what="library's weight", remedy=""):
+            return weight
     weight = _weigh(library)
     with suppress(StorageError):  # it is weighed again next time
         records.write(file, weight)
@@ -208,10 +205,10 @@ def subjects(folder: Path) -> tuple[Cell, ...]:
     """
     candidates = [c for c in timed(cells()) if c.recipe.scheme == "float32" and c.recipe.format != EAGER]
     parameters = {c.recipe.id: _parameters(folder, c.recipe.id) for c in candidates}
-    found: dict[str, Cell] = {}
+    smallest: dict[str, Cell] = {}
     for cell in sorted(candidates, key=lambda c: parameters[c.recipe.id]):  # a stable order: the matrix' among equals
-        found.setdefault(cell.runtime, cell)
-    return tuple(found.values())
+        smallest.setdefault(cell.runtime, cell)
+    return tuple(smallest.values())
 
 
 def _parameters(folder: Path, id: str) -> float:

@@ -31,7 +31,7 @@ def main() -> None:
     worker = beside("worker")
     reply, facts = worker.Reply(), {}
     if not options.count:  # which needs the process to itself
-        asked = worker.Turns(answer).given
+        requests = worker.Turns(answer).given
     try:
         infer, images, facts = load(worker, options, reply)
         if options.count:
@@ -43,7 +43,7 @@ def main() -> None:
     if reply.outcome == "ok" and not options.count:
         gc.disable()  # a collection would fall into some artifact's samples; refcounts free what inferences make
         while True:  # until it is killed, or nobody asks any more
-            print(json.dumps({"ns": sample(infer, images, **json.loads(asked.get()))}), file=answer)
+            print(json.dumps({"ns": sample(infer, images, **json.loads(requests.get()))}), file=answer)
 
 
 def parse() -> argparse.Namespace:

@@ -103,18 +103,18 @@ def interval(samples: list) -> tuple[float, float]:
     return float(ordered[rank]), float(ordered[-1 - rank])
 
 
-def looks(available: int, asked: int, *, slow: bool) -> list[int]:
-    """Return after how many images it is looked whether they are enough, the last of which is all: `asked`, 0 for any."""
-    most = min(available, asked or available)
-    look, every = LOOK_QUICK if asked else LOOK, []
+def looks(available: int, requested: int, *, slow: bool) -> list[int]:
+    """Return the numbers of images after which to stop if they are enough; the last is `requested`, or all for 0."""
+    most = min(available, requested or available)
+    look, every = LOOK_QUICK if requested else LOOK, []
     while slow and look < most:
         every.append(look)
         look *= 2
     return [*every, most]
 
 
-def of_other_set(judged: int, asked: int, *, slow: bool) -> int:
+def of_other_set(judged: int, requested: int, *, slow: bool) -> int:
     """Return on how many images of another evaluation set it is judged, at most."""
-    if asked and slow:
+    if requested and slow:
         return FEW_SLOW
-    return FEW if asked or slow else judged
+    return FEW if requested or slow else judged

@@ -83,21 +83,21 @@ def populate(pages: Pages) -> bool:
 def watch(arguments: list, descriptors: list, runtime, pages: Pages) -> None:
     """Fork the worker, tell how it ends, and end."""
     try:
-        *pipes, told = descriptors
+        *pipes, status = descriptors
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         pid = os.fork()
         if not pid:
             os.setsid()  # a group of its own, so that it can be killed with all that it started
-            os.write(told, b"%d\n" % os.getpid())
-            os.close(told)
+            os.write(status, b"%d\n" % os.getpid())
+            os.close(status)
             work(arguments, pipes, runtime, pages)
         for pipe in pipes:
             os.close(pipe)
         end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        os.write(told, b"%d\n" % (end.si_status if end.si_code == os.CLD_EXITED else -end.si_status))
+        os.write(status, b"%d\n" % (end.si_status if end.si_code == os.CLD_EXITED else -end.si_status))
         # whoever asked kills the worker's group once it has ended: the number must not be another's by then
         listeners = select.poll()
-        listeners.register(told, 0)
+        listeners.register(status, 0)
         listeners.poll()  # until nobody reads any more
         os.waitpid(pid, 0)
     finally:

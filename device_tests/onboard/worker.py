@@ -3,8 +3,8 @@
 Stands alone with the files of this folder that it imports beside it, for they are copied to devices, too.
 
 It needs the standard library, numpy and the one runtime. With `--turns` it asks on stdout, a line of JSON each time,
-to be `alone` on the machine or to `share` it, and waits for a line on stdin: times are taken alone, answers judged side
-by side. While it judges it asks again every TURN_S seconds, which lets others be alone and shows that it is alive. Where
+to be `alone` on the machine or to `share` it, and waits for a line on stdin: times are taken alone, images judged side by
+side. While it judges it asks again every TURN_S seconds, which lets others be alone and shows that it is alive. Where
 an inference is slow it shows the logits so far now and then, and asks whether they are `enough`.
 """
 
@@ -273,8 +273,8 @@ def run_batch(infer, images: np.ndarray, tensor: dict, size: int) -> np.ndarray:
     return pixels.dequantized(answer, tensor)
 
 
-def answer(infer, images: np.ndarray, answers: np.ndarray, sidecar: dict, turns: Turns | None) -> None:
-    """Fill `answers` [N,K] with the logits of images [N,H,W] or [N,H,W,C], in batches of the artifact's size."""
+def answer(infer, images: np.ndarray, logits: np.ndarray, sidecar: dict, turns: Turns | None) -> None:
+    """Fill `logits` [N,K] with the logits of images [N,H,W] or [N,H,W,C], in batches of the artifact's size."""
     turn_ends = 0.0
     target, size = sidecar["outputs"][0], pixels.single(sidecar["inputs"][0])[0]
     for i in range(0, len(images), size):
@@ -284,7 +284,7 @@ def answer(infer, images: np.ndarray, answers: np.ndarray, sidecar: dict, turns:
         batch = given(images[i], sidecar)
         for j in range(1, min(size, len(images) - i)):
             batch[j] = given(images[i + j], sidecar)[0]
-        answers[i : i + size] = run_batch(infer, batch, target, size)[: len(images) - i]
+        logits[i : i + size] = run_batch(infer, batch, target, size)[: len(images) - i]
 
 
 def answer_together(infer, images: np.ndarray, alone: np.ndarray, sidecar: dict, reply: Reply) -> None:

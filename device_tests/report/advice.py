@@ -23,7 +23,7 @@ class Pick:
 
     title: str
     id: str
-    says: str
+    message: str
 
 
 def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tuple[Pick, ...]:
@@ -48,10 +48,10 @@ def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tupl
     faithful = min((r for r in good if r.total == most), key=lambda r: (-r.agree, r.max_abs_error, *lighter(r)))
     equality = f"{faithful.agree:,} of {faithful.total:,} answers equal the float source's"
     return (
-        Pick(title="smallest", id=smallest.id, says=f"{smallest.size_bytes:,} bytes; {_loss(smallest)}"),
+        Pick(title="smallest", id=smallest.id, message=f"{smallest.size_bytes:,} bytes; {_loss(smallest)}"),
         *_smallest_to_ship(good, weights),
         *_fastest([r for r in good if r.p50_ns is not None], lighter),
-        Pick(title="most faithful", id=faithful.id, says=f"{equality}, logit error {faithful.max_abs_error:.2g}"),
+        Pick(title="most faithful", id=faithful.id, message=f"{equality}, logit error {faithful.max_abs_error:.2g}"),
         *others,
     )
 
@@ -82,7 +82,7 @@ def _smallest_to_ship(good: list[Row], weights: Weights) -> Iterator[Pick]:
         total, row = min(totals, key=lambda t: (t[0], t[1].p50_ns or 0))
         both = f"{total / 1e6:,.2f} MB compressed with the libraries of {row.runtime}"
         yield Pick(title="smallest to ship", id=row.id,
-                   says=f"{both}; the model is {row.compressed_bytes / total:.1%} of that; {_loss(row)}")  # fmt: skip
+                   message=f"{both}; the model is {row.compressed_bytes / total:.1%} of that; {_loss(row)}")  # fmt: skip
 
 
 def _fastest(timed: list[Row], lighter: Callable[[Row], tuple[float, ...]]) -> Iterator[Pick]:
@@ -94,7 +94,7 @@ def _fastest(timed: list[Row], lighter: Callable[[Row], tuple[float, ...]]) -> I
         names = ", ".join(row.id for row in others)
         tie = f"; equal within {TIE - 1:.0%}, but not lighter: {names}" if others else ""
         median = f"{picked.p50_ns / 1e3:,.0f} µs median of {len(picked.latencies_ns):,}"
-        yield Pick(title="fastest on this CPU", id=picked.id, says=f"{median}; {_loss(picked)}{tie}")
+        yield Pick(title="fastest on this CPU", id=picked.id, message=f"{median}; {_loss(picked)}{tie}")
 
 
 def _for_ios(within: list[Row]) -> Iterator[Pick]:
@@ -104,7 +104,7 @@ def _for_ios(within: list[Row]) -> Iterator[Pick]:
         row = min(rows, key=lambda r: (r.compressed_bytes, r.max_abs_error))
         judged = "" if row.runtime == "coreml" else "; judged by the arithmetic of the file, not Apple's runtime"
         size = f"{row.compressed_bytes / 1e6:,.3g} MB compressed, and no library, for the system has it"
-        yield Pick(title="smallest for iOS", id=row.id, says=f"{size}; {_loss(row)}{judged}")
+        yield Pick(title="smallest for iOS", id=row.id, message=f"{size}; {_loss(row)}{judged}")
 
 
 def _for_a_microcontroller(within: list[Row]) -> Iterator[Pick]:
@@ -115,8 +115,8 @@ def _for_a_microcontroller(within: list[Row]) -> Iterator[Pick]:
         fits = row.arena_bytes <= ARENA_BYTES
         title = "fits a microcontroller of 64 kB" if fits else "fits no microcontroller of 64 kB"
         arena = f"{row.arena_bytes / 1e3:,.1f} kB of arena, and {row.size_bytes / 1e3:,.1f} kB of flash for the model"
-        says = f"{arena}; the app's own memory comes on top; {_loss(row)}"
-        yield Pick(title=title, id=row.id, says=says if fits else f"the smallest arena: {says}")
+        message = f"{arena}; the app's own memory comes on top; {_loss(row)}"
+        yield Pick(title=title, id=row.id, message=message if fits else f"the smallest arena: {message}")
 
 
 def is_eager(row: Row) -> bool:
@@ -126,6 +126,6 @@ def is_eager(row: Row) -> bool:
 
 def _loss(row: Row) -> str:
     points, most = 0.0 - row.top1_loss * 100, row.top1_loss_bound * 100
-    said = f"top-1 {points:+.2f} points against the float source, paired on {row.total:,} images"
+    difference = f"top-1 {points:+.2f} points against the float source, paired on {row.total:,} images"
     bound = f"loses less than {most:.2f}" if most > 0 else f"gains more than {-most:.2f}"
-    return f"{said}: with 95 % certainty it {bound}"
+    return f"{difference}: with 95 % certainty it {bound}"

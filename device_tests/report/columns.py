@@ -41,9 +41,9 @@ def interleaved(row: Row, eager: Row | None = None) -> str:
     """Return what an interleaved run says of a row's latency relative to float32, "" where there was none."""
     if row.latency_ratio is None:
         return ""
-    found = Interval(value=row.latency_ratio, low=row.latency_ratio_low, high=row.latency_ratio_high)
-    says = VERDICTS.get(found.verdict, found.verdict)
-    return says if found.verdict == TOO_NOISY else f"{found.value:.2f} {says}"
+    ratio = Interval(value=row.latency_ratio, low=row.latency_ratio_low, high=row.latency_ratio_high)
+    verdict = VERDICTS.get(ratio.verdict, ratio.verdict)
+    return verdict if ratio.verdict == TOO_NOISY else f"{ratio.value:.2f} {verdict}"
 
 
 def _as_desktop(row: Row, eager: Row | None) -> str:
@@ -61,7 +61,7 @@ def rewrites(row: Row, eager: Row | None = None) -> str:
     return "not measured" if row.rewrites_latency is None else f"{row.rewrites_latency:.2f} time"
 
 
-ANSWERS: tuple[tuple[str, Cell], ...] = (
+ACCURACY: tuple[tuple[str, Cell], ...] = (
     ("KB", _figure(lambda r: r.size_bytes, ",.1f", 1e-3)),
     ("top-1 %", _figure(lambda r: r.top1, ".2f", 100)),
     ("n", _figure(lambda r: r.total, ",")),
@@ -96,7 +96,7 @@ def all_columns(rows: Iterable[Row]) -> tuple[tuple[str, Cell], ...]:
     rows = tuple(rows)
     top5 = (TOP5,) if any(row.top5 is not None for row in rows) else ()
     sets = ((f"{name} %", _figure(partial(_top1_on, name), ".1f", 100)) for name in set_names(rows))
-    return (*ANSWERS, *top5, *sets, *OTHERS)
+    return (*ACCURACY, *top5, *sets, *OTHERS)
 
 
 def set_names(rows: Iterable[Row]) -> tuple[str, ...]:

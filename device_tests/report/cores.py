@@ -36,10 +36,14 @@ def sweeps(groups: tuple[Group, ...]) -> tuple[Sweep, ...]:
 
 
 def _sweep(model: str, by_place: dict[str, tuple[Row, ...]]) -> Sweep:
-    known = {(row.artifact, row.runtime, place): row for place, rows in by_place.items() for row in rows}
+    row_of = {(row.artifact, row.runtime, place): row for place, rows in by_place.items() for row in rows}
     lines = tuple(
-        (artifact.removeprefix(f"{model}-"), runtime, tuple(_cell(known.get((artifact, runtime, p))) for p in by_place))
-        for artifact, runtime in dict.fromkeys((artifact, runtime) for artifact, runtime, _ in known)
+        (
+            artifact.removeprefix(f"{model}-"),
+            runtime,
+            tuple(_cell(row_of.get((artifact, runtime, p))) for p in by_place),
+        )
+        for artifact, runtime in dict.fromkeys((artifact, runtime) for artifact, runtime, _ in row_of)
     )
     return Sweep(model=model, places=tuple(by_place), lines=lines)
 

@@ -27,30 +27,30 @@ class Race:
 def races(groups: tuple[Group, ...]) -> tuple[Race, ...]:
     """Return a race per emulated place where instructions of several runtimes were counted."""
     emulated = [g for g in groups if g.emulated]
-    made = (
+    every = (
         _race(place, [g for g in emulated if g.place == place]) for place in dict.fromkeys(g.place for g in emulated)
     )
-    return tuple(race for race in made if len({runtime for _, runtime, _, _ in race.lines}) > 1)
+    return tuple(race for race in every if len({runtime for _, runtime, _, _ in race.lines}) > 1)
 
 
 def _race(place: str, groups: list[Group]) -> Race:
     models = tuple(g.model for g in groups)
-    found: dict[tuple[str, str, str], dict[str, Row]] = {}
+    by_name: dict[tuple[str, str, str], dict[str, Row]] = {}
     for g in groups:
         for row in g.rows:
             _, format_name, scheme = row.artifact.split("-")
             if scheme in SCHEMES and row.outcome != "skipped":
-                found.setdefault((scheme, row.runtime, format_name), {})[g.model] = row
+                by_name.setdefault((scheme, row.runtime, format_name), {})[g.model] = row
     least = {
         (scheme, model): min(
-            (n for (s, *_), rows in found.items() if s == scheme for n in _counts(rows.get(model))), default=0
+            (n for (s, *_), rows in by_name.items() if s == scheme for n in _counts(rows.get(model))), default=0
         )
         for scheme in SCHEMES
         for model in models
     }
     lines = tuple(
         (*name, tuple(_cell(rows.get(model), least[name[0], model]) for model in models))
-        for name, rows in sorted(found.items(), key=lambda item: (SCHEMES.index(item[0][0]), item[0]))
+        for name, rows in sorted(by_name.items(), key=lambda item: (SCHEMES.index(item[0][0]), item[0]))
         if any(row.outcome != "ok" or row.instructions is not None for row in rows.values())
     )
     return Race(place=place, models=models, lines=lines)

@@ -37,13 +37,13 @@ class Group:
 def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
     """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
     rows = that_ran(rows)
-    known = places.machines(rows)
-    found: dict[tuple[str, str], list[Row]] = {}
+    machines = places.machines(rows)
+    by_place: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        found.setdefault((row.artifact.split("-")[0], places.place(row, known)), []).append(row)
+        by_place.setdefault((row.artifact.split("-")[0], places.place(row, machines)), []).append(row)
     groups = []
-    order = places.names(known)
-    for (model, place), several in sorted(found.items(), key=lambda item: order.index(item[0][1])):
+    order = places.names(machines)
+    for (model, place), several in sorted(by_place.items(), key=lambda item: order.index(item[0][1])):
         own = tuple(sorted(several, key=lambda r: not is_eager(r)))
         groups.append(Group(model=model, place=place, rows=own, picks=picks(own, margin_points, weights)))
     return tuple(groups)

@@ -36,32 +36,32 @@ def machines(rows: Iterable[Row]) -> dict[str, list[str]]:
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         counts.setdefault(row.device, Counter()).update(filter(None, [machine(row.environment)]))
-    return {device: [name for name, _ in found.most_common()] for device, found in counts.items()}
+    return {device: [name for name, _ in names.most_common()] for device, names in counts.items()}
 
 
-def place(row: Row, known: dict[str, list[str]]) -> str:
+def place(row: Row, machines: dict[str, list[str]]) -> str:
     """Return where a row was measured: its device, numbered where that is several of the known machines.
 
     What did not run belongs to the first.
     """
     ran_on = machine(row.environment)
-    return _names(row.device, known)[known[row.device].index(ran_on) if ran_on else 0]
+    return _names(row.device, machines)[machines[row.device].index(ran_on) if ran_on else 0]
 
 
-def names(known: dict[str, list[str]]) -> list[str]:
+def names(machines: dict[str, list[str]]) -> list[str]:
     """Return every place, those of a device beside each other."""
-    return [name for device in known for name in _names(device, known)]
+    return [name for device in machines for name in _names(device, machines)]
 
 
-def _names(device: str, known: dict[str, list[str]]) -> list[str]:
-    several = len(known[device])
+def _names(device: str, machines: dict[str, list[str]]) -> list[str]:
+    several = len(machines[device])
     return [device] if several < 2 else [f"{device} (machine {i})" for i in range(1, several + 1)]
 
 
-def warnings(known: dict[str, list[str]]) -> list[str]:
+def warnings(machines: dict[str, list[str]]) -> list[str]:
     """Return a sentence for each device whose rows come from several machines."""
     lines = []
-    for device, several in known.items():
+    for device, several in machines.items():
         if len(several) > 1:
             named = "; ".join(f"machine {i} is {name}" for i, name in enumerate(several, start=1))
             lines.append(f"The rows of {device} come from {len(several)} machines, and nothing is compared across them: "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +76,8 @@ def _show_reasons(g: Group, console: Console) -> None:
     """Print why cells failed; of those that have no result the footnotes speak."""
     for row in g.rows:
         if row.reason and row.outcome != "skipped":
-            says = plain(f"{row.artifact} on {row.runtime}, {g.place}: {_short(row.reason)}")
-            console.print(f"{_coloured(row)} {says}", soft_wrap=True)
+            line = plain(f"{row.artifact} on {row.runtime}, {g.place}: {_short(row.reason)}")
+            console.print(f"{_coloured(row)} {line}", soft_wrap=True)
 
 
 def write(groups: tuple[Group, ...], margin_points: float, folder: Path, svg: Path | None) -> tuple[Path, ...]:
@@ -98,7 +97,7 @@ def _name(row: Row) -> str:
     return row.artifact.split("-", 1)[1]
 
 
-def _says(row: Row) -> str:
+def _remarks(row: Row) -> str:
     return "; ".join([f"{row.outcome}: {row.reason}" if row.reason else row.outcome, *row.notes])
 
 
@@ -126,7 +125,7 @@ def _advice(g: Group, margin_points: float) -> list[str]:
         f"Which one to ship, of those that lose at most {margin_points:g} points of top-1 (PyTorch and TensorFlow "
         "themselves are compared with, never recommended; of equals the lighter runtime is taken):"
     )
-    return [rule, *(f"- {p.title}: {p.id} ({p.says})" for p in g.picks)]
+    return [rule, *(f"- {p.title}: {p.id} ({p.message})" for p in g.picks)]
 
 
 def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
@@ -149,7 +148,7 @@ def _section(g: Group, margin_points: float) -> list[str]:
     rule = f"| --- | --- |{' --: |' * len(columns(g))} --- |"
     return [
         *(f"## {_md(_title(g))}", "", _line(titles), rule),
-        *(_line([_name(r), r.runtime, *(cell(r, g.eager) for _, cell in columns(g)), _says(r)]) for r in g.rows),
+        *(_line([_name(r), r.runtime, *(cell(r, g.eager) for _, cell in columns(g)), _remarks(r)]) for r in g.rows),
         *(
             "",
             *(
@@ -183,6 +182,6 @@ def _json(g: Group, margin_points: float) -> dict[str, Any]:
         "model": g.model,
         "place": g.place,
         "margin_points": margin_points,
-        "picks": [asdict(p) for p in g.picks],
+        "picks": [{"title": p.title, "id": p.id, "says": p.message} for p in g.picks],
         "rows": rows,
     }

@@ -84,7 +84,7 @@ class Timing(Record, kw_only=True):
         return self.p50_ns is None or self.p50_ns.width > NARROW
 
 
-class KeptSeries(Record, kw_only=True):
+class PreviousSeries(Record, kw_only=True):
     """What the next run must know of one artifact's samples."""
 
     id: str
@@ -94,17 +94,17 @@ class KeptSeries(Record, kw_only=True):
     rounds_ns: tuple[Any, ...] = ()
 
 
-class Kept(Record, kw_only=True):
+class Previous(Record, kw_only=True):
     """What the next run must know of the one before; `key` digests what it depends on."""
 
-    series: tuple[KeptSeries, ...]
+    series: tuple[PreviousSeries, ...]
     key: str = ""
 
 
-def kept(file: Path) -> Kept | None:
+def previous(file: Path) -> Previous | None:
     """Return what an earlier run left, None where there is none or it is broken and will be replaced."""
     try:
-        return records.read(file, Kept, what="interleaved run", remedy="")
+        return records.read(file, Previous, what="interleaved run", remedy="")
     except DataError:
         return None
 

@@ -57,15 +57,15 @@ def unpack(packed: str, classes: int, most: int) -> np.ndarray:
     return np.frombuffer(content, "<f4").reshape(-1, classes)
 
 
-def judge(logits: np.ndarray, answers: EvaluationSet) -> Judgement:
+def judge(logits: np.ndarray, evaluation_set: EvaluationSet) -> Judgement:
     """Count right and equal predictions of logits [N,K] on the first N images of an evaluation set.
 
     `lost` and `gained` pair them with the float source's; `flips` holds the first FLIPS images that are predicted
     otherwise than by the source; `first_correct` and `first_agree` are of the first FIRST images alone.
     """
     total = len(logits)
-    labels, expected = answers.labels[:total], answers.logits[:total]
-    finite, shares = np.isfinite(logits).all(1), are_probabilities(answers.logits)
+    labels, expected = evaluation_set.labels[:total], evaluation_set.logits[:total]
+    finite, shares = np.isfinite(logits).all(1), are_probabilities(evaluation_set.logits)
     many = expected.shape[1] > MANY
     ours, theirs = predictions(logits), expected.argmax(1)
     right, source_right, equal = ours == labels, theirs == labels, ours == theirs
@@ -88,7 +88,7 @@ def judge(logits: np.ndarray, answers: EvaluationSet) -> Judgement:
         top5_correct=within_five(logits, labels) if many else None,
         source_top5_correct=within_five(expected, labels) if many else None,
         worst_class=worst_class(ours, theirs, labels),
-        flips=_flips(logits, answers),
+        flips=_flips(logits, evaluation_set),
     )
 
 
@@ -108,14 +108,14 @@ def _outcome(
     return "ok", ""
 
 
-def _flips(logits: np.ndarray, answers: EvaluationSet) -> tuple[Flip, ...]:
+def _flips(logits: np.ndarray, evaluation_set: EvaluationSet) -> tuple[Flip, ...]:
     """Return the first FLIPS images that are predicted otherwise than by the source."""
-    expected = answers.logits[: len(logits)]
+    expected = evaluation_set.logits[: len(logits)]
     ours, theirs, finite = predictions(logits), expected.argmax(1), np.isfinite(logits).all(1)
     return tuple(
         Flip(
             index=int(i),
-            label=int(answers.labels[i]),
+            label=int(evaluation_set.labels[i]),
             ours=int(ours[i]),
             theirs=int(theirs[i]),
             our_margin=margin(logits[i]) if finite[i] else None,
@@ -125,9 +125,9 @@ def _flips(logits: np.ndarray, answers: EvaluationSet) -> tuple[Flip, ...]:
     )
 
 
-def count(logits: np.ndarray, answers: EvaluationSet) -> Counts:
+def count(logits: np.ndarray, evaluation_set: EvaluationSet) -> Counts:
     """Count right and equal predictions of logits [N,K] on the first N images of an evaluation set."""
-    labels, theirs = answers.labels[: len(logits)], answers.logits[: len(logits)].argmax(1)
+    labels, theirs = evaluation_set.labels[: len(logits)], evaluation_set.logits[: len(logits)].argmax(1)
     ours = predictions(logits)
     return Counts(
         total=len(logits),
@@ -137,14 +137,14 @@ def count(logits: np.ndarray, answers: EvaluationSet) -> Counts:
     )
 
 
-def is_enough(logits: np.ndarray, answers: EvaluationSet) -> bool:
+def is_enough(logits: np.ndarray, evaluation_set: EvaluationSet) -> bool:
     """Tell whether more images than those of logits [N,K] would say nothing new of the agreement with the float source.
 
     That is so where its exact 95 % interval (Clopper and Pearson 1934) is narrow, or lies where no answer is sane.
     """
     from scipy.stats import binomtest
 
-    agree = int((predictions(logits) == answers.logits[: len(logits)].argmax(1)).sum())
+    agree = int((predictions(logits) == evaluation_set.logits[: len(logits)].argmax(1)).sum())
     interval = binomtest(agree, len(logits)).proportion_ci(CONFIDENCE, method="exact")
     return interval.high - interval.low <= NARROW or interval.high < SANE_AGREEMENT
 

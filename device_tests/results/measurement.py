@@ -292,12 +292,12 @@ def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
     try:
         content = {"environment": environment(reply.get("environment") or {}), **facts}
         content |= {name: value for name, value in reply.items() if name not in ("environment", "logits")}
-        made = records.convert(content, Measurement, from_attributes=True)
-        impossible = made.impossible
+        measurement = records.convert(content, Measurement, from_attributes=True)
+        impossible = measurement.impossible
     except (TypeError, ValueError) as error:
         impossible = str(error)
     if not impossible:
-        return made
+        return measurement
     return Measurement(**facts, outcome="run_failed", reason=f"its figures cannot be: {impossible}")
 
 

@@ -55,16 +55,16 @@ def path(results: Path, artifact: str) -> Path:
     return results / "npu" / f"{files.stem(artifact)}.json"
 
 
-def save(made: Npu, results: Path) -> None:
+def save(record: Npu, results: Path) -> None:
     """Write a record whole."""
-    records.write(path(results, made.artifact), made)
+    records.write(path(results, record.artifact), record)
 
 
 def read(results: Path, artifact: str) -> Npu | None:
     """Read the record of an artifact, None where there is none; raises DataError where it is broken."""
     file, again = path(results, artifact), "Delete it and run: nox -s npu"
-    made = records.read(file, Npu, what="record of an NPU", remedy=again)
-    if made and made.artifact != artifact:
-        msg = f"{file} is the record of {made.artifact}. {again}"
+    record = records.read(file, Npu, what="record of an NPU", remedy=again)
+    if record and record.artifact != artifact:
+        msg = f"{file} is the record of {record.artifact}. {again}"
         raise DataError(msg)
-    return made
+    return record

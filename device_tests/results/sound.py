@@ -14,43 +14,43 @@ from models.reference import Reference
 # what a result holds of its logits; margins are rounded, counts are not
 JUDGED = ("outcome", "total", "correct", "agree", "lost", "gained", "first_correct", "first_agree", "top5_correct",
           "source_top5_correct", "worst_class", "probabilities")  # fmt: skip
-KEPT = ("ok", "mismatch")  # outcomes of a run that gave logits
+WITH_LOGITS = ("ok", "mismatch")  # outcomes of a run that gave logits
 LIBRARIES = 1e-4  # how far errors of other numeric libraries lie apart, as a share
 
 
-def impossible(known: Measurement, artifact: Artifact, answers: Reference, results_folder: Path) -> str:
+def impossible(measurement: Measurement, artifact: Artifact, reference_set: Reference, results_folder: Path) -> str:
     """Say why a result's figures cannot be, "" where they can; raises DataError where its logits are broken."""
-    if why := known.impossible:
+    if why := measurement.impossible:
         return why
-    if known.outcome == "skipped":
+    if measurement.outcome == "skipped":
         return "it says that it was skipped, of which no result is kept"
-    logits = parity.load(results_folder, known.id)
-    if known.outcome not in KEPT:
-        return "" if logits is None else f"it is {known.outcome}, but has logits"
-    if (known.size_bytes, known.compressed_bytes) != (artifact.size_bytes, artifact.compressed_bytes):
-        return f"it has {known.size_bytes or 0:,} bytes, the artifact {artifact.size_bytes:,}"
-    if known.total is None or known.total > len(answers.images):
-        return f"it was judged on {known.total or 0:,} images, the reference has {len(answers.images):,}"
+    logits = parity.load(results_folder, measurement.id)
+    if measurement.outcome not in WITH_LOGITS:
+        return "" if logits is None else f"it is {measurement.outcome}, but has logits"
+    if (measurement.size_bytes, measurement.compressed_bytes) != (artifact.size_bytes, artifact.compressed_bytes):
+        return f"it has {measurement.size_bytes or 0:,} bytes, the artifact {artifact.size_bytes:,}"
+    if measurement.total is None or measurement.total > len(reference_set.images):
+        return f"it was judged on {measurement.total or 0:,} images, the reference has {len(reference_set.images):,}"
     if logits is None:
         return "its logits are not there any more"
     try:
-        judged = judging.judge(logits, answers)
+        judged = judging.judge(logits, reference_set)
     except (ValueError, IndexError) as error:
         return f"its logits cannot be judged ({error})"
-    return _contradiction(known, judged)
+    return _contradiction(measurement, judged)
 
 
-def _contradiction(known: Measurement, judged: Judgement) -> str:
-    wrong = [name for name in JUDGED if getattr(known, name) != getattr(judged, name)]
+def _contradiction(measurement: Measurement, judged: Judgement) -> str:
+    wrong = [name for name in JUDGED if getattr(measurement, name) != getattr(judged, name)]
     # an image whose confidence lies on the border of a bin may fall into the next one
     wrong += [
         name
         for name, absolute in (("max_abs_error", 0.0), ("ece", 2 / judged.total), ("source_ece", 2 / judged.total))
-        if not _near(getattr(known, name), getattr(judged, name), absolute)
+        if not _near(getattr(measurement, name), getattr(judged, name), absolute)
     ]
     if not wrong:
         return ""
-    return f"{wrong[0]} is {getattr(known, wrong[0])}, its logits give {getattr(judged, wrong[0])}"
+    return f"{wrong[0]} is {getattr(measurement, wrong[0])}, its logits give {getattr(judged, wrong[0])}"
 
 
 def _near(one: float | None, other: float | None, absolute: float) -> bool:

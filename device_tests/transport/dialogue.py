@@ -21,13 +21,13 @@ Row = dict[str, Any]
 Start = Callable[[Command, IO[bytes], float], Process]
 
 
-def asked(job: Job, reference: Path | str) -> tuple[str, ...]:
+def job_arguments(job: Job, reference: Path | str) -> tuple[str, ...]:
     """Return the worker's arguments for a job, except for its files."""
-    told = {"--reference": reference, "--images": job.images, "--latency-s": job.latency_s}
-    return ("--turns", *(str(part) for pair in told.items() for part in pair))
+    options = {"--reference": reference, "--images": job.images, "--latency-s": job.latency_s}
+    return ("--turns", *(str(part) for pair in options.items() for part in pair))
 
 
-def given(runtime: Path | str, artifact: Path | str, sidecar: Path | str) -> tuple[str, ...]:
+def file_arguments(runtime: Path | str, artifact: Path | str, sidecar: Path | str) -> tuple[str, ...]:
     """Return the files that every program of ours is given, as they are called where it runs."""
     return ("--runtime", str(runtime), "--artifact", str(artifact), "--sidecar", str(sidecar))
 

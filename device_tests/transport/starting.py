@@ -21,9 +21,9 @@ READY = b"ready"
 class Worker:
     """A forked worker; as much of subprocess.Popen as a conversation needs."""
 
-    def __init__(self, pid: int, stdin: IO[str], stdout: IO[str], told: IO[str]) -> None:
+    def __init__(self, pid: int, stdin: IO[str], stdout: IO[str], status: IO[str]) -> None:
         self.pid, self.stdin, self.stdout = pid, stdin, stdout
-        self._told = told
+        self._status = status
         self._code: int | None = None
         self._waiting = threading.Lock()
 
@@ -31,12 +31,12 @@ class Worker:
         """Wait for its end and return its exit code, as subprocess tells it."""
         with self._waiting:
             if self._code is None:
-                self._code = int(self._told.readline() or -signal.SIGKILL)  # who watched over it was killed
+                self._code = int(self._status.readline() or -signal.SIGKILL)  # who watched over it was killed
             return self._code
 
     def reap(self) -> None:
         """Let its process number be another's."""
-        self._told.close()
+        self._status.close()
 
 
 Process = subprocess.Popen | Worker
@@ -122,10 +122,10 @@ class _Source:
                 reading, writing = os.pipe()
                 ours.append(reading if reading_is_ours else writing)
                 theirs.append(writing if reading_is_ours else reading)
-            stdin, stdout, told = theirs
+            stdin, stdout, status = theirs
             with self._forking:
                 message = json.dumps(argv[2:]).encode()
-                socket.send_fds(self._requests, [message], [stdin, stdout, log.fileno(), told])
+                socket.send_fds(self._requests, [message], [stdin, stdout, log.fileno(), status])
         except BaseException:
             for descriptor in ours:
                 os.close(descriptor)

@@ -82,15 +82,15 @@ class Folders:
         return name
 
     def run(
-        self, *patterns: str, heard: Callable[[Ended], None] | None = None, jobs: int = 2, **changes
+        self, *patterns: str, on_ended: Callable[[Ended], None] | None = None, jobs: int = 2, **changes
     ) -> dict[str, Ended]:
         """Run the cells of the installed runtimes; return what the callback heard, by cell."""
         ends: dict[str, Ended] = {}
 
         def ended(end: Ended) -> None:
             ends[end.measurement.id] = end
-            if heard:
-                heard(end)
+            if on_ended:
+                on_ended(end)
 
         chosen = select(cells(), runtimes=(), patterns=patterns)
         run(chosen, replace(self.bench, **changes), jobs=jobs, begins=lambda id: None, ended=ended)
@@ -112,16 +112,16 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders]:
     """Folders with one good artifact and no runtime yet."""
-    made = Folders(
+    built = Folders(
         runtimes=tmp_path / "runtimes",
         environments=tmp_path / "envs",
         bench=Bench(
             artifacts=tmp_path / "artifacts", results=tmp_path / "results", quick=False, force=False, timeout_s=20
         ),
     )
-    made.runtimes.mkdir()
-    monkeypatch.setenv("EDGEWISE_ENVS", str(made.environments))
-    monkeypatch.setattr(device_tests.onboard.runtimes, "__path__", [str(made.runtimes)])
+    built.runtimes.mkdir()
+    monkeypatch.setenv("EDGEWISE_ENVS", str(built.environments))
+    monkeypatch.setattr(device_tests.onboard.runtimes, "__path__", [str(built.runtimes)])
     for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
         monkeypatch.delitem(sys.modules, name)  # a module of the same name may have been another test's
     monkeypatch.setattr(matrix, "MATRIX", {"torch": {"torchscript": ("float32", "int8")}, "keras": {}})
@@ -132,11 +132,11 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
     logits = network_input(images, "hw").reshape(-1, 784) @ weights
     labels = logits.argmax(1).astype(np.uint8)
     labels[:10] = (labels[:10] + 1) % 10  # the float source is wrong on ten
-    answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+    reference_set = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                         images=images, labels=labels, logits=logits)  # fmt: skip
-    reference.save(answers, reference.path(made.bench.artifacts, MODEL))
-    save_artifact(made.bench.artifacts, weights)
-    yield made
+    reference.save(reference_set, reference.path(built.bench.artifacts, MODEL))
+    save_artifact(built.bench.artifacts, weights)
+    yield built
     devices.device(DESKTOP).starter.close()
     for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
         del sys.modules[name]  # a fake, which the next test would take for the real one; monkeypatch puts those back
@@ -147,7 +147,7 @@ def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
     file = folder / f"{ID}.pt"
     with file.open("wb") as out:
         np.save(out, weights)
-    known = {
+    complete = {
         "outcome": "ok",
         "file": file.name,
         "sha256": files.sha256(file),
@@ -160,7 +160,7 @@ def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
         "checkpoint_sha256": "c" * 64,
     }
     names = {"id": ID, "model": MODEL, "framework": "torch", "format": "torchscript", "scheme": "float32", "key": "k"}
-    artifact = msgspec.convert({**names, **known, **facts}, Artifact, strict=True, from_attributes=True)
+    artifact = msgspec.convert({**names, **complete, **facts}, Artifact, strict=True, from_attributes=True)
     artifacts.save(artifact, folder)
     return artifact
 
@@ -187,7 +187,7 @@ def measured() -> Callable[..., Row]:
     """Return a maker of rows as a worker gives them; facts may be given as JSON has them."""
 
     def make(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Row:
-        known = {
+        complete = {
             "outcome": "ok",
             "dataset": {"name": "mnist"},
             "size_bytes": 1_000,
@@ -210,6 +210,6 @@ def measured() -> Callable[..., Row]:
             },
         }
         names = {"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"}
-        return msgspec.convert({**names, **known, **facts}, Row, strict=True, from_attributes=True)
+        return msgspec.convert({**names, **complete, **facts}, Row, strict=True, from_attributes=True)
 
     return make

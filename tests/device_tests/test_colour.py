@@ -15,7 +15,7 @@ from device_tests.onboard import pixels as onboard_pixels
 from device_tests.onboard import probe
 from device_tests.report.groups import group
 from device_tests.report.page import page, pictures, snippets
-from device_tests.rows import found, load, rows
+from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export.contract import Tensor
 from models import reference
@@ -54,11 +54,11 @@ def colour(folders, layout, dtype):
         images = pixels(rng, count, dtype)
         logits = network_input(images, layout).reshape(count, -1) @ weights
         sets.append({"images": images, "labels": logits.argmax(1), "logits": logits})
-    answers = Reference(model=MODEL, dataset="zoo_animals", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **sets[0],
+    reference_set = Reference(model=MODEL, dataset="zoo_animals", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **sets[0],
                         others={"at_night": EvaluationSet(**sets[1])})  # fmt: skip
-    reference.save(answers, reference.path(folders.bench.artifacts, MODEL))
-    content = base64.b64encode(answers.images[0].tobytes()).decode()
-    golden = {"index": 0, "label": int(answers.labels[0]), "logits": [float(x) for x in answers.logits[0]],
+    reference.save(reference_set, reference.path(folders.bench.artifacts, MODEL))
+    content = base64.b64encode(reference_set.images[0].tobytes()).decode()
+    golden = {"index": 0, "label": int(reference_set.labels[0]), "logits": [float(x) for x in reference_set.logits[0]],
               "image_u8" if dtype == "uint8" else "image_f32": content}  # fmt: skip
     save_artifact(
         folders.bench.artifacts,
@@ -94,9 +94,9 @@ def test_a_reshape_in_place_of_the_transposition_is_found(colour, changed_worker
 def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
     images = pixels(np.random.default_rng(2), 4, dtype)
     tensor = {"shape": SHAPES[layout], "dtype": "float32", "scale": None}
-    made = np.concatenate([onboard_pixels.native(image, tensor, layout) for image in images])
-    np.testing.assert_array_equal(made, network_input(images, layout))
-    assert made.flags.c_contiguous
+    given = np.concatenate([onboard_pixels.native(image, tensor, layout) for image in images])
+    np.testing.assert_array_equal(given, network_input(images, layout))
+    assert given.flags.c_contiguous
 
 
 def test_grey_images_go_into_networks_with_and_without_a_channel():
@@ -116,12 +116,12 @@ def test_images_of_another_size_are_refused_in_a_sentence():
 
 
 def test_the_probe_finds_the_golden_images_shape(colour):
-    made = colour.bench.artifacts
-    options = {"runtime": colour.runtimes / f"{colour.runtime('honest')}.py", "artifact": made / f"{ID}.pt",
-               "sidecar": made / f"{ID}.json"}  # fmt: skip
-    told = (str(part) for name, value in options.items() for part in (f"--{name}", value))
+    folder = colour.bench.artifacts
+    options = {"runtime": colour.runtimes / f"{colour.runtime('honest')}.py", "artifact": folder / f"{ID}.pt",
+               "sidecar": folder / f"{ID}.json"}  # fmt: skip
+    arguments = (str(part) for name, value in options.items() for part in (f"--{name}", value))
     done = subprocess.run(
-        [sys.executable, probe.__file__, *told, "--count"], capture_output=True, text=True, check=True
+        [sys.executable, probe.__file__, *arguments, "--count"], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout)["golden"] == [1, 1]
 
@@ -134,12 +134,12 @@ def text(colour, changed_worker, tmp_path) -> str:
     colour.runtime("torch", flipping)
     colour.run(f"{ID}@torch@desktop")
     bench = colour.bench
-    known = load(bench.results)
-    made = tuple(r for r in rows(found(known), known, artifacts_folder=bench.artifacts, results_folder=bench.results)
+    stored = load(bench.results)
+    judged = tuple(r for r in rows(cells_with_results(stored), stored, artifacts_folder=bench.artifacts, results_folder=bench.results)
                  if r.artifact == ID)  # fmt: skip
-    assert made[0].flips
+    assert judged[0].flips
     folders = {"artifacts_folder": bench.artifacts, "results_folder": bench.results}
-    return page.write(group(made, 0.1), 0.1, tmp_path / "report", **folders).read_text()
+    return page.write(group(judged, 0.1), 0.1, tmp_path / "report", **folders).read_text()
 
 
 def test_the_page_draws_colour_and_names_classes(text, dtype):
@@ -176,6 +176,6 @@ def test_the_python_code_of_a_snippet_puts_the_pixels_where_the_network_wants_th
 )
 def test_pictures_of_any_size_become_small_ones(shape, kind, drawn):
     image = (np.random.default_rng(4).normal(size=shape) * 50).astype(kind)
-    made = pictures.picture(image)
-    assert (made["height"], made["width"], made["channels"]) == drawn
-    assert len(base64.b64decode(made["bytes"])) == np.prod(drawn)
+    picture = pictures.picture(image)
+    assert (picture["height"], picture["width"], picture["channels"]) == drawn
+    assert len(base64.b64decode(picture["bytes"])) == np.prod(drawn)

@@ -58,8 +58,8 @@ def _not_installed(monkeypatch):
     monkeypatch.setattr(current, "packages", lambda runtime, device: None)
 
 
-def attached(row, made, results):
-    return join.Added(results, ("torch@desktop", "litert@desktop")).to(row, made)
+def attached(row, artifact, results):
+    return join.Added(results, ("torch@desktop", "litert@desktop")).to(row, artifact)
 
 
 def test_every_figure_is_attached(results, measured):

@@ -52,7 +52,7 @@ def process(cache):
         one.communicate()
 
 
-def says(process: subprocess.Popen) -> str:
+def next_line(process: subprocess.Popen) -> str:
     return process.stdout.readline().strip()
 
 
@@ -75,36 +75,36 @@ def free(side: str) -> bool:
 
 def test_who_takes_times_has_no_other_process_beside_it(process):
     first = process("alone")
-    assert says(first) == "holds"
+    assert next_line(first) == "holds"
     assert not free("alone")
     assert not free("shared")
     second = process("shared")
-    told = says(second)
-    assert told.startswith("says waiting for another run of Edgewise on this machine, ")
-    assert f"process {first.pid}, started at 20" in told
+    line = next_line(second)
+    assert line.startswith("says waiting for another run of Edgewise on this machine, ")
+    assert f"process {first.pid}, started at 20" in line
     let_go(first)
-    assert says(second) == "holds"  # and says no second time that it waits
+    assert next_line(second) == "holds"  # and says no second time that it waits
     assert free("shared")
     assert not free("alone")
 
 
 def test_nobody_new_enters_while_one_waits_to_be_alone(process):
     shares = process("shared")
-    assert says(shares) == "holds"
+    assert next_line(shares) == "holds"
     waits = process("alone")
-    assert says(waits).startswith("says waiting")
+    assert next_line(waits).startswith("says waiting")
     late = process("shared")
-    assert says(late).startswith("says waiting")
+    assert next_line(late).startswith("says waiting")
     let_go(shares)
-    assert says(waits) == "holds"
+    assert next_line(waits) == "holds"
     assert not free("shared")
     let_go(waits)
-    assert says(late) == "holds"
+    assert next_line(late) == "holds"
 
 
 def test_who_dies_lets_go(process):
     holder = process("alone")
-    assert says(holder) == "holds"
+    assert next_line(holder) == "holds"
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert free("alone")
@@ -123,7 +123,7 @@ def test_what_a_holder_starts_does_not_keep_the_lock(cache):
 
 
 def test_closing_ends_the_waiting_for_another_process(process):
-    assert says(process("alone")) == "holds"
+    assert next_line(process("alone")) == "holds"
     turns = Turns(jobs=1, machine=machine.Machine(lambda message: turns.close()))  # once it waits
     for side in ("share", "alone"):
         with pytest.raises(Closed), getattr(turns, side)():
@@ -154,12 +154,12 @@ def test_where_nothing_can_be_locked_that_is_said_once_and_the_run_goes_on(cache
         monkeypatch.setattr(machine, "fcntl", None)
     else:
         Path(cache).touch()
-    told = []
-    lock = machine.Machine(told.append)
+    messages = []
+    lock = machine.Machine(messages.append)
     with lock.shared():
         pass
     with lock.alone():
         pass
-    (message,) = told
+    (message,) = messages
     assert message.startswith("other runs of Edgewise on this machine cannot be seen (")
     assert message.endswith("): start no second one")

@@ -12,7 +12,7 @@ from device_tests import current
 from device_tests.cells import cells
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import save
-from device_tests.rows import found, load, rows
+from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export.artifact import Dataset
 from models import files, reference
@@ -36,8 +36,8 @@ def folder(folders):
 
 
 def own_rows(folders):
-    known = load(folders.bench.results)
-    return rows(cells(), known, artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
+    stored = load(folders.bench.results)
+    return rows(cells(), stored, artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
 
 
 def own_row(folders):
@@ -58,18 +58,18 @@ def test_a_cell_without_a_result_is_a_row_that_says_so(folders):
     honest = folders.runtime("honest")
     folders.row(honest)
     folders.runtime("other")
-    told = {r.id: (r.outcome, r.reason.split(":")[0]) for r in own_rows(folders)}
+    reasons = {r.id: (r.outcome, r.reason.split(":")[0]) for r in own_rows(folders)}
     artifact = f"{MODEL}-torchscript"
-    assert told[f"{artifact}-float32@honest@desktop"] == ("ok", "")
-    assert told[f"{artifact}-float32@other@desktop"] == ("skipped", "not run")
-    assert told[f"{artifact}-int8@honest@desktop"] == ("skipped", "not exported")
+    assert reasons[f"{artifact}-float32@honest@desktop"] == ("ok", "")
+    assert reasons[f"{artifact}-float32@other@desktop"] == ("skipped", "not run")
+    assert reasons[f"{artifact}-int8@honest@desktop"] == ("skipped", "not exported")
 
 
 @pytest.mark.parametrize("change", [{"checkpoint_sha256": "a" * 64}, {"dataset": Dataset(sha256="a" * 64)}], ids=str)
 def test_a_result_of_another_checkpoint_or_data_set_does_not_count(folders, change):
     folders.row(folders.runtime("honest"))
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
-    artifacts.save(replace(known, **change), folders.bench.artifacts)
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
+    artifacts.save(replace(artifact, **change), folders.bench.artifacts)
     row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
     assert (row.outcome, row.reason.split(":")[0], row.total) == ("skipped", "stale", None)
 
@@ -77,8 +77,8 @@ def test_a_result_of_another_checkpoint_or_data_set_does_not_count(folders, chan
 def test_an_artifact_that_was_not_made_needs_no_run_to_be_a_row(folders, measured):
     save(measured(), folders.bench.results)
     folders.runtime("honest")
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
-    artifacts.save(replace(known, outcome="unsupported", reason="no"), folders.bench.artifacts)
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
+    artifacts.save(replace(artifact, outcome="unsupported", reason="no"), folders.bench.artifacts)
     row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
     assert (row.outcome, row.reason) == ("unsupported", "no")
 
@@ -147,10 +147,10 @@ def test_figures_of_another_adapter_do_not_count(folder):
 
 def test_figures_against_another_reference_do_not_count(folder):
     file = reference.path(folder.bench.artifacts, MODEL)
-    known = reference.load(file)
+    reference_set = reference.load(file)
     with np.load(file) as content:
         arrays = {name: content[name] for name in content.files}
-    np.savez(file, **arrays | {"logits": known.logits + 1})
+    np.savez(file, **arrays | {"logits": reference_set.logits + 1})
     assert "the reference has changed since" in own_row(folder).reason
 
 
@@ -161,11 +161,11 @@ def test_a_reference_that_cannot_be_read_is_a_reason_not_the_end(folder):
 
 
 def test_a_device_that_there_cannot_be_is_an_error_and_one_without_results_says_so(folder):
-    known = load(folder.bench.results)
+    stored = load(folder.bench.results)
     with pytest.raises(UsageError, match="no device called 'nope'"):
-        found(known, ("nope",))
+        cells_with_results(stored, ("nope",))
     with pytest.raises(DataError, match="There is no result of cortex-a53"):
-        found(known, ("cortex-a53",))
+        cells_with_results(stored, ("cortex-a53",))
 
 
 def test_other_files_in_the_results_folder_are_no_results(folder):
@@ -174,6 +174,6 @@ def test_other_files_in_the_results_folder_are_no_results(folder):
 
 
 def test_without_artifacts_there_are_no_rows(folder, tmp_path):
-    known = load(folder.bench.results)
+    stored = load(folder.bench.results)
     with pytest.raises(DataError, match="no artifacts in"):
-        rows(cells(), known, artifacts_folder=tmp_path / "nowhere", results_folder=folder.bench.results)
+        rows(cells(), stored, artifacts_folder=tmp_path / "nowhere", results_folder=folder.bench.results)

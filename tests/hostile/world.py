@@ -19,7 +19,7 @@ from device_tests import current, machine, onboard
 from device_tests.measure import runner
 from device_tests.results import compatibility, instructions, judging, layers, receipts, shipped
 from device_tests.results.row import Row
-from device_tests.rows import found, load, rows
+from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -199,7 +199,9 @@ def extras(project: Path) -> None:
 def truth(project: Path) -> MappingProxyType[str, Row]:
     """Return what is true of each cell."""
     known = load(project / "results")
-    every = rows(found(known), known, artifacts_folder=project / "artifacts", results_folder=project / "results")
+    every = rows(
+        cells_with_results(known), known, artifacts_folder=project / "artifacts", results_folder=project / "results"
+    )
     return MappingProxyType({row.id: row for row in every})
 
 

@@ -24,7 +24,7 @@ FUSED = 3  # operators at most between the last one of a layer and its product
 
 def main(engine, path):
     # Libraries print what they like to fd 1; only this program knows where the real one went.
-    answers = os.fdopen(os.dup(1), "wb")
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     graph = None
     while head := sys.stdin.buffer.read(8):
@@ -37,8 +37,8 @@ def main(engine, path):
             answer = {"error": np.array(f"{type(error).__name__}: {' '.join(str(error).split())}")}
         content = io.BytesIO()
         np.savez(content, **answer)
-        answers.write(struct.pack("<Q", content.tell()) + content.getvalue())
-        answers.flush()
+        replies.write(struct.pack("<Q", content.tell()) + content.getvalue())
+        replies.flush()
 
 
 class OpenVino:
@@ -59,13 +59,13 @@ class OpenVino:
 
     def _activations(self, model):
         """Return the outputs that depend on the image, by name, in the order of execution."""
-        found = {}
+        activations = {}
         for node in model.get_ordered_ops():
             if node.get_type_name() == "Parameter" or any(
-                _name(value.get_source_output()) in found for value in node.inputs()
+                _name(value.get_source_output()) in activations for value in node.inputs()
             ):
-                found |= {_name(output): output for output in node.outputs()}
-        return {name: output for name, output in found.items() if output.get_node().get_type_name() != "Result"}
+                activations |= {_name(output): output for output in node.outputs()}
+        return {name: output for name, output in activations.items() if output.get_node().get_type_name() != "Result"}
 
     def describe(self, _):
         """Return the operators as JSON, and float weights [outputs, others] by the place of their operator."""
@@ -93,8 +93,8 @@ class OpenVino:
                 }
             )
         output = _name(model.outputs[0].get_node().input(0).get_source_output())
-        told = {"nodes": nodes, "input": _name(model.inputs[0]), "output": output}
-        return {"json": np.array(json.dumps(told)), **weights}
+        graph = {"nodes": nodes, "input": _name(model.inputs[0]), "output": output}
+        return {"json": np.array(json.dumps(graph)), **weights}
 
     def values(self, given):
         """Run the file with every tensor as an output."""
@@ -102,7 +102,7 @@ class OpenVino:
             model = self._model()
             names = self._activations(model)
             self.whole = self._compiled(list(names.values()), list(model.get_parameters())), list(names)
-        return self._answers(self.whole, given)
+        return self._infer(self.whole, given)
 
     def forced(self, given):
         """Compute every tensor, while the operators after the `given` ones get these instead."""
@@ -116,40 +116,40 @@ class OpenVino:
                     value.replace_source_output(parameter.output(0))
                 parameters.append(parameter)
             self.cut = self._compiled(list(names.values()), parameters), list(names)
-        return self._answers(self.cut, given)
+        return self._infer(self.cut, given)
 
     def _compiled(self, outputs, parameters):
         results = [self.openvino.opset13.result(output) for output in outputs]
         return self.core.compile_model(self.openvino.Model(results, parameters), "CPU", ONE_THREAD)
 
-    def _answers(self, held, given):
+    def _infer(self, held, given):
         compiled, names = held
-        asked = [given[value.get_node().get_friendly_name().removeprefix("given ")] for value in compiled.inputs]
-        answered = compiled(asked)
-        return {f":{name}": np.array(answered[i]) for i, name in enumerate(names)}
+        inputs = [given[value.get_node().get_friendly_name().removeprefix("given ")] for value in compiled.inputs]
+        outputs = compiled(inputs)
+        return {f":{name}": np.array(outputs[i]) for i, name in enumerate(names)}
 
     def executed(self, _):
         """Return what the CPU plugin makes of the file, layer by layer, as JSON."""
         model = self._model()
-        made = {node.get_friendly_name(): node for node in model.get_ops()}
+        operators = {node.get_friendly_name(): node for node in model.get_ops()}
         layers, constants = [], set()
         for node in self.core.compile_model(model, "CPU", ONE_THREAD).get_runtime_model().get_ordered_ops():
-            told = {key: _told(value) for key, value in node.get_rt_info().items()}
+            info = {key: _text(value) for key, value in node.get_rt_info().items()}
             before = [value.get_source_output().get_node().get_friendly_name() for value in node.inputs()]
-            if told["layerType"] == "Const" or (before and constants.issuperset(before)):
+            if info["layerType"] == "Const" or (before and constants.issuperset(before)):
                 constants.add(node.get_friendly_name())  # done once, when the file is compiled
                 continue
-            if told["layerType"] in NO_LAYERS:
+            if info["layerType"] in NO_LAYERS:
                 continue
             types = [value.get_element_type().get_type_name() for value in node.inputs()]
-            layer = {"kind": told["layerType"], "kernel": told["primitiveType"], "takes": types[0] if types else ""}
-            if told["layerType"] in PRODUCTS:
-                layer |= _weight(made, told["originalLayersNames"].split(","))
+            layer = {"kind": info["layerType"], "kernel": info["primitiveType"], "takes": types[0] if types else ""}
+            if info["layerType"] in PRODUCTS:
+                layer |= _weight(operators, info["originalLayersNames"].split(","))
             layers.append(layer)
         return {"json": np.array(json.dumps(layers))}
 
 
-def _told(value):
+def _text(value):
     return str(value.astype(str) if hasattr(value, "astype") else value)
 
 
@@ -165,10 +165,12 @@ def _stored(node):
     return node if node.get_type_name() == "Constant" else None
 
 
-def _weight(made, names):
+def _weight(operators, names):
     """Return dtype and number of the weights of a layer that was fused of operators of these names, none of two activations."""
     for name in (name.removesuffix("/DequantizationMultiply") for name in names):
-        node = made.get(name) or made.get(f"{name}/WithoutBiases")  # as the importer of ONNX calls such a product
+        node = operators.get(name) or operators.get(
+            f"{name}/WithoutBiases"
+        )  # as the importer of ONNX calls such a product
         for _ in range(FUSED):  # a layer may be named after what follows the product only
             if node is None or node.get_type_name() in WEIGHTED or not node.inputs():
                 break
@@ -213,15 +215,15 @@ class Ncnn:
     def values(self, given):
         """Run the file and return every tensor; `given` is the image."""
         extractor = self._extractor(given)
-        return given_too(given, {name: self._extract(extractor, name) for name in self._names()})
+        return with_inputs(given, {name: self._extract(extractor, name) for name in self._names()})
 
     def forced(self, given):
         """Compute each tensor from the `given` ones before it."""
-        found = {}
+        computed = {}
         for name in self._names():
             extractor = self._extractor({other: value for other, value in given.items() if other != name})
-            found[name] = self._extract(extractor, name)
-        return given_too({name: given[name] for name in self.net.input_names()}, found)
+            computed[name] = self._extract(extractor, name)
+        return with_inputs({name: given[name] for name in self.net.input_names()}, computed)
 
     def _names(self):
         inputs = set(self.net.input_names())
@@ -241,8 +243,8 @@ class Ncnn:
         return np.array(value, np.float32)
 
 
-def given_too(given, found):
-    return {f":{name}": value for name, value in {**given, **found}.items()}
+def with_inputs(given, computed):
+    return {f":{name}": value for name, value in {**given, **computed}.items()}
 
 
 ENGINES = {"openvino": OpenVino, "ncnn": Ncnn}

@@ -13,14 +13,14 @@ import sys
 
 def main():
     # Libraries print what they like to fd 1; only this program knows where the real one went.
-    answer = os.fdopen(os.dup(1), "w", buffering=1)
+    stdout = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     for line in sys.stdin:
         try:
-            told = placement(sys.argv[1], line.rstrip("\n"))
+            reply = placement(sys.argv[1], line.rstrip("\n"))
         except Exception as error:  # runtimes raise anything
-            told = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-        print(json.dumps(told), file=answer)
+            reply = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+        print(json.dumps(reply), file=stdout)
 
 
 def placement(runtime, path):
@@ -54,16 +54,16 @@ def compiled(path):
 
 def replaced(delegate, operators):
     """Return the operators between a delegate's outputs and its inputs: the interpreter lists both kinds of node."""
-    made_by = {int(tensor): i for i, o in enumerate(operators) for tensor in o["outputs"]}
+    producers = {int(tensor): i for i, o in enumerate(operators) for tensor in o["outputs"]}
     stop = {int(tensor) for tensor in delegate["inputs"]}
-    open_tensors, found = [int(tensor) for tensor in delegate["outputs"]], set()
+    open_tensors, between = [int(tensor) for tensor in delegate["outputs"]], set()
     while open_tensors:
         tensor = open_tensors.pop()
-        if tensor in stop or tensor not in made_by or made_by[tensor] in found:
+        if tensor in stop or tensor not in producers or producers[tensor] in between:
             continue
-        found.add(made_by[tensor])
-        open_tensors += [int(t) for t in operators[made_by[tensor]]["inputs"] if t >= 0]
-    return found
+        between.add(producers[tensor])
+        open_tensors += [int(t) for t in operators[producers[tensor]]["inputs"] if t >= 0]
+    return between
 
 
 def amx():

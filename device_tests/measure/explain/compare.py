@@ -123,28 +123,28 @@ def compare(file: Graph, twin: Graph, natives: np.ndarray, images: np.ndarray) -
     pairs: dict[str, str] = {}
     ends, twin_ends = [], []
     for i in range(len(images)):
-        found, expected = file.values(natives[i : i + 1]), twin.values(images[i : i + 1])
+        actual, expected = file.values(natives[i : i + 1]), twin.values(images[i : i + 1])
         if not compared:
-            pairs = {of: name for name, of in pair(file, twin, found, expected).items()}
+            pairs = {of: name for name, of in pair(file, twin, actual, expected).items()}
             compared = {of: Compared(segment=nodes) for of, nodes in segments(twin, pairs).items()}
-        given = {of: found[name] for of, name in pairs.items()}
+        given = {of: actual[name] for of, name in pairs.items()}
         computed = twin.forced(images[i : i + 1], given)
         for of, entry in compared.items():
             entry.whole.add(given[of], expected[of])
             entry.own.add(given[of], computed[of])
-        ends.append(found[file.output])
+        ends.append(actual[file.output])
         twin_ends.append(expected[twin.output])
     return Comparison(tensors=compared, ends=np.concatenate(ends), twin_ends=np.concatenate(twin_ends))
 
 
-def pair(file: Graph, twin: Graph, found: Values, expected: Values) -> dict[str, str]:
+def pair(file: Graph, twin: Graph, actual: Values, expected: Values) -> dict[str, str]:
     """Return the file's tensors that the twin has too, by the twin's names; values of one image give the shapes."""
 
     def agree(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-        there = ((a, b) for a, b in pairs if a in found and b in expected and found[a].shape == expected[b].shape)
+        there = ((a, b) for a, b in pairs if a in actual and b in expected and actual[a].shape == expected[b].shape)
         return _consistent(file, twin, {file.input: twin.input, **dict(there)})
 
-    placed = agree(_by_place(file, twin, found, expected))
+    placed = agree(_by_place(file, twin, actual, expected))
     if not twin.named:
         return placed
     named = agree((name, name) for node in twin.nodes for name in node.outputs)
@@ -157,9 +157,9 @@ def _weighted(twin: Graph, pairs: Mapping[str, str]) -> tuple[int, int]:
     return sum(any(node.weights for node in nodes) for nodes in taken.values()), len(pairs)
 
 
-def _by_place(file: Graph, twin: Graph, found: Values, expected: Values) -> Iterator[tuple[str, str]]:
+def _by_place(file: Graph, twin: Graph, actual: Values, expected: Values) -> Iterator[tuple[str, str]]:
     """Align the sequences of operators, each with the shape that it gives."""
-    ours, theirs = list(_sequence(file, found)), list(_sequence(twin, expected))
+    ours, theirs = list(_sequence(file, actual)), list(_sequence(twin, expected))
     matcher = SequenceMatcher(None, [entry[0] for entry in ours], [entry[0] for entry in theirs], autojunk=False)
     for block in matcher.get_matching_blocks():
         for k in range(block.size):
@@ -219,13 +219,13 @@ def _walk(name: str, makers: Mapping[str, Node], paired: Iterable[str]) -> tuple
 def segments(graph: Graph, paired: Iterable[str]) -> dict[str, tuple[Node, ...]]:
     """Return what computes each paired tensor from the paired ones before it, in the order of execution."""
     makers, paired = _makers(graph), set(paired)
-    found = {}
+    segment_of = {}
     for node in graph.nodes:
         for output in node.outputs:
             if output in paired:
                 between = _walk(output, makers, paired)[1]
-                found[output] = tuple(n for n in graph.nodes if id(n) in between)
-    return found
+                segment_of[output] = tuple(n for n in graph.nodes if id(n) in between)
+    return segment_of
 
 
 def settled(nodes: Iterable[Node]) -> dict[str, str]:

@@ -37,18 +37,18 @@ class Engine:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # a group of its own, so that it can be killed with all that it started
         )
-        self._told = f"{name} cannot show {file.name}"
+        self._failure = f"{name} cannot show {file.name}"
         weakref.finalize(self, processes.kill, self._process)
 
     def arrays(self, verb: str, given: Values | None = None) -> Values:
         """Return what is answered, by the tensors' names; raises EdgewiseError where the engine cannot."""
-        found = self._ask(verb, given or {})
-        return {name[1:]: value for name, value in found.items() if name[0] == ":"}
+        reply = self._ask(verb, given or {})
+        return {name[1:]: value for name, value in reply.items() if name[0] == ":"}
 
     def described(self, verb: str) -> tuple[Any, Values]:
         """Return what is told as JSON, and the arrays beside it; raises EdgewiseError where the engine cannot."""
-        found = self._ask(verb, {})
-        return json.loads(str(found["json"])), {name[1:]: value for name, value in found.items() if name[0] == ":"}
+        reply = self._ask(verb, {})
+        return json.loads(str(reply["json"])), {name[1:]: value for name, value in reply.items() if name[0] == ":"}
 
     def _ask(self, verb: str, given: Values) -> dict[str, np.ndarray]:
         timer = threading.Timer(TIMEOUT_S, processes.kill, [self._process])
@@ -68,11 +68,11 @@ class Engine:
             timer.cancel()
         if not answer or len(answer) < size:
             processes.kill(self._process)
-            msg = f"{self._told}: its process {processes.death(self._process.wait())}"
+            msg = f"{self._failure}: its process {processes.death(self._process.wait())}"
             raise EdgewiseError(msg)
-        with np.load(io.BytesIO(answer), allow_pickle=False) as found:
-            arrays = dict(found)
+        with np.load(io.BytesIO(answer), allow_pickle=False) as reply:
+            arrays = dict(reply)
         if "error" in arrays:
-            msg = f"{self._told}: {str(arrays['error'])[:300]}"
+            msg = f"{self._failure}: {str(arrays['error'])[:300]}"
             raise EdgewiseError(msg)
         return arrays

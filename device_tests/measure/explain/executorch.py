@@ -63,13 +63,13 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
 
     tensors = {t["id_out"]: t for t in _tensors(graph)}
     datatypes = {number: t["datatype"].removeprefix("xnn_datatype_") for number, t in tensors.items()}
-    found = []
+    operators = []
     for node in graph["xnodes"]:
         name, fields = node["xnode_union_type"], node["xnode_union"]
         inputs = datatypes[fields["input1_id"] if "input1_id" in fields else fields["input_id"]]
         constant = name in _WEIGHTED and tensors[fields["filter_id"]]["constant_buffer_idx"]
         weights = datatypes[fields["filter_id"]] if constant else ""
-        found.append(
+        operators.append(
             Operator(
                 name=name,
                 weights=_pte._DATATYPES[f"xnn_datatype_{weights}"][0] if weights else "",
@@ -79,7 +79,7 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
                 parameters=math.prod(tensors[fields["filter_id"]]["dims"]) if weights else 0,
             )
         )
-    return found
+    return operators
 
 
 def _tensors(graph: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -49,7 +49,7 @@ def _row(layer: str, whole: Tally, own: Tally) -> LayerError:
     )
 
 
-def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
+def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
     """Compare the artifact's layers with the float32 twin's on the reference's first images.
 
     The twin is the float32 artifact beside the file, or is made anew where there is none of the same checkpoint. Raises
@@ -66,7 +66,7 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     if artifact.batch > 1:
         msg = f"layers are compared image by image, and this artifact takes {artifact.batch} at once"
         raise Unsupported(msg)
-    images = answers.images[:IMAGES]
+    images = reference_set.images[:IMAGES]
     tool, opened = taps.TAPS[artifact.format]
     floats = network_input(images, artifact.layout)
     native = to_native(floats, artifact.inputs[0])
@@ -74,7 +74,7 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
     with tempfile.TemporaryDirectory() as folder:
         twin = taps.twin(artifact, file.parent, Path(folder))
         compared = compare.compare(graph, twin, native, floats)
-    _require_right(artifact, compared.twin_ends, answers)
+    _require_right(artifact, compared.twin_ends, reference_set)
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
     return Layers(
         artifact=artifact.id,
@@ -83,17 +83,17 @@ def measure(artifact: Artifact, file: Path, answers: Reference) -> Layers:
         tool=tool,
         errors=(
             *rows(compared.tensors, twin.nodes, source.layers(artifact.model)),
-            error(ANSWER, logits, answers.logits[: len(images)], compared.ends),
+            error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends),
         ),
     )
 
 
-def _require_right(artifact: Artifact, logits: np.ndarray, answers: Reference) -> None:
-    found = Tally().add(logits, answers.logits[: len(logits)]).sqnr_db
-    if found is not None and found < BAD_SQNR_DB:
+def _require_right(artifact: Artifact, logits: np.ndarray, reference_set: Reference) -> None:
+    sqnr_db = Tally().add(logits, reference_set.logits[: len(logits)]).sqnr_db
+    if sqnr_db is not None and sqnr_db < BAD_SQNR_DB:
         msg = (
             f"The float32 conversion of {artifact.model} to {artifact.format} answers otherwise than the network itself "
-            f"({found:.1f} dB): there is nothing to compare layers with. Look at "
+            f"({sqnr_db:.1f} dB): there is nothing to compare layers with. Look at "
             f"{artifact.model}-{artifact.format}-float32 first."
         )
         raise DataError(msg)
@@ -102,7 +102,7 @@ def _require_right(artifact: Artifact, logits: np.ndarray, answers: Reference) -
 def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterable[Layer]) -> list[LayerError]:
     """Return a row for each layer, and one for each bad operator without weights, in the order of execution."""
     names = names_of(nodes, layers)
-    found: list[LayerError] = []
+    errors: list[LayerError] = []
     listed: set[int] = set()
     for tensor, entry in compared.items():
         weighted = [node for node in entry.segment if id(node) in names and id(node) not in listed]
@@ -111,11 +111,11 @@ def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterab
         label = " + ".join(names[id(node)] for node in weighted) or f"{kind.lower()} {tensor[-60:]}".strip()
         row = _row(label, entry.whole, entry.own)
         if weighted or (row.bad and entry.segment):
-            found.append(row)
+            errors.append(row)
     for number, name in names.items():
         if number not in listed:
-            found.append(LayerError(layer=name, sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))
-    return found
+            errors.append(LayerError(layer=name, sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))
+    return errors
 
 
 def names_of(nodes: Iterable[Node], layers: Iterable[Layer]) -> dict[int, str]:
@@ -124,14 +124,14 @@ def names_of(nodes: Iterable[Node], layers: Iterable[Layer]) -> dict[int, str]:
     Of several layers of as many weights it is the one with the same weights, whatever the order of the nodes: a branch
     may be listed before or after another. A node that no layer fits is called by what it is.
     """
-    left, found = list(layers), {}
+    left, names = list(layers), {}
     for i, node in enumerate((node for node in nodes if node.weights), start=1):
         fitting = [layer for layer in left if layer.parameters == node.weights]
         layer = min(fitting, key=lambda layer: _distance(layer.shapes, node.shapes), default=None)
         if layer:
             left.remove(layer)
-        found[id(node)] = layer.name if layer else f"{node.kinds[0].lower()} {i}"
-    return found
+        names[id(node)] = layer.name if layer else f"{node.kinds[0].lower()} {i}"
+    return names
 
 
 def _distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:

@@ -55,9 +55,11 @@ def _parts(path: Path) -> tuple[Part, ...]:
         )
     if zipfile.is_zipfile(path):  # of torch.export or Keras
         with zipfile.ZipFile(path) as archive:
-            kept = tuple(Part(name=e.filename, section="files", size_bytes=e.compress_size) for e in archive.infolist())
-        rest = path.stat().st_size - sum(p.size_bytes for p in kept)
-        return (*kept, Part(name="names, alignment, directory of the archive", section="archive", size_bytes=rest))
+            members = tuple(
+                Part(name=e.filename, section="files", size_bytes=e.compress_size) for e in archive.infolist()
+            )
+        rest = path.stat().st_size - sum(p.size_bytes for p in members)
+        return (*members, Part(name="names, alignment, directory of the archive", section="archive", size_bytes=rest))
     from safetensors.numpy import load_file
 
     tensors = load_file(path)

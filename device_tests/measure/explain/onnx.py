@@ -60,20 +60,20 @@ def _weights(graph: Graph) -> list[tuple[str, bool, int]]:
 
     A product of two activations has none: "" and 0.
     """
-    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    producers = {output: node for node in graph.nodes for output in node.outputs}
     # an .ort file lists fused nodes last; each of these operators has one output
-    needs = {output: [name for name in node.inputs if name in made_by] for output, node in made_by.items()}
-    order = (made_by[output] for output in TopologicalSorter(needs).static_order())
-    return [_weight(node, graph, made_by) for node in order if node.operator in _FLOAT | _INTEGER]
+    needs = {output: [name for name in node.inputs if name in producers] for output, node in producers.items()}
+    order = (producers[output] for output in TopologicalSorter(needs).static_order())
+    return [_weight(node, graph, producers) for node in order if node.operator in _FLOAT | _INTEGER]
 
 
-def _weight(node: Node, graph: Graph, made_by: dict[str, Node]) -> tuple[str, bool, int]:
+def _weight(node: Node, graph: Graph, producers: dict[str, Node]) -> tuple[str, bool, int]:
     if node.operator == "MatMulNBits":
         numbers = node.integers
         return f"int{numbers['bits']}", numbers.get("accuracy_level") == _INT8_ACTIVATIONS, numbers["K"] * numbers["N"]
     name = node.inputs[(_FLOAT | _INTEGER)[node.operator]]
-    while name in made_by:  # widened by Cast and Mul, or by DequantizeLinear
-        name = made_by[name].inputs[0]
+    while name in producers:  # widened by Cast and Mul, or by DequantizeLinear
+        name = producers[name].inputs[0]
     if name not in graph.tensors:
         return "", True, 0
     dtype, shape = graph.tensors[name]

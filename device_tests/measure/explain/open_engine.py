@@ -29,15 +29,15 @@ class OpenVino:
 
     def __init__(self, file: Path) -> None:
         self._engine = Engine("openvino", file)
-        told, weights = self._engine.described("describe")
-        self.input, self.output = told["input"], told["output"]
-        clipping = _clipping(told["nodes"])
-        self.nodes = tuple(_node(entry, weights.get(str(i)), i in clipping) for i, entry in enumerate(told["nodes"]))
+        graph, weights = self._engine.described("describe")
+        self.input, self.output = graph["input"], graph["output"]
+        clipping = _clipping(graph["nodes"])
+        self.nodes = tuple(_node(entry, weights.get(str(i)), i in clipping) for i, entry in enumerate(graph["nodes"]))
         self._settled = settled(self.nodes)
 
     def values(self, image: np.ndarray) -> Values:
-        found = self._engine.arrays("values", {self.input: image})
-        return {name: found[of] for name, of in self._settled.items() if of in found}
+        tensors = self._engine.arrays("values", {self.input: image})
+        return {name: tensors[of] for name, of in self._settled.items() if of in tensors}
 
     def forced(self, image: np.ndarray, given: Values) -> Values:
         return self._engine.arrays("forced", {self.input: image, **given})
@@ -58,15 +58,15 @@ def _node(entry: dict[str, Any], weights: np.ndarray | None, clips: bool) -> Nod
 
 def _clipping(nodes: list[dict[str, Any]]) -> set[int]:
     """Return the places of the quantizers that stand for a ReLU: they let nothing below zero through that may come."""
-    never_negative, found = set(), set()
+    never_negative, clipping = set(), set()
     for i, entry in enumerate(nodes):
         before = never_negative.issuperset(entry["inputs"])
         cuts = entry["kind"] in _ROUNDING and entry["least"] >= 0
         if cuts and not before:
-            found.add(i)
+            clipping.add(i)
         if cuts or entry["kind"] in _NEVER_NEGATIVE or (entry["kind"] in _KEEPING and before):
             never_negative.update(entry["outputs"])
-    return found
+    return clipping
 
 
 class Ncnn:
@@ -86,12 +86,12 @@ class Ncnn:
         self._hidden = {name for line in ncnn.operators(file) if line.hands_on_integers for name in line.outputs}
 
     def values(self, image: np.ndarray) -> Values:
-        found = self._engine.arrays("values", {self.input: image[0]})
-        return {name: value[None] for name, value in found.items() if name not in self._hidden}
+        tensors = self._engine.arrays("values", {self.input: image[0]})
+        return {name: value[None] for name, value in tensors.items() if name not in self._hidden}
 
     def forced(self, image: np.ndarray, given: Values) -> Values:
-        found = self._engine.arrays("forced", {self.input: image[0], **{n: v[0] for n, v in given.items()}})
-        return {name: value[None] for name, value in found.items()}
+        tensors = self._engine.arrays("forced", {self.input: image[0], **{n: v[0] for n, v in given.items()}})
+        return {name: value[None] for name, value in tensors.items()}
 
 
 def _operator(line: ncnn.Operator, stored: Mapping[str, list[tuple[Layer, np.ndarray | None]]]) -> Node:

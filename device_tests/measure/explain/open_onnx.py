@@ -47,8 +47,8 @@ class Graph:
         if self._whole is None:
             self._whole = self._session_of_all()
         session, names = self._whole
-        found = {self.input: image} | dict(zip(names, session.run(names, {self.input: image}), strict=True))
-        return {name: found[of] for name, of in self._settled.items() if of in found}
+        tensors = {self.input: image} | dict(zip(names, session.run(names, {self.input: image}), strict=True))
+        return {name: tensors[of] for name, of in self._settled.items() if of in tensors}
 
     def forced(self, image: np.ndarray, given: Values) -> Values:
         if not self._steps:
@@ -117,9 +117,9 @@ class Graph:
         inputs = [name for name in dict.fromkeys(node.input) if name and name not in self._tensors]
         outputs = [name for name in node.output if name]
         values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in inputs]
-        answers = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
+        results = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
         model = onnx.helper.make_model(
-            onnx.helper.make_graph([node], "step", values, answers, constants),
+            onnx.helper.make_graph([node], "step", values, results, constants),
             opset_imports=self._model.opset_import,
             ir_version=self._model.ir_version,
         )

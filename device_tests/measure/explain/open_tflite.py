@@ -38,8 +38,8 @@ class Graph:
         if self._whole is None:
             outputs = [n for operator in self._graph.operators for n in operator.outputs if n in self._activations]
             self._whole = self._interpreter(self._graph.operators, list(self._graph.inputs), outputs)
-        found = self._run(self._whole, {self.input: image}) | {self.input: self._wide(image, self._graph.inputs[0])}
-        return {name: found[self._settled.get(name, name)] for name in found}
+        tensors = self._run(self._whole, {self.input: image}) | {self.input: self._wide(image, self._graph.inputs[0])}
+        return {name: tensors[self._settled.get(name, name)] for name in tensors}
 
     def forced(self, image: np.ndarray, given: Values) -> Values:
         if not self._steps:
@@ -53,11 +53,11 @@ class Graph:
 
     def _computed(self) -> set[int]:
         """Return the tensors that depend on the input."""
-        found = {int(n) for n in self._graph.inputs}
+        computed = {int(n) for n in self._graph.inputs}
         for operator in self._graph.operators:
-            if found & {int(n) for n in operator.inputs}:
-                found |= {int(n) for n in operator.outputs}
-        return found
+            if computed & {int(n) for n in operator.inputs}:
+                computed |= {int(n) for n in operator.outputs}
+        return computed
 
     def _node(self, operator: Any) -> Node:
         from ai_edge_litert.tools import flatbuffer_utils
@@ -105,7 +105,7 @@ class Graph:
         from export.formats import _tflite_file
 
         graph, model = self._graph, self._model
-        kept = (graph.operators, graph.inputs, graph.outputs, model.signatureDefs, [b.data for b in model.buffers])
+        original = (graph.operators, graph.inputs, graph.outputs, model.signatureDefs, [b.data for b in model.buffers])
         used = {graph.tensors[n].buffer for operator in operators for n in operator.inputs if n >= 0}
         if operators is graph.operators:
             used = set(range(len(model.buffers)))
@@ -115,7 +115,7 @@ class Graph:
                 buffer.data = buffer.data if i in used else None
             interpreter = Interpreter(model_content=_tflite_file.serialized(model), num_threads=1)
         finally:
-            graph.operators, graph.inputs, graph.outputs, model.signatureDefs, contents = kept
+            graph.operators, graph.inputs, graph.outputs, model.signatureDefs, contents = original
             for buffer, data in zip(model.buffers, contents, strict=True):
                 buffer.data = data
         interpreter.allocate_tensors()
@@ -140,11 +140,11 @@ class Graph:
 def _unique(names: list[str]) -> list[str]:
     """Number what has the same name: litert-torch calls several tensors by one, and quantizers add theirs at the end."""
     seen: Counter[str] = Counter()
-    found = []
+    unique = []
     for name in names:
-        found.append(f"{name}#{seen[name]}" if seen[name] else name)
+        unique.append(f"{name}#{seen[name]}" if seen[name] else name)
         seen[name] += 1
-    return found
+    return unique
 
 
 def _float32() -> int:

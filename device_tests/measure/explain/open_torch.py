@@ -65,8 +65,8 @@ class _Graph:
         self.nodes = without_batch_norms(self.nodes)
 
     def values(self, image: np.ndarray) -> Values:
-        found = self._run(image, {})
-        return {name: found[self._settled.get(name, name)] for name in found}
+        tensors = self._run(image, {})
+        return {name: tensors[self._settled.get(name, name)] for name in tensors}
 
     def forced(self, image: np.ndarray, given: Values) -> Values:
         return self._run(image, given)
@@ -106,11 +106,11 @@ class TorchScript(_Graph):
         super().__init__()
 
     def _node(self, kind: str, inputs: list[str], taken: tuple[str, ...], output: str) -> Node:
-        made = Node(kinds=kinds(kind), inputs=taken, outputs=(output,), rounds=_rounds(kind))
-        if not made.kinds or made.kinds[0] not in _WEIGHTED or inputs[1] not in self._constants:
-            return made
+        result = Node(kinds=kinds(kind), inputs=taken, outputs=(output,), rounds=_rounds(kind))
+        if not result.kinds or result.kinds[0] not in _WEIGHTED or inputs[1] not in self._constants:
+            return result
         weight = self._constants[inputs[1]]
-        return replace(made, **_weights(weight))
+        return replace(result, **_weights(weight))
 
     def _run(self, image: np.ndarray, given: Values) -> Values:
         import torch
@@ -120,16 +120,16 @@ class TorchScript(_Graph):
         def received(name: str, value: Any) -> Any:
             return torch.from_numpy(np.ascontiguousarray(given[name])) if name in given else value
 
-        found = {self.input: image}
-        known = self._constants | {self.input: received(self.input, torch.from_numpy(image))}
+        tensors = {self.input: image}
+        environment = self._constants | {self.input: received(self.input, torch.from_numpy(image))}
         with _torchscript.quiet(), torch.inference_mode():
             for operator, inputs, output in self._steps:
-                value = operator(*(known[name] for name in inputs))
+                value = operator(*(environment[name] for name in inputs))
                 if isinstance(value, torch.Tensor):
-                    found[output] = _wide(value)
+                    tensors[output] = _wide(value)
                     value = received(output, value)
-                known[output] = value
-        return found
+                environment[output] = value
+        return tensors
 
 
 def _operator(node: Any) -> Callable[..., Any]:
@@ -166,10 +166,10 @@ class Program(_Graph):
 
     def _node(self, node: Any, taken: tuple[str, ...]) -> Node:
         operator = node.target._schema.name if hasattr(node.target, "_schema") else getattr(node.target, "__name__", "")
-        made = Node(kinds=kinds(operator), inputs=taken, outputs=(node.name,), rounds=_rounds(operator))
-        if not made.kinds or made.kinds[0] not in _WEIGHTED or node.args[1].name in taken:
-            return made
-        return replace(made, **_weights(self._constant(node.args[1])))
+        result = Node(kinds=kinds(operator), inputs=taken, outputs=(node.name,), rounds=_rounds(operator))
+        if not result.kinds or result.kinds[0] not in _WEIGHTED or node.args[1].name in taken:
+            return result
+        return replace(result, **_weights(self._constant(node.args[1])))
 
     def _constant(self, weight: Any) -> Any:
         """Return a constant, which the program may dequantize first."""

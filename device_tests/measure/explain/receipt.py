@@ -46,7 +46,7 @@ def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> t
     is left over: then nothing is known of who computes what.
     """
     weighted = [o for o in operators if o.weights]
-    left, found = list(layers), []
+    left, named = list(layers), []
     for operator in operators:
         of = None
         if operator.weights:
@@ -55,25 +55,25 @@ def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> t
             if of is None:
                 break
             left.remove(of)
-        found.append(replace(operator, layer=of.name, macs=of.macs, parameters=of.parameters) if of else operator)
-    if left or len(found) < len(operators):
+        named.append(replace(operator, layer=of.name, macs=of.macs, parameters=of.parameters) if of else operator)
+    if left or len(named) < len(operators):
         msg = (
             f"the file computes {len(weighted)} layers with weights ({', '.join(o.name for o in weighted)}), "
             f"the network has {len(layers)}, and they do not fit each other: export it again, or teach "
             "device_tests/measure/explain its operators."
         )
         raise DataError(msg)
-    return tuple(found)
+    return tuple(named)
 
 
 def defects(receipt: Receipt, scheme: str) -> tuple[Defect, ...]:
     """Return what contradicts the scheme's name or the delegate's purpose."""
-    found = []
+    contradictions = []
     share = receipt.delegated_macs
     if share is not None and share < LEAST_DELEGATED:
         taken = sum(o.taken for o in receipt.operators)
         text = f"{receipt.delegate} took {share:.0%} of the MACs ({taken} of {len(receipt.operators)} operators)"
-        found.append(Defect(kind=DELEGATED, share=share, text=text))
+        contradictions.append(Defect(kind=DELEGATED, share=share, text=text))
     if SCHEMES[scheme].base in INTEGER:
         weighted = [o for o in receipt.operators if o.weights]
         share = sum(o.parameters for o in weighted if o.integer) / (sum(o.parameters for o in weighted) or 1)
@@ -81,5 +81,5 @@ def defects(receipt: Receipt, scheme: str) -> tuple[Defect, ...]:
         if share < least or not share:
             wide = ", ".join(o.layer for o in weighted if not o.integer)
             text = f"{scheme} computes only {share:.0%} of the weights in integers; in float: {wide}"
-            found.append(Defect(kind=INTEGERS, share=share, text=text))
-    return tuple(found)
+            contradictions.append(Defect(kind=INTEGERS, share=share, text=text))
+    return tuple(contradictions)

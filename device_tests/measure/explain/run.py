@@ -43,7 +43,7 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     if artifact.format not in MODULES:
         msg = f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}."
         raise DataError(msg)
-    path = artifacts.check(made(artifact), folder)
+    path = artifacts.check(require_exported(artifact), folder)
     facts = importlib.import_module(f"device_tests.measure.explain.{module(artifact.format, runtime)}").explain(
         path, runtime
     )
@@ -67,7 +67,7 @@ def module(format_name: str, runtime: str) -> str:
     return OWN.get(runtime) or MODULES[format_name]
 
 
-def made(artifact: Artifact) -> Artifact:
+def require_exported(artifact: Artifact) -> Artifact:
     """Return the artifact; raises DataError where its export gave no file, for "" is the name of the whole folder."""
     if artifact.outcome != "ok" or not artifact.file:
         msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason or 'its sidecar names no file'}"

@@ -19,16 +19,16 @@ from export.source import Source
 def layers(model: str) -> tuple[Layer, ...]:
     """Return the layers with weights, in the order of their execution."""
     source = Source(model)
-    found = []
+    noted = []
 
     def note(name: str, weight: np.ndarray, axis: int, positions: int) -> None:
         """Take a layer with its weight, the axis of its output channels, and how often they are all computed."""
         shapes = channel_shapes(weight, axis)
-        found.append(Layer(name=name, macs=positions * weight.size, parameters=weight.size, shapes=shapes))
+        noted.append(Layer(name=name, macs=positions * weight.size, parameters=weight.size, shapes=shapes))
 
     walk = {"torch": _walk_torch, "keras": _walk_keras}[source.framework]
     walk(source.network, np.zeros((1, *source.input_shape), np.float32), note)
-    return tuple(found)
+    return tuple(noted)
 
 
 def _walk_torch(network: Any, images: np.ndarray, note: Callable[..., None]) -> None:

@@ -27,15 +27,15 @@ def twin(artifact: Artifact, beside: Path, folder: Path) -> Graph:
         return _program(artifact, beside, TWIN)
     if artifact.scheme != TWIN:  # which is not held against itself
         try:
-            known = artifacts.read(artifacts.sidecar_path(beside, f"{artifact.model}-{artifact.format}-{TWIN}"))
-            if known.outcome == "ok" and known.checkpoint_sha256 == artifact.checkpoint_sha256:
-                return opened(known, artifacts.check(known, beside))
+            stored = artifacts.read(artifacts.sidecar_path(beside, f"{artifact.model}-{artifact.format}-{TWIN}"))
+            if stored.outcome == "ok" and stored.checkpoint_sha256 == artifact.checkpoint_sha256:
+                return opened(stored, artifacts.check(stored, beside))
         except DataError:
             pass  # it is missing or broken, and made anew
     module = FORMATS[artifact.format]
-    made = folder / f"{TWIN}{module.suffix}"
-    module.convert(Source(artifact.model, artifact.dataset.name), TWIN, made)
-    return opened(artifact, made)
+    file = folder / f"{TWIN}{module.suffix}"
+    module.convert(Source(artifact.model, artifact.dataset.name), TWIN, file)
+    return opened(artifact, file)
 
 
 def _tflite(_: Artifact, file: Path) -> Graph:

@@ -46,7 +46,7 @@ def _placement(path: Path, runtime: str) -> dict[str, Any]:
     """Ask the runtime which operators its delegate takes; whatever its process does is an answer or an EdgewiseError."""
     process = _process(runtime)
     try:
-        answer = _asked(process, str(path.resolve()))
+        answer = _ask(process, str(path.resolve()))
     except EdgewiseError as error:
         _process.cache_clear()  # the next file gets a process of its own
         processes.kill(process)
@@ -58,7 +58,7 @@ def _placement(path: Path, runtime: str) -> dict[str, Any]:
     return answer
 
 
-def _asked(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
+def _ask(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
     """Return the next answer of a process; raises EdgewiseError where none comes in time, or one that is none."""
     timed_out = threading.Event()
 
@@ -133,7 +133,7 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
     def dtype(tensor: int) -> str:
         return flatbuffer_utils.type_to_name(tensors[tensor].type).lower()
 
-    found = []
+    listed = []
     for i, (name, operator) in enumerate(zip(names, operators, strict=True)):
         image = operator.inputs[2 if name == "TRANSPOSE_CONV" else 0]  # whose first input is the output's shape
         channels = 0
@@ -143,7 +143,7 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
             channels = 1 if name == "DEPTHWISE_CONV_2D" else int(tensors[kernel].shape[-1])
             # float activations and integer weights: the kernel quantizes the activations first
             integer = dtype(kernel).startswith(("int", "uint"))
-        found.append(
+        listed.append(
             Operator(
                 name=name,
                 weights=weights,
@@ -154,7 +154,7 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
                 channels=channels,
             )
         )
-    return tuple(found)
+    return tuple(listed)
 
 
 def parameters_of(weights: Any) -> int:

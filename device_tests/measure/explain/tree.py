@@ -73,24 +73,24 @@ def _sizes(tree: Tree, receipt: Receipt) -> None:
             section.add(f"{sum(p.size_bytes for p in parts[LARGEST:]):>10,} in {len(parts) - LARGEST} more")
 
 
-def layers_table(found: Layers) -> Table:
+def layers_table(layers: Layers) -> Table:
     """Return the error of each layer against the float32 twin."""
     table = Table(
-        title=f"{shown(found.artifact)}: error against the float source, {found.images} images, by {shown(found.tool)}"
+        title=f"{shown(layers.artifact)}: error against the float source, {layers.images} images, by {shown(layers.tool)}"
     )
     for column in ("layer", "own SQNR dB", "SQNR dB", "max abs", "cosine", ""):
         table.add_column(column, justify="left" if column in ("layer", "") else "right")
-    for e in found.errors:
+    for e in layers.errors:
         if not e.paired:
             table.add_row(shown(e.layer), "", "", "", "", "[yellow]not paired[/]")
             continue
-        mark = "[red]first bad layer[/]" if e.layer == found.first_bad else ""
+        mark = "[red]first bad layer[/]" if e.layer == layers.first_bad else ""
         table.add_row(
             shown(e.layer), _decibels(e.own_sqnr_db), _decibels(e.sqnr_db), f"{e.max_abs:.4g}", f"{e.cosine:.6f}", mark
         )
     table.caption = (
         f"own: given the inputs that it had; first layer with less than {BAD_SQNR_DB:g} dB of its own: "
-        f"{shown(found.first_bad) or 'none'}"
+        f"{shown(layers.first_bad) or 'none'}"
     )
     return table
 

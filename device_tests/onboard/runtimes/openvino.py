@@ -20,7 +20,7 @@ def load(path, threads):
 
     core = openvino.Core()
     model = core.read_model(str(path / "model.xml" if path.suffix == ".openvino" else path))
-    wanted = {"INFERENCE_PRECISION_HINT": PRECISION, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    properties = {"INFERENCE_PRECISION_HINT": PRECISION, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
     shape = model.inputs[0].partial_shape
     takes_any, requests = shape.is_dynamic, {}
 
@@ -30,24 +30,24 @@ def load(path, threads):
             if takes_any:
                 shape[0] = batch
                 model.reshape(shape)
-            requests[batch] = _compiled(core, model, wanted).create_infer_request()
+            requests[batch] = _compiled(core, model, properties).create_infer_request()
         return requests[batch]
 
     request(1 if takes_any else shape[0].get_length())
 
     def infer(native):
-        asked = request(len(native))
-        asked.infer([native], share_inputs=True)
-        return np.array(asked.get_output_tensor(0).data)
+        inference = request(len(native))
+        inference.infer([native], share_inputs=True)
+        return np.array(inference.get_output_tensor(0).data)
 
     return infer
 
 
-def _compiled(core, model, wanted):
+def _compiled(core, model, properties):
     """Compile a model for one thread in float32; raises RuntimeError where OpenVINO takes something else."""
-    compiled = core.compile_model(model, "CPU", wanted)
+    compiled = core.compile_model(model, "CPU", properties)
     precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     used = compiled.get_property("INFERENCE_NUM_THREADS"), compiled.get_property("NUM_STREAMS")
-    if (precision, used) != (PRECISION, (wanted["INFERENCE_NUM_THREADS"], 1)):
-        raise RuntimeError(f"asked for {wanted}, OpenVINO takes {precision} and (threads, streams) {used}")
+    if (precision, used) != (PRECISION, (properties["INFERENCE_NUM_THREADS"], 1)):
+        raise RuntimeError(f"asked for {properties}, OpenVINO takes {precision} and (threads, streams) {used}")
     return compiled

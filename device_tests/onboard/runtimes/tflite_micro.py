@@ -25,7 +25,7 @@ def load(path, threads):
     from tflite_micro.python.tflite_micro import runtime
 
     failure = None
-    with _said() as words:
+    with _captured_stderr() as words:
         try:
             interpreter = runtime.Interpreter.from_file(str(path))
         except RuntimeError as error:  # which says that it failed; why stands on fd 2
@@ -39,23 +39,23 @@ def load(path, threads):
         interpreter.invoke()
         return interpreter.get_output(0)
 
-    with _said() as words:
+    with _captured_stderr() as words:
         interpreter.print_allocations()
     infer.arena_bytes = next(int(match[1]) for line in words() if (match := TOTAL.search(line)))
     return infer
 
 
-class _said:  # noqa: N801 - used as a function
+class _captured_stderr:  # noqa: N801 - used as a function
     """Catch what the library prints to standard error, and give it line by line afterwards."""
 
     def __enter__(self):
-        self.file, self.kept = tempfile.TemporaryFile(), os.dup(2)
+        self.file, self.saved_stderr = tempfile.TemporaryFile(), os.dup(2)
         os.dup2(self.file.fileno(), 2)
         return self.lines
 
     def __exit__(self, *raised):
-        os.dup2(self.kept, 2)
-        os.close(self.kept)
+        os.dup2(self.saved_stderr, 2)
+        os.close(self.saved_stderr)
 
     def lines(self):
         self.file.seek(0)

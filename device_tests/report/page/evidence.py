@@ -20,7 +20,7 @@ from export.artifact import Artifact
 from models.errors import DataError
 
 T = TypeVar("T")
-Known = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
+Artifacts = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,14 @@ class Evidence:
     weights: Weights
 
 
-def collect(results: Path, rows: Iterable[Row], known: Known) -> Evidence:
+def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidence:
     """Return what the results folder holds for these rows and their artifacts; a broken file counts as none."""
-    there = {row.id: (row, artifact) for row in rows if (artifact := known[row.artifact])}
+    there = {row.id: (row, artifact) for row in rows if (artifact := artifacts[row.artifact])}
     return Evidence(
         receipts=_receipts(results, there),
         timings=_timings(results, there),
-        layers={id: found for id, a in known.items() if a and (found := _read(current.layers, results, a))},
-        npus={id: found for id, a in known.items() if a and (found := _read(current.npu, results, a))},
+        layers={id: record for id, a in artifacts.items() if a and (record := _read(current.layers, results, a))},
+        npus={id: record for id, a in artifacts.items() if a and (record := _read(current.npu, results, a))},
         weights=_read(shipped.read, results) or {},
     )
 
@@ -55,11 +55,11 @@ def _read(function: Callable[..., T], *arguments: Any) -> T | None:
 
 
 def _receipts(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Receipt]:
-    found = {}
+    receipts = {}
     for id, (row, artifact) in there.items():
         if row.device == DESKTOP and (receipt := _read(current.receipt, results, artifact, row.runtime)):
-            found[id] = receipt
-    return found
+            receipts[id] = receipt
+    return receipts
 
 
 def _timings(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Timing]:

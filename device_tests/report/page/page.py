@@ -63,26 +63,26 @@ def write(
 ) -> Path:
     """Write the page and return its path; the groups are the report's own, so that both say the same."""
     rows = [row for group in groups for row in group.rows]
-    known = {id: _artifact(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
+    sidecars = {id: _artifact(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
     models = list(dict.fromkeys(group.model for group in groups))
-    found = evidence.collect(results_folder, rows, known)
+    held = evidence.collect(results_folder, rows, sidecars)
     page = _environment().get_template("page.html.j2").render(
         groups=groups,
         rows=rows,
         columns=columns.all_columns(rows),
         models=models,
         places=_places(groups),
-        artifacts=known,
-        runs={id: [r for r in rows if r.artifact == id] for id in known},
-        evidence=found,
+        artifacts=sidecars,
+        runs={id: [r for r in rows if r.artifact == id] for id in sidecars},
+        evidence=held,
         pairs=_pairs(groups),
         sweeps=sweeps(groups),
         races=races(groups),
-        ships=_ships(rows, models, margin_points, found.weights),
-        micro=micro.of(rows, found.npus),
+        ships=_ships(rows, models, margin_points, held.weights),
+        micro=micro.of(rows, held.npus),
         npu_label=npu.LABEL,
         facts=_facts(groups, rows),
-        data=_data(groups, known, found, artifacts_folder) | {"margin_points": margin_points, "tie": TIE},
+        data=_data(groups, sidecars, held, artifacts_folder) | {"margin_points": margin_points, "tie": TIE},
         vega=_vega(),
         **{name: (HERE / f"page.{name}").read_text() for name in ("css", "js")},
     )  # fmt: skip
@@ -132,22 +132,22 @@ def _bytes(count: float) -> str:
     return f"{count / 1e6:,.2f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} KB"
 
 
-def _time(found: Interval | None) -> str:
-    if found is None:
+def _time(interval: Interval | None) -> str:
+    if interval is None:
         return "too few samples to say"
-    return f"{found.value / 1e3:,.1f} µs (95 %: {found.low / 1e3:,.1f} to {found.high / 1e3:,.1f})"
+    return f"{interval.value / 1e3:,.1f} µs (95 %: {interval.low / 1e3:,.1f} to {interval.high / 1e3:,.1f})"
 
 
-def _ratio(found: Interval) -> str:
-    verdict = found.verdict if found.verdict == TOO_NOISY else f"{found.verdict} than float32"
-    return f"× {found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f}): {verdict}"
+def _ratio(ratio: Interval) -> str:
+    verdict = ratio.verdict if ratio.verdict == TOO_NOISY else f"{ratio.verdict} than float32"
+    return f"× {ratio.value:.3f} (95 %: {ratio.low:.3f} to {ratio.high:.3f}): {verdict}"
 
 
-def _wasted(row: Row, artifact: Artifact | None, found: Evidence) -> str:
+def _wasted(row: Row, artifact: Artifact | None, held: Evidence) -> str:
     """Return which layer takes a row below the goal of its core, as far as the desktop's receipt tells."""
     if artifact is None or row.instructions is None:
         return ""
-    receipt = found.receipts.get(f"{row.artifact}@{row.runtime}@{DESKTOP}")
+    receipt = held.receipts.get(f"{row.artifact}@{row.runtime}@{DESKTOP}")
     return bounds.wasted(row.device, artifact, row.instructions, receipt)
 
 
@@ -182,9 +182,9 @@ def _artifact(folder: Path, id: str) -> Artifact | None:
 
 def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     """Return what there is to say of each place: its hardware, how many cells are fine, whether times were taken."""
-    found: dict[str, list[Row]] = {}
+    rows_of: dict[str, list[Row]] = {}
     for group in groups:
-        found.setdefault(group.place, []).extend(group.rows)
+        rows_of.setdefault(group.place, []).extend(group.rows)
     return [
         {
             "name": place,
@@ -196,13 +196,13 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
             "compared": sum(r.compared is not None for r in rows),
             "same": sum(r.compared is not None and r.same == r.compared for r in rows),
         }
-        for place, rows in found.items()
+        for place, rows in rows_of.items()
     ]
 
 
 def _ships(rows: list[Row], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
     """Return per runtime what is the least that ships with it for each network, within the margin."""
-    found = []
+    runtimes = []
     for runtime in sorted(weights.values(), key=lambda w: w.compressed_bytes):
         own = [r for r in fit(rows, margin_points) if r.runtime == runtime.runtime]
         least = {}
@@ -213,13 +213,13 @@ def _ships(rows: list[Row], models: list[str], margin_points: float, weights: We
             if totals:
                 total, row = min(totals, key=lambda pair: pair[0])
                 least[model] = {"artifact": row.artifact, "total_bytes": total, "share": row.compressed_bytes / total}
-        found.append({"runtime": runtime, "least": least})
-    shares = [one["share"] for row in found for one in row["least"].values()]
-    return {"rows": found, "says": _dominance(shares, found) if shares else ""}
+        runtimes.append({"runtime": runtime, "least": least})
+    shares = [one["share"] for row in runtimes for one in row["least"].values()]
+    return {"rows": runtimes, "summary": _dominance(shares, runtimes) if shares else ""}
 
 
-def _dominance(shares: list[float], found: list[dict[str, Any]]) -> str:
-    heaviest, most = found[-1]["runtime"], sum(share < 0.5 for share in shares)
+def _dominance(shares: list[float], runtimes: list[dict[str, Any]]) -> str:
+    heaviest, most = runtimes[-1]["runtime"], sum(share < 0.5 for share in shares)
     model = f"the model is {min(shares) * 100:.2g} % to {max(shares) * 100:.2g} % of what ships"
     weight = f"{heaviest.runtime} weighs most, {_bytes(heaviest.compressed_bytes)}"
     return f"The runtime dominates in {most} of {len(shares)} cases below: {model}. {weight}."
@@ -228,15 +228,15 @@ def _dominance(shares: list[float], found: list[dict[str, Any]]) -> str:
 def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     """Return what networks of PyTorch and of Keras both come in, of places that tell times: by format, scheme, ..."""
     timed = {g.place for g in groups if any(row.latencies_ns for row in g.rows)}
-    found: dict[tuple[str, ...], dict[str, Row]] = {}
+    by_kind: dict[tuple[str, ...], dict[str, Row]] = {}
     for group in groups:
         for row in group.rows if group.place in timed else ():
             if not is_eager(row):
                 format_name, scheme = row.artifact.split("-")[1:]
-                found.setdefault((format_name, scheme, row.runtime, group.place), {})[group.model] = row
+                by_kind.setdefault((format_name, scheme, row.runtime, group.place), {})[group.model] = row
     return [
-        {"key": key, "rows": by_model, "floats": found.get((key[0], "float32", *key[2:]), {})}
-        for key, by_model in found.items()
+        {"key": key, "rows": by_model, "floats": by_kind.get((key[0], "float32", *key[2:]), {})}
+        for key, by_model in by_kind.items()
         if len({networks.framework(model) for model in by_model}) > 1
     ]
 
@@ -262,11 +262,11 @@ def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
 
 
 def _data(
-    groups: tuple[Group, ...], known: dict[str, Artifact | None], found: Evidence, folder: Path
+    groups: tuple[Group, ...], sidecars: dict[str, Artifact | None], held: Evidence, folder: Path
 ) -> dict[str, Any]:
     """Return what the page's script reads: the rows, and the pictures by model and index (pictures.py)."""
     drawn: dict[str, dict[int, pictures.Picture]] = {}
-    for artifact in known.values():
+    for artifact in sidecars.values():
         for golden in artifact.golden if artifact else ():
             with suppress(ValueError):  # it holds no image of this shape, and the page shows none
                 image = pictures.pixels(golden, artifact)
@@ -278,8 +278,8 @@ def _data(
         _row(row)
         | {
             "place": group.place,
-            "shipped_bytes": shipped.total_bytes(row, found.weights),
-            "runtime_bytes": found.weights[row.runtime].compressed_bytes if row.runtime in found.weights else None,
+            "shipped_bytes": shipped.total_bytes(row, held.weights),
+            "runtime_bytes": held.weights[row.runtime].compressed_bytes if row.runtime in held.weights else None,
         }
         for group in groups
         for row in group.rows
@@ -288,10 +288,10 @@ def _data(
 
 
 def _flipped(rows: list[Row]) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
+    flipped: dict[str, set[int]] = {}
     for row in rows:
-        found.setdefault(row.artifact.split("-")[0], set()).update(f.index for f in row.flips[:FLIPS])
-    return {model: indices for model, indices in found.items() if indices}
+        flipped.setdefault(row.artifact.split("-")[0], set()).update(f.index for f in row.flips[:FLIPS])
+    return {model: indices for model, indices in flipped.items() if indices}
 
 
 def _row(row: Row) -> dict[str, Any]:

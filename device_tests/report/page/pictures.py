@@ -24,8 +24,8 @@ class Picture(TypedDict):
 
 def pixels(golden: Golden, artifact: Artifact) -> np.ndarray:
     """Return a golden vector's image, uint8 or float32, [H,W] or [H,W,C]; raises ValueError where it holds none."""
-    told = {"inputs": [{"shape": artifact.inputs[0].shape}], "layout": artifact.layout}
-    return golden_image({"image_u8": golden.image_u8, "image_f32": golden.image_f32}, told)
+    sidecar = {"inputs": [{"shape": artifact.inputs[0].shape}], "layout": artifact.layout}
+    return golden_image({"image_u8": golden.image_u8, "image_f32": golden.image_f32}, sidecar)
 
 
 def picture(image: np.ndarray) -> Picture:

@@ -100,10 +100,10 @@ def sides(artifact: Artifact) -> Sides:
 
 def contract(artifact: Artifact) -> str:
     """Return a sentence on what goes into an artifact and what comes out."""
-    found = sides(artifact)
+    image = sides(artifact)
     kinds = {1: "Grey values", 3: "Red, green and blue"}
-    kind = kinds.get(found.channels, f"{found.channels} channels")
-    size = f"{found.height} × {found.width} pixels"
+    kind = kinds.get(image.channels, f"{image.channels} channels")
+    size = f"{image.height} × {image.width} pixels"
     if _is_of_floats(artifact):
         return f"{kind} of {size} in, floats as in the evaluation set; {artifact.outputs[0].shape[-1]:,} logits out."
     return (
@@ -118,10 +118,10 @@ def _is_of_floats(artifact: Artifact) -> bool:
 
 def takes(artifact: Artifact) -> str:
     """Return what the code's `pixels` hold."""
-    found = sides(artifact)
+    image = sides(artifact)
     values = "as in the evaluation set" if _is_of_floats(artifact) else "from 0 to 1"
-    order = "row by row" if found.channels == 1 else f"row by row, the {found.channels} channels of a pixel together"
-    return f"{found.values:,} float values {values}, {order}"
+    order = "row by row" if image.channels == 1 else f"row by row, the {image.channels} channels of a pixel together"
+    return f"{image.values:,} float values {values}, {order}"
 
 
 def of(artifact: Artifact) -> tuple[Snippet, ...]:
@@ -146,16 +146,16 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
         loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     (source,), (target,) = artifact.inputs, artifact.outputs
-    found, shape = sides(artifact), ", ".join(str(abs(side)) for side in source.shape)  # -1 is any batch: here 1
+    image, shape = sides(artifact), ", ".join(str(abs(side)) for side in source.shape)  # -1 is any batch: here 1
     code = environment.get_template(f"{name}.{suffix}.j2").render(
         file=artifact.file,
         model=artifact.model,
         x=source,
         y=target,
         shape=shape,
-        image=found,
+        image=image,
         classes=target.shape[-1],
-        pixels="pixels" if found.channels == 1 or artifact.layout != "chw" else "planar",
+        pixels="pixels" if image.channels == 1 or artifact.layout != "chw" else "planar",
         planar=_planar(artifact, suffix),
     )
     parts = (code.strip(), _label(artifact, suffix))
@@ -164,11 +164,11 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
 
 def _planar(artifact: Artifact, suffix: str) -> str:
     """Return the line that puts one channel after the other, "" where the order of reading is the artifact's own."""
-    found = sides(artifact)
-    if found.channels == 1 or artifact.layout != "chw":
+    image = sides(artifact)
+    if image.channels == 1 or artifact.layout != "chw":
         return ""
-    area = found.height * found.width
-    return PLANAR[suffix].format(n=found.values, area=area, channels=found.channels)
+    area = image.height * image.width
+    return PLANAR[suffix].format(n=image.values, area=area, channels=image.channels)
 
 
 def _label(artifact: Artifact, suffix: str) -> str:

@@ -20,12 +20,12 @@ def running(argv: tuple[str, ...], *, log: Path, env: Mapping[str, str] | None =
     killed itself: that thread should be the main one.
     """
     bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             (*bound, *argv),
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for this program, which then ends the other
         )

@@ -58,42 +58,42 @@ class Client:
 
     def shell(self, script: str, *, timeout_s: float = ANSWER_S) -> str:
         """Return what a script prints; raises DeviceFailed where it fails, takes too long or the device is lost."""
-        said = self._run("shell", f"(\n{script}\n) 2>&1; echo {DONE}$?", timeout_s=timeout_s)
-        told, mark, code = said.rpartition(DONE)
+        output = self._run("shell", f"(\n{script}\n) 2>&1; echo {DONE}$?", timeout_s=timeout_s)
+        printed, mark, code = output.rpartition(DONE)
         if not mark:
-            msg = f"{self.serial} was lost, or the shell there was killed: {_last(said)}"
+            msg = f"{self.serial} was lost, or the shell there was killed: {_last(output)}"
             raise DeviceFailed(msg)
         if code.strip() != "0":
-            msg = f"{self.serial} says, with exit code {code.strip()}: {_last(told)}"
+            msg = f"{self.serial} says, with exit code {code.strip()}: {_last(printed)}"
             raise DeviceFailed(msg)
-        return told
+        return printed
 
     def keep(self, source: Path, target: PurePosixPath) -> None:
         """Make a folder or file there hold what the one here does, verified by digests.
 
         Raises StorageError where there is no room, DeviceFailed where it does not arrive.
         """
-        wanted = {member.relative_to(source).as_posix(): files.sha256(member) for member in files.members(source)}
-        if self.digests(target) == wanted:
+        expected = {member.relative_to(source).as_posix(): files.sha256(member) for member in files.members(source)}
+        if self.digests(target) == expected:
             return
         quoted = shlex.quote(str(target))
         self.shell(f"rm -rf {quoted} && mkdir -p {shlex.quote(str(target.parent))}")
         # the dot: a folder that exists is filled, not put into
         local, remote = (f"{source}/.", f"{target}/") if source.is_dir() else (str(source), str(target))
-        said = self._run("push", local, remote, timeout_s=PUSH_S)
+        output = self._run("push", local, remote, timeout_s=PUSH_S)
         arrived = self.digests(target)
-        if arrived == wanted:
+        if arrived == expected:
             return
         self.shell(f"rm -rf {quoted}")
-        if "No space left" in said:
+        if "No space left" in output:
             free_mb = self.free_mb(target.parent)
             msg = (
                 f"{self.serial} has no room for {source.name}, {files.size_bytes(source) / 1e6:.0f} MB; {free_mb} MB are "
                 f"free. Free some there, or remove what Edgewise keeps: nox -s 'devices(android)' -- --clean --device android:{self.serial}"
             )
             raise StorageError(msg)
-        missing = sum(arrived.get(name) != digest for name, digest in wanted.items())
-        msg = f"{missing} of {len(wanted)} files of {source.name} did not arrive at {self.serial}: {_last(said)}"
+        missing = sum(arrived.get(name) != digest for name, digest in expected.items())
+        msg = f"{missing} of {len(expected)} files of {source.name} did not arrive at {self.serial}: {_last(output)}"
         raise DeviceFailed(msg)
 
     def digests(self, target: PurePosixPath) -> dict[str, str]:
@@ -102,8 +102,8 @@ class Client:
         # a plain file is listed by its own name, which a cd cannot reach
         listing = f"[ ! -d {quoted} ] || {{ cd {quoted} && find . -type f -exec sha256sum {{}} +; }}"
         lines = self.shell(f"if [ -f {quoted} ]; then sha256sum < {quoted}; else {listing}; fi", timeout_s=PUSH_S)
-        found = (line.split(maxsplit=1) for line in lines.splitlines() if line.strip())
-        return {"." if name.strip() == "-" else name.strip().removeprefix("./"): digest for digest, name in found}
+        pairs = (line.split(maxsplit=1) for line in lines.splitlines() if line.strip())
+        return {"." if name.strip() == "-" else name.strip().removeprefix("./"): digest for digest, name in pairs}
 
     def free_mb(self, folder: PurePosixPath) -> int:
         return int(self.shell(f"df -k {shlex.quote(str(folder))} | tail -n 1").split()[-3]) // 1024
@@ -134,11 +134,11 @@ class Client:
 
 def program() -> str:
     """Return adb: the PATH's, or the one of the SDK in ANDROID_HOME; raises EnvironmentMissing."""
-    found = shutil.which("adb") or shutil.which("adb", path=f"{os.environ.get('ANDROID_HOME', '')}/platform-tools")
-    if not found:
+    adb = shutil.which("adb") or shutil.which("adb", path=f"{os.environ.get('ANDROID_HOME', '')}/platform-tools")
+    if not adb:
         msg = "There is no adb. On Debian and Ubuntu install it with: sudo apt-get install adb (or set ANDROID_HOME)"
         raise EnvironmentMissing(msg)
-    return found
+    return adb
 
 
 def attached() -> dict[str, str]:
@@ -152,8 +152,8 @@ def attached() -> dict[str, str]:
     if not mark:
         msg = f"adb lists no devices: {_last(done.stdout + done.stderr)} Start its server again: adb kill-server"
         raise EnvironmentMissing(msg)
-    found = (line.split("\t") for line in listing.splitlines() if "\t" in line)
-    return {serial: state.partition("(")[0].partition(";")[0].strip() for serial, state in found}
+    rows = (line.split("\t") for line in listing.splitlines() if "\t" in line)
+    return {serial: state.partition("(")[0].partition(";")[0].strip() for serial, state in rows}
 
 
 def choose(serial: str, kind: str = "android") -> str:
@@ -162,21 +162,21 @@ def choose(serial: str, kind: str = "android") -> str:
     Raises EnvironmentMissing, which says what to do, where there is none, where there are several and none is named,
     and where it does not let this computer in.
     """
-    found = attached()
-    listed = ", ".join(f"{name} ({state})" for name, state in sorted(found.items()))
-    if not found:
+    devices = attached()
+    listed = ", ".join(f"{name} ({state})" for name, state in sorted(devices.items()))
+    if not devices:
         msg = f"adb sees no device{f' {serial}' if serial else ''}, nor any other. {NO_DEVICE}"
         raise EnvironmentMissing(msg)
-    if not serial and len(found) > 1:
+    if not serial and len(devices) > 1:
         msg = f"adb sees several devices: {listed}. Say which: --device {kind}:SERIAL"
         raise EnvironmentMissing(msg)
-    chosen = serial or next(iter(found))
-    if chosen not in found:
+    chosen = serial or next(iter(devices))
+    if chosen not in devices:
         msg = f"adb sees no device {chosen}. It sees: {listed}."
         raise EnvironmentMissing(msg)
-    if found[chosen] != "device":
-        remedy = REMEDIES.get(found[chosen], "It must be started as usual, with USB debugging switched on.")
-        msg = f"{chosen} is {found[chosen]}. {remedy}"
+    if devices[chosen] != "device":
+        remedy = REMEDIES.get(devices[chosen], "It must be started as usual, with USB debugging switched on.")
+        msg = f"{chosen} is {devices[chosen]}. {remedy}"
         raise EnvironmentMissing(msg)
     return chosen
 
@@ -228,6 +228,6 @@ def _await_port(port: int, log: Path) -> None:
     raise EnvironmentMissing(msg)
 
 
-def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _last(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "adb says nothing"

@@ -29,17 +29,17 @@ def read(client: Client) -> dict[str, str]:
     return {name: value for name, mark, value in lines if mark}
 
 
-def cores(told: Mapping[str, str], size: str) -> tuple[int, ...]:
+def cores(state: Mapping[str, str], size: str) -> tuple[int, ...]:
     """Return the numbers of the big or the little cores, by their highest clock; none where it is not told."""
     ghz = {
         int(name.removeprefix("cpu").partition(".")[0]): int(value)
-        for name, value in told.items()
+        for name, value in state.items()
         if name.endswith(".cpuinfo_max_freq")
     }
     if not ghz:
         return ()
-    wanted = max(ghz.values()) if size == BIG else min(ghz.values())
-    return tuple(sorted(number for number, clock in ghz.items() if clock == wanted))
+    clock = max(ghz.values()) if size == BIG else min(ghz.values())
+    return tuple(sorted(number for number, own in ghz.items() if own == clock))
 
 
 def mask(numbers: tuple[int, ...]) -> str:
@@ -62,18 +62,18 @@ def facts(before: Mapping[str, str], after: Mapping[str, str], numbers: tuple[in
 
 def warnings(before: Mapping[str, str], after: Mapping[str, str], numbers: tuple[int, ...]) -> list[str]:
     """Return what makes the times doubtful, a sentence each."""
-    found = []
+    sentences = []
     if not numbers:
-        found.append("the phone does not tell its cores' clocks: timed on whichever core it chose")
+        sentences.append("the phone does not tell its cores' clocks: timed on whichever core it chose")
     if {before.get("thermal_status", "0"), after.get("thermal_status", "0")} != {"0"}:
-        found.append(
+        sentences.append(
             f"the phone throttled: thermal status {before.get('thermal_status')}, then {after.get('thermal_status')}"
         )
-    return found
+    return sentences
 
 
-def _battery(told: Mapping[str, str]) -> str:
-    if "battery_percent" not in told:
+def _battery(state: Mapping[str, str]) -> str:
+    if "battery_percent" not in state:
         return UNKNOWN
-    warmth = f", {int(told['battery_decicelsius']) / 10:g} °C" if "battery_decicelsius" in told else ""
-    return f"{told['battery_percent']} %{warmth}"
+    warmth = f", {int(state['battery_decicelsius']) / 10:g} °C" if "battery_decicelsius" in state else ""
+    return f"{state['battery_percent']} %{warmth}"

@@ -61,12 +61,12 @@ def image() -> Image:
         )
         raise EnvironmentMissing(msg)
     # system-images/android-34/default/x86_64 is the package "system-images;android-34;default;x86_64"
-    found = [path.parent for path in home.glob(f"system-images/android-*/*/{abi}/package.xml")]
-    found.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.parts[-3])])
-    package = ";".join(found[-1].relative_to(home).parts) if found else ""
+    images = [path.parent for path in home.glob(f"system-images/android-*/*/{abi}/package.xml")]
+    images.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.parts[-3])])
+    package = ";".join(images[-1].relative_to(home).parts) if images else ""
     chosen = Image(package=package, home=home)
     missing = [str(tool) for tool in (chosen.emulator, chosen.avdmanager) if not tool.exists()]
-    missing += [] if found else [f"a system image for {abi}"]
+    missing += [] if images else [f"a system image for {abi}"]
     if missing:
         msg = f"The SDK in {home} lacks {', '.join(missing)}. Install with: {install}"
         raise EnvironmentMissing(msg)

@@ -22,7 +22,7 @@ HOME = PurePosixPath("/sdcard/Android/data") / PACKAGE / "files"
 UPLOAD = PurePosixPath("/data/local/tmp/edgewise-app.apk")
 OLDEST = 26  # Android API
 POLL_S, READY_S, AWAY_S = 0.5, 20.0, 60.0
-GONE, DONE = "edgewise-gone", "edgewise-result:"
+NOT_RUNNING, DONE = "edgewise-gone", "edgewise-result:"
 # What pm says instead of Success, with what a person can do.
 REFUSALS = {
     "INSTALL_FAILED_INSUFFICIENT_STORAGE": "it has no room for the app. Free some storage there",
@@ -42,20 +42,22 @@ class Installed:
 
     def version(self) -> str:
         """Return the name of the version that is installed, "" for none."""
-        said = self.client.shell(f"dumpsys package {PACKAGE} | grep versionName= | head -n 1")
-        return said.strip().partition("versionName=")[2]
+        output = self.client.shell(f"dumpsys package {PACKAGE} | grep versionName= | head -n 1")
+        return output.strip().partition("versionName=")[2]
 
     def install(self, apk: Path) -> None:
         """Install an APK in place of an older one; raises StorageError or EnvironmentMissing with the phone's reason."""
         self.client.keep(apk, UPLOAD)
-        said = self.client.shell(f"pm install -r {UPLOAD} 2>&1 || true; rm -f {UPLOAD}", timeout_s=300)
-        if "Success" in said:
+        output = self.client.shell(f"pm install -r {UPLOAD} 2>&1 || true; rm -f {UPLOAD}", timeout_s=300)
+        if "Success" in output:
             return
         for word, why in REFUSALS.items():
-            if word in said:
+            if word in output:
                 kind = StorageError if "STORAGE" in word else EnvironmentMissing
                 raise kind(f"{self.client.serial} does not take the app: {why.format(clean=self.clean)}.")
-        raise EnvironmentMissing(f"{self.client.serial} does not take the app; it says: {' '.join(said.split())[:300]}")
+        raise EnvironmentMissing(
+            f"{self.client.serial} does not take the app; it says: {' '.join(output.split())[:300]}"
+        )
 
     def uninstall(self) -> None:
         """Remove the app with all that it kept."""
@@ -63,14 +65,14 @@ class Installed:
 
     def require_awake(self) -> None:
         """Raise EnvironmentMissing where the screen is off or locked: Android starts no window there."""
-        said = self.client.shell(
+        output = self.client.shell(
             "dumpsys power 2>/dev/null | grep mWakefulness= | head -n 1\n"
             "dumpsys window 2>/dev/null | grep -oE '(mDreamingLockscreen|isKeyguardShowing|mShowingLockscreen|isStatusBarKeyguard)=true' | head -n 1"
         )
-        if "mWakefulness=" in said and "Awake" not in said:
+        if "mWakefulness=" in output and "Awake" not in output:
             msg = f"The screen of {self.client.serial} is off. Switch it on, unlock it, and run this again."
             raise EnvironmentMissing(msg)
-        if "=true" in said:
+        if "=true" in output:
             msg = f"{self.client.serial} is locked. Unlock it, and run this again."
             raise EnvironmentMissing(msg)
 
@@ -109,42 +111,42 @@ class Installed:
 
     def _start(self, job: str) -> None:
         extra = f" --es job {shlex.quote(job)}" if job else ""
-        said = self.client.shell(f"am start -n {WINDOW}{extra} 2>&1 || true")
-        if "Error" in said or "Exception" in said or "not found" in said:
-            msg = f"{self.client.serial} does not start the app: {' '.join(said.split())[:300]}"
+        output = self.client.shell(f"am start -n {WINDOW}{extra} 2>&1 || true")
+        if "Error" in output or "Exception" in output or "not found" in output:
+            msg = f"{self.client.serial} does not start the app: {' '.join(output.split())[:300]}"
             raise DeviceFailed(msg)
 
     def _await(self, job: str, timeout_s: float, interrupted: Callable[[], None]) -> dict[str, Any]:
         script = (
             f"cd {HOME}/results && if [ -f {job}.json ]; then echo {DONE}; cat {job}.json; "
-            f"else [ ! -f {job}.progress ] || cat {job}.progress; echo; pidof {PACKAGE} >/dev/null || echo {GONE}; fi"
+            f"else [ ! -f {job}.progress ] || cat {job}.progress; echo; pidof {PACKAGE} >/dev/null || echo {NOT_RUNNING}; fi"
         )
         last, spoke, away, missed = "", time.monotonic(), 0.0, 0
         while True:
             interrupted()
-            said = self.client.shell(script)
-            if DONE in said:
-                return _record(said.partition(DONE)[2], f"the result of {job}")
-            missed = missed + 1 if GONE in said else 0
+            output = self.client.shell(script)
+            if DONE in output:
+                return _record(output.partition(DONE)[2], f"the result of {job}")
+            missed = missed + 1 if NOT_RUNNING in output else 0
             if missed > 1:  # a process that has just been started may not be seen yet
                 msg = "the app was killed there, as Android does where memory is short"
                 raise DeviceFailed(msg)
-            told = _record(said.replace(GONE, ""), "its progress") if "{" in said else {}
+            progress = _record(output.replace(NOT_RUNNING, ""), "its progress") if "{" in output else {}
             now = time.monotonic()
-            if said != last:
-                last, spoke = said, now
-            away = (away or now) if told.get("state") == "paused" else 0.0
-            _refuse(told, away_s=now - away if away else 0.0)
+            if output != last:
+                last, spoke = output, now
+            away = (away or now) if progress.get("state") == "paused" else 0.0
+            _refuse(progress, away_s=now - away if away else 0.0)
             if now - spoke > timeout_s and not away:
-                msg = f"no sign of life in {timeout_s:g} s; at last it said: {told.get('says') or 'nothing'}"
+                msg = f"no sign of life in {timeout_s:g} s; at last it said: {progress.get('says') or 'nothing'}"
                 raise TimeoutError(msg)
             time.sleep(POLL_S)
 
 
-def _refuse(told: dict[str, Any], *, away_s: float) -> None:
-    if told.get("state") == "failed":
-        raise DeviceFailed(f"the app says: {told.get('says')}")
-    if told.get("state") == "cancelled":
+def _refuse(progress: dict[str, Any], *, away_s: float) -> None:
+    if progress.get("state") == "failed":
+        raise DeviceFailed(f"the app says: {progress.get('says')}")
+    if progress.get("state") == "cancelled":
         raise DeviceFailed("the app was asked for something else there")
     if away_s > AWAY_S:
         msg = (

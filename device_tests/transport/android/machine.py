@@ -181,7 +181,7 @@ def _fill(image: Image, scratch: Path, version: str) -> None:
 
 
 def _properties(kernel: str, version: str) -> str:
-    told = {
+    properties = {
         "ro.product.manufacturer": "Edgewise",
         "ro.product.model": "Android-shaped machine",
         "ro.product.cpu.abi": "arm64-v8a",
@@ -192,7 +192,7 @@ def _properties(kernel: str, version: str) -> str:
         "ro.kernel.qemu": "1",
         "sys.boot_completed": "1",
     }
-    return "".join(f"{name}={value}\n" for name, value in told.items())
+    return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
 def _archive(held: dict[str, bytes]) -> bytes:

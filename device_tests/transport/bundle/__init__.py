@@ -108,19 +108,19 @@ def program(runtime: str) -> Path:
 
 def require(abi: str, runtime: str) -> None:
     """Raise EnvironmentMissing where a bundle that is built here cannot hold the runtime."""
-    _known(abi, ABIS)
+    _require_one_of(abi, ABIS)
     if runtime == EXECUTORCH:
         executorch.require(ABIS[abi].triplet)
 
 
 def available(abi: str) -> tuple[str, ...]:
     """Return the runtimes that a bundle can hold that is built here; raises UsageError for an unknown ABI."""
-    found = []
+    names = []
     for runtime in RUNTIMES:
         with suppress(EnvironmentMissing):
             require(abi, runtime)
-            found.append(runtime)
-    return tuple(found)
+            names.append(runtime)
+    return tuple(names)
 
 
 def build(abi: str, *, only: tuple[str, ...] = ()) -> Bundle:
@@ -156,9 +156,9 @@ def load(folder: Path) -> Bundle:
 
 def path(abi: str, only: tuple[str, ...] = ()) -> Path:
     """Return where the bundle is or will be: its name tells what decides its content."""
-    _known(abi, ABIS)
+    _require_one_of(abi, ABIS)
     for runtime in only:
-        _known(runtime, RUNTIMES)
+        _require_one_of(runtime, RUNTIMES)
     held = only or available(abi)
     digest = hashlib.sha256(" ".join((abi, *held)).encode())
     code = (*sorted(Path(__file__).parent.glob("*.py")), executorch.SOURCE)
@@ -188,7 +188,7 @@ def _constraints(runtime: str) -> Path:
     return environments.ROOT / "constraints" / f"{name}.txt"
 
 
-def _known(name: str, known: Iterable[str]) -> None:
-    if name not in known:
-        msg = f"There is no bundle for {name!r}. {did_you_mean(name, known)}"
+def _require_one_of(name: str, names: Iterable[str]) -> None:
+    if name not in names:
+        msg = f"There is no bundle for {name!r}. {did_you_mean(name, names)}"
         raise UsageError(msg)

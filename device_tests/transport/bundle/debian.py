@@ -37,23 +37,23 @@ def install(folder: Path, *, architecture: str, triplet: str, loader: str) -> tu
         system = Path(temporary) / "system"
         for package in packages:
             _run("dpkg-deb", "--extract", package, system)
-        found = [system / part / triplet for part in ("lib", "usr/lib")]
+        folders = [system / part / triplet for part in ("lib", "usr/lib")]
         (folder / "lib").mkdir()
         for name in (loader, *LIBRARIES):
-            shutil.copy(next(at / name for at in found if (at / name).exists()), folder / "lib" / name)
+            shutil.copy(next(at / name for at in folders if (at / name).exists()), folder / "lib" / name)
         (folder / "usr" / "bin").mkdir(parents=True)
         shutil.copy(system / "usr" / "bin" / PYTHON, folder / "usr" / "bin")
         library = folder / "usr" / "lib" / PYTHON
         shutil.copytree(system / "usr" / "lib" / PYTHON, library, ignore_dangling_symlinks=True)
         remove(library, LEFT_OUT)
-        return tuple(_told(package) for package in packages)
+        return tuple(_version(package) for package in packages)
 
 
 def remove(folder: Path, patterns: tuple[str, ...]) -> None:
     """Delete what the globs match."""
     for pattern in patterns:
-        for found in sorted(folder.glob(pattern)):
-            shutil.rmtree(found) if found.is_dir() else found.unlink()
+        for path in sorted(folder.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def download(folder: Path, architecture: str, packages: tuple[str, ...]) -> tuple[Path, ...]:
@@ -76,7 +76,7 @@ def download(folder: Path, architecture: str, packages: tuple[str, ...]) -> tupl
     return tuple(sorted(folder.glob("*.deb")))
 
 
-def _told(package: Path) -> str:
+def _version(package: Path) -> str:
     return _run("dpkg-deb", "--show", "--showformat=${Package}=${Version}", package)
 
 

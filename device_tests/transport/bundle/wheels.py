@@ -55,8 +55,8 @@ def install(
         )
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["it says nothing"]
-            msg = f"pip cannot download what {constraints.name} pins for {machine}: {told[-1]} A bundle needs the network."
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["it says nothing"]
+            msg = f"pip cannot download what {constraints.name} pins for {machine}: {errors[-1]} A bundle needs the network."
             raise EnvironmentMissing(msg)
         return tuple(unpack(wheel, folder, unpacked) for wheel in sorted(Path(temporary).glob("*.whl")))
 

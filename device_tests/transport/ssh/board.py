@@ -162,21 +162,23 @@ class Board:
         try:
             self.client.ask(VENV, environment, self.place.python, timeout_s=INSTALL_S)
         except CommandFailed as error:
-            if "No module named ensurepip" not in error.told:
+            if "No module named ensurepip" not in error.last_line:
                 raise
             package = f"python{self.place.version.rpartition('.')[0]}-venv"
             msg = (
                 f"{self.place.python} on {self.client.name} cannot make environments. "
                 f"On Debian and Ubuntu install what it needs there with: sudo apt-get install {package}"
             )
-            raise CommandFailed(msg, error.told) from error
+            raise CommandFailed(msg, error.last_line) from error
         pins = f"{self.push({constraints.name: constraints})}/{constraints.name}"
         try:
             self._from_indexes(constraints, lambda index: self._pip(environment, *index, "-r", pins))
         except CommandFailed as error:
             if error.full:
                 raise
-            out.print(f"{self.client.name}: its own pip fails ({error.told}); fetching the wheels here", soft_wrap=True)
+            out.print(
+                f"{self.client.name}: its own pip fails ({error.last_line}); fetching the wheels here", soft_wrap=True
+            )
             with tempfile.TemporaryDirectory() as wheels:
                 self._from_indexes(
                     constraints, lambda index: self._download(runtime, environment, Path(wheels), *index)
@@ -211,24 +213,24 @@ class Board:
             *options,
             *(part for platform in platforms for part in ("--platform", platform)),
         )
-        code, said, complaint = self.client.start(command, DEVNULL, INSTALL_S)
+        code, stdout, stderr = self.client.start(command, DEVNULL, INSTALL_S)
         if code:
-            told = [line for line in complaint.splitlines() if line.startswith("ERROR")] or [complaint or said]
+            errors = [line for line in stderr.splitlines() if line.startswith("ERROR")] or [stderr or stdout]
             msg = (
                 f"{runtime} cannot be installed on {self.client.name}, which has Python {self.place.version} on "
-                f"{self.place.machine}: {told[-1].removeprefix('ERROR: ')[:300]}. The pins are made for Python 3.11, "
+                f"{self.place.machine}: {errors[-1].removeprefix('ERROR: ')[:300]}. The pins are made for Python 3.11, "
                 "which is taken where it is installed there (python3.11 and python3.11-venv), on 64-bit systems."
             )
-            raise CommandFailed(msg, told[-1])
+            raise CommandFailed(msg, errors[-1])
 
 
 def _constraints(runtime: str) -> Path:
     return CONSTRAINTS / f"{runtime}.txt"
 
 
-def parse_state(said: str) -> dict[str, Any]:
+def parse_state(output: str) -> dict[str, Any]:
     """Return the state that a board's lines tell; what it does not have is not there."""
-    lines = [line.partition(" ")[::2] for line in said.splitlines()]
+    lines = [line.partition(" ")[::2] for line in output.splitlines()]
     single = {name: value for name, value in lines if name in ("kernel", "model")}
     governors = sorted({value for name, value in lines if name == "governor"})
     zones = [value.partition(" ")[::2] for name, value in lines if name == "zone"]

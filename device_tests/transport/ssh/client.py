@@ -57,11 +57,11 @@ class Unreachable(EnvironmentMissing):
 
 
 class CommandFailed(EnvironmentMissing):
-    """A command ended badly there; `told` is the last that it said, `full` tells that no space was left."""
+    """A command failed there; `last_line` is the end of its output, `full` tells that no space was left."""
 
-    def __init__(self, message: str, told: str, *, full: bool = False) -> None:
+    def __init__(self, message: str, last_line: str, *, full: bool = False) -> None:
         super().__init__(message)
-        self.told, self.full = told, full
+        self.last_line, self.full = last_line, full
 
 
 class Client:
@@ -72,13 +72,13 @@ class Client:
     """
 
     def __init__(self, address: str) -> None:
-        found = _ADDRESS.fullmatch(address)
-        if not found:
+        match = _ADDRESS.fullmatch(address)
+        if not match:
             msg = f"ssh:{address} is no board: say ssh:user@host or ssh:user@host:port, as in ssh:pi@raspberrypi."
             raise UsageError(msg)
         self.name = f"ssh:{address}"
         # brackets keep an IPv6 address apart from a port; ssh itself takes it without them
-        self._target, self._port = found["target"].translate(str.maketrans("", "", "[]")), found["port"]
+        self._target, self._port = match["target"].translate(str.maketrans("", "", "[]")), match["port"]
         self._running: set[subprocess.Popen] = set()
         self._lost = ""
 
@@ -95,17 +95,21 @@ class Client:
         """
         if self._lost:
             raise Unreachable(self._lost)
-        code, said, complaint = self.start(self.argv(script, *arguments), stdin, timeout_s)
+        code, stdout, stderr = self.start(self.argv(script, *arguments), stdin, timeout_s)
         if code == LOST:
-            self._lost = self._explain(complaint)
+            self._lost = self._explain(stderr)
             raise Unreachable(self._lost)
         if code:
-            told = ((said + complaint).strip().splitlines() or [processes.death(code)])[-1][:300]
-            full = "No space left on device" in said + complaint
+            last_line = ((stdout + stderr).strip().splitlines() or [processes.death(code)])[-1][:300]
+            full = "No space left on device" in stdout + stderr
             advice = "Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
-            msg = f"{self.name} has no space left. {advice}" if full else f"{self.name}: a command there failed: {told}"
-            raise CommandFailed(msg, told, full=full)
-        return said
+            msg = (
+                f"{self.name} has no space left. {advice}"
+                if full
+                else f"{self.name}: a command there failed: {last_line}"
+            )
+            raise CommandFailed(msg, last_line, full=full)
+        return stdout
 
     def start(self, argv: tuple[str, ...], stdin: IO[bytes] | int, timeout_s: float) -> tuple[int, str, str]:
         """Run a program of this machine; return its exit code and what it said on stdout and on stderr.
@@ -123,7 +127,7 @@ class Client:
         ) as process:
             self._running.add(process)
             try:
-                said, complaint = process.communicate(timeout=timeout_s)
+                stdout, stderr = process.communicate(timeout=timeout_s)
             except subprocess.TimeoutExpired:
                 self._lost = f"{self.name}: {argv[0]} did not end in {timeout_s:g} s. Try: {shlex.join(self._ssh)}"
             finally:
@@ -131,7 +135,7 @@ class Client:
                 self._running.discard(process)
         if self._lost:
             raise Unreachable(self._lost)
-        return process.returncode, said, complaint
+        return process.returncode, stdout, stderr
 
     def stop(self) -> None:
         """End what is running, and let nothing start any more."""
@@ -160,7 +164,7 @@ class Client:
             subprocess.run(exit, capture_output=True, timeout=5)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def _explain(self, complaint: str) -> str:
+    def _explain(self, stderr: str) -> str:
         host = self._target.rpartition("@")[2]
         facts = {
             "ssh": shlex.join(self._ssh),
@@ -169,7 +173,7 @@ class Client:
             "known": f"[{host}]:{self._port}" if self._port else host,
         }
         for symptom, meaning, advice in SYMPTOMS:
-            if symptom in complaint:
+            if symptom in stderr:
                 return f"{self.name} cannot be reached: {meaning}. {advice.format(**facts)}"
-        told = complaint.strip().splitlines() or ["ssh says nothing"]
-        return f"{self.name} cannot be reached, or was lost: {told[-1][:300]}. Try: {facts['ssh']}"
+        lines = stderr.strip().splitlines() or ["ssh says nothing"]
+        return f"{self.name} cannot be reached, or was lost: {lines[-1][:300]}. Try: {facts['ssh']}"

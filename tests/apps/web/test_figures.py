@@ -85,7 +85,7 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     from device_tests.commands.add import add
     from device_tests.report import notes
     from device_tests.report.groups import group
-    from device_tests.rows import found, load, rows
+    from device_tests.rows import cells_with_results, load, rows
 
     page = opened(INT8, ONNX, INT8)  # what is shown twice is measured once
     page.locator("#device").fill("test-machine")
@@ -103,7 +103,10 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     assert done.exit_code == 0, (done.output, done.exception)
     known = load(results)
     made = rows(
-        found(known, ("browser:test-machine",)), known, artifacts_folder=places["artifacts"], results_folder=results
+        cells_with_results(known, ("browser:test-machine",)),
+        known,
+        artifacts_folder=places["artifacts"],
+        results_folder=results,
     )
     assert {row.id for row in made} == {
         f"{INT8}@litertjs@browser:test-machine", f"{ONNX}@onnxruntime_web@browser:test-machine"

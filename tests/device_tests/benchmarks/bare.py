@@ -101,8 +101,8 @@ def bare(probe, infer, images: list, inferences: int, each: int, runtime: str):
 
     What precedes it is the same as before samples of `each`.
     """
-    known = inspect.getclosurevars(infer)
-    names = {**known.nonlocals, **known.globals}
+    variables = inspect.getclosurevars(infer)
+    names = {**variables.nonlocals, **variables.globals}
     space: dict = {}
     exec(LOOP.format(names=", ".join(names), body=BARE[runtime]), space)
     batch = list(itertools.islice(itertools.cycle(images), inferences))

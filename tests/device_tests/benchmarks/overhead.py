@@ -20,7 +20,7 @@ from device_tests.machine import Machine
 from device_tests.measure.rounds import Entrant, entrants
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.latency import Interval, bootstrap
-from device_tests.transport.dialogue import given
+from device_tests.transport.dialogue import file_arguments
 from models import console, environments, processes
 from models.console import out
 from models.errors import EdgewiseError
@@ -86,7 +86,9 @@ def _python(runtime: str) -> Path:
 
 
 def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
-    options = given(RUNTIMES.path(cell.runtime), entrant.load.artifact.resolve(), entrant.load.sidecar.resolve())
+    options = file_arguments(
+        RUNTIMES.path(cell.runtime), entrant.load.artifact.resolve(), entrant.load.sidecar.resolve()
+    )
     done = subprocess.run([_python(cell.runtime), bare.__file__, *options], capture_output=True, text=True)
     if done.returncode:
         msg = (
@@ -126,17 +128,17 @@ def overhead(patterns: tuple[str, ...], artifacts: Path) -> None:
     if unable:
         msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
         raise EdgewiseError(msg)
-    found = []
+    figures = []
     machine = Machine(lambda text: console.err.print(console.plain(text)))
     for cell, entrant in zip(chosen, able, strict=True):
         with out.status(cell.id), machine.alone():
-            found += compare(cell, entrant)
+            figures += compare(cell, entrant)
     table = Table("artifact", "ours µs", "against", "turns", "ours / theirs", "limit", "says", title="overhead")
-    for c in found:
+    for c in figures:
         interval = f"{c.ratio.value:.4f} ({c.ratio.low:.4f}..{c.ratio.high:.4f})"
         table.add_row(c.id, f"{c.ours_ns / 1e3:,.1f}", c.way, f"{c.turns:,}", interval, f"{c.limit:.0%}", c.verdict)
     out.print(table)
-    if beyond := [c for c in found if c.verdict == "beyond"]:
+    if beyond := [c for c in figures if c.verdict == "beyond"]:
         msg = "Beyond the limit: " + ", ".join(f"{c.id} against {c.way}" for c in beyond)
         raise EdgewiseError(msg)
 

@@ -84,7 +84,11 @@ class Side:
     def digests(self, round_: int) -> dict[str, tuple[str, int]]:
         """Return digest and size of each artifact of a round."""
         sidecars = (json.loads(file.read_text()) for file in (self.home / f"artifacts{round_}").glob("[!.]*.json"))
-        return {made["id"]: (made["sha256"], made["size_bytes"]) for made in sidecars if made["outcome"] == "ok"}
+        return {
+            sidecar["id"]: (sidecar["sha256"], sidecar["size_bytes"])
+            for sidecar in sidecars
+            if sidecar["outcome"] == "ok"
+        }
 
 
 def git(*arguments: str, root: Path = ROOT) -> str:
@@ -93,15 +97,15 @@ def git(*arguments: str, root: Path = ROOT) -> str:
     return done.stdout.strip() if not done.returncode else ""
 
 
-def earlier(said: str | None, root: Path = ROOT) -> str:
+def earlier(revision: str | None, root: Path = ROOT) -> str:
     """Return the commit to compare with: the one that was said, the last tag, or the one that wrote the last release down.
 
     Raises DataError where there is none.
     """
-    if said:
-        if found := git("rev-parse", "--verify", "--quiet", f"{said}^{{commit}}", root=root):
-            return found
-        msg = f"git knows no revision {said!r} here. `git log --oneline` lists them; a shallow clone has only some."
+    if revision:
+        if commit := git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", root=root):
+            return commit
+        msg = f"git knows no revision {revision!r} here. `git log --oneline` lists them; a shallow clone has only some."
         raise DataError(msg)
     if tag := git("describe", "--tags", "--abbrev=0", "HEAD^", root=root):
         return git("rev-parse", f"{tag}^{{commit}}", root=root)
@@ -227,11 +231,11 @@ def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: b
     with tempfile.TemporaryDirectory() as folder, checkout(commit, Path(folder)) as root:
         then = Side(name=commit[:12], root=root, home=Path(folder) / "then")
         now = Side(name="this checkout", root=ROOT, home=Path(folder) / "now")
-        known = set(then.ids())
+        earlier_ids = set(then.ids())
         ids = [
             id
             for id in now.ids()
-            if id in known and (not patterns or any(fnmatch.fnmatchcase(id, p) for p in patterns))
+            if id in earlier_ids and (not patterns or any(fnmatch.fnmatchcase(id, p) for p in patterns))
         ]
         if not ids:
             msg = f"{commit[:12]} and this checkout have no artifact in common that was asked for."

@@ -11,7 +11,7 @@ from tests.device_tests.benchmarks.overhead import OVERHEAD, TOOL, Comparison
 
 
 @pytest.mark.parametrize(
-    ("way", "low", "high", "says"),
+    ("way", "low", "high", "verdict"),
     [
         ("bare", 1.001, 1.009, "within"),
         ("bare", 1.011, 1.02, "beyond"),
@@ -22,10 +22,10 @@ from tests.device_tests.benchmarks.overhead import OVERHEAD, TOOL, Comparison
         ("another tool", 0.96, 1.0, "too noisy to say"),
     ],
 )
-def test_a_verdict_needs_the_whole_interval_on_one_side(way, low, high, says):
+def test_a_verdict_needs_the_whole_interval_on_one_side(way, low, high, verdict):
     ratio = Interval(value=(low + high) / 2, low=low, high=high)
     limit = OVERHEAD if way == "bare" else TOOL
-    assert Comparison(id="a", way=way, turns=9, ours_ns=1.0, ratio=ratio, limit=limit).verdict == says
+    assert Comparison(id="a", way=way, turns=9, ours_ns=1.0, ratio=ratio, limit=limit).verdict == verdict
 
 
 def test_both_ways_are_taken_in_turns_and_neither_is_always_first():

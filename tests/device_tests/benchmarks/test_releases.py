@@ -65,7 +65,7 @@ def test_where_there_is_no_earlier_release_that_is_said_with_what_to_type(reposi
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "says"),
+    ("then", "now", "verdict"),
     [
         ((10, 10, 10), (5, 6, 7), "less"),
         ((10, 10, 10), (11, 12, 13), "more"),
@@ -73,18 +73,18 @@ def test_where_there_is_no_earlier_release_that_is_said_with_what_to_type(reposi
         ((10, 10), (5, 5), "too few rounds to say"),
     ],
 )
-def test_a_verdict_needs_every_round(then, now, says):
-    assert Ratio(figure="export_s", then=then, now=now).verdict == says
+def test_a_verdict_needs_every_round(then, now, verdict):
+    assert Ratio(figure="export_s", then=then, now=now).verdict == verdict
 
 
 def test_ratios_are_taken_within_each_round():
     assert Ratio(figure="export_s", then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
 
 
-def side(home: Path, **made: tuple[str, int]) -> Side:
+def side(home: Path, **artifacts: tuple[str, int]) -> Side:
     folder = home / "artifacts1"
     folder.mkdir(parents=True)
-    for id, (sha256, size) in made.items():
+    for id, (sha256, size) in artifacts.items():
         row = {"id": id, "sha256": sha256, "size_bytes": size, "outcome": "ok" if size else "unsupported"}
         (folder / f"{id}.json").write_text(json.dumps(row))
     return Side(name="a", root=home, home=home)
@@ -93,8 +93,8 @@ def side(home: Path, **made: tuple[str, int]) -> Side:
 def test_sizes_are_compared_of_what_both_made_and_what_is_gone_is_named(tmp_path):
     then = side(tmp_path / "then", a=("1", 100), b=("2", 100), c=("3", 100), d=("", 0))
     now = side(tmp_path / "now", a=("1", 100), b=("9", 50), d=("4", 10))
-    said = releases.sizes(then, now, 1)
-    assert said == "1 of 2 artifacts have the same bytes; all together weigh 0.7500 of what they did. Not made now: c."
+    lines = releases.sizes(then, now, 1)
+    assert lines == "1 of 2 artifacts have the same bytes; all together weigh 0.7500 of what they did. Not made now: c."
 
 
 def test_counts_are_compared_of_what_both_counted_and_with_the_goal(tmp_path):
@@ -125,8 +125,8 @@ def test_both_are_measured_in_turns_and_the_first_round_is_not_counted(tmp_path,
     result = CliRunner().invoke(command, ["--against", "HEAD", "--rounds", "3"])
     assert result.exit_code == 0, result.output
     assert [name == "this checkout" for _, name in order] == [True, False, False, True, True, False, False, True]
-    said = " ".join(result.output.split())
-    assert "4.0..4.0 │ 2.0..2.0 │ 0.500 (0.500..0.500) │ 3 │ less" in said
+    output = " ".join(result.output.split())
+    assert "4.0..4.0 │ 2.0..2.0 │ 0.500 (0.500..0.500) │ 3 │ less" in output
     assert "earlier" not in git(releases.ROOT, "worktree", "list")
 
 

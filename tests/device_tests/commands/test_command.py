@@ -24,8 +24,8 @@ def command(folders, tmp_path):
     places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results, "budgets": budgets}
 
     def type_in(name: str, *arguments: str) -> int:
-        known = [p for p in places if not (name == "report" and p == "budgets")]
-        options = [part for place in known for part in (f"--{place}", str(places[place]))]
+        taken = [p for p in places if not (name == "report" and p == "budgets")]
+        options = [part for place in taken for part in (f"--{place}", str(places[place]))]
         return group.main([name, *options, *arguments], standalone_mode=False) or 0
 
     return type_in
@@ -81,7 +81,7 @@ def test_a_runtime_asked_for_by_name_must_be_installed(folders, command):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "says"),
+    ("arguments", "error", "message"),
     [
         (("run", "--runtime", "honset"), UsageError, "Did you mean honest"),
         (("run", "--device", "desktp"), UsageError, "Did you mean desktop"),
@@ -92,9 +92,9 @@ def test_a_runtime_asked_for_by_name_must_be_installed(folders, command):
         (("check",), DataError, "nox -s device_tests"),
     ],
 )
-def test_what_cannot_be_done_is_said(folders, command, arguments, error, says):
+def test_what_cannot_be_done_is_said(folders, command, arguments, error, message):
     folders.runtime("honest")
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         command(*arguments)
 
 
@@ -197,6 +197,6 @@ def test_ci_is_told_what_broke(folders, command, tmp_path, monkeypatch, capsys):
     annotation = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("::error"))
     assert annotation.startswith(f"::error file={(tmp_path / 'budgets.toml').as_posix()},line=1,title=outcome")
     suites = ElementTree.parse(files["junit.xml"]).getroot()
-    told = [(suite.get("name"), suite.get("failures"), suite.get("skipped")) for suite in suites]
-    assert told == [("cells", "1", "3"), ("budgets", "1", "0"), ("evidence", "1", "0")]
+    tallies = [(suite.get("name"), suite.get("failures"), suite.get("skipped")) for suite in suites]
+    assert tallies == [("cells", "1", "3"), ("budgets", "1", "0"), ("evidence", "1", "0")]
     assert "garbage&#64;desktop | outcome | mismatch, must be ok" in files["summary.md"].read_text()

@@ -101,24 +101,24 @@ def wait_for(true: Callable[[], object], what: str) -> None:
 
 def running(folder: Path) -> list[str]:
     """Return the command lines of processes that name a folder."""
-    found = []
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes()
         except OSError:  # it ended meanwhile
             continue
         if str(folder).encode() in line and process.name != str(os.getpid()):
-            found.append(line.replace(b"\0", b" ").decode())
-    return found
+            pids.append(line.replace(b"\0", b" ").decode())
+    return pids
 
 
 def contents(results: Path) -> dict[str, bytes]:
     """Return the results by file, each of which is whole."""
-    found = {str(p.relative_to(results)): p.read_bytes() for p in results.rglob("[!.]*") if p.is_file()}
-    for name, content in found.items():
+    content_of = {str(p.relative_to(results)): p.read_bytes() for p in results.rglob("[!.]*") if p.is_file()}
+    for name, content in content_of.items():
         if name.endswith(".json"):
             json.loads(content)
-    return found
+    return content_of
 
 
 def count_of(results: Path, command: str) -> int:
@@ -153,13 +153,13 @@ def test_a_killed_command_takes_its_processes_along_and_is_finished_by_the_next(
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_for(lambda: not running(tmp_path), "no process is left")
-    (kept,) = [name for name in contents(folders.bench.results) if "first" in name and name.endswith(".json")]
-    made = (folders.bench.results / kept).stat().st_mtime_ns
+    (result,) = [name for name in contents(folders.bench.results) if "first" in name and name.endswith(".json")]
+    written_ns = (folders.bench.results / result).stat().st_mtime_ns
 
     flag.touch()
     assert typed(command, *arguments).wait(PATIENCE_S) == 0, (tmp_path / "log").read_text()
     assert count_of(folders.bench.results, command) == 2
-    assert (folders.bench.results / kept).stat().st_mtime_ns == made
+    assert (folders.bench.results / result).stat().st_mtime_ns == written_ns
     contents(folders.bench.results)
     assert not list(folders.bench.results.rglob(".*"))
 

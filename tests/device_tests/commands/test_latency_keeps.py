@@ -87,8 +87,8 @@ def test_one_of_several_that_crashes_leaves_the_file_except_by_force(folders, ho
     folder = folders.bench.results / "latency"
     folder.mkdir(parents=True)
     times = {"rounds_ns": [[1, 2], [3, 4]]}
-    known = [{"id": "a", "artifact_sha256": "1", **times}, {"id": "b", "artifact_sha256": "1", "rounds_ns": []}]
-    file(folders).write_text(json.dumps({"series": [*known, {"id": "c", "artifact_sha256": "1", **times}]}))
+    series = [{"id": "a", "artifact_sha256": "1", **times}, {"id": "b", "artifact_sha256": "1", "rounds_ns": []}]
+    file(folders).write_text(json.dumps({"series": [*series, {"id": "c", "artifact_sha256": "1", **times}]}))
     crashed = [Series(id=id, outcome="run_failed", artifact_sha256="1") for id in "abc"]
     assert [s.id for s in command._lost(file(folders), crashed)] == ["a", "c"]
     assert command._lost(file(folders), [replace(crashed[0], artifact_sha256="2")]) == []  # another file
@@ -147,8 +147,8 @@ def entrants(folders, honest):
 
 
 def measure(taking_part):
-    found = rounds.measure(taking_part, rng=np.random.default_rng(0), limit_s=0.1, says=lambda text: None)
-    return {series.id.split("@")[1]: series for series in found}
+    every = rounds.measure(taking_part, rng=np.random.default_rng(0), limit_s=0.1, report_progress=lambda text: None)
+    return {series.id.split("@")[1]: series for series in every}
 
 
 def test_what_nobody_foresaw_is_a_series_and_the_others_go_on(folders, entrants, monkeypatch):
@@ -160,9 +160,12 @@ def test_what_nobody_foresaw_is_a_series_and_the_others_go_on(folders, entrants,
         return loaded(self, load)
 
     monkeypatch.setattr(desktop.Desktop, "loaded", broken)
-    found = measure(entrants("honest", folders.runtime("other")))
-    assert (found["other"].outcome, found["other"].reason) == ("run_failed", "unexpected: RuntimeError: what cannot be")
-    assert found["honest"].rounds_ns
+    series = measure(entrants("honest", folders.runtime("other")))
+    assert (series["other"].outcome, series["other"].reason) == (
+        "run_failed",
+        "unexpected: RuntimeError: what cannot be",
+    )
+    assert series["honest"].rounds_ns
 
 
 def test_an_interrupt_is_no_series(entrants, monkeypatch):

@@ -45,9 +45,9 @@ def test_a_report_goes_beside_the_networks(own):
 
 def test_without_budgets_beside_the_networks_outcomes_are_checked_and_that_is_said(own, capsys):
     assert typed("check", own) == 11  # most cells have no result here
-    said = " ".join(capsys.readouterr().out.split())
-    assert "No budgets beside the networks: only outcomes were checked." in said
-    assert "1 passed, 0 failed" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "No budgets beside the networks: only outcomes were checked." in output
+    assert "1 passed, 0 failed" in output
 
 
 def test_budgets_beside_the_networks_are_held(own, capsys):

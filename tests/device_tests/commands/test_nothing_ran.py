@@ -36,9 +36,9 @@ class Board(desktop.Desktop):
 @pytest.fixture
 def board(monkeypatch):
     """Another device, by the name of `board`."""
-    made, device = Board("board"), devices.device
-    monkeypatch.setattr(devices, "device", lambda name: made if name == "board" else device(name))
-    return made
+    fake, device = Board("board"), devices.device
+    monkeypatch.setattr(devices, "device", lambda name: fake if name == "board" else device(name))
+    return fake
 
 
 @pytest.fixture

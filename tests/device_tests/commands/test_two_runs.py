@@ -36,8 +36,8 @@ def test_two_runs_never_take_times_at_once(folders, tmp_path):
         )  # fmt: skip
 
     both = [start("one"), start("other")]
-    said = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
     lines = [line.split() for line in spans.read_text().splitlines()]
     assert [call for call, _ in lines] == ["2", "160"] * 4
     assert all(lines[i][1] == lines[i + 1][1] for i in range(0, 8, 2))

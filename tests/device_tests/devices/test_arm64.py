@@ -27,7 +27,7 @@ case "$*" in
   --version) echo "qemu-aarch64 version {version} (Debian)" ;;
   "-cpu help") printf 'Available CPUs:\\n  cortex-a53\\n  max\\n'; exit 1 ;;
   *_cpuinfo.py*) printf 'processor\\t: 0\\nCPU implementer\\t: 0x41\\n' ;;
-  *) echo "$*" > {asked}; echo "{warning}" >&2
+  *) echo "$*" > {arguments}; echo "{warning}" >&2
      echo '{{"outcome": "ok", "reason": "", "notes": [], "environment": {{}}}}' ;;
 esac
 """
@@ -41,7 +41,9 @@ class Machine:
 
     def qemu(self, *, version: str = "7.2.22", warning: str = "INFO: a delegate", help: str = "-plugin file") -> None:
         program = self.folder / "qemu-aarch64"
-        program.write_text(QEMU.format(version=version, warning=warning, help=help, asked=self.folder / "asked"))
+        program.write_text(
+            QEMU.format(version=version, warning=warning, help=help, arguments=self.folder / "arguments")
+        )
         program.chmod(0o755)
 
     def bundle(self) -> None:
@@ -57,18 +59,18 @@ class Machine:
         return arm64.Core(core).run(job, Turns(1))
 
     @property
-    def asked(self) -> str:
-        return (self.folder / "asked").read_text()
+    def arguments(self) -> str:
+        return (self.folder / "arguments").read_text()
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    made = Machine(folder=tmp_path)
-    made.qemu()
-    made.bundle()
-    return made
+    stand_in = Machine(folder=tmp_path)
+    stand_in.qemu()
+    stand_in.bundle()
+    return stand_in
 
 
 def test_every_core_is_a_device_that_takes_no_times():
@@ -78,7 +80,7 @@ def test_every_core_is_a_device_that_takes_no_times():
 
 def test_the_guest_is_given_an_arm_cpuinfo_and_never_the_hosts(machine):
     assert machine.run("cortex-a53")["outcome"] == "ok"
-    shown = Path(machine.asked.split("-L ")[1].split()[0])
+    shown = Path(machine.arguments.split("-L ")[1].split()[0])
     assert (shown / "proc" / "cpuinfo").read_text() == CPUINFO
     assert shown.is_relative_to(data.cache_folder())
 
@@ -105,11 +107,11 @@ def test_what_a_runtime_merely_tells_fails_nothing(machine):
 
 def test_sme_is_left_out_where_qemu_computes_it_wrongly_and_the_row_says_so(machine):
     row = machine.run("max")
-    assert "-cpu max,sme=off " in machine.asked
+    assert "-cpu max,sme=off " in machine.arguments
     assert any("without SME" in note for note in row["notes"])
     machine.qemu(version="10.0.2")
     row = machine.run("max")
-    assert "-cpu max " in machine.asked
+    assert "-cpu max " in machine.arguments
     assert not any("SME" in note for note in row["notes"])
 
 
@@ -178,11 +180,11 @@ def _guest(core: str, program: str) -> str:
     [("cortex-a53", "0xd03", False), ("cortex-a72", "0xd08", False), ("cortex-a76", "0xd0b", True)],
 )
 def test_a_core_knows_itself_and_nothing_of_this_machines_processor(core, part, dot_product):
-    told = _guest(core, "print(open('/proc/cpuinfo').read())")
-    assert f"CPU part\t: {part}" in told
-    assert ("asimddp" in told) == dot_product
-    assert "model name" not in told
-    assert "flags" not in told
+    cpuinfo = _guest(core, "print(open('/proc/cpuinfo').read())")
+    assert f"CPU part\t: {part}" in cpuinfo
+    assert ("asimddp" in cpuinfo) == dot_product
+    assert "model name" not in cpuinfo
+    assert "flags" not in cpuinfo
 
 
 @pytest.mark.needs("qemu-aarch64", "apt-get")
@@ -192,16 +194,16 @@ def test_max_has_what_new_cores_have():
 
 
 @pytest.mark.parametrize(
-    ("script", "says"),
+    ("script", "message"),
     [
         ('case "$*" in *_cpuinfo.py*) echo "Illegal instruction" >&2; exit 132;; --version) echo "qemu version 7";; esac',
          "cannot emulate cortex-a53 with the bundle .*: Illegal instruction"),
         ("exit 1", "does not tell its version"),
     ],
 )  # fmt: skip
-def test_an_emulator_that_fails_is_missing_and_says_its_last_words(machine, script, says):
+def test_an_emulator_that_fails_is_missing_and_says_its_last_words(machine, script, message):
     (machine.folder / "qemu-aarch64").write_text(f"#!/bin/sh\n{script}\n")
-    with pytest.raises(EnvironmentMissing, match=says):
+    with pytest.raises(EnvironmentMissing, match=message):
         arm64.Core("cortex-a53").pins("litert")
 
 

@@ -45,7 +45,7 @@ def measure(options: Namespace, runtime) -> dict:
         _be_child(options, runtime, writing)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        told = pipe.read()
+        reply = pipe.read()
     _, status, usage = os.wait4(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code == -signal.SIGALRM:
@@ -53,7 +53,7 @@ def measure(options: Namespace, runtime) -> dict:
     elif code:
         row = {"outcome": "run_failed", "reason": processes.death(code)}
     else:
-        row = json.loads(told)
+        row = json.loads(reply)
     taken = {"seconds": round(time.perf_counter() - began, 3), "peak_rss_bytes": usage.ru_maxrss * 1024}
     return row | taken
 

@@ -148,13 +148,13 @@ def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes
     other = artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
     ended = []
     with tempfile.TemporaryDirectory() as folder:
-        answers, few = (
+        reference_set, few = (
             Path(folder) / "reference.npz",
             _few(reference.load(reference.path(artifacts_folder, cell.recipe.model))),
         )
-        reference.save(few, answers)
+        reference.save(few, reference_set)
         load = Load(runtime=cell.runtime, artifact=whole, sidecar=sidecar, timeout_s=2 * forks.LIMIT_S)
-        command = desktop.command(forks.__file__, load, "--reference", str(answers), "--latency-s", "0")
+        command = desktop.command(forks.__file__, load, "--reference", str(reference_set), "--latency-s", "0")
         try:
             with processes.loaded(command, load) as (_, ask):
                 sound = judged(ask({"artifact": str(whole.resolve())}), few)
@@ -171,20 +171,20 @@ def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes
     return ended
 
 
-def judged(reply: dict[str, Any], answers: Reference) -> dict[str, Any]:
+def judged(reply: dict[str, Any], reference_set: Reference) -> dict[str, Any]:
     """Return what became of a trial: the child's own outcome, or what its logits are worth."""
     row = {name: reply[name] for name in ("outcome", "reason", "seconds", "peak_rss_bytes")}
     if row["outcome"] == "ok":
-        logits = judging.unpack(reply["logits"], answers.logits.shape[1], len(answers.images))
-        found = judging.judge(logits, answers)
-        row |= {"outcome": found.outcome, "reason": found.reason}
+        logits = judging.unpack(reply["logits"], reference_set.logits.shape[1], len(reference_set.images))
+        judgement = judging.judge(logits, reference_set)
+        row |= {"outcome": judgement.outcome, "reason": judgement.reason}
     return row
 
 
-def _few(answers: Reference) -> Reference:
+def _few(reference_set: Reference) -> Reference:
     """Return the first images: to read them all takes longer than most trials."""
-    several = {name: value[:IMAGES] for name, value in vars(answers).items() if isinstance(value, np.ndarray)}
-    return replace(answers, **several)
+    several = {name: value[:IMAGES] for name, value in vars(reference_set).items() if isinstance(value, np.ndarray)}
+    return replace(reference_set, **several)
 
 
 @click.command()
@@ -218,8 +218,8 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: 
         task = progress.add_task("fuzz", total=len(trials))
         futures = [
             pool.submit(run, several[i : i + AT_ONCE], chosen[name], folder, processes)
-            for name, found in groupby(trials, key=lambda trial: trial.format)
-            for several in (tuple(found),)
+            for name, own in groupby(trials, key=lambda trial: trial.format)
+            for several in (tuple(own),)
             for i in range(0, len(several), AT_ONCE)
         ]
         try:

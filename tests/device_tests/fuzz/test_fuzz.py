@@ -58,18 +58,18 @@ def fork(folders):
             sidecar=artifacts.sidecar_path(folders.bench.artifacts, ID),
             timeout_s=30,
         )
-        answers = reference.path(folders.bench.artifacts, "torch_cnn_small")
-        command = desktop.command(forks.__file__, load, "--reference", str(answers), "--latency-s", "0")
+        reference_file = reference.path(folders.bench.artifacts, "torch_cnn_small")
+        command = desktop.command(forks.__file__, load, "--reference", str(reference_file), "--latency-s", "0")
         with Conversations().loaded(command, load) as (_, ask):
             first, second = (ask({"artifact": str(load.artifact)}) for _ in range(2))
         assert first["outcome"] == second["outcome"]  # a child that ended badly did not take its parent along
-        return fuzz.judged(first, reference.load(answers))
+        return fuzz.judged(first, reference.load(reference_file))
 
     return run
 
 
 @pytest.mark.parametrize(
-    ("code", "outcome", "says"),
+    ("code", "outcome", "reason"),
     [
         ("", "ok", ""),
         ("def load(path, threads):\n    os.abort()", "run_failed", "killed by SIGABRT"),
@@ -81,10 +81,10 @@ def fork(folders):
     ],
     ids=["sound", "crash", "exit", "hang", "refusal", "memory", "garbage"],
 )
-def test_whatever_an_artifact_does_is_a_row(fork, code, outcome, says):
+def test_whatever_an_artifact_does_is_a_row(fork, code, outcome, reason):
     row = fork(code)
     assert row["outcome"] == outcome
-    assert says in row["reason"]
+    assert reason in row["reason"]
     assert row["peak_rss_bytes"] > 10_000_000
 
 
@@ -99,8 +99,8 @@ def test_the_runtime_is_started_once_for_all(fork, tmp_path):
 def test_damaged_artifacts_end_as_rows_alike_with_the_same_seed_and_leave_no_process(tmp_path):
     folder = ["--artifacts", str(tmp_path / "artifacts")]
     subjects = {name: id for name, id in fuzz.SUBJECTS.items() if name not in FURTHER}  # `nox -s fuzz` has these, too
-    wanted = [f"--only={id.split('@')[0]}" for id in subjects.values()]
-    export = [sys.executable, "-m", "export", *wanted, *folder, "--logs", str(tmp_path)]
+    arguments = [f"--only={id.split('@')[0]}" for id in subjects.values()]
+    export = [sys.executable, "-m", "export", *arguments, *folder, "--logs", str(tmp_path)]
     subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
     tallies = []
     for _ in range(2):

@@ -22,8 +22,8 @@ def row(measured):
 
 
 def compared(before, after):
-    known = {before.id: baseline.line(before)}
-    return [(v.metric, v.state) for v in baseline.compare((after,), known).verdicts]
+    lines = {before.id: baseline.line(before)}
+    return [(v.metric, v.state) for v in baseline.compare((after,), lines).verdicts]
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_a_difference_gives_its_verdict(row, facts, verdicts):
 
 
 def test_an_unclaimed_gain_asks_for_a_new_baseline_and_a_loss_is_worse(row):
-    known = {row().id: baseline.line(row())}
-    (gain,), (loss,) = (baseline.compare((row(size_bytes=size),), known).verdicts for size in (500, 1_500))
-    assert gain.says == "1,000 → 500 (-500, -50.00%): a gain; claim it with nox -s check -- --update-baseline"
+    lines = {row().id: baseline.line(row())}
+    (gain,), (loss,) = (baseline.compare((row(size_bytes=size),), lines).verdicts for size in (500, 1_500))
+    assert gain.message == "1,000 → 500 (-500, -50.00%): a gain; claim it with nox -s check -- --update-baseline"
     assert (gain.excess, loss.excess) == (-0.5, 0.5)
 
 
@@ -65,20 +65,20 @@ def test_a_cell_that_broke_is_worst_and_one_that_healed_is_best(row):
         baseline.compare((after,), {after.id: baseline.line(before)}).verdicts
         for before, after in ((ok, broken), (broken, ok))
     )
-    assert (worst.excess, best.excess, worst.says) == (math.inf, -math.inf, "ok → run_failed: killed")
+    assert (worst.excess, best.excess, worst.message) == (math.inf, -math.inf, "ok → run_failed: killed")
 
 
 def test_what_is_as_before_is_counted(row):
-    known = {row().id: baseline.line(row())}
-    assert baseline.compare((row(),), known).unchanged == 2
-    assert baseline.compare((row(instructions=None),), known).unchanged == 1
-    assert baseline.compare((row(outcome="skipped"),), known).unchanged == 0
+    lines = {row().id: baseline.line(row())}
+    assert baseline.compare((row(),), lines).unchanged == 2
+    assert baseline.compare((row(instructions=None),), lines).unchanged == 1
+    assert baseline.compare((row(outcome="skipped"),), lines).unchanged == 0
 
 
 def test_new_cells_and_cells_that_are_gone_are_said(row):
-    known = {"gone@torch@desktop": baseline.line(row())}
-    told = {v.id: v.says.split(":")[0] for v in baseline.compare((row(),), known).verdicts}
-    assert told == {row().id: "not in the baseline", "gone@torch@desktop": "no longer in the matrix"}
+    lines = {"gone@torch@desktop": baseline.line(row())}
+    messages = {v.id: v.message.split(":")[0] for v in baseline.compare((row(),), lines).verdicts}
+    assert messages == {row().id: "not in the baseline", "gone@torch@desktop": "no longer in the matrix"}
 
 
 def test_a_baseline_is_one_sorted_line_per_cell(row, tmp_path):
@@ -161,12 +161,12 @@ def test_a_name_that_no_file_can_have_is_an_error(name):
 
 
 def test_sizes_and_costs_are_compared_across_checkpoints_and_each_figure_counts_once(row):
-    known = {row().id: baseline.line(row())}
-    comparison = baseline.compare((row(checkpoint_sha256="e" * 64, correct=5),), known)
+    lines = {row().id: baseline.line(row())}
+    comparison = baseline.compare((row(checkpoint_sha256="e" * 64, correct=5),), lines)
     assert comparison.unchanged == 2
     (verdict,) = comparison.verdicts
     assert (verdict.metric, verdict.state) == ("correct", "skipped")
-    assert "of another checkpoint than the baseline" in verdict.says
+    assert "of another checkpoint than the baseline" in verdict.message
 
 
 def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(row, tmp_path):
@@ -180,6 +180,6 @@ def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(
 
 def test_a_board_whose_name_holds_an_at_sign_loses_its_cells_like_every_device(row):
     there = row(device="ssh:me@board")
-    known = {"gone@torch@ssh:me@board": baseline.line(there), there.id: baseline.line(there)}
-    lost = [v.id for v in baseline.compare((there,), known).verdicts if v.says.startswith("no longer in the matrix")]
+    lines = {"gone@torch@ssh:me@board": baseline.line(there), there.id: baseline.line(there)}
+    lost = [v.id for v in baseline.compare((there,), lines).verdicts if v.message.startswith("no longer in the matrix")]
     assert lost == ["gone@torch@ssh:me@board"]

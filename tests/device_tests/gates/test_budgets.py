@@ -52,7 +52,7 @@ def limits(*rows: dict) -> tuple[Budget, ...]:
 def test_a_limit_gives_its_verdict(measured, limit, facts, state):
     (verdict,) = verdicts.check(limits(limit), (measured(**facts),))
     assert verdict.state == state
-    assert facts.get("reason", "") in verdict.says
+    assert facts.get("reason", "") in verdict.message
 
 
 def test_the_last_row_that_matches_decides(measured):
@@ -64,7 +64,7 @@ def test_the_last_row_that_matches_decides(measured):
 
 def test_a_known_failure_that_is_healed_passes_and_is_reported(measured):
     (verdict,) = verdicts.check(limits({"metric": "outcome", "outcomes": ("mismatch", "run_failed")}), (measured(),))
-    assert (verdict.state, verdict.says.split(":")[0]) == ("pass", "healed")
+    assert (verdict.state, verdict.message.split(":")[0]) == ("pass", "healed")
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_a_known_failure_that_is_healed_passes_and_is_reported(measured):
 def test_a_noisy_figure_is_decided_only_where_its_interval_is_on_one_side(measured, low, high, state):
     row = measured(latency_ratio=(low + high) / 2, latency_ratio_low=low, latency_ratio_high=high)
     (verdict,) = verdicts.check(limits({"metric": "latency_ratio", "max": 1.1}), (row,))
-    assert (verdict.state, "too noisy to say" in verdict.says) == (state, state == "skipped")
+    assert (verdict.state, "too noisy to say" in verdict.message) == (state, state == "skipped")
 
 
 def test_a_figure_that_nobody_measured_is_skipped_with_its_reason(measured):
     (verdict,) = verdicts.check(limits({"metric": "instructions", "max": 1}), (measured(),))
-    assert (verdict.state, verdict.says) == ("skipped", "its instructions were not counted: nox -s instructions")
+    assert (verdict.state, verdict.message) == ("skipped", "its instructions were not counted: nox -s instructions")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ ROW = 'ids = ["*"]\nmetric = "top1"\nmin = 0.9\nwhy = "because"\n'
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "says"),
+    ("content", "error", "message"),
     [
         ("[[budget]", DataError, "is no TOML"),
         ("[budgets]\n", UsageError, r"may hold \[\[budget\]\] and \[\[missing\]\] tables only"),
@@ -162,10 +162,10 @@ ROW = 'ids = ["*"]\nmetric = "top1"\nmin = 0.9\nwhy = "because"\n'
         ('budget = [{why = "x"}]\n', UsageError, r"has 1 \[\[budget\]\] tables, but 0 lines that say \[\[budget\]\]"),
     ],
 )  # fmt: skip
-def test_a_row_that_cannot_be_meant_is_refused(tmp_path, content, error, says):
+def test_a_row_that_cannot_be_meant_is_refused(tmp_path, content, error, message):
     file = tmp_path / "budgets.toml"
     file.write_text(content)
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         budgets.load(file, IDS)
 
 
@@ -185,28 +185,28 @@ def test_a_figure_may_be_held_on_another_evaluation_set(measured):
         for least, state in ((value - 0.01, "pass"), (value + 0.01, "fail")):
             limit = budgets.Budget(ids=("*",), metric=metric, why="w", set="night", min=least)
             first = budgets.Budget(ids=("*",), metric=metric, why="w", min=0.95)
-            found = {v.metric: v.state for v in verdicts.check((limit, first), (row,))}
-            assert found == {f"{metric} on night": state, metric: "pass"}
+            states = {v.metric: v.state for v in verdicts.check((limit, first), (row,))}
+            assert states == {f"{metric} on night": state, metric: "pass"}
 
 
 def test_a_set_that_was_not_judged_is_skipped_and_its_reason_said(measured):
     limit = budgets.Budget(ids=("*",), metric="top1", why="w", set="night", min=0.5)
     (verdict,) = verdicts.check((limit,), (measured(),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", True)
-    assert "no other evaluation set called 'night'" in verdict.says
+    assert "no other evaluation set called 'night'" in verdict.message
     (verdict,) = verdicts.check((limit,), (measured(dataset={"name": "night"}),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", False)
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         ('metric = "size_bytes"\nset = "night"\nmax = 1', "`set` goes with top1 and agreement"),
         ('metric = "digits_top1"\nmin = 0.5', '`metric = "top1"` with `set = "digits"`'),
     ],
 )
-def test_a_set_of_another_figure_and_an_old_name_are_refused_with_the_remedy(tmp_path, row, says):
+def test_a_set_of_another_figure_and_an_old_name_are_refused_with_the_remedy(tmp_path, row, message):
     file = tmp_path / "budgets.toml"
     file.write_text(f'[[budget]]\nids = ["*"]\n{row}\nwhy = "w"\n')
-    with pytest.raises(UsageError, match=re.escape(says)):
+    with pytest.raises(UsageError, match=re.escape(message)):
         budgets.load(file, ("a-b-c@d@e",))

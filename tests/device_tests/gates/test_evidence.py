@@ -18,9 +18,9 @@ def lacks(measured):
     """Return a function that gives the budgets which lack evidence, for an arena that is (not) known of a run (or none)."""
 
     def lacking(*, ran: bool, arena_bytes: int | None, ids: tuple[str, ...]) -> list[str]:
-        made = measured("int8", format_name="tflite", runtime="litert")
-        micro = replace(made, runtime="tflite_micro", arena_bytes=arena_bytes)
-        rows = (made, micro) if ran else (made,)
+        row = measured("int8", format_name="tflite", runtime="litert")
+        micro = replace(row, runtime="tflite_micro", arena_bytes=arena_bytes)
+        rows = (row, micro) if ran else (row,)
         arenas = Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7)
         verdicts = check((FIRST, arenas), rows)
         return [lack.why for lack in evidence.lacks(rows, (FIRST, arenas), verdicts)]

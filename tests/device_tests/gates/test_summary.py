@@ -17,7 +17,7 @@ TOP1 = Budget(ids=("*",), metric="top1", why="because", min=0.9, line=9)
 
 
 def failed(id: str = "a@b@c", **facts) -> Verdict:
-    return Verdict(**{"id": id, "metric": "size_bytes", "state": "fail", "says": "too large", "excess": 1.0} | facts)
+    return Verdict(**{"id": id, "metric": "size_bytes", "state": "fail", "message": "too large", "excess": 1.0} | facts)
 
 
 def test_junit_has_a_case_per_cell_and_per_budget(measured, tmp_path):
@@ -39,20 +39,20 @@ def test_junit_has_a_case_per_cell_and_per_budget(measured, tmp_path):
 
 def test_junit_takes_any_character_that_a_library_prints(measured, tmp_path):
     row = measured(outcome="run_failed")
-    told = "\x1b[31m<not & 'XML'> \x00 \ufffe ]]> é"
-    verdict = failed(row.id, says=told)
+    printed = "\x1b[31m<not & 'XML'> \x00 \ufffe ]]> é"
+    verdict = failed(row.id, message=printed)
     junit.write(tmp_path / "junit.xml", (row,), (), (verdict,))
     ((case,), _) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
     assert case.result[0].message == "size_bytes: ?[31m<not & 'XML'> ? ? ]]> é"
 
 
 def test_the_summary_shows_only_what_broke_and_changed_worst_first():
-    verdicts = [failed("bad", excess=0.1), failed("worse", excess=2.0), failed("fine", state="pass", says="5")]
+    verdicts = [failed("bad", excess=0.1), failed("worse", excess=2.0), failed("fine", state="pass", message="5")]
     changes = [
         failed("shrank", excess=-0.5),
         failed("grew", excess=0.5),
-        failed("new", state="skipped", says="not in the baseline"),
-        failed("newer", state="skipped", says="not in the baseline"),
+        failed("new", state="skipped", message="not in the baseline"),
+        failed("newer", state="skipped", message="not in the baseline"),
     ]
     text = summary.markdown(verdicts, Comparison(verdicts=tuple(changes), unchanged=0))
     assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| ❌")] == ["worse", "bad", "grew", "shrank"]  # fmt: skip
@@ -67,19 +67,19 @@ def test_a_summary_without_news_is_short():
 
 
 def test_a_summary_stays_under_its_limit_and_says_what_it_left_out():
-    verdicts = [failed(f"cell {i}", says="ä" * 10_000) for i in range(1_000)]
+    verdicts = [failed(f"cell {i}", message="ä" * 10_000) for i in range(1_000)]
     text = summary.markdown(verdicts, Comparison(verdicts=tuple(verdicts), unchanged=0))
     assert 40_000 < len(text.encode()) < summary.LIMIT_BYTES
     assert text.count("more rows do not fit here") == 2
 
 
 def test_reasons_cannot_break_the_table_or_call_people():
-    text = summary.markdown([failed("x@y@z", says="a | b\n<script> @someone [l](u)")], None)
+    text = summary.markdown([failed("x@y@z", message="a | b\n<script> @someone [l](u)")], None)
     assert "| x&#64;y&#64;z | size_bytes | a \\| b &#60;script&#62; &#64;someone \\[l\\](u) |" in text
 
 
 def test_an_annotation_per_broken_budget_points_to_its_line():
-    cells = [failed(f"cell{i}", budget=SIZE, says="100 % more,\nreally") for i in range(7)]
+    cells = [failed(f"cell{i}", budget=SIZE, message="100 % more,\nreally") for i in range(7)]
     unclaimed = failed("grew", metric="instructions")
     first, second = summary.annotations([*cells, unclaimed], (), Path("conf") / "budgets.toml")
     assert first.startswith(
@@ -103,7 +103,7 @@ def test_a_lack_of_evidence_is_in_all_that_ci_is_told(tmp_path):
 
 
 def test_control_sequences_reach_neither_markdown_nor_annotations():
-    evil = failed("x@y@z", says="\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e ![](http://a.b/c) www.a.b # @me <script>")
+    evil = failed("x@y@z", message="\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e ![](http://a.b/c) www.a.b # @me <script>")
     text = summary.markdown([evil], None) + summary.annotations([evil], (), Path("b"))[0]
     assert not any(character in text for character in "\x1b\x07\u202e")
     assert "http://" not in summary.markdown([evil], None)

@@ -18,7 +18,7 @@ from device_tests.measure import browser_import as browsers
 from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
-from device_tests.rows import found, load, rows
+from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset
 from export.contract import Tensor
@@ -37,25 +37,25 @@ def folder(tmp_path) -> Path:
     """An artifacts folder with one artifact and its reference."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
-    answers = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+    reference_set = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                         images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8),
                         labels=logits.argmax(1).astype(np.uint8), logits=logits)  # fmt: skip
-    made = tmp_path / "artifacts"
-    made.mkdir()
-    (made / f"{ID}.tflite").write_bytes(b"weights")
-    reference.save(answers, reference.path(made, answers.model))
-    artifacts.save(Artifact(id=ID, model=answers.model, framework="torch", format="tflite", scheme="int8", key="k",
+    place = tmp_path / "artifacts"
+    place.mkdir()
+    (place / f"{ID}.tflite").write_bytes(b"weights")
+    reference.save(reference_set, reference.path(place, reference_set.model))
+    artifacts.save(Artifact(id=ID, model=reference_set.model, framework="torch", format="tflite", scheme="int8", key="k",
                             file=f"{ID}.tflite", sha256=SHA, size_bytes=7, compressed_bytes=20_000, checkpoint_sha256="c" * 64, inputs=(TENSOR,), outputs=(TENSOR,),
-                            dataset=Dataset(name="mnist", sha256="d" * 64)), made)  # fmt: skip
-    return made
+                            dataset=Dataset(name="mnist", sha256="d" * 64)), place)  # fmt: skip
+    return place
 
 
 @pytest.fixture
 def logits(folder) -> np.ndarray:
     """What the browser answered: as the source, but for one image."""
-    answers = reference.load(reference.path(folder, "torch_cnn_small")).logits[:JUDGED].copy()
-    answers[7] = np.roll(answers[7], 1)
-    return answers
+    copied = reference.load(reference.path(folder, "torch_cnn_small")).logits[:JUDGED].copy()
+    copied[7] = np.roll(copied[7], 1)
+    return copied
 
 
 def packed(logits: np.ndarray) -> str:
@@ -86,8 +86,10 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_
     assert done.exit_code == 0, done.output
     id = f"{ID}@litertjs@browser:pixel-7"
     assert np.array_equal(np.load(measurements.logits_path(results, id)), logits)
-    known = load(results)
-    (row,) = rows(found(known, ("browser:pixel-7",)), known, artifacts_folder=folder, results_folder=results)
+    stored = load(results)
+    (row,) = rows(
+        cells_with_results(stored, ("browser:pixel-7",)), stored, artifacts_folder=folder, results_folder=results
+    )
     assert (row.id, row.outcome, row.total, row.correct, row.lost) == (id, "ok", JUDGED, JUDGED - 1, 1)
     assert [flip.index for flip in row.flips] == [7]
     assert row.p50_ns == 110_000
@@ -100,8 +102,15 @@ def shared(saved):
     """Return a function that writes a file as the Android app shares it."""
 
     def save(**changes) -> Path:
-        told = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
-        return saved(**{"runtime": "litert", "device": "app:pixel-7", "environment": told, **changes})
+        environment = {
+            "cpu": "a chip",
+            "cpus": 8,
+            "os": "Android 14",
+            "fingerprint": "f",
+            "build": "b",
+            "kind": "device",
+        }
+        return saved(**{"runtime": "litert", "device": "app:pixel-7", "environment": environment, **changes})
 
     return save
 
@@ -110,9 +119,9 @@ def test_what_the_android_app_shared_is_a_current_row(shared, folder, tmp_path):
     results = tmp_path / "results"
     done = CliRunner().invoke(run, ["--import", str(shared()), "--artifacts", str(folder), "--results", str(results)])
     assert done.exit_code == 0, done.output
-    known = load(results)
-    chosen = [cell for cell in found(known, ("app:pixel-7",)) if cell.recipe.id == ID]
-    (row,) = rows(tuple(chosen), known, artifacts_folder=folder, results_folder=results)
+    stored = load(results)
+    chosen = [cell for cell in cells_with_results(stored, ("app:pixel-7",)) if cell.recipe.id == ID]
+    (row,) = rows(tuple(chosen), stored, artifacts_folder=folder, results_folder=results)
     assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
 
 
@@ -142,8 +151,8 @@ def test_a_wrong_result_of_the_app_is_refused(shared, folder, changes):
 )
 def test_an_artifact_that_was_not_measured_is_a_row_with_its_reason(saved, folder, outcome, reason):
     file = saved(outcome=outcome, reason=reason, without="answers")
-    ((row, answers),) = browsers.read(file, folder)
-    assert (row.outcome, row.reason, row.total, answers) == (outcome, reason, None, None)
+    ((row, logits),) = browsers.read(file, folder)
+    assert (row.outcome, row.reason, row.total, logits) == (outcome, reason, None, None)
 
 
 def test_garbage_is_a_mismatch(saved, folder, logits):
@@ -154,7 +163,7 @@ def test_garbage_is_a_mismatch(saved, folder, logits):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"artifact_sha256": "b" * 64}, "exported again since"),
         ({"artifact": "torch_cnn_small-tflite-int9"}, "Did you mean torch_cnn_small-tflite-int8"),
@@ -179,8 +188,8 @@ def test_garbage_is_a_mismatch(saved, folder, logits):
     ],
     ids=str,
 )
-def test_a_wrong_result_is_refused(saved, folder, changes, says):
-    with pytest.raises(DataError, match=says):
+def test_a_wrong_result_is_refused(saved, folder, changes, message):
+    with pytest.raises(DataError, match=message):
         browsers.read(saved(**changes), folder)
 
 

@@ -33,7 +33,7 @@ def grid(**outcomes: str) -> Grid:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "says"),
+    ("outcomes", "summary"),
     [
         ({"v1_0": "mismatch", "v2_0": "ok", "v3_0": "ok"}, "2.0 and newer"),
         ({"v1_0": "ok", "v2_0": "ok", "v3_0": "load_failed"}, "1.0 and newer, but not 3.0"),
@@ -41,15 +41,15 @@ def grid(**outcomes: str) -> Grid:
         ({"v1_0": "load_failed", "v2_0": "mismatch"}, "none that was tried"),
     ],
 )
-def test_the_range_says_which_versions_answer_as_they_should(outcomes, says):
-    assert grid(**outcomes).summary == says
+def test_the_range_says_which_versions_answer_as_they_should(outcomes, summary):
+    assert grid(**outcomes).summary == summary
 
 
 def test_versions_are_in_their_own_order_with_the_pinned_one_among_them():
-    known = compatibility.versions("onnxruntime")
-    assert list(known).index("1.18.1") < list(known).index("1.31.1") < list(known).index("1.32.0")
-    assert known["1.31.1"] == "onnxruntime"
-    assert known["1.18.1"] == "onnxruntime-1.18.1"
+    environments = compatibility.versions("onnxruntime")
+    assert list(environments).index("1.18.1") < list(environments).index("1.31.1") < list(environments).index("1.32.0")
+    assert environments["1.31.1"] == "onnxruntime"
+    assert environments["1.18.1"] == "onnxruntime-1.18.1"
 
 
 @pytest.fixture
@@ -74,22 +74,22 @@ def golden(folders) -> None:
 
     from models import reference
 
-    answers = reference.load(reference.path(folders.bench.artifacts, "torch_cnn_small"))
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
-    pairs = zip(answers.images[:4], answers.logits[:4], strict=True)
+    reference_set = reference.load(reference.path(folders.bench.artifacts, "torch_cnn_small"))
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    pairs = zip(reference_set.images[:4], reference_set.logits[:4], strict=True)
     vectors = tuple(
         Golden(image_u8=base64.b64encode(image.tobytes()).decode(), logits=tuple(logits.tolist()))
         for image, logits in pairs
     )
-    artifacts.save(replace(known, golden=vectors), folders.bench.artifacts)
+    artifacts.save(replace(artifact, golden=vectors), folders.bench.artifacts)
 
 
 def test_a_version_that_loads_and_answers_otherwise_is_found(two_versions, tmp_path):
     golden(two_versions)
-    made = settle(two_versions, tmp_path)
-    assert [trial.outcome for trial in made.trials] == ["mismatch", "ok"]
-    assert made.trials[0].reason == "0 of 4 golden images are answered as in the sidecar"
-    assert (made.oldest, made.summary) == ("2.0", "2.0 and newer")
+    settled = settle(two_versions, tmp_path)
+    assert [trial.outcome for trial in settled.trials] == ["mismatch", "ok"]
+    assert settled.trials[0].reason == "0 of 4 golden images are answered as in the sidecar"
+    assert (settled.oldest, settled.summary) == ("2.0", "2.0 and newer")
 
 
 def test_what_was_tried_is_not_tried_again_and_what_is_missing_is_said(two_versions, tmp_path):
@@ -110,31 +110,31 @@ def test_an_interrupt_says_nothing_about_a_version(two_versions, tmp_path):
     (cell,) = (cell for cell in cells() if cell.recipe.id == ID)
     conversations = Conversations()
     with ThreadPoolExecutor() as pool:
-        made = pool.submit(compatibility.run, cell, two_versions.bench.artifacts, tmp_path / "results", conversations)
+        future = pool.submit(compatibility.run, cell, two_versions.bench.artifacts, tmp_path / "results", conversations)
         while not conversations.running:
             time.sleep(0.01)
         conversations.stop()
         with pytest.raises(Closed):
-            made.result()
+            future.result()
     assert not (tmp_path / "results").exists()
 
 
 def test_what_may_have_been_the_machines_fault_is_tried_again(two_versions, tmp_path):
     golden(two_versions)
-    made = settle(two_versions, tmp_path)
-    failed = tuple(replace(trial, outcome="timed_out") for trial in made.trials)
-    records.write(tmp_path / "compatibility" / f"{ID}@fake.json", replace(made, trials=failed))
-    assert settle(two_versions, tmp_path) == made
+    settled = settle(two_versions, tmp_path)
+    failed = tuple(replace(trial, outcome="timed_out") for trial in settled.trials)
+    records.write(tmp_path / "compatibility" / f"{ID}@fake.json", replace(settled, trials=failed))
+    assert settle(two_versions, tmp_path) == settled
 
 
 def test_a_grid_of_another_file_is_not_told(measured, tmp_path):
     names = {"model": "torch_cnn_small", "framework": "torch", "format": "torchscript", "scheme": "float32"}
-    made_of = Artifact(id="torch_cnn_small-torchscript-float32", key="k", sha256="b" * 64, **names)
+    artifact = Artifact(id="torch_cnn_small-torchscript-float32", key="k", sha256="b" * 64, **names)
     row = measured(artifact_sha256="b" * 64)
-    for digest, told in (("a" * 64, ""), ("b" * 64, "2.0 and newer")):
-        made = replace(grid(v1_0="mismatch", v2_0="ok"), runtime=row.runtime, artifact_sha256=digest)
-        records.write(grids.path(tmp_path, row.artifact, row.runtime), made)
-        assert join.Added(tmp_path, ()).to(row, made_of).oldest_runtime == told
+    for digest, versions in (("a" * 64, ""), ("b" * 64, "2.0 and newer")):
+        stored = replace(grid(v1_0="mismatch", v2_0="ok"), runtime=row.runtime, artifact_sha256=digest)
+        records.write(grids.path(tmp_path, row.artifact, row.runtime), stored)
+        assert join.Added(tmp_path, ()).to(row, artifact).oldest_runtime == versions
 
 
 def test_a_broken_grid_is_an_error_that_says_what_to_type(tmp_path):

@@ -93,16 +93,16 @@ def count(folders, monkeypatch):
         if not (home / "lib").exists():
             (home / "lib").symlink_to(Path(sys.prefix) / "lib")
             shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home)
-        heard = []
+        ended = []
         options = {"force": False, "jobs": 1, "timeout_s": 120.0} | changes
         instructions.run(
             select(cells(), runtimes=(name,), patterns=(ID,)),
             artifacts_folder=folders.bench.artifacts,
             results=folders.bench.results,
-            ended=lambda end: heard.append((end.count, end.current)),
+            ended=lambda end: ended.append((end.count, end.current)),
             **options,
         )
-        return heard[0]
+        return ended[0]
 
     return run
 
@@ -111,12 +111,12 @@ def count(folders, monkeypatch):
 @pytest.mark.slow
 def test_two_counts_are_identical_and_the_second_run_finds_the_first(folders, count):
     name = folders.runtime("honest")
-    first, again, known = count(name), count(name, force=True), count(name)
+    first, again, stored = count(name), count(name, force=True), count(name)
     assert first[0].outcome == "ok"
     assert first[0].samples == again[0].samples
     assert first[0].instructions > 7_840  # multiplications and additions, eight at a time, and Python around them
-    assert (first[1], again[1], known[1]) == (False, False, True)
-    assert known[0] == again[0]
+    assert (first[1], again[1], stored[1]) == (False, False, True)
+    assert stored[0] == again[0]
     assert counts.read(counts.path(folders.bench.results, again[0].id)) == again[0]
 
 

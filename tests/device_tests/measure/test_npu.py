@@ -45,17 +45,19 @@ def test_estimates_are_bytes_and_shares_of_the_operators():
     assert (one.sram_bytes, one.flash_bytes, one.inferences_per_s) == (11_520, 24_576, 10_024.25)
 
 
-def made(scheme: str, **facts) -> Npu:
-    known = {"accelerator": "ethos-u55-128", "outcome": "ok", "npu_operators": 9, "cpu_operators": 1}
-    return Npu(artifact=f"torch_cnn_small-tflite-{scheme}", key="k", version="5", compiled=(Compiled(**known | facts),))
+def record(scheme: str, **facts) -> Npu:
+    defaults = {"accelerator": "ethos-u55-128", "outcome": "ok", "npu_operators": 9, "cpu_operators": 1}
+    return Npu(
+        artifact=f"torch_cnn_small-tflite-{scheme}", key="k", version="5", compiled=(Compiled(**defaults | facts),)
+    )
 
 
 def test_integer_schemes_must_get_to_the_npu_and_others_need_not(monkeypatch):
     nothing = {"outcome": "unsupported", "npu_operators": 0, "reason": "all on the CPU"}
     crash = {"outcome": "failed", "reason": "vela killed by SIGFPE"}
-    fine = [made("int8"), made("float32", **nothing), made("int4", **crash)]
+    fine = [record("int8"), record("float32", **nothing), record("int4", **crash)]
     assert command.broken(fine) == []
-    bad = command.broken([*fine, made("int8_io", **nothing), made("qat_int8", **crash)])
+    bad = command.broken([*fine, record("int8_io", **nothing), record("qat_int8", **crash)])
     assert len(bad) == 2
     with pytest.raises(EdgewiseError, match="2 integer files do not get to the NPU"):
         command._fail(bad)
@@ -75,11 +77,11 @@ def vela(folders):
     python = folders.environments / "vela" / "bin" / "python"
     python.parent.mkdir(parents=True)
 
-    def says(text: str, code: int = 0):
+    def stand_in(text: str, code: int = 0):
         python.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\nexit {code}\n")
         python.chmod(0o755)
 
-    return says
+    return stand_in
 
 
 def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vela, folders, monkeypatch):
@@ -93,11 +95,11 @@ def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vel
     ended = CliRunner().invoke(command.npu, arguments)
     assert ended.exit_code == 0, ended.output
     artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, recipe.id))
-    known = current.npu(folders.bench.results, artifact)
-    assert [one.outcome for one in known.compiled] == ["unsupported"] * len(npu.ACCELERATORS)
+    stored = current.npu(folders.bench.results, artifact)
+    assert [one.outcome for one in stored.compiled] == ["unsupported"] * len(npu.ACCELERATORS)
     vela("", code=136 if sys.platform == "win32" else 1)  # is not asked: the record is current
     assert CliRunner().invoke(command.npu, arguments).exit_code == 0
-    assert current.npu(folders.bench.results, artifact) == known
+    assert current.npu(folders.bench.results, artifact) == stored
     assert CliRunner().invoke(command.npu, [*arguments, "--force"]).exit_code == 0
     assert current.npu(folders.bench.results, artifact).compiled[0].reason == "vela ended with exit code 1"
     assert current.npu(folders.bench.results, replace(artifact, sha256="0" * 64)) is None
@@ -126,7 +128,7 @@ def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, folders, v
         command,
         "_compile_all",
         lambda *_, **__: (
-            [made("int8", sram_bytes=1, flash_bytes=1, inferences_per_s=1.0)],
+            [record("int8", sram_bytes=1, flash_bytes=1, inferences_per_s=1.0)],
             ["torch_cnn_small-tflite-int8_io: missing"],
         ),
     )

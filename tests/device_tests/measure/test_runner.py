@@ -73,9 +73,9 @@ def test_a_corrupt_file_with_the_right_checksum_is_refused_by_the_runtime(folder
     from models import files
 
     file = folders.bench.artifacts / f"{ID}.pt"
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     file.write_bytes(file.read_bytes()[:100])
-    artifacts.save(structs.replace(known, sha256=files.sha256(file), size_bytes=100), folders.bench.artifacts)
+    artifacts.save(structs.replace(artifact, sha256=files.sha256(file), size_bytes=100), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason.split(":")[0]) == ("load_failed", "ValueError")
 
@@ -87,9 +87,9 @@ def test_a_broken_sidecar_becomes_a_row(folders):
 
 @pytest.mark.parametrize("outcome", ["unsupported", "export_failed"])
 def test_an_artifact_that_was_not_made_is_a_row_with_its_reason(folders, outcome):
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     facts = {"outcome": outcome, "reason": "the tool said no", "file": "", "sha256": ""}
-    artifacts.save(structs.replace(known, **facts), folders.bench.artifacts)
+    artifacts.save(structs.replace(artifact, **facts), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason) == (outcome, "the tool said no")
     assert not list(folders.bench.results.glob("*.json"))  # it would outlive the export that is mended
@@ -103,8 +103,8 @@ def test_an_artifact_that_was_never_exported_is_skipped_with_the_command_that_ma
 
 
 def test_an_artifact_of_another_checkpoint_is_not_compared(folders):
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
-    artifacts.save(structs.replace(known, checkpoint_sha256="e" * 64), folders.bench.artifacts)
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifacts.save(structs.replace(artifact, checkpoint_sha256="e" * 64), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert row.outcome == "load_failed"
     assert "another checkpoint or data set" in row.reason
@@ -138,14 +138,14 @@ def test_ctrl_c_kills_the_workers_and_keeps_what_is_finished(folders):
 
     running = devices.device("desktop").conversations.running
 
-    def heard(end):
+    def interrupt(end):
         while not running:  # until the sleeper, which is next, has started
             time.sleep(0.01)
         raise KeyboardInterrupt
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        folders.run(f"{ID}@*", heard=heard, jobs=1, timeout_s=60)
+        folders.run(f"{ID}@*", on_ended=interrupt, jobs=1, timeout_s=60)
     assert time.monotonic() - began < 30
     assert not running
     assert measurements.read(measurements.path(folders.bench.results, cell(honest))).outcome == "ok"
@@ -192,13 +192,13 @@ def test_a_rerun_that_times_out_replaces_no_good_result_of_the_same_file(folders
         f"def load(path, threads, load=load):\n    while os.path.exists({str(flag)!r}): time.sleep(0.1)\n    return load(path, threads)",
     )
     good = folders.row(name)
-    answers = measurements.logits_path(folders.bench.results, good.id)
-    before = answers.read_bytes()
+    logits = measurements.logits_path(folders.bench.results, good.id)
+    before = logits.read_bytes()
     flag.touch()
     end = folders.run(cell(name), force=True, timeout_s=1.5)[cell(name)]
-    assert (end.measurement.outcome, end.kept) == ("timed_out", True)
+    assert (end.measurement.outcome, end.discarded) == ("timed_out", True)
     assert measurements.read(measurements.path(folders.bench.results, good.id)) == good
-    assert answers.read_bytes() == before
+    assert logits.read_bytes() == before
     flag.unlink()
     assert folders.run(cell(name))[cell(name)].current
 
@@ -212,7 +212,7 @@ def test_a_new_file_that_crashes_replaces_the_good_result_of_the_old_one_and_its
     save_artifact(folders.bench.artifacts, rng.normal(size=(784, 10)).astype(np.float32))
     folders.runtime("honest", "def answer(logits):\n    os.abort()")
     end = folders.run(cell(name))[cell(name)]
-    assert (end.measurement.outcome, end.kept) == ("run_failed", False)
+    assert (end.measurement.outcome, end.discarded) == ("run_failed", False)
     assert measurements.read(measurements.path(folders.bench.results, good.id)).outcome == "run_failed"
     assert not measurements.logits_path(folders.bench.results, good.id).exists()
 
@@ -233,10 +233,10 @@ def test_what_nobody_foresaw_is_the_row_of_its_cell_and_the_others_run(folders, 
     folders.runtime("other")
     device, whole = devices.device("desktop"), getattr(type(devices.device("desktop")), step)
 
-    def broken(self, asked, *rest):
-        if "other" in (asked, getattr(asked, "runtime", "")):
+    def broken(self, job, *rest):
+        if "other" in (job, getattr(job, "runtime", "")):
             raise AssertionError("what \x1b[31mcannot be")
-        return whole(self, asked, *rest)
+        return whole(self, job, *rest)
 
     monkeypatch.setattr(type(device), step, broken)
     ends = folders.run(f"{ID}@*")

@@ -25,10 +25,10 @@ def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp
     assert {cell.runtime for cell in shipping.subjects(tmp_path)} == ship
     assert not ship & {"mil_evaluator", "tflite_micro"}  # what stands for a device ships nowhere
     for model, parameters in (("torch_cnn", 300), ("torch_cnn_small", 200)):
-        made = Artifact(id=f"{model}-tflite-float32", model=model, framework="torch", format="tflite", scheme="float32",
+        artifact = Artifact(id=f"{model}-tflite-float32", model=model, framework="torch", format="tflite", scheme="float32",
                         key="k", parameters=parameters, file="f", sha256="0" * 64, size_bytes=1,
                         inputs=(TENSOR,), outputs=(TENSOR,))  # fmt: skip
-        artifacts.save(made, tmp_path)
+        artifacts.save(artifact, tmp_path)
     subjects = {cell.runtime: cell.recipe.id for cell in shipping.subjects(tmp_path)}
     assert subjects["litert"] == subjects["tensorflow"] == "torch_cnn_small-tflite-float32"
 
@@ -60,9 +60,9 @@ def test_a_library_that_several_environments_hold_is_weighed_once_and_for_all(tm
 
 @pytest.mark.parametrize(("seconds", "starts"), [([1.0, 1.04], 2), ([2.0, 1.0, 1.01], 3), ([1.0, 2.0, 3.0], 3)])
 def test_a_runtime_is_started_until_two_starts_take_the_same_time(seconds, starts, tmp_path, monkeypatch):
-    made = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k", file="f", sha256="0" * 64,
+    artifact = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k", file="f", sha256="0" * 64,
                     size_bytes=1, inputs=(TENSOR,), outputs=(TENSOR,))  # fmt: skip
-    monkeypatch.setattr(artifacts, "read", lambda path: made)
+    monkeypatch.setattr(artifacts, "read", lambda path: artifact)
     monkeypatch.setattr(artifacts, "check", lambda artifact, folder: tmp_path / "f")
     taken = iter(seconds)
     monkeypatch.setattr(shipping, "_start", lambda *_: (next(taken), {"peak_kb": 1, "mapped": []}))
@@ -75,10 +75,10 @@ def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch
     broken.write_text("raise ImportError('no such library here')\n")
     monkeypatch.setattr(RUNTIMES, "path", lambda name: broken)
     monkeypatch.setattr(environments, "python", lambda name, install: sys.executable)
-    made = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k",
+    artifact = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k",
                     inputs=(Tensor(name="image", shape=(-1, 2), dtype="float32"),))  # fmt: skip
     with pytest.raises(EdgewiseError, match="litert did not answer a-b-c: ImportError: no such library here"):
-        shipping._start("litert", tmp_path / "file", made)
+        shipping._start("litert", tmp_path / "file", artifact)
 
 
 @pytest.mark.needs("strip")

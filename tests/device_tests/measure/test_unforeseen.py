@@ -52,8 +52,8 @@ def weigh(folders, monkeypatch, tmp_path):
         try:
             group.main(arguments, standalone_mode=False)
         finally:
-            run.found = shipped_file.read_file(file)
-        return run.found
+            run.written = shipped_file.read_file(file)
+        return run.written
 
     run.file = file
     return run
@@ -75,14 +75,14 @@ def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row(weigh):
             b=lambda: SimpleNamespace(mapped=()),
             c=raises(OSError("gone")),
         )
-    assert set(weigh.found) == {"b"}
+    assert set(weigh.written) == {"b"}
 
 
 def test_rows_of_runtimes_that_are_not_measured_now_are_kept(weigh):
     shipped_file.save((shipped("old"), shipped("b")), weigh.file)
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=lambda: SimpleNamespace(mapped=()))
-    assert set(weigh.found) == {"old", "b"}
+    assert set(weigh.written) == {"old", "b"}
     before = weigh.file.read_bytes()
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=raises(EdgewiseError("no")))
@@ -117,16 +117,16 @@ def test_a_start_that_hangs_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(RUNTIMES, "path", lambda name: tmp_path / "hangs.py")
     monkeypatch.setattr(environments, "python", lambda name, install: sys.executable)
     monkeypatch.setattr(shipping, "TIMEOUT_S", 2.0)
-    made = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k",
+    artifact = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k",
                     inputs=(Tensor(name="image", shape=(1, 2), dtype="float32"),))  # fmt: skip
     with pytest.raises(EdgewiseError, match="said nothing and killed by SIGKILL"):
-        shipping._start("hangs", tmp_path / "file", made)
+        shipping._start("hangs", tmp_path / "file", artifact)
 
 
 def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     facts = {"outcome": "export_failed", "reason": "the tool said no", "file": "", "sha256": ""}
-    artifacts.save(structs.replace(known, **facts), folders.bench.artifacts)
+    artifacts.save(structs.replace(artifact, **facts), folders.bench.artifacts)
     folders.runtime("fake")
     (cell,) = select(cells(), runtimes=(), patterns=(ID,))
     with pytest.raises(DataError, match=r"was not made \(export_failed\): the tool said no"):
@@ -177,9 +177,9 @@ def counter(folders, tmp_path, monkeypatch):
 
     def settle(facts, force: bool = True) -> instructions.Ended:
         monkeypatch.setattr(instructions.Counter, "_count", lambda *arguments: facts())
-        made = instructions.Counter(artifacts=folders.bench.artifacts, results=folders.bench.results, force=force,
+        counting = instructions.Counter(artifacts=folders.bench.artifacts, results=folders.bench.results, force=force,
                                     timeout_s=1.0, plugin=tmp_path)  # fmt: skip
-        return made.settle(cell)
+        return counting.settle(cell)
 
     return settle
 

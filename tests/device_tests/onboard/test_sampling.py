@@ -75,6 +75,6 @@ def test_where_no_times_are_taken_the_shortest_of_a_few_inferences_tells_a_slow_
 
 
 def test_other_sets_are_as_large_as_is_asked_and_as_time_allows():
-    assert [sampling.of_other_set(10_000, asked, slow=slow) for asked in (0, 1_000) for slow in (False, True)] == [
+    assert [sampling.of_other_set(10_000, requested, slow=slow) for requested in (0, 1_000) for slow in (False, True)] == [
         10_000, 200, 200, 100,
     ]  # fmt: skip

@@ -133,9 +133,9 @@ def test_without_time_for_latencies_none_are_taken(folders):
 
 
 def _command(folders, runtime: str) -> list[str]:
-    made = folders.bench.artifacts
-    options = {"runtime": folders.runtimes / f"{runtime}.py", "artifact": made / f"{ID}.pt", "images": 50,
-               "sidecar": made / f"{ID}.json", "reference": made / "torch_cnn_small.reference.npz"}  # fmt: skip
+    artifacts = folders.bench.artifacts
+    options = {"runtime": folders.runtimes / f"{runtime}.py", "artifact": artifacts / f"{ID}.pt", "images": 50,
+               "sidecar": artifacts / f"{ID}.json", "reference": artifacts / "torch_cnn_small.reference.npz"}  # fmt: skip
     return [sys.executable, worker.__file__, *(str(p) for name, value in options.items() for p in (f"--{name}", value))]
 
 
@@ -163,11 +163,11 @@ def test_without_turns_the_worker_prints_exactly_one_line(folders):
 def test_a_slow_cell_is_judged_on_as_many_images_as_its_agreement_needs(folders, changed_worker, monkeypatch):
     changed_worker("sampling", "SLOW_NS = 1_000_000", "SLOW_NS = 0")
     changed_worker("sampling", "LOOK, LOOK_QUICK = 1_000, 500", "LOOK, LOOK_QUICK = 50, 50")
-    monkeypatch.setattr(judging, "is_enough", lambda logits, answers: len(logits) >= 100)
+    monkeypatch.setattr(judging, "is_enough", lambda logits, reference_set: len(logits) >= 100)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.total, row.agree) == ("ok", 100, 100)
     assert row.notes[-1] == "judged on the first 100 images: it is slow, and they show its agreement narrowly"
-    monkeypatch.setattr(judging, "is_enough", lambda logits, answers: False)
+    monkeypatch.setattr(judging, "is_enough", lambda logits, reference_set: False)
     assert folders.row(folders.runtime("honest"), force=True).total == IMAGES
 
 
@@ -203,10 +203,10 @@ def sums(batches: list[int], wrong: float = 0.0):
 def test_an_artifact_for_several_images_gets_as_many_at_once():
     sidecar = {"inputs": [side([4, 2, 3, 1])], "outputs": [side([4, 2])], "layout": "hwc"}
     images = np.arange(60, dtype=np.float32).reshape(10, 2, 3)
-    answers, batches = np.zeros((10, 2), np.float32), []
-    worker.answer(sums(batches), images, answers, sidecar, None)
+    logits, batches = np.zeros((10, 2), np.float32), []
+    worker.answer(sums(batches), images, logits, sidecar, None)
     assert batches == [4, 4, 4]
-    assert np.array_equal(answers[:, 0], images.sum((1, 2)))
+    assert np.array_equal(logits[:, 0], images.sum((1, 2)))
     alone = pixels.native(images[3], sidecar["inputs"][0], "hwc")
     assert alone.shape == (4, 2, 3, 1)
     assert worker.run(sums(batches), alone, sidecar["outputs"][0]).tolist() == [images[3].sum(), -images[3].sum()]
@@ -216,14 +216,14 @@ def test_an_artifact_for_several_images_gets_as_many_at_once():
 def test_an_artifact_for_any_batch_is_asked_several_images_at_once(wrong, notes):
     sidecar = {"inputs": [side([-1, 2, 3, 1])], "outputs": [side([-1, 2])], "layout": "hwc"}
     images = np.arange(180, dtype=np.float32).reshape(30, 2, 3)
-    answers, batches, reply = np.zeros((30, 2), np.float32), [], worker.Reply()
-    worker.answer(sums(batches), images, answers, sidecar, None)
+    logits, batches, reply = np.zeros((30, 2), np.float32), [], worker.Reply()
+    worker.answer(sums(batches), images, logits, sidecar, None)
     assert set(batches) == {1}
-    worker.answer_together(sums(batches, wrong), images[: worker.TOGETHER], answers, sidecar, reply)
+    worker.answer_together(sums(batches, wrong), images[: worker.TOGETHER], logits, sidecar, reply)
     assert batches[-1] == worker.TOGETHER
     assert len(reply.notes) == notes
     with pytest.raises(worker.Failed, match="differ by up to 1e"):
-        worker.answer_together(sums(batches, 1e4), images[: worker.TOGETHER], answers, sidecar, reply)
+        worker.answer_together(sums(batches, 1e4), images[: worker.TOGETHER], logits, sidecar, reply)
 
 
 def test_a_quantized_output_is_dequantized():
@@ -234,11 +234,11 @@ def test_a_quantized_output_is_dequantized():
 
 def test_other_sets_are_judged_beside_the_first(folders):
     file = reference.path(folders.bench.artifacts, "torch_cnn_small")
-    known = reference.load(file)
-    labels = known.logits.argmax(1).astype(np.uint8)
+    reference_set = reference.load(file)
+    labels = reference_set.logits.argmax(1).astype(np.uint8)
     labels[:3] = (labels[:3] + 1) % 10
-    digits = EvaluationSet(images=known.images[:50], labels=labels[:50], logits=known.logits[:50])
-    reference.save(replace(known, others={"digits": digits}), file)
+    digits = EvaluationSet(images=reference_set.images[:50], labels=labels[:50], logits=reference_set.logits[:50])
+    reference.save(replace(reference_set, others={"digits": digits}), file)
     once_wrong = ANSWER + "if calls > 1300: logits = np.roll(logits, 1)\n    return logits"
     honest, wrong = (folders.row(folders.runtime(*r)) for r in (("honest",), ("wrong", once_wrong)))
     assert honest.sets == {"digits": Counts(total=50, correct=47, source_correct=47, agree=50)}

@@ -16,9 +16,9 @@ def cell(title: str, shown: Row) -> str:
     return dict(columns.all_columns([shown]))[title](shown, None)
 
 
-@pytest.mark.parametrize(("batch", "told"), [(1, "1"), (4, "4"), (-1, "any")])
-def test_the_batch_is_a_column(batch, told):
-    assert cell("batch", row(batch=batch)) == told
+@pytest.mark.parametrize(("batch", "text"), [(1, "1"), (4, "4"), (-1, "any")])
+def test_the_batch_is_a_column(batch, text):
+    assert cell("batch", row(batch=batch)) == text
 
 
 def test_options_and_what_they_cover_are_columns():

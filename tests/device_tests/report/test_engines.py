@@ -34,14 +34,14 @@ def by_title(*rows) -> dict:
 
 def test_what_stands_for_a_device_is_picked_for_that_device_only(measured, coreml, arena):
     desktop = measured(runtime="litert", format_name="tflite")
-    found = by_title(desktop, coreml, arena)
+    picked = by_title(desktop, coreml, arena)
     assert not can_ship(coreml)
     assert not can_ship(arena)
-    assert {found[title].id for title in ("smallest", "fastest on this CPU", "most faithful")} == {desktop.id}
-    assert found["smallest for iOS"].id == coreml.id
-    assert "judged by the arithmetic of the file, not Apple's runtime" in found["smallest for iOS"].says
-    assert found["fits a microcontroller of 64 kB"].id == arena.id
-    assert "65.5 kB of arena, and 1.0 kB of flash" in found["fits a microcontroller of 64 kB"].says
+    assert {picked[title].id for title in ("smallest", "fastest on this CPU", "most faithful")} == {desktop.id}
+    assert picked["smallest for iOS"].id == coreml.id
+    assert "judged by the arithmetic of the file, not Apple's runtime" in picked["smallest for iOS"].message
+    assert picked["fits a microcontroller of 64 kB"].id == arena.id
+    assert "65.5 kB of arena, and 1.0 kB of flash" in picked["fits a microcontroller of 64 kB"].message
     assert set(by_title(coreml)) == {"smallest for iOS"}
 
 
@@ -52,7 +52,7 @@ def test_an_arena_that_does_not_fit_is_said_so_and_what_loses_too_much_is_not_pi
 
 
 def test_a_real_mac_is_not_told_that_an_evaluator_judged(coreml):
-    assert "arithmetic" not in by_title(replace(coreml, runtime="coreml"))["smallest for iOS"].says
+    assert "arithmetic" not in by_title(replace(coreml, runtime="coreml"))["smallest for iOS"].message
 
 
 def test_a_place_with_untimed_rows_is_not_emulated_and_its_table_says_what_they_are(measured, coreml, arena):
@@ -83,11 +83,11 @@ def test_the_pages_section_names_the_schemes_that_an_npu_takes_whole(arena, core
         one = Compiled(accelerator="ethos-u55-128", outcome="ok", npu_operators=9, **facts)
         return Npu(artifact=f"{model}-tflite-{scheme}", key="k", version="5.2.0", compiled=(one,))
 
-    made = (npu("int8_io"), npu("int8"), npu("int8", "torch_cnn", cpu_operators=2))
-    found = micro.of((arena, coreml), {one.artifact: one for one in made})
-    assert found["whole"] == ["int8_io"]
-    assert found["accelerators"] == ["ethos-u55-128"]
-    lines = {line["artifact"]: line for line in found["rows"]}
+    npus = (npu("int8_io"), npu("int8"), npu("int8", "torch_cnn", cpu_operators=2))
+    section = micro.of((arena, coreml), {one.artifact: one for one in npus})
+    assert section["whole"] == ["int8_io"]
+    assert section["accelerators"] == ["ethos-u55-128"]
+    lines = {line["artifact"]: line for line in section["rows"]}
     assert (lines[arena.artifact]["fits"], lines[arena.artifact]["arena_bytes"]) == (True, 65_536)
     assert lines["torch_cnn-tflite-int8"]["arena_bytes"] is None
     assert micro.of((coreml,), {}) is None

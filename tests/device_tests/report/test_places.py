@@ -10,8 +10,8 @@ from device_tests.results.measurement import Environment
 
 
 def placed(rows):
-    known = machines(rows)
-    return [place(row, known) for row in rows], warnings(known)
+    by_device = machines(rows)
+    return [place(row, by_device) for row in rows], warnings(by_device)
 
 
 def test_one_machine_needs_no_number(measured):
@@ -27,8 +27,8 @@ def test_another_cpu_or_system_is_another_machine(measured, changed):
 
 
 def test_another_python_on_the_same_machine_is_no_other_machine(measured):
-    names, told = placed([measured(), measured(environment=replace(measured().environment, python="3.9"))])
-    assert (names, told) == (["desktop", "desktop"], [])
+    names, sentences = placed([measured(), measured(environment=replace(measured().environment, python="3.9"))])
+    assert (names, sentences) == (["desktop", "desktop"], [])
 
 
 def test_what_never_ran_belongs_to_the_first_machine(measured):

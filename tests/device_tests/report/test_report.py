@@ -85,12 +85,12 @@ def test_picks_keep_within_the_margin_and_name_what_is_as_fast(results):
     assert (
         smallest.id == f"{MODEL}-torchscript-int8@executorch@desktop"
     )  # dynamic_int8 is smaller and loses 0.89 points
-    assert "top-1 -0.02 points against the float source, paired on 10,000 images" in smallest.says
-    assert smallest.says.endswith("with 95 % certainty it loses less than 0.07")
+    assert "top-1 -0.02 points against the float source, paired on 10,000 images" in smallest.message
+    assert smallest.message.endswith("with 95 % certainty it loses less than 0.07")
     assert fastest.id == smallest.id
     (gaining, *_) = picks((replace(results[0], lost=0, gained=9),), 0.1, {})
-    assert gaining.says.endswith("with 95 % certainty it gains more than 0.04")
-    assert f"but not lighter: {MODEL}-torchscript-float32@litert@desktop" in fastest.says
+    assert gaining.message.endswith("with 95 % certainty it gains more than 0.04")
+    assert f"but not lighter: {MODEL}-torchscript-float32@litert@desktop" in fastest.message
     assert faithful.id == f"{MODEL}-torchscript-float32@litert@desktop"
 
 
@@ -113,7 +113,7 @@ def test_of_equals_the_lighter_runtime_is_taken(measured):
     }
     by_title = {pick.title: pick for pick in picks((heavy, light, far), 0.1, weights)}
     assert by_title["fastest on this CPU"].id == light.id
-    assert f"not lighter: {heavy.id}" in by_title["fastest on this CPU"].says
+    assert f"not lighter: {heavy.id}" in by_title["fastest on this CPU"].message
     assert by_title["smallest"].id == far.id
 
 
@@ -139,11 +139,11 @@ def test_a_ratio_of_one_interleaved_run_takes_the_place_of_that_of_runs_apart(re
 
 
 @pytest.mark.parametrize(
-    ("low", "value", "high", "says"),
+    ("low", "value", "high", "text"),
     [(0.9, 1.0, 1.1, "too noisy"), (0.98, 1.0, 1.02, "1.00 equal"), (1.04, 1.2, 1.3, "1.20 slower")],
 )
-def test_what_an_interleaved_run_cannot_tell_is_said(measured, low, value, high, says):
-    assert says in printed((measured(latency_ratio=value, latency_ratio_low=low, latency_ratio_high=high),))
+def test_what_an_interleaved_run_cannot_tell_is_said(measured, low, value, high, text):
+    assert text in printed((measured(latency_ratio=value, latency_ratio_low=low, latency_ratio_high=high),))
 
 
 def test_other_sets_and_instructions_have_a_column(measured):
@@ -221,7 +221,7 @@ def test_what_ships_is_the_model_with_its_runtime(results):
     weights = {"torch": weighing("torch", 115_000_000), "litert": weighing("litert", 2_099_100)}
     pick = next(p for p in picks(results, 0.1, weights) if p.title == "smallest to ship")
     assert pick.id == f"{MODEL}-torchscript-float32@litert@desktop"  # not the smallest file, which needs PyTorch
-    assert pick.says.startswith("2.10 MB compressed with the libraries of litert; the model is 0.0% of that")
+    assert pick.message.startswith("2.10 MB compressed with the libraries of litert; the model is 0.0% of that")
 
 
 def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path):

@@ -21,8 +21,8 @@ def receipt(*operators: Operator, delegate: str = "XNNPACK") -> Receipt:
 
 
 def operator(name: str, macs: int, channels: int = 0, **facts) -> Operator:
-    known = {"weights": "int8", "integer": True, "taken": True, "layer": name, "channels": channels}
-    return Operator(**{"name": "CONV_2D", "macs": macs, **known, **facts})
+    defaults = {"weights": "int8", "integer": True, "taken": True, "layer": name, "channels": channels}
+    return Operator(**{"name": "CONV_2D", "macs": macs, **defaults, **facts})
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def operator(name: str, macs: int, channels: int = 0, **facts) -> Operator:
     ],
 )
 def test_a_limit_is_the_products_over_what_the_best_instruction_takes(device, scheme, least):
-    made = artifact(scheme)
-    assert bounds.least(device, made) == least
-    assert bounds.bound(device, made, least * 4).share == 0.25
+    example = artifact(scheme)
+    assert bounds.least(device, example) == least
+    assert bounds.bound(device, example, least * 4).share == 0.25
 
 
 def test_layers_that_stay_float_have_the_limit_of_floats():
@@ -56,17 +56,17 @@ def test_every_core_that_counts_has_a_limit_and_nothing_else_has():
 
 
 def test_the_goal_is_for_eight_bits_on_one_core_and_lower_for_small_networks():
-    def says(device="cortex-a76", scheme="int8", share=0.4, **facts) -> str:
-        made = artifact(scheme, **facts)
-        return bounds.wasted(device, made, round(bounds.least(device, made) / share), None)
+    def wasted(device="cortex-a76", scheme="int8", share=0.4, **facts) -> str:
+        example = artifact(scheme, **facts)
+        return bounds.wasted(device, example, round(bounds.least(device, example) / share), None)
 
-    assert "40% of the limit of cortex-a76, where 50% is the goal" in says()
-    assert "is not known" in says()
-    assert not says(share=0.6)
-    assert not says(macs=800_000)
-    assert says(macs=800_000, share=0.2)
-    assert not says(device="cortex-a53")
-    assert not says(scheme="float32")
+    assert "40% of the limit of cortex-a76, where 50% is the goal" in wasted()
+    assert "is not known" in wasted()
+    assert not wasted(share=0.6)
+    assert not wasted(macs=800_000)
+    assert wasted(macs=800_000, share=0.2)
+    assert not wasted(device="cortex-a53")
+    assert not wasted(scheme="float32")
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ def results(tmp_path):
     every = [series("float", 1_000, macs=100, roof="float32"), series("int8", 500, baseline="float"),
              Series(id="broken", outcome="load_failed", reason="no")]  # fmt: skip
     run = {"seed": 3, "date": "2026-01-02", "roofs": [vars(roof) for roof in ROOFS.values()]}
-    known = [{"id": s.id, "artifact_sha256": s.artifact_sha256, "environment": s.environment} for s in every]
+    origins = [{"id": s.id, "artifact_sha256": s.artifact_sha256, "environment": s.environment} for s in every]
     file = tmp_path / "latency" / f"{NAME}.json"
-    files.write_json(file, {**run, "series": known, "summary": summary(every, ROOFS)})
+    files.write_json(file, {**run, "series": origins, "summary": summary(every, ROOFS)})
     return tmp_path
 
 

@@ -47,28 +47,28 @@ def test_the_first_thousand_images_are_counted_on_their_own():
 def test_lost_and_gained_answers_are_paired_with_the_source():
     expected = np.eye(10, dtype=np.float32)[[0, 1, 2, 3] * 25]
     labels = np.array([0, 1, 2, 9] * 25)
-    answers = expected.copy()
-    answers[0] = np.eye(10)[5]  # right before
-    answers[3] = np.eye(10)[9]  # wrong before
-    row = judging.judge(answers, source(expected, labels))
+    logits = expected.copy()
+    logits[0] = np.eye(10)[5]  # right before
+    logits[3] = np.eye(10)[9]  # wrong before
+    row = judging.judge(logits, source(expected, labels))
     assert (row.lost, row.gained, row.correct, row.agree) == (1, 1, 75, 98)
 
 
 def test_every_flip_is_counted_and_the_first_are_kept():
     expected = np.tile(np.arange(10, dtype=np.float32), (FLIPS + 100, 1))
-    answers = expected.copy()
-    answers[2:, 4] = 9.5
+    logits = expected.copy()
+    logits[2:, 4] = 9.5
     labels = np.full(len(expected), 9)
-    row = judging.judge(answers, source(expected, labels))
+    row = judging.judge(logits, source(expected, labels))
     assert (row.total - row.agree, len(row.flips)) == (len(expected) - 2, FLIPS)
     assert row.flips[0] == Flip(index=2, label=9, ours=4, theirs=9, our_margin=0.5, their_margin=1.0)
 
 
 def test_an_answer_that_is_not_a_number_is_a_flip_without_a_margin():
     expected = np.tile(np.arange(10, dtype=np.float32), (3, 1))
-    answers = expected.copy()
-    answers[1, 0] = np.nan
-    row = judging.judge(answers, source(expected, np.full(3, 9)))
+    logits = expected.copy()
+    logits[1, 0] = np.nan
+    row = judging.judge(logits, source(expected, np.full(3, 9)))
     assert [(flip.index, flip.ours, flip.our_margin) for flip in row.flips] == [(1, -1, None)]
     assert (row.ece, row.outcome) == (None, "mismatch")
     records.encode(row)  # raises on what JSON cannot hold
@@ -101,10 +101,10 @@ def test_the_first_five_are_counted_where_there_are_more_than_ten_classes():
 def test_the_class_that_loses_most_recall_is_named_with_both_figures():
     labels = np.array([0] * 10 + [1] * 100 + [2] * 10)
     expected = np.eye(3, dtype=np.float32)[labels]
-    answers = expected.copy()
-    answers[[0, 1, 2]] = np.eye(3)[1]  # 3 of 10
-    answers[10:20] = np.eye(3)[2]  # 10 of 100
-    row = judging.judge(answers, source(expected, labels))
+    logits = expected.copy()
+    logits[[0, 1, 2]] = np.eye(3)[1]  # 3 of 10
+    logits[10:20] = np.eye(3)[2]  # 10 of 100
+    row = judging.judge(logits, source(expected, labels))
     assert row.worst_class == Recall(label=0, total=10, correct=7, source_correct=10)
     assert judging.judge(expected, source(expected, labels)).worst_class is None
 
@@ -131,9 +131,9 @@ def coin_flips(rng: np.random.Generator, share: float, images: int) -> tuple[np.
 @pytest.mark.parametrize(("agree", "images", "enough"), [(500, 500, True), (499, 500, False), (998, 1_000, True),
                                                          (997, 1_000, False), (800, 1_000, True)])  # fmt: skip
 def test_images_are_enough_once_the_interval_of_agreement_is_narrow_or_far_from_sane(agree, images, enough):
-    logits, answers = coin_flips(np.random.default_rng(0), 1.0, images)
+    logits, evaluation_set = coin_flips(np.random.default_rng(0), 1.0, images)
     logits[agree:] = logits[agree:, ::-1]
-    assert judging.is_enough(logits, answers) is enough
+    assert judging.is_enough(logits, evaluation_set) is enough
 
 
 @pytest.mark.parametrize("share", [0.98, 0.993, 0.997, 0.9995])
@@ -143,9 +143,11 @@ def test_intervals_of_cells_that_were_judged_on_fewer_images_cover_as_often_as_t
 
     rng, covered, repeats = np.random.default_rng(0), 0, 60
     for _ in range(repeats):
-        logits, answers = coin_flips(rng, share, 10_000)
+        logits, evaluation_set = coin_flips(rng, share, 10_000)
         judged = next(
-            n for n in sampling.looks(10_000, 0, slow=True) if n == 10_000 or judging.is_enough(logits[:n], answers)
+            n
+            for n in sampling.looks(10_000, 0, slow=True)
+            if n == 10_000 or judging.is_enough(logits[:n], evaluation_set)
         )
         agree = int((logits[:judged].argmax(1) == 0).sum())
         interval = binomtest(agree, judged).proportion_ci(0.95, method="exact")

@@ -28,8 +28,8 @@ def series(scale: float = 1.0, *, noise: float = 0.01, drift: float = 0.0, count
 
 
 def test_the_interval_of_the_median_holds_the_truth():
-    found = [series(seed=seed).quantile(0.5) for seed in range(40)]
-    inside = [interval.low < 1e5 < interval.high and interval.width < 0.03 for interval in found]
+    intervals = [series(seed=seed).quantile(0.5) for seed in range(40)]
+    inside = [interval.low < 1e5 < interval.high and interval.width < 0.03 for interval in intervals]
     assert sum(inside) >= 34  # 38 are expected of 40
 
 
@@ -49,7 +49,7 @@ def test_samples_are_per_inference_and_without_the_timer():
 
 
 @pytest.mark.parametrize(
-    ("scale", "noise", "says"),
+    ("scale", "noise", "verdict"),
     [
         (1.0, 0.01, NO_DIFFERENCE),
         (1.1, 0.01, SLOWER),
@@ -58,14 +58,14 @@ def test_samples_are_per_inference_and_without_the_timer():
         (1.0, 0.3, TOO_NOISY),
     ],
 )
-def test_a_ratio_says_what_its_interval_allows(scale, noise, says):
-    assert ratio(series(scale, noise=noise, seed=1), series(noise=noise, seed=2)).verdict == says
+def test_a_ratio_says_what_its_interval_allows(scale, noise, verdict):
+    assert ratio(series(scale, noise=noise, seed=1), series(noise=noise, seed=2)).verdict == verdict
 
 
 def test_a_drift_that_hits_both_does_not_hide_a_difference():
-    found = ratio(series(1.1, drift=1.0, seed=1), series(drift=1.0, seed=2))
-    assert found.verdict == SLOWER
-    assert found.width < 0.03
+    interval = ratio(series(1.1, drift=1.0, seed=1), series(drift=1.0, seed=2))
+    assert interval.verdict == SLOWER
+    assert interval.width < 0.03
 
 
 def test_one_round_says_nothing():
@@ -104,46 +104,48 @@ SPINS = "def answer(logits):\n    end = time.perf_counter() + 3e-4\n    while ti
 
 
 def measure(taking_part, limit_s: float = 3.0, seed: int = 0):
-    found = rounds.measure(taking_part, rng=np.random.default_rng(seed), limit_s=limit_s, says=lambda told: None)
-    return {series.id: series for series in found}
+    timed = rounds.measure(
+        taking_part, rng=np.random.default_rng(seed), limit_s=limit_s, report_progress=lambda text: None
+    )
+    return {series.id: series for series in timed}
 
 
 def test_rounds_measure_every_artifact_as_often(folders, entrants):
-    found = measure(entrants(folders.runtime("first", SPINS), folders.runtime("second", SPINS)))
-    assert len(found) == 2
-    lengths = {len(series.rounds_ns) for series in found.values()}
+    timed = measure(entrants(folders.runtime("first", SPINS), folders.runtime("second", SPINS)))
+    assert len(timed) == 2
+    lengths = {len(series.rounds_ns) for series in timed.values()}
     assert len(lengths) == 1
     assert lengths.pop() >= 2
-    for series in found.values():
+    for series in timed.values():
         assert (series.outcome, series.threads) == ("ok", 1)
         assert series.medians_ns.min() >= 3e5
         assert series.timer_share < 0.001
 
 
 def test_short_inferences_are_timed_together(folders, entrants):
-    (found,) = measure(entrants(folders.runtime("quick")), limit_s=1).values()
-    assert found.inferences > 1
-    assert found.timer_share < 0.002  # of the calibration, 0.001
+    (timed,) = measure(entrants(folders.runtime("quick")), limit_s=1).values()
+    assert timed.inferences > 1
+    assert timed.timer_share < 0.002  # of the calibration, 0.001
 
 
 def test_what_ends_on_the_way_is_a_row_and_the_others_go_on(folders, entrants):
     crashes = folders.runtime("crashes", "def answer(logits):\n    calls > 500 and os.abort()\n    return logits")
     refuses = folders.runtime("refuses", "def load(path, threads):\n    raise ValueError('does not know the op')")
-    found = measure(entrants(crashes, refuses, folders.runtime("honest")), limit_s=1)
-    says = {id.split("@")[1]: (series.outcome, series.reason) for id, series in found.items()}
-    assert says["honest"] == ("ok", "")
-    assert says["refuses"] == ("unsupported", "ValueError: does not know the op")
-    assert says["crashes"] == ("run_failed", "killed by SIGABRT while timing")
-    assert found[f"{ID}@honest@desktop"].rounds_ns
+    timed = measure(entrants(crashes, refuses, folders.runtime("honest")), limit_s=1)
+    outcomes = {id.split("@")[1]: (series.outcome, series.reason) for id, series in timed.items()}
+    assert outcomes["honest"] == ("ok", "")
+    assert outcomes["refuses"] == ("unsupported", "ValueError: does not know the op")
+    assert outcomes["crashes"] == ("run_failed", "killed by SIGABRT while timing")
+    assert timed[f"{ID}@honest@desktop"].rounds_ns
 
 
 def test_a_batch_keeps_schemes_of_a_model_and_format_together():
     chosen = select(cells(), runtimes=("litert",), patterns=())
-    found = list(rounds.batches(chosen))
-    assert sum(map(len, found)) == len(chosen)
-    families = [{(cell.recipe.model, cell.recipe.format) for cell in batch} for batch in found]
+    batches = list(rounds.batches(chosen))
+    assert sum(map(len, batches)) == len(chosen)
+    families = [{(cell.recipe.model, cell.recipe.format) for cell in batch} for batch in batches]
     assert all(not a & b for a, b in pairwise(families))
-    assert len(found) > 1
+    assert len(batches) > 1
 
 
 def test_the_command_writes_samples_and_what_they_say(folders, entrants, tmp_path, capsys):

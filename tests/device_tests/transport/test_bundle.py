@@ -94,10 +94,10 @@ def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_t
 def test_executorch_runs_there_without_pytorch_and_its_code_is_part_of_a_results_key(tmp_path):
     assert "torch" not in bundle.program("executorch").read_text().split("import ")
     assert bundle.program("litert").name == "litert.py"
-    made = bundle.Bundle(
+    built = bundle.Bundle(
         path=tmp_path, abi="arm64", digest="", packages=(), sites={"executorch": ("executorch-1.5.1",)}
     )
-    assert len(made.pins("executorch")) == 3
+    assert len(built.pins("executorch")) == 3
 
 
 def test_an_interface_that_does_not_compile_is_an_error_that_says_why(tmp_path, monkeypatch):
@@ -144,41 +144,41 @@ def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):
 
 
 def test_wheels_for_the_c_library_of_the_bundle_are_taken_and_converters_are_not(tmp_path, monkeypatch):
-    asked = []
+    commands = []
 
     def download(command, **_):
-        asked.extend(map(str, command))
+        commands.extend(map(str, command))
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(wheels.subprocess, "run", download)
     pins = tmp_path / "ncnn.txt"
     pins.write_text("# written by: nox -s lock\nncnn==1.0\nnumpy==2.4.6\npnnx==1\n")
     assert wheels.install(tmp_path / "site", pins, machine="aarch64") == ()
-    assert asked[-2:] == ["ncnn==1.0", "numpy==2.4.6"]  # pnnx is 85 MB, and runs here only
-    assert "manylinux_2_35_aarch64" in asked  # which OpenVINO asks for
+    assert commands[-2:] == ["ncnn==1.0", "numpy==2.4.6"]  # pnnx is 85 MB, and runs here only
+    assert "manylinux_2_35_aarch64" in commands  # which OpenVINO asks for
 
 
 @pytest.mark.needs("apt-get")
 @pytest.mark.slow
 def test_a_bundle_is_the_same_when_built_again_and_runs_each_runtime_from_its_own_files(tmp_path, monkeypatch):
-    made = []
+    built = []
     for name in ("one", "another"):
         monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / name))
-        made.append(bundle.build("x86_64"))
-    assert made[0].digest == made[1].digest
-    assert not [path for path in made[0].path.rglob("*") if path.is_symlink()]
-    for runtime in made[0].runtimes:
-        command = made[0].command(runtime)
+        built.append(bundle.build("x86_64"))
+    assert built[0].digest == built[1].digest
+    assert not [path for path in built[0].path.rglob("*") if path.is_symlink()]
+    for runtime in built[0].runtimes:
+        command = built[0].command(runtime)
         program = (
             f"import sys, numpy, {MODULES[runtime]}\n"
             "files = [m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]\n"
             "print(*(f for f in files if not f.startswith(sys.argv[1])))"
         )
-        argv = [*command.argv, "-c", program, str(made[0].path)]
+        argv = [*command.argv, "-c", program, str(built[0].path)]
         done = subprocess.run(argv, env=command.env, capture_output=True, text=True)
         assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
-    if "executorch" in made[0].runtimes:
-        command = made[0].command("executorch")
+    if "executorch" in built[0].runtimes:
+        command = built[0].command("executorch")
         start = f"import runpy; print(runpy.run_path({str(bundle.program('executorch'))!r})['start'](1))"
         done = subprocess.run([*command.argv, "-c", start], env=command.env, capture_output=True, text=True)
         assert done.stdout.strip() == "1", done.stderr

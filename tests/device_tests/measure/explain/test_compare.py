@@ -38,8 +38,8 @@ class Computed:
         self._settled = compare.settled(self.nodes)
 
     def values(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        found = self.forced(image, {})
-        return {name: found[self._settled.get(name, name)] for name in found}
+        tensors = self.forced(image, {})
+        return {name: tensors[self._settled.get(name, name)] for name in tensors}
 
     def forced(self, image: np.ndarray, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         computed, received = {"image": image}, {"image": given.get("image", image)}
@@ -144,8 +144,8 @@ def test_a_name_that_means_something_else_in_the_file_is_not_paired():
     """`a` and `b` have changed places: the same names and shapes, computed from other tensors."""
     twin = Computed(("conv", "image", "a", product(0)), ("conv", "a", "b", product(1)), ("dense", "b", "c", product(2)))
     file = Computed(("conv", "image", "b", product(0)), ("conv", "b", "a", product(1)), ("dense", "a", "c", product(2)))
-    found = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
-    assert found == {"image": "image", "b": "a", "a": "b", "c": "c"}
+    pairs = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
+    assert pairs == {"image": "image", "b": "a", "a": "b", "c": "c"}
     assert first_bad(row_of(file, twin)) == ""
 
 
@@ -200,8 +200,8 @@ def test_layers_of_as_many_weights_are_told_apart_by_their_weights_whatever_the_
         Node(kinds=("conv",), inputs=("image",), outputs=(output,), weights=36, shapes=compare.channel_shapes(*weights))
         for output, weights in (("a", (other.T, 1)), ("b", (folded, 0)))
     ]
-    known = [
+    source_layers = [
         Layer(name=name, macs=36, parameters=36, shapes=compare.channel_shapes(weights, 0))
         for name, weights in (("one", one), ("other", other))
     ]
-    assert list(layers.names_of(nodes, known).values()) == ["other", "one"]
+    assert list(layers.names_of(nodes, source_layers).values()) == ["other", "one"]

@@ -26,7 +26,7 @@ from models.errors import DataError, EdgewiseError
 from tests import interpreters
 
 # Stands for an engine: it answers with the names and the doubled arrays that it is given, or as it is told.
-ANSWERS = """
+STAND_IN = """
 class Doubling:
     def __init__(self, path):
         assert path.name == "model.ncnn", path
@@ -59,36 +59,36 @@ InnerProduct dense  1 1 3 out0 0=2 1=1 2=4
 
 
 @pytest.fixture
-def asked(tmp_path, monkeypatch):
+def opened(tmp_path, monkeypatch):
     """Return an engine whose environment is this interpreter and whose program is the one above."""
     interpreters.install(tmp_path / "envs", "ncnn")
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
     with open(_engine_graph.__file__) as file:
         source = file.read().partition('if __name__ == "__main__"')[0]
-    (tmp_path / "program.py").write_text(source + ANSWERS)
+    (tmp_path / "program.py").write_text(source + STAND_IN)
     monkeypatch.setattr(_engine_graph, "__file__", str(tmp_path / "program.py"))
     return engine.Engine("ncnn", tmp_path / "model.ncnn")
 
 
-def test_arrays_go_to_an_engine_and_back_by_the_tensors_names_whatever_it_prints(asked):
+def test_arrays_go_to_an_engine_and_back_by_the_tensors_names_whatever_it_prints(opened):
     image = np.arange(4, dtype=np.float32)
-    found = asked.arrays("values", {"image": image, "verb": image})
-    assert [(name, value.tolist()) for name, value in found.items()] == [
+    tensors = opened.arrays("values", {"image": image, "verb": image})
+    assert [(name, value.tolist()) for name, value in tensors.items()] == [
         ("image", [0, 2, 4, 6]),
         ("verb", [0, 2, 4, 6]),
     ]
-    told, weights = asked.described("describe")
-    assert (told, weights["0"].tolist()) == ({"input": "image"}, [1, 1])
+    described, weights = opened.described("describe")
+    assert (described, weights["0"].tolist()) == ({"input": "image"}, [1, 1])
 
 
-def test_an_engine_that_refuses_goes_on_and_one_that_dies_is_an_error_too(asked):
+def test_an_engine_that_refuses_goes_on_and_one_that_dies_is_an_error_too(opened):
     with pytest.raises(EdgewiseError, match="ncnn cannot show model.ncnn: RuntimeError: no such layer"):
-        asked.arrays("forced")
-    assert asked.arrays("values", {"a": np.ones(1)})["a"] == 2
+        opened.arrays("forced")
+    assert opened.arrays("values", {"a": np.ones(1)})["a"] == 2
     with pytest.raises(EdgewiseError, match="its process killed by SIGKILL"):
-        asked.described("executed")
+        opened.described("executed")
     with pytest.raises(EdgewiseError, match="its process killed by SIGKILL"):
-        asked.arrays("values")
+        opened.arrays("values")
 
 
 def entry(kind: str, inputs: str, output: str, least: float | None = None, weights: int = 0) -> dict:
@@ -114,19 +114,19 @@ def test_a_quantizer_that_cuts_what_may_be_negative_stands_for_a_relu():
 
 
 def test_openvinos_layers_are_integers_where_their_kernels_are_and_reference_kernels_are_named():
-    told = [
+    executed = [
         {"kind": "Reorder", "kernel": "reorder_I8", "takes": "f32"},
         {"kind": "Convolution", "kernel": "brgconv_avx512_I8", "takes": "u8", "stored": "i8", "weights": 9},
         {"kind": "FullyConnected", "kernel": "brgemm_avx512_f32", "takes": "f32", "stored": "i4", "weights": 8},
         {"kind": "Convolution", "kernel": "ref_any_I8", "takes": "u8", "stored": "i8", "weights": 7},
     ]
-    made = [openvino._operator(layer) for layer in told]
-    assert [o.integer for o in made] == [False, True, False, True]
-    assert [(o.weights, o.activations, o.parameters) for o in made[1:3]] == [
+    operators = [openvino._operator(layer) for layer in executed]
+    assert [o.integer for o in operators] == [False, True, False, True]
+    assert [(o.weights, o.activations, o.parameters) for o in operators[1:3]] == [
         ("int8", "uint8", 9),
         ("int4", "float32", 8),
     ]
-    assert openvino._notes(told) == (
+    assert openvino._notes(executed) == (
         "1 of 4 layers run reference kernels: Convolution",
         "1 layers store narrow weights and multiply in float32",
     )
@@ -198,14 +198,14 @@ def program(scale: float = 1.0, half: str = "") -> SimpleNamespace:
 
 @pytest.mark.parametrize(("scale", "bad"), [(1.0, ""), (2.0, "dense2")])
 def test_a_layer_of_a_core_ml_program_is_blamed_for_its_own_error_only(monkeypatch, tmp_path, scale, bad):
-    made = {"file": program(scale, "_cast_fp16"), "twin": program()}
-    monkeypatch.setattr(mil, "Program", lambda path: made[path.name])
-    file, twin = (open_mil.Graph(tmp_path / name) for name in made)
+    programs = {"file": program(scale, "_cast_fp16"), "twin": program()}
+    monkeypatch.setattr(mil, "Program", lambda path: programs[path.name])
+    file, twin = (open_mil.Graph(tmp_path / name) for name in programs)
     images = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
-    found = compare(file, twin, images, images)
-    known = [Layer(name=f"dense{i}", macs=16, parameters=16, shapes=node.shapes)
+    comparison = compare(file, twin, images, images)
+    source_layers = [Layer(name=f"dense{i}", macs=16, parameters=16, shapes=node.shapes)
              for i, node in enumerate((node for node in twin.nodes if node.weights), start=1)]  # fmt: skip
-    rows = layers.rows(found.tensors, twin.nodes, known)
+    rows = layers.rows(comparison.tensors, twin.nodes, source_layers)
     assert [row.layer for row in rows] == ["dense1", "dense2"]
     assert [row.layer for row in rows if row.bad] == ([bad] if bad else [])
 

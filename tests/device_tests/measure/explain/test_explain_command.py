@@ -31,7 +31,7 @@ def type_in(*arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "says"),
+    ("arguments", "error", "message"),
     [
         ((), UsageError, "Name an artifact"),
         (("torch_cnn_smal-tflite-int8",), UsageError, "^'torch_cnn_smal.*Did you mean torch_cnn_small"),
@@ -40,8 +40,8 @@ def type_in(*arguments: str) -> None:
         (("torch_cnn-tflite-int8", "--artifacts", "nowhere"), DataError, "nox -s export"),
     ],
 )
-def test_what_cannot_be_done_is_said(arguments, error, says):
-    with pytest.raises(error, match=says):
+def test_what_cannot_be_done_is_said(arguments, error, message):
+    with pytest.raises(error, match=message):
         type_in(*arguments)
 
 
@@ -54,7 +54,6 @@ def test_every_format_of_the_matrix_has_a_module_that_reads_it():
 
 def test_a_format_that_none_reads_is_said(monkeypatch, tmp_path):
     monkeypatch.delitem(run.MODULES, "tflite")
-    monkeypatch.setattr(run, "made", lambda artifact: artifact)
     with pytest.raises(DataError, match="cannot read tflite yet"):
         run.make(SimpleNamespace(format="tflite"), tmp_path, "litert")
 
@@ -77,15 +76,15 @@ def test_each_framework_has_a_process_of_its_own_whose_receipts_are_kept_and_who
                        instruction_sets=(), delegate="", operators=(), parts=())  # fmt: skip
 
     monkeypatch.setattr(run, "make", make)
-    monkeypatch.setattr(run, "made", lambda artifact: artifact)
+    monkeypatch.setattr(run, "require_exported", lambda artifact: artifact)
     ids = ("torch_cnn-tflite-int8", "keras_cnn-tflite-int8")
     facts = {"format": "tflite", "scheme": "int8", "key": "k"}
-    made = {id: Artifact(id=id, model=id.split("-")[0], framework=id.split("_")[0], **facts) for id in ids}
-    monkeypatch.setattr(artifacts, "read", lambda path: made[path.stem])
+    by_id = {id: Artifact(id=id, model=id.split("-")[0], framework=id.split("_")[0], **facts) for id in ids}
+    monkeypatch.setattr(artifacts, "read", lambda path: by_id[path.stem])
     type_in("--all", *ids, "--artifacts", str(tmp_path), "--results", str(tmp_path))
-    says = capsys.readouterr().out
-    assert "no receipts torch_cnn-tflite-int8@tensorflow, keras_cnn-tflite-int8@tensorflow: it does not load" in says
-    assert "receipts: 6 written, 0 were current, 2 refused" in says
+    output = capsys.readouterr().out
+    assert "no receipts torch_cnn-tflite-int8@tensorflow, keras_cnn-tflite-int8@tensorflow: it does not load" in output
+    assert "receipts: 6 written, 0 were current, 2 refused" in output
     processes = {id: {receipts.read(tmp_path, f"{id}@{r}").library for r in ("litert", "tflite_runtime")} for id in ids}
     assert all(len(pids) == 1 for pids in processes.values())
     assert len({str(os.getpid())}.union(*processes.values())) == 3
@@ -103,23 +102,23 @@ def test_further_engines_are_explained_where_they_are_named(capsys):
 
 def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
     type_in("--all", "--layers", "torch_cnn-onnx-int8", "--artifacts", str(tmp_path), "--results", str(tmp_path))
-    told = capsys.readouterr().out
-    assert "no receipts torch_cnn-onnx-int8@onnxruntime: " in told
-    assert "no layers torch_cnn-onnx-int8: " in told
-    assert told.count("0 written, 0 were current, 1 refused") == 2
+    output = capsys.readouterr().out
+    assert "no receipts torch_cnn-onnx-int8@onnxruntime: " in output
+    assert "no layers torch_cnn-onnx-int8: " in output
+    assert output.count("0 written, 0 were current, 1 refused") == 2
 
 
 @pytest.mark.parametrize("outcome", ["export_failed", "ok"])
 def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_path, monkeypatch, outcome):
     """Its sidecar names "", which beside a folder's path is the folder itself."""
-    made = Artifact(id="torch_cnn-onnx-int8", model="torch_cnn", framework="torch", format="onnx", scheme="int8", key="k",
+    artifact = Artifact(id="torch_cnn-onnx-int8", model="torch_cnn", framework="torch", format="onnx", scheme="int8", key="k",
                     outcome=outcome, reason="no such operator")  # fmt: skip
-    artifacts.save(made, tmp_path)
+    artifacts.save(artifact, tmp_path)
     monkeypatch.setattr(files, "sha256", lambda path: pytest.fail(f"digested {path}"))
     with pytest.raises(DataError, match=f"was not made .{outcome}.: no such operator|it is ok without a file"):
         type_in("torch_cnn-onnx-int8", "--artifacts", str(tmp_path))
     with pytest.raises(DataError, match="was not made"):
-        run.make(made, tmp_path, "onnxruntime")
+        run.make(artifact, tmp_path, "onnxruntime")
 
 
 def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys):
@@ -127,15 +126,15 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
 
     hostile = "\x1b]0;title\x07\x1b[31m\x9b2J[bold]conv1[/bold]"
     error = layers.error(hostile, np.ones(2), -np.ones(2))
-    found = Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
+    measured = Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
     part = Part(name=hostile, section=hostile, size_bytes=1)
-    made = Receipt(artifact=hostile, key="k", runtime="litert", versions={hostile: hostile}, library=hostile,
+    receipt = Receipt(artifact=hostile, key="k", runtime="litert", versions={hostile: hostile}, library=hostile,
                            instruction_sets=(), delegate="", parts=(part,), notes=(hostile,),
                            operators=(Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
                            defects=(Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
     console = Console(width=300)
-    console.print(tree.layers_table(found))
-    console.print(tree.receipt_tree(made))
+    console.print(tree.layers_table(measured))
+    console.print(tree.receipt_tree(receipt))
     printed = capsys.readouterr().out
     assert not set(printed) & set("\x1b\x07\x9b")
     assert printed.count("[bold]conv1[/bold]") >= 10

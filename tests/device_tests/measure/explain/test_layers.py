@@ -18,15 +18,15 @@ SIGNAL = np.array([[3.0, -4.0]], np.float32)
 
 
 def test_an_exact_layer_has_no_noise():
-    found = layers.error("conv1", SIGNAL, SIGNAL)
-    assert (found.sqnr_db, found.max_abs) == (None, 0.0)
-    assert found.cosine == pytest.approx(1.0)
+    row = layers.error("conv1", SIGNAL, SIGNAL)
+    assert (row.sqnr_db, row.max_abs) == (None, 0.0)
+    assert row.cosine == pytest.approx(1.0)
 
 
 def test_noise_of_a_tenth_is_20_decibels():
-    found = layers.error("conv1", SIGNAL * 1.1, SIGNAL)
-    assert found.sqnr_db == pytest.approx(20, abs=1e-3)
-    assert found.max_abs == pytest.approx(0.4, abs=1e-6)
+    row = layers.error("conv1", SIGNAL * 1.1, SIGNAL)
+    assert row.sqnr_db == pytest.approx(20, abs=1e-3)
+    assert row.max_abs == pytest.approx(0.4, abs=1e-6)
 
 
 def test_a_dead_layer_is_bad():
@@ -51,26 +51,26 @@ def test_a_layer_that_is_not_paired_is_never_bad():
 
 
 @pytest.fixture
-def kept(tmp_path):
+def stored(tmp_path):
     """A results folder with layers of ARTIFACT, and those layers."""
     errors = (layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", SIGNAL, SIGNAL[:, ::-1]))
-    found = Layers(
+    measured = Layers(
         artifact=ARTIFACT.id, key=current.explanation(ARTIFACT, current.EXPORT), images=1, tool="t", errors=errors
     )
-    layer_files.save(found, tmp_path)
-    return tmp_path, found
+    layer_files.save(measured, tmp_path)
+    return tmp_path, measured
 
 
-def test_kept_layers_are_those_that_were_measured(kept):
-    results, found = kept
-    assert current.layers(results, ARTIFACT) == found
+def test_kept_layers_are_those_that_were_measured(stored):
+    results, measured = stored
+    assert current.layers(results, ARTIFACT) == measured
 
 
-def test_kept_layers_do_not_hold_for_another_file(kept):
-    assert current.layers(kept[0], replace(ARTIFACT, sha256="b" * 64)) is None
+def test_kept_layers_do_not_hold_for_another_file(stored):
+    assert current.layers(stored[0], replace(ARTIFACT, sha256="b" * 64)) is None
 
 
-def test_a_broken_file_of_layers_is_said(kept):
-    layer_files.path(kept[0], ARTIFACT.id).write_text("[]")
+def test_a_broken_file_of_layers_is_said(stored):
+    layer_files.path(stored[0], ARTIFACT.id).write_text("[]")
     with pytest.raises(DataError, match="Delete it and run: nox -s explain -- --all --layers a-b-c"):
-        current.layers(kept[0], ARTIFACT)
+        current.layers(stored[0], ARTIFACT)

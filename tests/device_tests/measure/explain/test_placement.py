@@ -35,7 +35,7 @@ def runtime(tmp_path, monkeypatch):
     tflite._process.cache_clear()
 
 
-def group_is_gone(group: int) -> bool:
+def group_has_ended(group: int) -> bool:
     for _ in range(100):  # what was killed may take a moment to be reaped by its new parent
         try:
             os.killpg(group, 0)
@@ -50,7 +50,7 @@ def test_a_runtime_that_hangs_is_killed_with_all_that_it_started_and_is_an_error
     monkeypatch.setattr(tflite, "TIMEOUT_S", 1.0)
     with pytest.raises(EdgewiseError, match="litert does not load net.tflite: no answer in 1 s"):
         tflite._placement(FILE, "litert")
-    assert group_is_gone(int(pids.read_text()))
+    assert group_has_ended(int(pids.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runt
 
 
 @pytest.mark.parametrize(
-    ("end", "says"),
+    ("end", "message"),
     [
         (f"os.kill(os.getpid(), {int(signal.SIGSEGV)})", "killed by SIGSEGV"),
         ("sys.exit(3)", "ended with exit code 3"),
     ],
 )
-def test_a_runtime_that_dies_says_how(runtime, end, says):
+def test_a_runtime_that_dies_says_how(runtime, end, message):
     runtime(f"import os, sys\nsys.stdin.readline()\n{end}")
-    with pytest.raises(EdgewiseError, match=f"litert does not load net.tflite: {says}"):
+    with pytest.raises(EdgewiseError, match=f"litert does not load net.tflite: {message}"):
         tflite._placement(FILE, "litert")
 
 

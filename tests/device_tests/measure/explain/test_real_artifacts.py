@@ -68,13 +68,13 @@ def test_a_receipt_accounts_for_every_byte_and_every_product(exported, format_na
         except EnvironmentMissing as error:
             programs.absent(str(error))
     row = artifact(exported, format_name)
-    made = run.make(row, exported, RUNTIMES[format_name])
-    assert sum(p.size_bytes for p in made.parts) == files.size_bytes(exported / row.file)
-    assert all(p.size_bytes >= 0 for p in made.parts)
-    assert sum(o.macs for o in made.operators) == ZOO[MODEL].SPEC.macs
-    assert made.integer_macs == 1.0
-    assert made.delegated_macs == (1.0 if format_name in ("tflite", "executorch") else None)
-    assert made.defects == ()
+    receipt = run.make(row, exported, RUNTIMES[format_name])
+    assert sum(p.size_bytes for p in receipt.parts) == files.size_bytes(exported / row.file)
+    assert all(p.size_bytes >= 0 for p in receipt.parts)
+    assert sum(o.macs for o in receipt.operators) == ZOO[MODEL].SPEC.macs
+    assert receipt.integer_macs == 1.0
+    assert receipt.delegated_macs == (1.0 if format_name in ("tflite", "executorch") else None)
+    assert receipt.defects == ()
 
 
 @pytest.mark.parametrize("format_name", ["tflite", "onnx", "executorch", "torchscript"])
@@ -82,10 +82,10 @@ def test_int8_is_near_its_source_in_every_layer(exported, format_name):
     from device_tests.measure.explain import layers
 
     row = artifact(exported, format_name)
-    found = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
-    assert [e.layer for e in found.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
-    assert all(20 < e.sqnr_db < 60 for e in found.errors)
-    assert found.first_bad == ""
+    measured = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
+    assert [e.layer for e in measured.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
+    assert all(20 < e.sqnr_db < 60 for e in measured.errors)
+    assert measured.first_bad == ""
 
 
 @pytest.mark.parametrize(("format_name", "scheme"), OTHERS)
@@ -93,10 +93,10 @@ def test_every_scheme_is_near_its_source_in_every_layer(exported, format_name, s
     from device_tests.measure.explain import layers
 
     row = artifact(exported, format_name, scheme)
-    found = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
-    assert [e.layer for e in found.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
-    assert all(e.paired and (e.own_sqnr_db is None or e.own_sqnr_db > 20) for e in found.errors)
-    assert found.first_bad == ""
+    measured = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
+    assert [e.layer for e in measured.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
+    assert all(e.paired and (e.own_sqnr_db is None or e.own_sqnr_db > 20) for e in measured.errors)
+    assert measured.first_bad == ""
 
 
 @pytest.mark.parametrize("format_name", ["ort", "torchscript_lite"])
@@ -119,5 +119,5 @@ def test_the_first_bad_layer_of_a_damaged_file_is_named(exported, tmp_path):
     model.buffers[kernel.buffer].data = model.buffers[kernel.buffer].data[::-1].copy()
     damaged = tmp_path / row.file
     damaged.write_bytes(_tflite_file.serialized(model))
-    found = layers.measure(row, damaged, reference.load(reference.path(exported, MODEL)))
-    assert found.first_bad == "conv2"
+    measured = layers.measure(row, damaged, reference.load(reference.path(exported, MODEL)))
+    assert measured.first_bad == "conv2"

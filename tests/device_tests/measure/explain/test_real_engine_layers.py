@@ -30,19 +30,19 @@ def test_every_layer_is_paired_none_is_bad_and_the_receipt_names_what_is_stored(
     except EnvironmentMissing as error:
         programs.absent(str(error))
     scheme, opened, explain, stored = OPENED[name]
-    network, made = (
+    network, file_of = (
         Source(MODEL, "digits"),
         {part: tmp_path / f"{part}{FORMATS[name].suffix}" for part in (scheme, "float32")},
     )
-    for part, path in made.items():
+    for part, path in file_of.items():
         FORMATS[name].convert(network, part, path)
     images = network_input(data.load("test", "digits").images[:8], "chw")
-    twin = opened(made["float32"])
-    found = compare(opened(made[scheme]), twin, images, images)
-    rows = layers.rows(found.tensors, twin.nodes, source.layers(MODEL))
+    twin = opened(file_of["float32"])
+    comparison = compare(opened(file_of[scheme]), twin, images, images)
+    rows = layers.rows(comparison.tensors, twin.nodes, source.layers(MODEL))
     assert [row.layer for row in rows] == ["conv1", "conv2", "dense1", "dense2"]
     assert all(row.paired and row.own_sqnr_db > 25 for row in rows)
-    np.testing.assert_allclose(found.twin_ends, network.logits(images), atol=1e-4)
-    operators = [operator for operator in explain(made[scheme], name).operators if operator.weights]
+    np.testing.assert_allclose(comparison.twin_ends, network.logits(images), atol=1e-4)
+    operators = [operator for operator in explain(file_of[scheme], name).operators if operator.weights]
     assert [operator.weights for operator in operators] == [stored] * 4
     assert {operator.integer for operator in operators} == {name == "openvino"}

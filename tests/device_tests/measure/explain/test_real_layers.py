@@ -77,7 +77,7 @@ def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
     def convert(model: str, format_name: str) -> tuple[Artifact, Path]:
         suffix, source = FORMATS[format_name].suffix, Source(model, "digits")
         for scheme in ("int8",) if format_name == "executorch" else ("float32", "int8"):
-            made = Artifact(
+            artifact = Artifact(
                 id=f"{model}-{format_name}-{scheme}",
                 model=model,
                 framework=source.framework,
@@ -91,12 +91,12 @@ def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
                 dataset={"name": "digits"},
                 layout=source.layout,
             )
-            if not artifacts.sidecar_path(zoo, made.id).exists():
-                FORMATS[format_name].convert(source, scheme, zoo / made.file)
-                file = zoo / made.file
-                made = structs.replace(made, sha256=files.sha256(file), size_bytes=files.size_bytes(file))
-                artifacts.save(made, zoo)
-        return artifacts.read(artifacts.sidecar_path(zoo, made.id)), zoo / made.file
+            if not artifacts.sidecar_path(zoo, artifact.id).exists():
+                FORMATS[format_name].convert(source, scheme, zoo / artifact.file)
+                file = zoo / artifact.file
+                artifact = structs.replace(artifact, sha256=files.sha256(file), size_bytes=files.size_bytes(file))
+                artifacts.save(artifact, zoo)
+        return artifacts.read(artifacts.sidecar_path(zoo, artifact.id)), zoo / artifact.file
 
     return convert
 
@@ -109,18 +109,18 @@ def measured(artifact: Artifact, file: Path):
 
     digits, source = data.load("test", "digits"), Source(artifact.model, "digits")
     images = digits.images[:16]
-    answers = Reference(
+    reference_set = Reference(
         model=artifact.model, dataset="digits", dataset_sha256="", checkpoint_sha256="", images=images,
         labels=digits.labels[:16], logits=source.logits(source.input(images)),
     )  # fmt: skip
-    return layers.measure(artifact, file, answers)
+    return layers.measure(artifact, file, reference_set)
 
 
-def bad(found) -> list[str]:
+def bad(errors) -> list[str]:
     """Return the layers that are bad; a doubled scale leaves at most 6 dB."""
-    assert all(e.own_sqnr_db < 6.5 for e in found.errors if e.bad and e.layer != "answer")
-    assert found.first_bad == next((e.layer for e in found.errors if e.bad), "")
-    return [e.layer for e in found.errors if e.bad]
+    assert all(e.own_sqnr_db < 6.5 for e in errors.errors if e.bad and e.layer != "answer")
+    assert errors.first_bad == next((e.layer for e in errors.errors if e.bad), "")
+    return [e.layer for e in errors.errors if e.bad]
 
 
 TOOLCHAINS = [
@@ -135,13 +135,13 @@ TOOLCHAINS = [
 
 @pytest.mark.parametrize(("model", "format_name"), TOOLCHAINS)
 def test_a_healthy_network_with_batch_norm_and_a_residual_accuses_no_layer(exported, model, format_name):
-    found = measured(*exported(model, format_name))
-    assert sorted(e.layer for e in found.errors[:-1]) == sorted(
+    errors = measured(*exported(model, format_name))
+    assert sorted(e.layer for e in errors.errors[:-1]) == sorted(
         TORCH_LAYERS if model == "torch_mobile" else KERAS_LAYERS
     )
-    assert all(e.paired for e in found.errors)
-    assert all(e.own_sqnr_db is None or e.own_sqnr_db > 20 for e in found.errors)
-    assert found.first_bad == ""
+    assert all(e.paired for e in errors.errors)
+    assert all(e.own_sqnr_db is None or e.own_sqnr_db > 20 for e in errors.errors)
+    assert errors.first_bad == ""
 
 
 def doubled_tflite(file: Path, weights: Callable[[list[int]], bool]) -> bytes:
@@ -265,6 +265,6 @@ def test_what_a_file_computes_is_named_after_the_networks_layers(exported, model
         except EnvironmentMissing as error:
             programs.absent(f"needs {runtime}: {error}")
     artifact, file = exported(model, format_name)
-    made = run.make(artifact, file.parent, runtime)
+    receipt = run.make(artifact, file.parent, runtime)
     names = TORCH_LAYERS if model == "torch_mobile" else KERAS_LAYERS
-    assert sorted(o.layer for o in made.operators if o.weights) == sorted(names)
+    assert sorted(o.layer for o in receipt.operators if o.weights) == sorted(names)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from device_tests.measure.explain import receipt as receipts
 from device_tests.measure.explain.receipt import Layer
-from device_tests.results import receipts as kept
+from device_tests.results import receipts as receipt_files
 from device_tests.results.receipts import Operator, Part, Receipt
 from models.errors import DataError
 
@@ -18,15 +18,15 @@ LAYERS = (Layer(name="conv1", macs=900, parameters=90), Layer(name="dense1", mac
 
 def operators(**changes) -> tuple[Operator, ...]:
     weighted = {"weights": "int8", "activations": "int8", "integer": True, "taken": True} | changes
-    made = (Operator(name="POOL", taken=True), Operator(name="CONV", **weighted), Operator(name="DENSE", **weighted))
-    return receipts.with_layers(made, LAYERS)
+    each = (Operator(name="POOL", taken=True), Operator(name="CONV", **weighted), Operator(name="DENSE", **weighted))
+    return receipts.with_layers(each, LAYERS)
 
 
 def receipt(scheme: str = "int8", runtime: str = "litert", **changes) -> Receipt:
-    known = {"delegate": "XNNPACK", "operators": operators(), "parts": (Part(name="w", section="s", size_bytes=7),)}
-    made = Receipt(artifact=f"torch_cnn-tflite-{scheme}", key="k", runtime=runtime, versions={"ai-edge-litert": "2"},
-                   library="XNNPACK", instruction_sets=("avx2",), **known | changes)  # fmt: skip
-    return replace(made, defects=receipts.defects(made, scheme))
+    defaults = {"delegate": "XNNPACK", "operators": operators(), "parts": (Part(name="w", section="s", size_bytes=7),)}
+    whole = Receipt(artifact=f"torch_cnn-tflite-{scheme}", key="k", runtime=runtime, versions={"ai-edge-litert": "2"},
+                   library="XNNPACK", instruction_sets=("avx2",), **defaults | changes)  # fmt: skip
+    return replace(whole, defects=receipts.defects(whole, scheme))
 
 
 def test_layers_are_given_to_the_operators_with_weights_in_their_order():
@@ -39,26 +39,26 @@ def test_another_number_of_layers_is_an_error_and_not_a_guess():
 
 
 def test_an_operator_takes_the_layer_of_as_many_parameters_whatever_the_order_of_the_branches():
-    made = (
+    example = (
         Operator(name="DENSE", weights="int8", parameters=910),
         Operator(name="CONV", weights="int8", parameters=90),
     )
-    assert [(o.layer, o.macs) for o in receipts.with_layers(made, LAYERS)] == [("dense1", 100), ("conv1", 900)]
+    assert [(o.layer, o.macs) for o in receipts.with_layers(example, LAYERS)] == [("dense1", 100), ("conv1", 900)]
 
 
 def test_an_operator_that_no_layer_fits_is_an_error_and_not_a_guess():
-    made = (
+    example = (
         Operator(name="CONV", weights="int8", parameters=91),
         Operator(name="DENSE", weights="int8", parameters=910),
     )
     with pytest.raises(DataError, match="do not fit each other"):
-        receipts.with_layers(made, LAYERS)
+        receipts.with_layers(example, LAYERS)
 
 
 def test_shares_count_operators_and_macs():
     conv, dense = replace(operators()[1], taken=False), operators()[2]
-    made = receipt(operators=(operators()[0], conv, dense))
-    assert (made.delegated_nodes, made.delegated_macs, made.integer_macs) == (2 / 3, 0.1, 1.0)
+    example = receipt(operators=(operators()[0], conv, dense))
+    assert (example.delegated_nodes, example.delegated_macs, example.integer_macs) == (2 / 3, 0.1, 1.0)
 
 
 def test_what_is_as_promised_has_no_defect():
@@ -68,54 +68,56 @@ def test_what_is_as_promised_has_no_defect():
 
 def test_a_scheme_of_integers_that_computes_in_float_is_a_defect():
     (defect,) = receipt(operators=operators(integer=False)).defects
-    assert (defect.kind, defect.share) == (kept.INTEGERS, 0.0)
+    assert (defect.kind, defect.share) == (receipt_files.INTEGERS, 0.0)
     assert str(defect) == "int8 computes only 0% of the weights in integers; in float: conv1, dense1"
 
 
 def test_a_delegate_that_takes_nothing_is_a_defect():
-    made = receipt(operators=operators(taken=False))
-    assert [str(d) for d in made.unexpected] == ["XNNPACK took 0% of the MACs (1 of 3 operators)"]
+    example = receipt(operators=operators(taken=False))
+    assert [str(d) for d in example.unexpected] == ["XNNPACK took 0% of the MACs (1 of 3 operators)"]
 
 
 def test_a_runtime_without_a_delegate_has_no_share_of_it():
-    made = receipt(delegate="", operators=operators(taken=False))
-    assert (made.delegated_nodes, made.delegated_macs, made.defects) == (None, None, ())
+    example = receipt(delegate="", operators=operators(taken=False))
+    assert (example.delegated_nodes, example.delegated_macs, example.defects) == (None, None, ())
 
 
 def test_a_known_defect_is_told_with_its_reason_and_expected():
-    made = receipt("int16x8", operators=operators(taken=False))
-    assert made.defects
-    assert made.unexpected == ()
-    assert kept.as_json(made)["expected_defects"] == {
-        str(made.defects[0]): "XNNPACK has no kernels for 16-bit activations"
+    example = receipt("int16x8", operators=operators(taken=False))
+    assert example.defects
+    assert example.unexpected == ()
+    assert receipt_files.as_json(example)["expected_defects"] == {
+        str(example.defects[0]): "XNNPACK has no kernels for 16-bit activations"
     }
 
 
 def test_an_expectation_excuses_no_other_defect():
-    made = receipt("int16x8", operators=operators(integer=False))
-    assert [d.kind for d in made.unexpected] == [kept.INTEGERS]
+    example = receipt("int16x8", operators=operators(integer=False))
+    assert [d.kind for d in example.unexpected] == [receipt_files.INTEGERS]
 
 
 def test_an_expectation_is_of_a_kind_of_defect_and_not_of_its_words():
     (defect,) = receipt(operators=operators(taken=False)).defects
     reworded = replace(defect, text="the delegate ran hardly anything")
-    assert kept.explanation("torch_cnn-tflite-int16x8@litert", reworded)
-    assert not kept.explanation("torch_cnn-tflite-int16x8@litert", replace(defect, kind=kept.INTEGERS))
+    assert receipt_files.explanation("torch_cnn-tflite-int16x8@litert", reworded)
+    assert not receipt_files.explanation(
+        "torch_cnn-tflite-int16x8@litert", replace(defect, kind=receipt_files.INTEGERS)
+    )
 
 
 def test_a_receipt_is_read_as_it_was_written(tmp_path):
     broken = receipt(operators=operators(taken=False, integer=False))
-    kept.save(broken, tmp_path)
-    assert kept.read(tmp_path, broken.id) == broken
+    receipt_files.save(broken, tmp_path)
+    assert receipt_files.read(tmp_path, broken.id) == broken
     assert len(broken.defects) == 2
-    kept.save(receipt(), tmp_path)
-    assert json.loads(kept.path(tmp_path, broken.id).read_text())["delegated_macs"] == 1.0
+    receipt_files.save(receipt(), tmp_path)
+    assert json.loads(receipt_files.path(tmp_path, broken.id).read_text())["delegated_macs"] == 1.0
 
 
 def test_a_receipt_that_is_none_is_said(tmp_path):
     id = receipt().id
-    assert kept.read(tmp_path, id) is None
-    kept.path(tmp_path, id).parent.mkdir()
-    kept.path(tmp_path, id).write_text('{"artifact": "a"}')
+    assert receipt_files.read(tmp_path, id) is None
+    receipt_files.path(tmp_path, id).parent.mkdir()
+    receipt_files.path(tmp_path, id).write_text('{"artifact": "a"}')
     with pytest.raises(DataError, match="is no receipt .Object missing required field"):
-        kept.read(tmp_path, id)
+        receipt_files.read(tmp_path, id)

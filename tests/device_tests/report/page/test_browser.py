@@ -37,14 +37,14 @@ def opened(build, new_context):
 @pytest.fixture(scope="module")
 def real_page(tmp_path_factory) -> Path:
     """The page of the results that are there."""
-    from device_tests.rows import found, load, rows
+    from device_tests.rows import cells_with_results, load, rows
 
     results = ROOT / "results"
     if not any(results.glob("*.json")):
         programs.absent("needs results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
-    known = load(results)
-    groups = group(rows(found(known), known, **folders), 0.1, shipped.read(results))
+    stored = load(results)
+    groups = group(rows(cells_with_results(stored), stored, **folders), 0.1, shipped.read(results))
     return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)
 
 
@@ -149,9 +149,9 @@ def test_a_device_is_judged_by_its_own_rows_and_an_emulated_one_never_by_time(op
     assert ship(page_) == "Ship torch_cnn_small-torchscript-float32 on torch"
     assert "1 of 1 runs there" in page_.locator("#best").inner_text()
     assert page_.locator("[name=p50_ns_text]").inner_text() == "emulated"
-    for goal, says in (("speed", "no times are taken there"), ("size with runtime", "was not measured")):
+    for goal, message in (("speed", "no times are taken there"), ("size with runtime", "was not measured")):
         choose(page_, goal)
-        assert says in page_.locator("#best").inner_text()
+        assert message in page_.locator("#best").inner_text()
     page_.wait_for_function("document.querySelector('#scatter').textContent.includes('no times are taken')")
     page_.get_by_role("radio", name="size and accuracy", exact=True).check()
     page_.wait_for_selector("#scatter path[aria-roledescription=circle]")
@@ -166,12 +166,12 @@ def test_nothing_is_cut_off_or_hard_to_read(opened, real_page, scheme, width):
 
     page_ = opened(real_page, color_scheme=scheme, viewport={"width": width, "height": 844})
     assert page_.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page_)
-    assert found.violations_count == 0, found.generate_report()
+    violations = Axe().run(page_)
+    assert violations.violations_count == 0, violations.generate_report()
     page_.evaluate("location.hash = 'torch_cnn-tflite-int8'")
     page_.wait_for_selector("dialog[open] .chart svg")
-    found = Axe().run(page_)
-    assert found.violations_count == 0, found.generate_report()
+    violations = Axe().run(page_)
+    assert violations.violations_count == 0, violations.generate_report()
 
 
 def test_the_button_switches_between_light_and_dark(opened):

@@ -31,13 +31,13 @@ class Elements(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.data = ""
         self._in_data = False
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
         self._in_data = dict(attrs).get("id") == "data"
 
     def handle_data(self, data):
@@ -47,22 +47,22 @@ class Elements(HTMLParser):
 
 
 def test_nothing_on_the_page_comes_from_elsewhere(build):
-    for tag, attributes in Elements(build().read_text()).found:
+    for tag, attributes in Elements(build().read_text()).elements:
         for name in ("src", "href", "action", "srcset"):
             assert re.match(r"#|data:", attributes.get(name) or "#"), (tag, attributes)
 
 
 def test_what_a_runtime_said_is_text_and_never_markup(build, evil):
     page_ = Elements(build().read_text())
-    assert not any("onerror" in attributes for _, attributes in page_.found)
-    assert sum(tag == "script" for tag, _ in page_.found) == 3
+    assert not any("onerror" in attributes for _, attributes in page_.elements)
+    assert sum(tag == "script" for tag, _ in page_.elements) == 3
     assert evil not in build().read_text()
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt; &amp;" in build().read_text()
 
 
 def test_every_row_is_in_the_table_and_in_the_data(build, rows):
     page_ = Elements(build().read_text())
-    ids = {attributes.get("id") for tag, attributes in page_.found if tag == "tr"}
+    ids = {attributes.get("id") for tag, attributes in page_.elements if tag == "tr"}
     assert {row.id for row in rows} <= ids
     data = json.loads(page_.data)
     assert [row["id"] for row in data["rows"]] == [r.id for g in group(rows, 0.1) for r in g.rows]
@@ -95,13 +95,13 @@ def test_what_was_not_measured_is_not_a_zero(build, rows):
 
 def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
     artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
-    known = {"artifact": ID, "runtime": "torch", "versions": {}, "library": "a library", "instruction_sets": (),
+    facts = {"artifact": ID, "runtime": "torch", "versions": {}, "library": "a library", "instruction_sets": (),
              "operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
              "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
              "delegate": "XNNPACK", "defects": (Defect(kind="delegated_macs", share=0.0, text="<took little>"),)}  # fmt: skip
-    receipts.save(Receipt(key="of another file", **known), folders.bench.results)
+    receipts.save(Receipt(key="of another file", **facts), folders.bench.results)
     assert "Execution receipt" not in build().read_text()
-    receipts.save(Receipt(key=current.explanation(artifact, "torch"), **known), folders.bench.results)
+    receipts.save(Receipt(key=current.explanation(artifact, "torch"), **facts), folders.bench.results)
     text = build().read_text()
     assert "XNNPACK: 50 % of the operators, 100.0 % of the MACs" in text
     assert "&lt;took little&gt;" in text
@@ -115,10 +115,10 @@ def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
     errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
               LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),
               LayerError(layer="conv3", sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))  # fmt: skip
-    found = Layers(
+    measured = Layers(
         artifact=ID, key=current.explanation(artifact, current.EXPORT), images=64, tool="<a tool>", errors=errors
     )
-    layers.save(found, folders.bench.results)
+    layers.save(measured, folders.bench.results)
     text = build().read_text()
     assert "on 64 test images; &lt;a tool&gt;" in text
     assert "<b>conv2</b> is the first that adds so much error of its own that less than 10 dB are left" in text
@@ -138,13 +138,13 @@ def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders, measured)
 def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folders, rows):
     sha256 = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID)).sha256
     p50 = {"value": 50_000, "low": 45_000, "high": 55_000}
-    known = {"id": rows[1].id, "rounds": 20, "samples": 1_280, "roof": "int8", "roof_share": 0.123, "p50_ns": p50,
+    facts = {"id": rows[1].id, "rounds": 20, "samples": 1_280, "roof": "int8", "roof_share": 0.123, "p50_ns": p50,
              "p90_ns": p50, "p99_ns": None, "ratio": {"value": 0.9, "low": 0.8, "high": 1.1}}  # fmt: skip
     run = {
         "seed": 3,
         "date": "2026-01-02T03:04:05+00:00",
         "roofs": [{"dtype": "int8", "macs_per_s": 4e11}],
-        "summary": [known],
+        "summary": [facts],
     }
     file = folders.bench.results / "latency" / "torch@desktop.json"
     series = {"id": rows[1].id, "artifact_sha256": sha256, "environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS"}}

@@ -29,11 +29,11 @@ QUANTIZED = {side: (replace(getattr(ARTIFACT, side)[0], dtype="uint8", scale=0.5
 @pytest.mark.parametrize("format_name", ["tflite", "onnx", "ort", "executorch", "executorch_portable", "torchscript",
                                          "torchscript_lite", "savedmodel", "coreml", "openvino", "ncnn"])  # fmt: skip
 def test_a_format_has_code_or_a_reason_in_every_language(format_name):
-    made = snippets.of(replace(ARTIFACT, format=format_name))
-    assert [s.language for s in made] == list(snippets.LANGUAGES.values())
-    assert all(bool(s.code) != bool(s.reason) for s in made)
+    written = snippets.of(replace(ARTIFACT, format=format_name))
+    assert [s.language for s in written] == list(snippets.LANGUAGES.values())
+    assert all(bool(s.code) != bool(s.reason) for s in written)
     assert all("-1" not in s.code and "a-b-c.tflite" in s.code.replace('"a-b-c", ofType: "', "a-b-c.")
-               for s in made if s.code and s.language != "Swift")  # fmt: skip
+               for s in written if s.code and s.language != "Swift")  # fmt: skip
 
 
 def test_nobody_is_told_to_ship_a_bare_network():
@@ -54,11 +54,11 @@ SNIPPET_RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "ort": "onnxrunti
 @pytest.mark.slow
 @pytest.mark.parametrize("format_name", SNIPPET_RUNTIMES)
 def test_the_python_code_gives_the_golden_answers(format_name):
-    known = artifacts.load(ROOT / "artifacts")
-    made = [a for a in known if a.format == format_name and a.scheme in ("float32", "int8_io") and a.outcome == "ok"]
-    if not made:
+    every = artifacts.load(ROOT / "artifacts")
+    chosen = [a for a in every if a.format == format_name and a.scheme in ("float32", "int8_io") and a.outcome == "ok"]
+    if not chosen:
         programs.absent("needs artifacts: nox -s export")
-    for artifact in made:
+    for artifact in chosen:
         golden = artifact.golden[0]
         code = next(s.code for s in snippets.of(artifact) if s.language == "Python")
         program = textwrap.dedent("""

@@ -28,7 +28,7 @@ def started() -> Iterator[Machine]:
 @pytest.fixture
 def phone(started: Machine, tmp_path: Path) -> Iterator[Callable[..., Phone]]:
     """Return a maker of phones, this machine each, whose bundle's Python is a shell script."""
-    made: list[Phone] = []
+    phones: list[Phone] = []
 
     def make(
         script: str = OK,
@@ -45,11 +45,11 @@ def phone(started: Machine, tmp_path: Path) -> Iterator[Callable[..., Phone]]:
         phone = device(f"android:{serial}+{core}")
         small = Bundle(path=folder, abi="arm64", digest=files.sha256(folder), packages=(), sites={"litert": ()})
         vars(phone)["_bundle"] = small
-        made.append(phone)
+        phones.append(phone)
         return phone
 
     yield make
-    for each in made:
+    for each in phones:
         if each.client.is_there:
             each.clean()
 

@@ -23,7 +23,7 @@ from device_tests.contract import Job
 from device_tests.devices import app
 from device_tests.measure.runner import Bench, Ended, run
 from device_tests.results import measurement as measurements
-from device_tests.rows import found, load, rows
+from device_tests.rows import cells_with_results, load, rows
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, installed
 from device_tests.transport.android.client import Client
@@ -62,7 +62,7 @@ class Stage:
     def set(self, name: str, content: str) -> None:
         self.device.client.shell(f"printf '%s' '{content}' > {self.tools}/{name}")
 
-    def told(self) -> list[str]:
+    def commands(self) -> list[str]:
         return self.device.client.shell(f"cat {self.tools}/done 2>/dev/null || true").split()
 
     def run(self) -> Ended:
@@ -79,20 +79,20 @@ class Stage:
 
 
 @pytest.fixture
-def answers(tmp_path: Path) -> Reference:
+def reference_set(tmp_path: Path) -> Reference:
     """An artifact and its reference in `artifacts`."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
-    made = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+    built = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                      images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8), labels=logits.argmax(1).astype(np.uint8),
                      logits=logits)  # fmt: skip
     folder = tmp_path / "artifacts"
-    reference.save(made, reference.path(folder, made.model))
+    reference.save(built, reference.path(folder, built.model))
     files.write_bytes(folder / f"{ID}.tflite", b"weights")
-    artifacts.save(Artifact(id=ID, model=made.model, framework="torch", format="tflite", scheme="int8", key="k", file=f"{ID}.tflite",
+    artifacts.save(Artifact(id=ID, model=built.model, framework="torch", format="tflite", scheme="int8", key="k", file=f"{ID}.tflite",
                             sha256=files.sha256(folder / f"{ID}.tflite"), size_bytes=7, compressed_bytes=20, checkpoint_sha256="c" * 64,
                             inputs=(TENSOR,), outputs=(TENSOR,), dataset=Dataset(name="mnist", sha256="d" * 64)), folder)  # fmt: skip
-    return made
+    return built
 
 
 @pytest.fixture
@@ -111,9 +111,9 @@ def apks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def row(answers: Reference) -> dict:
+def row(reference_set: Reference) -> dict:
     """What the app writes: the float network's answers, but for one image."""
-    logits = answers.logits.copy()
+    logits = reference_set.logits.copy()
     logits[3] = np.roll(logits[3], 1)
     packed = base64.b64encode(zlib.compress(logits.tobytes())).decode()
     environment = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "date": "2026-01-02T03:04:05+00:00", "runtime": {"a:b": "1"},
@@ -123,7 +123,9 @@ def row(answers: Reference) -> dict:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: Reference, apks: Path) -> Callable[..., Stage]:
+def stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference_set: Reference, apks: Path
+) -> Callable[..., Stage]:
     """Return a function that sets a phone up: adb's, with this serial, and its stand-in under a folder there."""
 
     def make(serial: str, place: str, shell: str = "/bin/sh") -> Stage:
@@ -140,7 +142,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: Reference, a
             (local / name).chmod(0o755)
         files.write_bytes(local / "home", str(home).encode())
         files.write_bytes(local / "build", BUILD.encode())
-        files.write_json(local / "rows" / f"{ID}.json", row(answers))
+        files.write_json(local / "rows" / f"{ID}.json", row(reference_set))
         Client.keep(there.client, local, PurePosixPath(tools))
         there.client.shell(f"chmod 755 {tools}/pm {tools}/am {tools}/dumpsys {tools}/pidof")
         return Stage(device=there, tools=tools, artifacts=tmp_path / "artifacts", results=tmp_path / "results")
@@ -174,24 +176,28 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[..., 
 
 def test_a_cell_is_measured_in_the_app_and_judged_here(phone):
     end = phone.run()
-    made = end.measurement
-    assert (made.outcome, made.reason) == ("ok", "")
-    assert made.id == f"{ID}@litert@app:A1"
-    assert (made.total, made.agree, [flip.index for flip in made.flips]) == (IMAGES, IMAGES - 1, [3])
-    assert made.environment.extra["ran"] == "not known"
-    assert phone.told() == ["install", "start"]
+    measurement = end.measurement
+    assert (measurement.outcome, measurement.reason) == ("ok", "")
+    assert measurement.id == f"{ID}@litert@app:A1"
+    assert (measurement.total, measurement.agree, [flip.index for flip in measurement.flips]) == (
+        IMAGES,
+        IMAGES - 1,
+        [3],
+    )
+    assert measurement.environment.extra["ran"] == "not known"
+    assert phone.commands() == ["install", "start"]
 
 
 def test_what_is_finished_is_not_measured_again_nor_the_app_installed(phone):
     phone.run()
     devices.device.cache_clear()
     assert phone.run().current
-    assert phone.told() == ["install", "start"]
-    known = load(phone.results)
-    chosen = found(known, ("app:A1",))
+    assert phone.commands() == ["install", "start"]
+    stored = load(phone.results)
+    chosen = cells_with_results(stored, ("app:A1",))
     (good,) = (
         r
-        for r in rows(chosen, known, artifacts_folder=phone.artifacts, results_folder=phone.results)
+        for r in rows(chosen, stored, artifacts_folder=phone.artifacts, results_folder=phone.results)
         if r.artifact == ID
     )
     assert (good.outcome, good.evidence) == ("ok", "current")
@@ -217,7 +223,7 @@ def test_clean_uninstalls(phone):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "says"),
+    ("file", "content", "message"),
     [
         ("wakefulness", "Asleep", "The screen of A1 is off. Switch it on, unlock it"),
         ("locked", "", "A1 is locked. Unlock it"),
@@ -227,27 +233,27 @@ def test_clean_uninstalls(phone):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_phone_that_cannot_be_used_says_why_in_a_sentence(phone, file, content, says):
+def test_a_phone_that_cannot_be_used_says_why_in_a_sentence(phone, file, content, message):
     phone.set(file, content)
-    with pytest.raises(EnvironmentMissing, match=says):
+    with pytest.raises(EnvironmentMissing, match=message):
         phone.device.require("litert")
     end = phone.run()
     assert (end.measurement.outcome, type(end.lacks)) == ("skipped", EnvironmentMissing)
 
 
 @pytest.mark.parametrize(
-    ("mood", "outcome", "says"),
+    ("mood", "outcome", "reason"),
     [
         ("killed", "run_failed", "the app was killed there, as Android does where memory is short"),
         ("away", "run_failed", "the app was not in front for 0.1 s: unlock the screen"),
         ("silent", "timed_out", "no sign of life in 1 s; at last it said: Round 1 of 9"),
     ],
 )
-def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome, says):
+def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome, reason):
     monkeypatch.setattr(installed, "AWAY_S", 0.1)
     phone.set("mood", mood)
-    made = phone.run().measurement
-    assert (made.outcome, made.reason[: len(says)]) == (outcome, says)
+    measurement = phone.run().measurement
+    assert (measurement.outcome, measurement.reason[: len(reason)]) == (outcome, reason)
 
 
 def test_an_old_phone_is_told_what_runs_there_without_the_app(phone):
@@ -315,12 +321,12 @@ def test_how_it_is_asked_to_run_is_part_of_the_name(phone):
 def test_the_real_adb_brings_the_app_its_job_and_takes_its_row(started, stage):
     there = stage(started.serial, "/data/local/tmp/app-test", "/system/bin/sh")
     try:
-        made = there.run().measurement
-        assert (made.outcome, made.reason, made.agree) == ("ok", "", IMAGES - 1)
-        assert there.told() == ["install", "start"]
+        measurement = there.run().measurement
+        assert (measurement.outcome, measurement.reason, measurement.agree) == ("ok", "", IMAGES - 1)
+        assert there.commands() == ["install", "start"]
         devices.device.cache_clear()
         assert there.run().current
-        logits = np.load(measurements.logits_path(there.results, made.id))
+        logits = np.load(measurements.logits_path(there.results, measurement.id))
         assert logits.shape == (IMAGES, 10)
         there.device.clean()
         assert there.device.client.shell(f"[ -d {installed.HOME} ] || echo gone").strip() == "gone"

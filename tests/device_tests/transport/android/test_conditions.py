@@ -7,7 +7,7 @@ import pytest
 from device_tests.transport.android import conditions
 
 # as a phone with four little, three middle and one big core answers the script
-TOLD = {
+FACTS = {
     **{f"cpu{i}.cpuinfo_max_freq": "1704000" for i in range(4)},
     **{f"cpu{i}.cpuinfo_max_freq": "2367000" for i in range(4, 7)},
     "cpu7.cpuinfo_max_freq": "2914000",
@@ -20,7 +20,7 @@ TOLD = {
 }
 
 
-class Told:
+class Answering:
     """Answers every script with these lines."""
 
     def __init__(self, *lines: str) -> None:
@@ -31,13 +31,15 @@ class Told:
 
 
 def test_lines_without_a_fact_are_no_facts():
-    found = conditions.read(Told("sh: dumpsys: not found", "cpu0.scaling_governor=schedutil\r", "battery_percent=50"))
-    assert found == {"cpu0.scaling_governor": "schedutil", "battery_percent": "50"}
+    facts = conditions.read(
+        Answering("sh: dumpsys: not found", "cpu0.scaling_governor=schedutil\r", "battery_percent=50")
+    )
+    assert facts == {"cpu0.scaling_governor": "schedutil", "battery_percent": "50"}
 
 
 @pytest.mark.parametrize(("size", "numbers", "mask"), [("big", (7,), "80"), ("little", (0, 1, 2, 3), "f")])
 def test_cores_are_told_apart_by_their_highest_clock(size, numbers, mask):
-    assert conditions.cores(TOLD, size) == numbers
+    assert conditions.cores(FACTS, size) == numbers
     assert conditions.mask(numbers) == mask
 
 
@@ -49,8 +51,8 @@ def test_a_phone_that_does_not_tell_its_clocks_is_not_pinned_and_the_row_says_so
 
 
 def test_the_environment_says_what_was_before_and_after():
-    after = TOLD | {"battery_percent": "86", "battery_decicelsius": "318"}
-    assert conditions.facts(TOLD, after, (7,)) == {
+    after = FACTS | {"battery_percent": "86", "battery_decicelsius": "318"}
+    assert conditions.facts(FACTS, after, (7,)) == {
         "cores": "cpu7",
         "governor": "sched_pixel",
         "thermal_status": "0 before, 0 after",
@@ -58,15 +60,15 @@ def test_the_environment_says_what_was_before_and_after():
         "screen": "Asleep",
         "power": "USB",
     }
-    assert conditions.warnings(TOLD, after, (7,)) == []
+    assert conditions.warnings(FACTS, after, (7,)) == []
 
 
 def test_throttling_is_a_warning():
-    hot = TOLD | {"thermal_status": "2"}
-    assert conditions.warnings(TOLD, hot, (7,)) == ["the phone throttled: thermal status 0, then 2"]
+    hot = FACTS | {"thermal_status": "2"}
+    assert conditions.warnings(FACTS, hot, (7,)) == ["the phone throttled: thermal status 0, then 2"]
 
 
 def test_what_a_phone_keeps_to_itself_is_said_to_be_unknown():
-    found = conditions.facts({}, {}, ())
-    assert found["governor"] == found["screen"] == found["power"] == "not told"
-    assert found["battery"] == "not told before, not told after"
+    facts = conditions.facts({}, {}, ())
+    assert facts["governor"] == facts["screen"] == facts["power"] == "not told"
+    assert facts["battery"] == "not told before, not told after"

@@ -79,11 +79,11 @@ def test_an_offline_device_says_that_it_does_not_answer(others):
 
 def test_two_devices_and_no_serial_is_an_error_that_lists_both(started, others):
     serial = others(0)
-    with pytest.raises(EnvironmentMissing, match="several devices") as told:
+    with pytest.raises(EnvironmentMissing, match="several devices") as raised:
         device("android:")
-    assert f"{started.serial} (device)" in str(told.value)
-    assert f"{serial} (unauthorized)" in str(told.value)
-    assert "--device android:SERIAL" in str(told.value)
+    assert f"{started.serial} (device)" in str(raised.value)
+    assert f"{serial} (unauthorized)" in str(raised.value)
+    assert "--device android:SERIAL" in str(raised.value)
 
 
 def test_the_command_ends_with_one_message_where_a_named_runtime_cannot_be_had(started, others, tmp_path):
@@ -105,8 +105,8 @@ def test_a_good_run_leaves_the_bundle_and_nothing_else(phone, job):
     row = good.run(job, Turns(1))
     assert (row["outcome"], row["environment"]["kind"]) == ("ok", "Android-shaped machine")
     assert row["environment"]["abi"] == "arm64-v8a"
-    kept = good.client.shell(f"cd {HOME} && find . -type f").split()
-    assert sorted(kept) == ["./bundles/arm64-test/blob", "./bundles/arm64-test/lib/ld-linux-aarch64.so.1",
+    left = good.client.shell(f"cd {HOME} && find . -type f").split()
+    assert sorted(left) == ["./bundles/arm64-test/blob", "./bundles/arm64-test/lib/ld-linux-aarch64.so.1",
                             "./references/a.npz"]  # fmt: skip
 
 
@@ -256,8 +256,8 @@ def test_a_device_lost_in_the_middle_costs_its_cell_and_the_next_say_that_it_is_
 def test_nothing_of_the_machine_outlives_the_program_that_started_it(started, how):
     command = (sys.executable, "-m", "device_tests", "android", "start", "--port", str(client.free_port()))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
-        said = program.stdout.readline()
-        assert "Up after" in said, said
+        line = program.stdout.readline()
+        assert "Up after" in line, line
         children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
         names = sorted(Path(f"/proc/{child}/comm").read_text().strip() for child in children)
         assert names == ["adb", "qemu-system-aar"]

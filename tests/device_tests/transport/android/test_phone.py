@@ -42,24 +42,28 @@ def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, id):
     sidecar = artifacts.sidecar_path(ARTIFACTS, id)
     if not sidecar.exists():
         programs.absent("needs artifacts: nox -s export")
-    made = artifacts.read(sidecar)
-    job = Job(runtime=runtime, artifact=ARTIFACTS / made.file, sidecar=sidecar, timeout_s=300, images=50, latency_s=0,
+    artifact = artifacts.read(sidecar)
+    job = Job(runtime=runtime, artifact=ARTIFACTS / artifact.file, sidecar=sidecar, timeout_s=300, images=50, latency_s=0,
               reference=reference.path(ARTIFACTS, MODEL))  # fmt: skip
     row = real.run(job, Turns(1))
     assert (row["outcome"], row["reason"]) == ("ok", "")
-    answers = reference.load(reference.path(ARTIFACTS, MODEL))
-    judged = judging.judge(judging.unpack(row["logits"], 10, 50), answers)
+    reference_set = reference.load(reference.path(ARTIFACTS, MODEL))
+    judged = judging.judge(judging.unpack(row["logits"], 10, 50), reference_set)
     assert judged.agree == judged.total == 50
     assert row["peak_rss_bytes"] > row["baseline_rss_bytes"] > 0
     assert not row["latencies_ns"]  # an emulated device has none to tell
-    known = row["environment"]
-    assert (known["kind"], known["android"], known["abi"]) == ("Android-shaped machine", "none", "arm64-v8a")
-    assert known["machine"] == "aarch64"
+    environment = row["environment"]
+    assert (environment["kind"], environment["android"], environment["abi"]) == (
+        "Android-shaped machine",
+        "none",
+        "arm64-v8a",
+    )
+    assert environment["machine"] == "aarch64"
 
 
 def test_there_is_no_c_library_outside_the_bundle(real):
-    found = real.client.shell("for folder in /lib /usr /etc /bin; do [ ! -e $folder ] || echo $folder; done; id -u")
-    assert found.split() == ["2000"]
+    output = real.client.shell("for folder in /lib /usr /etc /bin; do [ ! -e $folder ] || echo $folder; done; id -u")
+    assert output.split() == ["2000"]
 
 
 def test_the_probe_answers_as_often_as_it_is_asked(phone, job):
@@ -87,8 +91,8 @@ def test_a_real_phone_says_in_what_state_it_was_measured(phone, job):
 
 @pytest.mark.parametrize(("size", "mask"), [("big", "1"), ("little", "2")])
 def test_a_real_phone_is_measured_on_the_chosen_cores(phone, job, monkeypatch, size, mask):
-    told = {"cpu0.cpuinfo_max_freq": "2000", "cpu1.cpuinfo_max_freq": "1000", "thermal_status": "0"}
-    monkeypatch.setattr(conditions, "read", lambda client: told)
+    state = {"cpu0.cpuinfo_max_freq": "2000", "cpu1.cpuinfo_max_freq": "1000", "thermal_status": "0"}
+    monkeypatch.setattr(conditions, "read", lambda client: state)
     taken = phone(MASK, core=size)
     vars(taken)["_properties"] = taken.client.properties() | {"ro.kernel.qemu": "0"}
     row = taken.run(job, Turns(1))

@@ -77,11 +77,11 @@ def running(folder: Path, *settings: str, **environment: str) -> Iterator[Server
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    told = " ".join(f'"{name}={value}"' for name, value in environment.items())
+    variables = " ".join(f'"{name}={value}"' for name, value in environment.items())
     lines = (
         *(f"ListenAddress 127.0.0.1:{port}", f"HostKey {host}", f"AuthorizedKeysFile {user}.pub", "PidFile none"),
         *("StrictModes no", "UsePAM no", "PasswordAuthentication no", "PermitRootLogin yes", *settings),
-        *([f"SetEnv {told}"] if told else []),
+        *([f"SetEnv {variables}"] if variables else []),
     )
     (folder / "server").write_text("\n".join(lines) + "\n")
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host.with_suffix('.pub').read_text()}")

@@ -86,12 +86,12 @@ def test_a_raspberry_pis_state_is_read(tmp_path):
 
 
 def test_a_row_tells_what_bears_on_its_times():
-    made = devices.device("ssh:NAME")
+    remote = devices.device("ssh:NAME")
     states = iter([{"kernel": "Linux 6.6", "temperatures_c": {"cpu-thermal": 61.5}}])
-    made.board.state = lambda: next(states)
+    remote.board.state = lambda: next(states)
     row = {"environment": {"cpu": "Cortex-A72"}, "notes": []}
     before = {"kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"], "temperatures_c": {"cpu-thermal": 48.7}}
-    made._describe(row, before)
+    remote._describe(row, before)
     assert row == {
         "environment": {
             **{"cpu": "Cortex-A72", "kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"]},
@@ -105,10 +105,10 @@ def why(device, runtime: str = "litert", kind: type[EnvironmentMissing] = Unreac
     """Return why a device cannot run a runtime: one paragraph that names the device."""
     with pytest.raises(kind) as error:
         device.require(runtime)
-    told = str(error.value)
-    assert device.name in told
-    assert "\n" not in told
-    return told
+    message = str(error.value)
+    assert device.name in message
+    assert "\n" not in message
+    return message
 
 
 @pytest.mark.slow
@@ -125,8 +125,8 @@ def test_a_host_that_does_not_exist(board):
 def test_an_unknown_host_key_is_no_question(board, tmp_path):
     with running(tmp_path / "other") as other:
         (other.folder / "known_hosts").write_text("")
-        told = why(board(other))
-    assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in told
+        message = why(board(other))
+    assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in message
 
 
 @pytest.mark.slow
@@ -134,25 +134,26 @@ def test_another_host_key_than_the_known_one(board, tmp_path):
     with running(tmp_path / "other") as other:
         key = make_key(tmp_path / "imposter").with_suffix(".pub").read_text()
         (other.folder / "known_hosts").write_text(f"[127.0.0.1]:{other.port} {key}")
-        told = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
-    assert "its host key is not the one that is known here" in told
-    assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in told
+        message = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+    assert "its host key is not the one that is known here" in message
+    assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in message
 
 
 @pytest.mark.slow
 def test_a_key_that_is_not_accepted(board, tmp_path):
     with running(tmp_path / "other") as other:
         (other.folder / "user.pub").write_text(make_key(tmp_path / "another").with_suffix(".pub").read_text())
-        told = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+        message = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
     assert (
-        f"it accepts none of the keys that ssh offers. Give it one with: ssh-copy-id -p {other.port} 127.0.0.1" in told
+        f"it accepts none of the keys that ssh offers. Give it one with: ssh-copy-id -p {other.port} 127.0.0.1"
+        in message
     )
 
 
 def test_no_client_here(board, monkeypatch):
-    made = board()
+    remote = board()
     monkeypatch.setenv("PATH", "/nowhere")
-    assert "apt-get install openssh-client" in why(made, kind=EnvironmentMissing)
+    assert "apt-get install openssh-client" in why(remote, kind=EnvironmentMissing)
 
 
 @pytest.mark.slow
@@ -161,9 +162,9 @@ def test_no_python_there(board, tmp_path):
     for command in ("sh", "mkdir"):
         (tmp_path / "bin" / command).symlink_to(f"/bin/{command}")
     with running(tmp_path / "other", PATH=str(tmp_path / "bin"), HOME=str(tmp_path)) as other:
-        told = why(board(other), kind=EnvironmentMissing)
-    assert told.startswith("There is no Python 3 on ssh:board. ")
-    assert "apt-get install python3 python3-venv" in told
+        message = why(board(other), kind=EnvironmentMissing)
+    assert message.startswith("There is no Python 3 on ssh:board. ")
+    assert "apt-get install python3 python3-venv" in message
 
 
 @pytest.mark.slow
@@ -176,8 +177,8 @@ def test_a_python_there_that_makes_no_environments(board, pin, tmp_path):
     stub.write_text(f'#!/bin/sh\ncase $2 in venv) {makes};; *) echo "$0 3.11.2 aarch64";; esac\n')
     stub.chmod(0o755)
     with running(tmp_path / "other", PATH=f"{tmp_path}/bin:/usr/bin:/bin", HOME=str(tmp_path)) as other:
-        told = why(board(other, home=tmp_path / "home"), pin("any"), EnvironmentMissing)
-    assert "apt-get install python3.11-venv" in told
+        message = why(board(other, home=tmp_path / "home"), pin("any"), EnvironmentMissing)
+    assert "apt-get install python3.11-venv" in message
 
 
 @pytest.mark.slow
@@ -188,22 +189,22 @@ def test_a_login_shell_that_prints(board, tmp_path):
 
 @pytest.mark.slow
 def test_pins_without_a_wheel_for_the_boards_python_are_not_tried_for_each_cell(board, pin, capsys):
-    made = board()
+    remote = board()
     name = pin("old", "numpy==1.19.5")  # whose last wheels are of Python 3.9
-    told = why(made, name, EnvironmentMissing)
-    assert why(made, name, EnvironmentMissing) == told
-    assert "old cannot be installed on ssh:board, which has Python 3." in told
-    assert "No matching distribution found for numpy==1.19.5" in told
-    assert "The pins are made for Python 3.11" in told
+    message = why(remote, name, EnvironmentMissing)
+    assert why(remote, name, EnvironmentMissing) == message
+    assert "old cannot be installed on ssh:board, which has Python 3." in message
+    assert "No matching distribution found for numpy==1.19.5" in message
+    assert "The pins are made for Python 3.11" in message
     assert capsys.readouterr().out.count("installing 1 packages") == 1
 
 
 @pytest.mark.slow
 def test_a_board_without_a_network_gets_its_wheels_from_here(board, pin, tmp_path, capsys):
     with running(tmp_path / "other", PIP_NO_INDEX="1", PIP_CONFIG_FILE="/dev/null", PIP_FIND_LINKS="") as other:
-        made = board(other, home=tmp_path / "home")
-        made.require(pin("away"))
-        assert any(package.startswith("numpy-") for package in made.pins("away"))
+        remote = board(other, home=tmp_path / "home")
+        remote.require(pin("away"))
+        assert any(package.startswith("numpy-") for package in remote.pins("away"))
     assert "its own pip fails" in capsys.readouterr().out
 
 
@@ -223,9 +224,9 @@ def test_a_board_takes_pytorch_from_its_own_index_where_no_other_has_the_cpu_bui
         monkeypatch.setattr(environments, "TORCH_CPU_INDEX", f"{address}/cpu")
         settings = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": f"{address}/other"}
         with running(tmp_path / "other", **settings) as other:
-            made = board(other, home=tmp_path / "home")
-            made.require(pin("torchy", "torch==0.0.1+cpu"))
-            assert "torch-0.0.1+cpu.dist-info" in made.pins("torchy")
+            remote = board(other, home=tmp_path / "home")
+            remote.require(pin("torchy", "torch==0.0.1+cpu"))
+            assert "torch-0.0.1+cpu.dist-info" in remote.pins("torchy")
         index.shutdown()
 
 
@@ -237,13 +238,13 @@ def test_an_interrupted_installation_ends_there_too(board, pin, tmp_path):
         with running(
             tmp_path / "other", PIP_CONFIG_FILE="/dev/null", PIP_FIND_LINKS="", PIP_INDEX_URL=address
         ) as other:
-            made = board(other, home=tmp_path / "home")
-            waits = pool.submit(why, made, pin("waits"))
-            asked, _ = index.accept()
-            made.stop()
+            remote = board(other, home=tmp_path / "home")
+            waits = pool.submit(why, remote, pin("waits"))
+            connection, _ = index.accept()
+            remote.stop()
             assert "interrupted" in waits.result()
-            asked.settimeout(30)
-            while asked.recv(1 << 16):
+            connection.settimeout(30)
+            while connection.recv(1 << 16):
                 pass
 
 
@@ -255,11 +256,13 @@ def test_no_space_there(board, pin, tmp_path):
         programs.absent("needs root, who may mount a small file system")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", small], check=True)
     try:
-        told = why(board(home=small), name, EnvironmentMissing)
+        message = why(board(home=small), name, EnvironmentMissing)
         assert not list(small.rglob("bin"))  # what was begun is not left there
     finally:
         subprocess.run(["umount", small], check=True)
-    assert told == "ssh:board has no space left. Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
+    assert (
+        message == "ssh:board has no space left. Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
+    )
 
 
 @pytest.mark.slow
@@ -284,8 +287,8 @@ def test_files_are_sent_once_verified_there_and_sent_again_where_they_are_damage
 def test_what_was_put_there_can_be_removed_and_nothing_else(board, pin, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "mine").touch()
-    made = board(home=tmp_path / "home")
-    made.board.push({"it": tmp_path / "home" / "mine"})
+    remote = board(home=tmp_path / "home")
+    remote.board.push({"it": tmp_path / "home" / "mine"})
     assert len(list((tmp_path / "home").iterdir())) == 2
-    made.board.clean()
+    remote.board.clean()
     assert [file.name for file in (tmp_path / "home").iterdir()] == ["mine"]

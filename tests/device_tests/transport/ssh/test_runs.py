@@ -39,7 +39,7 @@ def note():
 """
 SLEEPS = "def load(path, threads):\n    note()\n    time.sleep(600)"
 HOLDS_THE_LOCK = "def load(path, threads):\n    import ctypes\n    note()\n    ctypes.PyDLL(None).sleep(600)"
-SLOW_ANSWERS = "def answer(logits):\n    judging() and (note(), time.sleep(600))\n    return logits"
+SLOW_LOGITS = "def answer(logits):\n    judging() and (note(), time.sleep(600))\n    return logits"
 
 
 def pid(path: Path) -> int:
@@ -62,14 +62,14 @@ def ends(process: int) -> bool:
 def run(folders, board, pin) -> Callable[..., dict[str, Measurement]]:
     """Return what runs fake runtimes on the board, and maybe on the desktop; it gives the rows that were not current."""
 
-    def run_cells(*patterns: str, also: str = "", heard=lambda end: None, **changes) -> dict[str, Measurement]:
+    def run_cells(*patterns: str, also: str = "", on_ended=lambda end: None, **changes) -> dict[str, Measurement]:
         every = cells("ssh:board") + (cells(also) if also else ())
         rows = {}
 
         def ended(end: runner.Ended) -> None:
             if not end.current:
                 rows[end.measurement.id.removeprefix(f"{ID}@")] = end.measurement
-            heard(end)
+            on_ended(end)
 
         bench = replace(folders.bench, **changes)
         runner.run(select(every, runtimes=(), patterns=patterns), bench, jobs=2, begins=lambda id: None, ended=ended)
@@ -139,9 +139,9 @@ def test_a_hang_is_a_row_and_its_worker_does_not_outlive_it(run, fake, board, tm
 
 
 def test_a_dropped_connection_costs_its_cell_and_leaves_nothing_behind(run, fake, board, server, tmp_path):
-    made = board()
+    remote = board()
     for name in ("a", "b", "c"):
-        fake(name, SLOW_ANSWERS if name == "b" else "")
+        fake(name, SLOW_LOGITS if name == "b" else "")
     worker = []
 
     def drop(end):
@@ -149,12 +149,12 @@ def test_a_dropped_connection_costs_its_cell_and_leaves_nothing_behind(run, fake
             worker.append(pid(tmp_path / "b.pid"))
             server.drop()
 
-    rows = run(f"{ID}@*", heard=drop)
+    rows = run(f"{ID}@*", on_ended=drop)
     assert {id: row.outcome for id, row in rows.items()} == {
         "a@ssh:board": "ok", "b@ssh:board": "run_failed", "c@ssh:board": "ok"}  # fmt: skip
     assert rows["b@ssh:board"].reason == "the connection to ssh:board was lost while judging"
     assert ends(worker[0])
-    assert not list(Path(made.board.place.home).glob("*.pid"))
+    assert not list(Path(remote.board.place.home).glob("*.pid"))
     fake("b")
     board()
     assert [row.outcome for row in run(f"{ID}@*").values()] == ["ok"]
@@ -163,7 +163,7 @@ def test_a_dropped_connection_costs_its_cell_and_leaves_nothing_behind(run, fake
 def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run, fake, board, tmp_path):
     names = ("a", "b", "c")
     for name in names:
-        fake(name, SLOW_ANSWERS if name == "b" else "")
+        fake(name, SLOW_LOGITS if name == "b" else "")
 
     def lose(end):
         if end.measurement.id.endswith("a@ssh:board"):
@@ -172,14 +172,14 @@ def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run
 
     with running(tmp_path / "other") as other:
         board(other)
-        rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop", heard=lose)
-    told = {id: (row.outcome, row.reason) for id, row in rows.items()}
-    assert told.pop("b@ssh:board") == ("run_failed", "the connection to ssh:board was lost while judging")
-    outcome, reason = told.pop("c@ssh:board")
+        rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop", on_ended=lose)
+    reasons = {id: (row.outcome, row.reason) for id, row in rows.items()}
+    assert reasons.pop("b@ssh:board") == ("run_failed", "the connection to ssh:board was lost while judging")
+    outcome, reason = reasons.pop("c@ssh:board")
     assert outcome == "skipped"
     assert "nothing answers ssh there" in reason
-    assert set(told.values()) == {("ok", "")}
-    assert set(told) == {"a@ssh:board", "a@desktop", "c@desktop"}
+    assert set(reasons.values()) == {("ok", "")}
+    assert set(reasons) == {"a@ssh:board", "a@desktop", "c@desktop"}
     fake("b")
     board()  # the board is back
     rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop")
@@ -189,7 +189,7 @@ def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run
 def test_a_board_that_says_nothing_any_more_is_lost(run, fake, board, server, tmp_path):
     """As one whose plug was pulled: nothing closes the connection, but it is not answered."""
     board()
-    fake("b", SLOW_ANSWERS)
+    fake("b", SLOW_LOGITS)
 
     def freeze():
         pid(tmp_path / "b.pid")
@@ -208,21 +208,21 @@ def test_a_board_that_says_nothing_any_more_is_lost(run, fake, board, server, tm
 
 
 def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders, fake, board):
-    made = board()
+    remote = board()
     fake("honest")
     fake("raises", "def load(path, threads):\n    raise ValueError('bad magic')")
-    known = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
     golden = (Golden(image_u8=base64.b64encode(bytes(784)).decode(), logits=(0.0,) * 10),)
-    artifacts.save(structs.replace(known, golden=golden), folders.bench.artifacts)
-    files = {"artifact": folders.bench.artifacts / known.file, "sidecar": folders.bench.artifacts / f"{ID}.json"}
+    artifacts.save(structs.replace(artifact, golden=golden), folders.bench.artifacts)
+    files = {"artifact": folders.bench.artifacts / artifact.file, "sidecar": folders.bench.artifacts / f"{ID}.json"}
     for runtime in ("honest", "raises"):
-        made.require(runtime)
-    with made.loaded(Load(runtime="honest", **files, timeout_s=20)) as (row, ask):
+        remote.require(runtime)
+    with remote.loaded(Load(runtime="honest", **files, timeout_s=20)) as (row, ask):
         assert row["outcome"] == "ok"
         assert len(ask({"samples": 5, "inferences": 3})["ns"]) == 5
-    with pytest.raises(Broken, match="bad magic"), made.loaded(Load(runtime="raises", **files, timeout_s=20)):
+    with pytest.raises(Broken, match="bad magic"), remote.loaded(Load(runtime="raises", **files, timeout_s=20)):
         pass
-    assert not list(Path(made.board.place.home).glob("*.pid"))
+    assert not list(Path(remote.board.place.home).glob("*.pid"))
 
 
 def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
@@ -230,12 +230,12 @@ def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
     fake("a")
     fake("b", SLEEPS)
 
-    def heard(end):
+    def interrupt(end):
         pid(tmp_path / "b.pid")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(f"{ID}@*", heard=heard)
+        run(f"{ID}@*", on_ended=interrupt)
     assert ends(pid(tmp_path / "b.pid"))
     board()
     fake("b")
@@ -284,8 +284,8 @@ def test_ctrl_c_is_one_sentence_and_leaves_no_worker(board, home, tmp_path):
 
 def test_a_board_that_cannot_be_reached_is_an_error_of_its_command(board):
     board()
-    told = type_in("--device", "ssh:root@127.0.0.1:9", code=4)
-    assert told.startswith("error: ssh:root@127.0.0.1:9 cannot be reached: nothing answers ssh there.")
+    output = type_in("--device", "ssh:root@127.0.0.1:9", code=4)
+    assert output.startswith("error: ssh:root@127.0.0.1:9 cannot be reached: nothing answers ssh there.")
     assert "Say which board" in type_in(code=2)
 
 
