@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from device_tests import devices, onboard
 from device_tests.cells import Cell
@@ -23,7 +25,9 @@ from device_tests.results.rewritten import Rewritten
 from export import elsewhere
 from export.artifact import Artifact
 from models import environments, imports, inputs
-from models.errors import EnvironmentMissing
+from models.errors import DataError, EnvironmentMissing
+
+T = TypeVar("T")
 
 # what the kernels of these runtimes choose between on x86 and on Arm, as Linux names them
 _SETS = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16",
@@ -55,6 +59,14 @@ def of_load(
         "the runtime's adapter": inputs.of_files((RUNTIMES.path(runtime), *_beside(runtime))),
         PACKAGES: None if packages is None else inputs.digest(*packages),
     }
+
+
+def held(read: Callable[..., T | None], *arguments: Any) -> T | None:
+    """Return what a function reads of the results, None where the file is broken: it is made anew, or counts as none."""
+    try:
+        return read(*arguments)
+    except DataError:
+        return None
 
 
 def _beside(runtime: str) -> tuple[Path, ...]:

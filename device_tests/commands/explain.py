@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
 from msgspec import structs
@@ -28,7 +28,7 @@ from export.artifact import Artifact
 from export.matrix import Recipe
 from models import files, networks
 from models.console import out, plain, validated
-from models.errors import DataError, EdgewiseError, UsageError
+from models.errors import EdgewiseError, UsageError
 from models.parameters import Word
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
 def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
     """Say what share of its core's limit an artifact reaches, and what wastes the rest; "" where nothing was counted."""
     artifact = _artifact(cell.recipe, folder)
-    count = _held(current.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
+    count = current.held(current.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
     if count is None or count.instructions is None:
         return ""
     reached = bounds.bound(bounds.GOAL_CORE, artifact, count.instructions)
@@ -149,7 +149,7 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
     """Write what is missing or of another artifact; what cannot be explained is said and fails nothing."""
 
     def current_layers(recipe: Recipe) -> tuple[Layers, bool]:
-        if stored := _held(current.layers, results, _artifact(recipe, folder)):
+        if stored := current.held(current.layers, results, _artifact(recipe, folder)):
             return stored, True
         measured = _layers(recipe, folder)
         layer_files.save(measured, results)
@@ -160,14 +160,6 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
         _tally("layers", [_attempt(recipe.id, lambda recipe=recipe: current_layers(recipe)) for recipe in recipes])
     _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
-
-
-def _held(function: Callable[..., T | None], *arguments: Any) -> T | None:
-    """Return what is kept and still holds; a broken file is made anew."""
-    try:
-        return function(*arguments)
-    except DataError:
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +213,7 @@ def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[S
 
     def receipt(cell: Cell) -> tuple[Receipt, bool]:
         artifact = _artifact(cell.recipe, folder)
-        if stored := _held(current.receipt, results, artifact, cell.runtime):
+        if stored := current.held(current.receipt, results, artifact, cell.runtime):
             return stored, True
         created = run.make(artifact, folder, cell.runtime)
         receipt_files.save(created, results)

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import structs
 from packaging.version import Version
 
-from device_tests import onboard
+from device_tests import current, onboard
 from device_tests.cells import Cell
 from device_tests.contract import Broken, Load
 from device_tests.devices.desktop import command as on_desktop
@@ -35,8 +35,7 @@ def versions(runtime: str) -> dict[str, str]:
     """Return the environments of a runtime by version, the oldest first, the pinned one among them."""
     constraints = environments.ROOT / "constraints"
     distribution = RUNTIMES[runtime].distributions[0]
-    pins = (constraints / f"{runtime}.txt").read_text().splitlines()
-    pinned = next(line.split("==")[1].split("+")[0] for line in pins if line.startswith(f"{distribution}=="))
+    pinned = current.pins(runtime)[distribution].partition("+")[0]
     others = {file.stem.removeprefix(f"{runtime}-"): file.stem for file in constraints.glob(f"{runtime}-*.txt")}
     every = others | {pinned: runtime}
     return dict(sorted(every.items(), key=lambda item: Version(item[0])))
@@ -53,8 +52,8 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
                 timeout_s=TIMEOUT_S)  # fmt: skip
     file = grids.path(results, artifact.id, cell.runtime)
     try:
-        before = (grids.read(file) or Grid(**_nothing(cell))).trials
-        settled = {trial.key: trial for trial in before if trial.outcome not in UNSETTLED}
+        grid = grids.read(file)
+        settled = {trial.key: trial for trial in (grid.trials if grid else ()) if trial.outcome not in UNSETTLED}
     except DataError:
         settled = {}  # it is replaced
     trials = []
@@ -68,10 +67,6 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     if tried:
         grids.save(structs.replace(grid, trials=tuple(tried)), results)
     return grid
-
-
-def _nothing(cell: Cell) -> dict:
-    return {"artifact": cell.recipe.id, "runtime": cell.runtime, "artifact_sha256": "", "trials": ()}
 
 
 def _try(load: Load, environment: str, version: str, key: str, conversations: Conversations) -> Trial:

@@ -8,7 +8,6 @@ import math
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 import zlib
 from collections import defaultdict
@@ -25,6 +24,7 @@ from device_tests.cells import EAGER, Cell, cells, timed
 from device_tests.machine import Machine
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.shipped import Shipped
+from device_tests.transport.deadline import deadline
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import data, environments, files, inputs, processes, records
@@ -156,14 +156,11 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
 @contextmanager
 def _ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
     """Kill a process that hangs, and one that an interrupt leaves behind."""
-    timer = threading.Timer(seconds, processes.kill, (process,))
-    timer.daemon = True
-    timer.start()
     try:
-        yield
-        process.wait()
+        with deadline(process, seconds):
+            yield
+            process.wait()
     finally:
-        timer.cancel()
         processes.kill(process)
 
 

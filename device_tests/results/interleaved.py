@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from device_tests.results.latency import NARROW, Interval
 from device_tests.results.measurement import Environment, environment
 from models import files, records
@@ -56,24 +58,15 @@ class Run(Record, kw_only=True):
             raise ValueError(msg)
 
 
-class Timing(Record, kw_only=True):
-    """One row of `nox -s latency`: times in ns, and the ratio to the float32 row of the same runtime and rounds.
+class Timing(Summary, kw_only=True):
+    """A row of `nox -s latency` with where it was measured: times in ns, and the ratio to float32 in the same rounds.
 
     `roof_share` is of one core's peak, `roof_macs_per_s` in the arithmetic `roof`. A figure that could not be told, for
     too few samples or without a float32 row, is None.
     """
 
-    id: str
     artifact_sha256: Sha256
-    p50_ns: Interval | None
-    p90_ns: Interval | None
-    p99_ns: Interval | None
-    ratio: Interval | None
-    roof: str
-    roof_share: float | None
     roof_macs_per_s: float | None
-    rounds: int
-    samples: int
     seed: int
     date: str
     environment: Environment
@@ -125,18 +118,11 @@ def read(results: Path, name: str) -> tuple[Timing, ...]:
 
 
 def _timing(row: Summary, origin: Origin, peaks: dict[str, float], run: Run) -> Timing:
+    facts = structs.asdict(row) | {"samples": row.samples or row.rounds}
     return Timing(
-        id=row.id,
+        **facts,
         artifact_sha256=origin.artifact_sha256,
-        p50_ns=row.p50_ns,
-        p90_ns=row.p90_ns,
-        p99_ns=row.p99_ns,
-        ratio=row.ratio,
-        roof=row.roof,
-        roof_share=row.roof_share,
         roof_macs_per_s=peaks.get(row.roof),
-        rounds=row.rounds,
-        samples=row.samples or row.rounds,
         seed=run.seed,
         date=run.date,
         environment=environment(origin.environment),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, Any
 
 from device_tests.contract import Ask, Broken, Command, Job, Load
 from device_tests.schedule import STARTING, Closed, Turns
+from device_tests.transport.deadline import deadline
 from device_tests.transport.starting import Process, started
 from models import processes
 
@@ -126,20 +126,9 @@ class Conversations:
 
     def _answer(self, process: Process, load: Load, phase: str) -> Row:
         """Return the next line that it says; raises Broken where none comes or one that is no answer, Closed after stop()."""
-        timed_out = threading.Event()
-
-        def give_up() -> None:
-            timed_out.set()
-            processes.kill(process)
-
-        timer = threading.Timer(load.timeout_s, give_up)
-        timer.daemon = True
-        timer.start()
-        try:
+        with deadline(process, load.timeout_s) as expired:
             line = process.stdout.readline()
-        finally:
-            timer.cancel()
-        if timed_out.is_set():
+        if expired.is_set():
             raise Broken("timed_out", f"no answer in {load.timeout_s:g} s while {phase}")
         if not line and process in self._stopped:
             raise Closed

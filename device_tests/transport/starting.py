@@ -141,7 +141,7 @@ class _Source:
         processes.kill(self._process)
 
 
-def started(command: Command, log: IO[bytes]) -> subprocess.Popen:
+def started(command: Command, log: IO[bytes] | int) -> subprocess.Popen:
     """Start a command in a process of its own, which leads a group, so that it can be killed with all that it started."""
     return subprocess.Popen(
         command.argv,

@@ -6,8 +6,8 @@ import io
 import json
 import struct
 import subprocess
-import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from device_tests.measure.explain import _engine_graph
 from device_tests.measure.explain.compare import Values
+from device_tests.transport.deadline import deadline
 from export.elsewhere import ENVIRONMENTS
 from models import environments, processes
 from models.errors import EdgewiseError
@@ -51,21 +52,15 @@ class Engine:
         return json.loads(str(reply["json"])), {name[1:]: value for name, value in reply.items() if name[0] == ":"}
 
     def _ask(self, verb: str, given: Values) -> dict[str, np.ndarray]:
-        timer = threading.Timer(TIMEOUT_S, processes.kill, [self._process])
-        timer.daemon = True
-        timer.start()
-        try:
-            content = io.BytesIO()
-            np.savez(content, verb=np.array(verb), **{f":{name}": value for name, value in given.items()})
+        content = io.BytesIO()
+        np.savez(content, verb=np.array(verb), **{f":{name}": value for name, value in given.items()})
+        size, answer = 0, b""
+        with deadline(self._process, TIMEOUT_S), suppress(OSError):  # which says that it has died
             self._process.stdin.write(struct.pack("<Q", content.tell()) + content.getvalue())
             self._process.stdin.flush()
             head = self._process.stdout.read(8)
             size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
             answer = self._process.stdout.read(size) if 0 < size < _LONGEST else b""
-        except OSError:
-            size, answer = 0, b""  # it has died
-        finally:
-            timer.cancel()
         if not answer or len(answer) < size:
             processes.kill(self._process)
             msg = f"{self._failure}: its process {processes.death(self._process.wait())}"

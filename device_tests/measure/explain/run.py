@@ -15,7 +15,6 @@ from device_tests.results.receipts import Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.elsewhere import ENVIRONMENTS
-from models import environments
 from models.errors import DataError
 
 MODULES = {
@@ -79,10 +78,4 @@ def _versions(format_name: str, runtime: str) -> dict[str, str]:
     """Return the versions of what looked: this environment's, or those of the runtime's own."""
     if format_name != "tflite" and runtime not in ENVIRONMENTS.values():
         return {name: version(name) for name in RUNTIMES[runtime].distributions}
-    lines = _constraints(runtime).read_text().splitlines()
-    pins = dict(line.split(" ")[0].split("==") for line in lines if "==" in line)
-    return {name: pins[name] for name in RUNTIMES[runtime].distributions}
-
-
-def _constraints(environment: str) -> Path:
-    return environments.ROOT / "constraints" / f"{environment}.txt"
+    return current.pinned(runtime)

@@ -38,30 +38,6 @@ def twin(artifact: Artifact, beside: Path, folder: Path) -> Graph:
     return opened(artifact, file)
 
 
-def _tflite(_: Artifact, file: Path) -> Graph:
-    return open_tflite.Graph(file.read_bytes())
-
-
-def _onnx(_: Artifact, file: Path) -> Graph:
-    return open_onnx.Graph(file)
-
-
-def _coreml(_: Artifact, file: Path) -> Graph:
-    return open_mil.Graph(file)
-
-
-def _openvino(_: Artifact, file: Path) -> Graph:
-    return open_engine.OpenVino(file)
-
-
-def _ncnn(_: Artifact, file: Path) -> Graph:
-    return open_engine.Ncnn(file)
-
-
-def _torchscript(_: Artifact, file: Path) -> Graph:
-    return open_torch.TorchScript(file)
-
-
 def _program(artifact: Artifact, _: Path, scheme: str = "") -> Graph:
     from export.formats import _pt2e
     from export.source import Source
@@ -72,12 +48,12 @@ def _program(artifact: Artifact, _: Path, scheme: str = "") -> Graph:
 
 
 TAPS: dict[str, tuple[str, Callable[..., Graph]]] = {
-    "tflite": ("LiteRT, with the layers as outputs", _tflite),
-    "onnx": ("onnxruntime, with the layers as outputs", _onnx),
+    "tflite": ("LiteRT, with the layers as outputs", lambda _, file: open_tflite.Graph(file.read_bytes())),
+    "onnx": ("onnxruntime, with the layers as outputs", lambda _, file: open_onnx.Graph(file)),
     "executorch": ("torch.fx on the quantized program that was lowered", _program),
     "executorch_portable": ("torch.fx on the program that was lowered", _program),
-    "coreml": ("the evaluator of the file's program, not Apple's runtime", _coreml),
-    "openvino": ("OpenVINO, with the layers as outputs", _openvino),
-    "ncnn": ("ncnn, which gives every tensor", _ncnn),
-    "torchscript": ("the file's own graph, operator by operator", _torchscript),
+    "coreml": ("the evaluator of the file's program, not Apple's runtime", lambda _, file: open_mil.Graph(file)),
+    "openvino": ("OpenVINO, with the layers as outputs", lambda _, file: open_engine.OpenVino(file)),
+    "ncnn": ("ncnn, which gives every tensor", lambda _, file: open_engine.Ncnn(file)),
+    "torchscript": ("the file's own graph, operator by operator", lambda _, file: open_torch.TorchScript(file)),
 }

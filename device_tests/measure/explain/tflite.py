@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import subprocess
-import threading
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from device_tests.contract import Command
 from device_tests.measure.explain import _tflite_placement
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
+from device_tests.transport.deadline import deadline
+from device_tests.transport.starting import started
 from models import environments, processes
 from models.errors import EdgewiseError
 
@@ -60,22 +62,11 @@ def _placement(path: Path, runtime: str) -> dict[str, Any]:
 
 def _ask(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
     """Return the next answer of a process; raises EdgewiseError where none comes in time, or one that is none."""
-    timed_out = threading.Event()
-
-    def give_up() -> None:
-        timed_out.set()
-        processes.kill(process)
-
-    timer = threading.Timer(TIMEOUT_S, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
+    with deadline(process, TIMEOUT_S) as expired:
         with suppress(BrokenPipeError):  # it has died: the answer, which never comes, tells
             print(line, file=process.stdin, flush=True)
         answer = process.stdout.readline(_LONGEST)
-    finally:
-        timer.cancel()
-    if timed_out.is_set():
+    if expired.is_set():
         msg = f"no answer in {TIMEOUT_S:g} s"
         raise EdgewiseError(msg)
     if not answer:
@@ -106,16 +97,8 @@ def _process(runtime: str) -> subprocess.Popen[str]:
     """Return a process of the runtime's environment that answers for one file after the other: importing takes long."""
     python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})' -- --only '*-tflite-float32'")
     # -P: the modules beside the program would shadow libraries' names
-    command = [str(python), "-P", _tflite_placement.__file__, runtime]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # a group of its own, so that it can be killed with all that it started
-    )
+    command = Command(argv=(str(python), "-P", _tflite_placement.__file__, runtime))
+    process = started(command, subprocess.DEVNULL)
     atexit.register(processes.kill, process)
     return process
 

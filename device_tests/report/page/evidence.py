@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from device_tests import current
 from device_tests.contract import DESKTOP
@@ -17,9 +16,7 @@ from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 from export.artifact import Artifact
-from models.errors import DataError
 
-T = TypeVar("T")
 Artifacts = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
 
 
@@ -40,29 +37,23 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
     return Evidence(
         receipts=_receipts(results, there),
         timings=_timings(results, there),
-        layers={id: record for id, a in artifacts.items() if a and (record := _read(current.layers, results, a))},
-        npus={id: record for id, a in artifacts.items() if a and (record := _read(current.npu, results, a))},
-        weights=_read(shipped.read, results) or {},
+        layers={
+            id: record for id, a in artifacts.items() if a and (record := current.held(current.layers, results, a))
+        },
+        npus={id: record for id, a in artifacts.items() if a and (record := current.held(current.npu, results, a))},
+        weights=current.held(shipped.read, results) or {},
     )
-
-
-def _read(function: Callable[..., T], *arguments: Any) -> T | None:
-    """Return what a reader gives, None for a broken file: what is not there is said on the page with its command."""
-    try:
-        return function(*arguments)
-    except DataError:
-        return None
 
 
 def _receipts(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Receipt]:
     receipts = {}
     for id, (row, artifact) in there.items():
-        if row.device == DESKTOP and (receipt := _read(current.receipt, results, artifact, row.runtime)):
+        if row.device == DESKTOP and (receipt := current.held(current.receipt, results, artifact, row.runtime)):
             receipts[id] = receipt
     return receipts
 
 
 def _timings(results: Path, there: Mapping[str, tuple[Row, Artifact]]) -> dict[str, Timing]:
     names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
-    every = (timing for name in names for timing in _read(interleaved.read, results, name) or ())
+    every = (timing for name in names for timing in current.held(interleaved.read, results, name) or ())
     return {t.id: t for t in every if t.id in there and t.artifact_sha256 == there[t.id][1].sha256}

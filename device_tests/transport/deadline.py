@@ -1,0 +1,27 @@
+"""A time limit for processes whose answer somebody waits for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from models import processes
+
+
+@contextmanager
+def deadline(process, seconds: float) -> Iterator[threading.Event]:
+    """Kill a process while the block runs for longer than so many seconds; the event tells that this happened."""
+    expired = threading.Event()
+
+    def give_up() -> None:
+        expired.set()
+        processes.kill(process)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
