@@ -32,7 +32,7 @@ class Cell:
 
     @property
     def further(self) -> bool:
-        """Whether a quick run leaves it out: it is of an engine beside the first ones."""
+        """Whether a quick run leaves this cell out: its engine is not among the first ones."""
         return self.runtime in FURTHER or self.recipe.format in matrix.FURTHER
 
     def matches(self, pattern: str) -> bool:
@@ -41,7 +41,7 @@ class Cell:
 
 
 def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
-    """Return every cell of a device, artifacts in the matrix' order and eager networks on their own framework only."""
+    """Return every cell of a device in the matrix' order; a bare network runs on its own framework only."""
     there = devices.device(device)  # whose name may be longer: `android:` is the only one that is connected
     runtimes = [name for name in RUNTIMES.names() if name in there.runtimes]
     return tuple(
@@ -53,7 +53,7 @@ def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
 
 
 def possible() -> tuple[Cell, ...]:
-    """Return the cells of every device that there can be; where many begin alike, one stands for them."""
+    """Return the cells of every device; one device called NAME stands for all phones, and one for all boards."""
     return tuple(cell for name in devices.names() for cell in cells(f"{name}NAME" if name.endswith(":") else name))
 
 
@@ -73,15 +73,15 @@ def takes(runtime: str, recipe: Recipe) -> bool:
 
 
 def timed(every: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """Return the cells whose times, instructions and libraries say anything of the device that they stand for."""
+    """Return the cells of runtimes whose times, instructions and libraries mean something for the device."""
     return tuple(cell for cell in every if is_timed(cell.runtime))
 
 
 def select(every: tuple[Cell, ...], *, runtimes: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[Cell, ...]:
-    """Return the cells of these runtimes (all for none) that match one of the globs (all for none).
+    """Return the cells of these runtimes that match one of the globs; all runtimes and all ids where none is given.
 
-    Raises UsageError for an unknown runtime and for a glob that matches no cell of any runtime; one that matches
-    only cells of other runtimes is no error, so that one glob serves a run over all of them.
+    Raises UsageError for an unknown runtime, and for a glob that matches no cell of any runtime. A glob that matches
+    only cells of other runtimes is no error, so that a run over all runtimes can use one glob.
     """
     for runtime in runtimes:
         RUNTIMES.path(runtime)

@@ -1,4 +1,4 @@
-"""The types that rooms share: what a device is asked to do, and what a kind of device provides."""
+"""The types that rooms share: what a device is asked to do, and what each kind of device must provide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """An artifact to load; `timeout_s` is how long it may show no sign of life."""
+    """An artifact to load; `timeout_s` is how long the process may show no sign of life."""
 
     runtime: str
     artifact: Path
@@ -28,10 +28,10 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Load):
-    """What the worker is asked to do; the waiting for its turn does not count as no sign of life.
+    """One artifact to time and to run on the evaluation images; waiting for a turn does not count towards `timeout_s`.
 
-    `images` is how many it judges on, 0 for all; `latency_s` bounds the sampling of latencies, 0 for none. A slow worker
-    asks `enough` of the logits so far, packed: True ends the judging.
+    `images` is how many images it runs on, 0 for all; `latency_s` limits the sampling of latencies, 0 for none. A slow
+    worker passes the packed logits so far to `enough`, and stops where it returns True.
     """
 
     reference: Path
@@ -42,9 +42,10 @@ class Job(Load):
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A program to start on this machine, which may be the client of another; `env` is added to this process' own.
+    """A program to start on this machine, perhaps a client of another; `env` is added to this process' environment.
 
-    `warm` starts a process from which the program can be forked with its runtime started; empty where there is none.
+    `warm` starts a process that has started the runtime and from which the program can be forked; empty where there is
+    none.
     """
 
     argv: tuple[str, ...]
@@ -53,7 +54,7 @@ class Command:
 
 
 class Broken(Exception):
-    """What an artifact was loaded in has ended, with an outcome and its reason."""
+    """The process that had an artifact loaded has ended; it carries an outcome and a reason."""
 
     def __init__(self, outcome: str, reason: str) -> None:
         super().__init__(reason)
@@ -61,11 +62,10 @@ class Broken(Exception):
 
 
 class Device(Protocol):
-    """Where runtimes run; most talk to their workers through device_tests/transport/dialogue.py.
+    """Where runtimes run; most devices talk to their workers through device_tests/transport/dialogue.py.
 
-    `host` is whose processor it keeps busy: this machine's, which is HERE, or its own. `emulated` says that times there
-    mean nothing: none are taken. `runtimes` are those that can be had there. `counts` says that instructions can be
-    counted there.
+    `host` names the machine that is kept busy: HERE is this one. On an `emulated` device times mean nothing, and none
+    are taken. `runtimes` are those that it can have. `counts` tells whether instructions can be counted there.
     """
 
     name: str
@@ -75,29 +75,29 @@ class Device(Protocol):
     runtimes: tuple[str, ...]
 
     def require(self, runtime: str) -> None:
-        """Raise EnvironmentMissing, which says how to install it, where the runtime is not on the device."""
+        """Raise EnvironmentMissing, with what to type, where the runtime is not installed on the device."""
 
     def pins(self, runtime: str) -> tuple[str, ...]:
-        """Return what is installed for the runtime: a result of another installation is not current."""
+        """Return what is installed for the runtime; results of another installation are stale."""
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
-        """Return the worker's row; a crash and a hang are rows too. Raises Closed when the run is interrupted."""
+        """Return the worker's row, also of a crash or a hang; raises Closed when the run is interrupted."""
 
     def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
-        """Keep an artifact loaded; give what the probe said first, and a function that asks it. Both raise Broken."""
+        """Keep an artifact loaded; yield the probe's first row and a function that asks it. Both raise Broken."""
 
     def counted(self, load: Load, plugin: Path, log: Path) -> Command:
-        """Return what runs the probe with `--count` under qemu with the plugin, which writes to the log."""
+        """Return the command that runs the probe with `--count` under qemu with the plugin, which writes to the log."""
 
     def stop(self) -> None:
-        """Kill whatever is running there for this run."""
+        """Kill all processes of this run on the device."""
 
 
 class Kind(Protocol):
-    """A module of this folder: `NAMES` are its devices', or their beginnings where they end in a colon.
+    """A module of the folder devices: `NAMES` are its devices' names; one that ends in a colon is a prefix.
 
-    `SESSION` is that of noxfile.py which runs artifacts there; `LOCAL` tells whether what is installed there is known
-    without a connection.
+    `SESSION` is the session of noxfile.py that runs artifacts there. `LOCAL` tells whether its installed packages can
+    be listed without a connection.
     """
 
     NAMES: tuple[str, ...]
@@ -105,4 +105,4 @@ class Kind(Protocol):
     LOCAL: bool
 
     def device(self, name: str) -> Device:
-        """Return the device of this name; raises UsageError where the name is none."""
+        """Return the device of this name; raises UsageError where there is none."""

@@ -1,4 +1,4 @@
-"""What a cell's result depends on, as named digests, so that a result that no longer holds says why."""
+"""The inputs of every result as named digests: a result of other inputs is stale, and the names say why."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EXPORT = "export"  # the environment that has every tool that shows the inside o
 
 
 def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tuple[str, ...] | None) -> inputs.Inputs:
-    """Return the present inputs of a cell's logits; `packages` is what its runtime has installed, None where unknown."""
+    """Return the present inputs of a cell's logits; `packages` are those of its runtime, None where they are unknown."""
     return {
         "the reference": reference_sha256[:16],
         **of_load(cell.runtime, artifact, packages, DESKTOPS_WORKER if cell.device == DESKTOP else onboard.WORKER),
@@ -51,7 +51,7 @@ def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tup
 def of_load(
     runtime: str, artifact: Artifact, packages: tuple[str, ...] | None, programs: tuple[Path, ...]
 ) -> inputs.Inputs:
-    """Return the present inputs of whatever `programs` of ours measure of an artifact on a runtime."""
+    """Return the present inputs of what `programs` of this project measure of an artifact on a runtime."""
     return {
         "the artifact": artifact.sha256[:16],
         "the artifact's inputs and outputs": inputs.digest(artifact.inputs, artifact.outputs, artifact.layout),
@@ -62,7 +62,7 @@ def of_load(
 
 
 def held(read: Callable[..., T | None], *arguments: Any) -> T | None:
-    """Return what a function reads of the results, None where the file is broken: it is made anew, or counts as none."""
+    """Return what a reader of the results returns, None where the file is broken and counts as missing."""
     try:
         return read(*arguments)
     except DataError:
@@ -70,13 +70,13 @@ def held(read: Callable[..., T | None], *arguments: Any) -> T | None:
 
 
 def _beside(runtime: str) -> tuple[Path, ...]:
-    """Return the files of ours that a runtime needs beside its own."""
+    """Return the files of this project that a runtime needs beside its own file."""
     return tuple(environments.ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in beside(runtime))
 
 
 @lru_cache
 def packages(runtime: str, device: str) -> tuple[str, ...] | None:
-    """Return what is installed for a runtime, None where that cannot be told without asking a device that may be away."""
+    """Return the packages of a runtime, None where they cannot be listed without asking a device that may be away."""
     if not devices.is_local(device):
         return None
     try:
@@ -88,7 +88,7 @@ def packages(runtime: str, device: str) -> tuple[str, ...] | None:
 
 
 def other_versions(runtime: str, environment: Environment) -> bool:
-    """Tell whether a desktop's runtime ran in other versions than its pins, where it is not installed here to compare."""
+    """Tell whether a result's versions differ from the pins, where the runtime is not installed to compare with."""
     pins = pinned(runtime)
     return any(pins.get(name, version) != version for name, version in environment.runtime.items())
 
@@ -107,7 +107,7 @@ def pins(environment: str) -> dict[str, str]:
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """Return which of the instruction sets that matter to kernels Linux reports; none elsewhere."""
+    """Return the instruction sets that matter to kernels, of those that Linux reports; none on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -117,9 +117,9 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def explanation(artifact: Artifact, environment: str) -> str:
-    """Return a digest of what a receipt or layers depend on: the artifact, the CPU, the environments' pins, the code.
+    """Return a digest of what receipts and layers depend on: the artifact, the CPU, the environments' pins, the code.
 
-    .tflite files are looked into in the runtime's own environment, all others in that of the exporters.
+    .tflite files are read in the runtime's own environment, all others in the exporters'.
     """
     pins = [environments.ROOT / "constraints" / f"{name}.txt" for name in dict.fromkeys((environment, EXPORT))]
     pins += [environments.ROOT / file for file in elsewhere.files_of_pins(artifact.format)]
@@ -129,13 +129,13 @@ def explanation(artifact: Artifact, environment: str) -> str:
 
 
 def receipt(results: Path, artifact: Artifact, runtime: str) -> Receipt | None:
-    """Return the receipt that is there, if it still holds; raises DataError where it is broken."""
+    """Return the stored receipt if it is current, else None; raises DataError where it is broken."""
     record = receipts.read(results, f"{artifact.id}@{runtime}")
     return record if record and record.key == explanation(artifact, runtime) else None
 
 
 def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -> InstructionCount | None:
-    """Return the count of a cell that is there, if it still holds; raises DataError where it is broken."""
+    """Return the stored count of a cell if it is current, else None; raises DataError where it is broken."""
     record = counts.read(counts.path(results, f"{artifact.id}@{runtime}@{device}"))
     if record is None or inputs.stale(
         record.inputs, of_load(runtime, artifact, packages(runtime, device), onboard.PROBE)
@@ -157,12 +157,12 @@ def npu_key(artifact: Artifact) -> str:
 
 
 def npu(results: Path, artifact: Artifact) -> Npu | None:
-    """Return what vela made of an artifact, if it still holds; raises DataError where the record is broken."""
+    """Return the stored record of vela if it is current, else None; raises DataError where it is broken."""
     record = npus.read(results, artifact.id)
     return record if record and record.key == npu_key(artifact) else None
 
 
 def layers(results: Path, artifact: Artifact) -> Layers | None:
-    """Return an artifact's layers, if they still hold; raises DataError where they are broken."""
+    """Return the stored layers of an artifact if they are current, else None; raises DataError where they are broken."""
     record = layer_files.read(results, artifact.id)
     return record if record and record.key == explanation(artifact, EXPORT) else None

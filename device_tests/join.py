@@ -1,4 +1,4 @@
-"""Adds to a measurement what runs of their own gave of it: instructions, interleaved latency, placement, versions."""
+"""Adds the figures of separate runs to a measurement: instructions, interleaved latency, placement, versions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MICRO = "tflite_micro"
 
 
 class Added:
-    """The figures of other runs in a results folder, for rows of some RUNTIME@DEVICE."""
+    """The figures of separate runs in a results folder, for rows of some RUNTIME@DEVICE."""
 
     def __init__(self, results: Path, timed: Iterable[str]) -> None:
         self.results = results
-        self.broken: dict[str, str] = {}  # of these, why they could not be read
+        self.broken: dict[str, str] = {}  # by RUNTIME@DEVICE, why a file could not be read
         self._timings = {}
         for name in timed:
             try:
@@ -34,7 +34,7 @@ class Added:
                 self.broken[name] = str(error)
 
     def to(self, row: Row, artifact: Artifact) -> Row:
-        """Return an artifact's row with these figures, as far as they are there and hold; a broken record is a note."""
+        """Return an artifact's row with the figures that are there and current; a broken record becomes a note."""
         if row.outcome != "ok":
             return row
         facts: Facts = {name: getattr(artifact, name) for name in ("covered_share", "covered_macs", "batch")}
@@ -58,7 +58,7 @@ class Added:
         return facts
 
     def _placement(self, row: Row, artifact: Artifact) -> Facts:
-        if row.device != DESKTOP:  # where receipts are made
+        if row.device != DESKTOP:  # receipts are made on the desktop only
             return {}
         receipt = current.receipt(self.results, artifact, row.runtime)
         return {"delegated_share": receipt.delegated_macs} if receipt else {}
@@ -77,7 +77,7 @@ class Added:
         return parity.compare(row, self.results)
 
     def _npu(self, row: Row, artifact: Artifact) -> Facts:
-        if row.runtime != MICRO:  # what runs the files that vela writes
+        if row.runtime != MICRO:  # vela's files are for the same kernels
             return {}
         record = current.npu(self.results, artifact)
         return {"npu_share": record.share} if record else {}

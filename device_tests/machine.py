@@ -1,9 +1,9 @@
-"""This machine among several runs of Edgewise: whoever takes times has it alone, whatever other processes do.
+"""A lock on this machine, for several runs of Edgewise at once: a run that takes times has the machine alone.
 
-Two files in the user's cache folder are locked, never deleted. `machine.lock` is held shared by who works, exclusively
-by who takes times; its content says who took it last. `machine.gate` is held for a moment on the way in, and by who
-wants the machine alone for as long as it waits: nobody new enters meanwhile, so that it never waits for ever. The
-kernel lets go of what a process held that dies.
+Two files in the user's cache folder are locked, and never deleted. `machine.lock` is held shared for work and
+exclusively for times; its content says who took it last. `machine.gate` is held for a moment on the way in, and for as
+long as somebody waits to have the machine alone: nobody else enters meanwhile, so the wait ends. The kernel releases
+the locks of a process that dies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ except ImportError:  # Windows
     fcntl = None
 
 POLL_S = 0.05
-PATIENCE_S = 1.0  # others let go about once a second; only a longer wait is worth a message
+PATIENCE_S = 1.0  # others release the lock about once a second; only a longer wait is worth a message
 STARTED = datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
@@ -111,7 +111,7 @@ def _locked(file: int, mode: int) -> bool:
 
 
 def _holder(lock: int) -> str:
-    """Return who took the lock last, as far as that process is still there."""
+    """Return who took the lock last, if that process is still there."""
     try:
         pid, started, *_ = os.pread(lock, 100, 0).decode().split("\n")
         if int(pid) != os.getpid():

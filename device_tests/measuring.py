@@ -1,4 +1,4 @@
-"""What `nox -s pipeline` measures beside the cells, and what it has no time for. nox has a Python without numpy."""
+"""The measurements that `nox -s pipeline` makes beside the cells, and those that it leaves out; imports no numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from device_tests.onboard.runtimes import FURTHER, here
 from models import zoo
 
-# On which runtimes latencies are compared, whole and with --quick (others take seconds to start, for each artifact), and
+# The runtimes on which latencies are compared, whole and with --quick (others take seconds to start), and
 # for how many seconds per dozen artifacts.
 TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
 # The cells whose instructions are counted, and the same of a user's own networks.
@@ -34,7 +34,7 @@ class Step:
 
 
 def options(arguments: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """Return those of the arguments that are one of these options, each with its value: `--name=value`."""
+    """Return the arguments that are one of these options, each with its value as `--name=value`."""
     matching = []
     for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
         name, equals, value = argument.partition("=")
@@ -44,7 +44,7 @@ def options(arguments: tuple[str, ...], *names: str) -> tuple[str, ...]:
 
 
 def steps(arguments: tuple[str, ...]) -> tuple[list[Step], list[str]]:
-    """Return the steps for these arguments of `pipeline`, and a note on each thing that they leave out."""
+    """Return the steps for these arguments of `pipeline`, and a note on each thing that is left out."""
     if options(arguments, "--only", "--runtime", "--device"):
         commands = "nox -s explain -- --all, nox -s shipping, nox -s latency, nox -s instructions"
         return [], [f"Only some cells were asked for, so these were left out: {commands}"]
@@ -87,14 +87,14 @@ def _counted(*, own: bool, quick: bool) -> str:
 
 
 def beside_networks(arguments: tuple[str, ...], name: str = "") -> Path | None:
-    """Return the folder of a user's own networks, or a file or folder in it; None where the zoo's are meant."""
+    """Return the folder of a user's own networks, or a file or folder in it; None for the zoo's networks."""
     named = options(arguments, "--models")
     folder = named[-1].partition("=")[2] if named else os.environ.get("EDGEWISE_MODELS")
     return Path(folder) / name if folder else None
 
 
 def was_timed_longer(results: Path, runtime: str, limit_s: float) -> bool:
-    """Tell whether latencies on a runtime are there that took longer, which a short run must not replace."""
+    """Tell whether latencies on a runtime were measured for longer, so that a short run must not replace them."""
     try:
         return json.loads((results / "latency" / f"{runtime}@desktop.json").read_text())["limit_s"] > limit_s
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The rows of a report: one per cell of the matrix, also where there is no result, or one that does not count."""
+"""The rows of a report: one per cell of the matrix, also where there is no result or one that does not count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from models.reference import Reference
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What a results folder holds: measurements by id, and why other files of it are none, by their stems."""
+    """A results folder: measurements by id, and by the file's stem why a file is broken."""
 
     measurements: Mapping[str, Measurement]
     broken: Mapping[str, str]
@@ -36,7 +36,7 @@ def load(results_folder: Path) -> Results:
     by_id, broken = {}, {}
     for file in sorted(results_folder.glob("[!.]*.json")):
         if not file.stem.count("@"):
-            continue  # of another kind, such as what ships
+            continue  # another kind of file, such as shipping.json
         try:
             measurement = measurements.read(file)
         except DataError as error:
@@ -51,10 +51,10 @@ def load(results_folder: Path) -> Results:
 
 
 def cells_with_results(results: Results, only: tuple[str, ...] = ()) -> tuple[Cell, ...]:
-    """Return the cells of every device, or of some: the desktop's whole, elsewhere those of the runtimes that have run there.
+    """Return all cells of the desktop, and of other devices those whose runtimes have results; or of some devices only.
 
-    What a browser or another importer measured is there as far as it has results. Raises UsageError for a device that
-    there cannot be, DataError for one that has no result.
+    Of a browser or another importer only the cells with results are returned. Raises UsageError for a device that
+    cannot exist, DataError for one without a result.
     """
     elsewhere = (
         Cell(recipe=recipe, runtime=runtime, device=device)
@@ -105,7 +105,7 @@ def rows(
 
 
 def _artifact(folder: Path, id: str) -> Artifact | tuple[str, Evidence, str]:
-    """Return a whole artifact, or the outcome, the evidence and the reason of every row of it."""
+    """Return a whole artifact, or the outcome, the evidence and the reason for its rows."""
     sidecar = artifacts.sidecar_path(folder, id)
     if not sidecar.exists():
         return "skipped", "missing", ""
@@ -152,12 +152,12 @@ def _row(
 
 
 def as_row(measurement: Measurement, evidence: Evidence = "current") -> Row:
-    """Return a measurement as a row that nothing was added to."""
+    """Return a measurement as a row without figures of separate runs."""
     return Row(**{name: getattr(measurement, name) for name in measurement.__struct_fields__}, evidence=evidence)
 
 
 def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: tuple[Reference, str]) -> str:
-    """Say what has changed since a result was made, "" where it still holds."""
+    """Return what has changed since a result was measured, "" where it is current."""
     if not artifacts.is_of(artifact, judged_by[0]):
         return "the artifact and its reference are of another checkpoint or data set than each other (nox -s export)"
     if measurement.artifact_sha256 != artifact.sha256:
@@ -168,7 +168,7 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
     ):
         return "it is of another checkpoint or data set"
     if not devices.exists(cell.device):
-        return ""  # brought here from a browser, and judged when it was
+        return ""  # imported from a browser, and judged then
     packages = current.packages(cell.runtime, cell.device)
     changed = inputs.stale(measurement.inputs, current.of_cell(cell, artifact, judged_by[1], packages))
     if changed:
@@ -183,8 +183,8 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
 
 
 def that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Return the rows without those of further engines on devices where they never ran: a quick run leaves them out."""
-    # an artifact that could not be made has a row, too, of no inputs
+    """Return the rows without those of further engines that never ran on their device: a quick run leaves them out."""
+    # an artifact that could not be exported has a row without inputs
     ran = {
         (row.runtime, row.device) for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok")
     }

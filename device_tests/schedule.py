@@ -1,4 +1,4 @@
-"""Who may use the machine: answers are judged side by side, times are taken alone."""
+"""Who may use the machine: cells are judged at the same time, times are taken alone."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Closed(Exception):
 class Turns:
     """A lock with two sides: `jobs` holders share the machine, or one has it alone.
 
-    Who wants it alone goes first. Holders who share it let go about once a second, so that nobody waits for long. With
-    `machine`, this machine's lock, the same holds among all runs of Edgewise here. `spent` holds the seconds of all holders
-    by what they were for: WAITING, TIMING alone, or what a share was taken for.
+    Whoever wants it alone goes first. Holders who share it release it about once a second, so nobody waits for long.
+    With `machine`, this machine's lock, the same holds among all runs of Edgewise here. `spent` holds the seconds of
+    all holders by purpose: WAITING, TIMING alone, or the purpose of a share.
     """
 
     def __init__(self, jobs: int, machine: Machine | None = None) -> None:
@@ -50,7 +50,7 @@ class Turns:
 
     @contextmanager
     def _counted(self, purpose: str) -> Iterator[Callable[[], None]]:
-        """Count the seconds until the function is called as waiting, those after it for the purpose."""
+        """Yield a function to call when the lock is held: seconds before count as waiting, those after for the purpose."""
         times = [time.perf_counter()]
         try:
             yield lambda: times.append(time.perf_counter())
@@ -93,7 +93,7 @@ class Turns:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody in any more; those who wait get Closed."""
+        """Let nobody in any more; whoever waits gets Closed."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""How nox' sessions install environments and run modules in them; the noxfile says which sessions there are.
+"""How nox' sessions install environments and run modules in them; noxfile.py lists the sessions.
 
 nox has a Python without numpy, and the other environments have no nox.
 """
@@ -19,12 +19,12 @@ from models.environments import ROOT
 CONSTRAINTS = ROOT / "constraints"
 HERE = here()
 RUN, COMPATIBILITY = ("device_tests", "run"), ("device_tests", "compatibility")
-# a command ends once it has looked at its arguments (models/console.py)
+# commands end once their arguments are checked (models/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
 
 
 def environment(session: nox.Session, name: str) -> str:
-    """Return the interpreter of an environment, installed first where it is missing or its constraints changed."""
+    """Return the interpreter of an environment, which is installed first if it is missing or its constraints changed."""
     try:
         return str(installation.ready(name, CONSTRAINTS / f"{name}.txt", logs=ROOT / "logs"))
     except installation.InstallFailed as error:
@@ -33,12 +33,12 @@ def environment(session: nox.Session, name: str) -> str:
 
 
 def only_asks(arguments: Iterable[str]) -> bool:
-    """Tell whether the arguments only ask for a list or for help, which the smallest environment answers."""
+    """Tell whether the arguments only ask for a list or for help, for which the smallest environment is enough."""
     return bool({"--list", "--help"} & set(arguments))
 
 
 def check_arguments(session: nox.Session, module: tuple[str, ...], *arguments: str) -> None:
-    """Let a module look at its arguments and end: a mistyped one fails before anything is installed or exported."""
+    """Let a module check its arguments and end: a wrong one fails before anything is installed or exported."""
     session.run(environment(session, "core"), "-m", *module, *arguments, env=ONLY_PARSE, log=False)
 
 
@@ -49,9 +49,9 @@ def run_module(
     python: str = "core",
     first: Callable[[], object] = lambda: None,
 ) -> None:
-    """Run a module in the environment `python`: once it has looked at its arguments, and `first` has been done.
+    """Run a module in the environment `python`, after it has checked its arguments and `first` has been called.
 
-    A list or help comes from the smallest environment, and nothing is done first.
+    For a list or for help the smallest environment is taken, and `first` is not called.
     """
     if only_asks(arguments):
         session.run(environment(session, "core"), "-m", *module, *arguments)
@@ -76,9 +76,10 @@ def export_artifacts(session: nox.Session, *arguments: str) -> None:
 
 
 def runtimes_to_run(session: nox.Session, *arguments: str) -> tuple[str, ...]:
-    """Return the runtimes that the arguments, which are good, leave anything to run."""
+    """Return the runtimes that have anything to run for these arguments, which are valid."""
     cells = session.run(environment(session, "core"), "-m", *RUN, *arguments, "--list", silent=True, log=False).split()
-    return tuple(dict.fromkeys(cell.split("@")[1] for cell in cells if cell.count("@") == 2))  # among warnings
+    # other lines are warnings
+    return tuple(dict.fromkeys(cell.split("@")[1] for cell in cells if cell.count("@") == 2))
 
 
 def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
@@ -94,7 +95,7 @@ def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
 
 
 def run_runtimes(session: nox.Session, *arguments: str) -> None:
-    """Run the artifacts on every desktop runtime at once: a slow artifact of one leaves a core to the others."""
+    """Run the artifacts on all desktop runtimes at once: a slow artifact of one leaves a core to the others."""
     ready, failed = [], []
     for runtime in runtimes_to_run(session, *arguments):
         try:
@@ -110,7 +111,7 @@ def run_runtimes(session: nox.Session, *arguments: str) -> None:
 
 
 def install_runtimes(session: nox.Session) -> None:
-    """Install every runtime; where only some cells are asked for, of the further engines those that are named."""
+    """Install every runtime; where the arguments choose some cells, of the further engines only those that they name."""
     some = options(tuple(session.posargs), "--only", "--runtime")
     for runtime in HERE:
         if runtime not in FURTHER or not some or any(runtime in argument for argument in some):
@@ -118,7 +119,7 @@ def install_runtimes(session: nox.Session) -> None:
 
 
 def with_everything(session: nox.Session, module: tuple[str, ...], *others: Callable[[], object]) -> None:
-    """Run a module that needs the artifacts, in the folder that its arguments name, and every runtime."""
+    """Export the artifacts into the folder that the arguments name, install every runtime, and run a module."""
 
     def first() -> None:
         export_artifacts(session, *options(session.posargs, "--artifacts", "--models"))
@@ -129,17 +130,17 @@ def with_everything(session: nox.Session, module: tuple[str, ...], *others: Call
 
 
 def install_versions(session: nox.Session) -> None:
-    """Install the older and newer versions of runtimes that can be installed here."""
+    """Install the older and newer versions of runtimes that are available for this machine."""
     listed = (environment(session, "core"), "-m", *COMPATIBILITY, "--list", *options(session.posargs, "--models"))
     for name in session.run(*listed, silent=True, log=False).split():
         try:
             environment(session, name)
-        except nox.command.CommandFailed:  # some PyTorch or system that has no such version any more
+        except nox.command.CommandFailed:  # no longer available for this Python or system
             session.warn(f"{name} cannot be installed here; its column will say that it was not tried")
 
 
 def run_tests(session: nox.Session, name: str, marks: str) -> None:
-    """Run the tests with these marks in an environment, a file of them on each core at a time."""
+    """Run the tests with these marks in an environment, on each core a file at a time."""
     session.run(
         *(environment(session, name), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", "-m", marks),
         *session.posargs,

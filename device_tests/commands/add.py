@@ -23,7 +23,7 @@ def add(file: Path, artifacts: Path, results: Path) -> None:
 
 
 def bring(file: Path, artifacts: Path, results: Path) -> None:
-    """Add the results of a saved file, judged here; raises DataError, and adds nothing, where one of them is wrong."""
+    """Judge the results of a saved file and add them; raises DataError and adds nothing where one of them is wrong."""
     imported = browser_import.read(file, artifacts)
     for measurement, logits in imported:
         measurements.save(measurement, results)

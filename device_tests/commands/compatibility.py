@@ -73,7 +73,7 @@ def compatibility(patterns: tuple[str, ...], listing: bool, jobs: int, artifacts
 
 
 def _fail(chosen: tuple[Cell, ...], grids: list[Grid], errors: dict[str, Exception]) -> None:
-    """Raise an error where something unforeseen happened, or where nothing was tried."""
+    """Raise an error where a cell failed for an unforeseen reason, or where nothing was tried."""
     unforeseen = [f"\n  {id}: {type(e).__name__}: {e}" for id, e in errors.items() if not isinstance(e, DataError)]
     if unforeseen:
         msg = f"{len(unforeseen)} of {len(chosen)} artifacts could not be tried:{''.join(unforeseen)}"
@@ -89,7 +89,7 @@ def _fail(chosen: tuple[Cell, ...], grids: list[Grid], errors: dict[str, Excepti
 def _run_all(
     chosen: tuple[Cell, ...], jobs: int, conversations: Conversations, settle: Callable[[Cell], Grid]
 ) -> dict[str, Grid | Exception]:
-    """Return the grid of each cell, or what came of it instead."""
+    """Return the grid of each cell by its id, or the error that kept it from being tried."""
     done: dict[str, Grid | Exception] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:

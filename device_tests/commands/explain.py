@@ -82,9 +82,9 @@ def _name(cell: Cell) -> str:
 
 
 def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
-    """Return the cells of these ids, for none all but those of further engines.
+    """Return the cells of these ids; all cells of the first engines where no id is given.
 
-    Raises UsageError with a suggestion where one does not exist.
+    Raises UsageError, with a suggestion, for an id that does not exist.
     """
     there = cells()
     every = tuple(cell for cell in there if cell.runtime not in SILENT)
@@ -104,7 +104,7 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
             offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
             msg = f"{artifact} does not run on {runtime!r}. It runs on: {offered}."
             raise UsageError(msg)
-        # a runtime that is not named is one of the first engines, whose environments are there anyway
+        # without a runtime, those of the first engines: their environments are installed anyway
         selected += matching if runtime else [c for c in matching if not c.further] or matching
     return tuple(dict.fromkeys(selected)) if ids else tuple(cell for cell in every if not cell.further)
 
@@ -135,7 +135,7 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
 
 
 def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
-    """Say what share of its core's limit an artifact reaches, and what wastes the rest; "" where nothing was counted."""
+    """Return the share of its core's limit that an artifact reaches, and what wastes the rest; "" without a count."""
     artifact = _artifact(cell.recipe, folder)
     count = current.held(current.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
     if count is None or count.instructions is None:
@@ -146,7 +146,7 @@ def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
 
 
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
-    """Write what is missing or of another artifact; what cannot be explained is said and fails nothing."""
+    """Write the receipts and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
 
     def current_layers(recipe: Recipe) -> tuple[Layers, bool]:
         if stored := current.held(current.layers, results, _artifact(recipe, folder)):
@@ -164,7 +164,7 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
 
 @dataclass(frozen=True, kw_only=True)
 class Settled(Generic[T]):
-    """What came of one thing to explain: what was made, whether that was current, or why it was refused."""
+    """One thing to explain: its result and whether that was current, or why it was refused."""
 
     name: str
     result: T | None = None
@@ -181,16 +181,14 @@ def _attempt(name: str, task: Callable[[], tuple[T, bool]]) -> Settled[T]:
 
 
 def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Settled[Receipt]]:
-    """Return the cells' receipts, made in a process per framework side by side: each imports its own only."""
+    """Return the cells' receipts; each framework has a process of its own, so that none imports both."""
     shares = [
         [cell for cell in chosen if cell.recipe.framework == name]
         for name in dict.fromkeys(cell.recipe.framework for cell in chosen)
     ]
     if len(shares) < 2 or not hasattr(os, "fork"):
         return _share_of_receipts(list(chosen), folder, results)
-    with (
-        ExitStack() as held
-    ):  # a pool for each: of a common one, a process that has ended early takes the next share, too
+    with ExitStack() as held:  # a pool for each: a process of a common pool could take two shares
         pools = [held.enter_context(ProcessPoolExecutor(1, mp_context=get_context("fork"))) for _ in shares]
         futures = [
             pool.submit(_share_of_receipts, *one, folder, results) for pool, *one in zip(pools, shares, strict=True)
@@ -201,7 +199,7 @@ def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Set
 def _came_of(cells: list[Cell], future: Future[list[Settled[Receipt]]]) -> list[Settled[Receipt]]:
     try:
         return future.result()
-    except BrokenProcessPool:  # a library killed it: what it had made is kept, and is current in the next run
+    except BrokenProcessPool:  # a library killed it: the receipts that it had written are current in the next run
         return [
             Settled(name=_name(cell), refusal="the process that looks into files of its framework died")
             for cell in cells
@@ -223,7 +221,7 @@ def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[S
 
 
 def _tally(what: str, settled: list[Settled[T]]) -> list[T]:
-    """Say what was refused, and a tally; return what was made."""
+    """Print what was refused and a tally; return the results."""
     from device_tests.measure.explain.tree import shown
 
     refused = defaultdict(list)
@@ -257,7 +255,7 @@ def _artifact(recipe: Recipe, folder: Path) -> Artifact:
 
 
 def _fail_on_defects(defects: list[str]) -> None:
-    if defects and networks.folder():  # what a toolchain leaves of a user's own network is told, and is no regression
+    if defects and networks.folder():  # a toolchain's defects on a user's own network are no regression of this project
         for line in defects:
             out.print(f"[yellow]defect[/] {plain(line)}", soft_wrap=True)
     elif defects:

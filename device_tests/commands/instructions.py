@@ -84,7 +84,7 @@ def _require_counting(names: Iterable[str]) -> None:
 def _count(
     chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, force: bool, jobs: int, timeout_s: float
 ) -> dict[str, Ended]:
-    """Count the instructions of the cells, and show how far it is; return what came of each by its id."""
+    """Count the instructions of the cells while the progress is shown; return each cell's end by its id."""
     from device_tests.measure import instructions as counter
 
     finished: dict[str, Ended] = {}
@@ -108,7 +108,7 @@ def _count(
 
 
 def _fail_on_failures(counts: list[InstructionCount]) -> None:
-    """Raise EdgewiseError where an artifact could not be counted that is there."""
+    """Raise EdgewiseError where an artifact is there but could not be counted."""
     failed = [count for count in counts if count.outcome in ("load_failed", "run_failed", "timed_out")]
     if failed:
         lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)

@@ -29,18 +29,14 @@ if TYPE_CHECKING:
     from device_tests.measure.rounds import Entrant
     from device_tests.results.latency import Series
 
-INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # may be the machine's fault, or that of what is not there
+INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missing file, may be the reason
 
 
 @click.command()
 @options.runtimes
 @options.only
 @click.option(
-    "--seed",
-    type=options.SEEDS,
-    default=0,
-    show_default=True,
-    help="Of the order in which rounds go over artifacts.",
+    "--seed", type=options.SEEDS, default=0, show_default=True, help="Of the order in which rounds go over artifacts."
 )
 @click.option(
     "--limit",
@@ -90,7 +86,7 @@ def latency(
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What every runtime is timed with, and where its file goes."""
+    """What all runtimes are timed with, and the folder that their files go into."""
 
     results: Path
     roofs: dict[str, Roof]
@@ -116,7 +112,7 @@ def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
 
 
 def _roofs() -> dict[str, Roof]:
-    """Return the peaks of one core; none, and why, where they cannot be measured."""
+    """Return the peaks of one core by dtype; print why and return none where they cannot be measured."""
     from device_tests.measure import roofline
 
     try:
@@ -131,10 +127,10 @@ def _roofs() -> dict[str, Roof]:
 
 
 def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
-    """Time the batches of a runtime and write what came of them; return why nothing was written, "" where it was.
+    """Time the batches of one runtime and write the file; return why nothing was written, "" where it was.
 
-    What is there is replaced by a measurement only: by rounds, of no fewer of the artifacts that it has rounds of, except
-    by force or where their files changed.
+    An older file is replaced only if the new one has rounds of every artifact that the old one has rounds of, except
+    where an artifact's file changed, or with force.
     """
     import numpy as np
 
@@ -174,7 +170,7 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
 
 
 def _lost(file: Path, every: list[Series]) -> list[Series]:
-    """Return the series without rounds, for a reason that may be the machine's, of artifacts that the file has rounds of."""
+    """Return the series without rounds of artifacts that the file has rounds of, where the machine may be the reason."""
     previous = interleaved.previous(file)
     timed = {series.id: series.artifact_sha256 for series in previous.series if series.rounds_ns} if previous else {}
     return [
@@ -188,7 +184,7 @@ def _lost(file: Path, every: list[Series]) -> list[Series]:
 
 
 def _installed(chosen: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """Return the cells whose runtime is installed; say of the others how to install it."""
+    """Return the cells whose runtime is installed; print how to install the other runtimes."""
     missing = set()
     for runtime in dict.fromkeys(cell.runtime for cell in chosen):
         try:
@@ -208,9 +204,9 @@ def _to_time(chosen: tuple[Cell, ...], artifacts: Path) -> Iterator[tuple[str, l
 
 
 def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
-    """Tell whether an earlier run's file is current; raises UsageError where this run would lose what it holds.
+    """Tell whether the file of an earlier run is current; raises UsageError where this run would lose artifacts of it.
 
-    Rounds of two runs are not comparable, so they cannot be put together.
+    Rounds of two runs are not comparable, so they cannot be put into one file.
     """
     previous = interleaved.previous(file)
     if previous is None:
@@ -221,7 +217,7 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
             "runs are not comparable. Write elsewhere with --results FOLDER, or give them up with --force."
         )
         raise UsageError(msg)
-    # what the kernel killed, for want of memory, or the clock may end well the next time; a crash of its own will not
+    # what ran out of memory or time may succeed the next time; a crash will not
     unsettled = any(s.outcome == "timed_out" or "SIGKILL" in s.reason for s in previous.series)
     return previous.key == key and not unsettled
 
@@ -229,7 +225,7 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
 def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
     """Return a row per series: its quantiles in ns and its ratio to the float32 row, each with its interval.
 
-    `roof_share` is the share of one core's peak, `roof` of which dtype, that the median reaches.
+    `roof_share` is the share of one core's peak that the median reaches, `roof` the dtype of that peak.
     """
     from device_tests.results.latency import ratio
 
@@ -287,10 +283,10 @@ def _check_method(
 
 
 def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entrant:
-    """Return the fastest of the cells, of those in float32 if there are any: most rounds fit into the limit.
+    """Return the fastest of the cells, in float32 if there are any: of a fast one the most rounds fit into the limit.
 
-    Which that is, results tell; without any the least multiply-accumulates do. Raises EdgewiseError where none can be
-    timed.
+    The fastest by earlier results, or the one with the fewest multiply-accumulates where there is none. Raises
+    EdgewiseError where no cell can be timed.
     """
     from device_tests.measure import rounds
 

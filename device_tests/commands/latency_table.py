@@ -1,4 +1,4 @@
-"""What `latency` prints: a row per artifact with its quantiles, its ratio to float32 and what must be known of both."""
+"""The table that `latency` prints: per artifact its quantiles, its ratio to float32, and notes on both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _not_timed(row: dict) -> tuple[str, ...]:
 
 
 def _timed(row: dict, series: Series) -> tuple[str, ...]:
-    """Return the columns of a series: what its interval says, whether its warm-up settled, and what was noted."""
+    """Return the columns of a series: its figures, the verdict of its interval, and its notes."""
     from device_tests.results.latency import NARROW, TOO_NOISY, Interval
 
     columns = ("p50_ns", "p90_ns", "p99_ns", "ratio")
@@ -52,5 +52,5 @@ def _timed(row: dict, series: Series) -> tuple[str, ...]:
 
 
 def _us(interval: Interval | None) -> str:
-    """Return a time in µs with half the width of its interval; the bounds themselves are in the file."""
+    """Return a time in µs with half the width of its interval; the file has both bounds."""
     return f"{interval.value / 1e3:,.1f} ± {interval.width / 2:.1%}" if interval else ""

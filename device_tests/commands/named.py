@@ -1,4 +1,4 @@
-"""What a person names with --device and --runtime must be there, and must run: nothing that ran nothing is a success."""
+"""A device or runtime that a person names must be there and must run: a run in which nothing ran is no success."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageErr
 
 
 def ids(every: Iterable[Cell]) -> tuple[str, ...]:
-    """Return the ids that budgets may be of: of these cells, and of each that there can be on any device or browser."""
+    """Return the ids that budgets may name: those of these cells, and of every possible cell on any device or browser."""
     browsers = (
         f"{cell.recipe.id}@{runtime}@browser:NAME"
         for runtime, here in parity.IN_BROWSERS.items()
@@ -22,7 +22,7 @@ def ids(every: Iterable[Cell]) -> tuple[str, ...]:
 
 
 def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[str, ...]) -> None:
-    """Raise UsageError where a named runtime is on none of the devices, or a named device has none of the runtimes."""
+    """Raise UsageError where no device has a named runtime, or where a named device has none of the runtimes."""
     there: dict[str, set[str]] = {}
     for cell in every:
         there.setdefault(cell.device, set()).add(cell.runtime)
@@ -43,7 +43,7 @@ def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[
 
 
 def require(chosen: tuple[Cell, ...], runtimes: tuple[str, ...]) -> None:
-    """Raise EnvironmentMissing where a runtime that was named is missing on a device that offers it."""
+    """Raise EnvironmentMissing where a named runtime is not installed on a device that offers it."""
     for runtime, device in dict.fromkeys((cell.runtime, cell.device) for cell in chosen if cell.runtime in runtimes):
         kinds.device(device).require(runtime)
 
@@ -55,9 +55,10 @@ def fail_on_nothing(
     runtimes: tuple[str, ...],
     devices: tuple[str, ...],
 ) -> None:
-    """Raise the first of the errors where no cell of a named device or runtime ran, or none at all.
+    """Raise an error where no cell of a named device or runtime ran, or no cell at all.
 
-    `lacking` says by id what kept a cell from running. No cell at all is no error: one glob may serve several runs.
+    `lacking` holds, by the cell's id, the error that kept it from running; the first one is raised. That no cell is
+    chosen is no error: one glob may serve several runs.
     """
     names = {kinds.device(name).name for name in devices}
     groups = [(f"on {name}", [c.id for c in chosen if c.device == name]) for name in sorted(names)]

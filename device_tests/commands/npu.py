@@ -70,7 +70,7 @@ def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
 def _compile_all(
     chosen: tuple[Recipe, ...], folder: Path, results: Path, *, force: bool, jobs: int
 ) -> tuple[list[Npu], list[str]]:
-    """Return the records, made or current, and why there is none of some."""
+    """Return the records, new or current, and for each artifact without one the reason."""
     from device_tests.measure.npu import TOO_LONG, compile_artifact
 
     def one(recipe: Recipe) -> Npu | str:
@@ -90,7 +90,7 @@ def _compile_all(
 
 
 def broken(compiled: list[Npu]) -> list[str]:
-    """Return what must not be: files with integer activations that crash vela, or of which the NPU takes nothing."""
+    """Return a line for each file with integer activations that crashes vela, or of which the NPU takes nothing."""
     return [
         f"{one.artifact} for {target.accelerator}: {target.reason}"
         for one in compiled

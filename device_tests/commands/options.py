@@ -50,7 +50,7 @@ listing = click.option("--list", "listing", is_flag=True, help="List the cells a
 
 
 def _existing(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the devices' names; raises UsageError for one that neither this machine nor an importer can have measured."""
+    """Return the names of devices; raises UsageError for one that no machine or importer can have measured."""
     from device_tests import devices
     from device_tests.measure import browser_import
 
@@ -75,10 +75,10 @@ device = click.option(
 
 
 def jobs(default: int, text: str):
-    """Return the option that bounds how many cells are worked on side by side."""
+    """Return the option for how many cells are worked on at the same time."""
     return click.option("--jobs", default=default, show_default=True, type=click.IntRange(1, 64), help=text)
 
 
 def timeout(default: float, text: str):
-    """Return the option that bounds how long something may show no sign of life."""
+    """Return the option for how many seconds something may show no sign of life."""
     return click.option("--timeout", "timeout_s", default=default, show_default=True, type=SECONDS, help=text)

@@ -40,7 +40,7 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     all_rows = rows(chosen, stored, artifacts_folder=artifacts, results_folder=results)
     try:
         weights = shipped.read(results)
-    except DataError as error:  # one sentence; the rest of the report does not need it
+    except DataError as error:  # the rest of the report does not need it
         out.print(f"[yellow]{plain(error)}[/]", soft_wrap=True)
         weights = {}
     groups = group(all_rows, margin, weights)

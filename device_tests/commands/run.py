@@ -124,7 +124,7 @@ def _bring_or_clean(imported: Path | None, artifacts: Path, results: Path, clean
 def plan(
     runtimes: tuple[str, ...], patterns: tuple[str, ...], chosen_devices: tuple[str, ...], *, quick: bool, full: bool
 ) -> tuple[Cell, ...]:
-    """Return the cells that are chosen; raises UsageError where they cannot be, before anything is read or started."""
+    """Return the chosen cells; raises UsageError for a wrong choice before anything is read or started."""
     if quick and full:
         msg = "--quick judges on the first 1,000 images, --full on all: take one of them."
         raise UsageError(msg)
@@ -132,12 +132,13 @@ def plan(
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)
     if quick and not runtimes and not patterns:
-        return tuple(cell for cell in chosen if not cell.further) or chosen  # all that edgewise.toml may ask for
+        # edgewise.toml may ask for further engines only
+        return tuple(cell for cell in chosen if not cell.further) or chosen
     return chosen
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Raise what the command would for its arguments, before anything is started for it."""
+    """Raise the errors that `run` would raise for its arguments, before anything is started for it."""
     with run.make_context("run", list(arguments)) as context:
         chosen = {name: context.params[name] for name in ("runtimes", "patterns", "chosen_devices", "quick", "full")}
         plan(**chosen)
@@ -181,7 +182,7 @@ def _show_tally(ended_cells: list[Ended], elapsed_s: float, results: Path) -> No
 
 
 def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
-    """Raise EdgewiseError where a cell failed that the budgets do not expect to fail."""
+    """Raise EdgewiseError where a cell failed and the budgets expect no failure of it."""
     failed = [
         f"\n  {row.id}: {row.outcome}: {row.reason}" + (f"; {EARLIER_RESULT}" if end.discarded else "")
         for end in ended_cells

@@ -79,7 +79,7 @@ def shipping(artifacts: Path, target: Path) -> None:
 
 
 def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Shipped], list[str]]:
-    """Return the rows of the runtimes that could be measured, and why others that are installed could not."""
+    """Return a row for each runtime that could be measured, and why installed ones could not."""
     started: dict[str, Started] = {}
     failed: list[str] = []
     machine = Machine(lambda text: err.print(plain(text)))
@@ -101,7 +101,7 @@ def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Shipped
 
 
 def _others(file: Path, measured: set[str]) -> tuple[Shipped, ...]:
-    """Return what the file holds of runtimes that were not measured now; a broken file goes."""
+    """Return the rows of the file for runtimes that were not measured now; none where the file is broken."""
     with suppress(DataError):
         return tuple(row for row in shipped.read_file(file).values() if row.runtime not in measured)
     return ()

@@ -100,14 +100,14 @@ def _measure(
     artifacts: Path,
     results: Path,
 ) -> list[EdgewiseError]:
-    """Run the cells here and on the cores, and count; return what failed, for the others can still be compared."""
+    """Run the cells here and on the cores, and count instructions; return the errors, to compare the other cells."""
     common = {"jobs": jobs, "artifacts": artifacts, "results": results}
     ready = tuple(dict.fromkeys(cell.device for cell in chosen))
     beside = tuple(dict.fromkeys(f"{c.recipe.id}@{c.runtime}@{DESKTOP}" for c in chosen))
     try:  # never by force: it would put a quick result in the place of a full one
         context.invoke(run, patterns=beside, chosen_devices=(DESKTOP,), quick=not full, **common)
         errors = []
-    except EnvironmentMissing as error:  # nobody asked for it by name; what is on the cores counts without it
+    except EnvironmentMissing as error:  # the desktop was not named; the cores' results count without it
         out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
         errors = []
     except EdgewiseError as error:
@@ -134,9 +134,10 @@ def _show(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> None:
 
 
 def differences(rows: tuple[Row, ...], artifacts: Path) -> list[str]:
-    """Return what a table has no room for: how far logits lie apart, and where those of integers do at all.
+    """Return a sentence for each artifact in integers whose logits differ from the desktop's, and one for all floats.
 
-    Schemes that are computed in integers promise the same bits everywhere; the sums of others depend on their order.
+    Integer schemes promise the same bits everywhere. Sums of floats depend on their order, so only the largest
+    difference counts.
     """
     apart = [row for row in rows if row.compared and row.same < row.compared]
     integer = [row for row in apart if SCHEMES[row.artifact.rpartition("-")[2]].static]
@@ -164,12 +165,12 @@ def _layer(row: Row, folder: Path) -> str:
     there = devices.device(row.device).python(row.runtime)
     try:
         return divergence.first_layer(file, sidecar, images[row.first_other], here, there)
-    except EdgewiseError as error:  # the table and what failed are told all the same
+    except EdgewiseError as error:  # the table and the errors are printed all the same
         return f"a layer that cannot be told: {error}"
 
 
 def _ready(cores: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, EnvironmentMissing]]:
-    """Return the cores that can be emulated here, with the bundle built, and why others cannot, which is printed."""
+    """Return the cores that can be emulated here, and for each other core, printed too, why it cannot."""
     ready, missing = [], {}
     for name in cores:
         try:

@@ -13,7 +13,7 @@ KINDS = Registry(__name__, "kind of device")
 
 
 def names() -> tuple[str, ...]:
-    """Return the devices' names; one that ends in a colon is the beginning of many."""
+    """Return the devices' names; one that ends in a colon is a prefix of names."""
     return tuple(own for kind in KINDS.names() for own in KINDS[kind].NAMES)
 
 
@@ -30,7 +30,7 @@ def device(name: str) -> Device:
 def command(name: str, only: str) -> str:
     """Return what a person types to run some cells on a device."""
     kind = _kind(name)
-    if kind is None:  # it has no worker: its results were brought here
+    if kind is None:  # it has no worker: its results were imported
         return f"measure it on {name} again, and add what it gives to the results"
     named = "" if name == DESKTOP else f"--device '{name}' "
     return remedies.nox(f"'{kind.SESSION}'", f"{named}--only '{only}'")
@@ -42,11 +42,11 @@ def _kind(name: str) -> Kind | None:
 
 
 def exists(name: str) -> bool:
-    """Tell whether a name is that of a device that artifacts can be run on; a browser's results are only brought here."""
+    """Tell whether artifacts can be run on a device of this name; results of a browser are only imported."""
     return _kind(name) is not None
 
 
 def is_local(name: str) -> bool:
-    """Tell whether what is installed on a device can be told without asking another machine or phone."""
+    """Tell whether a device's packages can be listed without asking another machine or phone."""
     kind = _kind(name)
     return kind is not None and kind.LOCAL

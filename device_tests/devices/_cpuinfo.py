@@ -22,7 +22,7 @@ READ_MIDR = struct.pack("<II", 0xD5380000, 0xD65F03C0)  # mrs x0, midr_el1; ret
 
 def main() -> None:
     midr, features = identity(), " ".join(capabilities())
-    for processor in range(os.cpu_count()):  # as many as /sys tells of: it is the machine's own
+    for processor in range(os.cpu_count()):  # /sys is the machine's own and lists as many
         print(f"processor\t: {processor}\nBogoMIPS\t: 100.00\nFeatures\t: {features}")
         print(f"CPU implementer\t: {midr >> 24:#04x}\nCPU architecture: 8\nCPU variant\t: {midr >> 20 & 15:#x}")
         print(f"CPU part\t: {midr >> 4 & 0xFFF:#05x}\nCPU revision\t: {midr & 15}\n")

@@ -1,8 +1,8 @@
 """Phones, emulators and boards over adb: `android:SERIAL`, with nothing installed there.
 
-What runs is the bundle of the device's ABI, pushed once under /data/local/tmp and verified; each cell gets a folder of
-its own, which goes when the cell ends. `android:` alone means the only device that adb sees. A real phone is measured
-on its big cores, or with `android:SERIAL+little` on its small ones.
+The bundle of the device's ABI is pushed once under /data/local/tmp and verified. Each cell gets a folder of its own,
+which is removed when the cell ends. `android:` alone means the only device that adb sees. A real phone is measured on
+its big cores, or with `android:SERIAL+little` on its small ones.
 """
 
 from __future__ import annotations
@@ -35,8 +35,12 @@ NAMES = ("android:", "adb:")
 SESSION = "devices(android)"
 LOCAL = False
 HOME = PurePosixPath("/data/local/tmp/edgewise")
-ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}  # Android's name, or the kernel's: the bundle's
-LOSS_NOTICED_S = 5.0  # within which adb notices that a device is lost
+ABIS = {
+    "arm64-v8a": "arm64",
+    "aarch64": "arm64",
+    "x86_64": "x86_64",
+}  # Android's name or the kernel's -> the bundle's name
+LOSS_NOTICED_S = 5.0  # adb notices within this time that a device is lost
 
 
 def device(name: str) -> Phone:
@@ -56,7 +60,7 @@ def is_emulated(properties: Mapping[str, str]) -> bool:
 
 
 class Phone:
-    """A device that adb reaches; what it is, is asked once."""
+    """A device that adb reaches; its properties are read once."""
 
     runtimes = bundle.RUNTIMES
     counts = False
@@ -71,7 +75,7 @@ class Phone:
 
     @property
     def host(self) -> str:
-        """An emulated device keeps this machine busy; one that is not reached runs nothing."""
+        """An emulated device keeps this machine busy; one that is not reached counts as a machine of its own."""
         with suppress(EnvironmentMissing, DeviceFailed):
             return HERE if self.emulated else self.name
         return self.name
@@ -134,7 +138,7 @@ class Phone:
         return {} if self.emulated else conditions.read(self.client)
 
     def _after(self, row: Row) -> dict[str, str]:
-        """Return the conditions at the end; where they cannot be read, the row says so and keeps what was measured."""
+        """Return the conditions at the end; where they cannot be read, the row gets a note and keeps its figures."""
         try:
             return self._conditions()
         except (DeviceFailed, EnvironmentMissing) as error:
@@ -143,7 +147,7 @@ class Phone:
 
     @contextmanager
     def _prepared(self, program: str, load: Load, *arguments: str, state: dict[str, str]) -> Iterator[Command]:
-        """Push what a cell needs, give what runs it there, and leave nothing of it, neither processes nor files.
+        """Push what a cell needs and yield its command; afterwards kill its processes and remove its files.
 
         `state` holds the phone's conditions, by which the cores are chosen.
         """
@@ -154,7 +158,7 @@ class Phone:
             cores = conditions.cores(state, self._core)
             yield self._command(program, load, arguments, root=root, job=job, cores=cores)
         finally:
-            # A device that is lost took all with it; what it still has, the next bundle's push removes.
+            # Nothing can be removed from a lost device; the next push of a bundle removes it.
             with suppress(DeviceFailed):
                 self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
 
@@ -175,7 +179,7 @@ class Phone:
         job: PurePosixPath,
         cores: tuple[int, ...],
     ) -> Command:
-        """Return what runs a program there; its process id is left in the job's folder for who must kill it."""
+        """Return the command that runs a program there; its process id is written into the job's folder."""
         python = self._bundle.command(load.runtime, root=str(root))
         pinned = ("taskset", conditions.mask(cores)) if cores else ()
         argv = (
@@ -190,7 +194,7 @@ class Phone:
         return Command(argv=self.client.argv("shell", script))
 
     def _put(self, source: Path) -> PurePosixPath:
-        """Return where a bundle or a reference lies there, pushed where it does not; a failure is told to each that asks."""
+        """Return where a bundle or a reference lies there, pushed first if missing; a failure is raised for each cell."""
         with self._placing:
             if source not in self._placed:
                 try:
@@ -204,7 +208,7 @@ class Phone:
 
     def _push(self, source: Path) -> PurePosixPath:
         target = HOME / ("bundles" if source.is_dir() else "references") / source.name
-        if source.is_dir():  # phones are small: older bundles go, and what lost runs left behind
+        if source.is_dir():  # phones are small: remove older bundles and the folders of lost runs
             self.client.shell(
                 f"for old in {target.parent}/*; do [ $old = {target} ] || rm -rf $old; done\n"
                 f"for job in {HOME}/jobs/*; do kill -0 $(cat $job/pid) || rm -rf $job; done"
@@ -214,7 +218,7 @@ class Phone:
 
     def _death(self, code: int) -> str:
         end = time.monotonic() + LOSS_NOTICED_S
-        while 0 <= code <= 1 and time.monotonic() < end:  # which adb says in both cases
+        while 0 <= code <= 1 and time.monotonic() < end:  # adb's exit codes, of the program or of a lost device
             if not self.client.is_there:
                 return f"{self.name} was lost"
             time.sleep(0.2)
@@ -234,7 +238,7 @@ class Phone:
         return bundle.build(ABIS[abi])
 
     def _describe(self, row: Row, before: dict[str, str], after: dict[str, str]) -> None:
-        """Tell in a row what it was measured on, and in what state a real phone was."""
+        """Add to a row what it was measured on, and the state that a real phone was in."""
         properties = self._properties
         soc = " ".join(properties[name] for name in ("ro.soc.manufacturer", "ro.soc.model") if properties.get(name))
         row["environment"] |= {

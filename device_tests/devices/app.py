@@ -1,7 +1,7 @@
-"""The Android app as a device: `app:SERIAL`, an engine inside an app as users have it, reached over adb.
+"""The Android app as a device: `app:SERIAL` runs an engine inside the app, as users have it, over adb.
 
-The APK is the one that `nox -s "apps(android)"` built; each cell is a job that the app does in a window of its own.
-`app:SERIAL+t2+no_xnnpack` asks for threads and for what to compute with; `app:` alone means the only phone that adb sees.
+The APK is the one that `nox -s "apps(android)"` built. Each cell is a job that the app does in a window of its own.
+`app:SERIAL+t2+no_xnnpack` chooses threads and an accelerator; `app:` alone means the only phone that adb sees.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ APKS = ROOT / "apps" / "android" / "build"
 BUILD = "nox -s 'apps(android)'"
 ACCELERATORS = ("xnnpack", "no_xnnpack", "nnapi")
 THREADS = {"t2": 2, "t4": 4}
-SAMPLES = 1_024  # of the warm latency, as the worker takes
+SAMPLES = 1_024  # latency samples at most, as in the worker
 
 
 def device(name: str) -> App:
@@ -53,12 +53,12 @@ def device(name: str) -> App:
     return App("+".join((f"{kind}:{chosen}", *wishes)), Client(serial=chosen), tuple(wishes))
 
 
-# by serial number: the app does one thing at a time, and leaves it for what it is asked next
+# by serial number: the app does one job at a time, and a second one ends the first
 _MEASURING: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class App:
-    """The app on a phone; what the phone is, is asked once."""
+    """The app on a phone; the phone's properties are read once."""
 
     runtimes = ("litert", "onnxruntime", "executorch")
     counts = False
@@ -75,8 +75,8 @@ class App:
 
     @property
     def host(self) -> str:
-        """An emulated device keeps this machine busy; one that is not reached runs nothing."""
-        phone = f"app:{self.client.serial}"  # whatever is wished for there
+        """An emulated device keeps this machine busy; one that is not reached counts as a machine of its own."""
+        phone = f"app:{self.client.serial}"  # without the choices of threads and accelerator
         with suppress(EnvironmentMissing, DeviceFailed):
             return HERE if self.emulated else phone
         return phone
@@ -156,7 +156,7 @@ class App:
         return self._installed.measure(name, timeout_s=job.timeout_s, interrupted=interrupted)
 
     def _reply(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the app's row as a worker's reply: the desktop's judge judges its logits."""
+        """Return the app's row as a worker's reply, whose logits are judged on this machine."""
         reply = {name: row[name] for name in ("outcome", "reason", "notes", "environment", "threads", "load_ns", "first_ns")
                  if name in row}  # fmt: skip
         reply |= {"latencies_ns": row.get("latencies_ns", []), "logits": row.get("answers", ""), "sets": {}}
@@ -171,7 +171,7 @@ class App:
         return reply
 
     def _evaluation(self, job: Job) -> str:
-        """Return the name under which the evaluation images lie there, put there where they do not yet."""
+        """Return the name of the evaluation images on the phone, which are pushed first where they are missing."""
         key = (job.reference, job.images)
         if key not in self._evaluations:
             reference_set = reference.load(job.reference)
@@ -185,7 +185,7 @@ class App:
         return self._evaluations[key]
 
     def _prepare(self) -> None:
-        """Install the app where it is not the one that was built, and let it make its folders; once, as is a failure."""
+        """Install the app unless this build is there, and let it make its folders; a failure is remembered."""
         with self._preparing:
             if self._ready is False:
                 try:
@@ -229,7 +229,7 @@ class App:
 
     @cached_property
     def _build(self) -> dict[str, Any]:
-        """Return what the APK says of itself; raises DataError for one that is none of ours."""
+        """Return the APK's own description; raises DataError where it is not an APK of this project."""
         try:
             with zipfile.ZipFile(self._apk) as archive:
                 build = json.loads(archive.read("assets/build.json"))

@@ -1,6 +1,6 @@
-"""Arm cores that qemu's user mode emulates: the worker runs from the arm64 bundle, with no system around it.
+"""Arm cores that qemu emulates in user mode: the worker runs from the arm64 bundle, with no system of its own.
 
-Answers, memory and executed instructions mean something there; times do not, and none are taken.
+Logits, memory and executed instructions mean something there. Times do not, and none are taken.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ QEMU = "qemu-aarch64"
 MAKE = f"nox -s '{SESSION}'"
 INSTALL = "On Debian and Ubuntu install it with: sudo apt-get install qemu-user"
 ABI = "arm64"
-# What the libraries that choose kernels say where they do not know the processor: they take others then, in silence.
+# Messages of libraries that do not know the processor: they choose other kernels then, without an error.
 ALARMS = ("in cpuinfo:", "cpuid_info warning")
 MEMORY = "memory is the emulator's with all that it translated"
 SME_SINCE = 10  # qemu 7.2 gives garbage for 8-bit outer products, 10.0 is right
@@ -48,7 +48,7 @@ def device(name: str) -> Core:
 
 
 class Core:
-    """An emulated Arm core; `name` is qemu's, `model` what it is asked for."""
+    """An emulated Arm core: `name` is qemu's name of it, `model` the value of qemu's option -cpu."""
 
     host = HERE
     counts = True
@@ -104,7 +104,7 @@ class Core:
             raise EnvironmentMissing(msg)
         counting = ("-plugin", str(plugin), "-d", "plugin", "-D", str(log))
         command = self._command(probe.__file__, load, "--count", counting=counting)
-        # addresses are the same in each run: some libraries go by them
+        # the same addresses in each run: the work of some libraries depends on them
         return Command(argv=("setarch", "-R", *command.argv), env=command.env)
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class Core:
 
     @cached_property
     def _system(self) -> Path:
-        """Return the folder that qemu shows as /: this machine's files but for its processor, which must not be seen."""
+        """Return the folder that qemu shows as /: it hides this machine's processor behind the emulated one's cpuinfo."""
         source = Path(_cpuinfo.__file__)
         key = hashlib.sha256(f"{source.read_text()}{self.emulator}{self.model}".encode()).hexdigest()[:16]
         folder = data.cache_folder() / "cores" / f"{self.name}-{key}"
@@ -139,7 +139,7 @@ class Core:
         return folder
 
     def python(self, runtime: str, *counting: str) -> Command:
-        """Return what starts Python for a runtime on this core; the program and its arguments follow."""
+        """Return the command that starts Python for a runtime on this core; a program and its arguments follow."""
         start = self._bundle.command(runtime)
         emulated = (QEMU, "-L", str(self._system), "-cpu", self.model, *counting)
         # the linear algebra that comes with numpy would start a thread for each processor
@@ -159,7 +159,7 @@ def _qemu(*arguments: str) -> str:
     if not shutil.which(QEMU):
         msg = f"Emulated Arm cores need {QEMU}, which is not here. {INSTALL}"
         raise EnvironmentMissing(msg)
-    try:  # unchecked, for its help ends with exit code 1
+    try:  # the exit code is not checked: that of its help is 1
         return subprocess.run([QEMU, *arguments], capture_output=True, text=True, errors="replace").stdout
     except OSError as error:
         msg = f"{QEMU} does not start: {error.strerror}. {INSTALL}"

@@ -22,7 +22,7 @@ NAMES = (DESKTOP,)
 SESSION = "device_tests"
 LOCAL = True
 QEMU, CPU = "qemu-x86_64", "max"  # AVX2 and FMA as of qemu 7.2, neither AVX-512 nor VNNI
-INSTALL = "nox -s compatibility"  # what makes environments of other versions
+INSTALL = "nox -s compatibility"  # installs the environments of other versions
 
 
 def device(name: str) -> Desktop:
@@ -30,7 +30,7 @@ def device(name: str) -> Desktop:
 
 
 class Desktop:
-    """The machine that this runs on."""
+    """The machine that this program runs on."""
 
     host = HERE
     counts = True
@@ -68,7 +68,7 @@ class Desktop:
             )
             raise EnvironmentMissing(msg)
         probing = command(probe.__file__, load, "--count")
-        # addresses are the same in each run: some libraries go by them
+        # the same addresses in each run: the work of some libraries depends on them
         emulated = ("setarch", "-R", QEMU, "-cpu", CPU, "-plugin", plugin, "-d", "plugin", "-D", log)
         return Command(argv=(*map(str, emulated), *probing.argv), env=probing.env)
 
@@ -82,9 +82,9 @@ def _python(runtime: str) -> Path:
 
 
 def command(program: str, load: Load, *arguments: str, environment: str = "") -> Command:
-    """Return what runs a program of ours on an artifact, in the runtime's environment or in another one."""
+    """Return the command that runs a program of onboard/ on an artifact, in the runtime's or another environment."""
     files = file_arguments(RUNTIMES.path(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
     python = environments.python(environment, install=INSTALL) if environment else _python(load.runtime)
-    # the bare networks, and some runtimes, need code of ours; numpy is to use one thread as they do
+    # bare networks and some runtimes import this project; numpy must use one thread, as runtimes do
     env = {"PYTHONPATH": str(environments.ROOT), "OPENBLAS_NUM_THREADS": "1"}
     return Command(argv=(str(python), program, *files, *arguments), env=env)

@@ -23,9 +23,9 @@ from models.errors import EnvironmentMissing
 NAMES = ("ssh:",)
 SESSION = "devices(ssh)"
 LOCAL = False
-STEADY = {"performance"}  # the governors that change no frequency while times are taken
-# The shell stays, for a client tells the exit code of a program that was killed only as its shell's; the worker's stdin
-# is the connection's, whose end ends it (worker.Turns).
+STEADY = {"performance"}  # governors that do not change the frequency while times are taken
+# The shell must stay: without it ssh's client does not tell the signal that killed a program. The worker's stdin is the
+# connection's; when that ends, the worker ends, too (worker.Turns).
 WORK = """
 pid=$1; shift
 exec 3<&0
@@ -56,17 +56,17 @@ class Remote:
 
     @property
     def runtimes(self) -> tuple[str, ...]:
-        """Those whose file stands alone: the others also load bare networks, with the zoo's code."""
+        """The runtimes whose files stand alone; the others also load bare networks, with the zoo's code."""
         return tuple(n for n in RUNTIMES.names() if not RUNTIMES[n].eager and not beside(n) and runs_on(n, "linux"))
 
     def require(self, runtime: str) -> None:
-        self.board.client.ask(":")  # a board that is gone costs no result that it gave before
+        self.board.client.ask(":")  # ask first: a board that is gone must not replace its earlier results
         if runtime not in self._installed:
             try:
                 self._installed[runtime] = self.board.installed(runtime)
             except Unreachable:
                 raise
-            except EnvironmentMissing as error:  # it is not tried again for each cell
+            except EnvironmentMissing as error:  # remembered, so that it is not tried again for each cell
                 self._installed[runtime] = error
         installed = self._installed[runtime]
         if isinstance(installed, EnvironmentMissing):
@@ -109,7 +109,7 @@ class Remote:
         self.board.client.stop()
 
     def _command(self, program, load: Load, *arguments: object) -> Command:
-        """Return what runs a program there, once it and its files are there."""
+        """Push a program with its files, and return the command that runs it there."""
         sources = {path.name: path for path in onboard.PROBE}
         code = self.board.push({**sources, "runtime.py": RUNTIMES.path(load.runtime)})
         data = self.board.push({file.name: file for file in (load.artifact, load.sidecar)})
@@ -119,7 +119,7 @@ class Remote:
         return Command(argv=self.board.client.argv(WORK, self._pid(load), *argv, *map(str, arguments)))
 
     def _describe(self, row: dict[str, Any], before: dict[str, Any]) -> None:
-        """Add to the row what bears on its times there."""
+        """Add to the row what its times there depend on."""
         row["environment"] |= {name: before[name] for name in ("model", "kernel", "governors") if name in before}
         temperatures = {"before": before.get("temperatures_c")}
         try:
@@ -136,9 +136,9 @@ class Remote:
         return f"{self.board.place.home}/{self._run}-{load.runtime}-{load.artifact.name}.pid"
 
     def _end(self, load: Load) -> None:
-        """Kill a worker that is still there: one that hangs outside of Python does not see the connection's end."""
+        """Kill a worker that is still there: one that hangs in native code does not notice the connection's end."""
         command = self.board.client.argv(KILL, self._pid(load))
-        with suppress(subprocess.TimeoutExpired):  # there is nothing to be done on a board that is gone
+        with suppress(subprocess.TimeoutExpired):  # on a board that is gone there is nothing to kill
             subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, start_new_session=True)
 
     def _death(self, code: int) -> str:

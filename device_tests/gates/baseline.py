@@ -1,4 +1,4 @@
-"""Baselines: what an earlier run gave, one line per cell, so that a difference reads well in git; size and cost ratchet."""
+"""Baselines: an earlier run's figures, one line per cell, so that git shows a difference well; sizes and costs ratchet."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from models.records import Count, Positive, Record
 FILE = "baseline.json"
 UPDATE = "nox -s check -- --update-baseline"
 
-# How far a figure may move before it must be claimed: by a share of it, and by so much. Two exports to .ort differ by
-# some 8 bytes, all others are equal. Instructions are the same to the last digit on one machine; another C library or
-# kernel moves them a little.
+# How far a figure may move before it must be claimed: as a share of it, and absolutely. Two exports to .ort differ by
+# about 8 bytes, all others are equal. Instructions are the same to the last digit on one machine; another C library or
+# kernel changes them a little.
 RATCHETS = {"size_bytes": (0.0, 64), "instructions": (0.002, 0)}
-ORIGINS = ("checkpoint", "data")  # with another one, answers cannot be compared, sizes and costs still can
-# Budgets decide about answers; here they are only shown. Where two runs were judged on different numbers of images, those
+ORIGINS = ("checkpoint", "data")  # of another origin predictions cannot be compared, but sizes and costs can
+# Predictions are only shown here, and gated by budgets. Where two runs were judged on different numbers of images, those
 # of the first 1,000 are compared.
 PREDICTIONS, FIRST = ("correct", "agree"), ("first_correct", "first_agree")
 
 
 class Line(Record, kw_only=True):
-    """What a baseline keeps of a result: its figures, and what they are of. Digests are cut to 12 digits."""
+    """The figures of a result that a baseline holds, and their origins; digests are cut to 12 digits."""
 
     outcome: Outcome
     checkpoint: str
@@ -56,7 +56,7 @@ class Baseline(Record, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What is not as in a baseline, and how many sizes and costs are exactly so; `compared` counts both kinds."""
+    """What differs from a baseline, and how many sizes and costs are unchanged; `compared` counts both kinds."""
 
     verdicts: tuple[Verdict, ...]
     unchanged: int
@@ -67,7 +67,7 @@ class Comparison:
 
 
 def line(row: Row) -> Line:
-    """Return what a baseline keeps of a result."""
+    """Return the baseline's line of a result."""
     figures = ("total", "size_bytes", "instructions", *PREDICTIONS, *FIRST)
     return Line(
         outcome=row.outcome,
@@ -79,7 +79,7 @@ def line(row: Row) -> Line:
 
 
 def load(name: str) -> dict[str, Line]:
-    """Read a baseline from a file, or from the revision of git that is called so; raises DataError for neither."""
+    """Read a baseline from a file, or from a revision of git; raises DataError where the name is neither."""
     remedy = f"Write one with: {UPDATE}"
     if not name.strip():
         msg = "--baseline needs a file, or a revision of git."
@@ -113,9 +113,8 @@ def _of_revision(name: str) -> bytes:
 def save(rows: tuple[Row, ...], file: Path) -> int:
     """Write the rows' baseline, sorted, and return how many cells are new in it.
 
-    A cell that has no result in this run keeps the line that it has, and so do those of devices that are not among the
-    rows; one that is no longer in the matrix loses it. A count of instructions that this run does not have is kept as
-    long as the file is of the same size.
+    A cell without a result in this run keeps its line, and so do the cells of devices that are not among the rows. A
+    cell that is no longer in the matrix loses its line. A count of instructions stays while the file's size stays.
     """
     previous = load(str(file)) if file.exists() else {}
     cells = {row.id: _with_previous_count(line(row), previous.get(row.id)) for row in rows if row.outcome != "skipped"}
@@ -136,10 +135,11 @@ def _with_previous_count(new: Line, before: Line | None) -> Line:
 
 
 def compare(rows: tuple[Row, ...], baseline: dict[str, Line]) -> Comparison:
-    """Return a verdict for whatever is not as in the baseline, and the number of figures that are.
+    """Return a verdict for every figure that differs from the baseline, and the number of those that do not.
 
-    A figure that grew beyond its ratchet fails, and so does one that shrank: the gain must be claimed, or the next loss
-    hides in it. Answers on another checkpoint or data set and counts of another processor are not compared, and say so.
+    A figure that grew beyond its ratchet fails, and so does one that shrank: a gain must be claimed, or the next loss
+    hides in it. Predictions of another checkpoint or data set, and counts of another processor, are skipped with that
+    reason.
     """
     verdicts: list[Verdict] = []
     unchanged = 0
@@ -152,7 +152,7 @@ def compare(rows: tuple[Row, ...], baseline: dict[str, Line]) -> Comparison:
 
 
 def _lost(rows: tuple[Row, ...], baseline: dict[str, Line]) -> list[str]:
-    """Return the cells that their devices no longer have; a device without any row has only not run here."""
+    """Return the cells that their devices no longer have; a device without a row has not run here, and loses none."""
     devices = {row.device for row in rows}
     return sorted(id for id in baseline.keys() - {row.id for row in rows} if id.split("@", 2)[-1] in devices)
 

@@ -20,7 +20,7 @@ FILE = "budgets.toml"
 
 T = TypeVar("T")
 
-# Each is an attribute of a measurement; where it has none though it ran, this says why. The outcome comes first: a
+# Attributes of a row, each with the reason for a row that ran and has none. The outcome comes first, for a
 # cell that did not run has no figures.
 METRICS = {
     "outcome": "",
@@ -48,8 +48,8 @@ METRICS = {
     "latency_ratio": "it was not timed in one run with a float32 row: nox -s latency",
 }
 MOST_BYTES = 16 << 20  # of the file
-MOST = 1e300  # of a limit; what is not a number is not below it either
-OF_SETS = ("top1", "agreement")  # which there are of the other evaluation sets, too
+MOST = 1e300  # the largest limit; NaN is not below it either
+OF_SETS = ("top1", "agreement")  # the figures that other evaluation sets have, too
 RENAMED = {f"digits_{metric}": f'`metric = "{metric}"` with `set = "digits"`' for metric in OF_SETS}
 TABLE = re.compile(r"^\s*\[\[\s*(budget|missing)\s*\]\]")
 
@@ -57,8 +57,8 @@ TABLE = re.compile(r"^\s*\[\[\s*(budget|missing)\s*\]\]")
 class Budget(Record, kw_only=True):
     """A limit for the cells that a glob of `ids` matches: `min` and `max` of a figure, or the `outcomes` it may have.
 
-    `set` names another evaluation set than the first, on which the figure is held. A `required` one must decide something
-    in a whole run. `line` is where it stands in its file.
+    `set` names the evaluation set that the figure is of, "" for the first. A `required` budget must decide something in
+    a whole run. `line` is its line in the file.
     """
 
     ids: tuple[str, ...]
@@ -73,7 +73,7 @@ class Budget(Record, kw_only=True):
 
     @property
     def figure(self) -> str:
-        """What it limits, as people read it."""
+        """The limited figure, as people read it."""
         return f"{self.metric} on {self.set}" if self.set else self.metric
 
     def matches(self, id: str) -> bool:
@@ -138,7 +138,7 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
     matches = [(i, match[1]) for i, line in enumerate(text.splitlines(), start=1) if (match := TABLE.match(line))]
     lines = {kind: [i for i, name in matches if name == kind] for kind in tables}
     for kind, rows in tables.items():
-        if len(lines[kind]) != len(rows):  # verdicts point there
+        if len(lines[kind]) != len(rows):  # verdicts name the line
             msg = f"{file} has {len(rows)} [[{kind}]] tables, but {len(lines[kind])} lines that say [[{kind}]]. Begin each with such a line."
             raise UsageError(msg)
     return File(
@@ -157,10 +157,11 @@ def are_missing(file: Path) -> bool:
 
 
 def beside(file: Path, ids: tuple[str, ...]) -> File:
-    """Read the budgets; where a user's networks have none yet, the outcomes that hold of any network. Raises as `load`."""
+    """Read the budgets; a user's networks without budgets get the outcomes that hold of any network. Raises as `load`."""
     if not are_missing(file):
         return load(file, ids)
-    return load(OUTCOMES_FILE, (*ids, "any-tflite-any@tflite_runtime@any"))  # whichever of its cells there are
+    # stands for any cell that the file's globs name
+    return load(OUTCOMES_FILE, (*ids, "any-tflite-any@tflite_runtime@any"))
 
 
 OUTCOMES_FILE = Path(__file__).with_name("outcomes.toml")
@@ -179,7 +180,7 @@ class _Reader:
         return UsageError(f"{self.file}, line {self.line}: {what}")
 
     def typed(self, row: Any, kind: type[T]) -> T:
-        """Return a table as its type, with its globs and its reason checked."""
+        """Return a table as a record whose globs and reason are checked."""
         keys = kind.__struct_encode_fields__
         for name in row if isinstance(row, dict) else ():
             if name not in keys:
@@ -200,11 +201,11 @@ class _Reader:
         return table
 
     def may_match(self, pattern: str) -> bool:
-        """Tell whether a glob matches a cell, or may match one of a phone, board or browser that has no result here."""
+        """Tell whether a glob matches a cell, or could match one of a phone, board or browser without results here."""
         if fnmatch.filter(self.ids, pattern):
             return True
         artifact, _, rest = pattern.partition("@")
-        runtime, _, device = rest.partition("@")  # which may hold one itself: ssh:user@host
+        runtime, _, device = rest.partition("@")  # the device may hold an @ itself: ssh:user@host
         kind, colon, name = device.partition(":")
         named = [id.rpartition("@")[0] for id in self.ids if id.endswith(f"@{kind}:NAME")]
         return bool(colon and name and fnmatch.filter(named, f"{artifact}@{runtime}"))

@@ -1,4 +1,4 @@
-"""Whether a check rests on enough: no gate is green where nothing was judged."""
+"""Whether a check rests on enough evidence: no gate is green where nothing was judged."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from device_tests.gates.verdicts import Verdict
 from device_tests.onboard.runtimes import FURTHER
 from device_tests.results.row import Row
 
-LEAST = 0.5  # of the cells, which must have a result that counts
+LEAST = 0.5  # share of the cells that must have a current result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lack:
-    """What a check lacks, and what to type next."""
+    """A piece of evidence that a check lacks, and what to type next."""
 
     id: str
     why: str
@@ -34,10 +34,10 @@ def lacks(
     named: tuple[str, ...] = (),
     whole: bool = True,
 ) -> tuple[Lack, ...]:
-    """Return why the verdicts are not enough evidence, nothing where they are.
+    """Return what the verdicts lack as evidence; nothing where they are enough.
 
-    `missing` is what may be unmeasured, `named` are the devices that were asked for by name, and `whole` says that no
-    cell was left out by the command line: then every required budget must decide something.
+    `missing` lists what may be unmeasured, `named` the devices that a person named. `whole` says that the command line
+    left out no cell: then every required budget must decide something.
     """
     judged = [row for row in rows if row.evidence == "current"]
     if not judged or not any(verdict.state != "skipped" for verdict in verdicts):
@@ -47,7 +47,7 @@ def lacks(
     counted = [row for row in expected if row.device in (named or (DESKTOP,))]
     return (
         *_silent_devices(judged, named),
-        # a result that cannot be could hide a broken budget on every device; other devices' may well be old
+        # an unusable result may hide a broken budget on any device; stale ones of other devices are normal
         *_unusable([row for row in expected if row in counted or row.evidence == "unusable"]),
         *_too_few(counted),
         *_undecided(rows, budgets, verdicts, missing, whole),
@@ -60,7 +60,7 @@ def _silent_devices(judged: list[Row], named: tuple[str, ...]) -> Iterable[Lack]
 
 
 def _unusable(rows: list[Row]) -> Iterable[Lack]:
-    """Results that are there and do not count: something has changed, or they cannot be."""
+    """Yield the reasons of results that are there and do not count, because something has changed or they cannot be."""
     reasons = Counter(row.reason.partition(": nox ")[0] for row in rows if row.evidence in ("stale", "unusable"))
     for reason, count in reasons.most_common():
         first = next(row for row in rows if row.reason.startswith(reason))
@@ -68,7 +68,7 @@ def _unusable(rows: list[Row]) -> Iterable[Lack]:
 
 
 def _too_few(rows: list[Row]) -> Iterable[Lack]:
-    # a quick run leaves these out, which must not make it worthless
+    # a quick run leaves out further engines and must still count
     rows = [row for row in rows if row.runtime not in FURTHER or row.evidence != "missing"]
     current = sum(row.evidence == "current" for row in rows)
     if current < LEAST * len(rows):
@@ -80,7 +80,7 @@ def _too_few(rows: list[Row]) -> Iterable[Lack]:
 
 
 def _left_out(budget: Budget, every: tuple[Cell, ...], rows: tuple[Row, ...]) -> bool:
-    """Tell whether a budget is of further engines only, none of whose cells of it has run: a quick run leaves them out."""
+    """Tell whether a budget is of further engines alone and none of its cells has run, as in a quick run."""
     own = [cell for cell in every if budget.matches(cell.id)]
     ran = any(row.evidence == "current" and budget.matches(row.id) for row in rows)
     return bool(own) and all(cell.further for cell in own) and not ran
@@ -101,7 +101,7 @@ def _undecided(
         if any(not v.unmeasured for v in own):
             continue
         if not own and (not whole or any(budget.matches(row.id) for row in rows)):
-            continue  # it is for cells that were left out, or later rows decide them, which is said elsewhere
+            continue  # its cells were left out, or later rows decide them, which `shadowed` reports
         if all(any(m.covers(id, budget.metric) for m in missing) for id in ([v.id for v in own] or budget.ids)):
             continue
         why = (

@@ -19,7 +19,7 @@ ANNOTATION_CELLS = 5
 
 
 def markdown(verdicts: Iterable[Verdict], comparison: Comparison | None, lacks: tuple[Lack, ...] = ()) -> str:
-    """Return the summary, under LIMIT_BYTES; `comparison` is with a baseline, None where there is none."""
+    """Return the summary in at most LIMIT_BYTES; `comparison` is with a baseline, None where there is none."""
     verdicts = worst_first(verdicts)
     broken = [v for v in verdicts if v.state == "fail"]
     others = [v for v in verdicts if v.tells and v.state != "fail"]
@@ -69,11 +69,10 @@ def _table(title: str, verdicts: list[Verdict], limit_bytes: int) -> str:
 
 
 def annotations(verdicts: Iterable[Verdict], lacks: tuple[Lack, ...], file: Path) -> list[str]:
-    """Return a line for each broken budget, which GitHub shows at its place in the budgets' file, worst first.
+    """Return a line for each broken budget, worst first, which GitHub shows beside the budget's line.
 
-    What lacks evidence is one more line.
-
-    See https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    One more line says what evidence is missing. See
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
     """
     by_budget: dict[object, list[Verdict]] = {}
     for verdict in worst_first(v for v in verdicts if v.state == "fail"):

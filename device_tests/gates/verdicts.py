@@ -1,4 +1,4 @@
-"""Verdicts: what budgets do to measurements."""
+"""Verdicts: measurements held against budgets."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from device_tests.results.row import Row
 
 Facts = dict[str, Any]
 
-NOISY = ("latency_ratio",)  # verdicts need the whole interval, METRIC_low to METRIC_high, on one side of the limit
-# no command can measure these where the system does not tell them, or the network has too few classes
+NOISY = ("latency_ratio",)  # the whole interval, METRIC_low to METRIC_high, must lie on one side of the limit
+# no command measures these where the system does not report memory, or the network has few classes
 SYSTEM = ("peak_over_runtime_bytes", "top5")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a limit does to a measurement.
+    """The result of holding one figure against its limit.
 
-    `budget` is None where the limit is a baseline's; `excess` is how far beyond the limit it is, as a share of it: the
-    worst have most. `unmeasured` says that it is skipped for want of a figure that a command could give; `notable` that a
-    person must see it although it is not broken.
+    `budget` is None where the limit is a baseline's. `excess` is how far the figure lies beyond the limit, as a share
+    of it. `unmeasured` says that the figure is missing although a command could measure it; `notable` that a person
+    must see the verdict although nothing is broken.
     """
 
     id: str
@@ -37,17 +37,17 @@ class Verdict:
 
     @property
     def tells(self) -> bool:
-        """Whether a person must see it: it is broken, guards nothing, or has become needless."""
+        """Whether a person must see it: the limit is broken, guards nothing, or has become needless."""
         return self.state == "fail" or self.notable
 
 
 def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Return verdicts by how far beyond their limit they are."""
+    """Return the verdicts, those farthest beyond their limit first."""
     return sorted(verdicts, key=lambda v: (-v.excess, v.id, v.metric))
 
 
 def decisive(budgets: tuple[Budget, ...], id: str, metric: str, set: str = "") -> Budget | None:
-    """Return the budget that counts for a cell: the last one that matches, so that exceptions follow the rule."""
+    """Return the budget that counts for a cell: the last that matches, so that exceptions follow the rule."""
     return next((b for b in reversed(budgets) if (b.metric, b.set) == (metric, set) and b.matches(id)), None)
 
 
@@ -105,7 +105,7 @@ def _judge_figure(row: Row, budget: Budget) -> Facts:
     if row.outcome != "ok":
         return {"state": "skipped", "message": f"{row.outcome}: {row.reason}", "unmeasured": row.evidence != "current"}
     held = row.sets.get(budget.set) if budget.set else row
-    if held is None:  # a set that is the first one is not beside it; one that no cell has is a name that guards nothing
+    if held is None:  # the first set is not among the others; a set that no cell has is a wrong name and guards nothing
         message = f"it was judged on no other evaluation set called {budget.set!r}"
         return {"state": "skipped", "message": message, "unmeasured": row.dataset.name != budget.set}
     value = getattr(held, budget.metric)
@@ -116,7 +116,8 @@ def _judge_figure(row: Row, budget: Budget) -> Facts:
         low, high = (getattr(row, f"{budget.metric}_{side}") for side in ("low", "high"))
     least = -math.inf if budget.min is None else budget.min
     most = math.inf if budget.max is None else budget.max
-    if not all(math.isfinite(figure) for figure in (value, low, high)):  # compares with nothing, so it must not pass
+    # comparisons with NaN are false, and must not pass
+    if not all(math.isfinite(figure) for figure in (value, low, high)):
         return {"state": "fail", "message": f"{value} is no figure ({budget.why})", "excess": math.inf}
     if high < least or low > most:
         limit, word = (least, "less") if high < least else (most, "more")

@@ -1,4 +1,4 @@
-"""What browsers and the Android app measured: the file that their benchmark saves, judged here and kept beside other results."""
+"""Imports the file that the benchmark of the web demo or of the Android app saved; its logits are judged here."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from models.errors import DataError, did_you_mean
 from models.records import Count, Positive, Record, Sha256
 from models.reference import Reference
 
-# by format: the browser's runtime, and the desktop's that runs the same files
+# by format: the runtime in a browser, and the desktop's runtime for the same files
 RUNTIMES = {
     name: (runtime, parity.IN_BROWSERS[runtime])
     for name, runtime in {"tflite": "litertjs", "onnx": "onnxruntime_web", "ort": "onnxruntime_web"}.items()
 }
-WEBGPU = {"tflite": "litertjs_webgpu"}  # the same on the graphics processor
-# by format: the engine inside the app, which is called as the desktop's runtime of the same files
+WEBGPU = {"tflite": "litertjs_webgpu"}  # the same library on the graphics processor
+# by format: the engine in the app, by the name of the desktop's runtime for the same files
 ENGINES = {
     "tflite": "litert",
     "onnx": "onnxruntime",
@@ -39,12 +39,12 @@ ENGINES = {
     "executorch_portable": "executorch",
 }
 
-APP = r"app:[a-z0-9][a-z0-9._-]{0,39}(\+(t2|t4|xnnpack|no_xnnpack|nnapi))*"  # what follows is how it was asked to run
+APP = r"app:[a-z0-9][a-z0-9._-]{0,39}(\+(t2|t4|xnnpack|no_xnnpack|nnapi))*"  # threads and accelerator follow the name
 DEVICE = re.compile(rf"browser:[a-z0-9][a-z0-9._-]{{0,39}}|{APP}")
 
 
 class Saved(Record, kw_only=True, rename={"packed_logits": "answers"}):
-    """One result as the page saves it; what follows `environment` is there where the artifact ran."""
+    """One result as the page saves it; the fields after `environment` are set where the artifact ran."""
 
     artifact: str
     runtime: str
@@ -74,10 +74,10 @@ class Saved(Record, kw_only=True, rename={"packed_logits": "answers"}):
 
 
 def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, np.ndarray | None], ...]:
-    """Return a saved file's results, judged by their own logits, each with these as a worker packs them.
+    """Return a saved file's results, each with its logits [N,K], None where it did not run.
 
-    Raises DataError for a file that is none, for a result of another artifact than the one that is here, and for
-    counts that its logits do not bear out: then nothing of the file counts.
+    Every result is judged here by its logits. Raises DataError where the file is of another kind, a result is of
+    another artifact than the one here, or its counts contradict its logits: then the whole file is refused.
     """
     remedy = "Nothing was added."
     what = "file that the web demo or the Android app saved for these artifacts"
@@ -119,7 +119,7 @@ def _takers(device: str, format_name: str) -> tuple[str | None, ...]:
 
 
 def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, reference_set: Reference) -> inputs.Inputs:
-    """Return what a result of the app depends on; a browser's ages with its artifact alone."""
+    """Return the inputs of a result of the app; one of a browser depends on its artifact alone and has none."""
     if not row.device.startswith("app:"):
         return {}
     pins = tuple(str(row.environment.get(name, "")) for name in ("fingerprint", "build"))
@@ -133,7 +133,7 @@ def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple
     artifact = artifacts.read(artifacts.sidecar_path(folder, row.artifact))
     facts = _facts(row, artifact)
     if row.outcome != "ok":
-        # a page that could not load it tells no digest; the file that is here is the best guess, and ages the row
+        # a page that could not load the file reports no digest; with this one the row gets stale with the file
         return Measurement(**facts, artifact_sha256=artifact.sha256), None
     if row.artifact_sha256 != artifact.sha256:
         raise _Wrong(f"is of another file than the {row.artifact} that is here: it was exported again since")

@@ -1,7 +1,7 @@
-"""Which versions of its runtime still load an artifact and answer as they should.
+"""Which versions of its runtime still load an artifact and compute it right.
 
-A version is one file, constraints/RUNTIME-VERSION.txt, beside the pinned one. An artifact that loads in an old version
-may answer garbage there without an error, so its golden images are what is looked at.
+Each version is a file constraints/RUNTIME-VERSION.txt beside the pinned one. An old version may load an artifact and
+give garbage without an error, so the golden images are compared.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from models import environments, files
 from models.errors import DataError, EnvironmentMissing
 
 TIMEOUT_S = 120.0
-UNSETTLED = ("run_failed", "timed_out")  # tried again: the machine may have been the reason
+UNSETTLED = ("run_failed", "timed_out")  # outcomes to try again: the machine may have been the reason
 
 
 def versions(runtime: str) -> dict[str, str]:
-    """Return the environments of a runtime by version, the oldest first, the pinned one among them."""
+    """Return the environments of a runtime by version, the oldest first, with the pinned one."""
     constraints = environments.ROOT / "constraints"
     distribution = RUNTIMES[runtime].distributions[0]
     pinned = current.pins(runtime)[distribution].partition("+")[0]
@@ -42,9 +42,9 @@ def versions(runtime: str) -> dict[str, str]:
 
 
 def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conversations) -> Grid:
-    """Return the grid of an artifact, in which only what is missing or not current was tried anew; writes it.
+    """Try the versions that are missing or stale in the grid of an artifact; write the grid and return it.
 
-    Raises DataError where the artifact is not there or broken.
+    Raises DataError where the artifact is missing or broken.
     """
     sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
     artifact = artifacts.read(sidecar)
@@ -55,7 +55,7 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
         grid = grids.read(file)
         settled = {trial.key: trial for trial in (grid.trials if grid else ()) if trial.outcome not in UNSETTLED}
     except DataError:
-        settled = {}  # it is replaced
+        settled = {}  # the broken grid is replaced
     trials = []
     for version, environment in versions(cell.runtime).items():
         pins = (environments.ROOT / "constraints" / f"{environment}.txt").read_text()

@@ -15,9 +15,9 @@ INSTALL = "On Debian and Ubuntu install one with: sudo apt-get install gcc libc6
 
 
 def build(name: str, *flags: str, machine: str = "") -> Path:
-    """Return what `name`.c compiles to; `machine` is what the code is compiled for, where that is this machine.
+    """Return the compiled `name`.c; `machine` names this machine where the code is for it alone, else "".
 
-    Raises EnvironmentMissing where there is no compiler, and with what it says where it fails.
+    Raises EnvironmentMissing where there is no compiler, or where it fails, with its message.
     """
     source = SOURCES / f"{name}.c"
     if not shutil.which("cc"):

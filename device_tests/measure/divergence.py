@@ -1,6 +1,6 @@
-"""Where the answers of two devices part: the first layer of a .tflite file that gives other bits for one image.
+"""Finds where two devices begin to differ: the first layer of a .tflite file that gives other bits for one image.
 
-As a program it cuts a file after each of its layers with weights; it needs the environment `export` then.
+Run as a program, in the environment `export`, it cuts a file after each of its layers with weights.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from device_tests.onboard.runtimes import RUNTIMES
 from models import environments
 from models.errors import EdgewiseError
 
-RUNTIME = "litert"  # which runs files that were cut
+RUNTIME = "litert"  # the runtime of the cut files
 
 
 def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, there: Command) -> str:
-    """Return which layer is the first that gives other bits there than here, for an image [H,W] or [H,W,C].
+    """Return the name of the first layer whose bits differ between two devices, for an image [H,W] or [H,W,C].
 
     The commands start Python for RUNTIME. Raises EdgewiseError where something fails.
     """

@@ -1,8 +1,9 @@
-"""What an inference costs, to the last digit: instructions that an emulated CPU executes; never call them latency.
+"""The exact cost of an inference: instructions that an emulated CPU executes; never call them latency.
 
 The probe runs under qemu's user mode with a plugin, instructions.c, that counts at each mark. Neither the machine's
-load nor its model move the count, so that a budget can gate on it. The guest's clocks go by instructions, too: ONNX
-Runtime, for one, sums up its runs every few seconds. The device says how to run the probe so.
+load nor its model changes the count, so a budget can gate on it. The guest's clocks go by instructions, too, and some
+runtimes do something every few seconds, as ONNX Runtime sums up its runs. The device knows the command that runs the
+probe so.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageE
 
 SOURCE = compiled.SOURCES / "instructions.c"
 SETTLED = ("ok", "unsupported")
-INCONCLUSIVE = ("run_failed", "timed_out")  # may be the machine's fault: they replace no count of the same key
-# All that the process sees of where it was started: hashes, threads and the stack's size depend on it. With a seed qemu
-# gives each process the same random bytes: with others some starts took 1,019 instructions more, and another heap.
+# the machine may be the reason: these replace no good count of the same inputs
+INCONCLUSIVE = ("run_failed", "timed_out")
+# The whole environment of the process: hashes, threads and the stack's size depend on it. With a seed qemu
+# gives each process the same random bytes; others gave some starts 1,019 instructions more and another heap.
 FIXED = {
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
@@ -48,7 +50,7 @@ FIXED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A cell's count; `current` where an earlier one was still good, `lacks` what kept the cell from being counted."""
+    """A cell's count; `current` says that an earlier count is still good, `lacks` what kept the cell from a count."""
 
     count: InstructionCount
     current: bool = False
@@ -57,7 +59,7 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Counter:
-    """Counts cells one by one, in as many threads as its caller likes."""
+    """Counts cells one by one; several threads may use it."""
 
     artifacts: Path
     results: Path
@@ -69,7 +71,7 @@ class Counter:
     warming: threading.Lock = field(default_factory=threading.Lock)
 
     def settle(self, cell: Cell) -> Ended:
-        """Return a cell's count, also where something goes wrong that nobody foresaw; a new one is saved."""
+        """Return a cell's count, also where something unforeseen goes wrong; a new count is saved."""
         names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
         try:
             return self._settle(cell, names)
@@ -107,7 +109,7 @@ class Counter:
             try:
                 stored = counts.read(counts.path(self.results, cell.id))
             except DataError:
-                stored = None  # it is replaced
+                stored = None  # the broken count is replaced
             settled = stored and stored.outcome in SETTLED and not inputs.stale(stored.inputs, present)
             if settled and not self.force:
                 return Ended(count=stored, current=True)
@@ -122,22 +124,23 @@ class Counter:
         return Ended(count=count)
 
     def _warm(self, cell: Cell, load: Load) -> None:
-        """Count one artifact per runtime and format in vain.
+        """Count one artifact per runtime and format without using the result.
 
-        Python compiles then what is not compiled yet. A process that compiled has another heap, which moves the count.
+        Python compiles its modules then. A process that compiles has another heap, which changes the count.
         """
         kind = (cell.device, cell.runtime, cell.recipe.format, cell.recipe.framework)
         with self.warming, tempfile.TemporaryDirectory() as folder:
             if kind not in self.warm:
                 log = Path(folder) / "log"
                 facts = self._count(devices.device(cell.device).counted(load, self.plugin, log), load, log)
-                if "samples" in facts:  # else another artifact warms up; the count will say what is wrong with this one
+                # else the next artifact warms up; this one's count will say what is wrong with it
+                if "samples" in facts:
                     self.warm.add(kind)
 
     def _count(self, command: Command, load: Load, log: Path) -> dict:
-        """Run the probe under qemu; return the fields of a count, also where it crashed or hung."""
+        """Run the probe under qemu; return the fields of a count, also where it crashes or hangs."""
         env = {**FIXED, "PATH": os.environ["PATH"], **command.env}
-        # it dies with this process, which nothing else tells an emulated one
+        # setpriv kills it when this process dies, which an emulated process would not notice
         alone = ("env", "-i", *(f"{name}={value}" for name, value in env.items()), "setpriv", "--pdeathsig", "KILL")
         try:
             with self.processes.loaded(Command(argv=(*alone, *command.argv)), load) as (row, _):
@@ -160,9 +163,9 @@ def run(
     timeout_s: float,
     ended: Callable[[Ended], None],
 ) -> None:
-    """Count each cell whose count is missing or not current; `ended` hears of each.
+    """Count each cell whose count is missing or stale; `ended` is called for each cell.
 
-    Raises EnvironmentMissing where there is no compiler for what counts.
+    Raises EnvironmentMissing where there is no compiler for the plugin.
     """
     plugin = compiled.build("instructions", "-O2", "-shared", "-fPIC")
     files.sweep(results)
@@ -179,7 +182,7 @@ def run(
 
 
 def emulator(command: Command) -> tuple[str, str]:
-    """Return which processor a command emulates with what, and that program's version."""
+    """Return the emulated processor with the emulator's name, and the emulator's version."""
     qemu = next(part for part in command.argv if Path(part).name.startswith("qemu-"))
     cpu = command.argv[command.argv.index("-cpu") + 1]
     return f"{Path(qemu).name} {cpu}", _version(qemu)
@@ -195,10 +198,10 @@ def _version(qemu: str) -> str:
 
 
 def samples(log: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the instructions of each counted inference, the marking's own share taken off, and other threads' ones.
+    """Return the instructions of each counted inference without those of marking it, and those of other threads.
 
-    The log holds, per mark, the count of the thread that infers and that of all others: as many inferences between
-    marks, warm-up first, as then empty calls. Raises Broken where marks are missing.
+    A line of the log holds, per mark, the count of the inferring thread and that of all others. The marks of
+    inferences, warm-up first, are followed by as many marks of empty calls. Raises Broken where marks are missing.
     """
     marks = [tuple(map(int, line.split())) for line in log.splitlines()]
     each = probe.WARM_UP + probe.COUNTED + 1

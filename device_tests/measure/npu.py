@@ -1,4 +1,4 @@
-"""Compiles .tflite files with vela for Arm's Ethos-U NPUs, in an environment of its own, and keeps what it tells."""
+"""Compiles .tflite files with vela for Arm's Ethos-U NPUs, in vela's own environment, and records its estimates."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from models.processes import death
 # The accelerators, the smallest first, and vela's own description of a system that has each.
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
 TIMEOUT_S = 120
-TOO_LONG = f"no end after {TIMEOUT_S} s"  # which may be the machine's fault
+TOO_LONG = f"no end after {TIMEOUT_S} s"  # the machine may be the reason
 KIB = 1024
 _COUNTS = re.compile(r"^(CPU|NPU) operators = (\d+)", re.MULTILINE)
 _LEFT = re.compile(r"^Warning \(supported operators\) operator: (\w+)", re.MULTILINE)
 
 
 def compile_artifact(artifact: Artifact, folder: Path) -> Npu:
-    """Return what vela makes of a .tflite artifact for each accelerator; a crash is a record, too."""
+    """Compile a .tflite artifact with vela for each accelerator and return the record; a crash is recorded, too."""
     file = artifacts.check(artifact, folder)
     python = environments.python(current.VELA, install="nox -s npu")
     compiled = tuple(_compile(python, file, accelerator) for accelerator in ACCELERATORS)
@@ -56,7 +56,7 @@ def _compile(python: Path, file: Path, accelerator: str) -> Compiled:
 
 
 def parsed(accelerator: str, code: int, text: str, summary: dict[str, str] | None) -> Compiled:
-    """Return what one run of vela says, from its exit code, its words and the row of its summary."""
+    """Return the record of one run of vela, from its exit code, its output and the row of its summary."""
     if code:
         lines = [line.strip() for line in text.splitlines() if line.startswith(("Error", "ERROR"))]
         why = f"vela {death(code)}" + (f": {lines[-1][:200]}" if lines else "")
@@ -69,7 +69,7 @@ def parsed(accelerator: str, code: int, text: str, summary: dict[str, str] | Non
         "cpu_operators": counts["CPU"],
         "left": tuple(sorted(set(_LEFT.findall(text)))),
     }
-    if not counts["NPU"]:  # which vela does not call an error
+    if not counts["NPU"]:  # vela does not call this an error
         why = f"vela ended with 0 and left all {counts['CPU']} operators on the CPU"
         return Compiled(accelerator=accelerator, outcome="unsupported", reason=why, **facts)
     if summary is None:

@@ -1,4 +1,4 @@
-"""The roof over every latency: the most multiply-accumulates per second that one core of this machine does."""
+"""The roof of every latency: the most multiply-accumulates per second that one core of this machine does."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from models.errors import EnvironmentMissing
 
 @dataclass(frozen=True, kw_only=True)
 class Roof:
-    """A peak that was measured, and the vector instructions `with_` which; what AMX and the like add is not in it."""
+    """A measured peak; `with_` names the vector instructions that reach it, which AMX and the like are not among."""
 
     dtype: str
     macs_per_s: float
     with_: str
 
     def share(self, macs: int, inference_ns: float) -> float:
-        """Return how much of the peak an inference of so many multiply-accumulates reaches."""
+        """Return the share of the peak that an inference of so many multiply-accumulates reaches."""
         return macs / (inference_ns * 1e-9) / self.macs_per_s
 
 
 def measure() -> dict[str, Roof]:
-    """Return the roofs by dtype, float32 and, where the processor multiplies bytes, int8.
+    """Return the roofs by dtype: float32, and int8 where the processor multiplies bytes.
 
     Raises EnvironmentMissing where there is no C compiler.
     """
@@ -43,5 +43,5 @@ def measure() -> dict[str, Roof]:
 
 
 def dtype(scheme: str) -> str:
-    """Return under which roof a scheme is: that of the arithmetic its weights allow, whatever the runtime makes of it."""
+    """Return the dtype of the roof that a scheme is held against: the arithmetic that its weights allow at best."""
     return bounds.FLOAT32 if bounds.arithmetic(scheme) == bounds.FLOAT32 else bounds.INT8

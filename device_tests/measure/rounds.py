@@ -1,4 +1,4 @@
-"""Interleaved timing: artifacts stay loaded, and rounds go over all of them in an order that is drawn anew each time."""
+"""Interleaved timing: artifacts stay loaded, and each round times all of them in a new random order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FLOAT = "float32"
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """An artifact that takes part: `slowdown` is the share of its own time that it wastes, for checks of the method."""
+    """An artifact to time; `slowdown` is the share of its own time that it wastes, for checks of the method."""
 
     id: str
     baseline: str
@@ -53,7 +53,7 @@ class Entrant:
 
 @dataclass(kw_only=True)
 class Loaded:
-    """An entrant in its process, while rounds are added to its series."""
+    """An entrant that is loaded in its process, and its series so far."""
 
     ask: Ask
     slowdown: float
@@ -67,7 +67,7 @@ class Loaded:
 
 
 def batches(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, ...]]:
-    """Yield the cells in batches of about AT_ONCE; schemes of one model and format are never parted."""
+    """Yield the cells in batches of about AT_ONCE; all schemes of one model and format are in one batch."""
     batch: tuple[Cell, ...] = ()
     for _, group in groupby(cells, key=lambda cell: (cell.recipe.model, cell.recipe.format)):
         family = tuple(group)
@@ -80,7 +80,7 @@ def batches(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, ...]]:
 
 
 def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entrant], list[Series]]:
-    """Return the cells that can take part, and a series that says why for each that cannot."""
+    """Return the cells that can be timed, and for each other cell a series with the reason."""
     able, unable = [], []
     every = {cell.id for cell in cells}
     for cell in cells:
@@ -111,7 +111,7 @@ def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entr
 
 
 def key(runtime: str, taking_part: list[Entrant], *, seed: int, limit_s: float) -> str:
-    """Return a digest of what a run's samples depend on, other than on what the machine was doing."""
+    """Return a digest of what a run's samples depend on, except for the load of the machine."""
     code = (Path(__file__), *onboard.PROBE, RUNTIMES.path(runtime))
     parts = [
         *(files.sha256(file) for file in code),
@@ -128,8 +128,8 @@ def measure(
 ) -> tuple[Series, ...]:
     """Time the entrants in rounds until their intervals are narrow or `limit_s` is over; return a series of each.
 
-    An entrant that cannot be loaded, answers its golden images otherwise than its sidecar, or ends on the way, is a
-    series with its outcome and without rounds, whatever it is that went wrong.
+    An entrant that cannot be loaded, computes its golden images wrong, or fails later, gets a series with its outcome
+    and without rounds.
     """
     done: list[Series] = []
     with ExitStack() as stack:
@@ -170,7 +170,7 @@ def _all_settled(running: dict[str, Loaded]) -> bool:
 
 
 def _outcome_of(error: Exception) -> tuple[str, str]:
-    """Return the outcome and the reason of what ended an entrant."""
+    """Return the outcome and the reason of the error that ended an entrant."""
     if isinstance(error, Broken):
         return error.outcome, error.reason
     return "run_failed", str(error) if isinstance(
@@ -181,7 +181,7 @@ def _outcome_of(error: Exception) -> tuple[str, str]:
 def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
     """Load an entrant, warm it up until it is steady, and choose how much work a sample and a block hold.
 
-    Raises Broken with the outcome `mismatch` where it computes something else than it should: its times say nothing.
+    Raises Broken with the outcome `mismatch` where its golden images are wrong, for then its times mean nothing.
     """
     row, ask = stack.enter_context(devices.device(entrant.device).loaded(entrant.load))
     right, golden = row["golden"]

@@ -1,4 +1,4 @@
-"""The orchestrator: decides which cells must run, runs them, and turns whatever happens into a row."""
+"""The orchestrator: chooses which cells must run, runs them, and turns every outcome into a row."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from models.reference import Reference
 QUICK_IMAGES = 1_000
 # Most time for the latency samples: enough for all of the slowest cell, portable kernels of 50 to 90 ms; less when quick.
 LATENCY_S, QUICK_LATENCY_S = 60.0, 1.0
-SETTLED = ("ok", "mismatch", "unsupported")  # the same again if run again; other outcomes are tried again
-# Outcomes that may be the machine's or the limit's fault: they replace no `ok` of the same artifact and installation.
+SETTLED = ("ok", "mismatch", "unsupported")  # outcomes that another run would repeat; cells with others run again
+# Outcomes for which the machine or the limit may be the reason: they replace no `ok` of the same inputs.
 INCONCLUSIVE = ("run_failed", "timed_out", "skipped")
 BOOKKEEPING = "bookkeeping"
 
@@ -45,10 +45,10 @@ References = dict[str, tuple[Reference, str]]  # by model, with a digest of the 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where a run takes its artifacts from and puts its results, and how thorough it is.
+    """The folders of a run, and how thorough it is.
 
-    Emulated devices are slow, and so are runtimes that stand for others: they judge on as few images as a quick run
-    does, except for a `full` one.
+    Emulated devices and runtimes that stand for devices are slow: they judge on as few images as a quick run, unless
+    the run is `full`.
     """
 
     artifacts: Path
@@ -61,7 +61,7 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A cell's row; `current` where an earlier run's was still good, `lacks` what kept the cell from running.
+    """A cell's row; `current` says that an earlier row is still good, `lacks` what kept the cell from running.
 
     `discarded` tells that the row was not saved: an earlier run's good result of the same file and installation stays.
     `logits` [N,K] are those of the images that it was judged on.
@@ -128,7 +128,7 @@ def _cancel(pools: Mapping[str, ThreadPoolExecutor], turns: Mapping[str, Turns],
 
 
 def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
-    """Return the seconds that the cells took, by what they were for; what no turn was taken for is bookkeeping."""
+    """Return the seconds that the cells took, by purpose; time that no turn was taken for is bookkeeping."""
     spent = sum((each.spent for each in turns), Counter())
     spent[BOOKKEEPING] = max(0.0, sum(busy) - spent.total())
     return spent
@@ -144,7 +144,7 @@ def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
 
 
 def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
-    """Return the cell's row: the one that is there, or a new one, saved."""
+    """Return the cell's row: the current one, or a new one, which is saved."""
     sidecar = artifacts.sidecar_path(bench.artifacts, cell.recipe.id)
     if not sidecar.exists():
         row = not_exported(cell)
@@ -158,7 +158,7 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
         return Ended(measurement=without_result(cell, "skipped", str(error)), lacks=error)
     except DataError as error:
         end = Ended(measurement=_without_run(cell, "load_failed", error, sidecar))
-    except Exception as error:  # a defect, of ours or of a device's tools, costs no other cell its row
+    except Exception as error:  # an unforeseen error must not end the other cells
         end = Ended(measurement=_without_run(cell, "run_failed", error, sidecar))
     if end.current or not end.measurement.artifact_sha256:  # else there is no file, and the sidecar says why
         return end
@@ -170,10 +170,10 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
 
 
 def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> Measurement:
-    """Return the row of a cell that ended in an exception; the log tells where one came from that nobody foresaw."""
+    """Return the row of a cell that ended in an exception; its log holds the traceback of an unforeseen one."""
     foreseen = isinstance(error, EdgewiseError)
     digest = ""
-    with suppress(DataError):  # a sidecar that is broken says so itself wherever it is read
+    with suppress(DataError):  # a broken sidecar is reported wherever it is read
         digest = artifacts.read(sidecar).sha256
     return Measurement(
         artifact=cell.recipe.id,
@@ -187,7 +187,7 @@ def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> M
 
 
 def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
-    """Tell whether a row says nothing new about a cell of which a good result is there."""
+    """Tell whether a row must not replace an earlier good result: it is inconclusive, and of the same inputs."""
     if earlier is None or earlier.outcome != "ok" or row.outcome not in INCONCLUSIVE:
         return False
     return earlier.artifact_sha256 == row.artifact_sha256 and not (
@@ -196,12 +196,7 @@ def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
 
 
 def _measure(
-    cell: Cell,
-    sidecar: Path,
-    bench: Bench,
-    references: References,
-    turns: Turns,
-    begins: Callable[[str], None],
+    cell: Cell, sidecar: Path, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]
 ) -> Ended:
     artifact = artifacts.read(sidecar)
     if artifact.outcome != "ok":
@@ -225,7 +220,7 @@ def _measure(
     reply = device.run(job, turns)
     facts = _facts(cell, artifact, present) | {"quick": quick, "seconds": round(time.perf_counter() - started, 2)}
     if not timed:
-        reply |= {"load_ns": None, "first_ns": None}  # no times of a device; the worker does not know
+        reply |= {"load_ns": None, "first_ns": None}  # the worker does not know that its times mean nothing
     try:
         logits, judged = _judge(reply, reference_set)
     except (AttributeError, TypeError, ValueError) as error:  # a reply may hold anything
@@ -237,8 +232,8 @@ def _measure(
 def _job(
     cell: Cell, file: Path, sidecar: Path, bench: Bench, reference_set: Reference, *, timed: bool, quick: bool
 ) -> Job:
-    """Return what the worker is asked to do."""
-    # an emulated device's logits are compared with the desktop's, which takes all of them
+    """Return the job that the worker gets."""
+    # all logits of an emulated device are needed, to compare them with the desktop's
     emulated = devices.device(cell.device).emulated
     return Job(
         runtime=cell.runtime,
@@ -253,7 +248,7 @@ def _job(
 
 
 def _facts(cell: Cell, artifact: Artifact, present: inputs.Inputs) -> dict[str, Any]:
-    """Return what a measurement holds of its artifact, whatever the worker replies."""
+    """Return the fields of a measurement that come from its artifact, not from the worker's reply."""
     return {
         "artifact": artifact.id,
         "runtime": cell.runtime,
@@ -268,7 +263,7 @@ def _facts(cell: Cell, artifact: Artifact, present: inputs.Inputs) -> dict[str, 
 
 
 def _is_enough(packed: Any, reference_set: Reference) -> bool:
-    """Tell whether the logits so far are enough; what cannot be read is not, and the whole reply will say why."""
+    """Tell whether the packed logits so far are enough; garbage is not, and the whole reply will say why."""
     try:
         return judging.is_enough(
             judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images)), reference_set
@@ -278,7 +273,7 @@ def _is_enough(packed: Any, reference_set: Reference) -> bool:
 
 
 def _judge(reply: dict[str, Any], reference_set: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
-    """Return a reply's logits with what they are worth; None and nothing where it holds none. Raises ValueError."""
+    """Return a reply's logits [N,K] and their judgement; None and nothing where it holds none. Raises ValueError."""
     if reply.get("outcome") != "ok":
         return None, {"sets": {}}
     classes = reference_set.logits.shape[1]
@@ -296,13 +291,13 @@ def _earlier(cell: Cell, bench: Bench) -> Measurement | None:
     try:
         return measurements.read(measurements.path(bench.results, cell.id))
     except DataError:
-        return None  # it is replaced
+        return None  # the broken result is replaced
 
 
 def _holds(
     earlier: Measurement, artifact: Artifact, present: inputs.Inputs, reference_set: Reference, results: Path
 ) -> bool:
-    """Tell whether a result need not be measured again: it is settled, of these inputs, and what its logits bear out."""
+    """Tell whether a result is current: its outcome is final, its inputs are these, and its logits confirm it."""
     if earlier.outcome not in SETTLED or inputs.stale(earlier.inputs, present):
         return False
     try:

@@ -32,10 +32,10 @@ from models.errors import DataError, EdgewiseError, StorageError
 from models.records import Count
 
 Weight = tuple[int, int, int]  # bytes of a library: as it lies there, stripped, stripped and compressed
-MOST_STARTS, ALIKE = 3, 0.05  # starts end once two seconds lie this near to each other, as a share of the shorter one
+MOST_STARTS, ALIKE = 3, 0.05  # most starts; no more once the two shortest differ by less than this share
 TIMEOUT_S = 120.0  # for a start that hangs
 
-# What builds for other platforms take, compressed where they are downloaded so. Facts from elsewhere, with their source.
+# Sizes of builds for other platforms, with their sources; compressed where they are downloaded compressed.
 ELSEWHERE = {
     "litert": "web: 9.70 MB, 2.92 MB compressed (@litertjs/core 2.5.3)",
     "onnxruntime": "web: 14.34 MB, 3.69 MB compressed (onnxruntime-web 1.30.0, WASM only)",
@@ -62,7 +62,7 @@ print(json.dumps({"mapped": sorted(m for m in mapped if ".so" in m), "peak_kb": 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """What several starts of a runtime gave: seconds and bytes of each, and the libraries of the last."""
+    """Several starts of a runtime: seconds and peak bytes of each, and the libraries that the last one mapped."""
 
     artifact: Artifact
     seconds: tuple[float, ...]
@@ -71,7 +71,7 @@ class Started:
 
 
 def start(cell: Cell, folder: Path, machine: Machine) -> Started:
-    """Start the cell's runtime several times, each alone on the machine; raises EdgewiseError where it does not answer."""
+    """Start the cell's runtime several times, each alone on the machine; raises EdgewiseError where it fails."""
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
     file = artifacts.check(artifact, folder)
     runs = []
@@ -79,20 +79,18 @@ def start(cell: Cell, folder: Path, machine: Machine) -> Started:
         with machine.alone():
             runs.append(_start(cell.runtime, file, artifact))
     seconds, peaks = tuple(run[0] for run in runs), tuple(run[1]["peak_kb"] * 1024 for run in runs)
-    mapped = (
-        Path(name) for name in runs[-1][1]["mapped"] if "/numpy" not in name
-    )  # arrays, which an app has its own of
+    mapped = (Path(name) for name in runs[-1][1]["mapped"] if "/numpy" not in name)  # numpy, which an app does not ship
     return Started(artifact=artifact, seconds=seconds, peaks=peaks, mapped=tuple(mapped))
 
 
 def _alike(seconds: list[float]) -> bool:
-    """Tell whether the two shortest starts take the same time; what disturbs a start makes it longer."""
+    """Tell whether the two shortest starts take the same time; a disturbed start takes longer."""
     shortest = sorted(seconds)
     return len(seconds) > 1 and shortest[1] <= shortest[0] * (1 + ALIKE)
 
 
 def weighed(runtime: str, started: Started, weights: dict[Path, Weight]) -> Shipped:
-    """Return what a runtime that was started costs."""
+    """Return the costs of a runtime that was started."""
     library_bytes, stripped_bytes, compressed_bytes = (
         sum(weights[library][i] for library in started.mapped) for i in range(3)
     )
@@ -112,15 +110,16 @@ def weighed(runtime: str, started: Started, weights: dict[Path, Weight]) -> Ship
 
 
 def weigh(libraries: Iterable[Path]) -> dict[Path, Weight]:
-    """Return each library's bytes as it lies there, stripped, and stripped and compressed; two at a time.
+    """Return each library's bytes as it is, stripped, and stripped and compressed; two are weighed at a time.
 
-    Several environments hold the same libraries of a gigabyte in all: equal files are weighed once. Raises
-    EdgewiseError for one that cannot be stripped.
+    The environments hold a gigabyte of libraries, many of them equal: of these one is weighed. Raises EdgewiseError
+    where one cannot be stripped.
     """
     same = defaultdict(list)
     for library in libraries:
         same[files.sha256(library)].append(library)
-    groups = sorted(same.values(), key=lambda group: -group[0].stat().st_size)  # so that no large one is left for last
+    # the largest first, so that none of them starts last
+    groups = sorted(same.values(), key=lambda group: -group[0].stat().st_size)
     with ThreadPoolExecutor(2) as pool:
         weights = pool.map(lambda group: _remembered(group[0]), groups)
         return {library: weight for group, weight in zip(groups, weights, strict=True) for library in group}
@@ -155,7 +154,7 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
 
 @contextmanager
 def _ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
-    """Kill a process that hangs, and one that an interrupt leaves behind."""
+    """Kill a process that hangs, or that an interrupt leaves behind."""
     try:
         with deadline(process, seconds):
             yield
@@ -165,7 +164,7 @@ def _ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
 
 
 def _remembered(library: Path) -> Weight:
-    """Return what a library weighs, from the user's cache folder where an equal one was weighed by the same programs."""
+    """Return a library's weight, from the user's cache folder if an equal one was weighed by the same programs."""
     programs = inputs.digest(_strip_version(), zlib.ZLIB_RUNTIME_VERSION, inputs.of_files((Path(__file__),)))
     file = data.cache_folder() / "libraries" / f"{files.sha256(library)}-{programs}.json"
     with suppress(DataError):
@@ -195,21 +194,21 @@ def _weigh(library: Path) -> Weight:
 
 
 def subjects(folder: Path) -> tuple[Cell, ...]:
-    """Return one cell per runtime: of the folder's float32 artifacts that it takes the first of the smallest network.
+    """Return one cell per runtime: the first float32 artifact of the smallest network that the runtime takes.
 
-    So small that what is measured is the runtime. A runtime of whose artifacts none was made gets the first that there
-    can be.
+    A small network, so that the runtime is measured. A runtime without any artifact in the folder gets the first that
+    is possible.
     """
     candidates = [c for c in timed(cells()) if c.recipe.scheme == "float32" and c.recipe.format != EAGER]
     parameters = {c.recipe.id: _parameters(folder, c.recipe.id) for c in candidates}
     smallest: dict[str, Cell] = {}
-    for cell in sorted(candidates, key=lambda c: parameters[c.recipe.id]):  # a stable order: the matrix' among equals
+    for cell in sorted(candidates, key=lambda c: parameters[c.recipe.id]):  # stable: in the matrix' order among equals
         smallest.setdefault(cell.runtime, cell)
     return tuple(smallest.values())
 
 
 def _parameters(folder: Path, id: str) -> float:
-    """Return how many parameters an artifact's network has, no number where it was not made."""
+    """Return the number of parameters of an artifact's network, infinity where it was not exported."""
     with suppress(DataError):
         artifact = artifacts.read(artifacts.sidecar_path(folder, id))
         if artifact.outcome == "ok":

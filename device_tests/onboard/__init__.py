@@ -1,4 +1,4 @@
-"""What is copied onto a device and stands alone there: the worker, the probe, the files that both import, the runtimes."""
+"""The files that are copied onto a device and stand alone there: worker, probe, the modules of both, the runtimes."""
 
 from __future__ import annotations
 

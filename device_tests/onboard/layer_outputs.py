@@ -1,4 +1,4 @@
-"""Prints a digest of what each of several files gives for one image; stands alone, for it runs on devices, too."""
+"""Prints a digest of the output of each of several files for one image; stands alone, for devices run it, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images as an artifact takes them, and logits as it means them; stands alone, for it is copied to devices, too."""
+"""Images in an artifact's input format, and logits from its output; stands alone, for it is copied to devices, too."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 
 def single(tensor: dict) -> tuple[int, ...]:
-    """Return a tensor's shape for one inference: of the artifact's batch, or of one image where it takes any, which is -1."""
+    """Return a tensor's shape for one inference: of the artifact's batch, or of one image where the batch is any (-1)."""
     return (max(tensor["shape"][0], 1), *tensor["shape"][1:])
 
 
 def native(image: np.ndarray, tensor: dict, layout: str) -> np.ndarray:
-    """Return an image [H,W] or [H,W,C] as the artifact takes it: uint8 becomes 0..1, float32 stays as it is.
+    """Return an image [H,W] or [H,W,C] in the artifact's input format: uint8 becomes 0..1, float32 stays as it is.
 
     `layout` is the order of one image's axes in the input: hw, hwc or chw. Axes are transposed, never reshaped, which
-    would scramble the pixels of several channels. Values are quantized where the input is. An artifact for a batch of
-    several images gets as many times the same. Raises ValueError for an image of another shape.
+    would scramble the pixels of several channels. Values are quantized where the input is. For a larger batch the image
+    is repeated. Raises ValueError for an image of another shape.
     """
     values = image.astype(np.float32)
     if image.dtype == np.uint8:
@@ -40,7 +40,7 @@ def native(image: np.ndarray, tensor: dict, layout: str) -> np.ndarray:
 
 
 def dequantized(output: np.ndarray, tensor: dict) -> np.ndarray:
-    """Return an output as the logits that it stands for."""
+    """Return an output as float logits."""
     if tensor["scale"] is None:
         return output
     return (output.astype(np.float32) - tensor["zero_point"]) * tensor["scale"]

@@ -1,8 +1,8 @@
-"""Loads one artifact and runs it as often as it is told; stands alone with worker.py beside it, as that does.
+"""Loads one artifact and runs it on request; stands alone with worker.py beside it.
 
-It says in one line of JSON on stdout that it is ready, or why not. Then each line of JSON on stdin asks for `samples`
-of `inferences` each and is answered with their `ns`; `slowdown` is a share of its own time that a sample wastes, which
-a check of the statistics must find. With `--count` it marks its inferences for the counter of instructions, and ends.
+It first prints a line of JSON on stdout: that it is ready, or why not. Then each line of JSON on stdin asks for
+`samples` of `inferences` each, and the reply holds their `ns`. `slowdown` is a share of its own time that a sample
+wastes, for a check of the statistics. With `--count` it marks its inferences for the counter of instructions, and ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-MARK = 0x0ED6E815  # closing this descriptor fails, and instructions.c sees it
+MARK = 0x0ED6E815  # closing this descriptor fails, and instructions.c sees the call
 WARM_UP, COUNTED = 32, 9  # inferences of --count; CPython settles within 20
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     options = parse()
     worker = beside("worker")
     reply, facts = worker.Reply(), {}
-    if not options.count:  # which needs the process to itself
+    if not options.count:  # the counter needs a process of one thread
         requests = worker.Turns(answer).given
     try:
         infer, images, facts = load(worker, options, reply)
@@ -41,8 +41,8 @@ def main() -> None:
         reply.outcome, reply.reason = failure.outcome, failure.reason
     print(json.dumps({**vars(reply), **facts}), file=answer)
     if reply.outcome == "ok" and not options.count:
-        gc.disable()  # a collection would fall into some artifact's samples; refcounts free what inferences make
-        while True:  # until it is killed, or nobody asks any more
+        gc.disable()  # a collection would disturb some samples; reference counts free the outputs of inferences
+        while True:  # until it is killed or stdin ends
             print(json.dumps({"ns": sample(infer, images, **json.loads(requests.get()))}), file=answer)
 
 
@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
 
 
 def beside(name: str):
-    """Import a file of this one's folder, which is no package on a device."""
+    """Import a file of this file's folder, which is no package on a device."""
     spec = importlib.util.spec_from_file_location(f"edgewise_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look up their module
@@ -66,10 +66,10 @@ def beside(name: str):
 
 
 def load(worker, options: argparse.Namespace, reply) -> tuple:
-    """Return the inference, the sidecar's golden images, and what to print of them.
+    """Return the inference, the sidecar's golden images, and facts to print.
 
-    `golden` holds how many of them are answered as by the exporter's runtime, and of how many; `timer_ns` is the
-    timer's own share of a sample.
+    `golden` holds how many golden images give the class that the exporter's runtime gave, and how many there are;
+    `timer_ns` is the timer's own share of a sample.
     """
     runtime = worker.start(options, reply)
     sidecar = json.loads(options.sidecar.read_text())
@@ -84,13 +84,13 @@ def load(worker, options: argparse.Namespace, reply) -> tuple:
     facts = {"golden": [equal, len(images)]}
     if equal < len(images):
         reply.notes.append(f"{equal} of {len(images)} golden images are answered as in the sidecar")
-    if not options.count:  # which nothing may precede that differs from run to run
+    if not options.count:  # nothing that differs from run to run may precede the counting
         facts["timer_ns"] = timer_ns()
     return infer, images, facts
 
 
 def sample(infer, images: list, *, samples: int, inferences: int, slowdown: float = 0.0) -> list[int]:
-    """Return how long each of the samples took, in nanoseconds; the caches are warm when the first begins."""
+    """Return the duration of each sample in nanoseconds; the caches are warm when the first begins."""
     now = time.perf_counter_ns
     batch = list(itertools.islice(itertools.cycle(images), inferences))
     warm(infer, batch)
@@ -114,12 +114,12 @@ def warm(infer, batch: list) -> None:
 
 
 def timer_ns() -> float:
-    """Return what an empty sample takes: the timer's own share of each."""
+    """Return the duration of an empty sample: the timer's own share of each."""
     return float(np.median(sample(None, [], samples=1_001, inferences=0)))
 
 
 def count(infer, image: np.ndarray) -> None:
-    """Mark inferences, and as often nothing, which tells what the marking itself takes."""
+    """Mark inferences, and then as many empty calls, which show what the marking itself takes."""
     gc.disable()
     for function in (infer, lambda image: None):
         for _ in range(WARM_UP + COUNTED):

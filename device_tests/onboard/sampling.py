@@ -1,6 +1,6 @@
-"""How often an inference is timed, and on how many images it is judged; stands alone, for it is copied to devices, too.
+"""How often an inference is timed, and on how many images it is judged; stands alone, for it is copied to devices.
 
-Both end early where more would say nothing new; docs/measuring.md states the rules and their errors.
+Both end early where more samples or images would change nothing; docs/measuring.md has the rules and their errors.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import time
 
 import numpy as np
 
-SAMPLES = 1_024  # of the warm latency, at most
-LEAST, LEAST_NS = 100, 100e6  # samples, and how long they last together, before the first look at their interval
-LOOK_EVERY = 50  # samples between two looks
-PARTS = 5  # in the order of time, whose medians must lie as near to each other
+SAMPLES = 1_024  # latency samples at most
+LEAST, LEAST_NS = 100, 100e6  # samples, and their total duration, before the interval is first checked
+LOOK_EVERY = 50  # samples between two checks
+PARTS = 5  # fifths in the order of time, whose medians must be as close
 NARROW = 0.02  # width of the median's 95 % interval, as a share of the median: within 1 % on each side
 WARM_UP, WARM_UP_S = 64, 1.0  # inferences before the samples, whichever ends first; at least WARM_UP_LEAST
 WARM_UP_LEAST = 3
-BUSY = 1.25  # CPU time per wall time above which more than one thread must have been at work
-STARVED = 0.9  # and below which other programs took the core away
+BUSY = 1.25  # above this CPU time per wall time more than one thread was at work
+STARVED = 0.9  # below it other programs took the core away
 SLOW_NS = 1_000_000  # an inference that takes longer is judged on as many images as its agreement needs
-LOOK, LOOK_QUICK = 1_000, 500  # images before that is looked at first; the next looks are at twice as many each
-FEW, FEW_SLOW = 200, 100  # images of each other evaluation set, where few are asked for; and where it is slow as well
+# images before the first check, in a whole run and with few images; each next check is at twice as many
+LOOK, LOOK_QUICK = 1_000, 500
+FEW, FEW_SLOW = 200, 100  # images of each other evaluation set, in a quick run; if the inference is slow as well
 
 
 @dataclasses.dataclass
 class Samples:
-    """Latencies of single inferences in nanoseconds, CPU time per wall time while they were taken, and what was noted."""
+    """Latencies of single inferences in nanoseconds, CPU time per wall time meanwhile, and notes."""
 
     ns: list = dataclasses.field(default_factory=list)
     cpu_per_wall: float = 0.0
@@ -35,7 +36,7 @@ class Samples:
 
 
 def take(infer, images: list, *, limit_s: float, threads: int, alive=lambda: None) -> Samples:
-    """Sample latencies once the runtime is warm, until their median is known narrowly; `alive` is called before each."""
+    """Sample latencies of a warm runtime until their median is known narrowly; `alive` is called before each sample."""
     warm_up(infer, images)
     samples = Samples()
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
@@ -52,7 +53,8 @@ def take(infer, images: list, *, limit_s: float, threads: int, alive=lambda: Non
             break
         if len(samples.ns) % LOOK_EVERY == 0 and ended - wall > LEAST_NS:
             busy = (time.process_time_ns() - cpu) / (time.perf_counter_ns() - wall)
-            if busy >= STARVED and is_narrow(samples.ns):  # what takes the core away comes and goes: then all are taken
+            # disturbances by other programs come and go: then all samples are taken
+            if busy >= STARVED and is_narrow(samples.ns):
                 break
     busy = (time.process_time_ns() - cpu) / (time.perf_counter_ns() - wall)
     samples.cpu_per_wall = round(busy, 3)
@@ -64,7 +66,7 @@ def take(infer, images: list, *, limit_s: float, threads: int, alive=lambda: Non
 
 
 def shortest(infer, images: list) -> int:
-    """Return what an inference takes at least, in nanoseconds: enough to tell a slow one where no times are taken."""
+    """Return the shortest of a few inferences in nanoseconds, to recognise a slow one where no times are taken."""
     times = []
     for image in images[:WARM_UP_LEAST]:
         began = time.perf_counter_ns()
@@ -82,9 +84,9 @@ def warm_up(infer, images: list) -> None:
 
 
 def is_narrow(ns: list) -> bool:
-    """Tell whether the median of enough samples is known narrowly, and did not drift while they were taken.
+    """Tell whether the median of enough samples has a narrow interval and did not drift.
 
-    The interval takes samples for independent; neighbours are disturbed alike, which the medians of the fifths show.
+    The interval assumes independent samples, but neighbours are disturbed alike; the medians of the fifths show that.
     """
     if len(ns) < LEAST:
         return False
@@ -104,7 +106,7 @@ def interval(samples: list) -> tuple[float, float]:
 
 
 def looks(available: int, requested: int, *, slow: bool) -> list[int]:
-    """Return the numbers of images after which to stop if they are enough; the last is `requested`, or all for 0."""
+    """Return the numbers of images after which the worker asks to stop; the last is `requested`, or all for 0."""
     most = min(available, requested or available)
     look, every = LOOK_QUICK if requested else LOOK, []
     while slow and look < most:
@@ -114,7 +116,7 @@ def looks(available: int, requested: int, *, slow: bool) -> list[int]:
 
 
 def of_other_set(judged: int, requested: int, *, slow: bool) -> int:
-    """Return on how many images of another evaluation set it is judged, at most."""
+    """Return the largest number of images of another evaluation set to judge on."""
     if requested and slow:
         return FEW_SLOW
     return FEW if requested or slow else judged

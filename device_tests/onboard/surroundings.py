@@ -1,4 +1,4 @@
-"""What a process runs on and what it takes: versions, processor, memory; stands alone, for it is copied to devices, too."""
+"""What a process runs on and takes: versions, processor, memory; stands alone, for it is copied to devices, too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-MEMORY_BYTES = 4 << 30  # that an artifact may take over its runtime: a damaged one may ask for anything
+MEMORY_BYTES = 4 << 30  # that an artifact may take beyond its runtime: a damaged one may request any amount
 
 
 def environment(distributions: tuple[str, ...]) -> dict:
@@ -42,15 +42,13 @@ def cpu_model() -> str:
 
 
 def bound_memory() -> None:
-    """Let this process take MEMORY_BYTES more than it has; what asks for more gets an error, not the machine's last."""
+    """Limit this process to MEMORY_BYTES more than it has: a larger request is an error and starves nobody."""
     try:
         import resource
 
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most, bound = pages * resource.getpagesize() + MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]
-        if (
-            bound != resource.RLIM_INFINITY
-        ):  # whoever started this process set one, which it may not be allowed to raise
+        if bound != resource.RLIM_INFINITY:  # the starting process set a limit, which may not be raised
             most = min(most, bound)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     except (ImportError, OSError):
@@ -58,7 +56,7 @@ def bound_memory() -> None:
 
 
 class Memory:
-    """Resident memory: the baseline holds the runtime and the reference, the peak is the highest after it.
+    """Resident memory: the baseline includes the runtime and the reference, the peak is the highest after it.
 
     On Linux both are the kernel's own figures (VmRSS, and VmHWM after a reset). Elsewhere the peak is the whole
     process', from its start on, and there is no baseline.
@@ -74,7 +72,7 @@ class Memory:
             self.baseline = None
 
     def peak(self, notes: list) -> int | None:
-        """Return the peak in bytes, None where it is not known; what must be known of it is added to the notes."""
+        """Return the peak in bytes, None where it is unknown; what limits the figure is added to the notes."""
         if self.baseline is not None:
             return self._status("VmHWM")
         try:

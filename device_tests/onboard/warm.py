@@ -1,11 +1,11 @@
 """Starts a runtime once and forks a worker from it for each job: a framework takes seconds to import.
 
-Linux only. A crash or a hang ends one worker. What a worker measures is as in a process of its own: it is forked before
-the runtime has loaded anything, by a process of one thread, and has the same pages of its libraries in memory.
+Linux only. A crash or a hang ends one worker. A worker measures the same as in a process of its own: it is forked from
+a process of one thread before the runtime has loaded anything, and has the same pages of its libraries in memory.
 
-Its first argument is the descriptor of a socket, on which it says `ready`, or ends where no worker can be forked from
-this runtime. Each message on it is a JSON list of the worker's arguments, with four descriptors: the worker's stdin,
-stdout and stderr, and one on which its process number is written and, once it has ended, its exit code, a line each.
+The first argument is the descriptor of a socket. On it the program says `ready`, or it ends where no worker can be
+forked from this runtime. Each message on the socket is a JSON list of the worker's arguments with four descriptors: the
+worker's stdin, stdout and stderr, and one for its process number and, once it has ended, its exit code, a line each.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def main() -> None:
         runtime = worker.started(Path(sys.argv[2]), THREADS)
         pages = file_pages()
         alike = len(os.listdir("/proc/self/task")) == 1 and populate(pages)
-    except (worker.Failed, OSError, AttributeError):  # a worker in a process of its own will say why
+    except (worker.Failed, OSError, AttributeError):  # a worker in a process of its own will report the reason
         return
     if not alike:
         return
     gc.freeze()  # a collection in a worker would copy the pages that it shares with this process
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who watch over the workers
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the watching processes
     requests.send(b"ready")
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, MESSAGE_BYTES, 4)
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def file_pages() -> Pages:
-    """Return which pages of mapped files this process has in memory; fork() leaves them out of the child's tables."""
+    """Return the pages of mapped files that this process has in memory; fork() leaves them out of the child's tables."""
     size = os.sysconf("SC_PAGE_SIZE")
     pages = []
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap, open("/proc/self/maps") as maps:
@@ -74,14 +74,14 @@ def file_pages() -> Pages:
 
 
 def populate(pages: Pages) -> bool:
-    """Bring pages into this process' tables, so that its memory is counted from where a fresh process' is."""
+    """Bring pages into this process' tables, so that its memory is counted as a fresh process' is."""
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     return all(madvise(address, size, POPULATE) == 0 for address, size in pages)
 
 
 def watch(arguments: list, descriptors: list, runtime, pages: Pages) -> None:
-    """Fork the worker, tell how it ends, and end."""
+    """Fork the worker, report its process number and its exit code, and end."""
     try:
         *pipes, status = descriptors
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -95,7 +95,7 @@ def watch(arguments: list, descriptors: list, runtime, pages: Pages) -> None:
             os.close(pipe)
         end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         os.write(status, b"%d\n" % (end.si_status if end.si_code == os.CLD_EXITED else -end.si_status))
-        # whoever asked kills the worker's group once it has ended: the number must not be another's by then
+        # the parent kills the worker's group once it has ended: until then no other process may get its number
         listeners = select.poll()
         listeners.register(status, 0)
         listeners.poll()  # until nobody reads any more
@@ -117,7 +117,7 @@ def work(arguments: list, pipes: list, runtime, pages: Pages) -> None:
         code = 0
     except SystemExit as end:
         code = end.code
-    except BaseException:  # as the interpreter does, which this must not go back to
+    except BaseException:  # as the interpreter would print it
         traceback.print_exc()
     finally:
         sys.stderr.flush()

@@ -1,11 +1,10 @@
 """Runs one artifact on one runtime and prints its logits and times as one line of JSON.
 
-Stands alone with the files of this folder that it imports beside it, for they are copied to devices, too.
-
-It needs the standard library, numpy and the one runtime. With `--turns` it asks on stdout, a line of JSON each time,
-to be `alone` on the machine or to `share` it, and waits for a line on stdin: times are taken alone, images judged side by
-side. While it judges it asks again every TURN_S seconds, which lets others be alone and shows that it is alive. Where
-an inference is slow it shows the logits so far now and then, and asks whether they are `enough`.
+It needs the standard library, numpy, the one runtime, and the files of this folder that it imports; all are copied to
+devices, too. With `--turns` it asks on stdout, a line of JSON each time, to be `alone` on the machine or to `share` it,
+and waits for a line on stdin: times are taken alone, images judged side by side. While it judges it asks again every
+TURN_S seconds, which lets others be alone and shows that it is alive. A slow worker sends the logits so far now and
+then, and asks whether they are `enough`.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ else:  # where it runs, these files lie beside it
     import sampling
     import surroundings
 
-ALIVE_S = 10.0  # at most between two signs of life while it takes times
-TURN_S = 0.05  # how long it keeps a share of the machine before it asks again
-ABANDONED = 3  # the exit code where whoever started this program is gone
-TOGETHER = 17  # images that an artifact for any batch is asked at once: some libraries make a special case of up to 16
+ALIVE_S = 10.0  # most seconds between two signs of life while times are taken
+TURN_S = 0.05  # seconds for which it keeps a share of the machine before it asks again
+ABANDONED = 3  # the exit code if the program that started this one is gone
+TOGETHER = 17  # images in one batch for an artifact of any batch: some libraries treat up to 16 specially
 
 
 @dataclasses.dataclass
 class Reply:
-    """What the worker prints: raw figures, as far as it came.
+    """The printed line: raw figures, as far as the worker came.
 
     `logits` holds float32 [N,K] of the first N images of the first evaluation set, little-endian, zlib and base64, and
-    `sets` the same of each other set, by its name. Times are in nanoseconds.
+    `sets` the same of each other set by its name. Times are in nanoseconds.
     """
 
     outcome: str = "ok"
@@ -70,7 +69,7 @@ class Reply:
 
 
 class Failed(Exception):
-    """The cell ends here, with an outcome and its reason."""
+    """The cell ends here, with an outcome and a reason."""
 
     def __init__(self, outcome: str, reason: str) -> None:
         super().__init__(reason)
@@ -78,7 +77,7 @@ class Failed(Exception):
 
 
 def main(runtime=None) -> None:
-    """Print the reply; `runtime` is one that has been started before this process was forked (warm.py)."""
+    """Print the reply; `runtime` is one that was started before this process was forked (warm.py)."""
     # Libraries print what they like to fd 1; only this program knows where the real one went.
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -106,7 +105,7 @@ def parse() -> argparse.Namespace:
 
 
 class Turns:
-    """Asks whoever started this program for the machine, and ends this program when nobody is there any more."""
+    """Asks the program that started this one for the machine, and ends this program when that one is gone."""
 
     def __init__(self, answer) -> None:
         self.answer = answer
@@ -114,14 +113,14 @@ class Turns:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __call__(self, turn: str, **more) -> str:
-        """Ask, and return the answer once it is there."""
+        """Ask, wait, and return the answer."""
         print(json.dumps({"turn": turn, **more}), file=self.answer)
         answer = self.given.get()
         self.spoke = time.monotonic()
         return answer.strip()
 
     def live(self) -> None:
-        """Show now and then that this program is alive; unlike a question, that waits for nobody."""
+        """Show now and then that this program is alive; unlike a question, this does not wait."""
         if time.monotonic() > self.spoke + ALIVE_S:
             print(json.dumps({"turn": "kept"}), file=self.answer)
             self.spoke = time.monotonic()
@@ -129,11 +128,12 @@ class Turns:
     def _listen(self) -> None:
         for line in sys.stdin:
             self.given.put(line)
-        os._exit(ABANDONED)  # at once, whatever a runtime is doing: no client, adb and ssh among them, kills it for us
+        # at once, whatever the runtime is doing: clients such as adb and ssh do not kill the worker
+        os._exit(ABANDONED)
 
 
 def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runtime=None) -> None:
-    """Fill in what is measured, as far as it comes; raises Failed where it cannot go on."""
+    """Fill in the reply, as far as it comes; raises Failed where it cannot go on."""
     runtime = start(options, reply, runtime)
     sidecar = json.loads(options.sidecar.read_text())
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
@@ -141,7 +141,7 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runt
         images = reference["images"]
         others = {name: reference[name + ".images"] for name in json.loads(str(reference["others"]))}
     warm = [given(image, sidecar) for image in images[: sampling.WARM_UP]]
-    # written once, so that it is in memory before the baseline
+    # filled, so that its pages are in memory before the baseline
     logits = np.full((len(images), *pixels.single(target)[1:]), np.nan, np.float32)
     memory = surroundings.Memory()
 
@@ -193,7 +193,7 @@ def judge(
     *,
     slow: bool,
 ) -> int:
-    """Fill in the logits [N,K] of as many images as are needed, the first of which is there; return how many these are."""
+    """Fill in the logits [N,K] of as many images as are needed, of which the first is done; return that number."""
     done = 1
     looks = sampling.looks(len(images), options.images, slow=slow and turns is not None)
     for look in looks:
@@ -210,7 +210,7 @@ def packed(logits: np.ndarray) -> str:
 
 
 def start(options: argparse.Namespace, reply: Reply, runtime=None):
-    """Start the runtime, unless it has been; record the environment and the threads."""
+    """Start the runtime, unless it has been started; record the environment and the threads."""
     runtime = runtime or started(options.runtime, options.threads)
     reply.threads = options.threads
     reply.environment = surroundings.environment(runtime.distributions)
@@ -219,7 +219,7 @@ def start(options: argparse.Namespace, reply: Reply, runtime=None):
 
 
 def started(path: Path, threads: int):
-    """Import a runtime's file and start it with so many threads."""
+    """Import a runtime's file and start the runtime with so many threads."""
     here = Path(__file__).resolve().parent
     sys.path[:] = [p for p in sys.path if Path(p).resolve() != here]  # its files would shadow libraries' names
     spec = importlib.util.spec_from_file_location("edgewise_runtime", path)
@@ -248,7 +248,7 @@ def load(options: argparse.Namespace, runtime, reply: Reply):
 
 
 def given(image: np.ndarray, sidecar: dict) -> np.ndarray:
-    """Return an image as the artifact takes it; raises Failed for one of another shape."""
+    """Return an image in the artifact's input format; raises Failed for one of another shape."""
     try:
         return pixels.native(image, sidecar["inputs"][0], sidecar["layout"])
     except ValueError as error:
@@ -288,9 +288,10 @@ def answer(infer, images: np.ndarray, logits: np.ndarray, sidecar: dict, turns: 
 
 
 def answer_together(infer, images: np.ndarray, alone: np.ndarray, sidecar: dict, reply: Reply) -> None:
-    """Ask several images at once, and note where their logits differ from those `alone` [N,K].
+    """Run several images at once, and note where their logits differ from those of single images, `alone` [N,K].
 
-    Raises Failed where they are others. Ranges that are found while running are those of the whole batch.
+    Raises Failed where they differ by far. Quantization ranges that are found at run time are those of the whole batch,
+    so small differences are expected.
     """
     target = sidecar["outputs"][0]
     images = images[: len(alone)]

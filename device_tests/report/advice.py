@@ -1,4 +1,4 @@
-"""Which artifact to ship: the smallest, the fastest and the most faithful of those that lose next to nothing."""
+"""Which artifact to ship: the smallest, the fastest and the most faithful of those that lose almost no accuracy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from device_tests.results import shipped
 from device_tests.results.row import Row
 from device_tests.results.shipped import Weights
 
-ARENA_BYTES = 64 * 1024  # of a microcontroller that has 64 kB of SRAM
+ARENA_BYTES = 64 * 1024  # the SRAM of a small microcontroller
 APPLE = ("coreml", "mil_evaluator")
-TIE = 1.1  # medians of one machine that differ by less are called equal
+TIE = 1.1  # medians whose ratio is less than this are called equal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pick:
-    """One recommendation, with the figures that it rests on."""
+    """One recommendation; `message` holds the figures that it rests on."""
 
     title: str
     id: str
@@ -27,12 +27,12 @@ class Pick:
 
 
 def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tuple[Pick, ...]:
-    """Return the picks for one model's rows of one place; none where nothing stays within the margin.
+    """Return the picks for one model's rows of one place; none where no row stays within the margin.
 
     A row qualifies where its top-1, on the same images, is at most `margin_points` percentage points below the float
     source's, and its runtime can ship: desktop frameworks are compared with, never recommended. Of equals the one with
-    the lighter runtime is picked. Where no times were taken, nothing is the fastest; where no runtime was weighed,
-    nothing is the smallest with its runtime.
+    the lighter runtime is picked. Without times there is no fastest row, and without weighed runtimes none that is the
+    smallest with its runtime.
     """
     within = fit(rows, margin_points)
     good = [row for row in within if can_ship(row)]
@@ -62,9 +62,9 @@ def fit(rows: Iterable[Row], margin_points: float) -> list[Row]:
 
 
 def can_ship(row: Row) -> bool:
-    """Tell whether an app can ship a row: PyTorch and TensorFlow themselves are for the desktop, apps have one image.
+    """Tell whether an app can ship a row: not PyTorch or TensorFlow themselves, and no batch of several images.
 
-    Nor can it ship what stands for a device: the rows of these have picks of their own.
+    Runtimes that stand for a device cannot ship either; their rows have picks of their own.
     """
     if row.batch not in (1, -1):
         return False
@@ -72,7 +72,7 @@ def can_ship(row: Row) -> bool:
 
 
 def runtime_bytes(row: Row, weights: Weights) -> float:
-    """Return what a row's runtime weighs, compressed; infinity where it was not weighed."""
+    """Return the compressed bytes of a row's runtime; infinity where it was not weighed."""
     return weights[row.runtime].compressed_bytes if row.runtime in weights else math.inf
 
 
@@ -86,7 +86,7 @@ def _smallest_to_ship(good: list[Row], weights: Weights) -> Iterator[Pick]:
 
 
 def _fastest(timed: list[Row], lighter: Callable[[Row], tuple[float, ...]]) -> Iterator[Pick]:
-    """Yield the fastest; of those whose medians are called equal, the one with the lighter runtime."""
+    """Yield the fastest row; of those with equal medians, the one with the lighter runtime."""
     if timed:
         least = min(row.p50_ns for row in timed)
         equal = sorted((row for row in timed if row.p50_ns <= least * TIE), key=lighter)
@@ -98,7 +98,7 @@ def _fastest(timed: list[Row], lighter: Callable[[Row], tuple[float, ...]]) -> I
 
 
 def _for_ios(within: list[Row]) -> Iterator[Pick]:
-    """Yield the smallest of what needs no library: Core ML is part of the system."""
+    """Yield the smallest row that needs no library: Core ML is part of the system."""
     rows = [row for row in within if row.runtime in APPLE]
     if rows:
         row = min(rows, key=lambda r: (r.compressed_bytes, r.max_abs_error))
@@ -108,7 +108,7 @@ def _for_ios(within: list[Row]) -> Iterator[Pick]:
 
 
 def _for_a_microcontroller(within: list[Row]) -> Iterator[Pick]:
-    """Yield what takes the smallest arena, and whether it fits."""
+    """Yield the row with the smallest arena, and whether it fits."""
     rows = [row for row in within if row.arena_bytes is not None]
     if rows:
         row = min(rows, key=lambda r: (r.arena_bytes, r.size_bytes))
@@ -120,7 +120,7 @@ def _for_a_microcontroller(within: list[Row]) -> Iterator[Pick]:
 
 
 def is_eager(row: Row) -> bool:
-    """Tell whether a row is the bare network, which the others are compared with."""
+    """Tell whether a row is the bare network, with which the others are compared."""
     return row.artifact.split("-")[1] == EAGER
 
 

@@ -1,4 +1,4 @@
-"""The figures of a report's row: which columns there are, and what each says."""
+"""The columns of a report's table: which there are, and the text of each cell."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from device_tests.report.groups import Group
 from device_tests.results.latency import NO_DIFFERENCE, TOO_NOISY, Interval
 from device_tests.results.row import Row
 
-VERDICTS = {NO_DIFFERENCE: "equal", TOO_NOISY: "too noisy"}  # which are long for a column
+VERDICTS = {NO_DIFFERENCE: "equal", TOO_NOISY: "too noisy"}  # short for a column
 EMULATED = "emulated"  # instead of a time
-NOT_TIMED = "not timed"  # the same of a runtime that stands for another device (runner.py)
+NOT_TIMED = "not timed"  # the same for a runtime that stands for another device
 
 Cell = Callable[[Row, Row | None], str]
 
@@ -33,12 +33,12 @@ def _p50(row: Row, eager: Row | None) -> str:
 
 def _ratio(row: Row, eager: Row | None) -> str:
     if row.latency_ratio is not None:
-        return ""  # the interleaved run knows better
+        return ""  # the interleaved run is more exact
     return f"{row.p50_ns / eager.p50_ns:.2f}" if eager and row.p50_ns else ""
 
 
 def interleaved(row: Row, eager: Row | None = None) -> str:
-    """Return what an interleaved run says of a row's latency relative to float32, "" where there was none."""
+    """Return the latency relative to float32 of an interleaved run, "" where there was none."""
     if row.latency_ratio is None:
         return ""
     ratio = Interval(value=row.latency_ratio, low=row.latency_ratio_low, high=row.latency_ratio_high)
@@ -92,7 +92,7 @@ OTHERS: tuple[tuple[str, Cell], ...] = (
 
 
 def all_columns(rows: Iterable[Row]) -> tuple[tuple[str, Cell], ...]:
-    """Return the columns that rows may have: those of top-5 and of other evaluation sets where some row has them."""
+    """Return the columns that rows may have; top-5 and other evaluation sets only where some row has them."""
     rows = tuple(rows)
     top5 = (TOP5,) if any(row.top5 is not None for row in rows) else ()
     sets = ((f"{name} %", _figure(partial(_top1_on, name), ".1f", 100)) for name in set_names(rows))
@@ -100,7 +100,7 @@ def all_columns(rows: Iterable[Row]) -> tuple[tuple[str, Cell], ...]:
 
 
 def set_names(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Return the evaluation sets that rows were judged on beside the first."""
+    """Return the names of the evaluation sets after the first."""
     return tuple(dict.fromkeys(name for row in rows for name in row.sets))
 
 
@@ -109,5 +109,5 @@ def _top1_on(name: str, row: Row) -> float | None:
 
 
 def columns(g: Group) -> tuple[tuple[str, Cell], ...]:
-    """Return the columns in which a group has anything to say."""
+    """Return the columns in which some row of a group has text."""
     return tuple(column for column in all_columns(g.rows) if any(column[1](row, g.eager) for row in g.rows))

@@ -1,4 +1,4 @@
-"""The sweep: which scheme pays on which emulated core, in instructions, and whether it answers there as on the desktop."""
+"""The sweep: what each scheme costs on each emulated core, in instructions, and whether its logits are the desktop's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLE = "instructions per inference on emulated devices, and whether the logits 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What one model's artifacts cost on emulated devices: a line per artifact and runtime, a cell per place."""
+    """One model's artifacts on emulated devices: a line per artifact and runtime, a cell per place."""
 
     model: str
     places: tuple[str, ...]
@@ -27,7 +27,7 @@ class Sweep:
 
 
 def sweeps(groups: tuple[Group, ...]) -> tuple[Sweep, ...]:
-    """Return a sweep per model that ran on emulated devices: instructions, and whether the logits are the desktop's."""
+    """Return a sweep per model that ran on emulated devices."""
     emulated = [g for g in groups if g.emulated]
     return tuple(
         _sweep(model, {g.place: g.rows for g in emulated if g.model == model})
@@ -64,7 +64,7 @@ def _cell(row: Row | None) -> str:
 
 
 def show(groups: tuple[Group, ...], console: Console) -> None:
-    """Print what emulated devices execute: a table per model, and one of the engines per device."""
+    """Print a table per model of what emulated devices execute, and one of the engines per device."""
     for title, heads, names, lines in _tables(groups):
         table = Table(title=plain(title), title_justify="left")
         for i, head in enumerate(heads):
@@ -83,7 +83,7 @@ def sections(groups: tuple[Group, ...]) -> Iterator[str]:
 
 
 def _tables(groups: tuple[Group, ...]) -> Iterator[tuple[str, tuple[str, ...], int, list[list[str]]]]:
-    """Yield title, heads, how many of the columns are names, and lines."""
+    """Yield each table's title, headings, the number of columns that are names, and lines."""
     for sweep in sweeps(groups):
         heads = ("artifact", "runtime", *sweep.places)
         yield f"{sweep.model}: {TITLE}", heads, 2, [[*name, *cells] for *name, cells in sweep.lines]

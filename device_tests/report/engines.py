@@ -13,7 +13,7 @@ SCHEMES = ("float32", "int8")  # which every engine has
 
 @dataclass(frozen=True, kw_only=True)
 class Race:
-    """What the engines execute at one place: a line per scheme, runtime and format, a cell per model."""
+    """The instructions of all engines at one place: a line per scheme, runtime and format, a cell per model."""
 
     place: str
     models: tuple[str, ...]

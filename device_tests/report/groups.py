@@ -1,4 +1,4 @@
-"""The rows of a report, grouped by model and place, and what to ship of each."""
+"""The rows of a report, grouped by model and place, with what to ship of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_WEIGHED: Weights = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One model's rows of one place (places.py); `eager` is the bare network's, where it has run."""
+    """One model's rows of one place (places.py); `eager` is the row of the bare network, where it has run."""
 
     model: str
     place: str
@@ -30,7 +30,7 @@ class Group:
 
     @property
     def emulated(self) -> bool:
-        """Whether this place takes no times; a sweep says of it what there is to say."""
+        """Whether no times are taken at this place; the sweep shows it instead."""
         return any(r.outcome == "ok" and not r.latencies_ns and is_timed(r.runtime) for r in self.rows)
 
 

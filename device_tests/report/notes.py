@@ -1,4 +1,4 @@
-"""What a reader of a report must know: what makes its figures worthless, and what they stand on."""
+"""Notes for the reader of a report: what makes its figures worthless, and what they rest on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
 
 
 def warnings(groups: tuple[Group, ...]) -> list[str]:
-    """Return what makes figures worthless to someone who overlooks it."""
+    """Return sentences on what makes figures worthless for a reader who overlooks it."""
     rows = [r for g in groups for r in g.rows]
     lines = places.warnings(places.machines(rows))
     if any(r.dataset.name == "digits" for r in rows):
@@ -23,18 +23,18 @@ def warnings(groups: tuple[Group, ...]) -> list[str]:
 
 
 def quick(groups: tuple[Group, ...]) -> int:
-    """Return how many results are of fewer images than there are, for a run was quick; emulated devices' always are."""
+    """Return how many results a quick run judged on fewer images; emulated devices always do, and are not counted."""
     rows = (r for g in groups if not g.emulated for r in g.rows if r.environment)
     return sum(_on_fewer(r) and is_timed(r.runtime) for r in rows)
 
 
 def _on_fewer(row: Row) -> bool:
-    """Tell whether a quick run left out images; a set of fewer is judged whole."""
+    """Tell whether a quick run left out images; a small set is judged whole."""
     return row.quick and (row.total or 0) >= LOOK_QUICK
 
 
 def footnotes(groups: tuple[Group, ...]) -> list[str]:
-    """Return what a reader of the figures must know: sizes of samples, gaps, hardware."""
+    """Return sentences on the samples' sizes, on gaps and on the hardware."""
     rows = [r for g in groups for r in g.rows]
     ran = [r for r in rows if r.environment]
     lines = []
@@ -63,7 +63,7 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
 
 
 def _columns(rows: list[Row]) -> list[str]:
-    """Return what columns mean, of those that have anything to say."""
+    """Return what the columns mean, for those that have any figure."""
     lines = []
     if any(r.latency_ratio is not None for r in rows):
         lines.append("/ float32 is the latency against the float32 row of the same runtime, interleaved in one run: equal within "

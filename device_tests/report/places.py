@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from device_tests.results.measurement import Environment
 from device_tests.results.row import Row
 
-# What a runtime without times is, for whoever reads its rows.
+# What a runtime without times stands for.
 STANDS_FOR = {
     "mil_evaluator": "the arithmetic of the Core ML file, evaluated with NumPy, not Apple's runtime, which is on Apple's "
     "systems only",
@@ -32,7 +32,7 @@ def machine(environment: Environment) -> str:
 
 
 def machines(rows: Iterable[Row]) -> dict[str, list[str]]:
-    """Return the machines of each device, the one with most rows first; a device that never ran has none."""
+    """Return the machines of each device, the one with most rows first; none for a device that never ran."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         counts.setdefault(row.device, Counter()).update(filter(None, [machine(row.environment)]))
@@ -40,16 +40,16 @@ def machines(rows: Iterable[Row]) -> dict[str, list[str]]:
 
 
 def place(row: Row, machines: dict[str, list[str]]) -> str:
-    """Return where a row was measured: its device, numbered where that is several of the known machines.
+    """Return where a row was measured: its device, numbered where rows come from several machines.
 
-    What did not run belongs to the first.
+    A row that did not run belongs to the first machine.
     """
     ran_on = machine(row.environment)
     return _names(row.device, machines)[machines[row.device].index(ran_on) if ran_on else 0]
 
 
 def names(machines: dict[str, list[str]]) -> list[str]:
-    """Return every place, those of a device beside each other."""
+    """Return every place, those of one device together."""
     return [name for device in machines for name in _names(device, machines)]
 
 

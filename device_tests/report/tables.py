@@ -1,4 +1,4 @@
-"""The report: one table per model against its eager row, in the terminal, as Markdown, JSON and SVG."""
+"""The report: one table per model with its eager row, in the terminal, as Markdown, JSON and SVG."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ NOT_IN_TERMINAL = (
     "options",
     "rewrites",
     "NPU %",
-)  # which is WIDTH wide
-WHOLE = 20_000  # characters of a reason in Markdown: all of them, within reason
-SHORT = 160  # of a reason in the terminal; Markdown and JSON hold it whole
+)  # the terminal is WIDTH wide
+WHOLE = 20_000  # most characters of a reason in Markdown
+SHORT = 160  # characters of a reason in the terminal; Markdown and JSON hold it whole
 DATASETS = {"mnist": "MNIST test images", "digits": "digits, NOT MNIST"}  # others go by their own names
 STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "top5", "source_top5",
               "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
@@ -41,7 +41,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
 
 def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> None:
-    """Print the tables, the picks and what they stand on."""
+    """Print the tables, the picks and the footnotes."""
     for g in (g for g in groups if not g.emulated):
         table = Table(title=plain(_title(g)), title_justify="left")
         table.add_column("artifact", no_wrap=True)
@@ -73,7 +73,7 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
 
 
 def _show_reasons(g: Group, console: Console) -> None:
-    """Print why cells failed; of those that have no result the footnotes speak."""
+    """Print why cells failed; the footnotes count those without a result."""
     for row in g.rows:
         if row.reason and row.outcome != "skipped":
             line = plain(f"{row.artifact} on {row.runtime}, {g.place}: {_short(row.reason)}")
@@ -81,7 +81,7 @@ def _show_reasons(g: Group, console: Console) -> None:
 
 
 def write(groups: tuple[Group, ...], margin_points: float, folder: Path, svg: Path | None) -> tuple[Path, ...]:
-    """Write report.md and report.json into the folder, the picture where it is asked for; return the paths."""
+    """Write report.md and report.json into the folder, and the picture if it is wanted; return the paths."""
     text, data = folder / "report.md", folder / "report.json"
     files.write_bytes(text, _markdown(groups, margin_points).encode())
     files.write_json(data, [_json(g, margin_points) for g in groups])
@@ -129,7 +129,7 @@ def _advice(g: Group, margin_points: float) -> list[str]:
 
 
 def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
-    """Return the tables as far as they fit into a comment on GitHub; what does not is named."""
+    """Return as many tables as fit into a comment on GitHub; those left out are named."""
     lines = ["# Every artifact on every runtime", "", *(f"**{_md(line)}**\n" for line in warnings(groups))]
     end = [*cores.sections(groups), *(f"- {_md(line)}" for line in footnotes(groups)), ""]
     groups = tuple(g for g in groups if not g.emulated)

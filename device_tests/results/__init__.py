@@ -1,1 +1,1 @@
-"""What was measured: typed records, and which of them still count."""
+"""Typed records of measurements, and the functions that judge and check them."""

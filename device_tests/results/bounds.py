@@ -1,4 +1,4 @@
-"""The limit of a core: the fewest instructions that an inference's multiply-accumulates can take there."""
+"""The limit of a core: the fewest instructions for an inference's multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FLOAT32, INT8, INT16 = "float32", "int8", "int16"
 
 
 class Instruction(Record, kw_only=True):
-    """A vector instruction, and how many multiply-accumulates it does at most."""
+    """A vector instruction, and the most multiply-accumulates that it does."""
 
     name: str
     macs: Positive
@@ -22,7 +22,7 @@ FMLA, SMLAL16 = Instruction(name="FMLA", macs=4), Instruction(name="SMLAL", macs
 SMLAL8, SDOT, SMMLA = (
     Instruction(name="SMLAL", macs=8), Instruction(name="SDOT", macs=16), Instruction(name="SMMLA", macs=32),
 )  # fmt: skip
-# The best instruction of 128 bits that a core has for each arithmetic; wider vectors (SVE) can go beyond the limit. Arm's
+# The best 128-bit instruction of each core for each arithmetic; wider vectors (SVE) can go beyond the limit. Arm's
 # reference of instructions: https://developer.arm.com/architectures/instruction-sets/intrinsics
 _NEON = {FLOAT32: FMLA, INT16: SMLAL16, INT8: SMLAL8}
 _DOT, _MATRIX = {**_NEON, INT8: SDOT}, {**_NEON, INT8: SMMLA}
@@ -30,35 +30,35 @@ CORES = {
     **dict.fromkeys(("cortex-a53", "cortex-a72"), _NEON),
     **dict.fromkeys(("cortex-a55", "cortex-a76", "neoverse-n1"), _DOT),
     **dict.fromkeys(("cortex-a710", "neoverse-n2", "neoverse-v1", "max"), _MATRIX),
-    # what counts here emulates AVX2 and FMA, neither AVX-512 nor VNNI (devices/desktop.py)
+    # the emulator that counts has AVX2 and FMA, neither AVX-512 nor VNNI (devices/desktop.py)
     DESKTOP: {
         FLOAT32: Instruction(name="VFMADD", macs=8),
         INT16: Instruction(name="VPMADDWD", macs=16),
         INT8: Instruction(name="VPMADDUBSW", macs=32),
     },
 }
-# Where the share of the limit is to be reached by what computes in 8 bits: at least so much, of small networks less, whose
-# layers are too short for the loops around them to vanish.
+# The core on which 8-bit artifacts must reach this share of the limit; for small networks less, because their
+# layers are too short for the overhead of loops to vanish.
 GOAL_CORE, GOAL, GOAL_SMALL, SMALL_MACS = "cortex-a76", 0.5, 0.25, 1_000_000
-LANE = {"SDOT": 4, "SMMLA": 8}  # values of neighbouring channels that an instruction adds up in each of its lanes
+LANE = {"SDOT": 4, "SMMLA": 8}  # neighbouring channels that an instruction adds up in each lane
 
 
 class Bound(Record, kw_only=True):
-    """The share of a core's limit that a count reaches, and what the limit is."""
+    """The share of a core's limit that a count reaches, and a description of the limit."""
 
     share: Magnitude
     limit: str
 
 
 def arithmetic(scheme: str) -> str:
-    """Return in which numbers a scheme computes at best, whatever a runtime makes of it."""
+    """Return the dtype in which a scheme computes at best, on whatever runtime."""
     if SCHEMES[scheme].weights.startswith("float"):
         return FLOAT32
     return INT16 if SCHEMES[scheme].base == "int16x8" else INT8
 
 
 def least(device: str, artifact: Artifact) -> float | None:
-    """Return the fewest instructions of an inference, of the artifact's whole batch; None where no limit is known."""
+    """Return the fewest instructions of an inference of the artifact's whole batch; None where no limit is known."""
     if device not in CORES or not artifact.macs:
         return None
     kind = arithmetic(artifact.scheme)
@@ -68,7 +68,7 @@ def least(device: str, artifact: Artifact) -> float | None:
 
 
 def bound(device: str, artifact: Artifact, instructions: int) -> Bound | None:
-    """Return what share of the limit so many executed instructions reach; None where no limit is known."""
+    """Return the share of the limit that a count of executed instructions reaches; None where no limit is known."""
     fewest = least(device, artifact)
     if fewest is None or not instructions:
         return None
@@ -77,7 +77,7 @@ def bound(device: str, artifact: Artifact, instructions: int) -> Bound | None:
 
 
 def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt | None) -> str:
-    """Say which layer takes an artifact of 8 bits below the goal, as far as its receipt tells; "" where it reaches it."""
+    """Return a sentence on the layer that takes an 8-bit artifact below the goal; "" where the goal is reached."""
     reached = bound(device, artifact, instructions)
     goal = GOAL_SMALL if artifact.macs < SMALL_MACS else GOAL
     if device != GOAL_CORE or reached is None or arithmetic(artifact.scheme) != INT8 or reached.share >= goal:
@@ -94,7 +94,7 @@ def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt 
 
 
 def _losses(receipt: Receipt, best: Instruction) -> list[tuple[float, str]]:
-    """Return how many instructions layers waste at least, each with why, where the receipt tells."""
+    """Return how many instructions each layer wastes at least, and why, as far as the receipt shows."""
     return [loss for operator in receipt.operators if operator.weights and (loss := _loss(operator, receipt, best))]
 
 

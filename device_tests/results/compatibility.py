@@ -1,4 +1,4 @@
-"""Compatibility grids: how each version of a runtime dealt with an artifact."""
+"""Compatibility grids: the outcome of an artifact on each version of a runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.records import Record, Sha256
 
 
 class Trial(Record, kw_only=True):
-    """How one version of a runtime dealt with an artifact; `key` digests what the outcome depends on."""
+    """The outcome of an artifact on one version of a runtime; `key` is a digest of its inputs."""
 
     version: str
     outcome: Outcome
@@ -29,12 +29,12 @@ class Grid(Record, kw_only=True):
 
     @property
     def oldest(self) -> str | None:
-        """The oldest version that answers as it should."""
+        """The oldest version that computes the artifact right."""
         return next((trial.version for trial in self.trials if trial.outcome == "ok"), None)
 
     @property
     def summary(self) -> str:
-        """Which versions answer as they should, in words: a newer one may no longer do."""
+        """The versions that compute the artifact right, in words, with newer ones that no longer do."""
         tried = [trial for trial in self.trials if trial.outcome != "skipped"]
         good = [trial.version for trial in tried if trial.outcome == "ok"]
         if not good:
@@ -45,7 +45,7 @@ class Grid(Record, kw_only=True):
 
 
 def in_the_app(runtime: str) -> str:
-    """Return under which name the grid of an engine inside the Android app is kept: its versions are others."""
+    """Return the name of the grid of an engine in the Android app, which has versions of its own."""
     return f"{runtime}_android"
 
 

@@ -1,4 +1,4 @@
-"""Counts of executed instructions, kept beside the results, which another run may renew."""
+"""Counts of executed instructions, in a folder beside the results; another run may renew them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.records import Magnitude, Positive, Record, Sha256
 
 
 class InstructionCount(Record, kw_only=True):
-    """Executed guest instructions of one artifact on one runtime: `samples` of one inference each, once warm."""
+    """Executed guest instructions of one artifact on one runtime; each of the `samples` is of one warm inference."""
 
     artifact: str
     runtime: str
@@ -37,12 +37,12 @@ class InstructionCount(Record, kw_only=True):
 
     @property
     def instructions(self) -> int | None:
-        """The least: what a runtime does once in a while only adds."""
+        """The smallest sample, for what a runtime does now and then only adds instructions."""
         return min(self.samples) if self.samples else None
 
     @property
     def spread(self) -> float | None:
-        """How far the samples lie apart, as a share of the least."""
+        """The range of the samples, as a share of the smallest."""
         return (max(self.samples) - min(self.samples)) / self.instructions if self.samples else None
 
 

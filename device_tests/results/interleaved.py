@@ -1,4 +1,4 @@
-"""What an interleaved run gave of an artifact: quantiles, the ratio to float32, the share of the peak."""
+"""The results of an interleaved run: quantiles, the ratio to float32, the share of the peak."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Peak(Record, kw_only=True):
 
 
 class Summary(Record, kw_only=True):
-    """One artifact's statistics as the run wrote them; without rounds there are none."""
+    """One artifact's statistics as the run wrote them; None where it has no rounds."""
 
     id: str
     p50_ns: Interval | None = None
@@ -36,7 +36,7 @@ class Summary(Record, kw_only=True):
 
 
 class Origin(Record, kw_only=True):
-    """Which file a series of samples is of, and where it was taken."""
+    """The file that a series of samples is of, and where it was measured."""
 
     id: str
     artifact_sha256: Sha256 = ""
@@ -44,7 +44,7 @@ class Origin(Record, kw_only=True):
 
 
 class Run(Record, kw_only=True):
-    """What this project reads of an interleaved run's file."""
+    """The fields of an interleaved run's file that this project reads."""
 
     seed: Count
     date: str
@@ -59,10 +59,10 @@ class Run(Record, kw_only=True):
 
 
 class Timing(Summary, kw_only=True):
-    """A row of `nox -s latency` with where it was measured: times in ns, and the ratio to float32 in the same rounds.
+    """A row of `nox -s latency`: times in ns, and the ratio to the float32 row of the same runtime and rounds.
 
-    `roof_share` is of one core's peak, `roof_macs_per_s` in the arithmetic `roof`. A figure that could not be told, for
-    too few samples or without a float32 row, is None.
+    `roof_share` is the share of one core's peak, which is `roof_macs_per_s` in the arithmetic `roof`. A figure is None
+    where there are too few samples, or no float32 row.
     """
 
     artifact_sha256: Sha256
@@ -73,12 +73,12 @@ class Timing(Summary, kw_only=True):
 
     @property
     def noisy(self) -> bool:
-        """Whether the median itself is not known narrowly enough to speak of it."""
+        """Whether even the median's interval is too wide to state it."""
         return self.p50_ns is None or self.p50_ns.width > NARROW
 
 
 class PreviousSeries(Record, kw_only=True):
-    """What the next run must know of one artifact's samples."""
+    """The fields of one artifact's samples that the next run needs."""
 
     id: str
     outcome: str = "ok"
@@ -88,14 +88,14 @@ class PreviousSeries(Record, kw_only=True):
 
 
 class Previous(Record, kw_only=True):
-    """What the next run must know of the one before; `key` digests what it depends on."""
+    """The fields of a run that the next run needs; `key` is a digest of its inputs."""
 
     series: tuple[PreviousSeries, ...]
     key: str = ""
 
 
 def previous(file: Path) -> Previous | None:
-    """Return what an earlier run left, None where there is none or it is broken and will be replaced."""
+    """Return an earlier run, None where there is none, or a broken one, which will be replaced."""
     try:
         return records.read(file, Previous, what="interleaved run", remedy="")
     except DataError:
@@ -103,7 +103,7 @@ def previous(file: Path) -> Previous | None:
 
 
 def read(results: Path, name: str) -> tuple[Timing, ...]:
-    """Return what the last interleaved run of a RUNTIME@DEVICE gave; raises DataError where the file is broken."""
+    """Return the rows of the last interleaved run of a RUNTIME@DEVICE; raises DataError where the file is broken."""
     file = results / "latency" / f"{files.stem(name)}.json"
     run = records.read(file, Run, what="interleaved run", remedy="Delete it and run: nox -s latency")
     if run is None:

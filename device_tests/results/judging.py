@@ -1,4 +1,4 @@
-"""What logits are worth: the one judge of desktops, devices and browsers."""
+"""Judges logits against an evaluation set, for desktops, devices and browsers alike."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from models.records import Count, Magnitude, Positive, Record, Share
 from models.reference import EvaluationSet
 from models.similarity import ALIKE, correlation
 
-SANE_AGREEMENT = 0.9  # below it, and where its logits do not rise and fall with the network's, an answer is none of it
+SANE_AGREEMENT = 0.9  # below it logits must at least correlate with the network's, or they are a mismatch
 BINS = 15  # of the calibration error
-MANY = 10  # classes, above which the first five are counted, too
-NEAR_ONE = 1e-3  # how far probabilities may be from 1 in sum
-NARROW = 0.0075  # width of the 95 % interval of agreement that more images need not narrow
-FIRST = 1_000  # images on which a quick run judges, and on which runs of different thoroughness are compared
+MANY = 10  # with more classes the first five are counted, too
+NEAR_ONE = 1e-3  # largest distance of probabilities' sum from 1
+NARROW = 0.0075  # the 95 % interval of agreement is narrow enough at this width
+FIRST = 1_000  # images of a quick run, on which quick and whole runs can be compared
 
 
 class Judgement(Record, kw_only=True):
-    """What a measurement holds of its logits; the fields are its own (results/measurement.py)."""
+    """The fields of a measurement that come from its logits (results/measurement.py describes them)."""
 
     outcome: Outcome
     reason: str
@@ -43,11 +43,12 @@ class Judgement(Record, kw_only=True):
 
 
 def unpack(packed: str, classes: int, most: int) -> np.ndarray:
-    """Return the logits [N,K] that a worker or a page packed, N at most `most`; raises ValueError where they are none."""
+    """Return packed logits [N,K], N at most `most`; raises ValueError where they cannot be unpacked."""
     size = classes * np.dtype("<f4").itemsize
     try:
         unpacking = zlib.decompressobj()
-        content = unpacking.decompress(base64.b64decode(packed, validate=True), most * size + 1)  # never all of a bomb
+        # a limit, for a bomb would fill the memory
+        content = unpacking.decompress(base64.b64decode(packed, validate=True), most * size + 1)
     except (ValueError, zlib.error) as error:
         msg = f"its logits cannot be unpacked ({error})"
         raise ValueError(msg) from error
@@ -58,10 +59,10 @@ def unpack(packed: str, classes: int, most: int) -> np.ndarray:
 
 
 def judge(logits: np.ndarray, evaluation_set: EvaluationSet) -> Judgement:
-    """Count right and equal predictions of logits [N,K] on the first N images of an evaluation set.
+    """Judge logits [N,K] on the first N images of an evaluation set.
 
-    `lost` and `gained` pair them with the float source's; `flips` holds the first FLIPS images that are predicted
-    otherwise than by the source; `first_correct` and `first_agree` are of the first FIRST images alone.
+    `lost` and `gained` pair the right predictions with the float source's. `flips` holds the first FLIPS images whose
+    prediction differs from the source's. `first_correct` and `first_agree` count the first FIRST images alone.
     """
     total = len(logits)
     labels, expected = evaluation_set.labels[:total], evaluation_set.logits[:total]
@@ -95,7 +96,7 @@ def judge(logits: np.ndarray, evaluation_set: EvaluationSet) -> Judgement:
 def _outcome(
     logits: np.ndarray, expected: np.ndarray, error: float | None, *, agree: int, correct: int
 ) -> tuple[Outcome, str]:
-    """Return whether logits [N,K] are an answer at all, with the reason where they are none."""
+    """Return `ok` or `mismatch` for logits [N,K], with the reason of a mismatch."""
     total, span = len(logits), float(expected.max() - expected.min())
     counted = f"{agree:,} of {total:,} answers agree with the float source's, {correct:,} are right"
     if error is None:
@@ -109,7 +110,7 @@ def _outcome(
 
 
 def _flips(logits: np.ndarray, evaluation_set: EvaluationSet) -> tuple[Flip, ...]:
-    """Return the first FLIPS images that are predicted otherwise than by the source."""
+    """Return the first FLIPS images whose prediction differs from the source's."""
     expected = evaluation_set.logits[: len(logits)]
     ours, theirs, finite = predictions(logits), expected.argmax(1), np.isfinite(logits).all(1)
     return tuple(
@@ -126,7 +127,7 @@ def _flips(logits: np.ndarray, evaluation_set: EvaluationSet) -> tuple[Flip, ...
 
 
 def count(logits: np.ndarray, evaluation_set: EvaluationSet) -> Counts:
-    """Count right and equal predictions of logits [N,K] on the first N images of an evaluation set."""
+    """Count right predictions, and those equal to the source's, of logits [N,K] on the first N images."""
     labels, theirs = evaluation_set.labels[: len(logits)], evaluation_set.logits[: len(logits)].argmax(1)
     ours = predictions(logits)
     return Counts(
@@ -138,9 +139,9 @@ def count(logits: np.ndarray, evaluation_set: EvaluationSet) -> Counts:
 
 
 def is_enough(logits: np.ndarray, evaluation_set: EvaluationSet) -> bool:
-    """Tell whether more images than those of logits [N,K] would say nothing new of the agreement with the float source.
+    """Tell whether logits [N,K] show the agreement with the float source well enough, so that the worker may stop.
 
-    That is so where its exact 95 % interval (Clopper and Pearson 1934) is narrow, or lies where no answer is sane.
+    They do where its exact 95 % interval (Clopper and Pearson 1934) is narrow, or lies below SANE_AGREEMENT.
     """
     from scipy.stats import binomtest
 
@@ -150,12 +151,12 @@ def is_enough(logits: np.ndarray, evaluation_set: EvaluationSet) -> bool:
 
 
 def predictions(logits: np.ndarray) -> np.ndarray:
-    """Return the classes that logits [N,K] predict; -1 where one is not a number, which is no prediction."""
+    """Return the predicted classes of logits [N,K]; -1 where a logit is not finite."""
     return np.where(np.isfinite(logits).all(1), logits.argmax(1), -1)
 
 
 def within_five(logits: np.ndarray, labels: np.ndarray) -> int:
-    """Return how many of the labels [N] are among the first five classes of logits [N,K]; of equals the first leads."""
+    """Return how many of the labels [N] are among the five largest of logits [N,K]; of equal logits the first counts."""
     classes = np.arange(logits.shape[1])
     own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
     before = (logits > own) | ((logits == own) & (classes < labels[:, None]))
@@ -163,7 +164,7 @@ def within_five(logits: np.ndarray, labels: np.ndarray) -> int:
 
 
 def worst_class(ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Recall | None:
-    """Return the class whose recall is lower than by the source's predictions [N], by most; None where none is."""
+    """Return the class that loses most recall against the source's predictions [N]; None where no class loses any."""
     classes, index = np.unique(labels, return_inverse=True)
     totals, right, source_right = (
         np.bincount(index, weights=weights, minlength=len(classes)).astype(int)
@@ -183,18 +184,19 @@ def margin(logits: np.ndarray) -> float:
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:
-    """Tell whether a network's outputs [N,K] are probabilities already: none is negative, and each row's sum is 1."""
+    """Tell whether outputs [N,K] are probabilities: none is negative, and each row's sum is 1."""
     return bool(outputs.size and outputs.min() >= 0 and np.abs(outputs.sum(1, dtype=np.float64) - 1).max() <= NEAR_ONE)
 
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray, *, probabilities: bool = False) -> float:
-    """Return the expected calibration error of logits [N,K]: how far confidence is from the share of right answers.
+    """Return the expected calibration error of logits [N,K]: how far confidence is from the share of right predictions.
 
-    Bins of equal width over the softmax of the answer, as in Guo et al. 2017, https://arxiv.org/abs/1706.04599; outputs
-    that are `probabilities` already are taken as they are.
+    Bins of equal width over the softmax of the prediction, as in Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+    `probabilities` says that the outputs are probabilities, which are taken as they are.
     """
     if probabilities:
-        confidence = np.clip(logits.max(1).astype(np.float64), 0.0, 1.0)  # quantized ones may be a little more than 1
+        # quantized probabilities may be a little more than 1
+        confidence = np.clip(logits.max(1).astype(np.float64), 0.0, 1.0)
     else:
         odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
         confidence = odds.max(1) / odds.sum(1)

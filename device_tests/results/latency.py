@@ -11,11 +11,11 @@ from models.records import Record
 
 CONFIDENCE = 0.95
 RESAMPLES = 2_000  # of the bootstrap
-NARROW = 0.02  # an interval is narrow enough to speak when it is this wide, as a share of its median
-EQUAL = 0.03  # two artifacts whose ratio lies within 1 +- this do not differ
-TAIL = 10  # samples that must lie beyond a quantile for it to be told
+NARROW = 0.02  # widest interval from which anything is concluded, as a share of its median
+EQUAL = 0.03  # artifacts whose ratio lies within 1 +- this do not differ
+TAIL = 10  # samples that must lie beyond a quantile
 
-# What can be said of a ratio.
+# The verdicts on a ratio.
 SLOWER, FASTER, NO_DIFFERENCE, TOO_NOISY = "slower", "faster", "no difference", "too noisy to say"
 
 
@@ -33,7 +33,7 @@ class Interval(Record, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """What the interval of a ratio says: it must lie on one side of a border, or it is too noisy."""
+        """What the interval of a ratio shows: it must lie on one side of a border, or it is too noisy."""
         if self.low > 1 + EQUAL:
             return SLOWER
         if self.high < 1 - EQUAL:
@@ -45,11 +45,11 @@ class Interval(Record, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One artifact's samples: `rounds_ns` holds, per round, what each sample of `inferences` inferences took.
+    """One artifact's samples: `rounds_ns` holds, per round, the duration of each sample of `inferences` inferences.
 
-    `baseline` is the id of the float32 row that it is compared with, "" where there is none; `steady` tells whether the
-    warm-up settled; `timer_ns` is what an empty sample takes; `roof` is the dtype of the peak that its `macs` are held
-    against. Where `outcome` is not ok, `reason` says why.
+    `baseline` is the id of the float32 row that it is compared with, "" where there is none. `steady` tells whether the
+    warm-up settled. `timer_ns` is the duration of an empty sample. `roof` is the dtype of the peak that its `macs` are
+    held against. Where `outcome` is not ok, `reason` says why.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Series:
 
     @property
     def per_inference_ns(self) -> np.ndarray:
-        """Samples less the timer's own share, in ns per inference, [rounds, samples]."""
+        """Samples without the timer's own share, in ns per inference, [rounds, samples]."""
         return (np.array(self.rounds_ns, float) - self.timer_ns) / self.inferences
 
     @property
@@ -85,7 +85,7 @@ class Series:
     def quantile(self, share: float) -> Interval | None:
         """Return a quantile over all samples, in ns; None where too few samples lie beyond it.
 
-        Samples of a round have their disturbances in common, so the bootstrap draws whole rounds.
+        Samples of one round are disturbed alike, so the bootstrap draws whole rounds.
         """
         samples = self.per_inference_ns
         if samples.size * min(share, 1 - share) < TAIL:
@@ -96,16 +96,16 @@ class Series:
 
 
 def ratio(ours: Series, baseline: Series) -> Interval:
-    """Return how long `ours` takes relative to `baseline`, from rounds in which both were measured.
+    """Return the duration of `ours` relative to `baseline`, from rounds in which both were measured.
 
-    The ratio is taken within each round, so that a drift, which hits both alike, cancels out.
+    The ratio is taken within each round, so that a drift, which disturbs both alike, cancels out.
     """
     ratios = ours.medians_ns / baseline.medians_ns
     return bootstrap(len(ratios), lambda drawn: np.median(ratios[drawn], axis=-1))
 
 
 def bootstrap(rounds: int, statistic) -> Interval:
-    """Return a statistic of row numbers, [..., rounds] -> [...], with its percentile bootstrap interval."""
+    """Return a statistic of round numbers, [..., rounds] -> [...], with its percentile bootstrap interval."""
     from scipy import stats
 
     every = np.arange(rounds)
@@ -116,7 +116,7 @@ def bootstrap(rounds: int, statistic) -> Interval:
         (every,),
         lambda drawn, axis: statistic(drawn),
         n_resamples=RESAMPLES,
-        batch=100,  # what is drawn at a time takes rounds x samples x 800 bytes
+        batch=100,  # a batch takes rounds x samples x 800 bytes
         confidence_level=CONFIDENCE,
         method="percentile",
         vectorized=True,
@@ -126,7 +126,7 @@ def bootstrap(rounds: int, statistic) -> Interval:
 
 
 def settled(ours: Series, baseline: Series | None) -> bool:
-    """Tell whether more rounds would say nothing new: median and ratio are known narrowly."""
+    """Tell whether median and ratio have narrow intervals, so that more rounds are not needed."""
     if (median := ours.quantile(0.5)) is None or median.width > NARROW:
         return False
     return baseline is None or ratio(ours, baseline).width <= NARROW

@@ -10,7 +10,7 @@ from models import files, records
 from models.errors import DataError
 from models.records import Magnitude, Positive, Record
 
-BAD_SQNR_DB = 10.0  # less, and the noise holds more than a tenth of the signal's energy
+BAD_SQNR_DB = 10.0  # below this the noise has more than a tenth of the signal's energy
 
 _BARE = "this is the float source itself: there is no error to find"
 NOT_SHOWN = {
@@ -24,10 +24,10 @@ NOT_SHOWN = {
 
 
 class LayerError(Record, kw_only=True):
-    """How far a layer's outputs are from the float32 twin's: largest difference, cosine, and signal to noise in decibels.
+    """A layer's outputs against the float32 twin's: largest difference, cosine, and signal to noise in decibels.
 
-    `own_sqnr_db` is what the layer itself adds, given the file's own inputs. Both decibels are None where nothing
-    differs. Where `paired` is false there was nothing to compare with, and no figure means anything.
+    `own_sqnr_db` is of the error that the layer itself adds, from the inputs that it had in the file. Both decibels are
+    None where nothing differs. Where `paired` is false there was nothing to compare with, and no figure means anything.
     """
 
     layer: str
@@ -46,8 +46,8 @@ class Layers(Record, kw_only=True):
     """The errors of an artifact's layers in the order of execution, and the tool that gave the layers' outputs.
 
     Layers that fuse into one are one row, and an operator without weights has a row where it is bad. The last row,
-    `answer`, is what the runtime itself answers: its whole error is against the float source, its own against the end
-    of the graph that was looked into. `key` digests what they depend on, as a receipt's does.
+    `answer`, is the runtime's own output: its whole error is against the float source, its own error against the end of
+    the compared graph. `key` is a digest of their inputs, as in a receipt.
     """
 
     artifact: str
@@ -68,7 +68,7 @@ def path(results: Path, artifact: str) -> Path:
 
 
 def save(layers: Layers, results: Path) -> None:
-    """Write the layers whole, with the first bad one."""
+    """Write the layers and the first bad one whole."""
     content = {**structs.asdict(layers), "first_bad": layers.first_bad}
     files.write_bytes(path(results, layers.artifact), records.encode(content))
 

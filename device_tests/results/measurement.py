@@ -1,4 +1,4 @@
-"""What a cell gave: raw values as its run left them, typed when they are read; every statistic is a property."""
+"""The result of a cell: raw values, typed when they are read; every statistic is a property."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from models.records import Count, Magnitude, Positive, Record, Sha256, Share
 if TYPE_CHECKING:
     from device_tests.cells import Cell
 
-# In the order in which a table names them. The first four say what the artifact can and cannot do.
+# In the order of tables. The first four are properties of the artifact.
 Outcome = Literal["ok", "unsupported", "mismatch", "export_failed", "load_failed", "run_failed", "timed_out", "skipped"]
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 CONFIDENCE = 0.95
-FLIPS = 500  # kept of the images that are answered otherwise than by the source; all are counted
+FLIPS = 500  # most images with another prediction than the source's that are listed; all are counted
 Prediction = Annotated[int, Meta(ge=-1, le=2**31)]  # -1 where the logits are not finite
 
 
@@ -47,7 +47,7 @@ class Environment(Record, kw_only=True):
 
 
 class Flip(Record, kw_only=True):
-    """An image that is answered otherwise than by the float source; a margin is None where logits are not finite."""
+    """An image whose prediction differs from the float source's; a margin is None where logits are not finite."""
 
     index: Count
     label: Count
@@ -58,7 +58,7 @@ class Flip(Record, kw_only=True):
 
 
 class Counts(Record, kw_only=True):
-    """Counts of right and equal answers on `total` images of another evaluation set than the first."""
+    """Counts of right predictions, and of those equal to the source's, on `total` images of an evaluation set."""
 
     total: Positive
     correct: Count
@@ -72,17 +72,17 @@ class Counts(Record, kw_only=True):
 
     @property
     def top1(self) -> float:
-        """Share of the images that are answered right."""
+        """Share of the images with a right prediction."""
         return self.correct / self.total
 
     @property
     def agreement(self) -> float:
-        """Share of the images that are answered as the float source answers them."""
+        """Share of the images with the float source's prediction."""
         return self.agree / self.total
 
 
 class Recall(Record, kw_only=True):
-    """How many of a class' `total` images are answered right, here and by the float source; `label` is its index."""
+    """The right predictions, here and of the float source, on a class' `total` images; `label` is the class' index."""
 
     label: Count
     total: Positive
@@ -96,28 +96,30 @@ class Recall(Record, kw_only=True):
 
     @property
     def recall(self) -> float:
-        """Share of the class' images that are answered right."""
+        """Share of the class' images with a right prediction."""
         return self.correct / self.total
 
     @property
     def source_recall(self) -> float:
-        """Share that the float source answers right."""
+        """The same share of the float source."""
         return self.source_correct / self.total
 
 
 class Measurement(Record, kw_only=True):
-    """One artifact on one runtime on one device.
+    """One artifact on one runtime on one device; a figure that the run did not reach is None.
 
-    Counts are of images, `total` of them; `agree` counts answers equal to the float source's, `lost` those that only
-    the source has right and `gained` those that only the artifact has; `first_correct` and `first_agree` are of the first
-    1,000 images alone. `baseline_rss_bytes` is resident memory with
-    runtime and reference, before the artifact is loaded; `peak_rss_bytes` the highest after it. `arena_bytes` is the memory
-    that a microcontroller needs for the network, its weights apart. `inputs` holds the
-    digests of everything that the answers depend on. `flips` are the first images that are answered otherwise than by
-    the source, `sets` the counts on each other evaluation set, by its name. `top5_correct` and `source_top5_correct` count
-    images whose label is among the first five classes, where there are more than ten; `worst_class` is the class that
-    loses most recall against the source, where one does. `ece` is the expected calibration error, of the outputs as they are
-    where the source's are `probabilities`. What a cell did not come to is None.
+    `inputs` are digests of everything that the logits depend on. The counts are of `total` images: `correct`
+    predictions are right, `agree` are the float source's, `lost` only the source has right, and `gained` only the
+    artifact. `first_correct` and `first_agree` are of the first 1,000 images alone. `flips` are the first images whose
+    prediction differs from the source's, `sets` the counts on each other evaluation set by its name.
+
+    `top5_correct` and `source_top5_correct` count images whose label is among the first five classes, where there are
+    more than ten classes. `worst_class` is the class that loses most recall against the source, where one loses any.
+    `ece` is the expected calibration error; where the source's outputs are `probabilities` the outputs are taken as
+    they are.
+
+    `baseline_rss_bytes` is resident memory with runtime and reference, before the artifact is loaded, `peak_rss_bytes`
+    the highest after it. `arena_bytes` is the memory that a microcontroller needs for the network, without its weights.
     """
 
     artifact: str
@@ -167,12 +169,12 @@ class Measurement(Record, kw_only=True):
 
     @property
     def top1(self) -> float | None:
-        """Share of the images that are answered right."""
+        """Share of the images with a right prediction."""
         return self.correct / self.total if self.total else None
 
     @property
     def agreement(self) -> float | None:
-        """Share of the images that are answered as the float source answers them."""
+        """Share of the images with the float source's prediction."""
         return self.agree / self.total if self.total else None
 
     @property
@@ -182,7 +184,7 @@ class Measurement(Record, kw_only=True):
 
     @property
     def top1_loss_bound(self) -> float | None:
-        """What `top1_loss` stays under with 95 % certainty: the bound that shows non-inferiority.
+        """The bound that `top1_loss` stays under with 95 % certainty, which shows non-inferiority.
 
         The adjusted Wald bound for paired shares (Bonett and Price 2012, https://doi.org/10.3102/1076998611411915),
         which stays honest where few images flipped, or none.
@@ -208,7 +210,7 @@ class Measurement(Record, kw_only=True):
 
     @property
     def mcnemar_p(self) -> float | None:
-        """How likely chance alone divides the images that only one of the two has right this unevenly: McNemar's exact p."""
+        """McNemar's exact p: how likely chance divides the images that only one of the two has right this unevenly."""
         if not self.total:
             return None
         from scipy.stats import binomtest
@@ -218,7 +220,7 @@ class Measurement(Record, kw_only=True):
 
     @property
     def flip_rate(self) -> float | None:
-        """Share of the images that are answered otherwise than by the float source."""
+        """Share of the images whose prediction differs from the float source's."""
         return (self.total - self.agree) / self.total if self.total else None
 
     @property
@@ -228,12 +230,12 @@ class Measurement(Record, kw_only=True):
 
     @property
     def source_top5(self) -> float | None:
-        """The same share of the float source's."""
+        """The same share of the float source."""
         return None if self.source_top5_correct is None or not self.total else self.source_top5_correct / self.total
 
     @property
     def recall_loss(self) -> float | None:
-        """Recall that the worst class loses against the float source; 0 where none does."""
+        """Recall that the worst class loses against the float source; 0 where no class loses any."""
         if not self.total:
             return None
         return self.worst_class.source_recall - self.worst_class.recall if self.worst_class else 0.0
@@ -248,7 +250,7 @@ class Measurement(Record, kw_only=True):
 
     @property
     def peak_over_runtime_bytes(self) -> int | None:
-        """What the artifact adds to the resident memory of a process that holds the runtime and the reference."""
+        """Resident memory that the artifact adds to a process with the runtime and the reference."""
         if self.peak_rss_bytes is None or self.baseline_rss_bytes is None:
             return None
         return self.peak_rss_bytes - self.baseline_rss_bytes
@@ -258,7 +260,7 @@ class Measurement(Record, kw_only=True):
 
     @property
     def impossible(self) -> str:
-        """Say which figures contradict each other or are missing from a run that ended well; "" where none do."""
+        """Return which figures contradict each other or are missing from an ok result; "" where none do."""
         if self.outcome != "ok":
             return ""
         judged = (self.total, self.correct, self.agree, self.lost, self.gained, self.size_bytes, self.max_abs_error)
@@ -280,7 +282,7 @@ class Measurement(Record, kw_only=True):
 
 
 def environment(reported: dict[str, Any]) -> Environment:
-    """Return a worker's environment as a record; what only some devices report goes to `extra`. Raises ValueError."""
+    """Return a worker's environment as a record, what only some devices report in `extra`. Raises ValueError."""
     fields = set(Environment.__struct_fields__) - {"extra"}
     typed = {name: value for name, value in reported.items() if name in fields}
     others = {name: value for name, value in reported.items() if name not in fields}
@@ -288,7 +290,7 @@ def environment(reported: dict[str, Any]) -> Environment:
 
 
 def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
-    """Return the measurement of a worker's reply, which may hold anything: what cannot be is `run_failed`, and why."""
+    """Return the measurement of a worker's reply, which may hold anything: impossible figures make it `run_failed`."""
     try:
         content = {"environment": environment(reply.get("environment") or {}), **facts}
         content |= {name: value for name, value in reply.items() if name not in ("environment", "logits")}
@@ -302,14 +304,14 @@ def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
 
 
 def without_result(cell: Cell, outcome: Outcome, reason: str) -> Measurement:
-    """Return the row of a cell that did not get to run."""
+    """Return the row of a cell that did not run."""
     return Measurement(
         artifact=cell.recipe.id, runtime=cell.runtime, device=cell.device, outcome=outcome, reason=reason
     )
 
 
 def not_exported(cell: Cell) -> Measurement:
-    """Return the row of a cell whose artifact was never made."""
+    """Return the row of a cell whose artifact was never exported."""
     return without_result(cell, "skipped", f"not exported: {remedies.nox('export', f'--only {cell.recipe.id}')}")
 
 

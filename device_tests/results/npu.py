@@ -1,4 +1,4 @@
-"""What vela, Arm's compiler for the Ethos-U, makes of an artifact: its own estimates, nothing ran."""
+"""The record of vela, Arm's compiler for the Ethos-U, for an artifact: vela's own estimates, for nothing ran."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Compiled(Record, kw_only=True):
 
 
 class Npu(Record, kw_only=True):
-    """An artifact for each accelerator, the smallest first; `key` digests the artifact, vela's pins and our code."""
+    """An artifact compiled for each accelerator, the smallest first; `key` digests artifact, vela's pins and code."""
 
     artifact: str
     key: str
@@ -46,7 +46,7 @@ class Npu(Record, kw_only=True):
 
     @property
     def share(self) -> Share:
-        """The least share of the operators that an accelerator takes."""
+        """The smallest share of the operators that an accelerator takes."""
         return min((one.share for one in self.compiled), default=0.0)
 
 

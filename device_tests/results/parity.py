@@ -1,4 +1,4 @@
-"""Are the answers on another device those on the desktop? Compares logits that two runs of one artifact kept."""
+"""Compares the stored logits of two runs of one artifact: does another device give the desktop's?"""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from device_tests.results.measurement import Measurement
 from models import files, records
 from models.errors import DataError
 
-# runtimes of the web demo, and the desktop's that run the same files
+# runtimes of the web demo -> the desktop's runtime for the same files
 IN_BROWSERS = {"litertjs": "litert", "litertjs_webgpu": "litert", "onnxruntime_web": "onnxruntime"}
 
 
 def save(results: Path, id: str, logits: np.ndarray | None) -> None:
-    """Keep a cell's logits [N,K], or remove those of an earlier run where it gave none."""
+    """Store a cell's logits [N,K], or remove those of an earlier run where there are none."""
     path = measurements.logits_path(results, id)
     if logits is None:
         path.unlink(missing_ok=True)
@@ -29,9 +29,10 @@ def save(results: Path, id: str, logits: np.ndarray | None) -> None:
 
 
 def compare(row: Measurement, results: Path) -> dict[str, Any]:
-    """Return how a row's logits lie to the desktop's on the same runtime; nothing where there are none to compare.
+    """Return how a row's logits differ from the desktop's on the same runtime; nothing where there are none to compare.
 
-    A browser's runtime is held against the desktop's that runs the same files. Raises DataError where kept logits are broken.
+    A browser's runtime is compared with the desktop's that runs the same files. Raises DataError where stored logits
+    are broken.
     """
     if row.device == DESKTOP:
         return {}
@@ -61,7 +62,7 @@ def load(results: Path, id: str) -> np.ndarray | None:
         logits = np.load(io.BytesIO(files.read_bytes(path, records.MOST_BYTES)), allow_pickle=False)
     except FileNotFoundError:
         return None
-    # numpy raises classes of its own, SyntaxError and MemoryError among them, for what a header may hold
+    # for a damaged header numpy raises many classes, SyntaxError and MemoryError among them
     except Exception as error:
         msg = f"{path} holds no logits ({records.one_line(error)}). Delete it and run the cell again."
         raise DataError(msg) from error

@@ -1,4 +1,4 @@
-"""Receipts: what an artifact does on a runtime, operator by operator, and what its file consists of."""
+"""Receipts: the operators that a runtime executes for an artifact, and the parts of its file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models import files, records
 from models.errors import DataError
 from models.records import Count, Record, Share
 
-# Defects that are known and stay: a receipt lists them, `--all` does not fail on them.
+# Accepted defects: a receipt lists them, but `explain --all` does not fail on them.
 DELEGATED, INTEGERS = "delegated_macs", "integer_weights"  # kinds of defects
 EXPECTED = (
     ("*-tflite-int16x8@*", DELEGATED, "XNNPACK has no kernels for 16-bit activations"),
@@ -31,7 +31,7 @@ EXPECTED = (
 
 
 class Defect(Record, kw_only=True):
-    """What contradicts the scheme's name or the delegate's purpose: its kind, the share that is too small, a sentence."""
+    """A contradiction to the scheme's name or the delegate's purpose: its kind, the share that is too small, a text."""
 
     kind: str
     share: Share
@@ -44,10 +44,9 @@ class Defect(Record, kw_only=True):
 class Operator(Record, kw_only=True):
     """One operator as the runtime executes it.
 
-    `layer` is the layer of the source network whose products it takes, "" for what has no weights; `weights` is the
-    dtype that the file stores, `activations` what comes in, `channels` how many input channels each product adds up, 0 where
-    that is not told; `integer` tells whether the products are integers; `taken`
-    whether the delegate runs it.
+    `layer` is the source network's layer that it computes, "" without weights. `weights` is the dtype in the file,
+    `activations` the dtype of its input. `channels` is the number of input channels that each product adds up, 0 where
+    it is unknown. `integer` tells whether the products are integers, `taken` whether the delegate runs it.
     """
 
     name: str
@@ -62,7 +61,7 @@ class Operator(Record, kw_only=True):
 
 
 class Part(Record, kw_only=True):
-    """Bytes of the file: a tensor, or what a section takes besides its tensors."""
+    """Bytes of the file: a tensor, or the rest of a section."""
 
     name: str
     section: str
@@ -70,9 +69,9 @@ class Part(Record, kw_only=True):
 
 
 class Receipt(Record, kw_only=True):
-    """What an artifact does on a runtime, and what is wrong with that (`defects`).
+    """What a runtime executes for an artifact, and what is wrong with that (`defects`).
 
-    `key` digests the artifact, the runtime's pins and the code that looked: a receipt with another is made anew.
+    `key` is a digest of the artifact, the runtime's pins and our code: a receipt with another key is stale.
     """
 
     artifact: str
@@ -103,7 +102,7 @@ class Receipt(Record, kw_only=True):
 
     @property
     def integer_macs(self) -> float:
-        """Share of the multiply-accumulates that are taken in integers."""
+        """Share of the multiply-accumulates that are computed in integers."""
         return self._macs("integer")
 
     @property
@@ -127,7 +126,7 @@ def path(results: Path, id: str) -> Path:
 
 
 def as_json(receipt: Receipt) -> dict[str, Any]:
-    """Return the receipt with its shares and what is known of its defects, for a file."""
+    """Return the receipt with its shares and the expected defects, for a file."""
     shares = {name: getattr(receipt, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
     expected = {str(d): why for d in receipt.defects if (why := explanation(receipt.id, d))}
     return {"id": receipt.id, **shares, "expected_defects": expected, **structs.asdict(receipt)}

@@ -1,4 +1,4 @@
-"""A row of a report: a measurement with what runs of their own add to it."""
+"""A row of a report: a measurement with the figures of separate runs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from msgspec import Meta
 from device_tests.results.measurement import Measurement
 from models.records import Count, Magnitude, Share
 
-# Whether a row's figures count: a result is there and holds, there is none, it is of other inputs than the present
-# ones, or it cannot be (a broken record, impossible figures, an artifact that is not the one that ran).
+# Whether a row's figures count: the result is current, there is none, it is of other inputs than the present
+# ones, or it cannot be true (a broken record, impossible figures, another artifact than the one that ran).
 Evidence = Literal["current", "missing", "stale", "unusable"]
 
 
 class Row(Measurement, kw_only=True):
-    """A measurement, and the figures that other runs of the same artifact on the same runtime gave.
+    """A measurement, and the figures of separate runs of the same artifact and runtime; None where there are none.
 
-    `instructions` are executed ones per inference on `instructions_cpu`, `delegated_share` is of the MACs, and
-    `latency_ratio` is to the float32 row of the same runtime in one interleaved run, between `latency_ratio_low` and
-    `latency_ratio_high` with 95 % certainty. `covered_share` is of the stored weights, in the scheme's own
-    dtype, `covered_macs` of the multiply-accumulates; `batch` is how many images it takes at once, -1 for any number, and
-    `options` are those that edgewise.toml gives its scheme. `same` is on how many of `compared` images the logits are the desktop's to
-    the last bit, `difference` how far one lies apart, and `first_other` the index of the first image with other logits;
-    `oldest_runtime` names the versions of the runtime that answer as they should. `npu_share` is of the operators that
-    vela gives to the smallest Ethos-U that it compiles for. `rewrites` are those of its file (export/rewrites/),
-    `rewrites_instructions` and `rewrites_latency` what is left with them of the instructions and the latency without. `bound_share` is how much of the core's limit the instructions
-    reach, `bound` what the limit is (bounds.py); `roof_share` how much of one core's measured peak in the arithmetic `roof`
-    the interleaved median does. `evidence` says whether the row counts;
-    where it does not, the outcome is `skipped` or that of the artifact. What was not measured is None.
+    `evidence` says whether the row counts; if not, the outcome is `skipped` or that of the artifact. `covered_share` is
+    the share of the stored weights, and `covered_macs` of the multiply-accumulates, in the scheme's own dtype. `batch`
+    is the number of images of an inference, -1 for any. `options` are those that edgewise.toml gives the scheme.
+
+    `instructions` are executed per inference on `instructions_cpu`. `bound_share` is the share of the core's limit that
+    they reach, and `bound` describes the limit (bounds.py). `delegated_share` is of the multiply-accumulates.
+    `latency_ratio` is to the float32 row of the same runtime in one interleaved run, with its 95 % interval from
+    `latency_ratio_low` to `latency_ratio_high`; `roof_share` is the share of one core's peak in the arithmetic `roof`
+    that the median reaches there.
+
+    Of `compared` images `same` have the desktop's logits to the last bit; `difference` is the largest difference, and
+    `first_other` the index of the first image that differs. `oldest_runtime` names the versions of the runtime that
+    compute the artifact right. `npu_share` is the share of the operators that vela gives to the smallest Ethos-U. `rewrites` are those
+    of its file (export/rewrites/); `rewrites_instructions` and `rewrites_latency` are the shares of the instructions and of the
+    latency without them that are left.
     """
 
     instructions: Count | None = None

@@ -1,4 +1,4 @@
-"""What an app grows by: a model with the runtime that it needs, from what `nox -s shipping` wrote."""
+"""The bytes by which an app grows: a model with its runtime, from the file that `nox -s shipping` wrote."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FILE = "shipping.json"
 
 
 class Shipped(Record, kw_only=True):
-    """The cost of one runtime besides its models; bytes of the shared libraries that one inference maps, without numpy.
+    """The cost of a runtime besides its models: bytes of the shared libraries that one inference maps, without numpy's.
 
-    `cold_start_s` is from the start of the process to its first answer, the median of several warm-cache starts.
-    `versions` are those of the runtime's distributions.
+    `cold_start_s` is from the start of the process to its first output, the median of several starts with a warm file
+    cache. `versions` are those of the runtime's distributions.
     """
 
     runtime: str
@@ -37,17 +37,17 @@ Weights = Mapping[str, Shipped]  # by runtime
 
 
 def save(rows: tuple[Shipped, ...], file: Path) -> None:
-    """Write what each runtime weighs, whole."""
+    """Write the rows of all runtimes whole."""
     files.write_bytes(file, records.encode(rows))
 
 
 def read(results: Path) -> Weights:
-    """Return what each runtime weighs, nothing where that was not measured; raises DataError where it is broken."""
+    """Return the rows by runtime, none where nothing was measured; raises DataError where the file is broken."""
     return read_file(results / FILE)
 
 
 def read_file(file: Path) -> Weights:
-    """Return what a file holds of each runtime; raises DataError where it is broken."""
+    """Return a file's rows by runtime; raises DataError where it is broken."""
     rows = records.read(
         file, tuple[Shipped, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping"
     )
@@ -57,8 +57,8 @@ def read_file(file: Path) -> Weights:
 def total_bytes(row: Measurement, weights: Weights) -> int | None:
     """Return the bytes of a row's model and its runtime's libraries, both compressed, as they are downloaded.
 
-    None where the runtime was not weighed: libraries are the desktop's, which say nothing of other devices. In the Android
-    app an engine costs what the app's build says of it.
+    None where the runtime was not weighed, or on other devices, for the libraries are the desktop's. In the Android app
+    the app's build says what an engine takes.
     """
     engine = row.environment.extra.get("engine_bytes")
     if row.device.startswith("app:") and isinstance(engine, int) and row.compressed_bytes is not None:

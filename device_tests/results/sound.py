@@ -1,4 +1,4 @@
-"""Is a kept result what its own logits bear out? What was changed by hand, or half replaced, must not count."""
+"""Checks a stored result against its own logits: one that was edited or half replaced must not count."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from device_tests.results.measurement import Measurement
 from export.artifact import Artifact
 from models.reference import Reference
 
-# what a result holds of its logits; margins are rounded, counts are not
+# the fields of a result that come from its logits and are exact
 JUDGED = ("outcome", "total", "correct", "agree", "lost", "gained", "first_correct", "first_agree", "top5_correct",
           "source_top5_correct", "worst_class", "probabilities")  # fmt: skip
-WITH_LOGITS = ("ok", "mismatch")  # outcomes of a run that gave logits
-LIBRARIES = 1e-4  # how far errors of other numeric libraries lie apart, as a share
+WITH_LOGITS = ("ok", "mismatch")  # outcomes with logits
+LIBRARIES = 1e-4  # relative differences between numeric libraries
 
 
 def impossible(measurement: Measurement, artifact: Artifact, reference_set: Reference, results_folder: Path) -> str:
-    """Say why a result's figures cannot be, "" where they can; raises DataError where its logits are broken."""
+    """Return why a result's figures cannot be, "" where they can; raises DataError where its logits are broken."""
     if why := measurement.impossible:
         return why
     if measurement.outcome == "skipped":
@@ -42,7 +42,7 @@ def impossible(measurement: Measurement, artifact: Artifact, reference_set: Refe
 
 def _contradiction(measurement: Measurement, judged: Judgement) -> str:
     wrong = [name for name in JUDGED if getattr(measurement, name) != getattr(judged, name)]
-    # an image whose confidence lies on the border of a bin may fall into the next one
+    # an image whose confidence lies on the border of a bin may fall into the next bin elsewhere
     wrong += [
         name
         for name, absolute in (("max_abs_error", 0.0), ("ece", 2 / judged.total), ("source_ece", 2 / judged.total))

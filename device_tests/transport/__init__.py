@@ -1,1 +1,1 @@
-"""How one talks to a device: processes and their pipes, adb, ssh, and the bundles that are copied there."""
+"""How this program talks to devices: processes and their pipes, adb, ssh, and the bundles that are copied there."""

@@ -1,4 +1,4 @@
-"""A time limit for processes whose answer somebody waits for."""
+"""A time limit for processes that have to answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models import processes
 
 @contextmanager
 def deadline(process, seconds: float) -> Iterator[threading.Event]:
-    """Kill a process while the block runs for longer than so many seconds; the event tells that this happened."""
+    """Kill a process if the block takes longer than so many seconds; the event tells that it was killed."""
     expired = threading.Event()
 
     def give_up() -> None:

@@ -1,4 +1,4 @@
-"""Talks with workers and probes over their pipes, wherever they run; a crash, a hang and noise become rows."""
+"""Talks with workers and probes over their pipes, wherever they run; crashes, hangs and garbage become rows."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def job_arguments(job: Job, reference: Path | str) -> tuple[str, ...]:
 
 
 def file_arguments(runtime: Path | str, artifact: Path | str, sidecar: Path | str) -> tuple[str, ...]:
-    """Return the files that every program of ours is given, as they are called where it runs."""
+    """Return the arguments for the files that every program of onboard/ gets, with their paths on the device."""
     return ("--runtime", str(runtime), "--artifact", str(artifact), "--sidecar", str(sidecar))
 
 
 class Conversations:
-    """The processes that run for one device, each of which is talked to by one thread.
+    """The processes of one device; one thread talks to each.
 
-    `start` starts them. `alarms` are words in a worker's log which say that its answers cannot be trusted, although it gave some. `end`
-    is called after a process was killed here: a client's worker, elsewhere, may still be running. `death` says in
-    words what an exit code means.
+    `start` starts a process. `alarms` are words in a worker's log that make its logits worthless. `end` is called after
+    a process was killed here, for the worker of a client may still be running elsewhere. `death` puts an exit code into
+    words.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Conversations:
         self._start, self._alarms, self._end, self._death = start, alarms, end, death
 
     def work(self, command: Command, job: Job, turns: Turns) -> Row:
-        """Return the row of a worker that was asked to take turns; raises Closed when the run is interrupted."""
+        """Start a worker, give it its turns, and return its row; raises Closed when the run is interrupted."""
         with ExitStack() as held:
             held.enter_context(turns.share(STARTING))
             with self._started(command, job) as (process, log):
-                if turns.closed:  # since it was started: stop() may not have seen this process
+                if turns.closed:  # stop() may not have seen the process that was started meanwhile
                     raise Closed
                 row = self._converse(process, job, turns, held)
                 if turns.closed:
@@ -73,7 +73,7 @@ class Conversations:
 
     @contextmanager
     def loaded(self, command: Command, load: Load) -> Iterator[tuple[Row, Ask]]:
-        """Keep a probe's artifact loaded, as Device.loaded says."""
+        """Keep an artifact loaded in a probe, as described at Device.loaded."""
         with self._started(command, load) as (process, _):
 
             def ask(request: Row) -> Row:
@@ -86,7 +86,7 @@ class Conversations:
             yield row, ask
 
     def stop(self) -> None:
-        """Kill every process; who talks to one gets Closed, for its end says nothing about its artifact."""
+        """Kill every process; its conversation raises Closed, for the end says nothing about the artifact."""
         for process in tuple(self.running):
             self._stopped.add(process)
             processes.kill(process)
@@ -105,7 +105,7 @@ class Conversations:
                 self._stopped.discard(process)
 
     def _converse(self, process: Process, job: Job, turns: Turns, held: ExitStack) -> Row:
-        """Give the worker the turns that it asks for until it answers or ends."""
+        """Give the worker the turns that it asks for, until it replies with its row or ends."""
         phase = "starting"
         while True:
             try:
@@ -114,18 +114,18 @@ class Conversations:
                 return _row(broken.outcome, broken.reason)
             if "turn" not in answer:
                 return answer
-            if answer["turn"] == "kept":  # a sign of life, which asks for nothing
+            if answer["turn"] == "kept":  # only a sign of life
                 continue
             if answer["turn"] == "enough":
                 _tell(process, "enough" if job.enough(answer.get("logits")) else "")
                 continue
-            held.close()  # what it held so far
+            held.close()  # releases the turn that it held
             held.enter_context(turns.alone() if answer["turn"] == "alone" else turns.share())
             phase = "loading and timing" if answer["turn"] == "alone" else "judging"
             _tell(process, "")
 
     def _answer(self, process: Process, load: Load, phase: str) -> Row:
-        """Return the next line that it says; raises Broken where none comes or one that is no answer, Closed after stop()."""
+        """Return the next line as a row; raises Broken where none comes or it is garbage, Closed after stop()."""
         with deadline(process, load.timeout_s) as expired:
             line = process.stdout.readline()
         if expired.is_set():
@@ -142,7 +142,7 @@ class Conversations:
 
 
 def _tell(process: Process, line: str) -> None:
-    with suppress(BrokenPipeError):  # it died while it waited: its next line, which never comes, tells
+    with suppress(BrokenPipeError):  # it died while it waited, and no line will come
         process.stdin.write(line + "\n")
         process.stdin.flush()
 

@@ -1,4 +1,4 @@
-"""Starts workers: each in a process of its own, or forked from one that has started the runtime (onboard/warm.py)."""
+"""Starts workers: in processes of their own, or forked from a process that has started the runtime (onboard/warm.py)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READY = b"ready"
 
 
 class Worker:
-    """A forked worker; as much of subprocess.Popen as a conversation needs."""
+    """A forked worker, with the part of subprocess.Popen's interface that a conversation needs."""
 
     def __init__(self, pid: int, stdin: IO[str], stdout: IO[str], status: IO[str]) -> None:
         self.pid, self.stdin, self.stdout = pid, stdin, stdout
@@ -28,14 +28,14 @@ class Worker:
         self._waiting = threading.Lock()
 
     def wait(self) -> int:
-        """Wait for its end and return its exit code, as subprocess tells it."""
+        """Wait for its end and return its exit code, negative for a signal."""
         with self._waiting:
             if self._code is None:
-                self._code = int(self._status.readline() or -signal.SIGKILL)  # who watched over it was killed
+                self._code = int(self._status.readline() or -signal.SIGKILL)  # the watching process was killed
             return self._code
 
     def reap(self) -> None:
-        """Let its process number be another's."""
+        """Release its process number."""
         self._status.close()
 
 
@@ -43,9 +43,9 @@ Process = subprocess.Popen | Worker
 
 
 class Starter:
-    """Starts processes: forked where the command says from what they can be, else each for itself.
+    """Starts processes, forked where the command has a `warm` process, else on their own.
 
-    The processes that workers are forked from end with this one, or when they are closed.
+    The warm processes end with this process, or when this object is closed.
     """
 
     def __init__(self) -> None:
@@ -55,27 +55,28 @@ class Starter:
 
     def __call__(self, command: Command, log: IO[bytes], timeout_s: float) -> Process:
         if command.warm:
-            with suppress(OSError, ValueError):  # it is gone: a process of its own will say why
+            with suppress(OSError, ValueError):  # the warm process is gone: a process of its own will report why
                 if source := self._source(command, timeout_s):
                     return source.fork(command.argv, log)
         return started(command, log)
 
     def close(self) -> None:
-        """End the processes that workers are forked from."""
+        """End the warm processes."""
         with self._changing:
             for source in filter(None, tuple(self._sources.values())):
                 source.close()
             self._sources.clear()
 
     def _source(self, command: Command, timeout_s: float) -> _Source | None:
-        """Return what forks a runtime's workers, started on first use; None where it cannot."""
+        """Return the warm process of a runtime, started on first use; None where it cannot fork workers."""
         *_, runtime = command.warm
         key = (command.warm, Path(runtime).read_bytes(), tuple(sorted(_environment(command).items())))
         with self._changing:
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock:  # others wait for the start, but not for another runtime's
+        with lock:  # one lock per runtime: only starts of the same runtime wait
             if key not in self._sources:
-                source = self._sources[key] = _Source.started(command)  # where close() finds it while it starts
+                # stored at once, so that close() finds it while it starts
+                source = self._sources[key] = _Source.started(command)
                 if source and not source.is_ready(timeout_s):
                     source.close()
                     self._sources[key] = None
@@ -83,7 +84,7 @@ class Starter:
 
 
 class _Source:
-    """A process that has started a runtime and forks workers from it."""
+    """A warm process: it has started a runtime and forks workers."""
 
     def __init__(self, process: subprocess.Popen, requests: socket.socket) -> None:
         self._process, self._requests = process, requests
@@ -108,17 +109,17 @@ class _Source:
         return cls(process, ours)
 
     def is_ready(self, timeout_s: float) -> bool:
-        """Wait for it to have started the runtime; tell whether workers can be forked from it."""
+        """Wait until it has started the runtime; tell whether it can fork workers."""
         self._requests.settimeout(timeout_s)
         with suppress(OSError):
             return self._requests.recv(len(READY)) == READY
         return False
 
     def fork(self, argv: tuple[str, ...], log: IO[bytes]) -> Worker:
-        """Return a worker with the arguments of a command, whose first two parts name the program; raises OSError."""
+        """Return a worker with a command's arguments, without the first two, which name the program; raises OSError."""
         theirs, ours = [], []
         try:
-            for reading_is_ours in (False, True, True):  # its stdin, its stdout, and what is told of it
+            for reading_is_ours in (False, True, True):  # the worker's stdin, stdout and status
                 reading, writing = os.pipe()
                 ours.append(reading if reading_is_ours else writing)
                 theirs.append(writing if reading_is_ours else reading)
@@ -142,7 +143,7 @@ class _Source:
 
 
 def started(command: Command, log: IO[bytes] | int) -> subprocess.Popen:
-    """Start a command in a process of its own, which leads a group, so that it can be killed with all that it started."""
+    """Start a command as the leader of a process group, so that it can be killed with all that it starts."""
     return subprocess.Popen(
         command.argv,
         env=_environment(command),

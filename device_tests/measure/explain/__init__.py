@@ -1,1 +1,1 @@
-"""Why an artifact is as large, as fast and as exact as it is: what ran where, in which numbers, and where errors begin."""
+"""Why an artifact is as large, fast and exact as it is: which kernels run, in which numbers, and where errors begin."""

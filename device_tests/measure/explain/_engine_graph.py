@@ -1,8 +1,8 @@
-"""Shows the inside of OpenVINO's and ncnn's files; stands alone: it runs in the engine's own environment.
+"""Shows the inside of OpenVINO's and ncnn's files; stands alone, for it runs in the engine's own environment.
 
-`python _engine_graph.py ENGINE PATH` answers questions on stdin. Question and answer are a length of 8 bytes and as many
-of an .npz file. A question has `verb`, and for `values` and `forced` arrays by the tensors' names with `:` before them;
-an answer has such arrays, or `json`, or `error`.
+`python _engine_graph.py ENGINE PATH` reads questions from stdin and writes a reply to each: a length of 8 bytes, and so
+many bytes of an .npz file. A question holds `verb`, and for `values` and `forced` arrays named after tensors with `:`
+before the name. A reply holds such arrays, or `json`, or `error`.
 """
 
 import io
@@ -17,9 +17,9 @@ import numpy as np
 ONE_THREAD = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
 WEIGHTED = {"Convolution": 1, "GroupConvolution": 1, "ConvolutionBackpropData": 1, "MatMul": 1}
 WIDENING = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose", "FakeQuantize", "Slice", "StridedSlice")
-PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")  # among the layers that are executed
+PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")  # kinds of executed layers
 NO_LAYERS = ("Input", "Output")
-FUSED = 3  # operators at most between the last one of a layer and its product
+FUSED = 3  # most operators between a fused layer's product and its last operator
 
 
 def main(engine, path):
@@ -68,7 +68,7 @@ class OpenVino:
         return {name: output for name, output in activations.items() if output.get_node().get_type_name() != "Result"}
 
     def describe(self, _):
-        """Return the operators as JSON, and float weights [outputs, others] by the place of their operator."""
+        """Return the operators as JSON, and the float weights [outputs, others] by the index of their operator."""
         model, nodes, weights = self._model(), [], {}
         names = self._activations(model)
         for node in model.get_ordered_ops():
@@ -105,7 +105,7 @@ class OpenVino:
         return self._infer(self.whole, given)
 
     def forced(self, given):
-        """Compute every tensor, while the operators after the `given` ones get these instead."""
+        """Compute every tensor, with the `given` ones as the inputs of the operators that follow them."""
         if self.cut is None:
             model = self._model()
             names, parameters = self._activations(model), list(model.get_parameters())
@@ -129,7 +129,7 @@ class OpenVino:
         return {f":{name}": np.array(outputs[i]) for i, name in enumerate(names)}
 
     def executed(self, _):
-        """Return what the CPU plugin makes of the file, layer by layer, as JSON."""
+        """Return as JSON the layers that the CPU plugin executes."""
         model = self._model()
         operators = {node.get_friendly_name(): node for node in model.get_ops()}
         layers, constants = [], set()
@@ -159,19 +159,17 @@ def _name(output):
 
 
 def _stored(node):
-    """Return the constant that a weight is widened from, None where it is an activation."""
+    """Return the constant that a weight is widened from, None where the operand is an activation."""
     while node.get_type_name() in WIDENING:
         node = node.input(0).get_source_output().get_node()
     return node if node.get_type_name() == "Constant" else None
 
 
 def _weight(operators, names):
-    """Return dtype and number of the weights of a layer that was fused of operators of these names, none of two activations."""
+    """Return dtype and number of the weights of a layer fused of the named operators; nothing for two activations."""
     for name in (name.removesuffix("/DequantizationMultiply") for name in names):
-        node = operators.get(name) or operators.get(
-            f"{name}/WithoutBiases"
-        )  # as the importer of ONNX calls such a product
-        for _ in range(FUSED):  # a layer may be named after what follows the product only
+        node = operators.get(name) or operators.get(f"{name}/WithoutBiases")  # the ONNX importer's name of the product
+        for _ in range(FUSED):  # a layer may be named after a later operator only
             if node is None or node.get_type_name() in WEIGHTED or not node.inputs():
                 break
             node = node.input(0).get_source_output().get_node()
@@ -206,7 +204,7 @@ class Ncnn:
 
         self.ncnn, self.net = ncnn, ncnn.Net()
         options = self.net.opt
-        options.num_threads, options.lightmode = 1, False  # else tensors are gone once they were taken
+        options.num_threads, options.lightmode = 1, False  # else tensors are freed once they were read
         options.use_vulkan_compute = options.use_bf16_storage = False
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
         if self.net.load_param(str(path / "model.ncnn.param")) or self.net.load_model(str(path / "model.ncnn.bin")):

@@ -1,7 +1,7 @@
-"""Says which operators of a .tflite file a delegate takes; stands alone: it runs in a runtime's environment.
+"""Says which operators of a .tflite file a delegate takes; stands alone, for it runs in a runtime's environment.
 
-`python _tflite_placement.py RUNTIME` reads a path per line and answers each with a line of JSON: {"taken": [positions
-of operators], "amx": true, false or null, "accelerated": true, false or null} or {"error": what the runtime says}.
+`python _tflite_placement.py RUNTIME` reads a path per line and replies with a line of JSON: {"taken": [indices of
+operators], "amx": true, false or null, "accelerated": true, false or null}, or {"error": the runtime's message}.
 """
 
 import ctypes
@@ -53,7 +53,7 @@ def compiled(path):
 
 
 def replaced(delegate, operators):
-    """Return the operators between a delegate's outputs and its inputs: the interpreter lists both kinds of node."""
+    """Return the operators that a delegate replaced: those between its outputs and its inputs."""
     producers = {int(tensor): i for i, o in enumerate(operators) for tensor in o["outputs"]}
     stop = {int(tensor) for tensor in delegate["inputs"]}
     open_tensors, between = [int(tensor) for tensor in delegate["outputs"]], set()
@@ -67,7 +67,7 @@ def replaced(delegate, operators):
 
 
 def amx():
-    """Tell whether this process has asked Linux for AMX' tiles, which only kernels that use them do."""
+    """Tell whether this process has asked Linux for AMX' tiles, as only kernels that use them do."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return None
     permitted = ctypes.c_ulong()

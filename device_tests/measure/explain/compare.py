@@ -26,10 +26,10 @@ Values = dict[str, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """An operator: the activations that it takes and gives by name, constants left out.
+    """An operator, with the names of the activations that it takes and gives; constants are left out.
 
-    `kinds` are the operators that it fuses in the formats' common words, none for what only moves or rounds values;
-    `weights` is the number of its constant weights and `shapes` their `channel_shapes`; `rounds` tells whether it only
+    `kinds` are the operators that it fuses, in words common to all formats; empty where it only moves or rounds values.
+    `weights` is the number of its constant weights, `shapes` their `channel_shapes`. `rounds` tells whether it only
     quantizes or dequantizes.
     """
 
@@ -42,9 +42,9 @@ class Node:
 
 
 def channel_shapes(weights: np.ndarray, axis: int) -> tuple[float, ...]:
-    """Return what tells float weights from others, in whatever order a format stores them and with batch norm folded.
+    """Return a fingerprint of float weights that neither their order in a format nor a folded batch norm changes.
 
-    It is the peakedness of each output channel (of `axis`), sorted: no scale of a channel changes it.
+    It is the sorted peakedness of the output channels (along `axis`), which no scale of a channel changes.
     """
     channels = np.moveaxis(weights.astype(np.float64), axis, 0).reshape(weights.shape[axis], -1)
     power = (channels**2).sum(1)
@@ -52,7 +52,7 @@ def channel_shapes(weights: np.ndarray, axis: int) -> tuple[float, ...]:
 
 
 class Graph(Protocol):
-    """An opened file. `values` are float32, an integer tensor's dequantized, each as its consumers receive it.
+    """An opened file. `values` are float32, dequantized where the tensor holds integers, as the consumers receive them.
 
     `named` tells whether quantization keeps the tensors' names; PyTorch numbers them anew.
     """
@@ -101,7 +101,7 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A paired tensor: what computes it since the paired tensors before, its whole error, and its own."""
+    """A paired tensor: the nodes that compute it from the paired tensors before it, its whole error and its own error."""
 
     segment: tuple[Node, ...]
     whole: Tally = field(default_factory=Tally)
@@ -110,7 +110,7 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The paired tensors by the twin's names in the twin's order, and what both graphs end with: [N,...]."""
+    """The paired tensors by their names in the twin, in the twin's order, and the final outputs of both graphs [N,...]."""
 
     tensors: dict[str, Compared]
     ends: np.ndarray
@@ -118,7 +118,7 @@ class Comparison:
 
 
 def compare(file: Graph, twin: Graph, natives: np.ndarray, images: np.ndarray) -> Comparison:
-    """Run both graphs image by image; `natives` are the float32 `images` [N,...] as the file takes them."""
+    """Run both graphs image by image; `natives` are the float32 `images` [N,...] in the file's own dtype and layout."""
     compared: dict[str, Compared] = {}
     pairs: dict[str, str] = {}
     ends, twin_ends = [], []
@@ -138,7 +138,7 @@ def compare(file: Graph, twin: Graph, natives: np.ndarray, images: np.ndarray) -
 
 
 def pair(file: Graph, twin: Graph, actual: Values, expected: Values) -> dict[str, str]:
-    """Return the file's tensors that the twin has too, by the twin's names; values of one image give the shapes."""
+    """Return the file's tensors that the twin has too, by their names in the twin; one image's values give the shapes."""
 
     def agree(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         there = ((a, b) for a, b in pairs if a in actual and b in expected and actual[a].shape == expected[b].shape)
@@ -152,13 +152,13 @@ def pair(file: Graph, twin: Graph, actual: Values, expected: Values) -> dict[str
 
 
 def _weighted(twin: Graph, pairs: Mapping[str, str]) -> tuple[int, int]:
-    """Return how many segments with weights pairs give, and how many pairs there are."""
+    """Return how many segments with weights the pairs give, and how many pairs there are."""
     taken = segments(twin, pairs.values())
     return sum(any(node.weights for node in nodes) for nodes in taken.values()), len(pairs)
 
 
 def _by_place(file: Graph, twin: Graph, actual: Values, expected: Values) -> Iterator[tuple[str, str]]:
-    """Align the sequences of operators, each with the shape that it gives."""
+    """Yield pairs of tensors at the same place in both sequences of operators, compared by kind and output shape."""
     ours, theirs = list(_sequence(file, actual)), list(_sequence(twin, expected))
     matcher = SequenceMatcher(None, [entry[0] for entry in ours], [entry[0] for entry in theirs], autojunk=False)
     for block in matcher.get_matching_blocks():
@@ -169,7 +169,7 @@ def _by_place(file: Graph, twin: Graph, actual: Values, expected: Values) -> Ite
 
 
 def _sequence(graph: Graph, values: Values) -> Iterator[tuple[tuple[str, tuple[int, ...]], str]]:
-    """Yield each operator's kind and shape, and the name of its output, "" where a fused one follows."""
+    """Yield each operator's kind and output shape, and its output's name, "" where a fused operator follows."""
     for node in graph.nodes:
         (output, *_) = node.outputs
         shape = values[output].shape if output in values else ()
@@ -178,7 +178,7 @@ def _sequence(graph: Graph, values: Values) -> Iterator[tuple[tuple[str, tuple[i
 
 
 def _consistent(file: Graph, twin: Graph, pairs: dict[str, str]) -> dict[str, str]:
-    """Leave out pairs whose tensors are not computed from the same paired tensors, the first one first."""
+    """Return the pairs without those whose tensors are computed from different paired tensors, dropped one by one."""
     ours, theirs = _makers(file), _makers(twin)
     while True:
         paired = set(pairs.values())
@@ -196,12 +196,12 @@ def _makers(graph: Graph) -> dict[str, Node]:
 
 
 def _before(name: str, makers: Mapping[str, Node], paired: Iterable[str]) -> set[str]:
-    """Return the nearest paired tensors that one is computed from."""
+    """Return the nearest paired tensors that a tensor is computed from."""
     return _walk(name, makers, paired)[0]
 
 
 def _walk(name: str, makers: Mapping[str, Node], paired: Iterable[str]) -> tuple[set[str], set[int]]:
-    """Go back from a tensor to paired ones; return those, and the nodes (by id) that lie between."""
+    """Follow the graph back from a tensor; return the first paired tensors, and the ids of the nodes on the way."""
     ends, between, waiting = set(), set(), [name]
     while waiting:
         node = makers.get(waiting.pop())
@@ -217,7 +217,7 @@ def _walk(name: str, makers: Mapping[str, Node], paired: Iterable[str]) -> tuple
 
 
 def segments(graph: Graph, paired: Iterable[str]) -> dict[str, tuple[Node, ...]]:
-    """Return what computes each paired tensor from the paired ones before it, in the order of execution."""
+    """Return the nodes that compute each paired tensor from the paired ones before it, in the order of execution."""
     makers, paired = _makers(graph), set(paired)
     segment_of = {}
     for node in graph.nodes:
@@ -229,7 +229,7 @@ def segments(graph: Graph, paired: Iterable[str]) -> dict[str, tuple[Node, ...]]
 
 
 def settled(nodes: Iterable[Node]) -> dict[str, str]:
-    """Return for each tensor the one that its consumers receive: after its rounding, where all of them take that."""
+    """Return for each tensor the one that its consumers receive, which is the rounded one where all of them take that."""
     takers: dict[str, list[Node]] = {}
     for node in nodes:
         for name in node.inputs:
@@ -245,7 +245,7 @@ def settled(nodes: Iterable[Node]) -> dict[str, str]:
 
 
 def without_batch_norms(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """Return the nodes with a layer and the batch norm that alone takes its output as one layer: quantizers fold it."""
+    """Return the nodes, each layer merged with a batch norm that is its only consumer: quantizers fold these."""
     nodes = tuple(nodes)
     takers: dict[str, int] = {}
     for node in nodes:

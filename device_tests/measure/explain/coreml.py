@@ -13,7 +13,7 @@ from models import files, mil
 
 
 def explain(path: Path, runtime: str) -> Facts:
-    """List the operators of the only function; constants and what only decompresses weights are no operators."""
+    """List the operators of the file's one function, without constants and operators that only decompress weights."""
     operations = mil.operations(path)
     steps = [op for op in operations if op.op_type != "const" and not op.op_type.startswith("constexpr_")]
     layers = [layer for op in steps for layer in coreml._layers([op])]
@@ -40,7 +40,7 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _operator(op: Any) -> Operator:
-    # a table that is looked up takes no products
+    # looking up a table needs no products
     layers = list(coreml._layers([op])) if op.op_type != "gather" else []
     taken = next((var for var in _variables(op)), None)
     activations = coreml._dtype(taken) if taken is not None else ""

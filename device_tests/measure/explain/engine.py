@@ -1,4 +1,4 @@
-"""Asks an engine that has an environment of its own about a file, through the program _engine_graph.py there."""
+"""Asks an engine about a file, through the program _engine_graph.py in the engine's own environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST = 1 << 30  # bytes of one
 
 
 class Engine:
-    """A process of the engine's environment that has a file open; it ends with this object."""
+    """A process in the engine's environment with one file open; it ends with this object."""
 
     def __init__(self, name: str, file: Path) -> None:
         python = environments.python(ENVIRONMENTS[name], install=f"nox -s 'device_tests({name})' -- --only '*-float32'")
@@ -42,12 +42,12 @@ class Engine:
         weakref.finalize(self, processes.kill, self._process)
 
     def arrays(self, verb: str, given: Values | None = None) -> Values:
-        """Return what is answered, by the tensors' names; raises EdgewiseError where the engine cannot."""
+        """Return the arrays of a reply by the tensors' names; raises EdgewiseError where the engine fails."""
         reply = self._ask(verb, given or {})
         return {name[1:]: value for name, value in reply.items() if name[0] == ":"}
 
     def described(self, verb: str) -> tuple[Any, Values]:
-        """Return what is told as JSON, and the arrays beside it; raises EdgewiseError where the engine cannot."""
+        """Return the JSON of a reply and the arrays beside it; raises EdgewiseError where the engine fails."""
         reply = self._ask(verb, {})
         return json.loads(str(reply["json"])), {name[1:]: value for name, value in reply.items() if name[0] == ":"}
 
@@ -55,7 +55,7 @@ class Engine:
         content = io.BytesIO()
         np.savez(content, verb=np.array(verb), **{f":{name}": value for name, value in given.items()})
         size, answer = 0, b""
-        with deadline(self._process, TIMEOUT_S), suppress(OSError):  # which says that it has died
+        with deadline(self._process, TIMEOUT_S), suppress(OSError):  # an OSError says that it has died
             self._process.stdin.write(struct.pack("<Q", content.tell()) + content.getvalue())
             self._process.stdin.flush()
             head = self._process.stdout.read(8)

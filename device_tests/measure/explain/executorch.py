@@ -1,4 +1,4 @@
-"""Receipts of .pte files: the program and XNNPACK's graph inside it say who computes what, in which numbers."""
+"""Receipts of .pte files: the program and XNNPACK's graph in it say which kernels compute what, in which numbers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 
 _WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected", "XNNConvTranspose2d")
-_WEIGHTED_KERNELS = {"aten::convolution": 1, "aten::addmm": 2, "aten::linear": 1}  # the weight's place
+_WEIGHTED_KERNELS = {"aten::convolution": 1, "aten::addmm": 2, "aten::linear": 1}  # the index of the weight
 _QUANTIZED = ("qint8", "quint8", "qdint8", "qcint8", "qcint4", "qbint4", "qint32", "qcint32", "qpint8")
 
 
 def explain(path: Path, runtime: str) -> Facts:
-    """Read the file; the runtime executes exactly what it holds."""
+    """Read the file; the runtime executes exactly the operators in it."""
     from export.formats import _pte
 
     with _pte.quiet():
@@ -88,7 +88,7 @@ def _tensors(graph: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _constants(graph: Mapping[str, Any]) -> list[Part]:
-    """Return the delegate's constants, named after the nodes that take them; what no tensor holds are scales."""
+    """Return the delegate's constants, named after the nodes that take them; those that no tensor names are scales."""
     taken_by = {
         number: f"{node['xnode_union_type']} {i}"
         for i, node in enumerate(graph["xnodes"])

@@ -1,12 +1,13 @@
 """Where an artifact's error starts: each layer against the float32 twin of the same format, on real images.
 
-Compared are the artifact's values and those of the float32 file that the same converter makes of the same checkpoint
-(`compare.py` says how their tensors are paired). A layer is bad where its own error, what it adds to the values that it
-was given, leaves less than BAD_SQNR_DB between signal and noise, and the first bad layer is the first of these in the
-order of execution: the layers after it may answer as wrongly, but only because of what they were given. On the zoo and
-on the tests' networks rounding costs a layer 28 to 60 dB in 8 bits and 24 to 36 dB in 4, and fine-tuning moved one as
-far as 18 dB; a doubled scale leaves 6 dB or less. Cosines do not decide: they are blind to a wrong scale. A layer with
-no counterpart of its shape and inputs in the twin is listed as not paired, and never bad.
+The artifact's values are compared with those of the float32 file that the same converter makes of the same checkpoint
+(`compare.py` pairs their tensors). A layer's own error is what it adds to the values that it was given. A layer is bad
+where its own error leaves less than BAD_SQNR_DB between signal and noise; the first bad layer is the first in the order
+of execution. The layers after it may be as wrong, but only because of their inputs.
+
+On the zoo and on the tests' networks rounding costs a layer 28 to 60 dB in 8 bits and 24 to 36 dB in 4, and fine-tuning
+moved one as far as 18 dB; a doubled scale leaves 6 dB or less. Cosines do not decide, for they do not see a wrong
+scale. A layer without a counterpart of its shape and inputs in the twin is listed as not paired, and never bad.
 """
 
 from __future__ import annotations
@@ -34,18 +35,14 @@ ANSWER = "answer"
 
 
 def error(layer: str, answer: np.ndarray, expected: np.ndarray, given: np.ndarray | None = None) -> LayerError:
-    """Compare two arrays of one shape; `given` is what the layer should make of the inputs that it had."""
+    """Compare two arrays of one shape; `given` is what the layer should compute from the inputs that it had."""
     own = Tally().add(answer, expected if given is None else given)
     return _row(layer, Tally().add(answer, expected), own)
 
 
 def _row(layer: str, whole: Tally, own: Tally) -> LayerError:
     return LayerError(
-        layer=layer,
-        sqnr_db=whole.sqnr_db,
-        max_abs=whole.max_abs,
-        cosine=whole.cosine,
-        own_sqnr_db=own.sqnr_db,
+        layer=layer, sqnr_db=whole.sqnr_db, max_abs=whole.max_abs, cosine=whole.cosine, own_sqnr_db=own.sqnr_db
     )
 
 
@@ -119,10 +116,10 @@ def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterab
 
 
 def names_of(nodes: Iterable[Node], layers: Iterable[Layer]) -> dict[int, str]:
-    """Return the source's name of each of the twin's nodes with weights, by the node's id.
+    """Return the source network's layer name for each node of the twin with weights, by the node's id.
 
-    Of several layers of as many weights it is the one with the same weights, whatever the order of the nodes: a branch
-    may be listed before or after another. A node that no layer fits is called by what it is.
+    Of several layers with the same number of weights the one with the same weights is taken, in whatever order the
+    nodes are listed. A node that fits no layer is named by its kind.
     """
     left, names = list(layers), {}
     for i, node in enumerate((node for node in nodes if node.weights), start=1):

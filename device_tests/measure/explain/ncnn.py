@@ -1,4 +1,4 @@
-"""Receipts of ncnn's files: the operators and their numbers from the file. ncnn does not tell which kernels it takes."""
+"""Receipts of ncnn's files: operators and dtypes come from the file, for ncnn does not report its kernels."""
 
 from __future__ import annotations
 

@@ -30,11 +30,7 @@ def _graph(path: Path) -> tuple[Operator, ...]:
     )
     inert = ("Const", "Identity", "NoOp", "ReadVariableOp")
     return tuple(
-        Operator(
-            name=node.op,
-            weights="float32" if node.op in _WEIGHTED else "",
-            activations="float32",
-        )
+        Operator(name=node.op, weights="float32" if node.op in _WEIGHTED else "", activations="float32")
         for node in function.node_def
         if node.op not in inert
     )

@@ -1,4 +1,4 @@
-"""Receipts of .onnx and .ort files: onnxruntime's own profile of one run says which kernels it really executes."""
+"""Receipts of .onnx and .ort files: onnxruntime's own profile of one run shows which kernels it really executes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from device_tests.results.receipts import Operator, Part
 from export.formats import FORMATS
 from export.formats._onnxruntime import Graph, Node
 
-# operators with weights, by the place of the weight among their inputs
+# operators with weights, and the index of the weight among their inputs
 _FLOAT = {"Conv": 1, "ConvTranspose": 1, "FusedConv": 1, "Gemm": 1, "FusedGemm": 1, "MatMul": 1}
 _INTEGER = {"QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3, "DynamicQuantizeMatMul": 1, "MatMulIntegerToFloat": 1,
             "MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1}  # fmt: skip
@@ -38,7 +38,7 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _profile(path: Path) -> list[dict[str, Any]]:
-    """Return the nodes in the order of their execution, as onnxruntime's profile describes them."""
+    """Return the nodes of onnxruntime's profile in the order of execution."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -56,12 +56,12 @@ def _profile(path: Path) -> list[dict[str, Any]]:
 
 
 def _weights(graph: Graph) -> list[tuple[str, bool, int]]:
-    """Return each weight's dtype, whether 4-bit products are integers, and its size, in the order of execution.
+    """Return each weight's dtype, whether its 4-bit products are integers, and its size, in the order of execution.
 
-    A product of two activations has none: "" and 0.
+    A product of two activations has no weight: its dtype is "" and its size 0.
     """
     producers = {output: node for node in graph.nodes for output in node.outputs}
-    # an .ort file lists fused nodes last; each of these operators has one output
+    # an .ort file lists fused nodes last, so nodes are sorted; each has one output
     needs = {output: [name for name in node.inputs if name in producers] for output, node in producers.items()}
     order = (producers[output] for output in TopologicalSorter(needs).static_order())
     return [_weight(node, graph, producers) for node in order if node.operator in _FLOAT | _INTEGER]
@@ -91,7 +91,7 @@ def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool, int]]) -
 
 
 def parts(path: Path) -> tuple[Part, ...]:
-    """Return what the file consists of, for another runtime that takes it."""
+    """Return the parts of the file, for the receipt of another runtime that takes it."""
     return _parts(path, FORMATS[path.suffix.lstrip(".")]._read(path))
 
 
@@ -107,7 +107,7 @@ def _part(name: str, dtype: str, shape: tuple[int, ...]) -> Part:
 
 
 def _notes(operators: tuple[Operator, ...]) -> tuple[str, ...]:
-    """Say which operators a graph of integers computes in float, and what it spends on going to and fro."""
+    """Return notes on operators that a graph of integers computes in float, and on conversions between both."""
     if not any(o.activations == "uint8" and o.weights for o in operators):
         return ()
     names = [o.name for o in operators]

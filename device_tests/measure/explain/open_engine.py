@@ -1,4 +1,4 @@
-"""Opens OpenVINO's and ncnn's files: each engine itself gives the values, with every tensor as an output."""
+"""Opens OpenVINO's and ncnn's files: the engine itself gives the values of every tensor."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _node(entry: dict[str, Any], weights: np.ndarray | None, clips: bool) -> Nod
 
 
 def _clipping(nodes: list[dict[str, Any]]) -> set[int]:
-    """Return the places of the quantizers that stand for a ReLU: they let nothing below zero through that may come."""
+    """Return the indices of the quantizers that stand for a ReLU: they cut off the negative values of their input."""
     never_negative, clipping = set(), set()
     for i, entry in enumerate(nodes):
         before = never_negative.issuperset(entry["inputs"])
@@ -82,7 +82,7 @@ class Ncnn:
         self.nodes = tuple(_operator(line, stored) for line in ncnn.operators(file) if line.kind != "Input")
         (self.input,) = (line.outputs[0] for line in ncnn.operators(file) if line.kind == "Input")
         self.output = self.nodes[-1].outputs[0]
-        # values that go on in 8 bits, from one convolution to the next, have a scale that ncnn does not apply here
+        # 8-bit values between two convolutions have a scale, which ncnn does not apply when they are read
         self._hidden = {name for line in ncnn.operators(file) if line.hands_on_integers for name in line.outputs}
 
     def values(self, image: np.ndarray) -> Values:

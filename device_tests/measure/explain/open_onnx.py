@@ -43,7 +43,7 @@ class Graph:
         self._steps: list[tuple[Any, list[str], list[str]]] = []
 
     def values(self, image: np.ndarray) -> Values:
-        """Run the graph with each tensor as its consumers receive it as an output, so that kernels stay fused."""
+        """Run the graph with every tensor, as its consumers receive it, as an output; kernels stay fused that way."""
         if self._whole is None:
             self._whole = self._session_of_all()
         session, names = self._whole
@@ -93,7 +93,7 @@ class Graph:
         return channel_shapes(onnx.numpy_helper.to_array(tensor), axis)
 
     def _session_of_all(self) -> tuple[Any, list[str]]:
-        """Load the graph with every float as an output; which those are onnxruntime knows, also of its own operators."""
+        """Load the graph with every float tensor as an output; onnxruntime itself says which tensors are floats."""
         ranges = {name for node in self._taken if node.op_type == "DynamicQuantizeLinear" for name in node.output}
         names = dict.fromkeys(name for name in self._settled.values() if name != self.input and name not in ranges)
         dtypes = {value.name: value.type for value in self._with_outputs(names).get_outputs()}
@@ -110,7 +110,7 @@ class Graph:
         return _session(model)
 
     def _step(self, node: onnx.NodeProto) -> tuple[Any, list[str], list[str]]:
-        """Load one operator with its constants; what else it takes is an input."""
+        """Load one operator with its constants; its other operands are inputs."""
         import onnx
 
         constants = [self._tensors[name] for name in dict.fromkeys(node.input) if name in self._tensors]

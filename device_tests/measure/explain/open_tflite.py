@@ -34,7 +34,7 @@ class Graph:
         self._steps: list[Any] = []
 
     def values(self, image: np.ndarray) -> Values:
-        """Run the graph, its delegate included; keeping all tensors instead would take the interpreter's own kernels."""
+        """Run the graph with its delegate; an interpreter that keeps all tensors would run other kernels."""
         if self._whole is None:
             outputs = [n for operator in self._graph.operators for n in operator.outputs if n in self._activations]
             self._whole = self._interpreter(self._graph.operators, list(self._graph.inputs), outputs)
@@ -96,9 +96,9 @@ class Graph:
         return self._interpreter([operator], list(dict.fromkeys(inputs)), list(operator.outputs))
 
     def _interpreter(self, operators: list[Any], inputs: list[int], outputs: list[int]) -> Any:
-        """Load some of the operators; one alone is loaded with no other constants than its own, for memory's sake.
+        """Load some of the operators; a single one is loaded with its own constants only, which saves memory.
 
-        Not so the whole graph: the scales of 4-bit blocks are constants that no operator names.
+        The whole graph keeps all constants: no operator names the scales of 4-bit blocks.
         """
         from ai_edge_litert.interpreter import Interpreter
 
@@ -138,7 +138,7 @@ class Graph:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Number what has the same name: litert-torch calls several tensors by one, and quantizers add theirs at the end."""
+    """Return the names, numbered where several are equal: litert-torch and quantizers give one name to several tensors."""
     seen: Counter[str] = Counter()
     unique = []
     for name in names:
@@ -154,7 +154,7 @@ def _float32() -> int:
 
 
 def cuts(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield a .tflite file cut after each layer with weights: the layer's operator, and what gives its output alone."""
+    """Yield, for each layer with weights, its operator and a .tflite file that ends there and gives its output."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     from export.formats import _tflite_file

@@ -16,7 +16,7 @@ _SAME = {"_convolution": "conv", "convolution": "conv", "conv1d": "conv", "conv2
          "batch_norm2d": "batch_norm", "_native_batch_norm_legit_no_training": "batch_norm", "_softmax": "softmax",
          "bmm": "matmul"}  # fmt: skip
 _ROUNDING = re.compile(r"(de)?quantize(_per_\w+|_affine)?$")
-# what gives the values that it takes, in another shape or type, or says something of them
+# operators that only change the shape or the type of values, or inspect them
 _MOVING = re.compile(
     r"_?to(_copy)?$|contiguous|clone|alias|detach|(feature_)?dropout|flatten|reshape|view|(un)?squeeze|transpose|permute"
     r"|t$|expand|size|Int|NumToTensor|choose_qparams.*|\w*Construct|\w*Unpack|getitem|_guards_fn|slice|select"
@@ -25,7 +25,7 @@ _WEIGHTED = ("conv", "linear")
 
 
 def kinds(operator: str) -> tuple[str, ...]:
-    """Return the operators in common words that an operator of PyTorch's fuses: `quantized::conv2d_relu` is two."""
+    """Return the operators that one of PyTorch's fuses, in common words: `quantized::conv2d_relu` fuses two."""
     name = operator.rpartition("::")[2].rpartition(".")[2]
     if _ROUNDING.match(name) or _MOVING.match(name):
         return ()
@@ -38,7 +38,7 @@ def _rounds(operator: str) -> bool:
 
 
 def _weights(constant: Any) -> dict[str, Any]:
-    """Return what a node says of its weights; an engine's packed ones and torchao's show nothing."""
+    """Return a node's facts on its weights; an engine's packed weights and torchao's cannot be read."""
     import torch
 
     if not hasattr(constant, "numel"):
@@ -53,7 +53,7 @@ def _wide(value: Any) -> np.ndarray:
 
 
 class _Graph:
-    """What both kinds share: `_steps` compute the value of a name from an environment of values; see compare.Graph."""
+    """The base of both kinds of graph, which compute the value of every name in order; see compare.Graph."""
 
     named = False
     nodes: tuple[Node, ...]
@@ -133,7 +133,7 @@ class TorchScript(_Graph):
 
 
 def _operator(node: Any) -> Callable[..., Any]:
-    """Return a function of the node's inputs in their order; exactly the overload that the graph names."""
+    """Return a function of the node's inputs in their order, which calls exactly the overload that the graph names."""
     import torch
 
     if node.kind() in ("prim::ListConstruct", "prim::TupleConstruct"):

@@ -1,4 +1,4 @@
-"""Receipts of OpenVINO's files, and of .onnx files on OpenVINO: its CPU plugin tells what it executes, and in what."""
+"""Receipts of OpenVINO's files, and of .onnx files on OpenVINO: its CPU plugin lists the layers that it executes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _DTYPES = {
     "i4": "int4",
     "u4": "int4",
 }
-_INTEGER = ("I8", "i8", "u8")  # how the names of such kernels end
+_INTEGER = ("I8", "i8", "u8")  # suffixes of such kernels' names
 
 
 def explain(path: Path, runtime: str) -> Facts:
-    """Compile the file as the runtime does, and list the layers of the graph that is executed."""
+    """Compile the file as the runtime does, and list the layers of the executed graph."""
     layers, _ = Engine("openvino", path).described("executed")
     kernels = sorted({layer["kernel"].rpartition("_")[0] for layer in layers if "weights" in layer})
     return Facts(
@@ -65,7 +65,7 @@ def _parts(path: Path) -> tuple[Part, ...]:
 
 
 def _notes(layers: list[dict]) -> tuple[str, ...]:
-    """Say which narrow weights are widened before they are multiplied, and which kernels are the slow ones."""
+    """Return notes on narrow weights that are widened before they are multiplied, and on slow reference kernels."""
     slow = [layer["kind"] for layer in layers if layer["kernel"].startswith("ref")]
     notes = (
         [f"{len(slow)} of {len(layers)} layers run reference kernels: {', '.join(sorted(set(slow)))}"] if slow else []

@@ -1,4 +1,4 @@
-"""Makes receipts: what a format's module tells of a file, named after the source's layers, and what is wrong with it."""
+"""Makes receipts from the facts that a format's module reads: names the layers, and lists the defects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LEAST_DELEGATED = 0.9  # of the MACs: a delegate that takes less is as good as n
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A layer with weights of the source network; `macs` and `parameters` (biases left out) of one image.
+    """A layer with weights of the source network; `macs` and `parameters` are of one image, without biases.
 
-    `shapes` are the weights' `compare.channel_shapes`, by which a layer is known again in a float file.
+    `shapes` are its weights' `compare.channel_shapes`, by which the layer is recognised in a float file.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a format's module finds out; `delegate` is "" where the runtime has none."""
+    """What a format's module reads; `delegate` is "" where the runtime has none."""
 
     operators: tuple[Operator, ...]
     parts: tuple[Part, ...]
@@ -40,10 +40,10 @@ class Facts:
 
 
 def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> tuple[Operator, ...]:
-    """Return the operators with weights named after the source's layers: each is the next of as many parameters.
+    """Return the operators, those with weights named after the next source layer of as many parameters.
 
-    An operator whose file does not tell their number is the next of all. Raises DataError where a layer or an operator
-    is left over: then nothing is known of who computes what.
+    An operator whose file does not tell the number of parameters gets the next layer. Raises DataError where a layer or
+    an operator is left over, for then no name is certain.
     """
     weighted = [o for o in operators if o.weights]
     left, named = list(layers), []
@@ -77,7 +77,7 @@ def defects(receipt: Receipt, scheme: str) -> tuple[Defect, ...]:
     if SCHEMES[scheme].base in INTEGER:
         weighted = [o for o in receipt.operators if o.weights]
         share = sum(o.parameters for o in weighted if o.integer) / (sum(o.parameters for o in weighted) or 1)
-        least = LEAST_INTEGER if SCHEMES[scheme].static else 0.0  # what else is not quantized is said by the sidecar
+        least = LEAST_INTEGER if SCHEMES[scheme].static else 0.0  # elsewhere the sidecar says what is not quantized
         if share < least or not share:
             wide = ", ".join(o.layer for o in weighted if not o.integer)
             text = f"{scheme} computes only {share:.0%} of the weights in integers; in float: {wide}"

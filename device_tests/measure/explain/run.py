@@ -1,4 +1,4 @@
-"""Receipts of cells: finds the facts by format, names what is wrong, keeps what is current."""
+"""Receipts of cells: the format's module reads the facts, receipt.py names layers and defects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODULES = {
     "openvino": "openvino",
     "ncnn": "ncnn",
 }
-# runtimes that tell themselves what they make of a file, whatever its format
+# runtimes that report the executed graph themselves, whatever the format
 OWN = {"openvino": "openvino"}
 
 
@@ -62,12 +62,12 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
 
 
 def module(format_name: str, runtime: str) -> str:
-    """Return the module of this folder that looks into a format on a runtime."""
+    """Return the module of this folder that reads a format on a runtime."""
     return OWN.get(runtime) or MODULES[format_name]
 
 
 def require_exported(artifact: Artifact) -> Artifact:
-    """Return the artifact; raises DataError where its export gave no file, for "" is the name of the whole folder."""
+    """Return the artifact; raises DataError where its export gave no file, for a file "" would be the whole folder."""
     if artifact.outcome != "ok" or not artifact.file:
         msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason or 'its sidecar names no file'}"
         raise DataError(msg)
@@ -75,7 +75,7 @@ def require_exported(artifact: Artifact) -> Artifact:
 
 
 def _versions(format_name: str, runtime: str) -> dict[str, str]:
-    """Return the versions of what looked: this environment's, or those of the runtime's own."""
+    """Return the versions that gave the receipt: this environment's, or the pins of the runtime's own environment."""
     if format_name != "tflite" and runtime not in ENVIRONMENTS.values():
         return {name: version(name) for name in RUNTIMES[runtime].distributions}
     return current.pinned(runtime)

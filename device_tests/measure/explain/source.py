@@ -1,4 +1,4 @@
-"""The float network that artifacts are explained by: its layers with weights."""
+"""The layers with weights of the float network that artifacts are compared with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def layers(model: str) -> tuple[Layer, ...]:
     noted = []
 
     def note(name: str, weight: np.ndarray, axis: int, positions: int) -> None:
-        """Take a layer with its weight, the axis of its output channels, and how often they are all computed."""
+        """Add a layer: its weight, the axis of its output channels, and at how many positions they are computed."""
         shapes = channel_shapes(weight, axis)
         noted.append(Layer(name=name, macs=positions * weight.size, parameters=weight.size, shapes=shapes))
 
@@ -46,12 +46,12 @@ def _walk_torch(network: Any, images: np.ndarray, note: Callable[..., None]) -> 
             if title := titles.get(getattr(function, "__name__", "").partition(".")[0]):
                 weight = arguments[1] if len(arguments) > 1 else options["weight"]
                 counts[title] += 1
-                # every position of the output takes each of the channel's weights once, or every one of the input
+                # each weight is used once per position of the output, or of the input where that is a deconvolution
                 axis, positions = (1, arguments[0]) if title == "deconv" else (0, output)
                 note(f"{title}{counts[title]}", weight.detach().numpy(), axis, positions.numel() // weight.shape[0])
             return output
 
-    with Noting():  # with gradients: without them attention takes a kernel of its own, which shows no products
+    with Noting():  # with gradients: without them attention runs in one fused kernel, which hides the products
         network(torch.from_numpy(images))
 
 

@@ -1,4 +1,4 @@
-"""Opens an artifact and its float32 twin, by the tool of each ecosystem."""
+"""Opens an artifact and its float32 twin, with a tool for each format."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ TWIN = "float32"
 
 
 def twin(artifact: Artifact, beside: Path, folder: Path) -> Graph:
-    """Open the float32 artifact that lies `beside`, if it is of the same checkpoint, else one made in `folder`."""
+    """Open the float32 artifact in the folder `beside` if it is of the same checkpoint, else one made in `folder`."""
     from export.formats import FORMATS
     from export.source import Source
 
     _, opened = TAPS[artifact.format]
-    if opened is _program:  # it is made from the source in any case
+    if opened is _program:  # the program is made from the source in any case
         return _program(artifact, beside, TWIN)
-    if artifact.scheme != TWIN:  # which is not held against itself
+    if artifact.scheme != TWIN:  # a float32 file is compared with a new one, not with itself
         try:
             stored = artifacts.read(artifacts.sidecar_path(beside, f"{artifact.model}-{artifact.format}-{TWIN}"))
             if stored.outcome == "ok" and stored.checkpoint_sha256 == artifact.checkpoint_sha256:
                 return opened(stored, artifacts.check(stored, beside))
         except DataError:
-            pass  # it is missing or broken, and made anew
+            pass  # missing or broken: it is made anew
     module = FORMATS[artifact.format]
     file = folder / f"{TWIN}{module.suffix}"
     module.convert(Source(artifact.model, artifact.dataset.name), TWIN, file)
@@ -43,7 +43,7 @@ def _program(artifact: Artifact, _: Path, scheme: str = "") -> Graph:
     from export.source import Source
 
     source = Source(artifact.model, artifact.dataset.name)
-    chosen = SCHEMES[scheme or artifact.scheme]  # of edgewise.toml: one of the eight with options
+    chosen = SCHEMES[scheme or artifact.scheme]  # a scheme of edgewise.toml is a base with options
     return open_torch.Program(_pt2e.export(source.with_options(chosen.options), chosen.base))
 
 

@@ -1,4 +1,4 @@
-"""Receipts of .tflite files: the operators from the file, who runs them from the runtime itself."""
+"""Receipts of .tflite files: the operators come from the file, the delegate's share from the runtime itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.errors import EdgewiseError
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 TIMEOUT_S = 300.0  # for one file, the runtime's import included
 _LONGEST = 1 << 20  # characters of an answer
-_TILE_BYTES, _FEW = 64, 4  # of a row in AMX' tiles; channels that leave nearly all of it empty
+_TILE_BYTES, _FEW = 64, 4  # bytes of a row of AMX' tiles; fewer channels leave nearly all of it empty
 
 
 def explain(path: Path, runtime: str) -> Facts:
@@ -45,7 +45,7 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _placement(path: Path, runtime: str) -> dict[str, Any]:
-    """Ask the runtime which operators its delegate takes; whatever its process does is an answer or an EdgewiseError."""
+    """Ask the runtime which operators its delegate takes; raises EdgewiseError however its process fails."""
     process = _process(runtime)
     try:
         answer = _ask(process, str(path.resolve()))
@@ -61,9 +61,9 @@ def _placement(path: Path, runtime: str) -> dict[str, Any]:
 
 
 def _ask(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
-    """Return the next answer of a process; raises EdgewiseError where none comes in time, or one that is none."""
+    """Send a line to a process and return its reply; raises EdgewiseError where none comes in time, or garbage."""
     with deadline(process, TIMEOUT_S) as expired:
-        with suppress(BrokenPipeError):  # it has died: the answer, which never comes, tells
+        with suppress(BrokenPipeError):  # it has died, and no reply will come
             print(line, file=process.stdin, flush=True)
         answer = process.stdout.readline(_LONGEST)
     if expired.is_set():
@@ -94,7 +94,7 @@ def _is_answer(content: Any) -> bool:
 
 @lru_cache
 def _process(runtime: str) -> subprocess.Popen[str]:
-    """Return a process of the runtime's environment that answers for one file after the other: importing takes long."""
+    """Return a process of the runtime's environment that replies for one file after another: the import takes long."""
     python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})' -- --only '*-tflite-float32'")
     # -P: the modules beside the program would shadow libraries' names
     command = Command(argv=(str(python), "-P", _tflite_placement.__file__, runtime))
@@ -118,10 +118,10 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
 
     listed = []
     for i, (name, operator) in enumerate(zip(names, operators, strict=True)):
-        image = operator.inputs[2 if name == "TRANSPOSE_CONV" else 0]  # whose first input is the output's shape
+        image = operator.inputs[2 if name == "TRANSPOSE_CONV" else 0]  # its first input is the output's shape
         channels = 0
         weights, parameters, integer = "", 0, not dtype(image).startswith("float")
-        if name in WEIGHTED and is_constant(kernel := operator.inputs[1]):  # else it is a product of two activations
+        if name in WEIGHTED and is_constant(kernel := operator.inputs[1]):  # else the product is of two activations
             weights, parameters = dtype(widened.get(kernel, kernel)), parameters_of(tensors[kernel])
             channels = 1 if name == "DEPTHWISE_CONV_2D" else int(tensors[kernel].shape[-1])
             # float activations and integer weights: the kernel quantizes the activations first
@@ -169,7 +169,7 @@ def _left(operators: tuple[Operator, ...]) -> tuple[str, ...]:
 
 
 def _narrow_inputs(model: Any, operators: tuple[Operator, ...], amx: bool | None) -> tuple[str, ...]:
-    """Say which convolutions waste AMX: its kernels take 64 bytes of channels per tap, however few there are."""
+    """Return notes on convolutions that waste AMX: its kernels take 64 bytes of channels per tap, however few are used."""
     if not amx:
         return ()
     graph = model.subgraphs[0]

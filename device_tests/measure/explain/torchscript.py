@@ -25,7 +25,7 @@ _INERT = ("prim::", "aten::to")
 
 
 def explain(path: Path, runtime: str) -> Facts:
-    """List the operators of the graph; a lite interpreter's file holds them as bytecode only."""
+    """List the operators of the graph, or of the bytecode in a file for the lite interpreter."""
     import torch
 
     engine = torch.backends.quantized.engine
@@ -53,7 +53,7 @@ def _operators(path: Path) -> list[str]:
 
 
 def _bytecode(path: Path) -> list[str]:
-    """Return the operators that the lite interpreter executes, in order; nothing of the file is executed here."""
+    """Return the operators that the lite interpreter executes, in order; nothing in the file is executed here."""
     with zipfile.ZipFile(path) as archive:
         (record,) = (name for name in archive.namelist() if name.endswith("/bytecode.pkl"))
         _, (_, *tables) = _Inert(io.BytesIO(archive.read(record))).load()
@@ -63,7 +63,7 @@ def _bytecode(path: Path) -> list[str]:
 
 
 class _Inert(pickle.Unpickler):
-    """Reads a pickle of names and numbers; whatever it would build or load is an empty object."""
+    """Reads a pickle of names and numbers; every object that it would build is an empty one instead."""
 
     def persistent_load(self, pid: Any) -> None:
         return None

@@ -1,4 +1,4 @@
-"""A receipt and its layers as a person reads them."""
+"""Prints a receipt and its layers for people."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LARGEST = 6  # parts of a section that are shown
 
 
 def shown(text: object) -> str:
-    """Return what a file or a runtime holds as a terminal may show it, line breaks kept."""
+    """Return the text of a file or a runtime without what a terminal would obey; line breaks stay."""
     return plain(text, lines=True)
 
 
 def receipt_tree(receipt: Receipt) -> Tree:
-    """Return what ran where and in which numbers, why the file is that large, and what is wrong."""
+    """Return a receipt as a tree: operators and their numbers, sizes, defects, notes."""
     versions = ", ".join(f"{name} {version}" for name, version in receipt.versions.items())
     tree = Tree(f"[bold]{shown(receipt.id)}[/] ({shown(versions)})")
     tree.add(

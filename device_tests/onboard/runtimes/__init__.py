@@ -22,12 +22,14 @@ Infer = Callable[["np.ndarray"], "np.ndarray"]
 class Runtime(Protocol):
     """A module of this folder. Its top level imports no runtime: that happens inside the functions.
 
-    `suffixes` are the files that it takes, `eager` the framework whose bare networks it runs (or ""), `distributions`
-    the packages whose versions a measurement records, `refusals` what the runtime says of a file that it does not know.
+    `suffixes` are those of the files that it takes, `eager` the framework whose bare networks it runs (or ""),
+    `distributions` the packages whose versions a measurement records, `refusals` parts of the messages with which the
+    runtime refuses a file.
 
-    A module may say more: `timed = False` where its times say nothing of the device that it stands for; `systems`, the
-    only ones of sys.platform that it runs on; `code`, modules of ours that its answers depend on and that are not on
-    devices. What `load` returns may have `arena_bytes`, the memory that the network takes on a microcontroller.
+    A module may also have `timed = False` where its times mean nothing for the device that it stands for; `systems`,
+    the only values of sys.platform that it runs on; and `code`, modules of this project that it needs and that no
+    device has. The function that `load` returns may have `arena_bytes`, the memory that the network takes on a
+    microcontroller.
     """
 
     suffixes: tuple[str, ...]
@@ -36,17 +38,17 @@ class Runtime(Protocol):
     refusals: tuple[str, ...]
 
     def start(self, threads: int) -> int | None:
-        """Import the runtime and set its threads; return how many it says it uses, None where it cannot tell."""
+        """Import the runtime and set its threads; return how many it uses, None where it cannot tell."""
 
     def load(self, path: Path, threads: int) -> Infer:
         """Return a function of images, [N,...] in the artifact's input dtype -> [N,K] in its output dtype.
 
-        N is the file's batch; where the file takes any, it is 1 mostly, and once another number.
+        N is the file's batch. A file for any batch gets one image at a time, and once several.
         """
 
 
 def is_timed(name: str) -> bool:
-    """Tell whether times on a runtime say anything; those of browsers and others that are none of these do."""
+    """Tell whether times on a runtime mean anything; on the runtimes of browsers they do."""
     return name not in RUNTIMES.names() or getattr(RUNTIMES[name], "timed", True)
 
 
@@ -61,5 +63,5 @@ def here() -> tuple[str, ...]:
 
 
 def beside(name: str) -> tuple[str, ...]:
-    """Return the modules of ours that a runtime needs beside its own file; no device has them."""
+    """Return the modules of this project that a runtime needs beside its own file; no device has them."""
     return getattr(RUNTIMES[name], "code", ())

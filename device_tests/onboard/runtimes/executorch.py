@@ -9,7 +9,7 @@ refusals = ("0x14", "0x21")  # OperatorMissing; DelegateInvalidCompatibility
 def start(threads):
     import torch
 
-    torch.set_num_threads(1)  # only its libraries are used; its own threads would stand by
+    torch.set_num_threads(1)  # only its libraries are used; its own threads would be idle
     _library()._unsafe_reset_threadpool(threads)
     return _library()._threadpool_get_thread_count()
 
@@ -29,5 +29,5 @@ def load(path, threads):
     import torch
 
     module = _library()._load_for_executorch(str(path))
-    module.method_meta("forward")  # the file is read lazily: this names one that holds no such method
+    module.method_meta("forward")  # the file is read lazily: this fails now for a file without the method
     return lambda native: module.forward((torch.from_numpy(native),))[0].numpy()

@@ -1,6 +1,6 @@
 """Evaluates the program in a Core ML file with NumPy, anywhere: the arithmetic of the file, not Apple's runtime.
 
-What it answers is judged; what it takes to answer says nothing, so no times are taken.
+Its logits are judged; its times mean nothing, so none are taken.
 """
 
 suffixes = (".mlpackage",)

@@ -9,7 +9,7 @@ refusals = ("NOT_IMPLEMENTED", "is not a registered function/op", "Unsupported m
 
 
 def start(threads):
-    # before the import, which otherwise starts a thread that reports to Microsoft, and that moves counts of instructions
+    # before the import, which else starts a thread that reports to Microsoft and changes counts of instructions
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: F401 - loaded here, so that no cell's time or memory holds it
 

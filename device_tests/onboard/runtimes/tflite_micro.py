@@ -1,6 +1,6 @@
 """TensorFlow Lite for Microcontrollers: its reference kernels, built for this machine.
 
-They answer as a microcontroller would; how fast they are here says nothing of one, so no times are taken.
+The logits are a microcontroller's; the times here mean nothing for one, so none are taken.
 """
 
 import os
@@ -14,7 +14,7 @@ refusals = ("not supported on TFLite Micro", "was not true", "Didn't find op for
 timed = False
 
 TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
-OUTSIDE = "tensorflow/lite/micro/"  # what its own messages begin with
+OUTSIDE = "tensorflow/lite/micro/"  # the prefix of its own messages
 
 
 def start(threads):
@@ -28,7 +28,7 @@ def load(path, threads):
     with _captured_stderr() as words:
         try:
             interpreter = runtime.Interpreter.from_file(str(path))
-        except RuntimeError as error:  # which says that it failed; why stands on fd 2
+        except RuntimeError as error:  # the reason is not in the exception, but on fd 2
             failure = error
     if failure is not None:
         lines = [line.strip().removeprefix(OUTSIDE) for line in words() if line.strip()]
@@ -46,7 +46,7 @@ def load(path, threads):
 
 
 class _captured_stderr:  # noqa: N801 - used as a function
-    """Catch what the library prints to standard error, and give it line by line afterwards."""
+    """Catch what the library prints to standard error; the lines can be read afterwards."""
 
     def __enter__(self):
         self.file, self.saved_stderr = tempfile.TemporaryFile(), os.dup(2)

@@ -6,7 +6,7 @@ suffixes = (".pt", ".ptl", ".safetensors", ".pt2")
 eager = "torch"
 distributions = ("torch",)
 refusals = ("Unknown builtin op", "unsupported bytecode version", "Following ops cannot be found")
-mode = ExitStack()  # that every inference is in: to enter it for each would take 1 % of its time
+mode = ExitStack()  # entered once: to enter it for each inference would take 1 % of its time
 
 
 def start(threads):

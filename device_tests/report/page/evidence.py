@@ -1,4 +1,4 @@
-"""What runs of their own left beside the results: receipts, layers, interleaved times, what ships."""
+"""What separate runs left beside the results: receipts, layers, interleaved times, what ships."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Artifacts = Mapping[str, Artifact | None]  # by id; None where its sidecar canno
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What still holds of it: receipts and times by row, layers and NPUs by artifact, weights by runtime."""
+    """The current ones: receipts and times by row, layers and NPUs by artifact, weights by runtime."""
 
     receipts: Mapping[str, Receipt]
     timings: Mapping[str, Timing]
@@ -32,7 +32,7 @@ class Evidence:
 
 
 def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidence:
-    """Return what the results folder holds for these rows and their artifacts; a broken file counts as none."""
+    """Return what the results folder holds for these rows and their artifacts; a broken file counts as missing."""
     there = {row.id: (row, artifact) for row in rows if (artifact := artifacts[row.artifact])}
     return Evidence(
         receipts=_receipts(results, there),

@@ -1,4 +1,4 @@
-"""What microcontrollers and NPUs take of the .tflite files: arenas that were measured, and vela's estimates."""
+"""The .tflite files on microcontrollers and NPUs: measured arenas, and vela's estimates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MICRO = "tflite_micro"
 def of(rows: Iterable[Row], npus: Mapping[str, Npu]) -> dict[str, Any] | None:
     """Return a line per artifact that ran on TFLite Micro or was compiled, and the schemes that an NPU takes whole.
 
-    None where there is neither.
+    Return None where there is no such artifact.
     """
     ran = {row.artifact: row for row in rows if row.runtime == MICRO}
     every = sorted({*ran, *npus}, key=lambda id: (id.split("-")[0], list(SCHEMES).index(id.split("-")[2])))

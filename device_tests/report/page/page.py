@@ -1,4 +1,4 @@
-"""Builds report/index.html: one file, no request leaves it, and everything on it comes from sidecars and results."""
+"""Builds report/index.html: one file that requests nothing; everything on it comes from sidecars and results."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from models import files, networks, reference
 from models.errors import DataError
 
 HERE = Path(__file__).parent
-BARS = 40  # of a latency histogram, which ends at its 99th percentile
-PARTS = 12  # of a file, the largest
+BARS = 40  # bars of a latency histogram
+PARTS = 12  # the largest parts of a file that are shown
 LOGITS = 12  # columns of golden vectors; of more classes the largest few are listed
 FLIPS = 16  # pictures per cell; the page says how many there are in all
 
@@ -54,14 +54,9 @@ EXTRAS = (
 
 
 def write(
-    groups: tuple[Group, ...],
-    margin_points: float,
-    folder: Path,
-    *,
-    artifacts_folder: Path,
-    results_folder: Path,
+    groups: tuple[Group, ...], margin_points: float, folder: Path, *, artifacts_folder: Path, results_folder: Path
 ) -> Path:
-    """Write the page and return its path; the groups are the report's own, so that both say the same."""
+    """Write the page and return its path; the groups are the report's own, so that both agree."""
     rows = [row for group in groups for row in group.rows]
     sidecars = {id: _artifact(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
     models = list(dict.fromkeys(group.model for group in groups))
@@ -122,7 +117,7 @@ def _environment() -> jinja2.Environment:
 
 
 def class_name(artifact: Artifact | None, index: int) -> str:
-    """Return a class' name, its index where the sidecar has none; "no class" for an answer that is none."""
+    """Return a class' name, its index where the sidecar has no name, "no class" for an index below 0."""
     if index < 0:
         return "no class"
     return artifact.labels[index] if artifact and index < len(artifact.labels) else str(index)
@@ -144,7 +139,7 @@ def _ratio(ratio: Interval) -> str:
 
 
 def _wasted(row: Row, artifact: Artifact | None, held: Evidence) -> str:
-    """Return which layer takes a row below the goal of its core, as far as the desktop's receipt tells."""
+    """Return which layer takes a row below the goal of its core, as far as the desktop's receipt shows."""
     if artifact is None or row.instructions is None:
         return ""
     receipt = held.receipts.get(f"{row.artifact}@{row.runtime}@{DESKTOP}")
@@ -152,7 +147,7 @@ def _wasted(row: Row, artifact: Artifact | None, held: Evidence) -> str:
 
 
 def _p50_ratio(row: Row, float_row: Row | None) -> str:
-    """Return a row's latency relative to float32's: what one interleaved run says, where there is one."""
+    """Return a row's latency relative to float32: of one interleaved run, if there is one."""
     if row.latency_ratio is not None:
         return columns.interleaved(row)
     return f"× {row.p50_ns / float_row.p50_ns:.2f}" if float_row and float_row.p50_ns else ""
@@ -161,13 +156,13 @@ def _p50_ratio(row: Row, float_row: Row | None) -> str:
 def _date(moment: str) -> str:
     try:
         return datetime.fromisoformat(moment).strftime("%d %B %Y, %H:%M %Z")
-    except ValueError:  # none, or one that a file made up
+    except ValueError:  # no date, or garbage from a file
         return "at an unknown time"
 
 
 @cache
 def _vega() -> str:
-    """Return Vega-Lite with what it needs as one module script, from the package's own bundle."""
+    """Return Vega-Lite and its dependencies as one module script, from the package's own bundle."""
     import vl_convert
 
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
@@ -181,7 +176,7 @@ def _artifact(folder: Path, id: str) -> Artifact | None:
 
 
 def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
-    """Return what there is to say of each place: its hardware, how many cells are fine, whether times were taken."""
+    """Return the facts of each place: its hardware, how many cells are ok, whether times were taken."""
     rows_of: dict[str, list[Row]] = {}
     for group in groups:
         rows_of.setdefault(group.place, []).extend(group.rows)
@@ -201,7 +196,7 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
 
 
 def _ships(rows: list[Row], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
-    """Return per runtime what is the least that ships with it for each network, within the margin."""
+    """Return, per runtime and network, the smallest artifact within the margin with its libraries."""
     runtimes = []
     for runtime in sorted(weights.values(), key=lambda w: w.compressed_bytes):
         own = [r for r in fit(rows, margin_points) if r.runtime == runtime.runtime]
@@ -226,7 +221,7 @@ def _dominance(shares: list[float], runtimes: list[dict[str, Any]]) -> str:
 
 
 def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
-    """Return what networks of PyTorch and of Keras both come in, of places that tell times: by format, scheme, ..."""
+    """Return the rows of the same format, scheme, runtime and place whose networks come from both frameworks."""
     timed = {g.place for g in groups if any(row.latencies_ns for row in g.rows)}
     by_kind: dict[tuple[str, ...], dict[str, Row]] = {}
     for group in groups:
@@ -242,7 +237,7 @@ def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
 
 
 def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
-    """Return what the figures stand on."""
+    """Return the facts that the figures rest on."""
     ran = [r for r in rows if r.environment]
     sets = {(d.name, d.split, d.images, d.sha256) for r in rows if (d := r.dataset).sha256}
     dates = sorted(r.environment.date for r in ran)
@@ -264,7 +259,7 @@ def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
 def _data(
     groups: tuple[Group, ...], sidecars: dict[str, Artifact | None], held: Evidence, folder: Path
 ) -> dict[str, Any]:
-    """Return what the page's script reads: the rows, and the pictures by model and index (pictures.py)."""
+    """Return the data of the page's script: the rows, and the pictures by model and index (pictures.py)."""
     drawn: dict[str, dict[int, pictures.Picture]] = {}
     for artifact in sidecars.values():
         for golden in artifact.golden if artifact else ():
@@ -306,7 +301,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _histogram(row: Row) -> Iterator[dict[str, float]]:
-    """Yield bars in microseconds, up to the 99th percentile: one slow sample would hide the shape of the rest."""
+    """Yield bars in microseconds, up to the 99th percentile: one slow sample would hide the shape of the others."""
     if not row.latencies_ns:
         return
     samples = np.array(row.latencies_ns) / 1e3

@@ -1,4 +1,4 @@
-"""Pictures on the page: images of any size and kind as bytes that its script draws."""
+"""Pictures on the page: images of any size and dtype as bytes that its script draws."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def pixels(golden: Golden, artifact: Artifact) -> np.ndarray:
 def picture(image: np.ndarray) -> Picture:
     """Return an image uint8 or float32, [H,W] or [H,W,C], as the page draws it.
 
-    A large one is thinned out; floats outside of 0..1 are stretched over all shades; of two, four or more channels their
-    mean is drawn.
+    A large image is thinned out. Floats outside of 0..1 are stretched over all shades. An image of two, four or more
+    channels is drawn as their mean.
     """
     image = image if image.ndim == 3 else image[..., None]
     step = -(-max(image.shape[:2]) // SIDE)
@@ -41,12 +41,7 @@ def picture(image: np.ndarray) -> Picture:
         thin = thin.mean(-1, keepdims=True).astype(image.dtype)
     shades = thin if thin.dtype == np.uint8 else _shades(thin)
     height, width, channels = shades.shape
-    return {
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "bytes": b64encode(shades.tobytes()).decode(),
-    }
+    return {"height": height, "width": width, "channels": channels, "bytes": b64encode(shades.tobytes()).decode()}
 
 
 def _shades(values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""How an app loads an artifact: code for what its format really runs on, and the reason where it does not run.
+"""How an app loads an artifact: code for each language in which its format runs, else the reason.
 
-A file of snippets/ is a template of a language's code for a format; its name says both.
+A file of snippets/ is a template of a language's code for a format; its name holds both.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ MISSING = {
 }
 
 
-# The order of pixels changed to one channel after the other, which networks of PyTorch take.
+# Changes the order of pixels to one channel after the other, for PyTorch's networks.
 PLANAR = {
     "kt": "val planar = FloatArray({n}) {{ pixels[it % {area} * {channels} + it / {area}] }}  // channel by channel",
     "swift": "let planar = (0..<{n}).map {{ pixels[$0 % {area} * {channels} + $0 / {area}] }}  // channel by channel",
     "js": "const planar = Array.from({{length: {n}}}, (_, i) => pixels[(i % {area}) * {channels} + Math.floor(i / {area})]);",
     "py": "planar = [pixels[i % {area} * {channels} + i // {area}] for i in range({n})]  # channel by channel",
 }
-# What a class is called, in code that takes the place of @ and the largest of the logits.
+# Picks the predicted class' name; @ stands for the list of names.
 LABELS = {
     "kt": "val label = listOf(@)[logits.indices.maxByOrNull {{ logits[it] }}!!]",
     "swift": "let label = [@][logits.firstIndex(of: logits.max()!)!]",
     "js": "const label = [@][logits.indexOf(Math.max(...logits))];",
     "py": "label = [@][max(range({classes}), key=lambda i: logits[i])]",
 }
-FEW = 20  # classes that are named in the code; of more the sidecar has the names
+FEW = 20  # most classes that the code names; the sidecar has the names of more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Snippet:
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
-    """Height, width and channels of an artifact's input, whatever their order there."""
+    """Height, width and channels of an artifact's input, whatever their order in it."""
 
     height: int
     width: int
@@ -99,7 +99,7 @@ def sides(artifact: Artifact) -> Sides:
 
 
 def contract(artifact: Artifact) -> str:
-    """Return a sentence on what goes into an artifact and what comes out."""
+    """Return a sentence on an artifact's input and output."""
     image = sides(artifact)
     kinds = {1: "Grey values", 3: "Red, green and blue"}
     kind = kinds.get(image.channels, f"{image.channels} channels")
@@ -117,7 +117,7 @@ def _is_of_floats(artifact: Artifact) -> bool:
 
 
 def takes(artifact: Artifact) -> str:
-    """Return what the code's `pixels` hold."""
+    """Return a description of `pixels` in the code."""
     image = sides(artifact)
     values = "as in the evaluation set" if _is_of_floats(artifact) else "from 0 to 1"
     order = "row by row" if image.channels == 1 else f"row by row, the {image.channels} channels of a pixel together"
@@ -127,7 +127,7 @@ def takes(artifact: Artifact) -> str:
 def of(artifact: Artifact) -> tuple[Snippet, ...]:
     """Return a snippet per language; none for bare networks, which nobody ships.
 
-    Each takes `pixels`, float values in the order of reading with the channels of a pixel together, and ends with K float
+    Each snippet takes `pixels`, float values row by row with the channels of a pixel together, and ends with K float
     `logits` and, where there are few classes, the `label` of the largest.
     """
     name = SAME.get(artifact.format, artifact.format)
@@ -142,7 +142,7 @@ def of(artifact: Artifact) -> tuple[Snippet, ...]:
 def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snippet:
     if (name, language) in MISSING:
         return Snippet(language=language, reason=MISSING[name, language])
-    environment = jinja2.Environment(  # of code, which the page escapes
+    environment = jinja2.Environment(  # without escaping, which the page does
         loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     (source,), (target,) = artifact.inputs, artifact.outputs
@@ -163,7 +163,7 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
 
 
 def _planar(artifact: Artifact, suffix: str) -> str:
-    """Return the line that puts one channel after the other, "" where the order of reading is the artifact's own."""
+    """Return the line that puts one channel after the other, "" where the artifact takes the pixels' own order."""
     image = sides(artifact)
     if image.channels == 1 or artifact.layout != "chw":
         return ""
@@ -172,7 +172,7 @@ def _planar(artifact: Artifact, suffix: str) -> str:
 
 
 def _label(artifact: Artifact, suffix: str) -> str:
-    """Return the line that names the answer; "" where there are no names, or too many."""
+    """Return the line that names the predicted class; "" where there are no names, or too many."""
     if not 0 < len(artifact.labels) <= FEW:
         return ""
     names = ", ".join(json.dumps(label, ensure_ascii=False) for label in artifact.labels)

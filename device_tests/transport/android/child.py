@@ -1,4 +1,4 @@
-"""Programs that live as long as this one, however it ends."""
+"""Programs that end with this program, however it ends."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from models import processes
 
 @contextmanager
 def running(argv: tuple[str, ...], *, log: Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen]:
-    """Run a program for the block; `env` is added to this process' own, and the log gets all that it says.
+    """Run a program for the block; `env` is added to this process' environment, and its output goes to the log.
 
-    Where there is setpriv, which is on Linux, the kernel kills it with the thread that started it, also where that is
-    killed itself: that thread should be the main one.
+    On Linux, with setpriv, the kernel kills the program when the thread that started it ends, also where that is
+    killed: it should be the main thread.
     """
     bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
     with log.open("wb") as output:
@@ -36,5 +36,5 @@ def running(argv: tuple[str, ...], *, log: Path, env: Mapping[str, str] | None =
 
 
 def last_words(log: Path) -> str:
-    """Return the end of what a program said."""
+    """Return the last lines of a program's output."""
     return " | ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else ""

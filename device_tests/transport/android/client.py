@@ -1,8 +1,8 @@
-"""The real adb client: what it says is read everywhere, for it ends with 0 on several failures.
+"""The real adb client. adb ends with exit code 0 on several failures, so its output is read everywhere.
 
-`adb devices`, `connect` and `wait-for-device` do so whatever they found; `shell` does so when the device is lost while
-it waits, `push` when it skips a file. So states are parsed, scripts end with a mark that tells their exit code, and
-what was pushed is verified by digests that the device computes.
+`adb devices`, `connect` and `wait-for-device` always end with 0, `shell` when the device is lost while it waits, `push`
+when it skips a file. So states are parsed, scripts end with a mark and their exit code, and pushed files are verified
+by digests that the device computes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from device_tests.transport.android import child
 from models import files
 from models.errors import EdgewiseError, EnvironmentMissing, StorageError
 
-ANSWER_S, PUSH_S = 60.0, 900.0  # most time for a short command, for a push of the bundle
+ANSWER_S, PUSH_S = 60.0, 900.0  # most seconds for a short command, and for a push of the bundle
 SERVER_S = 10.0
 ABI = "ro.product.cpu.abi"
 SERVER_PORT = "ANDROID_ADB_SERVER_PORT"
@@ -40,12 +40,12 @@ NO_DEVICE = (
 
 
 class DeviceFailed(EdgewiseError):
-    """A device did not do what it was asked for; the message is its own, or adb's."""
+    """A device did not do what was asked; the message is its own, or adb's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """adb, talking to one device."""
+    """adb, for one device."""
 
     serial: str
 
@@ -57,7 +57,7 @@ class Client:
         return attached().get(self.serial) == "device"
 
     def shell(self, script: str, *, timeout_s: float = ANSWER_S) -> str:
-        """Return what a script prints; raises DeviceFailed where it fails, takes too long or the device is lost."""
+        """Return a script's output; raises DeviceFailed where it fails, takes too long or the device is lost."""
         output = self._run("shell", f"(\n{script}\n) 2>&1; echo {DONE}$?", timeout_s=timeout_s)
         printed, mark, code = output.rpartition(DONE)
         if not mark:
@@ -69,16 +69,16 @@ class Client:
         return printed
 
     def keep(self, source: Path, target: PurePosixPath) -> None:
-        """Make a folder or file there hold what the one here does, verified by digests.
+        """Make a folder or file there equal to the one here, verified by digests.
 
-        Raises StorageError where there is no room, DeviceFailed where it does not arrive.
+        Raises StorageError where there is no room, DeviceFailed where files do not arrive.
         """
         expected = {member.relative_to(source).as_posix(): files.sha256(member) for member in files.members(source)}
         if self.digests(target) == expected:
             return
         quoted = shlex.quote(str(target))
         self.shell(f"rm -rf {quoted} && mkdir -p {shlex.quote(str(target.parent))}")
-        # the dot: a folder that exists is filled, not put into
+        # the dot: the folder's content is pushed, not the folder into itself
         local, remote = (f"{source}/.", f"{target}/") if source.is_dir() else (str(source), str(target))
         output = self._run("push", local, remote, timeout_s=PUSH_S)
         arrived = self.digests(target)
@@ -97,9 +97,9 @@ class Client:
         raise DeviceFailed(msg)
 
     def digests(self, target: PurePosixPath) -> dict[str, str]:
-        """Return the SHA-256 of each file of a folder there by its relative name, or of a file as "."; none for none."""
+        """Return the SHA-256 of each file of a folder there by its relative name, or of a single file as "."."""
         quoted = shlex.quote(str(target))
-        # a plain file is listed by its own name, which a cd cannot reach
+        # a plain file is no folder to list
         listing = f"[ ! -d {quoted} ] || {{ cd {quoted} && find . -type f -exec sha256sum {{}} +; }}"
         lines = self.shell(f"if [ -f {quoted} ]; then sha256sum < {quoted}; else {listing}; fi", timeout_s=PUSH_S)
         pairs = (line.split(maxsplit=1) for line in lines.splitlines() if line.strip())
@@ -109,13 +109,13 @@ class Client:
         return int(self.shell(f"df -k {shlex.quote(str(folder))} | tail -n 1").split()[-3]) // 1024
 
     def properties(self) -> dict[str, str]:
-        """Return what getprop tells; a board that has none tells its kernel's name of the processor."""
+        """Return getprop's properties; a board without getprop has its processor's name from the kernel."""
         lines = self.shell(f'getprop 2>/dev/null || echo "[{ABI}]: [$(uname -m)]"').splitlines()
         pairs = (line.strip().split("]: [") for line in lines if "]: [" in line)
         return {name.lstrip("["): value.rstrip("]") for name, value in pairs}
 
     def _run(self, *arguments: str, timeout_s: float) -> str:
-        """Return all that adb says, whatever its exit code, which tells nothing."""
+        """Return adb's whole output; its exit code means nothing."""
         try:
             done = subprocess.run(
                 self.argv(*arguments),
@@ -133,7 +133,7 @@ class Client:
 
 
 def program() -> str:
-    """Return adb: the PATH's, or the one of the SDK in ANDROID_HOME; raises EnvironmentMissing."""
+    """Return the path of adb: from PATH, or from the SDK in ANDROID_HOME; raises EnvironmentMissing."""
     adb = shutil.which("adb") or shutil.which("adb", path=f"{os.environ.get('ANDROID_HOME', '')}/platform-tools")
     if not adb:
         msg = "There is no adb. On Debian and Ubuntu install it with: sudo apt-get install adb (or set ANDROID_HOME)"
@@ -157,10 +157,10 @@ def attached() -> dict[str, str]:
 
 
 def choose(serial: str, kind: str = "android") -> str:
-    """Return the serial of a device that answers: this one, or for "" the only one, which `kind` is a name of.
+    """Return the serial of a device that can be used: this one, or for "" the only one; `kind` is for the message.
 
-    Raises EnvironmentMissing, which says what to do, where there is none, where there are several and none is named,
-    and where it does not let this computer in.
+    Raises EnvironmentMissing, with what to do, where there is no device, several of which none is named, or one that
+    does not let this computer in.
     """
     devices = attached()
     listed = ", ".join(f"{name} ({state})" for name, state in sorted(devices.items()))
@@ -194,7 +194,7 @@ def connect(serial: str) -> None:
 
 @contextmanager
 def server() -> Iterator[None]:
-    """Run an adb server for this process and its children only, which leaves the user's server and devices alone."""
+    """Run an adb server for this process and its children only; the user's server and devices are not touched."""
     port = str(free_port())
     before = os.environ.get(SERVER_PORT)
     with tempfile.TemporaryDirectory() as home:

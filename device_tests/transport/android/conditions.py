@@ -1,4 +1,4 @@
-"""What a phone's times depend on besides the artifact: its cores, clocks, heat, screen and power."""
+"""The conditions that a phone's times depend on: its cores, clocks, heat, screen and power."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from device_tests.transport.android.client import Client
 
 BIG, LITTLE = "big", "little"
-UNKNOWN = "not told"  # by this phone to adb's shell
+UNKNOWN = "not told"  # what the phone does not tell adb's shell
 # A line per fact, NAME=VALUE. What a phone does not have, or does not tell to adb's shell, is absent.
 SCRIPT = """
 cd /sys/devices/system/cpu
@@ -24,13 +24,13 @@ dumpsys battery 2>/dev/null | sed -n 's/^ *\\(AC\\|USB\\|Wireless\\) powered: tr
 
 
 def read(client: Client) -> dict[str, str]:
-    """Return what the phone tells right now, by name."""
+    """Return the phone's present conditions by name."""
     lines = (line.strip().partition("=") for line in client.shell(SCRIPT).splitlines())
     return {name: value for name, mark, value in lines if mark}
 
 
 def cores(state: Mapping[str, str], size: str) -> tuple[int, ...]:
-    """Return the numbers of the big or the little cores, by their highest clock; none where it is not told."""
+    """Return the numbers of the big or the little cores, by their highest clock; none where clocks are unknown."""
     ghz = {
         int(name.removeprefix("cpu").partition(".")[0]): int(value)
         for name, value in state.items()
@@ -43,12 +43,12 @@ def cores(state: Mapping[str, str], size: str) -> tuple[int, ...]:
 
 
 def mask(numbers: tuple[int, ...]) -> str:
-    """Return cores as taskset takes them, hexadecimal."""
+    """Return cores in taskset's format, hexadecimal."""
     return f"{sum(1 << number for number in numbers):x}"
 
 
 def facts(before: Mapping[str, str], after: Mapping[str, str], numbers: tuple[int, ...]) -> dict[str, Any]:
-    """Return what a row's environment says of the phone before and after its times were taken."""
+    """Return the fields of a row's environment on the phone before and after its times were taken."""
     governors = {before.get(f"cpu{number}.scaling_governor", UNKNOWN) for number in numbers} or {UNKNOWN}
     return {
         "cores": ", ".join(f"cpu{number}" for number in numbers) or "any: its clocks are not told",
@@ -61,7 +61,7 @@ def facts(before: Mapping[str, str], after: Mapping[str, str], numbers: tuple[in
 
 
 def warnings(before: Mapping[str, str], after: Mapping[str, str], numbers: tuple[int, ...]) -> list[str]:
-    """Return what makes the times doubtful, a sentence each."""
+    """Return a sentence for each thing that makes the times doubtful."""
     sentences = []
     if not numbers:
         sentences.append("the phone does not tell its cores' clocks: timed on whichever core it chose")

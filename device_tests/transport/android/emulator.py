@@ -1,7 +1,7 @@
-"""The emulator of Google's SDK, headless and for one run: a real Android, framework and all.
+"""The headless emulator of Google's SDK, started for one run: a real Android with its framework.
 
-It needs ANDROID_HOME with an emulator, platform tools, command-line tools and a system image. Written after the SDK's
-documentation and run by .github/workflows/android.yml on a machine with KVM; where this was written there was no SDK.
+It needs ANDROID_HOME with an emulator, platform tools, command-line tools and a system image. It was written after the
+SDK's documentation, without an SDK at hand, and .github/workflows/android.yml runs it on a machine with KVM.
 https://developer.android.com/studio/run/emulator-commandline
 """
 
@@ -23,14 +23,14 @@ from device_tests.transport.android.client import Client, DeviceFailed
 from models.errors import EdgewiseError, EnvironmentMissing
 
 NAME = "edgewise"
-PORTS = range(5554, 5682, 2)  # which adb gives to emulators
+PORTS = range(5554, 5682, 2)  # the ports that adb gives to emulators
 BOOT_S = 600
 ABIS = {
     "x86_64": "x86_64",
     "AMD64": "x86_64",
     "aarch64": "arm64-v8a",
     "arm64": "arm64-v8a",
-}  # what is fast on a machine
+}  # the image that runs fast on each machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Image:
 
 
 def image() -> Image:
-    """Return the newest system image that this machine runs well; raises EnvironmentMissing, which says what to install."""
+    """Return the newest system image that runs well on this machine; raises EnvironmentMissing with what to install."""
     home = Path(os.environ.get("ANDROID_HOME", ""))
     abi = ABIS.get(platform.machine(), "x86_64")
     install = f"sdkmanager emulator platform-tools 'cmdline-tools;latest' 'system-images;android-34;default;{abi}'"
@@ -76,16 +76,15 @@ def image() -> Image:
 
 @contextmanager
 def running(image: Image) -> Iterator[str]:
-    """Run an emulator of its own, wiped; give its serial once Android is up. It ends with the block.
+    """Run a new, wiped emulator for the block; yield its serial once Android is up.
 
     Raises EdgewiseError where it does not come up.
     """
     with tempfile.TemporaryDirectory() as folder:
         home = {"ANDROID_AVD_HOME": folder}
         create = (image.avdmanager, "create", "avd", "--name", NAME, "--package", image.package, "--force")
-        done = subprocess.run(
-            create, env={**os.environ, **home}, input="no\n", capture_output=True, text=True
-        )  # "no" custom hardware
+        # "no" custom hardware
+        done = subprocess.run(create, env={**os.environ, **home}, input="no\n", capture_output=True, text=True)
         if done.returncode:
             msg = f"avdmanager fails: {done.stderr.strip()[-500:]}"
             raise EdgewiseError(msg)

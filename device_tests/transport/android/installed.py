@@ -1,6 +1,7 @@
-"""The Android app on a phone, over adb: installed, asked to measure, waited for, read; `pm` and `am` end with 0 on failures.
+"""The Android app on a phone, over adb: installs it, gives it jobs, waits, and reads the results.
 
-Nothing needs root or a debuggable app: files go through the app's own folder of shared storage, which it makes itself.
+`pm` and `am` end with exit code 0 on failures, so their output is read. Nothing needs root or a debuggable app: files
+go through the app's own folder in shared storage, which the app makes itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ UPLOAD = PurePosixPath("/data/local/tmp/edgewise-app.apk")
 OLDEST = 26  # Android API
 POLL_S, READY_S, AWAY_S = 0.5, 20.0, 60.0
 NOT_RUNNING, DONE = "edgewise-gone", "edgewise-result:"
-# What pm says instead of Success, with what a person can do.
+# pm's messages instead of Success, with what a person can do.
 REFUSALS = {
     "INSTALL_FAILED_INSUFFICIENT_STORAGE": "it has no room for the app. Free some storage there",
     "INSTALL_FAILED_UPDATE_INCOMPATIBLE": "an Edgewise that was signed with another key is there. Remove it: {clean}",
@@ -35,18 +36,18 @@ REFUSALS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Installed:
-    """The app on the phone that `client` talks to; `clean` is what a person types to remove it."""
+    """The app on the phone of `client`; `clean` is the command that removes it."""
 
     client: Client
     clean: str
 
     def version(self) -> str:
-        """Return the name of the version that is installed, "" for none."""
+        """Return the installed version's name, "" where the app is not installed."""
         output = self.client.shell(f"dumpsys package {PACKAGE} | grep versionName= | head -n 1")
         return output.strip().partition("versionName=")[2]
 
     def install(self, apk: Path) -> None:
-        """Install an APK in place of an older one; raises StorageError or EnvironmentMissing with the phone's reason."""
+        """Install an APK over an older one; raises StorageError or EnvironmentMissing with the phone's reason."""
         self.client.keep(apk, UPLOAD)
         output = self.client.shell(f"pm install -r {UPLOAD} 2>&1 || true; rm -f {UPLOAD}", timeout_s=300)
         if "Success" in output:
@@ -60,7 +61,7 @@ class Installed:
         )
 
     def uninstall(self) -> None:
-        """Remove the app with all that it kept."""
+        """Remove the app and all its files."""
         self.client.shell(f"pm uninstall {PACKAGE} 2>&1 || true; rm -f {UPLOAD}")
 
     def require_awake(self) -> None:
@@ -77,7 +78,7 @@ class Installed:
             raise EnvironmentMissing(msg)
 
     def prepare(self) -> None:
-        """Let the app make its folders, which must be its own; raises DeviceFailed where it does not start."""
+        """Start the app so that it makes its folders, which it must own; raises DeviceFailed where it does not start."""
         self.client.shell(f"rm -f {HOME}/ready")
         self._start("")
         end = time.monotonic() + READY_S
@@ -88,16 +89,16 @@ class Installed:
             time.sleep(POLL_S)
 
     def put(self, source: Path, target: str) -> None:
-        """Make a file or folder of the app's folder hold what the one here does, for the app to read."""
+        """Make a file or folder of the app's folder equal to the one here, readable for the app."""
         place = HOME / target
         self.client.keep(source, place)
-        # it is the shell's own, which the app is not; where storage knows no owners, nothing needs to be done
+        # the shell owns the files, and the app must read them; some storage has no owners, and chmod fails
         self.client.shell(f"chmod -R a+rX {shlex.quote(str(place))} 2>/dev/null || true")
 
     def measure(self, job: str, *, timeout_s: float, interrupted: Callable[[], None]) -> dict[str, Any]:
-        """Let the app do a job that was put there; return what it wrote. Raises DeviceFailed, TimeoutError.
+        """Let the app do a job that was put there; return its result. Raises DeviceFailed and TimeoutError.
 
-        `interrupted` raises where the run is being ended.
+        `interrupted` is called now and then, and raises where the run is being ended.
         """
         try:
             self._start(job)
@@ -106,7 +107,7 @@ class Installed:
             self.client.shell(f"rm -rf {HOME}/jobs/{job} {HOME}/results/{job}.*")
 
     def stop(self) -> None:
-        """End the app there, whatever it does."""
+        """Kill the app there."""
         self.client.shell(f"am force-stop {PACKAGE}")
 
     def _start(self, job: str) -> None:

@@ -1,6 +1,6 @@
-"""The Android-shaped machine: a real arm64 Linux kernel under qemu whose root holds only what Android offers to adb.
+"""The Android-shaped machine: a real arm64 Linux kernel under qemu, whose root holds only what adb needs of Android.
 
-It is no Android: no framework, no bionic, no zygote. It shows that what is pushed needs nothing but the kernel and a
+It is no Android: it has no framework, no bionic, no zygote. It shows that a bundle needs nothing but the kernel and a
 folder to run in, as the user `shell`, and it fails in the ways in which a phone fails.
 """
 
@@ -24,14 +24,14 @@ from models import data, files
 from models.errors import EdgewiseError, EnvironmentMissing
 
 HERE = Path(__file__).parent
-PORT = 15555  # of the machine's adb daemon on loopback; always the same, for results bear the device's name
+PORT = 15555  # the adb daemon's port on loopback; always the same, for it is part of the device's name
 SERIAL = f"127.0.0.1:{PORT}"
 QEMU, CPU, CPUS, MEMORY_MB, DATA_MB = "qemu-system-aarch64", "cortex-a76", 2, 1536, 768
 COMPILER = "aarch64-linux-gnu-gcc"
-BOOT_S = 120  # it takes about ten; a busy machine takes longer
+BOOT_S = 120  # seconds; ten are usual, a busy machine needs more
 KERNEL = "linux-image-cloud-arm64"  # depends on the one that it stands for
 MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio_console")
-# what toybox gives to Android's shell, as far as busybox has it too
+# the programs of Android's toybox that busybox has, too
 TOOLS = """
 awk base64 basename cat chmod cmp cp cut date dd df dirname du echo env expr false find free grep head id ifconfig insmod
 kill killall ln ls md5sum mkdir mktemp mount mv netstat nice nohup od pgrep pidof pkill printf ps pwd readlink realpath rm
@@ -46,7 +46,7 @@ INSTALL = (
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """What boots: a kernel and its root, in `folder`."""
+    """The files to boot from, in `folder`: a kernel and its root."""
 
     folder: Path
 
@@ -61,7 +61,7 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A machine that runs, and answers adb as `serial` through the server that `client` in this process uses."""
+    """A running machine, which is `serial` for adb through the server of this process."""
 
     serial: str
     process: subprocess.Popen
@@ -70,7 +70,7 @@ class Machine:
 
 
 def require() -> None:
-    """Raise EnvironmentMissing, which says what to install, where the machine cannot be built or run."""
+    """Raise EnvironmentMissing, with what to install, where the machine cannot be built or run."""
     missing = [tool for tool in (QEMU, COMPILER) if not shutil.which(tool)]
     if missing:
         msg = f"The Android-shaped machine needs {', '.join(missing)}. {INSTALL}"
@@ -79,7 +79,7 @@ def require() -> None:
 
 
 def build() -> Image:
-    """Return what boots, built first where it is missing or its sources changed; raises EnvironmentMissing."""
+    """Return the image, built first if it is missing or its sources changed; raises EnvironmentMissing."""
     require()
     digest = hashlib.sha256()
     for file in (Path(__file__), *sorted(HERE.glob("*.sh")), HERE / "adbd.c"):
@@ -99,8 +99,8 @@ def build() -> Image:
 def running(*, port: int = PORT, moods: bool = False, data_mb: int = DATA_MB) -> Iterator[Machine]:
     """Run a machine with an adb server of its own; both end with the block, or with this process however it ends.
 
-    `moods` serves two more devices, one that trusts nobody and one that does not answer. Raises EnvironmentMissing
-    where something is missing, EdgewiseError where the machine does not come up.
+    `moods` adds two devices, one that trusts no computer and one that does not answer. Raises EnvironmentMissing where
+    something is missing, EdgewiseError where the machine does not come up.
     """
     image = build()
     _require_free(port)
@@ -196,7 +196,7 @@ def _properties(kernel: str, version: str) -> str:
 
 
 def _archive(held: dict[str, bytes]) -> bytes:
-    """Return an initial root file system in the kernel's `newc` format: the files, and the tools' links.
+    """Return an initial root file system in the kernel's `newc` format, with the files and links to the tools.
 
     https://docs.kernel.org/driver-api/early-userspace/buffer-format.html
     """

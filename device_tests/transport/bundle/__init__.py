@@ -1,7 +1,7 @@
 """Bundles: self-contained folders that run the worker on a Linux kernel with nothing installed, one per ABI.
 
 A bundle holds Debian's C library with its loader, Python, and the runtimes' published wheels at the desktop's pins. It
-has no symbolic links, for not every way to a device keeps them. The worker is not in it: it changes more often.
+has no symbolic links, for some ways to a device lose them. The worker is not in it, because it changes more often.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from models import data, environments, files
 from models.errors import DataError, EnvironmentMissing, UsageError, did_you_mean
 
 MANIFEST = "bundle.json"
-EXECUTORCH = "executorch"  # without PyTorch, of a version of its own
+EXECUTORCH = "executorch"  # without PyTorch, in a version of its own
 RUNTIMES = ("litert", "litert_compiled", "onnxruntime", "tflite_runtime", EXECUTORCH, "openvino", "ncnn")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Abi:
-    """What a processor's architecture is called: `name` by Android, the others by Debian, gcc and PyPI."""
+    """The names of a processor's architecture: `name` is Android's, the others are Debian's, gcc's and PyPI's."""
 
     name: str
     debian: str
@@ -44,26 +44,16 @@ ABIS = {
     abi.name: abi
     for abi in (
         Abi(
-            name="arm64",
-            debian="arm64",
-            triplet="aarch64-linux-gnu",
-            loader="ld-linux-aarch64.so.1",
-            machine="aarch64",
+            name="arm64", debian="arm64", triplet="aarch64-linux-gnu", loader="ld-linux-aarch64.so.1", machine="aarch64"
         ),
-        Abi(
-            name="x86_64",
-            debian="amd64",
-            triplet="x86_64-linux-gnu",
-            loader="ld-linux-x86-64.so.2",
-            machine="x86_64",
-        ),
+        Abi(name="x86_64", debian="amd64", triplet="x86_64-linux-gnu", loader="ld-linux-x86-64.so.2", machine="x86_64"),
     )
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A bundle that was built: `digest` is of its files, `packages` are Debian's, `sites` each runtime's wheels."""
+    """A built bundle: `digest` is of its files, `packages` are Debian's, `sites` holds each runtime's wheels."""
 
     path: Path
     abi: str
@@ -76,14 +66,14 @@ class Bundle:
         return tuple(self.sites)
 
     def pins(self, runtime: str) -> tuple[str, ...]:
-        """Return what a runtime's answers depend on: a result of another installation is not current."""
+        """Return what a runtime's logits depend on; results of another installation are stale."""
         code = (executorch.SOURCE, executorch.RUNTIME) if runtime == EXECUTORCH else ()
         return (*self.packages, *self.sites[runtime], *map(files.sha256, code))
 
     def command(self, runtime: str, *, root: str | None = None) -> Command:
-        """Return what starts Python for a runtime; the program and its arguments follow.
+        """Return the command that starts Python for a runtime; a program and its arguments follow.
 
-        `root` is where the bundle lies on the device, here for None.
+        `root` is where the bundle lies on the device, None for this machine.
         """
         home = PurePosixPath(root or self.path)
         python = (
@@ -97,24 +87,24 @@ class Bundle:
             "PYTHONPATH": ":".join(str(home / "site" / wheel) for wheel in self.sites[runtime]),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        # -S: what `site` adds are folders of the machine outside the bundle
+        # -S: `site` would add folders outside the bundle
         return Command(argv=(*map(str, python), "-S"), env=env)
 
 
 def program(runtime: str) -> Path:
-    """Return the file of the runtime that the worker is given with a bundle."""
+    """Return the runtime's file that the worker gets with a bundle."""
     return executorch.RUNTIME if runtime == EXECUTORCH else runtimes.RUNTIMES.path(runtime)
 
 
 def require(abi: str, runtime: str) -> None:
-    """Raise EnvironmentMissing where a bundle that is built here cannot hold the runtime."""
+    """Raise EnvironmentMissing where no bundle with the runtime can be built here."""
     _require_one_of(abi, ABIS)
     if runtime == EXECUTORCH:
         executorch.require(ABIS[abi].triplet)
 
 
 def available(abi: str) -> tuple[str, ...]:
-    """Return the runtimes that a bundle can hold that is built here; raises UsageError for an unknown ABI."""
+    """Return the runtimes of a bundle that is built here; raises UsageError for an unknown ABI."""
     names = []
     for runtime in RUNTIMES:
         with suppress(EnvironmentMissing):
@@ -124,10 +114,9 @@ def available(abi: str) -> tuple[str, ...]:
 
 
 def build(abi: str, *, only: tuple[str, ...] = ()) -> Bundle:
-    """Return the bundle of an ABI with all available runtimes or some.
+    """Return the bundle of an ABI with all available runtimes or some, built first if it is missing or stale.
 
-    It is built first where it is missing or what decides its content has changed. Raises EnvironmentMissing where a
-    tool or the network is missing, UsageError for an unknown ABI or runtime.
+    Raises EnvironmentMissing where a tool or the network is missing, UsageError for an unknown ABI or runtime.
     """
     target = path(abi, only)
     if not (target / MANIFEST).exists():
@@ -143,7 +132,7 @@ def build(abi: str, *, only: tuple[str, ...] = ()) -> Bundle:
 
 
 def load(folder: Path) -> Bundle:
-    """Read a bundle that was built; raises DataError where there is none."""
+    """Read a built bundle; raises DataError where there is none."""
     try:
         content = json.loads((folder / MANIFEST).read_text())
         sites = {name: tuple(wheels) for name, wheels in content["sites"].items()}
@@ -155,7 +144,7 @@ def load(folder: Path) -> Bundle:
 
 
 def path(abi: str, only: tuple[str, ...] = ()) -> Path:
-    """Return where the bundle is or will be: its name tells what decides its content."""
+    """Return where the bundle is or will be; its name holds a digest of its inputs."""
     _require_one_of(abi, ABIS)
     for runtime in only:
         _require_one_of(runtime, RUNTIMES)
@@ -174,7 +163,7 @@ def _fill(folder: Path, abi: Abi, held: tuple[str, ...]) -> None:
         require(abi.name, name)
         unpacked = partial(executorch.compile_interface, triplet=abi.triplet) if name == EXECUTORCH else None
         sites[name] = wheels.install(folder / "site", _constraints(name), machine=abi.machine, unpacked=unpacked)
-    # By content: a file's date may not survive the way to the device. Where it was compiled must not show, either.
+    # Unchecked: a file's date may be lost on the way to the device. stripdir hides where it was compiled.
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(folder, maxlevels=20, quiet=1, stripdir=str(folder), invalidation_mode=mode):
         msg = f"Python does not compile what is in {folder}."

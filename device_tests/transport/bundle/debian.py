@@ -1,4 +1,4 @@
-"""Debian's C library and Python for another architecture, by apt without root and without touching the system."""
+"""Debian's C library and Python for another architecture, by apt, without root and without changing the system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from models.errors import EnvironmentMissing
 
 PYTHON = "python3.11"
-MAGIC_NUMBER = (3495).to_bytes(2, "little") + b"\r\n"  # of its compiled files
+MAGIC_NUMBER = (3495).to_bytes(2, "little") + b"\r\n"  # the magic number of its compiled files
 PACKAGES = (
     *("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"),
     *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libffi8", "libbz2-1.0", "liblzma5"),
@@ -19,7 +19,7 @@ LIBRARIES = (
     *("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1"),
     *("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1", "libexpat.so.1", "libffi.so.8", "libbz2.so.1.0", "liblzma.so.5"),
 )
-# of the standard library: what no runtime imports, and modules whose own libraries are not here
+# parts of the standard library that no runtime imports, and modules whose C libraries are not in the bundle
 LEFT_OUT = (
     *("test", "unittest/test", "*/test", "*/tests", "idlelib", "lib2to3", "pydoc_data", "turtle*", "sitecustomize.py"),
     *(f"lib-dynload/{name}.*" for name in ("_crypt", "_curses*", "_dbm", "_hashlib", "_sqlite3", "_ssl", "_test*")),
@@ -30,7 +30,7 @@ LEFT_OUT = (
 def install(folder: Path, *, architecture: str, triplet: str, loader: str) -> tuple[str, ...]:
     """Put Python into `folder`/usr and the libraries into `folder`/lib; return the packages as NAME=VERSION.
 
-    Raises EnvironmentMissing where apt is missing or does not find them.
+    Raises EnvironmentMissing where apt is missing or fails.
     """
     with tempfile.TemporaryDirectory() as temporary:
         packages = download(Path(temporary) / "packages", architecture, PACKAGES)
@@ -50,14 +50,17 @@ def install(folder: Path, *, architecture: str, triplet: str, loader: str) -> tu
 
 
 def remove(folder: Path, patterns: tuple[str, ...]) -> None:
-    """Delete what the globs match."""
+    """Delete all that the globs match."""
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def download(folder: Path, architecture: str, packages: tuple[str, ...]) -> tuple[Path, ...]:
-    """Return the packages' files, in `folder`; the system's own package lists, database and cache are neither read nor written."""
+    """Download packages into `folder` and return their files.
+
+    The system's own package lists, database and cache are neither read nor written.
+    """
     state, cache = folder / "state", folder / "cache"
     for part in (state / "lists" / "partial", cache / "archives" / "partial"):
         part.mkdir(parents=True)

@@ -28,11 +28,11 @@ def compile_interface(wheel: Path, triplet: str) -> None:
     """Compile the interface beside the libraries of ExecuTorch's unpacked wheel, before its headers are trimmed."""
     headers, libraries = (wheel / "executorch" / part for part in ("include", "lib"))
     if not headers.exists():
-        return  # another wheel that it needs
+        return  # another wheel of the same pins
     command = (
         *(f"{triplet}-g++", *FLAGS, "-I", headers, "-I", headers / "executorch/runtime/core/portable_type/c10"),
         *(SOURCE, "-o", libraries / "libedgewise.so", "-L", libraries),
-        # kernels and delegates announce themselves when they are loaded; nothing here names them
+        # kernels and delegates register themselves when they are loaded; no symbol refers to them
         *("-Wl,--no-as-needed", *(f"-l{name}" for name in LIBRARIES)),
     )
     done = subprocess.run(command, capture_output=True, text=True)

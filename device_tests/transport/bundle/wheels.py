@@ -12,7 +12,7 @@ from pathlib import Path
 from device_tests.transport.bundle.debian import remove
 from models.errors import EnvironmentMissing
 
-# of the C library that a wheel may ask for: Debian 12's is 2.36
+# the C libraries that a wheel may need: Debian 12 has 2.36
 PLATFORMS = (
     "manylinux_2_35",
     "manylinux_2_34",
@@ -22,29 +22,30 @@ PLATFORMS = (
     "manylinux_2_17",
     "manylinux2014",
 )
-# what no inference loads
+# files that no inference loads
 LEFT_OUT = (
     *("**/tests", "**/*.pyi", "**/*.pxd", "**/*.h", "**/*.a", "**/*.lib", "**/_simd.*.so"),
     *("numpy/f2py", "numpy/distutils", "numpy/typing", "numpy/random/lib", "numpy/random/_examples"),
     *("ai_edge_litert/libLiteRtWebGpuAccelerator.so", "ai_edge_litert/aot"),
     *("onnxruntime/transformers", "onnxruntime/quantization", "onnxruntime/tools", "onnxruntime/datasets"),
-    "onnxruntime/capi/libonnxruntime.so*",  # for C; Python's module holds all of it once more
+    "onnxruntime/capi/libonnxruntime.so*",  # for C programs; Python's module has its own copy
     *("executorch/[!l]*", "executorch/lib/cmake", "executorch/lib/*openvino*", "executorch/lib/*etdump*"),
-    # our files are its own format and ONNX, on the CPU; `import openvino` imports all of its Python modules
+    # artifacts are in its own format or ONNX, on the CPU; its Python modules stay, for `import openvino` imports all
     *(f"openvino/libs/libopenvino_{name}_frontend.*" for name in ("gguf", "jax", "paddle", "pytorch", "tensorflow*")),
     *(f"openvino/libs/libopenvino_{name}_plugin.*" for name in ("auto", "auto_batch", "hetero", "intel_[gn]pu")),
     *("openvino/include", "openvino/cmake", "openvino/tools", "openvino/libs/*intel_npu*", "openvino/libs/cache.json"),
     *("openvino/libs/libopenvino_c.*", "openvino/libs/libtbbmalloc_proxy.*", "ncnn/model_zoo", "ncnn/utils"),
 )
-CONVERTERS = ("pnnx",)  # pinned with a runtime that they convert for; no inference takes them
+CONVERTERS = ("pnnx",)  # pinned together with a runtime, but only for conversions
 
 
 def install(
     folder: Path, constraints: Path, *, machine: str, unpacked: Callable[[Path], None] | None = None
 ) -> tuple[str, ...]:
-    """Unpack the pinned wheels into `folder`/NAME-VERSION, where they are not yet; return these names.
+    """Unpack the pinned wheels into `folder`/NAME-VERSION, where they are missing; return these names.
 
-    `unpacked` is called with the folder of each before it is trimmed. Raises EnvironmentMissing where one cannot be had.
+    `unpacked` is called with each new folder before it is trimmed. Raises EnvironmentMissing where a wheel is not
+    available.
     """
     pins = [pin for pin in _pins(constraints) if pin.partition("==")[0] not in CONVERTERS]
     platforms = (part for name in PLATFORMS for part in ("--platform", f"{name}_{machine}"))
@@ -62,7 +63,7 @@ def install(
 
 
 def unpack(wheel: Path, folder: Path, unpacked: Callable[[Path], None] | None = None) -> str:
-    """Unpack a wheel into `folder`/NAME-VERSION and trim it, where it is not yet there; return that name."""
+    """Unpack a wheel into `folder`/NAME-VERSION and trim it, if it is missing; return that name."""
     name = "-".join(wheel.name.split("-")[:2])
     if not (folder / name).exists():
         with zipfile.ZipFile(wheel) as archive:

@@ -1,4 +1,4 @@
-"""What is put on a board: a pinned environment per runtime, and files under the digest of their content."""
+"""Files on a board: a pinned environment per runtime, and files under the digest of their content."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from models import environments, files
 from models.console import out
 from models.errors import EnvironmentMissing
 
-FOLDER = "edgewise-ssh"  # of its own, so that nothing else is ever removed with it
+FOLDER = "edgewise-ssh"  # a folder of its own, so that --clean removes nothing else
 CONSTRAINTS = environments.ROOT / "constraints"
 INSTALL_S = 1800.0  # slow networks, slow cards
 MANIFEST = "sha256"
 
-# The pins are tried with Python 3.11, so it is preferred; a line of its own marks what a login shell may print before.
+# The pins are tested with Python 3.11, so it is preferred. A marked line shows whether the login shell prints anything.
 CONNECT = """
 cd && mkdir -p "$1" && cd "$1" && mkdir -p "$2" && cd "$2" && echo "edgewise $PWD" || exit
 for python in python3.11 python3; do
@@ -33,9 +33,9 @@ done
 true
 """
 READY = 'if [ -e "$1/complete" ]; then cd "$1"/lib/python3*/site-packages && ls -d *.dist-info; fi'
-# in two steps: venv says nothing of why it cannot put pip in place
+# in two steps: venv does not say why it cannot install pip
 VENV = 'rm -rf "$1" && "$2" -m venv --without-pip "$1" && "$1/bin/python" -I -m ensurepip >/dev/null'
-# It ends with the connection, whose end ends its stdin: a second run may make the same environment at once.
+# It ends with the connection, which closes its stdin: a second run may make the same environment meanwhile.
 PIP = """
 environment=$1; shift
 exec 3<&0
@@ -56,7 +56,7 @@ rm -rf "$1" "$1.part" && mkdir -p "$1.part" && tar -xof - -C "$1.part" &&
 code=$?; rm -rf "$1.part"; exit $code
 """
 CLEAN = 'rm -rf "$1" && { rmdir "${1%/*}" 2>/dev/null || true; }'
-# The first argument stands before the paths: a test has its own.
+# The first argument is a prefix of the paths, for tests.
 STATE = r"""
 echo "kernel $(uname -sr)"
 model=$1/proc/device-tree/model
@@ -73,7 +73,7 @@ true
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where things go on the board, and the Python that it has."""
+    """The board's folder for this project, and its Python."""
 
     home: str
     python: str
@@ -82,7 +82,7 @@ class Place:
 
 
 class Board:
-    """Installs, copies and looks around on a board; everything raises EnvironmentMissing."""
+    """Installs and copies files on a board, and reads its state; every method raises EnvironmentMissing."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -90,7 +90,7 @@ class Board:
 
     @cached_property
     def place(self) -> Place:
-        """The board's home, made where it is missing: below EDGEWISE_REMOTE_HOME, or in the user's cache there."""
+        """The board's folder, made if it is missing: in EDGEWISE_REMOTE_HOME, or in the user's cache there."""
         base = os.environ.get("EDGEWISE_REMOTE_HOME") or ".cache/edgewise"
         lines = self.client.ask(CONNECT, base, FOLDER).splitlines()
         home = next((line for line in lines if line.startswith("edgewise ")), None)
@@ -110,25 +110,25 @@ class Board:
         return Place(home=home.removeprefix("edgewise "), python=python, version=version, machine=machine)
 
     def environment(self, runtime: str) -> str:
-        """Return the folder of a runtime's environment, which those of the same pins share."""
+        """Return the folder of a runtime's environment; environments of the same pins share one."""
         key = hashlib.sha256(f"{_constraints(runtime).read_text()}{self.place}".encode()).hexdigest()
         return f"{self.place.home}/environments/{key[:32]}"
 
     def installed(self, runtime: str) -> tuple[str, ...]:
-        """Return what is in the runtime's environment, which is made first where it is missing."""
+        """Return the packages of the runtime's environment, which is made first if it is missing."""
         environment = self.environment(runtime)
         if not self.client.ask(READY, environment):
             count = len(_constraints(runtime).read_text().splitlines()) - 1
             out.print(f"{self.client.name}: installing {count} packages for {runtime}, once", soft_wrap=True)
             try:
                 self._install(runtime, environment)
-            except CommandFailed:  # half of it may be what fills the board
+            except CommandFailed:  # a half-made environment may be what fills the board
                 self.client.ask(REMOVE, environment)
                 raise
         return tuple(self.client.ask(READY, environment).split())
 
     def push(self, content: Mapping[str, Path]) -> str:
-        """Return a folder of the board that holds these files by name; what is there whole is not sent again."""
+        """Return a folder on the board with these files by name; a folder that is complete is not sent again."""
         manifest = "".join(f"{files.sha256(path)}  {name}\n" for name, path in sorted(content.items()))
         digest = hashlib.sha256(manifest.encode()).hexdigest()
         folder = f"{self.place.home}/files/{digest[:32]}"
@@ -139,7 +139,7 @@ class Board:
         return folder
 
     def state(self) -> dict[str, Any]:
-        """Return what bears on times: model, kernel, frequency governors, and temperatures in °C by thermal zone."""
+        """Return what times depend on: model, kernel, frequency governors, and temperatures in °C by thermal zone."""
         return parse_state(self.client.ask(STATE, ""))
 
     def clean(self) -> None:
@@ -157,7 +157,7 @@ class Board:
             self.client.ask(TAKE, folder, stdin=packed, timeout_s=INSTALL_S)
 
     def _install(self, runtime: str, environment: str) -> None:
-        """Let the board's own pip install the pins, or fetch the wheels here where it cannot."""
+        """Install the pins with the board's own pip, or with wheels that are downloaded here where that fails."""
         constraints = _constraints(runtime)
         try:
             self.client.ask(VENV, environment, self.place.python, timeout_s=INSTALL_S)
@@ -188,7 +188,7 @@ class Board:
 
     @staticmethod
     def _from_indexes(constraints: Path, fetch: Callable[[tuple[str, ...]], None]) -> None:
-        """Fetch pins from the index in use; those of PyTorch, where that has no CPU build, from PyTorch's as well."""
+        """Fetch pins from the index in use, and PyTorch's from PyTorch's index, too, where that has no CPU build."""
         try:
             fetch(())
         except CommandFailed as error:
@@ -205,7 +205,7 @@ class Board:
             os.close(holds)
 
     def _download(self, runtime: str, environment: str, folder: Path, *options: str) -> None:
-        """Fetch the wheels that fit the board; its own pip knows which these are."""
+        """Download the wheels that fit the board, as the board's own pip says."""
         platforms = self.client.ask('"$1/bin/python" -I -c "$2"', environment, PLATFORMS).split()
         command = (
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
@@ -229,7 +229,7 @@ def _constraints(runtime: str) -> Path:
 
 
 def parse_state(output: str) -> dict[str, Any]:
-    """Return the state that a board's lines tell; what it does not have is not there."""
+    """Return a board's state from the output of STATE; what the board does not have is left out."""
     lines = [line.partition(" ")[::2] for line in output.splitlines()]
     single = {name: value for name, value in lines if name in ("kernel", "model")}
     governors = sorted({value for name, value in lines if name == "governor"})

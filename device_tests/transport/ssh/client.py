@@ -1,4 +1,4 @@
-"""OpenSSH's own client: commands on a board over one shared connection, whose failures become sentences."""
+"""OpenSSH's own client: runs commands on a board over one shared connection, and explains failures."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from models.errors import EnvironmentMissing, UsageError
 _ADDRESS = re.compile(
     r"(?P<target>([\w.][\w.+-]*@)?([\w.][\w.-]*|\[[0-9A-Fa-f:.]+(%[\w.]+)?\]))(:(?P<port>[0-9]{1,5}))?"
 )
-LOST = 255  # ssh's exit code where it is the connection that failed
+LOST = 255  # ssh's exit code if the connection fails
 ANSWER_S = 60.0
 OPTIONS = {
-    "BatchMode": "yes",  # no question that nobody is there to answer
+    "BatchMode": "yes",  # ask nothing, for nobody can answer
     "ConnectTimeout": "10",
     "ServerAliveInterval": "5",  # a board that vanished is noticed after 15 s
     "ServerAliveCountMax": "3",
     "ControlMaster": "auto",
     "ControlPersist": "60",
-    # what a user's own configuration may ask for in interactive sessions
+    # against settings of the user's configuration for interactive sessions
     "RemoteCommand": "none",
     "RequestTTY": "no",
     "ClearAllForwardings": "yes",
 }
-# What ssh says, what that means, and what to do: {ssh} connects by hand, {target} and {known} are the board's address.
+# ssh's messages, their meaning, and what to do: {ssh} connects by hand, {target} and {known} are the board's address.
 SYMPTOMS = (
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key is not the one that is known here",
      "Either it was installed anew, or something else answers in its place. If you know which, forget the old key with: "
@@ -53,7 +53,7 @@ SYMPTOMS = (
 
 
 class Unreachable(EnvironmentMissing):
-    """There is no connection to the board, or none any more."""
+    """There is no connection to the board, or it was lost."""
 
 
 class CommandFailed(EnvironmentMissing):
@@ -65,10 +65,9 @@ class CommandFailed(EnvironmentMissing):
 
 
 class Client:
-    """Runs commands at `[user@]host[:port]`, where host may be a name in the user's ssh configuration.
+    """Runs commands at `[user@]host[:port]`; the host may be a name in the user's ssh configuration.
 
-    EDGEWISE_SSH_CONFIG names another configuration. The connection is shared between commands, and ends with this
-    program.
+    EDGEWISE_SSH_CONFIG names another configuration. All commands share one connection, which ends with this program.
     """
 
     def __init__(self, address: str) -> None:
@@ -83,15 +82,15 @@ class Client:
         self._lost = ""
 
     def argv(self, script: str, *arguments: str) -> tuple[str, ...]:
-        """Return what runs a script of sh on the board, with its arguments."""
+        """Return the command that runs a script of sh on the board, with its arguments."""
         shared = {**OPTIONS, "ControlPath": str(self._socket)}
         options = (part for name, value in shared.items() for part in ("-o", f"{name}={value}"))
         return (*self._ssh[:-1], *options, self._target, shlex.join(("sh", "-c", script, "sh", *arguments)))
 
     def ask(self, script: str, *arguments: str, stdin: IO[bytes] | int = DEVNULL, timeout_s: float = ANSWER_S) -> str:
-        """Return what a script says on stdout.
+        """Return a script's stdout.
 
-        Raises CommandFailed where it ends badly, and Unreachable where there is no connection, at once from then on.
+        Raises CommandFailed where it fails, Unreachable where there is no connection, and from then on at once.
         """
         if self._lost:
             raise Unreachable(self._lost)
@@ -112,9 +111,9 @@ class Client:
         return stdout
 
     def start(self, argv: tuple[str, ...], stdin: IO[bytes] | int, timeout_s: float) -> tuple[int, str, str]:
-        """Run a program of this machine; return its exit code and what it said on stdout and on stderr.
+        """Run a program of this machine; return its exit code, stdout and stderr.
 
-        Raises Unreachable where it does not end in time, and where `stop` ended it.
+        Raises Unreachable where it does not end in time, or `stop` ended it.
         """
         with subprocess.Popen(
             argv,
@@ -138,14 +137,14 @@ class Client:
         return process.returncode, stdout, stderr
 
     def stop(self) -> None:
-        """End what is running, and let nothing start any more."""
+        """Kill what is running, and let nothing start any more."""
         self._lost = f"{self.name} was interrupted"
         for process in tuple(self._running):
             processes.kill(process)
 
     @property
     def _ssh(self) -> tuple[str, ...]:
-        """Return what a user types to connect."""
+        """Return the command that a user types to connect."""
         if not shutil.which("ssh"):
             msg = f"{self.name} needs ssh, which is not here. On Debian and Ubuntu: sudo apt-get install openssh-client"
             raise EnvironmentMissing(msg)

@@ -26,11 +26,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 HERE = [name for name in RUNTIMES.names() if runs_on(name, sys.platform)]
 # one artifact per kind of file; only Keras comes as SavedModel
-RECIPES = (
-    "torch_cnn_small-*-float32",
-    "keras_cnn-eager-float32",
-    "keras_cnn-savedmodel-float32",
-)
+RECIPES = ("torch_cnn_small-*-float32", "keras_cnn-eager-float32", "keras_cnn-savedmodel-float32")
 
 
 ARENA_BYTES = 31_792  # of the small network in float32, whatever the machine

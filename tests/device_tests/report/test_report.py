@@ -82,9 +82,8 @@ def test_a_picture_is_drawn(results, tmp_path):
 
 def test_picks_keep_within_the_margin_and_name_what_is_as_fast(results):
     smallest, fastest, faithful = picks(results, 0.1, {})
-    assert (
-        smallest.id == f"{MODEL}-torchscript-int8@executorch@desktop"
-    )  # dynamic_int8 is smaller and loses 0.89 points
+    # dynamic_int8 is smaller and loses 0.89 points
+    assert smallest.id == f"{MODEL}-torchscript-int8@executorch@desktop"
     assert "top-1 -0.02 points against the float source, paired on 10,000 images" in smallest.message
     assert smallest.message.endswith("with 95 % certainty it loses less than 0.07")
     assert fastest.id == smallest.id

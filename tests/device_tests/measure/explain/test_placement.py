@@ -82,10 +82,7 @@ def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runt
 
 @pytest.mark.parametrize(
     ("end", "message"),
-    [
-        (f"os.kill(os.getpid(), {int(signal.SIGSEGV)})", "killed by SIGSEGV"),
-        ("sys.exit(3)", "ended with exit code 3"),
-    ],
+    [(f"os.kill(os.getpid(), {int(signal.SIGSEGV)})", "killed by SIGSEGV"), ("sys.exit(3)", "ended with exit code 3")],
 )
 def test_a_runtime_that_dies_says_how(runtime, end, message):
     runtime(f"import os, sys\nsys.stdin.readline()\n{end}")

@@ -207,9 +207,8 @@ def test_a_moment_that_is_none_is_an_unknown_time(moment):
 def test_microcontrollers_and_npus_have_a_section_where_something_is_known_of_them(build, rows):
     assert 'id="micro"' not in build().read_text()
     micro = replace(rows[5], runtime="tflite_micro", latencies_ns=(), arena_bytes=10_944)
-    keras = replace(
-        rows[6], runtime="tflite_micro", latencies_ns=(), arena_bytes=70_000
-    )  # beside it: one pair, no times
+    # beside it: one pair, no times
+    keras = replace(rows[6], runtime="tflite_micro", latencies_ns=(), arena_bytes=70_000)
     text = build((*rows, micro, keras)).read_text()
     section = text[text.index('id="micro"') :]
     assert "10.9 KB" in section

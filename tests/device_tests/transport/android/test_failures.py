@@ -202,9 +202,8 @@ def test_a_program_of_another_abi_is_a_row_with_what_the_device_said(phone, job)
     vars(wrong)["_bundle"].path.joinpath("lib", "ld-linux-aarch64.so.1").write_bytes(Path("/bin/true").read_bytes())
     row = wrong.run(job, Turns(1))
     assert row["outcome"] == "run_failed"
-    assert re.fullmatch(
-        "ended with exit code (2|126) while starting", row["reason"]
-    )  # busybox tries it as a script first
+    # busybox tries it as a script first
+    assert re.fullmatch("ended with exit code (2|126) while starting", row["reason"])
     assert row["log"]
 
 
