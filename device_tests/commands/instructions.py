@@ -28,16 +28,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Count again what has a current count.")
 @options.jobs(1, "Counted side by side.")
 @options.timeout(600.0, "Most seconds for one artifact.")
-@click.option(
-    "--device",
-    "chosen_devices",
-    multiple=True,
-    type=options.NAME,
-    default=(DESKTOP,),
-    show_default=True,
-    metavar="NAME",
-    help="Count there; may be repeated.",
-)
+@options.devices("Count there; may be repeated.", default=(DESKTOP,), show_default=True)
 @options.places
 def instructions(
     runtimes: tuple[str, ...],

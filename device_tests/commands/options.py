@@ -63,15 +63,12 @@ def _existing(context: click.Context, option: click.Parameter, names: tuple[str,
     return names
 
 
-device = click.option(
-    "--device",
-    "chosen_devices",
-    multiple=True,
-    type=NAME,
-    metavar="NAME",
-    callback=_existing,
-    help="Only this device; may be repeated.",
-)
+def devices(text: str, name: str = "chosen_devices", **more):
+    """Return the option that names devices, perhaps several times."""
+    return click.option("--device", name, multiple=True, type=NAME, metavar="NAME", help=text, **more)
+
+
+device = devices("Only this device; may be repeated.", callback=_existing)
 
 
 def jobs(default: int, text: str):

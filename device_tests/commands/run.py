@@ -53,14 +53,7 @@ EARLIER_RESULT = "the ok result of an earlier run of the same file and installat
     help="Only add what the Android app or the web demo saved to the results.",
 )
 @click.option("--clean", "cleans", is_flag=True, help="Only remove from the named devices what was ever put there.")
-@click.option(
-    "--device",
-    "chosen_devices",
-    multiple=True,
-    type=options.NAME,
-    metavar="NAME",
-    help="Run there; may be repeated.  [default: desktop]",
-)
+@options.devices("Run there; may be repeated.  [default: desktop]")
 def run(
     runtimes: tuple[str, ...],
     patterns: tuple[str, ...],

@@ -13,14 +13,7 @@ from models.errors import UsageError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option(
-    "--device",
-    "names",
-    multiple=True,
-    type=options.NAME,
-    metavar="NAME",
-    help="ssh:user@host[:port]; others run beside it.",
-)
+@options.devices("ssh:user@host[:port]; others run beside it.", "names")
 @click.option("--clean", is_flag=True, help="Remove everything that was put on the boards, and end.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
 def ssh(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None:

@@ -75,6 +75,11 @@ class Folders:
     environments: Path
     bench: Bench
 
+    @property
+    def artifact(self) -> Artifact:
+        """The one artifact."""
+        return artifacts.read(artifacts.sidecar_path(self.bench.artifacts, ID))
+
     def runtime(self, name: str, code: str = "") -> str:
         """Install a runtime whose module ends with `code`, which replaces functions of the honest one."""
         (self.runtimes / f"{name}.py").write_text(f"{RUNTIME}\n{code}\n")

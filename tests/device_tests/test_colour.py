@@ -16,7 +16,6 @@ from device_tests.onboard import probe
 from device_tests.report.groups import group
 from device_tests.report.page import page, pictures, snippets
 from device_tests.rows import cells_with_results, load, rows
-from export import artifact as artifacts
 from export.contract import Tensor
 from models import reference
 from models.images import network_input
@@ -160,7 +159,7 @@ def test_the_page_draws_colour_and_names_classes(text, dtype):
 
 
 def test_the_python_code_of_a_snippet_puts_the_pixels_where_the_network_wants_them(colour, layout):
-    artifact = artifacts.read(artifacts.sidecar_path(colour.bench.artifacts, ID))
+    artifact = colour.artifact
     image = pixels(np.random.default_rng(3), 1, "float32")[0]
     (code,) = (s.code for s in snippets.of(replace(artifact, format="onnx")) if s.language == "Python")
     lines = [line for line in code.splitlines() if line.startswith(("planar", "native"))]

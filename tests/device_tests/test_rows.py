@@ -68,7 +68,7 @@ def test_a_cell_without_a_result_is_a_row_that_says_so(folders):
 @pytest.mark.parametrize("change", [{"checkpoint_sha256": "a" * 64}, {"dataset": Dataset(sha256="a" * 64)}], ids=str)
 def test_a_result_of_another_checkpoint_or_data_set_does_not_count(folders, change):
     folders.row(folders.runtime("honest"))
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
+    artifact = folders.artifact
     artifacts.save(replace(artifact, **change), folders.bench.artifacts)
     row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
     assert (row.outcome, row.reason.split(":")[0], row.total) == ("skipped", "stale", None)
@@ -77,7 +77,7 @@ def test_a_result_of_another_checkpoint_or_data_set_does_not_count(folders, chan
 def test_an_artifact_that_was_not_made_needs_no_run_to_be_a_row(folders, measured):
     save(measured(), folders.bench.results)
     folders.runtime("honest")
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, f"{MODEL}-torchscript-float32"))
+    artifact = folders.artifact
     artifacts.save(replace(artifact, outcome="unsupported", reason="no"), folders.bench.artifacts)
     row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
     assert (row.outcome, row.reason) == ("unsupported", "no")

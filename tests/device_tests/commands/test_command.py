@@ -7,28 +7,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from device_tests.__main__ import group
 from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 
 ID = "torch_cnn_small-torchscript-float32"
 GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
 LIMITS = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "{}"\nwhy = "because"\n'
-
-
-@pytest.fixture
-def command(folders, tmp_path):
-    """Return a function that types a command with this test's folders and returns its exit code."""
-    budgets = tmp_path / "budgets.toml"
-    budgets.write_text(LIMITS.format("ok"))
-    places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results, "budgets": budgets}
-
-    def type_in(name: str, *arguments: str) -> int:
-        taken = [p for p in places if not (name == "report" and p == "budgets")]
-        options = [part for place in taken for part in (f"--{place}", str(places[place]))]
-        return group.main([name, *options, *arguments], standalone_mode=False) or 0
-
-    return type_in
 
 
 def test_a_run_a_report_and_a_check(folders, command, tmp_path, capsys):

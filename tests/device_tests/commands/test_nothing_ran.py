@@ -41,19 +41,6 @@ def board(monkeypatch):
     return fake
 
 
-@pytest.fixture
-def command(folders, tmp_path):
-    """Return a function that types a command with this test's folders."""
-    (tmp_path / "budgets.toml").write_text("")
-
-    def type_in(name: str, *arguments: str) -> int:
-        places = ["--artifacts", folders.bench.artifacts, "--results", folders.bench.results]
-        places += ["--budgets", tmp_path / "budgets.toml"] if name == "run" else []
-        return group.main([name, *map(str, places), *arguments], standalone_mode=False) or 0
-
-    return type_in
-
-
 def outcomes(folders) -> dict[str, str]:
     return {(m := measurements.read(file)).id: m.outcome for file in folders.bench.results.glob("*.json")}
 

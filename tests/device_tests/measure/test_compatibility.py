@@ -75,7 +75,7 @@ def golden(folders) -> None:
     from models import reference
 
     reference_set = reference.load(reference.path(folders.bench.artifacts, "torch_cnn_small"))
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     pairs = zip(reference_set.images[:4], reference_set.logits[:4], strict=True)
     vectors = tuple(
         Golden(image_u8=base64.b64encode(image.tobytes()).decode(), logits=tuple(logits.tolist()))

@@ -73,7 +73,7 @@ def test_a_corrupt_file_with_the_right_checksum_is_refused_by_the_runtime(folder
     from models import files
 
     file = folders.bench.artifacts / f"{ID}.pt"
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     file.write_bytes(file.read_bytes()[:100])
     artifacts.save(structs.replace(artifact, sha256=files.sha256(file), size_bytes=100), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
@@ -87,7 +87,7 @@ def test_a_broken_sidecar_becomes_a_row(folders):
 
 @pytest.mark.parametrize("outcome", ["unsupported", "export_failed"])
 def test_an_artifact_that_was_not_made_is_a_row_with_its_reason(folders, outcome):
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     facts = {"outcome": outcome, "reason": "the tool said no", "file": "", "sha256": ""}
     artifacts.save(structs.replace(artifact, **facts), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
@@ -103,7 +103,7 @@ def test_an_artifact_that_was_never_exported_is_skipped_with_the_command_that_ma
 
 
 def test_an_artifact_of_another_checkpoint_is_not_compared(folders):
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     artifacts.save(structs.replace(artifact, checkpoint_sha256="e" * 64), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert row.outcome == "load_failed"

@@ -124,7 +124,7 @@ def test_a_start_that_hangs_is_ended(tmp_path, monkeypatch):
 
 
 def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     facts = {"outcome": "export_failed", "reason": "the tool said no", "file": "", "sha256": ""}
     artifacts.save(structs.replace(artifact, **facts), folders.bench.artifacts)
     folders.runtime("fake")

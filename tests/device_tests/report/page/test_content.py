@@ -94,7 +94,7 @@ def test_what_was_not_measured_is_not_a_zero(build, rows):
 
 
 def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     facts = {"artifact": ID, "runtime": "torch", "versions": {}, "library": "a library", "instruction_sets": (),
              "operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
              "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
@@ -110,7 +110,7 @@ def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
 
 
 def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     assert f"nox -s explain -- --all --layers {ID}" in build().read_text()
     errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
               LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),
@@ -128,7 +128,7 @@ def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
 
 
 def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders, measured):
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     lite = ID.replace("torchscript", "torchscript_lite")
     artifacts.save(replace(artifact, id=lite, format="torchscript_lite"), folders.bench.artifacts)
     row = measured(format_name="torchscript_lite")
@@ -136,7 +136,7 @@ def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders, measured)
 
 
 def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folders, rows):
-    sha256 = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID)).sha256
+    sha256 = folders.artifact.sha256
     p50 = {"value": 50_000, "low": 45_000, "high": 55_000}
     facts = {"id": rows[1].id, "rounds": 20, "samples": 1_280, "roof": "int8", "roof_share": 0.123, "p50_ns": p50,
              "p90_ns": p50, "p99_ns": None, "ratio": {"value": 0.9, "low": 0.8, "high": 1.1}}  # fmt: skip

@@ -211,7 +211,7 @@ def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders,
     remote = board()
     fake("honest")
     fake("raises", "def load(path, threads):\n    raise ValueError('bad magic')")
-    artifact = artifacts.read(artifacts.sidecar_path(folders.bench.artifacts, ID))
+    artifact = folders.artifact
     golden = (Golden(image_u8=base64.b64encode(bytes(784)).decode(), logits=(0.0,) * 10),)
     artifacts.save(structs.replace(artifact, golden=golden), folders.bench.artifacts)
     files = {"artifact": folders.bench.artifacts / artifact.file, "sidecar": folders.bench.artifacts / f"{ID}.json"}

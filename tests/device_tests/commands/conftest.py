@@ -1,0 +1,24 @@
+"""Commands as they are typed, with the folders of a test."""
+
+from __future__ import annotations
+
+import pytest
+
+from device_tests.__main__ import group
+
+LIMITS = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "ok"\nwhy = "because"\n'
+
+
+@pytest.fixture
+def command(folders, tmp_path):
+    """Return a function that types a command with this test's folders and returns its exit code."""
+    budgets = tmp_path / "budgets.toml"
+    budgets.write_text(LIMITS)
+
+    def type_in(name: str, *arguments: str) -> int:
+        places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results}
+        places |= {"budgets": budgets} if name in ("run", "check") else {}
+        options = [part for place, path in places.items() for part in (f"--{place}", str(path))]
+        return group.main([name, *options, *arguments], standalone_mode=False) or 0
+
+    return type_in
