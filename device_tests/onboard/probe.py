@@ -25,13 +25,13 @@ WARM_UP, COUNTED = 32, 9  # inferences of --count; CPython settles within 20
 
 
 def main() -> None:
-    answer = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
+    stdout = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
     os.dup2(2, 1)
     options = parse()
     worker = beside("worker")
     reply, facts = worker.Reply(), {}
     if not options.count:  # the counter needs a process of one thread
-        requests = worker.Turns(answer).given
+        requests = worker.Turns(stdout).lines
     try:
         infer, images, facts = load(worker, options, reply)
         if options.count:
@@ -39,11 +39,11 @@ def main() -> None:
     except worker.Failed as failure:
         traceback.print_exc()
         reply.outcome, reply.reason = failure.outcome, failure.reason
-    print(json.dumps({**vars(reply), **facts}), file=answer)
+    print(json.dumps({**vars(reply), **facts}), file=stdout)
     if reply.outcome == "ok" and not options.count:
         gc.disable()  # a collection would disturb some samples; reference counts free the outputs of inferences
         while True:  # until it is killed or stdin ends
-            print(json.dumps({"ns": sample(infer, images, **json.loads(requests.get()))}), file=answer)
+            print(json.dumps({"ns": sample(infer, images, **json.loads(requests.get()))}), file=stdout)
 
 
 def parse() -> argparse.Namespace:
@@ -75,7 +75,7 @@ def load(worker, options: argparse.Namespace, reply) -> tuple:
     sidecar = json.loads(options.sidecar.read_text())
     target = sidecar["outputs"][0]
     originals = [worker.pixels.golden_image(golden, sidecar) for golden in sidecar["golden"]]
-    images = [worker.given(image, sidecar) for image in originals]
+    images = [worker.native_image(image, sidecar) for image in originals]
     infer = worker.load(options, runtime, reply)
     equal = sum(
         int(worker.run(infer, image, target).argmax() == np.argmax(golden["logits"]))

@@ -79,16 +79,16 @@ class Failed(Exception):
 def main(runtime=None) -> None:
     """Print the reply; `runtime` is one that was started before this process was forked (warm.py)."""
     # Libraries print what they like to fd 1; only this program knows where the real one went.
-    answer = os.fdopen(os.dup(1), "w", buffering=1)
+    stdout = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     options = parse()
     reply = Reply()
     try:
-        measure(options, reply, Turns(answer) if options.turns else None, runtime)
+        measure(options, reply, Turns(stdout) if options.turns else None, runtime)
     except Failed as failure:
         traceback.print_exc()
         reply.outcome, reply.reason = failure.outcome, failure.reason
-    print(reply.line(), file=answer)
+    print(reply.line(), file=stdout)
 
 
 def parse() -> argparse.Namespace:
@@ -107,27 +107,27 @@ def parse() -> argparse.Namespace:
 class Turns:
     """Asks the program that started this one for the machine, and ends this program when that one is gone."""
 
-    def __init__(self, answer) -> None:
-        self.answer = answer
-        self.given: queue.SimpleQueue = queue.SimpleQueue()
+    def __init__(self, stdout) -> None:
+        self.stdout = stdout
+        self.lines: queue.SimpleQueue = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __call__(self, turn: str, **more) -> str:
         """Ask, wait, and return the answer."""
-        print(json.dumps({"turn": turn, **more}), file=self.answer)
-        answer = self.given.get()
+        print(json.dumps({"turn": turn, **more}), file=self.stdout)
+        line = self.lines.get()
         self.spoke = time.monotonic()
-        return answer.strip()
+        return line.strip()
 
     def live(self) -> None:
         """Show now and then that this program is alive; unlike a question, this does not wait."""
         if time.monotonic() > self.spoke + ALIVE_S:
-            print(json.dumps({"turn": "kept"}), file=self.answer)
+            print(json.dumps({"turn": "kept"}), file=self.stdout)
             self.spoke = time.monotonic()
 
     def _listen(self) -> None:
         for line in sys.stdin:
-            self.given.put(line)
+            self.lines.put(line)
         # at once, whatever the runtime is doing: clients such as adb and ssh do not kill the worker
         os._exit(ABANDONED)
 
@@ -140,7 +140,7 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runt
     with np.load(options.reference, allow_pickle=False) as reference:
         images = reference["images"]
         others = {name: reference[name + ".images"] for name in json.loads(str(reference["others"]))}
-    warm = [given(image, sidecar) for image in images[: sampling.WARM_UP]]
+    warm = [native_image(image, sidecar) for image in images[: sampling.WARM_UP]]
     # filled, so that its pages are in memory before the baseline
     logits = np.full((len(images), *pixels.single(target)[1:]), np.nan, np.float32)
     memory = surroundings.Memory()
@@ -160,11 +160,11 @@ def measure(options: argparse.Namespace, reply: Reply, turns: Turns | None, runt
         reply.baseline_rss_bytes = memory.baseline
         reply.peak_rss_bytes = memory.peak(reply.notes)  # of one image at a time
         if source["shape"][0] == -1:
-            answer_together(infer, images[:TOGETHER], logits[:count], sidecar, reply)
+            compare_with_batch(infer, images[:TOGETHER], logits[:count], sidecar, reply)
         for name, other in others.items():
             other = other[: sampling.of_other_set(count, options.images, slow=slow)]
             beside = np.empty((len(other), *logits.shape[1:]), np.float32)
-            answer(infer, other, beside, sidecar, turns)
+            fill_logits(infer, other, beside, sidecar, turns)
             reply.sets[name] = packed(beside)
     except Failed:
         raise
@@ -197,7 +197,7 @@ def judge(
     done = 1
     looks = sampling.looks(len(images), options.images, slow=slow and turns is not None)
     for look in looks:
-        answer(infer, images[done:look], logits[done:look], sidecar, turns)
+        fill_logits(infer, images[done:look], logits[done:look], sidecar, turns)
         done = look
         if look < looks[-1] and turns("enough", logits=packed(logits[:look])) == "enough":
             reply.notes.append(f"judged on the first {look:,} images: it is slow, and they show its agreement narrowly")
@@ -247,7 +247,7 @@ def load(options: argparse.Namespace, runtime, reply: Reply):
     return infer
 
 
-def given(image: np.ndarray, sidecar: dict) -> np.ndarray:
+def native_image(image: np.ndarray, sidecar: dict) -> np.ndarray:
     """Return an image in the artifact's input format; raises Failed for one of another shape."""
     try:
         return pixels.native(image, sidecar["inputs"][0], sidecar["layout"])
@@ -263,17 +263,17 @@ def run(infer, image: np.ndarray, tensor: dict) -> np.ndarray:
 def run_batch(infer, images: np.ndarray, tensor: dict, size: int) -> np.ndarray:
     """Return the logits [size,K] of one inference."""
     try:
-        answer = np.asarray(infer(images))
+        output = np.asarray(infer(images))
     except Exception as error:  # runtimes raise anything
         raise Failed("run_failed", first_line(error)) from error
     expected = (size, *tensor["shape"][1:])
-    if answer.shape != expected or answer.dtype != tensor["dtype"]:
-        output, promised = f"{answer.dtype} {list(answer.shape)}", f"{tensor['dtype']} {list(expected)}"
-        raise Failed("run_failed", f"the output is {output}, the sidecar says {promised}")
-    return pixels.dequantized(answer, tensor)
+    if output.shape != expected or output.dtype != tensor["dtype"]:
+        actual, promised = f"{output.dtype} {list(output.shape)}", f"{tensor['dtype']} {list(expected)}"
+        raise Failed("run_failed", f"the output is {actual}, the sidecar says {promised}")
+    return pixels.dequantized(output, tensor)
 
 
-def answer(infer, images: np.ndarray, logits: np.ndarray, sidecar: dict, turns: Turns | None) -> None:
+def fill_logits(infer, images: np.ndarray, logits: np.ndarray, sidecar: dict, turns: Turns | None) -> None:
     """Fill `logits` [N,K] with the logits of images [N,H,W] or [N,H,W,C], in batches of the artifact's size."""
     turn_ends = 0.0
     target, size = sidecar["outputs"][0], pixels.single(sidecar["inputs"][0])[0]
@@ -281,13 +281,13 @@ def answer(infer, images: np.ndarray, logits: np.ndarray, sidecar: dict, turns: 
         if turns and time.monotonic() > turn_ends:
             turns("share")
             turn_ends = time.monotonic() + TURN_S
-        batch = given(images[i], sidecar)
+        batch = native_image(images[i], sidecar)
         for j in range(1, min(size, len(images) - i)):
-            batch[j] = given(images[i + j], sidecar)[0]
+            batch[j] = native_image(images[i + j], sidecar)[0]
         logits[i : i + size] = run_batch(infer, batch, target, size)[: len(images) - i]
 
 
-def answer_together(infer, images: np.ndarray, alone: np.ndarray, sidecar: dict, reply: Reply) -> None:
+def compare_with_batch(infer, images: np.ndarray, alone: np.ndarray, sidecar: dict, reply: Reply) -> None:
     """Run several images at once, and note where their logits differ from those of single images, `alone` [N,K].
 
     Raises Failed where they differ by far. Quantization ranges that are found at run time are those of the whole batch,
@@ -295,7 +295,7 @@ def answer_together(infer, images: np.ndarray, alone: np.ndarray, sidecar: dict,
     """
     target = sidecar["outputs"][0]
     images = images[: len(alone)]
-    batch = np.concatenate([given(image, sidecar) for image in images])
+    batch = np.concatenate([native_image(image, sidecar) for image in images])
     alone = alone[: len(images)]
     apart, span = float(np.abs(run_batch(infer, batch, target, len(batch)) - alone).max()), float(np.ptp(alone))
     differ = f"logits of {len(images)} images at once differ by up to {apart:.2g} from those one by one, which span {span:.2g}"

@@ -52,24 +52,24 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
     The twin is the float32 artifact beside the file, or is made anew where there is none of the same checkpoint. Raises
     Unsupported where no tool shows the inside of such a file, DataError where the twin answers otherwise than the source.
     """
-    from device_tests.measure.explain import compare, source, taps
+    from device_tests.measure.explain import compare, opening, source
     from export.formats import FORMATS
     from export.judge import to_logits, to_native
     from models.images import network_input
 
-    if artifact.format not in taps.TAPS:
+    if artifact.format not in opening.OPENERS:
         msg = NOT_SHOWN[artifact.format]
         raise Unsupported(msg)
     if artifact.batch > 1:
         msg = f"layers are compared image by image, and this artifact takes {artifact.batch} at once"
         raise Unsupported(msg)
     images = reference_set.images[:IMAGES]
-    tool, opened = taps.TAPS[artifact.format]
+    tool, opened = opening.OPENERS[artifact.format]
     floats = network_input(images, artifact.layout)
     native = to_native(floats, artifact.inputs[0])
     graph = opened(artifact, file)
     with tempfile.TemporaryDirectory() as folder:
-        twin = taps.twin(artifact, file.parent, Path(folder))
+        twin = opening.twin(artifact, file.parent, Path(folder))
         compared = compare.compare(graph, twin, native, floats)
     _require_right(artifact, compared.twin_ends, reference_set)
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])

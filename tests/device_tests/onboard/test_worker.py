@@ -204,7 +204,7 @@ def test_an_artifact_for_several_images_gets_as_many_at_once():
     sidecar = {"inputs": [side([4, 2, 3, 1])], "outputs": [side([4, 2])], "layout": "hwc"}
     images = np.arange(60, dtype=np.float32).reshape(10, 2, 3)
     logits, batches = np.zeros((10, 2), np.float32), []
-    worker.answer(sums(batches), images, logits, sidecar, None)
+    worker.fill_logits(sums(batches), images, logits, sidecar, None)
     assert batches == [4, 4, 4]
     assert np.array_equal(logits[:, 0], images.sum((1, 2)))
     alone = pixels.native(images[3], sidecar["inputs"][0], "hwc")
@@ -217,13 +217,13 @@ def test_an_artifact_for_any_batch_is_asked_several_images_at_once(wrong, notes)
     sidecar = {"inputs": [side([-1, 2, 3, 1])], "outputs": [side([-1, 2])], "layout": "hwc"}
     images = np.arange(180, dtype=np.float32).reshape(30, 2, 3)
     logits, batches, reply = np.zeros((30, 2), np.float32), [], worker.Reply()
-    worker.answer(sums(batches), images, logits, sidecar, None)
+    worker.fill_logits(sums(batches), images, logits, sidecar, None)
     assert set(batches) == {1}
-    worker.answer_together(sums(batches, wrong), images[: worker.TOGETHER], logits, sidecar, reply)
+    worker.compare_with_batch(sums(batches, wrong), images[: worker.TOGETHER], logits, sidecar, reply)
     assert batches[-1] == worker.TOGETHER
     assert len(reply.notes) == notes
     with pytest.raises(worker.Failed, match="differ by up to 1e"):
-        worker.answer_together(sums(batches, 1e4), images[: worker.TOGETHER], logits, sidecar, reply)
+        worker.compare_with_batch(sums(batches, 1e4), images[: worker.TOGETHER], logits, sidecar, reply)
 
 
 def test_a_quantized_output_is_dequantized():

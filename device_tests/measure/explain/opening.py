@@ -22,7 +22,7 @@ def twin(artifact: Artifact, beside: Path, folder: Path) -> Graph:
     from export.formats import FORMATS
     from export.source import Source
 
-    _, opened = TAPS[artifact.format]
+    _, opened = OPENERS[artifact.format]
     if opened is _program:  # the program is made from the source in any case
         return _program(artifact, beside, TWIN)
     if artifact.scheme != TWIN:  # a float32 file is compared with a new one, not with itself
@@ -47,7 +47,7 @@ def _program(artifact: Artifact, _: Path, scheme: str = "") -> Graph:
     return open_torch.Program(_pt2e.export(source.with_options(chosen.options), chosen.base))
 
 
-TAPS: dict[str, tuple[str, Callable[..., Graph]]] = {
+OPENERS: dict[str, tuple[str, Callable[..., Graph]]] = {
     "tflite": ("LiteRT, with the layers as outputs", lambda _, file: open_tflite.Graph(file.read_bytes())),
     "onnx": ("onnxruntime, with the layers as outputs", lambda _, file: open_onnx.Graph(file)),
     "executorch": ("torch.fx on the quantized program that was lowered", _program),
