@@ -146,8 +146,8 @@ def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -
 
 def rewritten(results: Path, artifact: Artifact, runtime: str) -> Rewritten | None:
     """Return what an artifact's rewrites bring, if that was measured of this file; raises DataError for a broken record."""
-    known = rewritten_files.read(results, f"{artifact.id}@{runtime}")
-    return known if known and known.artifact_sha256 == artifact.sha256 else None
+    record = rewritten_files.read(results, f"{artifact.id}@{runtime}")
+    return record if record and record.artifact_sha256 == artifact.sha256 else None
 
 
 def npu_key(artifact: Artifact) -> str:

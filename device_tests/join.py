@@ -86,11 +86,11 @@ class Added:
         if not artifact.rewrites:
             return {}
         facts: Facts = {"rewrites": ", ".join(rewrite.name for rewrite in artifact.rewrites)}
-        known = current.rewritten(self.results, artifact, row.runtime)
-        if known and row.device == DESKTOP and known.latency:
-            facts["rewrites_latency"] = known.latency.value
-        if known and row.device in known.instructions:
-            facts["rewrites_instructions"] = known.instructions[row.device].ratio
+        record = current.rewritten(self.results, artifact, row.runtime)
+        if record and row.device == DESKTOP and record.latency:
+            facts["rewrites_latency"] = record.latency.value
+        if record and row.device in record.instructions:
+            facts["rewrites_instructions"] = record.instructions[row.device].ratio
         return facts
 
     def _versions(self, row: Row, artifact: Artifact) -> Facts:

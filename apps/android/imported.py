@@ -38,7 +38,8 @@ def compare(exported: Path, artifacts: Path, own: Path | None = None) -> str:
         runtimes = tuple(part for name in sorted({m.runtime for m in brought}) for part in ("--runtime", name))
         _device_tests("run", "--quick", *runtimes, *only, *places)
         measured = load(results)
-        counted = rows(cells_with_results(measured, (DEVICE,)), measured, artifacts_folder=artifacts, results_folder=results)
+        chosen = cells_with_results(measured, (DEVICE,))
+        counted = rows(chosen, measured, artifacts_folder=artifacts, results_folder=results)
         good = [row for row in counted if row.id in measured.measurements]
         for row in good:
             _compare(row, results)

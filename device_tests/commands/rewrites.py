@@ -1,4 +1,4 @@
-"""`python -m device_tests rewrites`: what the rewrites of files bring, in instructions and time, and whether they pay."""
+"""`python -m device_tests rewrites`: instructions and times of rewritten files, relative to the converter's own files."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ CORES = ("cortex-a53", "cortex-a72", GOAL_CORE)
 @click.option("--limit", "limit_s", default=20.0, show_default=True, type=options.SECONDS,
               help="Most seconds for half a dozen pairs of files, which are timed twice at least.")  # fmt: skip
 @click.option("--no-times", "untimed", is_flag=True, help="Count instructions only.")
-@options.models
-@options.artifacts
-@options.results
+@options.places
 def rewrites(
     patterns: tuple[str, ...],
     jobs: int,
@@ -67,13 +65,20 @@ def rewrites(
         series = {}
         if not untimed:
             with Machine(lambda text: err.print(plain(text))).alone():
-                series = measure.time(chosen, place, limit_s=limit_s, says=lambda text: status.update(plain(text)))
+                series = measure.time(
+                    chosen, place, limit_s=limit_s, report_progress=lambda text: status.update(plain(text))
+                )
     files.require_folder(rewritten.folder(results))
     records = [measure.record(cell, place, pairs[f"{cell.recipe.id}@{cell.runtime}"], series) for cell in chosen]
     for one in records:
         rewritten.save(one, results)
     out.print(_table(records))
     out.print(plain(f"Records in {rewritten.folder(results)}; the report shows them."), soft_wrap=True)
+    _fail_on_losses(records)
+
+
+def _fail_on_losses(records: list[Rewritten]) -> None:
+    """Raise EdgewiseError where an artifact executes no fewer instructions with its rewrites."""
     if losing := [one for one in records if not one.pays]:
         lines = "".join(f"\n  {one.id}: {one.mean:.3f} of the instructions" for one in losing)
         msg = f"The rewrites of {len(losing)} of {len(records)} artifacts do not pay:{lines}"
@@ -81,7 +86,7 @@ def rewrites(
 
 
 def _table(records: list[Rewritten]) -> Table:
-    """Return figures of rewritten files relative to the converted ones: below 1 is less."""
+    """Return the figures of rewritten files relative to the converted ones; below 1 is less."""
     cpu = next((one.cpu for one in records if one.cpu), "")
     table = Table(
         "artifact", "rewrites", "bytes", *CORES, "mean", "latency here", "rounds",

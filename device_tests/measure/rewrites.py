@@ -1,4 +1,4 @@
-"""Measures what rewrites bring: the rewritten file and the one that the converter gave, counted and timed side by side."""
+"""Measures what rewrites bring: the rewritten file and the converter's own file are counted and timed side by side."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAIRS = rounds.AT_ONCE // 2  # timed side by side
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the artifacts are, and the results, which hold the converted files and their counts in a folder of their own."""
+    """The folders of artifacts and results; a folder in the results holds the converted files and their counts."""
 
     artifacts: Path
     results: Path
@@ -55,7 +55,7 @@ def chosen(cells: Iterable[Cell], artifacts_folder: Path) -> tuple[Cell, ...]:
 
 
 def convert(ids: Iterable[str], place: Place) -> None:
-    """Export the same artifacts without rewrites, as far as they are not there; raises EdgewiseError where that fails."""
+    """Export the same artifacts without rewrites, where they are missing; raises EdgewiseError where that fails."""
     only = itertools.chain.from_iterable(("--only", id) for id in dict.fromkeys(ids))
     folder = rewritten.folder(place.results)
     argv = [sys.executable, "-m", "export", "--no-rewrites", *only]
@@ -89,12 +89,16 @@ def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs
     return pairs
 
 
-def time(cells: tuple[Cell, ...], place: Place, *, limit_s: float, says: Callable[[str], None]) -> dict[str, Series]:
+def time(
+    cells: tuple[Cell, ...], place: Place, *, limit_s: float, report_progress: Callable[[str], None]
+) -> dict[str, Series]:
     """Time both files of each cell on the desktop, in rounds over a few pairs; return the series of each by its id."""
     rng, series = np.random.default_rng(0), {}
     for start in range(0, len(cells), PAIRS):
         entrants = list(_entrants(cells[start : start + PAIRS], place))
-        series |= {one.id: one for one in rounds.measure(entrants, rng=rng, limit_s=limit_s, says=says)}
+        series |= {
+            one.id: one for one in rounds.measure(entrants, rng=rng, limit_s=limit_s, report_progress=report_progress)
+        }
     return series
 
 
@@ -110,7 +114,7 @@ def _entrants(cells: tuple[Cell, ...], place: Place) -> Iterator[rounds.Entrant]
 
 
 def record(cell: Cell, place: Place, instructions: dict[str, Pair], series: dict[str, Series]) -> Rewritten:
-    """Return what the rewrites of a cell's artifact bring."""
+    """Return the record of a cell's artifact with and without rewrites."""
     both: list[Artifact] = [artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
                             for folder in (place.converted, place.artifacts)]  # fmt: skip
     id = f"{cell.recipe.id}@{cell.runtime}@{DESKTOP}"

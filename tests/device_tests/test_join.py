@@ -100,8 +100,8 @@ def rewritten_artifact(tmp_path) -> Artifact:
 def test_what_rewrites_bring_is_attached_where_it_was_measured(rewritten_artifact, measured, tmp_path):
     def texts(device: str, sha256: str = SHA) -> str:
         row = measured(artifact_sha256=SHA, device=device)
-        made = structs.replace(rewritten_artifact, sha256=sha256)
-        return columns.rewrites(attached(row, made, tmp_path))
+        artifact = structs.replace(rewritten_artifact, sha256=sha256)
+        return columns.rewrites(attached(row, artifact, tmp_path))
 
     assert (texts("desktop"), texts("cortex-a76"), texts("cortex-a53")) == ("0.70 time", "0.60 instr.", "not measured")
     assert texts("cortex-a76", sha256="b" * 64) == "not measured", "the record is of another file"

@@ -183,8 +183,8 @@ def counted(then: Mapping[str, int], now: Mapping[str, int], folder: Path) -> st
         return "No artifact was counted by both."
     mean = statistics.geometric_mean(now[id] / then[id] for id in both)
     least, most = (pick(both, key=lambda id: now[id] / then[id]) for pick in (min, max))
-    known = {id: artifacts.read(artifacts.sidecar_path(folder, id)) for id in both}
-    goals = {id: artifact for id, artifact in known.items() if bounds.arithmetic(artifact.scheme) == bounds.INT8}
+    exported = {id: artifacts.read(artifacts.sidecar_path(folder, id)) for id in both}
+    goals = {id: artifact for id, artifact in exported.items() if bounds.arithmetic(artifact.scheme) == bounds.INT8}
     reached = [
         sum(not bounds.wasted(GOAL_CORE, artifact, side[id], None) for id, artifact in goals.items())
         for side in (then, now)
