@@ -185,7 +185,7 @@ def _complain(markup: str) -> None:
 
 def _defect(error: Exception) -> int:
     """Say that something happened that should not, and where its traceback is."""
-    says = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     try:
         handle, log = tempfile.mkstemp(prefix="edgewise-", suffix=".log")
         with open(handle, "w", errors="backslashreplace") as file:
@@ -194,7 +194,7 @@ def _defect(error: Exception) -> int:
         where = f"report it with the log {log}"
     except OSError as failure:
         where = f"report it (no log could be written: {failure})"
-    _complain(f"[bold red]error:[/] {plain(says[:1_000])}. This is a defect of Edgewise: {plain(where)}")
+    _complain(f"[bold red]error:[/] {plain(summary[:1_000])}. This is a defect of Edgewise: {plain(where)}")
     return DEFECT
 
 

@@ -144,10 +144,10 @@ def _verified(path: Path, name: str) -> bytes:
     if len(content) > most:
         msg = f"{path} is not MNIST's {name}: it has more than {most:,} bytes uncompressed. Replace or delete it."
         raise DataError(msg)
-    found = hashlib.sha256(content).hexdigest()
-    if found != MNIST_SHA256[name]:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != MNIST_SHA256[name]:
         msg = (
-            f"{path} is not MNIST's {name}: SHA-256 {found[:12]}... of {len(content):,} bytes uncompressed, "
+            f"{path} is not MNIST's {name}: SHA-256 {digest[:12]}... of {len(content):,} bytes uncompressed, "
             f"expected {MNIST_SHA256[name][:12]}... Replace or delete it."
         )
         raise DataError(msg)

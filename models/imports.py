@@ -16,16 +16,16 @@ def closure(modules: Iterable[str], root: Path) -> tuple[Path, ...]:
 
     Imports inside functions count. What a registry imports by name does not: its caller names it.
     """
-    waiting, found = [n for module in modules for n in _with_packages(module)], {}
+    waiting, files = [n for module in modules for n in _with_packages(module)], {}
     while waiting:
         name = waiting.pop()
         file = _file(name, root)
-        if file is None or name in found or name in NEUTRAL:
+        if file is None or name in files or name in NEUTRAL:
             continue
-        found[name] = file
+        files[name] = file
         state = file.stat()
         waiting.extend(_imported(name, file, state.st_mtime_ns, state.st_size))
-    return tuple(sorted(found.values()))
+    return tuple(sorted(files.values()))
 
 
 def _file(module: str, root: Path) -> Path | None:

@@ -59,11 +59,11 @@ def _conv(i: Inputs) -> Array:
     windows = _windows(x, i, list(weight.shape[2:]), 0.0)
     n, _, *rest = windows.shape
     out = rest[: x.ndim - 2]
-    answers = []
+    outputs = []
     for windows_of, weights_of in zip(np.split(windows, groups, 1), np.split(weight, groups, 0), strict=True):
         columns = np.moveaxis(windows_of, 1, x.ndim - 1).reshape(n * math.prod(out), -1)
-        answers.append((columns @ weights_of.reshape(len(weights_of), -1).T).reshape(n, *out, -1))
-    result = np.moveaxis(np.concatenate(answers, -1), -1, 1)
+        outputs.append((columns @ weights_of.reshape(len(weights_of), -1).T).reshape(n, *out, -1))
+    result = np.moveaxis(np.concatenate(outputs, -1), -1, 1)
     return result if i.get("bias") is None else result + i["bias"].reshape(1, -1, *[1] * (x.ndim - 2))
 
 

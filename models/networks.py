@@ -72,7 +72,7 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
             f"{place} is {'a file' if place.is_file() else 'no folder'}. Say which folder holds your networks{instead}"
         )
         raise UsageError(msg)
-    found: dict[str, list[Path]] = {}
+    candidates: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):
         if not NAME.fullmatch(path.stem):
@@ -88,10 +88,10 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
         except DataError as error:
             problems.append(str(error))
             continue
-        found.setdefault(path.stem, []).append(path)
-    several = [paths for paths in found.values() if len(paths) > 1]
+        candidates.setdefault(path.stem, []).append(path)
+    several = [paths for paths in candidates.values() if len(paths) > 1]
     problems += [f"{' and '.join(map(str, paths))} have one name. Rename one of them." for paths in several]
-    networks = {name: paths[0] for name, paths in found.items() if len(paths) == 1}
+    networks = {name: paths[0] for name, paths in candidates.items() if len(paths) == 1}
     if not networks and problems:
         raise DataError("\n".join(problems))
     if not networks:
@@ -110,11 +110,11 @@ def _framework_of_code(path: Path) -> Framework:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
-    found = {"torch": {"torch", "torchvision"} & imported, "keras": {"keras", "tensorflow"} & imported}
-    if bool(found["torch"]) == bool(found["keras"]):
-        msg = f"{path} imports {'both' if found['torch'] else 'neither'} of PyTorch and Keras: its network() must be made with one."
+    imported_of = {"torch": {"torch", "torchvision"} & imported, "keras": {"keras", "tensorflow"} & imported}
+    if bool(imported_of["torch"]) == bool(imported_of["keras"]):
+        msg = f"{path} imports {'both' if imported_of['torch'] else 'neither'} of PyTorch and Keras: its network() must be made with one."
         raise DataError(msg)
-    return "torch" if found["torch"] else "keras"
+    return "torch" if imported_of["torch"] else "keras"
 
 
 def _defines_network(path: Path) -> bool:

@@ -88,18 +88,18 @@ def _fit(network: Any, module: ModuleType, digits: Digits, log_folder: Path) -> 
     framework = FRAMEWORKS[spec.framework]
     rng = np.random.default_rng(training.seed)
     order = rng.permutation(len(digits))  # the same split for every model with this seed
-    held_out, kept = order[: training.validation], order[training.validation :]
+    held_out, training_indices = order[: training.validation], order[training.validation :]
     validation = network_input(digits.images[held_out], spec.layout), digits.labels[held_out]
 
     trainer, average = framework.Trainer(network, training), Average(framework.weights(network))
-    steps = len(kept) // training.batch
+    steps = len(training_indices) // training.batch
     for earlier in log_folder.glob("events.out.tfevents.*"):  # it would be drawn into the same curve
         files.remove(earlier)
     writer = Writer(str(log_folder))
     with _progress() as progress:
         task = progress.add_task(spec.name, total=training.epochs * steps, note="")
         for epoch in range(training.epochs):
-            shuffled = rng.permutation(kept)
+            shuffled = rng.permutation(training_indices)
             images, labels = _distorted(digits, shuffled, spec, training, rng), digits.labels[shuffled]
             figures = _epoch(network, framework, trainer, average, images, labels, training, epoch,
                              lambda: progress.advance(task))  # fmt: skip

@@ -62,9 +62,9 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
             for source in (artifacts_folder / artifact.file, sidecar_path(artifacts_folder, artifact.id)):
                 _copy(source, site / "artifacts" / source.name)
         for group in content.groups:
-            for model, answers in group.references.items():
+            for model, reference in group.references.items():
                 file = site / "reference" / f"{model}.bin"
-                files.write_bytes(file, groups.reference_bytes(answers, group.reference_images))
+                files.write_bytes(file, groups.reference_bytes(reference, group.reference_images))
         files.write_json(site / "examples.json", content.examples)
         _allow_import_map(site / "index.html")
         listing = {"first": content.first.id, "groups": [group.json() for group in content.groups],
@@ -178,8 +178,8 @@ def _allow_import_map(page: Path) -> None:
 
 
 def _write_worker(site: Path, version: str) -> None:
-    known = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(['./', *shell()], indent=1)};\n"
-    (site / WORKER).write_text(f"{known}\n{(SOURCE / WORKER).read_text()}")
+    constants = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(['./', *shell()], indent=1)};\n"
+    (site / WORKER).write_text(f"{constants}\n{(SOURCE / WORKER).read_text()}")
 
 
 def _compress(site: Path) -> None:

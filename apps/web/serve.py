@@ -20,7 +20,7 @@ from apps.web.build import COMPRESSIONS
 
 CONNECTIONS = 64  # at once, each with a thread: a browser opens six
 REQUEST_S = 5.0  # for a request to arrive whole, from when the connection is free for it: also how long one may idle
-ANSWER_S = 30.0  # for an answer to be taken, and on top
+RESPONSE_S = 30.0  # for an answer to be taken, and on top
 LEAST_BYTES_PER_S = 20_000  # what any network carries
 LINGER_S = 1.0  # for a refused client to read why
 ROOM_S = 0.5  # for a connection that was ended to free its thread
@@ -186,21 +186,21 @@ class _Request(BaseHTTPRequestHandler):
         super().handle_one_request()
 
     def do_GET(self) -> None:
-        self._answer(body=True)
+        self._respond(body=True)
 
     def do_HEAD(self) -> None:
-        self._answer(body=False)
+        self._respond(body=False)
 
-    def _answer(self, *, body: bool) -> None:
+    def _respond(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
-        self.server.allow(self.connection, ANSWER_S, waiting=False)
+        self.server.allow(self.connection, RESPONSE_S, waiting=False)
         try:
             content, encoding = self._content(path)
         except OSError:  # not there or not readable; a new build may have taken it away just now
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        self.server.allow(self.connection, ANSWER_S + len(content) / LEAST_BYTES_PER_S, waiting=False)
+        self.server.allow(self.connection, RESPONSE_S + len(content) / LEAST_BYTES_PER_S, waiting=False)
         fresh = self.headers.get("If-None-Match") == tag
         type_ = TYPES.get(Path(path if path != "/" else "index.html").suffix, "application/octet-stream")
         headers = {**HEADERS, "ETag": tag, "Content-Type": type_}

@@ -58,9 +58,9 @@ def _compare(original: fx.GraphModule, graph: fx.GraphModule, inputs: list[fx.No
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(_tried(node), generator=generator) for node in inputs]
     with torch.no_grad():
-        wanted, found = original(*images), graph(*images)
-    wanted = wanted[0] if isinstance(wanted, list | tuple) else wanted
-    if not torch.allclose(found, wanted, atol=1e-5, rtol=1e-4):
+        expected, actual = original(*images), graph(*images)
+    expected = expected[0] if isinstance(expected, list | tuple) else expected
+    if not torch.allclose(actual, expected, atol=1e-5, rtol=1e-4):
         msg = "its operators cannot be taken for layers: the answers would be others. Please report this network"
         raise ValueError(msg)
 
@@ -87,12 +87,12 @@ def _batch_freed(graph: fx.GraphModule, inputs: list[fx.Node]) -> fx.GraphModule
     freed.recompile()
     images = torch.rand(_tried(inputs[0]), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        wanted = graph(images)
+        expected = graph(images)
         try:
-            found = freed(torch.cat([images, images.flip(-1), images]))
+            actual = freed(torch.cat([images, images.flip(-1), images]))
         except (RuntimeError, ValueError, IndexError):
-            found = wanted
-    if len(found) == 3 * batch and torch.allclose(found[-batch:], wanted, atol=1e-5, rtol=1e-4):
+            actual = expected
+    if len(actual) == 3 * batch and torch.allclose(actual[-batch:], expected, atol=1e-5, rtol=1e-4):
         freed.input_shapes = graph.input_shapes
         return freed
     if batch != 1:

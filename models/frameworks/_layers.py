@@ -67,7 +67,7 @@ class _Layers:
     def __init__(self, module: fx.GraphModule) -> None:
         self.module, self.root, self.graph = module, nn.Module(), fx.Graph()
         self.nodes: dict[fx.Node, fx.Node] = {}
-        self.made: dict[tuple, str] = {}  # a layer that is used twice stays one
+        self.module_names: dict[tuple, str] = {}  # a layer that is used twice stays one
 
     def transformed(self) -> fx.GraphModule:
         for node in self.module.graph.nodes:
@@ -127,10 +127,10 @@ class _Layers:
         return value.detach() if isinstance(value, torch.Tensor) else None
 
     def _called(self, node: fx.Node, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:
-        if key not in self.made:
-            self.made[key] = f"{type(layer).__name__.lower()}{len(self.made)}"
-            self.root.add_module(self.made[key], layer)
-        return self.graph.call_module(self.made[key], (self.nodes[image],))
+        if key not in self.module_names:
+            self.module_names[key] = f"{type(layer).__name__.lower()}{len(self.module_names)}"
+            self.root.add_module(self.module_names[key], layer)
+        return self.graph.call_module(self.module_names[key], (self.nodes[image],))
 
     def _layer(self, node: fx.Node) -> tuple[nn.Module, fx.Node, tuple] | None:
         """Return the module that an operator is, with its input and what makes it one of its own; None for any other."""

@@ -203,14 +203,14 @@ class Trainer:
         @tf.function(reduce_retracing=True)
         def step(images, labels):
             with tf.GradientTape() as tape:
-                answer = network(images, training=True)
-                classes = answer.shape[-1]
+                logits = network(images, training=True)
+                classes = logits.shape[-1]
                 target = (
                     tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
                 )
-                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, answer))
+                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             self.optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
-            right = tf.math.count_nonzero(tf.argmax(answer, 1, output_type=tf.int32) == labels)
+            right = tf.math.count_nonzero(tf.argmax(logits, 1, output_type=tf.int32) == labels)
             return loss, right
 
         self._step = step

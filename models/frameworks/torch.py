@@ -98,7 +98,7 @@ def logits(network: nn.Module, images: np.ndarray, batch: int = 500) -> np.ndarr
     network.eval()
     with torch.inference_mode():
         size = batch if takes_batches(network, images) else 1
-        return np.concatenate([_answer(network, images[i : i + size]) for i in range(0, len(images), size)])
+        return np.concatenate([_forward(network, images[i : i + size]) for i in range(0, len(images), size)])
 
 
 def takes_batches(network: nn.Module, images: np.ndarray) -> bool:
@@ -106,18 +106,18 @@ def takes_batches(network: nn.Module, images: np.ndarray) -> bool:
     if len(images) < 2:
         return True
     try:
-        return len(_answer(network, images[:2])) == 2
+        return len(_forward(network, images[:2])) == 2
     except (RuntimeError, ValueError, IndexError):
         return False
 
 
-def _answer(network: nn.Module, images: np.ndarray) -> np.ndarray:
+def _forward(network: nn.Module, images: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        answer = network(torch.from_numpy(np.ascontiguousarray(images)))
-    if not isinstance(answer, torch.Tensor):
-        msg = f"it returns a {type(answer).__name__}; give one tensor of logits [N,K]"
+        output = network(torch.from_numpy(np.ascontiguousarray(images)))
+    if not isinstance(output, torch.Tensor):
+        msg = f"it returns a {type(output).__name__}; give one tensor of logits [N,K]"
         raise TypeError(msg)
-    return answer.float().numpy()
+    return output.float().numpy()
 
 
 def profile(network: nn.Module, input_shape: tuple[int, ...]) -> Profile:
@@ -173,9 +173,9 @@ class Trainer:
         self.network.train()
         self.optimizer.param_groups[0]["lr"] = learning_rate
         target = torch.from_numpy(labels.astype(np.int64))
-        answer = self.network(torch.from_numpy(images))
-        loss = cross_entropy(answer, target, label_smoothing=self.smoothing)
+        logits = self.network(torch.from_numpy(images))
+        loss = cross_entropy(logits, target, label_smoothing=self.smoothing)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return loss.item(), int((answer.argmax(1) == target).sum())
+        return loss.item(), int((logits.argmax(1) == target).sum())

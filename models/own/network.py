@@ -114,7 +114,7 @@ class OwnNetwork:
             "are taken as float32": self._data.narrowed,
             "had the images of a class together, and are taken in a random order, always the same": self._data.grouped,
         }
-        return tuple(f"{self._data.file}: {', '.join(names)} {says}" for says, names in held.items() if names)
+        return tuple(f"{self._data.file}: {', '.join(names)} {meaning}" for meaning, names in held.items() if names)
 
     @property
     def data_sha256(self) -> str:

@@ -71,8 +71,8 @@ class Settings(Record, kw_only=True, forbid_unknown_fields=True):
 
     def labels_of(self, model: str) -> tuple[str, ...]:
         """Return the names of a network's classes, none where nothing is said."""
-        said = self.networks.get(model)
-        return (said.labels if said else ()) or self.labels
+        network = self.networks.get(model)
+        return (network.labels if network else ()) or self.labels
 
 
 def load(folder: Path) -> Settings:
@@ -108,8 +108,8 @@ def read(path: Path, kind: type[T]) -> T:
         _check(content, kind, "")
         return records.convert(content, kind)
     except (OSError, ValueError, RecursionError) as error:  # tomllib's, msgspec's and ours
-        told = str(error) if str(error).endswith(("?", ".")) else f"{error}."
-        msg = f"{path} cannot be used: {told} See docs/your-own-network.md."
+        reason = str(error) if str(error).endswith(("?", ".")) else f"{error}."
+        msg = f"{path} cannot be used: {reason} See docs/your-own-network.md."
         raise DataError(msg) from error
 
 
@@ -130,10 +130,10 @@ def _check(content: Mapping[str, Any], kind: type[Record], table: str) -> None:
         try:
             records.convert(value, hints[name])
         except msgspec.ValidationError as error:
-            told = re.sub(
-                r"`([a-z]+)( \| null)?`", lambda found: WORDS.get(found[1], found[1]), str(error).partition(" - at ")[0]
+            reason = re.sub(
+                r"`([a-z]+)( \| null)?`", lambda match: WORDS.get(match[1], match[1]), str(error).partition(" - at ")[0]
             )
-            may_be = _may_be(hints[name], value) or f": {told}"
+            may_be = _may_be(hints[name], value) or f": {reason}"
             raise ValueError(f"{name} {where} is {repr(value)[:60]}{may_be}") from error
     missing = [f.name for f in msgspec.structs.fields(kind) if f.required and f.name not in content]
     if missing:

@@ -182,18 +182,18 @@ def test_reading_takes_memory_for_the_file_and_not_for_its_limit(tmp_path):
 
 
 def test_two_that_want_the_same_made_make_it_once(tmp_path):
-    target, made = tmp_path / "cache" / "bundle", []
+    target, runs = tmp_path / "cache" / "bundle", []
 
     def make() -> None:
         with files.by_one(target) as missing:
             if missing:
                 time.sleep(0.05)
                 target.mkdir()
-                made.append(1)
+                runs.append(1)
 
     threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(made) == 1
+    assert len(runs) == 1

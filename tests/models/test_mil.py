@@ -183,7 +183,7 @@ def test_what_is_concatenated_may_be_known_in_part(monkeypatch):
         ),
     ]
     monkeypatch.setattr(mil, "operations", lambda path: ops)
-    assert mil.Program(Path("any.mlpackage")).answer(np.zeros((1, 2), np.float32)).tolist() == [[1, 0, 0]]
+    assert mil.Program(Path("any.mlpackage")).evaluate(np.zeros((1, 2), np.float32)).tolist() == [[1, 0, 0]]
 
 
 def test_an_unknown_operator_refuses(monkeypatch):

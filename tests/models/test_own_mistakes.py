@@ -64,24 +64,24 @@ def test_no_npz_of_any_content_gives_a_traceback(folder, drawn):
     elif content and drawn.draw(st.booleans()):
         content[drawn.draw(st.integers(0, len(content) - 1))] ^= 0xFF
     (folder / "net.npz").write_bytes(content)
-    told = ""
+    message = ""
     try:
         data.load(folder, "net")
     except DataError as error:
-        told = str(error)
-    assert not told or (told.startswith(str(folder / "net.npz")) and "\n" not in told)
+        message = str(error)
+    assert not message or (message.startswith(str(folder / "net.npz")) and "\n" not in message)
 
 
 @pytest.fixture
 def source(folder, monkeypatch) -> Source:
     """A network of four classes for images of 8x6 in three channels, without a framework."""
-    answers = SimpleNamespace(
+    framework = SimpleNamespace(
         input_shape=lambda network: (3, 8, 6), logits=lambda network, images: np.zeros((len(images), 4), np.float32)
     )
-    monkeypatch.setattr("export.source.FRAMEWORKS", {"torch": answers})
-    made = Source("net")
-    made.network = object()
-    return made
+    monkeypatch.setattr("export.source.FRAMEWORKS", {"torch": framework})
+    loaded = Source("net")
+    loaded.network = object()
+    return loaded
 
 
 @pytest.mark.parametrize(

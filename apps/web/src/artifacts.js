@@ -58,7 +58,7 @@ export async function load(entry, accelerator) {
   if (sidecar.id !== entry.id) throw new Error(`${path} is the sidecar of ${sidecar.id}.`);
   const bytes = await verified(sidecar);
   const runtime = await import(`./runtimes/${entry.runtime}.js`).catch((error) => {
-    throw new Error(`The runtime ${entry.runtime} cannot be loaded: ${told(error)}`);
+    throw new Error(`The runtime ${entry.runtime} cannot be loaded: ${message(error)}`);
   });
   const make = async () => {
     const began = performance.now();
@@ -66,14 +66,14 @@ export async function load(entry, accelerator) {
     return new Artifact(entry, accelerator, sidecar, loaded, performance.now() - began);
   };
   // one after the other: each has its time for itself
-  const made = runtime.start().then(() => (loading = loading.then(make, make)));
-  return made.catch((error) => {
-    throw new Error(`${entry.runtime} does not load it: ${told(error)}`);
+  const artifact = runtime.start().then(() => (loading = loading.then(make, make)));
+  return artifact.catch((error) => {
+    throw new Error(`${entry.runtime} does not load it: ${message(error)}`);
   });
 }
 
 /** Return what an error says; runtimes throw anything. */
-export function told(error) {
+export function message(error) {
   return String(error?.message ?? error).split("\n")[0].slice(0, 300);
 }
 
@@ -110,8 +110,8 @@ class Artifact {
   }
 
   /**
-   * Answer the sidecar's golden vectors. Returns {ok, difference, says}: the largest difference of a logit, and what
-   * is wrong where not ok: another answer, or a difference of more than TOLERANCE of the golden logits' span.
+   * Answer the sidecar's golden vectors. Returns {ok, difference, problem}: the largest difference of a logit, and what
+   * is wrong where not ok: another prediction, or a difference of more than TOLERANCE of the golden logits' span.
    */
   async check() {
     const { length } = this.sidecar.golden;
@@ -119,7 +119,7 @@ class Artifact {
       const { height, width, channels } = size(this.sidecar);
       const data = new Uint8Array(height * width * channels);
       this.firstMs = (await this.answer({ data, height, width, channels })).ms;
-      return { ok: false, difference: 0, says: "its sidecar holds no golden vectors to check it by" };
+      return { ok: false, difference: 0, problem: "its sidecar holds no golden vectors to check it by" };
     }
     let difference = 0;
     const wrong = [];
@@ -135,8 +135,8 @@ class Artifact {
         wrong.push(`the exporter's machine says ${name(choice(golden))} to a ${name(label)}, this browser ${choice(ours) < 0 ? "nothing" : name(choice(ours))}`);
       } else if (off > TOLERANCE * span) wrong.push(`a logit of a ${name(label)} is off by ${off.toPrecision(3)}`);
     }
-    const says = wrong.length ? `${wrong.length} of ${length} golden vectors differ: ${wrong[0]}` : "";
-    return { ok: !wrong.length, difference, says };
+    const problem = wrong.length ? `${wrong.length} of ${length} golden vectors differ: ${wrong[0]}` : "";
+    return { ok: !wrong.length, difference, problem };
   }
 
   close() {

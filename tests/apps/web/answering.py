@@ -8,8 +8,8 @@ ANSWER = """async (id) => {
   const { artifacts, groups } = await (await fetch("catalogue.json")).json();
   const entry = artifacts.find((entry) => entry.id === id);
   const artifact = await load(entry, "wasm");
-  const known = await reference(entry.model, groups[entry.group]);
-  const { answers, right, alike } = await judge(artifact, known, () => {});
+  const dataset = await reference(entry.model, groups[entry.group]);
+  const { logits, correct, agree } = await judge(artifact, dataset, () => {});
   artifact.close();
-  return { logits: await packed(answers.buffer), right, alike };
+  return { logits: await packed(logits.buffer), correct, agree };
 }"""

@@ -24,8 +24,8 @@ IMAGES = 1_000
 SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
 
 
-def unpacked(answers: str) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(answers)), "<f4").reshape(-1, 10)
+def unpacked(packed: str) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4").reshape(-1, 10)
 
 
 def on_the_desktop(id: str, runtime: str) -> np.ndarray:
@@ -101,19 +101,19 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     options = [word for name, folder in places.items() for word in (f"--{name}", str(folder))]
     done = CliRunner().invoke(add, [str(file), *options])
     assert done.exit_code == 0, (done.output, done.exception)
-    known = load(results)
-    made = rows(
-        found(known, ("browser:test-machine",)), known, artifacts_folder=places["artifacts"], results_folder=results
+    stored = load(results)
+    joined = rows(
+        found(stored, ("browser:test-machine",)), stored, artifacts_folder=places["artifacts"], results_folder=results
     )
-    assert {row.id for row in made} == {
+    assert {row.id for row in joined} == {
         f"{INT8}@litertjs@browser:test-machine", f"{ONNX}@onnxruntime_web@browser:test-machine"
     }  # fmt: skip
-    for row in made:
+    for row in joined:
         assert (row.outcome, row.total) == ("ok", IMAGES)
         assert row.top1 > 0.98
         assert len(row.latencies_ns) == 200 or any("latency samples" in note for note in row.notes)
         assert 0 < row.p50_ns <= row.p90_ns
-    assert any("browser:test-machine" in line for line in notes.footnotes(group(made, 0.1)))
+    assert any("browser:test-machine" in line for line in notes.footnotes(group(joined, 0.1)))
 
 
 def test_a_name_that_the_report_would_refuse_is_not_taken(opened):
@@ -219,13 +219,13 @@ def test_times_of_a_page_that_was_not_in_front_do_not_count(opened, tmp_path):
 def test_what_json_has_no_word_for_is_never_saved(opened):
     page = opened(INT8)
     for value in ("NaN", "Infinity", "-Infinity", "undefined"):
-        said = page.evaluate(
+        message = page.evaluate(
             f"""async () => {{
               const {{ file }} = await import("./benchmark.js");
               try {{ return file([{{ outcome: "ok", first_ns: {value} }}]); }} catch (error) {{ return error.message; }}
             }}"""
         )
-        assert said == f"first_ns is {value}, which no file can hold."
+        assert message == f"first_ns is {value}, which no file can hold."
 
 
 def test_an_artifact_without_golden_vectors_is_not_called_checked(opened, expect, tmp_path):

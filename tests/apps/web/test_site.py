@@ -81,11 +81,11 @@ def test_examples_are_one_of_each_label_and_those_that_are_flipped(folder, tmp_p
 
 
 def test_reference_images_are_laid_out_as_the_page_reads_them(folder):
-    answers = reference.load(reference.path(folder, MODEL))
-    content = groups.reference_bytes(answers, 1_000)
+    evaluation = reference.load(reference.path(folder, MODEL))
+    content = groups.reference_bytes(evaluation, 1_000)
     assert len(content) == 30 * (784 + 1 + 40)
     assert list(content[30 * 784 : 30 * 785]) == list(LABELS)
-    assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), answers.logits)
+    assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), evaluation.logits)
 
 
 def test_new_figures_are_a_new_version_of_the_site(tmp_path):
@@ -129,8 +129,8 @@ def test_the_lock_file_names_no_address_and_every_shipped_package():
 
 def test_every_module_of_the_page_is_kept_for_offline_use_and_counted():
     own = {file.relative_to(build.SOURCE).as_posix() for file in files.members(build.SOURCE)}
-    kept = {*build.shell(), *(path for runtime in packages.RUNTIMES for path in build.of_runtime(runtime))}
-    assert own - kept == {"sw.js"}
+    cached = {*build.shell(), *(path for runtime in packages.RUNTIMES for path in build.of_runtime(runtime))}
+    assert own - cached == {"sw.js"}
 
 
 def test_only_the_catalogue_reads_results_and_nothing_of_the_app_measures():

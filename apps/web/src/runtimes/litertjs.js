@@ -32,10 +32,10 @@ export async function load(bytes, shape, accelerator) {
     async run(values) {
       const input = new Tensor(values, shape);
       const [output] = await model.run(input);
-      const answer = (await output.data()).slice();
+      const result = (await output.data()).slice();
       input.delete();
       output.delete();
-      return answer;
+      return result;
     },
     close: () => model.delete(),
   };
