@@ -34,10 +34,7 @@ RUNTIMES = {
     ),
 }
 # in place of LiteRT's other pair where a browser has no relaxed SIMD
-INSTEAD = (
-    "@litertjs/core/wasm/litert_wasm_compat_internal.js",
-    "@litertjs/core/wasm/litert_wasm_compat_internal.wasm",
-)
+INSTEAD = ("@litertjs/core/wasm/litert_wasm_compat_internal.js", "@litertjs/core/wasm/litert_wasm_compat_internal.wasm")
 NAMES = {"litertjs": "@litertjs/core", "onnxruntime_web": "onnxruntime-web"}
 
 
