@@ -55,7 +55,7 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
 
 
 def _state(name: str) -> str:
-    """Return what is there of a model's checkpoint, in words."""
+    """Return the state of a model's checkpoint, in words."""
     try:
         there = cards.checkpoint(name)
     except DataError as error:

@@ -1,7 +1,7 @@
 """Evaluates the MIL program of a Core ML package with NumPy: the arithmetic of the file, not Apple's runtime.
 
-Each operator (mil_operators.py) computes in float32; its result is rounded to the type that the program gives it. One
-that is not known refuses.
+Each operator (mil_operators.py) computes in float32; its result is rounded to the type that the program states. An
+unknown operator raises Unsupported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HARMLESS = {"dtype", "validate_indices", "pad", "pad_type", "num_splits", "const
 
 
 class _Inputs(dict):
-    """The inputs of an operation that knows which of them were read: one that is passed over would change the answer."""
+    """The inputs of an operation. It records which were read, because an input that is ignored could change the result."""
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__(inputs)
@@ -52,9 +52,9 @@ class _Inputs(dict):
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """One operation: `constants` are its known inputs, in float32, `variables` the names of the others.
+    """One operation: `constants` are its constant inputs, in float32, `variables` the names of the others.
 
-    `results` are the names, types and shapes of what it gives.
+    `results` are the names, types and shapes of its results.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class _Step:
 
 
 class Program:
-    """A program with its weights decompressed; raises Unsupported for an operator that is not known here."""
+    """A program with its weights decompressed; raises Unsupported for an unknown operator."""
 
     def __init__(self, path: Path) -> None:
         constants: dict[str, Any] = {}
@@ -102,7 +102,7 @@ class Program:
 
     def evaluate(self, image: Array) -> Array:
         """Return the output [1,K] for one image in the input's type."""
-        values = self._constants | {"image": image}  # what is concatenated may be known in part
+        values = self._constants | {"image": image}  # a concatenation may have constants among its inputs
         for step in self._steps:
             values |= step.run(values)
         return values[self._steps[-1].results[0][0]]
@@ -129,6 +129,6 @@ def _step(op: Any, values: dict[str, Any]) -> _Step:
 
 
 def _wide(value: Any) -> Any:
-    """Return half precision as float32, which holds it exactly and is what is computed in."""
+    """Return half precision as float32, in which operators compute; other values stay as they are."""
     half = isinstance(value, np.ndarray | np.generic) and value.dtype == np.float16
     return value.astype(np.float32) if half else value

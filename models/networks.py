@@ -14,7 +14,7 @@ from models.spec import Framework
 from models.zoo import ZOO
 
 VARIABLE = "EDGEWISE_MODELS"  # the user's folder, for this process and all that it starts
-SUFFIXES = (".pt2", ".keras", ".py")  # of a network in a folder; a .py has its weights beside it
+SUFFIXES = (".pt2", ".keras", ".py")  # of networks in a folder; the weights of a .py are beside it
 CODE_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9_]+")  # an id is MODEL-FORMAT-SCHEME
 
@@ -26,7 +26,7 @@ def folder() -> Path | None:
 
 
 def default(name: str) -> Path:
-    """Return where `artifacts`, `results`, `report` or a file lies unless the user says so: beside the networks."""
+    """Return the default place of `artifacts`, `results`, `report` or a file: beside the networks."""
     return (folder() or Path()) / name
 
 
@@ -37,7 +37,7 @@ def names() -> tuple[str, ...]:
 
 
 def left_out() -> tuple[str, ...]:
-    """Return a sentence for each file of the folder that would be a network, but cannot be used as one."""
+    """Return a sentence for each file of the folder that looks like a network but cannot be used."""
     place = folder()
     return tuple(_files(place)[1]) if place else ()
 
@@ -65,7 +65,7 @@ def framework(name: str) -> Framework:
 
 
 def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
-    """Return the networks' files by name, and what is wrong with others; a Python file is one where it defines `network`."""
+    """Return the networks' files by name, and what is wrong with others; Python files without `network` are skipped."""
     if not place.is_dir():
         instead = f": --models {place.parent}" if place.is_file() else ": --models FOLDER"
         msg = (
@@ -122,7 +122,7 @@ def _defines_network(path: Path) -> bool:
 
 
 def _parsed(path: Path) -> ast.Module:
-    """Return what a Python file says, without running it; raises DataError."""
+    """Return the syntax tree of a Python file, which is not run; raises DataError."""
     try:
         state = path.stat()
         return _tree(path, state.st_mtime_ns, state.st_size)

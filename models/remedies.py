@@ -1,4 +1,4 @@
-"""What a person types next, with the folder of their own networks where these are meant."""
+"""Commands that messages recommend, with --models if the user's own networks are deployed."""
 
 from __future__ import annotations
 

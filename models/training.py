@@ -38,7 +38,7 @@ def train(model: str, log_folder: Path) -> Card:
     cpu_minutes = (time.process_time() - cpu_start) / 60
 
     test_accuracy, _ = _score(framework.logits(network, network_input(test.images, spec.layout)), test.labels)
-    # without a card a checkpoint counts as one that nothing is known of; with its predecessor's it would count as damaged
+    # a new checkpoint beside the old card would count as damaged; without a card it counts as a user's own
     files.remove(cards.path(model))
     card = Card(
         model=model,
@@ -60,7 +60,7 @@ def train(model: str, log_folder: Path) -> Card:
 
 
 class Average:
-    """A running average of a network's weights, which answers better than the weights of any one step.
+    """A running average of a network's weights, which is more accurate than the weights of any one step.
 
     Batch norm's running means and variances are averaged alike. That fits them to the averaged weights: both are
     averages over the same last steps, in which the small learning rate of the schedule's end moves the weights so

@@ -27,7 +27,7 @@ SOURCE = Path(__file__).parent / "src"
 WORKER = "sw.js"
 IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 HASH_MARK = "sha256-IMPORT-MAP"
-WORTH = 0.95  # a compressed copy is kept where it has at most this share of the size
+WORTH = 0.95  # a compressed copy is written if it has at most this share of the size
 # Brotli at 11 takes a minute for a runtime's file and saves 13 % of it; at 9 three seconds.
 BROTLI_QUALITY = 9
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
@@ -118,7 +118,7 @@ def _replacing(dist: Path) -> Iterator[Path]:
 
 
 def version(site: Path, listing: dict[str, Any]) -> str:
-    """Return a digest of all that a visitor keeps: browsers compare the worker's bytes to tell that there is news."""
+    """Return a digest of all that a browser caches. It is part of the worker, by whose bytes browsers notice a new site."""
     parts = (files.sha256(site), json.dumps(listing, allow_nan=False), (SOURCE / WORKER).read_text())
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
@@ -131,7 +131,7 @@ def shell() -> tuple[str, ...]:
 
 
 def of_runtime(runtime: str) -> tuple[str, ...]:
-    """Return what a runtime needs on top, as paths on the site."""
+    """Return what a runtime needs besides, as paths on the site."""
     return (f"runtimes/{runtime}.js", *(f"packages/{file}" for file in packages.RUNTIMES[runtime]))
 
 
@@ -183,7 +183,7 @@ def _write_worker(site: Path, version: str) -> None:
 
 
 def _compress(site: Path) -> None:
-    """Lay a compressed copy beside each file that has fewer bytes so, as web servers look for them."""
+    """Write a compressed copy beside each file that becomes smaller by it, where web servers look for it."""
 
     def compressed(job: tuple[Path, str]) -> None:
         file, suffix = job

@@ -1,4 +1,4 @@
-"""What of artifacts/ and results/ the page is told: which artifacts run in a browser, examples, reference images."""
+"""The catalogue of the page, from artifacts/ and results/: artifacts that a browser can run, examples, reference images."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
 
 
 def _runs(artifact: Artifact) -> bool:
-    """Tell whether a browser can run an artifact, which there gets one image at a time."""
+    """Tell whether a browser can run an artifact; there it gets one image at a time."""
     return artifact.format in RUNTIMES and artifact.outcome == "ok" and artifact.batch in (1, -1)
 
 
@@ -127,9 +127,9 @@ def _names(artifact: Artifact) -> dict[str, Any]:
 def examples(
     references: Mapping[str, Reference], desktop: Iterable[measurements.Measurement | None], shares: int = 1
 ) -> tuple[dict[str, Any], ...]:
-    """Return images to tap: the first of each label, then those that the most artifacts answer unlike their source.
+    """Return images to tap: the first of each label, then those whose prediction the most artifacts changed.
 
-    Fewer where there are many labels, or where images are large: EXAMPLE_BYTES are for `shares` lists of examples.
+    There are fewer if labels are many or images are large: `shares` lists of examples share EXAMPLE_BYTES.
     """
     evaluation = next(iter(references.values()))
     alike = {name for name, other in references.items() if other.dataset_sha256 == evaluation.dataset_sha256}

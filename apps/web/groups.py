@@ -1,4 +1,4 @@
-"""Which networks can answer one picture, and what the page must know of their pictures: size, values, classes."""
+"""Groups of networks that take the same pictures, and what the page must know of these: size, values, classes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Networks that can answer one picture, with their artifacts and references by model."""
+    """Networks that take the same pictures, with their artifacts and their references by model."""
 
     pictures: Pictures
     artifacts: tuple[Artifact, ...]
@@ -49,11 +49,11 @@ class Group:
 
     @property
     def reference_images(self) -> int:
-        """How many images of its reference the page judges an artifact on: fewer of a small set, or of large images."""
+        """How many images the page judges an artifact on: fewer if the set is small or the images are large."""
         return min(reference_images(reference) for reference in self.references.values())
 
     def json(self) -> dict[str, Any]:
-        """Return what the page is told; the references' arrays lie in files of their own (`reference_bytes`)."""
+        """Return the group's entry in the catalogue; the references' arrays have files of their own (`reference_bytes`)."""
         height, width, channels = self.pictures.size
         return {
             **{name: getattr(self.pictures, name) for name in ("dtype", "low", "high", "labels")},
@@ -132,10 +132,10 @@ def _size(artifact: Artifact) -> tuple[int, ...]:
 
 
 def _span(images: np.ndarray, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return which values a picture's 0 and 255 become, per channel.
+    """Return the values of a picture's 0 and 255, per channel.
 
-    How float images were made of pictures is not told: one of the usual spans where all their values lie in it, else
-    the smallest and largest value of each channel (a mean and deviation per channel, for example).
+    For float images this is a guess: one of the usual spans if it contains all values, else the smallest and the largest
+    value of each channel (right for images that were normalised by mean and deviation per channel).
     """
     if images.dtype == np.uint8:
         return (0.0,) * channels, (255.0,) * channels

@@ -1,4 +1,4 @@
-"""What the command line takes: each kind of value with the sentence that refuses another."""
+"""Types of command-line values, each with a sentence that refuses wrong ones."""
 
 from __future__ import annotations
 

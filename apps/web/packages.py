@@ -33,7 +33,7 @@ RUNTIMES = {
         "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
     ),
 }
-# in place of LiteRT's other pair where a browser has no relaxed SIMD
+# instead of LiteRT's other pair, for browsers without relaxed SIMD
 INSTEAD = ("@litertjs/core/wasm/litert_wasm_compat_internal.js", "@litertjs/core/wasm/litert_wasm_compat_internal.wasm")
 NAMES = {"litertjs": "@litertjs/core", "onnxruntime_web": "onnxruntime-web"}
 

@@ -30,7 +30,7 @@ def seed(value: int) -> None:
 
 
 def weights(network: nn.Module) -> dict[str, np.ndarray]:
-    """Return the named weights as float32 arrays of their own."""
+    """Return copies of the named weights, as float32 arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
@@ -80,7 +80,7 @@ def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
 
 
 def input_shape(network: nn.Module) -> tuple[int | None, ...] | None:
-    """Return the shape of one image where the network says it (None for a free size), None where it says nothing.
+    """Return the shape of one image if the network states it (None for a free size), else None.
 
     Raises ValueError where it takes other than one input.
     """
@@ -102,7 +102,7 @@ def logits(network: nn.Module, images: np.ndarray, batch: int = 500) -> np.ndarr
 
 
 def takes_batches(network: nn.Module, images: np.ndarray) -> bool:
-    """Tell whether two images at once give two answers: a network may be written, or exported, for one."""
+    """Tell whether the network takes several images at once; it may be written, or exported, for one."""
     if len(images) < 2:
         return True
     try:

@@ -27,9 +27,9 @@ WRITE = "np.savez({file!r}, images=images, labels=labels)"
 class OwnData:
     """What a file holds: named evaluation sets, of which the first judges, and images to calibrate and fine-tune on.
 
-    `calibration` is [N,H,W] or [N,H,W,C] as the evaluation images are, None where there are none of its own; so is
-    `training`. `class_names` is empty where the file names none; `unread` are arrays that mean nothing here,
-    `narrowed` those of other floats that become float32, `grouped` the sets that lay in the order of their classes.
+    `calibration` is [N,H,W] or [N,H,W,C] like the evaluation images, None if the file has none; so is
+    `training`. `class_names` is empty if the file has none. `unread` are arrays with unknown names, `narrowed` those of
+    other floats that become float32, `grouped` the sets that were sorted by class.
     """
 
     file: Path
@@ -91,7 +91,7 @@ def load(folder: Path, model: str) -> OwnData:
 
 
 def are_grouped(labels: np.ndarray) -> bool:
-    """Tell whether neighbouring labels [N] are equal far more often than in a random order, as where a class follows a class."""
+    """Tell whether neighbouring labels [N] are equal far more often than in a random order, as in a file sorted by class."""
     shares = np.unique(labels, return_counts=True)[1] / len(labels)
     pairs, expected = len(labels) - 1, float((shares**2).sum())
     deviation = np.sqrt(expected * (1 - expected) * max(pairs, 1))

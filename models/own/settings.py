@@ -1,4 +1,4 @@
-"""edgewise.toml: what a user says of the networks in a folder, which artifacts to make of them, and schemes of their own."""
+"""edgewise.toml: settings of the networks in a folder, which artifacts to make of them, and the user's own schemes."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ WORDS = {"object": "a table", "array": "a list", "str": "a text", "int": "a whol
 
 
 class NetworkSettings(Record, kw_only=True, forbid_unknown_fields=True):
-    """What is said of one network: `labels` are the classes' names."""
+    """Settings of one network: `labels` are the classes' names."""
 
     labels: tuple[str, ...] = ()
 
 
 class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a scheme may say beside its base; None leaves it to the format.
+    """Options of a scheme beside its base; None leaves the choice to the format.
 
-    `batch` is how many images an artifact takes at once, or `dynamic` for any number. `calibration` is how ranges are found
-    on so many `images`; `granularity` and `symmetric` are those of scales and of activations' ranges; `block` is how many
-    4-bit weights share a scale; `keep_float` are globs of operators that stay as they are; `steps` are those of fine-tuning.
+    `batch` is how many images an artifact takes at once, or `dynamic` for any number. `calibration` is the method that
+    finds ranges, on so many `images`. `granularity` is that of scales; `symmetric` ranges of activations have zero in their
+    middle. `block` is how many 4-bit weights share a scale, `keep_float` are globs of operators that stay in float, and
+    `steps` are those of fine-tuning.
     """
 
     batch: Annotated[int, Meta(ge=1, le=256)] | Literal["dynamic"] | None = None
@@ -51,7 +52,7 @@ class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     @property
     def given(self) -> dict[str, object]:
-        """The options that say something, by name."""
+        """The options that are set, by name."""
         return {name: value for name in Options.__struct_fields__ if (value := getattr(self, name)) is not None}
 
 
@@ -70,13 +71,13 @@ class Settings(Record, kw_only=True, forbid_unknown_fields=True):
     schemes: dict[str, SchemeSettings] = {}
 
     def labels_of(self, model: str) -> tuple[str, ...]:
-        """Return the names of a network's classes, none where nothing is said."""
+        """Return the names of a network's classes, () if none are set."""
         network = self.networks.get(model)
         return (network.labels if network else ()) or self.labels
 
 
 def load(folder: Path) -> Settings:
-    """Return what a folder's file says, nothing where there is none; raises DataError that names the mistake."""
+    """Return the settings of a folder, empty ones without a file; raises DataError that names the mistake."""
     path = folder / FILE
     try:
         state = path.stat()

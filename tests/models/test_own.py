@@ -17,19 +17,7 @@ from export.artifact import Artifact
 from models import deployed, networks
 from models.errors import DataError, UsageError, did_you_mean
 from models.own import data, settings
-
-IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
-    (tmp_path / "net.pt2").write_bytes(b"not read to be listed")
-    return tmp_path
-
-
-def write(folder: Path, name: str = "net.npz", **arrays: np.ndarray) -> None:
-    np.savez(folder / name, **({"images": IMAGES, "labels": LABELS} | arrays))
+from tests.models.conftest import IMAGES, LABELS, write
 
 
 def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,19 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 
 from export.source import Source
-from models import networks
 from models.errors import DataError
 from models.own import data, settings
+from tests.models.conftest import IMAGES, LABELS, write
 
 WORDS = ("labels", "recipes", "networks", "schemes", "base", "batch", "images", "keep_float", "x")
-IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
-    (tmp_path / "net.pt2").write_bytes(b"not read to be listed")
-    return tmp_path
 
 
 @given(
@@ -95,6 +86,6 @@ def source(folder, monkeypatch) -> Source:
     ids=["label", "label of another set", "size", "channels"],
 )
 def test_images_that_are_not_the_networks_name_their_file(folder, source, arrays, sentence):
-    np.savez(folder / "net.npz", **({"images": IMAGES, "labels": LABELS} | arrays))
+    write(folder, **arrays)
     with pytest.raises(DataError, match=sentence):
         _ = source.classes

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from msgspec.structs import replace
 
 from apps.web import build, catalogue, groups, packages
-from apps.web.__main__ import web
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Environment, Flip, Measurement
 from models import files, reference
@@ -102,12 +100,6 @@ def test_a_folder_that_holds_anything_else_is_not_replaced(folder, tmp_path):
     with pytest.raises(UsageError, match="no site of ours"):
         build.build(home, content, artifacts_folder=folder, node_modules=tmp_path)
     assert (home / "thesis.tex").read_text() == "years"
-
-
-def test_listing_needs_neither_npm_nor_a_build(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    done = CliRunner().invoke(web, ["--list", "--artifacts", str(folder), "--results", str(tmp_path)])
-    assert done.output.split() == sorted([INT8, ONNX])
 
 
 def test_without_npm_it_is_told_how_to_get_it(tmp_path, monkeypatch):
