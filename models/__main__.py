@@ -57,13 +57,13 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
 def _state(name: str) -> str:
     """Return the state of a model's checkpoint, in words."""
     try:
-        there = cards.checkpoint(name)
+        stored = cards.checkpoint(name)
     except DataError as error:
         return f"damaged: {error}"
-    if there.state == "current":
-        return f"current, test accuracy {there.card.test_accuracy:.2%}"
-    start = "damaged" if there.state == "damaged" else "to be trained"
-    return f"{start}: {cards.REASONS[there.state]}" if there.state in cards.REASONS else start
+    if stored.state == "current":
+        return f"current, test accuracy {stored.card.test_accuracy:.2%}"
+    start = "damaged" if stored.state == "damaged" else "to be trained"
+    return f"{start}: {cards.REASONS[stored.state]}" if stored.state in cards.REASONS else start
 
 
 def _report(card: Card, logs: Path) -> None:

@@ -110,14 +110,14 @@ def require_whole(model: str) -> Checkpoint:
 
     One without a card, or of other training settings, may be a user's own: it can be exported.
     """
-    there, file = checkpoint(model), checkpoints.path(model)
-    if there.state == "missing":
+    stored, file = checkpoint(model), checkpoints.path(model)
+    if stored.state == "missing":
         checkpoints.read(model)
-    if there.state == "damaged":
+    if stored.state == "damaged":
         msg = (
-            f"{file} is damaged: its SHA-256 is {there.sha256[:12]}..., its card's {there.card.sha256[:12]}... "
+            f"{file} is damaged: its SHA-256 is {stored.sha256[:12]}..., its card's {stored.card.sha256[:12]}... "
             f"Restore both with: git checkout -- {file.parent}, or train again with: nox -s train -- --only {model}. "
             f"If it is your own network's, delete {path(model)}."
         )
         raise DataError(msg)
-    return there
+    return stored

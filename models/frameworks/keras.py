@@ -210,13 +210,13 @@ class Trainer:
                 )
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             self.optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
-            right = tf.math.count_nonzero(tf.argmax(logits, 1, output_type=tf.int32) == labels)
-            return loss, right
+            correct = tf.math.count_nonzero(tf.argmax(logits, 1, output_type=tf.int32) == labels)
+            return loss, correct
 
         self._step = step
 
     def step(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[float, int]:
-        """Train on one batch; return its mean loss and its number of right answers."""
+        """Train on one batch; return its mean loss and its number of correct predictions."""
         self.optimizer.learning_rate.assign(learning_rate)
-        loss, right = self._step(tf.constant(images), tf.constant(labels, tf.int32))
-        return float(loss), int(right)
+        loss, correct = self._step(tf.constant(images), tf.constant(labels, tf.int32))
+        return float(loss), int(correct)

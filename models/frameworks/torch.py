@@ -169,7 +169,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=training.weight_decay)
 
     def step(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[float, int]:
-        """Train on one batch; return its mean loss and its number of right answers."""
+        """Train on one batch; return its mean loss and its number of correct predictions."""
         self.network.train()
         self.optimizer.param_groups[0]["lr"] = learning_rate
         target = torch.from_numpy(labels.astype(np.int64))

@@ -69,14 +69,16 @@ def load(folder: Path, model: str) -> OwnData:
     sets = (reader.labelled(first, ""), *(reader.labelled(name, f"{name}_") for name in others))
     training = reader.labelled(TRAINING, f"{TRAINING}_") if TRAINING in names else None
     calibration = reader.images(f"{CALIBRATION}_images") if CALIBRATION in names else None
-    alike = {s.name: s.images for s in sets}
-    alike |= ({TRAINING: training.images} if training else {}) | (
+    images_by_set = {s.name: s.images for s in sets}
+    images_by_set |= ({TRAINING: training.images} if training else {}) | (
         {} if calibration is None else {CALIBRATION: calibration}
     )
-    for name, images in alike.items():
+    for name, images in images_by_set.items():
         if images.shape[1:] != sets[0].images.shape[1:] or images.dtype != sets[0].images.dtype:
-            ours, theirs = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
-            reader.refuse(f"the images of {name} are {ours}, the first ones {theirs}", "Give all in one size and type.")
+            shape, first_shape = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
+            reader.refuse(
+                f"the images of {name} are {shape}, the first ones {first_shape}", "Give all in one size and type."
+            )
     read = {"class_names", *KINDS, *(f"{name}_{kind}" for name in (*others, CALIBRATION, TRAINING) for kind in KINDS)}
     return OwnData(
         file=path,

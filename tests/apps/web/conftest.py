@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -207,3 +208,23 @@ def touch(page, strokes: list[Stroke]) -> None:
         for point in stroke[1:]:
             event("touchMove", point)
         event("touchEnd")
+
+
+def assert_checks(page, expect) -> None:
+    """Hold that every artifact of the first card passes its golden self-check."""
+    for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"):
+        page.locator("select.artifact").select_option(id)
+        expect(page.locator(".facts")).to_contain_text("loaded in")
+        expect(page.locator(".check"), id).to_have_class(re.compile("good"))
+
+
+def assert_accessible(page, width: int) -> None:
+    """Hold that nothing is cut off, unlabelled or hard to read in a window of that width."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    targets = page.locator("button:visible, select:visible, label.button:visible")
+    heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
+    assert min(heights) >= 24  # WCAG 2.2, 2.5.8

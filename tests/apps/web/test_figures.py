@@ -10,12 +10,11 @@ import pytest
 from scipy import ndimage
 
 from tests.apps.web.answering import ANSWER, benchmark, unpacked
-from tests.apps.web.conftest import ROOT
+from tests.apps.web.conftest import INT8, ROOT
 from tests.apps.web.strokes import DIGITS, Stroke, moved
 
 pytestmark = pytest.mark.browser
 
-INT8 = "torch_cnn_small-tflite-int8"
 ONNX = "torch_cnn_small-onnx-int8"
 IMAGES = 1_000
 

@@ -14,9 +14,8 @@ import pytest
 from apps.web import build
 from models import files
 from tests import programs
-from tests.apps.web.conftest import ROOT, served
+from tests.apps.web.conftest import INT8, ROOT, served
 
-INT8 = "torch_cnn_small-tflite-int8"
 FLOAT32 = "torch_cnn_small-tflite-float32"
 ONNX = "torch_cnn_small-onnx-int8"
 REFUSED = "torch_cnn_small-executorch-int8"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import struct
 import zlib
 
@@ -13,6 +12,7 @@ import pytest
 from models import reference
 from tests.apps.web.answering import ANSWER, benchmark, unpacked
 from tests.apps.web.colours import COLOURS, MANY, SEVEN, many_colours
+from tests.apps.web.conftest import assert_accessible, assert_checks
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("npm")]
 
@@ -48,11 +48,7 @@ def seen(page) -> np.ndarray:
 
 @pytest.mark.parametrize("first", [SEVEN_INT8, MANY_TFLITE])
 def test_every_artifact_checks_itself(opened, own, expect, first):
-    page = opened(first, url=own.url)
-    for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"):
-        page.locator("select.artifact").select_option(id)
-        expect(page.locator(".facts")).to_contain_text("loaded in")
-        expect(page.locator(".check"), id).to_have_class(re.compile("good"))
+    assert_checks(opened(first, url=own.url), expect)
 
 
 @pytest.mark.parametrize("id", [SEVEN_INT8, f"{SEVEN}-tflite-int8_io", SEVEN_ONNX, MANY_TFLITE, MANY_ONNX])
@@ -216,14 +212,8 @@ def test_the_benchmark_saves_as_many_logits_as_there_are_classes(opened, own, tm
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("picks", [(SEVEN_INT8, SEVEN_ONNX), (MANY_TFLITE, MANY_ONNX)], ids=["seven", "many"])
 def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, own, expect, picks, scheme, size):
-    from axe_playwright_python.sync_playwright import Axe
-
     width, height = size
     page = opened(*picks, url=own.url, color_scheme=scheme, viewport={"width": width, "height": height})
     choose(page, plain(COLOURS[VIOLET]), f"{'long' * 30}.png")
     expect(page.locator(".label")).not_to_have_text(["–"] * 2)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    targets = page.locator("button:visible, select:visible, label.button:visible")
-    assert min(targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")) >= 24
+    assert_accessible(page, width)

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from models import reference
-from tests.apps.web.conftest import ROOT, draw, touch
+from tests.apps.web.conftest import INT8, ROOT, assert_checks, draw, touch
 from tests.apps.web.strokes import DIGITS, moved
 
 pytestmark = pytest.mark.browser
 
-INT8 = "torch_cnn_small-tflite-int8"
 FLOAT32 = "torch_cnn_small-tflite-float32"
 KERAS = "keras_cnn-tflite-int8"
 ONNX = "torch_cnn_small-onnx-int8"
@@ -134,11 +133,7 @@ def test_what_was_picked_is_there_on_the_next_visit(opened, expect):
 
 
 def test_every_artifact_checks_itself(opened, expect):
-    page = opened(INT8)
-    for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"):
-        page.locator("select.artifact").select_option(id)
-        expect(page.locator(".facts")).to_contain_text("loaded in")
-        expect(page.locator(".check"), id).to_have_class(re.compile("good"))
+    assert_checks(opened(INT8), expect)
 
 
 def test_what_no_browser_runs_is_listed_with_its_reason(opened, expect):
