@@ -132,10 +132,10 @@ def examples(
     There are fewer if labels are many or images are large: `shares` lists of examples share EXAMPLE_BYTES.
     """
     evaluation = next(iter(references.values()))
-    alike = {name for name, other in references.items() if other.dataset_sha256 == evaluation.dataset_sha256}
+    same_dataset = {name for name, other in references.items() if other.dataset_sha256 == evaluation.dataset_sha256}
     flips: dict[int, list[dict[str, Any]]] = {}
     for row in desktop:
-        if row and row.artifact.split("-")[0] in alike:
+        if row and row.artifact.split("-")[0] in same_dataset:
             for flip in (f for f in row.flips if f.index < len(evaluation.images)):
                 shown = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
                 flips.setdefault(flip.index, []).append(shown)

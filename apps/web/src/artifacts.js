@@ -1,10 +1,10 @@
-// Artifacts as the page uses them: fetched, held against their sidecar's checksum, loaded into their runtime.
+// Artifacts as the page uses them: fetched, verified by their sidecar's checksum, loaded into their runtime.
 
 import { sha256 } from "@noble/hashes/sha2.js"; // crypto.subtle is missing on plain http, as in one's own network
 import { cut } from "./names.js";
 import { choice, logits, native, single, size, stored } from "./tensors.js";
 
-// A logit may lie this share of the golden logits' span from the exporter's own: kernels of another CPU round otherwise.
+// A logit may differ from the exporter's by this share of the golden logits' span: kernels of other CPUs round differently.
 const TOLERANCE = 0.01;
 
 // The smallest module with a SIMD instruction: (func (result v128) (i32x4.splat (i32.const 0)))
@@ -14,7 +14,7 @@ const SIMD = new Uint8Array([
 
 let loading = Promise.resolve();
 
-/** Tell why nothing can run in this browser, or return "". */
+/** Return why nothing can run in this browser, "" if it can. */
 export function obstacle() {
   if (typeof WebAssembly !== "object") return "This browser has no WebAssembly, which every runtime needs.";
   if (!WebAssembly.validate(SIMD)) {
@@ -65,14 +65,14 @@ export async function load(entry, accelerator) {
     const loaded = await runtime.load(bytes, single(sidecar.inputs[0]), accelerator);
     return new Artifact(entry, accelerator, sidecar, loaded, performance.now() - began);
   };
-  // one after the other: each has its time for itself
+  // one after the other, so that each load is timed alone
   const artifact = runtime.start().then(() => (loading = loading.then(make, make)));
   return artifact.catch((error) => {
     throw new Error(`${entry.runtime} does not load it: ${message(error)}`);
   });
 }
 
-/** Return what an error says; runtimes throw anything. */
+/** Return the message of an error; runtimes throw values of any type. */
 export function message(error) {
   return String(error?.message ?? error).split("\n")[0].slice(0, 300);
 }

@@ -20,7 +20,7 @@ export async function reference(model, group) {
   let at = 0;
   const next = (kind, length) => {
     const bytes = length * ARRAYS[kind].BYTES_PER_ELEMENT;
-    return new ARRAYS[kind](content.slice(at, (at += bytes)).buffer); // a copy, which begins where an array may
+    return new ARRAYS[kind](content.slice(at, (at += bytes)).buffer); // a copy, because an array must begin at a multiple of its element's size
   };
   const sizes = [[dtype, count * one], [labelled, count], ["float32", count * classes]];
   const whole = sizes.reduce((sum, [kind, length]) => sum + length * ARRAYS[kind].BYTES_PER_ELEMENT, 0);
@@ -76,7 +76,7 @@ async function warmed(artifact, images, tick) {
   return one;
 }
 
-/** Add a sample; one that the timer cannot tell from nothing is taken again, of more inferences. */
+/** Add a sample; if it is shorter than a tick of the timer, it is taken again with more inferences. */
 async function sample(one, round, tick) {
   try {
     for (;;) {
@@ -111,7 +111,7 @@ export async function judge(artifact, { images, labels, classes, expected }, pro
   return { logits: all, correct, agree };
 }
 
-/** Return what a share of the samples stays below, in between where it falls between two. */
+/** Return a quantile of the samples, interpolated between two of them. */
 export function quantile(samples, share) {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = share * (sorted.length - 1);
@@ -151,7 +151,7 @@ function breath() {
   return new Promise((resume) => setTimeout(resume));
 }
 
-/** Return results as the file that is saved; raises an Error for a value that JSON has no word for, and would leave out. */
+/** Return the text of the saved file; raises an Error for a value that JSON cannot hold and would leave out. */
 export function file(results) {
   const strict = (key, value) => {
     if (value === undefined || (typeof value === "number" && !Number.isFinite(value))) throw new Error(`${key} is ${value}, which no file can hold.`);

@@ -5,10 +5,10 @@ import { cut, named } from "./names.js";
 import { choice, odds } from "./tensors.js";
 
 export const MOST = 4;
-const UPRIGHT = 12; // classes whose bars have room beside each other, if their names are short
+const UPRIGHT = 12; // at most so many upright bars, if the classes' names are short
 const SHORT = 2; // characters of such a name
-const LISTED = 8; // classes that are listed in their own order; of more than that
-const LIKELIEST = 5; // the most probable ones
+const LISTED = 8; // at most so many classes are listed in their own order; of more
+const LIKELIEST = 5; // the most probable are listed
 const FRAMEWORKS = { torch: "PyTorch", keras: "TensorFlow" };
 
 /** Name a millisecond figure as a person reads it. */
@@ -57,7 +57,7 @@ export class Card {
     this.#state(this.problem);
   }
 
-  /** Take it off the page; what it still loads is let go. */
+  /** Remove it from the page; an artifact that still loads is closed. */
   remove() {
     this.#turn += 1;
     this.element.remove();

@@ -1,4 +1,4 @@
-// Which device this is, as far as a browser tells.
+// Which device this is, as far as a browser reveals it.
 
 const BROWSERS = [["edge", /Edg\/(\d+)/], ["firefox", /Firefox\/(\d+)/], ["samsung", /SamsungBrowser\/(\d+)/], ["chrome", /Chrom(?:e|ium)\/(\d+)/], ["safari", /Version\/(\d+).*Safari/]];
 const SYSTEMS = [["android", /Android/], ["ios", /iPhone|iPad/], ["windows", /Windows/], ["macos", /Mac OS/], ["linux", /Linux/]];

@@ -12,7 +12,7 @@ const DRAWING = { shows: "drawing", title: "Draw a digit", idle: "Draw, and ever
 const PHOTO = { shows: "photo", title: "Show a picture", idle: "Choose a picture, and every artifact answers.", examples: "Or tap an example" };
 const EXAMPLES = { shows: "nothing", title: "Show a picture", idle: "Tap an example, and every artifact answers.", examples: "Tap an example" };
 
-/** The part of the page that gives pictures. `changed` hears when there is another one, and when it was begun. */
+/** The part of the page that gives pictures. `changed` is called for each new one, with the time at which it was begun. */
 export class Input {
   picture = null; // what the networks see now
   way = DRAWING; // in which pictures are given

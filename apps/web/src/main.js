@@ -1,4 +1,4 @@
-// The page: what is shown to the networks goes to every card's artifact.
+// The page: the artifact of every card runs on the picture that is shown.
 
 import { message, obstacle, read } from "./artifacts.js";
 import { Card, MOST, verdict } from "./cards.js";
@@ -71,7 +71,7 @@ function introduce(examples) {
   part("example-note").textContent = ABOUT_EXAMPLES + (examples.some(({ flips }) => flips.length) ? ABOUT_FLIPS : "");
 }
 
-/** Let every card answer what is seen now, one after the other; `began` is when the stroke ended. */
+/** Let every card answer the present picture, one after the other; `began` is when the stroke ended. */
 function answer(began) {
   const { picture } = input;
   answering = answering.then(async () => {
@@ -83,10 +83,10 @@ function answer(began) {
   return answering;
 }
 
-/** Run something while no picture is answered; what is shown meanwhile is answered after it. */
+/** Run something while no card answers; pictures that are shown meanwhile are answered after it. */
 function alone(work) {
   const done = answering.then(work);
-  answering = done.catch(() => {}); // whoever asked for it hears of the error
+  answering = done.catch(() => {}); // the caller gets the error
   return done;
 }
 

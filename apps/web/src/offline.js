@@ -1,5 +1,5 @@
 // Offline use: the worker keeps the page when it installs, and this keeps what was picked. Nothing is promised before
-// everything that this page has used is really there.
+// everything that this page has used is cached.
 
 /**
  * Start the worker of this version; `status` is called with what may be promised, `updated` with a function that switches
