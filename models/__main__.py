@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from models import cards, console
+from models import cards, console, parameters
 from models.cards import Card
 from models.console import out
 from models.errors import DataError, UsageError, did_you_mean
@@ -29,7 +29,7 @@ from models.zoo import ZOO
 )
 @click.option("--force", is_flag=True, help="Train again what is already current.")
 @click.option(
-    "--logs", default="logs/tensorboard", show_default=True, type=console.Folder(), help="Where TensorBoard logs go."
+    "--logs", default="logs/tensorboard", show_default=True, type=parameters.FOLDER, help="Where TensorBoard logs go."
 )
 def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -> None:
     """Train the zoo on MNIST. A checkpoint that its training settings, network and data still match is left alone."""

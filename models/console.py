@@ -11,7 +11,6 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -69,19 +68,6 @@ def validated() -> None:
     """End here with exit code 0 where EDGEWISE_ONLY_PARSE is set: the caller only wants the arguments checked."""
     if os.environ.get(ONLY_PARSE):
         raise click.exceptions.Exit(0)
-
-
-class Folder(click.Path):
-    """A folder on the command line; an empty name is refused, which would silently mean the working folder."""
-
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value) or "\0" in str(value):
-            self.fail("an empty path names no folder." if not str(value) else "no folder has such a name.", param, ctx)
-        # a file in its place is reported by whoever writes there, in the same words for every folder
-        return Path(value)
 
 
 class OutputLost(Exception):

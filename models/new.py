@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from models import console, data, environments, files, networks
+from models import console, data, environments, files, networks, parameters
 from models.console import out
 from models.errors import DataError, UsageError
 
@@ -26,7 +26,7 @@ WHOLE = {"torch": ".pt2", "keras": ".keras"}
 @click.option(
     "--from", "framework", type=click.Choice(tuple(WHOLE)), required=True, help="What the network is made with."
 )
-@click.option("--folder", type=console.Folder(), help="Where it is written.  [default: NAME]")
+@click.option("--folder", type=parameters.FOLDER, help="Where it is written.  [default: NAME]")
 def command(name: str, framework: str, folder: Path | None) -> None:
     """Write a folder with a script and run it: it trains a small network and saves it with its images, as an example."""
     if not networks.NAME.fullmatch(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
@@ -35,7 +36,7 @@ def run(tmp_path, monkeypatch):
 def test_an_empty_value_is_refused_by_the_options_name(run, option, value):
     code, output = run(f"--{option}", value)
     assert code == 2
-    assert f"Invalid value for '--{option}': is empty." in output
+    assert re.search(rf"Invalid value for '--{option}': (the name )?is empty", output)
 
 
 @pytest.mark.parametrize("option", ["artifacts", "results", "dist"])
@@ -44,9 +45,9 @@ def test_what_cannot_be_a_folder_is_refused_by_the_options_name(run, tmp_path, o
     for value, reason in (
         ("file", "is a file"),
         ("file/below", "is a file"),
-        ("x" * 300, "has a part of more than 255 bytes"),
-        ("x" * 300 + "/y", "has a part of more than 255 bytes"),
-        ("ä" * 150, "has a part of more than 255 bytes"),
+        ("x" * 300, "File name too long"),
+        ("x" * 300 + "/y", "File name too long"),
+        ("ä" * 150, "File name too long"),
     ):
         code, output = run(f"--{option}", value)
         assert code == 2
