@@ -67,7 +67,7 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
 
 GROUPS = ("core", "export", "web", "browser", "lint", *RUNTIMES.names(), "executorch_native", "vela")
-WITHOUT_RUNTIME: list[str] = []  # the session that did what needs none
+WITHOUT_RUNTIME: list[str] = []  # the session that has done what needs no runtime
 
 
 @nox.session
@@ -99,7 +99,7 @@ def device_tests(session: nox.Session, runtime: str) -> None:
 @nox.parametrize("device", [nox.param(name, id=name) for name in DEVICES])
 def devices(session: nox.Session, device: str) -> None:
     """Run the artifacts on other devices: -s "devices(arm64)", or -s "devices(ssh)" -- --device ssh:user@host, --clean."""
-    if device == "arm64":  # where the desktop's answers on the same runtimes are half of what is told
+    if device == "arm64":  # it compares with the desktop, so the same runtimes are installed here
         with_everything(session, DEVICES[device])
     else:
         run_module(session, DEVICES[device], *session.posargs)
@@ -110,11 +110,7 @@ def devices(session: nox.Session, device: str) -> None:
 def apps(session: nox.Session, app: str) -> None:
     """Build what a person holds: -s "apps(web)" -- --serve, -s "apps(android)" -- --test, --only GLOB, --list, --help."""
     if app == "android" and "--test" in session.posargs:
-        for runtime in (
-            "litert",
-            "onnxruntime",
-            "executorch",
-        ):  # which answer in place of the app's engines, or beside them
+        for runtime in ("litert", "onnxruntime", "executorch"):  # they stand in for the app's engines, or beside them
             environment(session, runtime)
     session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
 

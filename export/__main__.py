@@ -52,10 +52,10 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 @click.option(
     "--artifacts",
     "folder",
-    type=console.Folder(),
+    type=parameters.FOLDER,
     help=f"Where they go.  [default: artifacts, in the folder of --models where that is given; with --data digits {DIGITS_FOLDER}]",
 )
-@parameters.beside("--logs", name="logs", kind=console.Folder(), text="Where converters' output goes.")
+@parameters.beside("--logs", name="logs", kind=parameters.FOLDER, text="Where converters' output goes.")
 def command(
     patterns: tuple[str, ...],
     listing: bool,

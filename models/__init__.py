@@ -1,1 +1,1 @@
-"""What is deployed: the zoo, its data, training, checkpoints and reference answers."""
+"""What is deployed: the zoo, its data, training, checkpoints and reference logits."""

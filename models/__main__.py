@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from models import cards, console
+from models import cards, console, parameters
 from models.cards import Card
 from models.console import out
 from models.errors import DataError, UsageError, did_you_mean
@@ -29,7 +29,7 @@ from models.zoo import ZOO
 )
 @click.option("--force", is_flag=True, help="Train again what is already current.")
 @click.option(
-    "--logs", default="logs/tensorboard", show_default=True, type=console.Folder(), help="Where TensorBoard logs go."
+    "--logs", default="logs/tensorboard", show_default=True, type=parameters.FOLDER, help="Where TensorBoard logs go."
 )
 def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -> None:
     """Train the zoo on MNIST. A checkpoint that its training settings, network and data still match is left alone."""
@@ -55,15 +55,15 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
 
 
 def _state(name: str) -> str:
-    """Return what is there of a model's checkpoint, in words."""
+    """Return the state of a model's checkpoint, in words."""
     try:
-        there = cards.checkpoint(name)
+        stored = cards.checkpoint(name)
     except DataError as error:
         return f"damaged: {error}"
-    if there.state == "current":
-        return f"current, test accuracy {there.card.test_accuracy:.2%}"
-    start = "damaged" if there.state == "damaged" else "to be trained"
-    return f"{start}: {cards.REASONS[there.state]}" if there.state in cards.REASONS else start
+    if stored.state == "current":
+        return f"current, test accuracy {stored.card.test_accuracy:.2%}"
+    start = "damaged" if stored.state == "damaged" else "to be trained"
+    return f"{start}: {cards.REASONS[stored.state]}" if stored.state in cards.REASONS else start
 
 
 def _report(card: Card, logs: Path) -> None:

@@ -25,8 +25,8 @@ def distort(images: np.ndarray, training: Training, rng: np.random.Generator) ->
     matrix = rotation @ slant
 
     grid = np.stack(np.meshgrid(np.arange(28), np.arange(28), indexing="ij")).reshape(2, -1) - 13.5
-    where = matrix @ grid + 13.5 + shift[:, :, None]  # [N,2,784]: where each output pixel comes from
+    origin = matrix @ grid + 13.5 + shift[:, :, None]  # [N,2,784]: where each output pixel comes from
     index = np.broadcast_to(np.arange(n)[:, None], (n, 784))
-    coordinates = np.stack([index, where[:, 0], where[:, 1]])
+    coordinates = np.stack([index, origin[:, 0], origin[:, 1]])
     grey = images.astype(np.float32) / np.float32(255.0)
     return ndimage.map_coordinates(grey, coordinates, order=1, mode="constant").reshape(n, 28, 28).astype(np.float32)

@@ -11,7 +11,6 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -26,7 +25,7 @@ PIPE_CLOSED = 141  # what a shell expects of a program that SIGPIPE ended
 ONLY_PARSE = "EDGEWISE_ONLY_PARSE"
 MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 
-WIDTH = 190  # of what is drawn, and where the output is no terminal: a log file breaks no lines
+WIDTH = 190  # of drawings, and of output that goes to no terminal: lines of a log file are not wrapped
 
 # Sequences that a terminal obeys: OSC (titles, links, the clipboard), other strings, CSI (colours, the cursor), the rest.
 _SEQUENCES = re.compile(
@@ -51,10 +50,10 @@ err = console(stderr=True)
 
 
 def printable(text: object, *, lines: bool = False) -> str:
-    """Return text without what a terminal would obey; line feeds become blanks unless `lines` is set.
+    """Return text without anything that a terminal would execute; line feeds become blanks unless `lines` is set.
 
-    What runtimes, devices and files say may hold escape sequences, control characters and overrides of the writing
-    direction, which could hide, change or fake what is printed beside them.
+    Output of runtimes, devices and files may hold escape sequences, control characters and overrides of the writing
+    direction, which could hide, change or fake the text beside them.
     """
     shown = _CONTROLS.sub("", _BLANKS.sub(" ", _SEQUENCES.sub("", str(text).replace("\r\n", "\n"))))
     return shown if lines else shown.replace("\n", " ")
@@ -71,25 +70,12 @@ def validated() -> None:
         raise click.exceptions.Exit(0)
 
 
-class Folder(click.Path):
-    """A folder on the command line; an empty name is refused, which would silently mean the working folder."""
-
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value) or "\0" in str(value):
-            self.fail("an empty path names no folder." if not str(value) else "no folder has such a name.", param, ctx)
-        # that a file stands there is said by whoever writes, in the words for every folder
-        return Path(value)
-
-
 class OutputLost(Exception):
     """What is printed cannot be written: the disk is full, or nobody reads any more. The cause is the OSError."""
 
 
 class Output:
-    """Standard output whose write errors are OutputLost: no other file's OSError is taken for them."""
+    """Standard output that raises OutputLost if it cannot be written, so that this is never mistaken for another OSError."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -112,9 +98,10 @@ class Output:
 
 
 def main(command: click.Command | str) -> NoReturn:
-    """Run a click command, or the one of `MODULE:ATTRIBUTE`, whose import is guarded, too; leave with its exit code.
+    """Run a click command, given as an object or as `MODULE:ATTRIBUTE`, and exit with its code.
 
-    Errors that a person can mend become one message, and so does what nobody foresaw: its traceback goes to a file.
+    Errors that a person can mend become one message. So do unforeseen errors, also in the import: their traceback
+    goes to a file.
     """
     before = sys.stdout
     if before is not None:
@@ -160,7 +147,7 @@ def _run(command: click.Command | str) -> int:
 
 
 def _mendable(error: Exception) -> StorageError | None:
-    """Return the sentence for a file that cannot be used for a reason that a person can mend."""
+    """Return the error for a file that cannot be used, None unless a person can mend the cause."""
     name = getattr(error, "filename", None)
     if name is None or not isinstance(error, OSError) or error.errno not in MENDABLE:
         return None
@@ -184,8 +171,8 @@ def _complain(markup: str) -> None:
 
 
 def _defect(error: Exception) -> int:
-    """Say that something happened that should not, and where its traceback is."""
-    says = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """Report an unforeseen error, with its traceback in a log file."""
+    summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     try:
         handle, log = tempfile.mkstemp(prefix="edgewise-", suffix=".log")
         with open(handle, "w", errors="backslashreplace") as file:
@@ -194,18 +181,18 @@ def _defect(error: Exception) -> int:
         where = f"report it with the log {log}"
     except OSError as failure:
         where = f"report it (no log could be written: {failure})"
-    _complain(f"[bold red]error:[/] {plain(says[:1_000])}. This is a defect of Edgewise: {plain(where)}")
+    _complain(f"[bold red]error:[/] {plain(summary[:1_000])}. This is a defect of Edgewise: {plain(where)}")
     return DEFECT
 
 
 def _to_nowhere(stream: Any) -> None:
-    """Lose what a stream still holds: Python flushes it once more at its end, and a failure there would be the exit code."""
+    """Discard what a stream still buffers: Python flushes it at its end, and a failure there would decide the exit code."""
     with suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _output_lost(error: BaseException | None) -> int:
-    """Say that standard output cannot be written, but to nobody who closed it; nothing is written there any more."""
+    """Report that standard output cannot be written, unless its reader has closed it; discard all further output."""
     _to_nowhere(sys.__stdout__)
     if isinstance(error, BrokenPipeError):
         return PIPE_CLOSED

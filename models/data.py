@@ -1,4 +1,4 @@
-"""MNIST from a folder, a cache or its public mirrors, always verified; scikit-learn's digits where neither is to be had."""
+"""MNIST from a folder, a cache or its public mirrors, always verified; scikit-learn's digits if MNIST cannot be found."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Digits(LabelledImages):
 
 @lru_cache
 def load(split: Split, name: str | None = None) -> Digits:
-    """Return a data set by name; without a name MNIST, or loudly the digits where MNIST cannot be had.
+    """Return a data set by name; without a name MNIST, or the digits with a warning if there is none.
 
     Raises DataError for files that are truncated, empty or not MNIST: broken data never fall back to other data.
     """
@@ -94,7 +94,7 @@ def keras_home() -> dict[str, str]:
 
 def _content(name: str) -> bytes:
     folder = os.environ.get("MNIST_DIR")
-    if folder:  # said by the user, so anything wrong with it is an error, not a reason to look elsewhere
+    if folder:  # named by the user, so a mistake in it is an error, not a reason to look elsewhere
         return _verified(_either(Path(folder) / name), name)
     cached = cache_folder() / "mnist" / f"{name}.gz"
     if _exists(cached):
@@ -144,10 +144,10 @@ def _verified(path: Path, name: str) -> bytes:
     if len(content) > most:
         msg = f"{path} is not MNIST's {name}: it has more than {most:,} bytes uncompressed. Replace or delete it."
         raise DataError(msg)
-    found = hashlib.sha256(content).hexdigest()
-    if found != MNIST_SHA256[name]:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != MNIST_SHA256[name]:
         msg = (
-            f"{path} is not MNIST's {name}: SHA-256 {found[:12]}... of {len(content):,} bytes uncompressed, "
+            f"{path} is not MNIST's {name}: SHA-256 {digest[:12]}... of {len(content):,} bytes uncompressed, "
             f"expected {MNIST_SHA256[name][:12]}... Replace or delete it."
         )
         raise DataError(msg)

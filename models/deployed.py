@@ -15,7 +15,7 @@ from models.zoo import ZOO
 
 
 class Deployed(Protocol):
-    """What the zoo's networks and a user's own have in common; nothing is imported or read before it is asked for.
+    """What the zoo's networks and a user's own have in common; nothing is imported or read before a method needs it.
 
     `suffix` is that of the file which holds the network itself: what the format `eager` writes.
     """
@@ -31,11 +31,11 @@ class Deployed(Protocol):
 
     @property
     def stated(self) -> Mapping[str, int]:
-        """Return the `parameters` and `macs` that somebody wrote down, which the network must have; 0 stands for none."""
+        """Return the `parameters` and `macs` that the counted ones must equal; 0 means that none was stated."""
 
     @property
     def data_place(self) -> str:
-        """Return what a person knows its images by."""
+        """Return what messages call its images: a file or a data set."""
 
     def read(self) -> bytes:
         """Return the content of the file that holds the weights; raises DataError."""
@@ -122,7 +122,7 @@ def get(name: str, dataset: str | None = None) -> Deployed:
 
 
 def of_file(path: Path) -> Deployed:
-    """Return the network that a file of the format `eager` is of: MODEL-eager-float32.SUFFIX, or its temporary name."""
+    """Return the network of a file of the format `eager`, MODEL-eager-float32.SUFFIX or its temporary name."""
     return get(path.name.lstrip(".").split("-")[0])
 
 

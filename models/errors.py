@@ -44,11 +44,11 @@ class StorageError(EdgewiseError):
     exit_code = 6
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return a sentence that suggests the nearest known words, or lists them, of very many the first."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    choices = sorted(choices)
+    near = difflib.get_close_matches(word, choices, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(near)}?"
-    more = f" and {len(known) - LISTED:,} more" if len(known) > LISTED else ""
-    return f"There are: {', '.join(known[:LISTED])}{more}."
+    more = f" and {len(choices) - LISTED:,} more" if len(choices) > LISTED else ""
+    return f"There are: {', '.join(choices[:LISTED])}{more}."

@@ -84,7 +84,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def by_one(path: Path) -> Iterator[bool]:
-    """Let one process at a time make what takes long; yields whether it is still missing."""
+    """Let one process at a time make a file or folder that takes long; yields whether it is still missing."""
     from filelock import FileLock  # only here: nox has a Python without it
 
     with storage_errors(path):
@@ -101,7 +101,7 @@ def _require_target(path: Path) -> None:
     with storage_errors(path):
         try:
             mode = path.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError):  # of a missing folder; making it says what is wrong
+        except (FileNotFoundError, NotADirectoryError):  # in a missing folder; making that reports what is wrong
             return
     # renaming onto a device would replace the device, for everybody
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or path.absolute().parent == Path("/dev"):

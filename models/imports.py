@@ -1,4 +1,4 @@
-"""Which of the project's own files a module is made of: itself and all that it imports, read without running anything."""
+"""Which of the project's files a module depends on: itself and all that it imports, read without running anything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-# They are imported everywhere and decide no byte of what is made: sentences, and downloads that are verified by digest.
+# Imported everywhere, without influence on the bytes of artifacts: messages, and downloads that are verified by digest.
 NEUTRAL = frozenset({"models.errors", "models.mirrors", "models.console"})
 
 
@@ -16,16 +16,16 @@ def closure(modules: Iterable[str], root: Path) -> tuple[Path, ...]:
 
     Imports inside functions count. What a registry imports by name does not: its caller names it.
     """
-    waiting, found = [n for module in modules for n in _with_packages(module)], {}
+    waiting, files = [n for module in modules for n in _with_packages(module)], {}
     while waiting:
         name = waiting.pop()
         file = _file(name, root)
-        if file is None or name in found or name in NEUTRAL:
+        if file is None or name in files or name in NEUTRAL:
             continue
-        found[name] = file
+        files[name] = file
         state = file.stat()
         waiting.extend(_imported(name, file, state.st_mtime_ns, state.st_size))
-    return tuple(sorted(found.values()))
+    return tuple(sorted(files.values()))
 
 
 def _file(module: str, root: Path) -> Path | None:
@@ -44,7 +44,7 @@ def _imported(module: str, file: Path, mtime_ns: int, size: int) -> tuple[str, .
     """Return every name that a file may import; time and size only tell the cache that the file is another."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # whoever imports it says so better
+    except (SyntaxError, ValueError):  # its import reports the error better
         return ()
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     names: list[str] = []

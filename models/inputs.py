@@ -1,4 +1,4 @@
-"""What a kept result was made from, as named digests: whether it is current, and if not, why."""
+"""What a stored result was made from, as named digests: they tell whether it is current, and if not, why."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def of_files(paths: Iterable[Path]) -> str:
 def stale(recorded: Inputs, present: Mapping[str, str | None]) -> tuple[str, ...]:
     """Return the names of the inputs that are others now, none where the result is current.
 
-    An input whose present digest is None cannot be asked for here (a phone that is not connected) and is not compared.
+    An input whose present digest is None is not compared: it cannot be read now (a phone that is not connected).
     """
     return tuple(name for name, now in present.items() if now is not None and recorded.get(name) != now)

@@ -44,8 +44,8 @@ def packages(file: Path) -> tuple[str, ...]:
 
 def constraints(report: dict, bare: list[str]) -> str:
     """Return the constraints of what pip's report of an installation lists, and of what is installed `bare` beside it."""
-    found = (item["metadata"] for item in report["install"])
-    pins = sorted({*bare, *(f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in found)})
+    installed = (item["metadata"] for item in report["install"])
+    pins = sorted({*bare, *(f"{m['name'].lower().replace('_', '-')}=={m['version']}" for m in installed)})
     return "\n".join(["# written by: nox -s lock", *(line for pin in pins for line in _pin_lines(pin)), ""])
 
 
@@ -64,16 +64,16 @@ def ready(name: str, constraints: Path, *, logs: Path, show: TextIO | None = Non
     output by default. Raises InstallFailed; then, and where the installation is interrupted, no environment is left.
     """
     home = environments.folder() / name
-    wanted = hashlib.sha256(constraints.read_bytes()).hexdigest()
+    digest = hashlib.sha256(constraints.read_bytes()).hexdigest()
     show = show or sys.stdout
-    if not _is_current(home, wanted):
+    if not _is_current(home, digest):
         home.parent.mkdir(parents=True, exist_ok=True)
         with _alone(home, show) as lock:
-            if not _is_current(home, wanted):  # another nox may just have installed it
+            if not _is_current(home, digest):  # another nox may just have installed it
                 log = logs / f"install-{name}.log"
                 log.parent.mkdir(parents=True, exist_ok=True)
                 _install(_Installation(home=home, constraints=constraints, log=log, show=show, lock=lock))
-                (home / environments.STAMP).write_text(wanted)
+                (home / environments.STAMP).write_text(digest)
                 (home / environments.UNFINISHED).unlink()
     return environments.python(name, install="nox")
 
@@ -83,15 +83,15 @@ def remove(name: str) -> None:
     home = environments.folder() / name
     if home.exists():
         (home / environments.UNFINISHED).touch()
-        gone = home.with_name(f".{home.name}.removed-{os.getpid()}")
-        home.rename(gone)
+        aside = home.with_name(f".{home.name}.removed-{os.getpid()}")
+        home.rename(aside)
     for left in home.parent.glob(f".{name}.removed-*"):  # also by a process that was killed meanwhile
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _is_current(home: Path, wanted: str) -> bool:
+def _is_current(home: Path, digest: str) -> bool:
     stamp = home / environments.STAMP
-    return not (home / environments.UNFINISHED).exists() and stamp.exists() and stamp.read_text() == wanted
+    return not (home / environments.UNFINISHED).exists() and stamp.exists() and stamp.read_text() == digest
 
 
 @contextmanager
@@ -201,8 +201,8 @@ def _install(work: _Installation) -> None:
 
 def size_bytes(folder: Path) -> int:
     """Return what a folder takes on the disk; a file of several names counts once."""
-    found = {(state.st_ino, state.st_dev): state.st_blocks * 512 for state in _states(folder)}
-    return sum(found.values())
+    sizes = {(state.st_ino, state.st_dev): state.st_blocks * 512 for state in _states(folder)}
+    return sum(sizes.values())
 
 
 def _states(folder: Path) -> Iterator[os.stat_result]:

@@ -1,7 +1,7 @@
 """Evaluates the MIL program of a Core ML package with NumPy: the arithmetic of the file, not Apple's runtime.
 
-Each operator (mil_operators.py) computes in float32; its result is rounded to the type that the program gives it. One
-that is not known refuses.
+Each operator (mil_operators.py) computes in float32; its result is rounded to the type that the program states. An
+unknown operator raises Unsupported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HARMLESS = {"dtype", "validate_indices", "pad", "pad_type", "num_splits", "const
 
 
 class _Inputs(dict):
-    """The inputs of an operation that knows which of them were read: one that is passed over would change the answer."""
+    """The inputs of an operation. It records which were read, because an input that is ignored could change the result."""
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__(inputs)
@@ -52,9 +52,9 @@ class _Inputs(dict):
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """One operation: `constants` are its known inputs, in float32, `variables` the names of the others.
+    """One operation: `constants` are its constant inputs, in float32, `variables` the names of the others.
 
-    `results` are the names, types and shapes of what it gives.
+    `results` are the names, types and shapes of its results.
     """
 
     kind: str
@@ -67,13 +67,13 @@ class _Step:
         given = _Inputs(self.constants)
         for key, name in self.variables.items():
             given[key] = [_wide(values[n]) for n in name] if isinstance(name, list) else _wide(values[name])
-        answer = OPERATORS[self.kind](given)
+        output = OPERATORS[self.kind](given)
         if unread := given.keys() - given.read - HARMLESS:
             msg = (
                 f"the evaluator of Core ML's programs knows no operator {self.kind!r} with {', '.join(sorted(unread))}"
             )
             raise Unsupported(msg)
-        results = answer if isinstance(answer, list) else [answer]
+        results = output if isinstance(output, list) else [output]
         for result, (name, _, shape) in zip(results, self.results, strict=True):
             if result.shape != shape:
                 msg = f"{self.kind} {name} has the shape {result.shape}, the program says {shape}"
@@ -82,33 +82,33 @@ class _Step:
 
 
 class Program:
-    """A program with its weights decompressed; raises Unsupported for an operator that is not known here."""
+    """A program with its weights decompressed; raises Unsupported for an unknown operator."""
 
     def __init__(self, path: Path) -> None:
-        known: dict[str, Any] = {}
+        constants: dict[str, Any] = {}
         self._steps: list[_Step] = []
         for op in operations(path):
             name = op.outputs[0].name
             if op.op_type == "const":
-                known[name] = _wide(op.outputs[0].val)
+                constants[name] = _wide(op.outputs[0].val)
             elif op.op_type.startswith("constexpr_"):
-                known[name] = _wide(op.materialized_val_inference())
+                constants[name] = _wide(op.materialized_val_inference())
             elif op.op_type not in OPERATORS:
                 msg = f"the evaluator of Core ML's programs knows no operator {op.op_type!r} ({name})"
                 raise Unsupported(msg)
             else:
-                self._steps.append(_step(op, known))
-        self._known = known
+                self._steps.append(_step(op, constants))
+        self._constants = constants
 
-    def answer(self, image: Array) -> Array:
+    def evaluate(self, image: Array) -> Array:
         """Return the output [1,K] for one image in the input's type."""
-        values = self._known | {"image": image}  # what is concatenated may be known in part
+        values = self._constants | {"image": image}  # a concatenation may have constants among its inputs
         for step in self._steps:
             values |= step.run(values)
         return values[self._steps[-1].results[0][0]]
 
 
-def _step(op: Any, known: dict[str, Any]) -> _Step:
+def _step(op: Any, values: dict[str, Any]) -> _Step:
     from coremltools.converters.mil.mil import types
 
     constants, variables = {}, {}
@@ -116,12 +116,12 @@ def _step(op: Any, known: dict[str, Any]) -> _Step:
         several = isinstance(var, list | tuple)
         if var is None:
             continue
-        if several and not all(one.name in known for one in var):  # tensors that are concatenated, say
+        if several and not all(one.name in values for one in var):  # tensors that are concatenated, say
             variables[key] = [one.name for one in var]
         elif several:
-            constants[key] = [known[one.name] for one in var]
-        elif var.name in known:
-            constants[key] = known[var.name]
+            constants[key] = [values[one.name] for one in var]
+        elif var.name in values:
+            constants[key] = values[var.name]
         else:
             variables[key] = var.name
     results = tuple((out.name, types.nptype_from_builtin(out.dtype), tuple(map(int, out.shape))) for out in op.outputs)
@@ -129,6 +129,6 @@ def _step(op: Any, known: dict[str, Any]) -> _Step:
 
 
 def _wide(value: Any) -> Any:
-    """Return half precision as float32, which holds it exactly and is what is computed in."""
+    """Return half precision as float32, in which operators compute; other values stay as they are."""
     half = isinstance(value, np.ndarray | np.generic) and value.dtype == np.float16
     return value.astype(np.float32) if half else value

@@ -6,7 +6,7 @@ https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.de
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 import numpy as np
@@ -54,17 +54,33 @@ def _windows(x: Array, i: Inputs, kernel: list[int], fill: float) -> Array:
     return windows[steps]
 
 
+def _affine(result: Array, i: Inputs, shape: Sequence[int], scale: str = "gamma", offset: str = "beta") -> Array:
+    """Return a result times `scale` plus `offset`, inputs that are reshaped to `shape`; one that was left out does nothing."""
+    result = result if i.get(scale) is None else result * i[scale].reshape(shape)
+    return result if i.get(offset) is None else result + i[offset].reshape(shape)
+
+
+def _channels(x: Array) -> tuple[int, ...]:
+    """Return the shape in which a vector of a value per channel meets [N,C,...]."""
+    return (1, -1, *[1] * (x.ndim - 2))
+
+
+def _normalised(i: Inputs, axes: tuple[int, ...], shape: Sequence[int]) -> Array:
+    """Return x with the mean 0 and the variance 1 over some axes, scaled and shifted."""
+    centred = i["x"] - i["x"].mean(axes, keepdims=True)
+    return _affine(centred / np.sqrt((centred**2).mean(axes, keepdims=True) + i["epsilon"]), i, shape)
+
+
 def _conv(i: Inputs) -> Array:
     x, weight, groups = i["x"], i["weight"], int(either(i, "groups", 1))
     windows = _windows(x, i, list(weight.shape[2:]), 0.0)
     n, _, *rest = windows.shape
     out = rest[: x.ndim - 2]
-    answers = []
+    outputs = []
     for windows_of, weights_of in zip(np.split(windows, groups, 1), np.split(weight, groups, 0), strict=True):
         columns = np.moveaxis(windows_of, 1, x.ndim - 1).reshape(n * math.prod(out), -1)
-        answers.append((columns @ weights_of.reshape(len(weights_of), -1).T).reshape(n, *out, -1))
-    result = np.moveaxis(np.concatenate(answers, -1), -1, 1)
-    return result if i.get("bias") is None else result + i["bias"].reshape(1, -1, *[1] * (x.ndim - 2))
+        outputs.append((columns @ weights_of.reshape(len(weights_of), -1).T).reshape(n, *out, -1))
+    return _affine(np.moveaxis(np.concatenate(outputs, -1), -1, 1), i, _channels(x), scale="", offset="bias")
 
 
 def _conv_transpose(i: Inputs) -> Array:
@@ -95,7 +111,7 @@ def _conv_transpose(i: Inputs) -> Array:
             products = np.tensordot(weights[(..., *place)].T, inputs, (1, 1))  # [outputs,N,*sizes]
             total[(slice(None), slice(group * per_group, (group + 1) * per_group), *at)] += np.moveaxis(products, 0, 1)
     result = total[(..., *(slice(b, b + o) for b, o in zip(before, out, strict=True)))]
-    return result if i.get("bias") is None else result + i["bias"].reshape(1, -1, *[1] * len(kernel))
+    return _affine(result, i, _channels(x), scale="", offset="bias")
 
 
 def _max_pool(i: Inputs) -> Array:
@@ -114,7 +130,7 @@ def _avg_pool(i: Inputs) -> Array:
 
 
 def _batch_norm(i: Inputs) -> Array:
-    shape = (1, -1, *[1] * (i["x"].ndim - 2))
+    shape = _channels(i["x"])
     scale = 1 / np.sqrt(i["variance"] + i["epsilon"])
     scale = scale if i.get("gamma") is None else scale * i["gamma"]
     result = (i["x"] - i["mean"].reshape(shape)) * scale.reshape(shape)
@@ -122,21 +138,12 @@ def _batch_norm(i: Inputs) -> Array:
 
 
 def _layer_norm(i: Inputs) -> Array:
-    x, axes = i["x"], tuple(int(axis) for axis in i["axes"])
-    centred = x - x.mean(axes, keepdims=True)
-    result = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + i["epsilon"])
-    shape = [x.shape[axis] if axis in [a % x.ndim for a in axes] else 1 for axis in range(x.ndim)]
-    result = result if i.get("gamma") is None else result * i["gamma"].reshape(shape)
-    return result if i.get("beta") is None else result + i["beta"].reshape(shape)
+    x, axes = i["x"], tuple(int(axis) % i["x"].ndim for axis in i["axes"])
+    return _normalised(i, axes, [size if axis in axes else 1 for axis, size in enumerate(x.shape)])
 
 
 def _instance_norm(i: Inputs) -> Array:
-    x = i["x"]
-    axes, shape = tuple(range(2, x.ndim)), (1, -1, *[1] * (x.ndim - 2))
-    centred = x - x.mean(axes, keepdims=True)
-    result = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + i["epsilon"])
-    result = result if i.get("gamma") is None else result * i["gamma"].reshape(shape)
-    return result if i.get("beta") is None else result + i["beta"].reshape(shape)
+    return _normalised(i, tuple(range(2, i["x"].ndim)), _channels(i["x"]))
 
 
 def _local_response_norm(i: Inputs) -> Array:
@@ -172,6 +179,10 @@ def _gelu(i: Inputs) -> Array:
     if i["mode"] == "TANH_APPROXIMATION":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     return x / (1 + np.exp(-1.702 * x))
+
+
+def _reduced(function: Callable, values: Array, i: Inputs) -> Array:
+    return function(values, axes(i), keepdims=bool(i["keep_dims"]))
 
 
 def _sigmoid(x: Array) -> Array:
@@ -241,14 +252,14 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "l2_norm": lambda i: i["x"] / np.sqrt((i["x"] ** 2).sum((-3, -2, -1), keepdims=True) + i["epsilon"]),
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
-    "reduce_mean": lambda i: i["x"].mean(axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_sum": lambda i: i["x"].sum(axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_min": lambda i: i["x"].min(axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_l2_norm": lambda i: np.sqrt((i["x"] ** 2).sum(axes(i), keepdims=bool(i["keep_dims"]))),
-    "reduce_l1_norm": lambda i: np.abs(i["x"]).sum(axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_prod": lambda i: i["x"].prod(axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_log_sum_exp": lambda i: np.log(np.exp(i["x"]).sum(axes(i), keepdims=bool(i["keep_dims"]))),
-    "reduce_sum_square": lambda i: (i["x"] ** 2).sum(axes(i), keepdims=bool(i["keep_dims"])),
-    "reduce_max": lambda i: i["x"].max(axes(i), keepdims=bool(i["keep_dims"])),
+    "reduce_mean": lambda i: _reduced(np.mean, i["x"], i),
+    "reduce_sum": lambda i: _reduced(np.sum, i["x"], i),
+    "reduce_min": lambda i: _reduced(np.min, i["x"], i),
+    "reduce_l2_norm": lambda i: np.sqrt(_reduced(np.sum, i["x"] ** 2, i)),
+    "reduce_l1_norm": lambda i: _reduced(np.sum, np.abs(i["x"]), i),
+    "reduce_prod": lambda i: _reduced(np.prod, i["x"], i),
+    "reduce_log_sum_exp": lambda i: np.log(_reduced(np.sum, np.exp(i["x"]), i)),
+    "reduce_sum_square": lambda i: _reduced(np.sum, i["x"] ** 2, i),
+    "reduce_max": lambda i: _reduced(np.max, i["x"], i),
     **MOVES,
 }

@@ -43,11 +43,11 @@ def fetch(name: str, target: Path, verify: Callable[[Path], bytes]) -> bytes:
 def _download(url: str, path: Path, limit: int) -> None:
     """Write what the mirror sends; raises DataError where that is more than `limit` bytes, for it may have no end."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, Progress(*columns, transient=True) as progress:
-        answer.raise_for_status()
-        task = progress.add_task(url.rsplit("/", 1)[1], total=int(answer.headers.get("content-length", 0)) or None)
+    with requests.get(url, stream=True, timeout=TIMEOUT_S) as response, Progress(*columns, transient=True) as progress:
+        response.raise_for_status()
+        task = progress.add_task(url.rsplit("/", 1)[1], total=int(response.headers.get("content-length", 0)) or None)
         with path.open("wb") as file:
-            for chunk in answer.iter_content(1 << 16):
+            for chunk in response.iter_content(1 << 16):
                 limit -= len(chunk)
                 if limit < 0:
                     raise DataError("it sends more than MNIST has")

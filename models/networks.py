@@ -14,7 +14,7 @@ from models.spec import Framework
 from models.zoo import ZOO
 
 VARIABLE = "EDGEWISE_MODELS"  # the user's folder, for this process and all that it starts
-SUFFIXES = (".pt2", ".keras", ".py")  # of a network in a folder; a .py has its weights beside it
+SUFFIXES = (".pt2", ".keras", ".py")  # of networks in a folder; the weights of a .py are beside it
 CODE_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9_]+")  # an id is MODEL-FORMAT-SCHEME
 
@@ -26,7 +26,7 @@ def folder() -> Path | None:
 
 
 def default(name: str) -> Path:
-    """Return where `artifacts`, `results`, `report` or a file lies unless the user says so: beside the networks."""
+    """Return the default place of `artifacts`, `results`, `report` or a file: beside the networks."""
     return (folder() or Path()) / name
 
 
@@ -37,7 +37,7 @@ def names() -> tuple[str, ...]:
 
 
 def left_out() -> tuple[str, ...]:
-    """Return a sentence for each file of the folder that would be a network, but cannot be used as one."""
+    """Return a sentence for each file of the folder that looks like a network but cannot be used."""
     place = folder()
     return tuple(_files(place)[1]) if place else ()
 
@@ -65,14 +65,14 @@ def framework(name: str) -> Framework:
 
 
 def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
-    """Return the networks' files by name, and what is wrong with others; a Python file is one where it defines `network`."""
+    """Return the networks' files by name, and what is wrong with others; Python files without `network` are skipped."""
     if not place.is_dir():
         instead = f": --models {place.parent}" if place.is_file() else ": --models FOLDER"
         msg = (
             f"{place} is {'a file' if place.is_file() else 'no folder'}. Say which folder holds your networks{instead}"
         )
         raise UsageError(msg)
-    found: dict[str, list[Path]] = {}
+    candidates: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):
         if not NAME.fullmatch(path.stem):
@@ -88,10 +88,10 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
         except DataError as error:
             problems.append(str(error))
             continue
-        found.setdefault(path.stem, []).append(path)
-    several = [paths for paths in found.values() if len(paths) > 1]
+        candidates.setdefault(path.stem, []).append(path)
+    several = [paths for paths in candidates.values() if len(paths) > 1]
     problems += [f"{' and '.join(map(str, paths))} have one name. Rename one of them." for paths in several]
-    networks = {name: paths[0] for name, paths in found.items() if len(paths) == 1}
+    networks = {name: paths[0] for name, paths in candidates.items() if len(paths) == 1}
     if not networks and problems:
         raise DataError("\n".join(problems))
     if not networks:
@@ -110,11 +110,11 @@ def _framework_of_code(path: Path) -> Framework:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
-    found = {"torch": {"torch", "torchvision"} & imported, "keras": {"keras", "tensorflow"} & imported}
-    if bool(found["torch"]) == bool(found["keras"]):
-        msg = f"{path} imports {'both' if found['torch'] else 'neither'} of PyTorch and Keras: its network() must be made with one."
+    imported_of = {"torch": {"torch", "torchvision"} & imported, "keras": {"keras", "tensorflow"} & imported}
+    if bool(imported_of["torch"]) == bool(imported_of["keras"]):
+        msg = f"{path} imports {'both' if imported_of['torch'] else 'neither'} of PyTorch and Keras: its network() must be made with one."
         raise DataError(msg)
-    return "torch" if found["torch"] else "keras"
+    return "torch" if imported_of["torch"] else "keras"
 
 
 def _defines_network(path: Path) -> bool:
@@ -122,7 +122,7 @@ def _defines_network(path: Path) -> bool:
 
 
 def _parsed(path: Path) -> ast.Module:
-    """Return what a Python file says, without running it; raises DataError."""
+    """Return the syntax tree of a Python file, which is not run; raises DataError."""
     try:
         state = path.stat()
         return _tree(path, state.st_mtime_ns, state.st_size)

@@ -1,4 +1,4 @@
-"""`python -m models.new NAME --from torch|keras`: a folder of one's own to begin with, which runs as it is."""
+"""`python -m models.new NAME --from torch|keras`: write a folder with an example network that runs as it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from models import console, data, environments, files, networks
+from models import console, data, environments, files, networks, parameters
 from models.console import out
 from models.errors import DataError, UsageError
 
@@ -26,9 +26,9 @@ WHOLE = {"torch": ".pt2", "keras": ".keras"}
 @click.option(
     "--from", "framework", type=click.Choice(tuple(WHOLE)), required=True, help="What the network is made with."
 )
-@click.option("--folder", type=console.Folder(), help="Where it is written.  [default: NAME]")
+@click.option("--folder", type=parameters.FOLDER, help="Where it is written.  [default: NAME]")
 def command(name: str, framework: str, folder: Path | None) -> None:
-    """Write a folder with a script, trained by it: a small network and its images, as an example to be replaced."""
+    """Write a folder with a script and run it: it trains a small network and saves it with its images, as an example."""
     if not networks.NAME.fullmatch(name):
         msg = f"{name!r} cannot be part of an artifact's id: letters, digits and underscores only."
         raise UsageError(msg)

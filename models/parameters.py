@@ -49,6 +49,9 @@ class Place(click.Path):
         return super().convert(value, param, ctx)
 
 
+FOLDER = Place(path_type=Path)  # a file in its place is reported by whoever writes there
+
+
 class Word(click.ParamType):
     """A name or a glob: one line that holds something."""
 

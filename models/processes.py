@@ -18,10 +18,10 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def from_shell(code: int) -> int:
-    """Return an exit code as subprocess tells it, from one that a shell told: 128 and a signal's number is that signal."""
+    """Return a shell's exit code in subprocess' notation: 128 plus a signal's number becomes that number, negative."""
     return 128 - code if code - 128 in set(signal.Signals) else code
 
 
 def death(code: int) -> str:
-    """Return what an exit code says."""
+    """Return how a process ended, in words."""
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -46,9 +46,9 @@ def of(
 ) -> Profile:
     """Return the network's profile; raises DataError where `stated` gives other figures (0 gives none)."""
     profile = FRAMEWORKS[framework].profile(network, input_shape)
-    for figure, said in stated.items():
+    for figure, expected in stated.items():
         counted = getattr(profile, figure)
-        if said not in (0, counted):
-            msg = f"SPEC of {name} gives {said:,} {figure}, its network has {counted:,}. Correct SPEC.{figure}."
+        if expected not in (0, counted):
+            msg = f"SPEC of {name} gives {expected:,} {figure}, its network has {counted:,}. Correct SPEC.{figure}."
             raise DataError(msg)
     return profile

@@ -1,4 +1,4 @@
-"""Reference answers: evaluation images, labels and the float network's logits in one file that needs no framework."""
+"""The reference of a model: evaluation images, labels and the float network's logits in one file that needs no framework."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Reference(EvaluationSet):
     inputs: Mapping[str, str] = field(default_factory=dict)
 
     def is_current(self, key: str) -> bool:
-        """Tell whether it was computed from exactly what `key` digests; one without a key was not."""
+        """Tell whether it was computed from the inputs that `key` digests; a reference without a key never is."""
         return bool(key) and self.key == key
 
     @property
@@ -56,7 +56,7 @@ class Reference(EvaluationSet):
 
     @property
     def margins(self) -> np.ndarray:
-        """The float network's lead of its first answer over its second, [N]: the smallest are the hardest images."""
+        """The float network's largest logit minus its second largest, [N]; hard images have small margins."""
         best = np.partition(self.logits, -2, axis=1)
         return best[:, -1] - best[:, -2]
 

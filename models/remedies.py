@@ -1,4 +1,4 @@
-"""What a person types next, with the folder of their own networks where these are meant."""
+"""Commands that messages recommend, with --models if the user's own networks are deployed."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def nox(session: str, arguments: str = "") -> str:
     """Return the command of a session with its arguments."""
     folder = networks.folder()
     models = f"--models {shlex.quote(str(folder))}" if folder else ""
-    told = " ".join(filter(None, (models, arguments)))
-    return f"nox -s {session} -- {told}" if told else f"nox -s {session}"
+    options = " ".join(filter(None, (models, arguments)))
+    return f"nox -s {session} -- {options}" if options else f"nox -s {session}"

@@ -1,16 +1,16 @@
-"""How much of the float network's answer an artifact's answer still holds."""
+"""How similar an artifact's logits are to the float network's."""
 
 from __future__ import annotations
 
 import numpy as np
 
-ALIKE = 0.9  # less, and predictions that differ are no matter of rounding
+ALIKE = 0.9  # below this, rounding does not explain predictions that differ
 
 
 def correlation(logits: np.ndarray, expected: np.ndarray) -> float:
-    """Return the correlation of two sets of finite logits [N,K], each class' mean over the images taken out; 0 where one is constant.
+    """Return the correlation of two sets of finite logits [N,K] after subtracting each class's mean over the images.
 
-    The means hold what a network says of every image: two that see nothing in them agree in their means.
+    0 if one set is constant. Without the subtraction two networks that ignore the image would correlate by their means.
     """
     ours, theirs = (values.astype(np.float64) - values.mean(0, dtype=np.float64) for values in (logits, expected))
     energy = float(np.sqrt((ours**2).sum() * (theirs**2).sum()))

@@ -38,22 +38,23 @@ class Training:
     """How a checkpoint is trained: everything that its weights depend on, besides the data.
 
     `learning_rate` is the peak of a one-cycle schedule; `warmup` is a share of all steps. `rotate_degrees`, `scale`,
-    `shift_pixels` and `shear` bound the random affine augmentation; `average_decay` is that of the weights' average.
+    `shift_pixels` and `shear` bound the random affine augmentation; `average_decay` is that of the weights' average;
+    `validation` is the number of held-out training images.
     """
 
-    seed: int
+    seed: int = 1
     epochs: int
-    batch: int
+    batch: int = 128
     learning_rate: float
     weight_decay: float
-    warmup: float
-    label_smoothing: float
+    warmup: float = 0.15
+    label_smoothing: float = 0.0
     rotate_degrees: float
     scale: float
     shift_pixels: float
     shear: float
     average_decay: float
-    validation: int
+    validation: int = 5_000
 
     def fingerprint(self, spec: ModelSpec, data_sha256: str) -> str:
         """Return what a checkpoint's card must show to be current: a digest of recipe, network and data."""

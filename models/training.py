@@ -26,7 +26,7 @@ def train(model: str, log_folder: Path) -> Card:
     """Train one model of the zoo, write its checkpoint, card and TensorBoard log; return the card."""
     module = ZOO[model]
     spec, training = module.SPEC, module.TRAINING
-    digits, test = data.load("train", "mnist"), data.load("test", "mnist")
+    train_set, test_set = data.load("train", "mnist"), data.load("test", "mnist")
     for folder in (log_folder / model, checkpoints.FOLDER):  # before minutes of work
         files.require_writable(folder)
 
@@ -34,11 +34,11 @@ def train(model: str, log_folder: Path) -> Card:
     framework.seed(training.seed)
     network = module.network()
     cpu_start = time.process_time()
-    validation_accuracy = _fit(network, module, digits, log_folder / model)
+    validation_accuracy = _fit(network, module, train_set, log_folder / model)
     cpu_minutes = (time.process_time() - cpu_start) / 60
 
-    test_accuracy, _ = _score(framework.logits(network, network_input(test.images, spec.layout)), test.labels)
-    # without a card a checkpoint counts as one that nothing is known of; with its predecessor's it would count as damaged
+    test_accuracy, _ = _score(framework.logits(network, network_input(test_set.images, spec.layout)), test_set.labels)
+    # a new checkpoint beside the old card would count as damaged; without a card it counts as a user's own
     files.remove(cards.path(model))
     card = Card(
         model=model,
@@ -50,7 +50,7 @@ def train(model: str, log_folder: Path) -> Card:
         cpu_minutes=round(cpu_minutes, 1),
         validation_accuracy=validation_accuracy,
         test_accuracy=test_accuracy,
-        test_accuracy_95=_interval(test_accuracy, len(test)),
+        test_accuracy_95=_interval(test_accuracy, len(test_set)),
         data=TrainedOn(name="mnist", sha256=data.MNIST_SHA256),
         sha256=checkpoints.save(model, network),
         fingerprint=cards.fingerprint(model),
@@ -60,7 +60,7 @@ def train(model: str, log_folder: Path) -> Card:
 
 
 class Average:
-    """A running average of a network's weights, which answers better than the weights of any one step.
+    """A running average of a network's weights, which is more accurate than the weights of any one step.
 
     Batch norm's running means and variances are averaged alike. That fits them to the averaged weights: both are
     averages over the same last steps, in which the small learning rate of the schedule's end moves the weights so
@@ -80,27 +80,27 @@ class Average:
                 self.values[name] = np.array(value)
 
 
-def _fit(network: Any, module: ModuleType, digits: Digits, log_folder: Path) -> float:
+def _fit(network: Any, module: ModuleType, train_set: Digits, log_folder: Path) -> float:
     """Train the network in place and leave the averaged weights in it; return the accuracy on held-out images."""
     from tensorboard.summary import Writer
 
     spec, training = module.SPEC, module.TRAINING
     framework = FRAMEWORKS[spec.framework]
     rng = np.random.default_rng(training.seed)
-    order = rng.permutation(len(digits))  # the same split for every model with this seed
-    held_out, kept = order[: training.validation], order[training.validation :]
-    validation = network_input(digits.images[held_out], spec.layout), digits.labels[held_out]
+    order = rng.permutation(len(train_set))  # the same split for every model with this seed
+    held_out, training_indices = order[: training.validation], order[training.validation :]
+    validation = network_input(train_set.images[held_out], spec.layout), train_set.labels[held_out]
 
     trainer, average = framework.Trainer(network, training), Average(framework.weights(network))
-    steps = len(kept) // training.batch
+    steps = len(training_indices) // training.batch
     for earlier in log_folder.glob("events.out.tfevents.*"):  # it would be drawn into the same curve
         files.remove(earlier)
     writer = Writer(str(log_folder))
     with _progress() as progress:
         task = progress.add_task(spec.name, total=training.epochs * steps, note="")
         for epoch in range(training.epochs):
-            shuffled = rng.permutation(kept)
-            images, labels = _distorted(digits, shuffled, spec, training, rng), digits.labels[shuffled]
+            shuffled = rng.permutation(training_indices)
+            images, labels = _distorted(train_set, shuffled, spec, training, rng), train_set.labels[shuffled]
             figures = _epoch(network, framework, trainer, average, images, labels, training, epoch,
                              lambda: progress.advance(task))  # fmt: skip
             now = framework.weights(network)
@@ -122,27 +122,27 @@ def _epoch(
     network, framework, trainer, average: Average, images, labels, training: Training, epoch: int, advance
 ) -> dict[str, float]:
     """Take every step of one epoch; return its figures by TensorBoard tag."""
-    losses, right = [], 0
+    losses, total_correct = [], 0
     steps = len(images) // training.batch
     for i in range(steps):
         part = slice(i * training.batch, (i + 1) * training.batch)
         step = epoch * steps + i
         rate = learning_rate(training, step / (training.epochs * steps))
-        loss, good = trainer.step(images[part], labels[part], rate)
+        loss, correct = trainer.step(images[part], labels[part], rate)
         losses.append(loss)
-        right += good
+        total_correct += correct
         # the first weights are far from the last ones: the average begins short and grows
         average.add(framework.weights(network), min(training.average_decay, (step + 1) / (step + 11)))
         advance()
     return {
         "loss/train": float(np.mean(losses)),
-        "accuracy/train": right / (steps * training.batch),
+        "accuracy/train": total_correct / (steps * training.batch),
         "learning_rate": rate,
     }
 
 
-def _distorted(digits: Digits, index: np.ndarray, spec: ModelSpec, training: Training, rng) -> np.ndarray:
-    return augment.distort(digits.images[index], training, rng).reshape(-1, *spec.input_shape)
+def _distorted(dataset: Digits, index: np.ndarray, spec: ModelSpec, training: Training, rng) -> np.ndarray:
+    return augment.distort(dataset.images[index], training, rng).reshape(-1, *spec.input_shape)
 
 
 def learning_rate(training: Training, done: float) -> float:

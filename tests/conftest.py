@@ -54,13 +54,22 @@ def _fresh_data():
 def idx_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of four small gzipped IDX files that pass for MNIST, with MNIST_DIR pointing there."""
     rng = np.random.default_rng(0)
-    folder = tmp_path / "mnist"
+    parts = {name: (rng.integers(0, 256, (n, 28, 28), np.uint8), rng.integers(0, 10, n).astype(np.uint8))
+             for name, n in (("train", 700), ("t10k", 100))}  # fmt: skip
+    return pass_for_mnist(tmp_path / "mnist", parts, monkeypatch)
+
+
+def pass_for_mnist(
+    folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Write images uint8 [N,28,28] and labels uint8 [N] as gzipped IDX files, and let them count as MNIST."""
     folder.mkdir()
     checksums = {}
-    for prefix, n in (("train", 700), ("t10k", 100)):
-        images = struct.pack(">IIII", 2051, n, 28, 28) + rng.integers(0, 256, (n, 28, 28), np.uint8).tobytes()
-        labels = struct.pack(">II", 2049, n) + rng.integers(0, 10, n).astype(np.uint8).tobytes()
-        for name, content in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
+    for prefix, (images, labels) in parts.items():
+        for name, content in (
+            (f"{prefix}-images-idx3-ubyte", struct.pack(">IIII", 2051, len(images), 28, 28) + images.tobytes()),
+            (f"{prefix}-labels-idx1-ubyte", struct.pack(">II", 2049, len(labels)) + labels.tobytes()),
+        ):
             (folder / f"{name}.gz").write_bytes(gzip.compress(content))
             checksums[name] = hashlib.sha256(content).hexdigest()
     monkeypatch.setattr(data, "MNIST_SHA256", checksums)

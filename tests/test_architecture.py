@@ -60,7 +60,7 @@ def room(module: str) -> str:
 
 def level(name: str) -> int:
     """Return on which level a room lies; rooms of one level never import each other."""
-    return next(i for i, known in enumerate(ROOMS) if name == known or (isinstance(known, tuple) and name in known))
+    return next(i for i, rooms in enumerate(ROOMS) if name == rooms or (isinstance(rooms, tuple) and name in rooms))
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,8 @@ def test_imports_between_rooms_run_downwards_only(path):
 
 def test_no_modules_of_ours_import_each_other_in_a_circle():
     names = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in sources()}
-    arrows = {
-        name: {found for found in modules(path) if found in names and found != name} for name, path in names.items()
-    }
-    while leaves := [name for name, found in arrows.items() if not found & arrows.keys()]:
+    arrows = {name: (modules(path) & names.keys()) - {name} for name, path in names.items()}
+    while leaves := [name for name, targets in arrows.items() if not targets & arrows.keys()]:
         for name in leaves:
             del arrows[name]
     assert not arrows, f"these lie on a circle, or import one: {sorted(arrows)}"

@@ -40,8 +40,8 @@ def missing(tree: ast.Module, there: dict[str, set[str]]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours.keys() - own:
             module = ours[node.value.id]
-            known = node.attr in there[module] or f"{module}.{node.attr}" in there or node.attr.startswith("__")
-            if not known:
+            is_there = node.attr in there[module] or f"{module}.{node.attr}" in there or node.attr.startswith("__")
+            if not is_there:
                 yield f"line {node.lineno}: {module}.{node.attr}"
 
 

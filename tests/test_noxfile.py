@@ -95,12 +95,12 @@ def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(n
 
 
 @pytest.mark.parametrize("name", SESSIONS)
-@pytest.mark.parametrize("asked", ["--list", "--help"])
-def test_a_list_and_help_install_nothing(noxfile, name, asked):
-    session = Session(asked)
+@pytest.mark.parametrize("option", ["--list", "--help"])
+def test_a_list_and_help_install_nothing(noxfile, name, option):
+    session = Session(option)
     getattr(noxfile, name.partition("-")[0])(session, **SESSIONS[name][1])
     (line,) = session.done
-    assert line.endswith(f"{asked} in core")
+    assert line.endswith(f"{option} in core")
     assert not line.startswith("check")
 
 

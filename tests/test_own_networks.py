@@ -124,14 +124,14 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
-    made = artifacts.load(folder / "artifacts")
-    assert {a.model for a in made} == {"colour", "attention", "branches"}
-    refused = {a.id: a.reason for a in made if a.outcome != "ok"}
+    exported = artifacts.load(folder / "artifacts")
+    assert {a.model for a in exported} == {"colour", "attention", "branches"}
+    refused = {a.id: a.reason for a in exported if a.outcome != "ok"}
     expected = {id: words for id in refused for ids, words in REFUSED.items() if fnmatch(id, ids)}
     assert refused.keys() == expected.keys(), refused
     assert all(words in refused[id] for id, words in expected.items()), refused
     assert all(any(fnmatch(id, ids) for id in refused) for ids in REFUSED), refused
-    good = [a for a in made if a.outcome == "ok"]
+    good = [a for a in exported if a.outcome == "ok"]
     assert {a.labels for a in good} == {tuple("abcdefg")}
     assert {a.layout for a in good if a.model == "branches"} == {"hwc"}
     assert {a.inputs[0].shape[1:] for a in good if a.model == "colour"} == {(3, SIDE, SIDE)}
@@ -141,23 +141,25 @@ def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
 
 
 def test_sidecars_say_how_many_images_an_artifact_takes_and_which_options_it_has(folder):
-    made = {a.id: a for a in artifacts.load(folder / "artifacts") if a.outcome == "ok"}
-    batches = {scheme: {a.batch for a in made.values() if a.scheme == scheme} for scheme in ("four", "any", "any_i8")}
+    exported = {a.id: a for a in artifacts.load(folder / "artifacts") if a.outcome == "ok"}
+    batches = {
+        scheme: {a.batch for a in exported.values() if a.scheme == scheme} for scheme in ("four", "any", "any_i8")
+    }
     assert batches == {"four": {4}, "any": {-1}, "any_i8": {-1}}
-    assert {a.format for a in made.values() if a.scheme == "any"} >= {
+    assert {a.format for a in exported.values() if a.scheme == "any"} >= {
         "tflite",
         "torchscript",
         "executorch",
         "onnx",
         "ort",
     }
-    fixed = [a for a in made.values() if a.format == "onnx" and a.batch == 1]
+    fixed = [a for a in exported.values() if a.format == "onnx" and a.batch == 1]
     assert {a.model for a in fixed} == {"attention"}
     assert all("takes 1 image at once and no other number" in " ".join(a.notes) for a in fixed)
-    best = made["branches-tflite-best"]
+    best = exported["branches-tflite-best"]
     assert best.options.given == {"calibration": "mse", "granularity": "per_tensor", "symmetric": True}
     assert "mse sets the scales of weights" in " ".join(best.notes)
-    assert made["colour-onnx-float32"].covered_macs == 1.0
+    assert exported["colour-onnx-float32"].covered_macs == 1.0
 
 
 def test_a_second_export_makes_nothing(folder):

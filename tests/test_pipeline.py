@@ -14,8 +14,8 @@ def test_a_quick_pipeline_says_that_it_leaves_out_the_further_engines(noxfile):
     session = Session("--quick")
     noxfile.pipeline(session)
     assert "export --quick in core" in session.done
-    (said,) = (words for words in session.words if words.startswith("Further engines were left out"))
-    assert "--runtime openvino" in said
+    (warning,) = (words for words in session.words if words.startswith("Further engines were left out"))
+    assert "--runtime openvino" in warning
     named = Session("--quick", "--runtime", "openvino", prints="a-openvino-int8@openvino@desktop")
     noxfile.pipeline(named)
     assert "export in core" in named.done  # else there were none of its artifacts
@@ -57,9 +57,9 @@ def test_pipeline_says_what_it_left_out_and_which_command_does_it(noxfile):
     for arguments in ((), ("--quick",)):
         session = Session(*arguments)
         noxfile.pipeline(session)
-        said = "\n".join(session.words)
+        output = "\n".join(session.words)
         for command in ("nox -s latency", "nox -s instructions", "nox -s explain -- --all --layers"):
-            assert command in said
+            assert command in output
 
 
 def test_pipeline_goes_on_without_the_programs_that_are_missing(noxfile, monkeypatch):
@@ -68,9 +68,9 @@ def test_pipeline_goes_on_without_the_programs_that_are_missing(noxfile, monkeyp
     noxfile.pipeline(session)
     assert not any("shipping" in line or "instructions" in line for line in session.done)
     assert session.done[-1] == "device_tests check in core"
-    said = "\n".join(session.words)
-    assert "apt-get install binutils" in said
-    assert "apt-get install qemu-user" in said
+    output = "\n".join(session.words)
+    assert "apt-get install binutils" in output
+    assert "apt-get install qemu-user" in output
 
 
 def test_pipeline_of_some_cells_measures_nothing_else_and_says_so(noxfile):

@@ -1,1 +1,1 @@
-"""The web demo: draw a digit and see what several artifacts answer, in the browser and offline."""
+"""The web demo: draw a digit and compare the predictions of several artifacts, in the browser and offline."""

@@ -16,13 +16,13 @@ CHOICE = f"--host {LOOPBACK} (only this machine reaches it) or --host {ALL} (its
 def resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple]:
     """Return a host's family and address to listen on; raises UsageError for a host that has none."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # ValueError: a name that no name server could be asked for
         msg = (
             f"The host {_short(host)} has no address, so nothing can listen there. Name one of this machine: {CHOICE}."
         )
         raise UsageError(msg) from error
-    family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)  # phones' browsers all speak IPv4
+    family, *_, address = min(candidates, key=lambda one: one[0] != socket.AF_INET)  # phones' browsers all speak IPv4
     return family, address
 
 

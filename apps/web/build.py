@@ -27,7 +27,7 @@ SOURCE = Path(__file__).parent / "src"
 WORKER = "sw.js"
 IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 HASH_MARK = "sha256-IMPORT-MAP"
-WORTH = 0.95  # a compressed copy is kept where it has at most this share of the size
+WORTH = 0.95  # a compressed copy is written if it has at most this share of the size
 # Brotli at 11 takes a minute for a runtime's file and saves 13 % of it; at 9 three seconds.
 BROTLI_QUALITY = 9
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
@@ -62,9 +62,9 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
             for source in (artifacts_folder / artifact.file, sidecar_path(artifacts_folder, artifact.id)):
                 _copy(source, site / "artifacts" / source.name)
         for group in content.groups:
-            for model, answers in group.references.items():
+            for model, reference in group.references.items():
                 file = site / "reference" / f"{model}.bin"
-                files.write_bytes(file, groups.reference_bytes(answers, group.reference_images))
+                files.write_bytes(file, groups.reference_bytes(reference, group.reference_images))
         files.write_json(site / "examples.json", content.examples)
         _allow_import_map(site / "index.html")
         listing = {"first": content.first.id, "groups": [group.json() for group in content.groups],
@@ -118,7 +118,7 @@ def _replacing(dist: Path) -> Iterator[Path]:
 
 
 def version(site: Path, listing: dict[str, Any]) -> str:
-    """Return a digest of all that a visitor keeps: browsers compare the worker's bytes to tell that there is news."""
+    """Return a digest of all that a browser caches. It is part of the worker, by whose bytes browsers notice a new site."""
     parts = (files.sha256(site), json.dumps(listing, allow_nan=False), (SOURCE / WORKER).read_text())
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
@@ -131,7 +131,7 @@ def shell() -> tuple[str, ...]:
 
 
 def of_runtime(runtime: str) -> tuple[str, ...]:
-    """Return what a runtime needs on top, as paths on the site."""
+    """Return what a runtime needs besides, as paths on the site."""
     return (f"runtimes/{runtime}.js", *(f"packages/{file}" for file in packages.RUNTIMES[runtime]))
 
 
@@ -178,12 +178,12 @@ def _allow_import_map(page: Path) -> None:
 
 
 def _write_worker(site: Path, version: str) -> None:
-    known = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(['./', *shell()], indent=1)};\n"
-    (site / WORKER).write_text(f"{known}\n{(SOURCE / WORKER).read_text()}")
+    constants = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(['./', *shell()], indent=1)};\n"
+    (site / WORKER).write_text(f"{constants}\n{(SOURCE / WORKER).read_text()}")
 
 
 def _compress(site: Path) -> None:
-    """Lay a compressed copy beside each file that has fewer bytes so, as web servers look for them."""
+    """Write a compressed copy beside each file that becomes smaller by it, where web servers look for it."""
 
     def compressed(job: tuple[Path, str]) -> None:
         file, suffix = job

@@ -1,4 +1,4 @@
-"""What of artifacts/ and results/ the page is told: which artifacts run in a browser, examples, reference images."""
+"""The catalogue of the page, from artifacts/ and results/: artifacts that a browser can run, examples, reference images."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     if not every:
         msg = f"There are no artifacts in {artifacts_folder}. Make them with: {remedies.nox('export')}"
         raise DataError(msg)
-    wanted = {recipe.id for recipe in matrix.select(patterns)}
-    chosen = tuple(a for a in every if a.id in wanted and _runs(a))
+    selected_ids = {recipe.id for recipe in matrix.select(patterns)}
+    chosen = tuple(a for a in every if a.id in selected_ids and _runs(a))
     if not chosen:
         msg = (f"No exported artifact that matches {' or '.join(patterns) or 'anything'} runs in a browser: "
                f"only {', '.join(RUNTIMES)} do. See: {remedies.nox('export', '--list')}")  # fmt: skip
@@ -72,18 +72,18 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     references = {
         model: reference.load(reference.path(artifacts_folder, model)) for model in sorted({a.model for a in chosen})
     }
-    made = groups(chosen, references)
-    group_of = {a.id: number for number, group in enumerate(made) for a in group.artifacts}
+    grouped = groups(chosen, references)
+    group_of = {a.id: number for number, group in enumerate(grouped) for a in group.artifacts}
     return Content(
         entries=(*(_entry(a, desktop[a.id], group_of[a.id]) for a in chosen), *map(_refusal, refused)),
         chosen=chosen,
-        groups=made,
-        examples=tuple(examples(group.references, desktop.values(), len(made)) for group in made),
+        groups=grouped,
+        examples=tuple(examples(group.references, desktop.values(), len(grouped)) for group in grouped),
     )
 
 
 def _runs(artifact: Artifact) -> bool:
-    """Tell whether a browser can run an artifact, which there gets one image at a time."""
+    """Tell whether a browser can run an artifact; there it gets one image at a time."""
     return artifact.format in RUNTIMES and artifact.outcome == "ok" and artifact.batch in (1, -1)
 
 
@@ -127,27 +127,27 @@ def _names(artifact: Artifact) -> dict[str, Any]:
 def examples(
     references: Mapping[str, Reference], desktop: Iterable[measurements.Measurement | None], shares: int = 1
 ) -> tuple[dict[str, Any], ...]:
-    """Return images to tap: the first of each label, then those that the most artifacts answer unlike their source.
+    """Return images to tap: the first of each label, then those whose prediction the most artifacts changed.
 
-    Fewer where there are many labels, or where images are large: EXAMPLE_BYTES are for `shares` lists of examples.
+    There are fewer if labels are many or images are large: `shares` lists of examples share EXAMPLE_BYTES.
     """
-    answers = next(iter(references.values()))
-    alike = {name for name, other in references.items() if other.dataset_sha256 == answers.dataset_sha256}
+    evaluation = next(iter(references.values()))
+    same_dataset = {name for name, other in references.items() if other.dataset_sha256 == evaluation.dataset_sha256}
     flips: dict[int, list[dict[str, Any]]] = {}
     for row in desktop:
-        if row and row.artifact.split("-")[0] in alike:
-            for flip in (f for f in row.flips if f.index < len(answers.images)):
+        if row and row.artifact.split("-")[0] in same_dataset:
+            for flip in (f for f in row.flips if f.index < len(evaluation.images)):
                 shown = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
                 flips.setdefault(flip.index, []).append(shown)
-    most = max(LEAST_EXAMPLES, EXAMPLE_BYTES // shares // max(answers.images[:1].nbytes, 1))
-    labels = _spread(np.unique(answers.labels), min(MOST_LABELS, most))
-    firsts = [int(np.argmax(answers.labels == label)) for label in labels]
+    most = max(LEAST_EXAMPLES, EXAMPLE_BYTES // shares // max(evaluation.images[:1].nbytes, 1))
+    labels = _spread(np.unique(evaluation.labels), min(MOST_LABELS, most))
+    firsts = [int(np.argmax(evaluation.labels == label)) for label in labels]
     hardest = sorted(flips, key=lambda index: (-len(flips[index]), index))[:MOST_FLIPS]
     return tuple(
         {
             "index": index,
-            "label": int(answers.labels[index]),
-            **pixels(answers.images[index]),
+            "label": int(evaluation.labels[index]),
+            **pixels(evaluation.images[index]),
             "flips": flips.get(index, []),
         }
         for index in list(dict.fromkeys((*firsts, *hardest)))[:most]

@@ -1,4 +1,4 @@
-"""Which networks can answer one picture, and what the page must know of their pictures: size, values, classes."""
+"""Groups of networks that take the same pictures, and what the page must know of these: size, values, classes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Networks that can answer one picture, with their artifacts and references by model."""
+    """Networks that take the same pictures, with their artifacts and their references by model."""
 
     pictures: Pictures
     artifacts: tuple[Artifact, ...]
@@ -49,11 +49,11 @@ class Group:
 
     @property
     def reference_images(self) -> int:
-        """How many images of its reference the page judges an artifact on: fewer of a small set, or of large images."""
-        return min(reference_images(answers) for answers in self.references.values())
+        """How many images the page judges an artifact on: fewer if the set is small or the images are large."""
+        return min(reference_images(reference) for reference in self.references.values())
 
     def json(self) -> dict[str, Any]:
-        """Return what the page is told; the references' arrays lie in files of their own (`reference_bytes`)."""
+        """Return the group's entry in the catalogue; the references' arrays have files of their own (`reference_bytes`)."""
         height, width, channels = self.pictures.size
         return {
             **{name: getattr(self.pictures, name) for name in ("dtype", "low", "high", "labels")},
@@ -62,10 +62,10 @@ class Group:
             "references": {
                 model: {
                     "count": self.reference_images,
-                    "labels": label_dtype(answers).name,
-                    "classes": answers.logits.shape[1],
+                    "labels": label_dtype(reference).name,
+                    "classes": reference.logits.shape[1],
                 }
-                for model, answers in self.references.items()
+                for model, reference in self.references.items()
             },
         }
 
@@ -77,40 +77,40 @@ def first(artifacts: Iterable[Artifact]) -> Artifact:
 
 def groups(artifacts: Iterable[Artifact], references: Mapping[str, Reference]) -> tuple[Group, ...]:
     """Return the groups of artifacts, in the order of their first; raises DataError where sidecar and reference differ."""
-    found: dict[Pictures, list[Artifact]] = {}
+    artifacts_of: dict[Pictures, list[Artifact]] = {}
     for artifact in artifacts:
-        found.setdefault(_pictures(artifact, references[artifact.model]), []).append(artifact)
+        artifacts_of.setdefault(_pictures(artifact, references[artifact.model]), []).append(artifact)
     return tuple(
         Group(
             pictures=pictures,
             artifacts=tuple(members),
             references={model: references[model] for model in sorted({a.model for a in members})},
         )
-        for pictures, members in found.items()
+        for pictures, members in artifacts_of.items()
     )
 
 
-def reference_images(answers: Reference) -> int:
+def reference_images(reference: Reference) -> int:
     """Return how many images of a reference the page may fetch."""
-    one = answers.images[:1].nbytes
-    return min(REFERENCE_IMAGES, max(LEAST_IMAGES, REFERENCE_BYTES // max(one, 1)), len(answers.images))
+    one = reference.images[:1].nbytes
+    return min(REFERENCE_IMAGES, max(LEAST_IMAGES, REFERENCE_BYTES // max(one, 1)), len(reference.images))
 
 
-def label_dtype(answers: Reference) -> np.dtype:
+def label_dtype(reference: Reference) -> np.dtype:
     """Return the smallest unsigned integer that holds every class: uint8, uint16 or uint32."""
-    return np.min_scalar_type(max(answers.logits.shape[1] - 1, int(answers.labels.max(initial=0))))
+    return np.min_scalar_type(max(reference.logits.shape[1] - 1, int(reference.labels.max(initial=0))))
 
 
-def reference_bytes(answers: Reference, count: int) -> bytes:
+def reference_bytes(reference: Reference, count: int) -> bytes:
     """Return the first `count` images [N,H,W,C] of their dtype, labels [N] and float32 logits [N,K], little-endian."""
     part = slice(count)
-    arrays = (answers.images, answers.labels.astype(label_dtype(answers)), answers.logits)
+    arrays = (reference.images, reference.labels.astype(label_dtype(reference)), reference.logits)
     return b"".join(a[part].astype(a.dtype.newbyteorder("<")).tobytes() for a in arrays)
 
 
-def _pictures(artifact: Artifact, answers: Reference) -> Pictures:
-    height, width, *rest = answers.images.shape[1:]
-    size, classes = (height, width, *(rest or (1,))), answers.logits.shape[1]
+def _pictures(artifact: Artifact, reference: Reference) -> Pictures:
+    height, width, *rest = reference.images.shape[1:]
+    size, classes = (height, width, *(rest or (1,))), reference.logits.shape[1]
     if (_size(artifact), math.prod(artifact.outputs[0].shape[1:])) != (size, classes):
         msg = (
             f"The sidecar of {artifact.id} says that it takes {list(artifact.inputs[0].shape)} in the order "
@@ -118,9 +118,9 @@ def _pictures(artifact: Artifact, answers: Reference) -> Pictures:
             f"{'x'.join(map(str, size))} and {classes} classes. Make both again with: {remedies.nox('export')}"
         )
         raise DataError(msg)
-    low, high = _span(answers.images, size[-1])
+    low, high = _span(reference.images, size[-1])
     labels = artifact.labels if len(artifact.labels) == classes else tuple(map(str, range(classes)))
-    return Pictures(size=size, dtype=answers.images.dtype.name, low=low, high=high, labels=labels)
+    return Pictures(size=size, dtype=reference.images.dtype.name, low=low, high=high, labels=labels)
 
 
 def _size(artifact: Artifact) -> tuple[int, ...]:
@@ -132,10 +132,10 @@ def _size(artifact: Artifact) -> tuple[int, ...]:
 
 
 def _span(images: np.ndarray, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return which values a picture's 0 and 255 become, per channel.
+    """Return the values of a picture's 0 and 255, per channel.
 
-    How float images were made of pictures is not told: one of the usual spans where all their values lie in it, else
-    the smallest and largest value of each channel (a mean and deviation per channel, for example).
+    For float images this is a guess: one of the usual spans if it contains all values, else the smallest and the largest
+    value of each channel (right for images that were normalised by mean and deviation per channel).
     """
     if images.dtype == np.uint8:
         return (0.0,) * channels, (255.0,) * channels

@@ -1,4 +1,4 @@
-"""What the command line takes: each kind of value with the sentence that refuses another."""
+"""Types of the apps' command-line values, each with a sentence that refuses wrong ones."""
 
 from __future__ import annotations
 
@@ -7,28 +7,21 @@ from typing import Any
 
 import click
 
-LONGEST_NAME = 255  # bytes of one part of a path, on every usual file system
+from models.parameters import Place
 
 
-class Folder(click.Path):
+class Folder(Place):
     """A folder that is there, or that can be made."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, file_okay=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        text = str(value)
-        if not text.strip():
-            self.fail("is empty. Name a folder; `.` is the one that you are in.", param, ctx)
-        if any(len(part.encode(errors="replace")) > LONGEST_NAME for part in Path(text).parts):
-            self.fail(f"{text[:40]!r}... has a part of more than {LONGEST_NAME} bytes, which no folder's name may have.",
-                      param, ctx)  # fmt: skip
-        for above in Path(text).absolute().parents:
-            if above.exists():
-                if not above.is_dir():
-                    self.fail(f"{text!r} cannot be a folder: {above} is a file.", param, ctx)
-                break
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        above = next(parent for parent in path.absolute().parents if parent.exists())
+        if not above.is_dir():
+            self.fail(f"{str(value)!r} cannot be a folder: {above} is a file.", param, ctx)
+        return path
 
 
 class Text(click.ParamType):

@@ -33,11 +33,8 @@ RUNTIMES = {
         "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
     ),
 }
-# in place of LiteRT's other pair where a browser has no relaxed SIMD
-INSTEAD = (
-    "@litertjs/core/wasm/litert_wasm_compat_internal.js",
-    "@litertjs/core/wasm/litert_wasm_compat_internal.wasm",
-)
+# instead of LiteRT's other pair, for browsers without relaxed SIMD
+INSTEAD = ("@litertjs/core/wasm/litert_wasm_compat_internal.js", "@litertjs/core/wasm/litert_wasm_compat_internal.wasm")
 NAMES = {"litertjs": "@litertjs/core", "onnxruntime_web": "onnxruntime-web"}
 
 
@@ -53,8 +50,8 @@ def install(folder: Path = HERE) -> Path:
     """
     installed, lock = folder / "node_modules", folder / "package-lock.json"
     stamp = installed / "edgewise.sha256"
-    wanted = files.sha256(lock)
-    if _is(stamp, wanted):
+    digest = files.sha256(lock)
+    if _is_current(stamp, digest):
         return installed
     npm = shutil.which("npm")
     if npm is None or not shutil.which("node"):
@@ -64,17 +61,17 @@ def install(folder: Path = HERE) -> Path:
     with files.storage_errors(installed):
         try:
             with FileLock(folder / ".npm.lock", timeout=INSTALL_TIMEOUT_S):
-                if not _is(stamp, wanted):  # another process may have installed them meanwhile
+                if not _is_current(stamp, digest):  # another process may have installed them meanwhile
                     _npm_ci(npm, folder)
-                    files.write_bytes(stamp, wanted.encode())
+                    files.write_bytes(stamp, digest.encode())
         except Timeout as error:
             msg = f"Another npm ci in {folder} takes more than {INSTALL_TIMEOUT_S} s. End it, and build again."
             raise EdgewiseError(msg) from error
     return installed
 
 
-def _is(stamp: Path, wanted: str) -> bool:
-    return stamp.exists() and stamp.read_text() == wanted
+def _is_current(stamp: Path, digest: str) -> bool:
+    return stamp.exists() and stamp.read_text() == digest
 
 
 def _npm_ci(npm: str, folder: Path) -> None:

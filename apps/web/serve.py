@@ -19,10 +19,10 @@ from apps.web import addresses
 from apps.web.build import COMPRESSIONS
 
 CONNECTIONS = 64  # at once, each with a thread: a browser opens six
-REQUEST_S = 5.0  # for a request to arrive whole, from when the connection is free for it: also how long one may idle
-ANSWER_S = 30.0  # for an answer to be taken, and on top
-LEAST_BYTES_PER_S = 20_000  # what any network carries
-LINGER_S = 1.0  # for a refused client to read why
+REQUEST_S = 5.0  # for a whole request to arrive on a free connection; also how long a connection may idle
+RESPONSE_S = 30.0  # for a client to take a response, plus its size divided by
+LEAST_BYTES_PER_S = 20_000  # the slowest network
+LINGER_S = 1.0  # for a refused client to read the reason
 ROOM_S = 0.5  # for a connection that was ended to free its thread
 
 ENCODINGS = {".br": "br", ".gz": "gzip"}
@@ -38,7 +38,7 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 HEADERS = {
-    "Cache-Control": "no-cache",  # kept, and asked for again: a new export is seen at once
+    "Cache-Control": "no-cache",  # cached, but checked each time, so that a new export is seen at once
     "Cross-Origin-Embedder-Policy": "require-corp",  # with the next, timers tick at 5 µs instead of 100
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -130,7 +130,7 @@ class Site(ThreadingHTTPServer):
             _end(min(waiting, key=lambda one: one[0])[1])
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Tell in one line what went wrong; a browser that went away in the middle, as a closed tab does, is not that."""
+        """Print an error in one line, unless the browser just closed the connection, as a closed tab does."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError):
             sys.stderr.write(f"A request failed: {type(error).__name__}: {error}\n")
@@ -186,21 +186,21 @@ class _Request(BaseHTTPRequestHandler):
         super().handle_one_request()
 
     def do_GET(self) -> None:
-        self._answer(body=True)
+        self._respond(body=True)
 
     def do_HEAD(self) -> None:
-        self._answer(body=False)
+        self._respond(body=False)
 
-    def _answer(self, *, body: bool) -> None:
+    def _respond(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
-        self.server.allow(self.connection, ANSWER_S, waiting=False)
+        self.server.allow(self.connection, RESPONSE_S, waiting=False)
         try:
             content, encoding = self._content(path)
         except OSError:  # not there or not readable; a new build may have taken it away just now
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        self.server.allow(self.connection, ANSWER_S + len(content) / LEAST_BYTES_PER_S, waiting=False)
+        self.server.allow(self.connection, RESPONSE_S + len(content) / LEAST_BYTES_PER_S, waiting=False)
         fresh = self.headers.get("If-None-Match") == tag
         type_ = TYPES.get(Path(path if path != "/" else "index.html").suffix, "application/octet-stream")
         headers = {**HEADERS, "ETag": tag, "Content-Type": type_}

@@ -219,7 +219,7 @@ def _dtype(var: Any) -> str:
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:
     program = mil.Program(path)
-    return np.concatenate([program.answer(images[i : i + 1]) for i in range(len(images))])
+    return np.concatenate([program.evaluate(images[i : i + 1]) for i in range(len(images))])
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What each framework does with a network of the zoo: train a step, answer, load and give weights."""
+"""What each framework does with a network of the zoo: train a step, compute logits, load and return weights."""
 
 from models.registry import Registry
 

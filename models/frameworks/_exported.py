@@ -1,4 +1,4 @@
-"""A network that torch.export saved, ready for every toolchain: layers, evaluation mode, and any batch where that can be."""
+"""Loads a network that torch.export saved: as layers, in evaluation mode, and for any batch size if possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from models.frameworks import _layers
 
-FREE = 64  # what is tried where a side of the image may have any length
+FREE = 64  # the length that is tried for a side that may have any
 
 
 def load(content: bytes) -> nn.Module:
@@ -52,15 +52,15 @@ def load(content: bytes) -> nn.Module:
 
 
 def _compare(original: fx.GraphModule, graph: fx.GraphModule, inputs: list[fx.Node]) -> None:
-    """Raise ValueError where the layers do not answer as the program, unless that computes as in training."""
+    """Raise ValueError if the layers give other logits than the program, unless that computes as in training."""
     if any(_layers.trains(node) for node in original.graph.nodes):
         return
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(_tried(node), generator=generator) for node in inputs]
     with torch.no_grad():
-        wanted, found = original(*images), graph(*images)
-    wanted = wanted[0] if isinstance(wanted, list | tuple) else wanted
-    if not torch.allclose(found, wanted, atol=1e-5, rtol=1e-4):
+        expected, actual = original(*images), graph(*images)
+    expected = expected[0] if isinstance(expected, list | tuple) else expected
+    if not torch.allclose(actual, expected, atol=1e-5, rtol=1e-4):
         msg = "its operators cannot be taken for layers: the answers would be others. Please report this network"
         raise ValueError(msg)
 
@@ -72,9 +72,9 @@ def _tried(node: fx.Node) -> list[int]:
 
 
 def _batch_freed(graph: fx.GraphModule, inputs: list[fx.Node]) -> fx.GraphModule:
-    """Return the network for any batch where its shapes allow it: those that name the traced batch are left open.
+    """Return the network for any batch size if possible: shapes that contain the traced batch size become free.
 
-    It is what the file holds only if it answers images as before, which is tried; else the traced batch stays.
+    The result is tried on images. If its logits differ, the network of the traced batch size is returned.
     """
     if len(inputs) != 1 or not isinstance(batch := inputs[0].meta["val"].shape[0], int):
         return graph
@@ -87,12 +87,12 @@ def _batch_freed(graph: fx.GraphModule, inputs: list[fx.Node]) -> fx.GraphModule
     freed.recompile()
     images = torch.rand(_tried(inputs[0]), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        wanted = graph(images)
+        expected = graph(images)
         try:
-            found = freed(torch.cat([images, images.flip(-1), images]))
+            actual = freed(torch.cat([images, images.flip(-1), images]))
         except (RuntimeError, ValueError, IndexError):
-            found = wanted
-    if len(found) == 3 * batch and torch.allclose(found[-batch:], wanted, atol=1e-5, rtol=1e-4):
+            actual = expected
+    if len(actual) == 3 * batch and torch.allclose(actual[-batch:], expected, atol=1e-5, rtol=1e-4):
         freed.input_shapes = graph.input_shapes
         return freed
     if batch != 1:

@@ -1,4 +1,4 @@
-"""Operators of an exported program as modules again: what quantizes layers looks for modules, not for operators."""
+"""Turns the operators of an exported program into modules: quantizers look for modules, not for operators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812 - as PyTorch writes it
 
 aten = torch.ops.aten
-# The same functions by the names that graph-mode quantization knows. What is not here stays an operator.
+# The functions that graph-mode quantization recognizes, by operator. Other operators stay as they are.
 FUNCTIONS: dict[Any, Callable] = {
     aten.relu.default: F.relu,
     aten.relu_.default: F.relu,
@@ -67,7 +67,7 @@ class _Layers:
     def __init__(self, module: fx.GraphModule) -> None:
         self.module, self.root, self.graph = module, nn.Module(), fx.Graph()
         self.nodes: dict[fx.Node, fx.Node] = {}
-        self.made: dict[tuple, str] = {}  # a layer that is used twice stays one
+        self.module_names: dict[tuple, str] = {}  # a layer that is used twice stays one
 
     def transformed(self) -> fx.GraphModule:
         for node in self.module.graph.nodes:
@@ -100,7 +100,7 @@ class _Layers:
         return graph.eval()
 
     def _keep(self, target: str) -> None:
-        """Take over a tensor by the name that the graph has for it."""
+        """Copy a tensor, by its name in the graph."""
         value = self._held(target)
         parent, (*folders, name) = self.root, target.split(".")
         for folder in folders:
@@ -120,20 +120,20 @@ class _Layers:
         return functools.reduce(getattr, target.split("."), self.module)
 
     def _value(self, node: Any) -> torch.Tensor | None:
-        """Return the parameter or buffer that an argument is, None where it is computed."""
+        """Return the parameter or buffer of an argument, None for one that is computed."""
         if not isinstance(node, fx.Node) or node.op != "get_attr":
             return None
         value = self._held(node.target)
         return value.detach() if isinstance(value, torch.Tensor) else None
 
     def _called(self, node: fx.Node, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:
-        if key not in self.made:
-            self.made[key] = f"{type(layer).__name__.lower()}{len(self.made)}"
-            self.root.add_module(self.made[key], layer)
-        return self.graph.call_module(self.made[key], (self.nodes[image],))
+        if key not in self.module_names:
+            self.module_names[key] = f"{type(layer).__name__.lower()}{len(self.module_names)}"
+            self.root.add_module(self.module_names[key], layer)
+        return self.graph.call_module(self.module_names[key], (self.nodes[image],))
 
     def _layer(self, node: fx.Node) -> tuple[nn.Module, fx.Node, tuple] | None:
-        """Return the module that an operator is, with its input and what makes it one of its own; None for any other."""
+        """Return the module for an operator, its input, and a key that calls of one layer share; None if there is no module."""
         make = _MODULES.get(node.target)
         if make is None:
             return None
@@ -170,7 +170,7 @@ class _Layers:
 
 
 class _Network(fx.GraphModule):
-    """A network from a file: what was found of its inputs stays with it."""
+    """A network from a file, with the shapes of its inputs."""
 
     input_shapes: tuple[tuple[int | None, ...], ...] = ()
 
@@ -189,37 +189,18 @@ def _pair(value: Any) -> tuple[int, ...]:
 
 
 def _convolution(arguments: dict, tensors: dict) -> nn.Module | None:
-    weight, groups = tensors["weight"], arguments["groups"]
+    """Return a convolution, a transposed one where the operator is; None for other than two dimensions."""
+    weight, groups, padding = tensors["weight"], arguments["groups"], arguments["padding"]
     if weight.ndim != 4:
         return None
-    padding = arguments["padding"]
-    return nn.Conv2d(
-        weight.shape[1] * groups,
-        weight.shape[0],
-        tuple(weight.shape[2:]),
-        stride=_pair(arguments["stride"]),
-        padding=padding if isinstance(padding, str) else _pair(padding),
-        dilation=_pair(arguments["dilation"]),
-        groups=groups,
-        bias=tensors["bias"] is not None,
-    )
-
-
-def _transposed(arguments: dict, tensors: dict) -> nn.Module | None:
-    weight, groups = tensors["weight"], arguments["groups"]
-    if weight.ndim != 4:
-        return None
-    return nn.ConvTranspose2d(
-        weight.shape[0],
-        weight.shape[1] * groups,
-        tuple(weight.shape[2:]),
-        stride=_pair(arguments["stride"]),
-        padding=_pair(arguments["padding"]),
-        output_padding=_pair(arguments["output_padding"]),
-        dilation=_pair(arguments["dilation"]),
-        groups=groups,
-        bias=tensors["bias"] is not None,
-    )
+    options = {name: _pair(arguments[name]) for name in ("stride", "dilation")}
+    options["padding"] = padding if isinstance(padding, str) else _pair(padding)
+    options |= {"groups": groups, "bias": tensors["bias"] is not None}
+    first, second, *kernel = weight.shape
+    if not arguments.get("transposed", "output_padding" in arguments):
+        return nn.Conv2d(second * groups, first, tuple(kernel), **options)
+    output_padding = _pair(arguments["output_padding"])
+    return nn.ConvTranspose2d(first, second * groups, tuple(kernel), output_padding=output_padding, **options)
 
 
 def _dense(arguments: dict, tensors: dict) -> nn.Module | None:
@@ -245,20 +226,18 @@ def _layer_norm(arguments: dict, tensors: dict) -> nn.Module | None:
 _MODULES: dict[Any, Callable[[dict, dict], nn.Module | None]] = {
     aten.conv2d.default: _convolution,
     aten.conv2d.padding: _convolution,
-    aten.conv_transpose2d.input: _transposed,
+    aten.conv_transpose2d.input: _convolution,
     aten.linear.default: _dense,
     aten.batch_norm.default: _norm,
     aten.layer_norm.default: _layer_norm,
     # the same after run_decompositions()
-    aten.convolution.default: lambda arguments, tensors: (_transposed if arguments["transposed"] else _convolution)(
-        arguments, tensors
-    ),
+    aten.convolution.default: _convolution,
     aten.addmm.default: _dense,
     aten._native_batch_norm_legit_no_training.default: _norm,
     aten.native_layer_norm.default: _layer_norm,
 }
 _DROPOUTS = (aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default, aten.feature_dropout_.default)
-# whose modules give the first of their outputs alone
+# operators of several outputs, whose modules return only the first
 _FIRST_OF_SEVERAL = (
     aten._native_batch_norm_legit_no_training.default,
     aten.native_layer_norm.default,
@@ -267,13 +246,13 @@ _FIRST_OF_SEVERAL = (
 
 
 def _untransposed(node: Any) -> Any:
-    """Return the weights [out,in] that a product takes as [in,out]; None where they are computed otherwise."""
+    """Return the node of the weights [out,in] that a product takes as [in,out]; None if they are not transposed."""
     turned = isinstance(node, fx.Node) and node.target in (aten.permute.default, aten.t.default)
     return node.args[0] if turned else None
 
 
 def _counts_batches(node: fx.Node) -> bool:
-    """Tell whether a node counts the batches that a batch norm has seen, which training mode does."""
+    """Tell whether a node counts the batches of a batch norm, as training mode does."""
     return node.op == "call_function" and node.target is aten.add_.Tensor and not node.users
 
 
@@ -282,7 +261,7 @@ def _is_in_place(node: fx.Node) -> bool:
 
 
 def _drop_unused(graph: fx.GraphModule) -> None:
-    """Delete what moved into layers, where it lay at the top; `delete_all_unused_submodules` deletes the rest."""
+    """Delete top-level tensors that moved into layers; `delete_all_unused_submodules` deletes the others."""
     used = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
     for name in [*dict(graph.named_parameters(recurse=False)), *dict(graph.named_buffers(recurse=False))]:
         if name not in used:
@@ -290,7 +269,7 @@ def _drop_unused(graph: fx.GraphModule) -> None:
 
 
 def _one_output(graph: fx.GraphModule) -> None:
-    """Give the one output as it is, not as a tuple of one; raises ValueError where there are several."""
+    """Return the output itself instead of a tuple of one; raises ValueError if there are several."""
     end = next(node for node in graph.graph.nodes if node.op == "output")
     outputs = end.args[0] if isinstance(end.args[0], list | tuple) else (end.args[0],)
     if len(outputs) != 1:

@@ -33,7 +33,7 @@ def seed(value: int) -> None:
 def _variables(network: keras.Model) -> dict[str, keras.Variable]:
     """Return the variables, named by layer and role.
 
-    Keras names a layer without a name by how many of its kind the process has made; here it is by its place.
+    Keras numbers layers without a name per process; here they are numbered per network.
     """
     numbers: Counter[str] = Counter()
     variables = {}
@@ -50,7 +50,7 @@ def _variables(network: keras.Model) -> dict[str, keras.Variable]:
 
 
 def weights(network: keras.Model) -> dict[str, np.ndarray]:
-    """Return the named weights as float32 arrays of their own."""
+    """Return copies of the named weights, as float32 arrays."""
     return {name: np.array(variable.numpy()) for name, variable in _variables(network).items()}
 
 
@@ -121,14 +121,14 @@ def logits(network: keras.Model, images: np.ndarray, batch: int = 500) -> np.nda
     return np.concatenate(parts)
 
 
-# which of a graph operator's inputs the weights are, and the product of which of their axes each output costs
+# by operator: the axes of its weights whose sizes multiply to the MACs of one output value
 _PRODUCTS = {"Conv2D": (0, 1, 2), "Conv3D": (0, 1, 2, 3), "DepthwiseConv2dNative": (0, 1)}
 
 
 def profile(network: keras.Model, input_shape: tuple[int, ...]) -> Profile:
     """Count parameters and multiply-accumulates for one image, in the graph that TensorFlow computes.
 
-    A batch norm's running statistics are no parameters. Raises ValueError for an operator that nobody can count here.
+    A batch norm's running statistics are no parameters. Raises ValueError for an operator that cannot be counted.
     """
     from tensorflow.python.framework.func_graph import func_graph_from_py_func
 
@@ -182,7 +182,7 @@ def _layer(operator: tf.Operation, stored: Set[str], seen: set[str]) -> Layer | 
 
 
 def _einsum_macs(operator: tf.Operation) -> int:
-    """Return as many terms as the product of all its axes' lengths."""
+    """Return the product of the sizes of all axes of an einsum."""
     equation = operator.get_attr("equation").decode()
     axes: dict[str, int] = {}
     for names, value in zip(equation.partition("->")[0].split(","), operator.inputs, strict=True):
@@ -203,20 +203,20 @@ class Trainer:
         @tf.function(reduce_retracing=True)
         def step(images, labels):
             with tf.GradientTape() as tape:
-                answer = network(images, training=True)
-                classes = answer.shape[-1]
+                logits = network(images, training=True)
+                classes = logits.shape[-1]
                 target = (
                     tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
                 )
-                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, answer))
+                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             self.optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
-            right = tf.math.count_nonzero(tf.argmax(answer, 1, output_type=tf.int32) == labels)
-            return loss, right
+            correct = tf.math.count_nonzero(tf.argmax(logits, 1, output_type=tf.int32) == labels)
+            return loss, correct
 
         self._step = step
 
     def step(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[float, int]:
-        """Train on one batch; return its mean loss and its number of right answers."""
+        """Train on one batch; return its mean loss and its number of correct predictions."""
         self.optimizer.learning_rate.assign(learning_rate)
-        loss, right = self._step(tf.constant(images), tf.constant(labels, tf.int32))
-        return float(loss), int(right)
+        loss, correct = self._step(tf.constant(images), tf.constant(labels, tf.int32))
+        return float(loss), int(correct)

@@ -30,7 +30,7 @@ def seed(value: int) -> None:
 
 
 def weights(network: nn.Module) -> dict[str, np.ndarray]:
-    """Return the named weights as float32 arrays of their own."""
+    """Return copies of the named weights, as float32 arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
@@ -80,7 +80,7 @@ def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
 
 
 def input_shape(network: nn.Module) -> tuple[int | None, ...] | None:
-    """Return the shape of one image where the network says it (None for a free size), None where it says nothing.
+    """Return the shape of one image if the network states it (None for a free size), else None.
 
     Raises ValueError where it takes other than one input.
     """
@@ -98,26 +98,26 @@ def logits(network: nn.Module, images: np.ndarray, batch: int = 500) -> np.ndarr
     network.eval()
     with torch.inference_mode():
         size = batch if takes_batches(network, images) else 1
-        return np.concatenate([_answer(network, images[i : i + size]) for i in range(0, len(images), size)])
+        return np.concatenate([_forward(network, images[i : i + size]) for i in range(0, len(images), size)])
 
 
 def takes_batches(network: nn.Module, images: np.ndarray) -> bool:
-    """Tell whether two images at once give two answers: a network may be written, or exported, for one."""
+    """Tell whether the network takes several images at once; it may be written, or exported, for one."""
     if len(images) < 2:
         return True
     try:
-        return len(_answer(network, images[:2])) == 2
+        return len(_forward(network, images[:2])) == 2
     except (RuntimeError, ValueError, IndexError):
         return False
 
 
-def _answer(network: nn.Module, images: np.ndarray) -> np.ndarray:
+def _forward(network: nn.Module, images: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        answer = network(torch.from_numpy(np.ascontiguousarray(images)))
-    if not isinstance(answer, torch.Tensor):
-        msg = f"it returns a {type(answer).__name__}; give one tensor of logits [N,K]"
+        output = network(torch.from_numpy(np.ascontiguousarray(images)))
+    if not isinstance(output, torch.Tensor):
+        msg = f"it returns a {type(output).__name__}; give one tensor of logits [N,K]"
         raise TypeError(msg)
-    return answer.float().numpy()
+    return output.float().numpy()
 
 
 def profile(network: nn.Module, input_shape: tuple[int, ...]) -> Profile:
@@ -169,13 +169,13 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=training.weight_decay)
 
     def step(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[float, int]:
-        """Train on one batch; return its mean loss and its number of right answers."""
+        """Train on one batch; return its mean loss and its number of correct predictions."""
         self.network.train()
         self.optimizer.param_groups[0]["lr"] = learning_rate
         target = torch.from_numpy(labels.astype(np.int64))
-        answer = self.network(torch.from_numpy(images))
-        loss = cross_entropy(answer, target, label_smoothing=self.smoothing)
+        logits = self.network(torch.from_numpy(images))
+        loss = cross_entropy(logits, target, label_smoothing=self.smoothing)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return loss.item(), int((answer.argmax(1) == target).sum())
+        return loss.item(), int((logits.argmax(1) == target).sum())

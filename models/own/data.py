@@ -27,9 +27,9 @@ WRITE = "np.savez({file!r}, images=images, labels=labels)"
 class OwnData:
     """What a file holds: named evaluation sets, of which the first judges, and images to calibrate and fine-tune on.
 
-    `calibration` is [N,H,W] or [N,H,W,C] as the evaluation images are, None where there are none of its own; so is
-    `training`. `class_names` is empty where the file names none; `unread` are arrays that mean nothing here,
-    `narrowed` those of other floats that become float32, `grouped` the sets that lay in the order of their classes.
+    `calibration` is [N,H,W] or [N,H,W,C] like the evaluation images, None if the file has none; so is
+    `training`. `class_names` is empty if the file has none. `unread` are arrays with unknown names, `narrowed` those of
+    other floats that become float32, `grouped` the sets that were sorted by class.
     """
 
     file: Path
@@ -69,14 +69,16 @@ def load(folder: Path, model: str) -> OwnData:
     sets = (reader.labelled(first, ""), *(reader.labelled(name, f"{name}_") for name in others))
     training = reader.labelled(TRAINING, f"{TRAINING}_") if TRAINING in names else None
     calibration = reader.images(f"{CALIBRATION}_images") if CALIBRATION in names else None
-    alike = {s.name: s.images for s in sets}
-    alike |= ({TRAINING: training.images} if training else {}) | (
+    images_by_set = {s.name: s.images for s in sets}
+    images_by_set |= ({TRAINING: training.images} if training else {}) | (
         {} if calibration is None else {CALIBRATION: calibration}
     )
-    for name, images in alike.items():
+    for name, images in images_by_set.items():
         if images.shape[1:] != sets[0].images.shape[1:] or images.dtype != sets[0].images.dtype:
-            ours, theirs = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
-            reader.refuse(f"the images of {name} are {ours}, the first ones {theirs}", "Give all in one size and type.")
+            shape, first_shape = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
+            reader.refuse(
+                f"the images of {name} are {shape}, the first ones {first_shape}", "Give all in one size and type."
+            )
     read = {"class_names", *KINDS, *(f"{name}_{kind}" for name in (*others, CALIBRATION, TRAINING) for kind in KINDS)}
     return OwnData(
         file=path,
@@ -91,7 +93,7 @@ def load(folder: Path, model: str) -> OwnData:
 
 
 def are_grouped(labels: np.ndarray) -> bool:
-    """Tell whether neighbouring labels [N] are equal far more often than in a random order, as where a class follows a class."""
+    """Tell whether neighbouring labels [N] are equal far more often than in a random order, as in a file sorted by class."""
     shares = np.unique(labels, return_counts=True)[1] / len(labels)
     pairs, expected = len(labels) - 1, float((shares**2).sum())
     deviation = np.sqrt(expected * (1 - expected) * max(pairs, 1))

@@ -59,7 +59,7 @@ class OwnNetwork:
             raise DataError(msg) from error
 
     def network(self, content: bytes, suffix: str = "") -> Any:
-        suffix = suffix or self.weights_file.name.removeprefix(self.name)  # may have two parts: .weights.h5
+        suffix = suffix or self.weights_file.name.removeprefix(self.name)  # such as .weights.h5
         framework = FRAMEWORKS[self.framework]
         try:
             if suffix in WHOLE:
@@ -108,13 +108,13 @@ class OwnNetwork:
 
     @property
     def data_notes(self) -> tuple[str, ...]:
-        """Say what its owner may not expect of the images beside it: what is not read, or not read as it stands there."""
+        """Notes on arrays of the data file that are ignored, converted or shuffled."""
         held = {
             "mean nothing here": self._data.unread,
             "are taken as float32": self._data.narrowed,
             "had the images of a class together, and are taken in a random order, always the same": self._data.grouped,
         }
-        return tuple(f"{self._data.file}: {', '.join(names)} {says}" for says, names in held.items() if names)
+        return tuple(f"{self._data.file}: {', '.join(names)} {meaning}" for meaning, names in held.items() if names)
 
     @property
     def data_sha256(self) -> str:

@@ -1,4 +1,4 @@
-"""edgewise.toml: what a user says of the networks in a folder, which artifacts to make of them, and schemes of their own."""
+"""edgewise.toml: settings of the networks in a folder, which artifacts to make of them, and the user's own schemes."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ WORDS = {"object": "a table", "array": "a list", "str": "a text", "int": "a whol
 
 
 class NetworkSettings(Record, kw_only=True, forbid_unknown_fields=True):
-    """What is said of one network: `labels` are the classes' names."""
+    """Settings of one network: `labels` are the classes' names."""
 
     labels: tuple[str, ...] = ()
 
 
 class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a scheme may say beside its base; None leaves it to the format.
+    """Options of a scheme beside its base; None leaves the choice to the format.
 
-    `batch` is how many images an artifact takes at once, or `dynamic` for any number. `calibration` is how ranges are found
-    on so many `images`; `granularity` and `symmetric` are those of scales and of activations' ranges; `block` is how many
-    4-bit weights share a scale; `keep_float` are globs of operators that stay as they are; `steps` are those of fine-tuning.
+    `batch` is how many images an artifact takes at once, or `dynamic` for any number. `calibration` is the method that
+    finds ranges, on so many `images`. `granularity` is that of scales; `symmetric` ranges of activations have zero in their
+    middle. `block` is how many 4-bit weights share a scale, `keep_float` are globs of operators that stay in float, and
+    `steps` are those of fine-tuning.
     """
 
     batch: Annotated[int, Meta(ge=1, le=256)] | Literal["dynamic"] | None = None
@@ -51,7 +52,7 @@ class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     @property
     def given(self) -> dict[str, object]:
-        """The options that say something, by name."""
+        """The options that are set, by name."""
         return {name: value for name in Options.__struct_fields__ if (value := getattr(self, name)) is not None}
 
 
@@ -70,13 +71,13 @@ class Settings(Record, kw_only=True, forbid_unknown_fields=True):
     schemes: dict[str, SchemeSettings] = {}
 
     def labels_of(self, model: str) -> tuple[str, ...]:
-        """Return the names of a network's classes, none where nothing is said."""
-        said = self.networks.get(model)
-        return (said.labels if said else ()) or self.labels
+        """Return the names of a network's classes, () if none are set."""
+        network = self.networks.get(model)
+        return (network.labels if network else ()) or self.labels
 
 
 def load(folder: Path) -> Settings:
-    """Return what a folder's file says, nothing where there is none; raises DataError that names the mistake."""
+    """Return the settings of a folder, empty ones without a file; raises DataError that names the mistake."""
     path = folder / FILE
     try:
         state = path.stat()
@@ -108,8 +109,8 @@ def read(path: Path, kind: type[T]) -> T:
         _check(content, kind, "")
         return records.convert(content, kind)
     except (OSError, ValueError, RecursionError) as error:  # tomllib's, msgspec's and ours
-        told = str(error) if str(error).endswith(("?", ".")) else f"{error}."
-        msg = f"{path} cannot be used: {told} See docs/your-own-network.md."
+        reason = str(error) if str(error).endswith(("?", ".")) else f"{error}."
+        msg = f"{path} cannot be used: {reason} See docs/your-own-network.md."
         raise DataError(msg) from error
 
 
@@ -130,10 +131,10 @@ def _check(content: Mapping[str, Any], kind: type[Record], table: str) -> None:
         try:
             records.convert(value, hints[name])
         except msgspec.ValidationError as error:
-            told = re.sub(
-                r"`([a-z]+)( \| null)?`", lambda found: WORDS.get(found[1], found[1]), str(error).partition(" - at ")[0]
+            reason = re.sub(
+                r"`([a-z]+)( \| null)?`", lambda match: WORDS.get(match[1], match[1]), str(error).partition(" - at ")[0]
             )
-            may_be = _may_be(hints[name], value) or f": {told}"
+            may_be = _may_be(hints[name], value) or f": {reason}"
             raise ValueError(f"{name} {where} is {repr(value)[:60]}{may_be}") from error
     missing = [f.name for f in msgspec.structs.fields(kind) if f.required and f.name not in content]
     if missing:

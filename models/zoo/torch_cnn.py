@@ -13,19 +13,14 @@ SPEC = ModelSpec(
 )
 
 TRAINING = Training(
-    seed=1,
     epochs=12,
-    batch=128,
     learning_rate=2e-3,
     weight_decay=1e-2,
-    warmup=0.15,
-    label_smoothing=0.0,
     rotate_degrees=10.0,
     scale=0.1,
     shift_pixels=2.0,
     shear=0.1,
     average_decay=0.998,
-    validation=5_000,
 )
 
 

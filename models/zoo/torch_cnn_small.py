@@ -13,19 +13,14 @@ SPEC = ModelSpec(
 )
 
 TRAINING = Training(
-    seed=1,
     epochs=15,
-    batch=128,
     learning_rate=5e-3,
     weight_decay=1e-3,
-    warmup=0.15,
-    label_smoothing=0.0,
     rotate_degrees=8.0,
     scale=0.08,
     shift_pixels=1.5,
     shear=0.08,
     average_decay=0.999,
-    validation=5_000,
 )
 
 

@@ -53,7 +53,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> World:
         true = world.truth(project)
         budgets.write_text(world.budgets(true))
         green = run(project, "check", "--update-baseline")
-        assert green.code == 0, green.says
+        assert green.code == 0, green.output
         files = {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
     world.forget()  # and nothing is patched while other tests run: this fixture is the session's
     yield World(folder=project, truth=true)

@@ -77,9 +77,9 @@ def test_a_tampered_result_never_makes_a_red_check_green(untouched, project, dat
     metric, outcome = data.draw(st.sampled_from(REDS), label="broken")
     id = CELL[metric]
     name = result_of(id)
-    known = content(untouched.folder, name)
+    original = content(untouched.folder, name)
     # a result that is not there is a cell that was not run, which a budget may let pass
-    new = data.draw(values.record(known).filter(lambda new: new != "no file"), label="content")
+    new = data.draw(values.record(original).filter(lambda new: new != "no file"), label="content")
     tampered(untouched, project, metric, outcome, name, new)
 
 
@@ -150,13 +150,13 @@ def test_what_does_not_count_is_repaired_by_the_command_that_the_check_names(unt
     id = world.cell_id("int8")
     with project() as folder:
         result, logits = folder / "results" / f"{id}.json", folder / "results" / "logits" / f"{id}.npy"
-        known = json.loads(result.read_text())
-        changes = {"another count": {"correct": known["correct"] - 1, "lost": known["lost"] + 1}, "another error": {"max_abs_error": 0.0},
+        original = json.loads(result.read_text())
+        changes = {"another count": {"correct": original["correct"] - 1, "lost": original["lost"] + 1}, "another error": {"max_abs_error": 0.0},
                    "a skipped result": {"outcome": "skipped"}}  # fmt: skip
         if how == "a broken file":
             result.write_text("{")
         elif how in changes:
-            result.write_text(json.dumps(known | changes[how]))
+            result.write_text(json.dumps(original | changes[how]))
         else:
             values.put(logits, "no file" if how == "no logits" else logits.read_bytes()[:-1])
         spoiled = typed(group, ["check"], folder, of="repairs")

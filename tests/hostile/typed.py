@@ -36,7 +36,7 @@ class Ended:
     err: str
 
     @property
-    def says(self) -> str:
+    def output(self) -> str:
         return self.out + self.err
 
 
@@ -69,9 +69,9 @@ class Watch:
 
     def __init__(self) -> None:
         self.changed: list[str] | None = None
-        sys.addaudithook(self._heard)
+        sys.addaudithook(self._record)
 
-    def _heard(self, event: str, arguments: tuple) -> None:
+    def _record(self, event: str, arguments: tuple) -> None:
         if self.changed is None:
             return
         if event == "open":
@@ -95,7 +95,7 @@ WATCH = Watch()
 
 
 def typed(
-    command: click.Command, arguments: list[str], project: Path, *, of: str, asked: tuple[str, ...] = ()
+    command: click.Command, arguments: list[str], project: Path, *, of: str, folders: tuple[str, ...] = ()
 ) -> Ended:
     """Run a command in `project` through the way out that people meet, and hold what must be true of each.
 
@@ -125,7 +125,7 @@ def typed(
     ended = Ended(code=code, out=out, err=err)
     TALLY.setdefault(of, Counter())[code] += 1
     hold(ended, [*map(str, arguments)], project, temporary)
-    strangers = [path for path in changed if not _may(path, project, temporary, (*asked, *arguments))]
+    strangers = [path for path in changed if not _may(path, project, temporary, (*folders, *arguments))]
     assert not strangers, f"{arguments} changed {strangers}"
     return ended
 
@@ -134,22 +134,22 @@ def hold(ended: Ended, arguments: list[str], project: Path, temporary: Path) -> 
     """Hold that a command ended as one may, and printed nothing that a terminal obeys."""
     if ended.code == console.DEFECT:
         log = max(temporary.glob("edgewise-*.log"), key=lambda file: file.stat().st_mtime)
-        raise AssertionError(f"{arguments}: {ended.says}\n{log.read_text()}")
-    assert ended.code in DOCUMENTED, f"{arguments} ended with {ended.code}: {ended.says}"
-    assert "Traceback" not in ended.says, ended.says
+        raise AssertionError(f"{arguments}: {ended.output}\n{log.read_text()}")
+    assert ended.code in DOCUMENTED, f"{arguments} ended with {ended.code}: {ended.output}"
+    assert "Traceback" not in ended.output, ended.output
     if ended.code not in (0, 10, 11):
         assert ended.err.strip(), f"{arguments} ended with {ended.code} and no word of why"
-    bad = [c for c in ended.says if c not in "\n\t" and (unicodedata.category(c) == "Cc" or c in BIDI)]
-    assert not bad, f"{arguments} printed {bad[:5]!r} in {ended.says[:2_000]!r}"
+    bad = [c for c in ended.output if c not in "\n\t" and (unicodedata.category(c) == "Cc" or c in BIDI)]
+    assert not bad, f"{arguments} printed {bad[:5]!r} in {ended.output[:2_000]!r}"
     report = project / "report" / "report.md"
     if report.is_file():
         text = report.read_text()
         assert not [mark for mark in IN_REPORT if mark in text], text[:5_000]
 
 
-def _may(path: str, project: Path, temporary: Path, asked: tuple[str, ...]) -> bool:
+def _may(path: str, project: Path, temporary: Path, folders: tuple[str, ...]) -> bool:
     home = [str(project), str(temporary), str(project.parent / "machine"), os.devnull]  # where locks are
-    given = [os.path.abspath(os.path.join(project, word.rpartition("=")[2])) for word in asked if word]
+    given = [os.path.abspath(os.path.join(project, word.rpartition("=")[2])) for word in folders if word]
     inside = any(path == own or path.startswith(f"{own}{os.sep}") for own in (*home, *given))
     # what is written whole has a temporary beside it, and its folder is made first
     beside = any(os.path.dirname(path) == os.path.dirname(own) or own.startswith(f"{path}{os.sep}") for own in given)

@@ -48,11 +48,11 @@ def dumped(content: Any) -> bytes:
 
 
 def _places(content: Any, path: tuple = ()) -> list[tuple]:
-    found = [path]
+    paths = [path]
     several = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in several:
-        found += _places(value, (*path, key))
-    return found
+        paths += _places(value, (*path, key))
+    return paths
 
 
 def _near(value: Any) -> st.SearchStrategy:
@@ -100,10 +100,10 @@ def changed(draw: st.DrawFn, content: Any) -> bytes:
             holder[draw(texts)] = holder.pop(last)
         else:
             twice = (last, draw(values))
-    found = dumped(content)
+    encoded = dumped(content)
     if twice and isinstance(content, dict) and content:
-        found = b"{" + dumped(twice[0]) + b": " + dumped(twice[1]) + b", " + found[1:]
-    return found
+        encoded = b"{" + dumped(twice[0]) + b": " + dumped(twice[1]) + b", " + encoded[1:]
+    return encoded
 
 
 @st.composite
@@ -246,8 +246,8 @@ def budgets(ids: list[str]) -> st.SearchStrategy[bytes]:
         st.tuples(st.sampled_from(("budget",) * 8 + ("missing", "other")), sense | sense | sense | row | odd),
         max_size=4,
     )
-    written: Callable = lambda found: "\n".join(  # noqa: E731
-        f"[[{kind}]]\n" + "".join(f"{json.dumps(k)} = {_toml(v)}\n" for k, v in table.items()) for kind, table in found
+    written: Callable = lambda tables: "\n".join(  # noqa: E731
+        f"[[{kind}]]\n" + "".join(f"{json.dumps(k)} = {_toml(v)}\n" for k, v in table.items()) for kind, table in tables
     ).encode(errors="surrogatepass")
     plain = rows.map(written)
     return plain | plain | plain.flatmap(damaged)

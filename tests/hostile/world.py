@@ -98,27 +98,27 @@ def export(project: Path) -> None:
     rng = np.random.default_rng(0)
     folder = project / "artifacts"
     weights = rng.normal(size=(784, 10)).astype(np.float32)
-    made = []
+    sets = []
     for count in (IMAGES, DIGITS):
         images = np.kron(rng.integers(0, 256, (count, 4, 4), np.uint8), np.ones((7, 7), np.uint8))  # which compresses
         logits = network_input(images, "hw").reshape(-1, 784) @ weights
         labels = logits.argmax(1).astype(np.uint8)
         labels[:6] = (labels[:6] + 1) % 10  # the float source is wrong on six
-        made.append({"images": images, "labels": labels, "logits": logits})
-    answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **made[0],
-                        others={"digits": EvaluationSet(**made[1])})  # fmt: skip
-    reference.save(answers, reference.path(folder, MODEL))
+        sets.append({"images": images, "labels": labels, "logits": logits})
+    evaluation = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **sets[0],
+                           others={"digits": EvaluationSet(**sets[1])})  # fmt: skip
+    reference.save(evaluation, reference.path(folder, MODEL))
     for scheme, off in zip(SCHEMES, (0.0, 0.06, -2.0), strict=True):
         noise = rng.normal(size=weights.shape) if off > 0 else weights
-        save_artifact(folder, scheme, (weights + off * noise).astype(np.float32), answers)
+        save_artifact(folder, scheme, (weights + off * noise).astype(np.float32), evaluation)
 
 
-def save_artifact(folder: Path, scheme: str, weights: np.ndarray, answers: Reference) -> None:
+def save_artifact(folder: Path, scheme: str, weights: np.ndarray, evaluation: Reference) -> None:
     file = folder / f"{artifact_id(scheme)}.onnx"
     with file.open("wb") as out:
         np.save(out, weights)
-    golden = {"index": 0, "label": int(answers.labels[0]), "logits": [float(x) for x in answers.logits[0]],
-              "image_u8": base64.b64encode(answers.images[0].tobytes()).decode()}  # fmt: skip
+    golden = {"index": 0, "label": int(evaluation.labels[0]), "logits": [float(x) for x in evaluation.logits[0]],
+              "image_u8": base64.b64encode(evaluation.images[0].tobytes()).decode()}  # fmt: skip
     facts = {
         **{"id": artifact_id(scheme), "scheme": scheme, "file": file.name, "sha256": files.sha256(file)},
         **{
@@ -137,14 +137,14 @@ def save_artifact(folder: Path, scheme: str, weights: np.ndarray, answers: Refer
 
 def page(project: Path) -> None:
     """Write what the web demo would save: two artifacts, one of which answers a little otherwise than the desktop."""
-    answers = reference.load(reference.path(project / "artifacts", MODEL))
+    evaluation = reference.load(reference.path(project / "artifacts", MODEL))
     saved = []
     for scheme in SCHEMES[:2]:
         artifact = artifacts.read(artifacts.sidecar_path(project / "artifacts", artifact_id(scheme)))
         logits = np.load(project / "results" / "logits" / f"{cell_id(scheme)}.npy")
         if scheme != "float32":
             logits = logits + np.float32(0.25) * (np.arange(len(logits)) % 2)[:, None].astype(np.float32)
-        judged = judging.judge(logits, answers)
+        judged = judging.judge(logits, evaluation)
         saved.append({
             **{"artifact": artifact.id, "runtime": PAGE, "device": BROWSER, "outcome": "ok", "reason": ""},
             **{"notes": [], "environment": {"cpu": "a phone"}, "artifact_sha256": artifact.sha256},
@@ -158,8 +158,8 @@ def page(project: Path) -> None:
 def extras(project: Path) -> None:
     """Write the records that other commands leave beside the results."""
     results = project / "results"
-    made = [artifacts.read(artifacts.sidecar_path(project / "artifacts", artifact_id(s))) for s in SCHEMES[:2]]
-    for artifact in made:
+    exported = [artifacts.read(artifacts.sidecar_path(project / "artifacts", artifact_id(s))) for s in SCHEMES[:2]]
+    for artifact in exported:
         inputs = current.of_load(ENGINE, artifact, current.packages(ENGINE, "desktop"), onboard.PROBE)
         instructions.save(
             instructions.InstructionCount(
@@ -187,10 +187,10 @@ def extras(project: Path) -> None:
     ratio = {"ratio": {"value": 1.1, "low": 1.0, "high": 1.2}}
     files.write_json(results / "latency" / f"{ENGINE}@desktop.json", {
         **{"seed": 0, "date": "2026-01-02", "roofs": [{"dtype": "float32", "macs_per_s": 1e9}]},
-        "series": [{"id": cell_id(a.scheme), "artifact_sha256": a.sha256, "environment": {"cpu": "a CPU"}} for a in made],
-        "summary": [{"id": cell_id(a.scheme), **summary, **(ratio if a.scheme != "float32" else {})} for a in made],
+        "series": [{"id": cell_id(a.scheme), "artifact_sha256": a.sha256, "environment": {"cpu": "a CPU"}} for a in exported],
+        "summary": [{"id": cell_id(a.scheme), **summary, **(ratio if a.scheme != "float32" else {})} for a in exported],
     })  # fmt: skip
-    shipped.save((shipped.Shipped(runtime=ENGINE, artifact=made[0].id, model_bytes=1_000, libraries=2,
+    shipped.save((shipped.Shipped(runtime=ENGINE, artifact=exported[0].id, model_bytes=1_000, libraries=2,
                                   library_bytes=9, stripped_bytes=8, compressed_bytes=7, cold_start_s=0.1,
                                   peak_rss_bytes=9, elsewhere="less", versions={"numpy": "2"}),),
                  results / shipped.FILE)  # fmt: skip
@@ -198,9 +198,9 @@ def extras(project: Path) -> None:
 
 def truth(project: Path) -> MappingProxyType[str, Row]:
     """Return what is true of each cell."""
-    known = load(project / "results")
+    stored = load(project / "results")
     every = rows(
-        cells_with_results(known), known, artifacts_folder=project / "artifacts", results_folder=project / "results"
+        cells_with_results(stored), stored, artifacts_folder=project / "artifacts", results_folder=project / "results"
     )
     return MappingProxyType({row.id: row for row in every})
 

@@ -121,7 +121,7 @@ def test_a_card_that_is_no_json_is_a_sentence(folder, text):
 def test_a_card_that_is_a_fifo_does_not_hang(folder):
     cards.path(MODEL).unlink()
     os.mkfifo(cards.path(MODEL))
-    assert "not a regular file" in listed()
+    assert "is no regular file" in listed()
 
 
 def test_a_checkpoint_that_is_a_folder_is_a_sentence(folder):

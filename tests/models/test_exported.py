@@ -55,10 +55,10 @@ def test_it_answers_as_the_network_does_in_evaluation_mode(net, training, free):
     expected = net.eval()(images)
     options = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)} if free else {}
     content = saved(net.train(training), (images[: 2 if free else 1],), **options)
-    found = _exported.load(content)
-    assert torch.equal(found(images), expected)
-    assert found.input_shapes == ((3, 16, 16),)
-    kinds = {type(layer).__name__ for layer in found.modules()}
+    loaded = _exported.load(content)
+    assert torch.equal(loaded(images), expected)
+    assert loaded.input_shapes == ((3, 16, 16),)
+    kinds = {type(layer).__name__ for layer in loaded.modules()}
     assert {"Conv2d", "BatchNorm2d", "ConvTranspose2d", "LayerNorm", "Linear"} <= kinds
 
 
@@ -70,9 +70,9 @@ def test_a_program_that_was_decomposed_becomes_layers_too(net):
     images = torch.rand(2, 3, 16, 16)
     buffer = io.BytesIO()
     torch.export.save(torch.export.export(net.eval(), (images[:1],)).run_decompositions(), buffer)
-    found = _exported.load(buffer.getvalue())
-    assert torch.allclose(found(images), net(images), atol=1e-5)
-    assert {"Conv2d", "BatchNorm2d", "Linear"} <= {type(layer).__name__ for layer in found.modules()}
+    loaded = _exported.load(buffer.getvalue())
+    assert torch.allclose(loaded(images), net(images), atol=1e-5)
+    assert {"Conv2d", "BatchNorm2d", "Linear"} <= {type(layer).__name__ for layer in loaded.modules()}
 
 
 def test_a_fixed_batch_stays_where_the_graph_needs_it():
@@ -93,9 +93,9 @@ def test_a_fixed_batch_stays_where_the_graph_needs_it():
 
     network = Attention().eval()
     images = torch.rand(3, 16, 4, 4)
-    found = _exported.load(saved(network, (images[:1],)))
-    assert not framework.takes_batches(found, images.numpy())
-    assert torch.allclose(torch.from_numpy(framework.logits(found, images.numpy())), network(images), atol=1e-6)
+    loaded = _exported.load(saved(network, (images[:1],)))
+    assert not framework.takes_batches(loaded, images.numpy())
+    assert torch.allclose(torch.from_numpy(framework.logits(loaded, images.numpy())), network(images), atol=1e-6)
     with pytest.raises(ValueError, match="takes 3 images at once and no other number"):
         _exported.load(saved(network, (images,)))
 
@@ -207,9 +207,9 @@ def test_nothing_is_held_twice(net):
 
     from models.frameworks import _exported
 
-    found = _exported.load(saved(net.eval(), (torch.rand(1, 3, 16, 16),)))
+    loaded = _exported.load(saved(net.eval(), (torch.rand(1, 3, 16, 16),)))
     count = lambda module: sum(parameter.numel() for parameter in module.parameters())  # noqa: E731
-    assert count(found) == count(net)
+    assert count(loaded) == count(net)
 
 
 def test_what_is_no_program_or_no_state_dictionary_says_what_to_save():

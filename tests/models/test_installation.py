@@ -197,8 +197,8 @@ def test_a_killed_nox_leaves_no_lock_once_its_pip_has_ended(ready, tmp_path):
             assert following.stdout.readline().startswith("Another nox is installing ")
             goes_on.touch()
             assert following.wait(60) == 0
-    wanted = hashlib.sha256((tmp_path / "small.txt").read_bytes()).hexdigest()
-    assert (tmp_path / "envs" / "small" / environments.STAMP).read_text() == wanted
+    digest = hashlib.sha256((tmp_path / "small.txt").read_bytes()).hexdigest()
+    assert (tmp_path / "envs" / "small" / environments.STAMP).read_text() == digest
     assert environments.python("small", install="nox").exists()
 
 

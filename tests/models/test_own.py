@@ -17,19 +17,7 @@ from export.artifact import Artifact
 from models import deployed, networks
 from models.errors import DataError, UsageError, did_you_mean
 from models.own import data, settings
-
-IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
-    (tmp_path / "net.pt2").write_bytes(b"not read to be listed")
-    return tmp_path
-
-
-def write(folder: Path, name: str = "net.npz", **arrays: np.ndarray) -> None:
-    np.savez(folder / name, **({"images": IMAGES, "labels": LABELS} | arrays))
+from tests.models.conftest import IMAGES, LABELS, write
 
 
 def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folder):
@@ -49,10 +37,10 @@ def test_images_that_lie_class_by_class_are_mixed_and_that_is_said(folder, group
     labels = labels if grouped else np.random.default_rng(1).permutation(labels)
     images = np.broadcast_to(labels[:, None, None].astype(np.uint8), (200, 8, 6))
     write(folder, images=images, labels=labels)
-    (made,) = deployed.get("net").evaluation()
-    assert (made.images[:, 0, 0] == made.labels).all()
-    assert set(made.labels[:30]) == {0, 1, 2, 3}
-    assert np.array_equal(made.labels, labels) == (not grouped)
+    (judged,) = deployed.get("net").evaluation()
+    assert (judged.images[:, 0, 0] == judged.labels).all()
+    assert set(judged.labels[:30]) == {0, 1, 2, 3}
+    assert np.array_equal(judged.labels, labels) == (not grouped)
     assert any("had the images of a class together" in note for note in deployed.get("net").data_notes) == grouped
 
 
@@ -263,9 +251,9 @@ def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_expor
     (folder / "third-one.pt2").write_bytes(b"")
     planned = []
     monkeypatch.setattr(planning, "plan", lambda recipes, **options: planned.extend(recipes) or ())
-    made = Artifact(id="net-onnx-float32", model="net", framework="torch", format="onnx", scheme="float32", key="k",
-                    outcome="unsupported", reason="as it is")  # fmt: skip
-    artifacts.save(made, folder / "artifacts")
+    sidecar = Artifact(id="net-onnx-float32", model="net", framework="torch", format="onnx", scheme="float32", key="k",
+                       outcome="unsupported", reason="as it is")  # fmt: skip
+    artifacts.save(sidecar, folder / "artifacts")
     result = CliRunner().invoke(command, ["--models", str(folder), "--only", "*-onnx-float32"])
     assert [recipe.id for recipe in planned] == ["net-onnx-float32"]
     assert isinstance(result.exception, DataError)
@@ -287,8 +275,8 @@ def test_hints_name_the_folder_that_the_user_typed(folder):
 
 
 def test_a_list_of_suggestions_ends_with_a_whole_name():
-    told = did_you_mean("zzz", [f"network{i:03}-onnx-float32" for i in range(100)])
-    assert told.endswith("network015-onnx-float32 and 84 more.")
+    suggestion = did_you_mean("zzz", [f"network{i:03}-onnx-float32" for i in range(100)])
+    assert suggestion.endswith("network015-onnx-float32 and 84 more.")
 
 
 def test_code_without_weights_names_the_files_that_it_may_have(folder):

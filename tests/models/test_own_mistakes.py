@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,19 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 
 from export.source import Source
-from models import networks
 from models.errors import DataError
 from models.own import data, settings
+from tests.models.conftest import IMAGES, LABELS, write
 
 WORDS = ("labels", "recipes", "networks", "schemes", "base", "batch", "images", "keep_float", "x")
-IMAGES, LABELS = np.zeros((5, 8, 6, 3), np.uint8), np.array([0, 1, 2, 3, 0])
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
-    (tmp_path / "net.pt2").write_bytes(b"not read to be listed")
-    return tmp_path
 
 
 @given(
@@ -64,24 +55,24 @@ def test_no_npz_of_any_content_gives_a_traceback(folder, drawn):
     elif content and drawn.draw(st.booleans()):
         content[drawn.draw(st.integers(0, len(content) - 1))] ^= 0xFF
     (folder / "net.npz").write_bytes(content)
-    told = ""
+    message = ""
     try:
         data.load(folder, "net")
     except DataError as error:
-        told = str(error)
-    assert not told or (told.startswith(str(folder / "net.npz")) and "\n" not in told)
+        message = str(error)
+    assert not message or (message.startswith(str(folder / "net.npz")) and "\n" not in message)
 
 
 @pytest.fixture
 def source(folder, monkeypatch) -> Source:
     """A network of four classes for images of 8x6 in three channels, without a framework."""
-    answers = SimpleNamespace(
+    framework = SimpleNamespace(
         input_shape=lambda network: (3, 8, 6), logits=lambda network, images: np.zeros((len(images), 4), np.float32)
     )
-    monkeypatch.setattr("export.source.FRAMEWORKS", {"torch": answers})
-    made = Source("net")
-    made.network = object()
-    return made
+    monkeypatch.setattr("export.source.FRAMEWORKS", {"torch": framework})
+    loaded = Source("net")
+    loaded.network = object()
+    return loaded
 
 
 @pytest.mark.parametrize(
@@ -95,6 +86,6 @@ def source(folder, monkeypatch) -> Source:
     ids=["label", "label of another set", "size", "channels"],
 )
 def test_images_that_are_not_the_networks_name_their_file(folder, source, arrays, sentence):
-    np.savez(folder / "net.npz", **({"images": IMAGES, "labels": LABELS} | arrays))
+    write(folder, **arrays)
     with pytest.raises(DataError, match=sentence):
         _ = source.classes

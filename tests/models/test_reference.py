@@ -12,7 +12,7 @@ from models.reference import EvaluationSet, Reference
 
 
 @pytest.fixture
-def made() -> Reference:
+def original() -> Reference:
     return Reference(
         model="torch_cnn",
         dataset="mnist",
@@ -26,42 +26,42 @@ def made() -> Reference:
     )
 
 
-def test_a_reference_survives_the_file(made, tmp_path):
-    file = reference.path(tmp_path, made.model)
-    reference.save(made, file)
-    known = reference.load(file)
-    assert (known.model, known.dataset, known.checkpoint_sha256) == ("torch_cnn", "mnist", "c")
-    assert (known.logits == made.logits).all()
-    assert (known.key, known.inputs) == ("k", {"checkpoint": "c", "data set": "d"})
-    assert known.top1 == 0.0
-    assert known.margins.tolist() == [1.0, 1.0]
+def test_a_reference_survives_the_file(original, tmp_path):
+    file = reference.path(tmp_path, original.model)
+    reference.save(original, file)
+    loaded = reference.load(file)
+    assert (loaded.model, loaded.dataset, loaded.checkpoint_sha256) == ("torch_cnn", "mnist", "c")
+    assert (loaded.logits == original.logits).all()
+    assert (loaded.key, loaded.inputs) == ("k", {"checkpoint": "c", "data set": "d"})
+    assert loaded.top1 == 0.0
+    assert loaded.margins.tolist() == [1.0, 1.0]
 
 
-def test_other_evaluation_sets_are_kept_by_name_and_part_of_the_digest(made, tmp_path):
-    night = EvaluationSet(images=made.images, labels=made.labels.astype(np.int64) + 300, logits=made.logits)
-    complete = replace(made, others={"night": night})
-    assert complete.sha256 != made.sha256 == replace(made, model="other").sha256
+def test_other_evaluation_sets_are_kept_by_name_and_part_of_the_digest(original, tmp_path):
+    night = EvaluationSet(images=original.images, labels=original.labels.astype(np.int64) + 300, logits=original.logits)
+    complete = replace(original, others={"night": night})
+    assert complete.sha256 != original.sha256 == replace(original, model="other").sha256
     reference.save(complete, tmp_path / "torch_cnn.reference.npz")
-    known = reference.load(tmp_path / "torch_cnn.reference.npz")
-    assert list(known.others) == ["night"]
-    assert known.others["night"].labels.tolist() == night.labels.tolist()
-    assert known.sha256 == complete.sha256
+    loaded = reference.load(tmp_path / "torch_cnn.reference.npz")
+    assert list(loaded.others) == ["night"]
+    assert loaded.others["night"].labels.tolist() == night.labels.tolist()
+    assert loaded.sha256 == complete.sha256
 
 
-def test_images_of_colour_or_floats_and_labels_of_many_classes_are_a_reference(made, tmp_path):
+def test_images_of_colour_or_floats_and_labels_of_many_classes_are_a_reference(original, tmp_path):
     file = tmp_path / "torch_cnn.reference.npz"
-    reference.save(replace(made, images=np.zeros((2, 8, 6, 3), np.float32), labels=np.array([0, 999])), file)
-    known = reference.load(file)
-    assert (known.images.shape, known.images.dtype, known.labels.max()) == ((2, 8, 6, 3), np.float32, 999)
+    reference.save(replace(original, images=np.zeros((2, 8, 6, 3), np.float32), labels=np.array([0, 999])), file)
+    loaded = reference.load(file)
+    assert (loaded.images.shape, loaded.images.dtype, loaded.labels.max()) == ((2, 8, 6, 3), np.float32, 999)
 
 
-def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(made, tmp_path):
+def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original, tmp_path):
     file = tmp_path / "torch_cnn.reference.npz"
     with file.open("wb") as out:  # as it was written before keys
-        np.savez_compressed(out, **{n: v for n, v in vars(made).items() if n not in ("key", "inputs", "others")})
-    known = reference.load(file)
-    assert (known.key, known.inputs) == ("", {})
-    assert not known.is_current("")
+        np.savez_compressed(out, **{n: v for n, v in vars(original).items() if n not in ("key", "inputs", "others")})
+    loaded = reference.load(file)
+    assert (loaded.key, loaded.inputs) == ("", {})
+    assert not loaded.is_current("")
 
 
 @pytest.mark.parametrize(
@@ -81,26 +81,26 @@ def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(made, tm
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_reference_of_wrong_types_says_what_to_do(made, tmp_path, change):
+def test_a_reference_of_wrong_types_says_what_to_do(original, tmp_path, change):
     file = tmp_path / "torch_cnn.reference.npz"
     with file.open("wb") as out:
-        np.savez_compressed(out, **(vars(made) | {"inputs": "{}"} | change))
+        np.savez_compressed(out, **(vars(original) | {"inputs": "{}"} | change))
     with pytest.raises(DataError, match="is no reference.*nox -s export"):
         reference.load(file)
 
 
-def test_every_damaged_byte_is_the_same_reference_or_one_sentence(made, tmp_path):
+def test_every_damaged_byte_is_the_same_reference_or_one_sentence(original, tmp_path):
     """Damage in a zip file comes out of zipfile, zlib and numpy as a dozen classes of errors."""
     file = tmp_path / "torch_cnn.reference.npz"
-    reference.save(made, file)
+    reference.save(original, file)
     content = file.read_bytes()
     for position in range(0, len(content), 3):
         file.write_bytes(content[:position] + bytes([content[position] ^ 0x55]) + content[position + 1 :])
         try:
-            known = reference.load(file)
+            loaded = reference.load(file)
         except DataError:
             continue
-        assert known.sha256 == made.sha256, position
+        assert loaded.sha256 == original.sha256, position
 
 
 def test_a_reference_that_is_a_fifo_does_not_hang(tmp_path):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from models.errors import StorageError
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
 from models.zoo import ZOO
+from tests.conftest import pass_for_mnist
 
 NETWORKS = {
     "torch": """
@@ -71,17 +69,8 @@ RECOMPUTED = {"torch": _recomputed_torch, "keras": _recomputed_keras}
 @pytest.fixture
 def digits_as_mnist(tmp_path, monkeypatch) -> None:
     """Scikit-learn's digits in IDX files that pass for MNIST: small enough to learn in seconds."""
-    folder, checksums = tmp_path / "mnist", {}
-    folder.mkdir()
-    for split, prefix in (("train", "train"), ("test", "t10k")):
-        digits = data.load(split, "digits")
-        images = struct.pack(">IIII", 2051, len(digits), 28, 28) + digits.images.tobytes()
-        labels = struct.pack(">II", 2049, len(digits)) + digits.labels.tobytes()
-        for name, content in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-            checksums[name] = hashlib.sha256(content).hexdigest()
-    monkeypatch.setattr(data, "MNIST_SHA256", checksums)
-    monkeypatch.setenv("MNIST_DIR", str(folder))
+    splits = {"train": data.load("train", "digits"), "t10k": data.load("test", "digits")}
+    pass_for_mnist(tmp_path / "mnist", {name: (d.images, d.labels) for name, d in splits.items()}, monkeypatch)
 
 
 @pytest.fixture

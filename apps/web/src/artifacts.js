@@ -1,10 +1,10 @@
-// Artifacts as the page uses them: fetched, held against their sidecar's checksum, loaded into their runtime.
+// Artifacts as the page uses them: fetched, verified by their sidecar's checksum, loaded into their runtime.
 
 import { sha256 } from "@noble/hashes/sha2.js"; // crypto.subtle is missing on plain http, as in one's own network
 import { cut } from "./names.js";
 import { choice, logits, native, single, size, stored } from "./tensors.js";
 
-// A logit may lie this share of the golden logits' span from the exporter's own: kernels of another CPU round otherwise.
+// A logit may differ from the exporter's by this share of the golden logits' span: kernels of other CPUs round differently.
 const TOLERANCE = 0.01;
 
 // The smallest module with a SIMD instruction: (func (result v128) (i32x4.splat (i32.const 0)))
@@ -14,7 +14,7 @@ const SIMD = new Uint8Array([
 
 let loading = Promise.resolve();
 
-/** Tell why nothing can run in this browser, or return "". */
+/** Return why nothing can run in this browser, "" if it can. */
 export function obstacle() {
   if (typeof WebAssembly !== "object") return "This browser has no WebAssembly, which every runtime needs.";
   if (!WebAssembly.validate(SIMD)) {
@@ -58,22 +58,22 @@ export async function load(entry, accelerator) {
   if (sidecar.id !== entry.id) throw new Error(`${path} is the sidecar of ${sidecar.id}.`);
   const bytes = await verified(sidecar);
   const runtime = await import(`./runtimes/${entry.runtime}.js`).catch((error) => {
-    throw new Error(`The runtime ${entry.runtime} cannot be loaded: ${told(error)}`);
+    throw new Error(`The runtime ${entry.runtime} cannot be loaded: ${message(error)}`);
   });
   const make = async () => {
     const began = performance.now();
     const loaded = await runtime.load(bytes, single(sidecar.inputs[0]), accelerator);
     return new Artifact(entry, accelerator, sidecar, loaded, performance.now() - began);
   };
-  // one after the other: each has its time for itself
-  const made = runtime.start().then(() => (loading = loading.then(make, make)));
-  return made.catch((error) => {
-    throw new Error(`${entry.runtime} does not load it: ${told(error)}`);
+  // one after the other, so that each load is timed alone
+  const artifact = runtime.start().then(() => (loading = loading.then(make, make)));
+  return artifact.catch((error) => {
+    throw new Error(`${entry.runtime} does not load it: ${message(error)}`);
   });
 }
 
-/** Return what an error says; runtimes throw anything. */
-export function told(error) {
+/** Return the message of an error; runtimes throw values of any type. */
+export function message(error) {
   return String(error?.message ?? error).split("\n")[0].slice(0, 300);
 }
 
@@ -110,8 +110,8 @@ class Artifact {
   }
 
   /**
-   * Answer the sidecar's golden vectors. Returns {ok, difference, says}: the largest difference of a logit, and what
-   * is wrong where not ok: another answer, or a difference of more than TOLERANCE of the golden logits' span.
+   * Answer the sidecar's golden vectors. Returns {ok, difference, problem}: the largest difference of a logit, and what
+   * is wrong where not ok: another prediction, or a difference of more than TOLERANCE of the golden logits' span.
    */
   async check() {
     const { length } = this.sidecar.golden;
@@ -119,7 +119,7 @@ class Artifact {
       const { height, width, channels } = size(this.sidecar);
       const data = new Uint8Array(height * width * channels);
       this.firstMs = (await this.answer({ data, height, width, channels })).ms;
-      return { ok: false, difference: 0, says: "its sidecar holds no golden vectors to check it by" };
+      return { ok: false, difference: 0, problem: "its sidecar holds no golden vectors to check it by" };
     }
     let difference = 0;
     const wrong = [];
@@ -135,8 +135,8 @@ class Artifact {
         wrong.push(`the exporter's machine says ${name(choice(golden))} to a ${name(label)}, this browser ${choice(ours) < 0 ? "nothing" : name(choice(ours))}`);
       } else if (off > TOLERANCE * span) wrong.push(`a logit of a ${name(label)} is off by ${off.toPrecision(3)}`);
     }
-    const says = wrong.length ? `${wrong.length} of ${length} golden vectors differ: ${wrong[0]}` : "";
-    return { ok: !wrong.length, difference, says };
+    const problem = wrong.length ? `${wrong.length} of ${length} golden vectors differ: ${wrong[0]}` : "";
+    return { ok: !wrong.length, difference, problem };
   }
 
   close() {

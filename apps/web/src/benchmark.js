@@ -1,6 +1,6 @@
-// Times artifacts in interleaved rounds and lets them answer reference images, as the project's own worker does.
+// Times artifacts in interleaved rounds and runs them on reference images, as the project's own worker does.
 
-import { fetched, told } from "./artifacts.js";
+import { fetched, message } from "./artifacts.js";
 import { choice } from "./tensors.js";
 
 const WARM_UP = 64; // inferences of each artifact, or
@@ -11,7 +11,7 @@ const TICKS = 20; // of the timer that a sample must last at least
 const BREATH_MS = 50; // after which the page may react to a tap
 const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
 
-/** Fetch a model's reference: {images: pictures, labels, classes, expected: the float source's answers}. */
+/** Fetch a model's reference: {images: pictures, labels, classes, expected: the float source's predictions}. */
 export async function reference(model, group) {
   const { height, width, channels, dtype } = group;
   const { count, labels: labelled, classes } = group.references[model];
@@ -20,7 +20,7 @@ export async function reference(model, group) {
   let at = 0;
   const next = (kind, length) => {
     const bytes = length * ARRAYS[kind].BYTES_PER_ELEMENT;
-    return new ARRAYS[kind](content.slice(at, (at += bytes)).buffer); // a copy, which begins where an array may
+    return new ARRAYS[kind](content.slice(at, (at += bytes)).buffer); // a copy, because an array must begin at a multiple of its element's size
   };
   const sizes = [[dtype, count * one], [labelled, count], ["float32", count * classes]];
   const whole = sizes.reduce((sum, [kind, length]) => sum + length * ARRAYS[kind].BYTES_PER_ELEMENT, 0);
@@ -37,7 +37,7 @@ export async function reference(model, group) {
  * `problem` says why an artifact could not be timed to the end, and is "" where it was. `interrupted` returns why no
  * time counts any more, or "". A sample is the mean of as many inferences as the timer needs to be exact, which a note says.
  */
-export async function time(artifacts, images, says, interrupted) {
+export async function time(artifacts, images, progress, interrupted) {
   const tick = resolution();
   const runs = [];
   for (const artifact of artifacts) {
@@ -48,7 +48,7 @@ export async function time(artifacts, images, says, interrupted) {
   for (let round = 0; round < ROUNDS && performance.now() < end && !interrupted(); round++) {
     for (const one of shuffled(runs.filter(({ problem }) => !problem))) await sample(one, round, tick);
     if (round % 10 === 0) {
-      says(`Round ${round + 1} of ${ROUNDS}`);
+      progress(`Round ${round + 1} of ${ROUNDS}`);
       await breath();
     }
   }
@@ -71,12 +71,12 @@ async function warmed(artifact, images, tick) {
     const each = Math.max(performance.now() - began, tick) / count; // browsers that hide from fingerprinting tick at 100 ms
     one.repeats = Math.max(1, Math.ceil((TICKS * tick) / each));
   } catch (error) {
-    one.problem = told(error);
+    one.problem = message(error);
   }
   return one;
 }
 
-/** Add a sample; one that the timer cannot tell from nothing is taken again, of more inferences. */
+/** Add a sample; if it is shorter than a tick of the timer, it is taken again with more inferences. */
 async function sample(one, round, tick) {
   try {
     for (;;) {
@@ -87,31 +87,31 @@ async function sample(one, round, tick) {
       one.repeats *= 2;
     }
   } catch (error) {
-    one.problem = told(error);
+    one.problem = message(error);
   }
 }
 
-/** Let an artifact answer the images of a reference. Returns {answers: Float32Array [N*K], right, alike}; raises what it raises. */
-export async function judge(artifact, { images, labels, classes, expected }, says) {
-  const answers = new Float32Array(images.length * classes);
-  let [right, alike] = [0, 0];
+/** Run an artifact on the images of a reference. Returns {logits: Float32Array [N*K], correct, agree}; raises what it raises. */
+export async function judge(artifact, { images, labels, classes, expected }, progress) {
+  const all = new Float32Array(images.length * classes);
+  let [correct, agree] = [0, 0];
   let rested = performance.now();
   for (const [i, image] of images.entries()) {
     const { logits } = await artifact.answer(image);
-    answers.set(logits, i * classes);
-    const ours = choice(logits);
-    right += ours === labels[i];
-    alike += ours === expected[i];
+    all.set(logits, i * classes);
+    const prediction = choice(logits);
+    correct += prediction === labels[i];
+    agree += prediction === expected[i];
     if (performance.now() - rested > BREATH_MS) {
-      says(`${artifact.entry.id}: image ${i + 1} of ${images.length}`);
+      progress(`${artifact.entry.id}: image ${i + 1} of ${images.length}`);
       await breath();
       rested = performance.now();
     }
   }
-  return { answers, right, alike };
+  return { logits: all, correct, agree };
 }
 
-/** Return what a share of the samples stays below, in between where it falls between two. */
+/** Return a quantile of the samples, interpolated between two of them. */
 export function quantile(samples, share) {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = share * (sorted.length - 1);
@@ -119,7 +119,7 @@ export function quantile(samples, share) {
   return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
 }
 
-/** Return bytes zlib-compressed in base64, as the project's worker hands answers over. */
+/** Return bytes zlib-compressed in base64, as the project's worker hands logits over. */
 export async function packed(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
   const compressed = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -151,7 +151,7 @@ function breath() {
   return new Promise((resume) => setTimeout(resume));
 }
 
-/** Return results as the file that is saved; raises an Error for a value that JSON has no word for, and would leave out. */
+/** Return the text of the saved file; raises an Error for a value that JSON cannot hold and would leave out. */
 export function file(results) {
   const strict = (key, value) => {
     if (value === undefined || (typeof value === "number" && !Number.isFinite(value))) throw new Error(`${key} is ${value}, which no file can hold.`);

@@ -1,14 +1,14 @@
 // Up to four artifacts side by side on the same picture, and where they disagree.
 
-import { load, told } from "./artifacts.js";
+import { load, message } from "./artifacts.js";
 import { cut, named } from "./names.js";
 import { choice, odds } from "./tensors.js";
 
 export const MOST = 4;
-const UPRIGHT = 12; // classes whose bars have room beside each other, if their names are short
+const UPRIGHT = 12; // at most so many upright bars, if the classes' names are short
 const SHORT = 2; // characters of such a name
-const LISTED = 8; // classes that are listed in their own order; of more than that
-const LIKELIEST = 5; // the most probable ones
+const LISTED = 8; // at most so many classes are listed in their own order; of more
+const LIKELIEST = 5; // the most probable are listed
 const FRAMEWORKS = { torch: "PyTorch", keras: "TensorFlow" };
 
 /** Name a millisecond figure as a person reads it. */
@@ -20,8 +20,8 @@ export function duration(ms) {
 export class Card {
   artifact = null; // once it is loaded
   problem = ""; // why it is not
-  checked = null; // what the golden self-check found
-  answered = null; // {choice, odds, ms} to the current picture
+  checked = null; // the outcome of the golden self-check
+  answered = null; // {choice, odds, ms} for the current picture
   #turn = 0;
 
   constructor(template, entries, group, gpu) {
@@ -52,12 +52,12 @@ export class Card {
       Object.assign(this, { artifact, checked });
     } catch (error) {
       if (turn !== this.#turn) return;
-      this.problem = told(error);
+      this.problem = message(error);
     }
     this.#state(this.problem);
   }
 
-  /** Take it off the page; what it still loads is let go. */
+  /** Remove it from the page; an artifact that still loads is closed. */
   remove() {
     this.#turn += 1;
     this.element.remove();
@@ -73,7 +73,7 @@ export class Card {
       const { logits, ms } = await this.artifact.answer(picture);
       this.answered = { choice: choice(logits), odds: odds(logits), ms };
     } catch (error) {
-      this.problem = told(error);
+      this.problem = message(error);
       this.#state(this.problem);
     }
   }
@@ -91,8 +91,8 @@ export class Card {
     if (!this.problem) this.#part(".state").textContent = answered ? `inference ${duration(answered.ms)}` : "ready";
   }
 
-  #state(says) {
-    this.#part(".state").textContent = says;
+  #state(text) {
+    this.#part(".state").textContent = text;
     this.#part(".state").classList.toggle("bad", this.problem !== "");
     this.element.classList.toggle("failed", this.problem !== "" || this.checked?.ok === false);
     this.#part(".facts").textContent = [
@@ -103,7 +103,7 @@ export class Card {
     const { checked } = this;
     line.classList.toggle("good", checked?.ok === true);
     line.classList.toggle("bad", checked?.ok === false);
-    line.textContent = !checked ? "" : checked.ok ? `✓ self-check: ${exactness(checked.difference)}` : `✗ self-check failed: ${checked.says}`;
+    line.textContent = !checked ? "" : checked.ok ? `✓ self-check: ${exactness(checked.difference)}` : `✗ self-check failed: ${checked.problem}`;
   }
 
   /** Make the bars: upright ones of all classes where these are few and short, else lines of the most probable. */
@@ -140,22 +140,25 @@ export class Card {
   }
 }
 
-/** Return what the cards of a group say together, or `idle` where they say nothing yet, {says, disagree, odd}: `odd` are the cards that differ from the most common answer. */
+/**
+ * Compare the predictions of a group's cards. Returns {text, disagree, odd}: `text` is a sentence, `idle` before the
+ * first prediction; `odd` are the cards that differ from the most common prediction.
+ */
 export function verdict(cards, group, idle) {
-  const told = cards.filter((card) => card.answered?.choice >= 0);
-  if (!told.length) return { says: idle, disagree: false, odd: [] };
+  const answering = cards.filter((card) => card.answered?.choice >= 0);
+  if (!answering.length) return { text: idle, disagree: false, odd: [] };
   const name = (index) => cut(named(group, index));
   const votes = new Map();
-  for (const { answered } of told) votes.set(answered.choice, (votes.get(answered.choice) ?? 0) + 1);
+  for (const { answered } of answering) votes.set(answered.choice, (votes.get(answered.choice) ?? 0) + 1);
   const [[common, most], ...others] = [...votes].sort((a, b) => b[1] - a[1]);
   if (!others.length) {
-    const [{ answered }] = told;
-    const says = told.length > 1 ? `All ${told.length} answer ${name(common)}` : `It answers ${name(common)}, ${percent(answered.odds[common])} sure`;
-    return { says: ended(says), disagree: false, odd: [] };
+    const [{ answered }] = answering;
+    const text = answering.length > 1 ? `All ${answering.length} answer ${name(common)}` : `It answers ${name(common)}, ${percent(answered.odds[common])} sure`;
+    return { text: ended(text), disagree: false, odd: [] };
   }
   const tied = others.some(([, count]) => count === most);
-  const says = told.map((card) => `${card.entry.id} says ${name(card.answered.choice)}`).join(", ");
-  return { says: ended(`They disagree: ${says}`), disagree: true, odd: told.filter((card) => tied || card.answered.choice !== common) };
+  const list = answering.map((card) => `${card.entry.id} says ${name(card.answered.choice)}`).join(", ");
+  return { text: ended(`They disagree: ${list}`), disagree: true, odd: answering.filter((card) => tied || card.answered.choice !== common) };
 }
 
 function ended(sentence) {

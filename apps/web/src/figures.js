@@ -1,6 +1,6 @@
 // The benchmark's panel: runs it over the cards' artifacts, shows the figures beside the desktop's, saves them.
 
-import { told } from "./artifacts.js";
+import { message } from "./artifacts.js";
 import { file, judge, packed, quantile, reference, time } from "./benchmark.js";
 import { environment, suggestedName } from "./device.js";
 
@@ -12,21 +12,21 @@ const part = (id) => document.getElementById(id);
  */
 export function panel(catalogue, cards, alone) {
   part("device").value = suggestedName();
-  const says = (text) => (part("progress").textContent = text);
+  const progress = (text) => (part("progress").textContent = text);
   part("measure").addEventListener("click", async () => {
     if (!part("device").reportValidity()) return;
-    if ([...cards()].some((card) => !card.artifact && !card.problem)) return says("An artifact is still loading: try again in a moment.");
+    if ([...cards()].some((card) => !card.artifact && !card.problem)) return progress("An artifact is still loading: try again in a moment.");
     const device = part("device").value;
     part("save").hidden = true;
     busy(true);
     try {
-      const rows = await alone(() => run(catalogue, [...cards()], says));
+      const rows = await alone(() => run(catalogue, [...cards()], progress));
       show(rows);
       offer(rows, device);
       const failed = rows.filter((row) => row.outcome === "run_failed").map((row) => `${row.artifact} was not measured: ${row.reason}.`);
-      says([...failed, rows.length ? "Done. Save the figures, and add them to the report: python -m device_tests add FILE" : "No artifact is loaded."].join(" "));
+      progress([...failed, rows.length ? "Done. Save the figures, and add them to the report: python -m device_tests add FILE" : "No artifact is loaded."].join(" "));
     } catch (error) {
-      says(`The benchmark ended: ${told(error)}`);
+      progress(`The benchmark ended: ${message(error)}`);
     }
     busy(false);
   });
@@ -44,18 +44,18 @@ function busy(now) {
   part("measure").disabled = now;
 }
 
-/** Return a row per card, as a result of the project is, with `answers` as its worker hands them over. */
-async function run(catalogue, cards, says) {
-  says("Fetching the reference images…");
+/** Return a row per card, as a result of the project is; its logits are called `answers`, as in all saved results. */
+async function run(catalogue, cards, progress) {
+  progress("Fetching the reference images…");
   const seen = new Set();
   const first = (card) => !seen.has(name(card)) && seen.add(name(card)); // two cards may show the same
   const able = cards.filter((card) => card.artifact && first(card));
   const references = {};
   for (const { entry } of able) references[entry.model] ??= await reference(entry.model, catalogue.groups[entry.group]);
-  const timed = able.length ? await timedInFront(able.map((card) => card.artifact), references[able[0].entry.model].images, says) : [];
+  const timed = able.length ? await timedInFront(able.map((card) => card.artifact), references[able[0].entry.model].images, progress) : [];
   const rows = [];
   for (const [i, card] of able.entries()) {
-    const measured = timed[i].problem ? failure("run_failed", timed[i].problem) : await judged(card, timed[i], references[card.entry.model], says);
+    const measured = timed[i].problem ? failure("run_failed", timed[i].problem) : await judged(card, timed[i], references[card.entry.model], progress);
     rows.push({ ...(await start(catalogue, card)), ...measured });
   }
   for (const card of cards.filter((card) => card.problem && first(card))) {
@@ -65,36 +65,36 @@ async function run(catalogue, cards, says) {
 }
 
 /** Time artifacts; browsers slow down or stop a page that nobody sees, and then nothing that was timed counts. */
-async function timedInFront(artifacts, images, says) {
+async function timedInFront(artifacts, images, progress) {
   let hidden = document.hidden;
   const watch = () => (hidden ||= document.hidden);
   document.addEventListener("visibilitychange", watch);
   try {
-    return await time(artifacts, images, says, () => (hidden ? "the benchmark was interrupted: the page was not in front all the time" : ""));
+    return await time(artifacts, images, progress, () => (hidden ? "the benchmark was interrupted: the page was not in front all the time" : ""));
   } finally {
     document.removeEventListener("visibilitychange", watch);
   }
 }
 
-async function judged({ artifact, checked }, { samplesNs, notes }, images, says) {
-  let answered;
+async function judged({ artifact, checked }, { samplesNs, notes }, dataset, progress) {
+  let result;
   try {
-    answered = await judge(artifact, images, says);
+    result = await judge(artifact, dataset, progress);
   } catch (error) {
-    return failure("run_failed", told(error));
+    return failure("run_failed", message(error));
   }
   return {
     outcome: "ok",
     reason: "",
     artifact_sha256: artifact.sidecar.sha256,
-    total: images.images.length,
-    correct: answered.right,
-    agree: answered.alike,
+    total: dataset.images.length,
+    correct: result.correct,
+    agree: result.agree,
     load_ns: Math.round(artifact.loadMs * 1e6),
     first_ns: Math.round(artifact.firstMs * 1e6),
     latencies_ns: samplesNs,
-    answers: await packed(answered.answers.buffer),
-    notes: [...notes, ...(checked.ok ? [] : [`the golden self-check failed: ${checked.says}`])],
+    answers: await packed(result.logits.buffer),
+    notes: [...notes, ...(checked.ok ? [] : [`the golden self-check failed: ${checked.problem}`])],
   };
 }
 

@@ -12,7 +12,7 @@ const DRAWING = { shows: "drawing", title: "Draw a digit", idle: "Draw, and ever
 const PHOTO = { shows: "photo", title: "Show a picture", idle: "Choose a picture, and every artifact answers.", examples: "Or tap an example" };
 const EXAMPLES = { shows: "nothing", title: "Show a picture", idle: "Tap an example, and every artifact answers.", examples: "Tap an example" };
 
-/** The part of the page that gives pictures. `changed` hears when there is another one, and when it was begun. */
+/** The part of the page that gives pictures. `changed` is called for each new one, with the time at which it was begun. */
 export class Input {
   picture = null; // what the networks see now
   way = DRAWING; // in which pictures are given
@@ -30,7 +30,7 @@ export class Input {
     }
     part("brush").addEventListener("input", (event) => (this.#pad.width = Number(event.target.value)));
     const places = { inputs: [part("file"), part("camera")], target: part("drop"), open: () => this.way === PHOTO };
-    this.#photo = new Photo(places, (bitmap, name) => this.#chosen(bitmap, name), (why) => (part("photo-says").textContent = why));
+    this.#photo = new Photo(places, (bitmap, name) => this.#chosen(bitmap, name), (why) => (part("photo-note").textContent = why));
     part("drop").addEventListener("click", () => part("file").click());
   }
 
@@ -43,7 +43,7 @@ export class Input {
     part("examples-title").textContent = this.way.examples;
     document.title = `Edgewise: ${this.way.title.toLowerCase()}`;
     part("size").textContent = described(group);
-    part("photo-says").textContent = "";
+    part("photo-note").textContent = "";
     this.#photo.forget();
     this.#pad.show(null);
     this.#surface(null, "none yet");
@@ -55,7 +55,7 @@ export class Input {
     this.#photo.forget();
     this.#pad.show(canvas);
     this.#surface(canvas, "an example");
-    part("preparation").textContent = part("photo-says").textContent = "";
+    part("preparation").textContent = part("photo-note").textContent = "";
     this.#look(picture, "an example");
     this.#changed();
   }
@@ -71,7 +71,7 @@ export class Input {
     const began = performance.now();
     const { picture, crop } = ofPhoto(bitmap, this.#group);
     this.#surface(crop, name);
-    part("photo-says").textContent = `${name}, ${bitmap.width}×${bitmap.height}: its middle is resized to ${described(this.#group)}.`;
+    part("photo-note").textContent = `${name}, ${bitmap.width}×${bitmap.height}: its middle is resized to ${described(this.#group)}.`;
     this.#look(picture, "your picture");
     this.#prepared(began);
   }

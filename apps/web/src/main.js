@@ -1,6 +1,6 @@
-// The page: what is shown to the networks goes to every card's artifact.
+// The page: the artifact of every card runs on the picture that is shown.
 
-import { obstacle, read, told } from "./artifacts.js";
+import { message, obstacle, read } from "./artifacts.js";
 import { Card, MOST, verdict } from "./cards.js";
 import { describe, list } from "./examples.js";
 import { announce, panel } from "./figures.js";
@@ -17,8 +17,8 @@ let group = null; // of networks that can answer one picture: those of the cards
 let answering = Promise.resolve();
 let keep = async () => {};
 
-addEventListener("unhandledrejection", (event) => complain(told(event.reason)));
-addEventListener("error", (event) => complain(told(event.error ?? event.message)));
+addEventListener("unhandledrejection", (event) => complain(message(event.reason)));
+addEventListener("error", (event) => complain(message(event.error ?? event.message)));
 
 const input = new Input((began) => answer(began));
 if (obstacle()) complain(obstacle());
@@ -26,20 +26,20 @@ try {
   const catalogue = await read("catalogue.json");
   await open(catalogue);
 } catch (error) {
-  complain(told(error));
+  complain(message(error));
 }
 document.documentElement.dataset.ready = "";
 
 async function open(catalogue) {
   const entries = catalogue.artifacts.filter((entry) => entry.runtime);
-  keep = offline.start(catalogue.version, (says) => (part("offline").textContent = says), offerUpdate);
+  keep = offline.start(catalogue.version, (text) => (part("offline").textContent = text), offerUpdate);
   const gpu = Boolean(await navigator.gpu?.requestAdapter());
   const own = () => entries.filter((entry) => catalogue.groups[entry.group] === group);
   const add = (id, accelerator) => addCard(own(), gpu, id, accelerator);
   part("add").addEventListener("click", () => add(suggestion(own())));
   panel(catalogue, () => cards, alone);
   refuse(catalogue.artifacts.filter((entry) => !entry.runtime));
-  const examples = read("examples.json").catch((error) => complain(told(error)));
+  const examples = read("examples.json").catch((error) => complain(message(error)));
   /** Let the networks of a group answer from now on, in place of the others; begins with these picks. */
   const use = (number, picks) => {
     group = catalogue.groups[number];
@@ -47,13 +47,13 @@ async function open(catalogue) {
     part("networks").value = number;
     input.use(group);
     announce(group);
-    const asked = group;
-    examples.then((all) => all && asked === group && introduce(all[number]));
+    const current = group;
+    examples.then((all) => all && current === group && introduce(all[number]));
     return Promise.all(picks.map(({ id, accelerator }) => add(id, accelerator)));
   };
   offer(catalogue.groups, (number) => use(number, [{ id: catalogue.groups[number].first }]));
-  const known = remembered().filter(({ id }) => entries.some((entry) => entry.id === id));
-  const picks = known.length ? known : [{ id: catalogue.first }];
+  const restored = remembered().filter(({ id }) => entries.some((entry) => entry.id === id));
+  const picks = restored.length ? restored : [{ id: catalogue.first }];
   const groupOf = ({ id }) => entries.find((entry) => entry.id === id).group;
   await use(groupOf(picks[0]), picks.filter((pick) => groupOf(pick) === groupOf(picks[0])));
 }
@@ -68,31 +68,31 @@ function offer(groups, chosen) {
 
 function introduce(examples) {
   list(part("examples-list"), examples, group, tap);
-  part("example-says").textContent = ABOUT_EXAMPLES + (examples.some(({ flips }) => flips.length) ? ABOUT_FLIPS : "");
+  part("example-note").textContent = ABOUT_EXAMPLES + (examples.some(({ flips }) => flips.length) ? ABOUT_FLIPS : "");
 }
 
-/** Let every card answer what is seen now, one after the other; `began` is when the stroke ended. */
+/** Let every card answer the present picture, one after the other; `began` is when the stroke ended. */
 function answer(began) {
-  const asked = input.picture;
+  const { picture } = input;
   answering = answering.then(async () => {
-    if (asked !== input.picture) return; // another picture came since
-    for (const card of [...cards]) await card.answer(asked);
+    if (picture !== input.picture) return; // another picture came since
+    for (const card of [...cards]) await card.answer(picture);
     showAll();
-    if (began && asked) performance.measure("answer", { start: began });
+    if (began && picture) performance.measure("answer", { start: began });
   });
   return answering;
 }
 
-/** Run something while no picture is answered; what is shown meanwhile is answered after it. */
+/** Run something while no card answers; pictures that are shown meanwhile are answered after it. */
 function alone(work) {
   const done = answering.then(work);
-  answering = done.catch(() => {}); // whoever asked for it hears of the error
+  answering = done.catch(() => {}); // the caller gets the error
   return done;
 }
 
 function showAll() {
-  const { says, disagree, odd } = verdict(cards, group, input.way.idle);
-  part("verdict").textContent = says;
+  const { text, disagree, odd } = verdict(cards, group, input.way.idle);
+  part("verdict").textContent = text;
   part("verdict").classList.toggle("disagree", disagree);
   for (const card of cards) card.show(odd.includes(card));
   part("add").hidden = cards.length >= MOST;
@@ -100,7 +100,7 @@ function showAll() {
 }
 
 function tap(example, picture, canvas) {
-  part("example-says").textContent = describe(example, group);
+  part("example-note").textContent = describe(example, group);
   input.show(picture, canvas);
 }
 
@@ -127,9 +127,9 @@ async function choose(card, id, accelerator) {
   showAll();
   remember();
   const answered = chosen.then(() => answer());
-  const kept = keep(answered);
+  const cached = keep(answered);
   await answered;
-  await kept;
+  await cached;
 }
 
 /** Return an artifact that is not shown yet and differs in one thing: the other framework's, else another scheme. */

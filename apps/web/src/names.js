@@ -12,7 +12,7 @@ export function cut(name) {
   return name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name;
 }
 
-/** Return what a group's networks take, as a person says it. */
+/** Return the size and colours that a group's networks take, for people. */
 export function described({ height, width, channels }) {
   return `${width}×${height}, ${{ 1: "grey", 3: "colour" }[channels] ?? `${channels} channels`}`;
 }

@@ -1,15 +1,15 @@
 // Offline use: the worker keeps the page when it installs, and this keeps what was picked. Nothing is promised before
-// everything that this page has used is really there.
+// everything that this page has used is cached.
 
 /**
- * Start the worker of this version; `says` hears what may be promised, `updated` a function that switches to a new
- * export. Returns keep(), to be called with the promise of something that is being loaded: until it is kept, nothing is
+ * Start the worker of this version; `status` is called with what may be promised, `updated` with a function that switches
+ * to a new export. Returns keep(), to be called with the promise of something that is being loaded: until it is kept, nothing is
  * promised any more.
  */
-export function start(version, says, updated) {
+export function start(version, status, updated) {
   if (!("serviceWorker" in navigator)) {
     const plain = !isSecureContext;
-    says(plain ? "Not kept for offline use: this address is plain http" : "This browser keeps no pages for offline use");
+    status(plain ? "Not kept for offline use: this address is plain http" : "This browser keeps no pages for offline use");
     return async () => {};
   }
   const taken = navigator.serviceWorker.controller !== null;
@@ -18,26 +18,26 @@ export function start(version, says, updated) {
     watch(registration, updated);
     return Promise.race([navigator.serviceWorker.ready, failed(registration)]);
   });
-  started.catch(() => {}); // keep() tells
+  started.catch(() => {}); // keep() reports it
 
   let loading = 0;
   return async (loaded) => {
     loading += 1;
-    says("Not all is kept for offline use yet");
+    status("Not all is kept for offline use yet");
     try {
       await loaded;
     } finally {
       loading -= 1;
     }
-    if (loading) return; // the last one tells
+    if (loading) return; // the last one reports
     try {
       await started;
       const cache = await caches.open(`edgewise-${version}`);
       await add(cache, used());
       const missing = await lacking(cache, used());
-      if (!loading) says(missing.length ? `${missing.length} files are not kept yet` : "Works offline");
+      if (!loading) status(missing.length ? `${missing.length} files are not kept yet` : "Works offline");
     } catch (error) {
-      says(`Not kept for offline use: ${error.message}`);
+      status(`Not kept for offline use: ${error.message}`);
     }
   };
 }
@@ -50,8 +50,8 @@ function used() {
 }
 
 async function lacking(cache, addresses) {
-  const found = await Promise.all(addresses.map((address) => cache.match(address, { ignoreSearch: true })));
-  return addresses.filter((_, i) => !found[i]);
+  const matches = await Promise.all(addresses.map((address) => cache.match(address, { ignoreSearch: true })));
+  return addresses.filter((_, i) => !matches[i]);
 }
 
 async function add(cache, addresses) {

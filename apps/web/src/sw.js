@@ -14,12 +14,12 @@ addEventListener("activate", (event) => {
   event.waitUntil(old());
 });
 
-// What is kept is of one export, so it is answered first; the page adds what was picked (offline.js).
+// The cache holds one export, so it answers before the network. The page adds what was picked (offline.js).
 addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;
-  const kept = async () => (await (await caches.open(CACHE)).match(request, { ignoreSearch: true })) ?? fetch(request);
-  event.respondWith(kept());
+  const cached = async () => (await (await caches.open(CACHE)).match(request, { ignoreSearch: true })) ?? fetch(request);
+  event.respondWith(cached());
 });
 
 addEventListener("message", (event) => {

@@ -15,11 +15,6 @@ export function size({ inputs: [tensor], layout }) {
   return { height, width, channels };
 }
 
-/** Return how many classes a sidecar's artifact tells apart. */
-export function classes({ outputs: [tensor] }) {
-  return product(tensor.shape.slice(1));
-}
-
 /**
  * Return a picture as a sidecar's artifact takes it: bytes as 0..1, floats as they are, quantized where its input is,
  * its axes in the input's order. A picture is {data, height, width, channels}: bytes or floats [height, width, channels].

@@ -18,4 +18,4 @@ def start(threads):
 def load(path, threads):
     from models import mil
 
-    return mil.Program(path).answer
+    return mil.Program(path).evaluate

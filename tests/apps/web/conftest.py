@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ CHOSEN = ("torch_cnn_small-*", "*-tflite-int8", "*-onnx-int8")
 # of the networks of `colours`
 EXPORTED = ("*-tflite-float32", "*-onnx-float32", "many-onnx-int8", "seven-tflite-int8", "seven-tflite-int8_io")
 # what LiteRT's C++ prints to the console of any page
-LITERT_SAYS = ("INFO: ", "WARNING: [npu_registry", "No available adapters", "Failed to create default WebGPU device")
+LITERT_LOGS = ("INFO: ", "WARNING: [npu_registry", "No available adapters", "Failed to create default WebGPU device")
 BLOCKED = "Service Worker registration blocked by Playwright"
 
 
@@ -55,15 +56,15 @@ def save_artifact(folder: Path, id: str, content: bytes) -> None:
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """An artifacts folder: two artifacts that a browser runs, one that none does, and their reference."""
-    made = tmp_path / "artifacts"
+    artifacts_folder = tmp_path / "artifacts"
     for id, size in ((INT8, 300), (ONNX, 200), (PTE, 100)):
-        save_artifact(made, id, b"x" * size)
+        save_artifact(artifacts_folder, id, b"x" * size)
     images = np.zeros((30, 28, 28), np.uint8)
     images[:, 0, 0] = np.arange(30)
-    answers = Reference(model=MODEL, dataset="mnist", dataset_sha256="d", checkpoint_sha256="c" * 64, images=images,
-                        labels=LABELS, logits=np.eye(10, dtype=np.float32)[LABELS])  # fmt: skip
-    reference.save(answers, reference.path(made, MODEL))
-    return made
+    evaluation = Reference(model=MODEL, dataset="mnist", dataset_sha256="d", checkpoint_sha256="c" * 64, images=images,
+                           labels=LABELS, logits=np.eye(10, dtype=np.float32)[LABELS])  # fmt: skip
+    reference.save(evaluation, reference.path(artifacts_folder, MODEL))
+    return artifacts_folder
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def opened(request, new_context) -> Iterator[Callable]:
 
         def hear(message) -> None:
             if message.type in ("error", "warning") and not any(
-                p in message.text for p in (*LITERT_SAYS, BLOCKED, *expected)
+                p in message.text for p in (*LITERT_LOGS, BLOCKED, *expected)
             ):
                 wrong.append(message.text)
 
@@ -133,8 +134,8 @@ def opened(request, new_context) -> Iterator[Callable]:
             page.add_init_script(
                 f'localStorage.getItem("edgewise.picks") ?? localStorage.setItem("edgewise.picks", JSON.stringify([{chosen}]))'
             )
-        for path, answer in (routes or {}).items():
-            page.route(url + path, answer)
+        for path, response in (routes or {}).items():
+            page.route(url + path, response)
         page.goto(url)
         page.wait_for_selector("html[data-ready]", state="attached")
         return page
@@ -207,3 +208,23 @@ def touch(page, strokes: list[Stroke]) -> None:
         for point in stroke[1:]:
             event("touchMove", point)
         event("touchEnd")
+
+
+def assert_checks(page, expect) -> None:
+    """Hold that every artifact of the first card passes its golden self-check."""
+    for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"):
+        page.locator("select.artifact").select_option(id)
+        expect(page.locator(".facts")).to_contain_text("loaded in")
+        expect(page.locator(".check"), id).to_have_class(re.compile("good"))
+
+
+def assert_accessible(page, width: int) -> None:
+    """Hold that nothing is cut off, unlabelled or hard to read in a window of that width."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    targets = page.locator("button:visible, select:visible, label.button:visible")
+    heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
+    assert min(heights) >= 24  # WCAG 2.2, 2.5.8

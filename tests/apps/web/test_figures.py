@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
-import zlib
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from tests.apps.web.answering import ANSWER
-from tests.apps.web.conftest import ROOT
+from tests.apps.web.answering import ANSWER, benchmark, unpacked
+from tests.apps.web.conftest import INT8, ROOT
 from tests.apps.web.strokes import DIGITS, Stroke, moved
 
 pytestmark = pytest.mark.browser
 
-INT8 = "torch_cnn_small-tflite-int8"
 ONNX = "torch_cnn_small-onnx-int8"
 IMAGES = 1_000
 
 SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
 
 
-def unpacked(answers: str) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(answers)), "<f4").reshape(-1, 10)
+def added(file, results):
+    from click.testing import CliRunner
+
+    from device_tests.commands.add import add
+
+    return CliRunner().invoke(add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)])
 
 
 def on_the_desktop(id: str, runtime: str) -> np.ndarray:
@@ -38,17 +39,9 @@ def on_the_desktop(id: str, runtime: str) -> np.ndarray:
     sidecar = ROOT / "artifacts" / f"{id}.json"
     artifact = sidecar.with_name(json.loads(sidecar.read_text())["file"])
     reference = ROOT / "artifacts" / f"{id.split('-')[0]}.reference.npz"
-    files = (
-        "--runtime",
-        RUNTIMES.path(runtime),
-        "--artifact",
-        artifact,
-        "--sidecar",
-        sidecar,
-        "--reference",
-        reference,
-    )
-    command = (python, worker.__file__, *files, "--images", str(IMAGES), "--latency-s", "0")
+    options = {"runtime": RUNTIMES.path(runtime), "artifact": artifact, "sidecar": sidecar, "reference": reference,
+               "images": IMAGES, "latency-s": 0}  # fmt: skip
+    command = (python, worker.__file__, *(word for name, value in options.items() for word in (f"--{name}", value)))
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
     row = json.loads(done.stdout)
     assert row["outcome"] == "ok", row["reason"]
@@ -80,43 +73,33 @@ def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime,
 
 
 def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
-    from click.testing import CliRunner
-
-    from device_tests.commands.add import add
     from device_tests.report import notes
     from device_tests.report.groups import group
     from device_tests.rows import cells_with_results, load, rows
 
     page = opened(INT8, ONNX, INT8)  # what is shown twice is measured once
     page.locator("#device").fill("test-machine")
-    page.locator("#measure").click()
-    page.wait_for_selector("#save:visible", timeout=120_000)
+    (file, _), results = benchmark(page, tmp_path), tmp_path / "results"
     expect(page.locator("#figures tbody th")).to_have_text([f"{INT8} on litertjs", f"{ONNX} on onnxruntime web"])
-    with page.expect_download() as download:
-        page.locator("#save").click()
-    file, results = tmp_path / download.value.suggested_filename, tmp_path / "results"
-    download.value.save_as(file)
     assert file.name == "edgewise-test-machine.json"
-    places = {"artifacts": ROOT / "artifacts", "results": results}
-    options = [word for name, folder in places.items() for word in (f"--{name}", str(folder))]
-    done = CliRunner().invoke(add, [str(file), *options])
+    done = added(file, results)
     assert done.exit_code == 0, (done.output, done.exception)
-    known = load(results)
-    made = rows(
-        cells_with_results(known, ("browser:test-machine",)),
-        known,
-        artifacts_folder=places["artifacts"],
+    stored = load(results)
+    joined = rows(
+        cells_with_results(stored, ("browser:test-machine",)),
+        stored,
+        artifacts_folder=ROOT / "artifacts",
         results_folder=results,
     )
-    assert {row.id for row in made} == {
+    assert {row.id for row in joined} == {
         f"{INT8}@litertjs@browser:test-machine", f"{ONNX}@onnxruntime_web@browser:test-machine"
     }  # fmt: skip
-    for row in made:
+    for row in joined:
         assert (row.outcome, row.total) == ("ok", IMAGES)
         assert row.top1 > 0.98
         assert len(row.latencies_ns) == 200 or any("latency samples" in note for note in row.notes)
         assert 0 < row.p50_ns <= row.p90_ns
-    assert any("browser:test-machine" in line for line in notes.footnotes(group(made, 0.1)))
+    assert any("browser:test-machine" in line for line in notes.footnotes(group(joined, 0.1)))
 
 
 def test_a_name_that_the_report_would_refuse_is_not_taken(opened):
@@ -176,34 +159,17 @@ export async function load() {
 }"""
 
 
-def saved(page, file, timeout: int = 120_000) -> list[dict]:
-    """Run the benchmark, save its figures and return them, read as strictly as JSON is defined."""
-    page.locator("#measure").click()
-    page.wait_for_selector("#save:visible", timeout=timeout)
-    with page.expect_download() as download:
-        page.locator("#save").click()
-    download.value.save_as(file)
-    return json.loads(file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-
-
-def added(file, results):
-    from click.testing import CliRunner
-
-    from device_tests.commands.add import add
-
-    return CliRunner().invoke(add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)])
-
-
 def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is_measured(opened, expect, tmp_path):
     routes = {"runtimes/onnxruntime_web.js": lambda route: route.fulfill(body=LOST, content_type="text/javascript")}
     page = opened(INT8, ONNX, routes=routes)
-    rows = {row["artifact"]: row for row in saved(page, tmp_path / "figures.json")}
+    file, saved = benchmark(page, tmp_path)
+    rows = {row["artifact"]: row for row in saved}
     assert (rows[INT8]["outcome"], rows[INT8]["reason"], rows[INT8]["total"]) == ("ok", "", IMAGES)
     failed = rows[ONNX]
     assert (failed["outcome"], failed["reason"]) == ("run_failed", "the device was lost")
     assert not {"latencies_ns", "answers", "correct"} & set(failed)
     expect(page.locator("#progress")).to_contain_text(f"{ONNX} was not measured: the device was lost.")
-    done = added(tmp_path / "figures.json", tmp_path / "results")
+    done = added(file, tmp_path / "results")
     assert done.exit_code == 0, (done.output, done.exception)
     assert f"run_failed {ONNX}@onnxruntime_web" in done.output
 
@@ -213,7 +179,7 @@ def test_times_of_a_page_that_was_not_in_front_do_not_count(opened, tmp_path):
     page.evaluate(
         "Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new Event('visibilitychange'))"
     )
-    (row,) = saved(page, tmp_path / "figures.json")
+    _, (row,) = benchmark(page, tmp_path)
     assert row["outcome"] == "run_failed"
     assert "the page was not in front all the time" in row["reason"]
     assert "latencies_ns" not in row
@@ -222,13 +188,13 @@ def test_times_of_a_page_that_was_not_in_front_do_not_count(opened, tmp_path):
 def test_what_json_has_no_word_for_is_never_saved(opened):
     page = opened(INT8)
     for value in ("NaN", "Infinity", "-Infinity", "undefined"):
-        said = page.evaluate(
+        message = page.evaluate(
             f"""async () => {{
               const {{ file }} = await import("./benchmark.js");
               try {{ return file([{{ outcome: "ok", first_ns: {value} }}]); }} catch (error) {{ return error.message; }}
             }}"""
         )
-        assert said == f"first_ns is {value}, which no file can hold."
+        assert message == f"first_ns is {value}, which no file can hold."
 
 
 def test_an_artifact_without_golden_vectors_is_not_called_checked(opened, expect, tmp_path):
@@ -240,6 +206,6 @@ def test_an_artifact_without_golden_vectors_is_not_called_checked(opened, expect
     expect(page.locator(".check.bad")).to_have_text(
         "✗ self-check failed: its sidecar holds no golden vectors to check it by"
     )
-    (row,) = saved(page, tmp_path / "figures.json")
+    _, (row,) = benchmark(page, tmp_path)
     assert row["first_ns"] > 0
     assert row["outcome"] == "ok"

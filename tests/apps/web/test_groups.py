@@ -21,7 +21,7 @@ FLOATS = RNG.normal(0, 1, (40, 6, 8, 3)).astype(np.float32)
 BYTES = RNG.integers(0, 256, (40, 6, 8, 3), np.uint8)
 
 
-def answers(images: np.ndarray, classes: int, model: str = "a") -> Reference:
+def reference_of(images: np.ndarray, classes: int, model: str = "a") -> Reference:
     labels = RNG.integers(0, classes, len(images)).astype(np.int64)
     labels[0] = classes - 1
     return Reference(model=model, dataset=model, dataset_sha256="d", checkpoint_sha256="c" * 64, images=images,
@@ -34,42 +34,44 @@ def artifact(shape: tuple[int, ...], classes: int, layout: str = "hwc", model: s
                     outputs=(Tensor(name="y", shape=(-1, classes), dtype="float32"),), **facts)  # fmt: skip
 
 
-def one(made: Artifact, reference: Reference) -> groups.Group:
-    (group,) = groups.groups([made], {made.model: reference})
+def one(one_artifact: Artifact, reference: Reference) -> groups.Group:
+    (group,) = groups.groups([one_artifact], {one_artifact.model: reference})
     return group
 
 
 def test_the_size_is_read_in_the_inputs_layout():
     for shape, layout in (((1, 6, 8, 3), "hwc"), ((-1, 3, 6, 8), "chw")):
-        told = one(artifact(shape, 7, layout), answers(BYTES, 7)).json()
-        assert (told["height"], told["width"], told["channels"]) == (6, 8, 3)
-    told = one(artifact((1, 6, 8), 7, "hw"), answers(BYTES[..., 0], 7)).json()
-    assert (told["height"], told["width"], told["channels"]) == (6, 8, 1)
+        entry = one(artifact(shape, 7, layout), reference_of(BYTES, 7)).json()
+        assert (entry["height"], entry["width"], entry["channels"]) == (6, 8, 3)
+    entry = one(artifact((1, 6, 8), 7, "hw"), reference_of(BYTES[..., 0], 7)).json()
+    assert (entry["height"], entry["width"], entry["channels"]) == (6, 8, 1)
 
 
 @pytest.mark.parametrize(
-    "made", [artifact((1, 8, 6, 3), 7), artifact((1, 6, 8, 3), 7, "chw"), artifact((1, 6, 8, 3), 8)]
+    "misfit", [artifact((1, 8, 6, 3), 7), artifact((1, 6, 8, 3), 7, "chw"), artifact((1, 6, 8, 3), 8)]
 )
-def test_a_sidecar_that_does_not_fit_its_reference_is_refused(made):
+def test_a_sidecar_that_does_not_fit_its_reference_is_refused(misfit):
     with pytest.raises(DataError, match=r"a-tflite-int8 says .* images of 6x8x3 and 7 classes. Make both again"):
-        groups.groups([made], {"a": answers(BYTES, 7)})
+        groups.groups([misfit], {"a": reference_of(BYTES, 7)})
 
 
 def test_networks_of_one_size_kind_and_classes_answer_together_and_others_do_not():
-    references = {"a": answers(BYTES, 7), "b": answers(BYTES, 7, "b"), "c": answers(FLOATS, 7, "c"),
-                  "d": answers(BYTES[:, :4], 7, "d"), "e": answers(BYTES, 8, "e")}  # fmt: skip
-    made = [artifact((1, *references[m].images.shape[1:]), references[m].logits.shape[1], model=m) for m in references]
-    made[1] = artifact((1, 3, 6, 8), 7, "chw", model="b")
-    found = groups.groups(made, references)
-    assert [[*group.references] for group in found] == [["a", "b"], ["c"], ["d"], ["e"]]
+    references = {"a": reference_of(BYTES, 7), "b": reference_of(BYTES, 7, "b"), "c": reference_of(FLOATS, 7, "c"),
+                  "d": reference_of(BYTES[:, :4], 7, "d"), "e": reference_of(BYTES, 8, "e")}  # fmt: skip
+    several = [
+        artifact((1, *references[m].images.shape[1:]), references[m].logits.shape[1], model=m) for m in references
+    ]
+    several[1] = artifact((1, 3, 6, 8), 7, "chw", model="b")
+    grouped = groups.groups(several, references)
+    assert [[*group.references] for group in grouped] == [["a", "b"], ["c"], ["d"], ["e"]]
     named = artifact((1, 6, 8, 3), 7, model="b", labels=tuple("pqrstuv"))
-    assert len(groups.groups([made[0], named], references)) == 2
+    assert len(groups.groups([several[0], named], references)) == 2
 
 
 def test_classes_without_names_are_numbered():
-    assert one(artifact((1, 6, 8, 3), 7), answers(BYTES, 7)).json()["labels"] == tuple("0123456")
+    assert one(artifact((1, 6, 8, 3), 7), reference_of(BYTES, 7)).json()["labels"] == tuple("0123456")
     named = artifact((1, 6, 8, 3), 7, labels=tuple("pqrstuv"))
-    assert one(named, answers(BYTES, 7)).json()["labels"] == tuple("pqrstuv")
+    assert one(named, reference_of(BYTES, 7)).json()["labels"] == tuple("pqrstuv")
 
 
 @pytest.mark.parametrize(("images", "low", "high"), [
@@ -77,55 +79,55 @@ def test_classes_without_names_are_numbered():
     (RNG.random((9, 6, 8, 3), np.float32) * 2 - 1, -1, 1), (BYTES.astype(np.float32), 0, 255),
 ])  # fmt: skip
 def test_the_usual_ways_to_write_a_pictures_values_are_recognized(images, low, high):
-    told = one(artifact((1, 6, 8, 3), 7), answers(images, 7)).json()
-    assert (told["low"], told["high"]) == ((low,) * 3, (high,) * 3)
+    entry = one(artifact((1, 6, 8, 3), 7), reference_of(images, 7)).json()
+    assert (entry["low"], entry["high"]) == ((low,) * 3, (high,) * 3)
 
 
 def test_a_mean_and_deviation_per_channel_are_found_from_the_darkest_and_brightest_pixels():
     images = BYTES.copy()
     images[0, 0, 0], images[0, 0, 1] = 0, 255
-    told = one(artifact((1, 6, 8, 3), 7), answers((images.astype(np.float32) / 255 - MEAN) / DEVIATION, 7)).json()
-    assert np.allclose(told["low"], -MEAN / DEVIATION, atol=1e-6)
-    assert np.allclose(told["high"], (1 - MEAN) / DEVIATION, atol=1e-6)
+    entry = one(artifact((1, 6, 8, 3), 7), reference_of((images.astype(np.float32) / 255 - MEAN) / DEVIATION, 7)).json()
+    assert np.allclose(entry["low"], -MEAN / DEVIATION, atol=1e-6)
+    assert np.allclose(entry["high"], (1 - MEAN) / DEVIATION, atol=1e-6)
 
 
 def test_images_without_spread_or_with_numbers_that_are_none_give_a_span_all_the_same():
     images = np.full((9, 6, 8, 3), 7, np.float32)
     images[0, 0, 0, 0] = np.nan
-    told = one(artifact((1, 6, 8, 3), 7), answers(images, 7)).json()
-    assert (told["low"], told["high"]) == ((7,) * 3, (8,) * 3)
+    entry = one(artifact((1, 6, 8, 3), 7), reference_of(images, 7)).json()
+    assert (entry["low"], entry["high"]) == ((7,) * 3, (8,) * 3)
 
 
 @pytest.mark.parametrize(
     ("images", "classes", "labels"), [(FLOATS, 7, "uint8"), (BYTES, 300, "uint16"), (BYTES, 256, "uint8")]
 )
 def test_a_reference_is_laid_out_as_the_page_is_told(images, classes, labels):
-    reference = answers(images, classes)
+    reference = reference_of(images, classes)
     group = one(artifact((1, 6, 8, 3), classes), reference)
-    told = group.json()
-    assert told["dtype"] == images.dtype.name
-    assert told["references"] == {"a": {"count": 40, "labels": labels, "classes": classes}}
+    entry = group.json()
+    assert entry["dtype"] == images.dtype.name
+    assert entry["references"] == {"a": {"count": 40, "labels": labels, "classes": classes}}
     content, at = groups.reference_bytes(reference, 40), 0
-    for expected, dtype in ((images, told["dtype"]), (reference.labels, labels), (reference.logits, "float32")):
-        found = np.frombuffer(content, np.dtype(dtype).newbyteorder("<"), expected.size, at)
-        assert np.array_equal(found.reshape(expected.shape), expected)
-        at += found.nbytes
+    for expected, dtype in ((images, entry["dtype"]), (reference.labels, labels), (reference.logits, "float32")):
+        array = np.frombuffer(content, np.dtype(dtype).newbyteorder("<"), expected.size, at)
+        assert np.array_equal(array.reshape(expected.shape), expected)
+        at += array.nbytes
     assert at == len(content)
 
 
 def test_large_images_are_fewer(monkeypatch):
-    reference = answers(FLOATS, 7)
+    reference = reference_of(FLOATS, 7)
     monkeypatch.setattr(groups, "REFERENCE_BYTES", 20 * FLOATS[0].nbytes)
     assert groups.reference_images(reference) == 20
     monkeypatch.setattr(groups, "REFERENCE_BYTES", 1)
     assert groups.reference_images(reference) == groups.LEAST_IMAGES
     monkeypatch.setattr(catalogue, "EXAMPLE_BYTES", 8 * FLOATS[0].nbytes)
-    assert len(catalogue.examples({"a": answers(FLOATS, 300)}, ())) == 8
-    assert len(catalogue.examples({"a": answers(FLOATS, 300)}, (), shares=2)) == catalogue.LEAST_EXAMPLES
+    assert len(catalogue.examples({"a": reference_of(FLOATS, 300)}, ())) == 8
+    assert len(catalogue.examples({"a": reference_of(FLOATS, 300)}, (), shares=2)) == catalogue.LEAST_EXAMPLES
 
 
 def test_examples_of_many_classes_are_a_few_from_all_over_with_their_own_values():
-    reference = answers(np.repeat(FLOATS, 10, 0), 300)
+    reference = reference_of(np.repeat(FLOATS, 10, 0), 300)
     shown = catalogue.examples({"a": reference}, ())
     assert len(shown) == catalogue.MOST_LABELS
     labels = [example["label"] for example in shown]

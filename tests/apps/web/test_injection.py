@@ -14,9 +14,8 @@ import pytest
 from apps.web import build
 from models import files
 from tests import programs
-from tests.apps.web.conftest import ROOT, served
+from tests.apps.web.conftest import INT8, ROOT, served
 
-INT8 = "torch_cnn_small-tflite-int8"
 FLOAT32 = "torch_cnn_small-tflite-float32"
 ONNX = "torch_cnn_small-onnx-int8"
 REFUSED = "torch_cnn_small-executorch-int8"
@@ -133,7 +132,7 @@ def test_hostile_sidecars_and_results_are_shown_as_text(hostile, opened, expect)
         expect(page.locator("#refused dt").filter(has_text=HOSTILE_ID)).to_have_text(HOSTILE_ID)
         assert {HOSTILE, SCRIPT} <= {text.split(": ", 1)[1] for text in page.locator("#refused dd").all_inner_texts()}
         page.locator("#examples-list button.flips").click()
-        expect(page.locator("#example-says")).to_contain_text(f"says {HOSTILE}, its float source {HOSTILE}")
+        expect(page.locator("#example-note")).to_contain_text(f"says {HOSTILE}, its float source {HOSTILE}")
         expect(page.locator(".label")).to_have_text([HOSTILE])
         expect(page.locator("#verdict")).to_contain_text(HOSTILE[:30])
         page.locator("#measure").click()
@@ -153,15 +152,15 @@ def test_a_hostile_answer_of_the_server_is_shown_as_text(opened, expect):
     page = opened(INT8, routes={f"artifacts/{INT8}.json": sidecar, "examples.json": examples})
     expect(page.locator(".state.bad")).to_contain_text(f"is the sidecar of {HOSTILE}")
     page.locator("#examples-list button").click()
-    expect(page.locator("#example-says")).to_contain_text(f"labelled {HOSTILE}.")
+    expect(page.locator("#example-note")).to_contain_text(f"labelled {HOSTILE}.")
     assert_harmless(page)
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("kept", ["[null, 7, {}]", '[{"id": "<img>"}]', "{}", "no JSON", '"text"'])
-def test_damaged_picks_of_an_earlier_visit_give_the_default(opened, expect, kept):
+@pytest.mark.parametrize("stored", ["[null, 7, {}]", '[{"id": "<img>"}]', "{}", "no JSON", '"text"'])
+def test_damaged_picks_of_an_earlier_visit_give_the_default(opened, expect, stored):
     page = opened(INT8)
-    page.evaluate("(kept) => localStorage.setItem('edgewise.picks', kept)", kept)
+    page.evaluate("(stored) => localStorage.setItem('edgewise.picks', stored)", stored)
     page.reload()
     expect(page.locator(".check.good")).to_have_count(1)
     expect(page.locator("#problems")).to_be_empty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
@@ -33,9 +34,9 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("option", ["only", "artifacts", "results", "dist", "host"])
 @pytest.mark.parametrize("value", ["", "  "])
 def test_an_empty_value_is_refused_by_the_options_name(run, option, value):
-    code, said = run(f"--{option}", value)
+    code, output = run(f"--{option}", value)
     assert code == 2
-    assert f"Invalid value for '--{option}': is empty." in said
+    assert re.search(rf"Invalid value for '--{option}': (the name )?is empty", output)
 
 
 @pytest.mark.parametrize("option", ["artifacts", "results", "dist"])
@@ -44,21 +45,21 @@ def test_what_cannot_be_a_folder_is_refused_by_the_options_name(run, tmp_path, o
     for value, reason in (
         ("file", "is a file"),
         ("file/below", "is a file"),
-        ("x" * 300, "has a part of more than 255 bytes"),
-        ("x" * 300 + "/y", "has a part of more than 255 bytes"),
-        ("ä" * 150, "has a part of more than 255 bytes"),
+        ("x" * 300, "File name too long"),
+        ("x" * 300 + "/y", "File name too long"),
+        ("ä" * 150, "File name too long"),
     ):
-        code, said = run(f"--{option}", value)
+        code, output = run(f"--{option}", value)
         assert code == 2
-        assert f"Invalid value for '--{option}'" in said
-        assert reason in said
+        assert f"Invalid value for '--{option}'" in output
+        assert reason in output
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "1e3", ""])
 def test_a_port_has_its_range(run, port):
-    code, said = run("--serve", "--port", port)
+    code, output = run("--serve", "--port", port)
     assert code == 2
-    assert "Invalid value for '--port'" in said
+    assert "Invalid value for '--port'" in output
 
 
 @pytest.mark.parametrize(
@@ -74,36 +75,36 @@ def test_a_port_has_its_range(run, port):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
 def test_what_would_have_no_effect_is_refused(run, arguments, reason):
-    code, said = run(*arguments)
+    code, output = run(*arguments)
     assert code == 2
-    assert reason in said
+    assert reason in output
 
 
 def test_a_name_of_300_characters_matches_nothing_and_says_so(run, folder):
-    code, said = run("--artifacts", str(folder), "--only", "x" * 300)
+    code, output = run("--artifacts", str(folder), "--only", "x" * 300)
     assert code == 2
-    assert "matches no artifact" in said
+    assert "matches no artifact" in output
 
 
 def test_a_taken_port_and_a_wrong_host_are_refused_before_the_build(run, folder):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        code, said = run("--artifacts", str(folder), "--serve", "--port", str(port))
-    assert (code, f"Port {port} of '127.0.0.1' is taken" in said) == (1, True)
-    code, said = run("--artifacts", str(folder), "--serve", "--host", "a..b")
-    assert (code, "The host 'a..b' has no address" in said) == (2, True)
+        code, output = run("--artifacts", str(folder), "--serve", "--port", str(port))
+    assert (code, f"Port {port} of '127.0.0.1' is taken" in output) == (1, True)
+    code, output = run("--artifacts", str(folder), "--serve", "--host", "a..b")
+    assert (code, "The host 'a..b' has no address" in output) == (2, True)
 
 
 def test_a_folder_that_a_site_cannot_replace_is_refused_before_the_build(run, folder, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("years")
-    code, said = run("--artifacts", str(folder), "--dist", "home")
-    assert (code, "no site of ours" in said) == (2, True)
+    code, output = run("--artifacts", str(folder), "--dist", "home")
+    assert (code, "no site of ours" in output) == (2, True)
 
 
 def test_a_site_that_was_never_built_is_not_served(run):
-    code, said = run("--serve", "--no-build", "--dist", "dist")
-    assert (code, "There is no site in dist" in said) == (3, True)
+    code, output = run("--serve", "--no-build", "--dist", "dist")
+    assert (code, "There is no site in dist" in output) == (3, True)
 
 
 def test_listing_needs_no_environment_of_its_own(run, folder, monkeypatch):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
-import re
 import struct
 import zlib
 
@@ -12,8 +10,9 @@ import numpy as np
 import pytest
 
 from models import reference
-from tests.apps.web.answering import ANSWER
+from tests.apps.web.answering import ANSWER, benchmark, unpacked
 from tests.apps.web.colours import COLOURS, MANY, SEVEN, many_colours
+from tests.apps.web.conftest import assert_accessible, assert_checks
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("npm")]
 
@@ -49,21 +48,17 @@ def seen(page) -> np.ndarray:
 
 @pytest.mark.parametrize("first", [SEVEN_INT8, MANY_TFLITE])
 def test_every_artifact_checks_itself(opened, own, expect, first):
-    page = opened(first, url=own.url)
-    for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)"):
-        page.locator("select.artifact").select_option(id)
-        expect(page.locator(".facts")).to_contain_text("loaded in")
-        expect(page.locator(".check"), id).to_have_class(re.compile("good"))
+    assert_checks(opened(first, url=own.url), expect)
 
 
 @pytest.mark.parametrize("id", [SEVEN_INT8, f"{SEVEN}-tflite-int8_io", SEVEN_ONNX, MANY_TFLITE, MANY_ONNX])
 def test_the_reference_is_answered_as_its_float_source_does(opened, own, id):
     page = opened(SEVEN_INT8, url=own.url)
-    told = page.evaluate(ANSWER, id)
+    judged = page.evaluate(ANSWER, id)
     expected = reference.load(reference.path(own.folder / "artifacts", id.split("-")[0]))
-    ours = np.frombuffer(zlib.decompress(base64.b64decode(told["logits"])), "<f4").reshape(expected.logits.shape)
-    assert told["right"] == (ours.argmax(1) == expected.labels).sum()
-    assert told["alike"] == (ours.argmax(1) == expected.logits.argmax(1)).sum()
+    ours = unpacked(judged["logits"], classes=expected.logits.shape[1])
+    assert judged["correct"] == (ours.argmax(1) == expected.labels).sum()
+    assert judged["agree"] == (ours.argmax(1) == expected.logits.argmax(1)).sum()
     assert np.abs(ours - expected.logits).max() < (1e-3 if id.endswith("float32") else 1)
 
 
@@ -79,7 +74,7 @@ def test_a_picture_is_cut_to_its_middle_and_answered_by_name(opened, own, expect
     expect(page.locator("#verdict")).to_have_text(f"All 2 answer {VIOLET[:39]}…")
     expect(page.locator(".bars").first.locator("li.top b")).to_have_text(VIOLET)
     expect(page.locator(".bars").first.locator("li")).to_have_count(7)
-    expect(page.locator("#photo-says")).to_contain_text("photo.png, 900×300: its middle is resized to 32×32, colour.")
+    expect(page.locator("#photo-note")).to_contain_text("photo.png, 900×300: its middle is resized to 32×32, colour.")
     assert np.array_equal(seen(page), plain(COLOURS[VIOLET], 32, 32))
 
 
@@ -121,7 +116,7 @@ def test_examples_have_the_names_and_pixels_of_their_own_networks(opened, own, e
     page = opened(SEVEN_INT8, url=own.url)
     expect(page.locator("#examples-list button")).to_have_count(7)
     page.get_by_role("button", name="Example of a green").click()
-    expect(page.locator("#example-says")).to_have_text("Reference image 3, labelled green.")
+    expect(page.locator("#example-note")).to_have_text("Reference image 3, labelled green.")
     expect(page.locator(".label")).to_have_text(["green"])
     images = reference.load(reference.path(own.folder / "artifacts", SEVEN)).images
     assert np.array_equal(seen(page), images[3])
@@ -172,7 +167,7 @@ def test_what_is_no_picture_is_told_as_text_and_the_one_before_stays(opened, own
     expect(page.locator(".label")).to_have_text(["orange"])
     name = "<img src=x onerror=alert(1)>.png"
     page.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": b"no picture"})
-    expect(page.locator("#photo-says")).to_have_text(
+    expect(page.locator("#photo-note")).to_have_text(
         f"{name} is no picture that this browser can read. JPEG, PNG and WebP are."
     )
     expect(page.locator(".label")).to_have_text(["orange"])
@@ -208,28 +203,17 @@ def test_a_picture_can_be_chosen_on_the_keyboard(opened, own):
 def test_the_benchmark_saves_as_many_logits_as_there_are_classes(opened, own, tmp_path):
     page = opened(MANY_TFLITE, url=own.url)
     assert page.locator("#images").inner_text() == "600"
-    page.locator("#measure").click()
-    page.wait_for_selector("#save:visible", timeout=120_000)
-    with page.expect_download() as download:
-        page.locator("#save").click()
-    download.value.save_as(tmp_path / "figures.json")
-    (row,) = json.loads((tmp_path / "figures.json").read_text())
+    _, (row,) = benchmark(page, tmp_path)
     assert (row["outcome"], row["total"]) == ("ok", 600)
-    assert len(zlib.decompress(base64.b64decode(row["answers"]))) == 600 * 300 * 4
+    assert unpacked(row["answers"], classes=300).shape == (600, 300)
 
 
 @pytest.mark.parametrize("size", [(1280, 900), (360, 780)], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("picks", [(SEVEN_INT8, SEVEN_ONNX), (MANY_TFLITE, MANY_ONNX)], ids=["seven", "many"])
 def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, own, expect, picks, scheme, size):
-    from axe_playwright_python.sync_playwright import Axe
-
     width, height = size
     page = opened(*picks, url=own.url, color_scheme=scheme, viewport={"width": width, "height": height})
     choose(page, plain(COLOURS[VIOLET]), f"{'long' * 30}.png")
     expect(page.locator(".label")).not_to_have_text(["–"] * 2)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    targets = page.locator("button:visible, select:visible, label.button:visible")
-    assert min(targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")) >= 24
+    assert_accessible(page, width)

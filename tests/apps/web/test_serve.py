@@ -56,10 +56,10 @@ def site(dist):
 def ask(site, path: str, method: str = "GET", **headers):
     connection = HTTPConnection("127.0.0.1", site.port, timeout=TIMEOUT_S)
     connection.request(method, path, headers=headers)
-    answer = connection.getresponse()
-    content = answer.read()
+    response = connection.getresponse()
+    content = response.read()
     connection.close()
-    return answer, content
+    return response, content
 
 
 def raw(site, request: bytes) -> bytes:
@@ -70,19 +70,23 @@ def raw(site, request: bytes) -> bytes:
 
 
 def test_files_are_served_with_their_type_and_compressed_where_that_is_taken(site):
-    answer, content = ask(site, "/")
-    assert (answer.status, answer.headers["Content-Type"], content) == (200, "text/html; charset=utf-8", b"<p>page</p>")
-    answer, content = ask(site, "/app.wasm", **{"Accept-Encoding": "br, gzip"})
-    assert (answer.headers["Content-Type"], answer.headers["Content-Encoding"]) == ("application/wasm", "gzip")
+    response, content = ask(site, "/")
+    assert (response.status, response.headers["Content-Type"], content) == (
+        200,
+        "text/html; charset=utf-8",
+        b"<p>page</p>",
+    )
+    response, content = ask(site, "/app.wasm", **{"Accept-Encoding": "br, gzip"})
+    assert (response.headers["Content-Type"], response.headers["Content-Encoding"]) == ("application/wasm", "gzip")
     assert gzip.decompress(content) == b"wasm"
-    answer, content = ask(site, "/app.wasm", **{"Accept-Encoding": "identity"})
-    assert (answer.headers["Content-Encoding"], content) == (None, b"wasm")
+    response, content = ask(site, "/app.wasm", **{"Accept-Encoding": "identity"})
+    assert (response.headers["Content-Encoding"], content) == (None, b"wasm")
 
 
 def test_what_has_not_changed_is_not_sent_again(site):
     tag = ask(site, "/")[0].headers["ETag"]
-    answer, content = ask(site, "/", **{"If-None-Match": tag})
-    assert (answer.status, content) == (304, b"")
+    response, content = ask(site, "/", **{"If-None-Match": tag})
+    assert (response.status, content) == (304, b"")
 
 
 def test_a_file_that_a_new_build_added_is_served_at_once(site):
@@ -99,8 +103,8 @@ def test_headers_give_fine_timers_and_forbid_guessing_types(site):
 
 
 def test_a_head_request_gets_the_headers_alone(site):
-    answer, content = ask(site, "/app.wasm", "HEAD")
-    assert (answer.status, answer.headers["Content-Length"], content) == (200, "4", b"")
+    response, content = ask(site, "/app.wasm", "HEAD")
+    assert (response.status, response.headers["Content-Length"], content) == (200, "4", b"")
     assert ask(site, "/none", "HEAD")[0].status == 404
 
 
@@ -127,9 +131,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("path", HOSTILE.values(), ids=HOSTILE)
 def test_nothing_but_the_site_is_served(site, path, capfd):
-    answer = raw(site, b"GET " + path + b" HTTP/1.1\r\nConnection: close\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 404 ")
-    assert b"secret" not in answer
+    response = raw(site, b"GET " + path + b" HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 404 ")
+    assert b"secret" not in response
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -143,16 +147,16 @@ def test_a_request_that_is_too_long_or_none_at_all_is_refused_in_one_line(site, 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
 def test_other_methods_are_not_allowed_and_their_body_is_no_request(site, method):
     inner = b"GET / HTTP/1.1\r\n\r\n"
-    answer = raw(site, b"%s / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (method.encode(), len(inner), inner))
-    assert answer.startswith(b"HTTP/1.1 405 ")
-    assert b"Allow: GET, HEAD\r\n" in answer
-    assert answer.count(b"HTTP/1.1") == 1
+    response = raw(site, b"%s / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (method.encode(), len(inner), inner))
+    assert response.startswith(b"HTTP/1.1 405 ")
+    assert b"Allow: GET, HEAD\r\n" in response
+    assert response.count(b"HTTP/1.1") == 1
 
 
 def test_a_body_of_a_get_is_no_request_either(site):
     inner = b"GET / HTTP/1.1\r\n\r\n"
-    answer = raw(site, b"GET / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(inner), inner))
-    assert answer.count(b"HTTP/1.1") == 1
+    response = raw(site, b"GET / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(inner), inner))
+    assert response.count(b"HTTP/1.1") == 1
 
 
 def test_links_are_followed_inside_the_site_only(site, tmp_path):
@@ -244,7 +248,7 @@ def test_a_request_that_trickles_in_is_ended(site, monkeypatch):
 
 
 def test_a_client_that_takes_no_answer_is_ended(site, monkeypatch):
-    monkeypatch.setattr(serve, "ANSWER_S", 2)
+    monkeypatch.setattr(serve, "RESPONSE_S", 2)
     monkeypatch.setattr(serve, "LEAST_BYTES_PER_S", 1e12)
     (site.folder / "large.bin").write_bytes(bytes(30_000_000))  # more than the system's buffers hold
     with connect(site) as deaf:
@@ -274,8 +278,8 @@ def test_ctrl_c_ends_it_at_once_with_connections_open(dist):
             one.sendall(request)
         assert one.recv(1 << 16).startswith(b"HTTP/1.1 200 ")  # so the others have been accepted as well
         process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, said, errors) == (0, "Stopped.\n", "")
+        output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, output, errors) == (0, "Stopped.\n", "")
     assert "Only this machine can reach it; for a phone in the same network: --host 0.0.0.0" in start
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from msgspec.structs import replace
 
 from apps.web import build, catalogue, groups, packages
-from apps.web.__main__ import web
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Environment, Flip, Measurement
 from models import files, reference
@@ -81,11 +79,11 @@ def test_examples_are_one_of_each_label_and_those_that_are_flipped(folder, tmp_p
 
 
 def test_reference_images_are_laid_out_as_the_page_reads_them(folder):
-    answers = reference.load(reference.path(folder, MODEL))
-    content = groups.reference_bytes(answers, 1_000)
+    evaluation = reference.load(reference.path(folder, MODEL))
+    content = groups.reference_bytes(evaluation, 1_000)
     assert len(content) == 30 * (784 + 1 + 40)
     assert list(content[30 * 784 : 30 * 785]) == list(LABELS)
-    assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), answers.logits)
+    assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), evaluation.logits)
 
 
 def test_new_figures_are_a_new_version_of_the_site(tmp_path):
@@ -102,12 +100,6 @@ def test_a_folder_that_holds_anything_else_is_not_replaced(folder, tmp_path):
     with pytest.raises(UsageError, match="no site of ours"):
         build.build(home, content, artifacts_folder=folder, node_modules=tmp_path)
     assert (home / "thesis.tex").read_text() == "years"
-
-
-def test_listing_needs_neither_npm_nor_a_build(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    done = CliRunner().invoke(web, ["--list", "--artifacts", str(folder), "--results", str(tmp_path)])
-    assert done.output.split() == sorted([INT8, ONNX])
 
 
 def test_without_npm_it_is_told_how_to_get_it(tmp_path, monkeypatch):
@@ -129,8 +121,8 @@ def test_the_lock_file_names_no_address_and_every_shipped_package():
 
 def test_every_module_of_the_page_is_kept_for_offline_use_and_counted():
     own = {file.relative_to(build.SOURCE).as_posix() for file in files.members(build.SOURCE)}
-    kept = {*build.shell(), *(path for runtime in packages.RUNTIMES for path in build.of_runtime(runtime))}
-    assert own - kept == {"sw.js"}
+    cached = {*build.shell(), *(path for runtime in packages.RUNTIMES for path in build.of_runtime(runtime))}
+    assert own - cached == {"sw.js"}
 
 
 def test_only_the_catalogue_reads_results_and_nothing_of_the_app_measures():

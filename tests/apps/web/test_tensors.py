@@ -79,8 +79,8 @@ def test_a_picture_of_another_size_or_a_type_that_is_not_known_is_refused():
     assert node("tensors.js", NATIVE, short, sidecar(BYTES, "chw")) == {
         "error": "The picture has 5 values, the artifact takes 3×6×8."
     }
-    said = node("tensors.js", NATIVE, catalogue.pixels(BYTES), sidecar(BYTES, "chw", "float64"))
-    assert said == {"error": "It takes float64, which this page cannot make of a picture."}
+    refusal = node("tensors.js", NATIVE, catalogue.pixels(BYTES), sidecar(BYTES, "chw", "float64"))
+    assert refusal == {"error": "It takes float64, which this page cannot make of a picture."}
 
 
 @pytest.mark.parametrize("classes", [7, 300])
@@ -98,8 +98,10 @@ def test_bytes_of_a_photograph_become_the_values_that_the_networks_know():
     ours = node("pictures.js", "m.ofBytes(Uint8Array.from(a[0]), a[1]).data", BYTES.ravel().tolist(), group)
     low, high = np.array(group["low"]), np.array(group["high"])
     assert np.allclose(np.reshape(ours, BYTES.shape), low + BYTES / 255 * (high - low), atol=1e-4)
-    kept = node("pictures.js", "m.ofBytes(Uint8Array.from(a[0]), a[1]).data", [1, 2, 3], {**group, "dtype": "uint8"})
-    assert kept == [1, 2, 3]
+    unchanged = node(
+        "pictures.js", "m.ofBytes(Uint8Array.from(a[0]), a[1]).data", [1, 2, 3], {**group, "dtype": "uint8"}
+    )
+    assert unchanged == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("change", "fits"), [

@@ -19,7 +19,7 @@ export async function start() {
 
 /**
  * Load an artifact's bytes, which takes [shape] of one image on an accelerator, "wasm" or "webgpu".
- * Returns {run(values) -> values, close()}; raises whatever LiteRT says, and an Error where WebGPU leaves a part out.
+ * Returns {run(values) -> values, close()}; raises LiteRT's own errors, and an Error if WebGPU leaves a part out.
  */
 export async function load(bytes, shape, accelerator) {
   const model = await loadAndCompile(bytes, { accelerator, cpuOptions: { numThreads: 1 } });
@@ -32,10 +32,10 @@ export async function load(bytes, shape, accelerator) {
     async run(values) {
       const input = new Tensor(values, shape);
       const [output] = await model.run(input);
-      const answer = (await output.data()).slice();
+      const result = (await output.data()).slice();
       input.delete();
       output.delete();
-      return answer;
+      return result;
     },
     close: () => model.delete(),
   };

@@ -19,8 +19,8 @@ export async function load(bytes, shape) {
   return {
     async run(values) {
       const type = values instanceof Float32Array ? "float32" : "uint8";
-      const answers = await session.run({ [input]: new Tensor(type, values, shape) });
-      return answers[output].data.slice();
+      const outputs = await session.run({ [input]: new Tensor(type, values, shape) });
+      return outputs[output].data.slice();
     },
     close: () => session.release(),
   };

@@ -55,7 +55,7 @@ def test_a_budget_of_a_device_without_a_result_is_a_budget_for_every_command(unt
         for result in (folder / "results").glob("*browser*"):
             result.unlink()
         ended = typed(group, ["run", "--only", id], folder, of="setting up")
-        assert ended.code == 0, ended.says
+        assert ended.code == 0, ended.output
         ended = typed(group, ["check"], folder, of="setting up")
         assert (ended.code, ended.err) == (11, "")
 
