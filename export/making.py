@@ -173,7 +173,7 @@ def _rewritten(
     logits: np.ndarray,
 ) -> rewriting.Rewriting:
     """Rewrite the file where its format has rewrites and the user wants them; `logits` are its logits so far."""
-    if not source.rewrites:
+    if not source.rewrites or SCHEMES[recipe.scheme].in_force.rewrites is False:
         return rewriting.Rewriting(logits=logits)
     format_module, batch = FORMATS[recipe.format], abs(contents.inputs[0].shape[0])
     pixels = source.input(reference.images[images.index])

@@ -75,8 +75,8 @@ def pack(folder: Path, chosen: tuple[Artifact, ...]) -> Packed:
         files[f"artifacts/{artifact.file}"] = artifacts.check(artifact, folder).read_bytes()
         files[f"artifacts/{artifact.id}.json"] = artifacts.sidecar_path(folder, artifact.id).read_bytes()
     for model in sorted({artifact.model for artifact in chosen}):
-        answers = reference.load(reference.path(folder, model))
-        facts, content = evaluation.described(answers, reference_images(answers))
+        stored = reference.load(reference.path(folder, model))
+        facts, content = evaluation.described(stored, reference_images(stored))
         files[f"evaluation/{model}.json"] = json.dumps(facts).encode()
         files[f"evaluation/{model}.bin"] = content
     return Packed(chosen=chosen, files=files)

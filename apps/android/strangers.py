@@ -75,18 +75,18 @@ def _write(stranger: Stranger, folder: Path) -> None:
     data = Dataset(name=stranger.model, sha256=hashlib.sha256(images.tobytes()).hexdigest(), images=IMAGES)
     shapes = (("image", stranger.shape), ("logits", (stranger.batch, classes)))
     image, output = (Tensor(name=name, shape=shape, dtype="float32") for name, shape in shapes)
-    answers = Reference(model=stranger.model, dataset=data.name, dataset_sha256=data.sha256, checkpoint_sha256="c" * 64,
+    source_logits = Reference(model=stranger.model, dataset=data.name, dataset_sha256=data.sha256, checkpoint_sha256="c" * 64,
                         images=images, labels=logits.argmax(1), logits=logits)  # fmt: skip
-    reference.save(answers, reference.path(folder, stranger.model))
+    reference.save(source_logits, reference.path(folder, stranger.model))
     sidecar = Artifact(id=stranger.id, model=stranger.model, framework="torch", format="onnx", scheme="float32", key="k",
                        file=file.name, sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
                        inputs=(image,), outputs=(output,), layout=stranger.layout, labels=stranger.labels, dataset=data,
-                       checkpoint_sha256="c" * 64, golden=tuple(_golden(i, answers) for i in range(GOLDEN)))  # fmt: skip
+                       checkpoint_sha256="c" * 64, golden=tuple(_golden(i, source_logits) for i in range(GOLDEN)))  # fmt: skip
     artifacts.save(sidecar, folder)
 
 
-def _golden(index: int, answers: Reference) -> Golden:
-    pixels = base64.b64encode(answers.images[index].tobytes()).decode()
-    kind = "image_u8" if answers.images.dtype == np.uint8 else "image_f32"
-    logits = tuple(map(float, answers.logits[index]))
-    return Golden(index=index, label=int(answers.labels[index]), logits=logits, **{kind: pixels})
+def _golden(index: int, source_logits: Reference) -> Golden:
+    pixels = base64.b64encode(source_logits.images[index].tobytes()).decode()
+    kind = "image_u8" if source_logits.images.dtype == np.uint8 else "image_f32"
+    logits = tuple(map(float, source_logits.logits[index]))
+    return Golden(index=index, label=int(source_logits.labels[index]), logits=logits, **{kind: pixels})

@@ -23,15 +23,19 @@ def tools(framework: str) -> tuple[str, ...]:
 
 
 def options(framework: str, scheme: str) -> tuple[str, ...]:
-    static = ("batch", "calibration", "images", "granularity", "symmetric", "keep_float")
-    return {
-        "dynamic_int8": ("batch", "calibration", "granularity", "keep_float"),
-        "int8": static,
-        "int8_io": static,
-        "int16x8": static,
-        "int4": ("batch", "block", "keep_float"),
-        "qat_int8": ("batch", "images", "steps"),
-    }.get(scheme, ("batch",))
+    static = ("calibration", "images", "granularity", "symmetric", "keep_float")
+    return (
+        "batch",
+        "rewrites",
+        *{
+            "dynamic_int8": ("calibration", "granularity", "keep_float"),
+            "int8": static,
+            "int8_io": static,
+            "int16x8": static,
+            "int4": ("block", "keep_float"),
+            "qat_int8": ("images", "steps"),
+        }.get(scheme, ()),
+    )
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

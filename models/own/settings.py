@@ -38,7 +38,8 @@ class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tr
     `batch` is how many images an artifact takes at once, or `dynamic` for any number. `calibration` is the method that
     finds ranges, on so many `images`. `granularity` is that of scales; `symmetric` ranges of activations have zero in their
     middle. `block` is how many 4-bit weights share a scale, `keep_float` are globs of operators that stay in float, and
-    `steps` are those of fine-tuning.
+    `steps` are those of fine-tuning;
+    `rewrites` tells whether the converted file is rewritten (export/rewrites/).
     """
 
     batch: Annotated[int, Meta(ge=1, le=256)] | Literal["dynamic"] | None = None
@@ -49,6 +50,7 @@ class Options(Record, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tr
     block: Literal[16, 32, 64, 128, 256] | None = None
     keep_float: tuple[str, ...] | None = None
     steps: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    rewrites: bool | None = None
 
     @property
     def given(self) -> dict[str, object]:

@@ -29,7 +29,7 @@ HERE = [name for name in RUNTIMES.names() if runs_on(name, sys.platform)]
 RECIPES = ("torch_cnn_small-*-float32", "keras_cnn-eager-float32", "keras_cnn-savedmodel-float32")
 
 
-ARENA_BYTES = 31_792  # of the small network in float32, whatever the machine
+ARENA_BYTES = 49_328  # of the small network in float32, whatever the machine
 
 
 @pytest.fixture(scope="session")
