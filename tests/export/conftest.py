@@ -65,7 +65,7 @@ for job, wanted in units():
     if does == "broken":
         emit(event="broken", reason="the checkpoint is of another network")
         sys.exit(0)
-    made = Artifact(id=id, framework="torch", key=wanted["key"], **recipe)
+    made = Artifact(id=id, framework="torch", key=wanted["key"], **recipe, notes=("unchanged",) if wanted["unchanged"] else ())
     if does in ("ok", "crash once"):
         file = folder / (id + ".onnx")
         file.write_bytes(id.encode())

@@ -58,6 +58,8 @@ def test_what_a_signal_killed_once_is_made_in_the_same_run(export, folder):
     result = export({"float16": "crash once"})
     assert result.exit_code == 0, result.output
     assert set(outcomes(folder).values()) == {"ok"}
+    unchanged = {artifact.scheme for artifact in artifacts.load(folder) if artifact.notes}
+    assert unchanged == {"float16"}, "a rewrite may be what killed it: it is made without"
 
 
 def test_no_library_that_imports_keras_writes_into_the_home_folder(export, tmp_path, monkeypatch):
