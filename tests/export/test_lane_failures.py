@@ -213,3 +213,18 @@ def test_a_checkpoint_that_was_replaced_before_it_was_loaded_ends_the_lane(tmp_p
 def test_a_lane_can_be_planned_for_without_any_framework():
     assert not {"torch", "tensorflow", "keras"} & set(sys.modules)
     assert source.Source(RECIPE.model).framework == RECIPE.framework
+
+
+@pytest.mark.parametrize("unchanged", [True, False])
+def test_what_a_signal_killed_before_is_not_rewritten_and_says_so(scripted, expected, tmp_path, monkeypatch, unchanged):
+    scripted.rewrites = ("views",)
+    scripted.rewritten = lambda content, name: (content + b"!", ["conv"])
+    monkeypatch.setattr(lane, "_opened", lambda *_: Source(RECIPE.model, "mnist"))
+    monkeypatch.setattr(lane, "_prepared", lambda *_: expected)
+    order = {"recipe": vars(RECIPE), "key": "k", "rewrites": True, "unchanged": unchanged}
+    unit = {"model": RECIPE.model, "dataset": "mnist", "folder": str(tmp_path), "force": True, "recipes": [order]}
+    lane.work_off(unit, lambda **event: None)
+    artifact = artifacts.read(artifacts.sidecar_path(tmp_path, RECIPE.id))
+    assert artifact.outcome == "ok", artifact.reason
+    assert (lane.UNCHANGED in artifact.notes) == unchanged
+    assert [rewrite.name for rewrite in artifact.rewrites] == ([] if unchanged else ["views"])
