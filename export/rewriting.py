@@ -52,13 +52,15 @@ def applied(
                 now, difference = _same(logits_of(file), logits, tolerance)
             rewrites.append(Rewrite(name=name, operators=tuple(operators), images=len(logits), difference=difference,
                                     bytes=len(content) - len(before)))  # fmt: skip
-        except (
-            Exception
-        ) as error:  # a graph that nobody thought of, or a runtime that refuses it: the file stays as it was
+        except (OSError, MemoryError):  # the machine's fault, and no reason to give another file than elsewhere
+            raise
+        except _NotKept as error:
             file.write_bytes(before)
-            if not isinstance(error, _NotKept):
-                traceback.print_exc()
-            reason = str(error) if isinstance(error, _NotKept) else f"{type(error).__name__}: {error}".splitlines()[0]
+            notes.append(f"not rewritten ({REWRITES[name].TITLE}): {error}")
+        except Exception as error:  # a graph that nobody thought of, or a runtime that refuses it
+            file.write_bytes(before)
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
             notes.append(f"not rewritten ({REWRITES[name].TITLE}): {reason}")
     return Rewriting(logits=now, rewrites=tuple(rewrites), notes=tuple(notes))
 

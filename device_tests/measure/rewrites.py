@@ -21,6 +21,7 @@ from device_tests.results.latency import Series, ratio
 from device_tests.results.rewritten import Pair, Rewritten
 from export import artifact as artifacts
 from export.artifact import Artifact
+from models import remedies
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError
 
@@ -56,7 +57,8 @@ def chosen(cells: Iterable[Cell], artifacts_folder: Path) -> tuple[Cell, ...]:
 
 def convert(ids: Iterable[str], place: Place) -> None:
     """Export the same artifacts without rewrites, where they are missing; raises EdgewiseError where that fails."""
-    only = itertools.chain.from_iterable(("--only", id) for id in dict.fromkeys(ids))
+    ids = tuple(dict.fromkeys(ids))
+    only = itertools.chain.from_iterable(("--only", id) for id in ids)
     folder = rewritten.folder(place.results)
     argv = [sys.executable, "-m", "export", "--no-rewrites", *only]
     argv += ["--artifacts", str(place.converted.resolve()), "--logs", str((folder / "logs").resolve())]
@@ -64,6 +66,19 @@ def convert(ids: Iterable[str], place: Place) -> None:
     if done.returncode:
         msg = f"The files without rewrites could not be exported (exit code {done.returncode}); why is said above."
         raise EdgewiseError(msg)
+    for id in ids:
+        require_same_source(id, place)
+
+
+def require_same_source(id: str, place: Place) -> None:
+    """Raise DataError where both files of an artifact are not made from the same checkpoint and images."""
+    converted, ours = (artifacts.read(artifacts.sidecar_path(f, id)) for f in (place.converted, place.artifacts))
+    if (converted.checkpoint_sha256, converted.dataset) != (ours.checkpoint_sha256, ours.dataset):
+        msg = (
+            f"{id} in {place.artifacts} is of another checkpoint, or of other images ({ours.dataset.name}), than an export "
+            f"makes it from now ({converted.dataset.name}). Make it again with: {remedies.nox('export', f'--only {id}')}"
+        )
+        raise DataError(msg)
 
 
 def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs: int, timeout_s: float,

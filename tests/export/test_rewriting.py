@@ -74,6 +74,15 @@ def test_a_runtime_that_refuses_the_rewritten_file_gets_the_converted_one(tmp_pa
     assert done.notes[0] == "not rewritten (what first does): RuntimeError: no such operator"
 
 
+@pytest.mark.parametrize("kind", [OSError, MemoryError])
+def test_what_is_the_machines_fault_ends_the_recipe_and_is_no_reason_for_another_file(tmp_path, kind):
+    def run(path):
+        raise kind("no room")
+
+    with pytest.raises(kind):
+        rewritten(tmp_path, "int8", run=run)
+
+
 def test_a_rewrite_with_nothing_to_do_leaves_no_trace(tmp_path):
     done, content = rewritten(tmp_path, "int8", operators=())
     assert content == b"AB!"
