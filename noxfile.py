@@ -18,9 +18,9 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
-from device_tests import measuring  # noqa: E402
-from device_tests.measuring import options  # noqa: E402
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES  # noqa: E402
+from device_tests.pipeline import Step, options  # noqa: E402
+from device_tests.pipeline import steps as steps_beside_cells  # noqa: E402
 from device_tests.sessions import (  # noqa: E402
     CONSTRAINTS,
     HERE,
@@ -37,7 +37,7 @@ from device_tests.sessions import (  # noqa: E402
     run_tests,
     with_everything,
 )
-from export.elsewhere import ENVIRONMENTS as CONVERTERS  # noqa: E402
+from export.isolated import ENVIRONMENTS as CONVERTERS  # noqa: E402
 from models import installation  # noqa: E402
 from models.entry import keep_bytecode  # noqa: E402
 
@@ -198,7 +198,7 @@ def shipping(session: nox.Session) -> None:
     with_everything(session, SHIPPING)
 
 
-def measure(session: nox.Session, step: measuring.Step) -> None:
+def measure(session: nox.Session, step: Step) -> None:
     """Do a step of `pipeline`."""
     for name in step.needs:
         environment(session, name)
@@ -226,7 +226,7 @@ def pipeline(session: nox.Session) -> None:
         "export": partial(export_artifacts, session, *networks, *artifacts, *exported, *quick)
     }
     steps["device_tests"] = partial(run_runtimes, session, *arguments)
-    more, left_out = measuring.steps(arguments)
+    more, left_out = steps_beside_cells(arguments)
     for step in more:
         steps[step.verb] = partial(measure, session, step)
     core = environment(session, "core")

@@ -15,14 +15,14 @@ from device_tests.results import instructions as counts
 from device_tests.results import layers as layer_files
 from device_tests.results import npu as npus
 from device_tests.results import receipts
-from device_tests.results import rewritten as rewritten_files
+from device_tests.results import rewrites as rewritten_files
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.layers import Layers
 from device_tests.results.measurement import Environment
 from device_tests.results.npu import Npu
 from device_tests.results.receipts import Receipt
-from device_tests.results.rewritten import Rewritten
-from export import elsewhere
+from device_tests.results.rewrites import Rewritten
+from export import isolated
 from export.artifact import Artifact
 from models import environments, imports, inputs
 from models.errors import DataError, EnvironmentMissing
@@ -122,7 +122,7 @@ def explanation(artifact: Artifact, environment: str) -> str:
     .tflite files are read in the runtime's own environment, all others in the exporters'.
     """
     pins = [environments.ROOT / "constraints" / f"{name}.txt" for name in dict.fromkeys((environment, EXPORT))]
-    pins += [environments.ROOT / file for file in elsewhere.files_of_pins(artifact.format)]
+    pins += [environments.ROOT / file for file in isolated.files_of_pins(artifact.format)]
     readers = imports.closure((f"export.formats.{artifact.format}", "models.mil"), environments.ROOT)
     code = inputs.of_files((*dict.fromkeys(pins), *sorted(EXPLAIN.glob("*.py")), *readers))
     return inputs.digest(artifact.sha256, *instruction_sets(), code)

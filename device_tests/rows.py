@@ -11,8 +11,8 @@ from device_tests import current, devices, join
 from device_tests.cells import Cell, cells, require_artifacts, takes
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES
+from device_tests.results import consistency
 from device_tests.results import measurement as measurements
-from device_tests.results import sound
 from device_tests.results.measurement import Measurement, not_exported, without_result
 from device_tests.results.row import Evidence, Row
 from export import artifact as artifacts
@@ -143,7 +143,7 @@ def _row(
     if why := _stale(cell, measurement, artifact, judged_by):
         return as_row(without_result(cell, "skipped", f"stale: {why}: {again}"), "stale")
     try:
-        why = sound.impossible(measurement, artifact, judged_by[0], added.results)
+        why = consistency.contradiction(measurement, artifact, judged_by[0], added.results)
     except DataError as error:
         why = str(error)
     if why:

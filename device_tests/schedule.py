@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 
 WAITING, STARTING, TIMING, JUDGING = "waiting for turns", "starting", "loading and timing alone", "judging"
 
@@ -25,7 +25,7 @@ class Turns:
     all holders by purpose: WAITING, TIMING alone, or the purpose of a share.
     """
 
-    def __init__(self, jobs: int, machine: Machine | None = None) -> None:
+    def __init__(self, jobs: int, machine: MachineLock | None = None) -> None:
         self.closed = False
         self.spent: Counter[str] = Counter()
         self._machine = machine

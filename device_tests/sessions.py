@@ -10,9 +10,9 @@ from functools import partial
 
 import nox
 
-from device_tests.measuring import options
 from device_tests.onboard.runtimes import FURTHER, here
-from export.elsewhere import ENVIRONMENTS as CONVERTERS
+from device_tests.pipeline import options
+from export.isolated import ENVIRONMENTS as CONVERTERS
 from models import installation
 from models.environments import ROOT
 

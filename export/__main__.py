@@ -19,8 +19,8 @@ from rich.table import Table
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
+from export.profile_table import ProfileTable
 from export.schemes import SCHEMES
-from export.spent import Spent
 from models import console, data, networks, parameters
 from models.console import err, out, plain
 from models.errors import DataError, EdgewiseError
@@ -96,7 +96,7 @@ def _export(
     todo = planning.plan(recipes, folder=folder, logs=logs, **choices)
     total = sum(len(job.recipes) for job in todo)
     finished, problem = [], None
-    spent = Spent(jobs)
+    spent = ProfileTable(jobs)
     try:
         _run(todo, jobs, total, finished, spent)
     except EdgewiseError as error:  # of one model; what was made of the others is shown all the same
@@ -149,7 +149,7 @@ def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]
     return good, problem_lines
 
 
-def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: Spent) -> None:
+def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: ProfileTable) -> None:
     """Make what is missing, with a bar and a line for each artifact; fills `done` with what was made, `spent` with where
     the time went.
     """

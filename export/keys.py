@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from export import elsewhere
-from export.elsewhere import ncnn_tools
+from export import isolated
 from export.formats import FORMATS
+from export.isolated import ncnn_tools
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models import deployed, files, imports, networks
@@ -43,7 +43,7 @@ def artifact_inputs(
         **_sources(("export.lane", "export.environment", f"export.formats.{recipe.format}"), root),
         **(_sources(tuple(f"export.rewrites.{name}" for name in changes), root) if rewrites else {}),
         **({"rewrites": "none"} if changes and not rewrites else {}),
-        **{pins: files.sha256(root / pins) for pins in elsewhere.files_of_pins(recipe.format)},
+        **{pins: files.sha256(root / pins) for pins in isolated.files_of_pins(recipe.format)},
         **({"ncnn's tools": ncnn_tools.identity()} if (recipe.format, base) == ("ncnn", "int8") else {}),
         **reference,
     }

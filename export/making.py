@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from export import elsewhere, judge, phases, rewriting
+from export import isolated, judge, phases, rewriting
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Contents, Tensor
 from export.formats import FORMATS
@@ -109,7 +109,7 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
         "golden": _golden(reference, images, rewritten.logits),
         "dataset": Dataset(name=reference.dataset, split="test", sha256=reference.dataset_sha256, images=len(reference.images)),
         "checkpoint_sha256": source.checkpoint_sha256,
-        "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)} | elsewhere.pins(recipe.format),
+        "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)} | isolated.pins(recipe.format),
         "reproducible": reproducible(format_module, scheme.base),
     }  # fmt: skip
 
@@ -144,7 +144,7 @@ def _judged_logits(
         raise Unsupported(f"{recipe.format} makes files for {batches} only")
     try:
         logits = _logits(format_module, file, source.input(reference.images[images.index]), contents, abs(batch))
-    except (judge.Defect, EdgewiseError, OSError, MemoryError, elsewhere.Failed):
+    except (judge.Defect, EdgewiseError, OSError, MemoryError, isolated.Failed):
         raise
     except Exception as error:  # runtimes raise anything
         where = "does not run" if scheme.options.batch is None else "does not run for this batch"

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from export import kept, phases
+from export import cache, phases
 from export.source import Source
 from models import files, reference
 from models.errors import DataError, StorageError
@@ -22,7 +22,7 @@ def cached_or_new(source: Source, *, key: str, inputs: Mapping[str, str], anew: 
     if source.deployed.code():  # it may import what no digest holds
         with phases.phase(phases.REFERENCE):
             return make(source, key=key, inputs=inputs)
-    path = kept.file("references", source.model, key)
+    path = cache.file("references", source.model, key)
     if not anew:
         with suppress(DataError):
             stored = reference.load(path)
@@ -35,7 +35,7 @@ def cached_or_new(source: Source, *, key: str, inputs: Mapping[str, str], anew: 
     with suppress(StorageError):  # the next export takes its time again
         files.require_folder(path.parent)
         reference.save(new, path)
-    kept.prune(path.parent, MOST_FILES)
+    cache.prune(path.parent, MOST_FILES)
     return new
 
 

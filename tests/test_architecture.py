@@ -14,7 +14,7 @@ FLOORS = ("models", "export", "device_tests", "apps")
 # The rooms of device_tests, and the modules beside them, from the ground up: each may import those above it in this list.
 # `onboard` is copied onto devices: it imports nothing of ours but the registry's few lines.
 ROOMS = (
-    "machine", "schedule", "contract", "onboard", "transport", "devices", "cells", "results", "current", "join", "rows", "measuring", "sessions",
+    "machine_lock", "pool", "schedule", "contract", "onboard", "transport", "devices", "cells", "results", "current", "join", "rows", "pipeline", "sessions",
     ("measure", "gates", "report"), "commands", "__main__",
 )  # fmt: skip
 HEAVY = {"torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "executorch", "ai_edge_litert", "tflite_runtime"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from device_tests import pool
 from device_tests.cells import Cell, cells, require_artifacts, select
 from device_tests.commands import options
 from device_tests.measure.compatibility import run, versions
@@ -91,22 +91,17 @@ def _run_all(
 ) -> dict[str, Grid | Exception]:
     """Return the grid of each cell by its id, or the error that kept it from being tried."""
     done: dict[str, Grid | Exception] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:
-        task = progress.add_task("compatibility", total=len(chosen))
-        futures = {pool.submit(settle, cell): cell for cell in chosen}
+
+    def work(cell: Cell) -> None:
         try:
-            for future in as_completed(futures):
-                id = futures[future].id
-                try:
-                    done[id] = future.result()
-                except (Closed, StorageError):
-                    raise
-                except Exception as error:  # the others can still be tried
-                    done[id] = error
-                progress.advance(task)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            conversations.stop()
+            done[cell.id] = settle(cell)
+        except (Closed, StorageError):
             raise
+        except Exception as error:  # the others can still be tried
+            done[cell.id] = error
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out) as progress:
+        task = progress.add_task("compatibility", total=len(chosen))
+        pool.run_all(chosen, work, lambda _: progress.advance(task), sizes={"": jobs}, cancel=conversations.stop)
     return done

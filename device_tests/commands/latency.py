@@ -17,7 +17,7 @@ from device_tests import devices
 from device_tests.cells import cells, require_artifacts, select, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 from device_tests.results import interleaved
 from models import files
 from models.console import err, out, plain, validated
@@ -71,7 +71,7 @@ def latency(
     validated()
     require_artifacts(artifacts)
     named.require(chosen, runtimes)
-    machine = Machine(lambda text: err.print(plain(text)))
+    machine = MachineLock(lambda text: err.print(plain(text)))
     if self_check:
         _check_method(chosen, artifacts, results, seed=seed, limit_s=limit_s, machine=machine)
         return
@@ -90,7 +90,7 @@ class Bench:
 
     results: Path
     roofs: dict[str, Roof]
-    machine: Machine
+    machine: MachineLock
     seed: int
     limit_s: float
     force: bool
@@ -254,7 +254,7 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
 
 
 def _check_method(
-    chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, seed: int, limit_s: float, machine: Machine
+    chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, seed: int, limit_s: float, machine: MachineLock
 ) -> None:
     """Time one artifact under three names; raises EdgewiseError unless A/A is equal and A/B differs."""
     import numpy as np

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from device_tests import current
+from device_tests import current, pool
 from device_tests.cells import require_artifacts
 from device_tests.commands import options
 from device_tests.results import npu as records
@@ -84,9 +83,11 @@ def _compile_all(
             return str(error)
         return record
 
-    with ThreadPoolExecutor(jobs) as pool, out.status("vela"):
-        outcomes = list(pool.map(one, chosen))
-    return [one for one in outcomes if isinstance(one, Npu)], [one for one in outcomes if isinstance(one, str)]
+    outcomes: dict[Recipe, Npu | str] = {}
+    with out.status("vela"):
+        pool.run_all(chosen, lambda recipe: (recipe, one(recipe)), lambda end: outcomes.update([end]), sizes={"": jobs})
+    ordered = [outcomes[recipe] for recipe in chosen]
+    return [one for one in ordered if isinstance(one, Npu)], [one for one in ordered if isinstance(one, str)]
 
 
 def broken(compiled: list[Npu]) -> list[str]:

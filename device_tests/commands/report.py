@@ -31,7 +31,7 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     from device_tests.report import tables as reports
     from device_tests.report.groups import group
     from device_tests.report.page import page
-    from device_tests.results import shipped
+    from device_tests.results import shipping as footprints
     from device_tests.rows import cells_with_results, load, rows
 
     validated()
@@ -39,7 +39,7 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     chosen = select(cells_with_results(stored, chosen_devices), runtimes=(), patterns=patterns)
     all_rows = rows(chosen, stored, artifacts_folder=artifacts, results_folder=results)
     try:
-        weights = shipped.read(results)
+        weights = footprints.read(results)
     except DataError as error:  # the rest of the report does not need it
         out.print(f"[yellow]{plain(error)}[/]", soft_wrap=True)
         weights = {}

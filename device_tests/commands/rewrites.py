@@ -11,10 +11,10 @@ from device_tests.cells import cells, select
 from device_tests.commands import options
 from device_tests.contract import DESKTOP
 from device_tests.devices import arm64
-from device_tests.machine import Machine
-from device_tests.results import rewritten
+from device_tests.machine_lock import MachineLock
+from device_tests.results import rewrites as stored
 from device_tests.results.bounds import GOAL_CORE
-from device_tests.results.rewritten import Rewritten
+from device_tests.results.rewrites import Rewritten
 from device_tests.transport import bundle
 from models import files
 from models.console import err, out, plain, validated
@@ -64,16 +64,16 @@ def rewrites(
                               ended=lambda id: status.update(f"counting, last {plain(id)}"))  # fmt: skip
         series = {}
         if not untimed:
-            with Machine(lambda text: err.print(plain(text))).alone():
+            with MachineLock(lambda text: err.print(plain(text))).alone():
                 series = measure.time(
                     chosen, place, limit_s=limit_s, report_progress=lambda text: status.update(plain(text))
                 )
-    files.require_folder(rewritten.folder(results))
+    files.require_folder(stored.folder(results))
     records = [measure.record(cell, place, pairs[f"{cell.recipe.id}@{cell.runtime}"], series) for cell in chosen]
     for one in records:
-        rewritten.save(one, results)
+        stored.save(one, results)
     out.print(_table(records))
-    out.print(plain(f"Records in {rewritten.folder(results)}; the report shows them."), soft_wrap=True)
+    out.print(plain(f"Records in {stored.folder(results)}; the report shows them."), soft_wrap=True)
     _fail_on_losses(records)
 
 

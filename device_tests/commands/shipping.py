@@ -12,15 +12,15 @@ from rich.table import Table
 from device_tests import devices
 from device_tests.cells import Cell, require_artifacts
 from device_tests.commands import options
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
-from device_tests.results import shipped
-from device_tests.results.shipped import Shipped
+from device_tests.results import shipping as footprints
+from device_tests.results.shipping import Footprint
 from models.console import err, out, plain, validated
 from models.errors import DataError, EdgewiseError, EnvironmentMissing
 
 
-def table(rows: tuple[Shipped, ...]) -> Table:
+def table(rows: tuple[Footprint, ...]) -> Table:
     """Return the rows for the terminal, the lightest runtime first."""
     models = ", ".join(sorted({row.artifact.split("-")[0] for row in rows}))
     drawn = Table(title=plain(f"What ships beside a model ({models}, float32), one process per start"))
@@ -48,7 +48,7 @@ def table(rows: tuple[Shipped, ...]) -> Table:
 @options.beside(
     "--out",
     "target",
-    name=f"results/{shipped.FILE}",
+    name=f"results/{footprints.FILE}",
     kind=options.FILE,
     text="Where it is written; what it holds of runtimes that are not measured now is kept.",
 )
@@ -69,7 +69,7 @@ def shipping(artifacts: Path, target: Path) -> None:
         heaviest = max(rows, key=lambda r: r.stripped_bytes)
         out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
                   f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
-        shipped.save((*_others(target, {row.runtime for row in rows}), *rows), target)
+        footprints.save((*_others(target, {row.runtime for row in rows}), *rows), target)
     if failed:
         msg = "".join([f"{len(failed)} of {len(every)} runtimes could not be measured:", *(f"\n  {f}" for f in failed)])
         raise EdgewiseError(msg)
@@ -78,11 +78,11 @@ def shipping(artifacts: Path, target: Path) -> None:
         raise EnvironmentMissing(msg)
 
 
-def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Shipped], list[str]]:
+def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Footprint], list[str]]:
     """Return a row for each runtime that could be measured, and why installed ones could not."""
     started: dict[str, Started] = {}
     failed: list[str] = []
-    machine = Machine(lambda text: err.print(plain(text)))
+    machine = MachineLock(lambda text: err.print(plain(text)))
     for cell in every:
         try:
             devices.device(cell.device).require(cell.runtime)
@@ -100,8 +100,8 @@ def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Shipped
     return [weighed(runtime, run, weights) for runtime, run in started.items()], failed
 
 
-def _others(file: Path, measured: set[str]) -> tuple[Shipped, ...]:
+def _others(file: Path, measured: set[str]) -> tuple[Footprint, ...]:
     """Return the rows of the file for runtimes that were not measured now; none where the file is broken."""
     with suppress(DataError):
-        return tuple(row for row in shipped.read_file(file).values() if row.runtime not in measured)
+        return tuple(row for row in footprints.read_file(file).values() if row.runtime not in measured)
     return ()

@@ -15,12 +15,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from device_tests import current, devices, onboard
+from device_tests import current, devices, onboard, pool
 from device_tests.cells import Cell
 from device_tests.contract import Broken, Command, Load
 from device_tests.measure import compiled
@@ -170,15 +169,7 @@ def run(
     plugin = compiled.build("instructions", "-O2", "-shared", "-fPIC")
     files.sweep(results)
     counter = Counter(artifacts=artifacts_folder, results=results, force=force, timeout_s=timeout_s, plugin=plugin)
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(counter.settle, cell) for cell in cells]
-        try:
-            for future in as_completed(futures):
-                ended(future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            counter.processes.stop()
-            raise
+    pool.run_all(cells, counter.settle, ended, sizes={"": jobs}, cancel=counter.processes.stop)
 
 
 def emulator(command: Command) -> tuple[str, str]:

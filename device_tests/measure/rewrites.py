@@ -16,9 +16,9 @@ from device_tests.contract import DESKTOP
 from device_tests.measure import instructions as counter
 from device_tests.measure import rounds
 from device_tests.onboard import surroundings
-from device_tests.results import rewritten
+from device_tests.results import rewrites
 from device_tests.results.latency import Series, ratio
-from device_tests.results.rewritten import Pair, Rewritten
+from device_tests.results.rewrites import Pair, Rewritten
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import remedies
@@ -38,7 +38,7 @@ class Place:
 
     @property
     def converted(self) -> Path:
-        return rewritten.folder(self.results) / "artifacts"
+        return rewrites.folder(self.results) / "artifacts"
 
 
 def chosen(cells: Iterable[Cell], artifacts_folder: Path) -> tuple[Cell, ...]:
@@ -59,7 +59,7 @@ def convert(ids: Iterable[str], place: Place) -> None:
     """Export the same artifacts without rewrites, where they are missing; raises EdgewiseError where that fails."""
     ids = tuple(dict.fromkeys(ids))
     only = itertools.chain.from_iterable(("--only", id) for id in ids)
-    folder = rewritten.folder(place.results)
+    folder = rewrites.folder(place.results)
     argv = [sys.executable, "-m", "export", "--no-rewrites", *only]
     argv += ["--artifacts", str(place.converted.resolve()), "--logs", str((folder / "logs").resolve())]
     done = subprocess.run(argv, cwd=ROOT)
@@ -86,7 +86,7 @@ def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs
     """Return the instructions of both files per inference, by ARTIFACT@RUNTIME and device; raises EdgewiseError."""
     there = tuple(replace(cell, device=device) for cell in cells for device in devices)
     counts: list[dict[str, counter.Ended]] = []
-    for folder, results in ((place.converted, rewritten.folder(place.results)), (place.artifacts, place.results)):
+    for folder, results in ((place.converted, rewrites.folder(place.results)), (place.artifacts, place.results)):
         counts.append({})
         counter.run(there, artifacts_folder=folder, results=results, force=False, jobs=jobs, timeout_s=timeout_s,
                     ended=lambda end: (counts[-1].update({end.count.id: end}), ended(end.count.id)))  # fmt: skip

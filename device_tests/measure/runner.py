@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from device_tests import current, devices
+from device_tests import current, devices, pool
 from device_tests.cells import Cell
 from device_tests.contract import HERE, Job
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 from device_tests.onboard.runtimes import is_timed
-from device_tests.results import judging, parity, sound
+from device_tests.results import consistency, judging, parity
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Measurement, not_exported, without_result
 from device_tests.schedule import Closed, Turns
@@ -96,7 +95,7 @@ def run(
     references = _references(cells, bench)
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
-    turns = {host: Turns(size, Machine(notify) if host == HERE else None) for host, size in sizes.items()}
+    turns = {host: Turns(size, MachineLock(notify) if host == HERE else None) for host, size in sizes.items()}
     busy: list[float] = []
 
     def timed(cell: Cell) -> Ended:
@@ -106,25 +105,14 @@ def run(
         finally:
             busy.append(time.perf_counter() - began)
 
-    with ExitStack() as open_pools:
-        pools = {host: open_pools.enter_context(ThreadPoolExecutor(size)) for host, size in sizes.items()}
-        futures = [pools[hosts[cell.device]].submit(timed, cell) for cell in cells]
-        try:
-            for future in as_completed(futures):
-                ended(future.result())
-        except BaseException:
-            _cancel(pools, turns, hosts)
-            raise
+    def cancel() -> None:
+        for each in turns.values():
+            each.close()
+        for name in hosts:
+            devices.device(name).stop()
+
+    pool.run_all(cells, timed, ended, sizes=sizes, host=lambda cell: hosts[cell.device], cancel=cancel)
     return _spent(turns.values(), busy)
-
-
-def _cancel(pools: Mapping[str, ThreadPoolExecutor], turns: Mapping[str, Turns], names: Iterable[str]) -> None:
-    """Let nothing start any more, and kill what is running on the devices of these names."""
-    for host, pool in pools.items():
-        turns[host].close()
-        pool.shutdown(wait=False, cancel_futures=True)
-    for name in names:
-        devices.device(name).stop()
 
 
 def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
@@ -301,6 +289,6 @@ def _holds(
     if earlier.outcome not in SETTLED or inputs.stale(earlier.inputs, present):
         return False
     try:
-        return not sound.impossible(earlier, artifact, reference_set, results)
+        return not consistency.contradiction(earlier, artifact, reference_set, results)
     except DataError:
         return False  # its logits are broken; they are replaced

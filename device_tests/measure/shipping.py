@@ -21,9 +21,9 @@ from statistics import median
 
 from device_tests import current
 from device_tests.cells import EAGER, Cell, cells, timed
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 from device_tests.onboard.runtimes import RUNTIMES
-from device_tests.results.shipped import Shipped
+from device_tests.results.shipping import Footprint
 from device_tests.transport.deadline import deadline
 from export import artifact as artifacts
 from export.artifact import Artifact
@@ -70,7 +70,7 @@ class Started:
     mapped: tuple[Path, ...]
 
 
-def start(cell: Cell, folder: Path, machine: Machine) -> Started:
+def start(cell: Cell, folder: Path, machine: MachineLock) -> Started:
     """Start the cell's runtime several times, each alone on the machine; raises EdgewiseError where it fails."""
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
     file = artifacts.check(artifact, folder)
@@ -89,12 +89,12 @@ def _alike(seconds: list[float]) -> bool:
     return len(seconds) > 1 and shortest[1] <= shortest[0] * (1 + ALIKE)
 
 
-def weighed(runtime: str, started: Started, weights: dict[Path, Weight]) -> Shipped:
+def weighed(runtime: str, started: Started, weights: dict[Path, Weight]) -> Footprint:
     """Return the costs of a runtime that was started."""
     library_bytes, stripped_bytes, compressed_bytes = (
         sum(weights[library][i] for library in started.mapped) for i in range(3)
     )
-    return Shipped(
+    return Footprint(
         runtime=runtime,
         artifact=started.artifact.id,
         model_bytes=started.artifact.size_bytes,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from device_tests.cells import EAGER
 from device_tests.onboard.runtimes import RUNTIMES, is_timed
-from device_tests.results import shipped
+from device_tests.results import shipping as footprints
 from device_tests.results.row import Row
-from device_tests.results.shipped import Weights
+from device_tests.results.shipping import Weights
 
 ARENA_BYTES = 64 * 1024  # the SRAM of a small microcontroller
 APPLE = ("coreml", "mil_evaluator")
@@ -77,7 +77,7 @@ def runtime_bytes(row: Row, weights: Weights) -> float:
 
 
 def _smallest_to_ship(good: list[Row], weights: Weights) -> Iterator[Pick]:
-    totals = [(total, row) for row in good if (total := shipped.total_bytes(row, weights))]
+    totals = [(total, row) for row in good if (total := footprints.total_bytes(row, weights))]
     if totals:
         total, row = min(totals, key=lambda t: (t[0], t[1].p50_ns or 0))
         both = f"{total / 1e6:,.2f} MB compressed with the libraries of {row.runtime}"

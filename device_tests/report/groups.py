@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from device_tests.onboard.runtimes import is_timed
-from device_tests.report import places
+from device_tests.report import machines
 from device_tests.report.advice import Pick, is_eager, picks
 from device_tests.results.row import Row
-from device_tests.results.shipped import Weights
+from device_tests.results.shipping import Weights
 from device_tests.rows import that_ran
 
 NOT_WEIGHED: Weights = MappingProxyType({})
@@ -17,7 +17,7 @@ NOT_WEIGHED: Weights = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One model's rows of one place (places.py); `eager` is the row of the bare network, where it has run."""
+    """One model's rows of one place (machines.py); `eager` is the row of the bare network, where it has run."""
 
     model: str
     place: str
@@ -35,15 +35,15 @@ class Group:
 
 
 def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WEIGHED) -> tuple[Group, ...]:
-    """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipped.py)."""
+    """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipping.py)."""
     rows = that_ran(rows)
-    machines = places.machines(rows)
+    several = machines.by_device(rows)
     by_place: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        by_place.setdefault((row.artifact.split("-")[0], places.place(row, machines)), []).append(row)
+        by_place.setdefault((row.artifact.split("-")[0], machines.place(row, several)), []).append(row)
     groups = []
-    order = places.names(machines)
-    for (model, place), several in sorted(by_place.items(), key=lambda item: order.index(item[0][1])):
-        own = tuple(sorted(several, key=lambda r: not is_eager(r)))
+    order = machines.names(several)
+    for (model, place), placed in sorted(by_place.items(), key=lambda item: order.index(item[0][1])):
+        own = tuple(sorted(placed, key=lambda r: not is_eager(r)))
         groups.append(Group(model=model, place=place, rows=own, picks=picks(own, margin_points, weights)))
     return tuple(groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from device_tests.onboard.runtimes import is_timed
 from device_tests.onboard.sampling import LOOK_QUICK
-from device_tests.report import places
+from device_tests.report import machines
 from device_tests.report.columns import set_names
 from device_tests.report.groups import Group
 from device_tests.results.latency import EQUAL
@@ -16,7 +16,7 @@ SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
 def warnings(groups: tuple[Group, ...]) -> list[str]:
     """Return sentences on what makes figures worthless for a reader who overlooks it."""
     rows = [r for g in groups for r in g.rows]
-    lines = places.warnings(places.machines(rows))
+    lines = machines.warnings(machines.by_device(rows))
     if any(r.dataset.name == "digits" for r in rows):
         lines.append("Judged on scikit-learn's digits, NOT MNIST: these figures say nothing about MNIST.")
     return lines
@@ -43,7 +43,7 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
     if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
-    lines += places.stand_ins(ran)
+    lines += machines.stand_ins(ran)
     noted = sum(bool(r.notes) for r in ran)
     if noted:
         lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")
@@ -98,4 +98,4 @@ def _columns(rows: list[Row]) -> list[str]:
 
 def _hardware(row: Row) -> str:
     threads = f", {row.threads} thread per inference" if row.threads else ""
-    return f"{row.device}: {places.machine(row.environment)}{threads}."
+    return f"{row.device}: {machines.hardware(row.environment)}{threads}."

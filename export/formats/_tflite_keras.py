@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export import tuned
+from export import fine_tuning
 from export.formats import _batches, _tflite_file, _tflite_quantizer
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
@@ -26,7 +26,7 @@ def convert(source: Source, scheme: str) -> bytes:
     keras.utils.clear_session()  # restarts the counters in layers' names, which end up in the file
     network = source.fresh_network()
     if scheme == "qat_int8":
-        weights = tuned.weights(source, __name__, lambda: fine_tuned(network, source))
+        weights = fine_tuning.weights(source, __name__, lambda: fine_tuned(network, source))
         FRAMEWORKS["keras"].set_weights(network, weights)
     # a batch of any size would add ops on shapes, which split the delegate in two
     image = keras.Input(batch_shape=(source.batch, *shape), name="image")

@@ -8,7 +8,7 @@ import litert_torch
 import torch
 from torch.nn.utils import parametrize
 
-from export import tuned
+from export import fine_tuning
 from export.formats import _tflite_file, _tflite_quantizer
 from export.formats._torch import one_thread, operators_listed_once
 from export.schemes import QAT_LEARNING_RATE
@@ -36,7 +36,7 @@ def _float32(source: Source, network: torch.nn.Module) -> bytes:
 
 def fine_tuned(source: Source) -> torch.nn.Module:
     """Return the network with the weights of `_trained`."""
-    weights = tuned.weights(source, __name__, lambda: FRAMEWORKS["torch"].weights(_trained(source)))
+    weights = fine_tuning.weights(source, __name__, lambda: FRAMEWORKS["torch"].weights(_trained(source)))
     return FRAMEWORKS["torch"].set_weights(source.fresh_network(), weights)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export.formats import _batches, _pt2e, _pte
+from export.formats import _batches, _executorch_file, _executorch_schemes
 from export.formats._torch import operators_listed_once
 from export.source import Source
 from models.errors import EdgewiseError
@@ -19,7 +19,7 @@ irreproducible = {
     "their last bit, which rounding to 8 bits may show"
 }
 
-inspect = _pte.contents
+inspect = _executorch_file.contents
 
 
 def options(framework: str, scheme: str) -> tuple[str, ...]:
@@ -41,11 +41,11 @@ def tools(framework: str) -> tuple[str, ...]:
 
 def convert(source: Source, scheme: str, target: Path) -> None:
     """Lower to XNNPACK; raises where it takes nothing, because what is left is a hundred times slower."""
-    with _pte.quiet():
+    with _executorch_file.quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
     lower(source, scheme, target, [XnnpackPartitioner()])
-    program = _pte.read(target)
+    program = _executorch_file.read(target)
     if not program.delegated:
         msg = f"XNNPACK took no operator of {source.model} in {scheme}: {program.delegation}."
         raise EdgewiseError(msg)
@@ -53,10 +53,10 @@ def convert(source: Source, scheme: str, target: Path) -> None:
 
 def lower(source: Source, scheme: str, target: Path, partitioners: list) -> None:
     """Write the program, with what the partitioners take delegated and the rest for portable kernels."""
-    with _pte.quiet(), operators_listed_once():
+    with _executorch_file.quiet(), operators_listed_once():
         from executorch.exir import to_edge_transform_and_lower
 
-        program = _pt2e.export(source, scheme)
+        program = _executorch_schemes.export(source, scheme)
         edge = to_edge_transform_and_lower(program, partitioner=partitioners)
         if source.is_dynamic:
             _bound(edge.exported_program())
@@ -78,7 +78,7 @@ def _bound(program: Any) -> None:
 def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
     import torch
 
-    with _pte.quiet():
+    with _executorch_file.quiet():
         from executorch.extension.pybindings import _portable_lib
 
     _portable_lib._unsafe_reset_threadpool(1)

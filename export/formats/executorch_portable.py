@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from export.formats import _pte, executorch
+from export.formats import _executorch_file, executorch
 from export.source import Source
 
 suffix = ".pte"
 
 tools = executorch.tools
 family = executorch.family
-inspect = _pte.contents
+inspect = _executorch_file.contents
 run = executorch.run
 options = executorch.options
 

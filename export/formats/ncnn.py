@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from export import elsewhere
+from export import isolated
 from export.contract import Contents, Layer
-from export.elsewhere import ncnn_tools, with_ncnn
 from export.formats import _onnx_schemes, _onnxruntime
+from export.isolated import ncnn_tools, with_ncnn
 from export.judge import Defect
 from export.source import Source
 from models.errors import Unsupported
@@ -48,7 +48,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
         file.write_bytes(_for_pnnx(_onnx_schemes.build(source, "float32")))
         shape = ",".join(map(str, (1, *source.input_shape)))
         width = "float16" if scheme == "float16" else "wide"
-        elsewhere.run("ncnn", _PROGRAM, "convert", file, wide if programs else target, shape, width)
+        isolated.run("ncnn", _PROGRAM, "convert", file, wide if programs else target, shape, width)
         if programs:
             _quantize(*programs, wide, source.calibration, target)
 
@@ -265,4 +265,4 @@ _BLOBS: dict[str, Callable[[Mapping[int, int]], list[_Blob]]] = {
 
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:
-    return elsewhere.logits("ncnn", _PROGRAM, path, images)
+    return isolated.logits("ncnn", _PROGRAM, path, images)

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from export import elsewhere
+from export import isolated
 from export.contract import Contents, Layer, Tensor
-from export.elsewhere import with_openvino
 from export.formats import _onnx_graph, _onnx_schemes, _onnxruntime
+from export.isolated import with_openvino
 from export.source import Source
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
         file.write_bytes(graph)
         shape = ",".join(map(str, (1, *source.input_shape)))
         width = "float16" if scheme == "float16" else "wide"
-        elsewhere.run("openvino", with_openvino.__file__, "convert", file, target, shape, width)
+        isolated.run("openvino", with_openvino.__file__, "convert", file, target, shape, width)
 
 
 def _weights_in_8_bits(source: Source) -> bytes:
@@ -180,4 +180,4 @@ def _notes(nodes: Mapping[str, _Node], layers: list[Layer]) -> tuple[str, ...]:
 
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:
-    return elsewhere.logits("openvino", with_openvino.__file__, path, images)
+    return isolated.logits("openvino", with_openvino.__file__, path, images)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
-from device_tests import devices, machine
+from device_tests import devices, machine_lock
 from device_tests.cells import cells, select
 from device_tests.contract import DESKTOP
 from device_tests.measure.runner import Bench, Ended, run
@@ -111,7 +111,7 @@ class Folders:
 def _own_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock of its own: other runs on this machine do not hold up the tests, nor they them."""
     folder = tmp_path_factory.getbasetemp() / "machine"
-    monkeypatch.setattr(machine, "folder", lambda: folder)
+    monkeypatch.setattr(machine_lock, "folder", lambda: folder)
 
 
 @pytest.fixture

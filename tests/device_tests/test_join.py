@@ -7,11 +7,11 @@ from msgspec import structs
 
 from device_tests import current, join, onboard
 from device_tests.report import columns
-from device_tests.results import instructions, receipts, rewritten
+from device_tests.results import instructions, receipts, rewrites
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.latency import Interval
 from device_tests.results.receipts import Operator, Receipt
-from device_tests.results.rewritten import Pair, Rewritten
+from device_tests.results.rewrites import Pair, Rewritten
 from export.artifact import Artifact, Rewrite
 from models import files
 
@@ -93,7 +93,7 @@ def rewritten_artifact(tmp_path) -> Artifact:
     record = Rewritten(artifact=artifact().id, runtime="torch", artifact_sha256=SHA, converted_sha256="c" * 64, bytes=pair,
                        rewrites=(done.name,), instructions={"cortex-a76": pair}, rounds=20,
                        latency=Interval(value=0.7, low=0.69, high=0.71))  # fmt: skip
-    rewritten.save(record, tmp_path)
+    rewrites.save(record, tmp_path)
     return structs.replace(artifact(), rewrites=(done,))
 
 

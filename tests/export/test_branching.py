@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from export import judge, making
-from export.elsewhere import ncnn_tools
 from export.formats import FORMATS
+from export.isolated import ncnn_tools
 from export.matrix import MATRIX
 from export.schemes import SCHEMES
 from export.source import DEFAULT_LAYOUT, Source

@@ -99,14 +99,14 @@ def test_a_scheme_that_silently_stays_float_shows_in_the_counts(source, tmp_path
     from torchao.quantization.granularity import PerAxis
     from torchao.quantization.quant_api import IntxWeightOnlyConfig, quantize_
 
-    from export.formats import _pt2e
+    from export.formats import _executorch_schemes
 
     def weight_only(source: Source):
         network = source.fresh_network()
         quantize_(network, IntxWeightOnlyConfig(granularity=PerAxis(0)))
         return network
 
-    monkeypatch.setattr(_pt2e, "_int4", weight_only)
+    monkeypatch.setattr(_executorch_schemes, "_int4", weight_only)
     FORMATS["executorch"].convert(source, "int4", tmp_path / "weight_only.pte")
     assert FORMATS["executorch"].inspect(tmp_path / "weight_only.pte").weights["float32"] >= 5_250
 

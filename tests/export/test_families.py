@@ -13,8 +13,8 @@ from export import matrix, phases, run
 from export.formats import coreml
 from export.lanes import Unit
 from export.planning import Job
+from export.profile_table import ProfileTable
 from export.run import Waiting, units
-from export.spent import Spent
 from models.console import out
 
 
@@ -155,7 +155,7 @@ class _Ticking:
 
 
 def test_the_table_adds_up(capsys):
-    spent = Spent(lanes=2)
+    spent = ProfileTable(lanes=2)
     spent.add("onnx of torch", {"load": 1.0, "convert": 2.0})
     spent.add("onnx of torch", {"convert": 3.0})
     spent.add("", {"reference": 4.0})

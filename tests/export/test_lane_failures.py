@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from export import artifact as artifacts
-from export import elsewhere, lane, making, phases, source
+from export import isolated, lane, making, phases, source
 from export import recipe as recipes
 from export.artifact import Artifact
 from export.contract import Contents, Tensor
@@ -130,7 +130,7 @@ def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
             "unsupported",
             "was written, but does not run in its own runtime",
         ),
-        (elsewhere.Failed("pnnx was killed by signal 11"), "export_failed", "Failed: pnnx was killed"),
+        (isolated.Failed("pnnx was killed by signal 11"), "export_failed", "Failed: pnnx was killed"),
         (MemoryError("no room"), "export_failed", "MemoryError: no room"),
     ],
     ids=["refusal", "killed", "memory"],

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from export import keys
-from export.elsewhere import Failed, ncnn_tools
 from export.formats import FORMATS
 from export.formats.ncnn import BIN, PARAM
+from export.isolated import Failed, ncnn_tools
 from export.recipe import Recipe
 from export.source import Source
 from models import data, environments, files

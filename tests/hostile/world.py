@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
-from device_tests import current, machine, onboard
+from device_tests import current, machine_lock, onboard
 from device_tests.measure import runner
-from device_tests.results import compatibility, instructions, judging, layers, receipts, shipped
+from device_tests.results import compatibility, instructions, judging, layers, receipts
+from device_tests.results import shipping as footprints
 from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
@@ -65,7 +66,7 @@ class World:
 def patch(patches: pytest.MonkeyPatch, home: Path) -> None:
     """Make the commands of this process see the small matrix, the fake runtime and a machine of their own."""
     every = matrix.recipes
-    patches.setattr(machine, "folder", lambda: home / "machine")
+    patches.setattr(machine_lock, "folder", lambda: home / "machine")
     patches.setenv("EDGEWISE_ENVS", str(home / "envs"))
     patches.setenv("HOME", str(home / "home"))
     patches.delenv("GITHUB_ACTIONS", raising=False)
@@ -190,10 +191,10 @@ def extras(project: Path) -> None:
         "series": [{"id": cell_id(a.scheme), "artifact_sha256": a.sha256, "environment": {"cpu": "a CPU"}} for a in exported],
         "summary": [{"id": cell_id(a.scheme), **summary, **(ratio if a.scheme != "float32" else {})} for a in exported],
     })  # fmt: skip
-    shipped.save((shipped.Shipped(runtime=ENGINE, artifact=exported[0].id, model_bytes=1_000, libraries=2,
+    footprints.save((footprints.Footprint(runtime=ENGINE, artifact=exported[0].id, model_bytes=1_000, libraries=2,
                                   library_bytes=9, stripped_bytes=8, compressed_bytes=7, cold_start_s=0.1,
                                   peak_rss_bytes=9, elsewhere="less", versions={"numpy": "2"}),),
-                 results / shipped.FILE)  # fmt: skip
+                 results / footprints.FILE)  # fmt: skip
 
 
 def truth(project: Path) -> MappingProxyType[str, Row]:

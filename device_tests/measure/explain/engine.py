@@ -16,7 +16,7 @@ import numpy as np
 from device_tests.measure.explain import _engine_graph
 from device_tests.measure.explain.compare import Values
 from device_tests.transport.deadline import deadline
-from export.elsewhere import ENVIRONMENTS
+from export.isolated import ENVIRONMENTS
 from models import environments, processes
 from models.errors import EdgewiseError
 

@@ -17,9 +17,9 @@ _QUANTIZED = ("qint8", "quint8", "qdint8", "qcint8", "qcint4", "qbint4", "qint32
 
 def explain(path: Path, runtime: str) -> Facts:
     """Read the file; the runtime executes exactly the operators in it."""
-    from export.formats import _pte
+    from export.formats import _executorch_file
 
-    with _pte.quiet():
+    with _executorch_file.quiet():
         from executorch.exir._serialize import _deserialize_pte_binary
         from executorch.exir.schema import DelegateCall, KernelCall
 
@@ -33,7 +33,7 @@ def explain(path: Path, runtime: str) -> Facts:
             operators.append(_kernel(plan, instruction))
         elif isinstance(instruction, DelegateCall):
             payload = plan.delegates[instruction.delegate_index].processed
-            graph = _pte._xnnpack_graph(file.program.backend_delegate_data[payload.index].data)
+            graph = _executorch_file._xnnpack_graph(file.program.backend_delegate_data[payload.index].data)
             operators += _nodes(graph)
             parts += _constants(graph)
     parts += _plan_tensors(plan, file)
@@ -49,17 +49,17 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _kernel(plan: Any, call: Any) -> Operator:
-    from export.formats import _pte
+    from export.formats import _executorch_file
 
     name = plan.operators[call.op_index].name
     tensors = [v for v in (plan.values[i].val for i in call.args) if hasattr(v, "scalar_type")]
-    activations = _pte._scalar(tensors[0]) if tensors else ""
-    weights = _pte._scalar(tensors[_WEIGHTED_KERNELS[name]]) if name in _WEIGHTED_KERNELS else ""
+    activations = _executorch_file._scalar(tensors[0]) if tensors else ""
+    weights = _executorch_file._scalar(tensors[_WEIGHTED_KERNELS[name]]) if name in _WEIGHTED_KERNELS else ""
     return Operator(name=name, weights=weights, activations=activations, integer="int" in activations)
 
 
 def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
-    from export.formats import _pte
+    from export.formats import _executorch_file
 
     tensors = {t["id_out"]: t for t in _tensors(graph)}
     datatypes = {number: t["datatype"].removeprefix("xnn_datatype_") for number, t in tensors.items()}
@@ -72,7 +72,7 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
         operators.append(
             Operator(
                 name=name,
-                weights=_pte._DATATYPES[f"xnn_datatype_{weights}"][0] if weights else "",
+                weights=_executorch_file._DATATYPES[f"xnn_datatype_{weights}"][0] if weights else "",
                 activations={"fp32": "float32", "fp16": "float16"}.get(inputs, inputs),
                 integer=inputs in _QUANTIZED,
                 taken=True,
@@ -111,15 +111,15 @@ def _constants(graph: Mapping[str, Any]) -> list[Part]:
 
 def _plan_tensors(plan: Any, file: Any) -> list[Part]:
     """Return the constants that portable kernels take."""
-    from export.formats import _pte
+    from export.formats import _executorch_file
 
     widths = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "long": 8}
     tensors = {v.data_buffer_idx: v for v in (v.val for v in plan.values) if getattr(v, "data_buffer_idx", 0)}
     return [
         Part(
-            name=f"{'x'.join(map(str, t.sizes))} {_pte._scalar(t)}",
+            name=f"{'x'.join(map(str, t.sizes))} {_executorch_file._scalar(t)}",
             section="weights" if len(t.sizes) > 1 else "biases and constants",
-            size_bytes=math.prod(t.sizes) * widths[_pte._scalar(t)],
+            size_bytes=math.prod(t.sizes) * widths[_executorch_file._scalar(t)],
         )
         for t in tensors.values()
     ]

@@ -39,12 +39,12 @@ def twin(artifact: Artifact, beside: Path, folder: Path) -> Graph:
 
 
 def _program(artifact: Artifact, _: Path, scheme: str = "") -> Graph:
-    from export.formats import _pt2e
+    from export.formats import _executorch_schemes
     from export.source import Source
 
     source = Source(artifact.model, artifact.dataset.name)
     chosen = SCHEMES[scheme or artifact.scheme]  # a scheme of edgewise.toml is a base with options
-    return open_torch.Program(_pt2e.export(source.with_options(chosen.options), chosen.base))
+    return open_torch.Program(_executorch_schemes.export(source.with_options(chosen.options), chosen.base))
 
 
 OPENERS: dict[str, tuple[str, Callable[..., Graph]]] = {

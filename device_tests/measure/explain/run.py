@@ -14,7 +14,7 @@ from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.receipts import Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
-from export.elsewhere import ENVIRONMENTS
+from export.isolated import ENVIRONMENTS
 from models.errors import DataError
 
 MODULES = {

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from device_tests import current
 from device_tests.contract import DESKTOP
-from device_tests.results import interleaved, shipped
+from device_tests.results import interleaved
+from device_tests.results import shipping as footprints
 from device_tests.results.interleaved import Timing
 from device_tests.results.layers import Layers
 from device_tests.results.npu import Npu
 from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
-from device_tests.results.shipped import Weights
+from device_tests.results.shipping import Weights
 from export.artifact import Artifact
 
 Artifacts = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
@@ -41,7 +42,7 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
             id: record for id, a in artifacts.items() if a and (record := current.held(current.layers, results, a))
         },
         npus={id: record for id, a in artifacts.items() if a and (record := current.held(current.npu, results, a))},
-        weights=current.held(shipped.read, results) or {},
+        weights=current.held(footprints.read, results) or {},
     )
 
 

@@ -14,17 +14,18 @@ import numpy as np
 
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import is_timed
-from device_tests.report import columns, notes, places
+from device_tests.report import columns, machines, notes
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.cores import sweeps
 from device_tests.report.engines import races
 from device_tests.report.groups import Group
 from device_tests.report.page import evidence, micro, pictures, snippets
 from device_tests.report.page.evidence import Evidence
-from device_tests.results import bounds, layers, npu, receipts, shipped
+from device_tests.results import bounds, layers, npu, receipts
+from device_tests.results import shipping as footprints
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
-from device_tests.results.shipped import Weights
+from device_tests.results.shipping import Weights
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.schemes import SCHEMES
@@ -108,7 +109,7 @@ def _environment() -> jinja2.Environment:
         "flips_shown": FLIPS,
         "logits_shown": LOGITS,
         "is_timed": is_timed,
-        "machine": places.machine,
+        "machine": machines.hardware,
         "refusals": layers.NOT_SHOWN,
         "schemes": SCHEMES,
         "snippets": snippets.of,
@@ -183,7 +184,7 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     return [
         {
             "name": place,
-            "machine": next((places.machine(r.environment) for r in rows if r.environment), "nothing ran here"),
+            "machine": next((machines.hardware(r.environment) for r in rows if r.environment), "nothing ran here"),
             "runtimes": list(dict.fromkeys(r.runtime for r in rows)),
             "rows": len(rows),
             "ok": sum(r.outcome == "ok" for r in rows),
@@ -203,7 +204,7 @@ def _ships(rows: list[Row], models: list[str], margin_points: float, weights: We
         least = {}
         for model in models:
             totals = [
-                (t, r) for r in own if r.artifact.startswith(f"{model}-") and (t := shipped.total_bytes(r, weights))
+                (t, r) for r in own if r.artifact.startswith(f"{model}-") and (t := footprints.total_bytes(r, weights))
             ]
             if totals:
                 total, row = min(totals, key=lambda pair: pair[0])
@@ -273,7 +274,7 @@ def _data(
         _row(row)
         | {
             "place": group.place,
-            "shipped_bytes": shipped.total_bytes(row, held.weights),
+            "shipped_bytes": footprints.total_bytes(row, held.weights),
             "runtime_bytes": held.weights[row.runtime].compressed_bytes if row.runtime in held.weights else None,
         }
         for group in groups

@@ -16,7 +16,7 @@ from rich.table import Table
 from device_tests import devices
 from device_tests.cells import Cell, cells, select
 from device_tests.contract import Broken
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 from device_tests.measure.rounds import Entrant, entrants
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.latency import Interval, bootstrap
@@ -129,7 +129,7 @@ def overhead(patterns: tuple[str, ...], artifacts: Path) -> None:
         msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
         raise EdgewiseError(msg)
     figures = []
-    machine = Machine(lambda text: console.err.print(console.plain(text)))
+    machine = MachineLock(lambda text: console.err.print(console.plain(text)))
     for cell, entrant in zip(chosen, able, strict=True):
         with out.status(cell.id), machine.alone():
             figures += compare(cell, entrant)

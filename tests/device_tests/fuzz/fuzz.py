@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from device_tests import devices
+from device_tests import devices, pool
 from device_tests.cells import Cell, cells
 from device_tests.contract import Broken, Load
 from device_tests.devices import desktop
@@ -214,22 +213,20 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: 
     ended: list[Ended] = []
     processes = Conversations()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out) as progress, ThreadPoolExecutor(jobs) as pool:
+    parts = [
+        (several[i : i + AT_ONCE], chosen[name])
+        for name, own in groupby(trials, key=lambda trial: trial.format)
+        for several in (tuple(own),)
+        for i in range(0, len(several), AT_ONCE)
+    ]
+    with Progress(*columns, console=out) as progress:
         task = progress.add_task("fuzz", total=len(trials))
-        futures = [
-            pool.submit(run, several[i : i + AT_ONCE], chosen[name], folder, processes)
-            for name, own in groupby(trials, key=lambda trial: trial.format)
-            for several in (tuple(own),)
-            for i in range(0, len(several), AT_ONCE)
-        ]
-        try:
-            for future in as_completed(futures):
-                ended += future.result()
-                progress.update(task, completed=len(ended))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            processes.stop()
-            raise
+
+        def take(ends: list[Ended]) -> None:
+            ended.extend(ends)
+            progress.update(task, completed=len(ended))
+
+        pool.run_all(parts, lambda part: run(*part, folder, processes), take, sizes={"": jobs}, cancel=processes.stop)
     out.print(table(ended, tuple(chosen)))
     out.print("ok: the damage met bytes that no answer depends on, or moved the answers less than a mismatch does.")
     if strange := [end for end in ended if end.outcome not in OUTCOMES]:

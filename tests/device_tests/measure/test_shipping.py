@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 from device_tests.measure import shipping
 from device_tests.onboard.runtimes import RUNTIMES, is_timed, runs_on
 from export import artifact as artifacts
@@ -66,7 +66,7 @@ def test_a_runtime_is_started_until_two_starts_take_the_same_time(seconds, start
     monkeypatch.setattr(artifacts, "check", lambda artifact, folder: tmp_path / "f")
     taken = iter(seconds)
     monkeypatch.setattr(shipping, "_start", lambda *_: (next(taken), {"peak_kb": 1, "mapped": []}))
-    started = shipping.start(shipping.subjects(tmp_path)[0], tmp_path, Machine(print))
+    started = shipping.start(shipping.subjects(tmp_path)[0], tmp_path, MachineLock(print))
     assert len(started.seconds) == starts
 
 
@@ -88,7 +88,7 @@ def test_litert_ships_its_own_libraries_only(tmp_path):
     command = [sys.executable, "-m", "export", f"--only={only}", "--artifacts", str(tmp_path), "--logs", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     cell = next(c for c in shipping.subjects(tmp_path) if c.runtime == "litert")
-    started = shipping.start(cell, tmp_path, Machine(print))
+    started = shipping.start(cell, tmp_path, MachineLock(print))
     row = shipping.weighed("litert", started, shipping.weigh(started.mapped))
     assert row.model_bytes == artifacts.read(tmp_path / f"{only}.json").size_bytes
     assert row.library_bytes > row.stripped_bytes > row.compressed_bytes > 1_000_000

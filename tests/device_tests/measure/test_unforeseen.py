@@ -15,9 +15,9 @@ from device_tests.commands import shipping as shipping_command
 from device_tests.contract import Load
 from device_tests.devices import desktop
 from device_tests.measure import compatibility, instructions, shipping
-from device_tests.measure.shipping import Shipped
+from device_tests.measure.shipping import Footprint
 from device_tests.results import instructions as counts
-from device_tests.results import shipped as shipped_file
+from device_tests.results import shipping as footprints
 from device_tests.results.compatibility import Grid
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
@@ -26,8 +26,8 @@ from models.errors import DataError, EdgewiseError, EnvironmentMissing
 ID = "torch_cnn_small-torchscript-float32"
 
 
-def shipped(runtime: str) -> Shipped:
-    return Shipped(runtime=runtime, artifact=ID, model_bytes=1, libraries=1, library_bytes=1, stripped_bytes=1,
+def shipped(runtime: str) -> Footprint:
+    return Footprint(runtime=runtime, artifact=ID, model_bytes=1, libraries=1, library_bytes=1, stripped_bytes=1,
                    compressed_bytes=1, cold_start_s=1.0, peak_rss_bytes=1, elsewhere="")  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def weigh(folders, monkeypatch, tmp_path):
         try:
             group.main(arguments, standalone_mode=False)
         finally:
-            run.written = shipped_file.read_file(file)
+            run.written = footprints.read_file(file)
         return run.written
 
     run.file = file
@@ -79,7 +79,7 @@ def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row(weigh):
 
 
 def test_rows_of_runtimes_that_are_not_measured_now_are_kept(weigh):
-    shipped_file.save((shipped("old"), shipped("b")), weigh.file)
+    footprints.save((shipped("old"), shipped("b")), weigh.file)
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=lambda: SimpleNamespace(mapped=()))
     assert set(weigh.written) == {"old", "b"}
@@ -131,10 +131,10 @@ def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
     (cell,) = select(cells(), runtimes=(), patterns=(ID,))
     with pytest.raises(DataError, match=r"was not made \(export_failed\): the tool said no"):
         compatibility.run(cell, folders.bench.artifacts, folders.bench.results, Conversations())
-    from device_tests.machine import Machine
+    from device_tests.machine_lock import MachineLock
 
     with pytest.raises(DataError, match="the tool said no"):
-        shipping.start(cell, folders.bench.artifacts, Machine(lambda text: None))
+        shipping.start(cell, folders.bench.artifacts, MachineLock(lambda text: None))
 
 
 def test_a_version_that_nobody_foresaw_costs_no_other_its_trial(folders, tmp_path):

@@ -14,7 +14,7 @@ from device_tests.report import tables as report
 from device_tests.report.advice import picks
 from device_tests.report.cores import sweeps
 from device_tests.report.groups import group
-from device_tests.results.shipped import Shipped
+from device_tests.results.shipping import Footprint
 from device_tests.rows import load
 from models.errors import DataError
 from models.markdown import LIMIT_BYTES
@@ -107,7 +107,7 @@ def test_of_equals_the_lighter_runtime_is_taken(measured):
     facts = {"artifact": "", "model_bytes": 1, "libraries": 1, "library_bytes": 0, "stripped_bytes": 0, "cold_start_s": 1,
              "peak_rss_bytes": 1, "elsewhere": ""}  # fmt: skip
     weights = {
-        name: Shipped(runtime=name, compressed_bytes=size, **facts)
+        name: Footprint(runtime=name, compressed_bytes=size, **facts)
         for name, size in (("onnxruntime", 31), ("litert", 22), ("tflite_runtime", 6))
     }
     by_title = {pick.title: pick for pick in picks((heavy, light, far), 0.1, weights)}
@@ -213,8 +213,8 @@ def test_nothing_is_compared_across_machines(results):
 
 
 def test_what_ships_is_the_model_with_its_runtime(results):
-    def weighing(runtime: str, compressed_bytes: int) -> Shipped:
-        return Shipped(runtime=runtime, artifact="", model_bytes=0, libraries=1, library_bytes=0, stripped_bytes=0,
+    def weighing(runtime: str, compressed_bytes: int) -> Footprint:
+        return Footprint(runtime=runtime, artifact="", model_bytes=0, libraries=1, library_bytes=0, stripped_bytes=0,
                        compressed_bytes=compressed_bytes, cold_start_s=1, peak_rss_bytes=1, elsewhere="")  # fmt: skip
 
     weights = {"torch": weighing("torch", 115_000_000), "litert": weighing("litert", 2_099_100)}

@@ -213,10 +213,10 @@ def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(exported):
 
 
 def test_a_doubled_scale_in_the_program_that_was_lowered_names_its_layer(exported, monkeypatch):
-    from export.formats import _pt2e
+    from export.formats import _executorch_schemes
 
     artifact, file = exported("torch_mobile", "executorch")
-    export = _pt2e.export
+    export = _executorch_schemes.export
 
     def broken(source, scheme):
         program = export(source, scheme)
@@ -224,7 +224,7 @@ def test_a_doubled_scale_in_the_program_that_was_lowered_names_its_layer(exporte
             _scales(program).mul_(2)
         return program
 
-    monkeypatch.setattr(_pt2e, "export", broken)
+    monkeypatch.setattr(_executorch_schemes, "export", broken)
     assert bad(measured(artifact, file)) == [POINTWISE, "answer"]  # for the file itself is whole
 
 
@@ -240,11 +240,11 @@ def _scales(program):
 
 
 def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(exported):
-    from export.formats import _pt2e
+    from export.formats import _executorch_schemes
     from export.source import Source
 
     artifact, file = exported("torch_mobile", "executorch")
-    program = _pt2e.export(Source("torch_mobile", "digits"), "int8")
+    program = _executorch_schemes.export(Source("torch_mobile", "digits"), "int8")
     scales = _scales(program).float().numpy()
     content = file.read_bytes()
     assert content.count(scales.tobytes()) == 1

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from device_tests.report.groups import group
 from device_tests.report.page import page
-from device_tests.results import shipped
+from device_tests.results import shipping as footprints
 
 FLIPS = ({"index": 7, "label": 3, "ours": 5, "theirs": 3, "our_margin": 0.1, "their_margin": 0.2},)
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
@@ -51,7 +51,7 @@ def build(rows, folders, tmp_path):
     """Return a function that writes the page of these rows, with the artifact and reference of `folders`."""
 
     def written(some=rows) -> Path:
-        groups = group(some, 0.1, shipped.read(folders.bench.results))
+        groups = group(some, 0.1, footprints.read(folders.bench.results))
         return page.write(groups, 0.1, tmp_path / "report", artifacts_folder=folders.bench.artifacts,
                           results_folder=folders.bench.results)  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 
 from device_tests.report.groups import group
 from device_tests.report.page import page
-from device_tests.results import shipped
+from device_tests.results import shipping as footprints
 from tests import programs
 
 pytestmark = pytest.mark.browser
@@ -44,7 +44,7 @@ def real_page(tmp_path_factory) -> Path:
         programs.absent("needs results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
     stored = load(results)
-    groups = group(rows(cells_with_results(stored), stored, **folders), 0.1, shipped.read(results))
+    groups = group(rows(cells_with_results(stored), stored, **folders), 0.1, footprints.read(results))
     return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)
 
 

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from device_tests import current
 from device_tests.report.groups import group
 from device_tests.report.page import page
-from device_tests.results import layers, receipts, shipped
+from device_tests.results import layers, receipts
+from device_tests.results import shipping as footprints
 from device_tests.results.layers import LayerError, Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
-from device_tests.results.shipped import FILE, Shipped
+from device_tests.results.shipping import FILE, Footprint
 from export import artifact as artifacts
 from export.artifact import Dataset
 from models import files
@@ -163,10 +164,10 @@ def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folde
 
 def test_what_ships_is_told_per_runtime_and_who_dominates(build, folders):
     assert "nox -s shipping" in build().read_text()
-    heavy = Shipped(runtime="torch", artifact=ID, model_bytes=1, libraries=1, library_bytes=9, stripped_bytes=8,
+    heavy = Footprint(runtime="torch", artifact=ID, model_bytes=1, libraries=1, library_bytes=9, stripped_bytes=8,
                     compressed_bytes=3_599_100, cold_start_s=1.5, peak_rss_bytes=250_000_000, elsewhere="<web>")  # fmt: skip
     folders.bench.results.mkdir(exist_ok=True)
-    shipped.save((heavy,), folders.bench.results / FILE)
+    footprints.save((heavy,), folders.bench.results / FILE)
     text = build().read_text()
     assert "The runtime dominates in 1 of 1 cases below: the model is 0.025 % to 0.025 % of what ships" in text
     assert "1,500 ms" in text

@@ -10,7 +10,6 @@ import pytest
 from device_tests.contract import Job
 from device_tests.devices.adb import Phone, device
 from device_tests.transport.android import client, conditions, machine
-from device_tests.transport.android.machine import Machine
 from device_tests.transport.bundle import ABIS, Bundle
 from models import files
 
@@ -18,7 +17,7 @@ OK = """echo '{"outcome": "ok", "reason": "", "notes": [], "environment": {"pyth
 
 
 @pytest.fixture(scope="session")
-def started() -> Iterator[Machine]:
+def started() -> Iterator[machine.Machine]:
     """A machine with little room, beside a device that trusts nobody and one that does not answer."""
     machine.build()
     with machine.running(port=client.free_port(), moods=True, data_mb=320) as running:
@@ -26,7 +25,7 @@ def started() -> Iterator[Machine]:
 
 
 @pytest.fixture
-def phone(started: Machine, tmp_path: Path) -> Iterator[Callable[..., Phone]]:
+def phone(started: machine.Machine, tmp_path: Path) -> Iterator[Callable[..., Phone]]:
     """Return a maker of phones, this machine each, whose bundle's Python is a shell script."""
     phones: list[Phone] = []
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from export import tuned
+from export import fine_tuning
 from export.formats import FORMATS
 from export.schemes import SCHEMES, Options
 from export.source import Source
@@ -25,7 +25,7 @@ class Tuning:
     times: int = 0
 
     def weights(self) -> dict[str, np.ndarray]:
-        return dict(tuned.weights(self, CODE, self._tune))
+        return dict(fine_tuning.weights(self, CODE, self._tune))
 
     def _tune(self) -> dict[str, np.ndarray]:
         self.times += 1
@@ -80,7 +80,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(cache):
 
 
 def test_the_oldest_files_go(cache, monkeypatch):
-    monkeypatch.setattr(tuned, "MOST_FILES", 2)
+    monkeypatch.setattr(fine_tuning, "MOST_FILES", 2)
     for number in range(4):
         Tuning(inputs={"checkpoint": str(number)}).weights()
     assert len(list(cache.glob("*.npz"))) == 2

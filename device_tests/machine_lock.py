@@ -37,7 +37,7 @@ def folder() -> Path:
     return data.cache_folder()
 
 
-class Machine:
+class MachineLock:
     """The lock on this machine; `notify` is told once that another run is waited for, or that none can be seen."""
 
     def __init__(self, notify: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ from models.records import Count, Magnitude, Positive, Record
 FILE = "shipping.json"
 
 
-class Shipped(Record, kw_only=True):
+class Footprint(Record, kw_only=True):
     """The cost of a runtime besides its models: bytes of the shared libraries that one inference maps, without numpy's.
 
     `cold_start_s` is from the start of the process to its first output, the median of several starts with a warm file
@@ -33,10 +33,10 @@ class Shipped(Record, kw_only=True):
     versions: dict[str, str] = {}
 
 
-Weights = Mapping[str, Shipped]  # by runtime
+Weights = Mapping[str, Footprint]  # by runtime
 
 
-def save(rows: tuple[Shipped, ...], file: Path) -> None:
+def save(rows: tuple[Footprint, ...], file: Path) -> None:
     """Write the rows of all runtimes whole."""
     files.write_bytes(file, records.encode(rows))
 
@@ -49,7 +49,7 @@ def read(results: Path) -> Weights:
 def read_file(file: Path) -> Weights:
     """Return a file's rows by runtime; raises DataError where it is broken."""
     rows = records.read(
-        file, tuple[Shipped, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping"
+        file, tuple[Footprint, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping"
     )
     return {row.runtime: row for row in rows or ()}
 

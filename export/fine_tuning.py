@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export import kept, phases
+from export import cache, phases
 from export.schemes import described
 from models import files, imports, inputs
 from models.environments import ROOT
@@ -33,7 +33,7 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     if not source.inputs:  # it is not known what the network is made from
         with phases.phase(phases.TUNE):
             return tune()
-    path = kept.file(
+    path = cache.file(
         "fine-tuned",
         f"{source.model}-{code.rpartition('.')[2]}",
         sorted(source.inputs.items()),
@@ -48,5 +48,5 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     np.savez(content, **new)
     with suppress(OSError, StorageError):  # the next export takes its time again
         files.write_bytes(path, content.getvalue())
-    kept.prune(path.parent, MOST_FILES)
+    cache.prune(path.parent, MOST_FILES)
     return new

@@ -25,17 +25,17 @@ def stand_ins(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def machine(environment: Environment) -> str:
-    """Return the hardware and the system of an environment, "" where nothing ran."""
+def hardware(environment: Environment) -> str:
+    """Return the processor and the system of an environment, "" where nothing ran."""
     cpus = f"{environment.cpus} CPUs" if environment.cpus else ""
     return ", ".join(part for part in (environment.cpu, cpus, environment.os) if part)
 
 
-def machines(rows: Iterable[Row]) -> dict[str, list[str]]:
+def by_device(rows: Iterable[Row]) -> dict[str, list[str]]:
     """Return the machines of each device, the one with most rows first; none for a device that never ran."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
-        counts.setdefault(row.device, Counter()).update(filter(None, [machine(row.environment)]))
+        counts.setdefault(row.device, Counter()).update(filter(None, [hardware(row.environment)]))
     return {device: [name for name, _ in names.most_common()] for device, names in counts.items()}
 
 
@@ -44,7 +44,7 @@ def place(row: Row, machines: dict[str, list[str]]) -> str:
 
     A row that did not run belongs to the first machine.
     """
-    ran_on = machine(row.environment)
+    ran_on = hardware(row.environment)
     return _names(row.device, machines)[machines[row.device].index(ran_on) if ran_on else 0]
 
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from device_tests import machine
+from device_tests import machine_lock
 from device_tests.schedule import Closed, Turns
 from models.environments import ROOT
 
 # Holds the machine and tells so, until a line comes; then it tells that it let go.
 HOLDER = """
 import sys
-from device_tests.machine import Machine
+from device_tests.machine_lock import MachineLock
 def says(message):
     print("says", message, flush=True)
-with getattr(Machine(says), sys.argv[1])():
+with getattr(MachineLock(says), sys.argv[1])():
     print("holds", flush=True)
     sys.stdin.readline()
     print("lets go", flush=True)
@@ -31,7 +31,7 @@ with getattr(Machine(says), sys.argv[1])():
 def cache(tmp_path, monkeypatch):
     """A cache folder of its own, here and in the processes that are started."""
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(machine, "folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(machine_lock, "folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -69,7 +69,7 @@ def free(side: str) -> bool:
         waited.append(True)
         return True
 
-    with getattr(machine.Machine(lambda message: None), side)(closed):
+    with getattr(machine_lock.MachineLock(lambda message: None), side)(closed):
         return not waited
 
 
@@ -111,7 +111,7 @@ def test_who_dies_lets_go(process):
 
 
 def test_what_a_holder_starts_does_not_keep_the_lock(cache):
-    held = machine.Machine(lambda message: None)
+    held = machine_lock.MachineLock(lambda message: None)
     with held.alone():
         argv = [sys.executable, "-c", "print('runs', flush=True); input()"]
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
@@ -124,14 +124,14 @@ def test_what_a_holder_starts_does_not_keep_the_lock(cache):
 
 def test_closing_ends_the_waiting_for_another_process(process):
     assert next_line(process("alone")) == "holds"
-    turns = Turns(jobs=1, machine=machine.Machine(lambda message: turns.close()))  # once it waits
+    turns = Turns(jobs=1, machine=machine_lock.MachineLock(lambda message: turns.close()))  # once it waits
     for side in ("share", "alone"):
         with pytest.raises(Closed), getattr(turns, side)():
             pytest.fail("it is held by another process")
 
 
 def test_two_threads_share_and_one_is_alone_with_the_machines_lock_too(cache):
-    turns = Turns(jobs=2, machine=machine.Machine(lambda message: None))
+    turns = Turns(jobs=2, machine=machine_lock.MachineLock(lambda message: None))
     both = threading.Barrier(2, timeout=30)
 
     def share() -> None:
@@ -151,11 +151,11 @@ def test_two_threads_share_and_one_is_alone_with_the_machines_lock_too(cache):
 @pytest.mark.parametrize("reason", ["a file in the way", "no flock"])
 def test_where_nothing_can_be_locked_that_is_said_once_and_the_run_goes_on(cache, monkeypatch, reason):
     if reason == "no flock":
-        monkeypatch.setattr(machine, "fcntl", None)
+        monkeypatch.setattr(machine_lock, "fcntl", None)
     else:
         Path(cache).touch()
     messages = []
-    lock = machine.Machine(messages.append)
+    lock = machine_lock.MachineLock(messages.append)
     with lock.shared():
         pass
     with lock.alone():

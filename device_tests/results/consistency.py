@@ -18,7 +18,7 @@ WITH_LOGITS = ("ok", "mismatch")  # outcomes with logits
 LIBRARIES = 1e-4  # relative differences between numeric libraries
 
 
-def impossible(measurement: Measurement, artifact: Artifact, reference_set: Reference, results_folder: Path) -> str:
+def contradiction(measurement: Measurement, artifact: Artifact, reference_set: Reference, results_folder: Path) -> str:
     """Return why a result's figures cannot be, "" where they can; raises DataError where its logits are broken."""
     if why := measurement.impossible:
         return why
@@ -37,10 +37,10 @@ def impossible(measurement: Measurement, artifact: Artifact, reference_set: Refe
         judged = judging.judge(logits, reference_set)
     except (ValueError, IndexError) as error:
         return f"its logits cannot be judged ({error})"
-    return _contradiction(measurement, judged)
+    return _disagreement(measurement, judged)
 
 
-def _contradiction(measurement: Measurement, judged: Judgement) -> str:
+def _disagreement(measurement: Measurement, judged: Judgement) -> str:
     wrong = [name for name in JUDGED if getattr(measurement, name) != getattr(judged, name)]
     # an image whose confidence lies on the border of a bin may fall into the next bin elsewhere
     wrong += [

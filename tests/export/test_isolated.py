@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export import elsewhere, keys
+from export import isolated, keys
 from export.recipe import Recipe
 from models import environments
 from models.errors import EnvironmentMissing, Unsupported
@@ -28,49 +28,49 @@ def program(tmp_path, monkeypatch):
 def test_a_program_that_its_toolchain_refuses_is_unsupported_in_its_last_words(program):
     refusing = program("import sys; print('pnnx cannot convert it: Erf', file=sys.stderr); sys.exit(3)")
     with pytest.raises(Unsupported, match="^pnnx cannot convert it: Erf$"):
-        elsewhere.run("ncnn", refusing)
+        isolated.run("ncnn", refusing)
 
 
 def test_a_program_that_breaks_is_a_failure(program):
-    with pytest.raises(elsewhere.Failed, match="ValueError: broken"):
-        elsewhere.run("ncnn", program("raise ValueError('broken')"))
-    with pytest.raises(elsewhere.Failed, match="it ended with -11 and said nothing"):
-        elsewhere.run("ncnn", program("import os; os.kill(os.getpid(), 11)"))
+    with pytest.raises(isolated.Failed, match="ValueError: broken"):
+        isolated.run("ncnn", program("raise ValueError('broken')"))
+    with pytest.raises(isolated.Failed, match="it ended with -11 and said nothing"):
+        isolated.run("ncnn", program("import os; os.kill(os.getpid(), 11)"))
 
 
 def test_the_environment_is_named_where_it_is_missing(program):
     with pytest.raises(EnvironmentMissing, match="nox -s export -- --only '\\*-openvino-\\*'"):
-        elsewhere.run("openvino", program(""))
+        isolated.run("openvino", program(""))
 
 
 def test_answers_go_to_and_from_a_program_as_arrays(program, tmp_path):
     doubling = program("import sys, numpy; numpy.save(sys.argv[4], numpy.load(sys.argv[3]) * 2)")
     images = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert (elsewhere.logits("ncnn", doubling, tmp_path, images) == images * 2).all()
+    assert (isolated.logits("ncnn", doubling, tmp_path, images) == images * 2).all()
 
 
 def test_a_program_is_not_held_to_the_instruction_set_of_the_lane(program, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    elsewhere.run("ncnn", program("import os; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"))
+    isolated.run("ncnn", program("import os; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"))
 
 
 def test_a_program_does_not_shadow_a_library_of_its_own_name(program, tmp_path):
     (tmp_path / "numpy.py").write_text("raise SystemExit('shadowed')")
-    elsewhere.run("ncnn", program("import numpy"))
+    isolated.run("ncnn", program("import numpy"))
 
 
-@pytest.mark.parametrize("format_name", elsewhere.ENVIRONMENTS)
+@pytest.mark.parametrize("format_name", isolated.ENVIRONMENTS)
 def test_versions_of_the_own_environment_make_stale_and_stand_in_the_sidecar(format_name):
     recipe = Recipe(model="torch_cnn_small", format=format_name, scheme="float32")
     names = set(keys.artifact_inputs(recipe, {}))
-    pins = f"constraints/{elsewhere.ENVIRONMENTS[format_name]}.txt"
-    assert {pins, f"export/elsewhere/with_{format_name}.py"} <= names
-    assert format_name in elsewhere.pins(format_name)
+    pins = f"constraints/{isolated.ENVIRONMENTS[format_name]}.txt"
+    assert {pins, f"export/isolated/with_{format_name}.py"} <= names
+    assert format_name in isolated.pins(format_name)
     assert (environments.ROOT / pins).exists()
-    assert elsewhere.pins("onnx") == {}
+    assert isolated.pins("onnx") == {}
 
 
 def test_a_program_that_hangs_is_a_failure_which_is_tried_again(program, monkeypatch):
-    monkeypatch.setattr(elsewhere, "TIMEOUT_S", 0.5)
-    with pytest.raises(elsewhere.Failed, match="ncnn's toolchain did not end in 0.5 s"):
-        elsewhere.run("ncnn", program("import time; time.sleep(30)"))
+    monkeypatch.setattr(isolated, "TIMEOUT_S", 0.5)
+    with pytest.raises(isolated.Failed, match="ncnn's toolchain did not end in 0.5 s"):
+        isolated.run("ncnn", program("import time; time.sleep(30)"))

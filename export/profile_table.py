@@ -9,7 +9,7 @@ from rich.table import Table
 from export.phases import NAMES
 
 
-class Spent:
+class ProfileTable:
     """Seconds of all lanes together; with `lanes` side by side, a second of the export has so many."""
 
     def __init__(self, lanes: int) -> None:

@@ -8,7 +8,7 @@ import shutil
 from functools import lru_cache
 from pathlib import Path
 
-from export.elsewhere import Failed, until_end
+from export.isolated import Failed, until_end
 from models import processes
 from models.errors import Unsupported
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from export import kept, references
+from export import cache as cached
+from export import references
 from models import data
 from models.images import LabelledImages
 from models.reference import Reference
@@ -99,6 +100,6 @@ def test_the_oldest_files_go(cache, monkeypatch):
 
 
 def test_another_kind_of_cpu_sums_floats_in_another_order(monkeypatch):
-    here = kept.file("references", "net", "k")
-    monkeypatch.setattr(kept, "platform", SimpleNamespace(machine=lambda: "riscv64", processor=lambda: ""))
-    assert kept.file("references", "net", "k") != here
+    here = cached.file("references", "net", "k")
+    monkeypatch.setattr(cached, "platform", SimpleNamespace(machine=lambda: "riscv64", processor=lambda: ""))
+    assert cached.file("references", "net", "k") != here

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export import phases, tuned
+from export import fine_tuning, phases
 from export.formats._torch import one_thread
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
@@ -188,7 +188,7 @@ def _qat_int8(source: Source) -> Any:
             optimizer.step()
         return {name: value.detach().numpy().copy() for name, value in prepared.state_dict().items()}
 
-    weights = tuned.weights(source, __name__, trained)  # with the ranges that it saw
+    weights = fine_tuning.weights(source, __name__, trained)  # with the ranges that it saw
     state = prepared.state_dict()  # which tells the observers' version: without it they would take another epsilon
     state.update({name: torch.from_numpy(value) for name, value in weights.items()})
     prepared.load_state_dict(state)
