@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,15 +25,26 @@ from device_tests.results.row import Row
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from export.contract import Tensor
-from models import files, reference
+from models import environments, files, reference
+from models.environments import ROOT
+from models.errors import EnvironmentMissing
 from models.images import network_input
 from models.reference import Reference
-from tests import interpreters
+from tests import interpreters, programs
 
 MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
 IMAGES = 200
+GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
+# Notes when its timing began and ended; whoever else is timing at that moment would come between.
+NOTED = """
+def answer(logits):
+    if calls in (2, 160):
+        with open({spans!r}, "a") as file:
+            file.write(f"{{calls}} {{os.getpid()}}\\n")
+    time.sleep(0.0005)
+    return logits
+"""
 
 # A runtime whose artifact is a saved matrix [H*W*C,K]; each fake replaces some of these lines.
 RUNTIME = """
@@ -86,6 +99,10 @@ class Folders:
         interpreters.install(self.environments, name)
         return name
 
+    def uninstall(self, runtime: str) -> None:
+        """Take the interpreter of a runtime's environment away."""
+        (self.environments / runtime / "bin" / "python").unlink()
+
     def run(
         self, *patterns: str, on_ended: Callable[[Ended], None] | None = None, jobs: int = 2, **changes
     ) -> dict[str, Ended]:
@@ -127,7 +144,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
     built.runtimes.mkdir()
     monkeypatch.setenv("EDGEWISE_ENVS", str(built.environments))
     monkeypatch.setattr(device_tests.onboard.runtimes, "__path__", [str(built.runtimes)])
-    for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
+    for name in _loaded_runtimes():
         monkeypatch.delitem(sys.modules, name)  # a module of the same name may have been another test's
     monkeypatch.setattr(matrix, "MATRIX", {"torch": {"torchscript": ("float32", "int8")}, "keras": {}})
 
@@ -140,11 +157,30 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
     reference_set = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                         images=images, labels=labels, logits=logits)  # fmt: skip
     reference.save(reference_set, reference.path(built.bench.artifacts, MODEL))
-    save_artifact(built.bench.artifacts, weights)
+    golden = [
+        {"image_u8": base64.b64encode(image.tobytes()).decode(), "logits": answer.tolist()}
+        for image, answer in zip(images[:4], logits[:4], strict=True)
+    ]
+    save_artifact(built.bench.artifacts, weights, golden=golden)
     yield built
     devices.device(DESKTOP).starter.close()
-    for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
+    for name in _loaded_runtimes():
         del sys.modules[name]  # a fake, which the next test would take for the real one; monkeypatch puts those back
+
+
+def _loaded_runtimes() -> list[str]:
+    return [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]
+
+
+def artifact(id: str = ID, **facts) -> Artifact:
+    """Return an artifact that was made; facts may be given as JSON has them."""
+    model, format_name, scheme = id.split("-")
+    tensors = ({"name": "t", "shape": (1, 2), "dtype": "float32"},)
+    complete = {
+        **{"id": id, "model": model, "framework": "torch", "format": format_name, "scheme": scheme, "key": "k"},
+        **{"file": "f", "sha256": "a" * 64, "size_bytes": 1, "inputs": tensors, "outputs": tensors},
+    }
+    return msgspec.convert({**complete, **facts}, Artifact, strict=True, from_attributes=True)
 
 
 def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
@@ -153,21 +189,19 @@ def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
     with file.open("wb") as out:
         np.save(out, weights)
     complete = {
-        "outcome": "ok",
         "file": file.name,
         "sha256": files.sha256(file),
         "size_bytes": files.size_bytes(file),
         "compressed_bytes": files.size_bytes(file),
-        "inputs": (Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
-        "outputs": (Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+        "inputs": ({"name": "image", "shape": (1, 1, 28, 28), "dtype": "float32"},),
+        "outputs": ({"name": "logits", "shape": (1, 10), "dtype": "float32"},),
         "layout": "chw",
         "dataset": {"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES},
         "checkpoint_sha256": "c" * 64,
     }
-    names = {"id": ID, "model": MODEL, "framework": "torch", "format": "torchscript", "scheme": "float32", "key": "k"}
-    artifact = msgspec.convert({**names, **complete, **facts}, Artifact, strict=True, from_attributes=True)
-    artifacts.save(artifact, folder)
-    return artifact
+    saved = artifact(ID, **{**complete, **facts})
+    artifacts.save(saved, folder)
+    return saved
 
 
 @pytest.fixture
@@ -193,6 +227,7 @@ def measured() -> Callable[..., Row]:
 
     def make(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Row:
         complete = {
+            **{"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"},
             "outcome": "ok",
             "dataset": {"name": "mnist"},
             "size_bytes": 1_000,
@@ -214,7 +249,30 @@ def measured() -> Callable[..., Row]:
                 "date": "2026-01-02T03:04:05+00:00",
             },
         }
-        names = {"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"}
-        return msgspec.convert({**names, **complete, **facts}, Row, strict=True, from_attributes=True)
+        return msgspec.convert({**complete, **facts}, Row, strict=True, from_attributes=True)
 
     return make
+
+
+def timed_alone(spans: Path) -> bool:
+    """Tell whether four runtimes that are NOTED timed one after the other."""
+    lines = [line.split() for line in spans.read_text().splitlines()]
+    assert [call for call, _ in lines] == ["2", "160"] * 4
+    return all(lines[i][1] == lines[i + 1][1] for i in range(0, 8, 2))
+
+
+def need_environment(name: str) -> Path:
+    """Return the interpreter of an installed environment; skip the test where there is none."""
+    try:
+        return environments.python(name, install="nox")
+    except EnvironmentMissing as error:
+        programs.absent(str(error))
+
+
+def export(folder: Path, *ids: str) -> Path:
+    """Export artifacts into a folder, in a process of their own; return the folder."""
+    only = [f"--only={id}" for id in ids]
+    command = [sys.executable, "-m", "export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder

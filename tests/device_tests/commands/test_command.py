@@ -8,11 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
-
-ID = "torch_cnn_small-torchscript-float32"
-GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
-LIMITS = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "{}"\nwhy = "because"\n'
+from models.errors import DataError, EdgewiseError, StorageError, UsageError
+from tests.device_tests.commands.conftest import LIMITS
+from tests.device_tests.conftest import GARBAGE, ID
 
 
 def test_a_run_a_report_and_a_check(folders, command, tmp_path, capsys):
@@ -57,13 +55,6 @@ def test_a_known_failure_fails_neither_and_is_reported_once_healed(folders, comm
     assert "healed" in capsys.readouterr().out
 
 
-def test_a_runtime_asked_for_by_name_must_be_installed(folders, command):
-    name = folders.runtime("honest")
-    (folders.environments / name / "bin" / "python").unlink()
-    with pytest.raises(EnvironmentMissing, match=r"nox -s 'device_tests\(honest\)'"):
-        command("run", "--runtime", name)
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -72,101 +63,79 @@ def test_a_runtime_asked_for_by_name_must_be_installed(folders, command):
         (("run", "--only", "nothing"), UsageError, "matches no cell"),
         (("run", "--artifacts", "nowhere"), DataError, "nox -s export"),
         (("run", "--budgets", "nowhere.toml"), DataError, "is not there"),
+        (("run", "--results", "budgets.toml/results"), StorageError, "a part of the path is a file"),
         (("report",), DataError, "nox -s device_tests"),
         (("check",), DataError, "nox -s device_tests"),
     ],
 )
-def test_what_cannot_be_done_is_said(folders, command, arguments, error, message):
+def test_what_cannot_be_done_is_said(folders, command, tmp_path, monkeypatch, arguments, error, message):
+    monkeypatch.chdir(tmp_path)
     folders.runtime("honest")
     with pytest.raises(error, match=message):
         command(*arguments)
 
 
-def test_results_that_cannot_be_written_are_said(folders, command, tmp_path):
-    folders.runtime("honest")
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="a part of the path is a file"):
-        command("run", "--results", str(tmp_path / "file" / "results"))
-
-
-def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(folders, command, tmp_path, monkeypatch, capsys):
+def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(ran, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    folders.runtime("honest")
-    command("run", "--only", ID)
-    assert command("check", "--only", ID, "--update-baseline") == 0
-    assert command("check", "--only", ID, "--baseline", "baseline.json") == 0
+    assert ran("check", "--only", ID, "--update-baseline") == 0
+    assert ran("check", "--only", ID, "--baseline", "baseline.json") == 0
     assert "baseline: 1 sizes and costs as before, 0 passed, 0 failed, 0 skipped, 0 of them" in capsys.readouterr().out
     accepted = (tmp_path / "baseline.json").read_text()
     size_bytes = json.loads(accepted)["cells"][f"{ID}@honest@desktop"]["size_bytes"]
     (tmp_path / "baseline.json").write_text(accepted.replace(str(size_bytes), str(size_bytes + 100)))
-    assert command("check", "--baseline", "baseline.json") == BROKEN_BUDGET
+    assert ran("check", "--baseline", "baseline.json") == BROKEN_BUDGET
     assert "a gain; claim it with nox -s check -- --update-baseline" in capsys.readouterr().out
-    assert command("check", "--only", ID, "--update-baseline") == 0
+    assert ran("check", "--only", ID, "--update-baseline") == 0
     assert (tmp_path / "baseline.json").read_text() == accepted
     with pytest.raises(UsageError, match="take one of them"):
-        command("check", "--update-baseline", "--baseline", "baseline.json")
+        ran("check", "--update-baseline", "--baseline", "baseline.json")
     with pytest.raises(DataError, match="neither a file nor a revision"):
-        command("check", "--baseline", "nowhere")
+        ran("check", "--baseline", "nowhere")
 
 
-def test_a_check_without_evidence_is_red(folders, command, tmp_path, capsys):
-    folders.runtime("honest")
-    command("run", "--only", ID)
-    assert command("check") == NO_EVIDENCE  # one result of four cells
+def test_a_check_without_evidence_is_red(ran, tmp_path, capsys):
+    assert ran("check") == NO_EVIDENCE  # one result of four cells
     out = capsys.readouterr().out
     assert "no evidence *: only 1 of 4 cells have a result that counts" in out
     assert "not enough evidence" in out
-    assert command("check", "--allow-missing") == NO_EVIDENCE  # nobody said what may be missing, and why
+    assert ran("check", "--allow-missing") == NO_EVIDENCE  # nobody said what may be missing, and why
     budgets = tmp_path / "budgets.toml"
     budgets.write_text(budgets.read_text() + '[[missing]]\nids = ["*-int8@*", "torch_cnn-*"]\nwhy = "not made here"\n')
-    assert command("check") == NO_EVIDENCE
-    assert command("check", "--allow-missing") == 0
+    assert ran("check") == NO_EVIDENCE
+    assert ran("check", "--allow-missing") == 0
 
 
-def test_a_check_of_nothing_is_red(folders, command, tmp_path):
-    folders.runtime("honest")
-    command("run", "--only", ID)
-    (tmp_path / "budgets.toml").write_text("")
-    assert command("check", "--only", ID) == NO_EVIDENCE
-
-
-def test_a_budget_that_must_decide_and_does_not_is_red_unless_it_need_not(folders, command, tmp_path, capsys):
-    folders.runtime("honest")
-    command("run", "--only", ID)
+def test_a_budget_that_must_decide_and_does_not_is_red_unless_it_need_not(ran, tmp_path, capsys):
     counted = '[[budget]]\nids = ["*"]\nmetric = "instructions"\nmax = 1\nwhy = "because"\n'
     budgets = tmp_path / "budgets.toml"
     budgets.write_text(LIMITS.format("ok") + counted)
-    assert command("check", "--only", ID) == NO_EVIDENCE
+    assert ran("check", "--only", ID) == NO_EVIDENCE
     assert "the budget of instructions decides nothing" in capsys.readouterr().out
     budgets.write_text(LIMITS.format("ok") + counted + "required = false\n")
-    assert command("check", "--only", ID) == 0
+    assert ran("check", "--only", ID) == 0
+    budgets.write_text("")
+    assert ran("check", "--only", ID) == NO_EVIDENCE
 
 
-def test_a_device_that_was_named_must_have_results(folders, command):
-    folders.runtime("honest")
-    command("run", "--only", ID)
+def test_a_device_that_was_named_must_have_results(ran):
     with pytest.raises(UsageError, match="no device called 'nope'"):
-        command("check", "--device", "nope")
+        ran("check", "--device", "nope")
     with pytest.raises(DataError, match="no result of cortex-a53"):
-        command("check", "--device", "cortex-a53")
+        ran("check", "--device", "cortex-a53")
 
 
-def test_figures_that_cannot_be_are_no_evidence(folders, command, capsys):
-    folders.runtime("honest")
-    command("run", "--only", ID)
+def test_figures_that_cannot_be_are_no_evidence(folders, ran, capsys):
     file = folders.bench.results / f"{ID}@honest@desktop.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"correct": 20_000}))
-    assert command("check", "--only", ID) == NO_EVIDENCE
+    assert ran("check", "--only", ID) == NO_EVIDENCE
     assert "its result does not count" in capsys.readouterr().out
 
 
-def test_a_damaged_artifact_breaks_the_check_and_is_not_recommended(folders, command, tmp_path, capsys):
-    folders.runtime("honest")
-    command("run", "--only", ID)
+def test_a_damaged_artifact_breaks_the_check_and_is_not_recommended(folders, ran, tmp_path, capsys):
     (folders.bench.artifacts / f"{ID}.pt").write_bytes(b"other")
-    assert command("check", "--only", ID) != 0
+    assert ran("check", "--only", ID) != 0
     capsys.readouterr()
-    command("report", "--report", str(tmp_path / "report"))
+    ran("report", "--report", str(tmp_path / "report"))
     assert "Nothing that can ship stays within" in capsys.readouterr().out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -13,16 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from device_tests.devices import desktop
 from models.environments import ROOT
-from tests.device_tests.conftest import save_artifact
+from tests.device_tests.commands.conftest import LIMITS
+from tests.device_tests.conftest import ID, NOTED, timed_alone
 
-ID = "torch_cnn_small-torchscript-float32"
-GOLDEN = ({"index": 0, "label": 0, "image_u8": base64.b64encode(bytes(784)).decode(), "logits": [1.0] + [0.0] * 9},)
-LIMIT = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "ok"\nwhy = "because"\n'
 PATIENCE_S = 60
 
 # Types a command with a test's own runtimes; `KILLED` is at which file it kills itself, half of it written.
@@ -63,12 +59,11 @@ def load(path, threads):
 @pytest.fixture
 def typed(folders, tmp_path) -> Callable[..., subprocess.Popen]:
     """Return a function that types a command in a process of its own."""
-    save_artifact(folders.bench.artifacts, np.load(folders.bench.artifacts / f"{ID}.pt"), golden=GOLDEN)
 
     def start(name: str, *arguments: str, killed: int = 0) -> subprocess.Popen:
         places = ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
         if name == "run":
-            (tmp_path / "budgets.toml").write_text(LIMIT)
+            (tmp_path / "budgets.toml").write_text(LIMITS.format("ok"))
             places += ["--budgets", str(tmp_path / "budgets.toml")]
         facts = {"RUNTIMES": str(folders.runtimes), "KILLED": str(killed), "EDGEWISE_CACHE": str(tmp_path / "cache")}
         command = [sys.executable, "-c", COMMAND, name, *places, *arguments]
@@ -203,3 +198,12 @@ def test_two_at_once_in_one_folder_do_not_corrupt_each_other(folders, typed, emu
     contents(folders.bench.results)
     assert not list(folders.bench.results.rglob(".*"))
     assert not running(tmp_path)
+
+
+def test_two_runs_never_take_times_at_once(folders, typed, tmp_path):
+    spans = tmp_path / "spans"
+    for i in range(2):
+        folders.runtime(f"noted{i}", NOTED.format(spans=str(spans)))
+    both = [typed("run", "--only", ID, "--results", str(tmp_path / name)) for name in ("one", "other")]
+    assert [process.wait(2 * PATIENCE_S) for process in both] == [0, 0], (tmp_path / "log").read_text()
+    assert timed_alone(spans)

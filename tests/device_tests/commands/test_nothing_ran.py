@@ -9,12 +9,9 @@ from device_tests.__main__ import group
 from device_tests.commands import sweep as sweeps
 from device_tests.devices import desktop
 from device_tests.results import measurement as measurements
-from device_tests.transport import bundle
 from export import matrix
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
-
-MODEL = "torch_cnn_small"
-ID = f"{MODEL}-torchscript-float32"
+from tests.device_tests.conftest import ID, MODEL
 
 
 class Board(desktop.Desktop):
@@ -53,18 +50,18 @@ def test_named_runtimes_run_where_a_device_offers_them(folders, command, board):
     assert outcomes(folders) == {f"{ID}@{where}": "ok" for where in ("first@desktop", "second@desktop", "first@board")}
 
 
-def test_a_runtime_that_no_device_offers_is_an_error(folders, command, board):
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ((), "second runs on none of the devices: board offers first"),
+        (("--device", "desktop"), "board offers none of second; it offers first"),
+    ],
+)
+def test_a_device_that_offers_none_of_the_runtimes_is_an_error(folders, command, board, others, message):
     folders.runtime("first")
     folders.runtime("second")
-    with pytest.raises(UsageError, match="second runs on none of the devices: board offers first"):
-        command("run", "--runtime", "second", "--device", "board")
-
-
-def test_a_device_that_offers_none_of_the_runtimes_is_an_error(folders, command, board):
-    folders.runtime("first")
-    folders.runtime("second")
-    with pytest.raises(UsageError, match="board offers none of second; it offers first"):
-        command("run", "--runtime", "second", "--device", "board", "--device", "desktop")
+    with pytest.raises(UsageError, match=message):
+        command("run", "--runtime", "second", "--device", "board", *others)
 
 
 def test_a_device_that_was_named_and_is_not_there_fails_the_run_after_the_others_ran(folders, command, board):
@@ -85,17 +82,9 @@ def test_a_current_result_does_not_stand_for_a_device_that_is_not_there(folders,
     assert outcomes(folders) == {f"{ID}@first@board": "ok"}
 
 
-def test_without_any_runtime_nothing_ran(folders, command):
-    name = folders.runtime("first")
-    (folders.environments / name / "bin" / "python").unlink()
-    with pytest.raises(EnvironmentMissing, match=r"Nothing ran at all: .*nox -s 'device_tests\(first\)'"):
-        command("run", "--only", ID)
-
-
 def test_one_missing_runtime_that_nobody_named_is_a_skipped_row(folders, command, capsys):
     folders.runtime("first")
-    missing = folders.runtime("second")
-    (folders.environments / missing / "bin" / "python").unlink()
+    folders.uninstall(folders.runtime("second"))
     assert command("run", "--only", ID) == 0
     assert "1 ok, 1 skipped" in capsys.readouterr().out
 
@@ -117,40 +106,40 @@ def test_a_glob_of_another_runtimes_artifacts_is_no_error(folders, command, monk
     assert command("run", "--runtime", "first", "--only", ID) == 0
 
 
-@pytest.mark.parametrize("command_name", [pytest.param("instructions", marks=pytest.mark.needs("cc")), "latency"])
-def test_other_commands_do_not_succeed_without_a_runtime(folders, command, command_name):
+@pytest.mark.parametrize(
+    ("command_name", "message"),
+    [
+        ("run", r"Nothing ran at all: .*nox -s 'device_tests\(first\)'"),
+        ("latency", "Nothing was timed"),
+        pytest.param("instructions", "Nothing (ran|was timed)", marks=pytest.mark.needs("cc")),
+    ],
+)
+def test_no_command_succeeds_without_a_runtime(folders, command, command_name, message):
     name = folders.runtime("first")
-    (folders.environments / name / "bin" / "python").unlink()
-    with pytest.raises(EnvironmentMissing, match="Nothing (ran|was timed)"):
+    folders.uninstall(name)
+    with pytest.raises(EnvironmentMissing, match=message):
         command(command_name, "--only", ID)
-    with pytest.raises(EnvironmentMissing, match=r"device_tests\(first\)"):
+    with pytest.raises(EnvironmentMissing, match=r"nox -s 'device_tests\(first\)'"):
         command(command_name, "--only", ID, "--runtime", name)
 
 
-def test_a_core_that_was_named_and_cannot_be_had_fails_the_sweep(monkeypatch, tmp_path):
-    def missing(abi: str) -> None:
-        raise EnvironmentMissing("Emulated Arm cores need qemu-aarch64.")
-
-    monkeypatch.setattr(bundle, "build", missing)
-    with pytest.raises(EnvironmentMissing, match="need qemu-aarch64"):
-        group.main(["sweep", "--device", "cortex-a53", "--results", str(tmp_path)], standalone_mode=False)
-    with pytest.raises(EnvironmentMissing, match="need qemu-aarch64"):
-        group.main(["sweep", "--results", str(tmp_path)], standalone_mode=False)
+MISSING = {"max": EnvironmentMissing("qemu emulates no max.")}
 
 
-@pytest.mark.parametrize(("named", "code"), [((), 0), (("--device", "cortex-a53", "--device", "max"), 4)])
-def test_a_missing_core_fails_a_sweep_over_others_only_where_it_was_named(monkeypatch, named, code, tmp_path, capsys):
-    missing = {"max": EnvironmentMissing("qemu emulates no max.")}
+@pytest.mark.parametrize(
+    ("named", "missing", "errors", "code"),
+    [
+        ((), MISSING, [], 0),
+        (("--device", "cortex-a53", "--device", "max"), MISSING, [], 4),
+        ((), {}, [EdgewiseError("a cell failed"), EnvironmentMissing("none")], 1),
+    ],
+    ids=["not named", "named", "a failed cell weighs more"],
+)
+def test_a_missing_core_fails_a_sweep_over_others_only_where_it_was_named(
+    monkeypatch, tmp_path, capsys, named, missing, errors, code
+):
     monkeypatch.setattr(sweeps, "_ready", lambda cores: (("cortex-a53",), missing))
-    monkeypatch.setattr(sweeps, "_measure", lambda *arguments, **options: [])
-    monkeypatch.setattr(sweeps, "_show", lambda *arguments: None)
-    assert (group.main(["sweep", *named, "--results", str(tmp_path)], standalone_mode=False) or 0) == code
-    assert ("qemu emulates no max" in capsys.readouterr().err) == bool(code)
-
-
-@pytest.mark.parametrize("errors", [[EdgewiseError("a cell failed"), EnvironmentMissing("none")]])
-def test_a_failed_cell_weighs_more_than_a_missing_device(monkeypatch, errors, tmp_path):
-    monkeypatch.setattr(sweeps, "_ready", lambda cores: (("cortex-a53",), {}))
     monkeypatch.setattr(sweeps, "_measure", lambda *arguments, **options: list(errors))
     monkeypatch.setattr(sweeps, "_show", lambda *arguments: None)
-    assert group.main(["sweep", "--results", str(tmp_path)], standalone_mode=False) == 1
+    assert (group.main(["sweep", *named, "--results", str(tmp_path)], standalone_mode=False) or 0) == code
+    assert ("qemu emulates no max" in capsys.readouterr().err) == (code == 4)

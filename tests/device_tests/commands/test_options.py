@@ -10,11 +10,8 @@ import click
 import pytest
 
 from device_tests.__main__ import group
-from device_tests.commands.instructions import instructions
-from device_tests.commands.latency import latency
-from device_tests.commands.run import run
 from models.environments import ROOT
-from models.errors import UsageError
+from models.errors import DataError, UsageError
 from models.parameters import Finite, Place, Word
 
 PASSED_ON = ("arguments",)  # to `run`, which checks them
@@ -50,26 +47,23 @@ def test_every_option_has_a_sentence(parameter):
     assert parameter.help.rstrip().endswith((".", "]"))
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "-1", "86401", "0", ""])
-@pytest.mark.parametrize(
-    ("command", "option"), [(run, "--timeout"), (instructions, "--timeout"), (latency, "--limit")], ids=str
-)
-def test_seconds_are_finite_and_more_than_none(command, option, value):
+SECONDS = ("nan", "inf", "-inf", "1e300", "-1", "86401", "0", "")
+REFUSED = {
+    "run --timeout": SECONDS,
+    "instructions --timeout": SECONDS,
+    "latency --limit": SECONDS,
+    "report --margin": ("nan", "inf", "-0.1", "100.1"),
+    "latency --seed": ("-1",),
+    "android start --port": ("65536",),
+    "run --jobs": ("0",),
+    "bundle --abi arm64 --runtime": ("",),
+}
+
+
+@pytest.mark.parametrize(("option", "value"), [(option, value) for option in REFUSED for value in REFUSED[option]])
+def test_figures_and_names_outside_their_range_are_refused(option, value):
     with pytest.raises(click.BadParameter):
-        command.make_context(command.name, [option, value])
-
-
-@pytest.mark.parametrize("value", ["nan", "inf", "-0.1", "100.1"])
-def test_a_margin_is_a_share(value):
-    with pytest.raises(click.BadParameter):
-        group.main(["report", "--margin", value], standalone_mode=False)
-
-
-@pytest.mark.parametrize("arguments", [("latency", "--seed", "-1"), ("android", "start", "--port", "65536"),
-                                       ("run", "--jobs", "0"), ("bundle", "--abi", "arm64", "--runtime", "")])  # fmt: skip
-def test_whole_numbers_and_names_have_their_ranges(arguments):
-    with pytest.raises(click.BadParameter):
-        group.main(list(arguments), standalone_mode=False)
+        group.main([*option.split(), value], standalone_mode=False)
 
 
 OPTIONS = {
@@ -107,15 +101,17 @@ def test_a_name_that_is_too_long_is_refused():
         group.main(["run", "--artifacts", "a" * 300], standalone_mode=False)
 
 
-def test_quick_and_full_contradict_each_other():
-    with pytest.raises(UsageError, match="take one of them"):
-        group.main(["run", "--quick", "--full"], standalone_mode=False)
-
-
-@pytest.mark.parametrize("command", ["report", "check"])
-def test_a_device_that_nobody_can_have_measured_is_an_error(command):
-    with pytest.raises(UsageError, match="no device called 'nope'"):
-        group.main([command, "--device", "nope"], standalone_mode=False)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--quick", "--full"), "take one of them"),
+        (("report", "--device", "nope"), "no device called 'nope'"),
+        (("check", "--device", "nope"), "no device called 'nope'"),
+    ],
+)
+def test_options_that_make_no_sense_together_or_here_are_an_error(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        group.main(list(arguments), standalone_mode=False)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +135,8 @@ def test_a_device_that_nobody_can_have_measured_is_an_error(command):
     ],
     ids=" ".join,
 )
-def test_typos_are_refused_where_only_the_arguments_are_checked(arguments, monkeypatch, tmp_path):
+def test_typos_are_refused_where_only_the_arguments_are_checked(arguments, monkeypatch):
     monkeypatch.setenv("EDGEWISE_ONLY_PARSE", "1")
-    from models.errors import DataError
-
     with pytest.raises((click.UsageError, UsageError, DataError)):
         group.main(list(arguments), standalone_mode=False)
 

@@ -23,11 +23,8 @@ def planned(*runtimes: str, patterns: tuple[str, ...] = (), **how) -> tuple[Cell
 
 def test_a_quick_run_is_of_the_first_engines_and_a_whole_one_of_all():
     whole, quick = planned(**WHOLE), planned(**QUICK)
-    assert {cell.recipe.format for cell in whole} - {cell.recipe.format for cell in quick} == {
-        "coreml",
-        "ncnn",
-        "openvino",
-    }
+    formats, first_formats = ({cell.recipe.format for cell in cells} for cells in (whole, quick))
+    assert formats - first_formats == {"coreml", "ncnn", "openvino"}
     assert {cell.runtime for cell in quick} & set(FURTHER) == set()
     assert {"openvino", "tflite_micro", "mil_evaluator", "ncnn"} <= {cell.runtime for cell in whole}
 
@@ -57,11 +54,9 @@ def test_where_only_further_formats_are_wanted_quick_leaves_out_none(monkeypatch
 
 def test_engines_that_were_left_out_do_not_make_a_check_worthless(measured):
     nothing = {"outcome": "skipped", "evidence": "missing", "reason": "not run", "total": None, "latencies_ns": ()}
-    there = measured(runtime="litert", format_name="tflite")
-    left_out = [measured(runtime="openvino", format_name=name, **nothing) for name in ("onnx", "openvino", "ort")]
+    there = measured("int8", "litert", "tflite")
+    left_out = [measured("int8", "openvino", format_name, **nothing) for format_name in ("onnx", "openvino", "ort")]
     assert list(evidence._too_few([there, *left_out])) == []
-    missing = [
-        measured(runtime=name, format_name="tflite", **nothing) for name in ("litert_compiled", "tflite_runtime")
-    ]
+    missing = [measured("int8", runtime, "tflite", **nothing) for runtime in ("litert_compiled", "tflite_runtime")]
     (lack,) = evidence._too_few([there, *left_out, *missing])
     assert "only 1 of 3 cells" in lack.why

@@ -6,11 +6,9 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from msgspec.structs import replace
 
 from device_tests import devices
 from device_tests.commands import sweep
@@ -18,26 +16,26 @@ from device_tests.contract import Command
 from device_tests.devices import arm64
 from device_tests.measure import divergence
 from device_tests.transport import bundle
-from models import environments, reference
+from models import reference
+from models.environments import ROOT
 from models.errors import EdgewiseError, EnvironmentMissing
 from tests import programs
-
-ROOT = Path(__file__).parents[3]
+from tests.device_tests.conftest import export, need_environment
 
 
 @pytest.fixture
 def on_a_core(measured):
     """Return a maker of rows of an emulated core that were compared with the desktop's."""
 
-    def make(scheme: str, same: int, **facts):
-        row = measured(scheme, runtime="onnxruntime", format_name="onnx", compared=1_000, same=same, **facts)
-        return replace(row, device="cortex-a53")
+    def make(scheme: str, same: int, runtime: str = "onnxruntime", **facts):
+        return measured(scheme, runtime, "onnx", device="cortex-a53", compared=1_000, same=same, **facts)
 
     return make
 
 
-def test_the_same_bits_everywhere_leave_nothing_to_say(on_a_core, tmp_path):
-    assert sweep.differences((on_a_core("int8", 1_000), on_a_core("float32", 1_000)), tmp_path) == []
+def test_the_same_bits_everywhere_and_rows_that_were_not_compared_leave_nothing_to_say(on_a_core, measured, tmp_path):
+    rows = (on_a_core("int8", 1_000), on_a_core("float32", 1_000), measured("int8"))
+    assert sweep.differences(rows, tmp_path) == []
 
 
 def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_path):
@@ -52,8 +50,7 @@ def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_pa
 
 def test_a_layer_is_looked_for_where_the_runtime_can_show_it(on_a_core, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "_layer", lambda row, folder: "layer 2 of 4 with weights, CONV_2D")
-    row = replace(on_a_core("int8", 0, difference=1.0, first_other=0), runtime="litert")
-    (line,) = sweep.differences((row,), tmp_path)
+    (line,) = sweep.differences((on_a_core("int8", 0, "litert", difference=1.0, first_other=0),), tmp_path)
     assert line.endswith("first for image 0, in layer 2 of 4 with weights, CONV_2D")
 
 
@@ -66,20 +63,17 @@ def test_of_floating_point_only_the_largest_difference_is_told(on_a_core, tmp_pa
     assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 
 
-def test_a_row_that_was_not_compared_is_not_called_different(measured, tmp_path):
-    assert sweep.differences((measured("int8"),), tmp_path) == []
-
-
 def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_path, monkeypatch):
     def missing(abi: str) -> None:
         msg = "Emulated Arm cores need qemu-aarch64. Install it with: sudo apt-get install qemu-user"
         raise EnvironmentMissing(msg)
 
     monkeypatch.setattr(bundle, "build", missing)
-    done = CliRunner().invoke(sweep.sweep, ["--device", "cortex-a76", "--results", str(tmp_path)])
-    assert isinstance(done.exception, EnvironmentMissing)
-    assert "skipped cortex-a76: " in done.output
-    assert "sudo apt-get install qemu-user" in done.output
+    for named in (("--device", "cortex-a76"), ()):
+        done = CliRunner().invoke(sweep.sweep, [*named, "--results", str(tmp_path)])
+        assert isinstance(done.exception, EnvironmentMissing)
+        assert "skipped cortex-a76: " in done.output
+        assert "sudo apt-get install qemu-user" in done.output
     assert not list(tmp_path.iterdir())
 
 
@@ -105,44 +99,28 @@ def test_layers_that_cannot_be_looked_at_are_an_error_with_the_last_line(tmp_pat
         divergence.run(dying)
 
 
-def _need(core: str, *names: str) -> None:
-    try:
-        for name in names:
-            environments.python(name, install="nox")
-        bundle.build(arm64.ABI)
-        devices.device(core).require("litert")
-    except EnvironmentMissing as error:
-        programs.absent(str(error))
-
-
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
-    only = [part for scheme in ("float32", "int8") for part in ("--only", f"torch_cnn_small-tflite-{scheme}")]
-    argv = [sys.executable, "-m", "export", *only, "--artifacts", folder / "artifacts", "--logs", folder / "logs"]
-    subprocess.run(list(map(str, argv)), cwd=ROOT, check=True)
-    return folder / "artifacts"
+    """The artifacts, where there is what runs them on an emulated core."""
+    need_environment("export")
+    need_environment("litert")
+    try:
+        bundle.build(arm64.ABI)
+        devices.device("cortex-a76").require("litert")
+    except EnvironmentMissing as error:
+        programs.absent(str(error))
+    return export(tmp_path_factory.mktemp("exported"), *(f"torch_cnn_small-tflite-{s}" for s in ("float32", "int8")))
 
 
 @pytest.mark.needs("qemu-aarch64", "cc", "apt-get")
 @pytest.mark.slow
 def test_two_sweeps_count_the_same_and_integers_answer_as_on_the_desktop(exported, tmp_path):
-    _need("cortex-a76", "litert", "export")
     counted = []
     for name in ("one", "another"):
         only = ("--only", "torch_cnn_small-tflite-*", "--runtime", "litert", "--device", "cortex-a76")
-        argv = [
-            sys.executable,
-            "-m",
-            "device_tests",
-            "sweep",
-            *only,
-            "--artifacts",
-            exported,
-            "--results",
-            tmp_path / name,
-        ]
-        done = subprocess.run(list(map(str, argv)), cwd=ROOT, capture_output=True, text=True)
+        places = ("--artifacts", exported, "--results", tmp_path / name)
+        argv = [sys.executable, "-m", "device_tests", "sweep", *only, *places]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
         for scheme in ("float32", "int8"):  # the others were not exported
             file = tmp_path / name / "instructions" / f"torch_cnn_small-tflite-{scheme}@litert@cortex-a76.json"
             assert file.exists(), done.stdout + done.stderr
@@ -155,9 +133,8 @@ def test_two_sweeps_count_the_same_and_integers_answer_as_on_the_desktop(exporte
 @pytest.mark.needs("qemu-aarch64", "cc", "apt-get")
 @pytest.mark.slow
 def test_the_layer_is_named_from_which_on_two_processors_differ(exported):
-    _need("cortex-a76", "litert", "export")
     image = reference.load(reference.path(exported, "torch_cnn_small")).images[0]
-    here = Command(argv=(str(environments.python("litert", install="nox")),))
+    here = Command(argv=(str(need_environment("litert")),))
     there = devices.device("cortex-a76").python("litert")
     files = [exported / f"torch_cnn_small-tflite-float32{suffix}" for suffix in (".tflite", ".json")]
     assert divergence.first_layer(*files, image, here, there).startswith("layer ")  # sums of floats, in another order

@@ -1,0 +1,197 @@
+"""What `latency` writes: measurements only, never instead of better ones, and never times of garbage."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from device_tests.cells import cells, select
+from device_tests.commands import latency, latency_table
+from device_tests.contract import DESKTOP
+from device_tests.measure import rounds
+from device_tests.results import interleaved
+from device_tests.results import measurement as measurements
+from device_tests.results.latency import Series
+from models.errors import DataError, EdgewiseError, UsageError
+from tests.device_tests.conftest import GARBAGE, ID
+
+MOODY = """
+def load(path, threads, load=load):
+    if os.path.exists({flag!r}):
+        os.abort()
+    return load(path, threads)
+"""
+
+
+@pytest.fixture
+def honest(folders) -> str:
+    return folders.runtime("honest")
+
+
+@pytest.fixture
+def file(folders):
+    """Where the command writes the times of the runtime `honest`."""
+    return folders.bench.results / "latency" / f"honest@{DESKTOP}.json"
+
+
+@pytest.fixture
+def type_in(command, file):
+    """Return a function that types the command, and returns what its file holds then."""
+
+    def run(*arguments: str) -> dict:
+        command("latency", "--limit", "0.1", "--only", ID, *arguments)
+        return json.loads(file.read_text(), parse_constant=pytest.fail)  # no infinity
+
+    return run
+
+
+def test_samples_are_written_with_what_they_say(honest, type_in, capsys):
+    content = type_in("--limit", "2", "--seed", "7")
+    assert content["seed"] == 7
+    (row,), (raw,) = content["summary"], content["series"]
+    assert row["id"] == raw["id"] == f"{ID}@honest@desktop"
+    assert row["p50_ns"]["low"] <= row["p50_ns"]["value"] <= row["p50_ns"]["high"]
+    assert row["samples"] == sum(map(len, raw["rounds_ns"]))
+    assert "p50" in capsys.readouterr().out
+
+
+def test_rounds_that_are_current_are_kept_and_never_mixed_with_those_of_another_run(honest, type_in, file, capsys):
+    first = type_in()
+    assert type_in() == first
+    assert "honest: current" in capsys.readouterr().out
+    assert type_in("--seed", "1")["seed"] == 1
+    first["series"].append(first["series"][0] | {"id": "torch_cnn-torchscript-int8@honest@desktop"})
+    file.write_text(json.dumps(first))
+    with pytest.raises(UsageError, match="holds 1 artifacts that this run would not time, torch_cnn-torchscript-int8@"):
+        type_in()
+    assert json.loads(file.read_text()) == first
+    assert len(type_in("--force")["series"]) == 1
+
+
+def test_any_limit_gives_enough_rounds_for_an_interval(honest, type_in):
+    (series,) = type_in("--limit", "0.000001")["series"]
+    assert len(series["rounds_ns"]) == rounds.LEAST
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_without_artifacts_nothing_is_written(honest, type_in, file, tmp_path, force):
+    first = type_in()
+    with pytest.raises(DataError, match="There are no artifacts"):
+        type_in("--seed", "1", *force, "--artifacts", str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EdgewiseError, match="honest: nothing could be timed, so nothing was written"):
+        type_in("--seed", "1", *force, "--artifacts", str(tmp_path / "empty"))
+    assert json.loads(file.read_text()) == first
+
+
+def test_an_artifact_that_crashes_now_costs_no_times_that_it_had(folders, honest, type_in, file, tmp_path):
+    flag = tmp_path / "flag"
+    folders.runtime(honest, MOODY.format(flag=str(flag)))
+    first = type_in()
+    flag.touch()
+    with pytest.raises(EdgewiseError, match="nothing could be timed"):
+        type_in("--seed", "1")
+    assert json.loads(file.read_text()) == first
+
+
+def test_one_of_several_that_crashes_leaves_the_file_except_by_force(file):
+    file.parent.mkdir(parents=True)
+    times = {"rounds_ns": [[1, 2], [3, 4]]}
+    series = [{"id": "a", "artifact_sha256": "1", **times}, {"id": "b", "artifact_sha256": "1", "rounds_ns": []}]
+    file.write_text(json.dumps({"series": [*series, {"id": "c", "artifact_sha256": "1", **times}]}))
+    crashed = [Series(id=id, outcome="run_failed", artifact_sha256="1") for id in "abc"]
+    assert [s.id for s in latency._lost(file, crashed)] == ["a", "c"]
+    assert latency._lost(file, [replace(crashed[0], artifact_sha256="2")]) == []  # another file
+    assert latency._lost(file, [replace(crashed[0], outcome="unsupported")]) == []  # a finding
+    assert latency._lost(file, [replace(crashed[0], outcome="skipped", artifact_sha256="")])
+    assert latency._lost(file.with_name("none.json"), crashed) == []
+
+
+def test_garbage_is_not_timed_not_compared_and_not_reported(folders, type_in, file, capsys):
+    folders.runtime("honest", GARBAGE)
+    with pytest.raises(EdgewiseError, match="nothing could be timed"):
+        type_in()
+    assert "mismatch 0 of 4 golden images" in capsys.readouterr().out
+    assert not file.exists()
+
+
+def test_a_row_beside_garbage_has_no_ratio():
+    good = Series(id="a", baseline="b", rounds_ns=((100, 110), (105, 100)), macs=1, roof="float32")
+    rows = latency.summary([good, Series(id="b", outcome="mismatch", reason="1 of 4")], {})
+    assert rows[0]["ratio"] is None
+    assert (rows[1]["outcome"], "rounds" in rows[1]) == ("mismatch", False)
+
+
+def test_what_did_not_settle_and_what_was_noted_is_shown_and_kept(folders, honest, type_in, monkeypatch, capsys):
+    monkeypatch.setattr(rounds, "STEADY", -1.0)
+    monkeypatch.setattr(rounds, "WARM_UP_S", 0.1)
+    (series,) = type_in()["series"]
+    assert not series["steady"]
+    assert latency_table.UNSETTLED in capsys.readouterr().out
+    (timing,) = interleaved.read(folders.bench.results, f"honest@{DESKTOP}")
+    assert timing.rounds >= rounds.LEAST
+
+
+def test_what_a_table_shows_is_no_markup_and_no_escape_sequence(capsys):
+    series = Series(id="a[red]\x1b[31m", notes=("[bold]\x1b]0;title\x07note",), rounds_ns=((100, 110), (105, 100)))
+    latency_table.show("times", latency.summary([series], {}), [series])
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "a[red]" in shown
+    assert "[bold]note" in shown
+
+
+def test_the_method_is_checked_with_the_fastest_float32(folders, honest, measured, tmp_path, monkeypatch):
+    folders.runtime("other")
+    own = select(cells(), runtimes=(), patterns=(ID,))
+    results = folders.bench.results
+    for runtime, ns in (("honest", 2_000), ("other", 1_000)):
+        measurements.save(measured(runtime=runtime, latencies_ns=(ns,) * 9), results)
+    assert latency._fastest(own, folders.bench.artifacts, results).load.runtime == "other"
+    assert latency._fastest(own[:1], folders.bench.artifacts, tmp_path / "none").load.runtime == own[0].runtime
+    with pytest.raises(EdgewiseError, match="No cell is chosen"):
+        latency._fastest((), folders.bench.artifacts, results)
+    # without results the least work is taken for the fastest; 0: not known
+    (one, *_), _ = rounds.entrants(own, folders.bench.artifacts)
+    every = [replace(one, id=f"{macs}", macs=macs) for macs in (500, 0, 20, 300)]
+    monkeypatch.setattr(rounds, "entrants", lambda chosen, folder: (every, []))
+    assert latency._fastest(own, tmp_path, tmp_path).macs == 20
+
+
+# Works for 0.3 ms, times a factor by how many processes began before.
+SPINS = """
+with open({processes!r}, "a+") as file:
+    file.write("x")
+    file.seek(0)
+    spin_s = 3e-4 * {factor} ** len(file.read())
+
+def answer(logits):
+    end = time.perf_counter() + spin_s
+    while time.perf_counter() < end: pass
+    return logits
+"""
+
+
+@pytest.fixture
+def self_check(folders, command, tmp_path):
+    """Return a function that lets the method check itself on a runtime each process of which is slower by a factor."""
+
+    def check(factor: float) -> None:
+        name = folders.runtime("spins", SPINS.format(processes=str(tmp_path / "processes"), factor=factor))
+        command("latency", "--self-check", "--limit", "20", "--runtime", name, "--only", ID)
+
+    return check
+
+
+@pytest.mark.slow
+def test_the_same_artifact_twice_is_equal_and_a_tenth_more_work_is_found(self_check, capsys):
+    self_check(1.0)
+    assert "A/A: no difference; A/B with 10 % more work: slower" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_method_that_sees_differences_between_equals_fails_its_check(self_check):
+    with pytest.raises(EdgewiseError, match="A/A says 'slower'"):
+        self_check(1.2)
