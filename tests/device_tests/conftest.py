@@ -22,6 +22,7 @@ from device_tests.measure.runner import Bench, Ended, run
 from device_tests.onboard import worker
 from device_tests.results.measurement import Measurement
 from device_tests.results.row import Row
+from device_tests.results.shipping import Footprint
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -98,6 +99,15 @@ class Folders:
         (self.runtimes / f"{name}.py").write_text(f"{RUNTIME}\n{code}\n")
         interpreters.install(self.environments, name)
         return name
+
+    def make_emulable(self, runtime: str) -> None:
+        """Make a runtime's interpreter a program, not a script, which qemu cannot emulate."""
+        home = self.environments / runtime
+        self.uninstall(runtime)
+        (home / "bin" / "python").symlink_to(sys.executable)
+        if not (home / "lib").exists():
+            (home / "lib").symlink_to(Path(sys.prefix) / "lib")
+            shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home)
 
     def uninstall(self, runtime: str) -> None:
         """Take the interpreter of a runtime's environment away."""
@@ -181,6 +191,13 @@ def artifact(id: str = ID, **facts) -> Artifact:
         **{"file": "f", "sha256": "a" * 64, "size_bytes": 1, "inputs": tensors, "outputs": tensors},
     }
     return msgspec.convert({**complete, **facts}, Artifact, strict=True, from_attributes=True)
+
+
+def footprint(runtime: str, **facts) -> Footprint:
+    """Return what a runtime weighs."""
+    bytes_ = {"model_bytes": 1, "library_bytes": 9, "stripped_bytes": 8, "compressed_bytes": 100, "peak_rss_bytes": 5}
+    complete = {"artifact": ID, "libraries": 1, **bytes_, "cold_start_s": 1.0, "elsewhere": ""}
+    return Footprint(runtime=runtime, **{**complete, **facts})
 
 
 def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,7 +14,7 @@ from device_tests import machine_lock
 from device_tests.schedule import Closed, Turns
 from models.environments import ROOT
 
-# Holds the machine and tells so, until a line comes; then it tells that it let go.
+# Holds the machine and tells so, until a line comes.
 HOLDER = """
 import sys
 from device_tests.machine_lock import MachineLock
@@ -23,16 +23,16 @@ def says(message):
 with getattr(MachineLock(says), sys.argv[1])():
     print("holds", flush=True)
     sys.stdin.readline()
-    print("lets go", flush=True)
 """
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A cache folder of its own, here and in the processes that are started."""
-    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(machine_lock, "folder", lambda: tmp_path / "cache")
-    return tmp_path / "cache"
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("EDGEWISE_CACHE", str(folder))
+    monkeypatch.setattr(machine_lock, "folder", lambda: folder)
+    return folder
 
 
 @pytest.fixture
@@ -63,14 +63,9 @@ def let_go(process: subprocess.Popen) -> None:
 
 def free(side: str) -> bool:
     """Tell whether this process could hold the machine at once."""
-    waited = []
-
-    def closed() -> bool:
-        waited.append(True)
-        return True
-
-    with getattr(machine_lock.MachineLock(lambda message: None), side)(closed):
-        return not waited
+    waited = Mock(return_value=True)
+    with getattr(machine_lock.MachineLock(print), side)(waited):
+        return not waited.called
 
 
 def test_who_takes_times_has_no_other_process_beside_it(process):
@@ -111,8 +106,7 @@ def test_who_dies_lets_go(process):
 
 
 def test_what_a_holder_starts_does_not_keep_the_lock(cache):
-    held = machine_lock.MachineLock(lambda message: None)
-    with held.alone():
+    with machine_lock.MachineLock(print).alone():
         argv = [sys.executable, "-c", "print('runs', flush=True); input()"]
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
         assert child.stdout.readline()
@@ -131,7 +125,7 @@ def test_closing_ends_the_waiting_for_another_process(process):
 
 
 def test_two_threads_share_and_one_is_alone_with_the_machines_lock_too(cache):
-    turns = Turns(jobs=2, machine=machine_lock.MachineLock(lambda message: None))
+    turns = Turns(jobs=2, machine=machine_lock.MachineLock(print))
     both = threading.Barrier(2, timeout=30)
 
     def share() -> None:
@@ -153,7 +147,7 @@ def test_where_nothing_can_be_locked_that_is_said_once_and_the_run_goes_on(cache
     if reason == "no flock":
         monkeypatch.setattr(machine_lock, "fcntl", None)
     else:
-        Path(cache).touch()
+        cache.touch()
     messages = []
     lock = machine_lock.MachineLock(messages.append)
     with lock.shared():

@@ -17,10 +17,9 @@ from export import artifact as artifacts
 from export.artifact import Dataset
 from models import files, reference
 from models.errors import DataError, UsageError
-from tests.device_tests.conftest import save_artifact
+from tests.device_tests.conftest import ID, MODEL, save_artifact
 
-MODEL = "torch_cnn_small"
-ID = f"{MODEL}-torchscript-float32"
+CELL = f"{ID}@honest@desktop"
 
 
 @pytest.fixture(autouse=True)
@@ -35,18 +34,11 @@ def folder(folders):
     return folders
 
 
-def own_rows(folders):
-    stored = load(folders.bench.results)
-    return rows(cells(), stored, artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
-
-
-def own_row(folders):
+def own_row(folders, id: str = CELL):
     current.packages.cache_clear()
-    return next(r for r in own_rows(folders) if r.artifact == ID and r.runtime == "honest")
-
-
-def result_file(folders):
-    return measurements.path(folders.bench.results, f"{ID}@honest@desktop")
+    stored = load(folders.bench.results)
+    every = rows(cells(), stored, artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
+    return next(row for row in every if row.id == id)
 
 
 def test_a_good_result_counts(folder):
@@ -54,40 +46,58 @@ def test_a_good_result_counts(folder):
     assert (row.outcome, row.evidence, row.reason) == ("ok", "current", "")
 
 
-def test_a_cell_without_a_result_is_a_row_that_says_so(folders):
-    honest = folders.runtime("honest")
-    folders.row(honest)
-    folders.runtime("other")
-    reasons = {r.id: (r.outcome, r.reason.split(":")[0]) for r in own_rows(folders)}
-    artifact = f"{MODEL}-torchscript"
-    assert reasons[f"{artifact}-float32@honest@desktop"] == ("ok", "")
-    assert reasons[f"{artifact}-float32@other@desktop"] == ("skipped", "not run")
-    assert reasons[f"{artifact}-int8@honest@desktop"] == ("skipped", "not exported")
-
-
-@pytest.mark.parametrize("change", [{"checkpoint_sha256": "a" * 64}, {"dataset": Dataset(sha256="a" * 64)}], ids=str)
-def test_a_result_of_another_checkpoint_or_data_set_does_not_count(folders, change):
-    folders.row(folders.runtime("honest"))
-    artifact = folders.artifact
-    artifacts.save(replace(artifact, **change), folders.bench.artifacts)
-    row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
-    assert (row.outcome, row.reason.split(":")[0], row.total) == ("skipped", "stale", None)
+def test_a_cell_without_a_result_is_a_row_that_says_so(folder):
+    folder.runtime("other")
+    for cell, reason in ((f"{ID}@other", "not run"), (f"{MODEL}-torchscript-int8@honest", "not exported")):
+        row = own_row(folder, f"{cell}@desktop")
+        assert (row.outcome, row.reason.split(":")[0]) == ("skipped", reason)
 
 
 def test_an_artifact_that_was_not_made_needs_no_run_to_be_a_row(folders, measured):
     save(measured(), folders.bench.results)
     folders.runtime("honest")
-    artifact = folders.artifact
-    artifacts.save(replace(artifact, outcome="unsupported", reason="no"), folders.bench.artifacts)
-    row = next(r for r in own_rows(folders) if r.artifact == f"{MODEL}-torchscript-float32")
+    artifacts.save(replace(folders.artifact, outcome="unsupported", reason="no"), folders.bench.artifacts)
+    row = own_row(folders)
     assert (row.outcome, row.reason) == ("unsupported", "no")
 
 
-def test_a_result_of_a_file_that_was_exported_again_is_stale(folder):
+def export_again(folder):
     save_artifact(folder.bench.artifacts, np.ones((784, 10), np.float32))
+
+
+def change_sidecar(**change):
+    return lambda folder: artifacts.save(replace(folder.artifact, **change), folder.bench.artifacts)
+
+
+def install_a_package(folder):
+    (folder.environments / "honest/lib/python3/site-packages/newer-2.0.dist-info").mkdir(parents=True)
+
+
+def change_reference(folder):
+    file = reference.path(folder.bench.artifacts, MODEL)
+    with np.load(file) as content:
+        arrays = {name: content[name] for name in content.files}
+    np.savez(file, **arrays | {"logits": arrays["logits"] + 1})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (export_again, "the artifact has changed since"),
+        (change_sidecar(checkpoint_sha256="a" * 64), "stale: "),
+        (change_sidecar(dataset=Dataset(sha256="a" * 64)), "stale: "),
+        (install_a_package, "the runtime's packages has changed since"),
+        (lambda folder: folder.runtime("honest", "# changed"), "the runtime's adapter has changed since"),
+        (change_reference, "the reference has changed since"),
+    ],
+    ids=["artifact", "checkpoint", "data set", "packages", "adapter", "reference"],
+)
+def test_a_result_of_other_inputs_is_stale_and_measured_again(folder, change, reason):
+    change(folder)
     row = own_row(folder)
     assert (row.outcome, row.evidence, row.total) == ("skipped", "stale", None)
-    assert "the artifact has changed since" in row.reason
+    assert reason in row.reason
+    assert not folder.run(CELL)[CELL].current
 
 
 @pytest.mark.parametrize("harm", ["deleted", "flipped", "sidecar"])
@@ -106,52 +116,26 @@ def test_nothing_counts_of_an_artifact_that_is_gone_or_damaged(folder, harm):
     assert f"--only {ID}" in row.reason
 
 
+IMPOSSIBLE = ({"correct": 20_000}, {"total": 1}, {"size_bytes": 1}, {"agree": 0}, {"lost": 9}, {"max_abs_error": None})
+BROKEN = ("{", "[]", "3", "", '{"artifact": "a"}', '{"artifact": 3}', "[" * 5_000)
+
+
 @pytest.mark.parametrize(
-    "change",
-    [{"correct": 20_000}, {"total": 1}, {"size_bytes": 1}, {"agree": 0}, {"lost": 9}, {"max_abs_error": None}],
-    ids=str,
+    ("content", "reason"),
+    [*((change, "its result does not count") for change in IMPOSSIBLE), *((text, "is no result") for text in BROKEN)],
+    ids=lambda value: str(value)[:25],
 )
-def test_figures_that_cannot_be_do_not_count_and_the_next_run_repairs_them(folder, change):
-    file = result_file(folder)
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+def test_a_result_that_is_broken_or_cannot_be_does_not_count_and_the_next_run_repairs_it(folder, content, reason):
+    file = measurements.path(folder.bench.results, CELL)
+    if isinstance(content, dict):
+        content = json.dumps(json.loads(file.read_text()) | content)
+    file.write_text(content)
     row = own_row(folder)
     assert (row.outcome, row.evidence) == ("skipped", "unusable")
-    assert "its result does not count" in row.reason
+    assert reason in row.reason
     assert "nox -s" in row.reason
     folder.row("honest")
     assert own_row(folder).evidence == "current"
-
-
-@pytest.mark.parametrize("content", ["{", "[]", "3", "", '{"artifact": 3}', "[" * 5_000], ids=lambda text: text[:9])
-def test_a_broken_result_is_a_row_and_the_next_run_repairs_it(folder, content):
-    result_file(folder).write_text(content)
-    row = own_row(folder)
-    assert (row.outcome, row.evidence) == ("skipped", "unusable")
-    assert "is no result" in row.reason
-    folder.row("honest")
-    assert own_row(folder).evidence == "current"
-
-
-def test_figures_of_other_packages_of_the_runtime_do_not_count(folder):
-    (folder.environments / "honest" / "lib" / "python3" / "site-packages" / "newer-2.0.dist-info").mkdir(parents=True)
-    row = own_row(folder)
-    assert (row.evidence, row.total) == ("stale", None)
-    assert "the runtime's packages has changed since" in row.reason
-
-
-def test_figures_of_another_adapter_do_not_count(folder):
-    adapter = folder.runtimes / "honest.py"
-    adapter.write_text(adapter.read_text() + "# changed")
-    assert "the runtime's adapter has changed since" in own_row(folder).reason
-
-
-def test_figures_against_another_reference_do_not_count(folder):
-    file = reference.path(folder.bench.artifacts, MODEL)
-    reference_set = reference.load(file)
-    with np.load(file) as content:
-        arrays = {name: content[name] for name in content.files}
-    np.savez(file, **arrays | {"logits": reference_set.logits + 1})
-    assert "the reference has changed since" in own_row(folder).reason
 
 
 def test_a_reference_that_cannot_be_read_is_a_reason_not_the_end(folder):

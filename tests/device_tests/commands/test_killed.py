@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -73,20 +72,6 @@ def typed(folders, tmp_path) -> Callable[..., subprocess.Popen]:
     return start
 
 
-@pytest.fixture
-def emulable(folders) -> Callable[[str], None]:
-    """Return a function that makes a runtime's interpreter a program, not a script, which qemu cannot emulate."""
-
-    def make(name: str) -> None:
-        home = folders.environments / name
-        (home / "bin" / "python").unlink()
-        (home / "bin" / "python").symlink_to(sys.executable)
-        (home / "lib").symlink_to(Path(sys.prefix) / "lib")
-        shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home)
-
-    return make
-
-
 def wait_for(true: Callable[[], object], what: str) -> None:
     ends = time.monotonic() + PATIENCE_S
     while not true():
@@ -132,11 +117,11 @@ EACH = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "arguments"), EACH)
 def test_a_killed_command_takes_its_processes_along_and_is_finished_by_the_next(
-    folders, typed, emulable, tmp_path, command, arguments
+    folders, typed, tmp_path, command, arguments
 ):
     flag = tmp_path / "standing"
     for name, code in (("first", ""), ("second", STANDS_STILL.format(flag=str(flag)))):
-        emulable(folders.runtime(name, code))
+        folders.make_emulable(folders.runtime(name, code))
     if command == "instructions":  # the first process is not emulated, and only warms up
         flag.touch()
     process = typed(command, *arguments)
@@ -162,9 +147,9 @@ def test_a_killed_command_takes_its_processes_along_and_is_finished_by_the_next(
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "arguments"), EACH)
 def test_a_command_that_is_killed_while_it_writes_leaves_nothing_half_written(
-    folders, typed, emulable, tmp_path, command, arguments
+    folders, typed, tmp_path, command, arguments
 ):
-    emulable(folders.runtime("honest"))
+    folders.make_emulable(folders.runtime("honest"))
     assert typed(command, *arguments, killed=1).wait(PATIENCE_S) == -signal.SIGKILL, (tmp_path / "log").read_text()
     assert list(folders.bench.results.rglob(".*.tmp*"))
     contents(folders.bench.results)
@@ -189,9 +174,9 @@ def test_a_report_that_is_killed_while_it_writes_keeps_the_one_that_was_there(fo
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "arguments"), EACH)
-def test_two_at_once_in_one_folder_do_not_corrupt_each_other(folders, typed, emulable, tmp_path, command, arguments):
+def test_two_at_once_in_one_folder_do_not_corrupt_each_other(folders, typed, tmp_path, command, arguments):
     for name in ("first", "second"):
-        emulable(folders.runtime(name))
+        folders.make_emulable(folders.runtime(name))
     both = [typed(command, *arguments, "--force") for _ in range(2)]
     assert [process.wait(2 * PATIENCE_S) for process in both] == [0, 0], (tmp_path / "log").read_text()
     assert count_of(folders.bench.results, command) == 2

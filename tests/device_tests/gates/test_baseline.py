@@ -7,11 +7,12 @@ import math
 import subprocess
 
 import pytest
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from device_tests.gates import baseline
 from models.errors import DataError, UsageError
 
+NEITHER = "neither a file nor a revision.*--update-baseline"
 COUNTED = {"instructions": 1_000_000, "instructions_cpu": "qemu max", "checkpoint_sha256": "c" * 64,
            "dataset": {"name": "mnist", "sha256": "d" * 64}}  # fmt: skip
 
@@ -21,9 +22,13 @@ def row(measured):
     return lambda **facts: measured(**COUNTED | facts)
 
 
-def compared(before, after):
-    lines = {before.id: baseline.line(before)}
-    return [(v.metric, v.state) for v in baseline.compare((after,), lines).verdicts]
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / baseline.FILE
+
+
+def compared(before, *after) -> baseline.Comparison:
+    return baseline.compare(after, {before.id: baseline.line(before)})
 
 
 @pytest.mark.parametrize(
@@ -49,30 +54,25 @@ def compared(before, after):
     ],
 )
 def test_a_difference_gives_its_verdict(row, facts, verdicts):
-    assert compared(row(), row(**facts)) == verdicts
+    assert [(v.metric, v.state) for v in compared(row(), row(**facts)).verdicts] == verdicts
 
 
 def test_an_unclaimed_gain_asks_for_a_new_baseline_and_a_loss_is_worse(row):
-    lines = {row().id: baseline.line(row())}
-    (gain,), (loss,) = (baseline.compare((row(size_bytes=size),), lines).verdicts for size in (500, 1_500))
+    (gain,), (loss,) = (compared(row(), row(size_bytes=size)).verdicts for size in (500, 1_500))
     assert gain.message == "1,000 → 500 (-500, -50.00%): a gain; claim it with nox -s check -- --update-baseline"
     assert (gain.excess, loss.excess) == (-0.5, 0.5)
 
 
 def test_a_cell_that_broke_is_worst_and_one_that_healed_is_best(row):
     ok, broken = row(), row(outcome="run_failed", reason="killed")
-    (worst,), (best,) = (
-        baseline.compare((after,), {after.id: baseline.line(before)}).verdicts
-        for before, after in ((ok, broken), (broken, ok))
-    )
+    (worst,), (best,) = compared(ok, broken).verdicts, compared(broken, ok).verdicts
     assert (worst.excess, best.excess, worst.message) == (math.inf, -math.inf, "ok → run_failed: killed")
 
 
 def test_what_is_as_before_is_counted(row):
-    lines = {row().id: baseline.line(row())}
-    assert baseline.compare((row(),), lines).unchanged == 2
-    assert baseline.compare((row(instructions=None),), lines).unchanged == 1
-    assert baseline.compare((row(outcome="skipped"),), lines).unchanged == 0
+    assert compared(row(), row()).unchanged == 2
+    assert compared(row(), row(instructions=None)).unchanged == 1
+    assert compared(row(), row(outcome="skipped")).unchanged == 0
 
 
 def test_new_cells_and_cells_that_are_gone_are_said(row):
@@ -81,8 +81,7 @@ def test_new_cells_and_cells_that_are_gone_are_said(row):
     assert messages == {row().id: "not in the baseline", "gone@torch@desktop": "no longer in the matrix"}
 
 
-def test_a_baseline_is_one_sorted_line_per_cell(row, tmp_path):
-    file = tmp_path / baseline.FILE
+def test_a_baseline_is_one_sorted_line_per_cell(row, file):
     rows = (row(runtime="torch"), row(runtime="litert"))
     assert baseline.save(rows, file) == 2
     lines = file.read_text().splitlines()
@@ -93,84 +92,68 @@ def test_a_baseline_is_one_sorted_line_per_cell(row, tmp_path):
     assert file.read_bytes() == before
 
 
-def test_an_update_keeps_the_line_of_a_cell_without_a_result_and_drops_one_that_is_gone(row, tmp_path):
-    file = tmp_path / baseline.FILE
+def test_an_update_keeps_the_line_of_a_cell_without_a_result_and_drops_one_that_is_gone(row, file):
     baseline.save((row(runtime="torch"), row(runtime="litert")), file)
     baseline.save((row(runtime="torch", outcome="skipped"),), file)
     assert baseline.load(str(file)) == {row().id: baseline.line(row())}
 
 
-def test_devices_that_have_not_run_here_keep_their_lines_and_are_not_called_gone(row, tmp_path):
-    file = tmp_path / baseline.FILE
-    here, there = row(), replace(row(), device="cortex-a53")
+def test_devices_that_have_not_run_here_keep_their_lines_and_are_not_called_gone(row, file):
+    here, there = row(), row(device="cortex-a53")
     baseline.save((here, there), file)
     baseline.save((here,), file)
     assert baseline.load(str(file)).keys() == {here.id, there.id}
     assert baseline.compare((here,), baseline.load(str(file))).verdicts == ()
 
 
-def test_a_baseline_is_read_from_a_revision(row, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    baseline.save((row(),), tmp_path / baseline.FILE)
+def test_a_baseline_is_read_from_a_revision(row, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    baseline.save((row(),), file)
     for command in ("init -q", f"add {baseline.FILE}", "-c user.name=a -c user.email=a@b.c commit -q -m a"):
         subprocess.run(["git", *command.split()], check=True)
-    (tmp_path / baseline.FILE).unlink()
+    file.unlink()
     assert baseline.load("HEAD") == {row().id: baseline.line(row())}
 
 
-@pytest.mark.parametrize("name", ["nowhere", "--output=x"])
-def test_what_is_neither_file_nor_revision_is_said(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("nowhere", DataError, NEITHER),
+        ("--output=x", DataError, NEITHER),
+        ("x" * 5_000, DataError, NEITHER),
+        ("a\0b", DataError, NEITHER),
+        ("", UsageError, "--baseline needs a file"),
+        ("  ", UsageError, "--baseline needs a file"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_is_neither_file_nor_revision_is_said(tmp_path, monkeypatch, name, error, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"neither a file nor a revision.*--update-baseline"):
+    with pytest.raises(error, match=message):
         baseline.load(name)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"cells": {"a": 3}}', '{"cells": {"a": {"outcome": "ok"}}}'])
-def test_a_file_that_is_no_baseline_is_said(tmp_path, content):
-    file = tmp_path / "b.json"
-    file.write_text(content)
-    with pytest.raises(DataError, match="is no baseline"):
-        baseline.load(str(file))
-
-
-def test_a_figure_that_is_no_number_is_said(row, tmp_path):
-    file = tmp_path / "b.json"
-    file.write_text(json.dumps({"cells": {"a": asdict(baseline.line(row())) | {"size_bytes": "1"}}}))
-    with pytest.raises(DataError, match="is no baseline"):
-        baseline.load(str(file))
-
-
-def test_an_empty_baseline_compares_with_nothing_and_is_an_error(tmp_path):
-    file = tmp_path / "b.json"
+def test_a_file_that_is_no_baseline_or_holds_no_cell_is_said(row, file):
+    no_number = json.dumps({"cells": {"a": asdict(baseline.line(row())) | {"size_bytes": "1"}}})
+    for content in ("{", "[]", '{"cells": {"a": 3}}', '{"cells": {"a": {"outcome": "ok"}}}', no_number):
+        file.write_text(content)
+        with pytest.raises(DataError, match="is no baseline"):
+            baseline.load(str(file))
     file.write_text('{"cells": {}}')
     with pytest.raises(DataError, match="holds no cell"):
         baseline.load(str(file))
 
 
-@pytest.mark.parametrize("name", ["", "  "])
-def test_a_baseline_without_a_name_is_an_error(name):
-    with pytest.raises(UsageError, match="--baseline needs a file"):
-        baseline.load(name)
-
-
-@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b"])
-def test_a_name_that_no_file_can_have_is_an_error(name):
-    with pytest.raises(DataError, match="neither a file nor a revision"):
-        baseline.load(name)
-
-
 def test_sizes_and_costs_are_compared_across_checkpoints_and_each_figure_counts_once(row):
-    lines = {row().id: baseline.line(row())}
-    comparison = baseline.compare((row(checkpoint_sha256="e" * 64, correct=5),), lines)
+    comparison = compared(row(), row(checkpoint_sha256="e" * 64, correct=5))
     assert comparison.unchanged == 2
     (verdict,) = comparison.verdicts
     assert (verdict.metric, verdict.state) == ("correct", "skipped")
     assert "of another checkpoint than the baseline" in verdict.message
 
 
-def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(row, tmp_path):
-    file = tmp_path / baseline.FILE
+def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(row, file):
     baseline.save((row(),), file)
     baseline.save((row(instructions=None, instructions_cpu=""),), file)
     assert baseline.load(str(file))[row().id].instructions == 1_000_000

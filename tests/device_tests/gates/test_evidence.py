@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
 
 from device_tests.cells import cells
-from device_tests.gates import evidence
+from device_tests.gates import budgets, evidence
 from device_tests.gates.budgets import Budget
 from device_tests.gates.verdicts import check
+from models.environments import ROOT
 
 FIRST = Budget(ids=("*",), metric="outcome", outcomes=("ok",), why="each runs")
 
@@ -18,9 +18,8 @@ def lacks(measured):
     """Return a function that gives the budgets which lack evidence, for an arena that is (not) known of a run (or none)."""
 
     def lacking(*, ran: bool, arena_bytes: int | None, ids: tuple[str, ...]) -> list[str]:
-        row = measured("int8", format_name="tflite", runtime="litert")
-        micro = replace(row, runtime="tflite_micro", arena_bytes=arena_bytes)
-        rows = (row, micro) if ran else (row,)
+        row = measured("int8", "litert", "tflite")
+        rows = (row, measured("int8", "tflite_micro", "tflite", arena_bytes=arena_bytes)) if ran else (row,)
         arenas = Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7)
         verdicts = check((FIRST, arenas), rows)
         return [lack.why for lack in evidence.lacks(rows, (FIRST, arenas), verdicts)]
@@ -49,9 +48,6 @@ def test_a_budget_that_other_cells_have_a_part_in_must_decide_something_in_each_
 
 def test_this_projects_budgets_are_required_but_for_what_has_a_command_of_its_own():
     """`nox -s npu` and `nox -s "devices(arm64)"` are typed apart; everything else is measured by whoever runs a cell."""
-    from device_tests.gates import budgets
-    from models.environments import ROOT
-
     ids = tuple(cell.id for device in ("desktop", "cortex-a53", "cortex-a72", "cortex-a76") for cell in cells(device))
     optional = [b.metric for b in budgets.load(ROOT / "budgets.toml", ids).budgets if not b.required]
     assert set(optional) == {"npu_share", "same_as_desktop"}

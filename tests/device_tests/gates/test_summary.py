@@ -40,21 +40,16 @@ def test_junit_has_a_case_per_cell_and_per_budget(measured, tmp_path):
 def test_junit_takes_any_character_that_a_library_prints(measured, tmp_path):
     row = measured(outcome="run_failed")
     printed = "\x1b[31m<not & 'XML'> \x00 \ufffe ]]> é"
-    verdict = failed(row.id, message=printed)
-    junit.write(tmp_path / "junit.xml", (row,), (), (verdict,))
+    junit.write(tmp_path / "junit.xml", (row,), (), (failed(row.id, message=printed),))
     ((case,), _) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
     assert case.result[0].message == "size_bytes: ?[31m<not & 'XML'> ? ? ]]> é"
 
 
 def test_the_summary_shows_only_what_broke_and_changed_worst_first():
     verdicts = [failed("bad", excess=0.1), failed("worse", excess=2.0), failed("fine", state="pass", message="5")]
-    changes = [
-        failed("shrank", excess=-0.5),
-        failed("grew", excess=0.5),
-        failed("new", state="skipped", message="not in the baseline"),
-        failed("newer", state="skipped", message="not in the baseline"),
-    ]
-    text = summary.markdown(verdicts, Comparison(verdicts=tuple(changes), unchanged=0))
+    new = (failed(id, state="skipped", message="not in the baseline") for id in ("new", "newer"))
+    changes = (failed("shrank", excess=-0.5), failed("grew", excess=0.5), *new)
+    text = summary.markdown(verdicts, Comparison(verdicts=changes, unchanged=0))
     assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| ❌")] == ["worse", "bad", "grew", "shrank"]  # fmt: skip
     assert "fine" not in text
     assert "2 × size\\_bytes: not in the baseline" in text
@@ -82,9 +77,8 @@ def test_an_annotation_per_broken_budget_points_to_its_line():
     cells = [failed(f"cell{i}", budget=SIZE, message="100 % more,\nreally") for i in range(7)]
     unclaimed = failed("grew", metric="instructions")
     first, second = summary.annotations([*cells, unclaimed], (), Path("conf") / "budgets.toml")
-    assert first.startswith(
-        "::error file=conf/budgets.toml,line=3,title=size_bytes%3A 7 broken::cell0: 100 %25 more,%0A"
-    )
+    begin = "::error file=conf/budgets.toml,line=3,title=size_bytes%3A 7 broken::cell0: 100 %25 more,%0A"
+    assert first.startswith(begin)
     assert first.endswith("%0Aand 2 more")
     assert second == "::error title=instructions%3A 1 not as in the baseline::grew: too large"
     assert summary.annotations([failed(state="pass")], (), Path("b")) == []

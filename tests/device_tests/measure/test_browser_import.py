@@ -8,6 +8,7 @@ import json
 import zlib
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -18,18 +19,17 @@ from device_tests.measure import browser_import as browsers
 from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
+from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
-from export.artifact import Artifact, Dataset
-from export.contract import Tensor
 from models import reference
 from models.errors import DataError
 from models.reference import Reference
+from tests.device_tests.conftest import MODEL, artifact
 
-ID = "torch_cnn_small-tflite-int8"
+ID = f"{MODEL}-tflite-int8"
 IMAGES, JUDGED = 100, 50
 SHA = hashlib.sha256(b"weights").hexdigest()
-TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
 
 
 @pytest.fixture
@@ -37,23 +37,24 @@ def folder(tmp_path) -> Path:
     """An artifacts folder with one artifact and its reference."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
-    reference_set = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+    reference_set = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                         images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8),
                         labels=logits.argmax(1).astype(np.uint8), logits=logits)  # fmt: skip
     place = tmp_path / "artifacts"
     place.mkdir()
     (place / f"{ID}.tflite").write_bytes(b"weights")
-    reference.save(reference_set, reference.path(place, reference_set.model))
-    artifacts.save(Artifact(id=ID, model=reference_set.model, framework="torch", format="tflite", scheme="int8", key="k",
-                            file=f"{ID}.tflite", sha256=SHA, size_bytes=7, compressed_bytes=20_000, checkpoint_sha256="c" * 64, inputs=(TENSOR,), outputs=(TENSOR,),
-                            dataset=Dataset(name="mnist", sha256="d" * 64)), place)  # fmt: skip
+    reference.save(reference_set, reference.path(place, MODEL))
+    tensor = {"name": "x", "shape": (1, 10), "dtype": "float32"}
+    facts = {"file": f"{ID}.tflite", "sha256": SHA, "size_bytes": 7, "compressed_bytes": 20_000, "outputs": (tensor,)}
+    source = {"checkpoint_sha256": "c" * 64, "dataset": {"name": "mnist", "sha256": "d" * 64}}
+    artifacts.save(artifact(ID, **facts, **source), place)
     return place
 
 
 @pytest.fixture
 def logits(folder) -> np.ndarray:
     """What the browser answered: as the source, but for one image."""
-    copied = reference.load(reference.path(folder, "torch_cnn_small")).logits[:JUDGED].copy()
+    copied = reference.load(reference.path(folder, MODEL)).logits[:JUDGED].copy()
     copied[7] = np.roll(copied[7], 1)
     return copied
 
@@ -80,16 +81,26 @@ def saved(tmp_path, logits):
     return save
 
 
-def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_path):
+@pytest.fixture
+def imported(folder, tmp_path):
+    """Return a function that types a command for a file, and returns the row of the artifact on a device then."""
     results = tmp_path / "results"
-    done = CliRunner().invoke(add, [str(saved()), "--artifacts", str(folder), "--results", str(results)])
-    assert done.exit_code == 0, done.output
+
+    def row(command: click.Command, *arguments: str, device: str) -> Row:
+        done = CliRunner().invoke(command, [*arguments, "--artifacts", str(folder), "--results", str(results)])
+        assert done.exit_code == 0, done.output
+        stored = load(results)
+        chosen = tuple(cell for cell in cells_with_results(stored, (device,)) if cell.recipe.id == ID)
+        (only,) = rows(chosen, stored, artifacts_folder=folder, results_folder=results)
+        return only
+
+    return row
+
+
+def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tmp_path):
+    row = imported(add, str(saved()), device="browser:pixel-7")
     id = f"{ID}@litertjs@browser:pixel-7"
-    assert np.array_equal(np.load(measurements.logits_path(results, id)), logits)
-    stored = load(results)
-    (row,) = rows(
-        cells_with_results(stored, ("browser:pixel-7",)), stored, artifacts_folder=folder, results_folder=results
-    )
+    assert np.array_equal(np.load(measurements.logits_path(tmp_path / "results", id)), logits)
     assert (row.id, row.outcome, row.total, row.correct, row.lost) == (id, "ok", JUDGED, JUDGED - 1, 1)
     assert [flip.index for flip in row.flips] == [7]
     assert row.p50_ns == 110_000
@@ -102,26 +113,14 @@ def shared(saved):
     """Return a function that writes a file as the Android app shares it."""
 
     def save(**changes) -> Path:
-        environment = {
-            "cpu": "a chip",
-            "cpus": 8,
-            "os": "Android 14",
-            "fingerprint": "f",
-            "build": "b",
-            "kind": "device",
-        }
-        return saved(**{"runtime": "litert", "device": "app:pixel-7", "environment": environment, **changes})
+        phone = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
+        return saved(**{"runtime": "litert", "device": "app:pixel-7", "environment": phone, **changes})
 
     return save
 
 
-def test_what_the_android_app_shared_is_a_current_row(shared, folder, tmp_path):
-    results = tmp_path / "results"
-    done = CliRunner().invoke(run, ["--import", str(shared()), "--artifacts", str(folder), "--results", str(results)])
-    assert done.exit_code == 0, done.output
-    stored = load(results)
-    chosen = [cell for cell in cells_with_results(stored, ("app:pixel-7",)) if cell.recipe.id == ID]
-    (row,) = rows(tuple(chosen), stored, artifacts_folder=folder, results_folder=results)
+def test_what_the_android_app_shared_is_a_current_row(shared, imported):
+    row = imported(run, "--import", str(shared()), device="app:pixel-7")
     assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
 
 
@@ -157,7 +156,7 @@ def test_an_artifact_that_was_not_measured_is_a_row_with_its_reason(saved, folde
 
 def test_garbage_is_a_mismatch(saved, folder, logits):
     rolled = np.roll(logits, 1, axis=1)
-    right = int((rolled.argmax(1) == reference.load(reference.path(folder, "torch_cnn_small")).labels[:JUDGED]).sum())
+    right = int((rolled.argmax(1) == reference.load(reference.path(folder, MODEL)).labels[:JUDGED]).sum())
     ((row, _),) = browsers.read(saved(answers=packed(rolled), correct=right, agree=right), folder)
     assert row.outcome == "mismatch"
 

@@ -16,19 +16,15 @@ from device_tests.results import compatibility as grids
 from device_tests.results.compatibility import Grid, Trial
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
-from export import artifact as artifacts
-from export.artifact import Artifact, Golden
 from models import environments, records
 from models.errors import DataError
 from tests import interpreters
-
-ID = "torch_cnn_small-torchscript-float32"
+from tests.device_tests.conftest import ID, artifact
 
 
 def grid(**outcomes: str) -> Grid:
-    trials = tuple(
-        Trial(version=v.strip("v").replace("_", "."), outcome=o, reason="", key=v) for v, o in outcomes.items()
-    )
+    versions = ((name.strip("v").replace("_", "."), outcome) for name, outcome in outcomes.items())
+    trials = tuple(Trial(version=version, outcome=outcome, reason="", key=version) for version, outcome in versions)
     return Grid(artifact=ID, runtime="fake", artifact_sha256="a", trials=trials)
 
 
@@ -64,28 +60,12 @@ def two_versions(folders, tmp_path, monkeypatch):
     return folders
 
 
-def settle(folders, results) -> Grid:
+def settle(folders, results, conversations=None) -> Grid:
     (cell,) = (cell for cell in cells() if cell.recipe.id == ID)
-    return compatibility.run(cell, folders.bench.artifacts, results, Conversations())
-
-
-def golden(folders) -> None:
-    import base64
-
-    from models import reference
-
-    reference_set = reference.load(reference.path(folders.bench.artifacts, "torch_cnn_small"))
-    artifact = folders.artifact
-    pairs = zip(reference_set.images[:4], reference_set.logits[:4], strict=True)
-    vectors = tuple(
-        Golden(image_u8=base64.b64encode(image.tobytes()).decode(), logits=tuple(logits.tolist()))
-        for image, logits in pairs
-    )
-    artifacts.save(replace(artifact, golden=vectors), folders.bench.artifacts)
+    return compatibility.run(cell, folders.bench.artifacts, results, conversations or Conversations())
 
 
 def test_a_version_that_loads_and_answers_otherwise_is_found(two_versions, tmp_path):
-    golden(two_versions)
     settled = settle(two_versions, tmp_path)
     assert [trial.outcome for trial in settled.trials] == ["mismatch", "ok"]
     assert settled.trials[0].reason == "0 of 4 golden images are answered as in the sidecar"
@@ -93,7 +73,6 @@ def test_a_version_that_loads_and_answers_otherwise_is_found(two_versions, tmp_p
 
 
 def test_what_was_tried_is_not_tried_again_and_what_is_missing_is_said(two_versions, tmp_path):
-    golden(two_versions)
     old = two_versions.environments / "fake-1.0" / "bin" / "python"
     hidden = old.with_name("hidden")
     old.rename(hidden)
@@ -107,10 +86,9 @@ def test_what_was_tried_is_not_tried_again_and_what_is_missing_is_said(two_versi
 
 def test_an_interrupt_says_nothing_about_a_version(two_versions, tmp_path):
     two_versions.runtime("fake", "def load(path, threads):\n    time.sleep(600)")
-    (cell,) = (cell for cell in cells() if cell.recipe.id == ID)
     conversations = Conversations()
     with ThreadPoolExecutor() as pool:
-        future = pool.submit(compatibility.run, cell, two_versions.bench.artifacts, tmp_path / "results", conversations)
+        future = pool.submit(settle, two_versions, tmp_path / "results", conversations)
         while not conversations.running:
             time.sleep(0.01)
         conversations.stop()
@@ -120,7 +98,6 @@ def test_an_interrupt_says_nothing_about_a_version(two_versions, tmp_path):
 
 
 def test_what_may_have_been_the_machines_fault_is_tried_again(two_versions, tmp_path):
-    golden(two_versions)
     settled = settle(two_versions, tmp_path)
     failed = tuple(replace(trial, outcome="timed_out") for trial in settled.trials)
     records.write(tmp_path / "compatibility" / f"{ID}@fake.json", replace(settled, trials=failed))
@@ -128,13 +105,11 @@ def test_what_may_have_been_the_machines_fault_is_tried_again(two_versions, tmp_
 
 
 def test_a_grid_of_another_file_is_not_told(measured, tmp_path):
-    names = {"model": "torch_cnn_small", "framework": "torch", "format": "torchscript", "scheme": "float32"}
-    artifact = Artifact(id="torch_cnn_small-torchscript-float32", key="k", sha256="b" * 64, **names)
     row = measured(artifact_sha256="b" * 64)
     for digest, versions in (("a" * 64, ""), ("b" * 64, "2.0 and newer")):
         stored = replace(grid(v1_0="mismatch", v2_0="ok"), runtime=row.runtime, artifact_sha256=digest)
         records.write(grids.path(tmp_path, row.artifact, row.runtime), stored)
-        assert join.Added(tmp_path, ()).to(row, artifact).oldest_runtime == versions
+        assert join.Added(tmp_path, ()).to(row, artifact(sha256="b" * 64)).oldest_runtime == versions
 
 
 def test_a_broken_grid_is_an_error_that_says_what_to_type(tmp_path):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +16,7 @@ from device_tests.onboard import probe
 from device_tests.results import instructions as counts
 from device_tests.results.instructions import InstructionCount
 from models.errors import DataError, EnvironmentMissing
-
-ID = "torch_cnn_small-torchscript-float32"
-GOLDEN = ({"image_u8": base64.b64encode(bytes(784)).decode(), "logits": [1.0] + [0.0] * 9},)
+from tests.device_tests.conftest import ID
 
 
 def log(inference: int, nothing: int, others: int = 0) -> str:
@@ -30,11 +25,7 @@ def log(inference: int, nothing: int, others: int = 0) -> str:
     return "".join(f"{count} {others * i}\n" for i, count in enumerate(own))
 
 
-def test_the_marks_own_share_is_taken_off():
-    assert instructions.samples(log(5_000, 300))[0] == (5_000,) * probe.COUNTED
-
-
-def test_what_other_threads_execute_is_told_apart():
+def test_the_marks_own_share_is_taken_off_and_what_other_threads_execute_is_told_apart():
     assert instructions.samples(log(5_000, 300, others=70)) == ((5_000,) * probe.COUNTED, (70,) * probe.COUNTED)
 
 
@@ -75,24 +66,13 @@ def test_probe_and_plugin_agree_on_the_mark():
     assert f"{probe.MARK:#010x}" in instructions.SOURCE.read_text()
 
 
-needs_qemu = pytest.mark.needs(desktop.QEMU, "cc")
-
-
 @pytest.fixture
 def count(folders, monkeypatch):
     """Return a function that counts the test's artifact on a fake runtime."""
-    from tests.device_tests.conftest import save_artifact
-
     monkeypatch.setenv("EDGEWISE_CACHE", str(folders.environments / "cache"))
-    save_artifact(folders.bench.artifacts, np.eye(784, 10, dtype=np.float32), golden=GOLDEN)
 
     def run(name: str, **changes) -> tuple[InstructionCount, bool]:
-        home = folders.environments / name
-        (home / "bin" / "python").unlink()  # a script, which qemu cannot emulate
-        (home / "bin" / "python").symlink_to(sys.executable)
-        if not (home / "lib").exists():
-            (home / "lib").symlink_to(Path(sys.prefix) / "lib")
-            shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home)
+        folders.make_emulable(name)
         ended = []
         options = {"force": False, "jobs": 1, "timeout_s": 120.0} | changes
         instructions.run(
@@ -107,7 +87,7 @@ def count(folders, monkeypatch):
     return run
 
 
-@needs_qemu
+@pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
 def test_two_counts_are_identical_and_the_second_run_finds_the_first(folders, count):
     name = folders.runtime("honest")
@@ -120,7 +100,7 @@ def test_two_counts_are_identical_and_the_second_run_finds_the_first(folders, co
     assert counts.read(counts.path(folders.bench.results, again[0].id)) == again[0]
 
 
-@needs_qemu
+@pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
 def test_more_work_is_more_instructions(folders, count):
     few = count(folders.runtime("few"))[0].instructions
@@ -128,7 +108,7 @@ def test_more_work_is_more_instructions(folders, count):
     assert many[0].instructions > few + 1_000
 
 
-@needs_qemu
+@pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
 def test_what_a_runtime_does_by_the_clock_is_the_same_in_each_run(folders, count):
     code = """
@@ -146,7 +126,7 @@ def answer(logits):
     assert first.spread > 0.1
 
 
-@needs_qemu
+@pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
 def test_an_inference_on_another_thread_does_not_look_cheap(folders, count):
     code = """
@@ -162,7 +142,7 @@ def answer(logits):
     assert others > 10_000, note
 
 
-@needs_qemu
+@pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
 def test_what_cannot_be_counted_is_a_row(folders, count):
     crash, refusal, hang = (

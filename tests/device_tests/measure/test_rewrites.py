@@ -6,19 +6,16 @@ import pytest
 
 from device_tests.measure import rewrites
 from export import artifact as artifacts
-from export.artifact import Artifact, Dataset
-from export.contract import Tensor
+from export.artifact import Dataset
 from models.errors import DataError
+from tests.device_tests.conftest import artifact
 
 ID = "m-tflite-int8"
 
 
 def save(folder, **facts) -> None:
-    names = {"model": "m", "framework": "torch", "format": "tflite", "scheme": "int8", "key": "k"}
-    tensors = (Tensor(name="t", shape=(1,), dtype="int8"),)
-    whole = {"file": "f", "sha256": "a" * 64, "size_bytes": 1, "inputs": tensors, "outputs": tensors}
     folder.mkdir(parents=True, exist_ok=True)
-    artifacts.save(Artifact(id=ID, **{**names, **whole, "checkpoint_sha256": "c" * 64, **facts}), folder)
+    artifacts.save(artifact(ID, **{"checkpoint_sha256": "c" * 64, **facts}), folder)
 
 
 @pytest.mark.parametrize("facts", [{"checkpoint_sha256": "d" * 64}, {"dataset": Dataset(name="digits")}], ids=str)

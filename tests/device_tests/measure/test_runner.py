@@ -9,17 +9,24 @@ import pytest
 from msgspec import structs
 
 from device_tests import devices
+from device_tests.devices import desktop
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
+from models import files
 from models.errors import DataError, StorageError, UsageError
-
-MODEL = "torch_cnn_small"
-ID = f"{MODEL}-torchscript-float32"
-SLEEPS = "def load(path, threads):\n    time.sleep(600)"
+from tests.device_tests.conftest import ID, MODEL, NOTED, save_artifact, timed_alone
 
 
 def cell(runtime: str) -> str:
     return f"{ID}@{runtime}@desktop"
+
+
+def change_sidecar(folders, **facts) -> None:
+    artifacts.save(structs.replace(folders.artifact, **facts), folders.bench.artifacts)
+
+
+def stored(folders, runtime: str):
+    return measurements.read(measurements.path(folders.bench.results, cell(runtime)))
 
 
 def test_a_current_result_is_not_measured_again(folders):
@@ -36,20 +43,6 @@ def test_a_full_result_satisfies_quick_but_not_the_other_way_round(folders):
     assert not folders.run(cell(name), quick=True)[cell(name)].current
     assert not folders.run(cell(name))[cell(name)].current
     assert folders.run(cell(name), quick=True)[cell(name)].current
-
-
-def test_another_runtime_environment_makes_a_result_stale(folders):
-    name = folders.runtime("honest")
-    folders.row(name)
-    (folders.environments / name / "lib/python3.11/site-packages/numpy-9.9.dist-info").mkdir(parents=True)
-    assert not folders.run(cell(name))[cell(name)].current
-
-
-def test_another_runtime_module_makes_a_result_stale(folders):
-    name = folders.runtime("honest")
-    folders.row(name)
-    folders.runtime(name, "# changed")
-    assert not folders.run(cell(name))[cell(name)].current
 
 
 def test_a_failure_is_tried_again_and_a_refusal_is_not(folders):
@@ -70,12 +63,9 @@ def test_a_file_that_is_not_its_sidecars_becomes_a_row_and_the_run_goes_on(folde
 
 
 def test_a_corrupt_file_with_the_right_checksum_is_refused_by_the_runtime(folders):
-    from models import files
-
     file = folders.bench.artifacts / f"{ID}.pt"
-    artifact = folders.artifact
     file.write_bytes(file.read_bytes()[:100])
-    artifacts.save(structs.replace(artifact, sha256=files.sha256(file), size_bytes=100), folders.bench.artifacts)
+    change_sidecar(folders, sha256=files.sha256(file), size_bytes=100)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason.split(":")[0]) == ("load_failed", "ValueError")
 
@@ -87,9 +77,7 @@ def test_a_broken_sidecar_becomes_a_row(folders):
 
 @pytest.mark.parametrize("outcome", ["unsupported", "export_failed"])
 def test_an_artifact_that_was_not_made_is_a_row_with_its_reason(folders, outcome):
-    artifact = folders.artifact
-    facts = {"outcome": outcome, "reason": "the tool said no", "file": "", "sha256": ""}
-    artifacts.save(structs.replace(artifact, **facts), folders.bench.artifacts)
+    change_sidecar(folders, outcome=outcome, reason="the tool said no", file="", sha256="")
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason) == (outcome, "the tool said no")
     assert not list(folders.bench.results.glob("*.json"))  # it would outlive the export that is mended
@@ -103,8 +91,7 @@ def test_an_artifact_that_was_never_exported_is_skipped_with_the_command_that_ma
 
 
 def test_an_artifact_of_another_checkpoint_is_not_compared(folders):
-    artifact = folders.artifact
-    artifacts.save(structs.replace(artifact, checkpoint_sha256="e" * 64), folders.bench.artifacts)
+    change_sidecar(folders, checkpoint_sha256="e" * 64)
     row = folders.row(folders.runtime("honest"))
     assert row.outcome == "load_failed"
     assert "another checkpoint or data set" in row.reason
@@ -119,23 +106,16 @@ def test_a_broken_reference_ends_the_run_before_it_starts(folders):
 def test_a_missing_environment_is_skipped_and_keeps_the_result_that_is_there(folders):
     name = folders.runtime("honest")
     good = folders.row(name)
-    (folders.environments / name / "bin" / "python").unlink()
+    folders.uninstall(name)
     row = folders.row(name)
     assert row.outcome == "skipped"
     assert f"nox -s 'device_tests({name})'" in row.reason
-    assert measurements.read(measurements.path(folders.bench.results, good.id)) == good
-
-
-def test_a_broken_result_is_replaced(folders):
-    name = folders.runtime("honest")
-    folders.row(name)
-    measurements.path(folders.bench.results, cell(name)).write_text("")
-    assert folders.row(name).outcome == "ok"
+    assert stored(folders, name) == good
 
 
 def test_ctrl_c_kills_the_workers_and_keeps_what_is_finished(folders):
-    honest, sleeps = folders.runtime("honest"), folders.runtime("sleeps", SLEEPS)
-
+    folders.runtime("honest")
+    folders.runtime("sleeps", "def load(path, threads):\n    time.sleep(600)")
     running = devices.device("desktop").conversations.running
 
     def interrupt(end):
@@ -148,28 +128,17 @@ def test_ctrl_c_kills_the_workers_and_keeps_what_is_finished(folders):
         folders.run(f"{ID}@*", on_ended=interrupt, jobs=1, timeout_s=60)
     assert time.monotonic() - began < 30
     assert not running
-    assert measurements.read(measurements.path(folders.bench.results, cell(honest))).outcome == "ok"
-    assert measurements.read(measurements.path(folders.bench.results, cell(sleeps))) is None
+    assert stored(folders, "honest").outcome == "ok"
+    assert stored(folders, "sleeps") is None
 
 
 def test_two_cells_are_never_timed_at_once(folders, tmp_path):
-    """Each fake notes when its timing began and ended; the spans must not overlap."""
     spans = tmp_path / "spans"
-    code = f"""
-def answer(logits):
-    if calls in (2, 160):
-        with open({str(spans)!r}, "a") as file:
-            file.write(f"{{calls}} {{os.getpid()}}\\n")
-    time.sleep(0.0005)
-    return logits
-"""
     for i in range(4):
-        folders.runtime(f"noted{i}", code)
+        folders.runtime(f"noted{i}", NOTED.format(spans=str(spans)))
     ends = folders.run(f"{ID}@*")
     assert {end.measurement.outcome for end in ends.values()} == {"ok"}
-    lines = [line.split() for line in spans.read_text().splitlines()]
-    assert [call for call, _ in lines] == ["2", "160"] * 4
-    assert all(lines[i][1] == lines[i + 1][1] for i in range(0, 8, 2))
+    assert timed_alone(spans)
 
 
 def test_a_glob_that_matches_nothing_is_an_error_that_suggests(folders):
@@ -179,41 +148,34 @@ def test_a_glob_that_matches_nothing_is_an_error_that_suggests(folders):
 
 
 def test_weights_of_another_network_are_a_mismatch(folders):
-    from tests.device_tests.conftest import save_artifact
-
     save_artifact(folders.bench.artifacts, np.random.default_rng(9).normal(size=(784, 10)).astype(np.float32))
     assert folders.row(folders.runtime("honest")).outcome == "mismatch"
 
 
 def test_a_rerun_that_times_out_replaces_no_good_result_of_the_same_file(folders, tmp_path):
     flag = tmp_path / "hangs"
-    name = folders.runtime(
-        "moody",
-        f"def load(path, threads, load=load):\n    while os.path.exists({str(flag)!r}): time.sleep(0.1)\n    return load(path, threads)",
-    )
+    hangs = f"    while os.path.exists({str(flag)!r}): time.sleep(0.1)"
+    name = folders.runtime("moody", f"def load(path, threads, load=load):\n{hangs}\n    return load(path, threads)")
     good = folders.row(name)
     logits = measurements.logits_path(folders.bench.results, good.id)
     before = logits.read_bytes()
     flag.touch()
     end = folders.run(cell(name), force=True, timeout_s=1.5)[cell(name)]
     assert (end.measurement.outcome, end.discarded) == ("timed_out", True)
-    assert measurements.read(measurements.path(folders.bench.results, good.id)) == good
+    assert stored(folders, name) == good
     assert logits.read_bytes() == before
     flag.unlink()
     assert folders.run(cell(name))[cell(name)].current
 
 
 def test_a_new_file_that_crashes_replaces_the_good_result_of_the_old_one_and_its_logits(folders):
-    from tests.device_tests.conftest import save_artifact
-
     name = folders.runtime("honest")
     good = folders.row(name)
-    rng = np.random.default_rng(1)
-    save_artifact(folders.bench.artifacts, rng.normal(size=(784, 10)).astype(np.float32))
+    save_artifact(folders.bench.artifacts, np.ones((784, 10), np.float32))
     folders.runtime("honest", "def answer(logits):\n    os.abort()")
     end = folders.run(cell(name))[cell(name)]
     assert (end.measurement.outcome, end.discarded) == ("run_failed", False)
-    assert measurements.read(measurements.path(folders.bench.results, good.id)).outcome == "run_failed"
+    assert stored(folders, name).outcome == "run_failed"
     assert not measurements.logits_path(folders.bench.results, good.id).exists()
 
 
@@ -221,30 +183,30 @@ def test_a_mismatch_is_a_finding_that_replaces_a_good_result(folders, tmp_path):
     flag = tmp_path / "garbage"
     code = f"def answer(logits):\n    return np.roll(logits, 1) if os.path.exists({str(flag)!r}) else logits"
     name = folders.runtime("moody", code)
-    good = folders.row(name)
+    assert folders.row(name).outcome == "ok"
     flag.touch()
     assert folders.row(name, force=True).outcome == "mismatch"
-    assert measurements.read(measurements.path(folders.bench.results, good.id)).outcome == "mismatch"
+    assert stored(folders, name).outcome == "mismatch"
 
 
 @pytest.mark.parametrize("step", ["require", "pins", "run"])
 def test_what_nobody_foresaw_is_the_row_of_its_cell_and_the_others_run(folders, monkeypatch, step):
     folders.runtime("honest")
     folders.runtime("other")
-    device, whole = devices.device("desktop"), getattr(type(devices.device("desktop")), step)
+    whole = getattr(desktop.Desktop, step)
 
     def broken(self, job, *rest):
         if "other" in (job, getattr(job, "runtime", "")):
             raise AssertionError("what \x1b[31mcannot be")
         return whole(self, job, *rest)
 
-    monkeypatch.setattr(type(device), step, broken)
+    monkeypatch.setattr(desktop.Desktop, step, broken)
     ends = folders.run(f"{ID}@*")
     row = ends[cell("other")].measurement
     assert (row.outcome, row.reason) == ("run_failed", "unexpected: AssertionError: what \x1b[31mcannot be")
     assert any("in broken" in line for line in row.log)
     assert ends[cell("honest")].measurement.outcome == "ok"
-    assert measurements.read(measurements.path(folders.bench.results, cell("other"))).outcome == "run_failed"
+    assert stored(folders, "other").outcome == "run_failed"
 
 
 def test_results_that_cannot_be_written_end_the_run(folders, monkeypatch):

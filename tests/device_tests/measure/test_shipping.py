@@ -1,6 +1,7 @@
+"""What ships with a model: which subjects are weighed, what their libraries weigh, how they start."""
+
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,13 +12,9 @@ from device_tests.machine_lock import MachineLock
 from device_tests.measure import shipping
 from device_tests.onboard.runtimes import RUNTIMES, is_timed, runs_on
 from export import artifact as artifacts
-from export.artifact import Artifact
-from export.contract import Tensor
 from models import environments
-from models.environments import ROOT
 from models.errors import EdgewiseError
-
-TENSOR = Tensor(name="t", shape=(1, 2), dtype="float32")
+from tests.device_tests.conftest import artifact, export
 
 
 def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp_path):
@@ -25,10 +22,7 @@ def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp
     assert {cell.runtime for cell in shipping.subjects(tmp_path)} == ship
     assert not ship & {"mil_evaluator", "tflite_micro"}  # what stands for a device ships nowhere
     for model, parameters in (("torch_cnn", 300), ("torch_cnn_small", 200)):
-        artifact = Artifact(id=f"{model}-tflite-float32", model=model, framework="torch", format="tflite", scheme="float32",
-                        key="k", parameters=parameters, file="f", sha256="0" * 64, size_bytes=1,
-                        inputs=(TENSOR,), outputs=(TENSOR,))  # fmt: skip
-        artifacts.save(artifact, tmp_path)
+        artifacts.save(artifact(f"{model}-tflite-float32", parameters=parameters), tmp_path)
     subjects = {cell.runtime: cell.recipe.id for cell in shipping.subjects(tmp_path)}
     assert subjects["litert"] == subjects["tensorflow"] == "torch_cnn_small-tflite-float32"
 
@@ -60,9 +54,7 @@ def test_a_library_that_several_environments_hold_is_weighed_once_and_for_all(tm
 
 @pytest.mark.parametrize(("seconds", "starts"), [([1.0, 1.04], 2), ([2.0, 1.0, 1.01], 3), ([1.0, 2.0, 3.0], 3)])
 def test_a_runtime_is_started_until_two_starts_take_the_same_time(seconds, starts, tmp_path, monkeypatch):
-    artifact = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k", file="f", sha256="0" * 64,
-                    size_bytes=1, inputs=(TENSOR,), outputs=(TENSOR,))  # fmt: skip
-    monkeypatch.setattr(artifacts, "read", lambda path: artifact)
+    monkeypatch.setattr(artifacts, "read", lambda path: artifact())
     monkeypatch.setattr(artifacts, "check", lambda artifact, folder: tmp_path / "f")
     taken = iter(seconds)
     monkeypatch.setattr(shipping, "_start", lambda *_: (next(taken), {"peak_kb": 1, "mapped": []}))
@@ -70,23 +62,35 @@ def test_a_runtime_is_started_until_two_starts_take_the_same_time(seconds, start
     assert len(started.seconds) == starts
 
 
-def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch):
-    broken = tmp_path / "litert.py"
-    broken.write_text("raise ImportError('no such library here')\n")
-    monkeypatch.setattr(RUNTIMES, "path", lambda name: broken)
+@pytest.mark.parametrize(
+    ("code", "timeout_s", "message"),
+    [
+        ("raise ImportError('no such library here')", 60.0, "ImportError: no such library here"),
+        ("import time\ntime.sleep(600)", 2.0, "it said nothing and killed by SIGKILL"),
+    ],
+    ids=["fails", "hangs"],
+)
+def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch, code, timeout_s, message):
+    (tmp_path / "fake.py").write_text(code)
+    monkeypatch.setattr(RUNTIMES, "path", lambda name: tmp_path / "fake.py")
     monkeypatch.setattr(environments, "python", lambda name, install: sys.executable)
-    artifact = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k",
-                    inputs=(Tensor(name="image", shape=(-1, 2), dtype="float32"),))  # fmt: skip
-    with pytest.raises(EdgewiseError, match="litert did not answer a-b-c: ImportError: no such library here"):
-        shipping._start("litert", tmp_path / "file", artifact)
+    monkeypatch.setattr(shipping, "TIMEOUT_S", timeout_s)
+    with pytest.raises(EdgewiseError, match=f"fake did not answer a-b-c: {message}"):
+        shipping._start("fake", tmp_path / "file", artifact("a-b-c"))
+
+
+@pytest.mark.needs("strip")
+def test_a_library_that_cannot_be_stripped_is_named(tmp_path):
+    (tmp_path / "text.so").write_text("no library")
+    with pytest.raises(EdgewiseError, match=r"text\.so cannot be stripped"):
+        shipping._weigh(tmp_path / "text.so")
 
 
 @pytest.mark.needs("strip")
 @pytest.mark.slow
 def test_litert_ships_its_own_libraries_only(tmp_path):
     only = "torch_cnn_small-tflite-float32"
-    command = [sys.executable, "-m", "export", f"--only={only}", "--artifacts", str(tmp_path), "--logs", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    export(tmp_path, only)
     cell = next(c for c in shipping.subjects(tmp_path) if c.runtime == "litert")
     started = shipping.start(cell, tmp_path, MachineLock(print))
     row = shipping.weighed("litert", started, shipping.weigh(started.mapped))

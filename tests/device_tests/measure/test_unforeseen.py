@@ -14,21 +14,15 @@ from device_tests.commands import compatibility as compatibility_command
 from device_tests.commands import shipping as shipping_command
 from device_tests.contract import Load
 from device_tests.devices import desktop
+from device_tests.machine_lock import MachineLock
 from device_tests.measure import compatibility, instructions, shipping
-from device_tests.measure.shipping import Footprint
 from device_tests.results import instructions as counts
 from device_tests.results import shipping as footprints
 from device_tests.results.compatibility import Grid
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models.errors import DataError, EdgewiseError, EnvironmentMissing
-
-ID = "torch_cnn_small-torchscript-float32"
-
-
-def shipped(runtime: str) -> Footprint:
-    return Footprint(runtime=runtime, artifact=ID, model_bytes=1, libraries=1, library_bytes=1, stripped_bytes=1,
-                   compressed_bytes=1, cold_start_s=1.0, peak_rss_bytes=1, elsewhere="")  # fmt: skip
+from tests.device_tests.conftest import ID, footprint
 
 
 @pytest.fixture
@@ -39,15 +33,12 @@ def weigh(folders, monkeypatch, tmp_path):
     def run(**measures) -> dict[str, dict]:
         for name in measures:
             folders.runtime(name)
-        monkeypatch.setattr(
-            shipping_command,
-            "subjects",
-            lambda folder: tuple(c for c in cells() if c.recipe.id == ID and c.runtime in measures),
-        )
+        chosen = select(cells(), runtimes=tuple(measures), patterns=(ID,))
+        monkeypatch.setattr(shipping_command, "subjects", lambda folder: chosen)
         monkeypatch.setattr(shipping_command, "start", lambda cell, folder, machine: measures[cell.runtime]())
         monkeypatch.setattr(shipping_command.shutil, "which", lambda program: program)  # strip, which weigh would run
         monkeypatch.setattr(shipping_command, "weigh", lambda libraries: {})
-        monkeypatch.setattr(shipping_command, "weighed", lambda runtime, started, weights: shipped(runtime))
+        monkeypatch.setattr(shipping_command, "weighed", lambda runtime, started, weights: footprint(runtime))
         arguments = ["shipping", "--artifacts", str(folders.bench.artifacts), "--out", str(file)]
         try:
             group.main(arguments, standalone_mode=False)
@@ -66,22 +57,21 @@ def raises(error: Exception):
     return function
 
 
+def starts() -> SimpleNamespace:
+    return SimpleNamespace(mapped=())
+
+
 def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row(weigh):
-    with pytest.raises(
-        EdgewiseError, match=r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
-    ):
-        weigh(
-            a=raises(EdgewiseError("it does not start")),
-            b=lambda: SimpleNamespace(mapped=()),
-            c=raises(OSError("gone")),
-        )
+    message = r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
+    with pytest.raises(EdgewiseError, match=message):
+        weigh(a=raises(EdgewiseError("it does not start")), b=starts, c=raises(OSError("gone")))
     assert set(weigh.written) == {"b"}
 
 
 def test_rows_of_runtimes_that_are_not_measured_now_are_kept(weigh):
-    footprints.save((shipped("old"), shipped("b")), weigh.file)
+    footprints.save((footprint("old"), footprint("b")), weigh.file)
     with pytest.raises(EdgewiseError):
-        weigh(a=raises(EdgewiseError("no")), b=lambda: SimpleNamespace(mapped=()))
+        weigh(a=raises(EdgewiseError("no")), b=starts)
     assert set(weigh.written) == {"old", "b"}
     before = weigh.file.read_bytes()
     with pytest.raises(EdgewiseError):
@@ -89,52 +79,21 @@ def test_rows_of_runtimes_that_are_not_measured_now_are_kept(weigh):
     assert weigh.file.read_bytes() == before
 
 
-def test_where_no_runtime_is_installed_nothing_is_written_and_that_is_an_error(weigh, folders):
-    def missing() -> None:
-        raise EnvironmentMissing("not installed")
-
+def test_where_no_runtime_is_installed_nothing_is_written_and_that_is_an_error(weigh):
     with pytest.raises(EnvironmentMissing, match="Nothing was measured"):
-        weigh(a=missing)
+        weigh(a=raises(EnvironmentMissing("not installed")))
     assert not weigh.file.exists()
 
 
-@pytest.mark.needs("strip")
-def test_a_library_that_cannot_be_stripped_is_named(tmp_path):
-    (tmp_path / "text.so").write_text("no library")
-    with pytest.raises(EdgewiseError, match=r"text\.so cannot be stripped"):
-        shipping._weigh(tmp_path / "text.so")
-
-
-def test_a_start_that_hangs_is_ended(tmp_path, monkeypatch):
-    import sys
-
-    from device_tests.onboard.runtimes import RUNTIMES
-    from export.artifact import Artifact
-    from export.contract import Tensor
-    from models import environments
-
-    (tmp_path / "hangs.py").write_text("import time\ntime.sleep(600)\n")
-    monkeypatch.setattr(RUNTIMES, "path", lambda name: tmp_path / "hangs.py")
-    monkeypatch.setattr(environments, "python", lambda name, install: sys.executable)
-    monkeypatch.setattr(shipping, "TIMEOUT_S", 2.0)
-    artifact = Artifact(id="a-b-c", model="a", framework="torch", format="b", scheme="c", key="k",
-                    inputs=(Tensor(name="image", shape=(1, 2), dtype="float32"),))  # fmt: skip
-    with pytest.raises(EdgewiseError, match="said nothing and killed by SIGKILL"):
-        shipping._start("hangs", tmp_path / "file", artifact)
-
-
 def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
-    artifact = folders.artifact
     facts = {"outcome": "export_failed", "reason": "the tool said no", "file": "", "sha256": ""}
-    artifacts.save(structs.replace(artifact, **facts), folders.bench.artifacts)
+    artifacts.save(structs.replace(folders.artifact, **facts), folders.bench.artifacts)
     folders.runtime("fake")
     (cell,) = select(cells(), runtimes=(), patterns=(ID,))
     with pytest.raises(DataError, match=r"was not made \(export_failed\): the tool said no"):
         compatibility.run(cell, folders.bench.artifacts, folders.bench.results, Conversations())
-    from device_tests.machine_lock import MachineLock
-
     with pytest.raises(DataError, match="the tool said no"):
-        shipping.start(cell, folders.bench.artifacts, MachineLock(lambda text: None))
+        shipping.start(cell, folders.bench.artifacts, MachineLock(print))
 
 
 def test_a_version_that_nobody_foresaw_costs_no_other_its_trial(folders, tmp_path):
@@ -210,9 +169,5 @@ def test_an_emulator_that_does_not_tell_its_version_is_said(tmp_path):
 
 
 def test_where_instructions_are_counted_is_known_without_asking_the_device():
-    assert [devices.device(name).counts for name in ("desktop", "cortex-a53", "ssh:a@b", "android:1")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    counting = {"desktop": True, "cortex-a53": True, "ssh:a@b": False, "android:1": False}
+    assert {name: devices.device(name).counts for name in counting} == counting

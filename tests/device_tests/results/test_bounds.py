@@ -8,21 +8,21 @@ from device_tests.devices import arm64
 from device_tests.results import bounds
 from device_tests.results.receipts import Operator, Receipt
 from export.artifact import Artifact
+from tests.device_tests import conftest
 
 
 def artifact(scheme: str, macs: int = 1_600_000, **facts) -> Artifact:
-    names = {"model": "m", "framework": "torch", "format": "tflite", "scheme": scheme, "key": "k"}
-    return Artifact(id=f"m-tflite-{scheme}", macs=macs, **names, **facts)
+    return conftest.artifact(f"m-tflite-{scheme}", macs=macs, **facts)
 
 
-def receipt(*operators: Operator, delegate: str = "XNNPACK") -> Receipt:
+def receipt(*operators: Operator) -> Receipt:
     return Receipt(artifact="m-tflite-int8", key="k", runtime="litert", versions={}, library="", instruction_sets=(),
-                   delegate=delegate, operators=operators, parts=())  # fmt: skip
+                   delegate="XNNPACK", operators=operators, parts=())  # fmt: skip
 
 
 def operator(name: str, macs: int, channels: int = 0, **facts) -> Operator:
-    defaults = {"weights": "int8", "integer": True, "taken": True, "layer": name, "channels": channels}
-    return Operator(**{"name": "CONV_2D", "macs": macs, **defaults, **facts})
+    defaults = {"name": "CONV_2D", "weights": "int8", "integer": True, "taken": True}
+    return Operator(**{**defaults, "layer": name, "macs": macs, "channels": channels, **facts})
 
 
 @pytest.mark.parametrize(

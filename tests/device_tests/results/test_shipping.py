@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
 
 from device_tests.results import shipping as footprints
-from device_tests.results.shipping import Footprint
 from models.errors import DataError
+from tests.device_tests.conftest import footprint
 
-TORCH = Footprint(runtime="torch", artifact="a", model_bytes=1, libraries=1, library_bytes=9, stripped_bytes=8, compressed_bytes=100,
-                cold_start_s=1.0, peak_rss_bytes=5, elsewhere="")  # fmt: skip
+TORCH = footprint("torch", compressed_bytes=100)
 
 
 def test_what_was_weighed_is_read_by_runtime(tmp_path):
+    assert footprints.read(tmp_path) == {}
     footprints.save((TORCH,), tmp_path / footprints.FILE)
     assert footprints.read(tmp_path) == {"torch": TORCH}
-
-
-def test_where_nothing_was_weighed_there_is_nothing(tmp_path):
-    assert footprints.read(tmp_path) == {}
 
 
 @pytest.mark.parametrize("content", ["no JSON", "{}", "[3]", '[{"runtime": "torch"}]'])
@@ -29,16 +24,13 @@ def test_a_broken_file_is_said(tmp_path, content):
         footprints.read(tmp_path)
 
 
-def test_a_model_ships_with_its_runtime(measured):
+def test_a_model_ships_with_its_runtime_and_the_desktops_libraries_say_nothing_of_a_phone(measured):
     assert footprints.total_bytes(measured(compressed_bytes=7), {"torch": TORCH}) == 107
     assert footprints.total_bytes(measured(compressed_bytes=7), {}) is None
-
-
-def test_the_desktops_libraries_say_nothing_of_a_phone(measured):
-    assert footprints.total_bytes(replace(measured(), device="android:1"), {"torch": TORCH}) is None
+    assert footprints.total_bytes(measured(device="android:1"), {"torch": TORCH}) is None
 
 
 def test_in_the_android_app_an_engine_costs_what_the_build_says(measured):
-    row = measured(compressed_bytes=7, environment={"extra": {"engine_bytes": 1_000}})
-    assert footprints.total_bytes(replace(row, device="app:pixel-7"), {}) == 1_007
-    assert footprints.total_bytes(row, {}) is None
+    facts = {"compressed_bytes": 7, "environment": {"extra": {"engine_bytes": 1_000}}}
+    assert footprints.total_bytes(measured(**facts, device="app:pixel-7"), {}) == 1_007
+    assert footprints.total_bytes(measured(**facts), {}) is None
