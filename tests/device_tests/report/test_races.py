@@ -19,8 +19,8 @@ def counted(measured):
     """Return a maker of rows of an emulated core."""
 
     def make(runtime: str, format_name: str, scheme: str, instructions: int | None, **facts):
-        row = measured(scheme, runtime, format_name, latencies_ns=(), load_ns=None, instructions=instructions, **facts)
-        return replace(row, device=CORE)
+        facts |= {"device": CORE, "latencies_ns": (), "load_ns": None, "instructions": instructions}
+        return measured(scheme, runtime, format_name, **facts)
 
     return make
 

@@ -11,36 +11,27 @@ from rich.console import Console
 
 from device_tests.report import columns
 from device_tests.report import tables as report
-from device_tests.report.advice import picks
+from device_tests.report.advice import can_ship, picks
 from device_tests.report.cores import sweeps
 from device_tests.report.groups import group
-from device_tests.results.shipping import Footprint
 from device_tests.rows import load
 from models.errors import DataError
 from models.markdown import LIMIT_BYTES
+from tests.device_tests.conftest import MODEL, footprint
 
-MODEL = "torch_cnn_small"
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
 
 
 @pytest.fixture
 def results(measured):
+    mismatch = {"outcome": "mismatch", "reason": "9 of 10,000 answers agree"}
     return (
-        measured(
-            scheme="int8", runtime="executorch", size_bytes=300, agree=9_990, lost=4, gained=2, latencies_ns=(50_000,)
-        ),
-        measured(scheme="dynamic_int8", runtime="executorch", size_bytes=250, agree=9_000, lost=90, gained=1),
+        measured("int8", "executorch", size_bytes=300, agree=9_990, lost=4, gained=2, latencies_ns=(50_000,)),
+        measured("dynamic_int8", "executorch", size_bytes=250, agree=9_000, lost=90, gained=1),
         measured(format_name="eager", size_bytes=900),
         measured(runtime="litert", latencies_ns=(52_000,)),
-        measured(
-            scheme="float16",
-            runtime="executorch",
-            outcome="mismatch",
-            reason="9 of 10,000 answers agree",
-            agree=9,
-            lost=9_000,
-        ),
-        measured(scheme="int4", runtime="executorch", outcome="unsupported", reason="no kernel | at all", **NOTHING),
+        measured("float16", "executorch", agree=9, lost=9_000, **mismatch),
+        measured("int4", "executorch", outcome="unsupported", reason="no kernel | at all", **NOTHING),
     )
 
 
@@ -50,33 +41,28 @@ def printed(rows) -> str:
     return console.export_text()
 
 
+def line_of(name: str, rows) -> str:
+    """Return the printed line of an artifact."""
+    (line,) = (line for line in printed(rows).splitlines() if line.startswith(f"│ {name}"))
+    return line
+
+
 def test_the_eager_row_comes_first_and_ratios_stand_against_it(results):
-    text = printed(results).splitlines()
-    first, int8 = (
-        next(i for i, line in enumerate(text) if name in line) for name in ("eager-float32", "torchscript-int8")
-    )
-    assert first < int8
-    assert " 0.50 " in text[int8]
+    text = printed(results)
+    assert text.index("│ eager-float32") < text.index("│ torchscript-int8")
+    assert " 0.50 " in line_of("torchscript-int8", results)
 
 
-def test_markdown_holds_every_row_with_its_whole_reason(results, tmp_path):
-    report.write(group(results, 0.1), 0.1, tmp_path, None)
+def test_what_is_written_holds_every_row_with_its_whole_reason_and_statistics(results, tmp_path):
+    report.write(group(results, 0.1), 0.1, tmp_path, tmp_path / "table.svg")
     text = (tmp_path / "report.md").read_text()
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + len(results)
     assert "no kernel \\| at all" in text
     assert "9 of 10,000 answers agree" in text
-
-
-def test_json_holds_the_statistics_and_no_raw_samples(results, tmp_path):
-    report.write(group(results, 0.1), 0.1, tmp_path, None)
     (model,) = json.loads((tmp_path / "report.json").read_text())
     row = next(r for r in model["rows"] if r["id"].startswith(f"{MODEL}-torchscript-int8@"))
     assert (row["p50_ns"], row["top1"], row["latency_samples"]) == (50_000, 0.99, 1)
     assert "latencies_ns" not in row
-
-
-def test_a_picture_is_drawn(results, tmp_path):
-    report.write(group(results, 0.1), 0.1, tmp_path, tmp_path / "table.svg")
     assert (tmp_path / "table.svg").read_text().startswith("<svg")
 
 
@@ -104,12 +90,8 @@ def test_of_equals_the_lighter_runtime_is_taken(measured):
     heavy = measured(runtime="onnxruntime", latencies_ns=(100_000,))
     light = measured(runtime="litert", latencies_ns=(101_000,))
     far = measured(runtime="tflite_runtime", latencies_ns=(150_000,))
-    facts = {"artifact": "", "model_bytes": 1, "libraries": 1, "library_bytes": 0, "stripped_bytes": 0, "cold_start_s": 1,
-             "peak_rss_bytes": 1, "elsewhere": ""}  # fmt: skip
-    weights = {
-        name: Footprint(runtime=name, compressed_bytes=size, **facts)
-        for name, size in (("onnxruntime", 31), ("litert", 22), ("tflite_runtime", 6))
-    }
+    sizes = {"onnxruntime": 31, "litert": 22, "tflite_runtime": 6}
+    weights = {runtime: footprint(runtime, compressed_bytes=size) for runtime, size in sizes.items()}
     by_title = {pick.title: pick for pick in picks((heavy, light, far), 0.1, weights)}
     assert by_title["fastest on this CPU"].id == light.id
     assert f"not lighter: {heavy.id}" in by_title["fastest on this CPU"].message
@@ -121,18 +103,14 @@ def test_where_nothing_is_good_enough_nothing_is_picked(results):
     assert "Nothing that can ship stays within 0.1 points" in printed(results[1:2])
 
 
-def test_other_data_than_mnist_is_said_loudly(measured):
-    text = printed((measured(dataset={"name": "digits"}),))
-    assert text.count("NOT MNIST") == 2
-
-
-def test_quick_results_are_said(measured):
+def test_other_data_than_mnist_is_said_loudly_and_quick_results_are_said(measured):
+    assert printed((measured(dataset={"name": "digits"}),)).count("NOT MNIST") == 2
     assert "1 of 1 results are quick ones" in printed((measured(quick=True, total=1_000),))
 
 
 def test_a_ratio_of_one_interleaved_run_takes_the_place_of_that_of_runs_apart(results):
     timed = replace(results[0], latency_ratio=0.6, latency_ratio_low=0.58, latency_ratio_high=0.62)
-    (line,) = (line for line in printed((timed, *results[1:])).splitlines() if line.startswith("│ torchscript-int8"))
+    line = line_of("torchscript-int8", (timed, *results[1:]))
     assert "0.60 faster" in line
     assert " 0.50 " not in line
 
@@ -146,12 +124,23 @@ def test_what_an_interleaved_run_cannot_tell_is_said(measured, low, value, high,
 
 
 def test_other_sets_and_instructions_have_a_column(measured):
-    row = measured(
-        sets={"digits": {"total": 1_000, "correct": 957, "source_correct": 960, "agree": 990}}, instructions=1_234_567
-    )
-    (line,) = (line for line in printed((row,)).splitlines() if line.startswith("│ torchscript-float32"))
+    digits = {"total": 1_000, "correct": 957, "source_correct": 960, "agree": 990}
+    line = line_of("torchscript-float32", (measured(sets={"digits": digits}, instructions=1_234_567),))
     assert " 95.7 " in line
     assert " 1.23 " in line
+
+
+@pytest.mark.parametrize(("batch", "text", "ships"), [(1, "1", True), (4, "4", False), (-1, "any", True)])
+def test_the_batch_is_a_column_and_what_takes_several_images_at_once_is_not_recommended(measured, batch, text, ships):
+    row = measured(batch=batch, runtime="litert")
+    assert dict(columns.all_columns([row]))["batch"](row, None) == text
+    assert can_ship(row) is ships
+
+
+def test_options_of_a_scheme_and_what_they_cover_are_columns(measured):
+    row = measured(covered_share=0.5, covered_macs=0.25, options='calibration = "mse"')
+    shown = {title: text(row, None) for title, text in columns.all_columns([row])}
+    assert (shown["weights %"], shown["MACs %"], shown["options"]) == ("50.0", "25.0", 'calibration = "mse"')
 
 
 @pytest.fixture
@@ -171,19 +160,14 @@ def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulate
     desktop, core = group((*results, emulated), 0.1)
     assert (core.place, [p.title for p in core.picks]) == ("cortex-a53", ["smallest", "most faithful"])
     assert all(emulated.id != pick.id for pick in desktop.picks)
-    assert [text(emulated, None) for title, text in columns.all_columns(()) if title in ("p50 µs", "p90 µs")] == [
-        "emulated",
-        "",
-    ]
+    shown = {title: text(emulated, None) for title, text in columns.all_columns(())}
+    assert (shown["p50 µs"], shown["p90 µs"]) == ("emulated", "")
 
 
-def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as_the_desktop(
-    results, emulated, tmp_path
-):
+def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_alike(results, emulated, tmp_path):
     emulated = replace(emulated, bound_share=0.421, bound="8 multiply-accumulates per SMLAL")
-    other = replace(
-        emulated, device="max", bound_share=None, instructions=4_000_000, same=1_000, difference=0.0, first_other=None
-    )
+    same = {"same": 1_000, "difference": 0.0, "first_other": None}
+    other = replace(emulated, device="max", bound_share=None, instructions=4_000_000, **same)
     failed = replace(other, artifact=results[0].artifact.replace("int8", "int4"), outcome="timed_out", reason="slow")
     groups = group((*results, emulated, other, failed), 0.1)
     (sweep,) = sweeps(groups)
@@ -199,25 +183,20 @@ def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_as
 
 
 def test_nothing_is_compared_across_machines(results):
-    elsewhere = replace(
-        results[0], environment=replace(results[0].environment, cpu="another CPU"), latencies_ns=(1_000,)
-    )
+    another = replace(results[0].environment, cpu="another CPU")
+    elsewhere = replace(results[0], environment=another, latencies_ns=(1_000,))
     first, second = group((elsewhere, *results[1:]), 0.1)
     assert (first.place, second.place) == ("desktop (machine 1)", "desktop (machine 2)")
     assert second.eager is None
     assert elsewhere.id not in {pick.id for pick in first.picks}
-    text = printed((elsewhere, *results[1:]))
-    assert "The rows of desktop come from 2 machines, and nothing is compared across them" in text
-    (line,) = (line for line in text.splitlines() if line.startswith("│ torchscript-int8"))
-    assert "0.01" not in line
+    rows = (elsewhere, *results[1:])
+    assert "The rows of desktop come from 2 machines, and nothing is compared across them" in printed(rows)
+    assert "0.01" not in line_of("torchscript-int8", rows)
 
 
 def test_what_ships_is_the_model_with_its_runtime(results):
-    def weighing(runtime: str, compressed_bytes: int) -> Footprint:
-        return Footprint(runtime=runtime, artifact="", model_bytes=0, libraries=1, library_bytes=0, stripped_bytes=0,
-                       compressed_bytes=compressed_bytes, cold_start_s=1, peak_rss_bytes=1, elsewhere="")  # fmt: skip
-
-    weights = {"torch": weighing("torch", 115_000_000), "litert": weighing("litert", 2_099_100)}
+    sizes = {"torch": 115_000_000, "litert": 2_099_100}
+    weights = {runtime: footprint(runtime, compressed_bytes=size) for runtime, size in sizes.items()}
     pick = next(p for p in picks(results, 0.1, weights) if p.title == "smallest to ship")
     assert pick.id == f"{MODEL}-torchscript-float32@litert@desktop"  # not the smallest file, which needs PyTorch
     assert pick.message.startswith("2.10 MB compressed with the libraries of litert; the model is 0.0% of that")
@@ -228,10 +207,8 @@ def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path)
     report.write(group((*results, *many), 0.1), 0.1, tmp_path, None)
     text = (tmp_path / "report.md").read_text()
     assert len(text.encode()) <= LIMIT_BYTES
-    assert (
-        f"{MODEL.replace('_', chr(92) + '_')} on core-399: no results yet: 1 rows do not fit here; report.json has them."
-        in text
-    )
+    name = MODEL.replace("_", "\\_")
+    assert f"{name} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
 
 
 def test_without_results_there_is_no_report(folders):

@@ -59,7 +59,6 @@ def network():
 
     return Mobile()
 """
-TORCH_LAYERS = [*(f"conv{i}" for i in range(1, 6)), *(f"dense{i}" for i in range(1, 6))]
 POINTWISE, SHAPE = "conv3", (16, 16, 1, 1)  # in the residual's branch, after the depthwise one
 
 KERAS = """
@@ -79,7 +78,10 @@ def network():
     x = layers.Dense(32, activation="relu", name="dense")(layers.GlobalAveragePooling2D()(x))
     return Model(image, layers.Dense(10, name="logits")(x))
 """
-KERAS_LAYERS = ["stem", "depthwise", "pointwise", "shortcut", "dense", "logits"]
+LAYERS = {
+    "torch_mobile": [f"{kind}{i}" for kind in ("conv", "dense") for i in range(1, 6)],
+    "keras_residual": ["stem", "depthwise", "pointwise", "shortcut", "dense", "logits"],
+}
 NETWORKS = {
     "torch_mobile": (SPEC.format(name="torch_mobile", framework="torch", parameters=2_410, macs=180_000, shape=(1, 28, 28)) + TORCH),
     "keras_residual": (SPEC.format(name="keras_residual", framework="keras", parameters=1_300, macs=90_000, shape=(28, 28, 1)) + KERAS),

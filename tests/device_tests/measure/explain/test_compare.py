@@ -15,6 +15,12 @@ WEIGHTS = np.random.default_rng(1).normal(size=(3, 6, 6)).astype(np.float32)
 Function = Callable[..., np.ndarray]
 
 
+def node(kind: str, inputs: str, output: str, **facts) -> Node:
+    weights = 36 if kind in ("conv", "dense") else 0
+    kinds = (kind,) if kind else ()
+    return Node(kinds=kinds, inputs=tuple(inputs.split()), outputs=(output,), weights=weights, rounds=not kind, **facts)
+
+
 class Computed:
     """A graph of numpy functions, in which a node is (kind, inputs, output, function)."""
 
@@ -22,18 +28,8 @@ class Computed:
 
     def __init__(self, *steps: tuple[str, str, str, Function], named: bool = True) -> None:
         self.named = named
-        self._steps = steps
-        weighted = {"conv": 36, "dense": 36}
-        self.nodes = tuple(
-            Node(
-                kinds=(kind,) if kind else (),
-                inputs=tuple(inputs.split()),
-                outputs=(output,),
-                weights=weighted.get(kind, 0),
-                rounds=not kind,
-            )
-            for kind, inputs, output, _ in steps
-        )
+        self.steps = steps
+        self.nodes = tuple(node(*step[:3]) for step in steps)
         self.output = steps[-1][2]
         self._settled = compare.settled(self.nodes)
 
@@ -43,7 +39,7 @@ class Computed:
 
     def forced(self, image: np.ndarray, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         computed, received = {"image": image}, {"image": given.get("image", image)}
-        for _, inputs, output, function in self._steps:
+        for _, inputs, output, function in self.steps:
             computed[output] = function(*(received[name] for name in inputs.split()))
             received[output] = given.get(output, computed[output])
         return computed
@@ -71,6 +67,12 @@ def residual(*, shortcut: float = 1.0, deep: float = 1.0, names: str = "a b c d"
     )
 
 
+def changed(twin: Computed, *steps: tuple[str, str, str, Function]) -> Computed:
+    """Return a graph with other steps, in the place of those with their outputs."""
+    by_output = {step[2]: step for step in (*twin.steps, *steps)}
+    return Computed(*by_output.values())
+
+
 def row_of(file: Computed, twin: Computed) -> dict[str, layers.LayerError]:
     compared = compare.compare(file, twin, IMAGES, IMAGES).tensors
     named = [Layer(name=name, macs=36, parameters=36) for name in ("conv1", "conv2", "dense1")]
@@ -89,16 +91,12 @@ def test_a_doubled_scale_is_found_where_it_is_and_not_after_it():
     assert rows["dense1"].sqnr_db < layers.BAD_SQNR_DB  # as wrong, but only for what it was given
     assert rows["dense1"].own_sqnr_db is None
 
-
-def test_the_other_branch_is_named_where_that_is_broken():
     assert first_bad(row_of(residual(shortcut=2.0), residual())) == "conv1"
 
 
 def test_an_operator_without_weights_has_a_row_where_it_is_bad():
-    steps = list(residual()._steps)
-    steps[2] = ("add", "a b", "c", lambda a, b: 2 * (a + b))
-    rows = row_of(Computed(*steps), residual())
-    assert first_bad(rows) == "add c"
+    broken = changed(residual(), ("add", "a b", "c", lambda a, b: 2 * (a + b)))
+    assert first_bad(row_of(broken, residual())) == "add c"
     assert "add c" not in row_of(residual(), residual())
 
 
@@ -108,9 +106,7 @@ def test_tensors_that_have_other_names_are_paired_by_their_place():
 
 
 def test_a_layer_and_the_activation_that_is_fused_with_it_are_compared_as_one():
-    twin = Computed(
-        ("conv", "image", "a", product(0)), ("relu", "a", "b", relu), ("dense", "b", "c", product(1))
-    )  # fmt: skip
+    twin = Computed(("conv", "image", "a", product(0)), ("relu", "a", "b", relu), ("dense", "b", "c", product(1)))
     fused = Computed(("conv", "image", "b", lambda x: relu(product(0)(x))), ("dense", "b", "c", product(1)))
     rows = row_of(fused, twin)
     assert [row.own_sqnr_db for row in rows.values() if row.paired] == [None, None]
@@ -118,26 +114,19 @@ def test_a_layer_and_the_activation_that_is_fused_with_it_are_compared_as_one():
 
 def test_values_are_taken_as_the_next_layer_receives_them():
     twin = Computed(("conv", "image", "a", product(0)), ("dense", "a", "b", product(1)))
-    file = Computed(
-        ("conv", "image", "a", product(0)), ("", "a", "r", rounded), ("dense", "r", "b", product(1))
-    )  # fmt: skip
+    file = Computed(("conv", "image", "a", product(0)), ("", "a", "r", rounded), ("dense", "r", "b", product(1)))
     rows = row_of(file, twin)
     assert 20 < rows["conv1"].own_sqnr_db < 60  # its rounding is its own error,
     assert rows["conv2"].own_sqnr_db is None  # and not that of the next
 
 
 def test_a_layer_that_has_another_shape_is_judged_where_both_graphs_meet_again():
-    steps = list(residual()._steps)
-    steps[1] = ("conv", "image", "b", lambda x: product(1)(x).reshape(1, 2, 3))
-    steps[2] = ("add", "a b", "c", lambda a, b: a + b.reshape(1, 6))
-    rows = row_of(Computed(*steps), residual())
-    assert [(name, row.own_sqnr_db) for name, row in rows.items()] == [
-        ("conv1", None),
-        ("conv2", None),
-        ("dense1", None),
-    ]
-    steps[2] = ("add", "a b", "c", lambda a, b: a - b.reshape(1, 6))
-    assert first_bad(row_of(Computed(*steps), residual())) == "conv2"
+    reshaped = ("conv", "image", "b", lambda x: product(1)(x).reshape(1, 2, 3))
+    healthy = changed(residual(), reshaped, ("add", "a b", "c", lambda a, b: a + b.reshape(1, 6)))
+    rows = row_of(healthy, residual())
+    assert {name: row.own_sqnr_db for name, row in rows.items()} == {"conv1": None, "conv2": None, "dense1": None}
+    broken = changed(residual(), reshaped, ("add", "a b", "c", lambda a, b: a - b.reshape(1, 6)))
+    assert first_bad(row_of(broken, residual())) == "conv2"
 
 
 def test_a_name_that_means_something_else_in_the_file_is_not_paired():
@@ -151,19 +140,12 @@ def test_a_name_that_means_something_else_in_the_file_is_not_paired():
 
 def test_names_that_are_numbered_anew_pair_nothing():
     """The file has folded the batch norm, so that its `a` is the twin's `b`."""
-    nodes = [
-        ("conv", "image", "a", product(0)),
-        ("batch_norm", "a", "b", lambda x: 3 * x),
-        ("dense", "b", "c", product(1)),
-    ]
-    twin = Computed(*nodes, named=False)
+    norm = ("batch_norm", "a", "b", lambda x: 3 * x)
+    twin = Computed(("conv", "image", "a", product(0)), norm, ("dense", "b", "c", product(1)), named=False)
     twin.nodes = compare.without_batch_norms(twin.nodes)
     file = Computed(("conv", "image", "a", product(0, 3.0)), ("dense", "a", "b", product(1)), named=False)
-    assert compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1])) == {
-        "image": "image",
-        "a": "b",
-        "b": "c",
-    }
+    pairs = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
+    assert pairs == {"image": "image", "a": "b", "b": "c"}
     assert first_bad(row_of(file, twin)) == ""
 
 
@@ -171,25 +153,15 @@ def test_a_layer_without_a_counterpart_is_said_and_accused_of_nothing():
     twin = Computed(("conv", "image", "a", product(0)), ("tanh", "a", "b", np.tanh), ("dense", "b", "c", product(1)))
     file = Computed(("other", "image", "x", lambda x: x[:, :3]), ("dense", "x", "y", lambda x: x @ WEIGHTS[0][:3, :5]))
     rows = row_of(file, twin)
-    assert [(row.layer, row.paired, row.bad) for row in rows.values()] == [
-        ("conv1", False, False),
-        ("conv2", False, False),
-    ]
+    assert [(row.layer, row.paired, row.bad) for row in rows.values()] == [(f"conv{i}", False, False) for i in (1, 2)]
     assert first_bad(rows) == ""
 
 
 def test_a_batch_norm_belongs_to_the_layer_that_it_alone_follows():
-    nodes = compare.without_batch_norms(
-        (
-            Node(kinds=("conv",), inputs=("image",), outputs=("a",), weights=9),
-            Node(kinds=("batch_norm",), inputs=("a",), outputs=("b",)),
-            Node(kinds=("conv",), inputs=("b",), outputs=("c",), weights=9),
-            Node(kinds=("batch_norm",), inputs=("c",), outputs=("d",)),
-            Node(kinds=("add",), inputs=("c", "d"), outputs=("e",)),
-        )
-    )
+    graph = (("conv", "image", "a"), ("batch_norm", "a", "b"), ("conv", "b", "c"), ("batch_norm", "c", "d"))
+    nodes = compare.without_batch_norms(tuple(node(*step) for step in (*graph, ("add", "c d", "e"))))
     assert [(node.kinds, node.weights) for node in nodes] == [
-        ((), 0), (("conv",), 9), (("conv",), 9), (("batch_norm",), 0), (("add",), 0)
+        ((), 0), (("conv",), 36), (("conv",), 36), (("batch_norm",), 0), (("add",), 0)
     ]  # fmt: skip
 
 
@@ -197,7 +169,7 @@ def test_layers_of_as_many_weights_are_told_apart_by_their_weights_whatever_the_
     one, other = WEIGHTS[0], WEIGHTS[1]
     folded = one * np.array([3, -0.5, 2, 1, 7, 0.1], np.float32)[:, None]  # a batch norm's scale for each channel
     nodes = [
-        Node(kinds=("conv",), inputs=("image",), outputs=(output,), weights=36, shapes=compare.channel_shapes(*weights))
+        node("conv", "image", output, shapes=compare.channel_shapes(*weights))
         for output, weights in (("a", (other.T, 1)), ("b", (folded, 0)))
     ]
     source_layers = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from types import SimpleNamespace
 
 import numpy as np
@@ -63,20 +64,16 @@ def opened(tmp_path, monkeypatch):
     """Return an engine whose environment is this interpreter and whose program is the one above."""
     interpreters.install(tmp_path / "envs", "ncnn")
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
-    with open(_engine_graph.__file__) as file:
-        source = file.read().partition('if __name__ == "__main__"')[0]
-    (tmp_path / "program.py").write_text(source + STAND_IN)
-    monkeypatch.setattr(_engine_graph, "__file__", str(tmp_path / "program.py"))
+    program = tmp_path / "program.py"
+    program.write_text(inspect.getsource(_engine_graph).partition('if __name__ == "__main__"')[0] + STAND_IN)
+    monkeypatch.setattr(_engine_graph, "__file__", str(program))
     return engine.Engine("ncnn", tmp_path / "model.ncnn")
 
 
 def test_arrays_go_to_an_engine_and_back_by_the_tensors_names_whatever_it_prints(opened):
     image = np.arange(4, dtype=np.float32)
     tensors = opened.arrays("values", {"image": image, "verb": image})
-    assert [(name, value.tolist()) for name, value in tensors.items()] == [
-        ("image", [0, 2, 4, 6]),
-        ("verb", [0, 2, 4, 6]),
-    ]
+    assert {name: value.tolist() for name, value in tensors.items()} == {"image": [0, 2, 4, 6], "verb": [0, 2, 4, 6]}
     described, weights = opened.described("describe")
     assert (described, weights["0"].tolist()) == ({"input": "image"}, [1, 1])
 
@@ -85,27 +82,17 @@ def test_an_engine_that_refuses_goes_on_and_one_that_dies_is_an_error_too(opened
     with pytest.raises(EdgewiseError, match="ncnn cannot show model.ncnn: RuntimeError: no such layer"):
         opened.arrays("forced")
     assert opened.arrays("values", {"a": np.ones(1)})["a"] == 2
-    with pytest.raises(EdgewiseError, match="its process killed by SIGKILL"):
-        opened.described("executed")
-    with pytest.raises(EdgewiseError, match="its process killed by SIGKILL"):
-        opened.arrays("values")
-
-
-def entry(kind: str, inputs: str, output: str, least: float | None = None, weights: int = 0) -> dict:
-    return {"kind": kind, "inputs": inputs.split(), "outputs": [output], "least": least, "weights": weights}
+    for ask in (lambda: opened.described("executed"), lambda: opened.arrays("values")):
+        with pytest.raises(EdgewiseError, match="its process killed by SIGKILL"):
+            ask()
 
 
 def test_a_quantizer_that_cuts_what_may_be_negative_stands_for_a_relu():
+    kinds = "Convolution FakeQuantize MaxPool FakeQuantize Convolution Relu FakeQuantize MaxPool FakeQuantize"
+    least = (None, -1.0, None, 0.0, None, None, 0.0, None, 0.0)
     nodes = [
-        entry("Convolution", "image", "c"),
-        entry("FakeQuantize", "c", "q", -1.0),
-        entry("MaxPool", "q", "p"),
-        entry("FakeQuantize", "p", "r", 0.0),  # here
-        entry("Convolution", "r", "d"),
-        entry("Relu", "d", "e"),
-        entry("FakeQuantize", "e", "f", 0.0),
-        entry("MaxPool", "f", "g"),
-        entry("FakeQuantize", "g", "h", 0.0),
+        {"kind": kind, "inputs": [str(i)], "outputs": [str(i + 1)], "least": low, "weights": 0}
+        for i, (kind, low) in enumerate(zip(kinds.split(), least, strict=True))
     ]
     assert open_engine._clipping(nodes) == {3}
     assert open_engine._node(nodes[3], None, True).kinds == ("Relu",)
@@ -120,12 +107,10 @@ def test_openvinos_layers_are_integers_where_their_kernels_are_and_reference_ker
         {"kind": "FullyConnected", "kernel": "brgemm_avx512_f32", "takes": "f32", "stored": "i4", "weights": 8},
         {"kind": "Convolution", "kernel": "ref_any_I8", "takes": "u8", "stored": "i8", "weights": 7},
     ]
-    operators = [openvino._operator(layer) for layer in executed]
+    _, conv, dense, _ = operators = [openvino._operator(layer) for layer in executed]
     assert [o.integer for o in operators] == [False, True, False, True]
-    assert [(o.weights, o.activations, o.parameters) for o in operators[1:3]] == [
-        ("int8", "uint8", 9),
-        ("int4", "float32", 8),
-    ]
+    assert (conv.weights, conv.activations, conv.parameters) == ("int8", "uint8", 9)
+    assert (dense.weights, dense.activations, dense.parameters) == ("int4", "float32", 8)
     assert openvino._notes(executed) == (
         "1 of 4 layers run reference kernels: Convolution",
         "1 layers store narrow weights and multiply in float32",
@@ -135,11 +120,9 @@ def test_openvinos_layers_are_integers_where_their_kernels_are_and_reference_ker
 @pytest.fixture
 def ncnn_file(tmp_path):
     """Two convolutions in 8 bits, the first of which hands on 8 bits, and a dense layer in float32."""
-    eight = (0x000D4B38).to_bytes(4, "little")
-    floats = np.array([3, 1, 1, 1], "<f4").tobytes()
-    content = (
-        eight + bytes(4) + bytes(4 * (2 + 1 + 1)) + eight + bytes(4) + bytes(4 * (2 + 1)) + bytes(4) + floats + bytes(8)
-    )
+    eight = (0x000D4B38).to_bytes(4, "little") + bytes(4)
+    dense = bytes(4) + np.array([3, 1, 1, 1], "<f4").tobytes() + bytes(8)
+    content = eight + bytes(4 * (2 + 1 + 1)) + eight + bytes(4 * (2 + 1)) + dense
     (tmp_path / ncnn_format.PARAM).write_text(GRAPH)
     (tmp_path / ncnn_format.BIN).write_bytes(content)
     return tmp_path
@@ -202,10 +185,11 @@ def test_a_layer_of_a_core_ml_program_is_blamed_for_its_own_error_only(monkeypat
     monkeypatch.setattr(mil, "Program", lambda path: programs[path.name])
     file, twin = (open_mil.Graph(tmp_path / name) for name in programs)
     images = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
-    comparison = compare(file, twin, images, images)
-    source_layers = [Layer(name=f"dense{i}", macs=16, parameters=16, shapes=node.shapes)
-             for i, node in enumerate((node for node in twin.nodes if node.weights), start=1)]  # fmt: skip
-    rows = layers.rows(comparison.tensors, twin.nodes, source_layers)
+    weighted = [node for node in twin.nodes if node.weights]
+    source_layers = [
+        Layer(name=f"dense{i}", macs=16, parameters=16, shapes=node.shapes) for i, node in enumerate(weighted, start=1)
+    ]
+    rows = layers.rows(compare(file, twin, images, images).tensors, twin.nodes, source_layers)
     assert [row.layer for row in rows] == ["dense1", "dense2"]
     assert [row.layer for row in rows if row.bad] == ([bad] if bad else [])
 

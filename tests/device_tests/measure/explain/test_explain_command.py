@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from device_tests.commands.explain import explain as command
 from device_tests.measure.explain import layers, run, tree
@@ -20,10 +21,9 @@ from export import artifact as artifacts
 from export.artifact import Artifact
 from export.matrix import MATRIX
 from models import files
+from models.environments import ROOT
 from models.errors import DataError, UsageError
-
-ROOT = Path(__file__).parents[4]
-FRAMEWORKS = "torch tensorflow keras onnx onnxruntime executorch ai_edge_litert"
+from tests.device_tests.conftest import artifact
 
 
 def type_in(*arguments: str) -> None:
@@ -45,14 +45,11 @@ def test_what_cannot_be_done_is_said(arguments, error, message):
         type_in(*arguments)
 
 
-def test_every_format_of_the_matrix_has_a_module_that_reads_it():
+def test_every_format_of_the_matrix_has_a_module_that_reads_it_and_another_is_said(monkeypatch, tmp_path):
     formats = {name for formats in MATRIX.values() for name in formats}
     assert formats == {*run.MODULES}
     folder = Path(run.__file__).parent
     assert all((folder / f"{module}.py").is_file() for module in run.MODULES.values())
-
-
-def test_a_format_that_none_reads_is_said(monkeypatch, tmp_path):
     monkeypatch.delitem(run.MODULES, "tflite")
     with pytest.raises(DataError, match="cannot read tflite yet"):
         run.make(SimpleNamespace(format="tflite"), tmp_path, "litert")
@@ -65,22 +62,17 @@ def test_an_id_means_each_of_its_runtimes_unless_it_names_one(capsys):
     assert capsys.readouterr().out.split() == expected
 
 
-def test_each_framework_has_a_process_of_its_own_whose_receipts_are_kept_and_whose_refusals_are_told(
-    tmp_path, capsys, monkeypatch
-):
+def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_path, capsys, monkeypatch):
     def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
         if runtime == "tensorflow":
-            msg = "it does not load"
-            raise DataError(msg)
+            raise DataError("it does not load")
         return Receipt(artifact=artifact.id, key="k", runtime=runtime, versions={}, library=str(os.getpid()),
                        instruction_sets=(), delegate="", operators=(), parts=())  # fmt: skip
 
     monkeypatch.setattr(run, "make", make)
     monkeypatch.setattr(run, "require_exported", lambda artifact: artifact)
     ids = ("torch_cnn-tflite-int8", "keras_cnn-tflite-int8")
-    facts = {"format": "tflite", "scheme": "int8", "key": "k"}
-    by_id = {id: Artifact(id=id, model=id.split("-")[0], framework=id.split("_")[0], **facts) for id in ids}
-    monkeypatch.setattr(artifacts, "read", lambda path: by_id[path.stem])
+    monkeypatch.setattr(artifacts, "read", lambda path: artifact(path.stem, framework=path.stem.split("_")[0]))
     type_in("--all", *ids, "--artifacts", str(tmp_path), "--results", str(tmp_path))
     output = capsys.readouterr().out
     assert "no receipts torch_cnn-tflite-int8@tensorflow, keras_cnn-tflite-int8@tensorflow: it does not load" in output
@@ -111,19 +103,16 @@ def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
 @pytest.mark.parametrize("outcome", ["export_failed", "ok"])
 def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_path, monkeypatch, outcome):
     """Its sidecar names "", which beside a folder's path is the folder itself."""
-    artifact = Artifact(id="torch_cnn-onnx-int8", model="torch_cnn", framework="torch", format="onnx", scheme="int8", key="k",
-                    outcome=outcome, reason="no such operator")  # fmt: skip
-    artifacts.save(artifact, tmp_path)
+    missing = artifact("torch_cnn-onnx-int8", outcome=outcome, reason="no such operator", file="", sha256="")
+    artifacts.save(missing, tmp_path)
     monkeypatch.setattr(files, "sha256", lambda path: pytest.fail(f"digested {path}"))
     with pytest.raises(DataError, match=f"was not made .{outcome}.: no such operator|it is ok without a file"):
         type_in("torch_cnn-onnx-int8", "--artifacts", str(tmp_path))
     with pytest.raises(DataError, match="was not made"):
-        run.make(artifact, tmp_path, "onnxruntime")
+        run.make(missing, tmp_path, "onnxruntime")
 
 
 def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys):
-    from rich.console import Console
-
     hostile = "\x1b]0;title\x07\x1b[31m\x9b2J[bold]conv1[/bold]"
     error = layers.error(hostile, np.ones(2), -np.ones(2))
     measured = Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
@@ -142,11 +131,10 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
 
 def test_listing_imports_no_framework():
     spy = (
-        "import sys\n"
-        "from device_tests.commands.explain import explain as command\n"
-        "command.main(['--list'], standalone_mode=False)\n"
-        f"heavy = set('{FRAMEWORKS}'.split()) & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "import sys; from device_tests.commands.explain import explain as command;"
+        "command.main(['--list'], standalone_mode=False);"
+        "frameworks = {'torch', 'tensorflow', 'keras', 'onnx', 'onnxruntime', 'executorch', 'ai_edge_litert'};"
+        "assert not frameworks & set(sys.modules), frameworks & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", spy], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -13,22 +13,25 @@ from device_tests.measure.explain import tflite
 from models.errors import EdgewiseError
 from tests import interpreters
 
-ANSWER = '{"taken": [0, 2], "amx": null, "accelerated": null}'
+ANSWERS = """
+import sys
+for line in sys.stdin: print('{"taken": [0, 2], "amx": null, "accelerated": null}', flush=True)
+"""
 HANG = "import subprocess, sys; subprocess.Popen(['sleep', '600']); sys.stdin.read(); import time; time.sleep(600)"
 FILE = Path("net.tflite")
 
 
 @pytest.fixture
 def runtime(tmp_path, monkeypatch):
-    """Installs a runtime's environment whose Python runs a program of the test's; each start appends its process id."""
+    """Return a function that lets a runtime's Python run a program of the test's; each start appends its process id."""
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path))
     monkeypatch.setattr(tflite, "TIMEOUT_S", 60.0)
 
-    def install(program: str, name: str = "litert") -> Path:
-        code = tmp_path / f"{name}.py"
+    def install(program: str) -> Path:
+        code, pids = tmp_path / "program.py", tmp_path / "pids"
         code.write_text(program)
-        interpreters.install(tmp_path, name, arguments=f'"{code}"', before=f'echo $$ >> "{tmp_path}/pids"')
-        return tmp_path / "pids"
+        interpreters.install(tmp_path, "litert", arguments=f'"{code}"', before=f'echo $$ >> "{pids}"')
+        return pids
 
     tflite._process.cache_clear()
     yield install
@@ -56,25 +59,22 @@ def test_a_runtime_that_hangs_is_killed_with_all_that_it_started_and_is_an_error
 @pytest.mark.parametrize(
     "line",
     [
-        "garbage",
-        "[]",
-        "{}",
-        '{"taken": "all", "amx": null, "accelerated": null}',
-        '{"taken": [0.5], "amx": null, "accelerated": null}',
-        '{"taken": [0], "amx": "yes", "accelerated": null}',
-        '{"error": 7}',
-        "[" * 100_000,
-        "x" * 3_000_000,
+        "'garbage'",
+        "'[]'",
+        "'{}'",
+        """'{"taken": "all", "amx": null, "accelerated": null}'""",
+        """'{"taken": [0.5], "amx": null, "accelerated": null}'""",
+        """'{"taken": [0], "amx": "yes", "accelerated": null}'""",
+        """'{"error": 7}'""",
+        "'[' * 100_000",
+        "'x' * 3_000_000",
     ],
-    ids=lambda line: line[:30],
 )
 def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runtime, line):
-    pids = runtime(
-        f"import sys\nsys.stdin.readline()\nprint({line[:1]!r} * {len(line)} if {len(set(line)) == 1} else {line[:99]!r}, flush=True)\nsys.stdin.read()"
-    )
+    pids = runtime(f"import sys\nsys.stdin.readline()\nprint({line}, flush=True)\nsys.stdin.read()")
     with pytest.raises(EdgewiseError, match="litert does not load net.tflite: its process wrote something that is no"):
         tflite._placement(FILE, "litert")
-    runtime(f"import sys\nfor line in sys.stdin: print({ANSWER!r}, flush=True)")
+    runtime(ANSWERS)
     assert tflite._placement(FILE, "litert")["taken"] == [0, 2]
     first, second = pids.read_text().split()
     assert first != second
@@ -98,6 +98,6 @@ def test_a_runtime_that_dies_before_it_is_asked_says_so(runtime):
 
 
 def test_one_process_answers_for_several_files(runtime):
-    pids = runtime(f"import sys\nfor line in sys.stdin: print({ANSWER!r}, flush=True)")
+    pids = runtime(ANSWERS)
     assert tflite._placement(FILE, "litert") == tflite._placement(FILE, "litert")
     assert len(pids.read_text().split()) == 1

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from device_tests.measure.explain import layers, run
+from device_tests.results.layers import Layers
 from export import artifact as artifacts
-from models import environments, files, reference
-from models.errors import EnvironmentMissing, Unsupported
+from models import files, reference
+from models.errors import Unsupported
 from models.zoo import ZOO
-from tests import programs
+from tests.device_tests.conftest import MODEL, export, need_environment
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[4]
-MODEL = "torch_cnn_small"
 RUNTIMES = {
     "tflite": "litert",
     "onnx": "onnxruntime",
@@ -39,34 +36,29 @@ OTHERS = [
     ("executorch", "float16"),
     ("torchscript", "dynamic_int8"),
 ]
+SHOWN = ("tflite", "onnx", "executorch", "torchscript")  # of whose inside int8 can be seen
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("exported")
-    ids = [*(f"{name}-int8" for name in RUNTIMES), *(f"{name}-{scheme}" for name, scheme in OTHERS)]
-    only = [part for id in ids for part in ("--only", f"{MODEL}-{id}")]
-    command = ["export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, env={**os.environ}
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    made = [*((name, "int8") for name in RUNTIMES), *OTHERS]
+    return export(tmp_path_factory.mktemp("exported"), *(f"{MODEL}-{name}-{scheme}" for name, scheme in made))
 
 
 def artifact(folder: Path, format_name: str, scheme: str = "int8") -> artifacts.Artifact:
     return artifacts.read(artifacts.sidecar_path(folder, f"{MODEL}-{format_name}-{scheme}"))
 
 
+def measured(folder: Path, format_name: str, scheme: str = "int8", *, file: Path | None = None) -> Layers:
+    """Return the layers of an artifact, or of another file in its place."""
+    row = artifact(folder, format_name, scheme)
+    return layers.measure(row, file or folder / row.file, reference.load(reference.path(folder, MODEL)))
+
+
 @pytest.mark.parametrize("format_name", RUNTIMES)
 def test_a_receipt_accounts_for_every_byte_and_every_product(exported, format_name):
-    from device_tests.measure.explain import run
-
     if format_name == "tflite":
-        try:
-            environments.python("litert", install="nox")
-        except EnvironmentMissing as error:
-            programs.absent(str(error))
+        need_environment("litert")
     row = artifact(exported, format_name)
     receipt = run.make(row, exported, RUNTIMES[format_name])
     assert sum(p.size_bytes for p in receipt.parts) == files.size_bytes(exported / row.file)
@@ -77,39 +69,23 @@ def test_a_receipt_accounts_for_every_byte_and_every_product(exported, format_na
     assert receipt.defects == ()
 
 
-@pytest.mark.parametrize("format_name", ["tflite", "onnx", "executorch", "torchscript"])
-def test_int8_is_near_its_source_in_every_layer(exported, format_name):
-    from device_tests.measure.explain import layers
-
-    row = artifact(exported, format_name)
-    measured = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
-    assert [e.layer for e in measured.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
-    assert all(20 < e.sqnr_db < 60 for e in measured.errors)
-    assert measured.first_bad == ""
-
-
-@pytest.mark.parametrize(("format_name", "scheme"), OTHERS)
+@pytest.mark.parametrize(("format_name", "scheme"), [*((name, "int8") for name in SHOWN), *OTHERS])
 def test_every_scheme_is_near_its_source_in_every_layer(exported, format_name, scheme):
-    from device_tests.measure.explain import layers
-
-    row = artifact(exported, format_name, scheme)
-    measured = layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
-    assert [e.layer for e in measured.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
-    assert all(e.paired and (e.own_sqnr_db is None or e.own_sqnr_db > 20) for e in measured.errors)
-    assert measured.first_bad == ""
+    result = measured(exported, format_name, scheme)
+    assert [e.layer for e in result.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
+    assert all(e.paired and (e.own_sqnr_db is None or e.own_sqnr_db > 20) for e in result.errors)
+    assert result.first_bad == ""
+    if scheme == "int8":
+        assert all(20 < e.sqnr_db < 60 for e in result.errors)
 
 
 @pytest.mark.parametrize("format_name", ["ort", "torchscript_lite"])
 def test_a_file_that_shows_nothing_of_its_inside_says_so(exported, format_name):
-    from device_tests.measure.explain import layers
-
-    row = artifact(exported, format_name)
     with pytest.raises(Unsupported, match="explain that one"):
-        layers.measure(row, exported / row.file, reference.load(reference.path(exported, MODEL)))
+        measured(exported, format_name)
 
 
 def test_the_first_bad_layer_of_a_damaged_file_is_named(exported, tmp_path):
-    from device_tests.measure.explain import layers
     from export.formats import _tflite_file
 
     row = artifact(exported, "tflite")
@@ -119,5 +95,4 @@ def test_the_first_bad_layer_of_a_damaged_file_is_named(exported, tmp_path):
     model.buffers[kernel.buffer].data = model.buffers[kernel.buffer].data[::-1].copy()
     damaged = tmp_path / row.file
     damaged.write_bytes(_tflite_file.serialized(model))
-    measured = layers.measure(row, damaged, reference.load(reference.path(exported, MODEL)))
-    assert measured.first_bad == "conv2"
+    assert measured(exported, "tflite", file=damaged).first_bad == "conv2"

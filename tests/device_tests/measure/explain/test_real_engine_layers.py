@@ -9,14 +9,12 @@ from device_tests.measure.explain import layers, ncnn, open_engine, openvino, so
 from device_tests.measure.explain.compare import compare
 from export.formats import FORMATS
 from export.source import Source
-from models import data, environments
-from models.errors import EnvironmentMissing
+from models import data
 from models.images import network_input
-from tests import programs
+from tests.device_tests.conftest import MODEL, need_environment
 
 pytestmark = pytest.mark.slow
 
-MODEL = "torch_cnn_small"
 OPENED = {
     "openvino": ("int8", open_engine.OpenVino, openvino.explain, "int8"),
     "ncnn": ("float16", open_engine.Ncnn, ncnn.explain, "float16"),
@@ -25,15 +23,10 @@ OPENED = {
 
 @pytest.mark.parametrize("name", OPENED)
 def test_every_layer_is_paired_none_is_bad_and_the_receipt_names_what_is_stored(name, tmp_path):
-    try:
-        environments.python(name, install="nox")
-    except EnvironmentMissing as error:
-        programs.absent(str(error))
+    need_environment(name)
     scheme, opened, explain, stored = OPENED[name]
-    network, file_of = (
-        Source(MODEL, "digits"),
-        {part: tmp_path / f"{part}{FORMATS[name].suffix}" for part in (scheme, "float32")},
-    )
+    network = Source(MODEL, "digits")
+    file_of = {part: tmp_path / f"{part}{FORMATS[name].suffix}" for part in (scheme, "float32")}
     for part, path in file_of.items():
         FORMATS[name].convert(network, part, path)
     images = network_input(data.load("test", "digits").images[:8], "chw")

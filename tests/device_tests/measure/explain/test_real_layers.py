@@ -13,14 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from msgspec import structs
 
+import models.zoo
+from device_tests.measure.explain import layers, run
+from device_tests.results.layers import Layers
+from export import artifact as artifacts
 from export.artifact import Artifact
 from export.contract import Tensor
-from models import environments
-from models.errors import EnvironmentMissing
-from tests import programs
-from tests.device_tests.measure.explain.small_networks import KERAS_LAYERS, NETWORKS, POINTWISE, SHAPE, TORCH_LAYERS
+from export.formats import FORMATS
+from export.source import Source
+from models import checkpoints, data, files
+from models.frameworks import FRAMEWORKS
+from models.images import network_input
+from models.reference import Reference
+from tests.device_tests import conftest
+from tests.device_tests.measure.explain.small_networks import LAYERS, NETWORKS, POINTWISE, SHAPE
 
 pytestmark = pytest.mark.slow
 
@@ -28,11 +35,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
     """A zoo of the two networks with seeded weights, trained for a few steps so that batch norms know their images."""
-    import models.zoo
-    from models import checkpoints, data
-    from models.frameworks import FRAMEWORKS
-    from models.images import network_input
-
     folder = tmp_path_factory.mktemp("zoo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models.zoo, "__path__", [str(folder)])
@@ -68,45 +70,34 @@ def _train(network, images: np.ndarray, labels: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
-    """Gives the int8 artifact of a model in a format, beside its float32 twin; each is converted once."""
-    from export import artifact as artifacts
-    from export.formats import FORMATS
-    from export.source import Source
-    from models import checkpoints, files
+    """Return a function that gives the int8 artifact of a model in a format; it, and its twin, are converted once."""
 
     def convert(model: str, format_name: str) -> tuple[Artifact, Path]:
         suffix, source = FORMATS[format_name].suffix, Source(model, "digits")
         for scheme in ("int8",) if format_name == "executorch" else ("float32", "int8"):
-            artifact = Artifact(
-                id=f"{model}-{format_name}-{scheme}",
-                model=model,
-                framework=source.framework,
-                format=format_name,
-                scheme=scheme,
-                key="k",
-                file=f"{model}-{format_name}-{scheme}{suffix}",
-                checkpoint_sha256=files.sha256(checkpoints.path(model)),
-                inputs=(Tensor(name="image", shape=(1, *source.input_shape), dtype="float32"),),
-                outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
-                dataset={"name": "digits"},
-                layout=source.layout,
-            )
-            if not artifacts.sidecar_path(zoo, artifact.id).exists():
-                FORMATS[format_name].convert(source, scheme, zoo / artifact.file)
-                file = zoo / artifact.file
-                artifact = structs.replace(artifact, sha256=files.sha256(file), size_bytes=files.size_bytes(file))
+            id = f"{model}-{format_name}-{scheme}"
+            file, sidecar = zoo / f"{id}{suffix}", artifacts.sidecar_path(zoo, id)
+            if not sidecar.exists():
+                FORMATS[format_name].convert(source, scheme, file)
+                artifact = conftest.artifact(
+                    id,
+                    framework=source.framework,
+                    file=file.name,
+                    sha256=files.sha256(file),
+                    size_bytes=files.size_bytes(file),
+                    checkpoint_sha256=files.sha256(checkpoints.path(model)),
+                    inputs=(Tensor(name="image", shape=(1, *source.input_shape), dtype="float32"),),
+                    outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
+                    dataset={"name": "digits"},
+                    layout=source.layout,
+                )
                 artifacts.save(artifact, zoo)
-        return artifacts.read(artifacts.sidecar_path(zoo, artifact.id)), zoo / artifact.file
+        return artifacts.read(sidecar), file
 
     return convert
 
 
-def measured(artifact: Artifact, file: Path):
-    from device_tests.measure.explain import layers
-    from export.source import Source
-    from models import data
-    from models.reference import Reference
-
+def measured(artifact: Artifact, file: Path) -> Layers:
     digits, source = data.load("test", "digits"), Source(artifact.model, "digits")
     images = digits.images[:16]
     reference_set = Reference(
@@ -116,7 +107,7 @@ def measured(artifact: Artifact, file: Path):
     return layers.measure(artifact, file, reference_set)
 
 
-def bad(errors) -> list[str]:
+def bad(errors: Layers) -> list[str]:
     """Return the layers that are bad; a doubled scale leaves at most 6 dB."""
     assert all(e.own_sqnr_db < 6.5 for e in errors.errors if e.bad and e.layer != "answer")
     assert errors.first_bad == next((e.layer for e in errors.errors if e.bad), "")
@@ -136,9 +127,7 @@ TOOLCHAINS = [
 @pytest.mark.parametrize(("model", "format_name"), TOOLCHAINS)
 def test_a_healthy_network_with_batch_norm_and_a_residual_accuses_no_layer(exported, model, format_name):
     errors = measured(*exported(model, format_name))
-    assert sorted(e.layer for e in errors.errors[:-1]) == sorted(
-        TORCH_LAYERS if model == "torch_mobile" else KERAS_LAYERS
-    )
+    assert sorted(e.layer for e in errors.errors[:-1]) == sorted(LAYERS[model])
     assert all(e.paired for e in errors.errors)
     assert all(e.own_sqnr_db is None or e.own_sqnr_db > 20 for e in errors.errors)
     assert errors.first_bad == ""
@@ -148,9 +137,8 @@ def doubled_tflite(file: Path, weights: Callable[[list[int]], bool]) -> bytes:
     from export.formats import _tflite_file
 
     model = _tflite_file.parse(file.read_bytes())
-    (kernel,) = (
-        t for t in model.subgraphs[0].tensors if t.shape is not None and weights(list(t.shape), t.name.decode())
-    )
+    tensors = (t for t in model.subgraphs[0].tensors if t.shape is not None)
+    (kernel,) = (t for t in tensors if weights(list(t.shape), t.name.decode()))
     kernel.quantization.scale = [2 * float(scale) for scale in kernel.quantization.scale]
     return _tflite_file.serialized(model)
 
@@ -189,11 +177,8 @@ def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(exported):
     artifact, file = exported("torch_mobile", "torchscript")
     with _torchscript.quiet():
         graph = torch.jit.load(file).graph
-    packed = [
-        n.output().toIValue()
-        for n in graph.nodes()
-        if n.kind() == "prim::Constant" and "Conv2d" in str(n.output().type())
-    ]
+    constants = [node.output() for node in graph.nodes() if node.kind() == "prim::Constant"]
+    packed = [value.toIValue() for value in constants if "Conv2d" in str(value.type())]
     weights = [torch.ops.quantized.conv2d_unpack(value)[0] for value in packed]
     (scales,) = (w.q_per_channel_scales().numpy().tobytes() for w in weights if tuple(w.shape) == SHAPE)
     damaged = file.with_name("damaged.pt")
@@ -233,15 +218,12 @@ def _scales(program):
     values = {**program.state_dict, **program.constants}
     inputs = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target}
     taken = [node.args for node in program.graph.nodes if "dequantize_per_channel" in str(node.target)]
-    (scales,) = (
-        values[inputs[scales.name]] for weight, scales, *_ in taken if tuple(values[inputs[weight.name]].shape) == SHAPE
-    )
-    return scales
+    (scales,) = (scales for weight, scales, *_ in taken if tuple(values[inputs[weight.name]].shape) == SHAPE)
+    return values[inputs[scales.name]]
 
 
 def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(exported):
     from export.formats import _executorch_schemes
-    from export.source import Source
 
     artifact, file = exported("torch_mobile", "executorch")
     program = _executorch_schemes.export(Source("torch_mobile", "digits"), "int8")
@@ -256,15 +238,9 @@ def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(expor
 @pytest.mark.parametrize(("model", "format_name"), TOOLCHAINS)
 def test_what_a_file_computes_is_named_after_the_networks_layers(exported, model, format_name):
     """A product of two activations, as in attention, is no layer, and branches may come in another order."""
-    from device_tests.measure.explain import run
-
     runtime = {"tflite": "litert", "onnx": "onnxruntime", "torchscript": "torch"}.get(format_name, format_name)
     if format_name == "tflite":
-        try:
-            environments.python(runtime, install="nox")
-        except EnvironmentMissing as error:
-            programs.absent(f"needs {runtime}: {error}")
+        conftest.need_environment(runtime)
     artifact, file = exported(model, format_name)
     receipt = run.make(artifact, file.parent, runtime)
-    names = TORCH_LAYERS if model == "torch_mobile" else KERAS_LAYERS
-    assert sorted(o.layer for o in receipt.operators if o.weights) == sorted(names)
+    assert sorted(o.layer for o in receipt.operators if o.weights) == sorted(LAYERS[model])

@@ -29,36 +29,29 @@ def receipt(scheme: str = "int8", runtime: str = "litert", **changes) -> Receipt
     return replace(whole, defects=receipts.defects(whole, scheme))
 
 
-def test_layers_are_given_to_the_operators_with_weights_in_their_order():
+def test_layers_are_given_to_the_operators_with_weights_in_their_order_or_by_their_parameters():
     assert [(o.layer, o.macs) for o in operators()] == [("", 0), ("conv1", 900), ("dense1", 100)]
+    dense, conv = (Operator(name=name, weights="int8", parameters=n) for name, n in (("DENSE", 910), ("CONV", 90)))
+    paired = receipts.with_layers((dense, conv), LAYERS)  # as where branches come in another order
+    assert [(o.layer, o.macs) for o in paired] == [("dense1", 100), ("conv1", 900)]
 
 
-def test_another_number_of_layers_is_an_error_and_not_a_guess():
-    with pytest.raises(DataError, match="computes 1 layers with weights .CONV., the network has 2"):
-        receipts.with_layers((Operator(name="CONV", weights="int8"),), LAYERS)
-
-
-def test_an_operator_takes_the_layer_of_as_many_parameters_whatever_the_order_of_the_branches():
-    example = (
-        Operator(name="DENSE", weights="int8", parameters=910),
-        Operator(name="CONV", weights="int8", parameters=90),
-    )
-    assert [(o.layer, o.macs) for o in receipts.with_layers(example, LAYERS)] == [("dense1", 100), ("conv1", 900)]
-
-
-def test_an_operator_that_no_layer_fits_is_an_error_and_not_a_guess():
-    example = (
-        Operator(name="CONV", weights="int8", parameters=91),
-        Operator(name="DENSE", weights="int8", parameters=910),
-    )
-    with pytest.raises(DataError, match="do not fit each other"):
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [((0,), "computes 1 layers with weights .CONV., the network has 2"), ((91, 910), "do not fit each other")],
+)
+def test_operators_that_no_layer_fits_are_an_error_and_not_a_guess(parameters, message):
+    example = tuple(Operator(name="CONV", weights="int8", parameters=n) for n in parameters)
+    with pytest.raises(DataError, match=message):
         receipts.with_layers(example, LAYERS)
 
 
-def test_shares_count_operators_and_macs():
-    conv, dense = replace(operators()[1], taken=False), operators()[2]
-    example = receipt(operators=(operators()[0], conv, dense))
+def test_shares_count_operators_and_macs_of_a_delegate_if_there_is_one():
+    pool, conv, dense = operators()
+    example = receipt(operators=(pool, replace(conv, taken=False), dense))
     assert (example.delegated_nodes, example.delegated_macs, example.integer_macs) == (2 / 3, 0.1, 1.0)
+    example = receipt(delegate="", operators=operators(taken=False))
+    assert (example.delegated_nodes, example.delegated_macs, example.defects) == (None, None, ())
 
 
 def test_what_is_as_promised_has_no_defect():
@@ -77,32 +70,16 @@ def test_a_delegate_that_takes_nothing_is_a_defect():
     assert [str(d) for d in example.unexpected] == ["XNNPACK took 0% of the MACs (1 of 3 operators)"]
 
 
-def test_a_runtime_without_a_delegate_has_no_share_of_it():
-    example = receipt(delegate="", operators=operators(taken=False))
-    assert (example.delegated_nodes, example.delegated_macs, example.defects) == (None, None, ())
-
-
-def test_a_known_defect_is_told_with_its_reason_and_expected():
+def test_a_known_defect_is_told_with_its_reason_and_expected_by_its_kind_and_not_its_words():
     example = receipt("int16x8", operators=operators(taken=False))
-    assert example.defects
+    (defect,) = example.defects
     assert example.unexpected == ()
-    assert receipt_files.as_json(example)["expected_defects"] == {
-        str(example.defects[0]): "XNNPACK has no kernels for 16-bit activations"
-    }
-
-
-def test_an_expectation_excuses_no_other_defect():
-    example = receipt("int16x8", operators=operators(integer=False))
-    assert [d.kind for d in example.unexpected] == [receipt_files.INTEGERS]
-
-
-def test_an_expectation_is_of_a_kind_of_defect_and_not_of_its_words():
-    (defect,) = receipt(operators=operators(taken=False)).defects
-    reworded = replace(defect, text="the delegate ran hardly anything")
-    assert receipt_files.explanation("torch_cnn-tflite-int16x8@litert", reworded)
-    assert not receipt_files.explanation(
-        "torch_cnn-tflite-int16x8@litert", replace(defect, kind=receipt_files.INTEGERS)
-    )
+    why = "XNNPACK has no kernels for 16-bit activations"
+    assert receipt_files.as_json(example)["expected_defects"] == {str(defect): why}
+    assert receipt_files.explanation(example.id, replace(defect, text="the delegate ran hardly anything")) == why
+    assert not receipt_files.explanation(example.id, replace(defect, kind=receipt_files.INTEGERS))
+    other = receipt("int16x8", operators=operators(integer=False))
+    assert [d.kind for d in other.unexpected] == [receipt_files.INTEGERS]
 
 
 def test_a_receipt_is_read_as_it_was_written(tmp_path):

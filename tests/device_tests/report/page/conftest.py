@@ -23,18 +23,15 @@ def evil() -> str:
 
 @pytest.fixture
 def rows(measured, evil):
-    moment = {"environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "runtime": {"torch": "2"},
-                              "date": "2026-01-02T03:04:05+00:00"}}  # fmt: skip
-    keras = measured(format_name="tflite", runtime="litert", size_bytes=400_000, latencies_ns=(80_000,))
+    moment = {"environment": replace(measured().environment, runtime={"torch": "2"})}
+    keras = measured("float32", "litert", "tflite", size_bytes=400_000, latencies_ns=(80_000,))
     return (
         measured(format_name="eager", size_bytes=90_000, **moment),
         measured(size_bytes=100_000, flips=FLIPS, agree=9_999, **moment),
-        measured(scheme="dynamic_int8", size_bytes=50_000, latencies_ns=(60_000, 70_000), lost=90, correct=9_810),
-        measured(
-            scheme="int8", size_bytes=20_000, latencies_ns=(90_000,), lost=9, gained=1, agree=9_980, correct=9_892
-        ),
-        measured(scheme="int4", outcome="unsupported", reason=evil, **NOTHING),
-        measured(format_name="tflite", runtime="litert", size_bytes=30_000, latencies_ns=(75_000,)),
+        measured("dynamic_int8", size_bytes=50_000, latencies_ns=(60_000, 70_000), lost=90, correct=9_810),
+        measured("int8", size_bytes=20_000, latencies_ns=(90_000,), lost=9, gained=1, agree=9_980, correct=9_892),
+        measured("int4", outcome="unsupported", reason=evil, **NOTHING),
+        measured("float32", "litert", "tflite", size_bytes=30_000, latencies_ns=(75_000,)),
         replace(keras, artifact="keras_cnn-tflite-float32"),
     )
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import textwrap
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from device_tests.report.page import snippets
 from export import artifact as artifacts
-from export.artifact import Artifact
 from export.contract import Tensor
-from models import environments
+from models.environments import ROOT
 from tests import programs
+from tests.device_tests import conftest
 
-ROOT = Path(__file__).resolve().parents[4]
-ARTIFACT = Artifact(id="a-b-c", model="torch_cnn", framework="torch", format="tflite", scheme="int8", key="k", file="a-b-c.tflite",
-                    inputs=(Tensor(name="image", shape=(-1, 1, 28, 28), dtype="float32"),),
-                    outputs=(Tensor(name="logits", shape=(-1, 10), dtype="float32"),), layout="chw",
-                    labels=tuple("0123456789"))  # fmt: skip
+ARTIFACT = conftest.artifact("a-b-c", format="tflite", file="a-b-c.tflite", layout="chw", labels=tuple("0123456789"),
+                             inputs=(Tensor(name="image", shape=(-1, 1, 28, 28), dtype="float32"),),
+                             outputs=(Tensor(name="logits", shape=(-1, 10), dtype="float32"),))  # fmt: skip
 QUANTIZED = {side: (replace(getattr(ARTIFACT, side)[0], dtype="uint8", scale=0.5, zero_point=3),)
              for side in ("inputs", "outputs")}  # fmt: skip
 
@@ -36,11 +33,8 @@ def test_a_format_has_code_or_a_reason_in_every_language(format_name):
                for s in written if s.code and s.language != "Swift")  # fmt: skip
 
 
-def test_nobody_is_told_to_ship_a_bare_network():
+def test_code_for_quantized_inputs_rescales_and_nobody_is_told_to_ship_a_bare_network():
     assert snippets.of(replace(ARTIFACT, format="eager")) == ()
-
-
-def test_code_for_quantized_inputs_rescales():
     plain, quantized = snippets.of(ARTIFACT), snippets.of(replace(ARTIFACT, **QUANTIZED))
     assert not any("zero" in s.code.lower() for s in plain)
     assert all("zero" in s.code.lower() for s in quantized)
@@ -67,7 +61,7 @@ def test_the_python_code_gives_the_golden_answers(format_name):
             {code}
             print("\\n" + json.dumps([float(v) for v in logits]))
         """).format(picture=golden.image_u8, code=code)
-        python = environments.python(SNIPPET_RUNTIMES[format_name], install="nox")
+        python = conftest.need_environment(SNIPPET_RUNTIMES[format_name])
         ran = subprocess.run([python, "-c", program], cwd=ROOT / "artifacts", capture_output=True, text=True)
         assert ran.returncode == 0, (artifact.id, ran.stderr)
         assert json.loads(ran.stdout.splitlines()[-1]) == pytest.approx(golden.logits, abs=0.02), artifact.id
