@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -276,6 +277,19 @@ def timed_alone(spans: Path) -> bool:
     lines = [line.split() for line in spans.read_text().splitlines()]
     assert [call for call, _ in lines] == ["2", "160"] * 4
     return all(lines[i][1] == lines[i + 1][1] for i in range(0, 8, 2))
+
+
+def running(folder: Path) -> list[str]:
+    """Return the command lines of the other processes that name a folder."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+        if str(folder).encode() in line and process.name != str(os.getpid()):
+            lines.append(line.replace(b"\0", b" ").decode())
+    return lines
 
 
 def need_environment(name: str) -> Path:

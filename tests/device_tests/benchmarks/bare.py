@@ -37,9 +37,8 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
     os.dup2(2, 1)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runtime", type=Path, required=True)
-    parser.add_argument("--artifact", type=Path, required=True)
-    parser.add_argument("--sidecar", type=Path, required=True)
+    for name in ("--runtime", "--artifact", "--sidecar"):
+        parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=2_000)
     options = parser.parse_args()
     options.threads, options.count = 1, False
@@ -47,7 +46,7 @@ def main() -> None:
     worker = probe.beside("worker")
     reply = worker.Reply()
     infer, images, facts = probe.load(worker, options, reply)
-    inferences, name = fill(infer, images), options.runtime.stem
+    inferences, name = max(1, int(BLOCK_NS / inference_ns(infer, images))), options.runtime.stem
     each = max(1, math.ceil(TIMER_SHARE * facts["timer_ns"] / inference_ns(infer, images)))
     both = ours(probe, infer, images, inferences, each), bare(probe, infer, images, inferences, each, name)
     taken = {"bare": turns(*both, options.rounds)}
@@ -73,11 +72,6 @@ def _probe():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def fill(infer, images: list) -> int:
-    """Return how many inferences fill a block."""
-    return max(1, int(BLOCK_NS / inference_ns(infer, images)))
 
 
 def inference_ns(infer, images: list) -> float:

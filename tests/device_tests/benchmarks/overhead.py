@@ -76,9 +76,8 @@ def compare(cell: Cell, entrant: Entrant) -> Iterator[Comparison]:
 def _comparison(cell: Cell, way: str, ours_ns: np.ndarray, theirs_ns: np.ndarray, limit: float) -> Comparison:
     ratios = ours_ns / theirs_ns
     ratio = bootstrap(len(ratios), lambda drawn: np.median(ratios[drawn], axis=-1))
-    return Comparison(
-        id=cell.id, way=way, turns=len(ratios), ours_ns=float(np.median(ours_ns)), ratio=ratio, limit=limit
-    )
+    ours = float(np.median(ours_ns))
+    return Comparison(id=cell.id, way=way, turns=len(ratios), ours_ns=ours, ratio=ratio, limit=limit)
 
 
 def _python(runtime: str) -> Path:
@@ -86,14 +85,12 @@ def _python(runtime: str) -> Path:
 
 
 def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
-    options = file_arguments(
-        RUNTIMES.path(cell.runtime), entrant.load.artifact.resolve(), entrant.load.sidecar.resolve()
-    )
+    load = entrant.load
+    options = file_arguments(RUNTIMES.path(cell.runtime), load.artifact.resolve(), load.sidecar.resolve())
     done = subprocess.run([_python(cell.runtime), bare.__file__, *options], capture_output=True, text=True)
     if done.returncode:
-        msg = (
-            f"{cell.id} cannot be timed: {(done.stderr.strip().splitlines() or [processes.death(done.returncode)])[-1]}"
-        )
+        words = done.stderr.strip().splitlines() or [processes.death(done.returncode)]
+        msg = f"{cell.id} cannot be timed: {words[-1]}"
         raise EdgewiseError(msg)
     return {way: np.array(taken) for way, taken in json.loads(done.stdout)["per_inference_ns"].items()}
 

@@ -84,11 +84,7 @@ class Side:
     def digests(self, round_: int) -> dict[str, tuple[str, int]]:
         """Return digest and size of each artifact of a round."""
         sidecars = (json.loads(file.read_text()) for file in (self.home / f"artifacts{round_}").glob("[!.]*.json"))
-        return {
-            sidecar["id"]: (sidecar["sha256"], sidecar["size_bytes"])
-            for sidecar in sidecars
-            if sidecar["outcome"] == "ok"
-        }
+        return {made["id"]: (made["sha256"], made["size_bytes"]) for made in sidecars if made["outcome"] == "ok"}
 
 
 def git(*arguments: str, root: Path = ROOT) -> str:
@@ -109,9 +105,8 @@ def earlier(revision: str | None, root: Path = ROOT) -> str:
         raise DataError(msg)
     if tag := git("describe", "--tags", "--abbrev=0", "HEAD^", root=root):
         return git("rev-parse", f"{tag}^{{commit}}", root=root)
-    releases = re.findall(r"^## (\d\S*)", (root / CHANGELOG).read_text(), re.MULTILINE)
-    for release in releases[:1]:
-        commits = git("log", "--reverse", "--format=%H", f"-S## {release}", "--", CHANGELOG, root=root).split()
+    if release := re.search(r"^## \d\S*", (root / CHANGELOG).read_text(), re.MULTILINE):
+        commits = git("log", "--reverse", "--format=%H", f"-S{release[0]}", "--", CHANGELOG, root=root).split()
         if commits and commits[0] != git("rev-parse", "HEAD", root=root):
             return commits[0]
     msg = f"There is no earlier release to compare with: no tag, and no commit that put a release into {CHANGELOG}. Name one with --against REVISION."
@@ -146,11 +141,6 @@ def measure(side: Side, round_: int, ids: list[str], *, runs: bool) -> None:
         side.figures.setdefault(name, []).append(value)
 
 
-def compared(then: Side, now: Side) -> list[Ratio]:
-    """Return the figures of both."""
-    return [Ratio(figure=n, then=tuple(then.figures[n]), now=tuple(now.figures[n])) for n in then.figures]
-
-
 def sizes(then: Side, now: Side, round_: int) -> str:
     """Say which artifacts are the same, and what the others weigh."""
     old, new = then.digests(round_), now.digests(round_)
@@ -161,9 +151,8 @@ def sizes(then: Side, now: Side, round_: int) -> str:
     bytes_ = sum(new[id][1] for id in both) / sum(old[id][1] for id in both)
     lost = sorted(old.keys() - new.keys())
     left = f" Not made now: {', '.join(lost)}." if lost else ""
-    return (
-        f"{same} of {len(both)} artifacts have the same bytes; all together weigh {bytes_:.4f} of what they did.{left}"
-    )
+    text = f"{same} of {len(both)} artifacts have the same bytes; all together weigh {bytes_:.4f} of what they did."
+    return text + left
 
 
 def count(side: Side, round_: int, ids: list[str]) -> dict[str, int]:
@@ -181,24 +170,23 @@ def counted(then: Mapping[str, int], now: Mapping[str, int], folder: Path) -> st
     both = sorted(then.keys() & now.keys())
     if not both:
         return "No artifact was counted by both."
-    mean = statistics.geometric_mean(now[id] / then[id] for id in both)
-    least, most = (pick(both, key=lambda id: now[id] / then[id]) for pick in (min, max))
-    exported = {id: artifacts.read(artifacts.sidecar_path(folder, id)) for id in both}
-    goals = {id: artifact for id, artifact in exported.items() if bounds.arithmetic(artifact.scheme) == bounds.INT8}
-    reached = [
-        sum(not bounds.wasted(GOAL_CORE, artifact, side[id], None) for id, artifact in goals.items())
-        for side in (then, now)
-    ]
+    left = {id: now[id] / then[id] for id in both}
+    least, most = min(both, key=left.get), max(both, key=left.get)
+    exported = (artifacts.read(artifacts.sidecar_path(folder, id)) for id in both)
+    goals = [artifact for artifact in exported if bounds.arithmetic(artifact.scheme) == bounds.INT8]
+    reached, did = (sum(not bounds.wasted(GOAL_CORE, a, side[a.id], None) for a in goals) for side in (now, then))
     return (
-        f"Instructions on {GOAL_CORE} of {len(both)} artifacts: {mean:.3f} of what they were ({least} {now[least] / then[least]:.3f}, "
-        f"{most} {now[most] / then[most]:.3f}). Of {len(goals)} in 8 bits, {reached[1]} reach the goal of the core's limit, {reached[0]} did."
+        f"Instructions on {GOAL_CORE} of {len(both)} artifacts: {statistics.geometric_mean(left.values()):.3f} of what "
+        f"they were ({least} {left[least]:.3f}, {most} {left[most]:.3f}). "
+        f"Of {len(goals)} in 8 bits, {reached} reach the goal of the core's limit, {did} did."
     )
 
 
-def table(ratios: list[Ratio], title: str) -> Table:
+def table(then: Side, now: Side, title: str) -> Table:
     """Return the figures of both, and their ratios."""
     shown = Table("figure", "then", "now", "now / then", "n", "says", title=title)
-    for r in ratios:
+    for name in then.figures:
+        r = Ratio(figure=name, then=tuple(then.figures[name]), now=tuple(now.figures[name]))
         middle = sorted(r.ratios)[len(r.ratios) // 2]
         shown.add_row(TITLES[r.figure], *(f"{min(v):.1f}..{max(v):.1f}" for v in (r.then, r.now)),
                       f"{middle:.3f} ({min(r.ratios):.3f}..{max(r.ratios):.3f})", str(len(r.ratios)), r.verdict)  # fmt: skip
@@ -231,12 +219,9 @@ def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: b
     with tempfile.TemporaryDirectory() as folder, checkout(commit, Path(folder)) as root:
         then = Side(name=commit[:12], root=root, home=Path(folder) / "then")
         now = Side(name="this checkout", root=ROOT, home=Path(folder) / "now")
-        earlier_ids = set(then.ids())
-        ids = [
-            id
-            for id in now.ids()
-            if id in earlier_ids and (not patterns or any(fnmatch.fnmatchcase(id, p) for p in patterns))
-        ]
+        known = set(then.ids())
+        wanted = patterns or ("*",)
+        ids = [id for id in now.ids() if id in known and any(fnmatch.fnmatchcase(id, p) for p in wanted)]
         if not ids:
             msg = f"{commit[:12]} and this checkout have no artifact in common that was asked for."
             raise DataError(msg)
@@ -248,7 +233,7 @@ def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: b
                 then.figures.clear()
                 now.figures.clear()
         machine = f"{surroundings.cpu_model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
-        out.print(table(compared(then, now), f"{len(ids)} artifacts, now against {commit[:12]}: {machine}"))
+        out.print(table(then, now, f"{len(ids)} artifacts, now against {commit[:12]}: {machine}"))
         out.print(sizes(then, now, rounds))
         if counts_too:
             tflite = [id for id in ids if "-tflite-" in id]

@@ -10,18 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from export import artifact as artifacts
-from export.artifact import Artifact
-from export.contract import Tensor
 from models.errors import DataError, EdgewiseError
 from tests.device_tests.benchmarks import releases
 from tests.device_tests.benchmarks.releases import Ratio, Side, command
+from tests.device_tests.conftest import artifact
 
 
 def git(root: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=a", "-c", "user.email=a@b")
-    return subprocess.run(
-        ["git", *who, *arguments], cwd=root, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    argv = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+    return subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
@@ -41,13 +38,9 @@ def test_without_a_tag_the_commit_that_wrote_the_last_release_down_is_compared_w
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~1")
 
 
-def test_the_last_tag_goes_before_the_changelog(repository):
+def test_the_last_tag_goes_before_the_changelog_and_that_of_this_very_commit_is_no_earlier_release(repository):
     git(repository, "tag", "v0.0.9", "HEAD~2")
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
-
-
-def test_the_tag_of_this_very_commit_is_no_earlier_release(repository):
-    git(repository, "tag", "v0.0.9", "HEAD~2")
     git(repository, "tag", "v0.1.0", "HEAD")
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
 
@@ -73,11 +66,8 @@ def test_where_there_is_no_earlier_release_that_is_said_with_what_to_type(reposi
         ((10, 10), (5, 5), "too few rounds to say"),
     ],
 )
-def test_a_verdict_needs_every_round(then, now, verdict):
+def test_a_verdict_needs_every_round_and_ratios_are_taken_within_each(then, now, verdict):
     assert Ratio(figure="export_s", then=then, now=now).verdict == verdict
-
-
-def test_ratios_are_taken_within_each_round():
     assert Ratio(figure="export_s", then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
 
 
@@ -99,10 +89,7 @@ def test_sizes_are_compared_of_what_both_made_and_what_is_gone_is_named(tmp_path
 
 def test_counts_are_compared_of_what_both_counted_and_with_the_goal(tmp_path):
     for scheme in ("float32", "int8", "dynamic_int8"):
-        names = {"model": "m", "framework": "torch", "format": "tflite", "scheme": scheme, "key": "k"}
-        tensors = (Tensor(name="t", shape=(1,), dtype="int8"),)
-        whole = {"file": "f", "sha256": "a" * 64, "size_bytes": 1, "inputs": tensors, "outputs": tensors}
-        artifacts.save(Artifact(id=f"m-tflite-{scheme}", macs=1_600_000, **names, **whole), tmp_path)
+        artifacts.save(artifact(f"m-tflite-{scheme}", macs=1_600_000), tmp_path)
     then = {"m-tflite-float32": 800_000, "m-tflite-int8": 400_000, "m-tflite-dynamic_int8": 200_000, "m-tflite-int4": 9}
     now = {"m-tflite-float32": 800_000, "m-tflite-int8": 100_000, "m-tflite-dynamic_int8": 400_000}
     assert releases.counted(then, now, tmp_path) == (

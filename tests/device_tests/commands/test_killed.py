@@ -16,7 +16,7 @@ import pytest
 from device_tests.devices import desktop
 from models.environments import ROOT
 from tests.device_tests.commands.conftest import LIMITS
-from tests.device_tests.conftest import ID, NOTED, timed_alone
+from tests.device_tests.conftest import ID, NOTED, running, timed_alone
 
 PATIENCE_S = 60
 
@@ -77,19 +77,6 @@ def wait_for(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < ends, what
         time.sleep(0.05)
-
-
-def running(folder: Path) -> list[str]:
-    """Return the command lines of processes that name a folder."""
-    pids = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes()
-        except OSError:  # it ended meanwhile
-            continue
-        if str(folder).encode() in line and process.name != str(os.getpid()):
-            pids.append(line.replace(b"\0", b" ").decode())
-    return pids
 
 
 def contents(results: Path) -> dict[str, bytes]:

@@ -11,7 +11,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from device_tests.devices import desktop
 from device_tests.results import judging
 from device_tests.results.measurement import OUTCOMES
 from device_tests.transport.dialogue import Conversations
-from export import artifact as artifacts
+from export.artifact import check, read, sidecar_path
 from models import console, files, reference
 from models.console import out
 from models.errors import DataError, EdgewiseError, UsageError, did_you_mean
@@ -79,22 +78,14 @@ def _declare_huge(content: bytes, rng: random.Random) -> bytes:
     return content[:start] + rng.choice((b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff")) + content[start + 4 :]
 
 
-def _empty(content: bytes, rng: random.Random) -> bytes:
-    return b""
-
-
-def _noise(content: bytes, rng: random.Random) -> bytes:
-    return rng.randbytes(len(content))
-
-
 DAMAGES: dict[str, Damage] = {
     "bit flips": _flip,
     "truncated": _truncate,
     "zeroed run": _zero,
     "huge size": _declare_huge,
     "another format": lambda content, rng: content,  # its content comes from another format's file
-    "noise": _noise,
-    "empty": _empty,
+    "noise": lambda content, rng: rng.randbytes(len(content)),
+    "empty": lambda content, rng: b"",
 }
 WEIGHTS = (35, 20, 20, 15, 5, 3, 2)  # of the damages, in their order
 
@@ -130,30 +121,25 @@ class Ended:
     peak_rss_bytes: int
 
 
-def plan(formats: tuple[str, ...], count: int, seed: int) -> tuple[Trial, ...]:
-    """Return `count` trials of each format; what they are depends on nothing but the seed."""
-    return tuple(
-        Trial(format=name, damage=kind, seed=f"{seed} {name} {i}")
-        for name in formats
-        for i, kind in enumerate(random.Random(f"{seed} {name}").choices(tuple(DAMAGES), WEIGHTS, k=count))
-    )
+def plan(name: str, count: int, seed: int) -> tuple[Trial, ...]:
+    """Return `count` trials of a format; what they are depends on nothing but the seed."""
+    kinds = random.Random(f"{seed} {name}").choices(tuple(DAMAGES), WEIGHTS, k=count)
+    return tuple(Trial(format=name, damage=kind, seed=f"{seed} {name} {i}") for i, kind in enumerate(kinds))
 
 
 def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes: Conversations) -> list[Ended]:
     """Run trials of one format, one after the other, in children of one process."""
-    sidecar = artifacts.sidecar_path(artifacts_folder, cell.recipe.id)
-    whole = artifacts.check(artifacts.read(sidecar), artifacts_folder)
+    sidecar = sidecar_path(artifacts_folder, cell.recipe.id)
+    whole = check(read(sidecar), artifacts_folder)
     other_format = "onnx" if cell.recipe.format != "onnx" else "tflite"
-    other = artifacts.read(artifacts.sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
+    other = read(sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
     ended = []
     with tempfile.TemporaryDirectory() as folder:
-        reference_set, few = (
-            Path(folder) / "reference.npz",
-            _few(reference.load(reference.path(artifacts_folder, cell.recipe.model))),
-        )
-        reference.save(few, reference_set)
+        few = _few(reference.load(reference.path(artifacts_folder, cell.recipe.model)))
+        images = Path(folder) / "reference.npz"
+        reference.save(few, images)
         load = Load(runtime=cell.runtime, artifact=whole, sidecar=sidecar, timeout_s=2 * forks.LIMIT_S)
-        command = desktop.command(forks.__file__, load, "--reference", str(reference_set), "--latency-s", "0")
+        command = desktop.command(forks.__file__, load, "--reference", str(images), "--latency-s", "0")
         try:
             with processes.loaded(command, load) as (_, ask):
                 sound = judged(ask({"artifact": str(whole.resolve())}), few)
@@ -191,42 +177,40 @@ def _few(reference_set: Reference) -> Reference:
 @click.option("--count", default=200, show_default=True, type=click.IntRange(1), help="Damaged artifacts per format.")
 @click.option("--seed", default=0, show_default=True, help="The same seed damages the same bytes.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes side by side.")
-@click.option(
-    "--artifacts", "folder", default="artifacts", show_default=True, type=click.Path(path_type=Path, file_okay=False)
-)
-def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, folder: Path) -> None:
+@click.option("--artifacts", default="artifacts", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, artifacts: Path) -> None:
     """Run damaged artifacts on their real runtimes and print how each kind of damage ended."""
     for name in formats:
         if name not in SUBJECTS:
             msg = f"There is no format {name!r}. {did_you_mean(name, SUBJECTS)}"
             raise UsageError(msg)
     console.validated()
-    if not folder.is_dir():
-        msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
+    if not artifacts.is_dir():
+        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
         raise DataError(msg)
     every = {cell.id: cell for cell in cells()}
     chosen = {name: every[id] for name, id in SUBJECTS.items() if not formats or name in formats}
     for cell in chosen.values():
         devices.device(cell.device).require(cell.runtime)
 
-    trials = plan(tuple(chosen), count, seed)
     ended: list[Ended] = []
     processes = Conversations()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     parts = [
-        (several[i : i + AT_ONCE], chosen[name])
-        for name, own in groupby(trials, key=lambda trial: trial.format)
-        for several in (tuple(own),)
-        for i in range(0, len(several), AT_ONCE)
+        (plan(name, count, seed)[i : i + AT_ONCE], cell)
+        for name, cell in chosen.items()
+        for i in range(0, count, AT_ONCE)
     ]
     with Progress(*columns, console=out) as progress:
-        task = progress.add_task("fuzz", total=len(trials))
+        task = progress.add_task("fuzz", total=count * len(chosen))
 
         def take(ends: list[Ended]) -> None:
             ended.extend(ends)
             progress.update(task, completed=len(ended))
 
-        pool.run_all(parts, lambda part: run(*part, folder, processes), take, sizes={"": jobs}, cancel=processes.stop)
+        pool.run_all(
+            parts, lambda part: run(*part, artifacts, processes), take, sizes={"": jobs}, cancel=processes.stop
+        )
     out.print(table(ended, tuple(chosen)))
     out.print("ok: the damage met bytes that no answer depends on, or moved the answers less than a mismatch does.")
     if strange := [end for end in ended if end.outcome not in OUTCOMES]:
