@@ -9,27 +9,17 @@ import pytest
 
 from device_tests.cells import cells, select
 from device_tests.onboard.runtimes import RUNTIMES, runs_on
+from export import matrix
 from models.errors import UsageError
 
 
-def test_every_recipe_runs_on_at_least_one_runtime():
-    from export import matrix
-
-    assert {cell.recipe for cell in cells()} == set(matrix.recipes())
-
-
-def test_every_runtime_takes_something():
-    assert {cell.runtime for cell in cells()} == {name for name in RUNTIMES.names() if runs_on(name, sys.platform)}
-
-
-def test_bare_networks_run_on_their_own_framework_only():
-    eager = {(cell.recipe.framework, cell.runtime) for cell in cells() if cell.recipe.format == "eager"}
+def test_every_recipe_and_every_runtime_has_cells_with_ids_of_their_own():
+    every = cells()
+    assert {cell.recipe for cell in every} == set(matrix.recipes())
+    assert {cell.runtime for cell in every} == {name for name in RUNTIMES.names() if runs_on(name, sys.platform)}
+    assert len({cell.id for cell in every}) == len(every)
+    eager = {(cell.recipe.framework, cell.runtime) for cell in every if cell.recipe.format == "eager"}
     assert eager == {("torch", "torch"), ("keras", "tensorflow")}
-
-
-def test_cells_have_ids_of_their_own():
-    ids = [cell.id for cell in cells()]
-    assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize(
@@ -43,10 +33,7 @@ def test_cells_have_ids_of_their_own():
 )
 def test_a_glob_names_artifacts_or_cells(pattern, expected):
     assert len(select(cells(), runtimes=(), patterns=(pattern,))) == expected
-
-
-def test_a_glob_for_other_runtimes_only_is_no_error():
-    assert select(cells(), runtimes=("litert",), patterns=("*-onnx-*",)) == ()
+    assert select(cells(), runtimes=("litert",), patterns=("*-onnx-*",)) == ()  # of another runtime: no error
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,10 +31,8 @@ def test_as_many_share_as_there_are_jobs_and_nobody_is_beside_the_one_alone():
             with lock:
                 now[side] -= 1
 
-    threads = [_start(lambda side=side: hold(side)) for side in ("share", "alone", "share") * 6]
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
+    with ThreadPoolExecutor(18) as pool:
+        list(pool.map(hold, ("share", "alone", "share") * 6, timeout=20))
     assert max(s["share"] for s in seen) == 2
     assert max(s["alone"] for s in seen) == 1
     assert all(s["share"] == 0 for s in seen if s["alone"])
@@ -58,16 +57,14 @@ def test_who_wants_it_alone_goes_before_those_who_want_to_share():
 
 @pytest.mark.parametrize("side", ["share", "alone"])
 def test_closing_wakes_those_who_wait(side):
-    turns, raised = Turns(jobs=1), threading.Event()
+    turns = Turns(jobs=1)
 
     def wait():
-        with pytest.raises(Closed), getattr(turns, side)():
+        with getattr(turns, side)():
             pass
-        raised.set()
 
-    with turns.share():
-        thread = _start(wait)
+    with turns.share(), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
         time.sleep(0.05)
         turns.close()
-        thread.join(5)
-    assert raised.is_set()
+        assert isinstance(waiting.exception(5), Closed)

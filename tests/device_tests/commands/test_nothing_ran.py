@@ -32,7 +32,6 @@ class Board(desktop.Desktop):
 
 @pytest.fixture
 def board(monkeypatch):
-    """Another device, by the name of `board`."""
     fake, device = Board("board"), devices.device
     monkeypatch.setattr(devices, "device", lambda name: fake if name == "board" else device(name))
     return fake
@@ -97,7 +96,7 @@ def test_an_artifact_that_was_never_exported_is_nothing_that_ran(folders, comman
 
 
 def test_a_glob_of_another_runtimes_artifacts_is_no_error(folders, command, monkeypatch, capsys):
-    """One glob serves `nox -s device_tests`, which runs each runtime by its name."""
+    # one glob serves `nox -s device_tests`, which runs each runtime by its name
     folders.runtime("first")
     folders.runtime("second", 'suffixes = (".onnx",)')
     monkeypatch.setattr(matrix, "MATRIX", {"torch": {"torchscript": ("float32",), "onnx": ("float32",)}, "keras": {}})

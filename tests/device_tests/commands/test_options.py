@@ -35,6 +35,10 @@ def is_bounded(kind: click.ParamType) -> bool:
     return isinstance(kind, (Finite, Place, Word, click.Choice))
 
 
+def is_name(parameter: click.Parameter) -> bool:
+    return isinstance(parameter.type, (Place, Word, click.Choice)) and not getattr(parameter, "is_flag", False)
+
+
 @pytest.mark.parametrize("parameter", EVERY)
 def test_every_parameter_refuses_what_makes_no_sense(parameter):
     if not getattr(parameter, "is_flag", False) and parameter.name not in PASSED_ON:
@@ -66,39 +70,24 @@ def test_figures_and_names_outside_their_range_are_refused(option, value):
         group.main([*option.split(), value], standalone_mode=False)
 
 
-OPTIONS = {
-    "run": ("--only", "--runtime", "--device", "--artifacts", "--results", "--budgets"),
-    "report": ("--only", "--device", "--artifacts", "--results", "--report", "--svg"),
-    "check": ("--device", "--artifacts", "--results", "--budgets", "--baseline", "--junit", "--summary"),
-    "latency": ("--only", "--runtime", "--artifacts", "--results"),
-    "instructions": ("--only", "--runtime", "--device", "--artifacts", "--results"),
-    "compatibility": ("--only", "--artifacts", "--results"),
-    "sweep": ("--only", "--runtime", "--device", "--artifacts", "--results"),
-    "shipping": ("--artifacts", "--out"),
-    "ssh": ("--device",),
-}
+NAMES = [name for name, parameter in parameters(group) if isinstance(parameter, click.Option) and is_name(parameter)]
 
 
 @pytest.mark.parametrize("empty", ["", "  ", "a\0b"])
-@pytest.mark.parametrize(
-    ("command", "option"), [(command, option) for command, names in OPTIONS.items() for option in names]
-)
-def test_names_that_are_none_are_refused(command, option, empty):
+@pytest.mark.parametrize("option", NAMES)
+def test_names_that_are_none_are_refused(option, empty):
     with pytest.raises(click.BadParameter, match=r"is empty|NUL|control characters|is not one of"):
-        group.main([command, option, empty], standalone_mode=False)
+        group.main([*option.split(), empty], standalone_mode=False)
 
 
-@pytest.mark.parametrize("file", ["-", "--summary"])
-def test_a_file_is_never_called_like_an_option(file, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("file", "message"), [("-", "begins with a dash"), ("--summary", "begins with a dash"), ("a" * 300, "too long")]
+)
+def test_a_file_is_never_called_like_an_option_or_by_too_long_a_name(file, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(click.BadParameter, match="begins with a dash"):
+    with pytest.raises(click.BadParameter, match=message):
         group.main(["check", "--junit", file], standalone_mode=False)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_name_that_is_too_long_is_refused():
-    with pytest.raises(click.BadParameter, match="File name too long"):
-        group.main(["run", "--artifacts", "a" * 300], standalone_mode=False)
 
 
 @pytest.mark.parametrize(
@@ -141,18 +130,15 @@ def test_typos_are_refused_where_only_the_arguments_are_checked(arguments, monke
         group.main(list(arguments), standalone_mode=False)
 
 
+MEASURING = ("run", "latency", "instructions", "compatibility", "sweep", "android vm", "android phone")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("run", "--artifacts", "nowhere", "--results", "nowhere"),
+        *((*name.split(), "--artifacts", "nowhere", "--results", "nowhere") for name in MEASURING),
         ("run", "--device", "ssh:a@b", "--results", "nowhere"),
-        ("latency", "--artifacts", "nowhere", "--results", "nowhere"),
-        ("instructions", "--artifacts", "nowhere", "--results", "nowhere"),
-        ("compatibility", "--artifacts", "nowhere", "--results", "nowhere"),
         ("shipping", "--artifacts", "nowhere", "--out", "nowhere/file"),
-        ("sweep", "--artifacts", "nowhere", "--results", "nowhere"),
-        ("android", "vm", "--artifacts", "nowhere", "--results", "nowhere"),
-        ("android", "phone", "--artifacts", "nowhere", "--results", "nowhere"),
         ("android", "start"),
         ("ssh", "--device", "ssh:a@b", "--artifacts", "nowhere"),
         ("bundle", "--abi", "arm64"),

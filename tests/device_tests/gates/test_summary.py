@@ -56,21 +56,22 @@ def test_the_summary_shows_only_what_broke_and_changed_worst_first():
     assert "1 limits kept, 2 broken, 0 skipped" in text
 
 
-def test_a_summary_without_news_is_short():
+def test_a_summary_without_news_is_short_and_one_with_many_stays_under_its_limit_and_says_what_it_left_out():
     assert "nothing that can be compared changed" in summary.markdown([], Comparison(verdicts=(), unchanged=1))
     assert "no baseline" in summary.markdown([], None)
-
-
-def test_a_summary_stays_under_its_limit_and_says_what_it_left_out():
     verdicts = [failed(f"cell {i}", message="ä" * 10_000) for i in range(1_000)]
     text = summary.markdown(verdicts, Comparison(verdicts=tuple(verdicts), unchanged=0))
     assert 40_000 < len(text.encode()) < summary.LIMIT_BYTES
     assert text.count("more rows do not fit here") == 2
 
 
-def test_reasons_cannot_break_the_table_or_call_people():
+def test_reasons_can_neither_break_the_table_nor_call_people_nor_hold_control_sequences():
     text = summary.markdown([failed("x@y@z", message="a | b\n<script> @someone [l](u)")], None)
     assert "| x&#64;y&#64;z | size_bytes | a \\| b &#60;script&#62; &#64;someone \\[l\\](u) |" in text
+    evil = failed("x@y@z", message="\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e ![](http://a.b/c) www.a.b # @me <script>")
+    text = summary.markdown([evil], None) + summary.annotations([evil], (), Path("b"))[0]
+    assert not any(character in text for character in "\x1b\x07\u202e")
+    assert "http://" not in summary.markdown([evil], None)
 
 
 def test_an_annotation_per_broken_budget_points_to_its_line():
@@ -94,10 +95,3 @@ def test_a_lack_of_evidence_is_in_all_that_ci_is_told(tmp_path):
     junit.write(tmp_path / "junit.xml", (), (), (), (lack,))
     *_, ((case),) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
     assert [type(result) for result in case.result] == [Failure]
-
-
-def test_control_sequences_reach_neither_markdown_nor_annotations():
-    evil = failed("x@y@z", message="\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e ![](http://a.b/c) www.a.b # @me <script>")
-    text = summary.markdown([evil], None) + summary.annotations([evil], (), Path("b"))[0]
-    assert not any(character in text for character in "\x1b\x07\u202e")
-    assert "http://" not in summary.markdown([evil], None)

@@ -55,24 +55,43 @@ def test_a_failure_is_tried_again_and_a_refusal_is_not(folders):
     assert ends[cell(refused)].current
 
 
-def test_a_file_that_is_not_its_sidecars_becomes_a_row_and_the_run_goes_on(folders):
+def truncate(folders) -> None:
     (folders.bench.artifacts / f"{ID}.pt").write_bytes(b"truncated")
-    row = folders.row(folders.runtime("honest"))
-    assert row.outcome == "load_failed"
-    assert "does not match its sidecar" in row.reason
 
 
-def test_a_corrupt_file_with_the_right_checksum_is_refused_by_the_runtime(folders):
-    file = folders.bench.artifacts / f"{ID}.pt"
-    file.write_bytes(file.read_bytes()[:100])
-    change_sidecar(folders, sha256=files.sha256(file), size_bytes=100)
-    row = folders.row(folders.runtime("honest"))
-    assert (row.outcome, row.reason.split(":")[0]) == ("load_failed", "ValueError")
+def truncate_with_its_checksum(folders) -> None:
+    truncate(folders)
+    change_sidecar(folders, sha256=files.sha256(folders.bench.artifacts / f"{ID}.pt"), size_bytes=9)
 
 
-def test_a_broken_sidecar_becomes_a_row(folders):
+def break_sidecar(folders) -> None:
     artifacts.sidecar_path(folders.bench.artifacts, ID).write_text("{")
-    assert folders.row(folders.runtime("honest")).outcome == "load_failed"
+
+
+def save_another_network(folders) -> None:
+    save_artifact(folders.bench.artifacts, np.random.default_rng(9).normal(size=(784, 10)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("harm", "outcome", "reason"),
+    [
+        (truncate, "load_failed", "does not match its sidecar"),
+        (truncate_with_its_checksum, "load_failed", "ValueError: "),
+        (break_sidecar, "load_failed", ""),
+        (
+            lambda folders: change_sidecar(folders, checkpoint_sha256="e" * 64),
+            "load_failed",
+            "another checkpoint or data",
+        ),
+        (save_another_network, "mismatch", ""),
+    ],
+    ids=["file", "file and checksum", "sidecar", "checkpoint", "network"],
+)
+def test_an_artifact_that_is_not_what_it_should_be_becomes_a_row(folders, harm, outcome, reason):
+    harm(folders)
+    row = folders.row(folders.runtime("honest"))
+    assert row.outcome == outcome
+    assert reason in row.reason
 
 
 @pytest.mark.parametrize("outcome", ["unsupported", "export_failed"])
@@ -88,13 +107,6 @@ def test_an_artifact_that_was_never_exported_is_skipped_with_the_command_that_ma
     id = f"{MODEL}-torchscript-int8@{name}@desktop"
     row = folders.run(id)[id].measurement
     assert (row.outcome, row.reason) == ("skipped", f"not exported: nox -s export -- --only {MODEL}-torchscript-int8")
-
-
-def test_an_artifact_of_another_checkpoint_is_not_compared(folders):
-    change_sidecar(folders, checkpoint_sha256="e" * 64)
-    row = folders.row(folders.runtime("honest"))
-    assert row.outcome == "load_failed"
-    assert "another checkpoint or data set" in row.reason
 
 
 def test_a_broken_reference_ends_the_run_before_it_starts(folders):
@@ -145,11 +157,6 @@ def test_a_glob_that_matches_nothing_is_an_error_that_suggests(folders):
     folders.runtime("honest")
     with pytest.raises(UsageError, match=f"Did you mean {ID}"):
         folders.run(f"{MODEL}-torchscrip-float32")
-
-
-def test_weights_of_another_network_are_a_mismatch(folders):
-    save_artifact(folders.bench.artifacts, np.random.default_rng(9).normal(size=(784, 10)).astype(np.float32))
-    assert folders.row(folders.runtime("honest")).outcome == "mismatch"
 
 
 def test_a_rerun_that_times_out_replaces_no_good_result_of_the_same_file(folders, tmp_path):

@@ -14,10 +14,6 @@ def placed(rows):
     return [place(row, several) for row in rows], warnings(several)
 
 
-def test_one_machine_needs_no_number(measured):
-    assert placed([measured(), measured(device="cortex-a53")]) == (["desktop", "cortex-a53"], [])
-
-
 @pytest.mark.parametrize("changed", [{"cpu": "another"}, {"cpus": 64}, {"os": "another kernel"}])
 def test_another_cpu_or_system_is_another_machine(measured, changed):
     there = measured(environment=replace(measured().environment, **changed))
@@ -26,17 +22,15 @@ def test_another_cpu_or_system_is_another_machine(measured, changed):
     assert f"machine 2 is {hardware(there.environment)}" in warning
 
 
-def test_another_python_on_the_same_machine_is_no_other_machine(measured):
-    names, sentences = placed([measured(), measured(environment=replace(measured().environment, python="3.9"))])
-    assert (names, sentences) == (["desktop", "desktop"], [])
+def test_one_machine_needs_no_number_whatever_its_pythons_and_devices(measured):
+    another_python = measured(environment=replace(measured().environment, python="3.9"))
+    rows = [measured(), another_python, measured(device="cortex-a53")]
+    assert placed(rows) == (["desktop", "desktop", "cortex-a53"], [])
 
 
 def test_what_never_ran_belongs_to_the_first_machine(measured):
-    other = measured(environment={"cpu": "another"})
-    names, _ = placed([other, measured(), measured(), measured(outcome="skipped", environment={})])
+    other, never = measured(environment={"cpu": "another"}), measured(outcome="skipped", environment={})
+    names, _ = placed([other, measured(), measured(), never])
     assert names[-1] == "desktop (machine 1)"
-    assert placed([measured(outcome="skipped", environment={})]) == (["desktop"], [])
-
-
-def test_a_browser_that_does_not_tell_its_processor_has_a_machine_all_the_same():
-    assert hardware(Environment(os="Android 15")) == "Android 15"
+    assert placed([never]) == (["desktop"], [])
+    assert hardware(Environment(os="Android 15")) == "Android 15"  # a browser that does not tell its processor
