@@ -37,6 +37,7 @@ from tests import interpreters, programs
 MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
 IMAGES = 200
+ENVIRONMENT = {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "date": "2026-01-02T03:04:05+00:00"}
 GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
 # Notes when its timing began and ended; whoever else is timing at that moment would come between.
 NOTED = """
@@ -145,13 +146,9 @@ def _own_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders]:
     """Folders with one good artifact and no runtime yet."""
-    built = Folders(
-        runtimes=tmp_path / "runtimes",
-        environments=tmp_path / "envs",
-        bench=Bench(
-            artifacts=tmp_path / "artifacts", results=tmp_path / "results", quick=False, force=False, timeout_s=20
-        ),
-    )
+    place = {name: tmp_path / name for name in ("artifacts", "results")}
+    bench = Bench(**place, quick=False, force=False, timeout_s=20)
+    built = Folders(runtimes=tmp_path / "runtimes", environments=tmp_path / "envs", bench=bench)
     built.runtimes.mkdir()
     monkeypatch.setenv("EDGEWISE_ENVS", str(built.environments))
     monkeypatch.setattr(device_tests.onboard.runtimes, "__path__", [str(built.runtimes)])
@@ -259,13 +256,7 @@ def measured() -> Callable[..., Row]:
             "load_ns": 10**6,
             "latencies_ns": (100_000,) * 9 + (200_000,),
             "threads": 1,
-            "environment": {
-                "cpu": "a CPU",
-                "cpus": 2,
-                "os": "an OS",
-                "python": "3.11",
-                "date": "2026-01-02T03:04:05+00:00",
-            },
+            "environment": ENVIRONMENT,
         }
         return msgspec.convert({**complete, **facts}, Row, strict=True, from_attributes=True)
 

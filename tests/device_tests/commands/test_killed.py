@@ -93,19 +93,16 @@ def count_of(results: Path, command: str) -> int:
     return len(list((results / folders[command]).glob("[!.]*.json")))
 
 
-needs_qemu = pytest.mark.needs(desktop.QEMU, "cc")
 EACH = [
     pytest.param("run", ("--jobs", "1"), id="run"),
     pytest.param("latency", ("--limit", "1"), id="latency"),
-    pytest.param("instructions", (), id="instructions", marks=[needs_qemu]),
+    pytest.param("instructions", (), id="instructions", marks=[pytest.mark.needs(desktop.QEMU, "cc")]),
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "arguments"), EACH)
-def test_a_killed_command_takes_its_processes_along_and_is_finished_by_the_next(
-    folders, typed, tmp_path, command, arguments
-):
+def test_a_killed_command_leaves_no_process_and_is_finished_by_the_next(folders, typed, tmp_path, command, arguments):
     flag = tmp_path / "standing"
     for name, code in (("first", ""), ("second", STANDS_STILL.format(flag=str(flag)))):
         folders.make_emulable(folders.runtime(name, code))
@@ -133,9 +130,7 @@ def test_a_killed_command_takes_its_processes_along_and_is_finished_by_the_next(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "arguments"), EACH)
-def test_a_command_that_is_killed_while_it_writes_leaves_nothing_half_written(
-    folders, typed, tmp_path, command, arguments
-):
+def test_what_is_killed_while_it_writes_leaves_nothing_half_written(folders, typed, tmp_path, command, arguments):
     folders.make_emulable(folders.runtime("honest"))
     assert typed(command, *arguments, killed=1).wait(PATIENCE_S) == -signal.SIGKILL, (tmp_path / "log").read_text()
     assert list(folders.bench.results.rglob(".*.tmp*"))

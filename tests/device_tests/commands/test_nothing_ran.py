@@ -134,9 +134,7 @@ MISSING = {"max": EnvironmentMissing("qemu emulates no max.")}
     ],
     ids=["not named", "named", "a failed cell weighs more"],
 )
-def test_a_missing_core_fails_a_sweep_over_others_only_where_it_was_named(
-    monkeypatch, tmp_path, capsys, named, missing, errors, code
-):
+def test_a_missing_core_fails_a_sweep_where_it_was_named(monkeypatch, tmp_path, capsys, named, missing, errors, code):
     monkeypatch.setattr(sweeps, "_ready", lambda cores: (("cortex-a53",), missing))
     monkeypatch.setattr(sweeps, "_measure", lambda *arguments, **options: list(errors))
     monkeypatch.setattr(sweeps, "_show", lambda *arguments: None)

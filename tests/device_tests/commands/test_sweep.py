@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -41,9 +42,8 @@ def test_the_same_bits_everywhere_and_rows_that_were_not_compared_leave_nothing_
 def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_path):
     row = on_a_core("int8", 993, difference=0.25, first_other=7)
     (line,) = sweep.differences((row, on_a_core("int8_io", 1_000)), tmp_path)
-    assert line.startswith(
-        f"{row.id}: integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"
-    )
+    says = "integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"
+    assert line.startswith(f"{row.id}: {says}")
     assert "image 7" in line
     assert "onnxruntime has no means to show" in line
 
@@ -55,20 +55,15 @@ def test_a_layer_is_looked_for_where_the_runtime_can_show_it(on_a_core, tmp_path
 
 
 def test_of_floating_point_only_the_largest_difference_is_told(on_a_core, tmp_path):
-    rows = tuple(
-        on_a_core(scheme, 0, difference=difference, first_other=0)
-        for scheme, difference in (("float32", 1e-5), ("int4", 0.2), ("dynamic_int8", 0.04))
-    )
+    differences = {"float32": 1e-5, "int4": 0.2, "dynamic_int8": 0.04}
+    rows = tuple(on_a_core(scheme, 0, difference=by, first_other=0) for scheme, by in differences.items())
     (line,) = sweep.differences(rows, tmp_path)
     assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 
 
 def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_path, monkeypatch):
-    def missing(abi: str) -> None:
-        msg = "Emulated Arm cores need qemu-aarch64. Install it with: sudo apt-get install qemu-user"
-        raise EnvironmentMissing(msg)
-
-    monkeypatch.setattr(bundle, "build", missing)
+    missing = EnvironmentMissing("Emulated Arm cores need qemu-aarch64. Install it: sudo apt-get install qemu-user")
+    monkeypatch.setattr(bundle, "build", Mock(side_effect=missing))
     for named in (("--device", "cortex-a76"), ()):
         done = CliRunner().invoke(sweep.sweep, [*named, "--results", str(tmp_path)])
         assert isinstance(done.exception, EnvironmentMissing)

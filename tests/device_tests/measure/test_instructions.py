@@ -74,15 +74,10 @@ def count(folders, monkeypatch):
     def run(name: str, **changes) -> tuple[InstructionCount, bool]:
         folders.make_emulable(name)
         ended = []
-        options = {"force": False, "jobs": 1, "timeout_s": 120.0} | changes
-        instructions.run(
-            select(cells(), runtimes=(name,), patterns=(ID,)),
-            artifacts_folder=folders.bench.artifacts,
-            results=folders.bench.results,
-            ended=lambda end: ended.append((end.count, end.current)),
-            **options,
-        )
-        return ended[0]
+        places = {"artifacts_folder": folders.bench.artifacts, "results": folders.bench.results}
+        options = {"force": False, "jobs": 1, "timeout_s": 120.0, **places, **changes}
+        instructions.run(select(cells(), runtimes=(name,), patterns=(ID,)), ended=ended.append, **options)
+        return ended[0].count, ended[0].current
 
     return run
 
@@ -145,14 +140,11 @@ def answer(logits):
 @pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
 def test_what_cannot_be_counted_is_a_row(folders, count):
-    crash, refusal, hang = (
-        count(folders.runtime(name, f"def load(path, threads):\n    {code}"), timeout_s=20.0)[0]
-        for name, code in (
-            ("crashes", "os.abort()"),
-            ("refuses", "raise ValueError('does not know the op')"),
-            ("hangs", "signal.pause()"),
-        )
-    )
+    def counted(name: str, code: str) -> InstructionCount:
+        return count(folders.runtime(name, f"def load(path, threads):\n    {code}"), timeout_s=20.0)[0]
+
+    crash, hang = counted("crashes", "os.abort()"), counted("hangs", "signal.pause()")
+    refusal = counted("refuses", "raise ValueError('does not know the op')")
     assert crash.outcome == "run_failed"
     assert (refusal.outcome, refusal.reason) == ("unsupported", "ValueError: does not know the op")
     assert (hang.outcome, hang.samples) == ("timed_out", ())

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from device_tests.measure.explain import layers, run
+from device_tests.measure.explain import layers, ncnn, open_engine, openvino, run, source
+from device_tests.measure.explain.compare import compare
 from device_tests.results.layers import Layers
 from export import artifact as artifacts
-from models import files, reference
+from export.formats import FORMATS
+from export.source import Source
+from models import data, files, reference
 from models.errors import Unsupported
+from models.images import network_input
 from models.zoo import ZOO
 from tests.device_tests.conftest import MODEL, export, need_environment
 
 pytestmark = pytest.mark.slow
 
-RUNTIMES = {
-    "tflite": "litert",
-    "onnx": "onnxruntime",
-    "ort": "onnxruntime",
-    "executorch": "executorch",
-    "torchscript": "torch",
-    "torchscript_lite": "torch",
-}
+RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "executorch": "executorch", "torchscript": "torch"}
+RUNTIMES |= {"ort": "onnxruntime", "torchscript_lite": "torch"}  # which show nothing of their inside
 # what keeps its scales elsewhere, gives integers out, computes its ranges on the way, or halves
-OTHERS = [
-    ("tflite", "int4"),
-    ("tflite", "int8_io"),
-    ("tflite", "int16x8"),
-    ("onnx", "int4"),
-    ("onnx", "dynamic_int8"),
-    ("executorch", "int4"),
-    ("executorch", "dynamic_int8"),
-    ("executorch", "float16"),
-    ("torchscript", "dynamic_int8"),
-]
-SHOWN = ("tflite", "onnx", "executorch", "torchscript")  # of whose inside int8 can be seen
+SCHEMES = {
+    "tflite": ("int4", "int8_io", "int16x8"),
+    "onnx": ("int4", "dynamic_int8"),
+    "executorch": ("int4", "dynamic_int8", "float16"),
+    "torchscript": ("dynamic_int8",),
+}
+OTHERS = [(name, scheme) for name, schemes in SCHEMES.items() for scheme in schemes]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +63,7 @@ def test_a_receipt_accounts_for_every_byte_and_every_product(exported, format_na
     assert receipt.defects == ()
 
 
-@pytest.mark.parametrize(("format_name", "scheme"), [*((name, "int8") for name in SHOWN), *OTHERS])
+@pytest.mark.parametrize(("format_name", "scheme"), [*((name, "int8") for name in SCHEMES), *OTHERS])
 def test_every_scheme_is_near_its_source_in_every_layer(exported, format_name, scheme):
     result = measured(exported, format_name, scheme)
     assert [e.layer for e in result.errors] == ["conv1", "conv2", "dense1", "dense2", layers.ANSWER]
@@ -79,7 +73,7 @@ def test_every_scheme_is_near_its_source_in_every_layer(exported, format_name, s
         assert all(20 < e.sqnr_db < 60 for e in result.errors)
 
 
-@pytest.mark.parametrize("format_name", ["ort", "torchscript_lite"])
+@pytest.mark.parametrize("format_name", sorted(RUNTIMES.keys() - SCHEMES))
 def test_a_file_that_shows_nothing_of_its_inside_says_so(exported, format_name):
     with pytest.raises(Unsupported, match="explain that one"):
         measured(exported, format_name)
@@ -96,3 +90,28 @@ def test_the_first_bad_layer_of_a_damaged_file_is_named(exported, tmp_path):
     damaged = tmp_path / row.file
     damaged.write_bytes(_tflite_file.serialized(model))
     assert measured(exported, "tflite", file=damaged).first_bad == "conv2"
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "opened", "explain"),
+    [
+        ("openvino", "int8", open_engine.OpenVino, openvino.explain),
+        ("ncnn", "float16", open_engine.Ncnn, ncnn.explain),
+    ],
+)
+def test_layers_of_an_engine_are_paired_and_good_and_named_in_its_receipt(name, scheme, opened, explain, tmp_path):
+    need_environment(name)
+    network = Source(MODEL, "digits")
+    file_of = {part: tmp_path / f"{part}{FORMATS[name].suffix}" for part in (scheme, "float32")}
+    for part, path in file_of.items():
+        FORMATS[name].convert(network, part, path)
+    images = network_input(data.load("test", "digits").images[:8], "chw")
+    twin = opened(file_of["float32"])
+    comparison = compare(opened(file_of[scheme]), twin, images, images)
+    rows = layers.rows(comparison.tensors, twin.nodes, source.layers(MODEL))
+    assert [row.layer for row in rows] == ["conv1", "conv2", "dense1", "dense2"]
+    assert all(row.paired and row.own_sqnr_db > 25 for row in rows)
+    np.testing.assert_allclose(comparison.twin_ends, network.logits(images), atol=1e-4)
+    operators = [operator for operator in explain(file_of[scheme], name).operators if operator.weights]
+    assert [operator.weights for operator in operators] == [scheme] * 4
+    assert {operator.integer for operator in operators} == {name == "openvino"}
