@@ -112,7 +112,6 @@ class Folders:
             shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home)
 
     def uninstall(self, runtime: str) -> None:
-        """Take the interpreter of a runtime's environment away."""
         (self.environments / runtime / "bin" / "python").unlink()
 
     def run(
@@ -192,7 +191,6 @@ def artifact(id: str = ID, **facts) -> Artifact:
 
 
 def footprint(runtime: str, **facts) -> Footprint:
-    """Return what a runtime weighs."""
     bytes_ = {"model_bytes": 1, "library_bytes": 9, "stripped_bytes": 8, "compressed_bytes": 100, "peak_rss_bytes": 5}
     complete = {"artifact": ID, "libraries": 1, **bytes_, "cold_start_s": 1.0, "elsewhere": ""}
     return Footprint(runtime=runtime, **{**complete, **facts})

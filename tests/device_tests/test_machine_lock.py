@@ -28,7 +28,6 @@ with getattr(MachineLock(says), sys.argv[1])():
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A cache folder of its own, here and in the processes that are started."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("EDGEWISE_CACHE", str(folder))
     monkeypatch.setattr(machine_lock, "folder", lambda: folder)
@@ -62,7 +61,6 @@ def let_go(process: subprocess.Popen) -> None:
 
 
 def free(side: str) -> bool:
-    """Tell whether this process could hold the machine at once."""
     waited = Mock(return_value=True)
     with getattr(machine_lock.MachineLock(print), side)(waited):
         return not waited.called

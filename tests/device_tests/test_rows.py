@@ -29,7 +29,6 @@ def _fresh():
 
 @pytest.fixture
 def folder(folders):
-    """The folders of one good result on the runtime `honest`."""
     folders.row(folders.runtime("honest"))
     return folders
 

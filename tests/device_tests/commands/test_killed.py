@@ -57,8 +57,6 @@ def load(path, threads):
 
 @pytest.fixture
 def typed(folders, tmp_path) -> Callable[..., subprocess.Popen]:
-    """Return a function that types a command in a process of its own."""
-
     def start(name: str, *arguments: str, killed: int = 0) -> subprocess.Popen:
         places = ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
         if name == "run":

@@ -26,19 +26,15 @@ def load(path, threads, load=load):
 
 
 @pytest.fixture
-def honest(folders) -> str:
-    return folders.runtime("honest")
-
-
-@pytest.fixture
 def file(folders):
     """Where the command writes the times of the runtime `honest`."""
     return folders.bench.results / "latency" / f"honest@{DESKTOP}.json"
 
 
 @pytest.fixture
-def type_in(command, file):
-    """Return a function that types the command, and returns what its file holds then."""
+def type_in(folders, command, file):
+    """The command, of the one artifact on the runtime `honest`; it returns what its file holds then."""
+    folders.runtime("honest")
 
     def run(*arguments: str) -> dict:
         command("latency", "--limit", "0.1", "--only", ID, *arguments)
@@ -47,7 +43,7 @@ def type_in(command, file):
     return run
 
 
-def test_samples_are_written_with_what_they_say(honest, type_in, capsys):
+def test_samples_are_written_with_what_they_say(type_in, capsys):
     content = type_in("--limit", "2", "--seed", "7")
     assert content["seed"] == 7
     (row,), (raw,) = content["summary"], content["series"]
@@ -57,7 +53,7 @@ def test_samples_are_written_with_what_they_say(honest, type_in, capsys):
     assert "p50" in capsys.readouterr().out
 
 
-def test_rounds_that_are_current_are_kept_and_never_mixed_with_those_of_another_run(honest, type_in, file, capsys):
+def test_rounds_that_are_current_are_kept_and_never_mixed_with_those_of_another_run(type_in, file, capsys):
     first = type_in()
     assert type_in() == first
     assert "honest: current" in capsys.readouterr().out
@@ -70,13 +66,13 @@ def test_rounds_that_are_current_are_kept_and_never_mixed_with_those_of_another_
     assert len(type_in("--force")["series"]) == 1
 
 
-def test_any_limit_gives_enough_rounds_for_an_interval(honest, type_in):
+def test_any_limit_gives_enough_rounds_for_an_interval(type_in):
     (series,) = type_in("--limit", "0.000001")["series"]
     assert len(series["rounds_ns"]) == rounds.LEAST
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)])
-def test_without_artifacts_nothing_is_written(honest, type_in, file, tmp_path, force):
+def test_without_artifacts_nothing_is_written(type_in, file, tmp_path, force):
     first = type_in()
     with pytest.raises(DataError, match="There are no artifacts"):
         type_in("--seed", "1", *force, "--artifacts", str(tmp_path / "nowhere"))
@@ -86,9 +82,9 @@ def test_without_artifacts_nothing_is_written(honest, type_in, file, tmp_path, f
     assert json.loads(file.read_text()) == first
 
 
-def test_an_artifact_that_crashes_now_costs_no_times_that_it_had(folders, honest, type_in, file, tmp_path):
+def test_an_artifact_that_crashes_now_costs_no_times_that_it_had(folders, type_in, file, tmp_path):
     flag = tmp_path / "flag"
-    folders.runtime(honest, MOODY.format(flag=str(flag)))
+    folders.runtime("honest", MOODY.format(flag=str(flag)))
     first = type_in()
     flag.touch()
     with pytest.raises(EdgewiseError, match="nothing could be timed"):
@@ -124,7 +120,7 @@ def test_a_row_beside_garbage_has_no_ratio():
     assert (rows[1]["outcome"], "rounds" in rows[1]) == ("mismatch", False)
 
 
-def test_what_did_not_settle_and_what_was_noted_is_shown_and_kept(folders, honest, type_in, monkeypatch, capsys):
+def test_what_did_not_settle_and_what_was_noted_is_shown_and_kept(folders, type_in, monkeypatch, capsys):
     monkeypatch.setattr(rounds, "STEADY", -1.0)
     monkeypatch.setattr(rounds, "WARM_UP_S", 0.1)
     (series,) = type_in()["series"]
@@ -143,7 +139,8 @@ def test_what_a_table_shows_is_no_markup_and_no_escape_sequence(capsys):
     assert "[bold]note" in shown
 
 
-def test_the_method_is_checked_with_the_fastest_float32(folders, honest, measured, tmp_path, monkeypatch):
+def test_the_method_is_checked_with_the_fastest_float32(folders, measured, tmp_path, monkeypatch):
+    folders.runtime("honest")
     folders.runtime("other")
     own = select(cells(), runtimes=(), patterns=(ID,))
     results = folders.bench.results

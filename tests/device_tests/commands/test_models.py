@@ -25,7 +25,6 @@ def own(folders, tmp_path, monkeypatch):
 
 
 def typed(command: str, folder, *arguments: str) -> int:
-    """Type a command; return its exit code."""
     return group.main([command, "--models", str(folder), *arguments], standalone_mode=False) or 0
 
 

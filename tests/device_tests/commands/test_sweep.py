@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
@@ -26,22 +27,19 @@ from tests.device_tests.conftest import export, need_environment
 
 @pytest.fixture
 def on_a_core(measured):
-    """Return a maker of rows of an emulated core that were compared with the desktop's."""
-
-    def make(scheme: str, same: int, runtime: str = "onnxruntime", **facts):
-        return measured(scheme, runtime, "onnx", device="cortex-a53", compared=1_000, same=same, **facts)
-
-    return make
+    """A maker of rows of an emulated core that were compared with the desktop's."""
+    where = {"runtime": "onnxruntime", "format_name": "onnx", "device": "cortex-a53"}
+    return partial(measured, **where, compared=1_000, same=0)
 
 
 def test_the_same_bits_everywhere_and_rows_that_were_not_compared_leave_nothing_to_say(on_a_core, measured, tmp_path):
-    rows = (on_a_core("int8", 1_000), on_a_core("float32", 1_000), measured("int8"))
+    rows = (on_a_core("int8", same=1_000), on_a_core("float32", same=1_000), measured("int8"))
     assert sweep.differences(rows, tmp_path) == []
 
 
 def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_path):
-    row = on_a_core("int8", 993, difference=0.25, first_other=7)
-    (line,) = sweep.differences((row, on_a_core("int8_io", 1_000)), tmp_path)
+    row = on_a_core("int8", same=993, difference=0.25, first_other=7)
+    (line,) = sweep.differences((row, on_a_core("int8_io", same=1_000)), tmp_path)
     says = "integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"
     assert line.startswith(f"{row.id}: {says}")
     assert "image 7" in line
@@ -50,13 +48,13 @@ def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_pa
 
 def test_a_layer_is_looked_for_where_the_runtime_can_show_it(on_a_core, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "_layer", lambda row, folder: "layer 2 of 4 with weights, CONV_2D")
-    (line,) = sweep.differences((on_a_core("int8", 0, "litert", difference=1.0, first_other=0),), tmp_path)
+    (line,) = sweep.differences((on_a_core("int8", runtime="litert", difference=1.0, first_other=0),), tmp_path)
     assert line.endswith("first for image 0, in layer 2 of 4 with weights, CONV_2D")
 
 
 def test_of_floating_point_only_the_largest_difference_is_told(on_a_core, tmp_path):
     differences = {"float32": 1e-5, "int4": 0.2, "dynamic_int8": 0.04}
-    rows = tuple(on_a_core(scheme, 0, difference=by, first_other=0) for scheme, by in differences.items())
+    rows = tuple(on_a_core(scheme, difference=by, first_other=0) for scheme, by in differences.items())
     (line,) = sweep.differences(rows, tmp_path)
     assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 

@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from device_tests.cells import cells
 from device_tests.gates import budgets, evidence
 from device_tests.gates.budgets import Budget
 from device_tests.gates.verdicts import check
+from device_tests.results.row import Row
 from models.environments import ROOT
 
 FIRST = Budget(ids=("*",), metric="outcome", outcomes=("ok",), why="each runs")
 
 
 @pytest.fixture
-def lacks(measured):
-    """Return a function that gives the budgets which lack evidence, for an arena that is (not) known of a run (or none)."""
+def rows(measured):
+    return (measured("int8", "litert", "tflite"),)
 
-    def lacking(*, ran: bool, arena_bytes: int | None, ids: tuple[str, ...]) -> list[str]:
-        row = measured("int8", "litert", "tflite")
-        rows = (row, measured("int8", "tflite_micro", "tflite", arena_bytes=arena_bytes)) if ran else (row,)
-        arenas = Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7)
-        verdicts = check((FIRST, arenas), rows)
-        return [lack.why for lack in evidence.lacks(rows, (FIRST, arenas), verdicts)]
 
-    return lacking
+@pytest.fixture
+def micro(measured):
+    """The row of a further engine, whose arena is not known."""
+    return measured("int8", "tflite_micro", "tflite")
+
+
+def lacks(rows: tuple[Row, ...], ids: tuple[str, ...]) -> list[str]:
+    """Return why a budget of arenas lacks evidence."""
+    budgets = (FIRST, Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7))
+    return [lack.why for lack in evidence.lacks(rows, budgets, check(budgets, rows))]
 
 
 FURTHER = ("*-tflite-int8@tflite_micro@*",)
 
 
 @pytest.mark.parametrize("ids", [FURTHER, ("*@openvino@cortex-*",), ("*@openvino@cortex-a76", "*@ncnn@desktop")])
-def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the_engine_out(lacks, ids):
-    assert lacks(ran=False, arena_bytes=None, ids=ids) == []
+def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the_engine_out(rows, ids):
+    assert lacks(rows, ids) == []
 
 
-def test_it_must_decide_something_once_the_engine_has_run(lacks):
-    (why,) = lacks(ran=True, arena_bytes=None, ids=FURTHER)
+def test_it_must_decide_something_once_the_engine_has_run(rows, micro):
+    (why,) = lacks((*rows, micro), FURTHER)
     assert why.startswith("line 7: the budget of arena_bytes decides nothing, for each of its 1 cells")
-    assert lacks(ran=True, arena_bytes=9_000, ids=FURTHER) == []
-
-
-def test_a_budget_that_other_cells_have_a_part_in_must_decide_something_in_each_whole_check(lacks):
-    (why,) = lacks(ran=False, arena_bytes=None, ids=(*FURTHER, "*-tflite-int8@litert@*"))
+    assert lacks((*rows, replace(micro, arena_bytes=9_000)), FURTHER) == []
+    # and in each whole check where other cells have a part in it
+    (why,) = lacks(rows, (*FURTHER, "*-tflite-int8@litert@*"))
     assert "decides nothing" in why
 
 

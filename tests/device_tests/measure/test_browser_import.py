@@ -110,8 +110,6 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tm
 
 @pytest.fixture
 def shared(saved):
-    """Return a function that writes a file as the Android app shares it."""
-
     def save(**changes) -> Path:
         phone = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
         return saved(**{"runtime": "litert", "device": "app:pixel-7", "environment": phone, **changes})

@@ -22,23 +22,22 @@ from tests import interpreters
 from tests.device_tests.conftest import ID, artifact
 
 
-def grid(**outcomes: str) -> Grid:
-    versions = ((name.strip("v").replace("_", "."), outcome) for name, outcome in outcomes.items())
-    trials = tuple(Trial(version=version, outcome=outcome, reason="", key=version) for version, outcome in versions)
+def grid(outcomes: dict[str, str]) -> Grid:
+    trials = tuple(Trial(version=version, outcome=o, reason="", key=version) for version, o in outcomes.items())
     return Grid(artifact=ID, runtime="fake", artifact_sha256="a", trials=trials)
 
 
 @pytest.mark.parametrize(
     ("outcomes", "summary"),
     [
-        ({"v1_0": "mismatch", "v2_0": "ok", "v3_0": "ok"}, "2.0 and newer"),
-        ({"v1_0": "ok", "v2_0": "ok", "v3_0": "load_failed"}, "1.0 and newer, but not 3.0"),
-        ({"v1_0": "skipped", "v2_0": "ok"}, "2.0 and newer"),
-        ({"v1_0": "load_failed", "v2_0": "mismatch"}, "none that was tried"),
+        ({"1.0": "mismatch", "2.0": "ok", "3.0": "ok"}, "2.0 and newer"),
+        ({"1.0": "ok", "2.0": "ok", "3.0": "load_failed"}, "1.0 and newer, but not 3.0"),
+        ({"1.0": "skipped", "2.0": "ok"}, "2.0 and newer"),
+        ({"1.0": "load_failed", "2.0": "mismatch"}, "none that was tried"),
     ],
 )
 def test_the_range_says_which_versions_answer_as_they_should(outcomes, summary):
-    assert grid(**outcomes).summary == summary
+    assert grid(outcomes).summary == summary
 
 
 def test_versions_are_in_their_own_order_with_the_pinned_one_among_them():
@@ -104,15 +103,13 @@ def test_what_may_have_been_the_machines_fault_is_tried_again(two_versions, tmp_
     assert settle(two_versions, tmp_path) == settled
 
 
-def test_a_grid_of_another_file_is_not_told(measured, tmp_path):
+def test_a_grid_of_another_file_is_not_told_and_a_broken_one_is_an_error(measured, tmp_path):
     row = measured(artifact_sha256="b" * 64)
     for digest, versions in (("a" * 64, ""), ("b" * 64, "2.0 and newer")):
-        stored = replace(grid(v1_0="mismatch", v2_0="ok"), runtime=row.runtime, artifact_sha256=digest)
+        stored = replace(grid({"1.0": "mismatch", "2.0": "ok"}), runtime=row.runtime, artifact_sha256=digest)
         records.write(grids.path(tmp_path, row.artifact, row.runtime), stored)
         assert join.Added(tmp_path, ()).to(row, artifact(sha256="b" * 64)).oldest_runtime == versions
-
-
-def test_a_broken_grid_is_an_error_that_says_what_to_type(tmp_path):
-    (tmp_path / "x.json").write_text("{")
+    file = grids.path(tmp_path, row.artifact, row.runtime)
+    file.write_text("{")
     with pytest.raises(DataError, match="nox -s compatibility"):
-        grids.read(tmp_path / "x.json")
+        grids.read(file)

@@ -26,11 +26,16 @@ from tests.device_tests.conftest import ID, footprint
 
 
 @pytest.fixture
-def weigh(folders, monkeypatch, tmp_path):
-    """Return a function that weighs runtimes, each as its function says, and returns what the file holds then."""
-    file = tmp_path / "shipping.json"
+def weighed(tmp_path):
+    """Where what ships is written."""
+    return tmp_path / "shipping.json"
 
-    def run(**measures) -> dict[str, dict]:
+
+@pytest.fixture
+def weigh(folders, monkeypatch, weighed):
+    """Return a function that weighs runtimes, each as its function says."""
+
+    def run(**measures) -> None:
         for name in measures:
             folders.runtime(name)
         chosen = select(cells(), runtimes=tuple(measures), patterns=(ID,))
@@ -39,14 +44,9 @@ def weigh(folders, monkeypatch, tmp_path):
         monkeypatch.setattr(shipping_command.shutil, "which", lambda program: program)  # strip, which weigh would run
         monkeypatch.setattr(shipping_command, "weigh", lambda libraries: {})
         monkeypatch.setattr(shipping_command, "weighed", lambda runtime, started, weights: footprint(runtime))
-        arguments = ["shipping", "--artifacts", str(folders.bench.artifacts), "--out", str(file)]
-        try:
-            group.main(arguments, standalone_mode=False)
-        finally:
-            run.written = footprints.read_file(file)
-        return run.written
+        arguments = ["shipping", "--artifacts", str(folders.bench.artifacts), "--out", str(weighed)]
+        group.main(arguments, standalone_mode=False)
 
-    run.file = file
     return run
 
 
@@ -61,28 +61,25 @@ def starts() -> SimpleNamespace:
     return SimpleNamespace(mapped=())
 
 
-def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row(weigh):
+def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row_and_rows_of_others_are_kept(weigh, weighed):
     message = r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
     with pytest.raises(EdgewiseError, match=message):
         weigh(a=raises(EdgewiseError("it does not start")), b=starts, c=raises(OSError("gone")))
-    assert set(weigh.written) == {"b"}
-
-
-def test_rows_of_runtimes_that_are_not_measured_now_are_kept(weigh):
-    footprints.save((footprint("old"), footprint("b")), weigh.file)
+    assert set(footprints.read_file(weighed)) == {"b"}
+    footprints.save((footprint("old"), footprint("b")), weighed)
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=starts)
-    assert set(weigh.written) == {"old", "b"}
-    before = weigh.file.read_bytes()
+    assert set(footprints.read_file(weighed)) == {"old", "b"}
+    before = weighed.read_bytes()
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=raises(EdgewiseError("no")))
-    assert weigh.file.read_bytes() == before
+    assert weighed.read_bytes() == before
 
 
-def test_where_no_runtime_is_installed_nothing_is_written_and_that_is_an_error(weigh):
+def test_where_no_runtime_is_installed_nothing_is_written_and_that_is_an_error(weigh, weighed):
     with pytest.raises(EnvironmentMissing, match="Nothing was measured"):
         weigh(a=raises(EnvironmentMissing("not installed")))
-    assert not weigh.file.exists()
+    assert not weighed.exists()
 
 
 def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -16,13 +17,8 @@ CORE = "cortex-a76"
 
 @pytest.fixture
 def counted(measured):
-    """Return a maker of rows of an emulated core."""
-
-    def make(runtime: str, format_name: str, scheme: str, instructions: int | None, **facts):
-        facts |= {"device": CORE, "latencies_ns": (), "load_ns": None, "instructions": instructions}
-        return measured(scheme, runtime, format_name, **facts)
-
-    return make
+    """A maker of rows of an emulated core: scheme, runtime, format, and the instructions."""
+    return partial(measured, device=CORE, latencies_ns=(), load_ns=None)
 
 
 def races(*rows) -> tuple[engines.Race, ...]:
@@ -31,12 +27,12 @@ def races(*rows) -> tuple[engines.Race, ...]:
 
 def test_the_cheapest_engine_of_a_scheme_is_marked_and_what_does_not_run_says_why(counted):
     (race,) = races(
-        counted("litert", "tflite", "int8", 287_026),
-        counted("openvino", "openvino", "int8", 22_511_972),
-        counted("ncnn", "ncnn", "int8", None, outcome="unsupported", reason="no ncnn2table"),
-        counted("litert", "tflite", "float32", 495_636),
-        counted("ncnn", "ncnn", "float32", 453_959),
-        counted("litert", "tflite", "int4", 1),  # no scheme of every engine
+        counted("int8", "litert", "tflite", instructions=287_026),
+        counted("int8", "openvino", "openvino", instructions=22_511_972),
+        counted("int8", "ncnn", "ncnn", instructions=None, outcome="unsupported", reason="no ncnn2table"),
+        counted("float32", "litert", "tflite", instructions=495_636),
+        counted("float32", "ncnn", "ncnn", instructions=453_959),
+        counted("int4", "litert", "tflite", instructions=1),  # no scheme of every engine
     )
     assert (race.place, race.models) == (CORE, ("torch_cnn_small",))
     assert race.lines == (
@@ -49,8 +45,8 @@ def test_the_cheapest_engine_of_a_scheme_is_marked_and_what_does_not_run_says_wh
 
 
 def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_winner(counted):
-    small = (counted("litert", "tflite", "float32", 9), counted("ncnn", "ncnn", "float32", 8))
-    other = replace(counted("litert", "tflite", "float32", 70), artifact="keras_cnn-tflite-float32")
+    small = (counted("float32", "litert", "tflite", instructions=9), counted("float32", "ncnn", "ncnn", instructions=8))
+    other = replace(counted("float32", "litert", "tflite", instructions=70), artifact="keras_cnn-tflite-float32")
     missing = replace(other, artifact="keras_cnn-ncnn-float32", runtime="ncnn", outcome="skipped", instructions=None)
     (race,) = races(*small, other, missing)
     cells = {runtime: dict(zip(race.models, cells, strict=True)) for _, runtime, _, cells in race.lines}
@@ -59,12 +55,23 @@ def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_w
 
 
 def test_one_engine_alone_or_times_instead_of_counts_are_no_race(counted, measured):
-    assert races(counted("litert", "tflite", "float32", 9), counted("litert", "tflite", "int8", 5)) == ()
+    assert (
+        races(
+            counted("float32", "litert", "tflite", instructions=9), counted("int8", "litert", "tflite", instructions=5)
+        )
+        == ()
+    )
     assert races(measured(runtime="litert", instructions=9), measured(runtime="ncnn", instructions=8)) == ()
 
 
 def test_it_is_printed_and_in_the_markdown_report(counted):
-    groups = group((counted("litert", "tflite", "float32", 495_636), counted("ncnn", "ncnn", "float32", 453_959)), 0.1)
+    groups = group(
+        (
+            counted("float32", "litert", "tflite", instructions=495_636),
+            counted("float32", "ncnn", "ncnn", instructions=453_959),
+        ),
+        0.1,
+    )
     out = io.StringIO()
     cores.show(groups, Console(file=out, width=200))
     assert "453,959, least" in out.getvalue()

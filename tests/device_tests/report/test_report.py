@@ -42,7 +42,6 @@ def printed(rows) -> str:
 
 
 def line_of(name: str, rows) -> str:
-    """Return the printed line of an artifact."""
     (line,) = (line for line in printed(rows).splitlines() if line.startswith(f"│ {name}"))
     return line
 
@@ -145,7 +144,6 @@ def test_options_of_a_scheme_and_what_they_cover_are_columns(measured):
 
 @pytest.fixture
 def emulated(results):
-    """What an emulated core gives: answers, instructions, no times."""
     facts = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
     return replace(results[0], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
 

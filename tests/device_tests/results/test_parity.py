@@ -17,8 +17,6 @@ LOGITS = np.random.default_rng(0).normal(size=(50, 10)).astype(np.float32)
 
 @pytest.fixture
 def keep(measured, tmp_path):
-    """Return a function that keeps a row with its logits."""
-
     def kept(logits: np.ndarray = LOGITS, **facts) -> Row:
         row = measured(**facts)
         measurements.save(row, tmp_path)

@@ -68,7 +68,6 @@ def residual(*, shortcut: float = 1.0, deep: float = 1.0, names: str = "a b c d"
 
 
 def changed(twin: Computed, *steps: tuple[str, str, str, Function]) -> Computed:
-    """Return a graph with other steps, in the place of those with their outputs."""
     by_output = {step[2]: step for step in (*twin.steps, *steps)}
     return Computed(*by_output.values())
 

@@ -44,7 +44,6 @@ def artifact(folder: Path, format_name: str, scheme: str = "int8") -> artifacts.
 
 
 def measured(folder: Path, format_name: str, scheme: str = "int8", *, file: Path | None = None) -> Layers:
-    """Return the layers of an artifact, or of another file in its place."""
     row = artifact(folder, format_name, scheme)
     return layers.measure(row, file or folder / row.file, reference.load(reference.path(folder, MODEL)))
 

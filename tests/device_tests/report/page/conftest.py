@@ -12,17 +12,12 @@ from device_tests.report.page import page
 from device_tests.results import shipping as footprints
 
 FLIPS = ({"index": 7, "label": 3, "ours": 5, "theirs": 3, "our_margin": 0.1, "their_margin": 0.2},)
+EVIL = "</script><img src=x onerror=alert(1)> & 'quotes'"  # what a runtime could say to break the page
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
 
 
 @pytest.fixture
-def evil() -> str:
-    """What a runtime could say to break the page."""
-    return "</script><img src=x onerror=alert(1)> & 'quotes'"
-
-
-@pytest.fixture
-def rows(measured, evil):
+def rows(measured):
     moment = {"environment": replace(measured().environment, runtime={"torch": "2"})}
     keras = measured("float32", "litert", "tflite", size_bytes=400_000, latencies_ns=(80_000,))
     return (
@@ -30,7 +25,7 @@ def rows(measured, evil):
         measured(size_bytes=100_000, flips=FLIPS, agree=9_999, **moment),
         measured("dynamic_int8", size_bytes=50_000, latencies_ns=(60_000, 70_000), lost=90, correct=9_810),
         measured("int8", size_bytes=20_000, latencies_ns=(90_000,), lost=9, gained=1, agree=9_980, correct=9_892),
-        measured("int4", outcome="unsupported", reason=evil, **NOTHING),
+        measured("int4", outcome="unsupported", reason=EVIL, **NOTHING),
         measured("float32", "litert", "tflite", size_bytes=30_000, latencies_ns=(75_000,)),
         replace(keras, artifact="keras_cnn-tflite-float32"),
     )
@@ -38,7 +33,6 @@ def rows(measured, evil):
 
 @pytest.fixture
 def emulated(rows):
-    """The same row as an emulated core gives it: answers, instructions, no times."""
     facts = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
     return replace(rows[1], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
 
