@@ -1,7 +1,5 @@
 """A bench of one's own: a tiny matrix, real artifacts of a linear network, and runtimes that misbehave as told."""
 
-from __future__ import annotations
-
 import base64
 import os
 import shutil

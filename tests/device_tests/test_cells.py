@@ -1,7 +1,5 @@
 """Which cells exist, listed without any framework."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

@@ -1,7 +1,5 @@
 """A network of 32x32x3 images and seven classes, through the worker, the probe, the judge and the page."""
 
-from __future__ import annotations
-
 import base64
 import json
 import subprocess

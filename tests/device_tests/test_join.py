@@ -1,7 +1,5 @@
 """Figures of runs of their own, and the artifact that they must be of."""
 
-from __future__ import annotations
-
 import pytest
 from msgspec import structs
 

@@ -1,7 +1,5 @@
 """Several runs of Edgewise on one machine: times are taken alone, in real processes."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

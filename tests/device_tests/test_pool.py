@@ -1,7 +1,5 @@
 """The pool of every run: results as they come, and nothing begins any more after an error or an interrupt."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

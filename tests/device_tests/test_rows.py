@@ -1,7 +1,5 @@
 """Which results count: what is there, whole, possible, and of the present inputs."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

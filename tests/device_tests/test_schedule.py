@@ -1,7 +1,5 @@
 """Sharing the machine, and having it alone."""
 
-from __future__ import annotations
-
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor

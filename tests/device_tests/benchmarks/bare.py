@@ -4,8 +4,6 @@ Stands alone in a runtime's environment, with probe.py and worker.py; prints one
 same loaded network: what our function of one image holds inside is what the bare loop works with.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import importlib.util

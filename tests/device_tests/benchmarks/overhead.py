@@ -1,7 +1,5 @@
 """`python -m tests.device_tests.benchmarks.overhead`: our figures against the bare runtime loop's and other tools'."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import tempfile

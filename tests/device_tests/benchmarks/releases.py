@@ -1,7 +1,5 @@
 """`python -m tests.device_tests.benchmarks.releases`: what this checkout does faster or smaller than an earlier one."""
 
-from __future__ import annotations
-
 import fnmatch
 import json
 import os

@@ -1,7 +1,5 @@
 """What a comparison with another way of timing says, and one with the bare loop of a real runtime."""
 
-from __future__ import annotations
-
 import pytest
 
 from device_tests.onboard.runtimes import RUNTIMES

@@ -1,7 +1,5 @@
 """What is compared with an earlier checkout, with which one, and what the ratios say; nothing is exported here."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Commands as they are typed, with the folders of a test."""
 
-from __future__ import annotations
-
 import pytest
 
 from device_tests.__main__ import group

@@ -1,7 +1,5 @@
 """The commands as they are typed, and their exit codes."""
 
-from __future__ import annotations
-
 import json
 from xml.etree import ElementTree
 

@@ -1,7 +1,5 @@
 """An orchestrator that is killed in the middle, in a process of its own; and two at once in one folder."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """What `latency` writes: measurements only, never instead of better ones, and never times of garbage."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

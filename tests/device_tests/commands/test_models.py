@@ -1,7 +1,5 @@
 """--models: a folder of one's own networks, in which everything lies by default."""
 
-from __future__ import annotations
-
 import pytest
 
 from device_tests.__main__ import group

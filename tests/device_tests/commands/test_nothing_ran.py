@@ -1,7 +1,5 @@
 """Nothing that ran nothing is a success: what was named must be there, and some cell must have run."""
 
-from __future__ import annotations
-
 import pytest
 
 from device_tests import devices

@@ -1,7 +1,5 @@
 """Every option of every command has a range, and what makes no sense is refused in a sentence before anything is read."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

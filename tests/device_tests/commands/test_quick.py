@@ -1,7 +1,5 @@
 """What a quick run leaves out: further engines, unless they are named or nothing else is there."""
 
-from __future__ import annotations
-
 import pytest
 from click.testing import CliRunner
 

@@ -1,7 +1,5 @@
 """The sweep over emulated cores: what it says of answers that differ, and of cores that cannot be had."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -4,8 +4,6 @@ A crash, a hang or an artifact that wants all memory ends a child only. It says 
 started, or why not. Then each line on stdin, `{"artifact": PATH}`, is answered with the worker's reply, and with the child's `seconds` and `peak_rss_bytes`, in which the runtime is contained.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -3,8 +3,6 @@
 Each damaged artifact has a process of its own, forked from one that has started the runtime (forks.py).
 """
 
-from __future__ import annotations
-
 import random
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Damage that is seeded, and what becomes of what it is done to."""
 
-from __future__ import annotations
-
 import random
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What counts as a change against an earlier run, and what must not be compared at all."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess

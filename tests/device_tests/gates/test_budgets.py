@@ -1,7 +1,5 @@
 """Limits, the verdicts that they give, and budget files that cannot be meant."""
 
-from __future__ import annotations
-
 import pytest
 from msgspec.structs import replace
 

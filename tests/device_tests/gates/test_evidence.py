@@ -1,7 +1,5 @@
 """Which budgets must decide something: those of engines that a quick run leaves out, once they have run."""
 
-from __future__ import annotations
-
 import pytest
 from msgspec.structs import replace
 

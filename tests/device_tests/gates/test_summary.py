@@ -1,7 +1,5 @@
 """What CI is told: JUnit XML, a Markdown summary and annotations."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from junitparser import Failure, JUnitXml, Skipped

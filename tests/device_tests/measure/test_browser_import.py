@@ -1,7 +1,5 @@
 """What the web demo saved becomes results, unless anything about it is wrong."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Which versions of a runtime an artifact can be shipped to."""
 
-from __future__ import annotations
-
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor

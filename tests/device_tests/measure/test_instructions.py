@@ -1,7 +1,5 @@
 """Counts of instructions: what is read from the plugin's log, what is kept, and real counts under qemu."""
 
-from __future__ import annotations
-
 import shutil
 
 import numpy as np

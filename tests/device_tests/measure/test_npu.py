@@ -1,7 +1,5 @@
 """What vela says, read from its words: its crashes, its zero percent that it calls a success, its estimates."""
 
-from __future__ import annotations
-
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace

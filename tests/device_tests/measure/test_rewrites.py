@@ -1,7 +1,5 @@
 """Files with and without rewrites are compared only where both are made from the same."""
 
-from __future__ import annotations
-
 import pytest
 
 from device_tests.measure import rewrites

@@ -1,7 +1,5 @@
 """Interleaved runs of fake runtimes, and the roof that a processor has."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

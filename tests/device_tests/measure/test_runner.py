@@ -1,7 +1,5 @@
 """What a run does with results that are there, artifacts that are not, and a user who has had enough."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

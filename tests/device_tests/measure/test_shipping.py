@@ -1,7 +1,5 @@
 """What ships with a model: which subjects are weighed, what their libraries weigh, how they start."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

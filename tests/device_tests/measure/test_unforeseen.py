@@ -1,7 +1,5 @@
 """One thing that goes wrong costs no other its figures: shipping, compatibility and counts."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

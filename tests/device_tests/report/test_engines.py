@@ -1,7 +1,5 @@
 """What the report makes of engines that stand for devices: picks of their own, no times, and nothing where none ran."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

@@ -1,7 +1,5 @@
 """Where rows were measured."""
 
-from __future__ import annotations
-
 import pytest
 from msgspec.structs import replace
 

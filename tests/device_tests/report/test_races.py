@@ -1,7 +1,5 @@
 """Engines on an emulated core: which one executes the fewest instructions for the same network."""
 
-from __future__ import annotations
-
 import io
 from functools import partial
 

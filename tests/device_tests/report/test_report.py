@@ -1,7 +1,5 @@
 """What the report says, and what it must not leave out."""
 
-from __future__ import annotations
-
 import io
 import json
 

@@ -1,7 +1,5 @@
 """The limit of a core, and which layer keeps an artifact below it."""
 
-from __future__ import annotations
-
 import pytest
 
 from device_tests.devices import arm64

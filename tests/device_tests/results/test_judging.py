@@ -1,7 +1,5 @@
 """What logits are worth, and replies that hold none."""
 
-from __future__ import annotations
-
 import base64
 import zlib
 

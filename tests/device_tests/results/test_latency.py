@@ -1,7 +1,5 @@
 """What can be said of samples, on series whose truth is known; and what a report reads of an interleaved run."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from msgspec.structs import replace

@@ -1,7 +1,5 @@
 """Statistics against published examples and against simulation; results that are read back."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Answers on another device, compared with the desktop's to the last bit."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from msgspec.structs import replace

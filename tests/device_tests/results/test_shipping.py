@@ -1,7 +1,5 @@
 """What an app grows by."""
 
-from __future__ import annotations
-
 import pytest
 
 from device_tests.results import shipping as footprints

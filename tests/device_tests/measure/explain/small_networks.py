@@ -1,7 +1,5 @@
 """The source text of two small networks with batch norms and a residual, one of each framework."""
 
-from __future__ import annotations
-
 SPEC = """
 from models.spec import ModelSpec
 

@@ -1,7 +1,5 @@
 """How two graphs of one network are paired and compared: along their edges, like with like, each layer by its own error."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Graphs of Core ML's, OpenVINO's and ncnn's files: how they are read, and what is said of an engine that ends."""
 
-from __future__ import annotations
-
 import inspect
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """The command as it is typed: what it lists, and what it says of ids that do not exist."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """How far two arrays are apart, and which layer is the first bad one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from msgspec.structs import replace

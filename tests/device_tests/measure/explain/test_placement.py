@@ -1,7 +1,5 @@
 """Asking a runtime which operators it gave away: a process that hangs, dies or babbles costs one file, not the command."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

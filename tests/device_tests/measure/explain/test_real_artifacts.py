@@ -1,7 +1,5 @@
 """Receipts and layers of real artifacts of the small network in each family of formats."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -3,8 +3,6 @@
 A healthy file accuses no layer; a file in which one layer's scale is doubled accuses that layer.
 """
 
-from __future__ import annotations
-
 import io
 import sys
 import zipfile

@@ -1,7 +1,5 @@
 """What a receipt concludes from its operators, and which of that is a defect."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

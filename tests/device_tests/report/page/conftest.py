@@ -1,7 +1,5 @@
 """Rows as workers give them, and the page that is made of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What the page does, in a real headless Chromium."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

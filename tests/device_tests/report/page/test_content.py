@@ -1,7 +1,5 @@
 """What the page says: its content, without a browser."""
 
-from __future__ import annotations
-
 import json
 import re
 from base64 import b64decode

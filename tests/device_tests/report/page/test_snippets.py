@@ -1,7 +1,5 @@
 """What the page tells an app to do: code for every format, and the Python code run for real."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import textwrap
