@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -26,10 +27,8 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from models import environments, files, reference
-from models.environments import ROOT
 from models.errors import EnvironmentMissing
 from models.images import network_input
-from models.reference import Reference
 from tests import interpreters, programs
 
 MODEL = "torch_cnn_small"
@@ -159,7 +158,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
     logits = network_input(images, "hw").reshape(-1, 784) @ weights
     labels = logits.argmax(1).astype(np.uint8)
     labels[:10] = (labels[:10] + 1) % 10  # the float source is wrong on ten
-    reference_set = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+    reference_set = reference.Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                         images=images, labels=labels, logits=logits)  # fmt: skip
     reference.save(reference_set, reference.path(built.bench.artifacts, MODEL))
     golden = [
@@ -259,6 +258,15 @@ def measured() -> Callable[..., Row]:
     return make
 
 
+def raises(error: BaseException) -> Callable[..., NoReturn]:
+    """Return a function that raises an error, whatever it is given."""
+
+    def function(*_, **__) -> NoReturn:
+        raise error
+
+    return function
+
+
 def timed_alone(spans: Path) -> bool:
     """Tell whether four runtimes that are NOTED timed one after the other."""
     lines = [line.split() for line in spans.read_text().splitlines()]
@@ -291,6 +299,6 @@ def export(folder: Path, *ids: str) -> Path:
     """Export artifacts into a folder, in a process of their own; return the folder."""
     only = [f"--only={id}" for id in ids]
     command = [sys.executable, "-m", "export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

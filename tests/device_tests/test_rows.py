@@ -9,10 +9,8 @@ from msgspec.structs import replace
 from device_tests import current
 from device_tests.cells import cells
 from device_tests.results import measurement as measurements
-from device_tests.results.measurement import save
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
-from export.artifact import Dataset
 from models import files, reference
 from models.errors import DataError, UsageError
 from tests.device_tests.conftest import ID, MODEL, save_artifact
@@ -52,7 +50,7 @@ def test_a_cell_without_a_result_is_a_row_that_says_so(folder):
 
 
 def test_an_artifact_that_was_not_made_needs_no_run_to_be_a_row(folders, measured):
-    save(measured(), folders.bench.results)
+    measurements.save(measured(), folders.bench.results)
     folders.runtime("honest")
     artifacts.save(replace(folders.artifact, outcome="unsupported", reason="no"), folders.bench.artifacts)
     row = own_row(folders)
@@ -83,7 +81,7 @@ def change_reference(folder):
     [
         (export_again, "the artifact has changed since"),
         (change_sidecar(checkpoint_sha256="a" * 64), "stale: "),
-        (change_sidecar(dataset=Dataset(sha256="a" * 64)), "stale: "),
+        (change_sidecar(dataset=artifacts.Dataset(sha256="a" * 64)), "stale: "),
         (install_a_package, "the runtime's packages has changed since"),
         (lambda folder: folder.runtime("honest", "# changed"), "the runtime's adapter has changed since"),
         (change_reference, "the reference has changed since"),

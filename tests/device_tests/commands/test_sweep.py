@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from functools import partial
-from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -20,7 +19,7 @@ from models import reference
 from models.environments import ROOT
 from models.errors import EdgewiseError, EnvironmentMissing
 from tests import programs
-from tests.device_tests.conftest import export, need_environment
+from tests.device_tests.conftest import export, need_environment, raises
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_of_floating_point_only_the_largest_difference_is_told(on_a_core, tmp_pa
 
 def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_path, monkeypatch):
     missing = EnvironmentMissing("Emulated Arm cores need qemu-aarch64. Install it: sudo apt-get install qemu-user")
-    monkeypatch.setattr(bundle, "build", Mock(side_effect=missing))
+    monkeypatch.setattr(bundle, "build", raises(missing))
     for named in (("--device", "cortex-a76"), ()):
         done = CliRunner().invoke(sweep.sweep, [*named, "--results", str(tmp_path)])
         assert isinstance(done.exception, EnvironmentMissing)

@@ -5,7 +5,6 @@ from msgspec.structs import replace
 
 from device_tests.cells import possible
 from device_tests.gates import budgets, verdicts
-from device_tests.gates.budgets import Budget
 from models.environments import ROOT
 from models.errors import DataError, UsageError
 
@@ -14,8 +13,8 @@ OUTCOME = {"metric": "outcome", "outcomes": ("ok",)}
 KNOWN = {"metric": "outcome", "outcomes": ("mismatch", "run_failed")}
 
 
-def limits(*rows: dict) -> tuple[Budget, ...]:
-    return tuple(Budget(**{"ids": ("*",), "why": "because", **row}) for row in rows)
+def limits(*rows: dict) -> tuple[budgets.Budget, ...]:
+    return tuple(budgets.Budget(**{"ids": ("*",), "why": "because", **row}) for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from device_tests.devices import desktop
 from device_tests.measure import roofline, rounds
 from device_tests.results.latency import Series
 from device_tests.schedule import Closed
-from tests.device_tests.conftest import ID
+from tests.device_tests.conftest import ID, raises
 
 # 0.3 ms per inference
 SPINS = """
@@ -73,10 +73,7 @@ def test_what_ends_on_the_way_and_what_nobody_foresaw_is_a_row_and_the_others_go
 
 
 def test_an_interrupt_is_no_series(folders, measure, monkeypatch):
-    def closed(self, load):
-        raise Closed
-
-    monkeypatch.setattr(desktop.Desktop, "loaded", closed)
+    monkeypatch.setattr(desktop.Desktop, "loaded", raises(Closed()))
     with pytest.raises(Closed):
         measure(folders.runtime("honest"))
 

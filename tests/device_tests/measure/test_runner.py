@@ -12,7 +12,7 @@ from device_tests.results import measurement as measurements
 from export import artifact as artifacts
 from models import files
 from models.errors import DataError, StorageError, UsageError
-from tests.device_tests.conftest import ID, MODEL, NOTED, save_artifact, timed_alone
+from tests.device_tests.conftest import ID, MODEL, NOTED, raises, save_artifact, timed_alone
 
 
 def cell(runtime: str) -> str:
@@ -215,10 +215,7 @@ def test_what_nobody_foresaw_is_the_row_of_its_cell_and_the_others_run(folders, 
 
 
 def test_results_that_cannot_be_written_end_the_run(folders, monkeypatch):
-    def full(measurement, folder):
-        raise StorageError("the disk is full")
-
     folders.runtime("honest")
-    monkeypatch.setattr(measurements, "save", full)
+    monkeypatch.setattr(measurements, "save", raises(StorageError("the disk is full")))
     with pytest.raises(StorageError):
         folders.run(f"{ID}@*")

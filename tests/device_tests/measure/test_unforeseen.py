@@ -20,7 +20,7 @@ from device_tests.results.compatibility import Grid
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models.errors import DataError, EdgewiseError, EnvironmentMissing
-from tests.device_tests.conftest import ID, footprint
+from tests.device_tests.conftest import ID, footprint, raises
 
 
 @pytest.fixture
@@ -46,13 +46,6 @@ def weigh(folders, monkeypatch, weighed):
         group.main(arguments, standalone_mode=False)
 
     return run
-
-
-def raises(error: Exception):
-    def function():
-        raise error
-
-    return function
 
 
 def starts() -> SimpleNamespace:
@@ -91,15 +84,12 @@ def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
         shipping.start(cell, folders.bench.artifacts, MachineLock(print))
 
 
-def test_a_version_that_nobody_foresaw_costs_no_other_its_trial(folders, tmp_path):
-    class Broken(Conversations):
-        def loaded(self, command, load):
-            raise RuntimeError("what cannot be")
-
+def test_a_version_that_nobody_foresaw_costs_no_other_its_trial(folders, monkeypatch):
+    monkeypatch.setattr(Conversations, "loaded", raises(RuntimeError("what cannot be")))
     folders.runtime("fake")
     file = folders.bench.artifacts / f"{ID}.pt"
     load = Load(runtime="fake", artifact=file, sidecar=file, timeout_s=1)
-    trial = compatibility._try(load, "fake", "1.0", "key", Broken())
+    trial = compatibility._try(load, "fake", "1.0", "key", Conversations())
     assert (trial.outcome, trial.reason) == ("run_failed", "unexpected: RuntimeError: what cannot be")
 
 

@@ -16,9 +16,7 @@ from device_tests.results import layers, receipts
 from device_tests.results import shipping as footprints
 from device_tests.results.layers import LayerError, Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
-from device_tests.results.shipping import FILE
 from export import artifact as artifacts
-from export.artifact import Dataset
 from models import files
 from tests.device_tests.conftest import ID, MODEL, footprint
 from tests.device_tests.report.page.conftest import EVIL
@@ -82,7 +80,7 @@ def test_digits_and_quick_results_are_said_and_what_was_not_measured_is_not_a_ze
     assert "Quick results." not in plain
     assert '<dt>instructions</dt><dd><span class="none">not measured' in plain
     counted = {"instructions": 1_234_567, "instructions_cpu": "a CPU"}
-    text = build((replace(rows[1], dataset=Dataset(name="digits"), quick=True, **counted),)).read_text()
+    text = build((replace(rows[1], dataset=artifacts.Dataset(name="digits"), quick=True, **counted),)).read_text()
     assert 'role="alert"><strong>Judged on scikit-learn&#39;s digits, NOT MNIST' in text
     assert "1 of 1 cells were judged on fewer images" in text
     assert "<dt>instructions</dt><dd>1,234,567 per inference on a CPU" in text
@@ -150,7 +148,7 @@ def test_what_ships_is_told_per_runtime_and_who_dominates(build, folders):
     assert "nox -s shipping" in build().read_text()
     facts = {"compressed_bytes": 3_599_100, "cold_start_s": 1.5, "peak_rss_bytes": 250_000_000, "elsewhere": "<web>"}
     folders.bench.results.mkdir(exist_ok=True)
-    footprints.save((footprint("torch", **facts),), folders.bench.results / FILE)
+    footprints.save((footprint("torch", **facts),), folders.bench.results / footprints.FILE)
     text = build().read_text()
     assert "The runtime dominates in 1 of 1 cases below: the model is 0.025 % to 0.025 % of what ships" in text
     for part in ("1,500 ms", "250 MB", "&lt;web&gt;", "3.60 MB compressed with the libraries of torch"):
