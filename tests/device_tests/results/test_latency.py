@@ -6,18 +6,8 @@ from msgspec.structs import replace
 
 from device_tests.commands.latency import summary
 from device_tests.measure.roofline import Roof
-from device_tests.results import interleaved
-from device_tests.results.latency import (
-    FASTER,
-    NARROW,
-    NO_DIFFERENCE,
-    SLOWER,
-    TOO_NOISY,
-    Interval,
-    Series,
-    ratio,
-    settled,
-)
+from device_tests.results import interleaved, latency
+from device_tests.results.latency import NARROW, Interval, Series, ratio, settled
 from device_tests.results.measurement import Environment
 from models import files
 from models.errors import DataError
@@ -52,11 +42,11 @@ def test_samples_are_per_inference_and_without_the_timer():
 @pytest.mark.parametrize(
     ("scale", "noise", "verdict"),
     [
-        (1.0, 0.01, NO_DIFFERENCE),
-        (1.1, 0.01, SLOWER),
-        (0.8, 0.01, FASTER),
-        (1.03, 0.01, TOO_NOISY),
-        (1.0, 0.3, TOO_NOISY),
+        (1.0, 0.01, latency.NO_DIFFERENCE),
+        (1.1, 0.01, latency.SLOWER),
+        (0.8, 0.01, latency.FASTER),
+        (1.03, 0.01, latency.TOO_NOISY),
+        (1.0, 0.3, latency.TOO_NOISY),
     ],
 )
 def test_a_ratio_says_what_its_interval_allows(scale, noise, verdict):
@@ -65,11 +55,11 @@ def test_a_ratio_says_what_its_interval_allows(scale, noise, verdict):
 
 def test_a_drift_that_hits_both_does_not_hide_a_difference():
     interval = ratio(series(1.1, drift=1.0, seed=1), series(drift=1.0, seed=2))
-    assert interval.verdict == SLOWER
+    assert interval.verdict == latency.SLOWER
     assert interval.width < 0.03
     # one round says nothing, and borders belong to no difference
-    assert ratio(series(1.5, count=1, seed=1), series(count=1, seed=2)).verdict == TOO_NOISY
-    assert Interval(value=1.0, low=0.97, high=1.03).verdict == NO_DIFFERENCE
+    assert ratio(series(1.5, count=1, seed=1), series(count=1, seed=2)).verdict == latency.TOO_NOISY
+    assert Interval(value=1.0, low=0.97, high=1.03).verdict == latency.NO_DIFFERENCE
 
 
 def test_a_series_is_settled_once_median_and_ratio_are_narrow():

@@ -6,19 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from device_tests.measure.explain import (
-    _engine_graph,
-    coreml,
-    engine,
-    layers,
-    ncnn,
-    open_engine,
-    open_mil,
-    openvino,
-    run,
-)
+from device_tests.measure.explain import _engine_graph, coreml, engine, layers, ncnn, open_engine, open_mil, openvino
 from device_tests.measure.explain.compare import compare
 from device_tests.measure.explain.receipt import Layer
+from device_tests.measure.explain.run import module
 from export.formats import ncnn as ncnn_format
 from models import mil
 from models.errors import DataError, EdgewiseError
@@ -204,5 +195,5 @@ def test_operators_of_core_ml_name_the_type_that_is_computed_not_the_constants()
 
 
 def test_an_onnx_file_on_openvino_is_explained_by_openvino():
-    assert run.module("onnx", "openvino") == "openvino"
-    assert (run.module("onnx", "onnxruntime"), run.module("coreml", "mil_evaluator")) == ("onnx", "coreml")
+    assert module("onnx", "openvino") == "openvino"
+    assert (module("onnx", "onnxruntime"), module("coreml", "mil_evaluator")) == ("onnx", "coreml")

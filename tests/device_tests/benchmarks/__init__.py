@@ -1,1 +1,0 @@
-"""What measuring itself costs, and whether other tools find the same figures."""
