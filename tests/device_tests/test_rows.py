@@ -16,6 +16,8 @@ from models.errors import DataError, UsageError
 from tests.device_tests.conftest import ID, MODEL, save_artifact
 
 CELL = f"{ID}@honest@desktop"
+ONES = np.ones((784, 10), np.float32)
+PACKAGE = "honest/lib/python3/site-packages/newer-2.0.dist-info"
 
 
 @pytest.fixture(autouse=True)
@@ -57,16 +59,8 @@ def test_an_artifact_that_was_not_made_needs_no_run_to_be_a_row(folders, measure
     assert (row.outcome, row.reason) == ("unsupported", "no")
 
 
-def export_again(folder):
-    save_artifact(folder.bench.artifacts, np.ones((784, 10), np.float32))
-
-
 def change_sidecar(**change):
     return lambda folder: artifacts.save(replace(folder.artifact, **change), folder.bench.artifacts)
-
-
-def install_a_package(folder):
-    (folder.environments / "honest/lib/python3/site-packages/newer-2.0.dist-info").mkdir(parents=True)
 
 
 def change_reference(folder):
@@ -79,10 +73,13 @@ def change_reference(folder):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (export_again, "the artifact has changed since"),
+        (lambda folder: save_artifact(folder.bench.artifacts, ONES), "the artifact has changed since"),
         (change_sidecar(checkpoint_sha256="a" * 64), "stale: "),
         (change_sidecar(dataset=artifacts.Dataset(sha256="a" * 64)), "stale: "),
-        (install_a_package, "the runtime's packages has changed since"),
+        (
+            lambda folder: (folder.environments / PACKAGE).mkdir(parents=True),
+            "the runtime's packages has changed since",
+        ),
         (lambda folder: folder.runtime("honest", "# changed"), "the runtime's adapter has changed since"),
         (change_reference, "the reference has changed since"),
     ],

@@ -62,26 +62,18 @@ def truncate_with_its_checksum(folders) -> None:
     change_sidecar(folders, sha256=files.sha256(folders.bench.artifacts / f"{ID}.pt"), size_bytes=9)
 
 
-def break_sidecar(folders) -> None:
-    artifacts.sidecar_path(folders.bench.artifacts, ID).write_text("{")
-
-
-def save_another_network(folders) -> None:
-    save_artifact(folders.bench.artifacts, np.random.default_rng(9).normal(size=(784, 10)).astype(np.float32))
-
-
 @pytest.mark.parametrize(
     ("harm", "outcome", "reason"),
     [
         (truncate, "load_failed", "does not match its sidecar"),
         (truncate_with_its_checksum, "load_failed", "ValueError: "),
-        (break_sidecar, "load_failed", ""),
+        (lambda folders: artifacts.sidecar_path(folders.bench.artifacts, ID).write_text("{"), "load_failed", ""),
         (
             lambda folders: change_sidecar(folders, checkpoint_sha256="e" * 64),
             "load_failed",
             "another checkpoint or data",
         ),
-        (save_another_network, "mismatch", ""),
+        (lambda folders: save_artifact(folders.bench.artifacts, np.ones((784, 10), np.float32)), "mismatch", ""),
     ],
     ids=["file", "file and checksum", "sidecar", "checkpoint", "network"],
 )

@@ -131,16 +131,6 @@ def test_a_healthy_network_with_batch_norm_and_a_residual_accuses_no_layer(expor
     assert errors.first_bad == ""
 
 
-def doubled_tflite(file: Path, weights: Callable[[list[int]], bool]) -> bytes:
-    from export.formats import _tflite_file
-
-    model = _tflite_file.parse(file.read_bytes())
-    tensors = (t for t in model.subgraphs[0].tensors if t.shape is not None)
-    (kernel,) = (t for t in tensors if weights(list(t.shape), t.name.decode()))
-    kernel.quantization.scale = [2 * float(scale) for scale in kernel.quantization.scale]
-    return _tflite_file.serialized(model)
-
-
 @pytest.mark.parametrize(
     ("model", "weights", "layer"),
     [
@@ -149,9 +139,15 @@ def doubled_tflite(file: Path, weights: Callable[[list[int]], bool]) -> bytes:
     ],
 )
 def test_a_doubled_scale_in_a_tflite_file_names_its_layer(exported, model, weights, layer):
+    from export.formats import _tflite_file
+
     artifact, file = exported(model, "tflite")
+    parsed = _tflite_file.parse(file.read_bytes())
+    tensors = (t for t in parsed.subgraphs[0].tensors if t.shape is not None)
+    (kernel,) = (t for t in tensors if weights(list(t.shape), t.name.decode()))
+    kernel.quantization.scale = [2 * float(scale) for scale in kernel.quantization.scale]
     damaged = file.with_name("damaged.tflite")
-    damaged.write_bytes(doubled_tflite(file, weights))
+    damaged.write_bytes(_tflite_file.serialized(parsed))
     assert bad(measured(artifact, damaged)) == [layer]
 
 
