@@ -82,7 +82,7 @@ class Side:
     def digests(self, round_: int) -> dict[str, tuple[str, int]]:
         """Return digest and size of each artifact of a round."""
         sidecars = (json.loads(file.read_text()) for file in (self.home / f"artifacts{round_}").glob("[!.]*.json"))
-        return {made["id"]: (made["sha256"], made["size_bytes"]) for made in sidecars if made["outcome"] == "ok"}
+        return {row["id"]: (row["sha256"], row["size_bytes"]) for row in sidecars if row["outcome"] == "ok"}
 
 
 def git(*arguments: str, root: Path = ROOT) -> str:
@@ -217,9 +217,9 @@ def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: b
     with tempfile.TemporaryDirectory() as folder, checkout(commit, Path(folder)) as root:
         then = Side(name=commit[:12], root=root, home=Path(folder) / "then")
         now = Side(name="this checkout", root=ROOT, home=Path(folder) / "now")
-        known = set(then.ids())
-        wanted = patterns or ("*",)
-        ids = [id for id in now.ids() if id in known and any(fnmatch.fnmatchcase(id, p) for p in wanted)]
+        earlier_ids = set(then.ids())
+        globs = patterns or ("*",)
+        ids = [id for id in now.ids() if id in earlier_ids and any(fnmatch.fnmatchcase(id, p) for p in globs)]
         if not ids:
             msg = f"{commit[:12]} and this checkout have no artifact in common that was asked for."
             raise DataError(msg)

@@ -37,8 +37,8 @@ def test_the_same_bits_everywhere_and_rows_that_were_not_compared_leave_nothing_
 def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_path):
     row = on_a_core("int8", same=993, difference=0.25, first_other=7)
     (line,) = sweep.differences((row, on_a_core("int8_io", same=1_000)), tmp_path)
-    says = "integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"
-    assert line.startswith(f"{row.id}: {says}")
+    message = "integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"
+    assert line.startswith(f"{row.id}: {message}")
     assert "image 7" in line
     assert "onnxruntime has no means to show" in line
 

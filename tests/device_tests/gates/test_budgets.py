@@ -10,7 +10,7 @@ from models.errors import DataError, UsageError
 
 IDS = tuple(cell.id for cell in possible())
 OUTCOME = {"metric": "outcome", "outcomes": ("ok",)}
-KNOWN = {"metric": "outcome", "outcomes": ("mismatch", "run_failed")}
+EXPECTED_FAILURE = {"metric": "outcome", "outcomes": ("mismatch", "run_failed")}
 
 
 def limits(*rows: dict) -> tuple[budgets.Budget, ...]:
@@ -32,8 +32,8 @@ def limits(*rows: dict) -> tuple[budgets.Budget, ...]:
         (OUTCOME, {}, "pass"),
         (OUTCOME, {"outcome": "mismatch", "reason": "garbage"}, "fail"),
         (OUTCOME, {"outcome": "skipped", "reason": "not run"}, "skipped"),
-        (KNOWN, {"outcome": "mismatch", "reason": "garbage"}, "pass"),
-        (KNOWN, {"outcome": "timed_out", "reason": "hangs"}, "fail"),
+        (EXPECTED_FAILURE, {"outcome": "mismatch", "reason": "garbage"}, "pass"),
+        (EXPECTED_FAILURE, {"outcome": "timed_out", "reason": "hangs"}, "fail"),
     ],
 )
 def test_a_limit_gives_its_verdict(measured, limit, facts, state):
@@ -61,7 +61,7 @@ def test_a_noisy_figure_is_decided_only_where_its_interval_is_on_one_side(measur
 @pytest.mark.parametrize(
     ("limit", "state", "message"),
     [
-        (KNOWN, "pass", "healed: "),
+        (EXPECTED_FAILURE, "pass", "healed: "),
         ({"metric": "instructions", "max": 1}, "skipped", "its instructions were not counted: nox -s instructions"),
     ],
 )

@@ -113,9 +113,9 @@ def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, mea
 def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, places, vela):
     vela("")
     monkeypatch.delenv("EDGEWISE_MODELS", raising=False)
-    made = [record("int8", sram_bytes=1, flash_bytes=1, inferences_per_s=1.0)]
+    compiled = [record("int8", sram_bytes=1, flash_bytes=1, inferences_per_s=1.0)]
     missing = [f"{MODEL}-tflite-int8_io: missing"]
-    monkeypatch.setattr(command, "_compile_all", lambda *_, **__: (made, missing))
+    monkeypatch.setattr(command, "_compile_all", lambda *_, **__: (compiled, missing))
     recipes = tuple(Recipe(model=MODEL, format="tflite", scheme=scheme) for scheme in ("int8", "int8_io"))
     monkeypatch.setattr(command, "select", lambda patterns: recipes)
     with pytest.raises(EdgewiseError, match=f"{MODEL}-tflite-int8_io: not compiled"):

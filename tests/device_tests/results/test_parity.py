@@ -15,13 +15,13 @@ LOGITS = np.random.default_rng(0).normal(size=(50, 10)).astype(np.float32)
 
 @pytest.fixture
 def keep(measured, tmp_path):
-    def kept(logits: np.ndarray = LOGITS, **facts) -> Row:
+    def save(logits: np.ndarray = LOGITS, **facts) -> Row:
         row = measured(**facts)
         measurements.save(row, tmp_path)
         parity.save(tmp_path, row.id, logits.astype("<f4"))
         return row
 
-    return kept
+    return save
 
 
 def test_equal_logits_are_the_same_on_every_image(tmp_path, keep):

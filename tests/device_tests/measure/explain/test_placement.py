@@ -11,7 +11,7 @@ from device_tests.measure.explain import tflite
 from models.errors import EdgewiseError
 from tests import interpreters
 
-ANSWERS = """
+ANSWERING = """
 import sys
 for line in sys.stdin: print('{"taken": [0, 2], "amx": null, "accelerated": null}', flush=True)
 """
@@ -72,7 +72,7 @@ def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runt
     pids = runtime(f"import sys\nsys.stdin.readline()\nprint({line}, flush=True)\nsys.stdin.read()")
     with pytest.raises(EdgewiseError, match="litert does not load net.tflite: its process wrote something that is no"):
         tflite._placement(FILE, "litert")
-    runtime(ANSWERS)
+    runtime(ANSWERING)
     assert tflite._placement(FILE, "litert")["taken"] == [0, 2]
     first, second = pids.read_text().split()
     assert first != second
@@ -96,6 +96,6 @@ def test_a_runtime_that_dies_before_it_is_asked_says_so(runtime):
 
 
 def test_one_process_answers_for_several_files(runtime):
-    pids = runtime(ANSWERS)
+    pids = runtime(ANSWERING)
     assert tflite._placement(FILE, "litert") == tflite._placement(FILE, "litert")
     assert len(pids.read_text().split()) == 1

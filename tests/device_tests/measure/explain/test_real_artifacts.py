@@ -33,8 +33,8 @@ OTHERS = [(name, scheme) for name, schemes in SCHEMES.items() for scheme in sche
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
-    made = [*((name, "int8") for name in RUNTIMES), *OTHERS]
-    return export(tmp_path_factory.mktemp("exported"), *(f"{MODEL}-{name}-{scheme}" for name, scheme in made))
+    pairs = [*((name, "int8") for name in RUNTIMES), *OTHERS]
+    return export(tmp_path_factory.mktemp("exported"), *(f"{MODEL}-{name}-{scheme}" for name, scheme in pairs))
 
 
 def artifact(folder: Path, format_name: str, scheme: str = "int8") -> artifacts.Artifact:
