@@ -53,6 +53,14 @@ def find(program: str) -> str | None:
     return None
 
 
+def script(path: Path, code: str, shell: str = "/bin/sh") -> Path:
+    """Write a shell script that stands for a program."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!{shell}\n{code}\n")
+    path.chmod(0o755)
+    return path
+
+
 def absent(reason: str) -> NoReturn:
     """Skip a test for what is not there; fail it where everything has to be there."""
     if os.environ.get(REQUIRE) == "all":

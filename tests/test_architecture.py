@@ -25,37 +25,28 @@ def sources() -> list[Path]:
 
 
 def imported(path: Path) -> set[str]:
+    """Return the modules that a file imports, wherever in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module in FLOORS:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
+            names.add(node.module)
     return names
+
+
+def modules(path: Path) -> set[str]:
+    """Return the modules of device_tests that a file imports."""
+    return {name for name in imported(path) if name.startswith("device_tests.")}
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_downwards_only(path):
     floor = path.relative_to(ROOT).parts[0]
     above = set(FLOORS[FLOORS.index(floor) + 1 :]) | {"tests"}
-    assert not imported(path) & above
-
-
-def modules(path: Path) -> set[str]:
-    """Return the modules of device_tests that a file imports, wherever in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "device_tests":
-            names |= {f"device_tests.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    return {name for name in names if name.startswith("device_tests.")}
-
-
-def room(module: str) -> str:
-    return module.split(".")[1]
+    assert not {name.split(".")[0] for name in imported(path)} & above
 
 
 def level(name: str) -> int:
@@ -71,7 +62,7 @@ def test_imports_between_rooms_run_downwards_only(path):
     if own == "__init__":
         return
     for module in modules(path):
-        other = room(module)
+        other = module.split(".")[1]
         assert other != "__main__", f"{path} imports {module}: commands stand in the room commands"
         assert own == other or level(other) < level(own), f"{path} imports {module}, which does not lie below {own}"
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from apps.web import build, catalogue, packages
 from export import artifact as artifacts
 from models import files, reference
-from models.errors import EdgewiseError, EnvironmentMissing, StorageError
+from models.errors import EdgewiseError, EnvironmentMissing, StorageError, UsageError
+from tests import programs
 from tests.apps.web.conftest import INT8, MODEL, ONNX
 
 # what npm 11 prints where its registry cannot be reached
@@ -100,13 +101,11 @@ def npm(tmp_path, monkeypatch):
     """Return a function that puts an npm of that script, and a Node.js, on an otherwise empty path."""
     home, bin = tmp_path / "web", tmp_path / "bin"
     files.write_bytes(home / "package-lock.json", b"{}")
-    bin.mkdir()
     monkeypatch.setenv("PATH", str(bin))
 
-    def put(script: str) -> Path:
-        for name, content in (("npm", script), ("node", "#!/bin/sh\n")):
-            (bin / name).write_text(content)
-            (bin / name).chmod(0o755)
+    def put(content: str) -> Path:
+        programs.script(bin / "node", "")
+        programs.script(bin / "npm", "").write_text(content)
         return home
 
     return put
@@ -145,6 +144,13 @@ def test_a_folder_that_cannot_be_written_is_named(make, tmp_path):
     (tmp_path / "file").write_text("a file")
     with pytest.raises(StorageError, match="a part of the path is a file"):
         make(tmp_path / "file" / "dist")
+
+
+def test_a_folder_that_holds_anything_else_is_not_replaced(make, tmp_path):
+    files.write_bytes(tmp_path / "home" / "thesis.tex", b"years")
+    with pytest.raises(UsageError, match="no site of ours"):
+        make(tmp_path / "home")
+    assert contents(tmp_path / "home") == {"thesis.tex": b"years"}
 
 
 def test_a_format_that_nobody_has_a_runtime_for_is_listed_with_a_reason(folder, tmp_path):
