@@ -13,10 +13,9 @@ import pytest
 
 from apps.web import build
 from models import files
-from tests import programs
-from tests.apps.web.conftest import INT8, ROOT, served
+from tests.apps.web.answering import answering
+from tests.apps.web.conftest import INT8, build_site, served
 
-FLOAT32 = "torch_cnn_small-tflite-float32"
 ONNX = "torch_cnn_small-onnx-int8"
 REFUSED = "torch_cnn_small-executorch-int8"
 HOSTILE = "<img src=x onerror=\"document.documentElement.dataset.owned='1'\">"
@@ -86,35 +85,28 @@ def test_no_module_of_the_page_turns_text_into_markup_or_code(file):
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
+def hostile(tmp_path_factory, exported):
     """The site of real artifacts whose sidecars and results were written by somebody else."""
-    from apps.web import catalogue, packages
-
-    if not any((ROOT / "artifacts").glob("*.json")):
-        programs.absent("needs artifacts: nox -s export")
     folder = tmp_path_factory.mktemp("hostile")
     mine, results = folder / "artifacts", folder / "results"
     mine.mkdir()
     for id in (INT8, ONNX):
-        for file in (ROOT / "artifacts").glob(f"{id}.*"):
+        for file in exported.glob(f"{id}.*"):
             shutil.copy(file, mine)
-    shutil.copy(ROOT / "artifacts" / "torch_cnn_small.reference.npz", mine)
+    shutil.copy(exported / "torch_cnn_small.reference.npz", mine)
     sidecar = json.loads((mine / f"{INT8}.json").read_text())
     sidecar |= {"labels": [HOSTILE] * 10, "notes": [HOSTILE], "tools": {HOSTILE: HOSTILE}}
     sidecar["dataset"] |= {"name": HOSTILE}
     files.write_json(mine / f"{INT8}.json", sidecar)
     for id, reason in ((HOSTILE_ID, HOSTILE), (REFUSED, SCRIPT)):
-        model = id.removesuffix("-executorch-int8")
-        refused = {**sidecar, "id": id, "model": model, "file": "", "outcome": "unsupported", "reason": reason,
-                   "format": "executorch"}  # fmt: skip
+        names = {"id": id, "model": id.removesuffix("-executorch-int8"), "format": "executorch"}
+        refused = {**sidecar, **names, "file": "", "outcome": "unsupported", "reason": reason}
         files.write_json(mine / f"{id}.json", refused)
     measured = {"artifact": INT8, "runtime": "litert", "device": "desktop", "outcome": "ok", "total": 10, "correct": 9,
                 "agree": 9, "artifact_sha256": sidecar["sha256"], "latencies_ns": [70_000], "environment": {"cpu": HOSTILE},
                 "notes": [HOSTILE], "flips": [{"index": 25, "label": 5, "ours": 6, "theirs": 5, "our_margin": 0.1, "their_margin": 0.1}]}  # fmt: skip
     files.write_json(results / f"{INT8}@litert@desktop.json", measured)
-    content = catalogue.gather(mine, results, ())
-    build.build(folder / "dist", content, artifacts_folder=mine, node_modules=packages.install())
-    return folder / "dist"
+    return build_site(folder / "dist", mine, results).folder
 
 
 def assert_harmless(page) -> None:
@@ -126,8 +118,8 @@ def assert_harmless(page) -> None:
 
 @pytest.mark.browser
 def test_hostile_sidecars_and_results_are_shown_as_text(hostile, opened, expect):
-    with served(hostile) as url:
-        page = opened(INT8, url=url)
+    with served(hostile) as site:
+        page = opened(INT8, url=site.url)
         page.locator("#refused summary").click()
         expect(page.locator("#refused dt").filter(has_text=HOSTILE_ID)).to_have_text(HOSTILE_ID)
         assert {HOSTILE, SCRIPT} <= {text.split(": ", 1)[1] for text in page.locator("#refused dd").all_inner_texts()}
@@ -143,13 +135,9 @@ def test_hostile_sidecars_and_results_are_shown_as_text(hostile, opened, expect)
 
 @pytest.mark.browser
 def test_a_hostile_answer_of_the_server_is_shown_as_text(opened, expect):
-    def sidecar(route):
-        route.fulfill(json={"id": HOSTILE})
-
-    def examples(route):
-        route.fulfill(json=[[{"index": HOSTILE, "label": HOSTILE, "image_u8": "", "flips": []}]])
-
-    page = opened(INT8, routes={f"artifacts/{INT8}.json": sidecar, "examples.json": examples})
+    example = {"index": HOSTILE, "label": HOSTILE, "image_u8": "", "flips": []}
+    routes = {f"artifacts/{INT8}.json": answering({"id": HOSTILE}), "examples.json": answering([[example]])}
+    page = opened(INT8, routes=routes)
     expect(page.locator(".state.bad")).to_contain_text(f"is the sidecar of {HOSTILE}")
     page.locator("#examples-list button").click()
     expect(page.locator("#example-note")).to_contain_text(f"labelled {HOSTILE}.")
@@ -158,8 +146,7 @@ def test_a_hostile_answer_of_the_server_is_shown_as_text(opened, expect):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("stored", ["[null, 7, {}]", '[{"id": "<img>"}]', "{}", "no JSON", '"text"'])
-def test_damaged_picks_of_an_earlier_visit_give_the_default(opened, expect, stored):
-    page = opened(INT8)
+def test_damaged_picks_of_an_earlier_visit_give_the_default(page, expect, stored):
     page.evaluate("(stored) => localStorage.setItem('edgewise.picks', stored)", stored)
     page.reload()
     expect(page.locator(".check.good")).to_have_count(1)
