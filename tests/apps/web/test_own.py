@@ -185,7 +185,8 @@ def test_the_camera_is_offered_where_there_is_a_touch_screen(page, opened, own, 
 
 def test_a_picture_can_be_chosen_on_the_keyboard(page):
     choosers: list = []
-    page.on("filechooser", choosers.append)  # Chromium hands them over, which is not waited for: so before the keys
+    # Chromium is told to hand them over, which is not waited for: so before the keys
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     page.get_by_label("Networks", exact=True).focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"

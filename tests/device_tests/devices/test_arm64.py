@@ -119,7 +119,7 @@ def test_another_emulator_makes_results_stale(machine):
 
 
 @pytest.mark.parametrize(
-    ("gone", "core", "runtime", "message"),
+    ("removed", "core", "runtime", "message"),
     [
         ("qemu-aarch64", "cortex-a53", "litert", "sudo apt-get install qemu-user"),
         ("nothing", "cortex-a710", "litert", r"7.2.22.* emulates no cortex-a710; it has cortex-a53, max"),
@@ -128,8 +128,8 @@ def test_another_emulator_makes_results_stale(machine):
     ],
     ids=["no qemu", "unknown core", "no bundle", "not in the bundle"],
 )
-def test_what_is_missing_is_named_with_what_to_do(machine, gone, core, runtime, message):
-    for file in machine.folder.rglob(gone):
+def test_what_is_missing_is_named_with_what_to_do(machine, removed, core, runtime, message):
+    for file in machine.folder.rglob(removed):
         file.unlink()
     with pytest.raises(EnvironmentMissing, match=message):
         arm64.Core(core).require(runtime)

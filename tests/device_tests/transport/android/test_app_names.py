@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,12 +40,8 @@ def test_a_phone_measures_one_cell_at_a_time(monkeypatch, tmp_path):
     monkeypatch.setattr(app.App, "_measured", measured)
     monkeypatch.setattr(app.App, "_reply", lambda self, row: row)
     turns = Turns(2)
-    jobs = [Job(runtime="litert", artifact=tmp_path, sidecar=tmp_path, timeout_s=9, reference=tmp_path, images=n, latency_s=0)
-            for n in range(3)]  # fmt: skip
-    phones = [devices.device(name) for name in ("app:B2", "app:B2+t4", "app:B2")]
-    threads = [threading.Thread(target=phone.run, args=(job, turns)) for phone, job in zip(phones, jobs, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    files = dict.fromkeys(("artifact", "sidecar", "reference"), tmp_path)
+    job = Job(runtime="litert", **files, timeout_s=9, images=0, latency_s=0)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: devices.device(name).run(job, turns), ("app:B2", "app:B2+t4", "app:B2")))
     assert most == [1, 1, 1]
