@@ -90,13 +90,11 @@ def replace_environment(monkeypatch, module: ModuleType, function: Callable) -> 
 def noxfile(monkeypatch) -> ModuleType:
     """The noxfile, whose environments are installed by writing that down."""
 
-    def parametrize(name: str, values: list) -> Callable:
-        return lambda function: function
-
     nox = ModuleType("nox")
     nox.options = SimpleNamespace()
     nox.session = lambda function: function
-    nox.parametrize, nox.param = parametrize, lambda value, id: value
+    nox.parametrize = lambda name, values: nox.session
+    nox.param = lambda value, id: value
     nox.command = SimpleNamespace(CommandFailed=CommandFailed)
     monkeypatch.setitem(sys.modules, "nox", nox)
     spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
@@ -107,3 +105,16 @@ def noxfile(monkeypatch) -> ModuleType:
     monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     return module
+
+
+@pytest.fixture
+def run_nox(noxfile) -> Callable[..., Session]:
+    """Return a function that runs a session by its name, as `nox -s` takes it, and gives what it wrote down."""
+
+    def run(name: str, *posargs: str, session: Session | None = None, **behaviour) -> Session:
+        session = session or Session(*posargs, **behaviour)
+        function, _, parameter = name.removesuffix(")").partition("(")
+        getattr(noxfile, function)(session, *([parameter] if parameter else []))
+        return session
+
+    return run

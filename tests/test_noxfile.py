@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,101 +15,91 @@ from models.environments import ROOT
 from tests import noxfiles
 from tests.noxfiles import CommandFailed, Session
 
-# Each session that installs or exports, with what it runs; typed with a mistake in its arguments.
+# Each session that installs or exports, with what it runs.
 SESSIONS = {
-    "export": ("export", {}),
-    "train": ("models", {}),
-    "device_tests": ("RUN", {"runtime": "litert"}),
-    "devices-arm64": ("arm64", {"device": "arm64"}),
-    "devices-ssh": ("ssh", {"device": "ssh"}),
-    "devices-android": ("android", {"device": "android"}),
-    "devices-android-vm": ("android-vm", {"device": "android-vm"}),
-    "latency": ("LATENCY", {}),
-    "instructions": ("INSTRUCTIONS", {}),
-    "benchmarks-timing": ("TIMING", {"what": "timing"}),
-    "benchmarks-releases": ("RELEASES", {"what": "releases"}),
-    "explain": ("EXPLAIN", {}),
-    "compatibility": ("COMPATIBILITY", {}),
-    "fuzz": ("FUZZ", {}),
-    "shipping": ("SHIPPING", {}),
-    "npu": ("NPU", {}),
-    "pipeline": ("RUN", {}),
+    "export": "export",
+    "train": "models",
+    "device_tests(litert)": "RUN",
+    "devices(arm64)": "arm64",
+    "devices(ssh)": "ssh",
+    "devices(android)": "android",
+    "devices(android-vm)": "android-vm",
+    "benchmarks(timing)": "TIMING",
+    "benchmarks(releases)": "RELEASES",
+    "pipeline": "RUN",
+    "latency": "LATENCY",
+    "instructions": "INSTRUCTIONS",
+    "explain": "EXPLAIN",
+    "compatibility": "COMPATIBILITY",
+    "fuzz": "FUZZ",
+    "shipping": "SHIPPING",
+    "npu": "NPU",
 }
 
 
+def module_of(noxfile: ModuleType, name: str) -> tuple[str, ...]:
+    key = SESSIONS[name]
+    return noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
+
+
 @pytest.mark.parametrize("name", SESSIONS)
-def test_a_mistyped_argument_ends_a_session_before_anything_is_installed_or_exported(noxfile, name):
-    key, parameters = SESSIONS[name]
-    module = " ".join(noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,)))
+def test_a_mistyped_argument_ends_a_session_before_anything_is_installed_or_exported(noxfile, run_nox, name):
     session = Session("--typo", fails=("--typo",))
     with pytest.raises(CommandFailed):
-        getattr(noxfile, name.partition("-")[0])(session, **parameters)
-    assert session.done == [f"check arguments of {module} --typo in core"]
+        run_nox(name, session=session)
+    assert session.done == [f"check arguments of {' '.join(module_of(noxfile, name))} --typo in core"]
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_what_a_session_runs_ends_once_its_arguments_were_looked_at(noxfile, name):
     """Else it would work in the smallest environment first, where nothing that it needs is installed."""
-    key = SESSIONS[name][0]
-    module = noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
-    needed = {"EXPLAIN": ("--all",), "ssh": ("--device", "ssh:nobody@nowhere.invalid")}.get(key, ())
-    command = (sys.executable, "-m", *module, *needed)
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **noxfiles.sessions().ONLY_PARSE}, capture_output=True, text=True
-    )
+    needed = {"explain": ("--all",), "devices(ssh)": ("--device", "ssh:nobody@nowhere.invalid")}.get(name, ())
+    command = (sys.executable, "-m", *module_of(noxfile, name), *needed)
+    environment = {**os.environ, **noxfiles.sessions().ONLY_PARSE}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("option", ["--import=saved.json", "--clean"])
-def test_what_needs_no_runtime_is_done_once_and_installs_none(noxfile, option):
+def test_what_needs_no_runtime_is_done_once_and_installs_none(run_nox, option):
     session = Session(option)
     for runtime in RUNTIMES.names():
-        noxfile.device_tests(session, runtime=runtime)
+        run_nox(f"device_tests({runtime})", session=session)
     assert len(session.done) == 1
     assert session.done[0].endswith(f"{option} in core")
 
 
 @pytest.mark.parametrize(("device", "installs"), [("app:A1", False), ("desktop", True)])
-def test_the_app_has_engines_of_its_own(noxfile, device, installs):
-    session = Session("--device", device)
-    noxfile.device_tests(session, runtime="litert")
+def test_the_app_has_engines_of_its_own(run_nox, device, installs):
+    session = run_nox("device_tests(litert)", "--device", device)
     assert ("install litert" in session.done) == installs
     assert "--runtime litert" in session.done[-1]
 
 
-def test_what_two_checkouts_are_compared_with_is_installed_first_and_runtimes_only_where_they_run(noxfile):
-    exports = Session()
-    noxfile.benchmarks(exports, what="releases")
+def test_what_two_checkouts_are_compared_with_is_installed_first_and_runtimes_only_where_they_run(run_nox):
+    exports = run_nox("benchmarks(releases)")
     installed = [line.removeprefix("install ") for line in exports.done if line.startswith("install ")]
     assert installed == ["export", "openvino", "ncnn"]
     assert exports.done[-1] == "tests.device_tests.benchmarks.releases in core"
-    runs = Session("--run")
-    noxfile.benchmarks(runs, what="releases")
-    assert "install litert" in runs.done
+    assert "install litert" in run_nox("benchmarks(releases)", "--run").done
 
 
-def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(noxfile):
-    session = Session("--test")
-    noxfile.apps(session, app="android")
-    assert session.done[:-1] == ["install litert", "install onnxruntime", "install executorch"]
-    assert session.done[-1] == "apps.android --test in core"
+def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(run_nox):
+    installs = ["install litert", "install onnxruntime", "install executorch"]
+    assert run_nox("apps(android)", "--test").done == [*installs, "apps.android --test in core"]
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize("option", ["--list", "--help"])
-def test_a_list_and_help_install_nothing(noxfile, name, option):
-    session = Session(option)
-    getattr(noxfile, name.partition("-")[0])(session, **SESSIONS[name][1])
-    (line,) = session.done
+def test_a_list_and_help_install_nothing(run_nox, name, option):
+    (line,) = run_nox(name, option).done
     assert line.endswith(f"{option} in core")
     assert not line.startswith("check")
 
 
-def test_what_needs_everything_exports_into_the_folder_that_it_was_given(noxfile):
-    session = Session("--only", "a*", "--artifacts", "there")
-    noxfile.latency(session)
+def test_what_needs_everything_exports_into_the_folder_that_it_was_given(noxfile, run_nox):
     latency = "device_tests latency --only a* --artifacts there in core"
-    assert session.done == [
+    assert run_nox("latency", "--only", "a*", "--artifacts", "there").done == [
         f"check arguments of {latency}",
         "check arguments of export --artifacts=there in core",
         "install export",
@@ -129,15 +120,14 @@ def test_a_further_engine_is_installed_where_it_is_named_and_where_everything_is
     assert "install openvino" in everything.done
 
 
-def test_a_toolchain_of_its_own_is_installed_only_for_its_own_artifacts(noxfile):
-    session = Session("--only", "*-ncnn-*", prints="torch_cnn-ncnn-float32\ntorch_cnn-tflite-int8\nfloat32: as trained")
-    noxfile.export(session)
+def test_a_toolchain_of_its_own_is_installed_only_for_its_own_artifacts(run_nox):
+    listed = "torch_cnn-ncnn-float32\ntorch_cnn-tflite-int8\nfloat32: as trained"
+    session = run_nox("export", "--only", "*-ncnn-*", prints=listed)
     assert [line for line in session.done if line.startswith("install")] == ["install export", "install ncnn"]
 
 
-def test_a_named_runtime_runs_also_where_a_quick_run_would_leave_it_out(noxfile):
-    session = Session("--quick", prints="a-onnx-int8@openvino@desktop")
-    noxfile.device_tests(session, runtime="openvino")
+def test_a_named_runtime_runs_also_where_a_quick_run_would_leave_it_out(run_nox):
+    session = run_nox("device_tests(openvino)", "--quick", prints="a-onnx-int8@openvino@desktop")
     assert "device_tests run --runtime=openvino --quick --list in core" in session.done
     assert session.done[-1] == "device_tests run --runtime openvino --quick in core"
 
@@ -149,10 +139,9 @@ def test_options_are_found_with_and_without_an_equals_sign(noxfile):
     assert noxfile.options((), "--results") == ()
 
 
-def test_a_version_that_cannot_be_installed_keeps_the_others(noxfile, monkeypatch):
+def test_a_version_that_cannot_be_installed_keeps_the_others(noxfile, run_nox, monkeypatch):
     noxfiles.cannot_install(monkeypatch, noxfile, "old")
-    session = Session(prints="old new")
-    noxfile.compatibility(session)
+    session = run_nox("compatibility", prints="old new")
     assert "install new" in session.done
     assert "old cannot be installed here" in session.words[0]
     assert session.done[-1] == "device_tests compatibility in core"
