@@ -38,8 +38,6 @@ EXPORTED = ("*-tflite-float32", "*-onnx-float32", "many-onnx-int8", "seven-tflit
 # what LiteRT's C++ prints to the console of any page
 LITERT_LOGS = ("INFO: ", "WARNING: [npu_registry", "No available adapters", "Failed to create default WebGPU device")
 BLOCKED = "Service Worker registration blocked by Playwright"
-
-
 VIEWPORTS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "height": 780}}
 
 
@@ -132,7 +130,6 @@ def opened(request, new_context) -> Iterator[Callable]:
 
     def open_page(*picks: str, routes=None, expected: tuple[str, ...] = (), url: str = "", **options):
         url = url or request.getfixturevalue("address")
-
         meant = (*LITERT_LOGS, BLOCKED, *expected)
 
         def hear(message) -> None:

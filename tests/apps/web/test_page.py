@@ -124,8 +124,8 @@ def test_what_was_picked_is_there_on_the_next_visit(page, expect):
     expect(page.locator("select.artifact")).to_have_value(ONNX)
 
 
-def test_every_artifact_checks_itself(opened, expect):
-    assert_checks(opened(INT8), expect)
+def test_every_artifact_checks_itself(page, expect):
+    assert_checks(page, expect)
 
 
 def test_what_no_browser_runs_is_listed_with_its_reason(page, expect):
@@ -152,27 +152,19 @@ def test_a_failed_self_check_is_red_and_tells_the_difference(opened, expect):
     expect(page.locator(".card").last.locator(".check")).to_have_class(re.compile("good"))
 
 
-def cut_off(route) -> None:
-    route.fulfill(body=(ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()[:1000])
+BAD = {
+    "missing": (lambda route, good: route.fulfill(status=404), "the server says 404"),
+    "no network": (lambda route, good: route.abort(), "no network, and it is not kept for offline use"),
+    "cut off": (lambda route, good: route.fulfill(body=good[:1000]), "It has 1000 bytes of"),
+    "damaged": (lambda route, good: route.fulfill(body=good[:-1] + bytes([good[-1] ^ 1])), "Its checksum is"),
+}
 
 
-def damaged(route) -> None:
-    content = (ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()
-    route.fulfill(body=content[:-1] + bytes([content[-1] ^ 1]))
-
-
-@pytest.mark.parametrize(
-    ("response", "sentence"),
-    [
-        (lambda route: route.fulfill(status=404), "the server says 404"),
-        (lambda route: route.abort(), "no network, and it is not kept for offline use"),
-        (cut_off, "It has 1000 bytes of"),
-        (damaged, "Its checksum is"),
-    ],
-    ids=["missing", "no network", "cut off", "damaged"],
-)
-def test_a_bad_artifact_is_told_and_the_rest_goes_on(opened, expect, response, sentence):
-    page = opened(INT8, FLOAT32, routes={f"artifacts/{INT8}.tflite": response}, expected=(FAILED,))
+@pytest.mark.parametrize(("respond", "sentence"), BAD.values(), ids=BAD)
+def test_a_bad_artifact_is_told_and_the_rest_goes_on(opened, expect, respond, sentence):
+    good = (ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()
+    routes = {f"artifacts/{INT8}.tflite": lambda route: respond(route, good)}
+    page = opened(INT8, FLOAT32, routes=routes, expected=(FAILED,))
     expect(page.locator(".card").first.locator(".state.bad")).to_contain_text(sentence)
     draw(page, DIGITS[8])
     expect(page.locator(".label")).to_have_text(["–", "8"])

@@ -73,13 +73,10 @@ def test_files_are_served_with_their_type_and_compressed_where_that_is_taken(sit
     assert (response.headers["Content-Encoding"], content) == (None, b"wasm")
 
 
-def test_what_has_not_changed_is_not_sent_again(site):
+def test_what_has_not_changed_is_not_sent_again_and_what_a_new_build_added_is_served_at_once(site):
     tag = ask(site, "/")[0].headers["ETag"]
     response, content = ask(site, "/", **{"If-None-Match": tag})
     assert (response.status, content) == (304, b"")
-
-
-def test_a_file_that_a_new_build_added_is_served_at_once(site):
     assert ask(site, "/new.txt")[0].status == 404
     (site.folder / "new.txt").write_text("new")
     assert ask(site, "/new.txt")[0].status == 200
@@ -272,17 +269,13 @@ def test_a_taken_port_names_itself_and_a_free_one(site):
         assert other.port != site.port
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 300, "in\0side", "192.0.2.1"])
-def test_a_host_that_is_not_this_machine_is_blamed_itself(dist, host):
-    with pytest.raises(UsageError, match=r"The host '.*--host 127\.0\.0\.1 .* --host 0\.0\.0\.0") as caught:
-        Site(dist, host, 0)
-    assert len(str(caught.value)) < 300
-
-
-def test_a_name_that_no_name_server_knows_is_blamed_itself(dist, monkeypatch):
+@pytest.mark.parametrize("host", ["a..b", "a" * 300, "in\0side", "192.0.2.1", "nope.invalid"])
+def test_a_host_that_is_not_this_machine_is_blamed_itself(dist, monkeypatch, host):
     def lookup(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    with pytest.raises(UsageError, match="The host 'nope.invalid' has no address"):
-        Site(dist, "nope.invalid", 8000)
+    if host == "nope.invalid":  # which a name server may know all the same
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with pytest.raises(UsageError, match=r"The host '.*--host 127\.0\.0\.1 .* --host 0\.0\.0\.0") as caught:
+        Site(dist, host, 0)
+    assert len(str(caught.value)) < 300

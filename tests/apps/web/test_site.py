@@ -50,13 +50,12 @@ def test_a_glob_chooses_what_is_offered(folder, tmp_path):
         catalogue.gather(folder, tmp_path, (f"{MODEL}-tflite-int9",))
 
 
-def test_an_artifact_that_does_not_match_its_sidecar_is_not_shipped(folder, tmp_path):
+def test_an_artifact_that_does_not_match_its_sidecar_is_not_shipped_and_without_any_it_says_how_to_make_some(
+    folder, tmp_path
+):
     (folder / f"{INT8}.tflite").write_bytes(b"other")
     with pytest.raises(DataError, match="does not match its sidecar"):
         catalogue.gather(folder, tmp_path, ())
-
-
-def test_without_artifacts_the_command_that_makes_them_is_told(tmp_path):
     with pytest.raises(DataError, match="nox -s export"):
         catalogue.gather(tmp_path, tmp_path, ())
 
@@ -83,13 +82,6 @@ def test_new_figures_are_a_new_version_of_the_site(tmp_path):
     (tmp_path / "page").write_text("the same")
     before, after, again = (build.version(tmp_path, {"p50_ns": p50}) for p50 in (1, 2, 1))
     assert before == again != after
-
-
-def test_without_npm_it_is_told_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    (tmp_path / "package-lock.json").write_text("{}")
-    with pytest.raises(EnvironmentMissing, match="npm is not installed"):
-        packages.install(tmp_path)
 
 
 def test_the_lock_file_names_no_address_and_every_shipped_package():
@@ -154,19 +146,19 @@ def test_a_build_that_is_interrupted_anywhere_leaves_the_former_site_whole(make,
         make(dist, tmp_path / "empty")
     assert contents(dist) == former
 
+    move = Path.rename
+
+    def interrupted(self, target):
+        if Path(target) == dist and not self.name.endswith(".former"):
+            raise KeyboardInterrupt
+        return move(self, target)
+
     for name in ("rename", "replace"):
-        move = getattr(Path, name)
-
-        def interrupted(self, target, move=move):
-            if Path(target) == dist and not self.name.endswith(".former"):
-                raise KeyboardInterrupt
-            return move(self, target)
-
         monkeypatch.setattr(Path, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
         make(dist)
     assert contents(dist) == former
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".") and p.is_dir()) == []
+    assert not [path for path in tmp_path.glob(".*") if path.is_dir()]
 
 
 def test_a_build_that_was_killed_while_it_took_the_place_is_mended_by_the_next(make, tmp_path):
@@ -217,10 +209,13 @@ def test_an_npm_that_fails_without_a_word_or_cannot_be_started_is_named(npm):
         packages.install(npm("\0not a program"))
 
 
-def test_an_npm_without_node_is_told_to_need_it(npm, tmp_path):
+@pytest.mark.parametrize(
+    ("program", "lacks"), [("npm", "npm is not installed"), ("node", "Node.js, which npm runs on")]
+)
+def test_without_npm_or_node_it_is_told_how_to_get_it(npm, tmp_path, program, lacks):
     home = npm("#!/usr/bin/env node\n")
-    (tmp_path / "bin" / "node").unlink()
-    with pytest.raises(EnvironmentMissing, match="Node.js"):
+    (tmp_path / "bin" / program).unlink()
+    with pytest.raises(EnvironmentMissing, match=f"{lacks}.* apt-get install nodejs npm"):
         packages.install(home)
 
 

@@ -150,22 +150,19 @@ def test_a_slow_cell_is_judged_on_as_many_images_as_its_agreement_needs(folders,
     assert folders.row(folders.runtime("honest"), force=True).total == IMAGES
 
 
+def side(shape: list[int], **more) -> dict:
+    return {"shape": shape, "dtype": "float32", "scale": None} | more
+
+
 def test_a_quantized_input_is_rounded_and_clipped():
-    tensor = {"shape": [1, 28, 28, 1], "dtype": "int8", "scale": 1 / 300, "zero_point": -128}
-    image = np.zeros((28, 28), np.uint8)
-    image[0, :3] = (255, 1, 128)
-    native = pixels.native(image, tensor, "hwc")
-    assert (native.dtype, native.shape) == (np.int8, (1, 28, 28, 1))
-    assert native.ravel()[:4].tolist() == [127, -127, 23, -128]
+    image = np.array([[255, 1, 128, 0]], np.uint8)
+    native = pixels.native(image, side([1, 1, 4, 1], dtype="int8", scale=1 / 300, zero_point=-128), "hwc")
+    assert (native.dtype, native.shape) == (np.int8, (1, 1, 4, 1))
+    assert native.ravel().tolist() == [127, -127, 23, -128]
 
 
 def test_an_artifact_for_any_batch_gets_one_image():
-    tensor = {"shape": [-1, 1, 28, 28], "dtype": "float32", "scale": None}
-    assert pixels.native(np.zeros((28, 28), np.uint8), tensor, "chw").shape == (1, 1, 28, 28)
-
-
-def side(shape: list[int], **more) -> dict:
-    return {"shape": shape, "dtype": "float32", "scale": None} | more
+    assert pixels.native(np.zeros((28, 28), np.uint8), side([-1, 1, 28, 28]), "chw").shape == (1, 1, 28, 28)
 
 
 def sums(batches: list[int], wrong: float = 0.0):
@@ -206,7 +203,7 @@ def test_an_artifact_for_any_batch_is_asked_several_images_at_once(wrong, notes)
 
 
 def test_a_quantized_output_is_dequantized():
-    tensor = {"shape": [1, 10], "dtype": "uint8", "scale": 0.5, "zero_point": 100}
+    tensor = side([1, 10], dtype="uint8", scale=0.5, zero_point=100)
     answer = np.arange(95, 105, dtype=np.uint8)[None]
     assert worker.run(lambda image: answer, None, tensor).tolist() == [(i - 5) / 2 for i in range(10)]
 

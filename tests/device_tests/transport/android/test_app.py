@@ -86,10 +86,6 @@ class Stage:
         run(chosen, bench, jobs=1, begins=lambda id: None, ended=ends.append)
         return ends[0]
 
-    def job(self) -> Job:
-        return Job(runtime="litert", artifact=self.artifacts / f"{ID}.tflite", sidecar=self.artifacts / f"{ID}.json",
-                   reference=reference.path(self.artifacts, "torch_cnn_small"), images=0, latency_s=0, timeout_s=2)  # fmt: skip
-
 
 @pytest.fixture
 def reference_set(tmp_path: Path) -> Reference:
@@ -178,13 +174,8 @@ def test_a_cell_is_measured_in_the_app_and_judged_here(phone):
     assert (measurement.total, measurement.agree) == (IMAGES, IMAGES - 1)
     assert [flip.index for flip in measurement.flips] == [3]
     assert measurement.environment.extra["ran"] == "not known"
-    assert phone.commands() == ["install", "start"]
-
-
-def test_what_is_finished_is_not_measured_again_nor_the_app_installed(phone):
-    phone.run()
     devices.device.cache_clear()
-    assert phone.run().current
+    assert phone.run().current  # neither is what is finished measured again nor the app installed
     assert phone.commands() == ["install", "start"]
     stored = load(phone.results)
     chosen = cells_with_results(stored, ("app:A1",))
@@ -233,17 +224,14 @@ def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome,
     assert (measurement.outcome, measurement.reason[: len(reason)]) == (outcome, reason)
 
 
-def test_an_old_phone_is_told_what_runs_there_without_the_app(phone):
+def test_an_old_phone_is_told_what_runs_there_without_the_app_and_a_missing_engine_why_it_is_missing(phone):
+    with pytest.raises(EnvironmentMissing, match="onnxruntime is not in the app that was built. It was not asked for"):
+        phone.device.require("onnxruntime")
     old = {"ro.build.version.sdk": "25", "ro.build.version.release": "7.1", "ro.product.cpu.abi": "arm64-v8a"}
     vars(phone.device)["_properties"] = old
     sentence = "app:A1 has Android 7.1; the app needs 8 or newer. Without the app: --device android:SERIAL"
     with pytest.raises(EnvironmentMissing, match=sentence):
         phone.device.require("litert")
-
-
-def test_an_engine_that_is_not_in_the_app_is_told_with_the_builds_reason(phone):
-    with pytest.raises(EnvironmentMissing, match="onnxruntime is not in the app that was built. It was not asked for"):
-        phone.device.require("onnxruntime")
 
 
 def test_without_an_apk_it_says_how_to_build_one_and_a_file_that_is_none_is_told(phone, apks):
@@ -258,10 +246,12 @@ def test_without_an_apk_it_says_how_to_build_one_and_a_file_that_is_none_is_told
 def test_an_interrupted_run_ends_the_app(phone):
     phone.set("mood", "silent")
     phone.device.require("litert")
-    turns = Turns(1)
+    names = {"artifact": f"{ID}.tflite", "sidecar": f"{ID}.json", "reference": "torch_cnn_small.reference.npz"}
+    paths = {name: phone.artifacts / file for name, file in names.items()}
+    job, turns = Job(runtime="litert", **paths, images=0, latency_s=0, timeout_s=2), Turns(1)
     threading.Timer(0.3, turns.close).start()
     with pytest.raises(Closed):
-        phone.device.run(phone.job(), turns)
+        phone.device.run(job, turns)
     assert phone.shell(f"ls {phone.tools} | grep -x pid || true") == ""
 
 
@@ -278,15 +268,16 @@ def test_of_two_phones_one_must_be_named_and_without_any_it_says_what_to_connect
         devices.device("app:")
 
 
-def test_how_it_is_asked_to_run_is_part_of_the_name(phone):
-    assert devices.device("app:A1+t2+no_xnnpack").name == "app:A1+t2+no_xnnpack"
-    with pytest.raises(UsageError, match=r"asks for \+t3, which there is not"):
-        devices.device("app:A1+t3")
-
-
-@pytest.mark.parametrize("wishes", ["+t2+t4", "+xnnpack+no_xnnpack"])
-def test_two_wishes_of_a_kind_are_refused(wishes):
-    with pytest.raises(UsageError, match="asks for two of a kind"):
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ("+t3", r"asks for \+t3, which there is not"),
+        ("+t2+t4", "asks for two of a kind"),
+        ("+xnnpack+no_xnnpack", "asks for two of a kind"),
+    ],
+)
+def test_wishes_that_there_are_not_or_of_which_one_suffices_are_refused(wishes, message):
+    with pytest.raises(UsageError, match=message):
         devices.device(f"app:A1{wishes}")
 
 

@@ -49,13 +49,10 @@ def test_without_any_device_it_says_what_to_connect():
         client.choose("")
 
 
-def test_a_serial_that_is_not_there_is_told_with_those_that_are(started):
+def test_one_device_needs_no_serial_and_one_that_is_not_there_is_told_with_those_that_are(started):
+    assert device("android:").name == f"android:{started.serial}"
     with pytest.raises(EnvironmentMissing, match=f"no device R58M. It sees: .*{started.serial} \\(device\\)"):
         client.choose("R58M")
-
-
-def test_one_device_needs_no_serial(started):
-    assert device("android:").name == f"android:{started.serial}"
 
 
 @pytest.fixture
@@ -107,7 +104,7 @@ def test_a_core_that_is_none_is_told():
         device("android:R58M+medium")
 
 
-def test_a_good_run_leaves_the_bundle_and_nothing_else(phone, job):
+def test_a_good_run_leaves_the_bundle_alone_which_is_not_pushed_again_and_clean_removes_everything(phone, job):
     good = phone()
     row = good.run(job, Turns(1))
     assert (row["outcome"], row["environment"]["kind"]) == ("ok", "Android-shaped machine")
@@ -115,22 +112,13 @@ def test_a_good_run_leaves_the_bundle_and_nothing_else(phone, job):
     left = good.client.shell(f"cd {HOME} && find . -type f").split()
     bundled = [f"./bundles/arm64-test/{name}" for name in ("blob", "lib/ld-linux-aarch64.so.1")]
     assert sorted(left) == [*bundled, "./references/a.npz"]
-
-
-def test_what_is_there_is_not_pushed_again(phone, job):
-    phone().run(job, Turns(1))
     times = f"stat -c %y {HOME}/bundles/arm64-test/blob {HOME}/references/a.npz"
-    before = phone().client.shell(times)
+    before = good.client.shell(times)
     again = phone()
     assert again.run(job, Turns(1))["outcome"] == "ok"
     assert again.client.shell(times) == before
-
-
-def test_clean_removes_everything(phone, job):
-    good = phone()
-    good.run(job, Turns(1))
-    good.clean()
-    assert good.client.shell("ls -A /data/local/tmp").strip() == ""
+    again.clean()
+    assert again.client.shell("ls -A /data/local/tmp").strip() == ""
 
 
 def test_a_stale_bundle_is_replaced(phone, job):

@@ -119,30 +119,23 @@ def test_a_closed_port_and_a_host_that_does_not_exist(board, name, reason):
 
 
 @pytest.mark.slow
-def test_an_unknown_host_key_is_no_question(board, tmp_path):
+def test_host_keys_that_are_not_known_and_a_key_that_is_not_accepted(board, tmp_path):
+    key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
     with running(tmp_path / "other") as other:
-        (other.folder / "known_hosts").write_text("")
-        message = why(board(other))
-    assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in message
-
-
-@pytest.mark.slow
-def test_another_host_key_than_the_known_one(board, tmp_path):
-    with running(tmp_path / "other") as other:
-        key = make_key(tmp_path / "imposter").with_suffix(".pub").read_text()
-        (other.folder / "known_hosts").write_text(f"[127.0.0.1]:{other.port} {key}")
-        message = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
-    assert "its host key is not the one that is known here" in message
-    assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in message
-
-
-@pytest.mark.slow
-def test_a_key_that_is_not_accepted(board, tmp_path):
-    with running(tmp_path / "other") as other:
-        (other.folder / "user.pub").write_text(make_key(tmp_path / "another").with_suffix(".pub").read_text())
-        message = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+        known = other.folder / "known_hosts"
+        trusted = known.read_text()
+        known.write_text("")
+        unknown = why(board(other))  # and ssh asks nobody
+        known.write_text(f"[127.0.0.1]:{other.port} {key}")
+        imposter = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+        known.write_text(trusted)
+        (other.folder / "user.pub").write_text(key)
+        refused = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+    assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in unknown
+    assert "its host key is not the one that is known here" in imposter
+    assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in imposter
     remedy = f"Give it one with: ssh-copy-id -p {other.port} 127.0.0.1"
-    assert f"it accepts none of the keys that ssh offers. {remedy}" in message
+    assert f"it accepts none of the keys that ssh offers. {remedy}" in refused
 
 
 def test_no_client_here(board, monkeypatch):
