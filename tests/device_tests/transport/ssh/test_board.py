@@ -122,13 +122,13 @@ def test_a_closed_port_and_a_host_that_does_not_exist(board, name, reason):
 def test_host_keys_that_are_not_known_and_a_key_that_is_not_accepted(board, tmp_path):
     key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
     with running(tmp_path / "other") as other:
-        known = other.folder / "known_hosts"
-        trusted = known.read_text()
-        known.write_text("")
+        hosts = other.folder / "known_hosts"
+        trusted = hosts.read_text()
+        hosts.write_text("")
         unknown = why(board(other))  # and ssh asks nobody
-        known.write_text(f"[127.0.0.1]:{other.port} {key}")
+        hosts.write_text(f"[127.0.0.1]:{other.port} {key}")
         imposter = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
-        known.write_text(trusted)
+        hosts.write_text(trusted)
         (other.folder / "user.pub").write_text(key)
         refused = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
     assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in unknown
