@@ -13,7 +13,7 @@ import pytest
 
 from models import data
 from tests import programs
-from tests.noxfiles import noxfile  # noqa: F401 - a fixture
+from tests.noxfiles import noxfile, run_nox  # noqa: F401 - fixtures
 
 CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
             "--disable-background-networking", "--disable-component-update")  # fmt: skip

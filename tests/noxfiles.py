@@ -32,7 +32,7 @@ class Quit(Exception):
 
 
 class Session:
-    """Writes down what is run and installed; `fails` and `prints` say of commands how they end and what they print."""
+    """Writes down what is run and installed; `fails` are parts of what does not succeed, `prints` is what commands print."""
 
     def __init__(self, *posargs: str, fails: tuple[str, ...] = (), prints: str = CELLS) -> None:
         self.posargs, self.fails, self.prints = list(posargs), fails, prints
@@ -42,11 +42,13 @@ class Session:
     def run(self, *command: str, env=None, silent: bool = False, log: bool = True) -> str | bool:
         environment, _, *arguments = command
         checks = "check arguments of " if env else ""
-        line = f"{checks}{' '.join(arguments)} in {environment}"
+        self.write_down(f"{checks}{' '.join(arguments)} in {environment}")
+        return self.prints if silent else True
+
+    def write_down(self, line: str) -> None:
         self.done.append(line)
         if any(failing in line for failing in self.fails):
             raise CommandFailed
-        return self.prints if silent else True
 
     def log(self, text: str) -> None:
         self.words.append(text)
@@ -60,19 +62,8 @@ class Session:
 def environment(session: Session, name: str) -> str:
     """Write down that an environment is installed, except for the one that everything needs."""
     if name != "core":
-        session.done.append(f"install {name}")
+        session.write_down(f"install {name}")
     return name
-
-
-def cannot_install(monkeypatch, noxfile: ModuleType, missing: str) -> None:
-    """Let the installation of one environment fail."""
-
-    def installed(session: Session, name: str) -> str:
-        if name == missing:
-            raise CommandFailed
-        return environment(session, name)
-
-    replace_environment(monkeypatch, noxfile, installed)
 
 
 def sessions() -> ModuleType:
@@ -80,30 +71,36 @@ def sessions() -> ModuleType:
     return sys.modules["device_tests.sessions"]
 
 
-def replace_environment(monkeypatch, module: ModuleType, function: Callable) -> None:
-    """Let the noxfile and what it is made of install environments by the function."""
-    for where in (module, sessions()):
-        monkeypatch.setattr(where, "environment", function)
-
-
 @pytest.fixture
 def noxfile(monkeypatch) -> ModuleType:
     """The noxfile, whose environments are installed by writing that down."""
 
-    def parametrize(name: str, values: list) -> Callable:
-        return lambda function: function
-
     nox = ModuleType("nox")
     nox.options = SimpleNamespace()
     nox.session = lambda function: function
-    nox.parametrize, nox.param = parametrize, lambda value, id: value
+    nox.parametrize = lambda name, values: nox.session
+    nox.param = lambda value, id: value
     nox.command = SimpleNamespace(CommandFailed=CommandFailed)
     monkeypatch.setitem(sys.modules, "nox", nox)
     spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 
-    replace_environment(monkeypatch, module, environment)
+    for where in (module, sessions()):
+        monkeypatch.setattr(where, "environment", environment)
     monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     return module
+
+
+@pytest.fixture
+def run_nox(noxfile) -> Callable[..., Session]:
+    """Return a function that runs a session by its name, as `nox -s` takes it, and gives what it wrote down."""
+
+    def run(name: str, *posargs: str, session: Session | None = None, **behaviour) -> Session:
+        session = session or Session(*posargs, **behaviour)
+        function, _, parameter = name.removesuffix(")").partition("(")
+        getattr(noxfile, function)(session, *([parameter] if parameter else []))
+        return session
+
+    return run

@@ -1,4 +1,4 @@
-"""What tests need of the system beside Python and git, and what becomes of a test where it is not there.
+"""What tests need of the system beside Python and git, what stands for it, and what becomes of a test where it is not there.
 
 `@pytest.mark.needs("sshd", "ssh")` skips a test where one of the programs is missing and says how to install it. With
 EDGEWISE_TESTS_REQUIRE=all, as CI sets it once everything is installed, a test that would be skipped fails instead.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,6 +52,28 @@ def find(program: str) -> str | None:
         if path := shutil.which(name) or (shutil.which(name, path=places) if name == "sshd" else None):
             return str(Path(path).absolute())
     return None
+
+
+def script(path: Path, code: str, shell: str = "/bin/sh") -> Path:
+    """Write a shell script that stands for a program."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!{shell}\n{code}\n")
+    path.chmod(0o755)
+    return path
+
+
+def ends(pid: int) -> bool:
+    """Wait at most 10 s until a process is gone, or dead and not yet reaped; return whether it is."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def absent(reason: str) -> NoReturn:

@@ -66,13 +66,9 @@ def test_files_that_are_named_exist(document):
     assert not missing
 
 
-def typed(document: Path) -> list[list[str]]:
-    """Return the words of every command of nox that a document shows."""
-    return [shlex.split(command.partition(" && ")[0]) for command in NOX.findall(document.read_text())]
-
-
 def test_commands_name_sessions_and_options_that_exist(document, noxfile):
-    for _, session, *words in typed(document):
+    for shown in NOX.findall(document.read_text()):
+        _, session, *words = shlex.split(shown.partition(" && ")[0])
         name, _, parameter = session.strip(",:;.").partition("(")
         if name == "NAME":
             continue

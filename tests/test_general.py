@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from models.zoo import ZOO
@@ -27,44 +28,35 @@ TENS = {
 
 def product() -> list[Path]:
     folders = ("models", "export", "device_tests", "apps/web")
-    files = [
-        path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "node_modules" not in path.parts
-    ]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts]
     return [path for path in (*files, ROOT / "noxfile.py") if not str(path.relative_to(ROOT)).startswith(OF_THE_DIGITS)]
 
 
-def constants(path: Path) -> list[tuple[object, str]]:
-    """Return the constants of a file with their lines, docstrings left out."""
-    text = path.read_text()
-    tree, lines = ast.parse(text), text.splitlines()
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)]
-    docstrings = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
-    return [(node.value, lines[node.lineno - 1].strip()) for node in nodes]
+@cache
+def constants() -> tuple[tuple[str, object, str], ...]:
+    """Return the constants of the product with their files and lines, docstrings left out."""
+    constants = []
+    for path in product():
+        text = path.read_text()
+        tree, lines = ast.parse(text), text.splitlines()
+        bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)]
+        docstrings = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+        name = str(path.relative_to(ROOT))
+        constants += [(name, node.value, lines[node.lineno - 1].strip()) for node in nodes]
+    return tuple(constants)
 
 
 def test_nobody_knows_the_size_of_the_digits():
-    lines = [f"{path}: {line}" for path in product() for value, line in constants(path) if value in SIDES]
-    assert not lines
+    assert not [(file, line) for file, value, line in constants() if value in SIDES]
 
 
 def test_nobody_knows_the_names_of_the_zoo():
-    names = ZOO.names()
-    lines = [
-        f"{path}: {line}"
-        for path in product()
-        for value, line in constants(path)
-        if isinstance(value, str) and any(name in value for name in names)
-    ]
-    assert not lines
+    texts = [(file, value, line) for file, value, line in constants() if isinstance(value, str)]
+    assert not [(file, line) for file, text, line in texts if any(name in text for name in ZOO.names())]
 
 
 def test_nobody_knows_the_number_of_the_digits():
-    lines = {}
-    for path in product():
-        for value, line in constants(path):
-            allowed = TENS.get(str(path.relative_to(ROOT)), ())
-            if type(value) is int and value == CLASSES and not any(text in line for text in allowed):
-                lines[str(path)] = line
-    assert not lines
-    assert set(TENS) <= {str(path.relative_to(ROOT)) for path in product()}, "what is gone is no exception"
+    tens = [(file, line) for file, value, line in constants() if type(value) is int and value == CLASSES]
+    assert not [(file, line) for file, line in tens if not any(text in line for text in TENS.get(file, ()))]
+    assert set(TENS) <= {file for file, _, _ in constants()}, "what is gone is no exception"

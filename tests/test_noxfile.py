@@ -1,114 +1,107 @@
-"""What the sessions do, in which order."""
+"""What the sessions do, in which order; `pipeline` also says what it left out."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from device_tests.onboard.runtimes import RUNTIMES
+from models import files
 from models.environments import ROOT
 from tests import noxfiles
-from tests.noxfiles import CommandFailed, Session
+from tests.noxfiles import CommandFailed, Quit, Session
 
-# Each session that installs or exports, with what it runs; typed with a mistake in its arguments.
+# Each session that installs or exports, with what it runs.
 SESSIONS = {
-    "export": ("export", {}),
-    "train": ("models", {}),
-    "device_tests": ("RUN", {"runtime": "litert"}),
-    "devices-arm64": ("arm64", {"device": "arm64"}),
-    "devices-ssh": ("ssh", {"device": "ssh"}),
-    "devices-android": ("android", {"device": "android"}),
-    "devices-android-vm": ("android-vm", {"device": "android-vm"}),
-    "latency": ("LATENCY", {}),
-    "instructions": ("INSTRUCTIONS", {}),
-    "benchmarks-timing": ("TIMING", {"what": "timing"}),
-    "benchmarks-releases": ("RELEASES", {"what": "releases"}),
-    "explain": ("EXPLAIN", {}),
-    "compatibility": ("COMPATIBILITY", {}),
-    "fuzz": ("FUZZ", {}),
-    "shipping": ("SHIPPING", {}),
-    "npu": ("NPU", {}),
-    "pipeline": ("RUN", {}),
+    "export": "export",
+    "train": "models",
+    "device_tests(litert)": "RUN",
+    "devices(arm64)": "arm64",
+    "devices(ssh)": "ssh",
+    "devices(android)": "android",
+    "devices(android-vm)": "android-vm",
+    "benchmarks(timing)": "TIMING",
+    "benchmarks(releases)": "RELEASES",
+    "pipeline": "RUN",
+    "latency": "LATENCY",
+    "instructions": "INSTRUCTIONS",
+    "explain": "EXPLAIN",
+    "compatibility": "COMPATIBILITY",
+    "fuzz": "FUZZ",
+    "shipping": "SHIPPING",
+    "npu": "NPU",
 }
 
 
+def module_of(noxfile: ModuleType, name: str) -> tuple[str, ...]:
+    key = SESSIONS[name]
+    return noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
+
+
 @pytest.mark.parametrize("name", SESSIONS)
-def test_a_mistyped_argument_ends_a_session_before_anything_is_installed_or_exported(noxfile, name):
-    key, parameters = SESSIONS[name]
-    module = " ".join(noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,)))
+def test_a_mistyped_argument_ends_a_session_before_anything_is_installed_or_exported(noxfile, run_nox, name):
     session = Session("--typo", fails=("--typo",))
     with pytest.raises(CommandFailed):
-        getattr(noxfile, name.partition("-")[0])(session, **parameters)
-    assert session.done == [f"check arguments of {module} --typo in core"]
+        run_nox(name, session=session)
+    assert session.done == [f"check arguments of {' '.join(module_of(noxfile, name))} --typo in core"]
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_what_a_session_runs_ends_once_its_arguments_were_looked_at(noxfile, name):
     """Else it would work in the smallest environment first, where nothing that it needs is installed."""
-    key = SESSIONS[name][0]
-    module = noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
-    needed = {"EXPLAIN": ("--all",), "ssh": ("--device", "ssh:nobody@nowhere.invalid")}.get(key, ())
-    command = (sys.executable, "-m", *module, *needed)
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **noxfiles.sessions().ONLY_PARSE}, capture_output=True, text=True
-    )
+    needed = {"explain": ("--all",), "devices(ssh)": ("--device", "ssh:nobody@nowhere.invalid")}.get(name, ())
+    command = (sys.executable, "-m", *module_of(noxfile, name), *needed)
+    environment = {**os.environ, **noxfiles.sessions().ONLY_PARSE}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("option", ["--import=saved.json", "--clean"])
-def test_what_needs_no_runtime_is_done_once_and_installs_none(noxfile, option):
+def test_what_needs_no_runtime_is_done_once_and_installs_none(run_nox, option):
     session = Session(option)
     for runtime in RUNTIMES.names():
-        noxfile.device_tests(session, runtime=runtime)
+        run_nox(f"device_tests({runtime})", session=session)
     assert len(session.done) == 1
     assert session.done[0].endswith(f"{option} in core")
 
 
 @pytest.mark.parametrize(("device", "installs"), [("app:A1", False), ("desktop", True)])
-def test_the_app_has_engines_of_its_own(noxfile, device, installs):
-    session = Session("--device", device)
-    noxfile.device_tests(session, runtime="litert")
+def test_the_app_has_engines_of_its_own(run_nox, device, installs):
+    session = run_nox("device_tests(litert)", "--device", device)
     assert ("install litert" in session.done) == installs
     assert "--runtime litert" in session.done[-1]
 
 
-def test_what_two_checkouts_are_compared_with_is_installed_first_and_runtimes_only_where_they_run(noxfile):
-    exports = Session()
-    noxfile.benchmarks(exports, what="releases")
+def test_what_two_checkouts_are_compared_with_is_installed_first_and_runtimes_only_where_they_run(run_nox):
+    exports = run_nox("benchmarks(releases)")
     installed = [line.removeprefix("install ") for line in exports.done if line.startswith("install ")]
     assert installed == ["export", "openvino", "ncnn"]
     assert exports.done[-1] == "tests.device_tests.benchmarks.releases in core"
-    runs = Session("--run")
-    noxfile.benchmarks(runs, what="releases")
-    assert "install litert" in runs.done
+    assert "install litert" in run_nox("benchmarks(releases)", "--run").done
 
 
-def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(noxfile):
-    session = Session("--test")
-    noxfile.apps(session, app="android")
-    assert session.done[:-1] == ["install litert", "install onnxruntime", "install executorch"]
-    assert session.done[-1] == "apps.android --test in core"
+def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(run_nox):
+    installs = ["install litert", "install onnxruntime", "install executorch"]
+    assert run_nox("apps(android)", "--test").done == [*installs, "apps.android --test in core"]
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize("option", ["--list", "--help"])
-def test_a_list_and_help_install_nothing(noxfile, name, option):
-    session = Session(option)
-    getattr(noxfile, name.partition("-")[0])(session, **SESSIONS[name][1])
-    (line,) = session.done
+def test_a_list_and_help_install_nothing(run_nox, name, option):
+    (line,) = run_nox(name, option).done
     assert line.endswith(f"{option} in core")
     assert not line.startswith("check")
 
 
-def test_what_needs_everything_exports_into_the_folder_that_it_was_given(noxfile):
-    session = Session("--only", "a*", "--artifacts", "there")
-    noxfile.latency(session)
+def test_what_needs_everything_exports_into_the_folder_that_it_was_given(noxfile, run_nox):
     latency = "device_tests latency --only a* --artifacts there in core"
-    assert session.done == [
+    assert run_nox("latency", "--only", "a*", "--artifacts", "there").done == [
         f"check arguments of {latency}",
         "check arguments of export --artifacts=there in core",
         "install export",
@@ -129,15 +122,14 @@ def test_a_further_engine_is_installed_where_it_is_named_and_where_everything_is
     assert "install openvino" in everything.done
 
 
-def test_a_toolchain_of_its_own_is_installed_only_for_its_own_artifacts(noxfile):
-    session = Session("--only", "*-ncnn-*", prints="torch_cnn-ncnn-float32\ntorch_cnn-tflite-int8\nfloat32: as trained")
-    noxfile.export(session)
+def test_a_toolchain_of_its_own_is_installed_only_for_its_own_artifacts(run_nox):
+    listed = "torch_cnn-ncnn-float32\ntorch_cnn-tflite-int8\nfloat32: as trained"
+    session = run_nox("export", "--only", "*-ncnn-*", prints=listed)
     assert [line for line in session.done if line.startswith("install")] == ["install export", "install ncnn"]
 
 
-def test_a_named_runtime_runs_also_where_a_quick_run_would_leave_it_out(noxfile):
-    session = Session("--quick", prints="a-onnx-int8@openvino@desktop")
-    noxfile.device_tests(session, runtime="openvino")
+def test_a_named_runtime_runs_also_where_a_quick_run_would_leave_it_out(run_nox):
+    session = run_nox("device_tests(openvino)", "--quick", prints="a-onnx-int8@openvino@desktop")
     assert "device_tests run --runtime=openvino --quick --list in core" in session.done
     assert session.done[-1] == "device_tests run --runtime openvino --quick in core"
 
@@ -149,10 +141,8 @@ def test_options_are_found_with_and_without_an_equals_sign(noxfile):
     assert noxfile.options((), "--results") == ()
 
 
-def test_a_version_that_cannot_be_installed_keeps_the_others(noxfile, monkeypatch):
-    noxfiles.cannot_install(monkeypatch, noxfile, "old")
-    session = Session(prints="old new")
-    noxfile.compatibility(session)
+def test_a_version_that_cannot_be_installed_keeps_the_others(run_nox):
+    session = run_nox("compatibility", prints="old new", fails=("install old",))
     assert "install new" in session.done
     assert "old cannot be installed here" in session.words[0]
     assert session.done[-1] == "device_tests compatibility in core"
@@ -174,3 +164,100 @@ def test_a_failed_installation_ends_a_session_with_its_sentence_last(noxfile, mo
 def test_a_warning_among_the_cells_is_no_cell(noxfile):
     session = Session(prints="a.py:3: DeprecationWarning: old @ use new\na-tflite-int8@litert@desktop")
     assert noxfiles.sessions().runtimes_to_run(session) == ("litert",)
+
+
+def test_a_quick_pipeline_says_that_it_leaves_out_the_further_engines(run_nox):
+    session = run_nox("pipeline", "--quick")
+    assert "export --quick in core" in session.done
+    (warning,) = (words for words in session.words if words.startswith("Further engines were left out"))
+    assert "--runtime openvino" in warning
+    named = run_nox("pipeline", "--quick", "--runtime", "openvino", prints="a-openvino-int8@openvino@desktop")
+    for complete in (named, run_nox("pipeline")):
+        assert "export in core" in complete.done  # else there were none of its artifacts
+        assert not any("Further engines" in words for words in complete.words)
+
+
+def test_pipeline_hands_its_folders_to_every_step(noxfile, run_nox):
+    session = run_nox("pipeline", "--results", "R", "--artifacts=A", "--budgets", "B")
+    runs = [line for line in session.done if not line.startswith(("check", "install")) and "--list" not in line]
+    assert runs[0] == "export --artifacts=A in core"
+    (together,) = (line for line in runs if "--runtime=" in line and "device_tests run" in line)
+    assert all(f"--runtime={name}" in together for name in noxfile.RUNTIMES.names())
+    assert "--results R --artifacts=A --budgets B" in together
+    others = [line for line in runs[1:] if "device_tests run" not in line]
+    names = ["explain", "npu", "shipping", "latency", "instructions", "report", "check"]
+    assert [next(name for name in names if name in line) for line in others] == names
+    for line in others:
+        assert "--artifacts=A" in line
+        assert "--results=R" in line or "--out=R/shipping.json" in line, line
+    assert "--budgets=B" in others[-1]
+
+
+def test_pipeline_of_a_users_own_networks_hands_their_folder_to_every_step(run_nox, tmp_path):
+    session = run_nox("pipeline", "--models", str(tmp_path), "--quick")
+    runs = [line for line in session.done if not line.startswith("install")]
+    assert all(f"--models={tmp_path}" in line or f"--models {tmp_path}" in line for line in runs), runs
+    (shipping,) = (line for line in runs if "shipping" in line)
+    assert f"--out={tmp_path}/results/shipping.json" in shipping
+    assert any("instructions" in line and "--only=*-tflite-int8@litert@*" in line for line in runs)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--quick",)])
+def test_pipeline_says_what_it_left_out_and_which_command_does_it(run_nox, arguments):
+    output = "\n".join(run_nox("pipeline", *arguments).words)
+    for command in ("nox -s latency", "nox -s instructions", "nox -s explain -- --all --layers"):
+        assert command in output
+
+
+def test_pipeline_goes_on_without_the_programs_that_are_missing(run_nox, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    session = run_nox("pipeline")
+    assert not any("shipping" in line or "instructions" in line for line in session.done)
+    assert session.done[-1] == "device_tests check in core"
+    output = "\n".join(session.words)
+    assert "apt-get install binutils" in output
+    assert "apt-get install qemu-user" in output
+
+
+def test_pipeline_of_some_cells_measures_nothing_else_and_says_so(run_nox):
+    session = run_nox("pipeline", "--only", "torch_cnn_small-*")
+    only = "--only=torch_cnn_small-*"
+    steps = [f"device_tests report {only}", f"device_tests check {only}"]
+    assert [line.split(" in ")[0] for line in session.done[-2:]] == steps
+    assert not any("latency" in line or "explain" in line for line in session.done)
+    assert "nox -s explain -- --all" in session.words[-1]
+
+
+def test_a_failed_step_of_pipeline_keeps_no_other_from_being_done(run_nox):
+    session = Session(fails=("--runtime=torch", "latency"))
+    with pytest.raises(Quit, match="device_tests, latency. All other steps were done"):
+        run_nox("pipeline", session=session)
+    assert session.done[-1] == "device_tests check in core"
+
+
+def test_pipeline_keeps_latencies_that_took_longer(run_nox, tmp_path):
+    """A full run of `nox -s latency` is half an hour's work."""
+    for runtime, limit_s in (("litert", 60.0), ("onnxruntime", 1.0)):
+        files.write_json(tmp_path / "latency" / f"{runtime}@desktop.json", {"limit_s": limit_s})
+    session = run_nox("pipeline", "--results", str(tmp_path))
+    (line,) = [line for line in session.done if "latency" in line]
+    assert "--runtime=onnxruntime" in line
+    assert "--runtime=litert " not in line
+
+
+def test_pipeline_of_a_folder_without_networks_of_a_framework_installs_and_runs_no_runtime_of_its(run_nox):
+    """The first one asked each runtime alone, which is an error where nothing runs on it: nothing was run at all."""
+    session = run_nox("pipeline", "--quick", "--only", "a-tflite-*@litert@*", prints="a-tflite-int8@litert@desktop")
+    assert [line for line in session.done if line.startswith("install")] == ["install export", "install litert"]
+    (run,) = (line for line in session.done if "device_tests run" in line and "--runtime=" in line)
+    assert "--runtime=litert --quick --only a-tflite-*@litert@*" in run
+    assert "export a-tflite-* in core" not in session.done  # an option with its value, not a word
+    for step in ("export --only=a-tflite-*", "report --only=a-tflite-*@litert@*", "check --only=a-tflite-*@litert@*"):
+        assert any(step in line for line in session.done), (step, session.done)
+
+
+def test_pipeline_reports_and_checks_also_where_an_environment_cannot_be_installed(run_nox):
+    session = Session(fails=("install vela",))
+    with pytest.raises(Quit, match="npu. All other steps were done"):
+        run_nox("pipeline", session=session)
+    assert any("check" in line for line in session.done)

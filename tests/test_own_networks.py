@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from device_tests.results import measurement
 from export import artifact as artifacts
 from models.environments import ROOT
 
@@ -142,17 +143,10 @@ def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
 
 def test_sidecars_say_how_many_images_an_artifact_takes_and_which_options_it_has(folder):
     exported = {a.id: a for a in artifacts.load(folder / "artifacts") if a.outcome == "ok"}
-    batches = {
-        scheme: {a.batch for a in exported.values() if a.scheme == scheme} for scheme in ("four", "any", "any_i8")
-    }
-    assert batches == {"four": {4}, "any": {-1}, "any_i8": {-1}}
-    assert {a.format for a in exported.values() if a.scheme == "any"} >= {
-        "tflite",
-        "torchscript",
-        "executorch",
-        "onnx",
-        "ort",
-    }
+    for scheme, batch in (("four", 4), ("any", -1), ("any_i8", -1)):
+        assert {a.batch for a in exported.values() if a.scheme == scheme} == {batch}
+    formats = {a.format for a in exported.values() if a.scheme == "any"}
+    assert formats >= {"tflite", "torchscript", "executorch", "onnx", "ort"}
     fixed = [a for a in exported.values() if a.format == "onnx" and a.batch == 1]
     assert {a.model for a in fixed} == {"attention"}
     assert all("takes 1 image at once and no other number" in " ".join(a.notes) for a in fixed)
@@ -170,8 +164,6 @@ def test_a_second_export_makes_nothing(folder):
     "runtime", ["litert", "litert_compiled", "onnxruntime", "executorch", "torch", "tensorflow", "tflite_runtime"]
 )
 def test_every_desktop_runtime_answers_as_their_source(folder, runtime):
-    from device_tests.results import measurement
-
     done = type_in("device_tests", "run", "--models", folder, "--runtime", runtime, "--quick")
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
     rows = [measurement.read(path) for path in (folder / "results").glob(f"*@{runtime}@desktop.json")]

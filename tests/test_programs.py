@@ -44,10 +44,11 @@ def typed(tmp_path):
         # -S and -P would not do: the project is on the path because of pyproject's pythonpath
         command = (sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path))
         environment = {**os.environ, "PATH": str(tmp_path), "COLUMNS": "200", programs.REQUIRE: "", **variables}
+        command = [*command, *options, str(tmp_path)]
         done = subprocess.run(
-            [*command, *options, str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        return done.stdout + done.stderr
+        return done.stdout
 
     return run
 

@@ -24,6 +24,9 @@ def trees(folder: str) -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text()) for path in sorted((ROOT / folder).rglob("*.py"))}
 
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def named(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield each name that a file gives to something, and its line; a test's own name is a sentence and not among them."""
     for node in ast.walk(tree):
@@ -37,9 +40,6 @@ def named(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.name, node.lineno
 
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-
-
 def bad_names(tree: ast.AST) -> list[str]:
     return [f"line {line}: {name}" for name, line in named(tree) if FORBIDDEN & set(name.lower().split("_"))]
 
@@ -50,18 +50,14 @@ def long_functions(tree: ast.AST) -> list[str]:
     return [f"{name} has {length} lines" for name, length in lengths if length >= LINES]
 
 
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [(bad_names, "name these for what they are"), (long_functions, "cut these into steps with names")],
+)
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_names_say_what_a_value_is(folder):
-    bad = {str(path.relative_to(ROOT)): names for path, tree in trees(folder).items() if (names := bad_names(tree))}
-    assert not bad, "name these for what they are"
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_functions_are_short(folder):
-    long = {
-        str(path.relative_to(ROOT)): names for path, tree in trees(folder).items() if (names := long_functions(tree))
-    }
-    assert not long, "cut these into steps with names"
+def test_names_say_what_a_value_is_and_functions_are_short(folder, fault, remedy):
+    faults = {path: names for path, tree in trees(folder).items() if (names := fault(tree))}
+    assert not faults, remedy
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,10 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 def examples(of: str) -> settings:
     """Return a property's settings: its share of the examples, no deadline (machines are busy), no database."""
+    count = round(SHARES[of] * EXAMPLES.get(PROFILE, EXAMPLES["default"]))
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(
-        max_examples=round(SHARES[of] * EXAMPLES.get(PROFILE, EXAMPLES["default"])),
-        derandomize=True,
-        deadline=None,
-        database=None,
-        print_blob=False,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        max_examples=count, derandomize=True, deadline=None, database=None, print_blob=False, suppress_health_check=slow
     )
 
 

@@ -14,16 +14,12 @@ from tests.hostile.typed import TALLY
 
 def markdown(tally: Mapping[str, Counter[int]]) -> list[str]:
     """Return a table with a line per property and one of all: commands, and how often each exit code came."""
-    codes = sorted({code for counts in tally.values() for code in counts})
-    lines = [
-        f"| property | commands | {' | '.join(f'exit {code}' for code in codes)} |",
-        f"|---|{' --: |' * (len(codes) + 1)}",
-    ]
     every = {**tally, "all": sum(tally.values(), Counter())}
-    return lines + [
-        f"| {name} | {counts.total():,} | {' | '.join(f'{counts[code]:,}' if counts[code] else '' for code in codes)} |"
-        for name, counts in every.items()
-    ]
+    codes = sorted(every["all"])
+    rows = [("property", "commands", *(f"exit {code}" for code in codes)), ("---", *["--:"] * (len(codes) + 1))]
+    for name, counts in every.items():
+        rows.append((name, f"{counts.total():,}", *(f"{counts[code]:,}" if counts[code] else "" for code in codes)))
+    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def show(reporter: Any) -> None:

@@ -29,15 +29,15 @@ def leaves(command: click.Command, path: tuple[str, ...] = ()) -> dict[tuple[str
 
 
 TREE = leaves(group)
+OTHERS = {("export",): export, ("models",): models}  # which stand beside the group
 
 
 @examples("budgets")
 @given(data=st.data())
 def test_hostile_budgets_are_a_sentence(untouched, project, data):
     new = data.draw(values.budgets(sorted(untouched.truth)), label="budgets.toml")
-    command = data.draw(
-        st.sampled_from((["check"], ["check", "--allow-missing", "--junit", "junit.xml"], ["run", "--only", "*-int8"]))
-    )
+    commands = (["check"], ["check", "--allow-missing", "--junit", "junit.xml"], ["run", "--only", "*-int8"])
+    command = data.draw(st.sampled_from(commands))
     with project() as folder:
         (folder / "budgets.toml").write_bytes(new)
         ended = typed(group, command, folder, of="hostile budgets")
@@ -47,14 +47,13 @@ def test_hostile_budgets_are_a_sentence(untouched, project, data):
 
 @pytest.mark.parametrize("device", ["browser:firefox", "android:emulator-5554", "ssh:me@board"])
 def test_a_budget_of_a_device_without_a_result_is_a_budget_for_every_command(untouched, project, device):
-    id = world.cell_id("int8")
     runtime = world.PAGE if device.startswith("browser") else world.ENGINE
     with project() as folder:
-        row = f'[[budget]]\nids = ["{world.cell_id("int8", runtime, device)}"]\nmetric = "top1"\nmin = 0\nwhy = "measured"\n'
+        row = world.budget(world.cell_id("int8", runtime, device), "top1", "min = 0")
         (folder / "budgets.toml").write_text(row)
         for result in (folder / "results").glob("*browser*"):
             result.unlink()
-        ended = typed(group, ["run", "--only", id], folder, of="setting up")
+        ended = typed(group, ["run", "--only", world.cell_id("int8")], folder, of="setting up")
         assert ended.code == 0, ended.output
         ended = typed(group, ["check"], folder, of="setting up")
         assert (ended.code, ended.err) == (11, "")
@@ -81,17 +80,14 @@ def lines(draw: st.DrawFn, command: click.Command) -> list[str]:
 @examples("command lines")
 @given(data=st.data())
 def test_a_hostile_command_line_is_a_sentence(untouched, project, data):
-    programs = {**TREE, ("export",): export, ("models",): models}
-    path = data.draw(st.sampled_from([*TO_THE_END] * 3 + [*programs]), label="command")
-    words = data.draw(lines(programs[path]), label="words")
+    path = data.draw(st.sampled_from([*TO_THE_END] * 3 + [*TREE, *OTHERS]), label="command")
+    words = data.draw(lines((TREE | OTHERS)[path]), label="words")
     with project() as folder, pytest.MonkeyPatch.context() as patches:
-        if path in TO_THE_END:
-            words = [*words, *TO_THE_END[path]]
-        elif path[0] in ("export", "models"):
-            words = [*words, "--list"]
+        if path in OTHERS:
+            ended = typed(OTHERS[path], [*words, "--list"], folder, of="command lines")
         else:
-            patches.setenv(console.ONLY_PARSE, "1")
-        program, named = (programs[path], []) if path[0] in ("export", "models") else (group, list(path))
-        ended = typed(program, [*named, *words], folder, of="command lines")
+            if path not in TO_THE_END:
+                patches.setenv(console.ONLY_PARSE, "1")
+            ended = typed(group, [*path, *words, *TO_THE_END.get(path, ())], folder, of="command lines")
         if path == ("check",) and "--help" not in words and not any(word.endswith("=--help") for word in words):
             judged(ended)

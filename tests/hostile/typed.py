@@ -10,13 +10,14 @@ import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 
-from models import console, networks
+from models import console
 
 DOCUMENTED = (0, 1, 2, 3, 4, 5, 6, 10, 11, 130, 141)  # device_tests/commands/__init__.py, without a defect's 70
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -94,38 +95,34 @@ class Watch:
 WATCH = Watch()
 
 
-def typed(
-    command: click.Command, arguments: list[str], project: Path, *, of: str, folders: tuple[str, ...] = ()
-) -> Ended:
+def typed(command: click.Command, arguments: list[str], project: Path, *, of: str) -> Ended:
     """Run a command in `project` through the way out that people meet, and hold what must be true of each.
 
-    `of` is the property that its exit code counts for; `asked` are folders outside of the project that it may write.
+    `of` is the property that its exit code counts for.
     """
-    before = os.getcwd(), sys.argv, tempfile.tempdir
-    networks_before = os.environ.get(networks.VARIABLE)  # which --models sets for the whole process
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
     temporary = project.parent / "tmp"
     temporary.mkdir(exist_ok=True)
     code: object = None
-    try:
-        os.chdir(project)
-        sys.argv, tempfile.tempdir = ["edgewise", *arguments], str(temporary)
-        with ends(), WATCH.watching() as changed, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
-            try:
-                console.main(command)
-            except SystemExit as end:
-                code = end.code
-    finally:
-        os.chdir(before[0])
-        sys.argv, tempfile.tempdir = before[1:]
-        os.environ.pop(networks.VARIABLE, None)
-        if networks_before is not None:
-            os.environ[networks.VARIABLE] = networks_before
+    with (
+        chdir(project),
+        patch.dict(os.environ),  # --models sets a variable for the whole process
+        patch.object(sys, "argv", ["edgewise", *arguments]),
+        patch.object(tempfile, "tempdir", str(temporary)),
+        ends(),
+        WATCH.watching() as changed,
+        redirect_stdout(streams[0]),
+        redirect_stderr(streams[1]),
+    ):
+        try:
+            console.main(command)
+        except SystemExit as end:
+            code = end.code
     out, err = (stream.buffer.getvalue().decode() for stream in streams)
     ended = Ended(code=code, out=out, err=err)
     TALLY.setdefault(of, Counter())[code] += 1
-    hold(ended, [*map(str, arguments)], project, temporary)
-    strangers = [path for path in changed if not _may(path, project, temporary, (*folders, *arguments))]
+    hold(ended, arguments, project, temporary)
+    strangers = [path for path in changed if not _may(path, project, temporary, arguments)]
     assert not strangers, f"{arguments} changed {strangers}"
     return ended
 
@@ -147,9 +144,9 @@ def hold(ended: Ended, arguments: list[str], project: Path, temporary: Path) -> 
         assert not [mark for mark in IN_REPORT if mark in text], text[:5_000]
 
 
-def _may(path: str, project: Path, temporary: Path, folders: tuple[str, ...]) -> bool:
+def _may(path: str, project: Path, temporary: Path, arguments: list[str]) -> bool:
     home = [str(project), str(temporary), str(project.parent / "machine"), os.devnull]  # where locks are
-    given = [os.path.abspath(os.path.join(project, word.rpartition("=")[2])) for word in folders if word]
+    given = [os.path.abspath(os.path.join(project, word.rpartition("=")[2])) for word in arguments if word]
     inside = any(path == own or path.startswith(f"{own}{os.sep}") for own in (*home, *given))
     # what is written whole has a temporary beside it, and its folder is made first
     beside = any(os.path.dirname(path) == os.path.dirname(own) or own.startswith(f"{path}{os.sep}") for own in given)

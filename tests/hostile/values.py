@@ -8,7 +8,8 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,7 @@ values = st.recursive(
 
 def dumped(content: Any) -> bytes:
     """Return JSON in which raw tokens stand as they are, which JSON may not have."""
-    text = json.dumps(content)
-    return re.sub(r'"@raw ([^"@]*)@"', r"\1", text).encode()
+    return re.sub(r'"@raw ([^"@]*)@"', r"\1", json.dumps(content)).encode()
 
 
 def _places(content: Any, path: tuple = ()) -> list[tuple]:
@@ -78,19 +78,16 @@ def changed(draw: st.DrawFn, content: Any) -> bytes:
     content = copy.deepcopy(content)
     twice = None
     for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
-        if isinstance(content, dict) and draw(st.integers(0, 3)):
-            key = draw(st.sampled_from(sorted(content)) if content else texts)
-            inside = _places(content[key], (key,)) if content else [()]
-            place = draw(st.sampled_from(inside))
-        else:
-            place = draw(st.sampled_from(_places(content)))
+        places = _places(content)
+        if isinstance(content, dict) and content and draw(st.integers(0, 3)):  # as often in each part of a record
+            key = draw(st.sampled_from(sorted(content)))
+            places = _places(content[key], (key,))
+        place = draw(st.sampled_from(places))
         if not place:
             content = draw(values)
             continue
         *way, last = place
-        holder = content
-        for step in way:
-            holder = holder[step]
+        holder = reduce(getitem, way, content)
         what = draw(st.sampled_from(("value", "value", "near", "near", "near", "drop", "rename", "twice")))
         if what in ("value", "near"):
             holder[last] = draw(values if what == "value" else _near(holder[last]))
@@ -136,9 +133,8 @@ def replaced(file: Path, kind: str) -> None:
     elif kind == "FIFO":
         os.mkfifo(file)
     elif kind != "no file":
-        file.symlink_to(
-            {"link to nothing": "nothing", "link to itself": file.name, "link to a device": "/dev/zero"}.get(kind, ".")
-        )
+        targets = {"link to nothing": "nothing", "link to itself": file.name, "link to a device": "/dev/zero"}
+        file.symlink_to(targets.get(kind, "."))
 
 
 def record(content: bytes) -> st.SearchStrategy[bytes | str]:
@@ -196,8 +192,7 @@ def reference(draw: st.DrawFn, content: bytes) -> bytes | str:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = draw(st.sampled_from(sorted(members)))
     if kind == "array":
-        new = draw(arrays | damaged(members[name]) | texts.filter(_encodable).map(np.array).map(_npy))
-        members[name] = new
+        members[name] = draw(arrays | damaged(members[name]) | texts.filter(_encodable).map(np.array).map(_npy))
     elif kind == "drop":
         del members[name]
     else:
@@ -242,15 +237,17 @@ def budgets(ids: list[str]) -> st.SearchStrategy[bytes]:
         st.sampled_from(("min", "max")), st.sampled_from((0, 1, 0.5, 1e6)),
     )  # fmt: skip
     odd = st.dictionaries(st.sampled_from(("ids", "metric", "why", "min", "max", "is", "required", "x")), values)
-    rows = st.lists(
-        st.tuples(st.sampled_from(("budget",) * 8 + ("missing", "other")), sense | sense | sense | row | odd),
-        max_size=4,
-    )
-    written: Callable = lambda tables: "\n".join(  # noqa: E731
-        f"[[{kind}]]\n" + "".join(f"{json.dumps(k)} = {_toml(v)}\n" for k, v in table.items()) for kind, table in tables
-    ).encode(errors="surrogatepass")
-    plain = rows.map(written)
+    kinds = st.sampled_from(("budget",) * 8 + ("missing", "other"))
+    rows = st.lists(st.tuples(kinds, sense | sense | sense | row | odd), max_size=4)
+    plain = rows.map(_written)
     return plain | plain | plain.flatmap(damaged)
+
+
+def _written(tables: list[tuple[str, dict[str, Any]]]) -> bytes:
+    lines = []
+    for kind, table in tables:
+        lines += [f"[[{kind}]]", *(f"{json.dumps(name)} = {_toml(value)}" for name, value in table.items()), ""]
+    return "\n".join(lines).encode(errors="surrogatepass")
 
 
 WORDS = (

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -23,7 +22,7 @@ from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export import matrix
-from export.artifact import Artifact
+from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
 from models import files, reference
 from models.images import network_input
@@ -34,11 +33,6 @@ from tests.device_tests.conftest import MODEL, RUNTIME
 SCHEMES = ("float32", "int8", "dynamic_int8")  # exact, a little off, and garbage
 ENGINE, PAGE, BROWSER = "onnxruntime", "onnxruntime_web", "browser:firefox"
 IMAGES, DIGITS = 60, 20
-NAMES = {"model": MODEL, "framework": "torch", "format": "onnx", "key": "k"}
-ORIGIN = {
-    "dataset": {"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES},
-    "checkpoint_sha256": "c" * 64,
-}
 
 
 def artifact_id(scheme: str) -> str:
@@ -118,22 +112,15 @@ def save_artifact(folder: Path, scheme: str, weights: np.ndarray, evaluation: Re
     file = folder / f"{artifact_id(scheme)}.onnx"
     with file.open("wb") as out:
         np.save(out, weights)
-    golden = {"index": 0, "label": int(evaluation.labels[0]), "logits": [float(x) for x in evaluation.logits[0]],
-              "image_u8": base64.b64encode(evaluation.images[0].tobytes()).decode()}  # fmt: skip
-    facts = {
-        **{"id": artifact_id(scheme), "scheme": scheme, "file": file.name, "sha256": files.sha256(file)},
-        **{
-            "size_bytes": files.size_bytes(file),
-            "compressed_bytes": 1_000,
-            "golden": [golden],
-            "macs": 7840,
-            "layout": "chw",
-        },
-        "inputs": (Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
-        "outputs": (Tensor(name="logits", shape=(1, 10), dtype="float32"),),
-    }
-    content = {**NAMES, **ORIGIN, **facts}
-    artifacts.save(msgspec.convert(content, Artifact, strict=True, from_attributes=True), folder)
+    golden = Golden(index=0, label=int(evaluation.labels[0]), logits=tuple(map(float, evaluation.logits[0])),
+                    image_u8=base64.b64encode(evaluation.images[0].tobytes()).decode())  # fmt: skip
+    artifact = Artifact(
+        id=artifact_id(scheme), model=MODEL, framework="torch", format="onnx", scheme=scheme, key="k", file=file.name,
+        sha256=files.sha256(file), size_bytes=files.size_bytes(file), compressed_bytes=1_000, macs=7840, layout="chw",
+        inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),), golden=(golden,),
+        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),), checkpoint_sha256="c" * 64,
+        dataset=Dataset(name="mnist", split="test", sha256="d" * 64, images=IMAGES))  # fmt: skip
+    artifacts.save(artifact, folder)
 
 
 def page(project: Path) -> None:
@@ -183,8 +170,8 @@ def extras(project: Path) -> None:
         compatibility.save(compatibility.Grid(artifact=artifact.id, runtime=ENGINE, artifact_sha256=artifact.sha256,
                                               trials=(trial,)), results)  # fmt: skip
     interval = {"value": 1_000.0, "low": 990.0, "high": 1_010.0}
-    summary = {"p50_ns": interval, "p90_ns": interval, "p99_ns": None, "roof": "float32", "roof_share": 0.1,
-               "rounds": 20, "samples": 40}  # fmt: skip
+    roof = {"roof": "float32", "roof_share": 0.1}
+    summary = {"p50_ns": interval, "p90_ns": interval, "p99_ns": None, **roof, "rounds": 20, "samples": 40}
     ratio = {"ratio": {"value": 1.1, "low": 1.0, "high": 1.2}}
     files.write_json(results / "latency" / f"{ENGINE}@desktop.json", {
         **{"seed": 0, "date": "2026-01-02", "roofs": [{"dtype": "float32", "macs_per_s": 1e9}]},
@@ -200,10 +187,8 @@ def extras(project: Path) -> None:
 def truth(project: Path) -> MappingProxyType[str, Row]:
     """Return what is true of each cell."""
     stored = load(project / "results")
-    every = rows(
-        cells_with_results(stored), stored, artifacts_folder=project / "artifacts", results_folder=project / "results"
-    )
-    return MappingProxyType({row.id: row for row in every})
+    folders = {"artifacts_folder": project / "artifacts", "results_folder": project / "results"}
+    return MappingProxyType({row.id: row for row in rows(cells_with_results(stored), stored, **folders)})
 
 
 # for each figure that the logits and the artifact bear out, which cell's is held and on which side it can be broken
@@ -216,18 +201,18 @@ HELD = {
 }  # fmt: skip
 
 
+def budget(id: str, metric: str, limit: str) -> str:
+    """Return a row of budgets.toml."""
+    return f'[[budget]]\nids = ["{id}"]\nmetric = "{metric}"\n{limit}\nwhy = "measured"\n'
+
+
 def budgets(true: MappingProxyType[str, Row], broken: str = "", outcome: str = "mismatch") -> str:
     """Return budgets that the truth keeps, but for one metric; `outcome` is what the garbage must give."""
-    text = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "ok"\nwhy = "all run"\n'
-    text += f'[[budget]]\nids = ["{cell_id("dynamic_int8")}"]\nmetric = "outcome"\nis = "{outcome}"\nwhy = "garbage"\n'
+    text = budget("*", "outcome", 'is = "ok"') + budget(cell_id("dynamic_int8"), "outcome", f'is = "{outcome}"')
     for metric, (id, side) in HELD.items():
         value = getattr(true[id], metric)
         away = (1 if isinstance(value, int) else 0.02 * abs(value)) * (1 if side == "max" else -1)
-        limit = value - away if metric == broken else value + away
-        text += f'[[budget]]\nids = ["{id}"]\nmetric = "{metric}"\n{side} = {json.dumps(limit)}\nwhy = "measured"\n'
+        text += budget(id, metric, f"{side} = {json.dumps(value - away if metric == broken else value + away)}")
     for metric in ("instructions", "delegated_share", "latency_ratio", "peak_over_runtime_bytes"):
-        text += f'[[budget]]\nids = ["{cell_id("int8")}"]\nmetric = "{metric}"\nmin = 0\nwhy = "measured"\n'
-    text += (
-        f'[[budget]]\nids = ["{cell_id("int8")}"]\nmetric = "agreement"\nset = "digits"\nmin = 0\nwhy = "measured"\n'
-    )
-    return text
+        text += budget(cell_id("int8"), metric, "min = 0")
+    return text + budget(cell_id("int8"), "agreement", 'set = "digits"\nmin = 0')

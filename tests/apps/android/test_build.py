@@ -19,20 +19,38 @@ from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageErr
 HERE = Path(versions.HERE)
 
 
-def library(alignment: int, *, wide: bool = True, segments: int = 2) -> bytes:
-    """Return an ELF file of headers only."""
+def resolved(name: str = "litert", **facts) -> engines.Resolved:
+    """Return an engine without code and libraries, but for the facts."""
+    empty = {"coordinates": "a:b", "version": "1", "classes": (), "libraries": {}, "unpinned": ()}
+    return engines.Resolved(id=name, **(empty | facts))
+
+
+def request(folder: Path, *patterns: str, abis: tuple[str, ...] = ()) -> build.Request:
+    return build.Request(engines=("litert", "onnxruntime"), archives={}, abis=abis, artifacts=folder, patterns=patterns,
+                         key=None, target=folder)  # fmt: skip
+
+
+def aar(path: Path, contents: dict[str, bytes]) -> Path:
+    """Write an archive of an engine, with these contents by the names of its members."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def library(alignment: int, *, wide: bool = True) -> bytes:
+    """Return an ELF file of headers only, with two segments."""
     size, start = (56, 64) if wide else (32, 52)
     head = bytearray(start)
     head[:6] = b"\x7fELF" + bytes([2 if wide else 1, 1])
     struct.pack_into("<Q" if wide else "<I", head, 32 if wide else 28, start)
-    struct.pack_into("<HH", head, 54 if wide else 42, size, segments)
-    body = b""
-    for number in range(segments):
+    struct.pack_into("<HH", head, 54 if wide else 42, size, 2)
+    for number in range(2):
         segment = bytearray(size)
         struct.pack_into("<I", segment, 0, elf.LOAD)
         struct.pack_into("<Q" if wide else "<I", segment, 48 if wide else 28, alignment << number)
-        body += bytes(segment)
-    return bytes(head) + body
+        head += segment
+    return bytes(head)
 
 
 @pytest.mark.parametrize("wide", [True, False], ids=["64 bits", "32 bits"])
@@ -50,47 +68,37 @@ def test_what_is_no_library_is_told(content):
 
 
 def test_libraries_that_do_not_load_on_large_pages_are_named_but_not_those_of_32_bits():
-    libraries = {
-        "arm64-v8a": {"a.so": library(0x1000), "b.so": library(0x4000)},
-        "armeabi-v7a": {"a.so": library(0x1000, wide=False)},
-    }
-    one = engines.Resolved(id="litert", coordinates="a:b", version="1", classes=(), libraries=libraries, unpinned=())
+    large = {"a.so": library(0x1000), "b.so": library(0x4000)}
+    one = resolved(libraries={"arm64-v8a": large, "armeabi-v7a": {"a.so": library(0x1000, wide=False)}})
     assert one.small_pages("arm64-v8a") == ("a.so",)
     assert one.small_pages("armeabi-v7a") == one.small_pages("x86_64") == ()
 
 
 def test_an_archive_on_disk_replaces_the_download(tmp_path, monkeypatch):
     monkeypatch.setattr(jars, "fetch", lambda name, libraries: pytest.fail(f"{libraries} was fetched"))
-    aar = tmp_path / "own.aar"
-    with zipfile.ZipFile(aar, "w") as archive:
-        archive.writestr("classes.jar", b"classes")
-        archive.writestr("jni/arm64-v8a/liba.so", library(0x4000))
-        archive.writestr("jni/mips/liba.so", b"none of ours")
-    resolved = engines.resolve("onnxruntime", (aar,), tmp_path / "scratch")
-    assert [path.read_bytes() for path in resolved.classes] == [b"classes"]
-    assert {abi: set(resolved) for abi, resolved in resolved.libraries.items()} == {"arm64-v8a": {"liba.so"}}
-    assert resolved.version.startswith("own.aar, SHA-256 ")
-    assert resolved.abis == ("arm64-v8a",)  # so it is left out of the others' APKs
-
-
-def aar(path: Path, *members: str) -> Path:
-    """Write an archive of empty files."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in members:
-            archive.writestr(name, b"")
-    return path
+    libraries = {"jni/arm64-v8a/liba.so": library(0x4000), "jni/mips/liba.so": b"none of ours"}
+    own = aar(tmp_path / "own.aar", {"classes.jar": b"classes", **libraries})
+    one = engines.resolve("onnxruntime", (own,), tmp_path / "scratch")
+    assert [path.read_bytes() for path in one.classes] == [b"classes"]
+    assert {abi: set(libraries) for abi, libraries in one.libraries.items()} == {"arm64-v8a": {"liba.so"}}
+    assert one.version.startswith("own.aar, SHA-256 ")
+    assert one.abis == ("arm64-v8a",)  # so it is left out of the others' APKs
 
 
 def test_of_several_archives_each_may_have_the_libraries(tmp_path):
-    api = aar(tmp_path / "api.aar", "classes.jar")
-    engine = aar(tmp_path / "engine.aar", "jni/x86_64/liba.so", "jni/armeabi-v7a/liba.so")
+    api = aar(tmp_path / "api.aar", {"classes.jar": b""})
+    engine = aar(tmp_path / "engine.aar", {"jni/x86_64/liba.so": b"", "jni/armeabi-v7a/liba.so": b""})
     assert engines.resolve("litert", (api, engine), tmp_path / "scratch").abis == ("armeabi-v7a", "x86_64")
 
 
-def test_an_archive_without_a_library_for_a_phone_is_refused(tmp_path):
-    desktop = aar(tmp_path / "desktop.jar", "ai/onnxruntime/native/linux-x64/libonnxruntime.so")
-    with pytest.raises(DataError, match=r"desktop.jar has no library of onnxruntime .* com.microsoft.onnxruntime:onnxruntime-android"):  # fmt: skip
-        engines.resolve("onnxruntime", (desktop,), tmp_path / "scratch")
+def test_what_is_no_archive_or_one_without_a_library_for_a_phone_is_refused(tmp_path):
+    file = aar(tmp_path / "a.jar", {"ai/onnxruntime/native/linux-x64/libonnxruntime.so": b""})
+    lacks = r"a.jar has no library of onnxruntime .* com.microsoft.onnxruntime:onnxruntime-android"
+    with pytest.raises(DataError, match=lacks):
+        engines.resolve("onnxruntime", (file,), tmp_path / "scratch")
+    file.write_bytes(b"no zip")
+    with pytest.raises(DataError, match=r"a\.jar is no archive of an engine"):
+        engines.resolve("onnxruntime", (file,), tmp_path)
 
 
 @pytest.fixture
@@ -100,8 +108,8 @@ def executorch(tmp_path) -> engines.Resolved:
     source.write_text("package org.pytorch.executorch; public class Module { public void loadMethod(String name) {} }")
     classes.mkdir()
     tools.run("javac", "-d", classes, source)
-    return engines.Resolved(id="executorch", coordinates="org.pytorch:executorch-android", version="own.aar, SHA-256 0123",
-                            classes=(classes,), libraries={}, unpinned=())  # fmt: skip
+    about = {"coordinates": "org.pytorch:executorch-android", "version": "own.aar, SHA-256 0123"}
+    return resolved("executorch", classes=(classes,), **about)
 
 
 @pytest.mark.needs("javac")
@@ -119,12 +127,10 @@ def executorch(tmp_path) -> engines.Resolved:
 )
 def test_what_an_adapter_calls_and_an_archive_lacks_is_a_sentence(executorch, tmp_path, body, lacks):
     adapter = tmp_path / "ExecuTorch.java"
-    adapter.write_text(
-        f"import org.pytorch.executorch.*; import org.pytorch.executorch.Module; class ExecuTorch {{ void load(Module module) {{ {body} }} }}"
-    )
-    with pytest.raises(
-        DataError, match=rf"The archive of executorch \(own.aar, SHA-256 0123\) does not fit .*{lacks}"
-    ) as caught:
+    imports = "import org.pytorch.executorch.*; import org.pytorch.executorch.Module;"
+    adapter.write_text(f"{imports} class ExecuTorch {{ void load(Module module) {{ {body} }} }}")
+    sentence = rf"The archive of executorch \(own.aar, SHA-256 0123\) does not fit .*{lacks}"
+    with pytest.raises(DataError, match=sentence) as caught:
         code.javac((adapter,), executorch.classes, tmp_path / "out", (executorch,))
     assert "\n" not in str(caught.value)
 
@@ -150,25 +156,16 @@ def test_a_class_that_no_archive_has_is_reported(monkeypatch, tmp_path, executor
 
 
 def test_an_abi_without_an_engine_has_no_apk_and_none_at_all_is_an_error(monkeypatch, tmp_path):
-    engine = engines.Resolved(id="litert", coordinates="a:b", version="1", classes=(), libraries={}, unpinned=(), abis=("x86_64",))  # fmt: skip
-    parts = build.Parts(resolved=(engine,), left_out={}, packed=assets.Packed(), linked=None, dex=tmp_path, classes={}, digest="d")  # fmt: skip
+    parts = build.Parts(resolved=(resolved(abis=("x86_64",)),), left_out={}, packed=assets.Packed(), linked=None, dex=tmp_path, classes={}, digest="d")  # fmt: skip
     monkeypatch.setattr(tools, "require", lambda: None)
     monkeypatch.setattr(package, "debug_key", lambda: None)
     monkeypatch.setattr(build, "_parts", lambda request, report: parts)
     monkeypatch.setattr(build, "_apk", lambda abi, *_: abi)
     lines: list[str] = []
-    request = {"engines": ("litert",), "archives": {}, "artifacts": tmp_path, "patterns": (), "key": None, "target": tmp_path}  # fmt: skip
-    assert build.build(build.Request(abis=("arm64-v8a", "x86_64"), **request), lines.append) == ("x86_64",)
+    assert build.build(request(tmp_path, abis=("arm64-v8a", "x86_64")), lines.append) == ("x86_64",)
     assert lines == ["no APK for arm64-v8a: no engine of this build has a library for it"]
     with pytest.raises(EdgewiseError, match="No engine of this build has a library for arm64-v8a"):
-        build.build(build.Request(abis=("arm64-v8a",), **request), lines.append)
-
-
-def test_what_is_no_archive_is_told(tmp_path):
-    file = tmp_path / "no.aar"
-    file.write_bytes(b"no zip")
-    with pytest.raises(DataError, match=r"no\.aar is no archive of an engine"):
-        engines.resolve("onnxruntime", (file,), tmp_path)
+        build.build(request(tmp_path, abis=("arm64-v8a",)), lines.append)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +192,8 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_fetched(argum
 def test_a_missing_tool_is_a_sentence_with_its_package(program, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("ANDROID_HOME", raising=False)
-    with pytest.raises(
-        EnvironmentMissing, match=f"There is no {program}.*sudo apt-get install {tools.PACKAGES[program]}"
-    ):
+    install = f"There is no {program}.*sudo apt-get install {tools.PACKAGES[program]}"
+    with pytest.raises(EnvironmentMissing, match=install):
         tools.find(program)
 
 
@@ -231,20 +227,18 @@ def test_a_download_that_is_not_what_is_pinned_is_refused(monkeypatch, tmp_path)
 
 
 def test_everything_that_the_build_and_the_tests_download_is_pinned():
-    names = jars.pinned()
+    names = "\n".join(["", *jars.pinned()])
     for bundle in ("build", "litert", "tests", "emulator"):
         for one in versions.bundle(bundle):
-            assert any(name.startswith(f"{one.name}-{one.version}.") for name in names), one
+            assert f"\n{one.name}-{one.version}." in names
 
 
 def test_mavens_own_reason_is_told_without_an_address():
     output = ("[ERROR] Failed to execute goal on project fetch: Could not resolve dependencies: a.b:c:aar:1.0 was not found in "
             "https://somewhere/else during a previous attempt -> [Help 1]\n")  # fmt: skip
     assert jars._reason(output) == "Maven does not find a.b:c:1.0."
-    assert (
-        jars._reason("[ERROR] Unknown host https://somewhere/else now")
-        == "Maven says: Unknown host the repository now."
-    )
+    reason = jars._reason("[ERROR] Unknown host https://somewhere/else now")
+    assert reason == "Maven says: Unknown host the repository now."
 
 
 def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
@@ -256,58 +250,34 @@ def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
 
 def test_an_engine_that_cannot_be_had_is_left_out_with_a_line_and_none_at_all_is_an_error(monkeypatch, tmp_path):
     def resolve(name, archives, scratch):
-        if name == "litert":
-            return engines.Resolved(
-                id=name, coordinates="a:b", version="1", classes=(), libraries={}, unpinned=("x.aar",)
-            )
+        if name in served:
+            return resolved(name, unpinned=("x.aar",))
         raise jars.NotServed("Maven does not find it.")
 
     monkeypatch.setattr(engines, "resolve", resolve)
-    request = build.Request(
-        engines=("litert", "onnxruntime"),
-        archives={},
-        abis=(),
-        artifacts=tmp_path,
-        patterns=(),
-        key=None,
-        target=tmp_path,
-    )
-    lines: list[str] = []
-    resolved, left_out = build.resolve(request, lines.append)
-    assert [one.id for one in resolved] == ["litert"]
+    served, lines = ["litert"], []
+    taken, left_out = build.resolve(request(tmp_path), lines.append)
+    assert [one.id for one in taken] == ["litert"]
     assert set(left_out) == {"onnxruntime", "executorch"}
-    assert any(
-        "onnxruntime is left out: Maven does not find it." in line and "--aar onnxruntime=FILE" in line
-        for line in lines
-    )
+    assert re.search("onnxruntime is left out: Maven does not find it..*--aar onnxruntime=FILE", "\n".join(lines))
     assert any("x.aar is not pinned" in line for line in lines)
-    monkeypatch.setattr(engines, "resolve", lambda *_: (_ for _ in ()).throw(jars.NotServed("no")))
+    served.clear()
     with pytest.raises(EdgewiseError, match="an app without an engine runs nothing"):
-        build.resolve(request, lines.append)
+        build.resolve(request(tmp_path), lines.append)
 
 
 def test_what_is_not_packed_and_what_its_engine_gets_wrong_are_said(monkeypatch, tmp_path):
-    def artifact(format_name: str, scheme: str) -> Artifact:
-        return Artifact(
-            id=f"a-{format_name}-{scheme}", model="a", framework="torch", format=format_name, scheme=scheme, key="k"
-        )
+    every = tuple(
+        Artifact(id=f"a-{format}-{scheme}", model="a", framework="torch", format=format, scheme=scheme, key="k")
+        for format, scheme in (("tflite", "int8"), ("tflite", "int4"), ("onnx", "int8"))
+    )
 
-    every = (artifact("tflite", "int8"), artifact("tflite", "int4"), artifact("onnx", "int8"))
-    monkeypatch.setattr(
-        assets, "choose", lambda folder, patterns, able: tuple(a for a in every if assets.ENGINES[a.format] in able)
-    )
-    litert = engines.Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), libraries={}, unpinned=())
-    request = build.Request(
-        engines=("litert", "onnxruntime"),
-        archives={},
-        abis=(),
-        artifacts=tmp_path,
-        patterns=("*",),
-        key=None,
-        target=tmp_path,
-    )
-    lines: list[str] = []
-    assert build._choose(request, (litert,), {"onnxruntime": "no", "executorch": "no"}, lines.append) == every[:2]
+    def choose(folder, patterns, able):
+        return tuple(artifact for artifact in every if assets.ENGINES[artifact.format] in able)
+
+    monkeypatch.setattr(assets, "choose", choose)
+    litert, left_out, lines = resolved(version="2.16.1"), {"onnxruntime": "no", "executorch": "no"}, []
+    assert build._choose(request(tmp_path, "*"), (litert,), left_out, lines.append) == every[:2]
     assert lines[0] == "1 artifacts are not packed, for onnxruntime is left out: a-onnx-int8"
     assert lines[1].startswith("a-tflite-int4: litert 2.16.1 answers it with garbage")
     assert len(lines) == 2
@@ -336,10 +306,8 @@ def test_every_text_of_the_app_is_a_resource():
         for attribute in ("text", "contentDescription", "hint"):
             assert f'android:{attribute}="' not in content.replace(f'android:{attribute}="@string', ""), path
     for path in sorted((code.MAIN / "java").rglob("ui/*.java")):
-        words = re.findall(
-            r'(?:setText|setTitle|setContentDescription|say|setError)\("([^"]*[A-Za-z]{2}[^"]*)"', path.read_text()
-        )
-        assert not words, path
+        shown = r'(?:setText|setTitle|setContentDescription|say|setError)\("([^"]*[A-Za-z]{2}[^"]*)"'
+        assert not re.findall(shown, path.read_text()), path
 
 
 def test_only_artifacts_that_an_engine_of_the_app_runs_are_packed(tmp_path):

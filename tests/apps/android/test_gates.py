@@ -65,10 +65,13 @@ def test_what_is_wrong_is_refused(apk, monkeypatch, program, output, words):
 
 
 @pytest.mark.parametrize(
-    ("budget", "words"),
-    [("CODE_BYTES", "a.apk has 4,000 bytes of code and resources of its own, more than 3,999"), ("ABI_BYTES", "without artifacts, more than 25,000 for arm64-v8a")],
-)  # fmt: skip
-def test_an_apk_beyond_its_budget_is_refused(apk, monkeypatch, budget, words):
-    monkeypatch.setattr(gates, budget, 3_999 if budget == "CODE_BYTES" else {"arm64-v8a": 25_000})
+    ("budget", "limit", "words"),
+    [
+        ("CODE_BYTES", 3_999, "a.apk has 4,000 bytes of code and resources of its own, more than 3,999"),
+        ("ABI_BYTES", {"arm64-v8a": 25_000}, "without artifacts, more than 25,000 for arm64-v8a"),
+    ],
+)
+def test_an_apk_beyond_its_budget_is_refused(apk, monkeypatch, budget, limit, words):
+    monkeypatch.setattr(gates, budget, limit)
     with pytest.raises(EdgewiseError, match=words):
         check(apk, monkeypatch)

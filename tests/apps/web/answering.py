@@ -1,10 +1,11 @@
-"""What tests take from the page: an artifact's logits on its reference images, and the file of a benchmark."""
+"""What tests take from the page and answer it: logits on reference images, the file of a benchmark, a server's JSON."""
 
 from __future__ import annotations
 
 import base64
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,11 @@ ANSWER = """async (id) => {
 def unpacked(packed: str, classes: int = 10) -> np.ndarray:
     """Return logits float32 [N,K] that the page or the worker packed."""
     return np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4").reshape(-1, classes)
+
+
+def answering(content: object) -> Callable:
+    """Return a route of a page that answers with JSON."""
+    return lambda route: route.fulfill(json=content)
 
 
 def benchmark(page, folder: Path) -> tuple[Path, list[dict]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import threading
@@ -13,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from apps.web import build, catalogue, packages
+from apps.web.serve import Site
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.contract import Tensor
-from models import files, reference
+from models import environments, files, networks, reference
+from models.errors import EnvironmentMissing
 from models.reference import Reference
 from tests import programs
 from tests.apps.web.strokes import Stroke
@@ -34,14 +38,22 @@ EXPORTED = ("*-tflite-float32", "*-onnx-float32", "many-onnx-int8", "seven-tflit
 # what LiteRT's C++ prints to the console of any page
 LITERT_LOGS = ("INFO: ", "WARNING: [npu_registry", "No available adapters", "Failed to create default WebGPU device")
 BLOCKED = "Service Worker registration blocked by Playwright"
+VIEWPORTS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "height": 780}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """The site, with what building it told."""
+    """A site, with what building it told."""
 
     folder: Path
-    first_loads: tuple
+    first_loads: tuple[build.FirstLoad, ...]
+
+
+def build_site(dist: Path, exported: Path, results: Path, patterns: tuple[str, ...] = ()) -> Built:
+    """Build the site of exported artifacts with npm's own packages."""
+    content = catalogue.gather(exported, results, patterns)
+    loads = build.build(dist, content, artifacts_folder=exported, node_modules=packages.install())
+    return Built(folder=dist, first_loads=loads)
 
 
 def save_artifact(folder: Path, id: str, content: bytes) -> None:
@@ -75,35 +87,36 @@ def expect():
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory) -> Built:
-    """The site of the artifacts that are there."""
-    from apps.web import build, catalogue, packages
-
+def exported() -> Path:
+    """The artifacts that are there."""
     if not any((ROOT / "artifacts").glob("*.json")):
         programs.absent("needs artifacts: nox -s export")
-    content = catalogue.gather(ROOT / "artifacts", ROOT / "results", CHOSEN)
-    dist = tmp_path_factory.mktemp("web") / "dist"
-    loads = build.build(dist, content, artifacts_folder=ROOT / "artifacts", node_modules=packages.install())
-    return Built(folder=dist, first_loads=loads)
+    return ROOT / "artifacts"
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory, exported) -> Built:
+    """The site of the artifacts that are there."""
+    return build_site(tmp_path_factory.mktemp("web") / "dist", exported, ROOT / "results", CHOSEN)
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder on a free port of this machine; gives its address. At the end open connections break, too."""
-    from apps.web.serve import Site
-
+def served(folder: Path) -> Iterator[Site]:
+    """Serve a folder on a free port of this machine. At the end open connections break, too."""
     with Site(folder, "127.0.0.1", 0) as site:
-        thread = threading.Thread(target=site.serve_forever, daemon=True)
+        thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield f"http://localhost:{site.port}/"
-        site.shutdown()
-        thread.join()
+        try:
+            yield site
+        finally:
+            site.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="session")
 def address(built) -> Iterator[str]:
-    with served(built.folder) as url:
-        yield url
+    with served(built.folder) as site:
+        yield site.url
 
 
 @pytest.fixture
@@ -117,11 +130,10 @@ def opened(request, new_context) -> Iterator[Callable]:
 
     def open_page(*picks: str, routes=None, expected: tuple[str, ...] = (), url: str = "", **options):
         url = url or request.getfixturevalue("address")
+        meant = (*LITERT_LOGS, BLOCKED, *expected)
 
         def hear(message) -> None:
-            if message.type in ("error", "warning") and not any(
-                p in message.text for p in (*LITERT_LOGS, BLOCKED, *expected)
-            ):
+            if message.type in ("error", "warning") and not any(part in message.text for part in meant):
                 wrong.append(message.text)
 
         context = new_context(**({"service_workers": "block"} if routes else {}), **options)
@@ -130,10 +142,8 @@ def opened(request, new_context) -> Iterator[Callable]:
         page.on("console", hear)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         if picks:
-            chosen = ", ".join(f'{{id: "{id}"}}' for id in picks)
-            page.add_init_script(
-                f'localStorage.getItem("edgewise.picks") ?? localStorage.setItem("edgewise.picks", JSON.stringify([{chosen}]))'
-            )
+            picked = json.dumps(json.dumps([{"id": id} for id in picks]))
+            page.add_init_script(f'localStorage["edgewise.picks"] ??= {picked}')
         for path, response in (routes or {}).items():
             page.route(url + path, response)
         page.goto(url)
@@ -142,6 +152,19 @@ def opened(request, new_context) -> Iterator[Callable]:
 
     yield open_page
     assert not wrong
+
+
+@pytest.fixture
+def page(opened):
+    """The zoo's site with one artifact."""
+    return opened(INT8)
+
+
+@pytest.fixture(params=[(scheme, name) for scheme in ("light", "dark") for name in VIEWPORTS], ids=" ".join)
+def window(request) -> dict:
+    """The options of `opened` for each window in which the page must be readable."""
+    scheme, name = request.param
+    return {"color_scheme": scheme, "viewport": VIEWPORTS[name]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,10 +178,6 @@ class Own:
 @pytest.fixture(scope="session")
 def own(tmp_path_factory) -> Iterator[Own]:
     """The site of a user's own networks, made of files as a user has them."""
-    from apps.web import build, catalogue, packages
-    from models import environments, networks
-    from models.errors import EnvironmentMissing
-
     try:
         exporter = environments.python("export", install="nox -s export")
     except EnvironmentMissing as missing:
@@ -170,11 +189,9 @@ def own(tmp_path_factory) -> Iterator[Own]:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(networks.VARIABLE, str(folder))
-        content = catalogue.gather(folder / "artifacts", folder / "results", ())
-    dist = folder.parent / "dist"
-    build.build(dist, content, artifacts_folder=folder / "artifacts", node_modules=packages.install())
-    with served(dist) as url:
-        yield Own(folder=folder, url=url)
+        site = build_site(folder.parent / "dist", folder / "artifacts", folder / "results")
+    with served(site.folder) as server:
+        yield Own(folder=folder, url=server.url)
 
 
 def surface(page) -> Callable[[tuple[float, float]], tuple[float, float]]:
@@ -218,11 +235,11 @@ def assert_checks(page, expect) -> None:
         expect(page.locator(".check"), id).to_have_class(re.compile("good"))
 
 
-def assert_accessible(page, width: int) -> None:
-    """Hold that nothing is cut off, unlabelled or hard to read in a window of that width."""
+def assert_accessible(page) -> None:
+    """Hold that nothing is cut off, unlabelled or hard to read."""
     from axe_playwright_python.sync_playwright import Axe
 
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     targets = page.locator("button:visible, select:visible, label.button:visible")

@@ -7,9 +7,17 @@ import subprocess
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy import ndimage
 
-from tests.apps.web.answering import ANSWER, benchmark, unpacked
+from device_tests.commands.add import add
+from device_tests.onboard import worker
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.report import notes
+from device_tests.report.groups import group
+from device_tests.rows import cells_with_results, load, rows
+from models import environments
+from tests.apps.web.answering import ANSWER, answering, benchmark, unpacked
 from tests.apps.web.conftest import INT8, ROOT
 from tests.apps.web.strokes import DIGITS, Stroke, moved
 
@@ -22,19 +30,11 @@ SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
 
 
 def added(file, results):
-    from click.testing import CliRunner
-
-    from device_tests.commands.add import add
-
     return CliRunner().invoke(add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)])
 
 
 def on_the_desktop(id: str, runtime: str) -> np.ndarray:
     """Return what Python's runtime answers, in its own environment."""
-    from device_tests.onboard import worker
-    from device_tests.onboard.runtimes import RUNTIMES
-    from models import environments
-
     python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
     sidecar = ROOT / "artifacts" / f"{id}.json"
     artifact = sidecar.with_name(json.loads(sidecar.read_text())["file"])
@@ -73,10 +73,6 @@ def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime,
 
 
 def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
-    from device_tests.report import notes
-    from device_tests.report.groups import group
-    from device_tests.rows import cells_with_results, load, rows
-
     page = opened(INT8, ONNX, INT8)  # what is shown twice is measured once
     page.locator("#device").fill("test-machine")
     (file, _), results = benchmark(page, tmp_path), tmp_path / "results"
@@ -85,25 +81,19 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     done = added(file, results)
     assert done.exit_code == 0, (done.output, done.exception)
     stored = load(results)
-    joined = rows(
-        cells_with_results(stored, ("browser:test-machine",)),
-        stored,
-        artifacts_folder=ROOT / "artifacts",
-        results_folder=results,
-    )
-    assert {row.id for row in joined} == {
-        f"{INT8}@litertjs@browser:test-machine", f"{ONNX}@onnxruntime_web@browser:test-machine"
-    }  # fmt: skip
+    device = "browser:test-machine"
+    cells = cells_with_results(stored, (device,))
+    joined = rows(cells, stored, artifacts_folder=ROOT / "artifacts", results_folder=results)
+    assert {row.id for row in joined} == {f"{INT8}@litertjs@{device}", f"{ONNX}@onnxruntime_web@{device}"}
     for row in joined:
         assert (row.outcome, row.total) == ("ok", IMAGES)
         assert row.top1 > 0.98
         assert len(row.latencies_ns) == 200 or any("latency samples" in note for note in row.notes)
         assert 0 < row.p50_ns <= row.p90_ns
-    assert any("browser:test-machine" in line for line in notes.footnotes(group(joined, 0.1)))
+    assert any(device in line for line in notes.footnotes(group(joined, 0.1)))
 
 
-def test_a_name_that_the_report_would_refuse_is_not_taken(opened):
-    page = opened(INT8)
+def test_a_name_that_the_report_would_refuse_is_not_taken(page):
     page.locator("#device").fill("../My Phone")
     page.locator("#measure").click()
     assert page.locator("#device:invalid").count() == 1
@@ -140,8 +130,7 @@ def prepared(strokes: list[Stroke], width: float) -> list[np.ndarray]:
     return [np.roll(np.clip(boxed, 0, 1), shift, (0, 1)) * 255 for shift in shifts]
 
 
-def test_drawings_are_prepared_as_python_prepares_them(opened):
-    page = opened(INT8)
+def test_drawings_are_prepared_as_python_prepares_them(page):
     for digit, drawn in DIGITS.items():
         for scale, dx, dy in ((1, 0, 0), (0.45, 0.5, 0.05)):
             strokes, width = moved(drawn, scale, dx, dy), 0.09 * scale
@@ -165,47 +154,36 @@ def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is
     file, saved = benchmark(page, tmp_path)
     rows = {row["artifact"]: row for row in saved}
     assert (rows[INT8]["outcome"], rows[INT8]["reason"], rows[INT8]["total"]) == ("ok", "", IMAGES)
-    failed = rows[ONNX]
-    assert (failed["outcome"], failed["reason"]) == ("run_failed", "the device was lost")
-    assert not {"latencies_ns", "answers", "correct"} & set(failed)
+    assert (rows[ONNX]["outcome"], rows[ONNX]["reason"]) == ("run_failed", "the device was lost")
+    assert not {"latencies_ns", "answers", "correct"} & set(rows[ONNX])
     expect(page.locator("#progress")).to_contain_text(f"{ONNX} was not measured: the device was lost.")
     done = added(file, tmp_path / "results")
     assert done.exit_code == 0, (done.output, done.exception)
     assert f"run_failed {ONNX}@onnxruntime_web" in done.output
 
 
-def test_times_of_a_page_that_was_not_in_front_do_not_count(opened, tmp_path):
-    page = opened(INT8)
-    page.evaluate(
-        "Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new Event('visibilitychange'))"
-    )
+def test_times_of_a_page_that_was_not_in_front_do_not_count(page, tmp_path):
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     _, (row,) = benchmark(page, tmp_path)
     assert row["outcome"] == "run_failed"
     assert "the page was not in front all the time" in row["reason"]
     assert "latencies_ns" not in row
 
 
-def test_what_json_has_no_word_for_is_never_saved(opened):
-    page = opened(INT8)
+def test_what_json_has_no_word_for_is_never_saved(page):
     for value in ("NaN", "Infinity", "-Infinity", "undefined"):
-        message = page.evaluate(
-            f"""async () => {{
-              const {{ file }} = await import("./benchmark.js");
-              try {{ return file([{{ outcome: "ok", first_ns: {value} }}]); }} catch (error) {{ return error.message; }}
-            }}"""
-        )
+        rows = f"[{{ outcome: 'ok', first_ns: {value} }}]"
+        saved = f"import('./benchmark.js').then((m) => m.file({rows})).catch((error) => error.message)"
+        message = page.evaluate(f"() => {saved}")
         assert message == f"first_ns is {value}, which no file can hold."
 
 
 def test_an_artifact_without_golden_vectors_is_not_called_checked(opened, expect, tmp_path):
-    def sidecar(route):
-        content = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text())
-        route.fulfill(json={**content, "golden": []})
-
-    page = opened(INT8, routes={f"artifacts/{INT8}.json": sidecar})
-    expect(page.locator(".check.bad")).to_have_text(
-        "✗ self-check failed: its sidecar holds no golden vectors to check it by"
-    )
+    sidecar = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text()) | {"golden": []}
+    page = opened(INT8, routes={f"artifacts/{INT8}.json": answering(sidecar)})
+    sentence = "✗ self-check failed: its sidecar holds no golden vectors to check it by"
+    expect(page.locator(".check.bad")).to_have_text(sentence)
     _, (row,) = benchmark(page, tmp_path)
     assert row["first_ns"] > 0
     assert row["outcome"] == "ok"

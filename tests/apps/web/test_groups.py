@@ -39,12 +39,13 @@ def one(one_artifact: Artifact, reference: Reference) -> groups.Group:
     return group
 
 
-def test_the_size_is_read_in_the_inputs_layout():
-    for shape, layout in (((1, 6, 8, 3), "hwc"), ((-1, 3, 6, 8), "chw")):
-        entry = one(artifact(shape, 7, layout), reference_of(BYTES, 7)).json()
-        assert (entry["height"], entry["width"], entry["channels"]) == (6, 8, 3)
-    entry = one(artifact((1, 6, 8), 7, "hw"), reference_of(BYTES[..., 0], 7)).json()
-    assert (entry["height"], entry["width"], entry["channels"]) == (6, 8, 1)
+@pytest.mark.parametrize(
+    ("shape", "layout", "images"),
+    [((1, 6, 8, 3), "hwc", BYTES), ((-1, 3, 6, 8), "chw", BYTES), ((1, 6, 8), "hw", BYTES[..., 0])],
+)
+def test_the_size_is_read_in_the_inputs_layout(shape, layout, images):
+    entry = one(artifact(shape, 7, layout), reference_of(images, 7)).json()
+    assert (entry["height"], entry["width"], entry["channels"]) == (6, 8, 1 if layout == "hw" else 3)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +59,7 @@ def test_a_sidecar_that_does_not_fit_its_reference_is_refused(misfit):
 def test_networks_of_one_size_kind_and_classes_answer_together_and_others_do_not():
     references = {"a": reference_of(BYTES, 7), "b": reference_of(BYTES, 7, "b"), "c": reference_of(FLOATS, 7, "c"),
                   "d": reference_of(BYTES[:, :4], 7, "d"), "e": reference_of(BYTES, 8, "e")}  # fmt: skip
-    several = [
-        artifact((1, *references[m].images.shape[1:]), references[m].logits.shape[1], model=m) for m in references
-    ]
+    several = [artifact((1, *r.images.shape[1:]), r.logits.shape[1], model=model) for model, r in references.items()]
     several[1] = artifact((1, 3, 6, 8), 7, "chw", model="b")
     grouped = groups.groups(several, references)
     assert [[*group.references] for group in grouped] == [["a", "b"], ["c"], ["d"], ["e"]]
@@ -107,11 +106,11 @@ def test_a_reference_is_laid_out_as_the_page_is_told(images, classes, labels):
     entry = group.json()
     assert entry["dtype"] == images.dtype.name
     assert entry["references"] == {"a": {"count": 40, "labels": labels, "classes": classes}}
-    content, at = groups.reference_bytes(reference, 40), 0
-    for expected, dtype in ((images, entry["dtype"]), (reference.labels, labels), (reference.logits, "float32")):
-        array = np.frombuffer(content, np.dtype(dtype).newbyteorder("<"), expected.size, at)
-        assert np.array_equal(array.reshape(expected.shape), expected)
-        at += array.nbytes
+    content, at = groups.reference_bytes(reference, 39), 0
+    for array, dtype in ((images, entry["dtype"]), (reference.labels, labels), (reference.logits, "float32")):
+        expected = array[:39].astype(np.dtype(dtype).newbyteorder("<")).tobytes()
+        assert content[at : at + len(expected)] == expected
+        at += len(expected)
     assert at == len(content)
 
 

@@ -13,10 +13,9 @@ import pytest
 
 from apps.web import build
 from models import files
-from tests import programs
-from tests.apps.web.conftest import INT8, ROOT, served
+from tests.apps.web.answering import answering
+from tests.apps.web.conftest import INT8, build_site, served
 
-FLOAT32 = "torch_cnn_small-tflite-float32"
 ONNX = "torch_cnn_small-onnx-int8"
 REFUSED = "torch_cnn_small-executorch-int8"
 HOSTILE = "<img src=x onerror=\"document.documentElement.dataset.owned='1'\">"
@@ -26,43 +25,32 @@ SCRIPT = "</script><script>document.documentElement.dataset.owned='1'</script>"
 
 
 class Page(HTMLParser):
-    """Collects each element's name, attributes and text."""
+    """Collects each element's attributes, and the text of scripts."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self.attributes: list[dict[str, str | None]] = []
+        self.scripts: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs), []))
-
-    def handle_endtag(self, tag):
-        self.elements.append(("", {}, []))  # what follows is no text of the element that ended
+        self.attributes.append(dict(attrs))
 
     def handle_data(self, data):
-        if self.elements:
-            self.elements[-1][2].append(data)
-
-
-def policy(html: str) -> dict[str, set[str]]:
-    """Return the page's content security policy: the sources of each directive."""
-    (content,) = (
-        attributes["content"]
-        for tag, attributes, _ in Page(html).elements
-        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
-    )
-    return {name: set(sources) for name, *sources in (part.split() for part in content.split(";"))}
+        if self.cdata_elem == "script":
+            self.scripts.append(data)
 
 
 def test_the_policy_allows_this_sites_files_and_webassembly_alone(tmp_path):
     page = tmp_path / "index.html"
     shutil.copy(build.SOURCE / "index.html", page)
     build._allow_import_map(page)
-    directives = policy(page.read_text())
-    inline = [
-        "".join(text) for tag, of, text in Page(page.read_text()).elements if tag == "script" and not of.get("src")
-    ]
-    hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in inline}
+    parsed = Page(page.read_text())
+    (content,) = (a["content"] for a in parsed.attributes if a.get("http-equiv") == "Content-Security-Policy")
+    directives = {name: set(sources) for name, *sources in (part.split() for part in content.split(";"))}
+    digests = (hashlib.sha256(script.encode()).digest() for script in parsed.scripts)
+    hashes = {f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests}
+    assert hashes
     assert directives.pop("default-src") == {"'none'"}
     assert directives.pop("script-src") == {"'self'", "'wasm-unsafe-eval'"} | hashes
     assert {source for sources in directives.values() for source in sources} == {"'self'", "'none'"}
@@ -70,7 +58,7 @@ def test_the_policy_allows_this_sites_files_and_webassembly_alone(tmp_path):
 
 
 def test_the_page_has_no_inline_handlers_styles_or_other_hosts():
-    for _, attributes, _ in Page((build.SOURCE / "index.html").read_text()).elements:
+    for attributes in Page((build.SOURCE / "index.html").read_text()).attributes:
         assert not any(name.startswith("on") or name == "style" for name in attributes)
         for name in ("href", "src"):
             assert not re.match(r"\w+:|//", attributes.get(name) or "")
@@ -86,35 +74,28 @@ def test_no_module_of_the_page_turns_text_into_markup_or_code(file):
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
+def hostile(tmp_path_factory, exported):
     """The site of real artifacts whose sidecars and results were written by somebody else."""
-    from apps.web import catalogue, packages
-
-    if not any((ROOT / "artifacts").glob("*.json")):
-        programs.absent("needs artifacts: nox -s export")
     folder = tmp_path_factory.mktemp("hostile")
     mine, results = folder / "artifacts", folder / "results"
     mine.mkdir()
     for id in (INT8, ONNX):
-        for file in (ROOT / "artifacts").glob(f"{id}.*"):
+        for file in exported.glob(f"{id}.*"):
             shutil.copy(file, mine)
-    shutil.copy(ROOT / "artifacts" / "torch_cnn_small.reference.npz", mine)
+    shutil.copy(exported / "torch_cnn_small.reference.npz", mine)
     sidecar = json.loads((mine / f"{INT8}.json").read_text())
     sidecar |= {"labels": [HOSTILE] * 10, "notes": [HOSTILE], "tools": {HOSTILE: HOSTILE}}
     sidecar["dataset"] |= {"name": HOSTILE}
     files.write_json(mine / f"{INT8}.json", sidecar)
     for id, reason in ((HOSTILE_ID, HOSTILE), (REFUSED, SCRIPT)):
-        model = id.removesuffix("-executorch-int8")
-        refused = {**sidecar, "id": id, "model": model, "file": "", "outcome": "unsupported", "reason": reason,
-                   "format": "executorch"}  # fmt: skip
+        names = {"id": id, "model": id.removesuffix("-executorch-int8"), "format": "executorch"}
+        refused = {**sidecar, **names, "file": "", "outcome": "unsupported", "reason": reason}
         files.write_json(mine / f"{id}.json", refused)
     measured = {"artifact": INT8, "runtime": "litert", "device": "desktop", "outcome": "ok", "total": 10, "correct": 9,
                 "agree": 9, "artifact_sha256": sidecar["sha256"], "latencies_ns": [70_000], "environment": {"cpu": HOSTILE},
                 "notes": [HOSTILE], "flips": [{"index": 25, "label": 5, "ours": 6, "theirs": 5, "our_margin": 0.1, "their_margin": 0.1}]}  # fmt: skip
     files.write_json(results / f"{INT8}@litert@desktop.json", measured)
-    content = catalogue.gather(mine, results, ())
-    build.build(folder / "dist", content, artifacts_folder=mine, node_modules=packages.install())
-    return folder / "dist"
+    return build_site(folder / "dist", mine, results).folder
 
 
 def assert_harmless(page) -> None:
@@ -126,8 +107,8 @@ def assert_harmless(page) -> None:
 
 @pytest.mark.browser
 def test_hostile_sidecars_and_results_are_shown_as_text(hostile, opened, expect):
-    with served(hostile) as url:
-        page = opened(INT8, url=url)
+    with served(hostile) as site:
+        page = opened(INT8, url=site.url)
         page.locator("#refused summary").click()
         expect(page.locator("#refused dt").filter(has_text=HOSTILE_ID)).to_have_text(HOSTILE_ID)
         assert {HOSTILE, SCRIPT} <= {text.split(": ", 1)[1] for text in page.locator("#refused dd").all_inner_texts()}
@@ -143,13 +124,9 @@ def test_hostile_sidecars_and_results_are_shown_as_text(hostile, opened, expect)
 
 @pytest.mark.browser
 def test_a_hostile_answer_of_the_server_is_shown_as_text(opened, expect):
-    def sidecar(route):
-        route.fulfill(json={"id": HOSTILE})
-
-    def examples(route):
-        route.fulfill(json=[[{"index": HOSTILE, "label": HOSTILE, "image_u8": "", "flips": []}]])
-
-    page = opened(INT8, routes={f"artifacts/{INT8}.json": sidecar, "examples.json": examples})
+    example = {"index": HOSTILE, "label": HOSTILE, "image_u8": "", "flips": []}
+    routes = {f"artifacts/{INT8}.json": answering({"id": HOSTILE}), "examples.json": answering([[example]])}
+    page = opened(INT8, routes=routes)
     expect(page.locator(".state.bad")).to_contain_text(f"is the sidecar of {HOSTILE}")
     page.locator("#examples-list button").click()
     expect(page.locator("#example-note")).to_contain_text(f"labelled {HOSTILE}.")
@@ -158,8 +135,7 @@ def test_a_hostile_answer_of_the_server_is_shown_as_text(opened, expect):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("stored", ["[null, 7, {}]", '[{"id": "<img>"}]', "{}", "no JSON", '"text"'])
-def test_damaged_picks_of_an_earlier_visit_give_the_default(opened, expect, stored):
-    page = opened(INT8)
+def test_damaged_picks_of_an_earlier_visit_give_the_default(page, expect, stored):
     page.evaluate("(stored) => localStorage.setItem('edgewise.picks', stored)", stored)
     page.reload()
     expect(page.locator(".check.good")).to_have_count(1)

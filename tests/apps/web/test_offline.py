@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from apps.web import build
 from tests.apps.web.conftest import INT8, assert_accessible, draw, served
 from tests.apps.web.strokes import DIGITS
 
@@ -17,8 +18,8 @@ FIRST_LOAD_BYTES = 3_500_000
 
 
 def test_after_one_visit_everything_that_was_picked_works_offline(built, opened, expect):
-    with served(built.folder) as url:
-        page = opened(INT8, url=url)
+    with served(built.folder) as site:
+        page = opened(INT8, url=site.url)
         page.locator("#add").click()
         page.locator(".card").last.locator("select.artifact").select_option(ONNX)
         expect(page.locator(".check.good")).to_have_count(2)
@@ -30,8 +31,7 @@ def test_after_one_visit_everything_that_was_picked_works_offline(built, opened,
     expect(page.locator("#offline")).to_have_text("Works offline")
 
 
-def test_the_promise_is_taken_back_as_soon_as_something_else_is_picked(opened, expect):
-    page = opened(INT8)
+def test_the_promise_is_taken_back_as_soon_as_something_else_is_picked(page, expect):
     expect(page.locator("#offline")).to_have_text("Works offline")
     status = page.locator(".card select.artifact").evaluate(
         """(picked, id) => {
@@ -52,8 +52,8 @@ def test_offline_use_is_not_promised_where_it_cannot_be_kept(opened, expect):
 
 
 def test_offline_what_was_not_picked_is_told_and_the_rest_goes_on(built, opened, expect):
-    with served(built.folder) as url:
-        page = opened(INT8, url=url, expected=("Failed to load resource",))
+    with served(built.folder) as site:
+        page = opened(INT8, url=site.url, expected=("Failed to load resource",))
         expect(page.locator("#offline")).to_have_text("Works offline")
     page.locator("#add").click()
     expect(page.locator(".card").last.locator(".state.bad")).to_contain_text("not kept for offline use")
@@ -62,15 +62,15 @@ def test_offline_what_was_not_picked_is_told_and_the_rest_goes_on(built, opened,
 
 
 def test_a_new_export_is_offered_and_taken(built, opened, expect, tmp_path):
-    site = tmp_path / "site"
-    shutil.copytree(built.folder, site, ignore=shutil.ignore_patterns("*.br", "*.gz"))
-    with served(site) as url:
-        page = opened(INT8, url=url)
+    folder = tmp_path / "site"
+    shutil.copytree(built.folder, folder, ignore=shutil.ignore_patterns("*.br", "*.gz"))
+    with served(folder) as site:
+        page = opened(INT8, url=site.url)
         expect(page.locator("#offline")).to_have_text("Works offline")
         for name in ("sw.js", "catalogue.json"):  # as another build writes them
-            content = (site / name).read_text()
+            content = (folder / name).read_text()
             old = re.search(r'(?:VERSION = |"version": )"(\w{12})"', content).group(1)
-            (site / name).write_text(content.replace(old, "0123456789ab"))
+            (folder / name).write_text(content.replace(old, "0123456789ab"))
         page.reload()
         expect(page.locator("#update")).to_be_visible()
         page.locator("#reload").click()
@@ -79,8 +79,7 @@ def test_a_new_export_is_offered_and_taken(built, opened, expect, tmp_path):
         assert page.evaluate("caches.keys()") == ["edgewise-0123456789ab"]
 
 
-def test_the_page_can_be_installed(opened, expect):
-    page = opened(INT8)
+def test_the_page_can_be_installed(page, expect):
     expect(page.locator("#offline")).to_have_text("Works offline")
     session = page.context.new_cdp_session(page)
     errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
@@ -100,26 +99,20 @@ def test_the_page_can_be_installed(opened, expect):
 
 
 def test_the_first_load_is_small_and_all_of_it_is_counted(built, opened, expect):
-    from apps.web import build
-
     (litert,) = (load for load in built.first_loads if load.runtime == "litertjs")
     assert litert.artifact == INT8
     assert max(litert.brotli_bytes, litert.gzip_bytes) < FIRST_LOAD_BYTES
     page = opened()
     expect(page.locator("#offline")).to_have_text("Works offline")
-    requested = page.evaluate(
-        "performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname.slice(1)).filter((p) => p !== 'sw.js')"
-    )
+    paths = "performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname.slice(1))"
+    requested = {*page.evaluate(paths)} - {"sw.js"}
     counted = {*build.shell(), *build.of_runtime("litertjs"), f"artifacts/{INT8}.tflite", f"artifacts/{INT8}.json"}
-    assert set(requested) <= counted
+    assert requested <= counted
 
 
-@pytest.mark.parametrize("size", [(1280, 900), (360, 780)], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, expect, scheme, size):
-    width, height = size
-    page = opened(INT8, "keras_cnn-tflite-int8", ONNX, color_scheme=scheme, viewport={"width": width, "height": height})
+def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, expect, window):
+    page = opened(INT8, "keras_cnn-tflite-int8", ONNX, **window)
     draw(page, DIGITS[5])
     expect(page.locator(".label")).to_have_text(["5"] * 3)
     page.locator("#refused summary").click()
-    assert_accessible(page, width)
+    assert_accessible(page)

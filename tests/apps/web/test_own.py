@@ -37,8 +37,18 @@ def plain(colour, height: int = 300, width: int = 400) -> np.ndarray:
     return np.broadcast_to(np.uint8(colour), (height, width, 3)).copy()
 
 
+@pytest.fixture
+def page(opened, own):
+    """The site of these networks with the one of seven colours."""
+    return opened(SEVEN_INT8, url=own.url)
+
+
 def choose(page, pixels: np.ndarray, name: str = "photo.png") -> None:
-    page.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": png(pixels)})
+    give(page, "#file", png(pixels), name)
+
+
+def give(page, field: str, content: bytes, name: str) -> None:
+    page.locator(field).set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
 
 
 def seen(page) -> np.ndarray:
@@ -52,8 +62,7 @@ def test_every_artifact_checks_itself(opened, own, expect, first):
 
 
 @pytest.mark.parametrize("id", [SEVEN_INT8, f"{SEVEN}-tflite-int8_io", SEVEN_ONNX, MANY_TFLITE, MANY_ONNX])
-def test_the_reference_is_answered_as_its_float_source_does(opened, own, id):
-    page = opened(SEVEN_INT8, url=own.url)
+def test_the_reference_is_answered_as_its_float_source_does(page, own, id):
     judged = page.evaluate(ANSWER, id)
     expected = reference.load(reference.path(own.folder / "artifacts", id.split("-")[0]))
     ours = unpacked(judged["logits"], classes=expected.logits.shape[1])
@@ -78,20 +87,17 @@ def test_a_picture_is_cut_to_its_middle_and_answered_by_name(opened, own, expect
     assert np.array_equal(seen(page), plain(COLOURS[VIOLET], 32, 32))
 
 
-def test_what_the_networks_see_is_the_mean_of_the_pictures_pixels(opened, own, expect):
-    page = opened(SEVEN_INT8, url=own.url)
+def test_what_the_networks_see_is_the_mean_of_the_pictures_pixels(page, expect):
     rows, columns = np.mgrid[:256, :256]
     picture = np.stack([rows, columns, (rows + columns) // 2], -1).astype(np.uint8)
     choose(page, picture)
-    expect(page.locator("#seen")).to_have_attribute(
-        "aria-label", "What the networks see: your picture, 32 by 32 pixels"
-    )
+    label = "What the networks see: your picture, 32 by 32 pixels"
+    expect(page.locator("#seen")).to_have_attribute("aria-label", label)
     means = picture.reshape(32, 8, 32, 8, 3).mean((1, 3))
     assert np.abs(seen(page) - means).max() <= 1
 
 
-def test_what_is_transparent_is_white(opened, own, expect):
-    page = opened(SEVEN_INT8, url=own.url)
+def test_what_is_transparent_is_white(page, expect):
     choose(page, np.zeros((40, 40, 4), np.uint8))
     expect(page.locator(".label")).not_to_have_text(["–"])
     assert (seen(page) == 255).all()
@@ -112,8 +118,7 @@ def test_a_network_of_floats_and_many_classes_answers_and_shows_the_likeliest(op
     assert np.abs(pixels - many_colours()[index].astype(int)).max() <= 1
 
 
-def test_examples_have_the_names_and_pixels_of_their_own_networks(opened, own, expect):
-    page = opened(SEVEN_INT8, url=own.url)
+def test_examples_have_the_names_and_pixels_of_their_own_networks(page, own, expect):
     expect(page.locator("#examples-list button")).to_have_count(7)
     page.get_by_role("button", name="Example of a green").click()
     expect(page.locator("#example-note")).to_have_text("Reference image 3, labelled green.")
@@ -124,18 +129,16 @@ def test_examples_have_the_names_and_pixels_of_their_own_networks(opened, own, e
 
 def test_networks_that_cannot_answer_one_picture_are_chosen_between(opened, own, expect):
     page = opened(SEVEN_INT8, SEVEN_ONNX, MANY_ONNX, url=own.url)
-    expect(page.locator("#networks option")).to_have_text(
-        ["many: 40×24, colour, 300 classes", "seven: 32×32, colour, 7 classes"]
-    )
+    networks = ["many: 40×24, colour, 300 classes", "seven: 32×32, colour, 7 classes"]
+    expect(page.locator("#networks option")).to_have_text(networks)
     expect(page.locator("select.artifact")).to_have_count(2)  # of those that were picked, those that go together
     choose(page, plain(COLOURS["red"]))
     expect(page.locator(".label")).to_have_text(["red"] * 2)
-    page.get_by_label("Networks", exact=True).select_option("many: 40×24, colour, 300 classes")
+    page.get_by_label("Networks", exact=True).select_option(networks[0])
     expect(page.locator("select.artifact")).to_have_value(MANY_TFLITE)
     expect(page.locator(".label")).to_have_text(["–"])
-    assert all(
-        "many-" in id for id in page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)")
-    )
+    offered = page.locator("select.artifact option").evaluate_all("all => all.map((o) => o.value)")
+    assert all("many-" in id for id in offered)
     expect(page.locator("#examples-list button")).to_have_count(24)
     page.locator("#examples-list button").last.click()
     expect(page.locator(".label")).to_have_text(["299"])
@@ -153,43 +156,37 @@ DROP = """([content, name]) => {
 }"""
 
 
-def test_a_picture_is_dropped(opened, own, expect):
-    page = opened(SEVEN_INT8, url=own.url)
+def test_a_picture_is_dropped(page, expect):
     content = base64.b64encode(png(plain(COLOURS["blue"]))).decode()
     assert page.evaluate(DROP, [content, "blue.png"]) == [True, True, True, False]
     expect(page.locator(".label")).to_have_text(["blue"])
     expect(page.locator("#photo")).to_have_attribute("aria-label", "The picture: blue.png")
 
 
-def test_what_is_no_picture_is_told_as_text_and_the_one_before_stays(opened, own, expect):
-    page = opened(SEVEN_INT8, url=own.url)
+def test_what_is_no_picture_is_told_as_text_and_the_one_before_stays(page, expect):
     choose(page, plain(COLOURS["orange"]))
     expect(page.locator(".label")).to_have_text(["orange"])
     name = "<img src=x onerror=alert(1)>.png"
-    page.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": b"no picture"})
-    expect(page.locator("#photo-note")).to_have_text(
-        f"{name} is no picture that this browser can read. JPEG, PNG and WebP are."
-    )
+    give(page, "#file", b"no picture", name)
+    sentence = f"{name} is no picture that this browser can read. JPEG, PNG and WebP are."
+    expect(page.locator("#photo-note")).to_have_text(sentence)
     expect(page.locator(".label")).to_have_text(["orange"])
     assert page.locator("img").count() == 0
 
 
-def test_the_camera_is_offered_where_there_is_a_touch_screen(opened, own, expect, playwright):
-    expect(opened(SEVEN_INT8, url=own.url).locator("#take")).to_be_hidden()
+def test_the_camera_is_offered_where_there_is_a_touch_screen(page, opened, own, expect, playwright):
+    expect(page.locator("#take")).to_be_hidden()
     page = opened(SEVEN_INT8, url=own.url, **playwright.devices["Pixel 7"])
     expect(page.locator("#take")).to_be_visible()
     assert page.locator("#camera").get_attribute("capture") == "environment"
-    buffer = png(plain(COLOURS["yellow"]))
-    page.locator("#camera").set_input_files({"name": "camera.png", "mimeType": "image/png", "buffer": buffer})
+    give(page, "#camera", png(plain(COLOURS["yellow"])), "camera.png")
     expect(page.locator(".label")).to_have_text(["yellow"])
 
 
-def test_a_picture_can_be_chosen_on_the_keyboard(opened, own):
-    page = opened(SEVEN_INT8, url=own.url)
+def test_a_picture_can_be_chosen_on_the_keyboard(page):
     choosers: list = []
-    page.on(
-        "filechooser", lambda chooser: choosers.append(chooser)
-    )  # Chromium is told to hand them over, which is not waited for: so before the keys
+    # Chromium is told to hand them over, which is not waited for: so before the keys
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     page.get_by_label("Networks", exact=True).focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
@@ -208,12 +205,9 @@ def test_the_benchmark_saves_as_many_logits_as_there_are_classes(opened, own, tm
     assert unpacked(row["answers"], classes=300).shape == (600, 300)
 
 
-@pytest.mark.parametrize("size", [(1280, 900), (360, 780)], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("picks", [(SEVEN_INT8, SEVEN_ONNX), (MANY_TFLITE, MANY_ONNX)], ids=["seven", "many"])
-def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, own, expect, picks, scheme, size):
-    width, height = size
-    page = opened(*picks, url=own.url, color_scheme=scheme, viewport={"width": width, "height": height})
+def test_nothing_is_cut_off_unlabelled_or_hard_to_read(opened, own, expect, picks, window):
+    page = opened(*picks, url=own.url, **window)
     choose(page, plain(COLOURS[VIOLET]), f"{'long' * 30}.png")
     expect(page.locator(".label")).not_to_have_text(["–"] * 2)
-    assert_accessible(page, width)
+    assert_accessible(page)

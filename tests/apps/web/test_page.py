@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from models import reference
-from tests.apps.web.conftest import INT8, ROOT, assert_checks, draw, touch
+from tests.apps.web.answering import answering
+from tests.apps.web.conftest import INT8, MODEL, ROOT, assert_checks, draw, touch
 from tests.apps.web.strokes import DIGITS, moved
 
 pytestmark = pytest.mark.browser
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.browser
 FLOAT32 = "torch_cnn_small-tflite-float32"
 KERAS = "keras_cnn-tflite-int8"
 ONNX = "torch_cnn_small-onnx-int8"
+FAILED = "Failed to load resource"  # as Chromium says
 
 
 @pytest.mark.parametrize("placed", [(1, 0, 0), (0.5, 0.02, 0.45)], ids=["large", "small in a corner"])
@@ -40,8 +43,7 @@ def test_digits_drawn_with_a_finger_are_read(opened, expect, playwright):
         expect(page.locator(".label")).to_have_text(["–"])
 
 
-def test_a_digit_is_drawn_on_the_keyboard(opened, expect):
-    page = opened(INT8)
+def test_a_digit_is_drawn_on_the_keyboard(page, expect):
     page.locator("#pad").focus()
     page.keyboard.press("Space")
     for _ in range(17):
@@ -52,8 +54,7 @@ def test_a_digit_is_drawn_on_the_keyboard(opened, expect):
     expect(page.locator(".label")).to_have_text(["–"])
 
 
-def test_each_stroke_is_answered_and_can_be_taken_back(opened, expect):
-    page = opened(INT8)
+def test_each_stroke_is_answered_and_can_be_taken_back(page, expect):
     first, second = DIGITS[4]
     draw(page, [first])
     expect(page.locator(".label")).not_to_have_text(["–"])
@@ -64,8 +65,7 @@ def test_each_stroke_is_answered_and_can_be_taken_back(opened, expect):
     expect(page.locator(".label")).to_have_text(["–"])
 
 
-def test_a_card_says_what_was_measured_and_of_what(opened, expect):
-    page = opened(INT8)
+def test_a_card_says_what_was_measured_and_of_what(page, expect):
     sidecar = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text())
     draw(page, DIGITS[3])
     card = page.locator(".card")
@@ -78,41 +78,34 @@ def test_a_card_says_what_was_measured_and_of_what(opened, expect):
     assert max(seen[::4]) > 200
 
 
-def test_artifacts_that_disagree_are_marked(opened, expect, routes_for_disagreement):
-    page = opened(INT8, FLOAT32, KERAS, routes=routes_for_disagreement)
-    page.locator("#examples-list button").click()
-    expect(page.locator("#verdict")).to_have_class("disagree")
-    predictions = page.locator(".label").all_inner_texts()
-    assert predictions[0] == predictions[1] != predictions[2]
-    expect(page.locator("#verdict")).to_have_text(
-        f"They disagree: {INT8} says {predictions[0]}, {FLOAT32} says {predictions[1]}, {KERAS} says {predictions[2]}."
-    )
-    assert [card.locator(".differs").is_visible() for card in page.locator(".card").all()] == [False, False, True]
-
-
-@pytest.fixture
-def routes_for_disagreement():
-    """Examples that hold the one image on which the float networks are the surest of different answers."""
-    ours, theirs = (
-        reference.load(reference.path(ROOT / "artifacts", model)) for model in ("torch_cnn_small", "keras_cnn")
-    )
+def disputed_example() -> dict:
+    """Return the one image on which the float networks are the surest of different answers."""
+    ours, theirs = (reference.load(reference.path(ROOT / "artifacts", name)) for name in (MODEL, "keras_cnn"))
     differ = ours.logits.argmax(1) != theirs.logits.argmax(1)
     index = int(np.argmax(np.where(differ, np.minimum(ours.margins, theirs.margins), -1)))
     image = base64.b64encode(ours.images[index].tobytes()).decode()
-    example = {"index": index, "label": int(ours.labels[index]), "image_u8": image, "flips": []}
-    return {"examples.json": lambda route: route.fulfill(json=[[example]])}
+    return {"index": index, "label": int(ours.labels[index]), "image_u8": image, "flips": []}
 
 
-def test_examples_say_their_label_and_are_answered(opened, expect):
-    page = opened(INT8)
+def test_artifacts_that_disagree_are_marked(opened, expect):
+    page = opened(INT8, FLOAT32, KERAS, routes={"examples.json": answering([[disputed_example()]])})
+    page.locator("#examples-list button").click()
+    expect(page.locator("#verdict")).to_have_class("disagree")
+    one, same, other = page.locator(".label").all_inner_texts()
+    assert one == same != other
+    sentence = f"They disagree: {INT8} says {one}, {FLOAT32} says {same}, {KERAS} says {other}."
+    expect(page.locator("#verdict")).to_have_text(sentence)
+    assert [card.locator(".differs").is_visible() for card in page.locator(".card").all()] == [False, False, True]
+
+
+def test_examples_say_their_label_and_are_answered(page, expect):
     expect(page.locator("#examples-list button:not(.flips)")).to_have_count(10)
     page.get_by_role("button", name="Example of a 5").first.click()
     expect(page.locator("#example-note")).to_contain_text("labelled 5")
     expect(page.locator(".label")).to_have_text(["5"])
 
 
-def test_up_to_four_artifacts_are_added_and_removed(opened, expect):
-    page = opened(INT8)
+def test_up_to_four_artifacts_are_added_and_removed(page, expect):
     for count in (2, 3, 4):
         page.locator("#add").click()
         expect(page.locator(".check.good")).to_have_count(count)
@@ -124,27 +117,24 @@ def test_up_to_four_artifacts_are_added_and_removed(opened, expect):
     expect(page.locator(".remove")).to_be_hidden()
 
 
-def test_what_was_picked_is_there_on_the_next_visit(opened, expect):
-    page = opened(INT8)
+def test_what_was_picked_is_there_on_the_next_visit(page, expect):
     page.locator("select.artifact").select_option(ONNX)
     expect(page.locator(".check.good")).to_have_count(1)
     page.reload()
     expect(page.locator("select.artifact")).to_have_value(ONNX)
 
 
-def test_every_artifact_checks_itself(opened, expect):
-    assert_checks(opened(INT8), expect)
+def test_every_artifact_checks_itself(page, expect):
+    assert_checks(page, expect)
 
 
-def test_what_no_browser_runs_is_listed_with_its_reason(opened, expect):
-    page = opened(INT8)
+def test_what_no_browser_runs_is_listed_with_its_reason(page, expect):
     page.locator("#refused summary").click()
     expect(page.locator("#refused dt", has_text="torch_cnn-executorch-int8")).to_be_visible()
     expect(page.locator("#refused dd", has_text="ExecuTorch has no package for browsers.").first).to_be_visible()
 
 
-def test_a_runtime_is_loaded_only_when_it_is_picked(opened, expect):
-    page = opened(INT8)
+def test_a_runtime_is_loaded_only_when_it_is_picked(page, expect):
     loaded = "performance.getEntriesByType('resource').filter((e) => e.name.includes('onnxruntime')).length"
     assert page.evaluate(loaded) == 0
     page.locator("select.artifact").select_option(ONNX)
@@ -152,43 +142,29 @@ def test_a_runtime_is_loaded_only_when_it_is_picked(opened, expect):
     assert page.evaluate(loaded) > 0
 
 
-def changed_golden(route):
-    """Answer with a sidecar whose golden logits are another network's."""
-    sidecar = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text())
-    sidecar["golden"][0]["logits"] = [x + 5 * (i == 3) for i, x in enumerate(sidecar["golden"][0]["logits"])]
-    route.fulfill(json=sidecar)
-
-
 def test_a_failed_self_check_is_red_and_tells_the_difference(opened, expect):
-    page = opened(INT8, FLOAT32, routes={f"artifacts/{INT8}.json": changed_golden})
+    sidecar = json.loads((ROOT / "artifacts" / f"{INT8}.json").read_text())
+    sidecar["golden"][0]["logits"][3] += 5
+    page = opened(INT8, FLOAT32, routes={f"artifacts/{INT8}.json": answering(sidecar)})
     bad = page.locator(".card").first.locator(".check")
     expect(bad).to_have_text("✗ self-check failed: 1 of 4 golden vectors differ: a logit of a 7 is off by 5.00")
     expect(bad).to_have_css("color", "rgb(165, 35, 27)")
     expect(page.locator(".card").last.locator(".check")).to_have_class(re.compile("good"))
 
 
-def served_bytes(change):
-    """Return a route that answers with the artifact's bytes, changed."""
-
-    def respond(route):
-        content = (ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()
-        route.fulfill(body=change(content), content_type="application/octet-stream")
-
-    return respond
+BAD = {
+    "missing": (lambda route, good: route.fulfill(status=404), "the server says 404"),
+    "no network": (lambda route, good: route.abort(), "no network, and it is not kept for offline use"),
+    "cut off": (lambda route, good: route.fulfill(body=good[:1000]), "It has 1000 bytes of"),
+    "damaged": (lambda route, good: route.fulfill(body=good[:-1] + bytes([good[-1] ^ 1])), "Its checksum is"),
+}
 
 
-@pytest.mark.parametrize(
-    ("response", "sentence"),
-    [
-        (lambda route: route.fulfill(status=404), "the server says 404"),
-        (lambda route: route.abort(), "no network, and it is not kept for offline use"),
-        (served_bytes(lambda content: content[:1000]), "It has 1000 bytes of"),
-        (served_bytes(lambda content: content[:-1] + bytes([content[-1] ^ 1])), "Its checksum is"),
-    ],
-    ids=["missing", "no network", "cut off", "damaged"],
-)
-def test_a_bad_artifact_is_told_and_the_rest_goes_on(opened, expect, response, sentence):
-    page = opened(INT8, FLOAT32, routes={f"artifacts/{INT8}.tflite": response}, expected=("Failed to load resource",))
+@pytest.mark.parametrize(("respond", "sentence"), BAD.values(), ids=BAD)
+def test_a_bad_artifact_is_told_and_the_rest_goes_on(opened, expect, respond, sentence):
+    good = (ROOT / "artifacts" / f"{INT8}.tflite").read_bytes()
+    routes = {f"artifacts/{INT8}.tflite": lambda route: respond(route, good)}
+    page = opened(INT8, FLOAT32, routes=routes, expected=(FAILED,))
     expect(page.locator(".card").first.locator(".state.bad")).to_contain_text(sentence)
     draw(page, DIGITS[8])
     expect(page.locator(".label")).to_have_text(["–", "8"])
@@ -197,55 +173,45 @@ def test_a_bad_artifact_is_told_and_the_rest_goes_on(opened, expect, response, s
 
 
 def test_a_runtime_that_cannot_be_fetched_is_told_and_the_other_runs(opened, expect):
-    path = "packages/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
-    routes = {path: lambda route: route.abort()}
-    page = opened(
-        ONNX,
-        INT8,
-        routes=routes,
-        expected=(
-            "Failed to load resource",
-            "wasm streaming compile",
-            "falling back",
-            "failed to asynchronously",
-            "Aborted",
-        ),
-    )
+    routes = {"packages/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm": lambda route: route.abort()}
+    expected = (FAILED, "wasm streaming compile", "falling back", "failed to asynchronously", "Aborted")
+    page = opened(ONNX, INT8, routes=routes, expected=expected)
     expect(page.locator(".card").first.locator(".state.bad")).to_contain_text("onnxruntime_web does not load it")
     draw(page, DIGITS[2])
     expect(page.locator(".label")).to_have_text(["–", "2"])
 
 
 def test_a_missing_catalogue_is_told(opened, expect):
-    page = opened(
-        routes={"catalogue.json": lambda route: route.fulfill(status=500)}, expected=("Failed to load resource",)
-    )
+    page = opened(routes={"catalogue.json": lambda route: route.fulfill(status=500)}, expected=(FAILED,))
     expect(page.locator("#problems")).to_contain_text("catalogue.json cannot be fetched: the server says 500")
 
 
-def test_a_browser_without_simd_is_told_so(browser_type, browser_type_launch_args, address, expect):
-    # without SSE 4.1 Chromium has no WebAssembly SIMD
-    flags = [*browser_type_launch_args["args"], "--js-flags=--no-enable-sse4-1"]
-    with browser_type.launch(**{**browser_type_launch_args, "args": flags}) as browser:
-        page = browser.new_page()
-        page.goto(address)
+@pytest.fixture
+def other_browser(browser_type, browser_type_launch_args, address):
+    """Return what opens the page in a browser of its own, with more flags."""
+
+    @contextmanager
+    def launched(*flags: str):
+        args = [flag for flag in browser_type_launch_args["args"] if flag != "--disable-gpu"]
+        with browser_type.launch(**{**browser_type_launch_args, "args": [*args, *flags]}) as browser:
+            page = browser.new_page()
+            page.goto(address)
+            yield page
+
+    return launched
+
+
+def test_a_browser_without_simd_is_told_so(other_browser, expect):
+    with other_browser("--js-flags=--no-enable-sse4-1") as page:  # without which Chromium has no WebAssembly SIMD
         expect(page.locator("#problems")).to_contain_text("has no SIMD instructions")
         expect(page.locator(".state.bad")).to_contain_text("has no SIMD instructions")
         draw(page, DIGITS[0])
         expect(page.locator("#preparation")).to_contain_text("prepared in")
 
 
-def test_webgpu_is_an_option_where_the_browser_has_it(browser_type, browser_type_launch_args, address, expect):
-    software = (
-        "--enable-unsafe-webgpu",
-        "--use-webgpu-adapter=swiftshader",
-        "--use-vulkan=swiftshader",
-        "--enable-features=Vulkan",
-    )
-    flags = [flag for flag in browser_type_launch_args["args"] if flag != "--disable-gpu"] + [*software]
-    with browser_type.launch(**{**browser_type_launch_args, "args": flags}) as browser:
-        page = browser.new_page()
-        page.goto(address)
+def test_webgpu_is_an_option_where_the_browser_has_it(other_browser, expect):
+    software = ("--use-webgpu-adapter=swiftshader", "--use-vulkan=swiftshader", "--enable-features=Vulkan")
+    with other_browser("--enable-unsafe-webgpu", *software) as page:
         page.locator("select.accelerator").select_option("webgpu")
         expect(page.locator(".facts")).to_contain_text("loaded in", timeout=30_000)
         draw(page, DIGITS[3])

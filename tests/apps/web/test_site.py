@@ -1,21 +1,26 @@
-"""What the site is made of and how it is served; neither needs npm or a browser."""
+"""What the site is made of; it is written whole, from the same content to the same bytes; this needs neither npm nor a browser."""
 
 from __future__ import annotations
 
-import ast
+import gzip
 import json
+import re
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
+from filelock import FileLock
 from msgspec.structs import replace
 
-from apps.web import build, catalogue, groups, packages
+from apps.web import build, catalogue, packages
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Environment, Flip, Measurement
+from export import artifact as artifacts
 from models import files, reference
-from models.errors import DataError, EnvironmentMissing, UsageError
-from tests.apps.web.conftest import INT8, LABELS, MODEL, ONNX, PTE
+from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
+from tests import programs
+from tests.apps.web.conftest import INT8, MODEL, ONNX, PTE
+from tests.test_architecture import modules
 
 
 @pytest.fixture
@@ -29,11 +34,11 @@ def result(folder) -> Measurement:
 
 def test_what_a_browser_runs_is_offered_and_the_rest_has_a_reason(folder, tmp_path):
     content = catalogue.gather(folder, tmp_path / "results", ())
-    assert {entry["id"]: entry["runtime"] for entry in content.entries} == {
-        INT8: "litertjs", ONNX: "onnxruntime_web", PTE: None
-    }  # fmt: skip
-    (refused,) = (entry for entry in content.entries if not entry["runtime"])
-    assert refused["reason"] == "ExecuTorch has no package for browsers."
+    entries = {entry["id"]: entry for entry in content.entries}
+    runtimes = {id: entry["runtime"] for id, entry in entries.items()}
+    assert runtimes == {INT8: "litertjs", ONNX: "onnxruntime_web", PTE: None}
+    assert entries[PTE]["reason"] == "ExecuTorch has no package for browsers."
+    assert content.first.id == INT8
 
 
 def test_a_glob_chooses_what_is_offered(folder, tmp_path):
@@ -45,17 +50,12 @@ def test_a_glob_chooses_what_is_offered(folder, tmp_path):
         catalogue.gather(folder, tmp_path, (f"{MODEL}-tflite-int9",))
 
 
-def test_a_first_visit_loads_litert_and_int8(folder, tmp_path):
-    assert catalogue.gather(folder, tmp_path, ()).first.id == INT8
-
-
-def test_an_artifact_that_does_not_match_its_sidecar_is_not_shipped(folder, tmp_path):
+def test_an_artifact_that_does_not_match_its_sidecar_is_not_shipped_and_without_any_it_says_how_to_make_some(
+    folder, tmp_path
+):
     (folder / f"{INT8}.tflite").write_bytes(b"other")
     with pytest.raises(DataError, match="does not match its sidecar"):
         catalogue.gather(folder, tmp_path, ())
-
-
-def test_without_artifacts_the_command_that_makes_them_is_told(tmp_path):
     with pytest.raises(DataError, match="nox -s export"):
         catalogue.gather(tmp_path, tmp_path, ())
 
@@ -78,44 +78,17 @@ def test_examples_are_one_of_each_label_and_those_that_are_flipped(folder, tmp_p
     assert not any(example["flips"] for example in shown[:-1])
 
 
-def test_reference_images_are_laid_out_as_the_page_reads_them(folder):
-    evaluation = reference.load(reference.path(folder, MODEL))
-    content = groups.reference_bytes(evaluation, 1_000)
-    assert len(content) == 30 * (784 + 1 + 40)
-    assert list(content[30 * 784 : 30 * 785]) == list(LABELS)
-    assert np.array_equal(np.frombuffer(content[30 * 785 :], "<f4").reshape(-1, 10), evaluation.logits)
-
-
 def test_new_figures_are_a_new_version_of_the_site(tmp_path):
     (tmp_path / "page").write_text("the same")
     before, after, again = (build.version(tmp_path, {"p50_ns": p50}) for p50 in (1, 2, 1))
     assert before == again != after
 
 
-def test_a_folder_that_holds_anything_else_is_not_replaced(folder, tmp_path):
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "thesis.tex").write_text("years")
-    content = catalogue.gather(folder, tmp_path / "results", ())
-    with pytest.raises(UsageError, match="no site of ours"):
-        build.build(home, content, artifacts_folder=folder, node_modules=tmp_path)
-    assert (home / "thesis.tex").read_text() == "years"
-
-
-def test_without_npm_it_is_told_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    (tmp_path / "package-lock.json").write_text("{}")
-    with pytest.raises(EnvironmentMissing, match="npm is not installed"):
-        packages.install(tmp_path)
-
-
 def test_the_lock_file_names_no_address_and_every_shipped_package():
     lock = (packages.HERE / "package-lock.json").read_text()
     assert "http" not in lock
-    pinned = json.loads(lock)["packages"]
-    assert all(
-        any(f"node_modules/{file}".startswith(f"{name}/") for name in pinned if name) for file in packages.shipped()
-    )
+    pinned = tuple(f"{name}/" for name in json.loads(lock)["packages"] if name)
+    assert all(f"node_modules/{file}".startswith(pinned) for file in packages.shipped())
     assert {entry["package"] for entry in packages.versions().values()} == {"@litertjs/core", "onnxruntime-web"}
 
 
@@ -126,15 +99,157 @@ def test_every_module_of_the_page_is_kept_for_offline_use_and_counted():
 
 
 def test_only_the_catalogue_reads_results_and_nothing_of_the_app_measures():
-    importing = {
-        file.name: {name for name in imported(file) if name.startswith("device_tests")}
-        for file in packages.HERE.glob("*.py")
-    }
-    assert {name for name, modules in importing.items() if modules} == {"catalogue.py"}
+    assert {file.name for file in packages.HERE.glob("*.py") if modules(file)} == {"catalogue.py"}
 
 
-def imported(file: Path) -> set[str]:
-    """Return the modules that a file imports, wherever in it."""
-    nodes = list(ast.walk(ast.parse(file.read_text())))
-    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+# what npm 11 prints where its registry cannot be reached
+UNREACHABLE = """npm warn old lockfile
+npm error code ECONNREFUSED
+npm error syscall connect
+npm error errno ECONNREFUSED
+npm error FetchError: request to http://127.0.0.1:9/long failed, reason: connect ECONNREFUSED 127.0.0.1:9
+npm error     at ClientRequest.<anonymous> (index.js:130:14)
+npm error A complete log of this run can be found in: debug-0.log
+"""
+
+
+@pytest.fixture
+def make(folder, tmp_path, monkeypatch):
+    """Return a function that builds the site from the small artifacts and from packages that stand in for npm's."""
+    monkeypatch.setitem(build.COMPRESSIONS, ".br", lambda content: gzip.compress(content, mtime=0))  # no brotli needed
+    node_modules = tmp_path / "node_modules"
+    for file in packages.shipped():
+        files.write_bytes(node_modules / file, file.encode() * 50)
+
+    def make_it(dist: Path, node_modules: Path = node_modules) -> dict[str, bytes]:
+        content = catalogue.gather(folder, tmp_path / "results", ())
+        build.build(dist, content, artifacts_folder=folder, node_modules=node_modules)
+        return contents(dist)
+
+    return make_it
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files.members(folder)}
+
+
+def test_two_builds_give_the_same_bytes(make, tmp_path):
+    first, again, elsewhere = make(tmp_path / "a"), make(tmp_path / "a"), make(tmp_path / "deep" / "b")
+    assert first == again == elsewhere
+    assert {f"artifacts/{INT8}.json", f"artifacts/{ONNX}.onnx", "sw.js", "index.html.gz"} <= set(first)
+
+
+def test_a_build_that_is_interrupted_anywhere_leaves_the_former_site_whole(make, folder, tmp_path, monkeypatch):
+    dist = tmp_path / "dist"
+    former = make(dist)
+    with pytest.raises(EdgewiseError, match="is not there, though npm installed"):
+        make(dist, tmp_path / "empty")
+    assert contents(dist) == former
+
+    move = Path.rename
+
+    def interrupted(self, target):
+        if Path(target) == dist and not self.name.endswith(".former"):
+            raise KeyboardInterrupt
+        return move(self, target)
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(Path, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(dist)
+    assert contents(dist) == former
+    assert not [path for path in tmp_path.glob(".*") if path.is_dir()]
+
+
+def test_a_build_that_was_killed_while_it_took_the_place_is_mended_by_the_next(make, tmp_path):
+    dist = tmp_path / "dist"
+    former = make(dist)
+    dist.rename(tmp_path / ".dist.former")  # as far as it came
+    (tmp_path / ".dist.new").mkdir()
+    with suppress(EdgewiseError):
+        make(dist, tmp_path / "empty")
+    assert contents(dist) == former
+    assert make(dist) == former
+    assert not (tmp_path / ".dist.new").exists()
+
+
+def test_one_folder_is_built_once_at_a_time(make, tmp_path):
+    with FileLock(tmp_path / ".dist.lock"), pytest.raises(EdgewiseError, match="is under way"):
+        make(tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """Return a function that puts an npm of that script, and a Node.js, on an otherwise empty path."""
+    home, bin = tmp_path / "web", tmp_path / "bin"
+    files.write_bytes(home / "package-lock.json", b"{}")
+    monkeypatch.setenv("PATH", str(bin))
+
+    def put(content: str) -> Path:
+        programs.script(bin / "node", "")
+        programs.script(bin / "npm", "").write_text(content)
+        return home
+
+    return put
+
+
+def test_an_npm_that_fails_gives_its_own_reason_in_one_sentence(npm):
+    home = npm(f"#!/bin/sh\n/bin/cat >&2 <<'END'\n{UNREACHABLE}END\nexit 1\n")
+    with pytest.raises(EdgewiseError, match="failed, reason: connect ECONNREFUSED 127.0.0.1:9. It needs") as caught:
+        packages.install(home)
+    assert not re.search("npm error|npm warn|\n", str(caught.value))
+    assert "apt-get install nodejs npm" in str(caught.value)
+
+
+def test_an_npm_that_fails_without_a_word_or_cannot_be_started_is_named(npm):
+    with pytest.raises(EdgewiseError, match="failed: it said nothing"):
+        packages.install(npm("#!/bin/sh\nexit 7\n"))
+    with pytest.raises(EnvironmentMissing, match="cannot be started .* apt-get install nodejs npm"):
+        packages.install(npm("\0not a program"))
+
+
+@pytest.mark.parametrize(
+    ("program", "lacks"), [("npm", "npm is not installed"), ("node", "Node.js, which npm runs on")]
+)
+def test_without_npm_or_node_it_is_told_how_to_get_it(npm, tmp_path, program, lacks):
+    home = npm("#!/usr/bin/env node\n")
+    (tmp_path / "bin" / program).unlink()
+    with pytest.raises(EnvironmentMissing, match=f"{lacks}.* apt-get install nodejs npm"):
+        packages.install(home)
+
+
+def test_what_is_installed_is_not_installed_again(npm):
+    home = npm("#!/bin/sh\n/bin/mkdir -p node_modules; echo once >> count\n")
+    for _ in range(2):
+        assert packages.install(home) == home / "node_modules"
+    assert (home / "count").read_text() == "once\n"
+
+
+def test_a_folder_that_cannot_be_written_is_named(make, tmp_path):
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(StorageError, match="a part of the path is a file"):
+        make(tmp_path / "file" / "dist")
+
+
+def test_a_folder_that_holds_anything_else_is_not_replaced(make, tmp_path):
+    files.write_bytes(tmp_path / "home" / "thesis.tex", b"years")
+    with pytest.raises(UsageError, match="no site of ours"):
+        make(tmp_path / "home")
+    assert contents(tmp_path / "home") == {"thesis.tex": b"years"}
+
+
+def test_a_format_that_nobody_has_a_runtime_for_is_listed_with_a_reason(folder, tmp_path):
+    one = artifacts.read(artifacts.sidecar_path(folder, INT8))
+    artifacts.save(replace(one, id=f"{MODEL}-newer-int8", format="newer"), folder)
+    entries = catalogue.gather(folder, tmp_path / "results", ()).entries
+    (newer,) = (entry for entry in entries if entry["format"] == "newer")
+    assert (newer["runtime"], newer["reason"]) == (None, "No browser runtime is known that takes this format.")
+
+
+def test_the_page_is_told_how_many_reference_images_there_are(make, folder, tmp_path):
+    site = make(tmp_path / "dist")
+    (group,) = json.loads(site["catalogue.json"])["groups"]
+    count = group["references"][MODEL]["count"]
+    assert count == len(reference.load(reference.path(folder, MODEL)).images) == 30
+    assert len(site[f"reference/{MODEL}.bin"]) == count * (784 + 1 + 40)

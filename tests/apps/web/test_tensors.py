@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.needs("npm")
 
 RNG = np.random.default_rng(1)
 BYTES = RNG.integers(0, 256, (6, 8, 3), np.uint8)
+GREY = BYTES[..., :1]
 FLOATS = RNG.normal(0, 3, (6, 8, 3)).astype(np.float32)
 DIGITS = {"height": 28, "width": 28, "channels": 1, "labels": [*"0123456789"]}
 
@@ -48,27 +50,22 @@ def sidecar(image: np.ndarray, layout: str, dtype: str = "float32", classes: int
 NATIVE = "m.native(m.stored(a[0], m.size(a[1])), a[1])"
 
 
-@pytest.mark.parametrize("image", [BYTES, FLOATS], ids=["bytes", "floats"])
-@pytest.mark.parametrize("layout", ["hwc", "chw"])
-def test_a_colour_picture_is_transposed_as_python_transposes_it(image, layout):
+@pytest.mark.parametrize(
+    ("image", "layout"),
+    [(BYTES, "hwc"), (BYTES, "chw"), (FLOATS, "hwc"), (FLOATS, "chw"), (GREY, "hwc"), (GREY, "chw"), (GREY, "hw")],
+)
+def test_a_picture_is_transposed_as_python_transposes_it(image, layout):
     ours = node("tensors.js", NATIVE, catalogue.pixels(image), sidecar(image, layout))
-    assert np.array_equal(np.float32(ours), network_input(image[None], layout)[0].ravel())
-
-
-@pytest.mark.parametrize("layout", ["hw", "hwc", "chw"])
-def test_a_grey_picture_may_have_an_axis_for_its_channel_or_none(layout):
-    grey = BYTES[..., :1]
-    ours = node("tensors.js", NATIVE, catalogue.pixels(grey), sidecar(grey, layout))
-    assert np.array_equal(np.float32(ours), network_input(grey[..., 0][None], layout)[0].ravel())
+    one = image[None] if image.shape[-1] == 3 else image[None, ..., 0]
+    assert np.array_equal(np.float32(ours), network_input(one, layout)[0].ravel())
 
 
 @pytest.mark.parametrize(("dtype", "zero_point"), [("uint8", 0), ("uint8", 131), ("int8", -5)])
 @pytest.mark.parametrize("image", [BYTES, FLOATS], ids=["bytes", "floats"])
 def test_quantized_inputs_are_rounded_and_clipped_as_numpy_does(image, dtype, zero_point):
     scale = 0.0125
-    ours = node(
-        "tensors.js", NATIVE, catalogue.pixels(image), sidecar(image, "chw", dtype, scale=scale, zero_point=zero_point)
-    )
+    described = sidecar(image, "chw", dtype, scale=scale, zero_point=zero_point)
+    ours = node("tensors.js", NATIVE, catalogue.pixels(image), described)
     exact = network_input(image[None], "chw")[0].astype(np.float64).ravel()
     bounds = np.iinfo(dtype)
     assert np.array_equal(ours, np.clip(np.rint(exact / scale) + zero_point, bounds.min, bounds.max))
@@ -76,9 +73,8 @@ def test_quantized_inputs_are_rounded_and_clipped_as_numpy_does(image, dtype, ze
 
 def test_a_picture_of_another_size_or_a_type_that_is_not_known_is_refused():
     short = {"image_u8": base64.b64encode(bytes(5)).decode()}
-    assert node("tensors.js", NATIVE, short, sidecar(BYTES, "chw")) == {
-        "error": "The picture has 5 values, the artifact takes 3×6×8."
-    }
+    refusal = node("tensors.js", NATIVE, short, sidecar(BYTES, "chw"))
+    assert refusal == {"error": "The picture has 5 values, the artifact takes 3×6×8."}
     refusal = node("tensors.js", NATIVE, catalogue.pixels(BYTES), sidecar(BYTES, "chw", "float64"))
     assert refusal == {"error": "It takes float64, which this page cannot make of a picture."}
 
@@ -95,13 +91,11 @@ def test_there_is_a_logit_for_each_class(classes):
 
 def test_bytes_of_a_photograph_become_the_values_that_the_networks_know():
     group = {"height": 6, "width": 8, "channels": 3, "dtype": "float32", "low": [-1, 0, -2], "high": [1, 255, 2.5]}
-    ours = node("pictures.js", "m.ofBytes(Uint8Array.from(a[0]), a[1]).data", BYTES.ravel().tolist(), group)
+    prepare = partial(node, "pictures.js", "m.ofBytes(Uint8Array.from(a[0]), a[1]).data")
+    ours = prepare(BYTES.ravel().tolist(), group)
     low, high = np.array(group["low"]), np.array(group["high"])
     assert np.allclose(np.reshape(ours, BYTES.shape), low + BYTES / 255 * (high - low), atol=1e-4)
-    unchanged = node(
-        "pictures.js", "m.ofBytes(Uint8Array.from(a[0]), a[1]).data", [1, 2, 3], {**group, "dtype": "uint8"}
-    )
-    assert unchanged == [1, 2, 3]
+    assert prepare([1, 2, 3], {**group, "dtype": "uint8"}) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("change", "fits"), [

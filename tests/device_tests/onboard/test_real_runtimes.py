@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from device_tests.cells import cells
+from device_tests.cells import Cell, cells
 from device_tests.devices import desktop
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES, is_timed, runs_on
 from device_tests.results import instructions
@@ -27,16 +27,14 @@ ROOT = Path(__file__).parents[3]
 HERE = [name for name in RUNTIMES.names() if runs_on(name, sys.platform)]
 # one artifact per kind of file; only Keras comes as SavedModel
 RECIPES = ("torch_cnn_small-*-float32", "keras_cnn-eager-float32", "keras_cnn-savedmodel-float32")
-
-
+ONLY = tuple(f"--only={recipe}" for recipe in RECIPES)
 ARENA_BYTES = 49_328  # of the small network in float32, whatever the machine
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    only = [part for recipe in RECIPES for part in ("--only", recipe)]
-    _type_in("export", *only, "--artifacts", folder / "artifacts", "--logs", folder / "logs")
+    _type_in("export", *ONLY, "--artifacts", folder / "artifacts", "--logs", folder / "logs")
     return folder / "artifacts"
 
 
@@ -54,10 +52,8 @@ def _rows(results: Path) -> list[dict]:
 @pytest.mark.parametrize("runtime", HERE)
 def test_float32_answers_like_its_source_everywhere(exported, tmp_path, runtime):
     _require(runtime)
-    only = [part for recipe in RECIPES for part in ("--only", recipe)]
-    _type_in(
-        "device_tests", "run", "--quick", "--runtime", runtime, *only, "--artifacts", exported, "--results", tmp_path
-    )
+    folders = ("--artifacts", exported, "--results", tmp_path)
+    _type_in("device_tests", "run", "--quick", "--runtime", runtime, *ONLY, *folders)
     rows = _rows(tmp_path)
     assert rows
     for row in rows:
@@ -72,16 +68,14 @@ def test_float32_answers_like_its_source_everywhere(exported, tmp_path, runtime)
     [(r, d) for r in HERE for d in ("one byte", "truncated") if d == "truncated" or r not in FURTHER],
 )
 def test_a_damaged_file_is_a_row_that_names_no_answer(exported, tmp_path, runtime, damage):
-    _require(runtime)
-    cell = next(c for c in cells() if c.runtime == runtime and c.recipe.id.startswith("torch_cnn_small-"))
+    cell = _first_cell(runtime)
     artifact = artifacts.read(artifacts.sidecar_path(exported, cell.recipe.id))
-    (tmp_path / "artifacts").mkdir()
-    shutil.copy(exported / "torch_cnn_small.reference.npz", tmp_path / "artifacts")
     file = tmp_path / "artifacts" / artifact.file
-    if (exported / artifact.file).is_dir():
-        shutil.copytree(exported / artifact.file, file)
-    else:
-        shutil.copy(exported / artifact.file, file)
+    for source in files.members(exported / artifact.file):
+        copy = tmp_path / "artifacts" / source.relative_to(exported)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
+    shutil.copy(exported / "torch_cnn_small.reference.npz", file.parent)
     victim = max(files.members(file), key=lambda member: member.stat().st_size)
     content = victim.read_bytes()
     victim.write_bytes(b"\0" if damage == "one byte" else content[: len(content) // 2])
@@ -100,8 +94,7 @@ SLOW_TO_START = ("tensorflow", "torch", *FURTHER)  # minutes each, where a proce
 @pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.parametrize("runtime", [name for name in RUNTIMES.names() if name not in SLOW_TO_START])
 def test_two_counts_of_instructions_are_identical(exported, tmp_path, runtime):
-    _require(runtime)
-    cell = next(c for c in cells() if c.runtime == runtime and c.recipe.id.startswith("torch_cnn_small-"))
+    cell = _first_cell(runtime)
     counts = []
     for results in (tmp_path / "one", tmp_path / "two"):
         _type_in("device_tests", "instructions", "--only", cell.id, "--artifacts", exported, "--results", results)
@@ -116,3 +109,8 @@ def _require(runtime: str) -> None:
         environments.python(runtime, install="nox")
     except EnvironmentMissing as error:
         programs.absent(str(error))
+
+
+def _first_cell(runtime: str) -> Cell:
+    _require(runtime)
+    return next(c for c in cells() if c.runtime == runtime and c.recipe.id.startswith("torch_cnn_small-"))

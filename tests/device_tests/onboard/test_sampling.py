@@ -10,11 +10,12 @@ import pytest
 from device_tests.onboard import sampling
 
 
-def test_sampling_ends_once_the_median_is_known_narrowly(monkeypatch):
-    monkeypatch.setattr(sampling, "LEAST_NS", 0)
+@pytest.mark.parametrize(("least_ns", "count"), [(0, 150), (60e9, sampling.SAMPLES)])
+def test_sampling_ends_once_the_median_is_known_narrowly_and_a_disturbance_would_be_over(monkeypatch, least_ns, count):
+    monkeypatch.setattr(sampling, "LEAST_NS", least_ns)
     monkeypatch.setattr(sampling, "STARVED", 0)  # however busy this machine is
     monkeypatch.setattr(sampling, "is_narrow", lambda ns: len(ns) >= 150)
-    assert len(sampling.take(lambda image: None, [None], limit_s=9, threads=1).ns) == 150
+    assert len(sampling.take(lambda image: None, [None], limit_s=9, threads=1).ns) == count
 
 
 def test_all_samples_are_taken_where_other_programs_take_the_core_away(monkeypatch):
@@ -23,12 +24,6 @@ def test_all_samples_are_taken_where_other_programs_take_the_core_away(monkeypat
     samples = sampling.take(lambda image: time.sleep(0.0001), [None], limit_s=9, threads=1)
     assert len(samples.ns) == sampling.SAMPLES
     assert samples.notes[0].startswith("timed on a busy machine")
-
-
-def test_short_inferences_are_sampled_for_as_long_as_a_disturbance_may_last(monkeypatch):
-    monkeypatch.setattr(sampling, "is_narrow", lambda ns: True)
-    monkeypatch.setattr(sampling, "LEAST_NS", 60e9)
-    assert len(sampling.take(lambda image: None, [None], limit_s=9, threads=1).ns) == sampling.SAMPLES
 
 
 def test_sampling_ends_at_its_limit_and_says_so():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from device_tests.transport import bundle
 from device_tests.transport.bundle import debian, executorch, wheels
 from models import environments
 from models.errors import DataError, EnvironmentMissing, UsageError
+from tests import programs
 
 MODULES = {
     "litert": "ai_edge_litert.interpreter",
@@ -35,24 +37,16 @@ def built(tmp_path):
 
 
 def test_a_bundle_starts_its_own_loader_wherever_it_lies(built):
-    command = built.command("litert", root="/data/local/tmp/edgewise")
     home = "/data/local/tmp/edgewise"
-    assert command.argv[:4] == (
-        f"{home}/lib/ld-linux-aarch64.so.1",
-        "--library-path",
-        f"{home}/lib",
-        f"{home}/usr/bin/python3.11",
-    )
+    command = built.command("litert", root=home)
+    loader = f"{home}/lib/ld-linux-aarch64.so.1 --library-path {home}/lib {home}/usr/bin/python3.11"
+    assert command.argv[:4] == tuple(loader.split())
     assert command.env["PYTHONHOME"] == f"{home}/usr"
     assert command.env["PYTHONPATH"] == f"{home}/site/ai_edge_litert-2.3.0:{home}/site/numpy-2.4.6"
 
 
-def test_each_runtime_has_its_own_numpy(built):
-    assert "numpy-1.26.4" in built.command("tflite_runtime").env["PYTHONPATH"]
-    assert "numpy-1.26.4" not in built.command("litert").env["PYTHONPATH"]
-
-
-def test_a_results_key_holds_the_packages_and_the_runtimes_wheels(built):
+def test_each_runtime_has_its_own_numpy_and_a_results_key_holds_it_with_the_packages(built):
+    assert built.command("tflite_runtime").env["PYTHONPATH"].endswith("numpy-1.26.4")
     assert built.pins("tflite_runtime") == ("libc6=2.36-9", "numpy-1.26.4")
 
 
@@ -91,21 +85,22 @@ def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_t
     assert bundle.path("arm64") != without
 
 
-def test_executorch_runs_there_without_pytorch_and_its_code_is_part_of_a_results_key(tmp_path):
+def test_executorch_runs_there_without_pytorch_and_its_code_is_part_of_a_results_key(built):
     assert "torch" not in bundle.program("executorch").read_text().split("import ")
     assert bundle.program("litert").name == "litert.py"
-    built = bundle.Bundle(
-        path=tmp_path, abi="arm64", digest="", packages=(), sites={"executorch": ("executorch-1.5.1",)}
-    )
-    assert len(built.pins("executorch")) == 3
+    assert len(replace(built, packages=(), sites={"executorch": ("executorch-1.5.1",)}).pins("executorch")) == 3
 
 
-def test_an_interface_that_does_not_compile_is_an_error_that_says_why(tmp_path, monkeypatch):
-    (tmp_path / "executorch" / "include").mkdir(parents=True)
-    compiler = tmp_path / "x86_64-linux-gnu-g++"
-    compiler.write_text("#!/bin/sh\necho 'fatal error: module.h: No such file' >&2\nexit 1\n")
-    compiler.chmod(0o755)
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Return a function that puts a script in the place of one program."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return lambda name, code: programs.script(tmp_path / name, code)
+
+
+def test_an_interface_that_does_not_compile_is_an_error_that_says_why(program, tmp_path):
+    (tmp_path / "executorch" / "include").mkdir(parents=True)
+    program("x86_64-linux-gnu-g++", "echo 'fatal error: module.h: No such file' >&2\nexit 1")
     with pytest.raises(EnvironmentMissing, match="does not compile executorch.cpp: fatal error: module.h"):
         executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
 
@@ -118,23 +113,18 @@ def test_without_apt_it_says_where_a_bundle_can_be_built(tmp_path, monkeypatch):
     assert not list((tmp_path / "cache").rglob(bundle.MANIFEST))
 
 
-def test_package_lists_without_python_are_an_error_that_names_debians_version(tmp_path, monkeypatch):
-    apt = tmp_path / "apt-get"
-    apt.write_text(
-        '#!/bin/sh\ncase "$*" in *download*) echo "E: Unable to locate package python3.11-minimal" >&2; exit 100;; esac\n'
-    )
-    apt.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_package_lists_without_python_are_an_error_that_names_debians_version(program, tmp_path):
+    missing = 'echo "E: Unable to locate package python3.11-minimal" >&2; exit 100'
+    program("apt-get", f'case "$*" in *download*) {missing};; esac')
     with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):
         debian.download(tmp_path / "packages", "arm64", debian.PACKAGES)
 
 
 def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):
     wheel = tmp_path / "some_runtime-1.0-py3-none-any.whl"
-    held = ("some_runtime/__init__.py", "some_runtime/tests/test_it.py", "some_runtime/api.h", "some_runtime/it.pyi")
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name in held:
-            archive.writestr(name, "")
+        for name in ("__init__.py", "tests/test_it.py", "api.h", "it.pyi"):
+            archive.writestr(f"some_runtime/{name}", "")
     assert wheels.unpack(wheel, tmp_path / "site") == "some_runtime-1.0"
     folder = tmp_path / "site" / "some_runtime-1.0"
     assert [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")] == ["some_runtime/__init__.py"]

@@ -12,6 +12,7 @@ from device_tests.devices.adb import Phone, device
 from device_tests.transport.android import client, conditions, machine
 from device_tests.transport.bundle import ABIS, Bundle
 from models import files
+from tests import programs
 
 OK = """echo '{"outcome": "ok", "reason": "", "notes": [], "environment": {"python": "none"}}'"""
 
@@ -38,12 +39,11 @@ def phone(started: machine.Machine, tmp_path: Path) -> Iterator[Callable[..., Ph
         core: str = conditions.BIG,
     ) -> Phone:
         folder = tmp_path / name
-        files.write_bytes(folder / "lib" / ABIS["arm64"].loader, f"#!/system/bin/sh\n{script}\n".encode())
-        (folder / "lib" / ABIS["arm64"].loader).chmod(0o755)
-        files.write_bytes(folder / "blob", blob)
+        programs.script(folder / "lib" / ABIS["arm64"].loader, script, shell="/system/bin/sh")
+        (folder / "blob").write_bytes(blob)
         phone = device(f"android:{serial}+{core}")
-        small = Bundle(path=folder, abi="arm64", digest=files.sha256(folder), packages=(), sites={"litert": ()})
-        vars(phone)["_bundle"] = small
+        digest = files.sha256(folder)
+        vars(phone)["_bundle"] = Bundle(path=folder, abi="arm64", digest=digest, packages=(), sites={"litert": ()})
         phones.append(phone)
         return phone
 

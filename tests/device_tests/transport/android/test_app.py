@@ -11,6 +11,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -33,12 +34,22 @@ from export.contract import Tensor
 from models import files, reference
 from models.errors import DataError, EnvironmentMissing, UsageError
 from models.reference import Reference
+from tests import programs
 
 STAND_IN = Path(__file__).with_name("framework.sh")
 ID = "torch_cnn_small-tflite-int8"
 BUILD = "0123456789ab"
 IMAGES = 40
 TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
+# stands for adb with a phone whose shell and files are this machine's
+ADB = r"""
+getprop() { printf "[ro.product.cpu.abi]: [arm64-v8a]\n[ro.build.version.sdk]: [34]\n[ro.kernel.qemu]: [1]\n"; }
+case "$1 $3" in
+  devices*) printf "List of devices attached\nA1\tdevice\n" ;;
+  "-s shell") eval "$4" ;;
+  "-s push") cp -r "$4" "$5" ;;
+esac
+"""
 
 
 class Reached(Client):
@@ -59,23 +70,21 @@ class Stage:
     artifacts: Path
     results: Path
 
+    def shell(self, script: str) -> str:
+        return self.device.client.shell(script).strip()
+
     def set(self, name: str, content: str) -> None:
-        self.device.client.shell(f"printf '%s' '{content}' > {self.tools}/{name}")
+        self.shell(f"printf '%s' '{content}' > {self.tools}/{name}")
 
     def commands(self) -> list[str]:
-        return self.device.client.shell(f"cat {self.tools}/done 2>/dev/null || true").split()
+        return self.shell(f"cat {self.tools}/done 2>/dev/null || true").split()
 
     def run(self) -> Ended:
         ends: list[Ended] = []
-        every = cells(self.device.name)
-        chosen = select(every, runtimes=("litert",), patterns=(ID,))
+        chosen = select(cells(self.device.name), runtimes=("litert",), patterns=(ID,))
         bench = Bench(artifacts=self.artifacts, results=self.results, quick=False, force=False, timeout_s=1)
         run(chosen, bench, jobs=1, begins=lambda id: None, ended=ends.append)
         return ends[0]
-
-    def job(self) -> Job:
-        return Job(runtime="litert", artifact=self.artifacts / f"{ID}.tflite", sidecar=self.artifacts / f"{ID}.json",
-                   reference=reference.path(self.artifacts, "torch_cnn_small"), images=0, latency_s=0, timeout_s=2)  # fmt: skip
 
 
 @pytest.fixture
@@ -100,11 +109,8 @@ def apks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An APK as far as its description goes."""
     folder = tmp_path / "apks"
     folder.mkdir()
-    described = {
-        "build": BUILD,
-        "engines": {"litert": {}},
-        "left_out": {"onnxruntime": "It was not asked for (--engines)."},
-    }
+    left_out = {"onnxruntime": "It was not asked for (--engines)."}
+    described = {"build": BUILD, "engines": {"litert": {}}, "left_out": left_out}
     with zipfile.ZipFile(folder / "edgewise-arm64-v8a.apk", "w") as archive:
         archive.writestr("assets/build.json", json.dumps(described))
     monkeypatch.setattr(app, "APKS", folder)
@@ -116,10 +122,10 @@ def row(reference_set: Reference) -> dict:
     logits = reference_set.logits.copy()
     logits[3] = np.roll(logits[3], 1)
     packed = base64.b64encode(zlib.compress(logits.tobytes())).decode()
-    environment = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "date": "2026-01-02T03:04:05+00:00", "runtime": {"a:b": "1"},
-                   "ran": "not known", "engine_bytes": 1_000}  # fmt: skip
-    return {"outcome": "ok", "reason": "", "notes": [], "threads": 1, "environment": environment, "answers": packed,
-            "latencies_ns": [], "load_ns": 5, "first_ns": 6}  # fmt: skip
+    machine = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "date": "2026-01-02T03:04:05+00:00"}
+    environment = {**machine, "runtime": {"a:b": "1"}, "ran": "not known", "engine_bytes": 1_000}
+    row = {"outcome": "ok", "reason": "", "notes": [], "threads": 1, "environment": environment, "answers": packed}
+    return row | {"latencies_ns": [], "load_ns": 5, "first_ns": 6}
 
 
 @pytest.fixture
@@ -138,8 +144,7 @@ def stage(
         local = tmp_path / "framework"
         (local / "rows").mkdir(parents=True)
         for name in ("pm", "am", "dumpsys", "pidof"):
-            files.write_bytes(local / name, STAND_IN.read_bytes().replace(b"/bin/sh", shell.encode(), 1))
-            (local / name).chmod(0o755)
+            programs.script(local / name, STAND_IN.read_text(), shell=shell)
         files.write_bytes(local / "home", str(home).encode())
         files.write_bytes(local / "build", BUILD.encode())
         files.write_json(local / "rows" / f"{ID}.json", row(reference_set))
@@ -154,20 +159,8 @@ def stage(
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[..., Stage]) -> Stage:
     """A phone for which a script stands: its shell is this machine's, and so are its files."""
-    program = tmp_path / "bin" / "adb"
-    properties = "[ro.product.cpu.abi]: [arm64-v8a]\\n[ro.build.version.sdk]: [34]\\n[ro.kernel.qemu]: [1]\\n"
-    lines = (
-        "#!/bin/sh",
-        f'getprop() {{ printf "{properties}"; }}',
-        'case "$1 $3" in',
-        'devices*) printf "List of devices attached\\nA1\\tdevice\\n" ;;',
-        '"-s shell") eval "$4" ;;',
-        '"-s push") cp -r "$4" "$5" ;;',
-        "esac",
-    )
-    files.write_bytes(program, "\n".join(lines).encode())
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    programs.script(tmp_path / "bin" / "adb", ADB)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.setattr(installed, "POLL_S", 0.02)
     place = tmp_path / "phone"
     place.mkdir()
@@ -175,51 +168,26 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[..., 
 
 
 def test_a_cell_is_measured_in_the_app_and_judged_here(phone):
-    end = phone.run()
-    measurement = end.measurement
+    measurement = phone.run().measurement
     assert (measurement.outcome, measurement.reason) == ("ok", "")
     assert measurement.id == f"{ID}@litert@app:A1"
-    assert (measurement.total, measurement.agree, [flip.index for flip in measurement.flips]) == (
-        IMAGES,
-        IMAGES - 1,
-        [3],
-    )
+    assert (measurement.total, measurement.agree) == (IMAGES, IMAGES - 1)
+    assert [flip.index for flip in measurement.flips] == [3]
     assert measurement.environment.extra["ran"] == "not known"
-    assert phone.commands() == ["install", "start"]
-
-
-def test_what_is_finished_is_not_measured_again_nor_the_app_installed(phone):
-    phone.run()
     devices.device.cache_clear()
-    assert phone.run().current
+    assert phone.run().current  # neither is what is finished measured again nor the app installed
     assert phone.commands() == ["install", "start"]
     stored = load(phone.results)
     chosen = cells_with_results(stored, ("app:A1",))
-    (good,) = (
-        r
-        for r in rows(chosen, stored, artifacts_folder=phone.artifacts, results_folder=phone.results)
-        if r.artifact == ID
-    )
-    assert (good.outcome, good.evidence) == ("ok", "current")
+    joined = rows(chosen, stored, artifacts_folder=phone.artifacts, results_folder=phone.results)
+    assert [(row.outcome, row.evidence) for row in joined if row.artifact == ID] == [("ok", "current")]
 
 
-def test_nothing_of_a_job_is_left_there(phone):
+def test_nothing_of_a_job_is_left_there_and_clean_uninstalls(phone):
     phone.run()
-    assert (
-        phone.device.client.shell(f"ls {installed.HOME}/jobs {installed.HOME}/results | grep {ID} || true").strip()
-        == ""
-    )
-
-
-def test_clean_uninstalls(phone):
-    phone.run()
+    assert phone.shell(f"ls {installed.HOME}/jobs {installed.HOME}/results | grep {ID} || true") == ""
     phone.device.clean()
-    assert (
-        phone.device.client.shell(
-            f"[ ! -f {phone.tools}/installed.apk ] && [ ! -d {installed.HOME} ] && echo gone"
-        ).strip()
-        == "gone"
-    )
+    assert phone.shell(f"[ ! -f {phone.tools}/installed.apk ] && [ ! -d {installed.HOME} ] && echo gone") == "gone"
 
 
 @pytest.mark.parametrize(
@@ -256,31 +224,20 @@ def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome,
     assert (measurement.outcome, measurement.reason[: len(reason)]) == (outcome, reason)
 
 
-def test_an_old_phone_is_told_what_runs_there_without_the_app(phone):
-    vars(phone.device)["_properties"] = {
-        "ro.build.version.sdk": "25",
-        "ro.build.version.release": "7.1",
-        "ro.product.cpu.abi": "arm64-v8a",
-    }
-    with pytest.raises(
-        EnvironmentMissing,
-        match="app:A1 has Android 7.1; the app needs 8 or newer. Without the app: --device android:SERIAL",
-    ):
+def test_an_old_phone_is_told_what_runs_there_without_the_app_and_a_missing_engine_why_it_is_missing(phone):
+    with pytest.raises(EnvironmentMissing, match="onnxruntime is not in the app that was built. It was not asked for"):
+        phone.device.require("onnxruntime")
+    old = {"ro.build.version.sdk": "25", "ro.build.version.release": "7.1", "ro.product.cpu.abi": "arm64-v8a"}
+    vars(phone.device)["_properties"] = old
+    sentence = "app:A1 has Android 7.1; the app needs 8 or newer. Without the app: --device android:SERIAL"
+    with pytest.raises(EnvironmentMissing, match=sentence):
         phone.device.require("litert")
 
 
-def test_an_engine_that_is_not_in_the_app_is_told_with_the_builds_reason(phone):
-    with pytest.raises(EnvironmentMissing, match="onnxruntime is not in the app that was built. It was not asked for"):
-        phone.device.require("onnxruntime")
-
-
-def test_without_an_apk_it_says_how_to_build_one(phone, apks):
+def test_without_an_apk_it_says_how_to_build_one_and_a_file_that_is_none_is_told(phone, apks):
     (apks / "edgewise-arm64-v8a.apk").unlink()
     with pytest.raises(EnvironmentMissing, match=r"not built for arm64-v8a. Build it: nox -s 'apps\(android\)'"):
         phone.device.require("litert")
-
-
-def test_a_file_that_is_no_app_is_told(phone, apks):
     (apks / "edgewise-arm64-v8a.apk").write_bytes(b"PK no")
     with pytest.raises(DataError, match="is not the app"):
         phone.device.require("litert")
@@ -289,31 +246,66 @@ def test_a_file_that_is_no_app_is_told(phone, apks):
 def test_an_interrupted_run_ends_the_app(phone):
     phone.set("mood", "silent")
     phone.device.require("litert")
-    turns = Turns(1)
+    names = {"artifact": f"{ID}.tflite", "sidecar": f"{ID}.json", "reference": "torch_cnn_small.reference.npz"}
+    paths = {name: phone.artifacts / file for name, file in names.items()}
+    job, turns = Job(runtime="litert", **paths, images=0, latency_s=0, timeout_s=2), Turns(1)
     threading.Timer(0.3, turns.close).start()
     with pytest.raises(Closed):
-        phone.device.run(phone.job(), turns)
-    assert phone.device.client.shell(f"ls {phone.tools} | grep -x pid || true").strip() == ""
+        phone.device.run(job, turns)
+    assert phone.shell(f"ls {phone.tools} | grep -x pid || true") == ""
 
 
-def test_of_two_phones_one_must_be_named(phone, monkeypatch):
-    monkeypatch.setattr(client, "attached", lambda: {"A1": "device", "B2": "device"})
-    with pytest.raises(
-        EnvironmentMissing, match=r"several devices: A1 \(device\), B2 \(device\). Say which: --device app:SERIAL"
-    ):
+@pytest.mark.parametrize(
+    ("serials", "message"),
+    [
+        ("AB", r"several devices: A \(device\), B \(device\). Say which: --device app:SERIAL"),
+        ("", "Connect a phone with USB debugging switched on"),
+    ],
+)
+def test_of_two_phones_one_must_be_named_and_without_any_it_says_what_to_connect(phone, monkeypatch, serials, message):
+    monkeypatch.setattr(client, "attached", lambda: dict.fromkeys(serials, "device"))
+    with pytest.raises(EnvironmentMissing, match=message):
         devices.device("app:")
 
 
-def test_without_a_phone_it_says_what_to_connect(phone, monkeypatch):
-    monkeypatch.setattr(client, "attached", dict)
-    with pytest.raises(EnvironmentMissing, match="Connect a phone with USB debugging switched on"):
-        devices.device("app:")
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ("+t3", r"asks for \+t3, which there is not"),
+        ("+t2+t4", "asks for two of a kind"),
+        ("+xnnpack+no_xnnpack", "asks for two of a kind"),
+    ],
+)
+def test_wishes_that_there_are_not_or_of_which_one_suffices_are_refused(wishes, message):
+    with pytest.raises(UsageError, match=message):
+        devices.device(f"app:A1{wishes}")
 
 
-def test_how_it_is_asked_to_run_is_part_of_the_name(phone):
-    assert devices.device("app:A1+t2+no_xnnpack").name == "app:A1+t2+no_xnnpack"
-    with pytest.raises(UsageError, match=r"asks for \+t3, which there is not"):
-        devices.device("app:A1+t3")
+def test_wishes_in_another_order_are_the_same_device_and_one_phone_is_one_host():
+    one, other = devices.device("app:A1+nnapi+t2"), devices.device("app:A1+t2+nnapi")
+    assert one.name == other.name == "app:A1+t2+nnapi"
+    assert app._MEASURING[one.client.serial] is app._MEASURING[other.client.serial]
+
+
+def test_a_phone_measures_one_cell_at_a_time(monkeypatch, tmp_path):
+    """The app leaves what it does for what it is asked next."""
+    there, most = [], []
+
+    def measured(self, job: Job, turns: Turns) -> dict:
+        there.append(job)
+        most.append(len(there))
+        threading.Event().wait(0.05)
+        there.remove(job)
+        return {"outcome": "ok"}
+
+    monkeypatch.setattr(app.App, "_measured", measured)
+    monkeypatch.setattr(app.App, "_reply", lambda self, row: row)
+    turns = Turns(2)
+    files = dict.fromkeys(("artifact", "sidecar", "reference"), tmp_path)
+    job = Job(runtime="litert", **files, timeout_s=9, images=0, latency_s=0)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: devices.device(name).run(job, turns), ("app:B2", "app:B2+t4", "app:B2")))
+    assert most == [1, 1, 1]
 
 
 @pytest.mark.slow
@@ -329,6 +321,6 @@ def test_the_real_adb_brings_the_app_its_job_and_takes_its_row(started, stage):
         logits = np.load(measurements.logits_path(there.results, measurement.id))
         assert logits.shape == (IMAGES, 10)
         there.device.clean()
-        assert there.device.client.shell(f"[ -d {installed.HOME} ] || echo gone").strip() == "gone"
+        assert there.shell(f"[ -d {installed.HOME} ] || echo gone") == "gone"
     finally:
-        there.device.client.shell("rm -rf /data/local/tmp/app-test")
+        there.shell("rm -rf /data/local/tmp/app-test")

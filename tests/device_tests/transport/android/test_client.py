@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -11,22 +12,17 @@ import pytest
 from device_tests.transport.android import client
 from device_tests.transport.android.client import Client, DeviceFailed
 from models.errors import EnvironmentMissing
+from tests import programs
 
 LIST = "List of devices attached"
 
 
 @pytest.fixture
-def adb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def adb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Put a script in adb's place, which is the whole PATH."""
-
-    def install(script: str) -> None:
-        program = tmp_path / "adb"
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("ANDROID_HOME", raising=False)
-    return install
+    return partial(programs.script, tmp_path / "adb")
 
 
 def test_without_adb_it_says_how_to_install_it(adb):
@@ -35,13 +31,10 @@ def test_without_adb_it_says_how_to_install_it(adb):
 
 
 def test_the_sdks_adb_serves_where_the_path_has_none(tmp_path, monkeypatch):
-    tools = tmp_path / "platform-tools"
-    tools.mkdir()
-    (tools / "adb").write_text("#!/bin/sh\n")
-    (tools / "adb").chmod(0o755)
+    adb = programs.script(tmp_path / "platform-tools" / "adb", "")
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("ANDROID_HOME", str(tmp_path))
-    assert client.program() == str(tools / "adb")
+    assert client.program() == str(adb)
 
 
 def test_states_are_read_among_adbs_other_talk(adb):
@@ -52,16 +45,17 @@ def test_states_are_read_among_adbs_other_talk(adb):
     assert client.attached() == {"A": "device", "B": "no permissions", "C": "offline"}
 
 
-def test_a_device_without_permissions_says_what_to_install(adb):
-    adb(f"echo '{LIST}'; printf 'B\\tno permissions (missing udev rules?); see [x]\\n'")
-    with pytest.raises(EnvironmentMissing, match="B is no permissions. .*udev rules"):
-        client.choose("B")
-
-
-def test_a_state_that_nobody_thought_of_is_told_too(adb):
-    adb(f"echo '{LIST}'; printf 'B\\trecovery\\n'")
-    with pytest.raises(EnvironmentMissing, match="B is recovery. It must be started as usual"):
-        client.choose("")
+@pytest.mark.parametrize(
+    ("state", "serial", "message"),
+    [
+        ("no permissions (missing udev rules?); see [x]", "B", "B is no permissions. .*udev rules"),
+        ("recovery", "", "B is recovery. It must be started as usual"),  # which nobody thought of
+    ],
+)
+def test_a_device_that_cannot_be_used_says_why(adb, state, serial, message):
+    adb(f"echo '{LIST}'; printf 'B\\t{state}\\n'")
+    with pytest.raises(EnvironmentMissing, match=message):
+        client.choose(serial)
 
 
 def test_a_server_that_does_not_start_is_an_error(adb):
@@ -70,15 +64,16 @@ def test_a_server_that_does_not_start_is_an_error(adb):
         client.attached()
 
 
-def test_a_script_that_does_not_come_to_its_end_failed_although_adb_says_0(adb):
-    adb("echo half; exit 0")
-    with pytest.raises(DeviceFailed, match="A was lost, or the shell there was killed: half"):
-        Client(serial="A").shell("true")
-
-
-def test_the_exit_code_is_the_scripts_not_adbs(adb):
-    adb("echo no such thing; echo edgewise-exit:3; exit 0")
-    with pytest.raises(DeviceFailed, match="A says, with exit code 3: no such thing"):
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("echo half", "A was lost, or the shell there was killed: half"),
+        ("echo no such thing; echo edgewise-exit:3", "A says, with exit code 3: no such thing"),
+    ],
+)
+def test_a_script_that_fails_or_does_not_come_to_its_end_failed_although_adb_says_0(adb, output, message):
+    adb(f"{output}; exit 0")
+    with pytest.raises(DeviceFailed, match=message):
         Client(serial="A").shell("true")
 
 

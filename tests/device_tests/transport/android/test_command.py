@@ -24,19 +24,19 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANDROID_HOME", raising=False)
 
 
-def test_without_the_sdk_a_run_is_an_error_that_says_what_to_install(nothing):
-    done = CliRunner().invoke(group, ["phone", "--quick"])
+@pytest.mark.parametrize(
+    ("command", "lacks", "install"),
+    [
+        ("phone", "ANDROID_HOME is not set", "sdkmanager"),
+        ("vm", "The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc",
+         "sudo apt-get install --no-install-recommends qemu-system-arm"),
+    ],
+)  # fmt: skip
+def test_without_the_sdk_or_qemu_a_run_is_an_error_that_says_what_to_install(nothing, command, lacks, install):
+    done = CliRunner().invoke(group, [command, "--quick"])
     assert isinstance(done.exception, EnvironmentMissing)
-    assert str(done.exception).startswith("ANDROID_HOME is not set")
-    assert "sdkmanager" in str(done.exception)
-
-
-def test_without_qemu_a_run_is_an_error_that_says_what_to_install(nothing):
-    done = CliRunner().invoke(group, ["vm", "--quick"])
-    assert isinstance(done.exception, EnvironmentMissing)
-    message = str(done.exception)
-    assert message.startswith("The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc")
-    assert "sudo apt-get install --no-install-recommends qemu-system-arm" in message
+    assert str(done.exception).startswith(lacks)
+    assert install in str(done.exception)
 
 
 @pytest.mark.parametrize("command", ["phone", "vm"])
@@ -54,10 +54,7 @@ def test_only_what_adb_reaches_is_cleaned_with_it():
 
 
 def test_listing_starts_no_machine(nothing, monkeypatch):
-    def start() -> None:
-        raise AssertionError("it was started")
-
-    monkeypatch.setattr(machine, "running", start)
+    monkeypatch.setattr(machine, "running", None)
     done = CliRunner().invoke(group, ["vm", "--list", "--only", "torch_cnn_small-tflite-int8"])
     assert done.exit_code == 0
     assert done.output.split() == [f"torch_cnn_small-tflite-int8@litert@android:{machine.SERIAL}"]
@@ -66,16 +63,7 @@ def test_listing_starts_no_machine(nothing, monkeypatch):
 @pytest.mark.slow
 def test_a_device_is_cleaned_by_the_command(started, phone):
     phone().client.shell("mkdir -p /data/local/tmp/edgewise/bundles/old")
-    command = (
-        sys.executable,
-        "-m",
-        "device_tests",
-        "android",
-        "phone",
-        "--clean",
-        "--device",
-        f"android:{started.serial}",
-    )
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    command = ("device_tests", "android", "phone", "--clean", "--device", f"android:{started.serial}")
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, f"Removed all of Edgewise from android:{started.serial}")
     assert phone().client.shell("ls -A /data/local/tmp").strip() == ""

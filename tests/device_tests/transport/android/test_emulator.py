@@ -11,28 +11,24 @@ import pytest
 from device_tests.transport.android import child, client, emulator, machine
 from device_tests.transport.android.client import Client
 from models.errors import EdgewiseError, EnvironmentMissing
+from tests import programs
 
 ABI = emulator.ABIS[os.uname().machine]
+AVDMANAGER = "cmdline-tools/latest/bin/avdmanager"
 
 
 @pytest.fixture
 def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An SDK with tools that do nothing and two system images."""
     home = tmp_path / "sdk"
-    for tool in ("emulator/emulator", "cmdline-tools/latest/bin/avdmanager", "platform-tools/adb"):
-        script(home / tool, "true")
+    for tool in ("emulator/emulator", AVDMANAGER, "platform-tools/adb"):
+        programs.script(home / tool, "true")
     for version in ("android-9", "android-34"):
         package = home / "system-images" / version / "default" / ABI / "package.xml"
         package.parent.mkdir(parents=True)
         package.touch()
     monkeypatch.setenv("ANDROID_HOME", str(home))
     return home
-
-
-def script(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{content}\n")
-    path.chmod(0o755)
 
 
 def test_the_newest_image_is_chosen(sdk):
@@ -53,7 +49,7 @@ def test_an_sdk_without_an_image_says_which_to_install(sdk):
 
 
 def test_an_avd_that_cannot_be_made_is_told(sdk):
-    script(sdk / "cmdline-tools/latest/bin/avdmanager", "echo 'Error: Package path is not valid.' >&2; exit 1")
+    programs.script(sdk / AVDMANAGER, "echo 'Error: Package path is not valid.' >&2; exit 1")
     running = emulator.running(emulator.image())
     with pytest.raises(EdgewiseError, match="avdmanager fails: Error: Package path is not valid"), running:
         raise AssertionError("there is no AVD")
@@ -65,20 +61,15 @@ def test_it_is_created_started_awaited_used_and_stopped(sdk, tmp_path, monkeypat
     """The real adb is told of the machine as the SDK's emulator tells of itself, and calls it emulator-PORT."""
     image = machine.build()
     (sdk / "platform-tools" / "adb").unlink()
-    script(
-        sdk / "cmdline-tools/latest/bin/avdmanager",
-        'echo "$@ $ANDROID_AVD_HOME" > "$0.log"; read answer; test $answer = no',
-    )
+    programs.script(sdk / AVDMANAGER, 'echo "$@ $ANDROID_AVD_HOME" > "$0.log"; read answer; test $answer = no')
     port = emulator.PORTS[-10]  # less likely to be taken than the first
     monkeypatch.setattr(emulator, "PORTS", (port,))
     console, server = tmp_path / "console", client.free_port()
     command = machine._command(image, (port + 1,), console, 64)
     # once it is up, the SDK's emulator tells adb's server, too
     tell = f"until grep -qs served {console}; do sleep 0.2; done; printf 0012host:emulator:{port + 1} > /dev/tcp/127.0.0.1/{server}"
-    script(
-        sdk / "emulator/emulator",
-        f'echo "$@" > "$0.log"\nbash -c {shlex.quote(tell)} 2>&1 &\nexec {shlex.join(command)}',
-    )
+    code = f'echo "$@" > "$0.log"\nbash -c {shlex.quote(tell)} 2>&1 &\nexec {shlex.join(command)}'
+    programs.script(sdk / "emulator/emulator", code)
     monkeypatch.setenv(client.SERVER_PORT, str(server))
     quiet = {"ADB_USB": "0", "ADB_MDNS": "0", "HOME": str(tmp_path)}
     argv = (client.program(), "-P", str(server), "nodaemon", "server")
@@ -89,7 +80,5 @@ def test_it_is_created_started_awaited_used_and_stopped(sdk, tmp_path, monkeypat
             assert Client(serial=serial).shell("getprop sys.boot_completed").strip() == "1"
         assert f"-avd edgewise -port {port} -no-window" in (sdk / "emulator/emulator.log").read_text()
         assert client.attached().get(serial) != "device"
-    assert (
-        "create avd --name edgewise --package system-images;android-34"
-        in (sdk / "cmdline-tools/latest/bin/avdmanager.log").read_text()
-    )
+    created = "create avd --name edgewise --package system-images;android-34"
+    assert created in (sdk / f"{AVDMANAGER}.log").read_text()

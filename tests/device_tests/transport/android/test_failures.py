@@ -6,32 +6,41 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from device_tests.devices.adb import HOME, device
+from device_tests.devices.adb import HOME, Phone, device
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, machine
 from device_tests.transport.android.client import Client
 from models.errors import EdgewiseError, EnvironmentMissing, UsageError
+from tests import programs
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[4]
+ASLEEP = """echo '{"turn": "share"}'; exec sleep 1000"""
 
 
-def run_command(*arguments: str) -> subprocess.CompletedProcess:
-    command = (sys.executable, "-m", "device_tests", "run", *arguments)
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+@contextmanager
+def meanwhile(phone: Phone, act: Callable[[], object]) -> Iterator[None]:
+    """Do something to a phone once its worker, which is ASLEEP, has begun."""
 
+    def wait_and_act() -> None:
+        deadline = time.monotonic() + 60
+        while "sleep 1000" not in phone.client.shell("ps"):
+            assert time.monotonic() < deadline, "the worker never began"
+        act()
 
-def await_program(reached: Client, words: str) -> None:
-    deadline = time.monotonic() + 60
-    while words not in reached.shell("ps"):
-        assert time.monotonic() < deadline, f"{words} never began"
+    with ThreadPoolExecutor() as pool:
+        acted = pool.submit(wait_and_act)
+        yield
+        acted.result()
 
 
 @pytest.mark.needs("adb")
@@ -40,13 +49,10 @@ def test_without_any_device_it_says_what_to_connect():
         client.choose("")
 
 
-def test_a_serial_that_is_not_there_is_told_with_those_that_are(started):
+def test_one_device_needs_no_serial_and_one_that_is_not_there_is_told_with_those_that_are(started):
+    assert device("android:").name == f"android:{started.serial}"
     with pytest.raises(EnvironmentMissing, match=f"no device R58M. It sees: .*{started.serial} \\(device\\)"):
         client.choose("R58M")
-
-
-def test_one_device_needs_no_serial(started):
-    assert device("android:").name == f"android:{started.serial}"
 
 
 @pytest.fixture
@@ -65,15 +71,13 @@ def others(started):
         subprocess.run([client.program(), "disconnect", serial], capture_output=True, timeout=30, check=True)
 
 
-def test_an_unauthorised_device_says_to_accept_the_key(others):
-    serial = others(0)
-    with pytest.raises(EnvironmentMissing, match=f"{serial} is unauthorized. Unlock it and accept"):
-        client.choose(serial)
-
-
-def test_an_offline_device_says_that_it_does_not_answer(others):
-    serial = others(1)
-    with pytest.raises(EnvironmentMissing, match=f"{serial} is offline. It is connected but does not answer"):
+@pytest.mark.parametrize(
+    ("which", "reason"),
+    [(0, "is unauthorized. Unlock it and accept"), (1, "is offline. It is connected but does not answer")],
+)
+def test_a_device_that_lets_nobody_in_says_why(others, which, reason):
+    serial = others(which)
+    with pytest.raises(EnvironmentMissing, match=f"{serial} {reason}"):
         client.choose(serial)
 
 
@@ -87,9 +91,9 @@ def test_two_devices_and_no_serial_is_an_error_that_lists_both(started, others):
 
 
 def test_the_command_ends_with_one_message_where_a_named_runtime_cannot_be_had(started, others, tmp_path):
-    (tmp_path / "artifacts").mkdir()
     serial = others(0)
-    done = run_command("--device", f"android:{serial}", "--runtime", "litert", "--artifacts", tmp_path / "artifacts")
+    command = (sys.executable, "-m", "device_tests", "run", "--device", f"android:{serial}", "--runtime", "litert")
+    done = subprocess.run([*command, "--artifacts", tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == EnvironmentMissing.exit_code
     assert f"{serial} is unauthorized" in done.stderr
     assert "Traceback" not in done.stderr
@@ -100,34 +104,25 @@ def test_a_core_that_is_none_is_told():
         device("android:R58M+medium")
 
 
-def test_a_good_run_leaves_the_bundle_and_nothing_else(phone, job):
+def test_a_good_run_leaves_the_bundle_alone_which_is_not_pushed_again_and_clean_removes_everything(phone, job):
     good = phone()
     row = good.run(job, Turns(1))
     assert (row["outcome"], row["environment"]["kind"]) == ("ok", "Android-shaped machine")
     assert row["environment"]["abi"] == "arm64-v8a"
     left = good.client.shell(f"cd {HOME} && find . -type f").split()
-    assert sorted(left) == ["./bundles/arm64-test/blob", "./bundles/arm64-test/lib/ld-linux-aarch64.so.1",
-                            "./references/a.npz"]  # fmt: skip
-
-
-def test_what_is_there_is_not_pushed_again(phone, job):
-    phone().run(job, Turns(1))
-    before = phone().client.shell(f"stat -c %y {HOME}/bundles/arm64-test/blob {HOME}/references/a.npz")
+    bundled = [f"./bundles/arm64-test/{name}" for name in ("blob", "lib/ld-linux-aarch64.so.1")]
+    assert sorted(left) == [*bundled, "./references/a.npz"]
+    times = f"stat -c %y {HOME}/bundles/arm64-test/blob {HOME}/references/a.npz"
+    before = good.client.shell(times)
     again = phone()
     assert again.run(job, Turns(1))["outcome"] == "ok"
-    assert again.client.shell(f"stat -c %y {HOME}/bundles/arm64-test/blob {HOME}/references/a.npz") == before
-
-
-def test_clean_removes_everything(phone, job):
-    good = phone()
-    good.run(job, Turns(1))
-    good.clean()
-    assert good.client.shell("ls -A /data/local/tmp").strip() == ""
+    assert again.client.shell(times) == before
+    again.clean()
+    assert again.client.shell("ls -A /data/local/tmp").strip() == ""
 
 
 def test_a_stale_bundle_is_replaced(phone, job):
-    first = phone(name="arm64-older")
-    first.run(job, Turns(1))
+    phone(name="arm64-older").run(job, Turns(1))
     second = phone(name="arm64-newer")
     second.run(job, Turns(1))
     assert second.client.shell(f"ls {HOME}/bundles").split() == ["arm64-newer"]
@@ -157,23 +152,23 @@ def test_full_storage_is_a_row_that_says_how_much_is_missing(phone, job):
         full.client.shell("rm /data/local/tmp/fill")
 
 
-def test_a_worker_that_kills_itself_is_a_row(phone, job):
-    row = phone("echo dying >&2; kill -SEGV $$").run(job, Turns(1))
-    assert (row["outcome"], row["reason"]) == ("run_failed", "killed by SIGSEGV while starting")
-    assert "dying" in row["log"]
+@pytest.mark.parametrize(
+    ("script", "reason", "log"),
+    [
+        ("echo dying >&2; kill -SEGV $$", "killed by SIGSEGV while starting", ["dying"]),
+        ("echo hello", "said something that is no answer while starting: 'hello'", []),
+    ],
+)
+def test_a_worker_that_kills_itself_or_prints_noise_is_a_row(phone, job, script, reason, log):
+    row = phone(script).run(job, Turns(1))
+    assert (row["outcome"], row["reason"]) == ("run_failed", reason)
+    assert {*log} <= {*row["log"]}
 
 
 def test_a_worker_that_is_killed_by_somebody_else_is_a_row(phone, job):
-    killed = phone("""echo '{"turn": "share"}'; exec sleep 1000""")
-
-    def kill() -> None:
-        await_program(killed.client, "sleep 1000")
-        killed.client.shell("kill -9 $(pidof sleep)")
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    row = killed.run(job, Turns(1))
-    killer.join()
+    killed = phone(ASLEEP)
+    with meanwhile(killed, lambda: killed.client.shell("kill -9 $(pidof sleep)")):
+        row = killed.run(job, Turns(1))
     assert (row["outcome"], row["reason"]) == ("run_failed", "killed by SIGKILL while judging")
 
 
@@ -207,45 +202,24 @@ def test_a_program_of_another_abi_is_a_row_with_what_the_device_said(phone, job)
     assert row["log"]
 
 
-def test_noise_instead_of_an_answer_is_a_row(phone, job):
-    row = phone("echo hello").run(job, Turns(1))
-    assert (row["outcome"], row["reason"]) == ("run_failed", "said something that is no answer while starting: 'hello'")
-
-
 def test_an_interrupted_run_leaves_no_worker_there(phone, job):
-    hung = phone("""echo '{"turn": "share"}'; exec sleep 3000""")
-    turns = Turns(1)
-    ended = []
+    hung, turns = phone(ASLEEP), Turns(1)
 
-    def run() -> None:
-        try:
-            hung.run(job, turns)
-        except Closed as end:
-            ended.append(end)
+    def interrupt() -> None:
+        turns.close()
+        hung.stop()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    await_program(hung.client, "sleep 3000")
-    turns.close()
-    hung.stop()
-    thread.join(timeout=20)
-    assert ended
-    assert "sleep 3000" not in hung.client.shell("ps")
+    with meanwhile(hung, interrupt), pytest.raises(Closed):
+        hung.run(job, turns)
+    assert "sleep 1000" not in hung.client.shell("ps")
     assert hung.client.shell(f"ls {HOME}/jobs").split() == []
 
 
 def test_a_device_lost_in_the_middle_costs_its_cell_and_the_next_say_that_it_is_gone(phone, job):
     with machine.running(port=client.free_port()) as other:
-        lost = phone("""echo '{"turn": "share"}'; exec sleep 1000""", serial=other.serial)
-
-        def pull_the_plug() -> None:
-            await_program(lost.client, "sleep 1000")
-            other.process.kill()
-
-        plug = threading.Thread(target=pull_the_plug)
-        plug.start()
-        row = lost.run(job, Turns(1))
-        plug.join()
+        lost = phone(ASLEEP, serial=other.serial)
+        with meanwhile(lost, other.process.kill):
+            row = lost.run(job, Turns(1))
         assert (row["outcome"], row["reason"]) == ("run_failed", f"{lost.name} was lost while judging")
         with pytest.raises(EnvironmentMissing, match="no device|offline"):
             lost.require("litert")
@@ -264,17 +238,7 @@ def test_nothing_of_the_machine_outlives_the_program_that_started_it(started, ho
         rest = program.stdout.read()
         assert program.wait(timeout=20) == (-9 if how == signal.SIGKILL else 130)
     assert "Traceback" not in rest
-    deadline = time.monotonic() + 10
-    while alive := [child for child in children if is_alive(child)]:
-        assert time.monotonic() < deadline, alive
-        time.sleep(0.1)
-
-
-def is_alive(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    assert all(programs.ends(int(child)) for child in children)
 
 
 def test_a_port_that_is_taken_is_told(started):

@@ -8,6 +8,7 @@ import pytest
 
 from device_tests.contract import Job, Load
 from device_tests.devices import device
+from device_tests.devices.adb import Phone
 from device_tests.results import judging
 from device_tests.schedule import Turns
 from device_tests.transport.android import conditions
@@ -31,34 +32,24 @@ def real(started):
 
 
 @pytest.mark.parametrize(
-    ("runtime", "id"),
-    [
-        ("litert", f"{MODEL}-tflite-int8"),
-        ("onnxruntime", f"{MODEL}-onnx-float32"),
-        ("executorch", f"{MODEL}-executorch-int8"),
-    ],
+    ("runtime", "kind"), [("litert", "tflite-int8"), ("onnxruntime", "onnx-float32"), ("executorch", "executorch-int8")]
 )
-def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, id):
-    sidecar = artifacts.sidecar_path(ARTIFACTS, id)
+def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, kind):
+    sidecar = artifacts.sidecar_path(ARTIFACTS, f"{MODEL}-{kind}")
     if not sidecar.exists():
         programs.absent("needs artifacts: nox -s export")
     artifact = artifacts.read(sidecar)
+    file = reference.path(ARTIFACTS, MODEL)
     job = Job(runtime=runtime, artifact=ARTIFACTS / artifact.file, sidecar=sidecar, timeout_s=300, images=50, latency_s=0,
-              reference=reference.path(ARTIFACTS, MODEL))  # fmt: skip
+              reference=file)  # fmt: skip
     row = real.run(job, Turns(1))
     assert (row["outcome"], row["reason"]) == ("ok", "")
-    reference_set = reference.load(reference.path(ARTIFACTS, MODEL))
-    judged = judging.judge(judging.unpack(row["logits"], 10, 50), reference_set)
+    judged = judging.judge(judging.unpack(row["logits"], 10, 50), reference.load(file))
     assert judged.agree == judged.total == 50
     assert row["peak_rss_bytes"] > row["baseline_rss_bytes"] > 0
     assert not row["latencies_ns"]  # an emulated device has none to tell
-    environment = row["environment"]
-    assert (environment["kind"], environment["android"], environment["abi"]) == (
-        "Android-shaped machine",
-        "none",
-        "arm64-v8a",
-    )
-    assert environment["machine"] == "aarch64"
+    facts = {"kind": "Android-shaped machine", "android": "none", "abi": "arm64-v8a", "machine": "aarch64"}
+    assert facts.items() <= {name: row["environment"][name] for name in facts}.items()
 
 
 def test_there_is_no_c_library_outside_the_bundle(real):
@@ -78,13 +69,16 @@ def test_instructions_are_not_counted_there(phone, job):
         phone().counted(job, Path("plugin"), Path("log"))
 
 
+def take_for_a_phone(machine: Phone) -> Phone:
+    assert machine.emulated
+    vars(machine)["_properties"] = machine.client.properties() | {"ro.kernel.qemu": "0"}
+    assert not machine.emulated
+    return machine
+
+
 def test_a_real_phone_says_in_what_state_it_was_measured(phone, job):
-    """The machine, taken for a phone: it has neither clocks nor a battery to tell of, and the row says so."""
-    taken = phone()
-    assert taken.emulated
-    vars(taken)["_properties"] = taken.client.properties() | {"ro.kernel.qemu": "0"}
-    assert not taken.emulated
-    row = taken.run(job, Turns(1))
+    """The machine has neither clocks nor a battery to tell of, and the row says so."""
+    row = take_for_a_phone(phone()).run(job, Turns(1))
     assert row["environment"]["governor"] == row["environment"]["screen"] == "not told"
     assert row["notes"] == ["the phone does not tell its cores' clocks: timed on whichever core it chose"]
 
@@ -93,9 +87,7 @@ def test_a_real_phone_says_in_what_state_it_was_measured(phone, job):
 def test_a_real_phone_is_measured_on_the_chosen_cores(phone, job, monkeypatch, size, mask):
     state = {"cpu0.cpuinfo_max_freq": "2000", "cpu1.cpuinfo_max_freq": "1000", "thermal_status": "0"}
     monkeypatch.setattr(conditions, "read", lambda client: state)
-    taken = phone(MASK, core=size)
-    vars(taken)["_properties"] = taken.client.properties() | {"ro.kernel.qemu": "0"}
-    row = taken.run(job, Turns(1))
+    row = take_for_a_phone(phone(MASK, core=size)).run(job, Turns(1))
     assert row["environment"]["python"] == mask
     assert row["environment"]["cores"] == ("cpu0" if size == "big" else "cpu1")
     assert row["notes"] == []

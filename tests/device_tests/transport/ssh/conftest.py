@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,7 @@ from device_tests.transport.ssh import board as boards
 from tests import programs
 
 ROOT = Path(__file__).parents[4]
-NUMPY = next(
-    line for line in (ROOT / "constraints" / "core.txt").read_text().splitlines() if line.startswith("numpy==")
-)
+NUMPY = f"numpy=={version('numpy')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +38,8 @@ class Server:
 
     def connections(self) -> list[int]:
         """Return the processes that each serve one connection."""
-        return children(self.process.pid)
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def drop(self) -> None:
         """End every connection at once, as a pulled plug does."""
@@ -55,10 +55,6 @@ class Server:
             for pid in connections:
                 with suppress(ProcessLookupError):  # it may have ended with the server
                     os.kill(pid, signal.SIGKILL)
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def make_key(path: Path) -> Path:

@@ -19,10 +19,12 @@ from device_tests import devices
 from device_tests.commands import ssh as ssh_command
 from device_tests.transport.ssh.board import STATE, parse_state
 from device_tests.transport.ssh.client import Unreachable
-from models import console, environments
+from models import console, environments, files
 from models.errors import EnvironmentMissing, UsageError
 from tests import programs
 from tests.device_tests.transport.ssh.conftest import make_key, running
+
+OWN_INDEX = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}  # this machine's settings of pip do not count
 
 
 @pytest.mark.parametrize(
@@ -65,38 +67,31 @@ def test_an_ipv6_address_reaches_ssh_without_its_brackets(monkeypatch):
 def test_a_raspberry_pis_state_is_read(tmp_path):
     """As Linux shows it on a Pi 4: the model ends in a zero byte, temperatures are in thousandths of a degree."""
     for path, content in {
-        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
-        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand\n",
-        "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor": "ondemand\n",
-        "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
-        "sys/class/thermal/thermal_zone0/temp": "48686\n",
-        "sys/class/thermal/thermal_zone1/temp/cannot be read": "",
+        "proc/device-tree/model": b"Raspberry Pi 4 Model B Rev 1.4\0",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": b"ondemand\n",
+        "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor": b"ondemand\n",
+        "sys/class/thermal/thermal_zone0/type": b"cpu-thermal\n",
+        "sys/class/thermal/thermal_zone0/temp": b"48686\n",
+        "sys/class/thermal/thermal_zone1/temp/cannot be read": b"",
     }.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(content)
+        files.write_bytes(tmp_path / path, content)
     done = subprocess.run(["sh", "-c", STATE, "sh", tmp_path], capture_output=True, text=True, check=True)
     state = parse_state(done.stdout)
     assert state.pop("kernel").startswith("Linux ")
-    assert state == {
-        "model": "Raspberry Pi 4 Model B Rev 1.4",
-        "governors": ["ondemand"],
-        "temperatures_c": {"cpu-thermal": 48.686},
-    }
+    pi = {"model": "Raspberry Pi 4 Model B Rev 1.4", "governors": ["ondemand"]}
+    assert state == {**pi, "temperatures_c": {"cpu-thermal": 48.686}}
     assert done.stderr == ""
 
 
 def test_a_row_tells_what_bears_on_its_times():
     remote = devices.device("ssh:NAME")
-    states = iter([{"kernel": "Linux 6.6", "temperatures_c": {"cpu-thermal": 61.5}}])
-    remote.board.state = lambda: next(states)
+    remote.board.state = lambda: {"kernel": "Linux 6.6", "temperatures_c": {"cpu-thermal": 61.5}}
     row = {"environment": {"cpu": "Cortex-A72"}, "notes": []}
-    before = {"kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"], "temperatures_c": {"cpu-thermal": 48.7}}
-    remote._describe(row, before)
+    pi = {"kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"]}
+    remote._describe(row, {**pi, "temperatures_c": {"cpu-thermal": 48.7}})
+    temperatures = {"before": {"cpu-thermal": 48.7}, "after": {"cpu-thermal": 61.5}}
     assert row == {
-        "environment": {
-            **{"cpu": "Cortex-A72", "kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"]},
-            "temperatures_c": {"before": {"cpu-thermal": 48.7}, "after": {"cpu-thermal": 61.5}},
-        },
+        "environment": {"cpu": "Cortex-A72", **pi, "temperatures_c": temperatures},
         "notes": ["the frequency governor is ondemand: times wander with the load"],
     }
 
@@ -112,42 +107,35 @@ def why(device, runtime: str = "litert", kind: type[EnvironmentMissing] = Unreac
 
 
 @pytest.mark.slow
-def test_a_closed_port(board):
-    assert "nothing answers ssh there. Start its ssh server" in why(board(name="ssh:root@127.0.0.1:9"))
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ssh:root@127.0.0.1:9", "nothing answers ssh there. Start its ssh server"),
+        ("ssh:pi@no-such-host.invalid", "there is no host of this name"),
+    ],
+)
+def test_a_closed_port_and_a_host_that_does_not_exist(board, name, reason):
+    assert reason in why(board(name=name))
 
 
 @pytest.mark.slow
-def test_a_host_that_does_not_exist(board):
-    assert "there is no host of this name" in why(board(name="ssh:pi@no-such-host.invalid"))
-
-
-@pytest.mark.slow
-def test_an_unknown_host_key_is_no_question(board, tmp_path):
+def test_host_keys_that_are_not_known_and_a_key_that_is_not_accepted(board, tmp_path):
+    key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
     with running(tmp_path / "other") as other:
-        (other.folder / "known_hosts").write_text("")
-        message = why(board(other))
-    assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in message
-
-
-@pytest.mark.slow
-def test_another_host_key_than_the_known_one(board, tmp_path):
-    with running(tmp_path / "other") as other:
-        key = make_key(tmp_path / "imposter").with_suffix(".pub").read_text()
-        (other.folder / "known_hosts").write_text(f"[127.0.0.1]:{other.port} {key}")
-        message = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
-    assert "its host key is not the one that is known here" in message
-    assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in message
-
-
-@pytest.mark.slow
-def test_a_key_that_is_not_accepted(board, tmp_path):
-    with running(tmp_path / "other") as other:
-        (other.folder / "user.pub").write_text(make_key(tmp_path / "another").with_suffix(".pub").read_text())
-        message = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
-    assert (
-        f"it accepts none of the keys that ssh offers. Give it one with: ssh-copy-id -p {other.port} 127.0.0.1"
-        in message
-    )
+        hosts = other.folder / "known_hosts"
+        trusted = hosts.read_text()
+        hosts.write_text("")
+        unknown = why(board(other))  # and ssh asks nobody
+        hosts.write_text(f"[127.0.0.1]:{other.port} {key}")
+        imposter = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+        hosts.write_text(trusted)
+        (other.folder / "user.pub").write_text(key)
+        refused = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+    assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in unknown
+    assert "its host key is not the one that is known here" in imposter
+    assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in imposter
+    remedy = f"Give it one with: ssh-copy-id -p {other.port} 127.0.0.1"
+    assert f"it accepts none of the keys that ssh offers. {remedy}" in refused
 
 
 def test_no_client_here(board, monkeypatch):
@@ -170,12 +158,10 @@ def test_no_python_there(board, tmp_path):
 @pytest.mark.slow
 def test_a_python_there_that_makes_no_environments(board, pin, tmp_path):
     """Debian's says this without the package python3-venv."""
-    (tmp_path / "bin").mkdir()
-    stub = tmp_path / "bin" / "python3.11"
     refuses = 'echo "$0: No module named ensurepip" >&2; exit 1'
     makes = f"""mkdir -p "$4/bin"; echo '{refuses}' >"$4/bin/python"; chmod +x "$4/bin/python" """
-    stub.write_text(f'#!/bin/sh\ncase $2 in venv) {makes};; *) echo "$0 3.11.2 aarch64";; esac\n')
-    stub.chmod(0o755)
+    code = f'case $2 in venv) {makes};; *) echo "$0 3.11.2 aarch64";; esac'
+    programs.script(tmp_path / "bin" / "python3.11", code)
     with running(tmp_path / "other", PATH=f"{tmp_path}/bin:/usr/bin:/bin", HOME=str(tmp_path)) as other:
         message = why(board(other, home=tmp_path / "home"), pin("any"), EnvironmentMissing)
     assert "apt-get install python3.11-venv" in message
@@ -201,7 +187,7 @@ def test_pins_without_a_wheel_for_the_boards_python_are_not_tried_for_each_cell(
 
 @pytest.mark.slow
 def test_a_board_without_a_network_gets_its_wheels_from_here(board, pin, tmp_path, capsys):
-    with running(tmp_path / "other", PIP_NO_INDEX="1", PIP_CONFIG_FILE="/dev/null", PIP_FIND_LINKS="") as other:
+    with running(tmp_path / "other", PIP_NO_INDEX="1", **OWN_INDEX) as other:
         remote = board(other, home=tmp_path / "home")
         remote.require(pin("away"))
         assert any(package.startswith("numpy-") for package in remote.pins("away"))
@@ -212,18 +198,20 @@ def test_a_board_without_a_network_gets_its_wheels_from_here(board, pin, tmp_pat
 def test_a_board_takes_pytorch_from_its_own_index_where_no_other_has_the_cpu_build(board, pin, tmp_path, monkeypatch):
     wheel = tmp_path / "served" / "cpu" / "torch" / "torch-0.0.1+cpu-py3-none-any.whl"
     wheel.parent.mkdir(parents=True)
+    about = {
+        "METADATA": "Metadata-Version: 2.1\nName: torch\nVersion: 0.0.1+cpu\n",
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
     with zipfile.ZipFile(wheel, "w") as archive:
-        about = "torch-0.0.1+cpu.dist-info"
-        archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 0.0.1+cpu\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{about}/RECORD", "")
+        for name, content in about.items():
+            archive.writestr(f"torch-0.0.1+cpu.dist-info/{name}", content)
     serve = partial(SimpleHTTPRequestHandler, directory=tmp_path / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as index:
         Thread(target=index.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{index.server_port}"
         monkeypatch.setattr(environments, "TORCH_CPU_INDEX", f"{address}/cpu")
-        settings = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": f"{address}/other"}
-        with running(tmp_path / "other", **settings) as other:
+        with running(tmp_path / "other", PIP_INDEX_URL=f"{address}/other", **OWN_INDEX) as other:
             remote = board(other, home=tmp_path / "home")
             remote.require(pin("torchy", "torch==0.0.1+cpu"))
             assert "torch-0.0.1+cpu.dist-info" in remote.pins("torchy")
@@ -235,9 +223,7 @@ def test_an_interrupted_installation_ends_there_too(board, pin, tmp_path):
     """pip asks an index that never answers, and lets go of it when it ends."""
     with socket.create_server(("127.0.0.1", 0)) as index, ThreadPoolExecutor() as pool:
         address = f"http://127.0.0.1:{index.getsockname()[1]}"
-        with running(
-            tmp_path / "other", PIP_CONFIG_FILE="/dev/null", PIP_FIND_LINKS="", PIP_INDEX_URL=address
-        ) as other:
+        with running(tmp_path / "other", PIP_INDEX_URL=address, **OWN_INDEX) as other:
             remote = board(other, home=tmp_path / "home")
             waits = pool.submit(why, remote, pin("waits"))
             connection, _ = index.accept()
@@ -260,35 +246,38 @@ def test_no_space_there(board, pin, tmp_path):
         assert not list(small.rglob("bin"))  # what was begun is not left there
     finally:
         subprocess.run(["umount", small], check=True)
-    assert (
-        message == "ssh:board has no space left. Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
-    )
+    remedy = "Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
+    assert message == f"ssh:board has no space left. {remedy}"
 
 
 @pytest.mark.slow
 def test_files_are_sent_once_verified_there_and_sent_again_where_they_are_damaged(board, tmp_path):
     content = tmp_path / "content"
     content.write_bytes(b"7" * 100_000)
-    first = Path(board().board.push({"it.bin": content}))
+
+    def push() -> Path:
+        return Path(board().board.push({"it.bin": content}))
+
+    first = push()
     assert first.name not in ("", content.name)
     copy = first / "it.bin"
     assert copy.read_bytes() == content.read_bytes()
     sent = copy.stat().st_ino
-    assert board().board.push({"it.bin": content}) == str(first)
+    assert push() == first
     assert copy.stat().st_ino == sent
     copy.write_bytes(b"8" + content.read_bytes()[1:])
-    assert board().board.push({"it.bin": content}) == str(first)
+    assert push() == first
     assert copy.read_bytes() == content.read_bytes()
     content.write_bytes(b"9")
-    assert board().board.push({"it.bin": content}) != str(first)
+    assert push() != first
 
 
 @pytest.mark.slow
-def test_what_was_put_there_can_be_removed_and_nothing_else(board, pin, tmp_path):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "mine").touch()
-    remote = board(home=tmp_path / "home")
-    remote.board.push({"it": tmp_path / "home" / "mine"})
-    assert len(list((tmp_path / "home").iterdir())) == 2
+def test_what_was_put_there_can_be_removed_and_nothing_else(board, tmp_path):
+    mine = tmp_path / "mine"
+    mine.touch()
+    remote = board(home=tmp_path)
+    remote.board.push({"it": mine})
+    assert len(list(tmp_path.iterdir())) == 2
     remote.board.clean()
-    assert [file.name for file in (tmp_path / "home").iterdir()] == ["mine"]
+    assert list(tmp_path.iterdir()) == [mine]

@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +24,15 @@ from device_tests.results import parity
 from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
 from export.artifact import Golden
+from tests import programs
 from tests.device_tests.conftest import ID
 from tests.device_tests.transport.ssh.conftest import ROOT, running
 
 pytestmark = pytest.mark.slow
 
 REAL = "torch_cnn_small-{}-int8@{}@{}"
+OK = ("ok", "")
+LOST = ("run_failed", "the connection to ssh:board was lost while judging")
 
 # notes the worker's process where the test finds it
 NOTES = """
@@ -37,8 +40,9 @@ def note():
     with open({path!r}, "w") as file:
         file.write(str(os.getpid()))
 """
-SLEEPS = "def load(path, threads):\n    note()\n    time.sleep(600)"
-HOLDS_THE_LOCK = "def load(path, threads):\n    import ctypes\n    note()\n    ctypes.PyDLL(None).sleep(600)"
+LOAD = "def load(path, threads):\n    "
+SLEEPS = LOAD + "note()\n    time.sleep(600)"
+HOLDS_THE_LOCK = LOAD + "import ctypes\n    note()\n    ctypes.PyDLL(None).sleep(600)"
 SLOW_LOGITS = "def answer(logits):\n    judging() and (note(), time.sleep(600))\n    return logits"
 
 
@@ -49,21 +53,17 @@ def pid(path: Path) -> int:
     return int(path.read_text())
 
 
-def ends(process: int) -> bool:
-    for _ in range(100):
-        stat = Path(f"/proc/{process}/stat")
-        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.1)
-    return False
+def reasons(rows: dict[str, Measurement]) -> dict[str, tuple[str, str]]:
+    return {id: (row.outcome, row.reason) for id, row in rows.items()}
 
 
 @pytest.fixture
-def run(folders, board, pin) -> Callable[..., dict[str, Measurement]]:
+def run(folders, board) -> Callable[..., dict[str, Measurement]]:
     """Return what runs fake runtimes on the board, and maybe on the desktop; it gives the rows that were not current."""
+    board()
 
     def run_cells(*patterns: str, also: str = "", on_ended=lambda end: None, **changes) -> dict[str, Measurement]:
-        every = cells("ssh:board") + (cells(also) if also else ())
+        chosen = select(cells("ssh:board") + (cells(also) if also else ()), runtimes=(), patterns=patterns)
         rows = {}
 
         def ended(end: runner.Ended) -> None:
@@ -71,8 +71,7 @@ def run(folders, board, pin) -> Callable[..., dict[str, Measurement]]:
                 rows[end.measurement.id.removeprefix(f"{ID}@")] = end.measurement
             on_ended(end)
 
-        bench = replace(folders.bench, **changes)
-        runner.run(select(every, runtimes=(), patterns=patterns), bench, jobs=2, begins=lambda id: None, ended=ended)
+        runner.run(chosen, replace(folders.bench, **changes), jobs=2, begins=lambda id: None, ended=ended)
         return rows
 
     return run_cells
@@ -89,7 +88,6 @@ def fake(folders, pin, tmp_path) -> Callable[..., str]:
 
 
 def test_a_boards_row_says_where_it_was_measured_and_a_second_run_finds_it_current(run, fake, board):
-    board()
     fake("honest")
     row = run(f"{ID}@*")["honest@ssh:board"]
     assert (row.outcome, row.reason, row.total) == ("ok", "", 200)
@@ -101,9 +99,8 @@ def test_a_boards_row_says_where_it_was_measured_and_a_second_run_finds_it_curre
     assert list(run(f"{ID}@*")) == ["honest@ssh:board"]
 
 
-def test_the_desktop_and_a_board_work_side_by_side(run, fake, board, tmp_path):
+def test_the_desktop_and_a_board_work_side_by_side(run, fake, tmp_path):
     """Each fake waits for the other device's: one after the other they would wait for ever."""
-    board()
     (tmp_path / "met").mkdir()
     meets = f"""
 def load(path, threads):
@@ -114,32 +111,28 @@ def load(path, threads):
 """
     fake("meets", meets)
     rows = run(f"{ID}@*", also="desktop")
-    assert {id: row.outcome for id, row in rows.items()} == {"meets@ssh:board": "ok", "meets@desktop": "ok"}
+    assert reasons(rows) == {"meets@ssh:board": OK, "meets@desktop": OK}
 
 
 @pytest.mark.parametrize(("code", "reason"), [
-    ("def load(path, threads):\n    os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV while loading and timing"),
-    ("def load(path, threads):\n    os._exit(3)", "ended with exit code 3 while loading and timing"),
-    ("def load(path, threads):\n    raise ValueError('bad magic')", "ValueError: bad magic"),
+    (LOAD + "os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV while loading and timing"),
+    (LOAD + "os._exit(3)", "ended with exit code 3 while loading and timing"),
+    (LOAD + "raise ValueError('bad magic')", "ValueError: bad magic"),
 ], ids=["crashes", "exits", "raises"])  # fmt: skip
-def test_a_worker_that_ends_there_is_the_row_that_it_is_here(run, fake, board, code, reason):
-    board()
+def test_a_worker_that_ends_there_is_the_row_that_it_is_here(run, fake, code, reason):
     fake("ends", code)
-    rows = run(f"{ID}@*", also="desktop")
-    assert [row.reason for row in rows.values()] == [reason, reason]
+    assert [row.reason for row in run(f"{ID}@*", also="desktop").values()] == [reason, reason]
 
 
 @pytest.mark.parametrize("code", [SLEEPS, HOLDS_THE_LOCK], ids=["sleeps", "holds_pythons_lock"])
-def test_a_hang_is_a_row_and_its_worker_does_not_outlive_it(run, fake, board, tmp_path, code):
-    board()
+def test_a_hang_is_a_row_and_its_worker_does_not_outlive_it(run, fake, tmp_path, code):
     fake("hangs", code)
-    row = run(f"{ID}@*", timeout_s=8)["hangs@ssh:board"]
-    assert (row.outcome, row.reason) == ("timed_out", "no answer in 8 s while loading and timing")
-    assert ends(pid(tmp_path / "hangs.pid"))
+    rows = run(f"{ID}@*", timeout_s=8)
+    assert reasons(rows) == {"hangs@ssh:board": ("timed_out", "no answer in 8 s while loading and timing")}
+    assert programs.ends(pid(tmp_path / "hangs.pid"))
 
 
-def test_a_dropped_connection_costs_its_cell_and_leaves_nothing_behind(run, fake, board, server, tmp_path):
-    remote = board()
+def test_a_dropped_connection_costs_its_cell_and_leaves_nothing_behind(run, fake, board, server, home, tmp_path):
     for name in ("a", "b", "c"):
         fake(name, SLOW_LOGITS if name == "b" else "")
     worker = []
@@ -150,19 +143,16 @@ def test_a_dropped_connection_costs_its_cell_and_leaves_nothing_behind(run, fake
             server.drop()
 
     rows = run(f"{ID}@*", on_ended=drop)
-    assert {id: row.outcome for id, row in rows.items()} == {
-        "a@ssh:board": "ok", "b@ssh:board": "run_failed", "c@ssh:board": "ok"}  # fmt: skip
-    assert rows["b@ssh:board"].reason == "the connection to ssh:board was lost while judging"
-    assert ends(worker[0])
-    assert not list(Path(remote.board.place.home).glob("*.pid"))
+    assert reasons(rows) == {"a@ssh:board": OK, "b@ssh:board": LOST, "c@ssh:board": OK}
+    assert programs.ends(worker[0])
+    assert not list(home.glob("edgewise-ssh/*.pid"))
     fake("b")
     board()
-    assert [row.outcome for row in run(f"{ID}@*").values()] == ["ok"]
+    assert reasons(run(f"{ID}@*")) == {"b@ssh:board": OK}
 
 
 def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run, fake, board, tmp_path):
-    names = ("a", "b", "c")
-    for name in names:
+    for name in ("a", "b", "c"):
         fake(name, SLOW_LOGITS if name == "b" else "")
 
     def lose(end):
@@ -173,22 +163,18 @@ def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run
     with running(tmp_path / "other") as other:
         board(other)
         rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop", on_ended=lose)
-    reasons = {id: (row.outcome, row.reason) for id, row in rows.items()}
-    assert reasons.pop("b@ssh:board") == ("run_failed", "the connection to ssh:board was lost while judging")
-    outcome, reason = reasons.pop("c@ssh:board")
-    assert outcome == "skipped"
-    assert "nothing answers ssh there" in reason
-    assert set(reasons.values()) == {("ok", "")}
-    assert set(reasons) == {"a@ssh:board", "a@desktop", "c@desktop"}
+    skipped = rows.pop("c@ssh:board")
+    assert skipped.outcome == "skipped"
+    assert "nothing answers ssh there" in skipped.reason
+    assert reasons(rows) == {"a@ssh:board": OK, "a@desktop": OK, "b@ssh:board": LOST, "c@desktop": OK}
     fake("b")
     board()  # the board is back
     rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop")
-    assert {id: row.outcome for id, row in rows.items()} == {"b@ssh:board": "ok", "c@ssh:board": "ok"}
+    assert reasons(rows) == {"b@ssh:board": OK, "c@ssh:board": OK}
 
 
-def test_a_board_that_says_nothing_any_more_is_lost(run, fake, board, server, tmp_path):
+def test_a_board_that_says_nothing_any_more_is_lost(run, fake, server, tmp_path):
     """As one whose plug was pulled: nothing closes the connection, but it is not answered."""
-    board()
     fake("b", SLOW_LOGITS)
 
     def freeze():
@@ -196,21 +182,20 @@ def test_a_board_that_says_nothing_any_more_is_lost(run, fake, board, server, tm
         for connection in server.connections():
             os.kill(connection, signal.SIGSTOP)
 
-    freezing = threading.Thread(target=freeze)
-    freezing.start()
     try:
-        rows = run(f"{ID}@*", timeout_s=60)
+        with ThreadPoolExecutor() as pool:
+            pool.submit(freeze)
+            rows = run(f"{ID}@*", timeout_s=60)
     finally:
-        freezing.join()
         server.drop()
-    assert rows["b@ssh:board"].reason == "the connection to ssh:board was lost while judging"
-    assert ends(pid(tmp_path / "b.pid"))
+    assert reasons(rows) == {"b@ssh:board": LOST}
+    assert programs.ends(pid(tmp_path / "b.pid"))
 
 
 def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders, fake, board):
     remote = board()
     fake("honest")
-    fake("raises", "def load(path, threads):\n    raise ValueError('bad magic')")
+    fake("raises", LOAD + "raise ValueError('bad magic')")
     artifact = folders.artifact
     golden = (Golden(image_u8=base64.b64encode(bytes(784)).decode(), logits=(0.0,) * 10),)
     artifacts.save(structs.replace(artifact, golden=golden), folders.bench.artifacts)
@@ -226,7 +211,6 @@ def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders,
 
 
 def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
-    board()
     fake("a")
     fake("b", SLEEPS)
 
@@ -236,7 +220,7 @@ def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(f"{ID}@*", on_ended=interrupt)
-    assert ends(pid(tmp_path / "b.pid"))
+    assert programs.ends(pid(tmp_path / "b.pid"))
     board()
     fake("b")
     assert list(run(f"{ID}@*")) == ["b@ssh:board"]
@@ -279,7 +263,7 @@ def test_ctrl_c_is_one_sentence_and_leaves_no_worker(board, home, tmp_path):
         _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert complaint.strip() == "Interrupted. What is finished is kept; the same command does the rest."
-    assert ends(worker)
+    assert programs.ends(worker)
 
 
 def test_a_board_that_cannot_be_reached_is_an_error_of_its_command(board):
