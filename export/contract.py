@@ -32,8 +32,7 @@ class Tensor(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if (self.scale is None) != (self.zero_point is None):
-            msg = f"the tensor {self.name!r} has only one of scale and zero point"
-            raise ValueError(msg)
+            raise ValueError(f"the tensor {self.name!r} has only one of scale and zero point")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,8 +202,7 @@ def _try_together(
         logits = _logits(format_module, file, images, contents, TOGETHER)
         judge.judge_logits(logits, reference.logits[: len(images)], scheme)
     except Exception as error:  # runtimes raise anything
-        msg = f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}"
-        raise Unsupported(msg) from error
+        raise Unsupported(f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}") from error
 
 
 def _notes(source: Source, scheme: Scheme) -> Iterator[str]:

@@ -64,10 +64,9 @@ def recipes() -> tuple[Recipe, ...]:
     patterns = settings.load(place).recipes
     for pattern in patterns:
         if not fnmatch.filter((r.id for r in every), pattern):
-            msg = (
+            raise DataError(
                 f"`recipes` in {place / settings.FILE}: {pattern!r} matches no artifact. An id is MODEL-FORMAT-SCHEME."
             )
-            raise DataError(msg)
     return tuple(r for r in every if not patterns or any(fnmatch.fnmatchcase(r.id, p) for p in patterns))
 
 

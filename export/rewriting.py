@@ -69,6 +69,5 @@ def _same(logits: np.ndarray, expected: np.ndarray, tolerance: float) -> tuple[n
     """Return logits and the largest difference of one; raises _NotKept where that is above the tolerance."""
     difference = float(np.abs(logits.astype(np.float64) - expected).max(initial=0.0))
     if not difference <= tolerance:  # one that is not finite is not
-        msg = f"the logits would differ by {difference:.2g}"
-        raise _NotKept(msg)
+        raise _NotKept(f"the logits would differ by {difference:.2g}")
     return logits, difference

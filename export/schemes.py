@@ -112,5 +112,4 @@ def supported(options: Options, understood: Collection[str], where: str) -> None
     unknown = [name for name in options.given if name not in understood]
     if unknown:
         understood_here = f"It understands: {', '.join(sorted(understood))}" if understood else "It has none"
-        msg = f"{where} has no option {' and '.join(unknown)}. {understood_here}."
-        raise Unsupported(msg)
+        raise Unsupported(f"{where} has no option {' and '.join(unknown)}. {understood_here}.")

@@ -33,11 +33,10 @@ def fetch(name: str, target: Path, verify: Callable[[Path], bytes]) -> bytes:
                 return verify(temporary)
         except (requests.RequestException, DataError) as error:
             reasons.append(f"{mirror}: {_short(error)}")
-    msg = (
+    raise MnistUnavailable(
         f"MNIST cannot be downloaded ({'; '.join(reasons)}). Set MNIST_DIR to a folder that holds its four "
         "gzipped IDX files, or ask for the small stand-in with --data digits."
     )
-    raise MnistUnavailable(msg)
 
 
 def _download(url: str, path: Path, limit: int) -> None:

@@ -45,8 +45,7 @@ def left_out() -> tuple[str, ...]:
 def require(name: str) -> None:
     """Raise UsageError where there is no such network."""
     if name not in names():
-        msg = f"There is no model called {name!r}. {did_you_mean(name, names())}"
-        raise UsageError(msg)
+        raise UsageError(f"There is no model called {name!r}. {did_you_mean(name, names())}")
 
 
 def file(name: str) -> Path:
@@ -68,10 +67,9 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
     """Return the networks' files by name, and what is wrong with others; Python files without `network` are skipped."""
     if not place.is_dir():
         instead = f": --models {place.parent}" if place.is_file() else ": --models FOLDER"
-        msg = (
+        raise UsageError(
             f"{place} is {'a file' if place.is_file() else 'no folder'}. Say which folder holds your networks{instead}"
         )
-        raise UsageError(msg)
     candidates: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):
@@ -133,8 +131,7 @@ def _parsed(path: Path) -> ast.Module:
         RecursionError,
         MemoryError,
     ) as error:  # of what is nested too deeply, too
-        msg = f"{path} is no Python file that can be read: {error}"
-        raise DataError(msg) from error
+        raise DataError(f"{path} is no Python file that can be read: {error}") from error
 
 
 @cache

@@ -175,8 +175,7 @@ def _xnnpack_layers(graph: Mapping[str, Any]) -> list[Layer]:
         dtype, bits = _DATATYPES[tensor["datatype"]]
         stored = graph["constant_data"][tensor["constant_buffer_idx"]]["size"]
         if stored != math.ceil(math.prod(shape) * bits / 8):
-            msg = f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes"
-            raise ValueError(msg)
+            raise ValueError(f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes")
         user = users.get(tensor["id_out"], "")
         layers.append(Layer(operator=user, shape=shape, dtype=dtype, quantizable=bool(user)))
     return layers

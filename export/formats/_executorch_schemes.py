@@ -156,8 +156,7 @@ def _int4(source: Source) -> Any:
 
     group = source.options.block
     if group % _GROUP:
-        msg = f"XNNPACK has no blocks of {group} weights; it takes multiples of {_GROUP}"
-        raise Unsupported(msg)
+        raise Unsupported(f"XNNPACK has no blocks of {group} weights; it takes multiples of {_GROUP}")
     network = source.fresh_network()
     config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(group))
     quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % group == 0)

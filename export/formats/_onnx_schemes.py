@@ -74,8 +74,7 @@ def _int8(source: Source) -> onnx.ModelProto:
         options.calibration, CalibrationMethod.MinMax
     )
     if options.calibration == "mse":
-        msg = "onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error"
-        raise Unsupported(msg)
+        raise Unsupported("onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error")
 
     def quantize(prepared: str, target: str) -> None:
         quantize_static(

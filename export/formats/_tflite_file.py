@@ -89,11 +89,10 @@ def with_uint8_io(content: bytes) -> bytes:
     (last,) = (op for op in graph.operators if graph.outputs[0] in op.outputs)
     ends = names[first.opcodeIndex], *(names[op.opcodeIndex] for op in others), names[last.opcodeIndex]
     if {*ends[:-1]} != {"QUANTIZE"} or ends[-1] != "DEQUANTIZE":
-        msg = (
+        raise Unsupported(
             "the graph's input and output are not both integers: a whole int8 graph begins with QUANTIZE and ends with "
             f"DEQUANTIZE, this one with {' and '.join(ends)}"
         )
-        raise Unsupported(msg)
     last.opcodeIndex = first.opcodeIndex
     last.builtinOptionsType, last.builtinOptions = first.builtinOptionsType, first.builtinOptions
     for outer, inner in ((first.inputs[0], first.outputs[0]), (last.outputs[0], last.inputs[0])):

@@ -111,8 +111,7 @@ def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQu
     for pattern in patterns:
         matching = fnmatch.filter(names, pattern)
         if not matching:
-            msg = f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}"
-            raise Unsupported(msg)
+            raise Unsupported(f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}")
         for name in matching:
             row = {"regex": f"^{re.escape(names[name])};$", "operation": _ALL, "algorithm_key": "no_quantize"}
             rows.append(row | {"op_config": {}})
@@ -122,8 +121,7 @@ def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQu
 def _int4(float32: bytes, options: Options) -> qtyping.ModelQuantizationRecipe:
     """Dense layers in 4-bit blocks where their rows divide into blocks; what has no such kernel as in dynamic_int8."""
     if options.block not in _BLOCKS:
-        msg = f"litert-quantizer has no blocks of {options.block}; it has {', '.join(map(str, _BLOCKS))}"
-        raise Unsupported(msg)
+        raise Unsupported(f"litert-quantizer has no blocks of {options.block}; it has {', '.join(map(str, _BLOCKS))}")
     rows, blocks = _dynamic_int8(options), qtyping.QuantGranularity(f"BLOCKWISE_{options.block}")
     for name, columns in _tflite_file.dense_layers(float32):
         if columns % options.block == 0:

@@ -47,8 +47,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     lower(source, scheme, target, [XnnpackPartitioner()])
     program = _executorch_file.read(target)
     if not program.delegated:
-        msg = f"XNNPACK took no operator of {source.model} in {scheme}: {program.delegation}."
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"XNNPACK took no operator of {source.model} in {scheme}: {program.delegation}.")
 
 
 def lower(source: Source, scheme: str, target: Path, partitioners: list) -> None:

@@ -83,8 +83,7 @@ def _check(contents: Contents, source: Source) -> None:
         (Tensor(name="logits", shape=(batch, source.classes), dtype="float32"),),
     )
     if (contents.inputs, contents.outputs) != promised:
-        msg = f"{_SIGNATURE} takes {contents.inputs} and gives {contents.outputs}"
-        raise Defect(msg)
+        raise Defect(f"{_SIGNATURE} takes {contents.inputs} and gives {contents.outputs}")
 
 
 def inspect(path: Path) -> Contents:

@@ -50,8 +50,7 @@ def until_end(command: list[str | Path], env: dict[str, str], name: str) -> subp
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=env)
     except subprocess.TimeoutExpired as error:
-        msg = f"{name} did not end in {TIMEOUT_S} s"
-        raise Failed(msg) from error
+        raise Failed(f"{name} did not end in {TIMEOUT_S} s") from error
 
 
 def files_of_pins(format_name: str) -> tuple[str, ...]:

@@ -58,9 +58,7 @@ def run(program: Path, *arguments: str | Path) -> None:
     try:
         ended = until_end([program, *arguments], env, program.name)
     except OSError as error:
-        msg = f"{program.name} does not start ({error.strerror}). To build it anew: {BUILD}"
-        raise Unsupported(msg) from error
+        raise Unsupported(f"{program.name} does not start ({error.strerror}). To build it anew: {BUILD}") from error
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or [processes.death(ended.returncode)]
-        msg = f"{program.name} failed: {lines[-1][:300]}"
-        raise Failed(msg)
+        raise Failed(f"{program.name} failed: {lines[-1][:300]}")

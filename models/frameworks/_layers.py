@@ -273,6 +273,5 @@ def _one_output(graph: fx.GraphModule) -> None:
     end = next(node for node in graph.graph.nodes if node.op == "output")
     outputs = end.args[0] if isinstance(end.args[0], list | tuple) else (end.args[0],)
     if len(outputs) != 1:
-        msg = f"it has {len(outputs)} outputs; export a network that returns one tensor of logits [N,K]"
-        raise ValueError(msg)
+        raise ValueError(f"it has {len(outputs)} outputs; export a network that returns one tensor of logits [N,K]")
     end.args = (outputs[0],)

@@ -58,8 +58,7 @@ def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras
     """Put named weights into the network; raises on names or shapes that are not its own."""
     variables = _variables(network)
     if variables.keys() != values.keys():
-        msg = f"the weights are named {sorted(values)}, the network's {sorted(variables)}"
-        raise ValueError(msg)
+        raise ValueError(f"the weights are named {sorted(values)}, the network's {sorted(variables)}")
     for name, variable in variables.items():
         variable.assign(values[name])
     return network
@@ -68,8 +67,7 @@ def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras
 def open_whole(content: bytes) -> keras.Model:
     """Return the network of a .keras file, loaded in safe mode: no code in it runs. Raises ValueError."""
     if not zipfile.is_zipfile(io.BytesIO(content)):
-        msg = "it is no .keras file, or is cut off"
-        raise ValueError(msg)
+        raise ValueError("it is no .keras file, or is cut off")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         path.write_bytes(content)
@@ -79,8 +77,7 @@ def open_whole(content: bytes) -> keras.Model:
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             if "safe_mode" in why:
                 why = "it holds Python code (a Lambda layer), which is never run: put a layer of Keras in its place"
-            msg = f"Keras {keras.__version__} cannot load it: {why}"
-            raise ValueError(msg) from error
+            raise ValueError(f"Keras {keras.__version__} cannot load it: {why}") from error
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
         raise ValueError(msg)
@@ -176,8 +173,7 @@ def _layer(operator: tf.Operation, stored: Set[str], seen: set[str]) -> Layer | 
     if kind == "Einsum":
         return Layer(shape=_new_weights(operator.inputs[1], stored, seen), macs=_einsum_macs(operator))
     if kind.startswith(("Conv", "CudnnRNN", "While")):
-        msg = f"the multiply-accumulates of {kind} ({operator.name}) cannot be counted"
-        raise ValueError(msg)
+        raise ValueError(f"the multiply-accumulates of {kind} ({operator.name}) cannot be counted")
     return None
 
 

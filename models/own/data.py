@@ -48,11 +48,10 @@ def find(folder: Path, model: str) -> Path:
         if path.exists():
             return path
     file = f"{model}.npz"
-    msg = (
+    raise DataError(
         f"{folder / file} is not there, nor {SHARED}: {model} needs labelled images to be judged on. Write them with NumPy, "
         f"images [N,H,W,C] or [N,H,W] as uint8 or float32 and whole-numbered labels [N]: {WRITE.format(file=file)}"
     )
-    raise DataError(msg)
 
 
 def load(folder: Path, model: str) -> OwnData:
@@ -122,8 +121,7 @@ class _Reader:
     grouped: list[str] = field(default_factory=list)
 
     def refuse(self, what: str, remedy: str) -> None:
-        msg = f"{self.path}: {what}. {remedy}"
-        raise DataError(msg)
+        raise DataError(f"{self.path}: {what}. {remedy}")
 
     def labelled(self, name: str, prefix: str) -> LabelledImages:
         images = self.images(f"{prefix}images")
