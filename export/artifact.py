@@ -157,23 +157,18 @@ def check(artifact: Artifact, folder: Path) -> Path:
     """Return the artifact's file; raises DataError unless it is there and has the sidecar's checksum and size."""
     if artifact.outcome != "ok":  # there is no file, and its folder must not pass for one
         raise DataError(f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}")
-    file = folder / artifact.file
+    file, again = folder / artifact.file, f"Make it again with: {_again(artifact.id)}"
     if not file.exists():
-        raise DataError(f"{file} is not there, though its sidecar is. Make it again with: {_again(artifact.id)}")
+        raise DataError(f"{file} is not there, though its sidecar is. {again}")
     if not (file.is_file() or file.is_dir()):  # to read a FIFO would wait for ever
-        raise DataError(f"{file} is neither a file nor a folder. Make it again with: {_again(artifact.id)}")
-    sha256 = files.sha256(file)
-    if sha256 != artifact.sha256:
-        raise DataError(
-            f"{file} does not match its sidecar: SHA-256 {sha256[:12]}..., expected {artifact.sha256[:12]}... "
-            f"Make it again with: {_again(artifact.id)}"
-        )
+        raise DataError(f"{file} is neither a file nor a folder. {again}")
+    sha256, expected = files.sha256(file), artifact.sha256
+    if sha256 != expected:
+        differ = f"SHA-256 {sha256[:12]}..., expected {expected[:12]}..."
+        raise DataError(f"{file} does not match its sidecar: {differ} {again}")
     size_bytes = files.size_bytes(file)
     if size_bytes != artifact.size_bytes:
-        raise DataError(
-            f"{file} has {size_bytes:,} bytes, its sidecar says {artifact.size_bytes:,}. "
-            f"Make it again with: {_again(artifact.id)}"
-        )
+        raise DataError(f"{file} has {size_bytes:,} bytes, its sidecar says {artifact.size_bytes:,}. {again}")
     return file
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -82,14 +83,10 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
         with phases.phase(phases.INSPECT):
             contents = completed(format_module.inspect(temporary), source)
         _judge_contents(format_module, temporary, contents, scheme, source)
-        logits = _judged_logits(recipe, source, reference, images, temporary, contents)
-        rewritten = _rewritten(recipe, source, reference, images, temporary, contents, logits)
-    notes = (
-        *contents.notes,
-        *judge.coverage(contents, scheme, profile.layers),
-        *_notes(source, scheme),
-        *rewritten.notes,
-    )
+        trial = _Trial(recipe=recipe, source=source, reference=reference, images=images, contents=contents)
+        logits = trial.judged_logits(temporary)
+        rewritten = trial.rewritten(temporary, logits)
+    coverage = judge.coverage(contents, scheme, profile.layers)
     return {
         "file": target.name,
         "sha256": files.sha256(target),
@@ -101,7 +98,7 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
         "covered_macs": judge.share_of_macs(contents.layers, scheme.weights, profile.layers),
         "options": scheme.options,
         "rewrites": rewritten.rewrites,
-        "notes": notes,
+        "notes": (*contents.notes, *coverage, *_notes(source, scheme), *rewritten.notes),
         "parameters": profile.parameters,
         "macs": profile.macs,
         "labels": source.labels,
@@ -134,75 +131,72 @@ def _judge_contents(format_module: Any, file: Path, contents: Contents, scheme: 
         judge.judge_size(files.size_bytes(file), contents, scheme, profile.parameters, distinct)
 
 
-def _judged_logits(
-    recipe: Recipe, source: Source, reference: Reference, images: Images, file: Path, contents: Contents
-) -> np.ndarray:
-    """Return the file's logits [N,K] for the images; raises Unsupported or Defect where they are not the network's."""
-    format_module, scheme, batch = FORMATS[recipe.format], SCHEMES[recipe.scheme], contents.inputs[0].shape[0]
-    if scheme.options.batch not in (None, DYNAMIC if batch == -1 else batch):
-        batches = {-1: "any number of images", 1: "one image"}.get(batch, f"{batch} images")
-        raise Unsupported(f"{recipe.format} makes files for {batches} only")
-    try:
-        logits = _logits(format_module, file, source.input(reference.images[images.index]), contents, abs(batch))
-    except (judge.Defect, EdgewiseError, OSError, MemoryError, isolated.Failed):
-        raise
-    except Exception as error:  # runtimes raise anything
-        where = "does not run" if scheme.options.batch is None else "does not run for this batch"
-        raise Unsupported(f"it was written, but {where} in its own runtime: {_first_line(error)}") from error
-    if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
-        raise judge.Defect("the logits are not finite")
-    try:
-        judge.judge_logits(logits[: images.parity], reference.logits[: images.parity], scheme)
-    except judge.Defect as error:
-        if not scheme.trained:
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """What a converted file is tried on, and what it must answer."""
+
+    recipe: Recipe
+    source: Source
+    reference: Reference
+    images: Images
+    contents: Contents
+
+    @property
+    def scheme(self) -> Scheme:
+        return SCHEMES[self.recipe.scheme]
+
+    @property
+    def batch(self) -> int:
+        """How many images the file takes at once, -1 for any number."""
+        return self.contents.inputs[0].shape[0]
+
+    def judged_logits(self, file: Path) -> np.ndarray:
+        """Return the file's logits [N,K] for the images; raises Unsupported or Defect where they are not the network's."""
+        requested, parity = self.scheme.options.batch, self.images.parity
+        if requested not in (None, DYNAMIC if self.batch == -1 else self.batch):
+            batches = {-1: "any number of images", 1: "one image"}.get(self.batch, f"{self.batch} images")
+            raise Unsupported(f"{self.recipe.format} makes files for {batches} only")
+        try:
+            logits = self.logits(file, self.images.index, abs(self.batch))
+        except (judge.Defect, EdgewiseError, OSError, MemoryError, isolated.Failed):
             raise
-        raise Unsupported(f"fine-tuning moves the network away from its own answers: {error}") from error
-    if batch == -1:
-        pixels = source.input(reference.images[: images.parity])
-        _try_together(format_module, file, pixels, contents, reference, scheme)
-    return logits
+        except Exception as error:  # runtimes raise anything
+            where = "does not run" if requested is None else "does not run for this batch"
+            raise Unsupported(f"it was written, but {where} in its own runtime: {_first_line(error)}") from error
+        if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
+            raise judge.Defect("the logits are not finite")
+        try:
+            judge.judge_logits(logits[:parity], self.reference.logits[:parity], self.scheme)
+        except judge.Defect as error:
+            if not self.scheme.trained:
+                raise
+            raise Unsupported(f"fine-tuning moves the network away from its own answers: {error}") from error
+        if self.batch == -1:
+            self._try_together(file)
+        return logits
 
+    def _try_together(self, file: Path) -> None:
+        """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
+        try:
+            logits = self.logits(file, self.images.index[: self.images.parity], TOGETHER)
+            judge.judge_logits(logits, self.reference.logits[: self.images.parity], self.scheme)
+        except Exception as error:  # runtimes raise anything
+            raise Unsupported(f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}") from error
 
-def _rewritten(
-    recipe: Recipe,
-    source: Source,
-    reference: Reference,
-    images: Images,
-    file: Path,
-    contents: Contents,
-    logits: np.ndarray,
-) -> rewriting.Rewriting:
-    """Rewrite the file where its format has rewrites and the user wants them; `logits` are its logits so far."""
-    if not source.rewrites or SCHEMES[recipe.scheme].in_force.rewrites is False:
-        return rewriting.Rewriting(logits=logits)
-    format_module, batch = FORMATS[recipe.format], abs(contents.inputs[0].shape[0])
-    pixels = source.input(reference.images[images.index])
-    return rewriting.applied(
-        format_module,
-        file,
-        lambda path: _logits(format_module, path, pixels, contents, batch),
-        logits,
-        SCHEMES[recipe.scheme],
-    )
+    def rewritten(self, file: Path, logits: np.ndarray) -> rewriting.Rewriting:
+        """Rewrite the file where its format has rewrites and the user wants them; `logits` are its logits so far."""
+        if not self.source.rewrites or self.scheme.in_force.rewrites is False:
+            return rewriting.Rewriting(logits=logits)
+        logits_of = partial(self.logits, index=self.images.index, batch=abs(self.batch))
+        return rewriting.applied(FORMATS[self.recipe.format], file, logits_of, logits, self.scheme)
 
-
-def _logits(format_module: Any, file: Path, images: np.ndarray, contents: Contents, batch: int) -> np.ndarray:
-    """Return the file's logits [N,K], so many images at once."""
-    more = {} if batch == 1 else {"batch": batch}  # formats that only take one image need not know the word
-    with phases.phase(phases.JUDGE):
-        native = format_module.run(file, judge.to_native(images, contents.inputs[0]), **more)
-    return judge.to_logits(native, contents.outputs[0])
-
-
-def _try_together(
-    format_module: Any, file: Path, images: np.ndarray, contents: Contents, reference: Reference, scheme: Scheme
-) -> None:
-    """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
-    try:
-        logits = _logits(format_module, file, images, contents, TOGETHER)
-        judge.judge_logits(logits, reference.logits[: len(images)], scheme)
-    except Exception as error:  # runtimes raise anything
-        raise Unsupported(f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}") from error
+    def logits(self, file: Path, index: np.ndarray, batch: int) -> np.ndarray:
+        """Return the file's logits [N,K] for images of the evaluation set, so many at once."""
+        images = self.source.input(self.reference.images[index])
+        more = {} if batch == 1 else {"batch": batch}  # formats that only take one image need not know the word
+        with phases.phase(phases.JUDGE):
+            native = FORMATS[self.recipe.format].run(file, judge.to_native(images, self.contents.inputs[0]), **more)
+        return judge.to_logits(native, self.contents.outputs[0])
 
 
 def _notes(source: Source, scheme: Scheme) -> Iterator[str]:

@@ -58,9 +58,7 @@ def file(name: str) -> Path:
 def framework(name: str) -> Framework:
     """Return a network's framework, found without importing it; raises UsageError or DataError."""
     path = file(name)
-    if path.suffix != ".py":
-        return "torch" if path.suffix == ".pt2" else "keras"
-    return _framework_of_code(path)
+    return {".pt2": "torch", ".keras": "keras"}.get(path.suffix) or _framework_of_code(path)
 
 
 def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
@@ -124,13 +122,7 @@ def _parsed(path: Path) -> ast.Module:
     try:
         state = path.stat()
         return _tree(path, state.st_mtime_ns, state.st_size)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ) as error:  # of what is nested too deeply, too
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two of deep nesting
         raise DataError(f"{path} is no Python file that can be read: {error}") from error
 
 

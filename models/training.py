@@ -18,7 +18,7 @@ from models.cards import Card, TrainedOn
 from models.data import Digits
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
-from models.spec import ModelSpec, Training
+from models.spec import Training
 from models.zoo import ZOO
 
 
@@ -100,7 +100,8 @@ def _fit(network: Any, module: ModuleType, train_set: Digits, log_folder: Path) 
         task = progress.add_task(spec.name, total=training.epochs * steps, note="")
         for epoch in range(training.epochs):
             shuffled = rng.permutation(training_indices)
-            images, labels = _distorted(train_set, shuffled, spec, training, rng), train_set.labels[shuffled]
+            images = augment.distort(train_set.images[shuffled], training, rng).reshape(-1, *spec.input_shape)
+            labels = train_set.labels[shuffled]
             figures = _epoch(network, framework, trainer, average, images, labels, training, epoch,
                              lambda: progress.advance(task))  # fmt: skip
             now = framework.weights(network)
@@ -139,10 +140,6 @@ def _epoch(
         "accuracy/train": total_correct / (steps * training.batch),
         "learning_rate": rate,
     }
-
-
-def _distorted(dataset: Digits, index: np.ndarray, spec: ModelSpec, training: Training, rng) -> np.ndarray:
-    return augment.distort(dataset.images[index], training, rng).reshape(-1, *spec.input_shape)
 
 
 def learning_rate(training: Training, done: float) -> float:

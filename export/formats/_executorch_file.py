@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, weights_by_dtype
 
 # XNNPACK's names for what a weight is stored in, with its bits per element
 _DATATYPES = {
@@ -77,9 +77,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 def contents(path: Path) -> Contents:
     """Return what is in the file."""
     program = read(path)
-    counts: Counter[str] = Counter()
-    for layer in program.layers:
-        counts[layer.dtype] += layer.weights
+    counts = weights_by_dtype(program.layers)
     notes = [program.delegation]
     if program.most_images:
         notes.append(f"takes up to {program.most_images} images at once")

@@ -70,9 +70,7 @@ def _int8(source: Source) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     options = source.options
-    method = {"percentile": CalibrationMethod.Percentile, "mse": CalibrationMethod.Entropy}.get(
-        options.calibration, CalibrationMethod.MinMax
-    )
+    method = CalibrationMethod.Percentile if options.calibration == "percentile" else CalibrationMethod.MinMax
     if options.calibration == "mse":
         raise Unsupported("onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, weights_by_dtype
 from models.errors import Unsupported
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "BATCH_MATMUL")
@@ -133,13 +133,10 @@ def contents(content: bytes) -> Contents:
     graph = model.subgraphs[0]
     ops = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
     layers = _layers(model, ops)
-    weights: Counter[str] = Counter()
-    for layer in layers:
-        weights[layer.dtype] += layer.weights
     return Contents(
         inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
         outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
-        weights=weights,
+        weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None),
         parts=sum(len(g.operators) for g in model.subgraphs),

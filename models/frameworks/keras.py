@@ -155,26 +155,21 @@ def _new_weights(tensor: tf.Tensor, stored: Set[str], seen: set[str]) -> tuple[i
 
 def _layer(operator: tf.Operation, stored: Set[str], seen: set[str]) -> Layer | None:
     """Return the operator's weights and multiply-accumulates, or None for one without products."""
-    kind = operator.type
+    kind, inputs = operator.type, operator.inputs
     if kind in _PRODUCTS:
-        weights = tuple(operator.inputs[1].shape)
-        outputs = int(np.prod(operator.outputs[0].shape))
-        shape = _new_weights(operator.inputs[1], stored, seen)
-        return Layer(shape=shape, macs=outputs * int(np.prod([weights[axis] for axis in _PRODUCTS[kind]])))
-    if kind == "Conv2DBackpropInput":  # each value of the input meets the whole kernel
-        weights, values = tuple(operator.inputs[1].shape), operator.inputs[2].shape
-        shape = _new_weights(operator.inputs[1], stored, seen)
-        return Layer(shape=shape, macs=int(np.prod(values)) * int(np.prod(weights[:3])))
-    if kind in ("MatMul", "BatchMatMul", "BatchMatMulV2"):
+        macs = np.prod(operator.outputs[0].shape) * np.prod([inputs[1].shape[axis] for axis in _PRODUCTS[kind]])
+    elif kind == "Conv2DBackpropInput":  # each value of the input meets the whole kernel
+        macs = np.prod(inputs[2].shape) * np.prod(inputs[1].shape[:3])
+    elif kind in ("MatMul", "BatchMatMul", "BatchMatMulV2"):
         flipped = operator.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
-        summed = operator.inputs[0].shape[-2 if flipped else -1]
-        shape = _new_weights(operator.inputs[1], stored, seen)
-        return Layer(shape=shape, macs=int(np.prod(operator.outputs[0].shape)) * int(summed))
-    if kind == "Einsum":
-        return Layer(shape=_new_weights(operator.inputs[1], stored, seen), macs=_einsum_macs(operator))
-    if kind.startswith(("Conv", "CudnnRNN", "While")):
+        macs = np.prod(operator.outputs[0].shape) * inputs[0].shape[-2 if flipped else -1]
+    elif kind == "Einsum":
+        macs = _einsum_macs(operator)
+    elif kind.startswith(("Conv", "CudnnRNN", "While")):
         raise ValueError(f"the multiply-accumulates of {kind} ({operator.name}) cannot be counted")
-    return None
+    else:
+        return None
+    return Layer(shape=_new_weights(inputs[1], stored, seen), macs=int(macs))
 
 
 def _einsum_macs(operator: tf.Operation) -> int:
@@ -200,10 +195,8 @@ class Trainer:
         def step(images, labels):
             with tf.GradientTape() as tape:
                 logits = network(images, training=True)
-                classes = logits.shape[-1]
-                target = (
-                    tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
-                )
+                classes, smoothing = logits.shape[-1], training.label_smoothing
+                target = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             self.optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
             correct = tf.math.count_nonzero(tf.argmax(logits, 1, output_type=tf.int32) == labels)

@@ -68,11 +68,10 @@ def load(folder: Path, model: str) -> OwnData:
     sets = (reader.labelled(first, ""), *(reader.labelled(name, f"{name}_") for name in others))
     training = reader.labelled(TRAINING, f"{TRAINING}_") if TRAINING in names else None
     calibration = reader.images(f"{CALIBRATION}_images") if CALIBRATION in names else None
-    images_by_set = {s.name: s.images for s in sets}
-    images_by_set |= ({TRAINING: training.images} if training else {}) | (
-        {} if calibration is None else {CALIBRATION: calibration}
-    )
-    for name, images in images_by_set.items():
+    further = ((TRAINING, training and training.images), (CALIBRATION, calibration))
+    for name, images in (*((s.name, s.images) for s in sets), *further):
+        if images is None:
+            continue
         if images.shape[1:] != sets[0].images.shape[1:] or images.dtype != sets[0].images.dtype:
             shape, first_shape = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
             reader.refuse(
@@ -106,9 +105,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             raise ValueError("it is no archive of named arrays, or is cut off")
         with np.load(content, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (
-        Exception
-    ) as error:  # zipfile, zlib and numpy raise classes of their own: whatever it is, the file is at fault
+    # zipfile, zlib and numpy raise classes of their own: whatever it is, the file is at fault
+    except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         msg = f"{path} cannot be read as NumPy's npz ({why}). Write it again: {WRITE.format(file=path.name)}"
         raise DataError(msg) from error
