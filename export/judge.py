@@ -43,14 +43,10 @@ def judge_weights(contents: Contents, scheme: Scheme, network_weights: int = 0) 
         raise Defect(f"the file holds {total:,} weights, the network {network_weights:,}")
     if not contents.weights.get(scheme.weights):
         # the toolchain left all of it as it was: such a file under this name would deceive
-        raise Unsupported(
-            f"{scheme.name} covers nothing: no weight is stored as {scheme.weights}, but {_counts(contents)}"
-        )
-    if (
-        scheme.static
-        and not scheme.options.keep_float
-        and (wide := [x for x in contents.layers if x.quantizable and x.dtype != scheme.weights])
-    ):
+        stored = f"no weight is stored as {scheme.weights}, but {_counts(contents)}"
+        raise Unsupported(f"{scheme.name} covers nothing: {stored}")
+    wide = [layer for layer in contents.layers if layer.quantizable and layer.dtype != scheme.weights]
+    if wide and scheme.static and not scheme.options.keep_float:
         listed = ", ".join(f"{layer} {layer.dtype}" for layer in wide)
         raise Defect(f"{scheme.name} quantizes such layers, but these stayed wide: {listed}")
 

@@ -69,9 +69,8 @@ class _Step:
             given[key] = [_wide(values[n]) for n in name] if isinstance(name, list) else _wide(values[name])
         output = OPERATORS[self.kind](given)
         if unread := given.keys() - given.read - HARMLESS:
-            raise Unsupported(
-                f"the evaluator of Core ML's programs knows no operator {self.kind!r} with {', '.join(sorted(unread))}"
-            )
+            inputs = ", ".join(sorted(unread))
+            raise Unsupported(f"the evaluator of Core ML's programs knows no operator {self.kind!r} with {inputs}")
         results = output if isinstance(output, list) else [output]
         for result, (name, _, shape) in zip(results, self.results, strict=True):
             if result.shape != shape:

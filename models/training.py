@@ -38,6 +38,7 @@ def train(model: str, log_folder: Path) -> Card:
     cpu_minutes = (time.process_time() - cpu_start) / 60
 
     test_accuracy, _ = _score(framework.logits(network, network_input(test_set.images, spec.layout)), test_set.labels)
+    bounds = binomtest(round(test_accuracy * len(test_set)), len(test_set)).proportion_ci(method="wilson")
     # a new checkpoint beside the old card would count as damaged; without a card it counts as a user's own
     files.remove(cards.path(model))
     card = Card(
@@ -50,7 +51,7 @@ def train(model: str, log_folder: Path) -> Card:
         cpu_minutes=round(cpu_minutes, 1),
         validation_accuracy=validation_accuracy,
         test_accuracy=test_accuracy,
-        test_accuracy_95=_interval(test_accuracy, len(test_set)),
+        test_accuracy_95=(round(float(bounds.low), 5), round(float(bounds.high), 5)),
         data=TrainedOn(name="mnist", sha256=data.MNIST_SHA256),
         sha256=checkpoints.save(model, network),
         fingerprint=cards.fingerprint(model),
@@ -155,11 +156,6 @@ def _score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
     loss = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
     return float((logits.argmax(1) == labels).mean()), float(loss)
-
-
-def _interval(accuracy: float, n: int) -> tuple[float, float]:
-    bounds = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
-    return round(float(bounds.low), 5), round(float(bounds.high), 5)
 
 
 def _progress() -> Progress:

@@ -46,12 +46,8 @@ def convert(source: Source, scheme: str) -> bytes:
 def is_litert_quantized(source: Source, scheme: str) -> bool:
     """Tell whether the scheme or its options are none of TensorFlow's converter."""
     options = source.options
-    return scheme == "int4" or bool(
-        options.calibration
-        or options.symmetric is not None
-        or options.keep_float
-        or options.granularity == "per_tensor"
-    )
+    chosen = bool(options.calibration or options.keep_float or options.granularity == "per_tensor")
+    return scheme == "int4" or chosen or options.symmetric is not None
 
 
 def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, source: Source) -> None:

@@ -7,7 +7,6 @@ import re
 import warnings
 from typing import Any
 
-import numpy as np
 from litert_quantizer import qtyping, quantizer
 from litert_quantizer.calibrator import Calibrator
 from litert_quantizer.recipe_manager import RecipeManager
@@ -39,9 +38,7 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
     work = quantizer.Quantizer(float32, rows)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors")  # which is how calibration works
-        ranges = (
-            _ranges(float32, rows, _batches.split(source.calibration, source.batch)) if work.need_calibration else None
-        )
+        ranges = _ranges(float32, rows, source) if work.need_calibration else None
         return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
@@ -131,13 +128,12 @@ def _int4(float32: bytes, options: Options) -> qtyping.ModelQuantizationRecipe:
     return rows
 
 
-def _ranges(
-    float32: bytes, rows: qtyping.ModelQuantizationRecipe, calibration: list[np.ndarray]
-) -> dict[str, qtyping.QSV]:
+def _ranges(float32: bytes, rows: qtyping.ModelQuantizationRecipe, source: Source) -> dict[str, qtyping.QSV]:
     """Return each activation's smallest and largest value; the default, a moving average, would clip the logits."""
     manager = RecipeManager()
     manager.load_quantization_recipe(rows)
     calibrator = Calibrator(float32, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+    batches = _batches.split(source.calibration, source.batch)
     with phases.phase(phases.CALIBRATE):
-        calibrator.calibrate({"serving_default": [{"image": images} for images in calibration]}, manager)
+        calibrator.calibrate({"serving_default": [{"image": images} for images in batches]}, manager)
     return calibrator.get_model_qsvs()

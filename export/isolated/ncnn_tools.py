@@ -40,11 +40,10 @@ def find() -> tuple[Path, Path]:
 def identity() -> str:
     """Return a digest of the programs, "" where they are missing: they decide the bytes of what they make."""
     try:
-        return hashlib.sha256(
-            "".join(_digest(program, program.stat().st_mtime_ns) for program in find()).encode()
-        ).hexdigest()
+        digests = "".join(_digest(program, program.stat().st_mtime_ns) for program in find())
     except Unsupported:
         return ""
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 @lru_cache

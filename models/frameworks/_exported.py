@@ -38,11 +38,8 @@ def load(content: bytes) -> nn.Module:
         raise ValueError(msg) from error
     original = program.module(check_guards=False)
     graph = _layers.of(original)
-    inputs = [
-        node
-        for node in program.graph.nodes
-        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
-    ]
+    names = program.graph_signature.user_inputs
+    inputs = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     graph.input_shapes = tuple(
         tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape[1:]) for node in inputs
     )

@@ -65,9 +65,8 @@ def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
             raise ValueError(msg) from error
     if not isinstance(values, Mapping):
         raise ValueError("it holds no state dictionary; save network.state_dict()")
-    inner = next(
-        (name for name in ("state_dict", "model_state_dict", "model") if isinstance(values.get(name), Mapping)), ""
-    )
+    names = ("state_dict", "model_state_dict", "model")
+    inner = next((name for name in names if isinstance(values.get(name), Mapping)), "")
     if inner:
         msg = f"it is a checkpoint with more than the weights, which are its {inner!r}; save these alone: torch.save(checkpoint[{inner!r}], FILE)"
         raise ValueError(msg)

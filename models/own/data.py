@@ -148,10 +148,8 @@ class _Reader:
         if images.ndim not in (3, 4):
             self.refuse(f"{name} have the shape {list(images.shape)}", "Give [N,H,W,C], or [N,H,W] for grey ones.")
         if images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 2, 3, 4):
-            self.refuse(
-                f"{name} have the shape {list(images.shape)}, channels first",
-                "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).",
-            )
+            shape = f"the shape {list(images.shape)}, channels first"
+            self.refuse(f"{name} have {shape}", "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).")
         if not images.size:
             self.refuse(f"{name} holds no images", "Give at least one.")
         if images.dtype == np.float32 and not np.isfinite(images).all():
