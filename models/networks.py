@@ -64,10 +64,8 @@ def framework(name: str) -> Framework:
 def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
     """Return the networks' files by name, and what is wrong with others; Python files without `network` are skipped."""
     if not place.is_dir():
-        instead = f": --models {place.parent}" if place.is_file() else ": --models FOLDER"
-        raise UsageError(
-            f"{place} is {'a file' if place.is_file() else 'no folder'}. Say which folder holds your networks{instead}"
-        )
+        what, instead = ("a file", place.parent) if place.is_file() else ("no folder", "FOLDER")
+        raise UsageError(f"{place} is {what}. Say which folder holds your networks: --models {instead}")
     candidates: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):

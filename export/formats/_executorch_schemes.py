@@ -156,9 +156,8 @@ def _qat_int8(source: Source) -> Any:
     from torchao.quantization.pt2e import move_exported_model_to_eval
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
-    prepared = prepare_qat_pt2e(
-        _graph(source, source.fresh_network()), _quantizer().set_global(_config(source, is_qat=True))
-    )
+    quantizer = _quantizer().set_global(_config(source, is_qat=True))
+    prepared = prepare_qat_pt2e(_graph(source, source.fresh_network()), quantizer)
     for node in prepared.graph.nodes:
         if node.target is torch.ops.aten.batch_norm.default:  # which would take its means from a few batches
             node.update_arg(5, False)

@@ -76,9 +76,8 @@ def fine_tuned(network: keras.Model, source: Source) -> dict[str, np.ndarray]:
     @tf.function
     def step(images: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, network(images, training=False))
-            )
+            logits = network(images, training=False)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
 
     with _calls(layers, lambda layer, call: _rounded(layer, call, ranges[layer.path])):
