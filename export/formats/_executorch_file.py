@@ -11,7 +11,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +27,6 @@ _DATATYPES = {
 }
 _ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "bool": 1}
 _SCALARS = {"FLOAT": "float32", "HALF": "float16", "CHAR": "int8", "BYTE": "uint8"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """What a .pte file says of itself: `layers` are weights of two or more dimensions, operators are listed by name.
-
-    `constants` are the bytes of every stored tensor, `most_images` the largest batch where any is taken, else 0.
-    """
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    layers: tuple[Layer, ...]
-    constants: int
-    delegated: tuple[str, ...]
-    left: tuple[str, ...]
-    most_images: int = 0
-
-    @property
-    def delegation(self) -> str:
-        """Return one line: how many operators the delegate took, and which it left to the portable kernels."""
-        n, total = len(self.delegated), len(self.delegated) + len(self.left)
-        undelegated = ", ".join(f"{name} x {count}" for name, count in Counter(self.left).items())
-        return f"{n} of {total} operators delegated to XNNPACK" + (f"; left: {undelegated}" if undelegated else "")
 
 
 @contextmanager
@@ -76,34 +52,20 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def contents(path: Path) -> Contents:
     """Return what is in the file."""
-    program = read(path)
-    counts = weights_by_dtype(program.layers)
-    notes = [program.delegation]
-    if program.most_images:
-        notes.append(f"takes up to {program.most_images} images at once")
-    if quantized := {"int8", "int4", "float16"} & counts.keys():
-        wide = [f"{layer} {layer.dtype}" for layer in program.layers if layer.dtype not in quantized]
-        notes += [f"weights that stay wide: {', '.join(wide)}"] if wide else []
-    return Contents(
-        inputs=program.inputs,
-        outputs=program.outputs,
-        weights=counts,
-        layers=program.layers,
-        constants=program.constants,
-        parts=len(program.delegated) + len(program.left),
-        notes=tuple(notes),
-    )
+    return read(path)[0]
 
 
-def read(path: Path) -> Program:
-    """Return what the file and its delegates' payloads say; raises ValueError where sizes contradict dtypes."""
+def read(path: Path) -> tuple[Contents, list[str]]:
+    """Return what is in the file, and the names of the operators that the delegate took.
+
+    Layers are weights of two or more dimensions. Raises ValueError where sizes contradict dtypes.
+    """
     with quiet():
         from executorch.exir._serialize import _deserialize_pte_binary
         from executorch.exir.schema import DelegateCall, KernelCall
 
     file = _deserialize_pte_binary(path.read_bytes())
     plan = file.program.execution_plan[0]
-    image = plan.values[plan.inputs[0]].val
     stored = [value for value in (v.val for v in plan.values) if getattr(value, "data_buffer_idx", 0)]
     # of a kernel outside of the delegate nothing is known but the shape; what has four axes is a convolution
     layers = [
@@ -123,15 +85,29 @@ def read(path: Path) -> Program:
             delegated += [node["xnode_union_type"] for node in graph["xnodes"]]
             layers += _xnnpack_layers(graph)
             constants += sum(constant["size"] for constant in graph["constant_data"])
-    return Program(
-        inputs=_tensors("image", plan, plan.inputs),
-        outputs=_tensors("logits", plan, plan.outputs),
-        layers=tuple(layers),
-        constants=constants,
-        delegated=tuple(delegated),
-        left=tuple(left),
-        most_images=image.sizes[0] if image.shape_dynamism else 0,
-    )
+    image = plan.values[plan.inputs[0]].val
+    most_images = image.sizes[0] if image.shape_dynamism else 0
+    parts = len(delegated) + len(left)
+    inputs, outputs = _tensors("image", plan, plan.inputs), _tensors("logits", plan, plan.outputs)
+    weights, notes = weights_by_dtype(layers), tuple(_notes(layers, parts, left, most_images))
+    return Contents(inputs=inputs, outputs=outputs, weights=weights, layers=tuple(layers), constants=constants,
+                    parts=parts, notes=notes), delegated  # fmt: skip
+
+
+def _notes(layers: list[Layer], parts: int, left: list[str], most_images: int) -> Iterator[str]:
+    """Say how many operators the delegate took and which it left to the portable kernels, and what else a reader must know.
+
+    `most_images` is the largest batch where any is taken, else 0.
+    """
+    undelegated = ", ".join(f"{name} x {count}" for name, count in Counter(left).items())
+    end = f"; left: {undelegated}" if undelegated else ""
+    yield f"{parts - len(left)} of {parts} operators delegated to XNNPACK{end}"
+    if most_images:
+        yield f"takes up to {most_images} images at once"
+    quantized = {"int8", "int4", "float16"} & {layer.dtype for layer in layers}
+    wide = [f"{layer} {layer.dtype}" for layer in layers if layer.dtype not in quantized]
+    if quantized and wide:
+        yield f"weights that stay wide: {', '.join(wide)}"
 
 
 def _scalar(tensor: Any) -> str:

@@ -46,6 +46,12 @@ def _float(*operations: str) -> qtyping.ModelQuantizationRecipe:
     return [{"regex": ".*", "operation": o, "algorithm_key": "no_quantize", "op_config": {}} for o in operations]
 
 
+def _rows(algorithm: str, **config: Any) -> qtyping.ModelQuantizationRecipe:
+    manager = RecipeManager()
+    manager.add_quantization_config(".*", _ALL, qtyping.OpQuantizationConfig(**config), algorithm)
+    return manager.get_quantization_recipe()
+
+
 def _weights(options: Options) -> dict[str, Any]:
     """Return how the scales of weights are found and what shares them, as its recipes name it."""
     if options.calibration == "percentile":
@@ -62,20 +68,15 @@ def _static(options: Options, bits: int) -> qtyping.ModelQuantizationRecipe:
     """Return the recipe for 8-bit weights and activations of so many bits, which are asymmetric where 8 bits may be."""
     if bits == 16 and options.symmetric is False:
         raise Unsupported("litert-quantizer's 16-bit activations are always symmetric, as LiteRT's kernels want them")
-    manager, weights = RecipeManager(), _weights(options)
-    kind = qtyping.TensorQuantizationConfig
-    manager.add_quantization_config(
-        regex=".*",
-        operation_name=_ALL,
-        op_config=qtyping.OpQuantizationConfig(
-            activation_tensor_config=kind(num_bits=bits, symmetric=bits == 16 or bool(options.symmetric)),
-            weight_tensor_config=kind(num_bits=8, symmetric=True, granularity=weights["granularity"]),
-            compute_precision=qtyping.ComputePrecision.INTEGER,
-            explicit_dequantize=False,
-        ),
-        algorithm_key=weights["algorithm_key"],
+    weights, kind = _weights(options), qtyping.TensorQuantizationConfig
+    rows = _rows(
+        weights["algorithm_key"],
+        activation_tensor_config=kind(num_bits=bits, symmetric=bits == 16 or bool(options.symmetric)),
+        weight_tensor_config=kind(num_bits=8, symmetric=True, granularity=weights["granularity"]),
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+        explicit_dequantize=False,
     )
-    return manager.get_quantization_recipe() + _float("INPUT", "OUTPUT")
+    return rows + _float("INPUT", "OUTPUT")
 
 
 def _dynamic_int8(options: Options) -> qtyping.ModelQuantizationRecipe:
@@ -87,18 +88,12 @@ def _dynamic_int8(options: Options) -> qtyping.ModelQuantizationRecipe:
 
 
 def _float16() -> qtyping.ModelQuantizationRecipe:
-    manager = RecipeManager()
-    manager.add_quantization_config(
-        regex=".*",
-        operation_name=_ALL,
-        op_config=qtyping.OpQuantizationConfig(
-            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
-            compute_precision=qtyping.ComputePrecision.FLOAT,
-            explicit_dequantize=True,
-        ),
-        algorithm_key=quantizer.AlgorithmName.FLOAT_CASTING,
+    return _rows(
+        quantizer.AlgorithmName.FLOAT_CASTING,
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
     )
-    return manager.get_quantization_recipe()
 
 
 def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizationRecipe:

@@ -270,7 +270,7 @@ def _notes(code: str, layers: tuple[Layer, ...]) -> tuple[str, ...]:
 class _Tensors(pickle.Unpickler):
     """Lists what a TorchScript pickle would build: whatever it calls becomes a record of the call, so nothing runs.
 
-    `found` holds dtype and shape of each tensor, `storages` the records that hold their values.
+    `matches` holds dtype and shape of each tensor, `storages` the records that hold their values.
     """
 
     def __init__(self, content: bytes) -> None:
