@@ -127,7 +127,6 @@ def _list(recipes: tuple[Recipe, ...]) -> None:
 
 
 def _require_all(shown: list[Artifact], unusable: list[str], logs: Path) -> None:
-    """Raise where a network could not be read, or a recipe failed."""
     if unusable:
         msg = f"{len(unusable)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(unusable)
         raise DataError(msg)

@@ -97,7 +97,6 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def _framework_of_code(path: Path) -> Framework:
-    """Return the framework that a Python file imports."""
     imported = {
         name.partition(".")[0]
         for node in ast.walk(_parsed(path))

@@ -97,7 +97,6 @@ def _float16() -> qtyping.ModelQuantizationRecipe:
 
 
 def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizationRecipe:
-    """Leave operators in float whose name matches one of the globs."""
     rows = []
     names = _tflite_file.operators(float32)
     for pattern in patterns:

@@ -34,7 +34,6 @@ def _float32(source: Source, network: torch.nn.Module) -> bytes:
 
 
 def fine_tuned(source: Source) -> torch.nn.Module:
-    """Return the network with the weights of `_trained`."""
     weights = fine_tuning.weights(source, __name__, lambda: FRAMEWORKS["torch"].weights(_trained(source)))
     return FRAMEWORKS["torch"].set_weights(source.fresh_network(), weights)
 
