@@ -45,8 +45,8 @@ class Scheme:
         return "; ".join(filter(None, (self.title, described(self.in_force))))
 
 
-class _BuiltIn(SchemeSettings, kw_only=True, forbid_unknown_fields=True):
-    """A built-in one: what a user's scheme says, and what the name promises."""
+class _BuiltIn(Options, kw_only=True, forbid_unknown_fields=True):
+    """A built-in one: its options, and what the name promises."""
 
     title: str
     weights: str
@@ -55,10 +55,9 @@ class _BuiltIn(SchemeSettings, kw_only=True, forbid_unknown_fields=True):
     static: bool = False
     trained: bool = False
 
-    @property
-    def scheme(self) -> Scheme:
+    def scheme(self, name: str) -> Scheme:
         promised = {name: getattr(self, name) for name in _BuiltIn.__annotations__ if name != "scheme"}
-        return Scheme(name=self.base, base=self.base, in_force=Options(**self.given), **promised)
+        return Scheme(name=name, base=name, in_force=Options(**self.given), **promised)
 
 
 class _File(Record, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +75,7 @@ class _Schemes(Mapping[str, Scheme]):
     @cached_property
     def _built_in(self) -> dict[str, Scheme]:
         tables = settings.read(FILE, _File).schemes
-        return {name: tables[name].scheme for name in BASES}
+        return {name: tables[name].scheme(name) for name in BASES}
 
     def _all(self) -> dict[str, Scheme]:
         place = networks.folder()

@@ -169,8 +169,8 @@ def _gelu(i: Inputs) -> Array:
     return x / (1 + np.exp(-1.702 * x))
 
 
-def _reduced(function: Callable, values: Array, i: Inputs) -> Array:
-    return function(values, axes(i), keepdims=bool(i["keep_dims"]))
+def _reduced(function: Callable, i: Inputs, of: Callable[[Array], Array] = np.asarray) -> Array:
+    return function(of(i["x"]), axes(i), keepdims=bool(i["keep_dims"]))
 
 
 def _of_one(function: Callable, i: Inputs) -> Array:
@@ -188,6 +188,7 @@ def _sigmoid(x: Array) -> Array:
 # what NumPy calls by the same name
 _OF_ONE = ("square", "sqrt", "exp", "exp2", "tanh", "round", "sign", "abs", "sin", "cos", "ceil", "floor")
 _OF_TWO = ("maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+_OF_AXES = ("mean", "sum", "min", "max", "prod")
 OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     **{name: partial(_of_one, getattr(np, name)) for name in _OF_ONE},
     **{name: partial(_of_two, getattr(np, name)) for name in _OF_TWO},
@@ -233,14 +234,10 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "l2_norm": lambda i: i["x"] / np.sqrt((i["x"] ** 2).sum((-3, -2, -1), keepdims=True) + i["epsilon"]),
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
-    "reduce_mean": lambda i: _reduced(np.mean, i["x"], i),
-    "reduce_sum": lambda i: _reduced(np.sum, i["x"], i),
-    "reduce_min": lambda i: _reduced(np.min, i["x"], i),
-    "reduce_l2_norm": lambda i: np.sqrt(_reduced(np.sum, i["x"] ** 2, i)),
-    "reduce_l1_norm": lambda i: _reduced(np.sum, np.abs(i["x"]), i),
-    "reduce_prod": lambda i: _reduced(np.prod, i["x"], i),
-    "reduce_log_sum_exp": lambda i: np.log(_reduced(np.sum, np.exp(i["x"]), i)),
-    "reduce_sum_square": lambda i: _reduced(np.sum, i["x"] ** 2, i),
-    "reduce_max": lambda i: _reduced(np.max, i["x"], i),
+    **{f"reduce_{name}": partial(_reduced, getattr(np, name)) for name in _OF_AXES},
+    "reduce_l1_norm": lambda i: _reduced(np.sum, i, np.abs),
+    "reduce_l2_norm": lambda i: np.sqrt(_reduced(np.sum, i, np.square)),
+    "reduce_log_sum_exp": lambda i: np.log(_reduced(np.sum, i, np.exp)),
+    "reduce_sum_square": lambda i: _reduced(np.sum, i, np.square),
     **MOVES,
 }

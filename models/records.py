@@ -56,10 +56,9 @@ def decode(content: bytes, kind: type[T], *, name: str, what: str, remedy: str) 
     """Return the record in `content`; raises DataError that says where `name` is no `what` and what to type next."""
     try:
         return decoder(kind).decode(content)
-    except RecursionError as error:
-        raise DataError(f"{name} is no {what} (it is nested too deeply). {remedy}") from error
-    except (msgspec.MsgspecError, ValueError) as error:  # a field's own check raises ValueError
-        raise DataError(f"{name} is no {what} ({one_line(error)}). {remedy}") from error
+    except (RecursionError, msgspec.MsgspecError, ValueError) as error:  # a field's own check raises ValueError
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else one_line(error)
+        raise DataError(f"{name} is no {what} ({why}). {remedy}") from error
 
 
 def read(file: Path, kind: type[T], *, what: str, remedy: str) -> T | None:
