@@ -68,7 +68,7 @@ def load(folder: Path, model: str) -> OwnData:
     sets = (reader.labelled(first, ""), *(reader.labelled(name, f"{name}_") for name in others))
     training = reader.labelled(TRAINING, f"{TRAINING}_") if TRAINING in names else None
     calibration = reader.images(f"{CALIBRATION}_images") if CALIBRATION in names else None
-    further = ((TRAINING, training and training.images), (CALIBRATION, calibration))
+    further = ((TRAINING, None if training is None else training.images), (CALIBRATION, calibration))
     for name, images in (*((s.name, s.images) for s in sets), *further):
         if images is None:
             continue
