@@ -41,7 +41,15 @@ from export.isolated import ENVIRONMENTS as CONVERTERS  # noqa: E402
 from models import installation  # noqa: E402
 from models.entry import keep_bytecode  # noqa: E402
 
-REPORT, CHECK = ("device_tests", "report"), ("device_tests", "check")
+# Every other module of device_tests that a session runs.
+REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
+    ("device_tests", verb)
+    for verb in ("report", "check", "latency", "instructions", "explain", "shipping", "compatibility", "npu")
+)
+FUZZ = ("tests.device_tests.fuzz.fuzz",)
+TIMING = ("tests.device_tests.benchmarks.overhead",)
+REWRITES = ("device_tests", "rewrites")
+RELEASES = ("tests.device_tests.benchmarks.releases",)
 # What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
 DEVICES = {
     "arm64": ("device_tests", "sweep"),
@@ -122,13 +130,13 @@ def check(session: nox.Session) -> None:
 @nox.session
 def latency(session: nox.Session) -> None:
     """Compare latencies in interleaved rounds, with intervals: --runtime NAME, --only GLOB, --self-check, --force."""
-    with_everything(session, ("device_tests", "latency"))
+    with_everything(session, LATENCY)
 
 
 @nox.session
 def instructions(session: nox.Session) -> None:
     """Count the instructions that an inference executes, under qemu: --runtime NAME, --only GLOB, --device NAME."""
-    with_everything(session, ("device_tests", "instructions"))
+    with_everything(session, INSTRUCTIONS)
 
 
 @nox.session
@@ -146,29 +154,29 @@ def benchmarks(session: nox.Session, what: str) -> None:
             install_runtimes(session)
 
     if what == "timing":
-        with_everything(session, ("tests.device_tests.benchmarks.overhead",))
+        with_everything(session, TIMING)
     elif what == "rewrites":
-        with_everything(session, ("device_tests", "rewrites"), partial(environment, session, "litert"))
+        with_everything(session, REWRITES, partial(environment, session, "litert"))
     else:
-        run_module(session, ("tests.device_tests.benchmarks.releases",), *session.posargs, first=install)
+        run_module(session, RELEASES, *session.posargs, first=install)
 
 
 @nox.session
 def explain(session: nox.Session) -> None:
     """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME], or -- --all; with --layers."""
-    run_module(session, ("device_tests", "explain"), *session.posargs, python="export")
+    run_module(session, EXPLAIN, *session.posargs, python="export")
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
     """Load the artifacts with older and newer versions of their runtimes: --only GLOB, --list."""
-    with_everything(session, ("device_tests", "compatibility"), partial(install_versions, session))
+    with_everything(session, COMPATIBILITY, partial(install_versions, session))
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
-    with_everything(session, ("tests.device_tests.fuzz.fuzz",))
+    with_everything(session, FUZZ)
 
 
 @nox.session
@@ -179,13 +187,13 @@ def npu(session: nox.Session) -> None:
         export_artifacts(session, *options(session.posargs, "--artifacts", "--models"), "--only=*-tflite-*")
         environment(session, "vela")
 
-    run_module(session, ("device_tests", "npu"), *session.posargs, first=first)
+    run_module(session, NPU, *session.posargs, first=first)
 
 
 @nox.session
 def shipping(session: nox.Session) -> None:
     """Weigh what ships beside a model: each runtime's libraries, its cold start and its memory."""
-    with_everything(session, ("device_tests", "shipping"))
+    with_everything(session, SHIPPING)
 
 
 def measure(session: nox.Session, step: Step) -> None:
