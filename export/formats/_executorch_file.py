@@ -85,25 +85,25 @@ def read(path: Path) -> tuple[Contents, list[str]]:
             delegated += [node["xnode_union_type"] for node in graph["xnodes"]]
             layers += _xnnpack_layers(graph)
             constants += sum(constant["size"] for constant in graph["constant_data"])
-    image = plan.values[plan.inputs[0]].val
-    most_images = image.sizes[0] if image.shape_dynamism else 0
-    parts = len(delegated) + len(left)
-    inputs, outputs = _tensors("image", plan, plan.inputs), _tensors("logits", plan, plan.outputs)
-    weights, notes = weights_by_dtype(layers), tuple(_notes(layers, parts, left, most_images))
-    return Contents(inputs=inputs, outputs=outputs, weights=weights, layers=tuple(layers), constants=constants,
-                    parts=parts, notes=notes), delegated  # fmt: skip
+    contents = Contents(
+        inputs=_tensors("image", plan, plan.inputs),
+        outputs=_tensors("logits", plan, plan.outputs),
+        weights=weights_by_dtype(layers),
+        layers=tuple(layers),
+        constants=constants,
+        parts=len(delegated) + len(left),
+        notes=tuple(_notes(layers, delegated, left, plan.values[plan.inputs[0]].val)),
+    )
+    return contents, delegated
 
 
-def _notes(layers: list[Layer], parts: int, left: list[str], most_images: int) -> Iterator[str]:
-    """Say how many operators the delegate took and which it left to the portable kernels, and what else a reader must know.
-
-    `most_images` is the largest batch where any is taken, else 0.
-    """
+def _notes(layers: list[Layer], delegated: list[str], left: list[str], image: Any) -> Iterator[str]:
+    """Say how many operators the delegate took, which it left to the portable kernels, and what else a reader must know."""
     undelegated = ", ".join(f"{name} x {count}" for name, count in Counter(left).items())
     end = f"; left: {undelegated}" if undelegated else ""
-    yield f"{parts - len(left)} of {parts} operators delegated to XNNPACK{end}"
-    if most_images:
-        yield f"takes up to {most_images} images at once"
+    yield f"{len(delegated)} of {len(delegated) + len(left)} operators delegated to XNNPACK{end}"
+    if image.shape_dynamism:
+        yield f"takes up to {image.sizes[0]} images at once"
     quantized = {"int8", "int4", "float16"} & {layer.dtype for layer in layers}
     wide = [f"{layer} {layer.dtype}" for layer in layers if layer.dtype not in quantized]
     if quantized and wide:
