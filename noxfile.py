@@ -146,13 +146,6 @@ def benchmarks(session: nox.Session, what: str) -> None:
 
     -s "benchmarks(releases)" -- --against REVISION --rounds N --only GLOB --run --count
     """
-    if what == "timing":
-        with_everything(session, TIMING)
-        return
-
-    if what == "rewrites":
-        with_everything(session, REWRITES, lambda: environment(session, "litert"))
-        return
 
     def install() -> None:
         for name in ("export", *dict.fromkeys(CONVERTERS.values())):
@@ -160,7 +153,12 @@ def benchmarks(session: nox.Session, what: str) -> None:
         if {"--run", "--count"} & set(session.posargs):
             install_runtimes(session)
 
-    run_module(session, RELEASES, *session.posargs, first=install)
+    if what == "timing":
+        with_everything(session, TIMING)
+    elif what == "rewrites":
+        with_everything(session, REWRITES, partial(environment, session, "litert"))
+    else:
+        run_module(session, RELEASES, *session.posargs, first=install)
 
 
 @nox.session
@@ -223,9 +221,9 @@ def pipeline(session: nox.Session) -> None:
     further = any(name in named for named in options(arguments, "--runtime") for name in FURTHER)
     quick = ("--quick",) if "--quick" in arguments and not further else ()  # else its artifacts would be missing
     steps: dict[str, Callable[[], object]] = {
-        "export": partial(export_artifacts, session, *networks, *artifacts, *exported, *quick)
+        "export": partial(export_artifacts, session, *networks, *artifacts, *exported, *quick),
+        "device_tests": partial(run_runtimes, session, *arguments),
     }
-    steps["device_tests"] = partial(run_runtimes, session, *arguments)
     more, left_out = steps_beside_cells(arguments)
     for step in more:
         steps[step.verb] = partial(measure, session, step)

@@ -106,8 +106,9 @@ def _export(
     left_out = {recipe.id for job in todo for recipe, _ in job.recipes} - {a.id for a in finished}
     shown = [artifacts.read(artifacts.sidecar_path(folder, r.id)) for r in recipes if r.id not in left_out]
     out.print(_table(shown))
+    counts = ", ".join(f"{sum(a.outcome == outcome for a in shown)} {outcome}" for outcome in COLOURS)
     unmade = f", {len(left_out)} not made" if left_out else ""
-    out.print(f"{_counts(shown)}{unmade}; {len(finished)} made, {len(recipes) - total} were current; "
+    out.print(f"{counts}{unmade}; {len(finished)} made, {len(recipes) - total} were current; "
               f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
     if profiled:
         out.print(spent.table(time.perf_counter() - started))
@@ -126,7 +127,6 @@ def _list(recipes: tuple[Recipe, ...]) -> None:
 
 
 def _require_all(shown: list[Artifact], unusable: list[str], logs: Path) -> None:
-    """Raise where a network could not be read, or a recipe failed."""
     if unusable:
         msg = f"{len(unusable)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(unusable)
         raise DataError(msg)
@@ -150,9 +150,7 @@ def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]
 
 
 def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: ProfileTable) -> None:
-    """Make what is missing, with a bar and a line for each artifact; fills `done` with what was made, `spent` with where
-    the time went.
-    """
+    """Make what is missing, with a bar and a line for each; fills `finished` and, with where the time went, `spent`."""
     from export import run
 
     columns = (
@@ -165,9 +163,6 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact],
     with Progress(*columns, console=out) as progress:
         task = progress.add_task("export", total=total, at="")
 
-        def begins(id: str) -> None:
-            progress.update(task, at=id)
-
         def ended(artifact: Artifact) -> None:
             finished.append(artifact)
             progress.advance(task)
@@ -177,11 +172,7 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact],
                 f"{len(finished):3}/{total} {artifact.seconds:6.1f} s [{colour}]{artifact.outcome}[/] {artifact.id}: {escape(detail)}"
             )
 
-        run.run(todo, count=jobs, begins=begins, ended=ended, spent=spent.add)
-
-
-def _counts(shown: list[Artifact]) -> str:
-    return ", ".join(f"{sum(a.outcome == outcome for a in shown)} {outcome}" for outcome in COLOURS)
+        run.run(todo, count=jobs, begins=lambda id: progress.update(task, at=id), ended=ended, spent=spent.add)
 
 
 def _digits_warning(folder: Path) -> str:

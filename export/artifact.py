@@ -140,14 +140,11 @@ def read(sidecar: Path) -> Artifact:
     again = f"Make it again with: {_again(sidecar.stem)}"
     artifact = records.read(sidecar, Artifact, what="sidecar", remedy=again)
     if artifact is None:
-        msg = f"{sidecar} is not there. Make it with: {_again(sidecar.stem)}"
-        raise DataError(msg)
+        raise DataError(f"{sidecar} is not there. Make it with: {_again(sidecar.stem)}")
     if artifact.id != sidecar.stem:
-        msg = f"{sidecar} is the sidecar of {artifact.id}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{sidecar} is the sidecar of {artifact.id}. {again}")
     if artifact.impossible:
-        msg = f"{sidecar} is no sidecar ({artifact.impossible}). {again}"
-        raise DataError(msg)
+        raise DataError(f"{sidecar} is no sidecar ({artifact.impossible}). {again}")
     return artifact
 
 
@@ -159,29 +156,19 @@ def load(folder: Path) -> tuple[Artifact, ...]:
 def check(artifact: Artifact, folder: Path) -> Path:
     """Return the artifact's file; raises DataError unless it is there and has the sidecar's checksum and size."""
     if artifact.outcome != "ok":  # there is no file, and its folder must not pass for one
-        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}"
-        raise DataError(msg)
-    file = folder / artifact.file
+        raise DataError(f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason}")
+    file, again = folder / artifact.file, f"Make it again with: {_again(artifact.id)}"
     if not file.exists():
-        msg = f"{file} is not there, though its sidecar is. Make it again with: {_again(artifact.id)}"
-        raise DataError(msg)
+        raise DataError(f"{file} is not there, though its sidecar is. {again}")
     if not (file.is_file() or file.is_dir()):  # to read a FIFO would wait for ever
-        msg = f"{file} is neither a file nor a folder. Make it again with: {_again(artifact.id)}"
-        raise DataError(msg)
-    sha256 = files.sha256(file)
-    if sha256 != artifact.sha256:
-        msg = (
-            f"{file} does not match its sidecar: SHA-256 {sha256[:12]}..., expected {artifact.sha256[:12]}... "
-            f"Make it again with: {_again(artifact.id)}"
-        )
-        raise DataError(msg)
+        raise DataError(f"{file} is neither a file nor a folder. {again}")
+    sha256, expected = files.sha256(file), artifact.sha256
+    if sha256 != expected:
+        differ = f"SHA-256 {sha256[:12]}..., expected {expected[:12]}..."
+        raise DataError(f"{file} does not match its sidecar: {differ} {again}")
     size_bytes = files.size_bytes(file)
     if size_bytes != artifact.size_bytes:
-        msg = (
-            f"{file} has {size_bytes:,} bytes, its sidecar says {artifact.size_bytes:,}. "
-            f"Make it again with: {_again(artifact.id)}"
-        )
-        raise DataError(msg)
+        raise DataError(f"{file} has {size_bytes:,} bytes, its sidecar says {artifact.size_bytes:,}. {again}")
     return file
 
 

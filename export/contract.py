@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -32,8 +33,7 @@ class Tensor(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if (self.scale is None) != (self.zero_point is None):
-            msg = f"the tensor {self.name!r} has only one of scale and zero point"
-            raise ValueError(msg)
+            raise ValueError(f"the tensor {self.name!r} has only one of scale and zero point")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,14 @@ class Layer:
         return f"{self.operator} {'x'.join(map(str, self.shape))}".strip()
 
 
+def weights_by_dtype(layers: Iterable[Layer]) -> Counter[str]:
+    """Return how many weights the layers store in each dtype."""
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        counts[layer.dtype] += layer.weights
+    return counts
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contents:
     """What is inside a file, read from the file itself.
@@ -70,11 +78,12 @@ class Contents:
     `weights` counts stored parameters by dtype (`float32`, `float16`, `int8`, `int4`, ...): biases and quantization
     constants (scales, zero points) are left out. `layers` are the operators that use them. `constants` are the bytes
     of all stored tensors, `parts` the number of operators (or of the archive's records), which the rest of the file
-    grows with. `notes` say what a reader must know, such as layers that stayed float.
+    grows with. `notes` say what a reader must know, such as layers that stayed float. `inputs` and `outputs` are empty
+    where the file does not tell them: then they are the source's.
     """
 
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
     weights: Mapping[str, int]
     layers: tuple[Layer, ...] = ()
     constants: int = 0

@@ -41,17 +41,15 @@ def load(dataset: str | None, folder: Path, *, force: bool) -> Digits:
         return data.load("test", dataset)
     held_now = f"{folder} holds {others.total()} artifacts of {' and '.join(sorted(others))}"
     if dataset == STAND_IN:
-        msg = (
+        raise UsageError(
             f"{held_now}, which those of the digits would replace. Nothing was written. Leave --artifacts away, and the "
             "digits go into artifacts-digits; or name another folder; or add --force to replace them."
         )
-        raise UsageError(msg)
     try:
         return data.load("test", "mnist")
     except data.MnistUnavailable as error:
-        msg = (
+        raise DataError(
             f"{held_now}, and MNIST cannot be had now, so that those of scikit-learn's digits would replace them. Nothing "
             "was written. Set MNIST_DIR=FOLDER to a folder with MNIST's four files; or add --data digits, which "
             f"exports into a folder of its own. Why MNIST cannot be had: {error}"
-        )
-        raise DataError(msg) from error
+        ) from error

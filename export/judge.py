@@ -43,14 +43,10 @@ def judge_weights(contents: Contents, scheme: Scheme, network_weights: int = 0) 
         raise Defect(f"the file holds {total:,} weights, the network {network_weights:,}")
     if not contents.weights.get(scheme.weights):
         # the toolchain left all of it as it was: such a file under this name would deceive
-        raise Unsupported(
-            f"{scheme.name} covers nothing: no weight is stored as {scheme.weights}, but {_counts(contents)}"
-        )
-    if (
-        scheme.static
-        and not scheme.options.keep_float
-        and (wide := [x for x in contents.layers if x.quantizable and x.dtype != scheme.weights])
-    ):
+        stored = f"no weight is stored as {scheme.weights}, but {_counts(contents)}"
+        raise Unsupported(f"{scheme.name} covers nothing: {stored}")
+    wide = [layer for layer in contents.layers if layer.quantizable and layer.dtype != scheme.weights]
+    if wide and scheme.static and not scheme.options.keep_float:
         listed = ", ".join(f"{layer} {layer.dtype}" for layer in wide)
         raise Defect(f"{scheme.name} quantizes such layers, but these stayed wide: {listed}")
 
@@ -122,8 +118,7 @@ def judge_logits(logits: np.ndarray, expected: np.ndarray, scheme: Scheme) -> No
     fall with the source's, that is what the scheme costs it, and no defect of the file.
     """
     if logits.shape != expected.shape or not np.isfinite(logits).all():
-        msg = f"the answers have shape {logits.shape} (expected {expected.shape}) or are not finite"
-        raise Defect(msg)
+        raise Defect(f"the answers have shape {logits.shape} (expected {expected.shape}) or are not finite")
     error, span = float(np.abs(logits - expected).max()), float(np.ptp(expected))
     agree = float((logits.argmax(1) == expected.argmax(1)).mean())
     # logits that hardly differ from each other, as untrained networks have, cannot be nearer than float32 can tell
@@ -133,12 +128,11 @@ def judge_logits(logits: np.ndarray, expected: np.ndarray, scheme: Scheme) -> No
     if error > max(span, rounding) or (
         far and (scheme.weights.startswith("float") or correlation(logits, expected) < ALIKE)
     ):
-        msg = (
+        raise Defect(
             f"on {len(logits)} images the logits differ by up to {error:.3g} (allowed {allowed:.3g}, "
             f"{scheme.max_error:g} of the source's span) "
             f"and {agree:.1%} of the answers agree (required {scheme.min_agree:.0%})"
         )
-        raise Defect(msg)
 
 
 def to_native(images: np.ndarray, tensor: Tensor) -> np.ndarray:

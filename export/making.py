@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,28 +54,9 @@ def make(recipe: Recipe, source: Source, reference: Reference, folder: Path, key
     return Artifact(**row, **facts, seconds=round(time.perf_counter() - started, 2))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Images:
-    """The images that a file is tried with: the first of the evaluation set, then the hardest; indices into that set."""
-
-    parity: int
-    index: np.ndarray
-
-    @classmethod
-    def of(cls, reference: Reference) -> Images:
-        hardest = np.argsort(reference.margins, kind="stable")[:GOLDEN_HARDEST]
-        parity = min(PARITY_IMAGES, len(reference.images))
-        return cls(parity=parity, index=np.concatenate([np.arange(parity), hardest]))
-
-    @property
-    def golden(self) -> list[int]:
-        """Places in `index` of the images that the sidecar holds."""
-        return [*range(min(GOLDEN_FIRST, self.parity)), *range(self.parity, len(self.index))]
-
-
 def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -> dict[str, Any]:
     """Return the fields of the artifact, whose file is then at `target`."""
-    format_module, scheme, images = FORMATS[recipe.format], SCHEMES[recipe.scheme], Images.of(reference)
+    format_module, scheme = FORMATS[recipe.format], SCHEMES[recipe.scheme]
     with phases.phase(phases.LOAD):
         profile = source.memo("profile", lambda: profile_of(source))
     with files.whole(target) as temporary:
@@ -82,14 +64,10 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
         with phases.phase(phases.INSPECT):
             contents = completed(format_module.inspect(temporary), source)
         _judge_contents(format_module, temporary, contents, scheme, source)
-        logits = _judged_logits(recipe, source, reference, images, temporary, contents)
-        rewritten = _rewritten(recipe, source, reference, images, temporary, contents, logits)
-    notes = (
-        *contents.notes,
-        *judge.coverage(contents, scheme, profile.layers),
-        *_notes(source, scheme),
-        *rewritten.notes,
-    )
+        trial = _Trial(recipe=recipe, source=source, reference=reference, contents=contents)
+        logits = trial.judged_logits(temporary)
+        rewritten = trial.rewritten(temporary, logits)
+    coverage = judge.coverage(contents, scheme, profile.layers)
     return {
         "file": target.name,
         "sha256": files.sha256(target),
@@ -101,12 +79,12 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
         "covered_macs": judge.share_of_macs(contents.layers, scheme.weights, profile.layers),
         "options": scheme.options,
         "rewrites": rewritten.rewrites,
-        "notes": notes,
+        "notes": (*contents.notes, *coverage, *_notes(source, scheme), *rewritten.notes),
         "parameters": profile.parameters,
         "macs": profile.macs,
         "labels": source.labels,
         "layout": source.layout,
-        "golden": _golden(reference, images, rewritten.logits),
+        "golden": tuple(trial.golden(rewritten.logits)),
         "dataset": Dataset(name=reference.dataset, split="test", sha256=reference.dataset_sha256, images=len(reference.images)),
         "checkpoint_sha256": source.checkpoint_sha256,
         "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)} | isolated.pins(recipe.format),
@@ -134,76 +112,91 @@ def _judge_contents(format_module: Any, file: Path, contents: Contents, scheme: 
         judge.judge_size(files.size_bytes(file), contents, scheme, profile.parameters, distinct)
 
 
-def _judged_logits(
-    recipe: Recipe, source: Source, reference: Reference, images: Images, file: Path, contents: Contents
-) -> np.ndarray:
-    """Return the file's logits [N,K] for the images; raises Unsupported or Defect where they are not the network's."""
-    format_module, scheme, batch = FORMATS[recipe.format], SCHEMES[recipe.scheme], contents.inputs[0].shape[0]
-    if scheme.options.batch not in (None, DYNAMIC if batch == -1 else batch):
-        batches = {-1: "any number of images", 1: "one image"}.get(batch, f"{batch} images")
-        raise Unsupported(f"{recipe.format} makes files for {batches} only")
-    try:
-        logits = _logits(format_module, file, source.input(reference.images[images.index]), contents, abs(batch))
-    except (judge.Defect, EdgewiseError, OSError, MemoryError, isolated.Failed):
-        raise
-    except Exception as error:  # runtimes raise anything
-        where = "does not run" if scheme.options.batch is None else "does not run for this batch"
-        raise Unsupported(f"it was written, but {where} in its own runtime: {_first_line(error)}") from error
-    if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
-        raise judge.Defect("the logits are not finite")
-    try:
-        judge.judge_logits(logits[: images.parity], reference.logits[: images.parity], scheme)
-    except judge.Defect as error:
-        if not scheme.trained:
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """What a converted file is tried on, and what it must answer."""
+
+    recipe: Recipe
+    source: Source
+    reference: Reference
+    contents: Contents
+
+    @property
+    def parity(self) -> int:
+        """How many images of the evaluation set, the first ones, the logits are judged on."""
+        return min(PARITY_IMAGES, len(self.reference.images))
+
+    @cached_property
+    def index(self) -> np.ndarray:
+        """Which images of the evaluation set the file is tried with: the first, then the hardest."""
+        hardest = np.argsort(self.reference.margins, kind="stable")[:GOLDEN_HARDEST]
+        return np.concatenate([np.arange(self.parity), hardest])
+
+    @property
+    def scheme(self) -> Scheme:
+        return SCHEMES[self.recipe.scheme]
+
+    @property
+    def batch(self) -> int:
+        """How many images the file takes at once, -1 for any number."""
+        return self.contents.inputs[0].shape[0]
+
+    def judged_logits(self, file: Path) -> np.ndarray:
+        """Return the file's logits [N,K] for the images; raises Unsupported or Defect where they are not the network's."""
+        requested, parity = self.scheme.options.batch, self.parity
+        if requested not in (None, DYNAMIC if self.batch == -1 else self.batch):
+            batches = {-1: "any number of images", 1: "one image"}.get(self.batch, f"{self.batch} images")
+            raise Unsupported(f"{self.recipe.format} makes files for {batches} only")
+        try:
+            logits = self.logits(file, self.index, abs(self.batch))
+        except (judge.Defect, EdgewiseError, OSError, MemoryError, isolated.Failed):
             raise
-        raise Unsupported(f"fine-tuning moves the network away from its own answers: {error}") from error
-    if batch == -1:
-        pixels = source.input(reference.images[: images.parity])
-        _try_together(format_module, file, pixels, contents, reference, scheme)
-    return logits
+        except Exception as error:  # runtimes raise anything
+            where = "does not run" if requested is None else "does not run for this batch"
+            raise Unsupported(f"it was written, but {where} in its own runtime: {_first_line(error)}") from error
+        if not np.isfinite(logits).all():  # the hardest images' too, which are not judged by how far they are off
+            raise judge.Defect("the logits are not finite")
+        try:
+            judge.judge_logits(logits[:parity], self.reference.logits[:parity], self.scheme)
+        except judge.Defect as error:
+            if not self.scheme.trained:
+                raise
+            raise Unsupported(f"fine-tuning moves the network away from its own answers: {error}") from error
+        if self.batch == -1:
+            self._try_together(file)
+        return logits
 
+    def _try_together(self, file: Path) -> None:
+        """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
+        try:
+            logits = self.logits(file, self.index[: self.parity], TOGETHER)
+            judge.judge_logits(logits, self.reference.logits[: self.parity], self.scheme)
+        except Exception as error:  # runtimes raise anything
+            raise Unsupported(f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}") from error
 
-def _rewritten(
-    recipe: Recipe,
-    source: Source,
-    reference: Reference,
-    images: Images,
-    file: Path,
-    contents: Contents,
-    logits: np.ndarray,
-) -> rewriting.Rewriting:
-    """Rewrite the file where its format has rewrites and the user wants them; `logits` are its logits so far."""
-    if not source.rewrites or SCHEMES[recipe.scheme].in_force.rewrites is False:
-        return rewriting.Rewriting(logits=logits)
-    format_module, batch = FORMATS[recipe.format], abs(contents.inputs[0].shape[0])
-    pixels = source.input(reference.images[images.index])
-    return rewriting.applied(
-        format_module,
-        file,
-        lambda path: _logits(format_module, path, pixels, contents, batch),
-        logits,
-        SCHEMES[recipe.scheme],
-    )
+    def rewritten(self, file: Path, logits: np.ndarray) -> rewriting.Rewriting:
+        """Rewrite the file where its format has rewrites and the user wants them; `logits` are its logits so far."""
+        if not self.source.rewrites or self.scheme.in_force.rewrites is False:
+            return rewriting.Rewriting(logits=logits)
+        logits_of = partial(self.logits, index=self.index, batch=abs(self.batch))
+        return rewriting.applied(FORMATS[self.recipe.format], file, logits_of, logits, self.scheme)
 
+    def logits(self, file: Path, index: np.ndarray, batch: int) -> np.ndarray:
+        """Return the file's logits [N,K] for images of the evaluation set, so many at once."""
+        images = self.source.input(self.reference.images[index])
+        more = {} if batch == 1 else {"batch": batch}  # formats that only take one image need not know the word
+        with phases.phase(phases.JUDGE):
+            native = FORMATS[self.recipe.format].run(file, judge.to_native(images, self.contents.inputs[0]), **more)
+        return judge.to_logits(native, self.contents.outputs[0])
 
-def _logits(format_module: Any, file: Path, images: np.ndarray, contents: Contents, batch: int) -> np.ndarray:
-    """Return the file's logits [N,K], so many images at once."""
-    more = {} if batch == 1 else {"batch": batch}  # formats that only take one image need not know the word
-    with phases.phase(phases.JUDGE):
-        native = format_module.run(file, judge.to_native(images, contents.inputs[0]), **more)
-    return judge.to_logits(native, contents.outputs[0])
-
-
-def _try_together(
-    format_module: Any, file: Path, images: np.ndarray, contents: Contents, reference: Reference, scheme: Scheme
-) -> None:
-    """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
-    try:
-        logits = _logits(format_module, file, images, contents, TOGETHER)
-        judge.judge_logits(logits, reference.logits[: len(images)], scheme)
-    except Exception as error:  # runtimes raise anything
-        msg = f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}"
-        raise Unsupported(msg) from error
+    def golden(self, logits: np.ndarray) -> Iterator[Golden]:
+        """Yield the images that the sidecar holds, with their logits of those for all images."""
+        pixels = "image_u8" if self.reference.images.dtype == np.uint8 else "image_f32"
+        for i in (*range(min(GOLDEN_FIRST, self.parity)), *range(self.parity, len(self.index))):
+            at = int(self.index[i])
+            image = base64.b64encode(self.reference.images[at].tobytes()).decode()
+            label, values = int(self.reference.labels[at]), tuple(float(x) for x in logits[i])
+            yield Golden(index=at, label=label, logits=values, **{pixels: image})
 
 
 def _notes(source: Source, scheme: Scheme) -> Iterator[str]:
@@ -211,19 +204,6 @@ def _notes(source: Source, scheme: Scheme) -> Iterator[str]:
         yield source.calibration_note
     if scheme.name != scheme.base:
         yield f"{scheme.name} is {scheme.base} with {described(scheme.options) or 'nothing else'}"
-
-
-def _golden(reference: Reference, images: Images, logits: np.ndarray) -> tuple[Golden, ...]:
-    pixels = "image_u8" if reference.images.dtype == np.uint8 else "image_f32"
-    return tuple(
-        Golden(
-            index=int(images.index[i]),
-            label=int(reference.labels[images.index[i]]),
-            **{pixels: base64.b64encode(reference.images[images.index[i]].tobytes()).decode()},
-            logits=tuple(float(x) for x in logits[i]),
-        )
-        for i in images.golden
-    )
 
 
 @contextmanager

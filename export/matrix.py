@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable
 
 from export.formats import FORMATS
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models import networks
-from models.errors import DataError, UsageError, did_you_mean
+from models.errors import DataError, EdgewiseError, UsageError, did_you_mean
 
 ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
 ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")
@@ -61,22 +62,22 @@ def recipes() -> tuple[Recipe, ...]:
         return every
     from models.own import settings
 
-    patterns = settings.load(place).recipes
-    for pattern in patterns:
-        if not fnmatch.filter((r.id for r in every), pattern):
-            msg = (
-                f"`recipes` in {place / settings.FILE}: {pattern!r} matches no artifact. An id is MODEL-FORMAT-SCHEME."
-            )
-            raise DataError(msg)
-    return tuple(r for r in every if not patterns or any(fnmatch.fnmatchcase(r.id, p) for p in patterns))
+    start = f"`recipes` in {place / settings.FILE}:"
+    end = "matches no artifact. An id is MODEL-FORMAT-SCHEME."
+    return _matching(every, settings.load(place).recipes, lambda pattern: DataError(f"{start} {pattern!r} {end}"))
 
 
 def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
     """Return the recipes whose id matches one of the globs, all for none; raises UsageError where a glob matches nothing."""
-    every = recipes()
+    return _matching(recipes(), patterns, lambda pattern: UsageError(_nothing_matches(pattern)))
+
+
+def _matching(
+    every: tuple[Recipe, ...], patterns: tuple[str, ...], error: Callable[[str], EdgewiseError]
+) -> tuple[Recipe, ...]:
     for pattern in patterns:
         if not fnmatch.filter((r.id for r in every), pattern):
-            raise UsageError(_nothing_matches(pattern))
+            raise error(pattern)
     return tuple(r for r in every if not patterns or any(fnmatch.fnmatchcase(r.id, p) for p in patterns))
 
 

@@ -35,10 +35,9 @@ class ProfileTable:
             table.add_row(family, *(_text(spent[name]) for name in names), _text(spent.total()))
         table.add_section()
         table.add_row("all", *(_text(totals[name]) for name in names), _text(busy))
-        if idle := max(0.0, self.lanes * took_s - busy):  # starting, planning, a lane without work at the end
-            table.caption = (
-                f"{idle:.1f} s of the lanes' {self.lanes * took_s:.1f} s are not in it: starts, plans, waiting"
-            )
+        whole_s = self.lanes * took_s
+        if idle := max(0.0, whole_s - busy):  # starting, planning, a lane without work at the end
+            table.caption = f"{idle:.1f} s of the lanes' {whole_s:.1f} s are not in it: starts, plans, waiting"
         return table
 
 

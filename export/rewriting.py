@@ -27,10 +27,6 @@ class Rewriting:
     notes: tuple[str, ...] = ()
 
 
-class _NotKept(Exception):
-    """Why a rewrite is not kept, in a person's words."""
-
-
 def applied(
     format_module: Any, file: Path, logits_of: Callable[[Path], np.ndarray], logits: np.ndarray, scheme: Scheme
 ) -> Rewriting:
@@ -40,7 +36,7 @@ def applied(
     schemes must be the same to the last bit, those of float schemes within `CLOSE`.
     """
     tolerance = CLOSE * float(np.abs(logits).max()) if scheme.weights.startswith("float") else 0.0
-    rewrites, notes, now = [], [], logits
+    rewrites, notes, current = [], [], logits
     for name in getattr(format_module, "rewrites", ()):
         before = file.read_bytes()
         try:
@@ -49,26 +45,19 @@ def applied(
                 if not operators:
                     continue
                 file.write_bytes(content)
-                now, difference = _same(logits_of(file), logits, tolerance)
-            rewrites.append(Rewrite(name=name, operators=tuple(operators), images=len(logits), difference=difference,
-                                    bytes=len(content) - len(before)))  # fmt: skip
+                new = logits_of(file)
+            difference = float(np.abs(new.astype(np.float64) - logits).max(initial=0.0))
+            if difference <= tolerance:
+                current = new
+                rewrites.append(Rewrite(name=name, operators=tuple(operators), images=len(logits), difference=difference,
+                                        bytes=len(content) - len(before)))  # fmt: skip
+                continue
+            reason = f"the logits would differ by {difference:.2g}"
         except (OSError, MemoryError):  # the machine's fault, and no reason to give another file than elsewhere
             raise
-        except _NotKept as error:
-            file.write_bytes(before)
-            notes.append(f"not rewritten ({REWRITES[name].TITLE}): {error}")
         except Exception as error:  # a graph that nobody thought of, or a runtime that refuses it
-            file.write_bytes(before)
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            notes.append(f"not rewritten ({REWRITES[name].TITLE}): {reason}")
-    return Rewriting(logits=now, rewrites=tuple(rewrites), notes=tuple(notes))
-
-
-def _same(logits: np.ndarray, expected: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:
-    """Return logits and the largest difference of one; raises _NotKept where that is above the tolerance."""
-    difference = float(np.abs(logits.astype(np.float64) - expected).max(initial=0.0))
-    if not difference <= tolerance:  # one that is not finite is not
-        msg = f"the logits would differ by {difference:.2g}"
-        raise _NotKept(msg)
-    return logits, difference
+        file.write_bytes(before)
+        notes.append(f"not rewritten ({REWRITES[name].TITLE}): {reason}")
+    return Rewriting(logits=current, rewrites=tuple(rewrites), notes=tuple(notes))

@@ -7,7 +7,6 @@ import threading
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from export import artifact as artifacts
@@ -145,9 +144,7 @@ class _Work:
         self.lanes: set[Lane] = set()
         self.problems: list[EdgewiseError] = []
         self.lock = threading.Lock()
-        self.killed: set[tuple[str, str, str]] = (
-            set()
-        )  # models, families, and what a lane was at when a signal killed it
+        self.killed: set[tuple[str, str, str]] = set()  # model, family, and what a lane was at when a signal killed it
         self.new_references: set[str] = set()  # models whose reference was made in this run
 
     def until_done(self) -> None:
@@ -200,9 +197,7 @@ class _Work:
             if end["event"] == "broken":
                 kinds = {kind.__name__: kind for kind in EdgewiseError.__subclasses__()}
                 raise kinds.get(end.get("kind"), DataError)(str(end.get("reason")))
-            if self.waiting.stopped:
-                return None
-            if unit.recipes and not remaining:
+            if self.waiting.stopped or (unit.recipes and not remaining):
                 return None
             if lived_on and not at:  # it had died before it was given this unit
                 continue
@@ -213,8 +208,8 @@ class _Work:
             recipe = next((r for r in remaining if r.id == at), None)
             if recipe is None:  # it died before its first recipe: another lane would die the same way
                 why = end.get("why") or "it ended before its work was done"
-                msg = f"The export of {job.model} cannot start: {why}. The last lines of {job.log}:\n{_tail(job.log)}"
-                raise DataError(msg)
+                tail = "\n".join(job.log.read_text(errors="replace").splitlines()[-8:])
+                raise DataError(f"The export of {job.model} cannot start: {why}. The last lines of {job.log}:\n{tail}")
             self._fail(job, recipe, remaining.pop(recipe), f"the converter's process ended: {why}")
             if not remaining:
                 return None
@@ -263,7 +258,3 @@ class _Work:
         files.remove(job.folder / f"{recipe.id}{recipe.suffix}")
         with self.lock:
             self.ended(failed)
-
-
-def _tail(log: Path, lines: int = 8) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

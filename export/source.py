@@ -66,8 +66,7 @@ class Source:
         try:
             declared = FRAMEWORKS[self.framework].input_shape(self.network)
         except ValueError as error:
-            msg = f"{self.model} cannot be deployed: {error}"
-            raise DataError(msg) from error
+            raise DataError(f"{self.model} cannot be deployed: {error}") from error
         if declared is None:
             return first
         for layout in (first, *(name for name in names if name != first)):
@@ -80,11 +79,10 @@ class Source:
             ):
                 return layout
         takes = "x".join("any" if size is None else str(size) for size in declared)
-        msg = (
+        raise DataError(
             f"{self.model} takes images of {takes} ({self.framework}'s order of axes), those in {self.deployed.data_place} are "
             f"{'x'.join(map(str, images.shape[1:]))} (height, width, channels). Give images of its size, [N,H,W,C]."
         )
-        raise DataError(msg)
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
@@ -105,11 +103,10 @@ class Source:
             raise DataError(msg)
         for images in self.sets:
             if int(images.labels.max()) >= logits.shape[1]:
-                msg = (
+                raise DataError(
                     f"{self.model} has {logits.shape[1]} classes, but the set {images.name} in {self.deployed.data_place} "
                     f"holds the label {images.labels.max()}. Classes are numbered from 0 on."
                 )
-                raise DataError(msg)
         return logits.shape[1]
 
     @cached_property

@@ -36,17 +36,13 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
     names = ZOO.names()
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            msg = f"--only {pattern!r} matches no model. {did_you_mean(pattern, names)}"
-            raise UsageError(msg)
+            raise UsageError(f"--only {pattern!r} matches no model. {did_you_mean(pattern, names)}")
     console.validated()
     for name in (n for n in names if not patterns or any(fnmatchcase(n, p) for p in patterns)):
-        if listing:
+        if listing or (not force and cards.is_current(name)):
             out.print(f"{name}: {_state(name)}", markup=False)
             continue
         if not force:
-            if cards.is_current(name):
-                out.print(f"{name}: {_state(name)}", markup=False)
-                continue
             out.print(f"{name}: {_state(name)}. Training it.", markup=False)
 
         from models.training import train  # only here: a run that finds all current imports no framework

@@ -114,10 +114,9 @@ def require_whole(model: str) -> Checkpoint:
     if stored.state == "missing":
         checkpoints.read(model)
     if stored.state == "damaged":
-        msg = (
+        raise DataError(
             f"{file} is damaged: its SHA-256 is {stored.sha256[:12]}..., its card's {stored.card.sha256[:12]}... "
             f"Restore both with: git checkout -- {file.parent}, or train again with: nox -s train -- --only {model}. "
             f"If it is your own network's, delete {path(model)}."
         )
-        raise DataError(msg)
     return stored

@@ -57,8 +57,7 @@ def load(split: Split, name: str | None = None) -> Digits:
     Raises DataError for files that are truncated, empty or not MNIST: broken data never fall back to other data.
     """
     if name not in (None, *NAMES):
-        msg = f"There is no data set called {name!r}. {did_you_mean(name, NAMES)}"
-        raise UsageError(msg)
+        raise UsageError(f"There is no data set called {name!r}. {did_you_mean(name, NAMES)}")
     if name == "digits":
         return _digits(split)
     prefix = _PREFIX[split]
@@ -121,10 +120,9 @@ def _either(path: Path) -> Path:
     for candidate in (path.with_name(path.name + ".gz"), path):
         if _exists(candidate):
             return candidate
-    msg = (
+    raise DataError(
         f"MNIST_DIR is {path.parent}, but {path.name}.gz is not there. Correct MNIST_DIR or unset it to download MNIST."
     )
-    raise DataError(msg)
 
 
 def _verified(path: Path, name: str) -> bytes:
@@ -139,18 +137,16 @@ def _verified(path: Path, name: str) -> bytes:
         msg = f"{path} is not a whole gzip file ({error or type(error).__name__}). Replace or delete it."
         raise DataError(msg) from error
     except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror or error}. Replace or delete it."
-        raise DataError(msg) from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Replace or delete it.") from error
     if len(content) > most:
         msg = f"{path} is not MNIST's {name}: it has more than {most:,} bytes uncompressed. Replace or delete it."
         raise DataError(msg)
     digest = hashlib.sha256(content).hexdigest()
     if digest != MNIST_SHA256[name]:
-        msg = (
+        raise DataError(
             f"{path} is not MNIST's {name}: SHA-256 {digest[:12]}... of {len(content):,} bytes uncompressed, "
             f"expected {MNIST_SHA256[name][:12]}... Replace or delete it."
         )
-        raise DataError(msg)
     return content
 
 

@@ -24,18 +24,9 @@ class Deployed(Protocol):
     framework: Framework
     suffix: str
     modules: tuple[str, ...]  # of the project's, that build it, besides the framework's side
-
-    @property
-    def weights_file(self) -> Path:
-        """Return the file that holds the weights; raises DataError where there is none."""
-
-    @property
-    def stated(self) -> Mapping[str, int]:
-        """Return the `parameters` and `macs` that the counted ones must equal; 0 means that none was stated."""
-
-    @property
-    def data_place(self) -> str:
-        """Return what messages call its images: a file or a data set."""
+    weights_file: Path  # raises DataError where there is none
+    stated: Mapping[str, int]  # `parameters` and `macs` that the counted ones must equal; 0 where none was stated
+    data_place: str  # what messages call its images: a file or a data set
 
     def read(self) -> bytes:
         """Return the content of the file that holds the weights; raises DataError."""
@@ -70,19 +61,11 @@ class ZooNetwork:
 
     def __init__(self, name: str, dataset: str | None) -> None:
         self.name, self.dataset = name, dataset
-        self.framework: Framework = ZOO[name].SPEC.framework
-
-    @property
-    def weights_file(self) -> Path:
-        return checkpoints.path(self.name)
-
-    @property
-    def stated(self) -> Mapping[str, int]:
-        return {"parameters": ZOO[self.name].SPEC.parameters, "macs": ZOO[self.name].SPEC.macs}
-
-    @property
-    def data_place(self) -> str:
-        return f"the data set {self.dataset or 'mnist'}"
+        spec = ZOO[name].SPEC
+        self.framework: Framework = spec.framework
+        self.stated: Mapping[str, int] = {"parameters": spec.parameters, "macs": spec.macs}
+        self.weights_file = checkpoints.path(name)
+        self.data_place = f"the data set {dataset or 'mnist'}"
 
     def read(self) -> bytes:
         return checkpoints.read(self.name)

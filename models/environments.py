@@ -29,8 +29,7 @@ def python(name: str, *, install: str) -> Path:
     for candidate in interpreters(home):
         if candidate.exists():
             return candidate
-    msg = f"The environment {name!r} is not installed in {folder()}. Install it with: {install}"
-    raise EnvironmentMissing(msg)
+    raise EnvironmentMissing(f"The environment {name!r} is not installed in {folder()}. Install it with: {install}")
 
 
 def interpreters(home: Path) -> tuple[Path, ...]:

@@ -96,8 +96,7 @@ def by_one(path: Path) -> Iterator[bool]:
 def _require_target(path: Path) -> None:
     """Raise StorageError for a path that names no file that could be replaced."""
     if not path.name or path.name == ".." or "\0" in str(path):
-        msg = f"Cannot write {str(path)!r}: that names no file. Choose another path."
-        raise StorageError(msg)
+        raise StorageError(f"Cannot write {str(path)!r}: that names no file. Choose another path.")
     with storage_errors(path):
         try:
             mode = path.stat().st_mode
@@ -168,10 +167,8 @@ def sweep(folder: Path) -> None:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
+    except (OSError, OverflowError) as error:
+        return isinstance(error, PermissionError)
     return True
 
 

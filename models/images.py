@@ -44,6 +44,5 @@ def network_input(images: np.ndarray, layout: Layout) -> np.ndarray:
     if layout == "chw":
         return np.ascontiguousarray(np.moveaxis(floats, -1, 1))
     if floats.shape[-1] != 1:
-        msg = f"the network takes no channels, the images have {floats.shape[-1]}"
-        raise ValueError(msg)
+        raise ValueError(f"the network takes no channels, the images have {floats.shape[-1]}")
     return floats[..., 0]

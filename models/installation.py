@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,16 +201,12 @@ def _install(work: _Installation) -> None:
 
 def size_bytes(folder: Path) -> int:
     """Return what a folder takes on the disk; a file of several names counts once."""
-    sizes = {(state.st_ino, state.st_dev): state.st_blocks * 512 for state in _states(folder)}
+    sizes = {}
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            state = os.lstat(os.path.join(place, name))
+            sizes[state.st_ino, state.st_dev] = state.st_blocks * 512
     return sum(sizes.values())
-
-
-def _states(folder: Path) -> Iterator[os.stat_result]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _states(Path(entry.path))
-            yield entry.stat(follow_symlinks=False)
 
 
 def _run_all(work: _Installation) -> str:
@@ -221,7 +217,10 @@ def _run_all(work: _Installation) -> str:
     python = next(p for p in environments.interpreters(work.home) if p.exists())
     # the constraints name every package, so nothing is resolved; modules are compiled when first imported
     pip = [str(python), "-m", "pip", "--no-input", "install", "--no-deps", "--no-compile", "--progress-bar", "off"]
-    if (pin := environments.torch_pin(work.constraints)) and not _install_torch(pin, lambda *m: work.run([*pip, *m])):
+    # PyTorch's CPU build: from the index in use, else from PyTorch's own
+    if (pin := environments.torch_pin(work.constraints)) and not (
+        work.run([*pip, pin]) or work.run([*pip, "--index-url", environments.TORCH_CPU_INDEX, pin])
+    ):
         return (
             f"No CPU build of PyTorch was found: pip as it is set up here has none, and {environments.TORCH_CPU_INDEX} "
             f"did not give one. Where it cannot be reached, put the wheel of {pin.split(' ;')[0]} into a folder, set "
@@ -230,11 +229,6 @@ def _run_all(work: _Installation) -> str:
     if not work.run([*pip, "-r", str(work.constraints)]):
         return f"{name} could not be installed, and nothing of it is left. The same command tries again."
     return ""
-
-
-def _install_torch(pin: str, pip: Callable[..., bool]) -> bool:
-    """Install PyTorch's CPU build from the index in use, else from PyTorch's own."""
-    return pip(pin) or pip("--index-url", environments.TORCH_CPU_INDEX, pin)
 
 
 def _shown(path: Path) -> str:

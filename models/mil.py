@@ -69,15 +69,12 @@ class _Step:
             given[key] = [_wide(values[n]) for n in name] if isinstance(name, list) else _wide(values[name])
         output = OPERATORS[self.kind](given)
         if unread := given.keys() - given.read - HARMLESS:
-            msg = (
-                f"the evaluator of Core ML's programs knows no operator {self.kind!r} with {', '.join(sorted(unread))}"
-            )
-            raise Unsupported(msg)
+            inputs = ", ".join(sorted(unread))
+            raise Unsupported(f"the evaluator of Core ML's programs knows no operator {self.kind!r} with {inputs}")
         results = output if isinstance(output, list) else [output]
         for result, (name, _, shape) in zip(results, self.results, strict=True):
             if result.shape != shape:
-                msg = f"{self.kind} {name} has the shape {result.shape}, the program says {shape}"
-                raise ValueError(msg)
+                raise ValueError(f"{self.kind} {name} has the shape {result.shape}, the program says {shape}")
         return {name: result.astype(dtype) for result, (name, dtype, _) in zip(results, self.results, strict=True)}
 
 
@@ -94,8 +91,7 @@ class Program:
             elif op.op_type.startswith("constexpr_"):
                 constants[name] = _wide(op.materialized_val_inference())
             elif op.op_type not in OPERATORS:
-                msg = f"the evaluator of Core ML's programs knows no operator {op.op_type!r} ({name})"
-                raise Unsupported(msg)
+                raise Unsupported(f"the evaluator of Core ML's programs knows no operator {op.op_type!r} ({name})")
             else:
                 self._steps.append(_step(op, constants))
         self._constants = constants

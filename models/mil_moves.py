@@ -69,8 +69,7 @@ def _concat(i: Inputs) -> Array:
 
 def _gather(i: Inputs) -> Array:
     if int(either(i, "batch_dims", 0)):
-        msg = "the evaluator of Core ML's programs knows no operator 'gather' with several batches"
-        raise Unsupported(msg)
+        raise Unsupported("the evaluator of Core ML's programs knows no operator 'gather' with several batches")
     return np.take(i["x"], np.asarray(i["indices"]).astype(int), int(either(i, "axis", 0)))
 
 

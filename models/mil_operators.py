@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 
@@ -45,13 +45,7 @@ def _windows(x: Array, i: Inputs, kernel: list[int], fill: float) -> Array:
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     axes = tuple(range(2, x.ndim))
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axes)
-    steps = (
-        slice(None),
-        slice(None),
-        *(slice(None, None, s) for s in strides),
-        *(slice(None, None, d) for d in dilations),
-    )
-    return windows[steps]
+    return windows[(slice(None), slice(None), *(slice(None, None, step) for step in (*strides, *dilations)))]
 
 
 def _affine(result: Array, i: Inputs, shape: Sequence[int], scale: str = "gamma", offset: str = "beta") -> Array:
@@ -96,10 +90,9 @@ def _conv_transpose(i: Inputs) -> Array:
         out = [size - int(a) - int(b) for size, a, b in zip(whole, i["pad"][::2], i["pad"][1::2], strict=True)]
     else:
         out = whole if i["pad_type"] == "valid" else [size * s for size, s in zip(sizes, strides, strict=True)]
+    before = [max(size - o, 0) // 2 for size, o in zip(whole, out, strict=True)]
     if i["pad_type"] == "custom":
         before = [int(p) for p in i["pad"][::2]]
-    else:
-        before = [max(size - o, 0) // 2 for size, o in zip(whole, out, strict=True)]
     larger = [max(size, b + o) for size, b, o in zip(whole, before, out, strict=True)]
     total = np.zeros((n, groups * per_group, *larger), np.float32)
     for place in np.ndindex(*kernel):
@@ -133,17 +126,12 @@ def _batch_norm(i: Inputs) -> Array:
     shape = _channels(i["x"])
     scale = 1 / np.sqrt(i["variance"] + i["epsilon"])
     scale = scale if i.get("gamma") is None else scale * i["gamma"]
-    result = (i["x"] - i["mean"].reshape(shape)) * scale.reshape(shape)
-    return result if i.get("beta") is None else result + i["beta"].reshape(shape)
+    return _affine((i["x"] - i["mean"].reshape(shape)) * scale.reshape(shape), i, shape, scale="")
 
 
 def _layer_norm(i: Inputs) -> Array:
     x, axes = i["x"], tuple(int(axis) % i["x"].ndim for axis in i["axes"])
     return _normalised(i, axes, [size if axis in axes else 1 for axis, size in enumerate(x.shape)])
-
-
-def _instance_norm(i: Inputs) -> Array:
-    return _normalised(i, tuple(range(2, i["x"].ndim)), _channels(i["x"]))
 
 
 def _local_response_norm(i: Inputs) -> Array:
@@ -181,28 +169,36 @@ def _gelu(i: Inputs) -> Array:
     return x / (1 + np.exp(-1.702 * x))
 
 
-def _reduced(function: Callable, values: Array, i: Inputs) -> Array:
-    return function(values, axes(i), keepdims=bool(i["keep_dims"]))
+def _reduced(function: Callable, i: Inputs, of: Callable[[Array], Array] = np.asarray) -> Array:
+    return function(of(i["x"]), axes(i), keepdims=bool(i["keep_dims"]))
+
+
+def _of_one(function: Callable, i: Inputs) -> Array:
+    return function(i["x"])
+
+
+def _of_two(function: Callable, i: Inputs) -> Array:
+    return function(i["x"], i["y"])
 
 
 def _sigmoid(x: Array) -> Array:
     return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
 
 
+# what NumPy calls by the same name
+_OF_ONE = ("square", "sqrt", "exp", "exp2", "tanh", "round", "sign", "abs", "sin", "cos", "ceil", "floor")
+_OF_TWO = ("maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+_OF_AXES = ("mean", "sum", "min", "max", "prod")
 OPERATORS: dict[str, Callable[[Inputs], Array]] = {
+    **{name: partial(_of_one, getattr(np, name)) for name in _OF_ONE},
+    **{name: partial(_of_two, getattr(np, name)) for name in _OF_TWO},
     "add": lambda i: i["x"] + i["y"],
     "sub": lambda i: i["x"] - i["y"],
     "mul": lambda i: i["x"] * i["y"],
     "real_div": lambda i: i["x"] / i["y"],
-    "maximum": lambda i: np.maximum(i["x"], i["y"]),
-    "minimum": lambda i: np.minimum(i["x"], i["y"]),
     "pow": lambda i: i["x"] ** i["y"],
-    "square": lambda i: i["x"] ** 2,
-    "sqrt": lambda i: np.sqrt(i["x"]),
     "rsqrt": lambda i: 1 / np.sqrt(i["x"] + either(i, "epsilon", 0)),
-    "exp": lambda i: np.exp(i["x"]),
     "erf": lambda i: np.vectorize(math.erf)(i["x"]),
-    "tanh": lambda i: np.tanh(i["x"]),
     "sigmoid": lambda i: _sigmoid(i["x"]),
     "sigmoid_hard": lambda i: np.clip(i["x"] * i["alpha"] + i["beta"], 0, 1),
     "silu": lambda i: i["x"] * _sigmoid(i["x"]),
@@ -219,21 +215,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "softmax": _softmax,
     "cast": lambda i: np.asarray(i["x"]),  # to the type that the program gives the result
     "log": lambda i: np.log(i["x"] + either(i, "epsilon", 0)),
-    "exp2": lambda i: np.exp2(i["x"]),
-    "round": lambda i: np.round(i["x"]),
-    "sign": lambda i: np.sign(i["x"]),
-    "abs": lambda i: np.abs(i["x"]),
-    "greater": lambda i: i["x"] > i["y"],
-    "greater_equal": lambda i: i["x"] >= i["y"],
-    "less": lambda i: i["x"] < i["y"],
-    "less_equal": lambda i: i["x"] <= i["y"],
-    "equal": lambda i: i["x"] == i["y"],
-    "not_equal": lambda i: i["x"] != i["y"],
     "select": lambda i: np.where(i["cond"], i["a"], i["b"]),
-    "sin": lambda i: np.sin(i["x"]),
-    "cos": lambda i: np.cos(i["x"]),
-    "ceil": lambda i: np.ceil(i["x"]),
-    "floor": lambda i: np.floor(i["x"]),
     "inverse": lambda i: 1 / (i["x"] + either(i, "epsilon", 0)),
     "softplus": lambda i: np.logaddexp(i["x"], 0),
     "softsign": lambda i: i["x"] / (1 + np.abs(i["x"])),
@@ -248,18 +230,14 @@ OPERATORS: dict[str, Callable[[Inputs], Array]] = {
     "matmul": _matmul,
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
-    "instance_norm": _instance_norm,
+    "instance_norm": lambda i: _normalised(i, tuple(range(2, i["x"].ndim)), _channels(i["x"])),
     "l2_norm": lambda i: i["x"] / np.sqrt((i["x"] ** 2).sum((-3, -2, -1), keepdims=True) + i["epsilon"]),
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
-    "reduce_mean": lambda i: _reduced(np.mean, i["x"], i),
-    "reduce_sum": lambda i: _reduced(np.sum, i["x"], i),
-    "reduce_min": lambda i: _reduced(np.min, i["x"], i),
-    "reduce_l2_norm": lambda i: np.sqrt(_reduced(np.sum, i["x"] ** 2, i)),
-    "reduce_l1_norm": lambda i: _reduced(np.sum, np.abs(i["x"]), i),
-    "reduce_prod": lambda i: _reduced(np.prod, i["x"], i),
-    "reduce_log_sum_exp": lambda i: np.log(_reduced(np.sum, np.exp(i["x"]), i)),
-    "reduce_sum_square": lambda i: _reduced(np.sum, i["x"] ** 2, i),
-    "reduce_max": lambda i: _reduced(np.max, i["x"], i),
+    **{f"reduce_{name}": partial(_reduced, getattr(np, name)) for name in _OF_AXES},
+    "reduce_l1_norm": lambda i: _reduced(np.sum, i, np.abs),
+    "reduce_l2_norm": lambda i: np.sqrt(_reduced(np.sum, i, np.square)),
+    "reduce_log_sum_exp": lambda i: np.log(_reduced(np.sum, i, np.exp)),
+    "reduce_sum_square": lambda i: _reduced(np.sum, i, np.square),
     **MOVES,
 }

@@ -32,12 +32,12 @@ def fetch(name: str, target: Path, verify: Callable[[Path], bytes]) -> bytes:
                 _download(f"{mirror}/{name}.gz", temporary, MNIST_BYTES[name] + GZIP_BYTES)
                 return verify(temporary)
         except (requests.RequestException, DataError) as error:
-            reasons.append(f"{mirror}: {_short(error)}")
-    msg = (
+            why = "no connection" if isinstance(error, requests.ConnectionError) else error
+            reasons.append(f"{mirror}: {why}")
+    raise MnistUnavailable(
         f"MNIST cannot be downloaded ({'; '.join(reasons)}). Set MNIST_DIR to a folder that holds its four "
         "gzipped IDX files, or ask for the small stand-in with --data digits."
     )
-    raise MnistUnavailable(msg)
 
 
 def _download(url: str, path: Path, limit: int) -> None:
@@ -53,7 +53,3 @@ def _download(url: str, path: Path, limit: int) -> None:
                     raise DataError("it sends more than MNIST has")
                 file.write(chunk)
                 progress.advance(task, len(chunk))
-
-
-def _short(error: Exception) -> str:
-    return "no connection" if isinstance(error, requests.ConnectionError) else str(error)

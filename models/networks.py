@@ -45,8 +45,7 @@ def left_out() -> tuple[str, ...]:
 def require(name: str) -> None:
     """Raise UsageError where there is no such network."""
     if name not in names():
-        msg = f"There is no model called {name!r}. {did_you_mean(name, names())}"
-        raise UsageError(msg)
+        raise UsageError(f"There is no model called {name!r}. {did_you_mean(name, names())}")
 
 
 def file(name: str) -> Path:
@@ -59,19 +58,14 @@ def file(name: str) -> Path:
 def framework(name: str) -> Framework:
     """Return a network's framework, found without importing it; raises UsageError or DataError."""
     path = file(name)
-    if path.suffix != ".py":
-        return "torch" if path.suffix == ".pt2" else "keras"
-    return _framework_of_code(path)
+    return {".pt2": "torch", ".keras": "keras"}.get(path.suffix) or _framework_of_code(path)
 
 
 def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
     """Return the networks' files by name, and what is wrong with others; Python files without `network` are skipped."""
     if not place.is_dir():
-        instead = f": --models {place.parent}" if place.is_file() else ": --models FOLDER"
-        msg = (
-            f"{place} is {'a file' if place.is_file() else 'no folder'}. Say which folder holds your networks{instead}"
-        )
-        raise UsageError(msg)
+        what, instead = ("a file", place.parent) if place.is_file() else ("no folder", "FOLDER")
+        raise UsageError(f"{place} is {what}. Say which folder holds your networks: --models {instead}")
     candidates: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):
@@ -103,7 +97,6 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def _framework_of_code(path: Path) -> Framework:
-    """Return the framework that a Python file imports."""
     imported = {
         name.partition(".")[0]
         for node in ast.walk(_parsed(path))
@@ -126,15 +119,8 @@ def _parsed(path: Path) -> ast.Module:
     try:
         state = path.stat()
         return _tree(path, state.st_mtime_ns, state.st_size)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ) as error:  # of what is nested too deeply, too
-        msg = f"{path} is no Python file that can be read: {error}"
-        raise DataError(msg) from error
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two of deep nesting
+        raise DataError(f"{path} is no Python file that can be read: {error}") from error
 
 
 @cache

@@ -30,12 +30,10 @@ WHOLE = {"torch": ".pt2", "keras": ".keras"}
 def command(name: str, framework: str, folder: Path | None) -> None:
     """Write a folder with a script and run it: it trains a small network and saves it with its images, as an example."""
     if not networks.NAME.fullmatch(name):
-        msg = f"{name!r} cannot be part of an artifact's id: letters, digits and underscores only."
-        raise UsageError(msg)
+        raise UsageError(f"{name!r} cannot be part of an artifact's id: letters, digits and underscores only.")
     folder = folder or Path(name)
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-        msg = f"{folder} is there already, and nothing in it is replaced. Name another with --folder."
-        raise UsageError(msg)
+        raise UsageError(f"{folder} is there already, and nothing in it is replaced. Name another with --folder.")
     console.validated()
     script = folder / f"make_{name}.py"
     python = environments.python("export", install="nox -s export")
@@ -47,7 +45,6 @@ def command(name: str, framework: str, folder: Path | None) -> None:
         [python, script.resolve()], env={**os.environ, **home}, capture_output=True, text=True, errors="replace"
     )
     if done.returncode:
-        msg = f"{script} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
-        raise DataError(msg)
+        raise DataError(f"{script} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     out.print(f"{done.stdout.strip().splitlines()[-1]}. Written: {name}{WHOLE[framework]} and {name}.npz. "
               f"Run it with: nox -s pipeline -- --models {folder}", markup=False)  # fmt: skip

@@ -56,12 +56,9 @@ def decode(content: bytes, kind: type[T], *, name: str, what: str, remedy: str) 
     """Return the record in `content`; raises DataError that says where `name` is no `what` and what to type next."""
     try:
         return decoder(kind).decode(content)
-    except RecursionError as error:
-        msg = f"{name} is no {what} (it is nested too deeply). {remedy}"
-        raise DataError(msg) from error
-    except (msgspec.MsgspecError, ValueError) as error:  # a field's own check raises ValueError
-        msg = f"{name} is no {what} ({one_line(error)}). {remedy}"
-        raise DataError(msg) from error
+    except (RecursionError, msgspec.MsgspecError, ValueError) as error:  # a field's own check raises ValueError
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else one_line(error)
+        raise DataError(f"{name} is no {what} ({why}). {remedy}") from error
 
 
 def read(file: Path, kind: type[T], *, what: str, remedy: str) -> T | None:
@@ -70,15 +67,12 @@ def read(file: Path, kind: type[T], *, what: str, remedy: str) -> T | None:
         if not (file.exists() or file.is_symlink()):  # a link to nothing is a broken record, not none
             return None
         if not file.is_file():
-            msg = f"{file} is no {what} (it is no regular file). {remedy}"
-            raise DataError(msg)
+            raise DataError(f"{file} is no {what} (it is no regular file). {remedy}")
         if file.stat().st_size > MOST_BYTES:
-            msg = f"{file} is no {what} (it has {file.stat().st_size:,} bytes). {remedy}"
-            raise DataError(msg)
+            raise DataError(f"{file} is no {what} (it has {file.stat().st_size:,} bytes). {remedy}")
         content = file.read_bytes()
     except OSError as error:
-        msg = f"{file} cannot be read ({error.strerror}). {remedy}"
-        raise DataError(msg) from error
+        raise DataError(f"{file} cannot be read ({error.strerror}). {remedy}") from error
     return decode(content, kind, name=str(file), what=what, remedy=remedy)
 
 
@@ -87,8 +81,7 @@ def encode(record: Any) -> bytes:
     content = msgspec.to_builtins(record)
     for path, number in _numbers(content, "$"):
         if not math.isfinite(number):
-            msg = f"{path} is {number}"
-            raise ValueError(msg)
+            raise ValueError(f"{path} is {number}")
     encoded = msgspec.json.encode(content)
     if isinstance(record, msgspec.Struct):  # whose fields are not checked when it is made
         decoder(type(record)).decode(encoded)

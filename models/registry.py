@@ -41,5 +41,4 @@ class Registry:
 
     def _require(self, name: str) -> None:
         if name not in self.names():
-            msg = f"There is no {self.kind} called {name!r}. {did_you_mean(name, self.names())}"
-            raise UsageError(msg)
+            raise UsageError(f"There is no {self.kind} called {name!r}. {did_you_mean(name, self.names())}")

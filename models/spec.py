@@ -45,15 +45,15 @@ class Training:
     seed: int = 1
     epochs: int
     batch: int = 128
-    learning_rate: float
-    weight_decay: float
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
     warmup: float = 0.15
     label_smoothing: float = 0.0
-    rotate_degrees: float
-    scale: float
-    shift_pixels: float
-    shear: float
-    average_decay: float
+    rotate_degrees: float = 10.0
+    scale: float = 0.1
+    shift_pixels: float = 2.0
+    shear: float = 0.1
+    average_decay: float = 0.998
     validation: int = 5_000
 
     def fingerprint(self, spec: ModelSpec, data_sha256: str) -> str:

@@ -18,7 +18,7 @@ from models.cards import Card, TrainedOn
 from models.data import Digits
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
-from models.spec import ModelSpec, Training
+from models.spec import Training
 from models.zoo import ZOO
 
 
@@ -38,6 +38,7 @@ def train(model: str, log_folder: Path) -> Card:
     cpu_minutes = (time.process_time() - cpu_start) / 60
 
     test_accuracy, _ = _score(framework.logits(network, network_input(test_set.images, spec.layout)), test_set.labels)
+    bounds = binomtest(round(test_accuracy * len(test_set)), len(test_set)).proportion_ci(method="wilson")
     # a new checkpoint beside the old card would count as damaged; without a card it counts as a user's own
     files.remove(cards.path(model))
     card = Card(
@@ -50,7 +51,7 @@ def train(model: str, log_folder: Path) -> Card:
         cpu_minutes=round(cpu_minutes, 1),
         validation_accuracy=validation_accuracy,
         test_accuracy=test_accuracy,
-        test_accuracy_95=_interval(test_accuracy, len(test_set)),
+        test_accuracy_95=(round(float(bounds.low), 5), round(float(bounds.high), 5)),
         data=TrainedOn(name="mnist", sha256=data.MNIST_SHA256),
         sha256=checkpoints.save(model, network),
         fingerprint=cards.fingerprint(model),
@@ -100,7 +101,8 @@ def _fit(network: Any, module: ModuleType, train_set: Digits, log_folder: Path) 
         task = progress.add_task(spec.name, total=training.epochs * steps, note="")
         for epoch in range(training.epochs):
             shuffled = rng.permutation(training_indices)
-            images, labels = _distorted(train_set, shuffled, spec, training, rng), train_set.labels[shuffled]
+            images = augment.distort(train_set.images[shuffled], training, rng).reshape(-1, *spec.input_shape)
+            labels = train_set.labels[shuffled]
             figures = _epoch(network, framework, trainer, average, images, labels, training, epoch,
                              lambda: progress.advance(task))  # fmt: skip
             now = framework.weights(network)
@@ -141,10 +143,6 @@ def _epoch(
     }
 
 
-def _distorted(dataset: Digits, index: np.ndarray, spec: ModelSpec, training: Training, rng) -> np.ndarray:
-    return augment.distort(dataset.images[index], training, rng).reshape(-1, *spec.input_shape)
-
-
 def learning_rate(training: Training, done: float) -> float:
     """Return the one-cycle rate after a share `done` of all steps: linear up to the peak, a cosine down to 0."""
     if done < training.warmup:
@@ -158,11 +156,6 @@ def _score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
     loss = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
     return float((logits.argmax(1) == labels).mean()), float(loss)
-
-
-def _interval(accuracy: float, n: int) -> tuple[float, float]:
-    bounds = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
-    return round(float(bounds.low), 5), round(float(bounds.high), 5)
 
 
 def _progress() -> Progress:

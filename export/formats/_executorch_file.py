@@ -11,11 +11,10 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, weights_by_dtype
 
 # XNNPACK's names for what a weight is stored in, with its bits per element
 _DATATYPES = {
@@ -28,29 +27,6 @@ _DATATYPES = {
 }
 _ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "bool": 1}
 _SCALARS = {"FLOAT": "float32", "HALF": "float16", "CHAR": "int8", "BYTE": "uint8"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """What a .pte file says of itself: `layers` are weights of two or more dimensions, operators are listed by name.
-
-    `constants` are the bytes of every stored tensor, `most_images` the largest batch where any is taken, else 0.
-    """
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    layers: tuple[Layer, ...]
-    constants: int
-    delegated: tuple[str, ...]
-    left: tuple[str, ...]
-    most_images: int = 0
-
-    @property
-    def delegation(self) -> str:
-        """Return one line: how many operators the delegate took, and which it left to the portable kernels."""
-        n, total = len(self.delegated), len(self.delegated) + len(self.left)
-        undelegated = ", ".join(f"{name} x {count}" for name, count in Counter(self.left).items())
-        return f"{n} of {total} operators delegated to XNNPACK" + (f"; left: {undelegated}" if undelegated else "")
 
 
 @contextmanager
@@ -76,36 +52,20 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def contents(path: Path) -> Contents:
     """Return what is in the file."""
-    program = read(path)
-    counts: Counter[str] = Counter()
-    for layer in program.layers:
-        counts[layer.dtype] += layer.weights
-    notes = [program.delegation]
-    if program.most_images:
-        notes.append(f"takes up to {program.most_images} images at once")
-    if quantized := {"int8", "int4", "float16"} & counts.keys():
-        wide = [f"{layer} {layer.dtype}" for layer in program.layers if layer.dtype not in quantized]
-        notes += [f"weights that stay wide: {', '.join(wide)}"] if wide else []
-    return Contents(
-        inputs=program.inputs,
-        outputs=program.outputs,
-        weights=counts,
-        layers=program.layers,
-        constants=program.constants,
-        parts=len(program.delegated) + len(program.left),
-        notes=tuple(notes),
-    )
+    return read(path)[0]
 
 
-def read(path: Path) -> Program:
-    """Return what the file and its delegates' payloads say; raises ValueError where sizes contradict dtypes."""
+def read(path: Path) -> tuple[Contents, list[str]]:
+    """Return what is in the file, and the names of the operators that the delegate took.
+
+    Layers are weights of two or more dimensions. Raises ValueError where sizes contradict dtypes.
+    """
     with quiet():
         from executorch.exir._serialize import _deserialize_pte_binary
         from executorch.exir.schema import DelegateCall, KernelCall
 
     file = _deserialize_pte_binary(path.read_bytes())
     plan = file.program.execution_plan[0]
-    image = plan.values[plan.inputs[0]].val
     stored = [value for value in (v.val for v in plan.values) if getattr(value, "data_buffer_idx", 0)]
     # of a kernel outside of the delegate nothing is known but the shape; what has four axes is a convolution
     layers = [
@@ -125,15 +85,29 @@ def read(path: Path) -> Program:
             delegated += [node["xnode_union_type"] for node in graph["xnodes"]]
             layers += _xnnpack_layers(graph)
             constants += sum(constant["size"] for constant in graph["constant_data"])
-    return Program(
+    contents = Contents(
         inputs=_tensors("image", plan, plan.inputs),
         outputs=_tensors("logits", plan, plan.outputs),
+        weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=constants,
-        delegated=tuple(delegated),
-        left=tuple(left),
-        most_images=image.sizes[0] if image.shape_dynamism else 0,
+        parts=len(delegated) + len(left),
+        notes=tuple(_notes(layers, delegated, left, plan.values[plan.inputs[0]].val)),
     )
+    return contents, delegated
+
+
+def _notes(layers: list[Layer], delegated: list[str], left: list[str], image: Any) -> Iterator[str]:
+    """Say how many operators the delegate took, which it left to the portable kernels, and what else a reader must know."""
+    undelegated = ", ".join(f"{name} x {count}" for name, count in Counter(left).items())
+    end = f"; left: {undelegated}" if undelegated else ""
+    yield f"{len(delegated)} of {len(delegated) + len(left)} operators delegated to XNNPACK{end}"
+    if image.shape_dynamism:
+        yield f"takes up to {image.sizes[0]} images at once"
+    quantized = {"int8", "int4", "float16"} & {layer.dtype for layer in layers}
+    wide = [f"{layer} {layer.dtype}" for layer in layers if layer.dtype not in quantized]
+    if quantized and wide:
+        yield f"weights that stay wide: {', '.join(wide)}"
 
 
 def _scalar(tensor: Any) -> str:
@@ -175,8 +149,7 @@ def _xnnpack_layers(graph: Mapping[str, Any]) -> list[Layer]:
         dtype, bits = _DATATYPES[tensor["datatype"]]
         stored = graph["constant_data"][tensor["constant_buffer_idx"]]["size"]
         if stored != math.ceil(math.prod(shape) * bits / 8):
-            msg = f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes"
-            raise ValueError(msg)
+            raise ValueError(f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes")
         user = users.get(tensor["id_out"], "")
         layers.append(Layer(operator=user, shape=shape, dtype=dtype, quantizable=bool(user)))
     return layers

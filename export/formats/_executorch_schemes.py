@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from export import fine_tuning, phases
-from export.formats._torch import one_thread
-from export.schemes import QAT_LEARNING_RATE
+from export.formats._torch import fine_tune, one_thread
 from export.source import Source
 from models.errors import Unsupported
 
@@ -21,7 +20,7 @@ def export(source: Source, scheme: str) -> Any:
     """Return the ExportedProgram: float32 [N,*input_shape] -> float32 [N,K], computed as `scheme` says."""
     make = {
         "float32": lambda: _whole(source.network),
-        "float16": lambda: _float16(source),
+        "float16": lambda: _whole(source.fresh_network().half(), is_half=True),
         "dynamic_int8": lambda: _int8(source, is_dynamic=True),
         "int8": lambda: _int8(source, is_dynamic=False),
         "int4": lambda: _int4(source),
@@ -35,10 +34,11 @@ def export(source: Source, scheme: str) -> Any:
         return torch.export.export(make(), (image,), dynamic_shapes=shapes)
 
 
-def _whole(network: Any) -> Any:
-    """Return the network inside a module: layers of a Sequential are named by numbers.
+def _whole(network: Any, *, is_half: bool = False) -> Any:
+    """Return the network, or one in half precision, inside a module from float32 to float32.
 
-    ExecuTorch 1.4 folds a batch norm into the layer `1` and fails: "ValueError: '1_weight_fused_bn' is not in list".
+    Layers of a Sequential are named by numbers. ExecuTorch 1.4 folds a batch norm into the layer `1` and fails:
+    "ValueError: '1_weight_fused_bn' is not in list".
     """
     import torch
 
@@ -48,23 +48,9 @@ def _whole(network: Any) -> Any:
             self.network = network
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:
-            return self.network(image)
+            return self.network(image.half()).float() if is_half else self.network(image)
 
     return Whole().eval()
-
-
-def _float16(source: Source) -> Any:
-    import torch
-
-    class Halved(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = source.fresh_network().half()
-
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            return self.network(image.half()).float()
-
-    return Halved().eval()
 
 
 def _graph(source: Source, network: Any) -> Any:
@@ -156,8 +142,7 @@ def _int4(source: Source) -> Any:
 
     group = source.options.block
     if group % _GROUP:
-        msg = f"XNNPACK has no blocks of {group} weights; it takes multiples of {_GROUP}"
-        raise Unsupported(msg)
+        raise Unsupported(f"XNNPACK has no blocks of {group} weights; it takes multiples of {_GROUP}")
     network = source.fresh_network()
     config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(group))
     quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % group == 0)
@@ -171,21 +156,15 @@ def _qat_int8(source: Source) -> Any:
     from torchao.quantization.pt2e import move_exported_model_to_eval
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
-    prepared = prepare_qat_pt2e(
-        _graph(source, source.fresh_network()), _quantizer().set_global(_config(source, is_qat=True))
-    )
+    quantizer = _quantizer().set_global(_config(source, is_qat=True))
+    prepared = prepare_qat_pt2e(_graph(source, source.fresh_network()), quantizer)
     for node in prepared.graph.nodes:
         if node.target is torch.ops.aten.batch_norm.default:  # which would take its means from a few batches
             node.update_arg(5, False)
     prepared.recompile()
 
     def trained() -> dict[str, np.ndarray]:
-        optimizer = torch.optim.Adam(prepared.parameters(), lr=QAT_LEARNING_RATE)
-        for images, labels in source.training_batches(source.options.steps):
-            loss = torch.nn.functional.cross_entropy(prepared(torch.from_numpy(images)), torch.from_numpy(labels))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        fine_tune(prepared, source)
         return {name: value.detach().numpy().copy() for name, value in prepared.state_dict().items()}
 
     weights = fine_tuning.weights(source, __name__, trained)  # with the ranges that it saw

@@ -120,7 +120,6 @@ def _store_constants(model: onnx.ModelProto, captures: Any) -> None:
 
 
 def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
-    """Write the complementary error function as 1 - Erf."""
     erf = graph.make_node("Erf", [node.input[0]]).output[0]
     one = graph.make_const(f"{name}_one", np.ones((), np.float32)).name
     shapes, dtypes = node.output_shapes, node.output_dtypes

@@ -70,12 +70,9 @@ def _int8(source: Source) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     options = source.options
-    method = {"percentile": CalibrationMethod.Percentile, "mse": CalibrationMethod.Entropy}.get(
-        options.calibration, CalibrationMethod.MinMax
-    )
+    method = CalibrationMethod.Percentile if options.calibration == "percentile" else CalibrationMethod.MinMax
     if options.calibration == "mse":
-        msg = "onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error"
-        raise Unsupported(msg)
+        raise Unsupported("onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error")
 
     def quantize(prepared: str, target: str) -> None:
         quantize_static(

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, weights_by_dtype
 from models.errors import Unsupported
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "BATCH_MATMUL")
@@ -89,11 +89,10 @@ def with_uint8_io(content: bytes) -> bytes:
     (last,) = (op for op in graph.operators if graph.outputs[0] in op.outputs)
     ends = names[first.opcodeIndex], *(names[op.opcodeIndex] for op in others), names[last.opcodeIndex]
     if {*ends[:-1]} != {"QUANTIZE"} or ends[-1] != "DEQUANTIZE":
-        msg = (
+        raise Unsupported(
             "the graph's input and output are not both integers: a whole int8 graph begins with QUANTIZE and ends with "
             f"DEQUANTIZE, this one with {' and '.join(ends)}"
         )
-        raise Unsupported(msg)
     last.opcodeIndex = first.opcodeIndex
     last.builtinOptionsType, last.builtinOptions = first.builtinOptionsType, first.builtinOptions
     for outer, inner in ((first.inputs[0], first.outputs[0]), (last.outputs[0], last.inputs[0])):
@@ -134,13 +133,10 @@ def contents(content: bytes) -> Contents:
     graph = model.subgraphs[0]
     ops = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
     layers = _layers(model, ops)
-    weights: Counter[str] = Counter()
-    for layer in layers:
-        weights[layer.dtype] += layer.weights
     return Contents(
         inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
         outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
-        weights=weights,
+        weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None),
         parts=sum(len(g.operators) for g in model.subgraphs),

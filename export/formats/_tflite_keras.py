@@ -46,12 +46,8 @@ def convert(source: Source, scheme: str) -> bytes:
 def is_litert_quantized(source: Source, scheme: str) -> bool:
     """Tell whether the scheme or its options are none of TensorFlow's converter."""
     options = source.options
-    return scheme == "int4" or bool(
-        options.calibration
-        or options.symmetric is not None
-        or options.keep_float
-        or options.granularity == "per_tensor"
-    )
+    chosen = bool(options.calibration or options.keep_float or options.granularity == "per_tensor")
+    return scheme == "int4" or chosen or options.symmetric is not None
 
 
 def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, source: Source) -> None:
@@ -80,9 +76,8 @@ def fine_tuned(network: keras.Model, source: Source) -> dict[str, np.ndarray]:
     @tf.function
     def step(images: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, network(images, training=False))
-            )
+            logits = network(images, training=False)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
 
     with _calls(layers, lambda layer, call: _rounded(layer, call, ranges[layer.path])):

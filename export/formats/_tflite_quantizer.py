@@ -7,7 +7,6 @@ import re
 import warnings
 from typing import Any
 
-import numpy as np
 from litert_quantizer import qtyping, quantizer
 from litert_quantizer.calibrator import Calibrator
 from litert_quantizer.recipe_manager import RecipeManager
@@ -39,14 +38,18 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
     work = quantizer.Quantizer(float32, rows)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors")  # which is how calibration works
-        ranges = (
-            _ranges(float32, rows, _batches.split(source.calibration, source.batch)) if work.need_calibration else None
-        )
+        ranges = _ranges(float32, rows, source) if work.need_calibration else None
         return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
 def _float(*operations: str) -> qtyping.ModelQuantizationRecipe:
     return [{"regex": ".*", "operation": o, "algorithm_key": "no_quantize", "op_config": {}} for o in operations]
+
+
+def _rows(algorithm: str, **config: Any) -> qtyping.ModelQuantizationRecipe:
+    manager = RecipeManager()
+    manager.add_quantization_config(".*", _ALL, qtyping.OpQuantizationConfig(**config), algorithm)
+    return manager.get_quantization_recipe()
 
 
 def _weights(options: Options) -> dict[str, Any]:
@@ -65,20 +68,15 @@ def _static(options: Options, bits: int) -> qtyping.ModelQuantizationRecipe:
     """Return the recipe for 8-bit weights and activations of so many bits, which are asymmetric where 8 bits may be."""
     if bits == 16 and options.symmetric is False:
         raise Unsupported("litert-quantizer's 16-bit activations are always symmetric, as LiteRT's kernels want them")
-    manager, weights = RecipeManager(), _weights(options)
-    kind = qtyping.TensorQuantizationConfig
-    manager.add_quantization_config(
-        regex=".*",
-        operation_name=_ALL,
-        op_config=qtyping.OpQuantizationConfig(
-            activation_tensor_config=kind(num_bits=bits, symmetric=bits == 16 or bool(options.symmetric)),
-            weight_tensor_config=kind(num_bits=8, symmetric=True, granularity=weights["granularity"]),
-            compute_precision=qtyping.ComputePrecision.INTEGER,
-            explicit_dequantize=False,
-        ),
-        algorithm_key=weights["algorithm_key"],
+    weights, kind = _weights(options), qtyping.TensorQuantizationConfig
+    rows = _rows(
+        weights["algorithm_key"],
+        activation_tensor_config=kind(num_bits=bits, symmetric=bits == 16 or bool(options.symmetric)),
+        weight_tensor_config=kind(num_bits=8, symmetric=True, granularity=weights["granularity"]),
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+        explicit_dequantize=False,
     )
-    return manager.get_quantization_recipe() + _float("INPUT", "OUTPUT")
+    return rows + _float("INPUT", "OUTPUT")
 
 
 def _dynamic_int8(options: Options) -> qtyping.ModelQuantizationRecipe:
@@ -90,29 +88,21 @@ def _dynamic_int8(options: Options) -> qtyping.ModelQuantizationRecipe:
 
 
 def _float16() -> qtyping.ModelQuantizationRecipe:
-    manager = RecipeManager()
-    manager.add_quantization_config(
-        regex=".*",
-        operation_name=_ALL,
-        op_config=qtyping.OpQuantizationConfig(
-            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
-            compute_precision=qtyping.ComputePrecision.FLOAT,
-            explicit_dequantize=True,
-        ),
-        algorithm_key=quantizer.AlgorithmName.FLOAT_CASTING,
+    return _rows(
+        quantizer.AlgorithmName.FLOAT_CASTING,
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
     )
-    return manager.get_quantization_recipe()
 
 
 def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizationRecipe:
-    """Leave operators in float whose name matches one of the globs."""
     rows = []
     names = _tflite_file.operators(float32)
     for pattern in patterns:
         matching = fnmatch.filter(names, pattern)
         if not matching:
-            msg = f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}"
-            raise Unsupported(msg)
+            raise Unsupported(f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}")
         for name in matching:
             row = {"regex": f"^{re.escape(names[name])};$", "operation": _ALL, "algorithm_key": "no_quantize"}
             rows.append(row | {"op_config": {}})
@@ -122,8 +112,7 @@ def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQu
 def _int4(float32: bytes, options: Options) -> qtyping.ModelQuantizationRecipe:
     """Dense layers in 4-bit blocks where their rows divide into blocks; what has no such kernel as in dynamic_int8."""
     if options.block not in _BLOCKS:
-        msg = f"litert-quantizer has no blocks of {options.block}; it has {', '.join(map(str, _BLOCKS))}"
-        raise Unsupported(msg)
+        raise Unsupported(f"litert-quantizer has no blocks of {options.block}; it has {', '.join(map(str, _BLOCKS))}")
     rows, blocks = _dynamic_int8(options), qtyping.QuantGranularity(f"BLOCKWISE_{options.block}")
     for name, columns in _tflite_file.dense_layers(float32):
         if columns % options.block == 0:
@@ -133,13 +122,12 @@ def _int4(float32: bytes, options: Options) -> qtyping.ModelQuantizationRecipe:
     return rows
 
 
-def _ranges(
-    float32: bytes, rows: qtyping.ModelQuantizationRecipe, calibration: list[np.ndarray]
-) -> dict[str, qtyping.QSV]:
+def _ranges(float32: bytes, rows: qtyping.ModelQuantizationRecipe, source: Source) -> dict[str, qtyping.QSV]:
     """Return each activation's smallest and largest value; the default, a moving average, would clip the logits."""
     manager = RecipeManager()
     manager.load_quantization_recipe(rows)
     calibrator = Calibrator(float32, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+    batches = _batches.split(source.calibration, source.batch)
     with phases.phase(phases.CALIBRATE):
-        calibrator.calibrate({"serving_default": [{"image": images} for images in calibration]}, manager)
+        calibrator.calibrate({"serving_default": [{"image": images} for images in batches]}, manager)
     return calibrator.get_model_qsvs()

@@ -10,8 +10,7 @@ from torch.nn.utils import parametrize
 
 from export import fine_tuning
 from export.formats import _tflite_file, _tflite_quantizer
-from export.formats._torch import one_thread, operators_listed_once
-from export.schemes import QAT_LEARNING_RATE
+from export.formats._torch import fine_tune, one_thread, operators_listed_once
 from export.source import Source
 from models.frameworks import FRAMEWORKS
 
@@ -35,7 +34,6 @@ def _float32(source: Source, network: torch.nn.Module) -> bytes:
 
 
 def fine_tuned(source: Source) -> torch.nn.Module:
-    """Return the network with the weights of `_trained`."""
     weights = fine_tuning.weights(source, __name__, lambda: FRAMEWORKS["torch"].weights(_trained(source)))
     return FRAMEWORKS["torch"].set_weights(source.fresh_network(), weights)
 
@@ -54,12 +52,7 @@ def _trained(source: Source) -> torch.nn.Module:
         hooks = [layer.register_forward_pre_hook(_rounded_input(*ranges[layer])) for layer in layers]
         for layer in layers:
             parametrize.register_parametrization(layer, "weight", _RoundedWeight())
-        optimizer = torch.optim.Adam(network.parameters(), QAT_LEARNING_RATE)
-        for images, labels in source.training_batches(source.options.steps):
-            loss = torch.nn.functional.cross_entropy(network(torch.from_numpy(images)), torch.from_numpy(labels))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        fine_tune(network, source)
     for layer, hook in zip(layers, hooks, strict=True):
         hook.remove()
         parametrize.remove_parametrizations(layer, "weight")

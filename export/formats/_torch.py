@@ -1,9 +1,13 @@
-"""How PyTorch is held to one thread, and kept from doing the same work again."""
+"""How PyTorch is held to one thread, kept from doing the same work again, and fine-tunes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from export.schemes import QAT_LEARNING_RATE
+from export.source import Source
 
 
 @contextmanager
@@ -17,6 +21,18 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def fine_tune(network: Any, source: Source) -> None:
+    """Train a network in place, as it is prepared for quantization, for as many steps as the options say."""
+    import torch
+
+    optimizer = torch.optim.Adam(network.parameters(), QAT_LEARNING_RATE)
+    for images, labels in source.training_batches(source.options.steps):
+        loss = torch.nn.functional.cross_entropy(network(torch.from_numpy(images)), torch.from_numpy(labels))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,17 +17,13 @@ from typing import Any
 import numpy as np
 
 from export import phases
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, weights_by_dtype
 from export.formats import _batches
 from export.formats._torch import one_thread
 from export.source import Source
 from models.errors import Unsupported
 from models.own.settings import Options
 
-OPTIONS = {
-    "int8": ("batch", "calibration", "images", "granularity", "symmetric"),
-    "dynamic_int8": ("batch", "granularity"),
-}
 _DEPRECATED = (
     r"`torch\.jit\.\w+` is deprecated",
     r"torch\.ao\.quantization is deprecated",
@@ -39,6 +34,21 @@ _DEPRECATED = (
 _DTYPES = {"FloatStorage": "float32", "HalfStorage": "float16", "DoubleStorage": "float64", "QInt8Storage": "int8",
            "QUInt8Storage": "uint8"}  # fmt: skip
 _SHAPE = "extra/input_shape"  # what torch.jit.load(..., _extra_files={"input_shape": ""}) returns
+
+
+def family(framework: str) -> str:
+    return "torchscript"
+
+
+def tools(framework: str) -> tuple[str, ...]:
+    return ("torch",)
+
+
+def options(framework: str, scheme: str) -> tuple[str, ...]:
+    return {
+        "int8": ("batch", "calibration", "images", "granularity", "symmetric"),
+        "dynamic_int8": ("batch", "granularity"),
+    }.get(scheme, ("batch",))
 
 
 @contextmanager
@@ -227,14 +237,10 @@ def inspect(path: Path) -> Contents:
         and len(shape) > 1
         and math.prod(shape) > max(shape)
     )
-    counts: Counter[str] = Counter()
-    for layer in layers:
-        counts[layer.dtype] += layer.weights
     input_shape = tuple(int(size) for size in records[_SHAPE].decode().split(","))
     return Contents(
         inputs=(Tensor(name="image", shape=input_shape, dtype="float32"),),
-        outputs=(),  # as the source says: the file does not
-        weights=counts,
+        weights=weights_by_dtype(layers),
         layers=layers,
         constants=sum(len(record) for name, record in records.items() if name.startswith(("constants/", "data/"))),
         parts=len(records) + code.count("= torch.") + code.count("aten::"),
@@ -264,7 +270,7 @@ def _notes(code: str, layers: tuple[Layer, ...]) -> tuple[str, ...]:
 class _Tensors(pickle.Unpickler):
     """Lists what a TorchScript pickle would build: whatever it calls becomes a record of the call, so nothing runs.
 
-    `found` holds dtype and shape of each tensor, `storages` the records that hold their values.
+    `matches` holds dtype and shape of each tensor, `storages` the records that hold their values.
     """
 
     def __init__(self, content: bytes) -> None:

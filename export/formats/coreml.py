@@ -11,14 +11,13 @@ import json
 import logging
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from export.contract import Contents, Layer
+from export.contract import Contents, Layer, weights_by_dtype
 from export.source import Source
 from models import mil
 
@@ -106,23 +105,6 @@ def _teach_erfc() -> None:
         context.add(node.name, Builder.sub(x=one, y=Builder.erf(x=x), name=node.name))
 
 
-def _float32(source: Source) -> Any:
-    return _program(source, "FLOAT32", "iOS16")
-
-
-def _float16(source: Source) -> Any:
-    return _program(source, "FLOAT16", "iOS16")
-
-
-def _dynamic_int8(source: Source) -> Any:
-    return _linear(source, "iOS16", dtype="int8", granularity="per_channel")
-
-
-def _int4(source: Source) -> Any:
-    block = source.options.block
-    return _linear(source, "iOS18", dtype="int4", granularity="per_block", block_size=block)
-
-
 def _linear(source: Source, system: str, **how: Any) -> Any:
     from coremltools.optimize import coreml as optimize
 
@@ -143,10 +125,12 @@ def _palette(bits: int, source: Source) -> Any:
 
 
 _SCHEMES = {
-    "float32": _float32,
-    "float16": _float16,
-    "dynamic_int8": _dynamic_int8,
-    "int4": _int4,
+    "float32": lambda source: _program(source, "FLOAT32", "iOS16"),
+    "float16": lambda source: _program(source, "FLOAT16", "iOS16"),
+    "dynamic_int8": lambda source: _linear(source, "iOS16", dtype="int8", granularity="per_channel"),
+    "int4": lambda source: _linear(
+        source, "iOS18", dtype="int4", granularity="per_block", block_size=source.options.block
+    ),
     "palette4": lambda source: _palette(4, source),
     "palette6": lambda source: _palette(6, source),
 }
@@ -172,16 +156,11 @@ def _settle(package: Path) -> None:
 def inspect(path: Path) -> Contents:
     operations = mil.operations(path)
     layers = tuple(_layers(operations))
-    counts: Counter[str] = Counter()
-    for layer in layers:
-        counts[layer.dtype] += layer.weights
     steps = [op for op in operations if op.op_type != "const" and not op.op_type.startswith("constexpr_")]
     half = any(_dtype(op.outputs[0]) == "float16" for op in steps)
     computed = "computed in half precision" if half else "computed in float32"
     return Contents(
-        inputs=(),  # which are what convert() declares
-        outputs=(),
-        weights=counts,
+        weights=weights_by_dtype(layers),
         layers=layers,
         parts=len(operations),
         notes=(_JUDGED, computed),
@@ -204,10 +183,8 @@ def _stored(var: Any) -> str:
     maker = var.op
     if maker.op_type == "constexpr_lut_to_dense":
         return f"palette{int(np.log2(maker.inputs['lut'].val.size))}"
-    data = {"constexpr_affine_dequantize": "quantized_data", "constexpr_blockwise_shift_scale": "data"}.get(
-        maker.op_type
-    )
-    return _dtype(maker.inputs[data] if data else var)
+    data = {"constexpr_affine_dequantize": "quantized_data", "constexpr_blockwise_shift_scale": "data"}
+    return _dtype(maker.inputs[data[maker.op_type]] if maker.op_type in data else var)
 
 
 def _dtype(var: Any) -> str:
@@ -237,14 +214,12 @@ def _without(names: tuple[str, ...]) -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out that coremltools was tested with older frameworks than these, and its bars of progress."""
-    loggers = [logging.getLogger("coremltools")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    logger = logging.getLogger("coremltools")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logger.setLevel(level)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from export.contract import Contents, Layer
+from export.contract import Contents, Layer, weights_by_dtype
 from export.source import Source
 from models import deployed
 from models.frameworks import FRAMEWORKS
@@ -35,16 +34,11 @@ def convert(source: Source, scheme: str, target: Path) -> None:
 
 
 def inspect(path: Path) -> Contents:
-    counts: Counter[str] = Counter()
     values = FRAMEWORKS[deployed.of_file(path).framework].weights(deployed.open_file(path))
-    matrices = [value for value in values.values() if value.ndim > 1]
-    for value in matrices:
-        counts[str(value.dtype)] += value.size
+    layers = tuple(Layer(operator="", shape=v.shape, dtype=str(v.dtype)) for v in values.values() if v.ndim > 1)
     return Contents(
-        inputs=(),  # as the source says: the file does not
-        outputs=(),
-        weights=counts,
-        layers=tuple(Layer(operator="", shape=value.shape, dtype=str(value.dtype)) for value in matrices),
+        weights=weights_by_dtype(layers),
+        layers=layers,
         constants=sum(value.nbytes for value in values.values()),
         parts=len(values),
     )

@@ -45,10 +45,9 @@ def convert(source: Source, scheme: str, target: Path) -> None:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
     lower(source, scheme, target, [XnnpackPartitioner()])
-    program = _executorch_file.read(target)
-    if not program.delegated:
-        msg = f"XNNPACK took no operator of {source.model} in {scheme}: {program.delegation}."
-        raise EdgewiseError(msg)
+    contents, delegated = _executorch_file.read(target)
+    if not delegated:
+        raise EdgewiseError(f"XNNPACK took no operator of {source.model} in {scheme}: {contents.notes[0]}.")
 
 
 def lower(source: Source, scheme: str, target: Path, partitioners: list) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from export import isolated
-from export.contract import Contents, Layer
+from export.contract import Contents, Layer, weights_by_dtype
 from export.formats import _onnx_schemes, _onnxruntime
 from export.isolated import ncnn_tools, with_ncnn
 from export.judge import Defect
@@ -105,12 +104,8 @@ def _for_pnnx(content: bytes) -> bytes:
 
 def inspect(path: Path) -> Contents:
     layers = tuple(layer for _, layer, _ in stored(path))
-    counts: Counter[str] = Counter()
-    for layer in layers:
-        counts[layer.dtype] += layer.weights
+    counts = weights_by_dtype(layers)
     return Contents(
-        inputs=(),  # its files name them in0 and out0, without a shape
-        outputs=(),
         weights=counts,
         layers=layers,
         constants=(path / BIN).stat().st_size,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from export import isolated
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, weights_by_dtype
 from export.formats import _onnx_graph, _onnx_schemes, _onnxruntime
 from export.isolated import with_openvino
 from export.source import Source
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
 suffix = ".openvino"
+tools = _onnxruntime.tools
 family = _onnxruntime.family
 
 _DTYPES = {"f32": "float32", "f16": "float16", "i8": "int8", "u8": "uint8", "i4": "int4", "u4": "int4"}
@@ -31,10 +31,6 @@ _WIDENING = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose", "FakeQua
 _NOT_QUANTIZED = ("ConvolutionBackpropData", "Gather")
 
 
-def tools(framework: str) -> tuple[str, ...]:
-    return _onnxruntime.tools(framework)
-
-
 def options(framework: str, scheme: str) -> tuple[str, ...]:
     options = _onnx_schemes.options(framework, scheme) if scheme in ("int8", "int4") else ()
     return tuple(name for name in options if name != "batch")  # a file here takes one image
@@ -42,11 +38,10 @@ def options(framework: str, scheme: str) -> tuple[str, ...]:
 
 def convert(source: Source, scheme: str, target: Path) -> None:
     """Convert the ONNX file of the scheme; float16 and 8-bit weights are OpenVINO's own way of storing them."""
-    graph = (
-        _weights_in_8_bits(source)
-        if scheme == "dynamic_int8"
-        else _onnx_schemes.build(source, {"float16": "float32"}.get(scheme, scheme))
-    )
+    if scheme == "dynamic_int8":
+        graph = _weights_in_8_bits(source)
+    else:
+        graph = _onnx_schemes.build(source, {"float16": "float32"}.get(scheme, scheme))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         file.write_bytes(graph)
@@ -108,13 +103,10 @@ def inspect(path: Path) -> Contents:
     root = ElementTree.parse(path / "model.xml").getroot()
     nodes = _nodes(root)
     layers = _layers(nodes)
-    counts: Counter[str] = Counter()
-    for layer in layers:
-        counts[layer.dtype] += layer.weights
     return Contents(
         inputs=_tensors(root, "Parameter", "output"),
         outputs=_tensors(root, "Result", "input"),
-        weights=counts,
+        weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=(path / "model.bin").stat().st_size,
         parts=len(nodes),
@@ -139,16 +131,11 @@ def _nodes(root: ElementTree.Element) -> dict[str, _Node]:
 def _layers(nodes: Mapping[str, _Node]) -> list[Layer]:
     """Return the operators with stored weights; a product of two activations has none."""
     layers = []
-    for node in nodes.values():
-        if node.kind in _WEIGHTED:
-            operand = node.inputs[_WEIGHTED[node.kind]]
-            stored = _stored(nodes, operand)
-            if stored is not None:
-                shape = nodes[operand].shape
-                dtype = _DTYPES.get(stored.data["element_type"], stored.data["element_type"])
-                layers.append(
-                    Layer(operator=node.kind, shape=shape, dtype=dtype, quantizable=node.kind not in _NOT_QUANTIZED)
-                )
+    for kind, operand in ((n.kind, n.inputs[_WEIGHTED[n.kind]]) for n in nodes.values() if n.kind in _WEIGHTED):
+        if (stored := _stored(nodes, operand)) is not None:
+            dtype = _DTYPES.get(stored.data["element_type"], stored.data["element_type"])
+            quantizable = kind not in _NOT_QUANTIZED
+            layers.append(Layer(operator=kind, shape=nodes[operand].shape, dtype=dtype, quantizable=quantizable))
     return layers
 
 

@@ -40,8 +40,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
             disabled_optimizers=["ConstantFolding"],  # it would store the weights of float16 as float32
         )
     except (reasons.NotImplemented, reasons.InvalidGraph) as error:
-        msg = f"onnxruntime cannot write {scheme} in the ORT format: {error}"
-        raise Unsupported(msg) from error
+        raise Unsupported(f"onnxruntime cannot write {scheme} in the ORT format: {error}") from error
 
 
 def inspect(path: Path) -> Contents:

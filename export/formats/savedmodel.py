@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, weights_by_dtype
 from export.formats import _batches
 from export.judge import Defect
 from export.source import Source
@@ -83,8 +82,7 @@ def _check(contents: Contents, source: Source) -> None:
         (Tensor(name="logits", shape=(batch, source.classes), dtype="float32"),),
     )
     if (contents.inputs, contents.outputs) != promised:
-        msg = f"{_SIGNATURE} takes {contents.inputs} and gives {contents.outputs}"
-        raise Defect(msg)
+        raise Defect(f"{_SIGNATURE} takes {contents.inputs} and gives {contents.outputs}")
 
 
 def inspect(path: Path) -> Contents:
@@ -95,18 +93,16 @@ def inspect(path: Path) -> Contents:
     signature = graph.signature_def[_SIGNATURE]
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     dtypes = reader.get_variable_to_dtype_map()
-    weights: Counter[str] = Counter()
     layers, constants = [], 0
     for name, shape in sorted(reader.get_variable_to_shape_map().items()):
         constants += int(np.prod(shape)) * max(dtypes[name].size, 1)
         if len(shape) > 1:
             layers.append(Layer(operator="", shape=tuple(shape), dtype=dtypes[name].name))
-            weights[dtypes[name].name] += layers[-1].weights
     nodes = [*graph.graph_def.node, *(node for f in graph.graph_def.library.function for node in f.node_def)]
     return Contents(
         inputs=_tensors(signature.inputs),
         outputs=_tensors(signature.outputs),
-        weights=weights,
+        weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=constants,
         parts=len(nodes),

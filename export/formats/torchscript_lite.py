@@ -14,18 +14,9 @@ from export.formats import _torchscript
 from export.source import Source
 
 suffix = ".ptl"
-
-
-def family(framework: str) -> str:
-    return "torchscript"
-
-
-def tools(framework: str) -> tuple[str, ...]:
-    return ("torch",)
-
-
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return _torchscript.OPTIONS.get(scheme, ("batch",))
+tools = _torchscript.tools
+family = _torchscript.family
+options = _torchscript.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

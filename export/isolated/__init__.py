@@ -50,8 +50,7 @@ def until_end(command: list[str | Path], env: dict[str, str], name: str) -> subp
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=env)
     except subprocess.TimeoutExpired as error:
-        msg = f"{name} did not end in {TIMEOUT_S} s"
-        raise Failed(msg) from error
+        raise Failed(f"{name} did not end in {TIMEOUT_S} s") from error
 
 
 def files_of_pins(format_name: str) -> tuple[str, ...]:
@@ -61,10 +60,8 @@ def files_of_pins(format_name: str) -> tuple[str, ...]:
 
 def pins(format_name: str) -> dict[str, str]:
     """Return these versions, by distribution."""
-    lines = [
-        line for file in files_of_pins(format_name) for line in (environments.ROOT / file).read_text().splitlines()
-    ]
-    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("numpy"))
+    text = "".join((environments.ROOT / file).read_text() for file in files_of_pins(format_name))
+    return dict(line.split("==") for line in text.splitlines() if "==" in line and not line.startswith("numpy"))
 
 
 def logits(format_name: str, program: str, path: Path, images: np.ndarray) -> np.ndarray:

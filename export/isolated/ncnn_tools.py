@@ -40,11 +40,10 @@ def find() -> tuple[Path, Path]:
 def identity() -> str:
     """Return a digest of the programs, "" where they are missing: they decide the bytes of what they make."""
     try:
-        return hashlib.sha256(
-            "".join(_digest(program, program.stat().st_mtime_ns) for program in find()).encode()
-        ).hexdigest()
+        digests = "".join(_digest(program, program.stat().st_mtime_ns) for program in find())
     except Unsupported:
         return ""
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 @lru_cache
@@ -58,9 +57,7 @@ def run(program: Path, *arguments: str | Path) -> None:
     try:
         ended = until_end([program, *arguments], env, program.name)
     except OSError as error:
-        msg = f"{program.name} does not start ({error.strerror}). To build it anew: {BUILD}"
-        raise Unsupported(msg) from error
+        raise Unsupported(f"{program.name} does not start ({error.strerror}). To build it anew: {BUILD}") from error
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or [processes.death(ended.returncode)]
-        msg = f"{program.name} failed: {lines[-1][:300]}"
-        raise Failed(msg)
+        raise Failed(f"{program.name} failed: {lines[-1][:300]}")

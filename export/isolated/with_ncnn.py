@@ -14,10 +14,6 @@ from pathlib import Path
 UNSUPPORTED = 3
 
 
-def main(verb, *arguments):
-    {"convert": convert, "answer": answer}[verb](*arguments)
-
-
 def convert(source, folder, shape, width):
     # its Python package would import PyTorch, which the program needs nothing of
     program = Path(importlib.util.find_spec("pnnx").origin).with_name("pnnx")
@@ -36,11 +32,9 @@ def convert(source, folder, shape, width):
         if ended.returncode < 0:
             sys.exit(f"pnnx was killed by signal {-ended.returncode}")  # which may not happen again
         if ended.returncode or not lines or foreign:
-            reason = (
-                f"there are no layers in ncnn for {', '.join(foreign)}"
-                if foreign
-                else f"it ended with {ended.returncode}"
-            )
+            reason = f"there are no layers in ncnn for {', '.join(foreign)}"
+            if not foreign:
+                reason = f"it ended with {ended.returncode}"
             print(f"pnnx cannot convert it: {reason}", file=sys.stderr)
             sys.exit(UNSUPPORTED)
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -88,4 +82,4 @@ def answer(folder, images, logits):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"convert": convert, "answer": answer}[sys.argv[1]](*sys.argv[2:])

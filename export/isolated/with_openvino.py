@@ -13,10 +13,6 @@ UNSUPPORTED = 3
 ONE_THREAD = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
 
 
-def main(verb, *arguments):
-    {"convert": convert, "answer": answer}[verb](*arguments)
-
-
 def convert(source, folder, shape, width):
     import openvino
 
@@ -25,10 +21,9 @@ def convert(source, folder, shape, width):
         model = openvino.convert_model(source, input=[("image", sizes)])
     except Exception as error:  # whatever its frontend raises is about the network
         traceback.print_exc()
-        reason = next(
-            (line.strip() for line in str(error).splitlines() if "failed" in line or "not support" in line), ""
-        )
-        print(f"OpenVINO cannot convert it: {reason or str(error).splitlines()[0]}", file=sys.stderr)
+        lines = str(error).splitlines()
+        reason = next((line.strip() for line in lines if "failed" in line or "not support" in line), lines[0])
+        print(f"OpenVINO cannot convert it: {reason}", file=sys.stderr)
         sys.exit(UNSUPPORTED)
     rename(model)
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -59,4 +54,4 @@ def answer(folder, images, logits):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"convert": convert, "answer": answer}[sys.argv[1]](*sys.argv[2:])

@@ -105,11 +105,10 @@ def _block(graph: Graph, operator: Any, convolution: Convolution) -> int:
     """Return how many pixels to take together, 0 where it does not pay or the file would grow too much."""
     lanes, tile = _FILLED[graph.tensor(operator.inputs[0]).type]
     costs = {block: convolution.cost(block, lanes, tile) for block in BLOCKS if convolution.width % block == 0}
+    most = PAYS * convolution.cost(1, lanes, tile)
     for block in sorted(costs, key=costs.get):
-        if (
-            costs[block] <= PAYS * convolution.cost(1, lanes, tile)
-            and (more := convolution.growth(block)) <= graph.room
-        ):
+        more = convolution.growth(block)
+        if costs[block] <= most and more <= graph.room:
             graph.room -= more
             return block
     return 0

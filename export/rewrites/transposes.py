@@ -38,9 +38,8 @@ def _into_weights(graph: Graph, transpose: Any, axes: np.ndarray) -> bool:
         return False
     back = np.argsort(axes)  # which axis of the output each axis of the input is
     ordered = weights.reshape(len(weights), *shape[1:]).transpose(0, *back[1:]).reshape(weights.shape)
-    same = graph.constant(
-        f"{graph.short(stored)}/ordered", ordered, graph.tensor(stored), graph.tensor(stored).quantization
-    )
+    like = graph.tensor(stored)
+    same = graph.constant(f"{graph.short(stored)}/ordered", ordered, like, like.quantization)
     user = widening or reader
     user.inputs = [same if index == stored else index for index in user.inputs]
     views[0].inputs = [transpose.inputs[0], *views[0].inputs[1:]]

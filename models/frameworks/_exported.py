@@ -25,8 +25,7 @@ def load(content: bytes) -> nn.Module:
         if members[0].header_offset:
             raise ValueError("the end is that of an archive inside it")
     except Exception as error:  # a cut or damaged archive raises more than zipfile's own
-        msg = "it is no file of torch.export.save, or is cut off"
-        raise ValueError(msg) from error
+        raise ValueError("it is no file of torch.export.save, or is cut off") from error
     if any(member.filename.endswith("/data.pkl") and member.filename.count("/") == 1 for member in members):
         msg = "it was written by torch.save; write it with torch.export.save(torch.export.export(network, (images,)), FILE)"
         raise ValueError(msg)
@@ -39,11 +38,8 @@ def load(content: bytes) -> nn.Module:
         raise ValueError(msg) from error
     original = program.module(check_guards=False)
     graph = _layers.of(original)
-    inputs = [
-        node
-        for node in program.graph.nodes
-        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
-    ]
+    names = program.graph_signature.user_inputs
+    inputs = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     graph.input_shapes = tuple(
         tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape[1:]) for node in inputs
     )

@@ -73,10 +73,8 @@ class _Layers:
         for node in self.module.graph.nodes:
             if _counts_batches(node):
                 continue
-            if node.target in _DROPOUTS:
-                self.nodes[node] = self.nodes[node.args[0]]
-                continue
-            if node.target is operator.getitem and node.args[0].target in _FIRST_OF_SEVERAL:
+            first_of_several = node.target is operator.getitem and node.args[0].target in _FIRST_OF_SEVERAL
+            if node.target in _DROPOUTS or first_of_several:
                 self.nodes[node] = self.nodes[node.args[0]]
                 continue
             layer = self._layer(node) if node.op == "call_function" else None
@@ -139,16 +137,12 @@ class _Layers:
             return None
         arguments = _arguments(node)
         if node.target is aten.addmm.default:
-            arguments = {
-                "input": arguments["mat1"],
-                "weight": _untransposed(arguments["mat2"]),
-                "bias": arguments["self"],
-            }
+            weight = _untransposed(arguments["mat2"])
+            arguments = {"input": arguments["mat1"], "weight": weight, "bias": arguments["self"]}
         tensors = {name: self._value(arguments.get(name)) for name in ("weight", "bias", "running_mean", "running_var")}
         if tensors["weight"] is None or (arguments.get("bias") is not None and tensors["bias"] is None):
             return None
-        layer = make(arguments, tensors)
-        if layer is None:
+        if (layer := make(arguments, tensors)) is None:
             return None
         given = {name: value.clone() for name, value in tensors.items() if value is not None}
         layer.load_state_dict(given, strict=False)
@@ -163,9 +157,7 @@ class _Layers:
         if alpha == 1 and node.target in FUNCTIONS:
             node.kwargs = {name: value for name, value in node.kwargs.items() if name != "alpha"}
             node.target = FUNCTIONS[node.target]
-            if (
-                node.target is F.max_pool2d and len(node.args) == 2
-            ):  # ExecuTorch's lowering needs the stride written out
+            if node.target is F.max_pool2d and len(node.args) == 2:  # ExecuTorch's lowering needs the stride, too
                 node.args = (*node.args, node.args[1])
 
 
@@ -273,6 +265,5 @@ def _one_output(graph: fx.GraphModule) -> None:
     end = next(node for node in graph.graph.nodes if node.op == "output")
     outputs = end.args[0] if isinstance(end.args[0], list | tuple) else (end.args[0],)
     if len(outputs) != 1:
-        msg = f"it has {len(outputs)} outputs; export a network that returns one tensor of logits [N,K]"
-        raise ValueError(msg)
+        raise ValueError(f"it has {len(outputs)} outputs; export a network that returns one tensor of logits [N,K]")
     end.args = (outputs[0],)

@@ -58,8 +58,7 @@ def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras
     """Put named weights into the network; raises on names or shapes that are not its own."""
     variables = _variables(network)
     if variables.keys() != values.keys():
-        msg = f"the weights are named {sorted(values)}, the network's {sorted(variables)}"
-        raise ValueError(msg)
+        raise ValueError(f"the weights are named {sorted(values)}, the network's {sorted(variables)}")
     for name, variable in variables.items():
         variable.assign(values[name])
     return network
@@ -68,8 +67,7 @@ def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras
 def open_whole(content: bytes) -> keras.Model:
     """Return the network of a .keras file, loaded in safe mode: no code in it runs. Raises ValueError."""
     if not zipfile.is_zipfile(io.BytesIO(content)):
-        msg = "it is no .keras file, or is cut off"
-        raise ValueError(msg)
+        raise ValueError("it is no .keras file, or is cut off")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         path.write_bytes(content)
@@ -79,8 +77,7 @@ def open_whole(content: bytes) -> keras.Model:
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             if "safe_mode" in why:
                 why = "it holds Python code (a Lambda layer), which is never run: put a layer of Keras in its place"
-            msg = f"Keras {keras.__version__} cannot load it: {why}"
-            raise ValueError(msg) from error
+            raise ValueError(f"Keras {keras.__version__} cannot load it: {why}") from error
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
         raise ValueError(msg)
@@ -158,27 +155,21 @@ def _new_weights(tensor: tf.Tensor, stored: Set[str], seen: set[str]) -> tuple[i
 
 def _layer(operator: tf.Operation, stored: Set[str], seen: set[str]) -> Layer | None:
     """Return the operator's weights and multiply-accumulates, or None for one without products."""
-    kind = operator.type
+    kind, inputs = operator.type, operator.inputs
     if kind in _PRODUCTS:
-        weights = tuple(operator.inputs[1].shape)
-        outputs = int(np.prod(operator.outputs[0].shape))
-        shape = _new_weights(operator.inputs[1], stored, seen)
-        return Layer(shape=shape, macs=outputs * int(np.prod([weights[axis] for axis in _PRODUCTS[kind]])))
-    if kind == "Conv2DBackpropInput":  # each value of the input meets the whole kernel
-        weights, values = tuple(operator.inputs[1].shape), operator.inputs[2].shape
-        shape = _new_weights(operator.inputs[1], stored, seen)
-        return Layer(shape=shape, macs=int(np.prod(values)) * int(np.prod(weights[:3])))
-    if kind in ("MatMul", "BatchMatMul", "BatchMatMulV2"):
+        macs = np.prod(operator.outputs[0].shape) * np.prod([inputs[1].shape[axis] for axis in _PRODUCTS[kind]])
+    elif kind == "Conv2DBackpropInput":  # each value of the input meets the whole kernel
+        macs = np.prod(inputs[2].shape) * np.prod(inputs[1].shape[:3])
+    elif kind in ("MatMul", "BatchMatMul", "BatchMatMulV2"):
         flipped = operator.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
-        summed = operator.inputs[0].shape[-2 if flipped else -1]
-        shape = _new_weights(operator.inputs[1], stored, seen)
-        return Layer(shape=shape, macs=int(np.prod(operator.outputs[0].shape)) * int(summed))
-    if kind == "Einsum":
-        return Layer(shape=_new_weights(operator.inputs[1], stored, seen), macs=_einsum_macs(operator))
-    if kind.startswith(("Conv", "CudnnRNN", "While")):
-        msg = f"the multiply-accumulates of {kind} ({operator.name}) cannot be counted"
-        raise ValueError(msg)
-    return None
+        macs = np.prod(operator.outputs[0].shape) * inputs[0].shape[-2 if flipped else -1]
+    elif kind == "Einsum":
+        macs = _einsum_macs(operator)
+    elif kind.startswith(("Conv", "CudnnRNN", "While")):
+        raise ValueError(f"the multiply-accumulates of {kind} ({operator.name}) cannot be counted")
+    else:
+        return None
+    return Layer(shape=_new_weights(inputs[1], stored, seen), macs=int(macs))
 
 
 def _einsum_macs(operator: tf.Operation) -> int:
@@ -204,10 +195,8 @@ class Trainer:
         def step(images, labels):
             with tf.GradientTape() as tape:
                 logits = network(images, training=True)
-                classes = logits.shape[-1]
-                target = (
-                    tf.one_hot(labels, classes) * (1 - training.label_smoothing) + training.label_smoothing / classes
-                )
+                classes, smoothing = logits.shape[-1], training.label_smoothing
+                target = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
             self.optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
             correct = tf.math.count_nonzero(tf.argmax(logits, 1, output_type=tf.int32) == labels)

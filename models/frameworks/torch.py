@@ -64,17 +64,14 @@ def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
             msg = f"it is no state dictionary that can be read safely ({str(error).splitlines()[0]}); save network.state_dict()"
             raise ValueError(msg) from error
     if not isinstance(values, Mapping):
-        msg = "it holds no state dictionary; save network.state_dict()"
-        raise ValueError(msg)
-    inner = next(
-        (name for name in ("state_dict", "model_state_dict", "model") if isinstance(values.get(name), Mapping)), ""
-    )
+        raise ValueError("it holds no state dictionary; save network.state_dict()")
+    names = ("state_dict", "model_state_dict", "model")
+    inner = next((name for name in names if isinstance(values.get(name), Mapping)), "")
     if inner:
         msg = f"it is a checkpoint with more than the weights, which are its {inner!r}; save these alone: torch.save(checkpoint[{inner!r}], FILE)"
         raise ValueError(msg)
     if values and all(name.startswith("module.") for name in values):
-        msg = "its names begin with `module.`, as nn.DataParallel's do; save network.module.state_dict()"
-        raise ValueError(msg)
+        raise ValueError("its names begin with `module.`, as nn.DataParallel's do; save network.module.state_dict()")
     network.load_state_dict(values)
     return network.eval()
 
@@ -88,8 +85,7 @@ def input_shape(network: nn.Module) -> tuple[int | None, ...] | None:
     if shapes is None:
         return None
     if len(shapes) != 1:
-        msg = f"it takes {len(shapes)} inputs; export a network that takes one tensor of images"
-        raise ValueError(msg)
+        raise ValueError(f"it takes {len(shapes)} inputs; export a network that takes one tensor of images")
     return shapes[0]
 
 
@@ -115,8 +111,7 @@ def _forward(network: nn.Module, images: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         output = network(torch.from_numpy(np.ascontiguousarray(images)))
     if not isinstance(output, torch.Tensor):
-        msg = f"it returns a {type(output).__name__}; give one tensor of logits [N,K]"
-        raise TypeError(msg)
+        raise TypeError(f"it returns a {type(output).__name__}; give one tensor of logits [N,K]")
     return output.float().numpy()
 
 

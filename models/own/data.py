@@ -48,11 +48,10 @@ def find(folder: Path, model: str) -> Path:
         if path.exists():
             return path
     file = f"{model}.npz"
-    msg = (
+    raise DataError(
         f"{folder / file} is not there, nor {SHARED}: {model} needs labelled images to be judged on. Write them with NumPy, "
         f"images [N,H,W,C] or [N,H,W] as uint8 or float32 and whole-numbered labels [N]: {WRITE.format(file=file)}"
     )
-    raise DataError(msg)
 
 
 def load(folder: Path, model: str) -> OwnData:
@@ -69,11 +68,10 @@ def load(folder: Path, model: str) -> OwnData:
     sets = (reader.labelled(first, ""), *(reader.labelled(name, f"{name}_") for name in others))
     training = reader.labelled(TRAINING, f"{TRAINING}_") if TRAINING in names else None
     calibration = reader.images(f"{CALIBRATION}_images") if CALIBRATION in names else None
-    images_by_set = {s.name: s.images for s in sets}
-    images_by_set |= ({TRAINING: training.images} if training else {}) | (
-        {} if calibration is None else {CALIBRATION: calibration}
-    )
-    for name, images in images_by_set.items():
+    further = ((TRAINING, None if training is None else training.images), (CALIBRATION, calibration))
+    for name, images in (*((s.name, s.images) for s in sets), *further):
+        if images is None:
+            continue
         if images.shape[1:] != sets[0].images.shape[1:] or images.dtype != sets[0].images.dtype:
             shape, first_shape = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
             reader.refuse(
@@ -107,9 +105,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             raise ValueError("it is no archive of named arrays, or is cut off")
         with np.load(content, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (
-        Exception
-    ) as error:  # zipfile, zlib and numpy raise classes of their own: whatever it is, the file is at fault
+    # zipfile, zlib and numpy raise classes of their own: whatever it is, the file is at fault
+    except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         msg = f"{path} cannot be read as NumPy's npz ({why}). Write it again: {WRITE.format(file=path.name)}"
         raise DataError(msg) from error
@@ -122,8 +119,7 @@ class _Reader:
     grouped: list[str] = field(default_factory=list)
 
     def refuse(self, what: str, remedy: str) -> None:
-        msg = f"{self.path}: {what}. {remedy}"
-        raise DataError(msg)
+        raise DataError(f"{self.path}: {what}. {remedy}")
 
     def labelled(self, name: str, prefix: str) -> LabelledImages:
         images = self.images(f"{prefix}images")
@@ -152,10 +148,8 @@ class _Reader:
         if images.ndim not in (3, 4):
             self.refuse(f"{name} have the shape {list(images.shape)}", "Give [N,H,W,C], or [N,H,W] for grey ones.")
         if images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 2, 3, 4):
-            self.refuse(
-                f"{name} have the shape {list(images.shape)}, channels first",
-                "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).",
-            )
+            shape = f"the shape {list(images.shape)}, channels first"
+            self.refuse(f"{name} have {shape}", "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).")
         if not images.size:
             self.refuse(f"{name} holds no images", "Give at least one.")
         if images.dtype == np.float32 and not np.isfinite(images).all():

@@ -55,8 +55,7 @@ class OwnNetwork:
         try:
             return files.read_bytes(path, checkpoints.CHECKPOINT_BYTES)
         except OSError as error:
-            msg = f"{path} cannot be read: {error.strerror or error}."
-            raise DataError(msg) from error
+            raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
     def network(self, content: bytes, suffix: str = "") -> Any:
         suffix = suffix or self.weights_file.name.removeprefix(self.name)  # such as .weights.h5
@@ -68,8 +67,7 @@ class OwnNetwork:
         except (ValueError, RuntimeError, TypeError, KeyError, OSError) as error:
             why = " ".join(str(error).split())[:400] or type(error).__name__
             where = self.file if suffix in WHOLE else f"{self.file} with {self.weights_file.name}"
-            msg = f"{where} cannot be deployed: {why}"
-            raise DataError(msg) from error
+            raise DataError(f"{where} cannot be deployed: {why}") from error
 
     @cached_property
     def _module(self) -> ModuleType:
@@ -80,8 +78,7 @@ class OwnNetwork:
         try:
             spec.loader.exec_module(module)
         except Exception as error:  # the user's code raises anything
-            msg = f"{self.file} cannot be run: {type(error).__name__}: {error}"
-            raise DataError(msg) from error
+            raise DataError(f"{self.file} cannot be run: {type(error).__name__}: {error}") from error
         finally:
             sys.path.remove(str(self.folder))
         return module
@@ -144,8 +141,7 @@ class OwnNetwork:
                 try:
                     return tuple(map(str, ast.literal_eval(node.value)))
                 except (ValueError, TypeError) as error:
-                    msg = f"LABELS of {self.file} is no list of texts that is written out."
-                    raise DataError(msg) from error
+                    raise DataError(f"LABELS of {self.file} is no list of texts that is written out.") from error
         return ()
 
     def code(self) -> tuple[Path, ...]:

@@ -99,8 +99,7 @@ def _load(path: Path, mtime_ns: int, size: int) -> Settings:
                 if name in BASES
                 else "is no word of letters, digits and underscores"
             )
-            msg = f"{path} cannot be used: the scheme {name!r} {why}. Give it another name."
-            raise DataError(msg)
+            raise DataError(f"{path} cannot be used: the scheme {name!r} {why}. Give it another name.")
     return settings
 
 
@@ -112,8 +111,7 @@ def read(path: Path, kind: type[T]) -> T:
         return records.convert(content, kind)
     except (OSError, ValueError, RecursionError) as error:  # tomllib's, msgspec's and ours
         reason = str(error) if str(error).endswith(("?", ".")) else f"{error}."
-        msg = f"{path} cannot be used: {reason} See docs/your-own-network.md."
-        raise DataError(msg) from error
+        raise DataError(f"{path} cannot be used: {reason} See docs/your-own-network.md.") from error
 
 
 def _check(content: Mapping[str, Any], kind: type[Record], table: str) -> None:

@@ -12,16 +12,7 @@ SPEC = ModelSpec(
     source="https://github.com/pytorch/examples/blob/main/mnist/main.py",
 )
 
-TRAINING = Training(
-    epochs=12,
-    learning_rate=2e-3,
-    weight_decay=1e-2,
-    rotate_degrees=10.0,
-    scale=0.1,
-    shift_pixels=2.0,
-    shear=0.1,
-    average_decay=0.998,
-)
+TRAINING = Training(epochs=12)
 
 
 def network():
