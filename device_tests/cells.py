@@ -60,8 +60,7 @@ def possible() -> tuple[Cell, ...]:
 def require_artifacts(folder: Path) -> None:
     """Raise DataError, which says how to make them, where there is no folder of artifacts."""
     if not folder.is_dir():
-        msg = f"There are no artifacts in {folder}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+        raise DataError(f"There are no artifacts in {folder}. Make them with: {remedies.nox('export')}")
 
 
 def takes(runtime: str, recipe: Recipe) -> bool:

@@ -45,8 +45,7 @@ def load(results_folder: Path) -> Results:
         if measurement:
             by_id[measurement.id] = measurement
     if not by_id and not broken:
-        msg = f"There are no results in {results_folder}. Make them with: {remedies.nox('device_tests')}"
-        raise DataError(msg)
+        raise DataError(f"There are no results in {results_folder}. Make them with: {remedies.nox('device_tests')}")
     return Results(measurements=by_id, broken=broken)
 
 
@@ -75,8 +74,7 @@ def cells_with_results(results: Results, only: tuple[str, ...] = ()) -> tuple[Ce
             if not devices.exists(name):
                 msg = f"There is no device called {name!r}. {did_you_mean(name, {*there, *devices.names()})}"
                 raise UsageError(msg)
-            msg = f"There is no result of {name}. Make some with: {devices.command(name, '*')}"
-            raise DataError(msg)
+            raise DataError(f"There is no result of {name}. Make some with: {devices.command(name, '*')}")
     return tuple(cell for cell in every if not only or cell.device in only)
 
 

@@ -60,8 +60,7 @@ def phone(context: click.Context, device: str | None, cleans: bool, arguments: t
     """
     chosen = devices.device(device or "android:") if device or cleans else None
     if chosen is not None and not isinstance(chosen, Phone):
-        msg = f"{device} is not reached over adb. Name one that is: --device android:SERIAL"
-        raise UsageError(msg)
+        raise UsageError(f"{device} is not reached over adb. Name one that is: --device android:SERIAL")
     if cleans:
         validated()
         chosen.clean()

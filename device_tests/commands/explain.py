@@ -64,8 +64,7 @@ def explain(
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report each session to its maker
     if not ids and not everything and not listing:
-        msg = "Name an artifact, or say --all. What there is: nox -s explain -- --list"
-        raise UsageError(msg)
+        raise UsageError("Name an artifact, or say --all. What there is: nox -s explain -- --list")
     chosen = select(ids)
     validated()
     if listing:
@@ -102,8 +101,7 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
             raise UsageError(msg)
         if not matching:
             offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
-            msg = f"{artifact} does not run on {runtime!r}. It runs on: {offered}."
-            raise UsageError(msg)
+            raise UsageError(f"{artifact} does not run on {runtime!r}. It runs on: {offered}.")
         # without a runtime, those of the first engines: their environments are installed anyway
         selected += matching if runtime else [c for c in matching if not c.further] or matching
     return tuple(dict.fromkeys(selected)) if ids else tuple(cell for cell in every if not cell.further)
@@ -260,7 +258,6 @@ def _fail_on_defects(defects: list[str]) -> None:
             out.print(f"[yellow]defect[/] {plain(line)}", soft_wrap=True)
     elif defects:
         lines = "".join(f"\n  {line}" for line in defects)
-        msg = (
+        raise EdgewiseError(
             f"{len(defects)} defects that are not known (device_tests/results/receipts.py lists the known ones):{lines}"
         )
-        raise EdgewiseError(msg)

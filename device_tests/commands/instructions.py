@@ -103,8 +103,7 @@ def _fail_on_failures(counts: list[InstructionCount]) -> None:
     failed = [count for count in counts if count.outcome in ("load_failed", "run_failed", "timed_out")]
     if failed:
         lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)
-        msg = f"{len(failed)} of {len(counts)} artifacts could not be counted:{lines}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{len(failed)} of {len(counts)} artifacts could not be counted:{lines}")
 
 
 def _table(counts: list[InstructionCount]) -> Table:

@@ -212,11 +212,10 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
     if previous is None:
         return False
     if lost := {series.id for series in previous.series} - chosen:
-        msg = (
+        raise UsageError(
             f"{file} holds {len(lost)} artifacts that this run would not time, {min(lost)} among them, and times of two "
             "runs are not comparable. Write elsewhere with --results FOLDER, or give them up with --force."
         )
-        raise UsageError(msg)
     # what ran out of memory or time may succeed the next time; a crash will not
     unsettled = any(s.outcome == "timed_out" or "SIGKILL" in s.reason for s in previous.series)
     return previous.key == key and not unsettled
@@ -295,8 +294,7 @@ def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entran
         raise UsageError(msg)
     able, unable = rounds.entrants(tuple(c for c in chosen if c.recipe.scheme == rounds.FLOAT) or chosen, artifacts)
     if not able:
-        msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{unable[0].id} cannot be timed: {unable[0].reason}")
     timed = {entrant.id: p50_ns for entrant in able if (p50_ns := _p50_ns(results, entrant.id))}
     if timed:
         return min((entrant for entrant in able if entrant.id in timed), key=lambda entrant: timed[entrant.id])

@@ -50,8 +50,7 @@ def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifa
     for line in refused:
         out.print(f"[yellow]not compiled[/] {plain(line)}", soft_wrap=True)
     if chosen and not compiled:
-        msg = f"Nothing was compiled: {refused[0]}"
-        raise DataError(msg)
+        raise DataError(f"Nothing was compiled: {refused[0]}")
     compiled_ids = {one.artifact for one in compiled}
     lacking = [one.id for one in chosen if SCHEMES[one.scheme].static and one.id not in compiled_ids]
     _fail([*broken(compiled), *(f"{id}: not compiled, as is said above" for id in lacking)])
@@ -61,8 +60,7 @@ def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
     """Return the .tflite recipes that the globs name, all for none; raises UsageError where they name none."""
     chosen = tuple(recipe for recipe in matrix.select(patterns) if recipe.format == "tflite")
     if patterns and not chosen:
-        msg = f"--only {patterns[0]!r} names no .tflite artifact, and vela takes no others."
-        raise UsageError(msg)
+        raise UsageError(f"--only {patterns[0]!r} names no .tflite artifact, and vela takes no others.")
     return chosen
 
 

@@ -58,8 +58,7 @@ def _existing(context: click.Context, option: click.Parameter, names: tuple[str,
     for name in names:
         kind = f"{name.partition(':')[0]}:"
         if name not in existing and kind not in existing and not browser_import.DEVICE.fullmatch(name):
-            msg = f"There is no device called {name!r}. {did_you_mean(name, (*existing, 'browser:NAME'))}"
-            raise UsageError(msg)
+            raise UsageError(f"There is no device called {name!r}. {did_you_mean(name, (*existing, 'browser:NAME'))}")
     return names
 
 

@@ -81,8 +81,7 @@ def _fail_on_losses(records: list[Rewritten]) -> None:
     """Raise EdgewiseError where an artifact executes no fewer instructions with its rewrites."""
     if losing := [one for one in records if not one.pays]:
         lines = "".join(f"\n  {one.id}: {one.mean:.3f} of the instructions" for one in losing)
-        msg = f"The rewrites of {len(losing)} of {len(records)} artifacts do not pay:{lines}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"The rewrites of {len(losing)} of {len(records)} artifacts do not pay:{lines}")
 
 
 def _table(records: list[Rewritten]) -> Table:

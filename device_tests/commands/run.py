@@ -119,8 +119,7 @@ def plan(
 ) -> tuple[Cell, ...]:
     """Return the chosen cells; raises UsageError for a wrong choice before anything is read or started."""
     if quick and full:
-        msg = "--quick judges on the first 1,000 images, --full on all: take one of them."
-        raise UsageError(msg)
+        raise UsageError("--quick judges on the first 1,000 images, --full on all: take one of them.")
     every = tuple(cell for name in dict.fromkeys(chosen_devices or (DESKTOP,)) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)

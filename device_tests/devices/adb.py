@@ -89,10 +89,9 @@ class Phone:
         client.choose(self.client.serial)
         try:
             if runtime not in self._bundle.sites:
-                msg = (
+                raise EnvironmentMissing(
                     f"There is no {runtime} in the bundle for {self.name}; it holds {', '.join(self._bundle.runtimes)}."
                 )
-                raise EnvironmentMissing(msg)
         except DeviceFailed as error:
             raise EnvironmentMissing(str(error)) from error
 

@@ -200,10 +200,9 @@ class App:
         sdk = self._properties.get("ro.build.version.sdk", "")
         if sdk.isdigit() and int(sdk) < installed.OLDEST:
             release = self._properties.get("ro.build.version.release", "?")
-            msg = (
+            raise EnvironmentMissing(
                 f"{self.name} has Android {release}; the app needs 8 or newer. Without the app: --device android:SERIAL"
             )
-            raise EnvironmentMissing(msg)
         self._installed.require_awake()
         if not self._installed.version().endswith(f"+{self._build['build']}"):
             self._installed.install(self._apk)
@@ -222,10 +221,9 @@ class App:
             apk = APKS / f"edgewise-{abi}.apk"
             if apk.is_file():
                 return apk
-        msg = (
+        raise EnvironmentMissing(
             f"The Android app was not built for {', '.join(abis) or 'the processor of ' + self.name}. Build it: {BUILD}"
         )
-        raise EnvironmentMissing(msg)
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -239,5 +237,4 @@ class App:
                 "left_out": dict(build["left_out"]),
             }
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
-            msg = f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}"
-            raise DataError(msg) from error
+            raise DataError(f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}") from error

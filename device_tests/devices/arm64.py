@@ -69,8 +69,7 @@ class Core:
     def emulator(self) -> str:
         version = _qemu("--version").strip()
         if not version:
-            msg = f"{QEMU} does not tell its version: it is broken. {INSTALL}"
-            raise EnvironmentMissing(msg)
+            raise EnvironmentMissing(f"{QEMU} does not tell its version: it is broken. {INSTALL}")
         return version.splitlines()[0]
 
     def require(self, runtime: str) -> None:
@@ -79,8 +78,7 @@ class Core:
             raise EnvironmentMissing(msg)
         bundle.require(ABI, runtime)
         if runtime not in self._bundle.sites:
-            msg = f"The bundle {self._bundle.path} holds no {runtime}. Build it with: {MAKE}"
-            raise EnvironmentMissing(msg)
+            raise EnvironmentMissing(f"The bundle {self._bundle.path} holds no {runtime}. Build it with: {MAKE}")
 
     def pins(self, runtime: str) -> tuple[str, ...]:
         return (*self._bundle.pins(runtime), self.emulator, self.model, (self._system / "proc" / "cpuinfo").read_text())
@@ -157,10 +155,8 @@ def _cores() -> tuple[str, ...]:
 
 def _qemu(*arguments: str) -> str:
     if not shutil.which(QEMU):
-        msg = f"Emulated Arm cores need {QEMU}, which is not here. {INSTALL}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"Emulated Arm cores need {QEMU}, which is not here. {INSTALL}")
     try:  # the exit code is not checked: that of its help is 1
         return subprocess.run([QEMU, *arguments], capture_output=True, text=True, errors="replace").stdout
     except OSError as error:
-        msg = f"{QEMU} does not start: {error.strerror}. {INSTALL}"
-        raise EnvironmentMissing(msg) from error
+        raise EnvironmentMissing(f"{QEMU} does not start: {error.strerror}. {INSTALL}") from error

@@ -82,8 +82,7 @@ def load(name: str) -> dict[str, Line]:
     """Read a baseline from a file, or from a revision of git; raises DataError where the name is neither."""
     remedy = f"Write one with: {UPDATE}"
     if not name.strip():
-        msg = "--baseline needs a file, or a revision of git."
-        raise UsageError(msg)
+        raise UsageError("--baseline needs a file, or a revision of git.")
     try:
         is_file = Path(name).is_file()
     except (OSError, ValueError):  # a name that no file can have
@@ -95,8 +94,7 @@ def load(name: str) -> dict[str, Line]:
             _of_revision(name), Baseline, name=f"{name}:{FILE}", what="baseline", remedy=remedy
         ).cells
     if not cells:
-        msg = f"{name} holds no cell, so that nothing can be compared with it. {remedy}"
-        raise DataError(msg)
+        raise DataError(f"{name} holds no cell, so that nothing can be compared with it. {remedy}")
     return cells
 
 

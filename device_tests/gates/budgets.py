@@ -123,18 +123,14 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
         text = files.read_bytes(file, MOST_BYTES).decode()
         content = tomllib.loads(text)
     except FileNotFoundError as error:
-        msg = f"{file} is not there. Restore it, or name another with --budgets."
-        raise DataError(msg) from error
+        raise DataError(f"{file} is not there. Restore it, or name another with --budgets.") from error
     except RecursionError as error:
-        msg = f"{file} is no TOML: it is nested too deeply."
-        raise DataError(msg) from error
+        raise DataError(f"{file} is no TOML: it is nested too deeply.") from error
     except (OSError, ValueError) as error:
-        msg = f"{file} is no TOML: {error}"
-        raise DataError(msg) from error
+        raise DataError(f"{file} is no TOML: {error}") from error
     tables = {kind: content.get(kind, []) for kind in ("budget", "missing")}
     if content.keys() - tables or not all(isinstance(rows, list) for rows in tables.values()):
-        msg = f"{file} may hold [[budget]] and [[missing]] tables only, it has: {', '.join(content)}."
-        raise UsageError(msg)
+        raise UsageError(f"{file} may hold [[budget]] and [[missing]] tables only, it has: {', '.join(content)}.")
     matches = [(i, match[1]) for i, line in enumerate(text.splitlines(), start=1) if (match := TABLE.match(line))]
     lines = {kind: [i for i, name in matches if name == kind] for kind in tables}
     for kind, rows in tables.items():

@@ -69,8 +69,7 @@ class Saved(Record, kw_only=True, rename={"packed_logits": "answers"}):
         missing = [name for name in ran if getattr(self, name) in (None, "", ())]
         if self.outcome == "ok" and missing:
             keys = dict(zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True))
-            msg = f"a result that ran has no {keys[missing[0]]}"
-            raise ValueError(msg)
+            raise ValueError(f"a result that ran has no {keys[missing[0]]}")
 
 
 def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, np.ndarray | None], ...]:

@@ -64,8 +64,7 @@ def run(command: Command, *arguments: Path | str) -> str:
     done = subprocess.run(argv, env=env, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        msg = f"The layers cannot be compared: {last}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"The layers cannot be compared: {last}")
     return done.stdout
 
 

@@ -50,8 +50,7 @@ def chosen(cells: Iterable[Cell], artifacts_folder: Path) -> tuple[Cell, ...]:
         if (sidecar := artifacts.sidecar_path(artifacts_folder, id)).exists()
     }
     if not there:
-        msg = f"{artifacts_folder} holds none of the {len(cells)} artifacts. Make them with: nox -s export"
-        raise DataError(msg)
+        raise DataError(f"{artifacts_folder} holds none of the {len(cells)} artifacts. Make them with: nox -s export")
     return tuple(cell for cell in cells if cell.recipe.id in there and there[cell.recipe.id].rewrites)
 
 
@@ -74,11 +73,10 @@ def require_same_source(id: str, place: Place) -> None:
     """Raise DataError where both files of an artifact are not made from the same checkpoint and images."""
     converted, ours = (artifacts.read(artifacts.sidecar_path(f, id)) for f in (place.converted, place.artifacts))
     if (converted.checkpoint_sha256, converted.dataset) != (ours.checkpoint_sha256, ours.dataset):
-        msg = (
+        raise DataError(
             f"{id} in {place.artifacts} is of another checkpoint, or of other images ({ours.dataset.name}), than an export "
             f"makes it from now ({converted.dataset.name}). Make it again with: {remedies.nox('export', f'--only {id}')}"
         )
-        raise DataError(msg)
 
 
 def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs: int, timeout_s: float,
@@ -97,8 +95,7 @@ def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs
             if end.count.instructions is None:
                 if end.lacks is not None:
                     raise end.lacks
-                msg = f"{cell.id} could not be counted: {end.count.outcome}: {end.count.reason}"
-                raise EdgewiseError(msg)
+                raise EdgewiseError(f"{cell.id} could not be counted: {end.count.outcome}: {end.count.reason}")
         converted, now = (end.count.instructions for end in ends)
         pairs[f"{cell.recipe.id}@{cell.runtime}"][cell.device] = Pair(converted=converted, rewritten=now)
     return pairs
@@ -122,8 +119,7 @@ def _entrants(cells: tuple[Cell, ...], place: Place) -> Iterator[rounds.Entrant]
     for folder, suffix, baseline in ((place.converted, AS_CONVERTED, ""), (place.artifacts, "", AS_CONVERTED)):
         able, unable = rounds.entrants(here, folder)
         if unable:
-            msg = f"{unable[0].id} cannot be timed: {unable[0].outcome}: {unable[0].reason}"
-            raise DataError(msg)
+            raise DataError(f"{unable[0].id} cannot be timed: {unable[0].outcome}: {unable[0].reason}")
         for one in able:
             yield replace(one, id=f"{one.id}{suffix}", baseline=f"{one.id}{baseline}" if baseline else "")
 

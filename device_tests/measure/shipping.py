@@ -147,8 +147,7 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
             last = log.read().strip().splitlines()[-1:] or [
                 f"it said nothing and {processes.death(process.returncode)}"
             ]
-            msg = f"{runtime} did not answer {artifact.id}: {last[0]}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"{runtime} did not answer {artifact.id}: {last[0]}")
     return seconds, json.loads(lines[-1])
 
 

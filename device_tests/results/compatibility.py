@@ -64,6 +64,5 @@ def read(file: Path) -> Grid | None:
     again = "Delete it and run: nox -s compatibility"
     grid = records.read(file, Grid, what="compatibility grid", remedy=again)
     if grid and files.stem(f"{grid.artifact}@{grid.runtime}") != file.stem:
-        msg = f"{file} is the grid of {grid.artifact}@{grid.runtime}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{file} is the grid of {grid.artifact}@{grid.runtime}. {again}")
     return grid

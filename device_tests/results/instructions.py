@@ -28,8 +28,7 @@ class InstructionCount(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.outcome == "ok" and not self.samples:
-            msg = "it is ok without a sample"
-            raise ValueError(msg)
+            raise ValueError("it is ok without a sample")
 
     @property
     def id(self) -> str:
@@ -61,6 +60,5 @@ def read(file: Path) -> InstructionCount | None:
     again = "Delete it, or count again: nox -s instructions"
     count = records.read(file, InstructionCount, what="count of instructions", remedy=again)
     if count and files.stem(count.id) != file.stem:
-        msg = f"{file} is the count of {count.id}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{file} is the count of {count.id}. {again}")
     return count

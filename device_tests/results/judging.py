@@ -50,11 +50,9 @@ def unpack(packed: str, classes: int, most: int) -> np.ndarray:
         # a limit, for a bomb would fill the memory
         content = unpacking.decompress(base64.b64decode(packed, validate=True), most * size + 1)
     except (ValueError, zlib.error) as error:
-        msg = f"its logits cannot be unpacked ({error})"
-        raise ValueError(msg) from error
+        raise ValueError(f"its logits cannot be unpacked ({error})") from error
     if not unpacking.eof or not content or len(content) % size or len(content) > most * size:
-        msg = f"there are no logits of 1 to {most:,} images"
-        raise ValueError(msg)
+        raise ValueError(f"there are no logits of 1 to {most:,} images")
     return np.frombuffer(content, "<f4").reshape(-1, classes)
 
 

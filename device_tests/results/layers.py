@@ -78,6 +78,5 @@ def read(results: Path, artifact: str) -> Layers | None:
     file, again = path(results, artifact), f"Delete it and run: nox -s explain -- --all --layers {artifact}"
     layers = records.read(file, Layers, what="list of layers", remedy=again)
     if layers and layers.artifact != artifact:
-        msg = f"{file} holds the layers of {layers.artifact}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{file} holds the layers of {layers.artifact}. {again}")
     return layers

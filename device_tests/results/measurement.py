@@ -67,8 +67,7 @@ class Counts(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if max(self.correct, self.source_correct, self.agree) > self.total:
-            msg = f"counts of more than {self.total:,} images"
-            raise ValueError(msg)
+            raise ValueError(f"counts of more than {self.total:,} images")
 
     @property
     def top1(self) -> float:
@@ -91,8 +90,7 @@ class Recall(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if max(self.correct, self.source_correct) > self.total:
-            msg = f"counts of more than the {self.total:,} images of a class"
-            raise ValueError(msg)
+            raise ValueError(f"counts of more than the {self.total:,} images of a class")
 
     @property
     def recall(self) -> float:
@@ -335,6 +333,5 @@ def read(file: Path) -> Measurement | None:
     again = "Delete it, or run the cell again."
     measurement = records.read(file, Measurement, what="result", remedy=again)
     if measurement and files.stem(measurement.id) != file.stem:
-        msg = f"{file} is the result of {measurement.id}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{file} is the result of {measurement.id}. {again}")
     return measurement

@@ -65,6 +65,5 @@ def read(results: Path, artifact: str) -> Npu | None:
     file, again = path(results, artifact), "Delete it and run: nox -s npu"
     record = records.read(file, Npu, what="record of an NPU", remedy=again)
     if record and record.artifact != artifact:
-        msg = f"{file} is the record of {record.artifact}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{file} is the record of {record.artifact}. {again}")
     return record

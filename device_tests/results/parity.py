@@ -67,6 +67,5 @@ def load(results: Path, id: str) -> np.ndarray | None:
         msg = f"{path} holds no logits ({records.one_line(error)}). Delete it and run the cell again."
         raise DataError(msg) from error
     if logits.ndim != 2 or logits.dtype != np.float32:
-        msg = f"{path} holds no logits. Delete it and run the cell again."
-        raise DataError(msg)
+        raise DataError(f"{path} holds no logits. Delete it and run the cell again.")
     return logits

@@ -142,6 +142,5 @@ def read(results: Path, id: str) -> Receipt | None:
     file, again = path(results, id), "Delete it and run: nox -s explain -- --all"
     receipt = records.read(file, Receipt, what="receipt", remedy=again)
     if receipt and receipt.id != id:
-        msg = f"{file} is the receipt of {receipt.id}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{file} is the receipt of {receipt.id}. {again}")
     return receipt

@@ -75,6 +75,5 @@ def read(results: Path, id: str) -> Rewritten | None:
     file, again = path(results, id), "Delete it and run: nox -s 'benchmarks(rewrites)'"
     rewritten = records.read(file, Rewritten, what="record of rewrites", remedy=again)
     if rewritten and rewritten.id != id:
-        msg = f"{file} is the record of {rewritten.id}. {again}"
-        raise DataError(msg)
+        raise DataError(f"{file} is the record of {rewritten.id}. {again}")
     return rewritten

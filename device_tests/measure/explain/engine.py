@@ -63,11 +63,9 @@ class Engine:
             answer = self._process.stdout.read(size) if 0 < size < _LONGEST else b""
         if not answer or len(answer) < size:
             processes.kill(self._process)
-            msg = f"{self._failure}: its process {processes.death(self._process.wait())}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"{self._failure}: its process {processes.death(self._process.wait())}")
         with np.load(io.BytesIO(answer), allow_pickle=False) as reply:
             arrays = dict(reply)
         if "error" in arrays:
-            msg = f"{self._failure}: {str(arrays['error'])[:300]}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"{self._failure}: {str(arrays['error'])[:300]}")
         return arrays

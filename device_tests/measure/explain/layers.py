@@ -61,8 +61,7 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
         msg = NOT_SHOWN[artifact.format]
         raise Unsupported(msg)
     if artifact.batch > 1:
-        msg = f"layers are compared image by image, and this artifact takes {artifact.batch} at once"
-        raise Unsupported(msg)
+        raise Unsupported(f"layers are compared image by image, and this artifact takes {artifact.batch} at once")
     images = reference_set.images[:IMAGES]
     tool, opened = opening.OPENERS[artifact.format]
     floats = network_input(images, artifact.layout)
@@ -88,12 +87,11 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
 def _require_right(artifact: Artifact, logits: np.ndarray, reference_set: Reference) -> None:
     sqnr_db = Tally().add(logits, reference_set.logits[: len(logits)]).sqnr_db
     if sqnr_db is not None and sqnr_db < BAD_SQNR_DB:
-        msg = (
+        raise DataError(
             f"The float32 conversion of {artifact.model} to {artifact.format} answers otherwise than the network itself "
             f"({sqnr_db:.1f} dB): there is nothing to compare layers with. Look at "
             f"{artifact.model}-{artifact.format}-float32 first."
         )
-        raise DataError(msg)
 
 
 def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterable[Layer]) -> list[LayerError]:

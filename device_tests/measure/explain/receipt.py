@@ -57,12 +57,11 @@ def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> t
             left.remove(of)
         named.append(replace(operator, layer=of.name, macs=of.macs, parameters=of.parameters) if of else operator)
     if left or len(named) < len(operators):
-        msg = (
+        raise DataError(
             f"the file computes {len(weighted)} layers with weights ({', '.join(o.name for o in weighted)}), "
             f"the network has {len(layers)}, and they do not fit each other: export it again, or teach "
             "device_tests/measure/explain its operators."
         )
-        raise DataError(msg)
     return tuple(named)
 
 

@@ -40,8 +40,7 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     from device_tests.measure.explain import source
 
     if artifact.format not in MODULES:
-        msg = f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}."
-        raise DataError(msg)
+        raise DataError(f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}.")
     path = artifacts.check(require_exported(artifact), folder)
     facts = importlib.import_module(f"device_tests.measure.explain.{module(artifact.format, runtime)}").explain(
         path, runtime

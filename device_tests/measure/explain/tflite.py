@@ -52,11 +52,9 @@ def _placement(path: Path, runtime: str) -> dict[str, Any]:
     except EdgewiseError as error:
         _process.cache_clear()  # the next file gets a process of its own
         processes.kill(process)
-        msg = f"{runtime} does not load {path.name}: {error}"
-        raise EdgewiseError(msg) from error
+        raise EdgewiseError(f"{runtime} does not load {path.name}: {error}") from error
     if "error" in answer:
-        msg = f"{runtime} does not load {path.name}: {answer['error']}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{runtime} does not load {path.name}: {answer['error']}")
     return answer
 
 
@@ -67,16 +65,14 @@ def _ask(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
             print(line, file=process.stdin, flush=True)
         answer = process.stdout.readline(_LONGEST)
     if expired.is_set():
-        msg = f"no answer in {TIMEOUT_S:g} s"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"no answer in {TIMEOUT_S:g} s")
     if not answer:
         raise EdgewiseError(processes.death(process.wait()))
     with suppress(ValueError, RecursionError):
         content = json.loads(answer)
         if _is_answer(content):
             return content
-    msg = f"its process wrote something that is no answer: {answer.strip()[:200]!r}"
-    raise EdgewiseError(msg)
+    raise EdgewiseError(f"its process wrote something that is no answer: {answer.strip()[:200]!r}")
 
 
 def _is_answer(content: Any) -> bool:

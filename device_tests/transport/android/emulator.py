@@ -55,11 +55,10 @@ def image() -> Image:
     abi = ABIS.get(platform.machine(), "x86_64")
     install = f"sdkmanager emulator platform-tools 'cmdline-tools;latest' 'system-images;android-34;default;{abi}'"
     if not os.environ.get("ANDROID_HOME"):
-        msg = (
+        raise EnvironmentMissing(
             "ANDROID_HOME is not set: the emulator needs Google's SDK. Install it (https://developer.android.com/studio), "
             f"then: {install}. The machine that needs none: nox -s 'devices(android-vm)'"
         )
-        raise EnvironmentMissing(msg)
     # system-images/android-34/default/x86_64 is the package "system-images;android-34;default;x86_64"
     images = [path.parent for path in home.glob(f"system-images/android-*/*/{abi}/package.xml")]
     images.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.parts[-3])])
@@ -68,8 +67,7 @@ def image() -> Image:
     missing = [str(tool) for tool in (chosen.emulator, chosen.avdmanager) if not tool.exists()]
     missing += [] if images else [f"a system image for {abi}"]
     if missing:
-        msg = f"The SDK in {home} lacks {', '.join(missing)}. Install with: {install}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"The SDK in {home} lacks {', '.join(missing)}. Install with: {install}")
     client.program()
     return chosen
 
@@ -86,8 +84,7 @@ def running(image: Image) -> Iterator[str]:
         # "no" custom hardware
         done = subprocess.run(create, env={**os.environ, **home}, input="no\n", capture_output=True, text=True)
         if done.returncode:
-            msg = f"avdmanager fails: {done.stderr.strip()[-500:]}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"avdmanager fails: {done.stderr.strip()[-500:]}")
         taken = client.attached()
         port = next(port for port in PORTS if f"emulator-{port}" not in taken)
         log = Path(folder) / "log"
@@ -113,8 +110,7 @@ def _await(process: subprocess.Popen, client: Client, log: Path) -> None:
     end = time.monotonic() + BOOT_S
     while not (client.is_there and _booted(client)):
         if process.poll() is not None:
-            msg = f"The emulator ended before Android was up: {child.last_words(log)}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"The emulator ended before Android was up: {child.last_words(log)}")
         if time.monotonic() > end:
             msg = f"Android did not boot within {BOOT_S} s. The emulator said last: {child.last_words(log)}"
             raise EdgewiseError(msg)

@@ -73,8 +73,7 @@ def require() -> None:
     """Raise EnvironmentMissing, with what to install, where the machine cannot be built or run."""
     missing = [tool for tool in (QEMU, COMPILER) if not shutil.which(tool)]
     if missing:
-        msg = f"The Android-shaped machine needs {', '.join(missing)}. {INSTALL}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"The Android-shaped machine needs {', '.join(missing)}. {INSTALL}")
     client.program()
 
 
@@ -222,6 +221,5 @@ def _padded(content: bytes) -> bytes:
 def _run(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        msg = f"{command[0]} fails: {done.stderr.strip()[-500:]} {INSTALL}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"{command[0]} fails: {done.stderr.strip()[-500:]} {INSTALL}")
     return done.stdout

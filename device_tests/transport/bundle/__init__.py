@@ -166,8 +166,7 @@ def _fill(folder: Path, abi: Abi, held: tuple[str, ...]) -> None:
     # Unchecked: a file's date may be lost on the way to the device. stripdir hides where it was compiled.
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(folder, maxlevels=20, quiet=1, stripdir=str(folder), invalidation_mode=mode):
-        msg = f"Python does not compile what is in {folder}."
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"Python does not compile what is in {folder}.")
     content = {"abi": abi.name, "digest": files.sha256(folder), "packages": packages, "sites": sites}
     files.write_json(folder / MANIFEST, content)
 
@@ -179,5 +178,4 @@ def _constraints(runtime: str) -> Path:
 
 def _require_one_of(name: str, names: Iterable[str]) -> None:
     if name not in names:
-        msg = f"There is no bundle for {name!r}. {did_you_mean(name, names)}"
-        raise UsageError(msg)
+        raise UsageError(f"There is no bundle for {name!r}. {did_you_mean(name, names)}")

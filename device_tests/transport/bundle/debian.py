@@ -90,9 +90,8 @@ def _run(*command: str | Path, cwd: Path | None = None) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        msg = (
+        raise EnvironmentMissing(
             f"{command[0]} fails: {last} A bundle needs the network and the package lists of Debian 12 (bookworm): "
             "where the system's are others, name some in a file and its path in APT_CONFIG."
         )
-        raise EnvironmentMissing(msg)
     return done.stdout
