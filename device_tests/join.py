@@ -40,8 +40,8 @@ class Added:
         facts: Facts = {name: getattr(artifact, name) for name in ("covered_share", "covered_macs", "batch")}
         facts["options"] = described(artifact.options)
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
-        for read in (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu,
-                     self._rewrites):  # fmt: skip
+        reads = (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu)
+        for read in (*reads, self._rewrites):
             try:
                 facts |= read(row, artifact)
             except DataError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from device_tests import current, devices, join
@@ -84,9 +84,7 @@ def rows(
     """Return a row per cell; a result that does not count becomes a row that says why."""
     require_artifacts(artifacts_folder)
 
-    @cache
-    def artifact_of(id: str) -> Artifact | Row:
-        return _artifact(artifacts_folder, id)
+    artifact_of = cache(partial(_artifact, artifacts_folder))
 
     @cache
     def reference_of(model: str) -> tuple[Reference, str] | str:
@@ -128,24 +126,20 @@ def _row(
         return as_row(without_result(cell, outcome, reason) if reason else not_exported(cell), evidence)
     if artifact.outcome != "ok":
         return as_row(without_result(cell, artifact.outcome, artifact.reason))
+    measurement, reason = results.measurements.get(cell.id), ""
     again = devices.command(cell.device, cell.id)
     if broken := results.broken.get(files.stem(cell.id)):
-        return as_row(without_result(cell, "skipped", f"its result does not count: {broken} {again}"), "unusable")
-    measurement = results.measurements.get(cell.id)
-    if measurement is None:
-        return as_row(without_result(cell, "skipped", f"not run: {again}"), "missing")
-    if isinstance(judged_by, str):
-        return as_row(
-            without_result(cell, "skipped", f"its result cannot be held against a reference: {judged_by}"), "unusable"
-        )
-    if why := _stale(cell, measurement, artifact, judged_by):
-        return as_row(without_result(cell, "skipped", f"stale: {why}: {again}"), "stale")
-    try:
-        why = consistency.contradiction(measurement, artifact, judged_by[0], added.results)
-    except DataError as error:
-        why = str(error)
-    if why:
-        return as_row(without_result(cell, "skipped", f"its result does not count: {why}: {again}"), "unusable")
+        reason, evidence = f"its result does not count: {broken} {again}", "unusable"
+    elif measurement is None:
+        reason, evidence = f"not run: {again}", "missing"
+    elif isinstance(judged_by, str):
+        reason, evidence = f"its result cannot be held against a reference: {judged_by}", "unusable"
+    elif why := _stale(cell, measurement, artifact, judged_by):
+        reason, evidence = f"stale: {why}: {again}", "stale"
+    elif why := consistency.contradiction(measurement, artifact, judged_by[0], added.results):
+        reason, evidence = f"its result does not count: {why}: {again}", "unusable"
+    if reason:
+        return as_row(without_result(cell, "skipped", reason), evidence)
     return added.to(as_row(measurement), artifact)
 
 

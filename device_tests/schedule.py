@@ -66,7 +66,7 @@ class Turns:
             self._wait(lambda: not self._alone and not self._wanting and self._sharing < self._jobs)
             self._sharing += 1
         try:
-            with self._machine.shared(self._is_closed) if self._machine else nullcontext():
+            with self._machine.shared(lambda: self.closed) if self._machine else nullcontext():
                 self._require_open()
                 yield
         finally:
@@ -84,7 +84,7 @@ class Turns:
                 self._wanting -= 1
             self._alone = True
         try:
-            with self._machine.alone(self._is_closed) if self._machine else nullcontext():
+            with self._machine.alone(lambda: self.closed) if self._machine else nullcontext():
                 self._require_open()
                 yield
         finally:
@@ -101,9 +101,6 @@ class Turns:
     def _wait(self, free: Callable[[], bool]) -> None:
         self._changed.wait_for(lambda: self.closed or free())
         self._require_open()
-
-    def _is_closed(self) -> bool:
-        return self.closed
 
     def _require_open(self) -> None:
         if self.closed:

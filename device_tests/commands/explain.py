@@ -180,17 +180,13 @@ def _attempt(name: str, task: Callable[[], tuple[T, bool]]) -> Settled[T]:
 
 def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Settled[Receipt]]:
     """Return the cells' receipts; each framework has a process of its own, so that none imports both."""
-    shares = [
-        [cell for cell in chosen if cell.recipe.framework == name]
-        for name in dict.fromkeys(cell.recipe.framework for cell in chosen)
-    ]
+    frameworks = dict.fromkeys(cell.recipe.framework for cell in chosen)
+    shares = [[cell for cell in chosen if cell.recipe.framework == name] for name in frameworks]
     if len(shares) < 2 or not hasattr(os, "fork"):
         return _share_of_receipts(list(chosen), folder, results)
     with ExitStack() as held:  # a pool for each: a process of a common pool could take two shares
         pools = [held.enter_context(ProcessPoolExecutor(1, mp_context=get_context("fork"))) for _ in shares]
-        futures = [
-            pool.submit(_share_of_receipts, *one, folder, results) for pool, *one in zip(pools, shares, strict=True)
-        ]
+        futures = [p.submit(_share_of_receipts, share, folder, results) for p, share in zip(pools, shares, strict=True)]
         return [settled for one, future in zip(shares, futures, strict=True) for settled in _came_of(one, future)]
 
 
@@ -198,10 +194,8 @@ def _came_of(cells: list[Cell], future: Future[list[Settled[Receipt]]]) -> list[
     try:
         return future.result()
     except BrokenProcessPool:  # a library killed it: the receipts that it had written are current in the next run
-        return [
-            Settled(name=_name(cell), refusal="the process that looks into files of its framework died")
-            for cell in cells
-        ]
+        refusal = "the process that looks into files of its framework died"
+        return [Settled(name=_name(cell), refusal=refusal) for cell in cells]
 
 
 def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[Settled[Receipt]]:
@@ -230,10 +224,8 @@ def _tally(what: str, settled: list[Settled[T]]) -> list[T]:
         line = shown(f"{', '.join(names)}: {reason}")
         out.print(f"[yellow]no {what}[/] {line}", soft_wrap=True)
     succeeded = [one for one in settled if not one.refusal]
-    unchanged = sum(one.current for one in succeeded)
-    out.print(
-        f"{what}: {len(succeeded) - unchanged} written, {unchanged} were current, {len(settled) - len(succeeded)} refused"
-    )
+    unchanged, count = sum(one.current for one in succeeded), len(settled) - len(succeeded)
+    out.print(f"{what}: {len(succeeded) - unchanged} written, {unchanged} were current, {count} refused")
     return [one.result for one in succeeded]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import structs
 
-from device_tests import devices
+from device_tests import current, devices
 from device_tests.cells import cells, require_artifacts, select, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
@@ -21,7 +20,8 @@ from device_tests.machine_lock import MachineLock
 from device_tests.results import interleaved
 from models import files
 from models.console import err, out, plain, validated
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+from models.errors import EdgewiseError, EnvironmentMissing, UsageError
+from models.parameters import SEEDS
 
 if TYPE_CHECKING:
     from device_tests.cells import Cell
@@ -36,7 +36,7 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missi
 @options.runtimes
 @options.only
 @click.option(
-    "--seed", type=options.SEEDS, default=0, show_default=True, help="Of the order in which rounds go over artifacts."
+    "--seed", type=SEEDS, default=0, show_default=True, help="Of the order in which rounds go over artifacts."
 )
 @click.option(
     "--limit",
@@ -98,12 +98,14 @@ class Bench:
 
 def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
     """Time the cells runtime by runtime; raises EdgewiseError where one could not be timed, or none is installed."""
-    installed = _installed(chosen)
-    failures = [
-        failure
-        for runtime, batches in _to_time(installed, artifacts)
-        if (failure := _time(runtime, batches, {cell.id for cell in chosen}, bench))
-    ]
+    from device_tests.measure import rounds
+
+    installed = sorted(_installed(chosen), key=lambda cell: cell.runtime)
+    failures = []
+    for runtime, own in groupby(installed, key=lambda cell: cell.runtime):
+        batches = [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(own))]
+        if failure := _time(runtime, batches, {cell.id for cell in chosen}, bench):
+            failures.append(failure)
     if failures:
         raise EdgewiseError("\n".join(failures))
     if chosen and not installed:
@@ -193,14 +195,6 @@ def _installed(chosen: tuple[Cell, ...]) -> tuple[Cell, ...]:
             missing.add(runtime)
             out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
     return tuple(cell for cell in chosen if cell.runtime not in missing)
-
-
-def _to_time(chosen: tuple[Cell, ...], artifacts: Path) -> Iterator[tuple[str, list]]:
-    """Yield each runtime with the batches that are timed together."""
-    from device_tests.measure import rounds
-
-    for runtime, own in groupby(sorted(chosen, key=lambda cell: cell.runtime), key=lambda cell: cell.runtime):
-        yield runtime, [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(own))]
 
 
 def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
@@ -304,8 +298,5 @@ def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entran
 def _p50_ns(results: Path, id: str) -> float | None:
     from device_tests.results import measurement
 
-    try:
-        stored = measurement.read(measurement.path(results, id))
-    except DataError:
-        return None
+    stored = current.held(measurement.read, measurement.path(results, id))
     return stored.p50_ns if stored and stored.outcome == "ok" else None

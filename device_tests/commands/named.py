@@ -28,9 +28,7 @@ def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[
         there.setdefault(cell.device, set()).add(cell.runtime)
     for runtime in runtimes:
         if not any(runtime in offered_there for offered_there in there.values()):
-            offers = "; ".join(
-                f"{device} offers {', '.join(sorted(offered_there))}" for device, offered_there in there.items()
-            )
+            offers = "; ".join(f"{device} offers {', '.join(sorted(names))}" for device, names in there.items())
             raise UsageError(f"{runtime} runs on none of the devices: {offers}.")
     for name in devices:
         device = kinds.device(name).name

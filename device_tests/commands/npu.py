@@ -104,8 +104,8 @@ def _fail(lines: list[str]) -> None:
         for line in lines:
             out.print(f"[yellow]not for this NPU[/] {plain(line)}", soft_wrap=True)
     elif lines:
-        msg = "".join([f"{len(lines)} integer files do not get to the NPU:", *(f"\n  {line}" for line in lines)])
-        raise EdgewiseError(msg)
+        listed = "".join(f"\n  {line}" for line in lines)
+        raise EdgewiseError(f"{len(lines)} integer files do not get to the NPU:{listed}")
 
 
 def _table(compiled: list[Npu]) -> Table:
@@ -117,12 +117,10 @@ def _table(compiled: list[Npu]) -> Table:
     table.add_column("left on the CPU, or why")
     for one in compiled:
         for target in one.compiled:
-            figures = [f"{target.share:.0%}"]
+            figures = ("", "", "")
             if target.outcome == "ok":
-                sizes = (target.sram_bytes, target.flash_bytes)
-                figures += [*(f"{size / 1024:,.1f}" for size in sizes), f"{target.inferences_per_s:,.0f}"]
-            figures += [""] * (4 - len(figures))
-            table.add_row(
-                plain(one.artifact), target.accelerator, *figures, plain(target.reason or ", ".join(target.left))
-            )
+                sizes = (f"{size / 1024:,.1f}" for size in (target.sram_bytes, target.flash_bytes))
+                figures = (*sizes, f"{target.inferences_per_s:,.0f}")
+            why = plain(target.reason or ", ".join(target.left))
+            table.add_row(plain(one.artifact), target.accelerator, f"{target.share:.0%}", *figures, why)
     return table

@@ -7,22 +7,7 @@ from pathlib import Path
 import click
 
 from models.errors import UsageError, did_you_mean
-from models.parameters import SECONDS_A_DAY, SEEDS, Finite, Place, Word, beside, models
-
-__all__ = (
-    "FILE",
-    "FOLDER",
-    "GLOB",
-    "NAME",
-    "PERCENTAGE_POINTS",
-    "SECONDS",
-    "SEEDS",
-    "Finite",
-    "Place",
-    "Word",
-    "beside",
-    "models",
-)
+from models.parameters import SECONDS_A_DAY, Finite, Place, Word, beside, models
 
 FOLDER = Place(path_type=Path, file_okay=False)
 FILE = Place(path_type=Path, dir_okay=False)

@@ -158,19 +158,14 @@ def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
         spent = runner.run(
             chosen, bench, jobs=jobs, begins=begins, ended=ended, notify=lambda text: err.print(plain(text))
         )
-    _show_tally(ended_cells, time.perf_counter() - started, bench.results)
+    counts = Counter(end.measurement.outcome for end in ended_cells)
+    tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
+    current, elapsed_s = sum(end.current for end in ended_cells), time.perf_counter() - started
+    out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {bench.results}"), soft_wrap=True)
     if not all(end.current for end in ended_cells):
         where = ", ".join(f"{purpose} {seconds:.0f} s" for purpose, seconds in spent.most_common())
         out.print(f"Where the time of {jobs} jobs went: {where}", soft_wrap=True)
     return ended_cells
-
-
-def _show_tally(ended_cells: list[Ended], elapsed_s: float, results: Path) -> None:
-    """Print how many cells came to each outcome, and where the results are."""
-    counts = Counter(end.measurement.outcome for end in ended_cells)
-    tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
-    current = sum(end.current for end in ended_cells)
-    out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {results}"), soft_wrap=True)
 
 
 def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
@@ -181,9 +176,8 @@ def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budg
         if (row := end.measurement).outcome not in FINE and row.outcome not in expected_outcomes(limits, row.id)
     ]
     if failed:
-        lines = "".join(failed)
-        msg = f"{len(failed)} of {len(ended_cells)} cells failed unexpectedly ({budgets} says what to expect):{lines}"
-        raise EdgewiseError(msg)
+        expected = f"{len(failed)} of {len(ended_cells)} cells failed unexpectedly ({budgets} says what to expect)"
+        raise EdgewiseError(f"{expected}:{''.join(failed)}")
 
 
 def _describe(end: Ended) -> str:

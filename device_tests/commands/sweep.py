@@ -104,14 +104,13 @@ def _measure(
     common = {"jobs": jobs, "artifacts": artifacts, "results": results}
     ready = tuple(dict.fromkeys(cell.device for cell in chosen))
     beside = tuple(dict.fromkeys(f"{c.recipe.id}@{c.runtime}@{DESKTOP}" for c in chosen))
+    errors: list[EdgewiseError] = []
     try:  # never by force: it would put a quick result in the place of a full one
         context.invoke(run, patterns=beside, chosen_devices=(DESKTOP,), quick=not full, **common)
-        errors = []
     except EnvironmentMissing as error:  # the desktop was not named; the cores' results count without it
         out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
-        errors = []
     except EdgewiseError as error:
-        errors = [error]
+        errors.append(error)
     there = {"patterns": patterns, "runtimes": runtimes, "chosen_devices": ready, "force": force}
     for command, more in ((run, {"full": full}), (instructions, {})):
         try:

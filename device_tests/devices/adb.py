@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -35,11 +35,8 @@ NAMES = ("android:", "adb:")
 SESSION = "devices(android)"
 LOCAL = False
 HOME = PurePosixPath("/data/local/tmp/edgewise")
-ABIS = {
-    "arm64-v8a": "arm64",
-    "aarch64": "arm64",
-    "x86_64": "x86_64",
-}  # Android's name or the kernel's -> the bundle's name
+# Android's name or the kernel's -> the bundle's name
+ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}
 LOSS_NOTICED_S = 5.0  # adb notices within this time that a device is lost
 
 
@@ -53,36 +50,48 @@ def device(name: str) -> Phone:
     return Phone(f"{kind}:{chosen}{plus}{core}", Client(serial=chosen), core or conditions.BIG)
 
 
-def is_emulated(properties: Mapping[str, str]) -> bool:
-    """Tell by a device's properties whether it is an emulator or a virtual machine."""
-    is_emulator = "1" in (properties.get("ro.kernel.qemu"), properties.get("ro.boot.qemu"))
-    return is_emulator or properties.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+class Reached:
+    """What adb reaches; its properties are read once. `machine` is the host of a device that is not emulated."""
 
-
-class Phone:
-    """A device that adb reaches; its properties are read once."""
-
-    runtimes = bundle.RUNTIMES
     counts = False
 
-    def __init__(self, name: str, reached: Client, core: str) -> None:
-        self.name = name
-        self.client = reached
-        self._core = core
-        self._placing = threading.Lock()
-        self._placed: dict[Path, PurePosixPath | StorageError | DeviceFailed] = {}
-        self.conversations = Conversations(alarms=ALARMS, death=self._death)
+    def __init__(self, name: str, reached: Client, machine: str) -> None:
+        self.name, self.client, self._machine = name, reached, machine
 
     @property
     def host(self) -> str:
         """An emulated device keeps this machine busy; one that is not reached counts as a machine of its own."""
         with suppress(EnvironmentMissing, DeviceFailed):
-            return HERE if self.emulated else self.name
-        return self.name
+            return HERE if self.emulated else self._machine
+        return self._machine
 
     @property
     def emulated(self) -> bool:
-        return is_emulated(self._properties)
+        """Tell by the properties whether it is an emulator or a virtual machine."""
+        is_emulator = "1" in (self._properties.get("ro.kernel.qemu"), self._properties.get("ro.boot.qemu"))
+        return is_emulator or self._properties.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+
+    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
+        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
+        raise Unsupported(msg)
+
+    @cached_property
+    def _properties(self) -> dict[str, str]:
+        client.choose(self.client.serial)
+        return self.client.properties()
+
+
+class Phone(Reached):
+    """A device with nothing installed."""
+
+    runtimes = bundle.RUNTIMES
+
+    def __init__(self, name: str, reached: Client, core: str) -> None:
+        super().__init__(name, reached, machine=name)
+        self._core = core
+        self._placing = threading.Lock()
+        self._placed: dict[Path, PurePosixPath | StorageError | DeviceFailed] = {}
+        self.conversations = Conversations(alarms=ALARMS, death=self._death)
 
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing where the device does not answer, cannot be used or has no bundle."""
@@ -121,10 +130,6 @@ class Phone:
                 raise Broken("run_failed", str(error)) from error
             yield held.enter_context(self.conversations.loaded(command, load))
 
-    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
-        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
-        raise Unsupported(msg)
-
     def stop(self) -> None:
         self.conversations.stop()
 
@@ -162,9 +167,8 @@ class Phone:
                 self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
 
     def _push_job(self, load: Load, job: PurePosixPath) -> None:
-        sources = (*onboard.PROBE, bundle.program(load.runtime), load.artifact, load.sidecar)
         with tempfile.TemporaryDirectory() as folder:
-            for source in sources:
+            for source in (*onboard.PROBE, bundle.program(load.runtime), load.artifact, load.sidecar):
                 shutil.copy(source, folder)
             self.client.keep(Path(folder), job)
 
@@ -181,13 +185,9 @@ class Phone:
         """Return the command that runs a program there; its process id is written into the job's folder."""
         python = self._bundle.command(load.runtime, root=str(root))
         pinned = ("taskset", conditions.mask(cores)) if cores else ()
-        argv = (
-            *(*pinned, *python.argv, f"./{Path(program).name}"),
-            *file_arguments(
-                f"./{bundle.program(load.runtime).name}", f"./{load.artifact.name}", f"./{load.sidecar.name}"
-            ),
-            *arguments,
-        )
+        there = (bundle.program(load.runtime), load.artifact, load.sidecar)
+        files = file_arguments(*(f"./{file.name}" for file in there))
+        argv = (*pinned, *python.argv, f"./{Path(program).name}", *files, *arguments)
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
         script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
         return Command(argv=self.client.argv("shell", script))
@@ -222,11 +222,6 @@ class Phone:
                 return f"{self.name} was lost"
             time.sleep(0.2)
         return processes.death(processes.from_shell(code))
-
-    @cached_property
-    def _properties(self) -> dict[str, str]:
-        client.choose(self.client.serial)
-        return self.client.properties()
 
     @cached_property
     def _bundle(self) -> Bundle:

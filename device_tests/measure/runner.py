@@ -200,7 +200,8 @@ def _measure(
     quick = bench.quick or (not timed and not bench.full)
     earlier = None if bench.force else _earlier(cell, bench)
     thorough = earlier and (quick or not earlier.quick)
-    if thorough and _holds(earlier, artifact, present, reference_set, bench.results):
+    final = thorough and earlier.outcome in SETTLED and not inputs.stale(earlier.inputs, present)
+    if final and not consistency.contradiction(earlier, artifact, reference_set, bench.results):
         return Ended(measurement=earlier, current=True)
     job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
     begins(cell.id)
@@ -280,15 +281,3 @@ def _earlier(cell: Cell, bench: Bench) -> Measurement | None:
         return measurements.read(measurements.path(bench.results, cell.id))
     except DataError:
         return None  # the broken result is replaced
-
-
-def _holds(
-    earlier: Measurement, artifact: Artifact, present: inputs.Inputs, reference_set: Reference, results: Path
-) -> bool:
-    """Tell whether a result is current: its outcome is final, its inputs are these, and its logits confirm it."""
-    if earlier.outcome not in SETTLED or inputs.stale(earlier.inputs, present):
-        return False
-    try:
-        return not consistency.contradiction(earlier, artifact, reference_set, results)
-    except DataError:
-        return False  # its logits are broken; they are replaced

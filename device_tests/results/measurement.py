@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import numpy as np
 from msgspec import Meta
 
+from device_tests.results.store import Store
 from export.artifact import Dataset
 from models import files, records, remedies
-from models.errors import DataError
 from models.records import Count, Magnitude, Positive, Record, Sha256, Share
 
 if TYPE_CHECKING:
@@ -313,25 +313,12 @@ def not_exported(cell: Cell) -> Measurement:
     return without_result(cell, "skipped", f"not exported: {remedies.nox('export', f'--only {cell.recipe.id}')}")
 
 
-def path(folder: Path, id: str) -> Path:
-    """Return where the result of a cell lies."""
-    return folder / f"{files.stem(id)}.json"
-
-
 def logits_path(folder: Path, id: str) -> Path:
     """Return where the logits of a cell lie, [N,K] in the order of the reference's images."""
     return folder / "logits" / f"{files.stem(id)}.npy"
 
 
-def save(measurement: Measurement, folder: Path) -> None:
-    """Write a result whole."""
-    records.write(path(folder, measurement.id), measurement)
-
-
-def read(file: Path) -> Measurement | None:
-    """Read a result, None where there is none; raises DataError where it is broken."""
-    again = "Delete it, or run the cell again."
-    measurement = records.read(file, Measurement, what="result", remedy=again)
-    if measurement and files.stem(measurement.id) != file.stem:
-        raise DataError(f"{file} is the result of {measurement.id}. {again}")
-    return measurement
+RESULTS = Store(
+    kind=Measurement, folder="", what="result", of="is the result of", remedy="Delete it, or run the cell again."
+)
+path, save, read = RESULTS.path, RESULTS.save, RESULTS.read_file

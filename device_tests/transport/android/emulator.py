@@ -25,12 +25,9 @@ from models.errors import EdgewiseError, EnvironmentMissing
 NAME = "edgewise"
 PORTS = range(5554, 5682, 2)  # the ports that adb gives to emulators
 BOOT_S = 600
-ABIS = {
-    "x86_64": "x86_64",
-    "AMD64": "x86_64",
-    "aarch64": "arm64-v8a",
-    "arm64": "arm64-v8a",
-}  # the image that runs fast on each machine
+# the image that runs fast on each machine
+ABIS = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
+HEADLESS = ("-no-window", "-no-audio", "-no-boot-anim", "-no-snapshot", "-wipe-data", "-gpu", "swiftshader_indirect")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,19 +85,9 @@ def running(image: Image) -> Iterator[str]:
         taken = client.attached()
         port = next(port for port in PORTS if f"emulator-{port}" not in taken)
         log = Path(folder) / "log"
-        headless = (
-            "-no-window",
-            "-no-audio",
-            "-no-boot-anim",
-            "-no-snapshot",
-            "-wipe-data",
-            "-gpu",
-            "swiftshader_indirect",
-        )
         serial = f"emulator-{port}"
-        with child.running(
-            (str(image.emulator), "-avd", NAME, "-port", str(port), *headless), log=log, env=home
-        ) as process:
+        command = (str(image.emulator), "-avd", NAME, "-port", str(port), *HEADLESS)
+        with child.running(command, log=log, env=home) as process:
             _await(process, Client(serial=serial), log)
             yield serial
 
