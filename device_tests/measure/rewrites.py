@@ -71,12 +71,16 @@ def convert(ids: Iterable[str], place: Place) -> None:
 
 def require_same_source(id: str, place: Place) -> None:
     """Raise DataError where both files of an artifact are not made from the same checkpoint and images."""
-    converted, ours = (artifacts.read(artifacts.sidecar_path(f, id)) for f in (place.converted, place.artifacts))
+    converted, ours = _both(id, place)
     if (converted.checkpoint_sha256, converted.dataset) != (ours.checkpoint_sha256, ours.dataset):
         raise DataError(
             f"{id} in {place.artifacts} is of another checkpoint, or of other images ({ours.dataset.name}), than an export "
             f"makes it from now ({converted.dataset.name}). Make it again with: {remedies.nox('export', f'--only {id}')}"
         )
+
+
+def _both(id: str, place: Place) -> Iterator[Artifact]:
+    return (artifacts.read(artifacts.sidecar_path(folder, id)) for folder in (place.converted, place.artifacts))
 
 
 def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs: int, timeout_s: float,
@@ -126,8 +130,7 @@ def _entrants(cells: tuple[Cell, ...], place: Place) -> Iterator[rounds.Entrant]
 
 def record(cell: Cell, place: Place, instructions: dict[str, Pair], series: dict[str, Series]) -> Rewritten:
     """Return the record of a cell's artifact with and without rewrites."""
-    both: list[Artifact] = [artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
-                            for folder in (place.converted, place.artifacts)]  # fmt: skip
+    converted, rewritten = _both(cell.recipe.id, place)
     id = f"{cell.recipe.id}@{cell.runtime}@{DESKTOP}"
     timed = [one for name in (id, f"{id}{AS_CONVERTED}") if (one := series.get(name)) and one.rounds_ns]
     facts = {}
@@ -136,10 +139,10 @@ def record(cell: Cell, place: Place, instructions: dict[str, Pair], series: dict
     return Rewritten(
         artifact=cell.recipe.id,
         runtime=cell.runtime,
-        artifact_sha256=both[1].sha256,
-        converted_sha256=both[0].sha256,
-        rewrites=tuple(rewrite.name for rewrite in both[1].rewrites),
-        bytes=Pair(converted=both[0].size_bytes, rewritten=both[1].size_bytes),
+        artifact_sha256=rewritten.sha256,
+        converted_sha256=converted.sha256,
+        rewrites=tuple(rewrite.name for rewrite in rewritten.rewrites),
+        bytes=Pair(converted=converted.size_bytes, rewritten=rewritten.size_bytes),
         instructions=instructions,
         **facts,
     )

@@ -26,7 +26,6 @@ from device_tests.results.measurement import Measurement, not_exported, without_
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import files, inputs, reference
 from models.errors import DataError, EdgewiseError, EnvironmentMissing
 from models.reference import Reference
@@ -178,9 +177,8 @@ def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
     """Tell whether a row must not replace an earlier good result: it is inconclusive, and of the same inputs."""
     if earlier is None or earlier.outcome != "ok" or row.outcome not in INCONCLUSIVE:
         return False
-    return earlier.artifact_sha256 == row.artifact_sha256 and not (
-        row.inputs and inputs.stale(earlier.inputs, row.inputs)
-    )
+    stale = row.inputs and inputs.stale(earlier.inputs, row.inputs)
+    return earlier.artifact_sha256 == row.artifact_sha256 and not stale
 
 
 def _measure(
@@ -207,7 +205,9 @@ def _measure(
     begins(cell.id)
     started = time.perf_counter()
     reply = device.run(job, turns)
-    facts = _facts(cell, artifact, present) | {"quick": quick, "seconds": round(time.perf_counter() - started, 2)}
+    facts = {"artifact": artifact.id, "runtime": cell.runtime, "device": cell.device, "inputs": present, "quick": quick}
+    facts |= {"artifact_sha256": artifact.sha256, **measurements.of_artifact(artifact)}
+    facts["seconds"] = round(time.perf_counter() - started, 2)
     if not timed:
         reply |= {"load_ns": None, "first_ns": None}  # the worker does not know that its times mean nothing
     try:
@@ -236,27 +236,11 @@ def _job(
     )
 
 
-def _facts(cell: Cell, artifact: Artifact, present: inputs.Inputs) -> dict[str, Any]:
-    """Return the fields of a measurement that come from its artifact, not from the worker's reply."""
-    return {
-        "artifact": artifact.id,
-        "runtime": cell.runtime,
-        "device": cell.device,
-        "inputs": present,
-        "artifact_sha256": artifact.sha256,
-        "checkpoint_sha256": artifact.checkpoint_sha256,
-        "dataset": artifact.dataset,
-        "size_bytes": artifact.size_bytes,
-        "compressed_bytes": artifact.compressed_bytes,
-    }
-
-
 def _is_enough(packed: Any, reference_set: Reference) -> bool:
     """Tell whether the packed logits so far are enough; garbage is not, and the whole reply will say why."""
     try:
-        return judging.is_enough(
-            judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images)), reference_set
-        )
+        logits = judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images))
+        return judging.is_enough(logits, reference_set)
     except (TypeError, ValueError):
         return False
 
@@ -277,7 +261,5 @@ def _judge(reply: dict[str, Any], reference_set: Reference) -> tuple[np.ndarray 
 
 
 def _earlier(cell: Cell, bench: Bench) -> Measurement | None:
-    try:
-        return measurements.read(measurements.path(bench.results, cell.id))
-    except DataError:
-        return None  # the broken result is replaced
+    """Return the cell's stored result; a broken one is replaced."""
+    return current.held(measurements.read, measurements.path(bench.results, cell.id))

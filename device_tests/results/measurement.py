@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Meta
 
 from device_tests.results.store import Store
-from export.artifact import Dataset
+from export.artifact import Artifact, Dataset
 from models import files, records, remedies
 from models.records import Count, Magnitude, Positive, Record, Sha256, Share
 
@@ -285,6 +285,12 @@ def environment(reported: dict[str, Any]) -> Environment:
     typed = {name: value for name, value in reported.items() if name in fields}
     others = {name: value for name, value in reported.items() if name not in fields}
     return records.convert({**typed, "extra": others}, Environment)
+
+
+def of_artifact(artifact: Artifact) -> dict[str, Any]:
+    """Return the fields of a measurement that its artifact's sidecar gives, except for the file's digest."""
+    names = ("checkpoint_sha256", "dataset", "size_bytes", "compressed_bytes")
+    return {name: getattr(artifact, name) for name in names}
 
 
 def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:

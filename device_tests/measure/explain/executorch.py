@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device_tests.measure.explain.receipt import Facts
+from device_tests.measure.explain.receipt import Facts, left_operators
 from device_tests.results.receipts import Operator, Part
 
 _WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected", "XNNConvTranspose2d")
@@ -44,7 +44,7 @@ def explain(path: Path, runtime: str) -> Facts:
         parts=(*parts, Part(name="program, graph, alignment", section="graph", size_bytes=rest)),
         library="XNNPACK" if taken else "ExecuTorch's portable kernels",
         delegate="XNNPACK",
-        notes=_left(operators),
+        notes=left_operators("to portable kernels", operators),
     )
 
 
@@ -123,8 +123,3 @@ def _plan_tensors(plan: Any, file: Any) -> list[Part]:
         )
         for t in tensors.values()
     ]
-
-
-def _left(operators: list[Operator]) -> tuple[str, ...]:
-    left = sorted({f"{o.name} ({o.activations})" for o in operators if not o.taken})
-    return (f"left to portable kernels: {', '.join(left)}",) if left else ()

@@ -41,9 +41,8 @@ def error(layer: str, answer: np.ndarray, expected: np.ndarray, given: np.ndarra
 
 
 def _row(layer: str, whole: Tally, own: Tally) -> LayerError:
-    return LayerError(
-        layer=layer, sqnr_db=whole.sqnr_db, max_abs=whole.max_abs, cosine=whole.cosine, own_sqnr_db=own.sqnr_db
-    )
+    facts = {name: getattr(whole, name) for name in ("sqnr_db", "max_abs", "cosine")}
+    return LayerError(layer=layer, own_sqnr_db=own.sqnr_db, **facts)
 
 
 def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
@@ -107,10 +106,9 @@ def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterab
         row = _row(label, entry.whole, entry.own)
         if weighted or (row.bad and entry.segment):
             errors.append(row)
-    for number, name in names.items():
-        if number not in listed:
-            errors.append(LayerError(layer=name, sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))
-    return errors
+    unpaired = (name for number, name in names.items() if number not in listed)
+    nothing = {"sqnr_db": None, "max_abs": 0.0, "cosine": 0.0, "paired": False}
+    return [*errors, *(LayerError(layer=name, **nothing) for name in unpaired)]
 
 
 def names_of(nodes: Iterable[Node], layers: Iterable[Layer]) -> dict[int, str]:

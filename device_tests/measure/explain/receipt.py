@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -37,6 +38,12 @@ class Facts:
     library: str
     delegate: str = ""
     notes: tuple[str, ...] = ()
+
+
+def left_operators(where: str, operators: Iterable[Operator]) -> tuple[str, ...]:
+    """Return a note on the operators that no delegate takes, which are left `where`: by what, or to what."""
+    left = sorted({f"{o.name} ({o.activations})" for o in operators if not o.taken})
+    return (f"left {where}: {', '.join(left)}",) if left else ()
 
 
 def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> tuple[Operator, ...]:
