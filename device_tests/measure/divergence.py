@@ -36,8 +36,8 @@ def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, the
         argv = (str(python), "-m", "device_tests.measure.divergence")
         run(Command(argv=argv, env={"PYTHONPATH": str(environments.ROOT)}), file.resolve(), folder)
         cuts = sorted(Path(folder).glob("*.tflite"))
-        asked = (layer_outputs.__file__, RUNTIMES.path(RUNTIME), native, *cuts)
-        printed = (run(command, *asked).splitlines() for command in (there, here))
+        arguments = (layer_outputs.__file__, RUNTIMES.path(RUNTIME), native, *cuts)
+        printed = (run(command, *arguments).splitlines() for command in (there, here))
         ours, theirs = ([line for line in lines if line.startswith("output")] for lines in printed)
     for cut, own, other in zip(cuts, ours, theirs, strict=True):
         if own != other:

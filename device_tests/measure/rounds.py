@@ -187,9 +187,9 @@ def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
         steady = abs(before / inference_ns - 1) < STEADY
         samples = _share(BLOCK_NS, inference_ns)
     inferences = max(1, math.ceil(TIMER_SHARE * row["timer_ns"] / inference_ns))
-    told = {name: row[name] for name in ("timer_ns", "environment", "threads")} | {"notes": tuple(row["notes"])}
+    facts = {name: row[name] for name in ("timer_ns", "environment", "threads")} | {"notes": tuple(row["notes"])}
     series = Series(
-        id=entrant.id, baseline=entrant.baseline, inferences=inferences, steady=steady, **told, **entrant.facts
+        id=entrant.id, baseline=entrant.baseline, inferences=inferences, steady=steady, **facts, **entrant.facts
     )
     samples = min(SAMPLES, _share(BLOCK_NS, inference_ns * inferences))
     return Loaded(ask=ask, slowdown=entrant.slowdown, samples=samples, series=series)

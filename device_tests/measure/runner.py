@@ -162,15 +162,9 @@ def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> M
     digest = ""
     with suppress(DataError):  # a broken sidecar is reported wherever it is read
         digest = artifacts.read(sidecar).sha256
-    return Measurement(
-        artifact=cell.recipe.id,
-        runtime=cell.runtime,
-        device=cell.device,
-        outcome=outcome,
-        reason=str(error) if foreseen else f"unexpected: {type(error).__name__}: {error}",
-        artifact_sha256=digest,
-        log=() if foreseen else tuple("".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:]),
-    )
+    row = without_result(cell, outcome, str(error) if foreseen else f"unexpected: {type(error).__name__}: {error}")
+    log = () if foreseen else tuple("".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:])
+    return structs.replace(row, artifact_sha256=digest, log=log)
 
 
 def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:

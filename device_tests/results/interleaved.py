@@ -116,12 +116,6 @@ def read(results: Path, name: str) -> tuple[Timing, ...]:
 
 
 def _timing(row: Summary, origin: Origin, peaks: dict[str, float], run: Run) -> Timing:
-    facts = structs.asdict(row) | {"samples": row.samples or row.rounds}
-    return Timing(
-        **facts,
-        artifact_sha256=origin.artifact_sha256,
-        roof_macs_per_s=peaks.get(row.roof),
-        seed=run.seed,
-        date=run.date,
-        environment=environment(origin.environment),
-    )
+    facts = structs.asdict(row) | {"samples": row.samples or row.rounds, "artifact_sha256": origin.artifact_sha256}
+    facts |= {"roof_macs_per_s": peaks.get(row.roof), "seed": run.seed, "date": run.date}
+    return Timing(**facts, environment=environment(origin.environment))

@@ -309,9 +309,8 @@ def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
 
 def without_result(cell: Cell, outcome: Outcome, reason: str) -> Measurement:
     """Return the row of a cell that did not run."""
-    return Measurement(
-        artifact=cell.recipe.id, runtime=cell.runtime, device=cell.device, outcome=outcome, reason=reason
-    )
+    names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+    return Measurement(**names, outcome=outcome, reason=reason)
 
 
 def not_exported(cell: Cell) -> Measurement:

@@ -41,9 +41,7 @@ def compare(row: Measurement, results: Path) -> dict[str, Any]:
     if beside is None or (beside.outcome, beside.artifact_sha256) != ("ok", row.artifact_sha256):
         return {}
     ours, theirs = load(results, row.id), load(results, beside.id)
-    if ours is None or theirs is None:
-        return {}
-    if ours.shape[1:] != theirs.shape[1:]:
+    if ours is None or theirs is None or ours.shape[1:] != theirs.shape[1:]:
         return {}
     count = min(len(ours), len(theirs))
     other = np.flatnonzero((ours[:count] != theirs[:count]).any(1))

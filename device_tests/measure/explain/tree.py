@@ -35,8 +35,8 @@ def receipt_tree(receipt: Receipt) -> Tree:
     _sizes(tree, receipt)
     for defect in receipt.defects:
         why = explanation(receipt.id, defect)
-        known = f"[yellow]known defect: {shown(defect)}: {shown(why)}[/]"
-        tree.add(known if why else f"[red]defect: {shown(defect)}[/]")
+        accepted = f"[yellow]known defect: {shown(defect)}: {shown(why)}[/]"
+        tree.add(accepted if why else f"[red]defect: {shown(defect)}[/]")
     for note in receipt.notes:
         tree.add(f"note: {shown(note)}")
     return tree
