@@ -37,10 +37,8 @@ EXPORT = "export"  # the environment that has every tool that shows the inside o
 
 def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tuple[str, ...] | None) -> inputs.Inputs:
     """Return the present inputs of a cell's logits; `packages` are those of its runtime, None where they are unknown."""
-    return {
-        "the reference": reference_sha256[:16],
-        **of_load(cell.runtime, artifact, packages, DESKTOPS_WORKER if cell.device == DESKTOP else onboard.WORKER),
-    }
+    programs = DESKTOPS_WORKER if cell.device == DESKTOP else onboard.WORKER
+    return {"the reference": reference_sha256[:16], **of_load(cell.runtime, artifact, packages, programs)}
 
 
 def of_load(

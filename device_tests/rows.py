@@ -55,19 +55,17 @@ def cells_with_results(results: Results, only: tuple[str, ...] = ()) -> tuple[Ce
     Of a browser or another importer only the cells with results are returned. Raises UsageError for a device that
     cannot exist, DataError for one without a result.
     """
-    elsewhere = (
+    measured = dict.fromkeys((m.runtime, m.device) for m in results.measurements.values() if m.device != DESKTOP)
+    possible = (
         Cell(recipe=recipe, runtime=runtime, device=device)
-        for runtime, device in dict.fromkeys(
-            (m.runtime, m.device) for m in results.measurements.values() if m.device != DESKTOP
-        )
+        for runtime, device in measured
         for recipe in matrix.recipes()
-        if (
-            takes(runtime, recipe)
-            if runtime in RUNTIMES.names()
-            else f"{recipe.id}@{runtime}@{device}" in results.measurements
-        )
     )
-    every = (*cells(), *elsewhere)
+
+    def has_row(cell: Cell) -> bool:
+        return takes(cell.runtime, cell.recipe) if cell.runtime in RUNTIMES.names() else cell.id in results.measurements
+
+    every = (*cells(), *filter(has_row, possible))
     there = {cell.device for cell in every}
     for name in only:
         if name not in there:
@@ -154,10 +152,8 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
         return "the artifact and its reference are of another checkpoint or data set than each other (nox -s export)"
     if measurement.artifact_sha256 != artifact.sha256:
         return "the artifact has changed since"
-    if (measurement.checkpoint_sha256, measurement.dataset.sha256) != (
-        artifact.checkpoint_sha256,
-        artifact.dataset.sha256,
-    ):
+    origins = ((one.checkpoint_sha256, one.dataset.sha256) for one in (measurement, artifact))
+    if len(set(origins)) > 1:
         return "it is of another checkpoint or data set"
     if not devices.exists(cell.device):
         return ""  # imported from a browser, and judged then
@@ -165,11 +161,8 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
     changed = inputs.stale(measurement.inputs, current.of_cell(cell, artifact, judged_by[1], packages))
     if changed:
         return f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed since"
-    if (
-        packages is None
-        and devices.is_local(cell.device)
-        and current.other_versions(cell.runtime, measurement.environment)
-    ):
+    unknown = packages is None and devices.is_local(cell.device)
+    if unknown and current.other_versions(cell.runtime, measurement.environment):
         return f"{current.PACKAGES} have changed since"
     return ""
 
@@ -177,7 +170,6 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
 def that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     """Return the rows without those of further engines that never ran on their device: a quick run leaves them out."""
     # an artifact that could not be exported has a row without inputs
-    ran = {
-        (row.runtime, row.device) for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok")
-    }
+    tried = (row for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok"))
+    ran = {(row.runtime, row.device) for row in tried}
     return tuple(row for row in rows if row.runtime not in FURTHER or (row.runtime, row.device) in ran)

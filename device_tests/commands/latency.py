@@ -175,14 +175,8 @@ def _lost(file: Path, every: list[Series]) -> list[Series]:
     """Return the series without rounds of artifacts that the file has rounds of, where the machine may be the reason."""
     previous = interleaved.previous(file)
     timed = {series.id: series.artifact_sha256 for series in previous.series if series.rounds_ns} if previous else {}
-    return [
-        series
-        for series in every
-        if not series.rounds_ns
-        and series.outcome in INCONCLUSIVE
-        and series.id in timed
-        and series.artifact_sha256 in ("", timed[series.id])
-    ]
+    failed = (series for series in every if not series.rounds_ns and series.outcome in INCONCLUSIVE)
+    return [one for one in failed if one.id in timed and one.artifact_sha256 in ("", timed[one.id])]
 
 
 def _installed(chosen: tuple[Cell, ...]) -> tuple[Cell, ...]:

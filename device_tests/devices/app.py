@@ -122,14 +122,8 @@ class App(adb.Reached):
                 raise Closed
 
         name = f"{os.getpid()}-{job.artifact.stem}"
-        request = {
-            "evaluation": self._evaluation(job),
-            "images": job.images,
-            "latency_s": job.latency_s,
-            "samples": SAMPLES,
-            "threads": self._threads,
-            "accelerator": self._accelerator,
-        }
+        request = {"evaluation": self._evaluation(job), "images": job.images, "latency_s": job.latency_s}
+        request |= {"samples": SAMPLES, "threads": self._threads, "accelerator": self._accelerator}
         with tempfile.TemporaryDirectory() as folder:
             files.write_json(Path(folder, "job.json"), request)
             files.write_bytes(Path(folder, "sidecar.json"), job.sidecar.read_bytes())

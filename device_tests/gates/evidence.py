@@ -98,10 +98,10 @@ def _undecided(
             continue  # its cells were left out, or later rows decide them, which `shadowed` reports
         if all(any(m.covers(id, budget.metric) for m in missing) for id in ([v.id for v in own] or budget.ids)):
             continue
-        each = (
+        why = f"line {budget.line}: the budget of {budget.figure} decides nothing, "
+        why += (
             f"for each of its {len(own):,} cells, as the first: {own[0].message}"
             if own
             else "none of its cells has run"
         )
-        nothing = f"line {budget.line}: the budget of {budget.figure} decides nothing"
-        yield Lack(id=", ".join(budget.ids), why=f"{nothing}, {each}")
+        yield Lack(id=", ".join(budget.ids), why=why)

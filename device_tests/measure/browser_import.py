@@ -31,13 +31,8 @@ RUNTIMES = {
 }
 WEBGPU = {"tflite": "litertjs_webgpu"}  # the same library on the graphics processor
 # by format: the engine in the app, by the name of the desktop's runtime for the same files
-ENGINES = {
-    "tflite": "litert",
-    "onnx": "onnxruntime",
-    "ort": "onnxruntime",
-    "executorch": "executorch",
-    "executorch_portable": "executorch",
-}
+ENGINES = {"tflite": "litert", "onnx": "onnxruntime", "ort": "onnxruntime"}
+ENGINES |= dict.fromkeys(("executorch", "executorch_portable"), "executorch")
 
 APP = r"app:[a-z0-9][a-z0-9._-]{0,39}(\+(t2|t4|xnnpack|no_xnnpack|nnapi))*"  # threads and accelerator follow the name
 DEVICE = re.compile(rf"browser:[a-z0-9][a-z0-9._-]{{0,39}}|{APP}")

@@ -67,18 +67,13 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
     for node in graph["xnodes"]:
         name, fields = node["xnode_union_type"], node["xnode_union"]
         inputs = datatypes[fields["input1_id"] if "input1_id" in fields else fields["input_id"]]
-        constant = name in _WEIGHTED and tensors[fields["filter_id"]]["constant_buffer_idx"]
-        weights = datatypes[fields["filter_id"]] if constant else ""
-        operators.append(
-            Operator(
-                name=name,
-                weights=_executorch_file._DATATYPES[f"xnn_datatype_{weights}"][0] if weights else "",
-                activations={"fp32": "float32", "fp16": "float16"}.get(inputs, inputs),
-                integer=inputs in _QUANTIZED,
-                taken=True,
-                parameters=math.prod(tensors[fields["filter_id"]]["dims"]) if weights else 0,
-            )
-        )
+        weights = {}
+        if name in _WEIGHTED and (kernel := tensors[fields["filter_id"]])["constant_buffer_idx"]:
+            dtype, *_ = _executorch_file._DATATYPES[kernel["datatype"]]
+            weights = {"weights": dtype, "parameters": math.prod(kernel["dims"])}
+        activations = {"fp32": "float32", "fp16": "float16"}.get(inputs, inputs)
+        facts = {"activations": activations, "integer": inputs in _QUANTIZED, **weights}
+        operators.append(Operator(name=name, taken=True, **facts))
     return operators
 
 

@@ -71,16 +71,10 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
         compared = compare.compare(graph, twin, native, floats)
     _require_right(artifact, compared.twin_ends, reference_set)
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
-    return Layers(
-        artifact=artifact.id,
-        key=current.explanation(artifact, current.EXPORT),
-        images=len(images),
-        tool=tool,
-        errors=(
-            *rows(compared.tensors, twin.nodes, source.layers(artifact.model)),
-            error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends),
-        ),
-    )
+    key = current.explanation(artifact, current.EXPORT)
+    answer = error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends)
+    errors = (*rows(compared.tensors, twin.nodes, source.layers(artifact.model)), answer)
+    return Layers(artifact=artifact.id, key=key, images=len(images), tool=tool, errors=errors)
 
 
 def _require_right(artifact: Artifact, logits: np.ndarray, reference_set: Reference) -> None:

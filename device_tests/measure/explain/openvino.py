@@ -10,15 +10,8 @@ from device_tests.measure.explain.engine import Engine
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 
-_DTYPES = {
-    "f32": "float32",
-    "f16": "float16",
-    "bf16": "bfloat16",
-    "i8": "int8",
-    "u8": "uint8",
-    "i4": "int4",
-    "u4": "int4",
-}
+_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "uint8"}
+_DTYPES |= dict.fromkeys(("i4", "u4"), "int4")
 _INTEGER = ("I8", "i8", "u8")  # suffixes of such kernels' names
 
 

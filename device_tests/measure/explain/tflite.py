@@ -35,16 +35,13 @@ def explain(path: Path, runtime: str) -> Facts:
     model = _tflite_file.parse(content)
     placed = _placement(path, runtime)
     operators = _operators(model, set(placed["taken"]))
+    notes = (*left_operators("by XNNPACK", operators), *_narrow_inputs(model, operators, placed["amx"]))
     return Facts(
         operators=operators,
         parts=_parts(model, len(content)),
         library="XNNPACK" if placed["taken"] else "TensorFlow Lite's own kernels",
         delegate="XNNPACK",
-        notes=(
-            *left_operators("by XNNPACK", operators),
-            *_narrow_inputs(model, operators, placed["amx"]),
-            *_compiled(operators, placed),
-        ),
+        notes=(*notes, *_compiled(operators, placed)),
     )
 
 

@@ -114,15 +114,8 @@ class Client:
     def _run(self, *arguments: str, timeout_s: float) -> str:
         """Return adb's whole output; its exit code means nothing."""
         try:
-            done = subprocess.run(
-                self.argv(*arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-            )
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            done = subprocess.run(self.argv(*arguments), **pipes, text=True, errors="replace", timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             msg = f"{self.serial} did not answer in {timeout_s:g} s: adb {shlex.join(arguments)[:200]}"
             raise DeviceFailed(msg) from error

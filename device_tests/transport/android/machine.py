@@ -126,21 +126,17 @@ def _require_free(port: int) -> None:
 
 def _command(image: Image, ports: tuple[int, ...], console: Path, data_mb: int) -> tuple[str, ...]:
     # the guest has no network at all, only a line per adb daemon
-    lines = (
-        (
-            f"socket,id=adb{i},host=127.0.0.1,port={port},server=on,wait=off,nodelay=on",
-            f"virtserialport,chardev=adb{i},nr={i}",
-        )
-        for i, port in enumerate(ports, start=1)
-    )
+    lines: list[str] = []
+    for i, port in enumerate(ports, start=1):
+        lines += ("-chardev", f"socket,id=adb{i},host=127.0.0.1,port={port},server=on,wait=off,nodelay=on")
+        lines += ("-device", f"virtserialport,chardev=adb{i},nr={i}")
     append = f"rdinit=/system/bin/init console=ttyAMA0 quiet panic=-1 data_mb={data_mb}"
     return (
         *(QEMU, "-M", "virt", "-cpu", CPU, "-smp", str(CPUS), "-m", str(MEMORY_MB)),
         *("-nodefaults", "-display", "none", "-serial", f"file:{console}", "-no-reboot"),
         *("-kernel", str(image.kernel), "-initrd", str(image.root)),
         *("-append", append + (" moods=1" if len(ports) > 1 else "")),
-        *("-device", "virtio-serial-device"),
-        *(part for chardev, device in lines for part in ("-chardev", chardev, "-device", device)),
+        *("-device", "virtio-serial-device", *lines),
     )
 
 
