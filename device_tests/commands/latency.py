@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from msgspec import structs
+from rich.status import Status
 
 from device_tests import current, devices
 from device_tests.cells import cells, require_artifacts, select, timed
@@ -72,16 +74,16 @@ def latency(
     require_artifacts(artifacts)
     named.require(chosen, runtimes)
     machine = MachineLock(lambda text: err.print(plain(text)))
+    bench = Bench(results=results, roofs={}, machine=machine, seed=seed, limit_s=limit_s, force=force)
     if self_check:
-        _check_method(chosen, artifacts, results, seed=seed, limit_s=limit_s, machine=machine)
+        _check_method(chosen, artifacts, bench)
         return
     with files.storage_errors(results):
         results.mkdir(parents=True, exist_ok=True)
     files.sweep(results)
     with machine.alone():
         roofs = _roofs()
-    bench = Bench(results=results, roofs=roofs, machine=machine, seed=seed, limit_s=limit_s, force=force)
-    _time_all(chosen, artifacts, bench)
+    _time_all(chosen, artifacts, replace(bench, roofs=roofs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,13 +148,12 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
         return ""
     rng, every = np.random.default_rng(bench.seed), []
     with out.status(runtime) as status:
+        report_progress = partial(_report_progress, status)
         for able, unable in batches:
             every += unable
             if able:
                 with bench.machine.alone():
-                    every += rounds.measure(
-                        able, rng=rng, limit_s=bench.limit_s, report_progress=lambda text: status.update(plain(text))
-                    )
+                    every += rounds.measure(able, rng=rng, limit_s=bench.limit_s, report_progress=report_progress)
     table = summary(every, bench.roofs)
     latency_table.show(f"{runtime}, seed {bench.seed}", table, every)
     if not any(series.rounds_ns for series in every):
@@ -169,6 +170,10 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
     files.write_json(file, {**facts, "summary": table, "series": [asdict(series) for series in every]})
     out.print(f"Written: {plain(file)}", soft_wrap=True)
     return ""
+
+
+def _report_progress(status: Status, text: str) -> None:
+    status.update(plain(text))
 
 
 def _lost(file: Path, every: list[Series]) -> list[Series]:
@@ -240,26 +245,21 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
     return rows
 
 
-def _check_method(
-    chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, seed: int, limit_s: float, machine: MachineLock
-) -> None:
+def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
     """Time one artifact under three names; raises EdgewiseError unless A/A is equal and A/B differs."""
     import numpy as np
 
     from device_tests.measure import rounds
     from device_tests.results.latency import NO_DIFFERENCE, SLOWER
 
-    a = _fastest(_installed(chosen), artifacts, results)
+    a = _fastest(_installed(chosen), artifacts, bench.results)
     again = replace(a, id=f"{a.id} again", baseline=a.id)
     slower = replace(a, id=f"{a.id} 10 % slower", baseline=a.id, slowdown=0.1)
-    with out.status(a.id) as status, machine.alone():
-        every = rounds.measure(
-            [a, again, slower],
-            rng=np.random.default_rng(seed),
-            limit_s=limit_s,
-            report_progress=lambda text: status.update(plain(text)),
-        )
-    table = summary(list(every), {})
+    rng = np.random.default_rng(bench.seed)
+    with out.status(a.id) as status, bench.machine.alone():
+        report_progress = partial(_report_progress, status)
+        every = rounds.measure([a, again, slower], rng=rng, limit_s=bench.limit_s, report_progress=report_progress)
+    table = summary(list(every), bench.roofs)
     latency_table.show("self-check", table, list(every))
     verdicts = {row["id"]: row.get("verdict", row["reason"]) for row in table}
     equal, differs = verdicts[again.id], verdicts[slower.id]

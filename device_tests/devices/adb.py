@@ -155,42 +155,25 @@ class Phone(Reached):
 
         `state` holds the phone's conditions, by which the cores are chosen.
         """
-        root = self._put(self._bundle.path)
+        python = self._bundle.command(load.runtime, root=str(self._put(self._bundle.path)))
+        sources = (bundle.program(load.runtime), load.artifact, load.sidecar)
+        cores = conditions.cores(state, self._core)
+        pinned = ("taskset", conditions.mask(cores)) if cores else ()
+        files = file_arguments(*(f"./{source.name}" for source in sources))
+        argv = (*pinned, *python.argv, f"./{Path(program).name}", *files, *arguments)
         job = HOME / "jobs" / f"{os.getpid()}-{load.artifact.name}-{load.runtime}"
+        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
+        script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
         try:
-            self._push_job(load, job)
-            cores = conditions.cores(state, self._core)
-            yield self._command(program, load, arguments, root=root, job=job, cores=cores)
+            with tempfile.TemporaryDirectory() as folder:
+                for source in (*onboard.PROBE, *sources):
+                    shutil.copy(source, folder)
+                self.client.keep(Path(folder), job)
+            yield Command(argv=self.client.argv("shell", script))
         finally:
             # Nothing can be removed from a lost device; the next push of a bundle removes it.
             with suppress(DeviceFailed):
                 self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
-
-    def _push_job(self, load: Load, job: PurePosixPath) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for source in (*onboard.PROBE, bundle.program(load.runtime), load.artifact, load.sidecar):
-                shutil.copy(source, folder)
-            self.client.keep(Path(folder), job)
-
-    def _command(
-        self,
-        program: str,
-        load: Load,
-        arguments: tuple[str, ...],
-        *,
-        root: PurePosixPath,
-        job: PurePosixPath,
-        cores: tuple[int, ...],
-    ) -> Command:
-        """Return the command that runs a program there; its process id is written into the job's folder."""
-        python = self._bundle.command(load.runtime, root=str(root))
-        pinned = ("taskset", conditions.mask(cores)) if cores else ()
-        there = (bundle.program(load.runtime), load.artifact, load.sidecar)
-        files = file_arguments(*(f"./{file.name}" for file in there))
-        argv = (*pinned, *python.argv, f"./{Path(program).name}", *files, *arguments)
-        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
-        script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
-        return Command(argv=self.client.argv("shell", script))
 
     def _put(self, source: Path) -> PurePosixPath:
         """Return where a bundle or a reference lies there, pushed first if missing; a failure is raised for each cell."""
