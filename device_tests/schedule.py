@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from device_tests.machine_lock import MachineLock
 
@@ -34,26 +34,22 @@ class Turns:
         self._alone = False
         self._changed = threading.Condition()
 
-    @contextmanager
-    def share(self, purpose: str = JUDGING) -> Iterator[None]:
+    def share(self, purpose: str = JUDGING) -> AbstractContextManager[None]:
         """Hold the machine together with others; raises Closed."""
-        with self._counted(purpose) as holding, self._sharing_with_others():
-            holding()
-            yield
+        return self._counted(purpose, self._sharing_with_others())
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Hold the machine with nobody else; raises Closed."""
-        with self._counted(TIMING) as holding, self._without_others():
-            holding()
-            yield
+        return self._counted(TIMING, self._without_others())
 
     @contextmanager
-    def _counted(self, purpose: str) -> Iterator[Callable[[], None]]:
-        """Yield a function to call when the lock is held: seconds before count as waiting, those after for the purpose."""
+    def _counted(self, purpose: str, lock: AbstractContextManager[None]) -> Iterator[None]:
+        """Hold the lock: seconds before it is held count as waiting, those after for the purpose."""
         times = [time.perf_counter()]
         try:
-            yield lambda: times.append(time.perf_counter())
+            with lock:
+                times.append(time.perf_counter())
+                yield
         finally:
             began, held, *_ = (*times, time.perf_counter())
             with self._changed:
