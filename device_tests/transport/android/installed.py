@@ -134,22 +134,17 @@ class Installed:
             if output != last:
                 last, spoke = output, now
             away = (away or now) if progress.get("state") == "paused" else 0.0
-            _refuse(progress, away_s=now - away if away else 0.0)
+            if progress.get("state") == "failed":
+                raise DeviceFailed(f"the app says: {progress.get('says')}")
+            if progress.get("state") == "cancelled":
+                raise DeviceFailed("the app was asked for something else there")
+            if away and now - away > AWAY_S:
+                remedy = "unlock the screen, leave the app in front, and run this again"
+                raise DeviceFailed(f"the app was not in front for {AWAY_S:g} s: {remedy}")
             if now - spoke > timeout_s and not away:
                 msg = f"no sign of life in {timeout_s:g} s; at last it said: {progress.get('says') or 'nothing'}"
                 raise TimeoutError(msg)
             time.sleep(POLL_S)
-
-
-def _refuse(progress: dict[str, Any], *, away_s: float) -> None:
-    if progress.get("state") == "failed":
-        raise DeviceFailed(f"the app says: {progress.get('says')}")
-    if progress.get("state") == "cancelled":
-        raise DeviceFailed("the app was asked for something else there")
-    if away_s > AWAY_S:
-        raise DeviceFailed(
-            f"the app was not in front for {AWAY_S:g} s: unlock the screen, leave the app in front, and run this again"
-        )
 
 
 def _record(text: str, what: str) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def install(folder: Path, *, architecture: str, triplet: str, loader: str) -> tu
         library = folder / "usr" / "lib" / PYTHON
         shutil.copytree(system / "usr" / "lib" / PYTHON, library, ignore_dangling_symlinks=True)
         remove(library, LEFT_OUT)
-        return tuple(_version(package) for package in packages)
+        show = ("dpkg-deb", "--show", "--showformat=${Package}=${Version}")
+        return tuple(_run(*show, package) for package in packages)
 
 
 def remove(folder: Path, patterns: tuple[str, ...]) -> None:
@@ -77,10 +78,6 @@ def download(folder: Path, architecture: str, packages: tuple[str, ...]) -> tupl
     _run(*apt, "update", cwd=folder)
     _run(*apt, "download", *packages, cwd=folder)
     return tuple(sorted(folder.glob("*.deb")))
-
-
-def _version(package: Path) -> str:
-    return _run("dpkg-deb", "--show", "--showformat=${Package}=${Version}", package)
 
 
 def _run(*command: str | Path, cwd: Path | None = None) -> str:
