@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @options.only
 @click.option("--force", is_flag=True, help="Count again what has a current count.")
 @options.jobs(1, "Counted side by side.")
-@options.timeout(600.0, "Most seconds for one artifact.")
+@options.seconds("timeout", 600.0, "Most seconds for one artifact.")
 @options.devices("Count there; may be repeated.", default=(DESKTOP,), show_default=True)
 @options.places
 def instructions(

@@ -40,14 +40,7 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missi
 @click.option(
     "--seed", type=SEEDS, default=0, show_default=True, help="Of the order in which rounds go over artifacts."
 )
-@click.option(
-    "--limit",
-    "limit_s",
-    default=60.0,
-    show_default=True,
-    type=options.SECONDS,
-    help="Most seconds for a dozen artifacts, which are timed twice at least.",
-)
+@options.seconds("limit", 60.0, "Most seconds for a dozen artifacts, which are timed twice at least.")
 @click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
 @options.places

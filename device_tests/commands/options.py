@@ -47,9 +47,9 @@ def _existing(context: click.Context, option: click.Parameter, names: tuple[str,
     return names
 
 
-def devices(text: str, name: str = "chosen_devices", **more):
+def devices(text: str, name: str = "chosen_devices", kind: click.ParamType = NAME, **more):
     """Return the option that names devices, perhaps several times."""
-    return click.option("--device", name, multiple=True, type=NAME, metavar="NAME", help=text, **more)
+    return click.option("--device", name, multiple=True, type=kind, metavar="NAME", help=text, **more)
 
 
 device = devices("Only this device; may be repeated.", callback=_existing)
@@ -60,6 +60,6 @@ def jobs(default: int, text: str):
     return click.option("--jobs", default=default, show_default=True, type=click.IntRange(1, 64), help=text)
 
 
-def timeout(default: float, text: str):
-    """Return the option for how many seconds something may show no sign of life."""
-    return click.option("--timeout", "timeout_s", default=default, show_default=True, type=SECONDS, help=text)
+def seconds(name: str, default: float, text: str):
+    """Return an option of seconds, which the command gets as NAME_s."""
+    return click.option(f"--{name}", f"{name}_s", default=default, show_default=True, type=SECONDS, help=text)

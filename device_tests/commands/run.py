@@ -42,14 +42,13 @@ EARLIER_RESULT = "the ok result of an earlier run of the same file and installat
 @options.listing
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
 @options.jobs(2, "Answers judged side by side.")
-@options.timeout(120.0, "Seconds without a sign of life.")
+@options.seconds("timeout", 120.0, "Seconds without a sign of life.")
 @options.places
 @options.budgets
 @click.option(
     "--import",
     "imported",
     type=options.FILE,
-    metavar="FILE",
     help="Only add what the Android app or the web demo saved to the results.",
 )
 @click.option("--clean", "cleans", is_flag=True, help="Only remove from the named devices what was ever put there.")

@@ -25,16 +25,7 @@ from models.errors import EdgewiseError, EnvironmentMissing
 
 
 @click.command()
-@click.option(
-    "--device",
-    "cores",
-    multiple=True,
-    type=click.Choice(arm64.NAMES),
-    default=arm64.CORES,
-    show_default=True,
-    metavar="NAME",
-    help="May be repeated.",
-)
+@options.devices("May be repeated.", "cores", click.Choice(arm64.NAMES), default=arm64.CORES, show_default=True)
 @options.runtimes
 @options.only
 @click.option("--full", is_flag=True, help="Judge on all images; else on the first 1,000.")
