@@ -68,10 +68,9 @@ class Added:
         if timing is None:
             return {}
         facts = {} if timing.roof_share is None else {"roof_share": timing.roof_share, "roof": timing.roof}
-        ratio = timing.ratio
-        if ratio is None:
-            return facts
-        return facts | {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
+        if ratio := timing.ratio:
+            facts |= {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
+        return facts
 
     def _parity(self, row: Row, artifact: Artifact) -> Facts:
         return parity.compare(row, self.results)

@@ -11,6 +11,7 @@ from rich.table import Table
 from device_tests import current, devices
 from device_tests.cells import Cell, require_artifacts
 from device_tests.commands import options
+from device_tests.contract import reason_of
 from device_tests.machine_lock import MachineLock
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipping as footprints
@@ -85,10 +86,8 @@ def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Footpri
             started[cell.runtime] = start(cell, artifacts, machine)
         except EnvironmentMissing as error:
             out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
-        except EdgewiseError as error:
-            failed.append(f"{cell.id}: {error}")
         except Exception as error:  # the others can still be measured
-            failed.append(f"{cell.id}: unexpected: {type(error).__name__}: {error}")
+            failed.append(f"{cell.id}: {reason_of(error)}")
     if started:
         out.print("weighing their libraries ...")
     weights = weigh({library for run in started.values() for library in run.mapped})

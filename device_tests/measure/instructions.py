@@ -21,7 +21,7 @@ from pathlib import Path
 
 from device_tests import current, devices, onboard, pool
 from device_tests.cells import Cell
-from device_tests.contract import Broken, Command, Load
+from device_tests.contract import Broken, Command, Load, reason_of
 from device_tests.measure import compiled
 from device_tests.onboard import probe
 from device_tests.results import instructions as counts
@@ -78,11 +78,8 @@ class Counter:
             raise
         except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
             return Ended(count=InstructionCount(**names, outcome="skipped", reason=str(error)), lacks=error)
-        except EdgewiseError as error:
-            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=str(error)))
         except Exception as error:
-            reason = f"unexpected: {type(error).__name__}: {error}"
-            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=reason))
+            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=reason_of(error)))
 
     def _settle(self, cell: Cell, names: dict[str, str]) -> Ended:
         sidecar = artifacts.sidecar_path(self.artifacts, cell.recipe.id)

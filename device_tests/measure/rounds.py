@@ -17,7 +17,7 @@ import numpy as np
 
 from device_tests import devices, onboard
 from device_tests.cells import Cell
-from device_tests.contract import DESKTOP, Ask, Broken, Load
+from device_tests.contract import DESKTOP, Ask, Broken, Load, reason_of
 from device_tests.measure import roofline
 from device_tests.onboard import surroundings
 from device_tests.onboard.runtimes import RUNTIMES
@@ -25,7 +25,7 @@ from device_tests.results.latency import Series, settled
 from device_tests.schedule import Closed
 from export import artifact as artifacts
 from models import files
-from models.errors import DataError, EdgewiseError
+from models.errors import DataError
 
 AT_ONCE = 12  # artifacts loaded side by side: a process with TensorFlow takes 0.7 GB
 TIMER_SHARE = 1_000  # a sample takes at least this many times what the timer takes
@@ -136,7 +136,8 @@ def measure(
                 raise
             except Exception as error:
                 running.pop(entrant.id, None)
-                outcome, reason = _outcome_of(error)
+                outcome = error.outcome if isinstance(error, Broken) else "run_failed"
+                reason = error.reason if isinstance(error, Broken) else reason_of(error)
                 done.append(Series(id=entrant.id, outcome=outcome, reason=reason, **entrant.facts))
 
         def begin(entrant: Entrant) -> None:
@@ -160,14 +161,6 @@ def measure(
 def _all_settled(running: dict[str, Loaded]) -> bool:
     every = {name: loaded.series for name, loaded in running.items()}
     return all(settled(series, every.get(series.baseline)) for series in every.values())
-
-
-def _outcome_of(error: Exception) -> tuple[str, str]:
-    """Return the outcome and the reason of the error that ended an entrant."""
-    if isinstance(error, Broken):
-        return error.outcome, error.reason
-    unexpected = "" if isinstance(error, EdgewiseError) else f"unexpected: {type(error).__name__}: "
-    return "run_failed", f"{unexpected}{error}"
 
 
 def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from device_tests import current, devices, pool
 from device_tests.cells import Cell
-from device_tests.contract import HERE, Job
+from device_tests.contract import HERE, Job, reason_of
 from device_tests.machine_lock import MachineLock
 from device_tests.onboard.runtimes import is_timed
 from device_tests.results import consistency, judging, parity
@@ -158,13 +158,12 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
 
 def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> Measurement:
     """Return the row of a cell that ended in an exception; its log holds the traceback of an unforeseen one."""
-    foreseen = isinstance(error, EdgewiseError)
     digest = ""
     with suppress(DataError):  # a broken sidecar is reported wherever it is read
         digest = artifacts.read(sidecar).sha256
-    row = without_result(cell, outcome, str(error) if foreseen else f"unexpected: {type(error).__name__}: {error}")
-    log = () if foreseen else tuple("".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:])
-    return structs.replace(row, artifact_sha256=digest, log=log)
+    lines = () if isinstance(error, EdgewiseError) else "".join(traceback.format_exception(error)).splitlines()
+    row = without_result(cell, outcome, reason_of(error))
+    return structs.replace(row, artifact_sha256=digest, log=tuple(lines[-LOG_LINES:]))
 
 
 def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
