@@ -123,11 +123,9 @@ def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
 
 def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
     """Return each exported model's reference with a digest of its content."""
-    references = {}
-    for model in {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}:
-        reference_set = reference.load(reference.path(bench.artifacts, model))
-        references[model] = (reference_set, reference_set.sha256)
-    return references
+    models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
+    sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
+    return {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}
 
 
 def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:

@@ -29,6 +29,7 @@ SERIAL = f"127.0.0.1:{PORT}"
 QEMU, CPU, CPUS, MEMORY_MB, DATA_MB = "qemu-system-aarch64", "cortex-a76", 2, 1536, 768
 COMPILER = "aarch64-linux-gnu-gcc"
 BOOT_S = 120  # seconds; ten are usual, a busy machine needs more
+BOOTED, ROOT = "kernel", "root.cpio"  # the files to boot from
 KERNEL = "linux-image-cloud-arm64"  # depends on the one that it stands for
 MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio_console")
 # the programs of Android's toybox that busybox has, too
@@ -42,21 +43,6 @@ INSTALL = (
     "On Debian and Ubuntu install what it needs with: sudo apt-get install --no-install-recommends "
     "qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross adb"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """The files to boot from, in `folder`: a kernel and its root."""
-
-    folder: Path
-
-    @property
-    def kernel(self) -> Path:
-        return self.folder / "kernel"
-
-    @property
-    def root(self) -> Path:
-        return self.folder / "root.cpio"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +63,8 @@ def require() -> None:
     client.program()
 
 
-def build() -> Image:
-    """Return the image, built first if it is missing or its sources changed; raises EnvironmentMissing."""
+def build() -> Path:
+    """Return the folder to boot from, built first if it is missing or its sources changed; raises EnvironmentMissing."""
     require()
     digest = hashlib.sha256()
     for file in (Path(__file__), *sorted(HERE.glob("*.sh")), HERE / "adbd.c"):
@@ -90,8 +76,8 @@ def build() -> Image:
             if missing:
                 with files.whole(target) as folder, tempfile.TemporaryDirectory() as scratch:
                     folder.mkdir()
-                    _fill(Image(folder=folder), Path(scratch), version)
-    return Image(folder=target)
+                    _fill(folder, Path(scratch), version)
+    return target
 
 
 @contextmanager
@@ -124,7 +110,7 @@ def _require_free(port: int) -> None:
             raise EdgewiseError(msg) from error
 
 
-def _command(image: Image, ports: tuple[int, ...], console: Path, data_mb: int) -> tuple[str, ...]:
+def _command(image: Path, ports: tuple[int, ...], console: Path, data_mb: int) -> tuple[str, ...]:
     # the guest has no network at all, only a line per adb daemon
     lines: list[str] = []
     for i, port in enumerate(ports, start=1):
@@ -134,7 +120,7 @@ def _command(image: Image, ports: tuple[int, ...], console: Path, data_mb: int) 
     return (
         *(QEMU, "-M", "virt", "-cpu", CPU, "-smp", str(CPUS), "-m", str(MEMORY_MB)),
         *("-nodefaults", "-display", "none", "-serial", f"file:{console}", "-no-reboot"),
-        *("-kernel", str(image.kernel), "-initrd", str(image.root)),
+        *("-kernel", str(image / BOOTED), "-initrd", str(image / ROOT)),
         *("-append", append + (" moods=1" if len(ports) > 1 else "")),
         *("-device", "virtio-serial-device", *lines),
     )
@@ -153,14 +139,14 @@ def _await(process: subprocess.Popen, console: Path, log: Path) -> None:
         time.sleep(0.1)
 
 
-def _fill(image: Image, scratch: Path, version: str) -> None:
-    """Put the kernel and the root into the image's folder."""
+def _fill(image: Path, scratch: Path, version: str) -> None:
+    """Put the kernel and the root into the folder to boot from."""
     system = scratch / "system"
     (stands_for,) = debian.download(scratch / "meta", "arm64", (KERNEL,))
     kernel = _run("dpkg-deb", "--field", stands_for, "Depends").split()[0]
     for package in debian.download(scratch / "packages", "arm64", (kernel, "busybox-static")):
         _run("dpkg-deb", "--extract", package, system)
-    shutil.copy(next((system / "boot").glob("vmlinuz-*")), image.kernel)
+    shutil.copy(next((system / "boot").glob("vmlinuz-*")), image / BOOTED)
     _run(COMPILER, "-std=gnu17", "-O2", "-Wall", "-Werror", "-static", "-s", "-o", scratch / "adbd", HERE / "adbd.c")
     modules = {path.stem: path for path in (system / "lib" / "modules").rglob("*.ko")}
     held = {
@@ -172,7 +158,7 @@ def _fill(image: Image, scratch: Path, version: str) -> None:
         "system/lib/modules/order": " ".join(MODULES).encode(),
         **{f"system/lib/modules/{name}.ko": modules[name].read_bytes() for name in MODULES},
     }
-    image.root.write_bytes(_archive(held))
+    (image / ROOT).write_bytes(_archive(held))
 
 
 def _properties(kernel: str, version: str) -> str:
