@@ -24,8 +24,6 @@ from device_tests.results import layers as layer_files
 from device_tests.results import receipts as receipt_files
 from export import artifact as artifact_files
 from export import matrix
-from export.artifact import Artifact
-from export.matrix import Recipe
 from models import files, networks
 from models.console import out, plain, validated
 from models.errors import EdgewiseError, UsageError
@@ -146,7 +144,7 @@ def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
     """Write the receipts and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
 
-    def current_layers(recipe: Recipe) -> tuple[Layers, bool]:
+    def current_layers(recipe: matrix.Recipe) -> tuple[Layers, bool]:
         if stored := current.held(current.layers, results, _artifact(recipe, folder)):
             return stored, True
         measured = _layers(recipe, folder)
@@ -229,7 +227,7 @@ def _tally(what: str, settled: list[Settled[T]]) -> list[T]:
     return [one.result for one in succeeded]
 
 
-def _layers(recipe: Recipe, folder: Path) -> Layers:
+def _layers(recipe: matrix.Recipe, folder: Path) -> Layers:
     from device_tests.measure.explain import layers
     from models import reference
 
@@ -238,7 +236,7 @@ def _layers(recipe: Recipe, folder: Path) -> Layers:
     return layers.measure(artifact, artifact_files.check(artifact, folder), reference_set)
 
 
-def _artifact(recipe: Recipe, folder: Path) -> Artifact:
+def _artifact(recipe: matrix.Recipe, folder: Path) -> artifact_files.Artifact:
     from device_tests.measure.explain import run
 
     return run.require_exported(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))

@@ -15,12 +15,11 @@ from device_tests.contract import reason_of
 from device_tests.machine_lock import MachineLock
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipping as footprints
-from device_tests.results.shipping import Footprint
 from models.console import err, out, plain, validated
 from models.errors import EdgewiseError, EnvironmentMissing
 
 
-def table(rows: tuple[Footprint, ...]) -> Table:
+def table(rows: tuple[footprints.Footprint, ...]) -> Table:
     """Return the rows for the terminal, the lightest runtime first."""
     models = ", ".join(sorted({row.artifact.split("-")[0] for row in rows}))
     drawn = Table(title=plain(f"What ships beside a model ({models}, float32), one process per start"))
@@ -74,7 +73,7 @@ def shipping(artifacts: Path, target: Path) -> None:
         raise EnvironmentMissing(msg)
 
 
-def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Footprint], list[str]]:
+def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[footprints.Footprint], list[str]]:
     """Return a row for each runtime that could be measured, and why installed ones could not."""
     started: dict[str, Started] = {}
     failed: list[str] = []

@@ -26,7 +26,6 @@ from device_tests.schedule import Closed, Turns
 from device_tests.transport import bundle
 from device_tests.transport.android import client, conditions
 from device_tests.transport.android.client import Client, DeviceFailed
-from device_tests.transport.bundle import Bundle
 from device_tests.transport.dialogue import Conversations, Row, file_arguments, job_arguments
 from models import processes
 from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
@@ -207,7 +206,7 @@ class Phone(Reached):
         return processes.death(processes.from_shell(code))
 
     @cached_property
-    def _bundle(self) -> Bundle:
+    def _bundle(self) -> bundle.Bundle:
         abi = self._properties.get(client.ABI, "")
         if abi not in ABIS:
             msg = f"{self.name} is of the ABI {abi or 'that it does not tell'}; there are bundles for {', '.join(sorted(set(ABIS.values())))}."

@@ -22,7 +22,6 @@ from device_tests.devices import adb
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, evaluation, installed
 from device_tests.transport.android.client import Client, DeviceFailed
-from device_tests.transport.android.installed import Installed
 from models import files, reference
 from models.environments import ROOT
 from models.errors import DataError, EnvironmentMissing, StorageError, Unsupported, UsageError
@@ -69,7 +68,7 @@ class App(adb.Reached):
         self._preparing = threading.Lock()
         self._ready: Exception | bool = False
         self._evaluations: dict[tuple[Path, int], str] = {}
-        self._installed = Installed(client=reached, clean=f"nox -s device_tests -- --device {name} --clean")
+        self._installed = installed.Installed(client=reached, clean=f"nox -s device_tests -- --device {name} --clean")
 
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing where the phone does not answer or is locked, or where the app has no such engine."""

@@ -21,7 +21,6 @@ from device_tests.devices import _cpuinfo
 from device_tests.onboard import probe, worker
 from device_tests.schedule import Turns
 from device_tests.transport import bundle
-from device_tests.transport.bundle import Bundle
 from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from models import data, files, processes
 from models.errors import DataError, EnvironmentMissing
@@ -109,7 +108,7 @@ class Core:
         self.conversations.stop()
 
     @cached_property
-    def _bundle(self) -> Bundle:
+    def _bundle(self) -> bundle.Bundle:
         try:
             return bundle.load(bundle.path(ABI))
         except DataError as error:

@@ -14,7 +14,6 @@ from msgspec import Meta, structs
 from device_tests.results.measurement import OUTCOMES
 from models import files, networks, records
 from models.errors import DataError, UsageError, did_you_mean
-from models.records import Record
 
 FILE = "budgets.toml"
 
@@ -55,7 +54,7 @@ Globs = Annotated[tuple[str, ...], Meta(min_length=1)]
 TABLE = re.compile(r"^\s*\[\[\s*(budget|missing)\s*\]\]")
 
 
-class Budget(Record, kw_only=True, rename={"outcomes": "is"}):
+class Budget(records.Record, kw_only=True, rename={"outcomes": "is"}):
     """A limit for the cells that a glob of `ids` matches: `min` and `max` of a figure, or the `outcomes` it may have.
 
     `set` names the evaluation set that the figure is of, "" for the first. A `required` budget must decide something in
@@ -81,7 +80,7 @@ class Budget(Record, kw_only=True, rename={"outcomes": "is"}):
         return any(fnmatch.fnmatchcase(id, pattern) for pattern in self.ids)
 
 
-class Missing(Record, kw_only=True):
+class Missing(records.Record, kw_only=True):
     """What `--allow-missing` accepts to be unmeasured: figures of a `metric`, or whole cells where it is ""."""
 
     ids: Globs
@@ -94,7 +93,7 @@ class Missing(Record, kw_only=True):
         return self.metric in ("", metric) and any(fnmatch.fnmatchcase(id, pattern) for pattern in self.ids)
 
 
-class File(Record, kw_only=True):
+class File(records.Record, kw_only=True):
     """The content of budgets.toml."""
 
     budgets: tuple[Budget, ...] = ()

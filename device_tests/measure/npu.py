@@ -11,7 +11,6 @@ from pathlib import Path
 from device_tests import current
 from device_tests.results.npu import Compiled, Npu
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import environments
 from models.processes import death
 
@@ -24,7 +23,7 @@ _COUNTS = re.compile(r"^(CPU|NPU) operators = (\d+)", re.MULTILINE)
 _LEFT = re.compile(r"^Warning \(supported operators\) operator: (\w+)", re.MULTILINE)
 
 
-def compile_artifact(artifact: Artifact, folder: Path) -> Npu:
+def compile_artifact(artifact: artifacts.Artifact, folder: Path) -> Npu:
     """Compile a .tflite artifact with vela for each accelerator and return the record; a crash is recorded, too."""
     file = artifacts.check(artifact, folder)
     python = environments.python(current.VELA, install="nox -s npu")

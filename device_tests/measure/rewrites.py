@@ -20,7 +20,6 @@ from device_tests.results import rewrites
 from device_tests.results.latency import Series, ratio
 from device_tests.results.rewrites import Pair, Rewritten
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import remedies
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError
@@ -79,7 +78,7 @@ def require_same_source(id: str, place: Place) -> None:
         )
 
 
-def _both(id: str, place: Place) -> Iterator[Artifact]:
+def _both(id: str, place: Place) -> Iterator[artifacts.Artifact]:
     return (artifacts.read(artifacts.sidecar_path(folder, id)) for folder in (place.converted, place.artifacts))
 
 

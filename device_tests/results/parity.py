@@ -10,7 +10,6 @@ import numpy as np
 
 from device_tests.contract import DESKTOP
 from device_tests.results import measurement as measurements
-from device_tests.results.measurement import Measurement
 from models import files, records
 from models.errors import DataError
 
@@ -28,7 +27,7 @@ def save(results: Path, id: str, logits: np.ndarray | None) -> None:
         np.save(out, logits)
 
 
-def compare(row: Measurement, results: Path) -> dict[str, Any]:
+def compare(row: measurements.Measurement, results: Path) -> dict[str, Any]:
     """Return how a row's logits differ from the desktop's on the same runtime; nothing where there are none to compare.
 
     A browser's runtime is compared with the desktop's that runs the same files. Raises DataError where stored logits

@@ -11,12 +11,10 @@ from device_tests import current
 from device_tests.contract import DESKTOP
 from device_tests.results import interleaved
 from device_tests.results import shipping as footprints
-from device_tests.results.interleaved import Timing
 from device_tests.results.layers import Layers
 from device_tests.results.npu import Npu
 from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
-from device_tests.results.shipping import Weights
 from export.artifact import Artifact
 
 T = TypeVar("T")
@@ -28,10 +26,10 @@ class Evidence:
     """The current ones: receipts and times by row, layers and NPUs by artifact, weights by runtime."""
 
     receipts: Mapping[str, Receipt]
-    timings: Mapping[str, Timing]
+    timings: Mapping[str, interleaved.Timing]
     layers: Mapping[str, Layers]
     npus: Mapping[str, Npu]
-    weights: Weights
+    weights: footprints.Weights
 
 
 def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidence:

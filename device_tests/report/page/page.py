@@ -27,7 +27,6 @@ from device_tests.results import bounds, layers, npu, receipts
 from device_tests.results import shipping as footprints
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
-from device_tests.results.shipping import Weights
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.schemes import SCHEMES
@@ -186,7 +185,7 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _ships(rows: list[Row], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
+def _ships(rows: list[Row], models: list[str], margin_points: float, weights: footprints.Weights) -> dict[str, Any]:
     """Return, per runtime and network, the smallest artifact within the margin with its libraries."""
     runtimes = []
     for runtime in sorted(weights.values(), key=lambda w: w.compressed_bytes):

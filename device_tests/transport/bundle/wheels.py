@@ -13,7 +13,10 @@ from device_tests.transport.bundle.debian import remove
 from models.errors import EnvironmentMissing
 
 # the C libraries that a wheel may need: Debian 12 has 2.36
-PLATFORMS = (*(f"manylinux_2_{version}" for version in (35, 34, 31, 28, 27, 17)), "manylinux2014")
+PLATFORMS = (
+    *("manylinux_2_35", "manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_27"),
+    *("manylinux_2_17", "manylinux2014"),
+)
 # files that no inference loads
 LEFT_OUT = (
     *("**/tests", "**/*.pyi", "**/*.pxd", "**/*.h", "**/*.a", "**/*.lib", "**/_simd.*.so"),
