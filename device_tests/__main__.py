@@ -31,21 +31,6 @@ def group() -> None:
     """Run artifacts on runtimes, report what came of it, and hold budgets against it."""
 
 
-for name, command in {
-    "run": run,
-    "report": report,
-    "check": check,
-    "explain": explain,
-    "latency": latency,
-    "instructions": instructions,
-    "rewrites": rewrites,
-    "shipping": shipping,
-    "npu": npu,
-    "compatibility": compatibility,
-    "sweep": sweep,
-    "android": android,
-    "ssh": ssh,
-    "bundle": bundle,
-    "add": add,
-}.items():
-    group.add_command(command, name)
+measuring = (run, explain, latency, instructions, rewrites, shipping, npu, compatibility, sweep)
+for command in (*measuring, report, check, android, ssh, bundle, add):
+    group.add_command(command)

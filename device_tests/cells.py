@@ -11,7 +11,6 @@ from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES, is_timed
 from export import matrix
 from export.formats import FORMATS
-from export.matrix import Recipe
 from models import remedies
 from models.errors import DataError, UsageError, did_you_mean
 
@@ -22,7 +21,7 @@ EAGER = "eager"
 class Cell:
     """One artifact on one runtime on one device. Its `id` is file name, test id and report row."""
 
-    recipe: Recipe
+    recipe: matrix.Recipe
     runtime: str
     device: str
 
@@ -60,11 +59,10 @@ def possible() -> tuple[Cell, ...]:
 def require_artifacts(folder: Path) -> None:
     """Raise DataError, which says how to make them, where there is no folder of artifacts."""
     if not folder.is_dir():
-        msg = f"There are no artifacts in {folder}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+        raise DataError(f"There are no artifacts in {folder}. Make them with: {remedies.nox('export')}")
 
 
-def takes(runtime: str, recipe: Recipe) -> bool:
+def takes(runtime: str, recipe: matrix.Recipe) -> bool:
     """Tell whether a runtime takes what a recipe yields."""
     module = RUNTIMES[runtime]
     if recipe.format == EAGER:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from device_tests.schedule import Turns
+from models.errors import EdgewiseError
 
 DESKTOP = "desktop"
 HERE = "here"
@@ -59,6 +60,11 @@ class Broken(Exception):
     def __init__(self, outcome: str, reason: str) -> None:
         super().__init__(reason)
         self.outcome, self.reason = outcome, reason
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a cell failed: what an error for people says, and the class of one that nobody foresaw, too."""
+    return str(error) if isinstance(error, EdgewiseError) else f"unexpected: {type(error).__name__}: {error}"
 
 
 class Device(Protocol):

@@ -16,12 +16,7 @@ from device_tests.results import layers as layer_files
 from device_tests.results import npu as npus
 from device_tests.results import receipts
 from device_tests.results import rewrites as rewritten_files
-from device_tests.results.instructions import InstructionCount
-from device_tests.results.layers import Layers
 from device_tests.results.measurement import Environment
-from device_tests.results.npu import Npu
-from device_tests.results.receipts import Receipt
-from device_tests.results.rewrites import Rewritten
 from export import isolated
 from export.artifact import Artifact
 from models import environments, imports, inputs
@@ -42,21 +37,20 @@ EXPORT = "export"  # the environment that has every tool that shows the inside o
 
 def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tuple[str, ...] | None) -> inputs.Inputs:
     """Return the present inputs of a cell's logits; `packages` are those of its runtime, None where they are unknown."""
-    return {
-        "the reference": reference_sha256[:16],
-        **of_load(cell.runtime, artifact, packages, DESKTOPS_WORKER if cell.device == DESKTOP else onboard.WORKER),
-    }
+    programs = DESKTOPS_WORKER if cell.device == DESKTOP else onboard.WORKER
+    return {"the reference": reference_sha256[:16], **of_load(cell.runtime, artifact, packages, programs)}
 
 
 def of_load(
     runtime: str, artifact: Artifact, packages: tuple[str, ...] | None, programs: tuple[Path, ...]
 ) -> inputs.Inputs:
     """Return the present inputs of what `programs` of this project measure of an artifact on a runtime."""
+    own = (environments.ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in beside(runtime))
     return {
         "the artifact": artifact.sha256[:16],
         "the artifact's inputs and outputs": inputs.digest(artifact.inputs, artifact.outputs, artifact.layout),
         "the program that measures": inputs.of_files(programs),
-        "the runtime's adapter": inputs.of_files((RUNTIMES.path(runtime), *_beside(runtime))),
+        "the runtime's adapter": inputs.of_files((RUNTIMES.path(runtime), *own)),
         PACKAGES: None if packages is None else inputs.digest(*packages),
     }
 
@@ -67,11 +61,6 @@ def held(read: Callable[..., T | None], *arguments: Any) -> T | None:
         return read(*arguments)
     except DataError:
         return None
-
-
-def _beside(runtime: str) -> tuple[Path, ...]:
-    """Return the files of this project that a runtime needs beside its own file."""
-    return tuple(environments.ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in beside(runtime))
 
 
 @lru_cache
@@ -128,13 +117,13 @@ def explanation(artifact: Artifact, environment: str) -> str:
     return inputs.digest(artifact.sha256, *instruction_sets(), code)
 
 
-def receipt(results: Path, artifact: Artifact, runtime: str) -> Receipt | None:
+def receipt(results: Path, artifact: Artifact, runtime: str) -> receipts.Receipt | None:
     """Return the stored receipt if it is current, else None; raises DataError where it is broken."""
     record = receipts.read(results, f"{artifact.id}@{runtime}")
     return record if record and record.key == explanation(artifact, runtime) else None
 
 
-def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -> InstructionCount | None:
+def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -> counts.InstructionCount | None:
     """Return the stored count of a cell if it is current, else None; raises DataError where it is broken."""
     record = counts.read(counts.path(results, f"{artifact.id}@{runtime}@{device}"))
     if record is None or inputs.stale(
@@ -144,7 +133,7 @@ def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -
     return record
 
 
-def rewritten(results: Path, artifact: Artifact, runtime: str) -> Rewritten | None:
+def rewritten(results: Path, artifact: Artifact, runtime: str) -> rewritten_files.Rewritten | None:
     """Return what an artifact's rewrites bring, if that was measured of this file; raises DataError for a broken record."""
     record = rewritten_files.read(results, f"{artifact.id}@{runtime}")
     return record if record and record.artifact_sha256 == artifact.sha256 else None
@@ -156,13 +145,13 @@ def npu_key(artifact: Artifact) -> str:
     return inputs.digest(artifact.sha256, inputs.of_files(files))
 
 
-def npu(results: Path, artifact: Artifact) -> Npu | None:
+def npu(results: Path, artifact: Artifact) -> npus.Npu | None:
     """Return the stored record of vela if it is current, else None; raises DataError where it is broken."""
     record = npus.read(results, artifact.id)
     return record if record and record.key == npu_key(artifact) else None
 
 
-def layers(results: Path, artifact: Artifact) -> Layers | None:
+def layers(results: Path, artifact: Artifact) -> layer_files.Layers | None:
     """Return the stored layers of an artifact if they are current, else None; raises DataError where they are broken."""
     record = layer_files.read(results, artifact.id)
     return record if record and record.key == explanation(artifact, EXPORT) else None

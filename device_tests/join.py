@@ -40,8 +40,8 @@ class Added:
         facts: Facts = {name: getattr(artifact, name) for name in ("covered_share", "covered_macs", "batch")}
         facts["options"] = described(artifact.options)
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
-        for read in (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu,
-                     self._rewrites):  # fmt: skip
+        reads = (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu)
+        for read in (*reads, self._rewrites):
             try:
                 facts |= read(row, artifact)
             except DataError as error:
@@ -68,10 +68,9 @@ class Added:
         if timing is None:
             return {}
         facts = {} if timing.roof_share is None else {"roof_share": timing.roof_share, "roof": timing.roof}
-        ratio = timing.ratio
-        if ratio is None:
-            return facts
-        return facts | {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
+        if ratio := timing.ratio:
+            facts |= {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
+        return facts
 
     def _parity(self, row: Row, artifact: Artifact) -> Facts:
         return parity.compare(row, self.results)

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,10 +28,6 @@ PATIENCE_S = 1.0  # others release the lock about once a second; only a longer w
 STARTED = datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
-class Unavailable(Exception):
-    """Nothing can be locked here; the message says why."""
-
-
 def folder() -> Path:
     """Return where the lock's files lie."""
     return data.cache_folder()
@@ -45,24 +41,20 @@ class MachineLock:
         self._notified = False
         self._notifying = threading.Lock()
 
-    @contextmanager
-    def shared(self, closed: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    def shared(self, closed: Callable[[], bool] = lambda: False) -> AbstractContextManager[None]:
         """Hold the machine together with other processes; `closed` ends the waiting, and nothing is held then."""
-        with self._held(exclusive=False, closed=closed):
-            yield
+        return self._held(exclusive=False, closed=closed)
 
-    @contextmanager
-    def alone(self, closed: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    def alone(self, closed: Callable[[], bool] = lambda: False) -> AbstractContextManager[None]:
         """Hold the machine with no other process; `closed` ends the waiting, and nothing is held then."""
-        with self._held(exclusive=True, closed=closed):
-            yield
+        return self._held(exclusive=True, closed=closed)
 
     @contextmanager
     def _held(self, *, exclusive: bool, closed: Callable[[], bool]) -> Iterator[None]:
         with ExitStack() as files:
             try:
                 self._take(files, exclusive=exclusive, closed=closed)
-            except (OSError, Unavailable) as error:
+            except OSError as error:
                 files.close()
                 self._notify_once(
                     f"other runs of Edgewise on this machine cannot be seen ({error}): start no second one"
@@ -71,7 +63,7 @@ class MachineLock:
 
     def _take(self, files: ExitStack, *, exclusive: bool, closed: Callable[[], bool]) -> None:
         if fcntl is None:
-            raise Unavailable("this system has no flock")
+            raise OSError("this system has no flock")
         folder().mkdir(parents=True, exist_ok=True)
         lock = _opened(folder() / "machine.lock", files)
         with ExitStack() as on_the_way:
@@ -112,13 +104,10 @@ def _locked(file: int, mode: int) -> bool:
 
 def _holder(lock: int) -> str:
     """Return who took the lock last, if that process is still there."""
-    try:
+    with suppress(OSError, ValueError):
         pid, started, *_ = os.pread(lock, 100, 0).decode().split("\n")
         if int(pid) != os.getpid():
-            os.kill(int(pid), 0)
+            with suppress(PermissionError):  # it is another user's, and there
+                os.kill(int(pid), 0)
             return f"process {int(pid)}, started at {started}"
-    except PermissionError:
-        return f"process {int(pid)}, started at {started}"
-    except (OSError, ValueError):
-        pass
     return "which does not say who it is"

@@ -15,9 +15,6 @@ from models import zoo
 # The runtimes on which latencies are compared, whole and with --quick (others take seconds to start), and
 # for how many seconds per dozen artifacts.
 TIMED, TIMED_QUICK, ROUNDS_S = ("litert", "onnxruntime"), ("litert",), 1
-# The cells whose instructions are counted, and the same of a user's own networks.
-COUNTED, COUNTED_QUICK = (f"{zoo.COUNTED}-tflite-{scheme}@litert@*" for scheme in ("*", "int8"))
-COUNTED_OF_OWN, COUNTED_OF_OWN_QUICK = "*-tflite-*@litert@*", "*-tflite-int8@litert@*"
 
 
 @dataclass(frozen=True)
@@ -71,19 +68,14 @@ def steps(arguments: tuple[str, ...]) -> tuple[list[Step], list[str]]:
         names = ", ".join(timed)
         notes.append(f"Latencies were compared for {ROUNDS_S} s per dozen artifacts on {names} only: nox -s latency")
     if platform.machine() == "x86_64" and shutil.which("qemu-x86_64") and shutil.which("cc"):
-        counted = _counted(own=beside_networks(arguments) is not None, quick=quick)
+        network = "*" if beside_networks(arguments) else zoo.COUNTED
+        counted = f"{network}-tflite-{'int8' if quick else '*'}@litert@*"
         chosen.append(Step(("instructions", "--jobs=2", f"--only={counted}", *places)))
         notes.append(f"Instructions were counted for {counted} only; all take an hour: nox -s instructions")
     else:
         package = "apt-get install qemu-user gcc libc6-dev"
         notes.append(f"No instructions were counted, for want of qemu or cc: {package}, then nox -s instructions")
     return chosen, notes
-
-
-def _counted(*, own: bool, quick: bool) -> str:
-    if own:
-        return COUNTED_OF_OWN_QUICK if quick else COUNTED_OF_OWN
-    return COUNTED_QUICK if quick else COUNTED
 
 
 def beside_networks(arguments: tuple[str, ...], name: str = "") -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from device_tests import current, devices, join
@@ -45,8 +45,7 @@ def load(results_folder: Path) -> Results:
         if measurement:
             by_id[measurement.id] = measurement
     if not by_id and not broken:
-        msg = f"There are no results in {results_folder}. Make them with: {remedies.nox('device_tests')}"
-        raise DataError(msg)
+        raise DataError(f"There are no results in {results_folder}. Make them with: {remedies.nox('device_tests')}")
     return Results(measurements=by_id, broken=broken)
 
 
@@ -56,27 +55,24 @@ def cells_with_results(results: Results, only: tuple[str, ...] = ()) -> tuple[Ce
     Of a browser or another importer only the cells with results are returned. Raises UsageError for a device that
     cannot exist, DataError for one without a result.
     """
-    elsewhere = (
+    measured = dict.fromkeys((m.runtime, m.device) for m in results.measurements.values() if m.device != DESKTOP)
+    possible = (
         Cell(recipe=recipe, runtime=runtime, device=device)
-        for runtime, device in dict.fromkeys(
-            (m.runtime, m.device) for m in results.measurements.values() if m.device != DESKTOP
-        )
+        for runtime, device in measured
         for recipe in matrix.recipes()
-        if (
-            takes(runtime, recipe)
-            if runtime in RUNTIMES.names()
-            else f"{recipe.id}@{runtime}@{device}" in results.measurements
-        )
     )
-    every = (*cells(), *elsewhere)
+
+    def has_row(cell: Cell) -> bool:
+        return takes(cell.runtime, cell.recipe) if cell.runtime in RUNTIMES.names() else cell.id in results.measurements
+
+    every = (*cells(), *filter(has_row, possible))
     there = {cell.device for cell in every}
     for name in only:
         if name not in there:
             if not devices.exists(name):
                 msg = f"There is no device called {name!r}. {did_you_mean(name, {*there, *devices.names()})}"
                 raise UsageError(msg)
-            msg = f"There is no result of {name}. Make some with: {devices.command(name, '*')}"
-            raise DataError(msg)
+            raise DataError(f"There is no result of {name}. Make some with: {devices.command(name, '*')}")
     return tuple(cell for cell in every if not only or cell.device in only)
 
 
@@ -86,9 +82,7 @@ def rows(
     """Return a row per cell; a result that does not count becomes a row that says why."""
     require_artifacts(artifacts_folder)
 
-    @cache
-    def artifact_of(id: str) -> Artifact | Row:
-        return _artifact(artifacts_folder, id)
+    artifact_of = cache(partial(_artifact, artifacts_folder))
 
     @cache
     def reference_of(model: str) -> tuple[Reference, str] | str:
@@ -130,24 +124,20 @@ def _row(
         return as_row(without_result(cell, outcome, reason) if reason else not_exported(cell), evidence)
     if artifact.outcome != "ok":
         return as_row(without_result(cell, artifact.outcome, artifact.reason))
+    measurement, reason = results.measurements.get(cell.id), ""
     again = devices.command(cell.device, cell.id)
     if broken := results.broken.get(files.stem(cell.id)):
-        return as_row(without_result(cell, "skipped", f"its result does not count: {broken} {again}"), "unusable")
-    measurement = results.measurements.get(cell.id)
-    if measurement is None:
-        return as_row(without_result(cell, "skipped", f"not run: {again}"), "missing")
-    if isinstance(judged_by, str):
-        return as_row(
-            without_result(cell, "skipped", f"its result cannot be held against a reference: {judged_by}"), "unusable"
-        )
-    if why := _stale(cell, measurement, artifact, judged_by):
-        return as_row(without_result(cell, "skipped", f"stale: {why}: {again}"), "stale")
-    try:
-        why = consistency.contradiction(measurement, artifact, judged_by[0], added.results)
-    except DataError as error:
-        why = str(error)
-    if why:
-        return as_row(without_result(cell, "skipped", f"its result does not count: {why}: {again}"), "unusable")
+        reason, evidence = f"its result does not count: {broken} {again}", "unusable"
+    elif measurement is None:
+        reason, evidence = f"not run: {again}", "missing"
+    elif isinstance(judged_by, str):
+        reason, evidence = f"its result cannot be held against a reference: {judged_by}", "unusable"
+    elif why := _stale(cell, measurement, artifact, judged_by):
+        reason, evidence = f"stale: {why}: {again}", "stale"
+    elif why := consistency.contradiction(measurement, artifact, judged_by[0], added.results):
+        reason, evidence = f"its result does not count: {why}: {again}", "unusable"
+    if reason:
+        return as_row(without_result(cell, "skipped", reason), evidence)
     return added.to(as_row(measurement), artifact)
 
 
@@ -162,10 +152,8 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
         return "the artifact and its reference are of another checkpoint or data set than each other (nox -s export)"
     if measurement.artifact_sha256 != artifact.sha256:
         return "the artifact has changed since"
-    if (measurement.checkpoint_sha256, measurement.dataset.sha256) != (
-        artifact.checkpoint_sha256,
-        artifact.dataset.sha256,
-    ):
+    origins = ((one.checkpoint_sha256, one.dataset.sha256) for one in (measurement, artifact))
+    if len(set(origins)) > 1:
         return "it is of another checkpoint or data set"
     if not devices.exists(cell.device):
         return ""  # imported from a browser, and judged then
@@ -173,11 +161,8 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
     changed = inputs.stale(measurement.inputs, current.of_cell(cell, artifact, judged_by[1], packages))
     if changed:
         return f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed since"
-    if (
-        packages is None
-        and devices.is_local(cell.device)
-        and current.other_versions(cell.runtime, measurement.environment)
-    ):
+    unknown = packages is None and devices.is_local(cell.device)
+    if unknown and current.other_versions(cell.runtime, measurement.environment):
         return f"{current.PACKAGES} have changed since"
     return ""
 
@@ -185,7 +170,6 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
 def that_ran(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     """Return the rows without those of further engines that never ran on their device: a quick run leaves them out."""
     # an artifact that could not be exported has a row without inputs
-    ran = {
-        (row.runtime, row.device) for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok")
-    }
+    tried = (row for row in rows if row.evidence != "missing" and (row.inputs or row.outcome == "ok"))
+    ran = {(row.runtime, row.device) for row in tried}
     return tuple(row for row in rows if row.runtime not in FURTHER or (row.runtime, row.device) in ran)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from device_tests.machine_lock import MachineLock
 
@@ -34,26 +34,22 @@ class Turns:
         self._alone = False
         self._changed = threading.Condition()
 
-    @contextmanager
-    def share(self, purpose: str = JUDGING) -> Iterator[None]:
+    def share(self, purpose: str = JUDGING) -> AbstractContextManager[None]:
         """Hold the machine together with others; raises Closed."""
-        with self._counted(purpose) as holding, self._sharing_with_others():
-            holding()
-            yield
+        return self._counted(purpose, self._sharing_with_others())
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Hold the machine with nobody else; raises Closed."""
-        with self._counted(TIMING) as holding, self._without_others():
-            holding()
-            yield
+        return self._counted(TIMING, self._without_others())
 
     @contextmanager
-    def _counted(self, purpose: str) -> Iterator[Callable[[], None]]:
-        """Yield a function to call when the lock is held: seconds before count as waiting, those after for the purpose."""
+    def _counted(self, purpose: str, lock: AbstractContextManager[None]) -> Iterator[None]:
+        """Hold the lock: seconds before it is held count as waiting, those after for the purpose."""
         times = [time.perf_counter()]
         try:
-            yield lambda: times.append(time.perf_counter())
+            with lock:
+                times.append(time.perf_counter())
+                yield
         finally:
             began, held, *_ = (*times, time.perf_counter())
             with self._changed:
@@ -66,7 +62,7 @@ class Turns:
             self._wait(lambda: not self._alone and not self._wanting and self._sharing < self._jobs)
             self._sharing += 1
         try:
-            with self._machine.shared(self._is_closed) if self._machine else nullcontext():
+            with self._machine.shared(lambda: self.closed) if self._machine else nullcontext():
                 self._require_open()
                 yield
         finally:
@@ -84,7 +80,7 @@ class Turns:
                 self._wanting -= 1
             self._alone = True
         try:
-            with self._machine.alone(self._is_closed) if self._machine else nullcontext():
+            with self._machine.alone(lambda: self.closed) if self._machine else nullcontext():
                 self._require_open()
                 yield
         finally:
@@ -101,9 +97,6 @@ class Turns:
     def _wait(self, free: Callable[[], bool]) -> None:
         self._changed.wait_for(lambda: self.closed or free())
         self._require_open()
-
-    def _is_closed(self) -> bool:
-        return self.closed
 
     def _require_open(self) -> None:
         if self.closed:

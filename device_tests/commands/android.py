@@ -19,6 +19,7 @@ from models.errors import UsageError
 
 RUNTIMES = ("litert", "onnxruntime")  # where none is named
 EMULATOR = "android:emulator-5554"  # the first that the SDK starts
+PORTS = click.IntRange(1, 65_535)
 _passed = {"ignore_unknown_options": True}
 _ALL_OPTIONS = "It takes all options of `python -m device_tests run`, too."
 _arguments = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF device_tests run]...")
@@ -60,8 +61,7 @@ def phone(context: click.Context, device: str | None, cleans: bool, arguments: t
     """
     chosen = devices.device(device or "android:") if device or cleans else None
     if chosen is not None and not isinstance(chosen, Phone):
-        msg = f"{device} is not reached over adb. Name one that is: --device android:SERIAL"
-        raise UsageError(msg)
+        raise UsageError(f"{device} is not reached over adb. Name one that is: --device android:SERIAL")
     if cleans:
         validated()
         chosen.clean()
@@ -77,22 +77,14 @@ def phone(context: click.Context, device: str | None, cleans: bool, arguments: t
 
 
 @android.command()
-@click.option(
-    "--port",
-    default=machine.PORT,
-    show_default=True,
-    type=click.IntRange(1, 65_535),
-    help="Of its adb daemon on loopback.",
-)
+@click.option("--port", default=machine.PORT, show_default=True, type=PORTS, help="Of its adb daemon on loopback.")
 def start(port: int) -> None:
     """Start the Android-shaped machine and keep it until Ctrl-C, to look around in it with adb."""
     validated()
     with _interruptible(), machine.running(port=port) as started:
         server = os.environ[client.SERVER_PORT]
-        out.print(
-            f"Up after {started.boot_s:.1f} s: {client.SERVER_PORT}={server} adb -s {started.serial} shell",
-            soft_wrap=True,
-        )
+        shell = f"{client.SERVER_PORT}={server} adb -s {started.serial} shell"
+        out.print(f"Up after {started.boot_s:.1f} s: {shell}", soft_wrap=True)
         out.print("Ctrl-C ends it.")
         started.process.wait()
 

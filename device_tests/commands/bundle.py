@@ -9,25 +9,17 @@ import click
 from device_tests.transport import bundle as bundles
 from models import console, files
 
+NAMES = click.Choice(bundles.RUNTIMES)
+
 
 @click.command()
 @click.option("--abi", required=True, type=click.Choice(tuple(bundles.ABIS)), help="The device's.")
-@click.option(
-    "--runtime",
-    "only",
-    multiple=True,
-    type=click.Choice(bundles.RUNTIMES),
-    metavar="NAME",
-    help="Only this; may be repeated.",
-)
+@click.option("--runtime", "only", multiple=True, type=NAMES, metavar="NAME", help="Only this; may be repeated.")
 def bundle(abi: str, only: tuple[str, ...]) -> None:
     """Build the self-contained folder that runs the worker on a device, where it is not there yet; print its path."""
     console.validated()
     began = time.perf_counter()
     built = bundles.build(abi, only=only)
-    size_mb = files.size_bytes(built.path) / 1e6
-    took_s = time.perf_counter() - began
-    console.err.print(
-        f"{', '.join(built.runtimes)} for {built.abi}: {size_mb:.0f} MB, {took_s:.0f} s, {built.digest[:16]}"
-    )
+    figures = f"{files.size_bytes(built.path) / 1e6:.0f} MB, {time.perf_counter() - began:.0f} s, {built.digest[:16]}"
+    console.err.print(f"{', '.join(built.runtimes)} for {built.abi}: {figures}")
     click.echo(built.path)

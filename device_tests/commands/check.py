@@ -73,8 +73,7 @@ def check(
     file.
     """
     if against is not None and update:
-        msg = "--baseline compares, --update-baseline accepts whatever there is: take one of them."
-        raise UsageError(msg)
+        raise UsageError("--baseline compares, --update-baseline accepts whatever there is: take one of them.")
     validated()
     baseline = None if against is None else baselines.load(against)
     stored = load(results)

@@ -76,14 +76,11 @@ def _fail(chosen: tuple[Cell, ...], grids: list[Grid], errors: dict[str, Excepti
     """Raise an error where a cell failed for an unforeseen reason, or where nothing was tried."""
     unforeseen = [f"\n  {id}: {type(e).__name__}: {e}" for id, e in errors.items() if not isinstance(e, DataError)]
     if unforeseen:
-        msg = f"{len(unforeseen)} of {len(chosen)} artifacts could not be tried:{''.join(unforeseen)}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{len(unforeseen)} of {len(chosen)} artifacts could not be tried:{''.join(unforeseen)}")
     if chosen and not grids:
-        msg = f"None of {len(chosen)} artifacts could be tried; what is wrong with each is above."
-        raise DataError(msg)
+        raise DataError(f"None of {len(chosen)} artifacts could be tried; what is wrong with each is above.")
     if grids and all(trial.outcome == "skipped" for grid in grids for trial in grid.trials):
-        msg = f"Nothing was tried: {grids[0].trials[0].reason}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"Nothing was tried: {grids[0].trials[0].reason}")
 
 
 def _run_all(

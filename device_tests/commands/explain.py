@@ -24,8 +24,6 @@ from device_tests.results import layers as layer_files
 from device_tests.results import receipts as receipt_files
 from export import artifact as artifact_files
 from export import matrix
-from export.artifact import Artifact
-from export.matrix import Recipe
 from models import files, networks
 from models.console import out, plain, validated
 from models.errors import EdgewiseError, UsageError
@@ -64,8 +62,7 @@ def explain(
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report each session to its maker
     if not ids and not everything and not listing:
-        msg = "Name an artifact, or say --all. What there is: nox -s explain -- --list"
-        raise UsageError(msg)
+        raise UsageError("Name an artifact, or say --all. What there is: nox -s explain -- --list")
     chosen = select(ids)
     validated()
     if listing:
@@ -102,8 +99,7 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
             raise UsageError(msg)
         if not matching:
             offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
-            msg = f"{artifact} does not run on {runtime!r}. It runs on: {offered}."
-            raise UsageError(msg)
+            raise UsageError(f"{artifact} does not run on {runtime!r}. It runs on: {offered}.")
         # without a runtime, those of the first engines: their environments are installed anyway
         selected += matching if runtime else [c for c in matching if not c.further] or matching
     return tuple(dict.fromkeys(selected)) if ids else tuple(cell for cell in every if not cell.further)
@@ -148,7 +144,7 @@ def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
     """Write the receipts and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
 
-    def current_layers(recipe: Recipe) -> tuple[Layers, bool]:
+    def current_layers(recipe: matrix.Recipe) -> tuple[Layers, bool]:
         if stored := current.held(current.layers, results, _artifact(recipe, folder)):
             return stored, True
         measured = _layers(recipe, folder)
@@ -182,17 +178,13 @@ def _attempt(name: str, task: Callable[[], tuple[T, bool]]) -> Settled[T]:
 
 def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Settled[Receipt]]:
     """Return the cells' receipts; each framework has a process of its own, so that none imports both."""
-    shares = [
-        [cell for cell in chosen if cell.recipe.framework == name]
-        for name in dict.fromkeys(cell.recipe.framework for cell in chosen)
-    ]
+    frameworks = dict.fromkeys(cell.recipe.framework for cell in chosen)
+    shares = [[cell for cell in chosen if cell.recipe.framework == name] for name in frameworks]
     if len(shares) < 2 or not hasattr(os, "fork"):
         return _share_of_receipts(list(chosen), folder, results)
     with ExitStack() as held:  # a pool for each: a process of a common pool could take two shares
         pools = [held.enter_context(ProcessPoolExecutor(1, mp_context=get_context("fork"))) for _ in shares]
-        futures = [
-            pool.submit(_share_of_receipts, *one, folder, results) for pool, *one in zip(pools, shares, strict=True)
-        ]
+        futures = [p.submit(_share_of_receipts, share, folder, results) for p, share in zip(pools, shares, strict=True)]
         return [settled for one, future in zip(shares, futures, strict=True) for settled in _came_of(one, future)]
 
 
@@ -200,10 +192,8 @@ def _came_of(cells: list[Cell], future: Future[list[Settled[Receipt]]]) -> list[
     try:
         return future.result()
     except BrokenProcessPool:  # a library killed it: the receipts that it had written are current in the next run
-        return [
-            Settled(name=_name(cell), refusal="the process that looks into files of its framework died")
-            for cell in cells
-        ]
+        refusal = "the process that looks into files of its framework died"
+        return [Settled(name=_name(cell), refusal=refusal) for cell in cells]
 
 
 def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[Settled[Receipt]]:
@@ -232,14 +222,12 @@ def _tally(what: str, settled: list[Settled[T]]) -> list[T]:
         line = shown(f"{', '.join(names)}: {reason}")
         out.print(f"[yellow]no {what}[/] {line}", soft_wrap=True)
     succeeded = [one for one in settled if not one.refusal]
-    unchanged = sum(one.current for one in succeeded)
-    out.print(
-        f"{what}: {len(succeeded) - unchanged} written, {unchanged} were current, {len(settled) - len(succeeded)} refused"
-    )
+    unchanged, count = sum(one.current for one in succeeded), len(settled) - len(succeeded)
+    out.print(f"{what}: {len(succeeded) - unchanged} written, {unchanged} were current, {count} refused")
     return [one.result for one in succeeded]
 
 
-def _layers(recipe: Recipe, folder: Path) -> Layers:
+def _layers(recipe: matrix.Recipe, folder: Path) -> Layers:
     from device_tests.measure.explain import layers
     from models import reference
 
@@ -248,7 +236,7 @@ def _layers(recipe: Recipe, folder: Path) -> Layers:
     return layers.measure(artifact, artifact_files.check(artifact, folder), reference_set)
 
 
-def _artifact(recipe: Recipe, folder: Path) -> Artifact:
+def _artifact(recipe: matrix.Recipe, folder: Path) -> artifact_files.Artifact:
     from device_tests.measure.explain import run
 
     return run.require_exported(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))
@@ -260,7 +248,6 @@ def _fail_on_defects(defects: list[str]) -> None:
             out.print(f"[yellow]defect[/] {plain(line)}", soft_wrap=True)
     elif defects:
         lines = "".join(f"\n  {line}" for line in defects)
-        msg = (
+        raise EdgewiseError(
             f"{len(defects)} defects that are not known (device_tests/results/receipts.py lists the known ones):{lines}"
         )
-        raise EdgewiseError(msg)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 @options.only
 @click.option("--force", is_flag=True, help="Count again what has a current count.")
 @options.jobs(1, "Counted side by side.")
-@options.timeout(600.0, "Most seconds for one artifact.")
+@options.seconds("timeout", 600.0, "Most seconds for one artifact.")
 @options.devices("Count there; may be repeated.", default=(DESKTOP,), show_default=True)
 @options.places
 def instructions(
@@ -48,7 +47,10 @@ def instructions(
     every = timed(tuple(cell for name in dict.fromkeys(chosen_devices) for cell in cells(name)))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)
-    _require_counting(chosen_devices)
+    for name in chosen_devices:
+        if not devices.device(name).counts:
+            msg = f"Instructions are counted under qemu on this machine, not on {name}: --device desktop, or a core."
+            raise UsageError(msg)
     validated()
     require_artifacts(artifacts)
     named.require(chosen, runtimes)
@@ -59,17 +61,11 @@ def instructions(
     counts = [ended[cell.id].count for cell in chosen]
     out.print(_table(counts))
     out.print(plain(f"{len(counts)} cells in {elapsed_s:.0f} s; counts in {results / 'instructions'}"), soft_wrap=True)
-    _fail_on_failures(counts)
+    if failed := [count for count in counts if count.outcome in ("load_failed", "run_failed", "timed_out")]:
+        lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)
+        raise EdgewiseError(f"{len(failed)} of {len(counts)} artifacts could not be counted:{lines}")
     lacking = {id: end.lacks for id, end in ended.items() if end.lacks}
     named.fail_on_nothing(chosen, lacking, runtimes=runtimes, devices=chosen_devices)
-
-
-def _require_counting(names: Iterable[str]) -> None:
-    """Raise UsageError for a device on which no instructions can be counted."""
-    for name in names:
-        if not devices.device(name).counts:
-            msg = f"Instructions are counted under qemu on this machine, not on {name}: --device desktop, or a core."
-            raise UsageError(msg)
 
 
 def _count(
@@ -96,15 +92,6 @@ def _count(
             ended=ended,
         )
     return finished
-
-
-def _fail_on_failures(counts: list[InstructionCount]) -> None:
-    """Raise EdgewiseError where an artifact is there but could not be counted."""
-    failed = [count for count in counts if count.outcome in ("load_failed", "run_failed", "timed_out")]
-    if failed:
-        lines = "".join(f"\n  {count.id}: {count.outcome}: {count.reason}" for count in failed)
-        msg = f"{len(failed)} of {len(counts)} artifacts could not be counted:{lines}"
-        raise EdgewiseError(msg)
 
 
 def _table(counts: list[InstructionCount]) -> Table:

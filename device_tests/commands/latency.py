@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from msgspec import structs
+from rich.status import Status
 
-from device_tests import devices
+from device_tests import current, devices
 from device_tests.cells import cells, require_artifacts, select, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
@@ -21,7 +22,8 @@ from device_tests.machine_lock import MachineLock
 from device_tests.results import interleaved
 from models import files
 from models.console import err, out, plain, validated
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+from models.errors import EdgewiseError, EnvironmentMissing, UsageError
+from models.parameters import SEEDS
 
 if TYPE_CHECKING:
     from device_tests.cells import Cell
@@ -36,16 +38,9 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missi
 @options.runtimes
 @options.only
 @click.option(
-    "--seed", type=options.SEEDS, default=0, show_default=True, help="Of the order in which rounds go over artifacts."
+    "--seed", type=SEEDS, default=0, show_default=True, help="Of the order in which rounds go over artifacts."
 )
-@click.option(
-    "--limit",
-    "limit_s",
-    default=60.0,
-    show_default=True,
-    type=options.SECONDS,
-    help="Most seconds for a dozen artifacts, which are timed twice at least.",
-)
+@options.seconds("limit", 60.0, "Most seconds for a dozen artifacts, which are timed twice at least.")
 @click.option("--force", is_flag=True, help="Time again what was timed; replace a file that holds more artifacts.")
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
 @options.places
@@ -72,16 +67,16 @@ def latency(
     require_artifacts(artifacts)
     named.require(chosen, runtimes)
     machine = MachineLock(lambda text: err.print(plain(text)))
+    bench = Bench(results=results, roofs={}, machine=machine, seed=seed, limit_s=limit_s, force=force)
     if self_check:
-        _check_method(chosen, artifacts, results, seed=seed, limit_s=limit_s, machine=machine)
+        _check_method(chosen, artifacts, bench)
         return
     with files.storage_errors(results):
         results.mkdir(parents=True, exist_ok=True)
     files.sweep(results)
     with machine.alone():
         roofs = _roofs()
-    bench = Bench(results=results, roofs=roofs, machine=machine, seed=seed, limit_s=limit_s, force=force)
-    _time_all(chosen, artifacts, bench)
+    _time_all(chosen, artifacts, replace(bench, roofs=roofs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +93,14 @@ class Bench:
 
 def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
     """Time the cells runtime by runtime; raises EdgewiseError where one could not be timed, or none is installed."""
-    installed = _installed(chosen)
-    failures = [
-        failure
-        for runtime, batches in _to_time(installed, artifacts)
-        if (failure := _time(runtime, batches, {cell.id for cell in chosen}, bench))
-    ]
+    from device_tests.measure import rounds
+
+    installed = sorted(_installed(chosen), key=lambda cell: cell.runtime)
+    failures = []
+    for runtime, own in groupby(installed, key=lambda cell: cell.runtime):
+        batches = [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(own))]
+        if failure := _time(runtime, batches, {cell.id for cell in chosen}, bench):
+            failures.append(failure)
     if failures:
         raise EdgewiseError("\n".join(failures))
     if chosen and not installed:
@@ -144,13 +141,12 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
         return ""
     rng, every = np.random.default_rng(bench.seed), []
     with out.status(runtime) as status:
+        report_progress = partial(_report_progress, status)
         for able, unable in batches:
             every += unable
             if able:
                 with bench.machine.alone():
-                    every += rounds.measure(
-                        able, rng=rng, limit_s=bench.limit_s, report_progress=lambda text: status.update(plain(text))
-                    )
+                    every += rounds.measure(able, rng=rng, limit_s=bench.limit_s, report_progress=report_progress)
     table = summary(every, bench.roofs)
     latency_table.show(f"{runtime}, seed {bench.seed}", table, every)
     if not any(series.rounds_ns for series in every):
@@ -169,18 +165,16 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
     return ""
 
 
+def _report_progress(status: Status, text: str) -> None:
+    status.update(plain(text))
+
+
 def _lost(file: Path, every: list[Series]) -> list[Series]:
     """Return the series without rounds of artifacts that the file has rounds of, where the machine may be the reason."""
     previous = interleaved.previous(file)
     timed = {series.id: series.artifact_sha256 for series in previous.series if series.rounds_ns} if previous else {}
-    return [
-        series
-        for series in every
-        if not series.rounds_ns
-        and series.outcome in INCONCLUSIVE
-        and series.id in timed
-        and series.artifact_sha256 in ("", timed[series.id])
-    ]
+    failed = (series for series in every if not series.rounds_ns and series.outcome in INCONCLUSIVE)
+    return [one for one in failed if one.id in timed and one.artifact_sha256 in ("", timed[one.id])]
 
 
 def _installed(chosen: tuple[Cell, ...]) -> tuple[Cell, ...]:
@@ -195,14 +189,6 @@ def _installed(chosen: tuple[Cell, ...]) -> tuple[Cell, ...]:
     return tuple(cell for cell in chosen if cell.runtime not in missing)
 
 
-def _to_time(chosen: tuple[Cell, ...], artifacts: Path) -> Iterator[tuple[str, list]]:
-    """Yield each runtime with the batches that are timed together."""
-    from device_tests.measure import rounds
-
-    for runtime, own in groupby(sorted(chosen, key=lambda cell: cell.runtime), key=lambda cell: cell.runtime):
-        yield runtime, [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(own))]
-
-
 def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
     """Tell whether the file of an earlier run is current; raises UsageError where this run would lose artifacts of it.
 
@@ -212,11 +198,10 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
     if previous is None:
         return False
     if lost := {series.id for series in previous.series} - chosen:
-        msg = (
+        raise UsageError(
             f"{file} holds {len(lost)} artifacts that this run would not time, {min(lost)} among them, and times of two "
             "runs are not comparable. Write elsewhere with --results FOLDER, or give them up with --force."
         )
-        raise UsageError(msg)
     # what ran out of memory or time may succeed the next time; a crash will not
     unsettled = any(s.outcome == "timed_out" or "SIGKILL" in s.reason for s in previous.series)
     return previous.key == key and not unsettled
@@ -253,26 +238,21 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
     return rows
 
 
-def _check_method(
-    chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, seed: int, limit_s: float, machine: MachineLock
-) -> None:
+def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
     """Time one artifact under three names; raises EdgewiseError unless A/A is equal and A/B differs."""
     import numpy as np
 
     from device_tests.measure import rounds
     from device_tests.results.latency import NO_DIFFERENCE, SLOWER
 
-    a = _fastest(_installed(chosen), artifacts, results)
+    a = _fastest(_installed(chosen), artifacts, bench.results)
     again = replace(a, id=f"{a.id} again", baseline=a.id)
     slower = replace(a, id=f"{a.id} 10 % slower", baseline=a.id, slowdown=0.1)
-    with out.status(a.id) as status, machine.alone():
-        every = rounds.measure(
-            [a, again, slower],
-            rng=np.random.default_rng(seed),
-            limit_s=limit_s,
-            report_progress=lambda text: status.update(plain(text)),
-        )
-    table = summary(list(every), {})
+    rng = np.random.default_rng(bench.seed)
+    with out.status(a.id) as status, bench.machine.alone():
+        report_progress = partial(_report_progress, status)
+        every = rounds.measure([a, again, slower], rng=rng, limit_s=bench.limit_s, report_progress=report_progress)
+    table = summary(list(every), bench.roofs)
     latency_table.show("self-check", table, list(every))
     verdicts = {row["id"]: row.get("verdict", row["reason"]) for row in table}
     equal, differs = verdicts[again.id], verdicts[slower.id]
@@ -295,8 +275,7 @@ def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entran
         raise UsageError(msg)
     able, unable = rounds.entrants(tuple(c for c in chosen if c.recipe.scheme == rounds.FLOAT) or chosen, artifacts)
     if not able:
-        msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{unable[0].id} cannot be timed: {unable[0].reason}")
     timed = {entrant.id: p50_ns for entrant in able if (p50_ns := _p50_ns(results, entrant.id))}
     if timed:
         return min((entrant for entrant in able if entrant.id in timed), key=lambda entrant: timed[entrant.id])
@@ -306,8 +285,5 @@ def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entran
 def _p50_ns(results: Path, id: str) -> float | None:
     from device_tests.results import measurement
 
-    try:
-        stored = measurement.read(measurement.path(results, id))
-    except DataError:
-        return None
+    stored = current.held(measurement.read, measurement.path(results, id))
     return stored.p50_ns if stored and stored.outcome == "ok" else None

@@ -25,19 +25,17 @@ def show(title: str, rows: list[dict], every: list[Series]) -> None:
     for name in ("says", "rounds", "samples"):
         table.add_column(name)
     for row, series in zip(rows, every, strict=True):
-        table.add_row(*(_not_timed(row) if "rounds" not in row else _timed(row, series)))
+        table.add_row(*_columns(row, series))
     out.print(table)
 
 
-def _not_timed(row: dict) -> tuple[str, ...]:
-    colour = "red" if row["outcome"] == "mismatch" else "yellow"
-    return (plain(row["id"]), *[""] * 5, f"[{colour}]{row['outcome']}[/] {plain(row['reason'])}", "", "")
-
-
-def _timed(row: dict, series: Series) -> tuple[str, ...]:
+def _columns(row: dict, series: Series) -> tuple[str, ...]:
     """Return the columns of a series: its figures, the verdict of its interval, and its notes."""
     from device_tests.results.latency import NARROW, TOO_NOISY, Interval
 
+    if "rounds" not in row:
+        colour = "red" if row["outcome"] == "mismatch" else "yellow"
+        return (plain(row["id"]), *[""] * 5, f"[{colour}]{row['outcome']}[/] {plain(row['reason'])}", "", "")
     columns = ("p50_ns", "p90_ns", "p99_ns", "ratio")
     p50, p90, p99, ratio = (Interval(**row[name]) if row[name] else None for name in columns)
     verdict = row["verdict"]

@@ -28,18 +28,14 @@ def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[
         there.setdefault(cell.device, set()).add(cell.runtime)
     for runtime in runtimes:
         if not any(runtime in offered_there for offered_there in there.values()):
-            offers = "; ".join(
-                f"{device} offers {', '.join(sorted(offered_there))}" for device, offered_there in there.items()
-            )
-            msg = f"{runtime} runs on none of the devices: {offers}."
-            raise UsageError(msg)
+            offers = "; ".join(f"{device} offers {', '.join(sorted(names))}" for device, names in there.items())
+            raise UsageError(f"{runtime} runs on none of the devices: {offers}.")
     for name in devices:
         device = kinds.device(name).name
         if runtimes and not there.get(device, set()) & set(runtimes):
-            msg = (
+            raise UsageError(
                 f"{device} offers none of {', '.join(runtimes)}; it offers {', '.join(sorted(there.get(device, ())))}."
             )
-            raise UsageError(msg)
 
 
 def require(chosen: tuple[Cell, ...], runtimes: tuple[str, ...]) -> None:

@@ -50,8 +50,7 @@ def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifa
     for line in refused:
         out.print(f"[yellow]not compiled[/] {plain(line)}", soft_wrap=True)
     if chosen and not compiled:
-        msg = f"Nothing was compiled: {refused[0]}"
-        raise DataError(msg)
+        raise DataError(f"Nothing was compiled: {refused[0]}")
     compiled_ids = {one.artifact for one in compiled}
     lacking = [one.id for one in chosen if SCHEMES[one.scheme].static and one.id not in compiled_ids]
     _fail([*broken(compiled), *(f"{id}: not compiled, as is said above" for id in lacking)])
@@ -61,8 +60,7 @@ def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
     """Return the .tflite recipes that the globs name, all for none; raises UsageError where they name none."""
     chosen = tuple(recipe for recipe in matrix.select(patterns) if recipe.format == "tflite")
     if patterns and not chosen:
-        msg = f"--only {patterns[0]!r} names no .tflite artifact, and vela takes no others."
-        raise UsageError(msg)
+        raise UsageError(f"--only {patterns[0]!r} names no .tflite artifact, and vela takes no others.")
     return chosen
 
 
@@ -106,8 +104,8 @@ def _fail(lines: list[str]) -> None:
         for line in lines:
             out.print(f"[yellow]not for this NPU[/] {plain(line)}", soft_wrap=True)
     elif lines:
-        msg = "".join([f"{len(lines)} integer files do not get to the NPU:", *(f"\n  {line}" for line in lines)])
-        raise EdgewiseError(msg)
+        listed = "".join(f"\n  {line}" for line in lines)
+        raise EdgewiseError(f"{len(lines)} integer files do not get to the NPU:{listed}")
 
 
 def _table(compiled: list[Npu]) -> Table:
@@ -119,12 +117,10 @@ def _table(compiled: list[Npu]) -> Table:
     table.add_column("left on the CPU, or why")
     for one in compiled:
         for target in one.compiled:
-            figures = [f"{target.share:.0%}"]
+            figures = ("", "", "")
             if target.outcome == "ok":
-                sizes = (target.sram_bytes, target.flash_bytes)
-                figures += [*(f"{size / 1024:,.1f}" for size in sizes), f"{target.inferences_per_s:,.0f}"]
-            figures += [""] * (4 - len(figures))
-            table.add_row(
-                plain(one.artifact), target.accelerator, *figures, plain(target.reason or ", ".join(target.left))
-            )
+                sizes = (f"{size / 1024:,.1f}" for size in (target.sram_bytes, target.flash_bytes))
+                figures = (*sizes, f"{target.inferences_per_s:,.0f}")
+            why = plain(target.reason or ", ".join(target.left))
+            table.add_row(plain(one.artifact), target.accelerator, f"{target.share:.0%}", *figures, why)
     return table

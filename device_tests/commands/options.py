@@ -7,22 +7,7 @@ from pathlib import Path
 import click
 
 from models.errors import UsageError, did_you_mean
-from models.parameters import SECONDS_A_DAY, SEEDS, Finite, Place, Word, beside, models
-
-__all__ = (
-    "FILE",
-    "FOLDER",
-    "GLOB",
-    "NAME",
-    "PERCENTAGE_POINTS",
-    "SECONDS",
-    "SEEDS",
-    "Finite",
-    "Place",
-    "Word",
-    "beside",
-    "models",
-)
+from models.parameters import SECONDS_A_DAY, Finite, Place, Word, beside, models
 
 FOLDER = Place(path_type=Path, file_okay=False)
 FILE = Place(path_type=Path, dir_okay=False)
@@ -58,14 +43,13 @@ def _existing(context: click.Context, option: click.Parameter, names: tuple[str,
     for name in names:
         kind = f"{name.partition(':')[0]}:"
         if name not in existing and kind not in existing and not browser_import.DEVICE.fullmatch(name):
-            msg = f"There is no device called {name!r}. {did_you_mean(name, (*existing, 'browser:NAME'))}"
-            raise UsageError(msg)
+            raise UsageError(f"There is no device called {name!r}. {did_you_mean(name, (*existing, 'browser:NAME'))}")
     return names
 
 
-def devices(text: str, name: str = "chosen_devices", **more):
+def devices(text: str, name: str = "chosen_devices", kind: click.ParamType = NAME, **more):
     """Return the option that names devices, perhaps several times."""
-    return click.option("--device", name, multiple=True, type=NAME, metavar="NAME", help=text, **more)
+    return click.option("--device", name, multiple=True, type=kind, metavar="NAME", help=text, **more)
 
 
 device = devices("Only this device; may be repeated.", callback=_existing)
@@ -76,6 +60,6 @@ def jobs(default: int, text: str):
     return click.option("--jobs", default=default, show_default=True, type=click.IntRange(1, 64), help=text)
 
 
-def timeout(default: float, text: str):
-    """Return the option for how many seconds something may show no sign of life."""
-    return click.option("--timeout", "timeout_s", default=default, show_default=True, type=SECONDS, help=text)
+def seconds(name: str, default: float, text: str):
+    """Return an option of seconds, which the command gets as NAME_s."""
+    return click.option(f"--{name}", f"{name}_s", default=default, show_default=True, type=SECONDS, help=text)

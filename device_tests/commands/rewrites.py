@@ -27,9 +27,8 @@ CORES = ("cortex-a53", "cortex-a72", GOAL_CORE)
 @click.command()
 @options.only
 @options.jobs(2, "Counted side by side.")
-@options.timeout(600.0, "Most seconds for one count.")
-@click.option("--limit", "limit_s", default=20.0, show_default=True, type=options.SECONDS,
-              help="Most seconds for half a dozen pairs of files, which are timed twice at least.")  # fmt: skip
+@options.seconds("timeout", 600.0, "Most seconds for one count.")
+@options.seconds("limit", 20.0, "Most seconds for half a dozen pairs of files, which are timed twice at least.")
 @click.option("--no-times", "untimed", is_flag=True, help="Count instructions only.")
 @options.places
 def rewrites(
@@ -81,8 +80,7 @@ def _fail_on_losses(records: list[Rewritten]) -> None:
     """Raise EdgewiseError where an artifact executes no fewer instructions with its rewrites."""
     if losing := [one for one in records if not one.pays]:
         lines = "".join(f"\n  {one.id}: {one.mean:.3f} of the instructions" for one in losing)
-        msg = f"The rewrites of {len(losing)} of {len(records)} artifacts do not pay:{lines}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"The rewrites of {len(losing)} of {len(records)} artifacts do not pay:{lines}")
 
 
 def _table(records: list[Rewritten]) -> Table:

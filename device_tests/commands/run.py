@@ -42,14 +42,13 @@ EARLIER_RESULT = "the ok result of an earlier run of the same file and installat
 @options.listing
 @click.option("--force", is_flag=True, help="Run again what has a current result.")
 @options.jobs(2, "Answers judged side by side.")
-@options.timeout(120.0, "Seconds without a sign of life.")
+@options.seconds("timeout", 120.0, "Seconds without a sign of life.")
 @options.places
 @options.budgets
 @click.option(
     "--import",
     "imported",
     type=options.FILE,
-    metavar="FILE",
     help="Only add what the Android app or the web demo saved to the results.",
 )
 @click.option("--clean", "cleans", is_flag=True, help="Only remove from the named devices what was ever put there.")
@@ -119,8 +118,7 @@ def plan(
 ) -> tuple[Cell, ...]:
     """Return the chosen cells; raises UsageError for a wrong choice before anything is read or started."""
     if quick and full:
-        msg = "--quick judges on the first 1,000 images, --full on all: take one of them."
-        raise UsageError(msg)
+        raise UsageError("--quick judges on the first 1,000 images, --full on all: take one of them.")
     every = tuple(cell for name in dict.fromkeys(chosen_devices or (DESKTOP,)) for cell in cells(name))
     chosen = select(every, runtimes=runtimes, patterns=patterns)
     named.offered(every, runtimes=runtimes, devices=chosen_devices)
@@ -159,19 +157,14 @@ def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
         spent = runner.run(
             chosen, bench, jobs=jobs, begins=begins, ended=ended, notify=lambda text: err.print(plain(text))
         )
-    _show_tally(ended_cells, time.perf_counter() - started, bench.results)
+    counts = Counter(end.measurement.outcome for end in ended_cells)
+    tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
+    current, elapsed_s = sum(end.current for end in ended_cells), time.perf_counter() - started
+    out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {bench.results}"), soft_wrap=True)
     if not all(end.current for end in ended_cells):
         where = ", ".join(f"{purpose} {seconds:.0f} s" for purpose, seconds in spent.most_common())
         out.print(f"Where the time of {jobs} jobs went: {where}", soft_wrap=True)
     return ended_cells
-
-
-def _show_tally(ended_cells: list[Ended], elapsed_s: float, results: Path) -> None:
-    """Print how many cells came to each outcome, and where the results are."""
-    counts = Counter(end.measurement.outcome for end in ended_cells)
-    tally = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]) or "no cell is chosen"
-    current = sum(end.current for end in ended_cells)
-    out.print(plain(f"{tally}; {current} were current; {elapsed_s:.0f} s; results in {results}"), soft_wrap=True)
 
 
 def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
@@ -182,9 +175,8 @@ def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budg
         if (row := end.measurement).outcome not in FINE and row.outcome not in expected_outcomes(limits, row.id)
     ]
     if failed:
-        lines = "".join(failed)
-        msg = f"{len(failed)} of {len(ended_cells)} cells failed unexpectedly ({budgets} says what to expect):{lines}"
-        raise EdgewiseError(msg)
+        expected = f"{len(failed)} of {len(ended_cells)} cells failed unexpectedly ({budgets} says what to expect)"
+        raise EdgewiseError(f"{expected}:{''.join(failed)}")
 
 
 def _describe(end: Ended) -> str:

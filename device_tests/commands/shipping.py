@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from device_tests import devices
+from device_tests import current, devices
 from device_tests.cells import Cell, require_artifacts
 from device_tests.commands import options
+from device_tests.contract import reason_of
 from device_tests.machine_lock import MachineLock
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipping as footprints
-from device_tests.results.shipping import Footprint
 from models.console import err, out, plain, validated
-from models.errors import DataError, EdgewiseError, EnvironmentMissing
+from models.errors import EdgewiseError, EnvironmentMissing
 
 
-def table(rows: tuple[Footprint, ...]) -> Table:
+def table(rows: tuple[footprints.Footprint, ...]) -> Table:
     """Return the rows for the terminal, the lightest runtime first."""
     models = ", ".join(sorted({row.artifact.split("-")[0] for row in rows}))
     drawn = Table(title=plain(f"What ships beside a model ({models}, float32), one process per start"))
@@ -29,16 +28,10 @@ def table(rows: tuple[Footprint, ...]) -> Table:
         drawn.add_column(title, justify="right")
     drawn.add_column("elsewhere")
     for row in sorted(rows, key=lambda r: r.compressed_bytes):
-        figures = (row.library_bytes / 1e6, row.stripped_bytes / 1e6, row.compressed_bytes / 1e6)
-        drawn.add_row(
-            plain(row.runtime),
-            str(row.libraries),
-            *(f"{figure:,.1f}" for figure in figures),
-            f"{row.stripped_bytes / row.model_bytes:,.0f}",
-            f"{row.cold_start_s * 1e3:,.0f}",
-            f"{row.peak_rss_bytes / 1e6:,.0f}",
-            row.elsewhere,
-        )
+        sizes = (f"{size / 1e6:,.1f}" for size in (row.library_bytes, row.stripped_bytes, row.compressed_bytes))
+        share = f"{row.stripped_bytes / row.model_bytes:,.0f}"
+        start, peak = f"{row.cold_start_s * 1e3:,.0f}", f"{row.peak_rss_bytes / 1e6:,.0f}"
+        drawn.add_row(plain(row.runtime), str(row.libraries), *sizes, share, start, peak, row.elsewhere)
     return drawn
 
 
@@ -69,16 +62,18 @@ def shipping(artifacts: Path, target: Path) -> None:
         heaviest = max(rows, key=lambda r: r.stripped_bytes)
         out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
                   f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
-        footprints.save((*_others(target, {row.runtime for row in rows}), *rows), target)
+        runtimes = {row.runtime for row in rows}
+        others = (current.held(footprints.read_file, target) or {}).values()
+        footprints.save((*(row for row in others if row.runtime not in runtimes), *rows), target)
     if failed:
-        msg = "".join([f"{len(failed)} of {len(every)} runtimes could not be measured:", *(f"\n  {f}" for f in failed)])
-        raise EdgewiseError(msg)
+        lines = "".join(f"\n  {line}" for line in failed)
+        raise EdgewiseError(f"{len(failed)} of {len(every)} runtimes could not be measured:{lines}")
     if not rows:
         msg = "Nothing was measured: none of the runtimes is installed. Install them with: nox -s device_tests"
         raise EnvironmentMissing(msg)
 
 
-def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Footprint], list[str]]:
+def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[footprints.Footprint], list[str]]:
     """Return a row for each runtime that could be measured, and why installed ones could not."""
     started: dict[str, Started] = {}
     failed: list[str] = []
@@ -90,18 +85,9 @@ def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[Footpri
             started[cell.runtime] = start(cell, artifacts, machine)
         except EnvironmentMissing as error:
             out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
-        except EdgewiseError as error:
-            failed.append(f"{cell.id}: {error}")
         except Exception as error:  # the others can still be measured
-            failed.append(f"{cell.id}: unexpected: {type(error).__name__}: {error}")
+            failed.append(f"{cell.id}: {reason_of(error)}")
     if started:
         out.print("weighing their libraries ...")
     weights = weigh({library for run in started.values() for library in run.mapped})
     return [weighed(runtime, run, weights) for runtime, run in started.items()], failed
-
-
-def _others(file: Path, measured: set[str]) -> tuple[Footprint, ...]:
-    """Return the rows of the file for runtimes that were not measured now; none where the file is broken."""
-    with suppress(DataError):
-        return tuple(row for row in footprints.read_file(file).values() if row.runtime not in measured)
-    return ()

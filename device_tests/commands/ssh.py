@@ -23,8 +23,7 @@ def ssh(names: tuple[str, ...], clean: bool, arguments: tuple[str, ...]) -> None
     """
     boards = [devices.device(name) for name in names if name.startswith(NAMES)]
     if not boards:
-        msg = "Say which board: nox -s 'devices(ssh)' -- --device ssh:user@host"
-        raise UsageError(msg)
+        raise UsageError("Say which board: nox -s 'devices(ssh)' -- --device ssh:user@host")
     arguments = (*(part for name in names for part in ("--device", name)), *arguments)
     if not clean:
         check_arguments(arguments)

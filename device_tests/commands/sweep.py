@@ -25,16 +25,7 @@ from models.errors import EdgewiseError, EnvironmentMissing
 
 
 @click.command()
-@click.option(
-    "--device",
-    "cores",
-    multiple=True,
-    type=click.Choice(arm64.NAMES),
-    default=arm64.CORES,
-    show_default=True,
-    metavar="NAME",
-    help="May be repeated.",
-)
+@options.devices("May be repeated.", "cores", click.Choice(arm64.NAMES), default=arm64.CORES, show_default=True)
 @options.runtimes
 @options.only
 @click.option("--full", is_flag=True, help="Judge on all images; else on the first 1,000.")
@@ -78,8 +69,7 @@ def sweep(
     chosen = tuple(cell for cell in chosen if cell.device in ready)
     if not chosen:
         return
-    errors = _measure(context, chosen, patterns, runtimes, full=full, force=force, jobs=jobs,
-                      artifacts=artifacts, results=results)  # fmt: skip
+    errors = _measure(context, chosen)
     _show(chosen, artifacts, results)
     if context.get_parameter_source("cores") is not ParameterSource.DEFAULT:
         errors += missing.values()
@@ -88,31 +78,20 @@ def sweep(
     context.exit(min((error.exit_code for error in errors), default=0))
 
 
-def _measure(
-    context: click.Context,
-    chosen: tuple[Cell, ...],
-    patterns: tuple[str, ...],
-    runtimes: tuple[str, ...],
-    *,
-    full: bool,
-    force: bool,
-    jobs: int,
-    artifacts: Path,
-    results: Path,
-) -> list[EdgewiseError]:
+def _measure(context: click.Context, chosen: tuple[Cell, ...]) -> list[EdgewiseError]:
     """Run the cells here and on the cores, and count instructions; return the errors, to compare the other cells."""
-    common = {"jobs": jobs, "artifacts": artifacts, "results": results}
-    ready = tuple(dict.fromkeys(cell.device for cell in chosen))
+    common = {name: context.params[name] for name in ("jobs", "artifacts", "results")}
+    full = context.params["full"]
     beside = tuple(dict.fromkeys(f"{c.recipe.id}@{c.runtime}@{DESKTOP}" for c in chosen))
+    errors: list[EdgewiseError] = []
     try:  # never by force: it would put a quick result in the place of a full one
         context.invoke(run, patterns=beside, chosen_devices=(DESKTOP,), quick=not full, **common)
-        errors = []
     except EnvironmentMissing as error:  # the desktop was not named; the cores' results count without it
         out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
-        errors = []
     except EdgewiseError as error:
-        errors = [error]
-    there = {"patterns": patterns, "runtimes": runtimes, "chosen_devices": ready, "force": force}
+        errors.append(error)
+    there = {name: context.params[name] for name in ("patterns", "runtimes", "force")}
+    there["chosen_devices"] = tuple(dict.fromkeys(cell.device for cell in chosen))
     for command, more in ((run, {"full": full}), (instructions, {})):
         try:
             context.invoke(command, **common, **there, **more)

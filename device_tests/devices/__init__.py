@@ -22,8 +22,7 @@ def device(name: str) -> Device:
     """Return the device of a name; raises UsageError where there is none."""
     kind = _kind(name)
     if kind is None:
-        msg = f"There is no device called {name!r}. {did_you_mean(name, names())}"
-        raise UsageError(msg)
+        raise UsageError(f"There is no device called {name!r}. {did_you_mean(name, names())}")
     return kind.device(name)
 
 

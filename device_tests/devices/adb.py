@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -26,7 +26,6 @@ from device_tests.schedule import Closed, Turns
 from device_tests.transport import bundle
 from device_tests.transport.android import client, conditions
 from device_tests.transport.android.client import Client, DeviceFailed
-from device_tests.transport.bundle import Bundle
 from device_tests.transport.dialogue import Conversations, Row, file_arguments, job_arguments
 from models import processes
 from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
@@ -35,11 +34,8 @@ NAMES = ("android:", "adb:")
 SESSION = "devices(android)"
 LOCAL = False
 HOME = PurePosixPath("/data/local/tmp/edgewise")
-ABIS = {
-    "arm64-v8a": "arm64",
-    "aarch64": "arm64",
-    "x86_64": "x86_64",
-}  # Android's name or the kernel's -> the bundle's name
+# Android's name or the kernel's -> the bundle's name
+ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}
 LOSS_NOTICED_S = 5.0  # adb notices within this time that a device is lost
 
 
@@ -53,46 +49,57 @@ def device(name: str) -> Phone:
     return Phone(f"{kind}:{chosen}{plus}{core}", Client(serial=chosen), core or conditions.BIG)
 
 
-def is_emulated(properties: Mapping[str, str]) -> bool:
-    """Tell by a device's properties whether it is an emulator or a virtual machine."""
-    is_emulator = "1" in (properties.get("ro.kernel.qemu"), properties.get("ro.boot.qemu"))
-    return is_emulator or properties.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+class Reached:
+    """What adb reaches; its properties are read once. `machine` is the host of a device that is not emulated."""
 
-
-class Phone:
-    """A device that adb reaches; its properties are read once."""
-
-    runtimes = bundle.RUNTIMES
     counts = False
 
-    def __init__(self, name: str, reached: Client, core: str) -> None:
-        self.name = name
-        self.client = reached
-        self._core = core
-        self._placing = threading.Lock()
-        self._placed: dict[Path, PurePosixPath | StorageError | DeviceFailed] = {}
-        self.conversations = Conversations(alarms=ALARMS, death=self._death)
+    def __init__(self, name: str, reached: Client, machine: str) -> None:
+        self.name, self.client, self._machine = name, reached, machine
 
     @property
     def host(self) -> str:
         """An emulated device keeps this machine busy; one that is not reached counts as a machine of its own."""
         with suppress(EnvironmentMissing, DeviceFailed):
-            return HERE if self.emulated else self.name
-        return self.name
+            return HERE if self.emulated else self._machine
+        return self._machine
 
     @property
     def emulated(self) -> bool:
-        return is_emulated(self._properties)
+        """Tell by the properties whether it is an emulator or a virtual machine."""
+        is_emulator = "1" in (self._properties.get("ro.kernel.qemu"), self._properties.get("ro.boot.qemu"))
+        return is_emulator or self._properties.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
+
+    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
+        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
+        raise Unsupported(msg)
+
+    @cached_property
+    def _properties(self) -> dict[str, str]:
+        client.choose(self.client.serial)
+        return self.client.properties()
+
+
+class Phone(Reached):
+    """A device with nothing installed."""
+
+    runtimes = bundle.RUNTIMES
+
+    def __init__(self, name: str, reached: Client, core: str) -> None:
+        super().__init__(name, reached, machine=name)
+        self._core = core
+        self._placing = threading.Lock()
+        self._placed: dict[Path, PurePosixPath | StorageError | DeviceFailed] = {}
+        self.conversations = Conversations(alarms=ALARMS, death=self._death)
 
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing where the device does not answer, cannot be used or has no bundle."""
         client.choose(self.client.serial)
         try:
             if runtime not in self._bundle.sites:
-                msg = (
+                raise EnvironmentMissing(
                     f"There is no {runtime} in the bundle for {self.name}; it holds {', '.join(self._bundle.runtimes)}."
                 )
-                raise EnvironmentMissing(msg)
         except DeviceFailed as error:
             raise EnvironmentMissing(str(error)) from error
 
@@ -122,10 +129,6 @@ class Phone:
                 raise Broken("run_failed", str(error)) from error
             yield held.enter_context(self.conversations.loaded(command, load))
 
-    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
-        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
-        raise Unsupported(msg)
-
     def stop(self) -> None:
         self.conversations.stop()
 
@@ -151,47 +154,25 @@ class Phone:
 
         `state` holds the phone's conditions, by which the cores are chosen.
         """
-        root = self._put(self._bundle.path)
+        python = self._bundle.command(load.runtime, root=str(self._put(self._bundle.path)))
+        sources = (bundle.program(load.runtime), load.artifact, load.sidecar)
+        cores = conditions.cores(state, self._core)
+        pinned = ("taskset", conditions.mask(cores)) if cores else ()
+        files = file_arguments(*(f"./{source.name}" for source in sources))
+        argv = (*pinned, *python.argv, f"./{Path(program).name}", *files, *arguments)
         job = HOME / "jobs" / f"{os.getpid()}-{load.artifact.name}-{load.runtime}"
+        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
+        script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
         try:
-            self._push_job(load, job)
-            cores = conditions.cores(state, self._core)
-            yield self._command(program, load, arguments, root=root, job=job, cores=cores)
+            with tempfile.TemporaryDirectory() as folder:
+                for source in (*onboard.PROBE, *sources):
+                    shutil.copy(source, folder)
+                self.client.keep(Path(folder), job)
+            yield Command(argv=self.client.argv("shell", script))
         finally:
             # Nothing can be removed from a lost device; the next push of a bundle removes it.
             with suppress(DeviceFailed):
                 self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
-
-    def _push_job(self, load: Load, job: PurePosixPath) -> None:
-        sources = (*onboard.PROBE, bundle.program(load.runtime), load.artifact, load.sidecar)
-        with tempfile.TemporaryDirectory() as folder:
-            for source in sources:
-                shutil.copy(source, folder)
-            self.client.keep(Path(folder), job)
-
-    def _command(
-        self,
-        program: str,
-        load: Load,
-        arguments: tuple[str, ...],
-        *,
-        root: PurePosixPath,
-        job: PurePosixPath,
-        cores: tuple[int, ...],
-    ) -> Command:
-        """Return the command that runs a program there; its process id is written into the job's folder."""
-        python = self._bundle.command(load.runtime, root=str(root))
-        pinned = ("taskset", conditions.mask(cores)) if cores else ()
-        argv = (
-            *(*pinned, *python.argv, f"./{Path(program).name}"),
-            *file_arguments(
-                f"./{bundle.program(load.runtime).name}", f"./{load.artifact.name}", f"./{load.sidecar.name}"
-            ),
-            *arguments,
-        )
-        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
-        script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
-        return Command(argv=self.client.argv("shell", script))
 
     def _put(self, source: Path) -> PurePosixPath:
         """Return where a bundle or a reference lies there, pushed first if missing; a failure is raised for each cell."""
@@ -225,12 +206,7 @@ class Phone:
         return processes.death(processes.from_shell(code))
 
     @cached_property
-    def _properties(self) -> dict[str, str]:
-        client.choose(self.client.serial)
-        return self.client.properties()
-
-    @cached_property
-    def _bundle(self) -> Bundle:
+    def _bundle(self) -> bundle.Bundle:
         abi = self._properties.get(client.ABI, "")
         if abi not in ABIS:
             msg = f"{self.name} is of the ABI {abi or 'that it does not tell'}; there are bundles for {', '.join(sorted(set(ABIS.values())))}."

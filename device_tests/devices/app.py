@@ -17,12 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from device_tests.contract import HERE, Ask, Command, Job, Load
+from device_tests.contract import Ask, Job, Load
 from device_tests.devices import adb
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, evaluation, installed
 from device_tests.transport.android.client import Client, DeviceFailed
-from device_tests.transport.android.installed import Installed
 from models import files, reference
 from models.environments import ROOT
 from models.errors import DataError, EnvironmentMissing, StorageError, Unsupported, UsageError
@@ -57,33 +56,19 @@ def device(name: str) -> App:
 _MEASURING: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-class App:
-    """The app on a phone; the phone's properties are read once."""
+class App(adb.Reached):
+    """The app on a phone, whose host is the phone, whatever the threads and the accelerator."""
 
     runtimes = ("litert", "onnxruntime", "executorch")
-    counts = False
 
     def __init__(self, name: str, reached: Client, wishes: tuple[str, ...]) -> None:
-        self.name = name
-        self.client = reached
+        super().__init__(name, reached, machine=f"app:{reached.serial}")
         self._threads = next((THREADS[wish] for wish in wishes if wish in THREADS), 1)
         self._accelerator = next((wish for wish in wishes if wish in ACCELERATORS), "default")
         self._preparing = threading.Lock()
         self._ready: Exception | bool = False
         self._evaluations: dict[tuple[Path, int], str] = {}
-        self._installed = Installed(client=reached, clean=f"nox -s device_tests -- --device {name} --clean")
-
-    @property
-    def host(self) -> str:
-        """An emulated device keeps this machine busy; one that is not reached counts as a machine of its own."""
-        phone = f"app:{self.client.serial}"  # without the choices of threads and accelerator
-        with suppress(EnvironmentMissing, DeviceFailed):
-            return HERE if self.emulated else phone
-        return phone
-
-    @property
-    def emulated(self) -> bool:
-        return adb.is_emulated(self._properties)
+        self._installed = installed.Installed(client=reached, clean=f"nox -s device_tests -- --device {name} --clean")
 
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing where the phone does not answer or is locked, or where the app has no such engine."""
@@ -118,10 +103,6 @@ class App:
         msg = f"The app measures whole cells: latencies are compared inside it, on its screen Benchmark, not from {self.name}."
         raise Unsupported(msg)
 
-    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
-        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
-        raise Unsupported(msg)
-
     def stop(self) -> None:
         with suppress(DeviceFailed, EnvironmentMissing):
             self._installed.stop()
@@ -140,14 +121,8 @@ class App:
                 raise Closed
 
         name = f"{os.getpid()}-{job.artifact.stem}"
-        request = {
-            "evaluation": self._evaluation(job),
-            "images": job.images,
-            "latency_s": job.latency_s,
-            "samples": SAMPLES,
-            "threads": self._threads,
-            "accelerator": self._accelerator,
-        }
+        request = {"evaluation": self._evaluation(job), "images": job.images, "latency_s": job.latency_s}
+        request |= {"samples": SAMPLES, "threads": self._threads, "accelerator": self._accelerator}
         with tempfile.TemporaryDirectory() as folder:
             files.write_json(Path(folder, "job.json"), request)
             files.write_bytes(Path(folder, "sidecar.json"), job.sidecar.read_bytes())
@@ -162,10 +137,8 @@ class App:
         reply |= {"latencies_ns": row.get("latencies_ns", []), "logits": row.get("answers", ""), "sets": {}}
         if "environment" in reply:
             properties = self._properties
-            reply["environment"] |= {
-                "android": properties.get("ro.build.version.release", ""),
-                "abi": properties.get(client.ABI, ""),
-            }
+            release, abi = properties.get("ro.build.version.release", ""), properties.get(client.ABI, "")
+            reply["environment"] |= {"android": release, "abi": abi}
             if self._accelerator != "default":
                 reply["environment"]["accelerator"] = self._accelerator
         return reply
@@ -200,19 +173,13 @@ class App:
         sdk = self._properties.get("ro.build.version.sdk", "")
         if sdk.isdigit() and int(sdk) < installed.OLDEST:
             release = self._properties.get("ro.build.version.release", "?")
-            msg = (
+            raise EnvironmentMissing(
                 f"{self.name} has Android {release}; the app needs 8 or newer. Without the app: --device android:SERIAL"
             )
-            raise EnvironmentMissing(msg)
         self._installed.require_awake()
         if not self._installed.version().endswith(f"+{self._build['build']}"):
             self._installed.install(self._apk)
         self._installed.prepare()
-
-    @cached_property
-    def _properties(self) -> dict[str, str]:
-        client.choose(self.client.serial)
-        return self.client.properties()
 
     @cached_property
     def _apk(self) -> Path:
@@ -222,10 +189,9 @@ class App:
             apk = APKS / f"edgewise-{abi}.apk"
             if apk.is_file():
                 return apk
-        msg = (
+        raise EnvironmentMissing(
             f"The Android app was not built for {', '.join(abis) or 'the processor of ' + self.name}. Build it: {BUILD}"
         )
-        raise EnvironmentMissing(msg)
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -233,11 +199,6 @@ class App:
         try:
             with zipfile.ZipFile(self._apk) as archive:
                 build = json.loads(archive.read("assets/build.json"))
-            return {
-                "build": str(build["build"]),
-                "engines": dict(build["engines"]),
-                "left_out": dict(build["left_out"]),
-            }
+            return {"build": str(build["build"]), **{name: dict(build[name]) for name in ("engines", "left_out")}}
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
-            msg = f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}"
-            raise DataError(msg) from error
+            raise DataError(f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}") from error

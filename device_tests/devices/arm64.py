@@ -21,7 +21,6 @@ from device_tests.devices import _cpuinfo
 from device_tests.onboard import probe, worker
 from device_tests.schedule import Turns
 from device_tests.transport import bundle
-from device_tests.transport.bundle import Bundle
 from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from models import data, files, processes
 from models.errors import DataError, EnvironmentMissing
@@ -69,8 +68,7 @@ class Core:
     def emulator(self) -> str:
         version = _qemu("--version").strip()
         if not version:
-            msg = f"{QEMU} does not tell its version: it is broken. {INSTALL}"
-            raise EnvironmentMissing(msg)
+            raise EnvironmentMissing(f"{QEMU} does not tell its version: it is broken. {INSTALL}")
         return version.splitlines()[0]
 
     def require(self, runtime: str) -> None:
@@ -79,8 +77,7 @@ class Core:
             raise EnvironmentMissing(msg)
         bundle.require(ABI, runtime)
         if runtime not in self._bundle.sites:
-            msg = f"The bundle {self._bundle.path} holds no {runtime}. Build it with: {MAKE}"
-            raise EnvironmentMissing(msg)
+            raise EnvironmentMissing(f"The bundle {self._bundle.path} holds no {runtime}. Build it with: {MAKE}")
 
     def pins(self, runtime: str) -> tuple[str, ...]:
         return (*self._bundle.pins(runtime), self.emulator, self.model, (self._system / "proc" / "cpuinfo").read_text())
@@ -111,7 +108,7 @@ class Core:
         self.conversations.stop()
 
     @cached_property
-    def _bundle(self) -> Bundle:
+    def _bundle(self) -> bundle.Bundle:
         try:
             return bundle.load(bundle.path(ABI))
         except DataError as error:
@@ -157,10 +154,8 @@ def _cores() -> tuple[str, ...]:
 
 def _qemu(*arguments: str) -> str:
     if not shutil.which(QEMU):
-        msg = f"Emulated Arm cores need {QEMU}, which is not here. {INSTALL}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"Emulated Arm cores need {QEMU}, which is not here. {INSTALL}")
     try:  # the exit code is not checked: that of its help is 1
         return subprocess.run([QEMU, *arguments], capture_output=True, text=True, errors="replace").stdout
     except OSError as error:
-        msg = f"{QEMU} does not start: {error.strerror}. {INSTALL}"
-        raise EnvironmentMissing(msg) from error
+        raise EnvironmentMissing(f"{QEMU} does not start: {error.strerror}. {INSTALL}") from error

@@ -62,11 +62,10 @@ class Desktop:
 
     def counted(self, load: Load, plugin: Path, log: Path) -> Command:
         if platform.machine() != "x86_64" or not shutil.which(QEMU):
-            msg = (
+            raise EnvironmentMissing(
                 f"Counting instructions needs {QEMU} on an x86_64 processor, which is not here. "
                 "On Debian and Ubuntu install it with: sudo apt-get install qemu-user"
             )
-            raise EnvironmentMissing(msg)
         probing = command(probe.__file__, load, "--count")
         # the same addresses in each run: the work of some libraries depends on them
         emulated = ("setarch", "-R", QEMU, "-cpu", CPU, "-plugin", plugin, "-d", "plugin", "-D", log)

@@ -82,8 +82,7 @@ def load(name: str) -> dict[str, Line]:
     """Read a baseline from a file, or from a revision of git; raises DataError where the name is neither."""
     remedy = f"Write one with: {UPDATE}"
     if not name.strip():
-        msg = "--baseline needs a file, or a revision of git."
-        raise UsageError(msg)
+        raise UsageError("--baseline needs a file, or a revision of git.")
     try:
         is_file = Path(name).is_file()
     except (OSError, ValueError):  # a name that no file can have
@@ -91,12 +90,10 @@ def load(name: str) -> dict[str, Line]:
     if is_file:
         cells = records.read(Path(name), Baseline, what="baseline", remedy=remedy).cells
     else:
-        cells = records.decode(
-            _of_revision(name), Baseline, name=f"{name}:{FILE}", what="baseline", remedy=remedy
-        ).cells
+        content = _of_revision(name)
+        cells = records.decode(content, Baseline, name=f"{name}:{FILE}", what="baseline", remedy=remedy).cells
     if not cells:
-        msg = f"{name} holds no cell, so that nothing can be compared with it. {remedy}"
-        raise DataError(msg)
+        raise DataError(f"{name} holds no cell, so that nothing can be compared with it. {remedy}")
     return cells
 
 
@@ -117,7 +114,11 @@ def save(rows: tuple[Row, ...], file: Path) -> int:
     cell that is no longer in the matrix loses its line. A count of instructions stays while the file's size stays.
     """
     previous = load(str(file)) if file.exists() else {}
-    cells = {row.id: _with_previous_count(line(row), previous.get(row.id)) for row in rows if row.outcome != "skipped"}
+    cells = {row.id: line(row) for row in rows if row.outcome != "skipped"}
+    for id in cells.keys() & previous.keys():
+        new, before = cells[id], previous[id]
+        if new.instructions is None and new.size_bytes == before.size_bytes:
+            cells[id] = structs.replace(new, instructions=before.instructions, cpu=before.cpu)
     lost = _lost(rows, previous)
     unchanged = {id: content for id, content in previous.items() if id not in lost}
     lines = [
@@ -126,12 +127,6 @@ def save(rows: tuple[Row, ...], file: Path) -> int:
     ]
     files.write_bytes(file, ('{"cells": {\n' + ",\n".join(lines) + "\n}}\n").encode())
     return len(cells.keys() - previous.keys())
-
-
-def _with_previous_count(new: Line, before: Line | None) -> Line:
-    if before is None or new.instructions is not None or new.size_bytes != before.size_bytes:
-        return new
-    return structs.replace(new, instructions=before.instructions, cpu=before.cpu)
 
 
 def compare(rows: tuple[Row, ...], baseline: dict[str, Line]) -> Comparison:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from device_tests.results.measurement import OUTCOMES
 from models import files, networks, records
 from models.errors import DataError, UsageError, did_you_mean
-from models.records import Record
 
 FILE = "budgets.toml"
 
@@ -51,23 +50,24 @@ MOST_BYTES = 16 << 20  # of the file
 MOST = 1e300  # the largest limit; NaN is not below it either
 OF_SETS = ("top1", "agreement")  # the figures that other evaluation sets have, too
 RENAMED = {f"digits_{metric}": f'`metric = "{metric}"` with `set = "digits"`' for metric in OF_SETS}
+Globs = Annotated[tuple[str, ...], Meta(min_length=1)]
 TABLE = re.compile(r"^\s*\[\[\s*(budget|missing)\s*\]\]")
 
 
-class Budget(Record, kw_only=True):
+class Budget(records.Record, kw_only=True, rename={"outcomes": "is"}):
     """A limit for the cells that a glob of `ids` matches: `min` and `max` of a figure, or the `outcomes` it may have.
 
     `set` names the evaluation set that the figure is of, "" for the first. A `required` budget must decide something in
     a whole run. `line` is its line in the file.
     """
 
-    ids: tuple[str, ...]
+    ids: Globs
     metric: str
     why: str
     set: str = ""
     min: int | float | None = None
     max: int | float | None = None
-    outcomes: tuple[str, ...] = ()
+    outcomes: str | tuple[str, ...] = ()
     required: bool = True
     line: int = 0
 
@@ -80,10 +80,10 @@ class Budget(Record, kw_only=True):
         return any(fnmatch.fnmatchcase(id, pattern) for pattern in self.ids)
 
 
-class Missing(Record, kw_only=True):
+class Missing(records.Record, kw_only=True):
     """What `--allow-missing` accepts to be unmeasured: figures of a `metric`, or whole cells where it is ""."""
 
-    ids: tuple[str, ...]
+    ids: Globs
     why: str
     metric: str = ""
     line: int = 0
@@ -93,28 +93,11 @@ class Missing(Record, kw_only=True):
         return self.metric in ("", metric) and any(fnmatch.fnmatchcase(id, pattern) for pattern in self.ids)
 
 
-class File(Record, kw_only=True):
+class File(records.Record, kw_only=True):
     """The content of budgets.toml."""
 
     budgets: tuple[Budget, ...] = ()
     missing: tuple[Missing, ...] = ()
-
-
-class _BudgetTable(Record, kw_only=True, forbid_unknown_fields=True, rename={"outcomes": "is"}):
-    ids: Annotated[tuple[str, ...], Meta(min_length=1)]
-    metric: str
-    why: str
-    set: str = ""
-    min: int | float | None = None
-    max: int | float | None = None
-    outcomes: str | tuple[str, ...] = ()
-    required: bool = True
-
-
-class _MissingTable(Record, kw_only=True, forbid_unknown_fields=True):
-    ids: Annotated[tuple[str, ...], Meta(min_length=1)]
-    why: str
-    metric: str = ""
 
 
 def load(file: Path, ids: tuple[str, ...]) -> File:
@@ -123,31 +106,25 @@ def load(file: Path, ids: tuple[str, ...]) -> File:
         text = files.read_bytes(file, MOST_BYTES).decode()
         content = tomllib.loads(text)
     except FileNotFoundError as error:
-        msg = f"{file} is not there. Restore it, or name another with --budgets."
-        raise DataError(msg) from error
+        raise DataError(f"{file} is not there. Restore it, or name another with --budgets.") from error
     except RecursionError as error:
-        msg = f"{file} is no TOML: it is nested too deeply."
-        raise DataError(msg) from error
+        raise DataError(f"{file} is no TOML: it is nested too deeply.") from error
     except (OSError, ValueError) as error:
-        msg = f"{file} is no TOML: {error}"
-        raise DataError(msg) from error
+        raise DataError(f"{file} is no TOML: {error}") from error
     tables = {kind: content.get(kind, []) for kind in ("budget", "missing")}
     if content.keys() - tables or not all(isinstance(rows, list) for rows in tables.values()):
-        msg = f"{file} may hold [[budget]] and [[missing]] tables only, it has: {', '.join(content)}."
-        raise UsageError(msg)
+        raise UsageError(f"{file} may hold [[budget]] and [[missing]] tables only, it has: {', '.join(content)}.")
     matches = [(i, match[1]) for i, line in enumerate(text.splitlines(), start=1) if (match := TABLE.match(line))]
     lines = {kind: [i for i, name in matches if name == kind] for kind in tables}
     for kind, rows in tables.items():
         if len(lines[kind]) != len(rows):  # verdicts name the line
             msg = f"{file} has {len(rows)} [[{kind}]] tables, but {len(lines[kind])} lines that say [[{kind}]]. Begin each with such a line."
             raise UsageError(msg)
+    budgets = zip(tables["budget"], lines["budget"], strict=True)
+    missing = zip(tables["missing"], lines["missing"], strict=True)
     return File(
-        budgets=tuple(
-            _Reader(file, line, ids).budget(row) for row, line in zip(tables["budget"], lines["budget"], strict=True)
-        ),
-        missing=tuple(
-            _Reader(file, line, ids).missing(row) for row, line in zip(tables["missing"], lines["missing"], strict=True)
-        ),
+        budgets=tuple(_Reader(file, line, ids).budget(row) for row, line in budgets),
+        missing=tuple(_Reader(file, line, ids).typed(row, Missing) for row, line in missing),
     )
 
 
@@ -181,12 +158,12 @@ class _Reader:
 
     def typed(self, row: Any, kind: type[T]) -> T:
         """Return a table as a record whose globs and reason are checked."""
-        keys = kind.__struct_encode_fields__
+        keys = [name for name in kind.__struct_encode_fields__ if name != "line"]
         for name in row if isinstance(row, dict) else ():
             if name not in keys:
                 raise self.refusal(f"there is no key {name!r}. {did_you_mean(name, keys)}")
         try:
-            table = records.convert(row, kind)
+            table = structs.replace(records.convert(row, kind), line=self.line)
         except (msgspec.ValidationError, RecursionError) as error:
             raise self.refusal(f"{error}. {EXPECTED}") from error
         if not table.why.strip():
@@ -211,7 +188,7 @@ class _Reader:
         return bool(colon and name and fnmatch.filter(named, f"{artifact}@{runtime}"))
 
     def budget(self, row: Any) -> Budget:
-        table = self.typed(row, _BudgetTable)
+        table = self.typed(row, Budget)
         if not table.metric:
             raise self.refusal(f"`metric` is empty. There are: {', '.join(METRICS)}.")
         outcomes = (table.outcomes,) if isinstance(table.outcomes, str) else table.outcomes
@@ -225,9 +202,4 @@ class _Reader:
             raise self.refusal(f"`min` is {table.min}, more than `max`, {table.max}: nothing can keep it.")
         if table.set and table.metric not in OF_SETS:
             raise self.refusal(f"`set` goes with {' and '.join(OF_SETS)}, not with {table.metric!r}.")
-        facts = {name: getattr(table, name) for name in ("ids", "metric", "why", "set", "min", "max", "required")}
-        return Budget(**facts, outcomes=outcomes, line=self.line)
-
-    def missing(self, row: Any) -> Missing:
-        table = self.typed(row, _MissingTable)
-        return Missing(ids=table.ids, why=table.why, metric=table.metric, line=self.line)
+        return structs.replace(table, outcomes=outcomes)

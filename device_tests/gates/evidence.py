@@ -45,18 +45,14 @@ def lacks(
         return (Lack(id="*", why=f"nothing was judged; the first reason: {first}"),)
     expected = [row for row in rows if not any(m.covers(row.id) for m in missing)]
     counted = [row for row in expected if row.device in (named or (DESKTOP,))]
+    there = {row.device for row in judged}
     return (
-        *_silent_devices(judged, named),
+        *(Lack(id=f"*@{name}", why=f"no result of {name} counts") for name in named if name not in there),
         # an unusable result may hide a broken budget on any device; stale ones of other devices are normal
         *_unusable([row for row in expected if row in counted or row.evidence == "unusable"]),
         *_too_few(counted),
         *_undecided(rows, budgets, verdicts, missing, whole),
     )
-
-
-def _silent_devices(judged: list[Row], named: tuple[str, ...]) -> Iterable[Lack]:
-    there = {row.device for row in judged}
-    return (Lack(id=f"*@{name}", why=f"no result of {name} counts") for name in named if name not in there)
 
 
 def _unusable(rows: list[Row]) -> Iterable[Lack]:
@@ -73,10 +69,8 @@ def _too_few(rows: list[Row]) -> Iterable[Lack]:
     current = sum(row.evidence == "current" for row in rows)
     if current < LEAST * len(rows):
         first = next(row.reason for row in rows if row.evidence != "current")
-        yield Lack(
-            id="*",
-            why=f"only {current:,} of {len(rows):,} cells have a result that counts; the first that has none: {first}",
-        )
+        counted = f"only {current:,} of {len(rows):,} cells have a result that counts"
+        yield Lack(id="*", why=f"{counted}; the first that has none: {first}")
 
 
 def _left_out(budget: Budget, every: tuple[Cell, ...], rows: tuple[Row, ...]) -> bool:
@@ -104,11 +98,10 @@ def _undecided(
             continue  # its cells were left out, or later rows decide them, which `shadowed` reports
         if all(any(m.covers(id, budget.metric) for m in missing) for id in ([v.id for v in own] or budget.ids)):
             continue
-        why = (
+        why = f"line {budget.line}: the budget of {budget.figure} decides nothing, "
+        why += (
             f"for each of its {len(own):,} cells, as the first: {own[0].message}"
             if own
             else "none of its cells has run"
         )
-        yield Lack(
-            id=", ".join(budget.ids), why=f"line {budget.line}: the budget of {budget.figure} decides nothing, {why}"
-        )
+        yield Lack(id=", ".join(budget.ids), why=why)

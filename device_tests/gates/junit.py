@@ -30,16 +30,17 @@ def write(
     for verdict in worst_first(verdicts):
         by_cell.setdefault(verdict.id, []).append(verdict)
         by_budget.setdefault(verdict.budget, []).append(verdict)
-    cells, limits = TestSuite("cells"), TestSuite("budgets")
-    cells.add_testcases([_cell(row, by_cell.get(row.id, [])) for row in rows])
-    limits.add_testcases([_budget(budget, by_budget.get(budget, [])) for budget in budgets])
-    xml = JUnitXml("edgewise")
-    xml.add_testsuite(cells)
-    xml.add_testsuite(limits)
+    suites = {
+        "cells": [_cell(row, by_cell.get(row.id, [])) for row in rows],
+        "budgets": [_budget(budget, by_budget.get(budget, [])) for budget in budgets],
+    }
     if lacks:
-        missing = TestSuite("evidence")
-        missing.add_testcases([_case(lack.id, "evidence", 0.0, [lack.why], "") for lack in lacks])
-        xml.add_testsuite(missing)
+        suites["evidence"] = [_case(lack.id, "evidence", 0.0, [lack.why], "") for lack in lacks]
+    xml = JUnitXml("edgewise")
+    for name, cases in suites.items():
+        suite = TestSuite(name)
+        suite.add_testcases(cases)
+        xml.add_testsuite(suite)
     with files.whole(file) as temporary:
         xml.write(str(temporary), pretty=True)
 

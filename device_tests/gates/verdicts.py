@@ -71,16 +71,8 @@ def shadowed(budgets: tuple[Budget, ...], rows: tuple[Row, ...]) -> tuple[Verdic
         own = [row for row in rows if budget.matches(row.id)]
         if own and not any(decisive(budgets, row.id, budget.metric, budget.set) is budget for row in own):
             message = "the budget decides nothing, for later rows decide all of its cells"
-            verdicts.append(
-                Verdict(
-                    id=", ".join(budget.ids),
-                    metric=budget.figure,
-                    state="fail",
-                    message=message,
-                    budget=budget,
-                    excess=math.inf,
-                )
-            )
+            facts = {"state": "fail", "message": message, "excess": math.inf}
+            verdicts.append(Verdict(id=", ".join(budget.ids), metric=budget.figure, budget=budget, **facts))
     return tuple(verdicts)
 
 

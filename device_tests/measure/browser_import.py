@@ -31,16 +31,13 @@ RUNTIMES = {
 }
 WEBGPU = {"tflite": "litertjs_webgpu"}  # the same library on the graphics processor
 # by format: the engine in the app, by the name of the desktop's runtime for the same files
-ENGINES = {
-    "tflite": "litert",
-    "onnx": "onnxruntime",
-    "ort": "onnxruntime",
-    "executorch": "executorch",
-    "executorch_portable": "executorch",
-}
+ENGINES = {"tflite": "litert", "onnx": "onnxruntime", "ort": "onnxruntime"}
+ENGINES |= dict.fromkeys(("executorch", "executorch_portable"), "executorch")
 
 APP = r"app:[a-z0-9][a-z0-9._-]{0,39}(\+(t2|t4|xnnpack|no_xnnpack|nnapi))*"  # threads and accelerator follow the name
 DEVICE = re.compile(rf"browser:[a-z0-9][a-z0-9._-]{{0,39}}|{APP}")
+
+WHAT, REMEDY = "file that the web demo or the Android app saved for these artifacts", "Nothing was added."
 
 
 class Saved(Record, kw_only=True, rename={"packed_logits": "answers"}):
@@ -69,8 +66,7 @@ class Saved(Record, kw_only=True, rename={"packed_logits": "answers"}):
         missing = [name for name in ran if getattr(self, name) in (None, "", ())]
         if self.outcome == "ok" and missing:
             keys = dict(zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True))
-            msg = f"a result that ran has no {keys[missing[0]]}"
-            raise ValueError(msg)
+            raise ValueError(f"a result that ran has no {keys[missing[0]]}")
 
 
 def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, np.ndarray | None], ...]:
@@ -79,9 +75,7 @@ def read(file: Path, artifacts_folder: Path) -> tuple[tuple[Measurement, np.ndar
     Every result is judged here by its logits. Raises DataError where the file is of another kind, a result is of
     another artifact than the one here, or its counts contradict its logits: then the whole file is refused.
     """
-    remedy = "Nothing was added."
-    what = "file that the web demo or the Android app saved for these artifacts"
-    rows = records.read(file, tuple[Saved, ...], what=what, remedy=remedy)
+    rows = records.read(file, tuple[Saved, ...], what=WHAT, remedy=REMEDY)
     if rows is None:
         msg = f"{file} is not there. Save it in the web demo (nox -s 'apps(web)' -- --serve), or share it in the Android app."
         raise DataError(msg)
@@ -106,16 +100,7 @@ class _Wrong(Exception):
 
 
 def _refusal(file: Path, where: str, why: str) -> DataError:
-    return DataError(
-        f"{file} is no file that the web demo or the Android app saved for these artifacts: {where}{why}. Nothing was added."
-    )
-
-
-def _takers(device: str, format_name: str) -> tuple[str | None, ...]:
-    """Return the runtimes of a browser, or the engine of the app, that take a format."""
-    if device.startswith("app:"):
-        return (ENGINES.get(format_name),)
-    return (RUNTIMES.get(format_name, ("",))[0], WEBGPU.get(format_name))
+    return DataError(f"{file} is no {WHAT}: {where}{why}. {REMEDY}")
 
 
 def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, reference_set: Reference) -> inputs.Inputs:
@@ -159,7 +144,9 @@ def _recipe(row: Saved) -> Recipe:
     recipes = {recipe.id: recipe for recipe in matrix.recipes()}
     if row.artifact not in recipes:
         raise _Wrong(f"is of {row.artifact!r}, which is no artifact. {did_you_mean(row.artifact, recipes)[:300]}")
-    if row.runtime not in _takers(row.device, recipes[row.artifact].format):
+    name = recipes[row.artifact].format
+    in_browsers = (RUNTIMES.get(name, ("",))[0], WEBGPU.get(name))
+    if row.runtime not in ((ENGINES.get(name),) if row.device.startswith("app:") else in_browsers):
         raise _Wrong(f"says that {row.runtime!r} ran {row.artifact}, which it does not")
     return recipes[row.artifact]
 
@@ -173,14 +160,8 @@ def _facts(row: Saved, artifact: Artifact) -> dict[str, Any]:
     notes = row.notes
     if environment.extra.get("kind") == "emulator":
         notes = (*notes, "times of an emulator say nothing of a phone: none was taken over")
-    return {
-        **{name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason")},
-        **{
-            name: getattr(artifact, name) for name in ("checkpoint_sha256", "dataset", "size_bytes", "compressed_bytes")
-        },
-        "notes": notes,
-        "environment": environment,
-    }
+    own = {name: getattr(row, name) for name in ("artifact", "runtime", "device", "outcome", "reason")}
+    return {**own, **measurements.of_artifact(artifact), "notes": notes, "environment": environment}
 
 
 def _judge(row: Saved, reference_set: Reference) -> tuple[np.ndarray, Judgement]:

@@ -25,7 +25,7 @@ from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models import environments, files
-from models.errors import DataError, EnvironmentMissing
+from models.errors import EnvironmentMissing
 
 TIMEOUT_S = 120.0
 UNSETTLED = ("run_failed", "timed_out")  # outcomes to try again: the machine may have been the reason
@@ -50,22 +50,18 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     artifact = artifacts.read(sidecar)
     load = Load(runtime=cell.runtime, artifact=artifacts.check(artifact, artifacts_folder), sidecar=sidecar,
                 timeout_s=TIMEOUT_S)  # fmt: skip
-    file = grids.path(results, artifact.id, cell.runtime)
-    try:
-        grid = grids.read(file)
-        settled = {trial.key: trial for trial in (grid.trials if grid else ()) if trial.outcome not in UNSETTLED}
-    except DataError:
-        settled = {}  # the broken grid is replaced
+    stored = current.held(grids.read, grids.path(results, artifact.id, cell.runtime))  # a broken grid is replaced
+    settled = {trial.key: trial for trial in (stored.trials if stored else ()) if trial.outcome not in UNSETTLED}
     trials = []
     for version, environment in versions(cell.runtime).items():
         pins = (environments.ROOT / "constraints" / f"{environment}.txt").read_text()
         code = [files.sha256(f) for f in (*onboard.PROBE, RUNTIMES.path(cell.runtime))]
         key = hashlib.sha256(json.dumps([pins, artifact.sha256, *code]).encode()).hexdigest()
         trials.append(settled.get(key) or _try(load, environment, version, key, conversations))
-    tried = [trial for trial in trials if trial.outcome != "skipped"]
+    tried = tuple(trial for trial in trials if trial.outcome != "skipped")
     grid = Grid(artifact=artifact.id, runtime=cell.runtime, artifact_sha256=artifact.sha256, trials=tuple(trials))
     if tried:
-        grids.save(structs.replace(grid, trials=tuple(tried)), results)
+        grids.save(structs.replace(grid, trials=tried), results)
     return grid
 
 
@@ -82,7 +78,5 @@ def _try(load: Load, environment: str, version: str, key: str, conversations: Co
         raise
     except Exception as error:  # the other versions can still be tried
         return Trial(outcome="run_failed", reason=f"unexpected: {type(error).__name__}: {error}", **facts)
-    if right < golden:
-        reason = f"{right} of {golden} golden images are answered as in the sidecar"
-        return Trial(outcome="mismatch", reason=reason, **facts)
-    return Trial(outcome="ok", reason="", **facts)
+    reason = f"{right} of {golden} golden images are answered as in the sidecar" if right < golden else ""
+    return Trial(outcome="mismatch" if reason else "ok", reason=reason, **facts)

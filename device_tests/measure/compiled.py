@@ -21,14 +21,12 @@ def build(name: str, *flags: str, machine: str = "") -> Path:
     """
     source = SOURCES / f"{name}.c"
     if not shutil.which("cc"):
-        msg = f"{source.name} needs a C compiler, and there is no cc. {INSTALL}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"{source.name} needs a C compiler, and there is no cc. {INSTALL}")
     key = hashlib.sha256("\0".join((source.read_text(), *flags, machine)).encode()).hexdigest()[:16]
     target = data.cache_folder() / f"{name}-{key}"
     if not target.exists():
         with files.whole(target) as temporary:
             done = subprocess.run(["cc", *flags, "-o", temporary, source], capture_output=True, text=True)
             if done.returncode:
-                msg = f"cc does not compile {source.name}: {done.stderr.strip()}\n{INSTALL}"
-                raise EnvironmentMissing(msg)
+                raise EnvironmentMissing(f"cc does not compile {source.name}: {done.stderr.strip()}\n{INSTALL}")
     return target

@@ -33,12 +33,12 @@ def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, the
         described = json.loads(sidecar.read_text())
         np.save(native, pixels.native(image, described["inputs"][0], described["layout"]))
         python = environments.python("export", install="nox -s export")
-        cutting = Command(
-            argv=(str(python), "-m", "device_tests.measure.divergence"), env={"PYTHONPATH": str(environments.ROOT)}
-        )
-        run(cutting, file.resolve(), folder)
+        argv = (str(python), "-m", "device_tests.measure.divergence")
+        run(Command(argv=argv, env={"PYTHONPATH": str(environments.ROOT)}), file.resolve(), folder)
         cuts = sorted(Path(folder).glob("*.tflite"))
-        ours, theirs = (_outputs(command, native, cuts) for command in (there, here))
+        arguments = (layer_outputs.__file__, RUNTIMES.path(RUNTIME), native, *cuts)
+        printed = (run(command, *arguments).splitlines() for command in (there, here))
+        ours, theirs = ([line for line in lines if line.startswith("output")] for lines in printed)
     for cut, own, other in zip(cuts, ours, theirs, strict=True):
         if own != other:
             number, _, operator = cut.stem.partition("-")
@@ -54,18 +54,12 @@ def cut(file: Path, folder: Path) -> None:
         (folder / f"{number:03}-{operator}.tflite").write_bytes(content)
 
 
-def _outputs(python: Command, image: Path, cuts: list[Path]) -> list[str]:
-    output = run(python, layer_outputs.__file__, RUNTIMES.path(RUNTIME), image, *cuts)
-    return [line for line in output.splitlines() if line.startswith("output")]
-
-
 def run(command: Command, *arguments: Path | str) -> str:
-    argv, env = (*command.argv, *arguments), {**os.environ, **command.env}
-    done = subprocess.run(argv, env=env, capture_output=True, text=True)
+    env = {**os.environ, **command.env}
+    done = subprocess.run((*command.argv, *arguments), env=env, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        msg = f"The layers cannot be compared: {last}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"The layers cannot be compared: {last}")
     return done.stdout
 
 

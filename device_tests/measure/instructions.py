@@ -21,7 +21,7 @@ from pathlib import Path
 
 from device_tests import current, devices, onboard, pool
 from device_tests.cells import Cell
-from device_tests.contract import Broken, Command, Load
+from device_tests.contract import Broken, Command, Load, reason_of
 from device_tests.measure import compiled
 from device_tests.onboard import probe
 from device_tests.results import instructions as counts
@@ -78,11 +78,8 @@ class Counter:
             raise
         except (DataError, EnvironmentMissing) as error:  # not saved: it would replace a count that may still be good
             return Ended(count=InstructionCount(**names, outcome="skipped", reason=str(error)), lacks=error)
-        except EdgewiseError as error:
-            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=str(error)))
         except Exception as error:
-            reason = f"unexpected: {type(error).__name__}: {error}"
-            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=reason))
+            return Ended(count=InstructionCount(**names, outcome="run_failed", reason=reason_of(error)))
 
     def _settle(self, cell: Cell, names: dict[str, str]) -> Ended:
         sidecar = artifacts.sidecar_path(self.artifacts, cell.recipe.id)
@@ -91,9 +88,8 @@ class Counter:
         pins = device.pins(cell.runtime)
         artifact = artifacts.read(sidecar)
         if artifact.outcome != "ok":
-            return Ended(
-                count=InstructionCount(**names, outcome="skipped", reason=f"{artifact.outcome}: {artifact.reason}")
-            )
+            reason = f"{artifact.outcome}: {artifact.reason}"
+            return Ended(count=InstructionCount(**names, outcome="skipped", reason=reason))
         file = artifacts.check(artifact, self.artifacts)
         load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=self.timeout_s)
         with tempfile.TemporaryDirectory() as folder:
@@ -105,20 +101,16 @@ class Counter:
                 "the counter": inputs.of_files((SOURCE, Path(__file__))),
                 "the emulator": inputs.digest(cpu, qemu),
             }
-            try:
-                stored = counts.read(counts.path(self.results, cell.id))
-            except DataError:
-                stored = None  # the broken count is replaced
-            settled = stored and stored.outcome in SETTLED and not inputs.stale(stored.inputs, present)
-            if settled and not self.force:
+            stored = current.held(counts.read, counts.path(self.results, cell.id))  # a broken count is replaced
+            fresh = stored is not None and not inputs.stale(stored.inputs, present)
+            if fresh and stored.outcome in SETTLED and not self.force:
                 return Ended(count=stored, current=True)
             self._warm(cell, load)
             began = time.perf_counter()
             facts = self._count(command, load, log)
         facts |= {"cpu": cpu, "qemu": qemu, "inputs": present, "seconds": round(time.perf_counter() - began, 1)}
         count = InstructionCount(**names, artifact_sha256=artifact.sha256, **facts)
-        good = stored is not None and stored.outcome == "ok" and not inputs.stale(stored.inputs, present)
-        if not (good and count.outcome in INCONCLUSIVE):
+        if not (fresh and stored.outcome == "ok" and count.outcome in INCONCLUSIVE):
             counts.save(count, self.results)
         return Ended(count=count)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from device_tests import current
 from device_tests.results.npu import Compiled, Npu
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import environments
 from models.processes import death
 
@@ -24,7 +23,7 @@ _COUNTS = re.compile(r"^(CPU|NPU) operators = (\d+)", re.MULTILINE)
 _LEFT = re.compile(r"^Warning \(supported operators\) operator: (\w+)", re.MULTILINE)
 
 
-def compile_artifact(artifact: Artifact, folder: Path) -> Npu:
+def compile_artifact(artifact: artifacts.Artifact, folder: Path) -> Npu:
     """Compile a .tflite artifact with vela for each accelerator and return the record; a crash is recorded, too."""
     file = artifacts.check(artifact, folder)
     python = environments.python(current.VELA, install="nox -s npu")
@@ -35,23 +34,14 @@ def compile_artifact(artifact: Artifact, folder: Path) -> Npu:
 
 def _compile(python: Path, file: Path, accelerator: str) -> Compiled:
     with tempfile.TemporaryDirectory() as place:
-        command = [
-            str(python),
-            "-m",
-            "ethosu.vela",
-            str(file),
-            "--accelerator-config",
-            accelerator,
-            "--output-dir",
-            place,
-        ]
+        options = ("--accelerator-config", accelerator, "--output-dir", place)
+        command = (python, "-m", "ethosu.vela", file, *options)
         try:
             ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return Compiled(accelerator=accelerator, outcome="failed", reason=TOO_LONG)
-        summary = next(
-            (row for table in Path(place).glob("*_summary_*.csv") for row in csv.DictReader(table.open())), None
-        )
+        tables = Path(place).glob("*_summary_*.csv")
+        summary = next((row for table in tables for row in csv.DictReader(table.open())), None)
         return parsed(accelerator, ended.returncode, ended.stdout + ended.stderr, summary)
 
 
@@ -64,11 +54,8 @@ def parsed(accelerator: str, code: int, text: str, summary: dict[str, str] | Non
     counts = {name: int(count) for name, count in _COUNTS.findall(text)}
     if set(counts) != {"CPU", "NPU"}:
         return Compiled(accelerator=accelerator, outcome="failed", reason="vela ended with 0 and told no operators")
-    facts = {
-        "npu_operators": counts["NPU"],
-        "cpu_operators": counts["CPU"],
-        "left": tuple(sorted(set(_LEFT.findall(text)))),
-    }
+    left = tuple(sorted(set(_LEFT.findall(text))))
+    facts = {"npu_operators": counts["NPU"], "cpu_operators": counts["CPU"], "left": left}
     if not counts["NPU"]:  # vela does not call this an error
         why = f"vela ended with 0 and left all {counts['CPU']} operators on the CPU"
         return Compiled(accelerator=accelerator, outcome="unsupported", reason=why, **facts)

@@ -20,7 +20,6 @@ from device_tests.results import rewrites
 from device_tests.results.latency import Series, ratio
 from device_tests.results.rewrites import Pair, Rewritten
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import remedies
 from models.environments import ROOT
 from models.errors import DataError, EdgewiseError
@@ -50,8 +49,7 @@ def chosen(cells: Iterable[Cell], artifacts_folder: Path) -> tuple[Cell, ...]:
         if (sidecar := artifacts.sidecar_path(artifacts_folder, id)).exists()
     }
     if not there:
-        msg = f"{artifacts_folder} holds none of the {len(cells)} artifacts. Make them with: nox -s export"
-        raise DataError(msg)
+        raise DataError(f"{artifacts_folder} holds none of the {len(cells)} artifacts. Make them with: nox -s export")
     return tuple(cell for cell in cells if cell.recipe.id in there and there[cell.recipe.id].rewrites)
 
 
@@ -72,13 +70,16 @@ def convert(ids: Iterable[str], place: Place) -> None:
 
 def require_same_source(id: str, place: Place) -> None:
     """Raise DataError where both files of an artifact are not made from the same checkpoint and images."""
-    converted, ours = (artifacts.read(artifacts.sidecar_path(f, id)) for f in (place.converted, place.artifacts))
+    converted, ours = _both(id, place)
     if (converted.checkpoint_sha256, converted.dataset) != (ours.checkpoint_sha256, ours.dataset):
-        msg = (
+        raise DataError(
             f"{id} in {place.artifacts} is of another checkpoint, or of other images ({ours.dataset.name}), than an export "
             f"makes it from now ({converted.dataset.name}). Make it again with: {remedies.nox('export', f'--only {id}')}"
         )
-        raise DataError(msg)
+
+
+def _both(id: str, place: Place) -> Iterator[artifacts.Artifact]:
+    return (artifacts.read(artifacts.sidecar_path(folder, id)) for folder in (place.converted, place.artifacts))
 
 
 def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs: int, timeout_s: float,
@@ -97,8 +98,7 @@ def count(cells: tuple[Cell, ...], devices: Iterable[str], place: Place, *, jobs
             if end.count.instructions is None:
                 if end.lacks is not None:
                     raise end.lacks
-                msg = f"{cell.id} could not be counted: {end.count.outcome}: {end.count.reason}"
-                raise EdgewiseError(msg)
+                raise EdgewiseError(f"{cell.id} could not be counted: {end.count.outcome}: {end.count.reason}")
         converted, now = (end.count.instructions for end in ends)
         pairs[f"{cell.recipe.id}@{cell.runtime}"][cell.device] = Pair(converted=converted, rewritten=now)
     return pairs
@@ -122,16 +122,14 @@ def _entrants(cells: tuple[Cell, ...], place: Place) -> Iterator[rounds.Entrant]
     for folder, suffix, baseline in ((place.converted, AS_CONVERTED, ""), (place.artifacts, "", AS_CONVERTED)):
         able, unable = rounds.entrants(here, folder)
         if unable:
-            msg = f"{unable[0].id} cannot be timed: {unable[0].outcome}: {unable[0].reason}"
-            raise DataError(msg)
+            raise DataError(f"{unable[0].id} cannot be timed: {unable[0].outcome}: {unable[0].reason}")
         for one in able:
             yield replace(one, id=f"{one.id}{suffix}", baseline=f"{one.id}{baseline}" if baseline else "")
 
 
 def record(cell: Cell, place: Place, instructions: dict[str, Pair], series: dict[str, Series]) -> Rewritten:
     """Return the record of a cell's artifact with and without rewrites."""
-    both: list[Artifact] = [artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
-                            for folder in (place.converted, place.artifacts)]  # fmt: skip
+    converted, rewritten = _both(cell.recipe.id, place)
     id = f"{cell.recipe.id}@{cell.runtime}@{DESKTOP}"
     timed = [one for name in (id, f"{id}{AS_CONVERTED}") if (one := series.get(name)) and one.rounds_ns]
     facts = {}
@@ -140,10 +138,10 @@ def record(cell: Cell, place: Place, instructions: dict[str, Pair], series: dict
     return Rewritten(
         artifact=cell.recipe.id,
         runtime=cell.runtime,
-        artifact_sha256=both[1].sha256,
-        converted_sha256=both[0].sha256,
-        rewrites=tuple(rewrite.name for rewrite in both[1].rewrites),
-        bytes=Pair(converted=both[0].size_bytes, rewritten=both[1].size_bytes),
+        artifact_sha256=rewritten.sha256,
+        converted_sha256=converted.sha256,
+        rewrites=tuple(rewrite.name for rewrite in rewritten.rewrites),
+        bytes=Pair(converted=converted.size_bytes, rewritten=rewritten.size_bytes),
         instructions=instructions,
         **facts,
     )

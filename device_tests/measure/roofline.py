@@ -34,8 +34,7 @@ def measure() -> dict[str, Roof]:
     program = compiled.build("roofline", "-O3", "-march=native", machine=surroundings.cpu_model())
     done = subprocess.run([program], capture_output=True, text=True)
     if done.returncode:  # compiled for another processor's instructions, in a cache that machines share
-        msg = f"{program}: {processes.death(done.returncode)}. Delete it: it is compiled anew then."
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"{program}: {processes.death(done.returncode)}. Delete it: it is compiled anew then.")
     return {
         dtype: Roof(dtype=dtype, macs_per_s=peak["macs_per_s"], with_=peak["with"])
         for dtype, peak in json.loads(done.stdout).items()

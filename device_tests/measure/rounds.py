@@ -11,12 +11,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from device_tests import devices, onboard
 from device_tests.cells import Cell
-from device_tests.contract import DESKTOP, Ask, Broken, Load
+from device_tests.contract import DESKTOP, Ask, Broken, Load, reason_of
 from device_tests.measure import roofline
 from device_tests.onboard import surroundings
 from device_tests.onboard.runtimes import RUNTIMES
@@ -24,7 +25,7 @@ from device_tests.results.latency import Series, settled
 from device_tests.schedule import Closed
 from export import artifact as artifacts
 from models import files
-from models.errors import DataError, EdgewiseError
+from models.errors import DataError
 
 AT_ONCE = 12  # artifacts loaded side by side: a process with TensorFlow takes 0.7 GB
 TIMER_SHARE = 1_000  # a sample takes at least this many times what the timer takes
@@ -49,6 +50,11 @@ class Entrant:
     macs: int = 0
     roof: str = ""
     slowdown: float = 0.0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of its series that its artifact gives."""
+        return {name: getattr(self, name) for name in ("artifact_sha256", "macs", "roof")}
 
 
 @dataclass(kw_only=True)
@@ -96,30 +102,18 @@ def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entr
             unable.append(Series(id=cell.id, outcome="skipped", reason=str(error)))
             continue
         load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=TIMEOUT_S)
-        able.append(
-            Entrant(
-                id=cell.id,
-                baseline=baseline if baseline != cell.id and baseline in every else "",
-                load=load,
-                device=cell.device,
-                artifact_sha256=artifact.sha256,
-                macs=artifact.macs,
-                roof=roofline.dtype(cell.recipe.scheme),
-            )
-        )
+        facts = {"artifact_sha256": artifact.sha256, "macs": artifact.macs, "roof": roofline.dtype(cell.recipe.scheme)}
+        baseline = baseline if baseline != cell.id and baseline in every else ""
+        able.append(Entrant(id=cell.id, baseline=baseline, load=load, device=cell.device, **facts))
     return able, unable
 
 
 def key(runtime: str, taking_part: list[Entrant], *, seed: int, limit_s: float) -> str:
     """Return a digest of what a run's samples depend on, except for the load of the machine."""
     code = (Path(__file__), *onboard.PROBE, RUNTIMES.path(runtime))
-    parts = [
-        *(files.sha256(file) for file in code),
-        devices.device(DESKTOP).pins(runtime),
-        surroundings.cpu_model(),
-        [(entrant.id, entrant.artifact_sha256) for entrant in taking_part],
-        [seed, limit_s],
-    ]
+    digests = [files.sha256(file) for file in code]
+    timed = [(entrant.id, entrant.artifact_sha256) for entrant in taking_part]
+    parts = [*digests, devices.device(DESKTOP).pins(runtime), surroundings.cpu_model(), timed, [seed, limit_s]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -142,9 +136,9 @@ def measure(
                 raise
             except Exception as error:
                 running.pop(entrant.id, None)
-                outcome, reason = _outcome_of(error)
-                facts = {"artifact_sha256": entrant.artifact_sha256, "macs": entrant.macs, "roof": entrant.roof}
-                done.append(Series(id=entrant.id, outcome=outcome, reason=reason, **facts))
+                outcome = error.outcome if isinstance(error, Broken) else "run_failed"
+                reason = error.reason if isinstance(error, Broken) else reason_of(error)
+                done.append(Series(id=entrant.id, outcome=outcome, reason=reason, **entrant.facts))
 
         def begin(entrant: Entrant) -> None:
             report_progress(f"loading {entrant.id}")
@@ -169,15 +163,6 @@ def _all_settled(running: dict[str, Loaded]) -> bool:
     return all(settled(series, every.get(series.baseline)) for series in every.values())
 
 
-def _outcome_of(error: Exception) -> tuple[str, str]:
-    """Return the outcome and the reason of the error that ended an entrant."""
-    if isinstance(error, Broken):
-        return error.outcome, error.reason
-    return "run_failed", str(error) if isinstance(
-        error, EdgewiseError
-    ) else f"unexpected: {type(error).__name__}: {error}"
-
-
 def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
     """Load an entrant, warm it up until it is steady, and choose how much work a sample and a block hold.
 
@@ -195,18 +180,9 @@ def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
         steady = abs(before / inference_ns - 1) < STEADY
         samples = _share(BLOCK_NS, inference_ns)
     inferences = max(1, math.ceil(TIMER_SHARE * row["timer_ns"] / inference_ns))
+    facts = {name: row[name] for name in ("timer_ns", "environment", "threads")} | {"notes": tuple(row["notes"])}
     series = Series(
-        id=entrant.id,
-        baseline=entrant.baseline,
-        inferences=inferences,
-        steady=steady,
-        timer_ns=row["timer_ns"],
-        environment=row["environment"],
-        artifact_sha256=entrant.artifact_sha256,
-        macs=entrant.macs,
-        roof=entrant.roof,
-        threads=row["threads"],
-        notes=tuple(row["notes"]),
+        id=entrant.id, baseline=entrant.baseline, inferences=inferences, steady=steady, **facts, **entrant.facts
     )
     samples = min(SAMPLES, _share(BLOCK_NS, inference_ns * inferences))
     return Loaded(ask=ask, slowdown=entrant.slowdown, samples=samples, series=series)

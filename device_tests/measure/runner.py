@@ -17,7 +17,7 @@ from msgspec import structs
 
 from device_tests import current, devices, pool
 from device_tests.cells import Cell
-from device_tests.contract import HERE, Job
+from device_tests.contract import HERE, Job, reason_of
 from device_tests.machine_lock import MachineLock
 from device_tests.onboard.runtimes import is_timed
 from device_tests.results import consistency, judging, parity
@@ -26,7 +26,6 @@ from device_tests.results.measurement import Measurement, not_exported, without_
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import files, inputs, reference
 from models.errors import DataError, EdgewiseError, EnvironmentMissing
 from models.reference import Reference
@@ -124,11 +123,9 @@ def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
 
 def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
     """Return each exported model's reference with a digest of its content."""
-    references = {}
-    for model in {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}:
-        reference_set = reference.load(reference.path(bench.artifacts, model))
-        references[model] = (reference_set, reference_set.sha256)
-    return references
+    models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
+    sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
+    return {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}
 
 
 def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
@@ -159,28 +156,20 @@ def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begi
 
 def _without_run(cell: Cell, outcome: str, error: Exception, sidecar: Path) -> Measurement:
     """Return the row of a cell that ended in an exception; its log holds the traceback of an unforeseen one."""
-    foreseen = isinstance(error, EdgewiseError)
     digest = ""
     with suppress(DataError):  # a broken sidecar is reported wherever it is read
         digest = artifacts.read(sidecar).sha256
-    return Measurement(
-        artifact=cell.recipe.id,
-        runtime=cell.runtime,
-        device=cell.device,
-        outcome=outcome,
-        reason=str(error) if foreseen else f"unexpected: {type(error).__name__}: {error}",
-        artifact_sha256=digest,
-        log=() if foreseen else tuple("".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:]),
-    )
+    lines = () if isinstance(error, EdgewiseError) else "".join(traceback.format_exception(error)).splitlines()
+    row = without_result(cell, outcome, reason_of(error))
+    return structs.replace(row, artifact_sha256=digest, log=tuple(lines[-LOG_LINES:]))
 
 
 def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
     """Tell whether a row must not replace an earlier good result: it is inconclusive, and of the same inputs."""
     if earlier is None or earlier.outcome != "ok" or row.outcome not in INCONCLUSIVE:
         return False
-    return earlier.artifact_sha256 == row.artifact_sha256 and not (
-        row.inputs and inputs.stale(earlier.inputs, row.inputs)
-    )
+    stale = row.inputs and inputs.stale(earlier.inputs, row.inputs)
+    return earlier.artifact_sha256 == row.artifact_sha256 and not stale
 
 
 def _measure(
@@ -200,13 +189,16 @@ def _measure(
     quick = bench.quick or (not timed and not bench.full)
     earlier = None if bench.force else _earlier(cell, bench)
     thorough = earlier and (quick or not earlier.quick)
-    if thorough and _holds(earlier, artifact, present, reference_set, bench.results):
+    final = thorough and earlier.outcome in SETTLED and not inputs.stale(earlier.inputs, present)
+    if final and not consistency.contradiction(earlier, artifact, reference_set, bench.results):
         return Ended(measurement=earlier, current=True)
     job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
     begins(cell.id)
     started = time.perf_counter()
     reply = device.run(job, turns)
-    facts = _facts(cell, artifact, present) | {"quick": quick, "seconds": round(time.perf_counter() - started, 2)}
+    facts = {"artifact": artifact.id, "runtime": cell.runtime, "device": cell.device, "inputs": present, "quick": quick}
+    facts |= {"artifact_sha256": artifact.sha256, **measurements.of_artifact(artifact)}
+    facts["seconds"] = round(time.perf_counter() - started, 2)
     if not timed:
         reply |= {"load_ns": None, "first_ns": None}  # the worker does not know that its times mean nothing
     try:
@@ -235,27 +227,11 @@ def _job(
     )
 
 
-def _facts(cell: Cell, artifact: Artifact, present: inputs.Inputs) -> dict[str, Any]:
-    """Return the fields of a measurement that come from its artifact, not from the worker's reply."""
-    return {
-        "artifact": artifact.id,
-        "runtime": cell.runtime,
-        "device": cell.device,
-        "inputs": present,
-        "artifact_sha256": artifact.sha256,
-        "checkpoint_sha256": artifact.checkpoint_sha256,
-        "dataset": artifact.dataset,
-        "size_bytes": artifact.size_bytes,
-        "compressed_bytes": artifact.compressed_bytes,
-    }
-
-
 def _is_enough(packed: Any, reference_set: Reference) -> bool:
     """Tell whether the packed logits so far are enough; garbage is not, and the whole reply will say why."""
     try:
-        return judging.is_enough(
-            judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images)), reference_set
-        )
+        logits = judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images))
+        return judging.is_enough(logits, reference_set)
     except (TypeError, ValueError):
         return False
 
@@ -276,19 +252,5 @@ def _judge(reply: dict[str, Any], reference_set: Reference) -> tuple[np.ndarray 
 
 
 def _earlier(cell: Cell, bench: Bench) -> Measurement | None:
-    try:
-        return measurements.read(measurements.path(bench.results, cell.id))
-    except DataError:
-        return None  # the broken result is replaced
-
-
-def _holds(
-    earlier: Measurement, artifact: Artifact, present: inputs.Inputs, reference_set: Reference, results: Path
-) -> bool:
-    """Tell whether a result is current: its outcome is final, its inputs are these, and its logits confirm it."""
-    if earlier.outcome not in SETTLED or inputs.stale(earlier.inputs, present):
-        return False
-    try:
-        return not consistency.contradiction(earlier, artifact, reference_set, results)
-    except DataError:
-        return False  # its logits are broken; they are replaced
+    """Return the cell's stored result; a broken one is replaced."""
+    return current.held(measurements.read, measurements.path(bench.results, cell.id))

@@ -91,17 +91,13 @@ def _alike(seconds: list[float]) -> bool:
 
 def weighed(runtime: str, started: Started, weights: dict[Path, Weight]) -> Footprint:
     """Return the costs of a runtime that was started."""
-    library_bytes, stripped_bytes, compressed_bytes = (
-        sum(weights[library][i] for library in started.mapped) for i in range(3)
-    )
+    names = ("library_bytes", "stripped_bytes", "compressed_bytes")
     return Footprint(
         runtime=runtime,
         artifact=started.artifact.id,
         model_bytes=started.artifact.size_bytes,
         libraries=len(started.mapped),
-        library_bytes=library_bytes,
-        stripped_bytes=stripped_bytes,
-        compressed_bytes=compressed_bytes,
+        **{name: sum(weights[library][i] for library in started.mapped) for i, name in enumerate(names)},
         cold_start_s=median(started.seconds),
         peak_rss_bytes=max(started.peaks),
         elsewhere=ELSEWHERE.get(runtime, ""),
@@ -132,23 +128,17 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
     began = time.perf_counter()
     lines, seconds = [], None
     with tempfile.TemporaryFile("w+") as log:
-        with (
-            subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, errors="replace", start_new_session=True
-            ) as process,
-            _ended_after(process, TIMEOUT_S),
-        ):
+        pipes = {"stdout": subprocess.PIPE, "stderr": log, "text": True, "errors": "replace"}
+        process = subprocess.Popen(command, **pipes, start_new_session=True)
+        with process, _ended_after(process, TIMEOUT_S):
             for line in process.stdout:
                 if line.strip() == "answered":
                     seconds = time.perf_counter() - began
                 lines.append(line)
         if process.returncode or seconds is None:
             log.seek(0)
-            last = log.read().strip().splitlines()[-1:] or [
-                f"it said nothing and {processes.death(process.returncode)}"
-            ]
-            msg = f"{runtime} did not answer {artifact.id}: {last[0]}"
-            raise EdgewiseError(msg)
+            words = log.read().strip() or f"it said nothing and {processes.death(process.returncode)}"
+            raise EdgewiseError(f"{runtime} did not answer {artifact.id}: {words.splitlines()[-1]}")
     return seconds, json.loads(lines[-1])
 
 

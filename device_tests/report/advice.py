@@ -10,7 +10,6 @@ from device_tests.cells import EAGER
 from device_tests.onboard.runtimes import RUNTIMES, is_timed
 from device_tests.results import shipping as footprints
 from device_tests.results.row import Row
-from device_tests.results.shipping import Weights
 
 ARENA_BYTES = 64 * 1024  # the SRAM of a small microcontroller
 APPLE = ("coreml", "mil_evaluator")
@@ -26,7 +25,7 @@ class Pick:
     message: str
 
 
-def picks(rows: tuple[Row, ...], margin_points: float, weights: Weights) -> tuple[Pick, ...]:
+def picks(rows: tuple[Row, ...], margin_points: float, weights: footprints.Weights) -> tuple[Pick, ...]:
     """Return the picks for one model's rows of one place; none where no row stays within the margin.
 
     A row qualifies where its top-1, on the same images, is at most `margin_points` percentage points below the float
@@ -71,12 +70,12 @@ def can_ship(row: Row) -> bool:
     return row.runtime not in RUNTIMES.names() or (not RUNTIMES[row.runtime].eager and is_timed(row.runtime))
 
 
-def runtime_bytes(row: Row, weights: Weights) -> float:
+def runtime_bytes(row: Row, weights: footprints.Weights) -> float:
     """Return the compressed bytes of a row's runtime; infinity where it was not weighed."""
     return weights[row.runtime].compressed_bytes if row.runtime in weights else math.inf
 
 
-def _smallest_to_ship(good: list[Row], weights: Weights) -> Iterator[Pick]:
+def _smallest_to_ship(good: list[Row], weights: footprints.Weights) -> Iterator[Pick]:
     totals = [(total, row) for row in good if (total := footprints.total_bytes(row, weights))]
     if totals:
         total, row = min(totals, key=lambda t: (t[0], t[1].p50_ns or 0))

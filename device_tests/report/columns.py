@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from device_tests.onboard.runtimes import is_timed
 from device_tests.report.groups import Group
@@ -95,17 +94,16 @@ def all_columns(rows: Iterable[Row]) -> tuple[tuple[str, Cell], ...]:
     """Return the columns that rows may have; top-5 and other evaluation sets only where some row has them."""
     rows = tuple(rows)
     top5 = (TOP5,) if any(row.top5 is not None for row in rows) else ()
-    sets = ((f"{name} %", _figure(partial(_top1_on, name), ".1f", 100)) for name in set_names(rows))
+    sets = (
+        (f"{name} %", _figure(lambda r, name=name: r.sets[name].top1 if name in r.sets else None, ".1f", 100))
+        for name in set_names(rows)
+    )
     return (*ACCURACY, *top5, *sets, *OTHERS)
 
 
 def set_names(rows: Iterable[Row]) -> tuple[str, ...]:
     """Return the names of the evaluation sets after the first."""
     return tuple(dict.fromkeys(name for row in rows for name in row.sets))
-
-
-def _top1_on(name: str, row: Row) -> float | None:
-    return row.sets[name].top1 if name in row.sets else None
 
 
 def columns(g: Group) -> tuple[tuple[str, Cell], ...]:

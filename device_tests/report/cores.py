@@ -37,15 +37,10 @@ def sweeps(groups: tuple[Group, ...]) -> tuple[Sweep, ...]:
 
 def _sweep(model: str, by_place: dict[str, tuple[Row, ...]]) -> Sweep:
     row_of = {(row.artifact, row.runtime, place): row for place, rows in by_place.items() for row in rows}
-    lines = tuple(
-        (
-            artifact.removeprefix(f"{model}-"),
-            runtime,
-            tuple(_cell(row_of.get((artifact, runtime, p))) for p in by_place),
-        )
-        for artifact, runtime in dict.fromkeys((artifact, runtime) for artifact, runtime, _ in row_of)
-    )
-    return Sweep(model=model, places=tuple(by_place), lines=lines)
+    names = dict.fromkeys((artifact, runtime) for artifact, runtime, _ in row_of)
+    cells = (tuple(_cell(row_of.get((*name, place))) for place in by_place) for name in names)
+    lines = ((name.removeprefix(f"{model}-"), runtime, own) for (name, runtime), own in zip(names, cells, strict=True))
+    return Sweep(model=model, places=tuple(by_place), lines=tuple(lines))
 
 
 def _cell(row: Row | None) -> str:

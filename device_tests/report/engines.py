@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from device_tests.report.groups import Group
@@ -35,32 +36,26 @@ def races(groups: tuple[Group, ...]) -> tuple[Race, ...]:
 
 def _race(place: str, groups: list[Group]) -> Race:
     models = tuple(g.model for g in groups)
-    by_name: dict[tuple[str, str, str], dict[str, Row]] = {}
+    by_name: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
     for g in groups:
         for row in g.rows:
             _, format_name, scheme = row.artifact.split("-")
             if scheme in SCHEMES and row.outcome != "skipped":
-                by_name.setdefault((scheme, row.runtime, format_name), {})[g.model] = row
-    least = {
-        (scheme, model): min(
-            (n for (s, *_), rows in by_name.items() if s == scheme for n in _counts(rows.get(model))), default=0
-        )
-        for scheme in SCHEMES
-        for model in models
-    }
+                by_name[scheme, row.runtime, format_name][g.model] = row
+    least: dict[tuple[str, str], int] = {}
+    for (scheme, *_), rows in by_name.items():
+        for model, row in rows.items():
+            if row.outcome == "ok" and row.instructions is not None:
+                least[scheme, model] = min(row.instructions, least.get((scheme, model), row.instructions))
     lines = tuple(
-        (*name, tuple(_cell(rows.get(model), least[name[0], model]) for model in models))
+        (*name, tuple(_cell(rows.get(model), least.get((name[0], model))) for model in models))
         for name, rows in sorted(by_name.items(), key=lambda item: (SCHEMES.index(item[0][0]), item[0]))
         if any(row.outcome != "ok" or row.instructions is not None for row in rows.values())
     )
     return Race(place=place, models=models, lines=lines)
 
 
-def _counts(row: Row | None) -> list[int]:
-    return [row.instructions] if row and row.outcome == "ok" and row.instructions is not None else []
-
-
-def _cell(row: Row | None, least: int) -> str:
+def _cell(row: Row | None, least: int | None) -> str:
     if row is None:
         return ""
     if row.outcome != "ok":

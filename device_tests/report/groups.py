@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -38,9 +39,9 @@ def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WE
     """Return the rows by model and place, the eager one first; `weights` are those of the runtimes (shipping.py)."""
     rows = that_ran(rows)
     several = machines.by_device(rows)
-    by_place: dict[tuple[str, str], list[Row]] = {}
+    by_place: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        by_place.setdefault((row.artifact.split("-")[0], machines.place(row, several)), []).append(row)
+        by_place[row.artifact.split("-")[0], machines.place(row, several)].append(row)
     groups = []
     order = machines.names(several)
     for (model, place), placed in sorted(by_place.items(), key=lambda item: order.index(item[0][1])):

@@ -38,25 +38,21 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
     rows = [r for g in groups for r in g.rows]
     ran = [r for r in rows if r.environment]
     lines = []
-    few = quick(groups)
-    if few:
+    if few := quick(groups):
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
     if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
     lines += machines.stand_ins(ran)
-    noted = sum(bool(r.notes) for r in ran)
-    if noted:
+    if noted := sum(bool(r.notes) for r in ran):
         lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")
-    missing = sum(r.outcome == "skipped" for r in rows)
-    if missing:
+    if missing := sum(r.outcome == "skipped" for r in rows):
         lines.append(
             f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale): the page says which."
         )
     lines += sorted({_hardware(r) for r in ran})
     lines += _columns(rows)
-    larger = (
-        "; those of an artifact for a larger batch are of the whole batch" if any(r.batch > 1 for r in rows) else ""
-    )
+    batches = any(r.batch > 1 for r in rows)
+    larger = "; those of an artifact for a larger batch are of the whole batch" if batches else ""
     lines.append(f"Times and instructions are of one image{larger}. Memory is the peak of resident memory over that of the runtime "
                  "with the reference images. Times of one machine: trust ratios, not microseconds.")  # fmt: skip
     return lines

@@ -19,24 +19,17 @@ from models import files, markdown
 from models.console import WIDTH, plain
 from models.markdown import LIMIT_BYTES
 
+# columns that do not fit into a terminal, which is WIDTH wide
 NOT_IN_TERMINAL = (
-    "p90 µs",
-    "of limit %",
-    "of peak %",
-    "deleg. %",
-    "load ms",
-    "batch",
-    "weights %",
-    "MACs %",
-    "options",
-    "rewrites",
-    "NPU %",
-)  # the terminal is WIDTH wide
+    *("p90 µs", "of limit %", "of peak %", "deleg. %", "load ms", "batch", "weights %", "MACs %"),
+    *("options", "rewrites", "NPU %"),
+)
 WHOLE = 20_000  # most characters of a reason in Markdown
 SHORT = 160  # characters of a reason in the terminal; Markdown and JSON hold it whole
 DATASETS = {"mnist": "MNIST test images", "digits": "digits, NOT MNIST"}  # others go by their own names
 STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "top5", "source_top5",
               "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
+LONG = ("latencies_ns", "log", "flips")  # fields that report.json leaves out
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
 
@@ -52,12 +45,8 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
         table.add_column("outcome", no_wrap=True)
         for row in g.rows:
             figures = (cell(row, g.eager) for _, cell in drawn)
-            table.add_row(
-                plain(_name(row)),
-                plain(row.runtime),
-                *map(plain, figures),
-                f"{_coloured(row)}{' *' if row.notes else ''}",
-            )
+            outcome = f"{_coloured(row)}{' *' if row.notes else ''}"
+            table.add_row(plain(_name(row)), plain(row.runtime), *map(plain, figures), outcome)
         console.print(table)
         _show_reasons(g, console)
         for line in _advice(g, margin_points):
@@ -76,7 +65,8 @@ def _show_reasons(g: Group, console: Console) -> None:
     """Print why cells failed; the footnotes count those without a result."""
     for row in g.rows:
         if row.reason and row.outcome != "skipped":
-            line = plain(f"{row.artifact} on {row.runtime}, {g.place}: {_short(row.reason)}")
+            short = row.reason if len(row.reason) <= SHORT else row.reason[: SHORT - 1] + "…"
+            line = plain(f"{row.artifact} on {row.runtime}, {g.place}: {short}")
             console.print(f"{_coloured(row)} {line}", soft_wrap=True)
 
 
@@ -105,17 +95,10 @@ def _coloured(row: Row) -> str:
     return f"[{COLOURS.get(row.outcome, 'red')}]{row.outcome}[/]"
 
 
-def _short(reason: str) -> str:
-    return reason if len(reason) <= SHORT else reason[: SHORT - 1] + "…"
-
-
 def _title(g: Group) -> str:
-    return f"{g.model} on {g.place}: {_dataset(g.rows)}"
-
-
-def _dataset(rows: tuple[Row, ...]) -> str:
-    names = sorted({r.dataset.name for r in rows if r.dataset.name})
-    return " and ".join(DATASETS.get(name, name) for name in names) or "no results yet"
+    names = sorted({r.dataset.name for r in g.rows if r.dataset.name})
+    judged_on = " and ".join(DATASETS.get(name, name) for name in names) or "no results yet"
+    return f"{g.model} on {g.place}: {judged_on}"
 
 
 def _advice(g: Group, margin_points: float) -> list[str]:
@@ -146,18 +129,11 @@ def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
 def _section(g: Group, margin_points: float) -> list[str]:
     titles = ["artifact", "runtime", *(title for title, _ in columns(g)), "outcome"]
     rule = f"| --- | --- |{' --: |' * len(columns(g))} --- |"
-    return [
-        *(f"## {_md(_title(g))}", "", _line(titles), rule),
-        *(_line([_name(r), r.runtime, *(cell(r, g.eager) for _, cell in columns(g)), _remarks(r)]) for r in g.rows),
-        *(
-            "",
-            *(
-                f"- {_md(line.removeprefix('- '))}" if line.startswith("- ") else _md(line)
-                for line in _advice(g, margin_points)
-            ),
-            "",
-        ),
-    ]
+    figures = ([cell(row, g.eager) for _, cell in columns(g)] for row in g.rows)
+    lines = (_line([_name(r), r.runtime, *own, _remarks(r)]) for r, own in zip(g.rows, figures, strict=True))
+    rule_of_advice, *picks = _advice(g, margin_points)
+    advice = (_md(rule_of_advice), *(f"- {_md(line.removeprefix('- '))}" for line in picks))
+    return [f"## {_md(_title(g))}", "", _line(titles), rule, *lines, "", *advice, ""]
 
 
 def _md(text: str) -> str:
@@ -171,17 +147,8 @@ def _line(cells: list[str]) -> str:
 def _json(g: Group, margin_points: float) -> dict[str, Any]:
     rows = []
     for row in g.rows:
-        raw = {
-            name: value
-            for name, value in msgspec.to_builtins(row).items()
-            if name not in ("latencies_ns", "log", "flips")
-        }
-        rows.append({"id": row.id, **raw, **{name: getattr(row, name) for name in STATISTICS},
-                     "latency_samples": len(row.latencies_ns)})  # fmt: skip
-    return {
-        "model": g.model,
-        "place": g.place,
-        "margin_points": margin_points,
-        "picks": [{"title": p.title, "id": p.id, "says": p.message} for p in g.picks],
-        "rows": rows,
-    }
+        raw = {name: value for name, value in msgspec.to_builtins(row).items() if name not in LONG}
+        statistics = {name: getattr(row, name) for name in STATISTICS}
+        rows.append({"id": row.id, **raw, **statistics, "latency_samples": len(row.latencies_ns)})
+    picks = [{"title": p.title, "id": p.id, "says": p.message} for p in g.picks]
+    return {"model": g.model, "place": g.place, "margin_points": margin_points, "picks": picks, "rows": rows}

@@ -84,21 +84,17 @@ def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt 
         return ""
     begins = f"{reached.share:.0%} of the limit of {device}, where {goal:.0%} is the goal: "
     over = instructions - least(device, artifact)
-    losses = [] if receipt is None else _losses(receipt, CORES[device][INT8])
+    weighted = [o for o in receipt.operators if o.weights] if receipt else []
+    losses = [loss for operator in weighted if (loss := _loss(operator, receipt, CORES[device][INT8]))]
     if not losses:
         return f"{begins}which layer wastes it is not known, for instructions are counted of whole inferences"
     loss, layer = max(losses)
-    if loss < 0.5 * over:
-        return f"{begins}{layer}, at least {loss:,.0f} of the {over:,.0f} instructions above it; where the others go is not known"
-    return f"{begins}{layer}, at least {loss:,.0f} of the {over:,.0f} instructions above it"
-
-
-def _losses(receipt: Receipt, best: Instruction) -> list[tuple[float, str]]:
-    """Return how many instructions each layer wastes at least, and why, as far as the receipt shows."""
-    return [loss for operator in receipt.operators if operator.weights and (loss := _loss(operator, receipt, best))]
+    others = "; where the others go is not known" if loss < 0.5 * over else ""
+    return f"{begins}{layer}, at least {loss:,.0f} of the {over:,.0f} instructions above it{others}"
 
 
 def _loss(operator: Operator, receipt: Receipt, best: Instruction) -> tuple[float, str] | None:
+    """Return how many instructions a layer wastes at least, and why, as far as the receipt shows."""
     name, needed = f"layer {operator.layer} ({operator.name})", operator.macs / best.macs
     if not operator.integer:
         return operator.macs / FMLA.macs - needed, f"{name} is computed in float"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from device_tests.results.measurement import Outcome
-from models import files, records
-from models.errors import DataError
+from device_tests.results.store import Store
 from models.records import Record, Sha256
 
 
@@ -49,21 +48,17 @@ def in_the_app(runtime: str) -> str:
     return f"{runtime}_android"
 
 
+GRIDS = Store(
+    kind=Grid,
+    folder="compatibility",
+    what="compatibility grid",
+    of="is the grid of",
+    remedy="Delete it and run: nox -s compatibility",
+    id=lambda grid: f"{grid.artifact}@{grid.runtime}",
+)
+save, read = GRIDS.save, GRIDS.read_file
+
+
 def path(results: Path, artifact: str, runtime: str) -> Path:
     """Return where the grid of an artifact lies."""
-    return results / "compatibility" / f"{artifact}@{runtime}.json"
-
-
-def save(grid: Grid, results: Path) -> None:
-    """Write a grid whole."""
-    records.write(path(results, grid.artifact, grid.runtime), grid)
-
-
-def read(file: Path) -> Grid | None:
-    """Read a grid, None where there is none; raises DataError where it is broken."""
-    again = "Delete it and run: nox -s compatibility"
-    grid = records.read(file, Grid, what="compatibility grid", remedy=again)
-    if grid and files.stem(f"{grid.artifact}@{grid.runtime}") != file.stem:
-        msg = f"{file} is the grid of {grid.artifact}@{grid.runtime}. {again}"
-        raise DataError(msg)
-    return grid
+    return GRIDS.path(results, f"{artifact}@{runtime}")

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 from device_tests.results import judging, parity
-from device_tests.results.judging import Judgement
 from device_tests.results.measurement import Measurement
 from export.artifact import Artifact
+from models.errors import DataError
 from models.reference import Reference
 
 # the fields of a result that come from its logits and are exact
@@ -19,12 +19,15 @@ LIBRARIES = 1e-4  # relative differences between numeric libraries
 
 
 def contradiction(measurement: Measurement, artifact: Artifact, reference_set: Reference, results_folder: Path) -> str:
-    """Return why a result's figures cannot be, "" where they can; raises DataError where its logits are broken."""
+    """Return why a result's figures cannot be, or its logits cannot be read; "" where there is nothing wrong."""
     if why := measurement.impossible:
         return why
     if measurement.outcome == "skipped":
         return "it says that it was skipped, of which no result is kept"
-    logits = parity.load(results_folder, measurement.id)
+    try:
+        logits = parity.load(results_folder, measurement.id)
+    except DataError as error:
+        return str(error)
     if measurement.outcome not in WITH_LOGITS:
         return "" if logits is None else f"it is {measurement.outcome}, but has logits"
     if (measurement.size_bytes, measurement.compressed_bytes) != (artifact.size_bytes, artifact.compressed_bytes):
@@ -37,10 +40,6 @@ def contradiction(measurement: Measurement, artifact: Artifact, reference_set: R
         judged = judging.judge(logits, reference_set)
     except (ValueError, IndexError) as error:
         return f"its logits cannot be judged ({error})"
-    return _disagreement(measurement, judged)
-
-
-def _disagreement(measurement: Measurement, judged: Judgement) -> str:
     wrong = [name for name in JUDGED if getattr(measurement, name) != getattr(judged, name)]
     # an image whose confidence lies on the border of a bin may fall into the next bin elsewhere
     wrong += [

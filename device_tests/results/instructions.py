@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from device_tests.results.measurement import Outcome
-from models import files, records
-from models.errors import DataError
+from device_tests.results.store import Store
 from models.records import Magnitude, Positive, Record, Sha256
 
 
@@ -28,8 +25,7 @@ class InstructionCount(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.outcome == "ok" and not self.samples:
-            msg = "it is ok without a sample"
-            raise ValueError(msg)
+            raise ValueError("it is ok without a sample")
 
     @property
     def id(self) -> str:
@@ -46,21 +42,11 @@ class InstructionCount(Record, kw_only=True):
         return (max(self.samples) - min(self.samples)) / self.instructions if self.samples else None
 
 
-def path(results: Path, id: str) -> Path:
-    """Return where the count of a cell lies."""
-    return results / "instructions" / f"{files.stem(id)}.json"
-
-
-def save(count: InstructionCount, results: Path) -> None:
-    """Write a count whole."""
-    records.write(path(results, count.id), count)
-
-
-def read(file: Path) -> InstructionCount | None:
-    """Read a count, None where there is none; raises DataError where it is broken."""
-    again = "Delete it, or count again: nox -s instructions"
-    count = records.read(file, InstructionCount, what="count of instructions", remedy=again)
-    if count and files.stem(count.id) != file.stem:
-        msg = f"{file} is the count of {count.id}. {again}"
-        raise DataError(msg)
-    return count
+COUNTS = Store(
+    kind=InstructionCount,
+    folder="instructions",
+    what="count of instructions",
+    of="is the count of",
+    remedy="Delete it, or count again: nox -s instructions",
+)
+path, save, read = COUNTS.path, COUNTS.save, COUNTS.read_file

@@ -54,8 +54,7 @@ class Run(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if lost := {row.id for row in self.summary} - {one.id for one in self.series}:
-            msg = f"there are no samples of {min(lost)}"
-            raise ValueError(msg)
+            raise ValueError(f"there are no samples of {min(lost)}")
 
 
 class Timing(Summary, kw_only=True):
@@ -113,17 +112,10 @@ def read(results: Path, name: str) -> tuple[Timing, ...]:
     try:
         return tuple(_timing(row, series[row.id], peaks, run) for row in run.summary if row.rounds)
     except ValueError as error:
-        msg = f"{file} is no interleaved run ({error}). Delete it and run: nox -s latency"
-        raise DataError(msg) from error
+        raise DataError(f"{file} is no interleaved run ({error}). Delete it and run: nox -s latency") from error
 
 
 def _timing(row: Summary, origin: Origin, peaks: dict[str, float], run: Run) -> Timing:
-    facts = structs.asdict(row) | {"samples": row.samples or row.rounds}
-    return Timing(
-        **facts,
-        artifact_sha256=origin.artifact_sha256,
-        roof_macs_per_s=peaks.get(row.roof),
-        seed=run.seed,
-        date=run.date,
-        environment=environment(origin.environment),
-    )
+    facts = structs.asdict(row) | {"samples": row.samples or row.rounds, "artifact_sha256": origin.artifact_sha256}
+    facts |= {"roof_macs_per_s": peaks.get(row.roof), "seed": run.seed, "date": run.date}
+    return Timing(**facts, environment=environment(origin.environment))

@@ -50,11 +50,9 @@ def unpack(packed: str, classes: int, most: int) -> np.ndarray:
         # a limit, for a bomb would fill the memory
         content = unpacking.decompress(base64.b64decode(packed, validate=True), most * size + 1)
     except (ValueError, zlib.error) as error:
-        msg = f"its logits cannot be unpacked ({error})"
-        raise ValueError(msg) from error
+        raise ValueError(f"its logits cannot be unpacked ({error})") from error
     if not unpacking.eof or not content or len(content) % size or len(content) > most * size:
-        msg = f"there are no logits of 1 to {most:,} images"
-        raise ValueError(msg)
+        raise ValueError(f"there are no logits of 1 to {most:,} images")
     return np.frombuffer(content, "<f4").reshape(-1, classes)
 
 
@@ -89,7 +87,7 @@ def judge(logits: np.ndarray, evaluation_set: EvaluationSet) -> Judgement:
         top5_correct=within_five(logits, labels) if many else None,
         source_top5_correct=within_five(expected, labels) if many else None,
         worst_class=worst_class(ours, theirs, labels),
-        flips=_flips(logits, evaluation_set),
+        flips=_flips(logits, evaluation_set, ours, theirs),
     )
 
 
@@ -109,21 +107,14 @@ def _outcome(
     return "ok", ""
 
 
-def _flips(logits: np.ndarray, evaluation_set: EvaluationSet) -> tuple[Flip, ...]:
-    """Return the first FLIPS images whose prediction differs from the source's."""
-    expected = evaluation_set.logits[: len(logits)]
-    ours, theirs, finite = predictions(logits), expected.argmax(1), np.isfinite(logits).all(1)
-    return tuple(
-        Flip(
-            index=int(i),
-            label=int(evaluation_set.labels[i]),
-            ours=int(ours[i]),
-            theirs=int(theirs[i]),
-            our_margin=margin(logits[i]) if finite[i] else None,
-            their_margin=margin(expected[i]),
-        )
-        for i in np.flatnonzero(ours != theirs)[:FLIPS]
-    )
+def _flips(logits: np.ndarray, evaluation_set: EvaluationSet, ours: np.ndarray, theirs: np.ndarray) -> tuple[Flip, ...]:
+    """Return the first FLIPS images whose prediction, ours [N], differs from the source's, theirs [N]."""
+    flips = []
+    for i in map(int, np.flatnonzero(ours != theirs)[:FLIPS]):
+        classes = {"label": int(evaluation_set.labels[i]), "ours": int(ours[i]), "theirs": int(theirs[i])}
+        own = margin(logits[i]) if np.isfinite(logits[i]).all() else None
+        flips.append(Flip(index=i, **classes, our_margin=own, their_margin=margin(evaluation_set.logits[i])))
+    return tuple(flips)
 
 
 def count(logits: np.ndarray, evaluation_set: EvaluationSet) -> Counts:

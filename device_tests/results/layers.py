@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from operator import attrgetter
 
 from msgspec import structs
 
-from models import files, records
-from models.errors import DataError
+from device_tests.results.store import Store
 from models.records import Magnitude, Positive, Record
 
 BAD_SQNR_DB = 10.0  # below this the noise has more than a tenth of the signal's energy
@@ -62,22 +61,13 @@ class Layers(Record, kw_only=True):
         return next((e.layer for e in self.errors if e.bad), "")
 
 
-def path(results: Path, artifact: str) -> Path:
-    """Return where the layers of an artifact lie."""
-    return results / "layers" / f"{files.stem(artifact)}.json"
-
-
-def save(layers: Layers, results: Path) -> None:
-    """Write the layers and the first bad one whole."""
-    content = {**structs.asdict(layers), "first_bad": layers.first_bad}
-    files.write_bytes(path(results, layers.artifact), records.encode(content))
-
-
-def read(results: Path, artifact: str) -> Layers | None:
-    """Read an artifact's layers, None where there are none; raises DataError where they are broken."""
-    file, again = path(results, artifact), f"Delete it and run: nox -s explain -- --all --layers {artifact}"
-    layers = records.read(file, Layers, what="list of layers", remedy=again)
-    if layers and layers.artifact != artifact:
-        msg = f"{file} holds the layers of {layers.artifact}. {again}"
-        raise DataError(msg)
-    return layers
+LAYERS = Store(
+    kind=Layers,
+    folder="layers",
+    what="list of layers",
+    of="holds the layers of",
+    remedy="Delete it and run: nox -s explain -- --all --layers {id}",
+    id=attrgetter("artifact"),
+    content=lambda layers: {**structs.asdict(layers), "first_bad": layers.first_bad},
+)
+path, save, read = LAYERS.path, LAYERS.save, LAYERS.read

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import numpy as np
 from msgspec import Meta
 
-from export.artifact import Dataset
+from device_tests.results.store import Store
+from export.artifact import Artifact, Dataset
 from models import files, records, remedies
-from models.errors import DataError
 from models.records import Count, Magnitude, Positive, Record, Sha256, Share
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class Counts(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if max(self.correct, self.source_correct, self.agree) > self.total:
-            msg = f"counts of more than {self.total:,} images"
-            raise ValueError(msg)
+            raise ValueError(f"counts of more than {self.total:,} images")
 
     @property
     def top1(self) -> float:
@@ -91,8 +90,7 @@ class Recall(Record, kw_only=True):
 
     def __post_init__(self) -> None:
         if max(self.correct, self.source_correct) > self.total:
-            msg = f"counts of more than the {self.total:,} images of a class"
-            raise ValueError(msg)
+            raise ValueError(f"counts of more than the {self.total:,} images of a class")
 
     @property
     def recall(self) -> float:
@@ -289,6 +287,12 @@ def environment(reported: dict[str, Any]) -> Environment:
     return records.convert({**typed, "extra": others}, Environment)
 
 
+def of_artifact(artifact: Artifact) -> dict[str, Any]:
+    """Return the fields of a measurement that its artifact's sidecar gives, except for the file's digest."""
+    names = ("checkpoint_sha256", "dataset", "size_bytes", "compressed_bytes")
+    return {name: getattr(artifact, name) for name in names}
+
+
 def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
     """Return the measurement of a worker's reply, which may hold anything: impossible figures make it `run_failed`."""
     try:
@@ -305,9 +309,8 @@ def from_reply(facts: dict[str, Any], reply: dict[str, Any]) -> Measurement:
 
 def without_result(cell: Cell, outcome: Outcome, reason: str) -> Measurement:
     """Return the row of a cell that did not run."""
-    return Measurement(
-        artifact=cell.recipe.id, runtime=cell.runtime, device=cell.device, outcome=outcome, reason=reason
-    )
+    names = {"artifact": cell.recipe.id, "runtime": cell.runtime, "device": cell.device}
+    return Measurement(**names, outcome=outcome, reason=reason)
 
 
 def not_exported(cell: Cell) -> Measurement:
@@ -315,26 +318,12 @@ def not_exported(cell: Cell) -> Measurement:
     return without_result(cell, "skipped", f"not exported: {remedies.nox('export', f'--only {cell.recipe.id}')}")
 
 
-def path(folder: Path, id: str) -> Path:
-    """Return where the result of a cell lies."""
-    return folder / f"{files.stem(id)}.json"
-
-
 def logits_path(folder: Path, id: str) -> Path:
     """Return where the logits of a cell lie, [N,K] in the order of the reference's images."""
     return folder / "logits" / f"{files.stem(id)}.npy"
 
 
-def save(measurement: Measurement, folder: Path) -> None:
-    """Write a result whole."""
-    records.write(path(folder, measurement.id), measurement)
-
-
-def read(file: Path) -> Measurement | None:
-    """Read a result, None where there is none; raises DataError where it is broken."""
-    again = "Delete it, or run the cell again."
-    measurement = records.read(file, Measurement, what="result", remedy=again)
-    if measurement and files.stem(measurement.id) != file.stem:
-        msg = f"{file} is the result of {measurement.id}. {again}"
-        raise DataError(msg)
-    return measurement
+RESULTS = Store(
+    kind=Measurement, folder="", what="result", of="is the result of", remedy="Delete it, or run the cell again."
+)
+path, save, read = RESULTS.path, RESULTS.save, RESULTS.read_file

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from operator import attrgetter
 from typing import Literal
 
-from models import files, records
-from models.errors import DataError
+from device_tests.results.store import Store
 from models.records import Count, Magnitude, Record, Share
 
 LABEL = "vela's estimate"
@@ -50,21 +49,12 @@ class Npu(Record, kw_only=True):
         return min((one.share for one in self.compiled), default=0.0)
 
 
-def path(results: Path, artifact: str) -> Path:
-    """Return where the record of an artifact lies."""
-    return results / "npu" / f"{files.stem(artifact)}.json"
-
-
-def save(record: Npu, results: Path) -> None:
-    """Write a record whole."""
-    records.write(path(results, record.artifact), record)
-
-
-def read(results: Path, artifact: str) -> Npu | None:
-    """Read the record of an artifact, None where there is none; raises DataError where it is broken."""
-    file, again = path(results, artifact), "Delete it and run: nox -s npu"
-    record = records.read(file, Npu, what="record of an NPU", remedy=again)
-    if record and record.artifact != artifact:
-        msg = f"{file} is the record of {record.artifact}. {again}"
-        raise DataError(msg)
-    return record
+NPUS = Store(
+    kind=Npu,
+    folder="npu",
+    what="record of an NPU",
+    of="is the record of",
+    id=attrgetter("artifact"),
+    remedy="Delete it and run: nox -s npu",
+)
+save, read = NPUS.save, NPUS.read

@@ -10,7 +10,6 @@ import numpy as np
 
 from device_tests.contract import DESKTOP
 from device_tests.results import measurement as measurements
-from device_tests.results.measurement import Measurement
 from models import files, records
 from models.errors import DataError
 
@@ -28,7 +27,7 @@ def save(results: Path, id: str, logits: np.ndarray | None) -> None:
         np.save(out, logits)
 
 
-def compare(row: Measurement, results: Path) -> dict[str, Any]:
+def compare(row: measurements.Measurement, results: Path) -> dict[str, Any]:
     """Return how a row's logits differ from the desktop's on the same runtime; nothing where there are none to compare.
 
     A browser's runtime is compared with the desktop's that runs the same files. Raises DataError where stored logits
@@ -41,9 +40,7 @@ def compare(row: Measurement, results: Path) -> dict[str, Any]:
     if beside is None or (beside.outcome, beside.artifact_sha256) != ("ok", row.artifact_sha256):
         return {}
     ours, theirs = load(results, row.id), load(results, beside.id)
-    if ours is None or theirs is None:
-        return {}
-    if ours.shape[1:] != theirs.shape[1:]:
+    if ours is None or theirs is None or ours.shape[1:] != theirs.shape[1:]:
         return {}
     count = min(len(ours), len(theirs))
     other = np.flatnonzero((ours[:count] != theirs[:count]).any(1))
@@ -67,6 +64,5 @@ def load(results: Path, id: str) -> np.ndarray | None:
         msg = f"{path} holds no logits ({records.one_line(error)}). Delete it and run the cell again."
         raise DataError(msg) from error
     if logits.ndim != 2 or logits.dtype != np.float32:
-        msg = f"{path} holds no logits. Delete it and run the cell again."
-        raise DataError(msg)
+        raise DataError(f"{path} holds no logits. Delete it and run the cell again.")
     return logits

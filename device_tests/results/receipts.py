@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
 
-from models import files, records
-from models.errors import DataError
+from device_tests.results.store import Store
 from models.records import Count, Record, Share
 
 # Accepted defects: a receipt lists them, but `explain --all` does not fail on them.
@@ -120,11 +118,6 @@ def explanation(id: str, defect: Defect) -> str:
     return next(rows, "")
 
 
-def path(results: Path, id: str) -> Path:
-    """Return where the receipt of an ARTIFACT@RUNTIME lies."""
-    return results / "receipts" / f"{files.stem(id)}.json"
-
-
 def as_json(receipt: Receipt) -> dict[str, Any]:
     """Return the receipt with its shares and the expected defects, for a file."""
     shares = {name: getattr(receipt, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
@@ -132,16 +125,12 @@ def as_json(receipt: Receipt) -> dict[str, Any]:
     return {"id": receipt.id, **shares, "expected_defects": expected, **structs.asdict(receipt)}
 
 
-def save(receipt: Receipt, results: Path) -> None:
-    """Write a receipt whole."""
-    files.write_bytes(path(results, receipt.id), records.encode(as_json(receipt)))
-
-
-def read(results: Path, id: str) -> Receipt | None:
-    """Read the receipt of an ARTIFACT@RUNTIME, None where there is none; raises DataError where it is broken."""
-    file, again = path(results, id), "Delete it and run: nox -s explain -- --all"
-    receipt = records.read(file, Receipt, what="receipt", remedy=again)
-    if receipt and receipt.id != id:
-        msg = f"{file} is the receipt of {receipt.id}. {again}"
-        raise DataError(msg)
-    return receipt
+RECEIPTS = Store(
+    kind=Receipt,
+    folder="receipts",
+    what="receipt",
+    of="is the receipt of",
+    content=as_json,
+    remedy="Delete it and run: nox -s explain -- --all",
+)
+path, save, read = RECEIPTS.path, RECEIPTS.save, RECEIPTS.read

@@ -6,9 +6,10 @@ import math
 from pathlib import Path
 
 from device_tests.results.latency import Interval
-from models import files, records
-from models.errors import DataError
+from device_tests.results.store import Store
 from models.records import Positive, Record, Sha256
+
+FOLDER = "rewrites"
 
 
 class Pair(Record, kw_only=True):
@@ -57,24 +58,14 @@ class Rewritten(Record, kw_only=True):
 
 def folder(results: Path) -> Path:
     """Return where the records lie, with all that belongs to the converted files: artifacts, and counts of theirs."""
-    return results / "rewrites"
+    return results / FOLDER
 
 
-def path(results: Path, id: str) -> Path:
-    """Return where the record of ARTIFACT@RUNTIME lies."""
-    return folder(results) / f"{files.stem(id)}.json"
-
-
-def save(rewritten: Rewritten, results: Path) -> None:
-    """Write a record whole."""
-    records.write(path(results, rewritten.id), rewritten)
-
-
-def read(results: Path, id: str) -> Rewritten | None:
-    """Read the record of ARTIFACT@RUNTIME, None where there is none; raises DataError where it is broken."""
-    file, again = path(results, id), "Delete it and run: nox -s 'benchmarks(rewrites)'"
-    rewritten = records.read(file, Rewritten, what="record of rewrites", remedy=again)
-    if rewritten and rewritten.id != id:
-        msg = f"{file} is the record of {rewritten.id}. {again}"
-        raise DataError(msg)
-    return rewritten
+REWRITES = Store(
+    kind=Rewritten,
+    folder=FOLDER,
+    what="record of rewrites",
+    of="is the record of",
+    remedy="Delete it and run: nox -s 'benchmarks(rewrites)'",
+)
+save, read = REWRITES.save, REWRITES.read

@@ -66,7 +66,8 @@ class Conversations:
                 lines = log.read().decode(errors="replace").splitlines()
                 alarm = next((line for line in lines if any(word in line for word in self._alarms)), None)
                 if alarm and row["outcome"] == "ok":
-                    row |= _row("run_failed", f"its answers cannot be trusted, for it said: {alarm.strip()[:300]}")
+                    reason = f"its answers cannot be trusted, for it said: {alarm.strip()[:300]}"
+                    row |= {"outcome": "run_failed", "reason": reason}
                 if row["outcome"] != "ok":
                     row["log"] = lines[-LOG_LINES:]
                 return row
@@ -111,7 +112,7 @@ class Conversations:
             try:
                 answer = self._answer(process, job, phase)
             except Broken as broken:
-                return _row(broken.outcome, broken.reason)
+                return {"outcome": broken.outcome, "reason": broken.reason}
             if "turn" not in answer:
                 return answer
             if answer["turn"] == "kept":  # only a sign of life
@@ -145,7 +146,3 @@ def _tell(process: Process, line: str) -> None:
     with suppress(BrokenPipeError):  # it died while it waited, and no line will come
         process.stdin.write(line + "\n")
         process.stdin.flush()
-
-
-def _row(outcome: str, reason: str) -> Row:
-    return {"outcome": outcome, "reason": reason}

@@ -16,6 +16,7 @@ from device_tests.contract import Command
 from models import processes
 
 READY = b"ready"
+SILENT = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 
 
 class Worker:
@@ -96,15 +97,10 @@ class _Source:
             return None  # not Linux
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            program, *arguments = command.warm[1:]
+            python, program, *arguments = command.warm
+            argv = (python, program, str(theirs.fileno()), *arguments)
             process = subprocess.Popen(
-                (command.warm[0], program, str(theirs.fileno()), *arguments),
-                env=_environment(command),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
+                argv, env=_environment(command), pass_fds=(theirs.fileno(),), start_new_session=True, **SILENT
             )
         return cls(process, ours)
 
@@ -144,16 +140,8 @@ class _Source:
 
 def started(command: Command, log: IO[bytes] | int) -> subprocess.Popen:
     """Start a command as the leader of a process group, so that it can be killed with all that it starts."""
-    return subprocess.Popen(
-        command.argv,
-        env=_environment(command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log, "text": True, "errors": "replace"}
+    return subprocess.Popen(command.argv, env=_environment(command), **pipes, start_new_session=True)
 
 
 def _environment(command: Command) -> dict[str, str]:

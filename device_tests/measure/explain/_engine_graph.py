@@ -83,15 +83,10 @@ class OpenVino:
                 stored = _stored(node.input(WEIGHTED[kind]).get_source_output().get_node())
                 if stored is not None and stored.get_element_type().get_type_name() == "f32":
                     weights[f":{len(nodes)}"] = _outputs_first(node, np.array(stored.get_data()).reshape(shape))
-            nodes.append(
-                {
-                    "kind": kind,
-                    "least": _least(node) if kind == "FakeQuantize" else None,
-                    "inputs": [name for name in taken if name in names],
-                    "outputs": [_name(output) for output in node.outputs()],
-                    "weights": count,
-                }
-            )
+            least = _least(node) if kind == "FakeQuantize" else None
+            outputs = [_name(output) for output in node.outputs()]
+            inputs = [name for name in taken if name in names]
+            nodes.append({"kind": kind, "least": least, "inputs": inputs, "outputs": outputs, "weights": count})
         output = _name(model.outputs[0].get_node().input(0).get_source_output())
         graph = {"nodes": nodes, "input": _name(model.inputs[0]), "output": output}
         return {"json": np.array(json.dumps(graph)), **weights}

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Protocol
@@ -137,6 +138,15 @@ def compare(file: Graph, twin: Graph, natives: np.ndarray, images: np.ndarray) -
     return Comparison(tensors=compared, ends=np.concatenate(ends), twin_ends=np.concatenate(twin_ends))
 
 
+def stepwise(source: str, image: np.ndarray, given: Values, steps: Iterable[Callable[[Values], Values]]) -> Values:
+    """Return every value as computed, step by step from the `source`, while later steps receive those that are `given`."""
+    computed, received = {source: image}, {source: given.get(source, image)}
+    for step in steps:
+        for name, value in step(received).items():
+            computed[name], received[name] = value, given.get(name, value)
+    return computed
+
+
 def pair(file: Graph, twin: Graph, actual: Values, expected: Values) -> dict[str, str]:
     """Return the file's tensors that the twin has too, by their names in the twin; one image's values give the shapes."""
 
@@ -161,9 +171,8 @@ def _by_place(file: Graph, twin: Graph, actual: Values, expected: Values) -> Ite
     """Yield pairs of tensors at the same place in both sequences of operators, compared by kind and output shape."""
     ours, theirs = list(_sequence(file, actual)), list(_sequence(twin, expected))
     matcher = SequenceMatcher(None, [entry[0] for entry in ours], [entry[0] for entry in theirs], autojunk=False)
-    for block in matcher.get_matching_blocks():
-        for k in range(block.size):
-            name, of = ours[block.a + k][1], theirs[block.b + k][1]
+    for at, beside, size in matcher.get_matching_blocks():
+        for (_, name), (_, of) in zip(ours[at : at + size], theirs[beside : beside + size], strict=True):
             if name and of:
                 yield name, of
 
@@ -183,8 +192,8 @@ def _consistent(file: Graph, twin: Graph, pairs: dict[str, str]) -> dict[str, st
     while True:
         paired = set(pairs.values())
         for name, of in pairs.items():
-            above = {pairs[n] for n in _before(name, ours, pairs.keys())}
-            if above != _before(of, theirs, paired):
+            above = {pairs[n] for n in _walk(name, ours, pairs.keys())[0]}
+            if above != _walk(of, theirs, paired)[0]:
                 break
         else:
             return pairs
@@ -193,11 +202,6 @@ def _consistent(file: Graph, twin: Graph, pairs: dict[str, str]) -> dict[str, st
 
 def _makers(graph: Graph) -> dict[str, Node]:
     return {output: node for node in graph.nodes for output in node.outputs}
-
-
-def _before(name: str, makers: Mapping[str, Node], paired: Iterable[str]) -> set[str]:
-    """Return the nearest paired tensors that a tensor is computed from."""
-    return _walk(name, makers, paired)[0]
 
 
 def _walk(name: str, makers: Mapping[str, Node], paired: Iterable[str]) -> tuple[set[str], set[int]]:
@@ -247,10 +251,7 @@ def settled(nodes: Iterable[Node]) -> dict[str, str]:
 def without_batch_norms(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """Return the nodes, each layer merged with a batch norm that is its only consumer: quantizers fold these."""
     nodes = tuple(nodes)
-    takers: dict[str, int] = {}
-    for node in nodes:
-        for name in node.inputs:
-            takers[name] = takers.get(name, 0) + 1
+    takers = Counter(name for node in nodes for name in node.inputs)
     makers = {output: node for node in nodes for output in node.outputs}
     changed: dict[int, Node] = {}
     for node in nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,16 @@ def explain(path: Path, runtime: str) -> Facts:
     weights = tuple(
         Part(name=f"{layer}", section="weights", size_bytes=layer.weights * BITS[layer.dtype] // 8) for layer in layers
     )
-    stored = sum(file.stat().st_size for file in files.members(path / mil.WEIGHTS))
-    program = files.size_bytes(path) - stored
-    inside = sum(part.size_bytes for part in weights)
+    stored = files.size_bytes(path / mil.WEIGHTS)
+    rest = stored - sum(part.size_bytes for part in weights)
+    others = {"section": "biases and constants", "size_bytes": max(rest, 0)}
+    program = files.size_bytes(path) - stored + min(rest, 0)
     return Facts(
         operators=tuple(map(_operator, steps)),
         parts=(
             *weights,
-            Part(
-                name="biases, scales, tables, alignment",
-                section="biases and constants",
-                size_bytes=max(stored - inside, 0),
-            ),
-            Part(name="the program and the manifest", section="graph", size_bytes=program + min(stored - inside, 0)),
+            Part(name="biases, scales, tables, alignment", **others),
+            Part(name="the program and the manifest", section="graph", size_bytes=program),
         ),
         library="NumPy" if runtime == "mil_evaluator" else "Core ML on the CPU",
         notes=("weights are widened before they are multiplied",) if any(BITS[x.dtype] < 16 for x in layers) else (),
@@ -44,21 +42,12 @@ def _operator(op: Any) -> Operator:
     layers = list(coreml._layers([op])) if op.op_type != "gather" else []
     taken = next((var for var in _variables(op)), None)
     activations = coreml._dtype(taken) if taken is not None else ""
-    (layer,) = layers or (None,)
-    return Operator(
-        name=op.op_type,
-        weights=layer.dtype if layer else "",
-        activations=activations,
-        parameters=layer.weights if layer else 0,
-    )
+    facts = {"weights": layers[0].dtype, "parameters": layers[0].weights} if layers else {}
+    return Operator(name=op.op_type, activations=activations, **facts)
 
 
 def _variables(op: Any) -> list[Any]:
     """Return the inputs that are computed, in their order."""
-    every = [
-        one
-        for var in op.inputs.values()
-        if var is not None
-        for one in (var if isinstance(var, list | tuple) else [var])
-    ]
+    inputs = (var if isinstance(var, list | tuple) else [var] for var in op.inputs.values() if var is not None)
+    every = itertools.chain.from_iterable(inputs)
     return [var for var in every if var.op is None or not (var.op.op_type == "const" or "constexpr" in var.op.op_type)]

@@ -31,27 +31,23 @@ class Engine:
         python = environments.python(ENVIRONMENTS[name], install=f"nox -s 'device_tests({name})' -- --only '*-float32'")
         # -P: the modules beside the program would shadow libraries' names
         command = [str(python), "-P", _engine_graph.__file__, name, str(file.resolve())]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a group of its own, so that it can be killed with all that it started
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        # a group of its own, so that it can be killed with all that it started
+        self._process = subprocess.Popen(command, **pipes, start_new_session=True)
         self._failure = f"{name} cannot show {file.name}"
         weakref.finalize(self, processes.kill, self._process)
 
     def arrays(self, verb: str, given: Values | None = None) -> Values:
         """Return the arrays of a reply by the tensors' names; raises EdgewiseError where the engine fails."""
-        reply = self._ask(verb, given or {})
-        return {name[1:]: value for name, value in reply.items() if name[0] == ":"}
+        return self._ask(verb, given or {})[1]
 
     def described(self, verb: str) -> tuple[Any, Values]:
         """Return the JSON of a reply and the arrays beside it; raises EdgewiseError where the engine fails."""
-        reply = self._ask(verb, {})
-        return json.loads(str(reply["json"])), {name[1:]: value for name, value in reply.items() if name[0] == ":"}
+        reply, arrays = self._ask(verb, {})
+        return json.loads(str(reply["json"])), arrays
 
-    def _ask(self, verb: str, given: Values) -> dict[str, np.ndarray]:
+    def _ask(self, verb: str, given: Values) -> tuple[Values, Values]:
+        """Return a reply's own fields, and its arrays by the tensors' names."""
         content = io.BytesIO()
         np.savez(content, verb=np.array(verb), **{f":{name}": value for name, value in given.items()})
         size, answer = 0, b""
@@ -63,11 +59,9 @@ class Engine:
             answer = self._process.stdout.read(size) if 0 < size < _LONGEST else b""
         if not answer or len(answer) < size:
             processes.kill(self._process)
-            msg = f"{self._failure}: its process {processes.death(self._process.wait())}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"{self._failure}: its process {processes.death(self._process.wait())}")
         with np.load(io.BytesIO(answer), allow_pickle=False) as reply:
-            arrays = dict(reply)
-        if "error" in arrays:
-            msg = f"{self._failure}: {str(arrays['error'])[:300]}"
-            raise EdgewiseError(msg)
-        return arrays
+            fields = dict(reply)
+        if "error" in fields:
+            raise EdgewiseError(f"{self._failure}: {str(fields['error'])[:300]}")
+        return fields, {name[1:]: value for name, value in fields.items() if name[0] == ":"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device_tests.measure.explain.receipt import Facts
+from device_tests.measure.explain.receipt import Facts, left_operators
 from device_tests.results.receipts import Operator, Part
 
 _WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected", "XNNConvTranspose2d")
@@ -44,7 +44,7 @@ def explain(path: Path, runtime: str) -> Facts:
         parts=(*parts, Part(name="program, graph, alignment", section="graph", size_bytes=rest)),
         library="XNNPACK" if taken else "ExecuTorch's portable kernels",
         delegate="XNNPACK",
-        notes=_left(operators),
+        notes=left_operators("to portable kernels", operators),
     )
 
 
@@ -67,18 +67,13 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
     for node in graph["xnodes"]:
         name, fields = node["xnode_union_type"], node["xnode_union"]
         inputs = datatypes[fields["input1_id"] if "input1_id" in fields else fields["input_id"]]
-        constant = name in _WEIGHTED and tensors[fields["filter_id"]]["constant_buffer_idx"]
-        weights = datatypes[fields["filter_id"]] if constant else ""
-        operators.append(
-            Operator(
-                name=name,
-                weights=_executorch_file._DATATYPES[f"xnn_datatype_{weights}"][0] if weights else "",
-                activations={"fp32": "float32", "fp16": "float16"}.get(inputs, inputs),
-                integer=inputs in _QUANTIZED,
-                taken=True,
-                parameters=math.prod(tensors[fields["filter_id"]]["dims"]) if weights else 0,
-            )
-        )
+        weights = {}
+        if name in _WEIGHTED and (kernel := tensors[fields["filter_id"]])["constant_buffer_idx"]:
+            dtype, *_ = _executorch_file._DATATYPES[kernel["datatype"]]
+            weights = {"weights": dtype, "parameters": math.prod(kernel["dims"])}
+        activations = {"fp32": "float32", "fp16": "float16"}.get(inputs, inputs)
+        facts = {"activations": activations, "integer": inputs in _QUANTIZED, **weights}
+        operators.append(Operator(name=name, taken=True, **facts))
     return operators
 
 
@@ -123,8 +118,3 @@ def _plan_tensors(plan: Any, file: Any) -> list[Part]:
         )
         for t in tensors.values()
     ]
-
-
-def _left(operators: list[Operator]) -> tuple[str, ...]:
-    left = sorted({f"{o.name} ({o.activations})" for o in operators if not o.taken})
-    return (f"left to portable kernels: {', '.join(left)}",) if left else ()

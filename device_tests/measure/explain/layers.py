@@ -41,9 +41,8 @@ def error(layer: str, answer: np.ndarray, expected: np.ndarray, given: np.ndarra
 
 
 def _row(layer: str, whole: Tally, own: Tally) -> LayerError:
-    return LayerError(
-        layer=layer, sqnr_db=whole.sqnr_db, max_abs=whole.max_abs, cosine=whole.cosine, own_sqnr_db=own.sqnr_db
-    )
+    facts = {name: getattr(whole, name) for name in ("sqnr_db", "max_abs", "cosine")}
+    return LayerError(layer=layer, own_sqnr_db=own.sqnr_db, **facts)
 
 
 def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
@@ -61,8 +60,7 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
         msg = NOT_SHOWN[artifact.format]
         raise Unsupported(msg)
     if artifact.batch > 1:
-        msg = f"layers are compared image by image, and this artifact takes {artifact.batch} at once"
-        raise Unsupported(msg)
+        raise Unsupported(f"layers are compared image by image, and this artifact takes {artifact.batch} at once")
     images = reference_set.images[:IMAGES]
     tool, opened = opening.OPENERS[artifact.format]
     floats = network_input(images, artifact.layout)
@@ -73,27 +71,20 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
         compared = compare.compare(graph, twin, native, floats)
     _require_right(artifact, compared.twin_ends, reference_set)
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
-    return Layers(
-        artifact=artifact.id,
-        key=current.explanation(artifact, current.EXPORT),
-        images=len(images),
-        tool=tool,
-        errors=(
-            *rows(compared.tensors, twin.nodes, source.layers(artifact.model)),
-            error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends),
-        ),
-    )
+    key = current.explanation(artifact, current.EXPORT)
+    answer = error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends)
+    errors = (*rows(compared.tensors, twin.nodes, source.layers(artifact.model)), answer)
+    return Layers(artifact=artifact.id, key=key, images=len(images), tool=tool, errors=errors)
 
 
 def _require_right(artifact: Artifact, logits: np.ndarray, reference_set: Reference) -> None:
     sqnr_db = Tally().add(logits, reference_set.logits[: len(logits)]).sqnr_db
     if sqnr_db is not None and sqnr_db < BAD_SQNR_DB:
-        msg = (
+        raise DataError(
             f"The float32 conversion of {artifact.model} to {artifact.format} answers otherwise than the network itself "
             f"({sqnr_db:.1f} dB): there is nothing to compare layers with. Look at "
             f"{artifact.model}-{artifact.format}-float32 first."
         )
-        raise DataError(msg)
 
 
 def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterable[Layer]) -> list[LayerError]:
@@ -109,10 +100,9 @@ def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterab
         row = _row(label, entry.whole, entry.own)
         if weighted or (row.bad and entry.segment):
             errors.append(row)
-    for number, name in names.items():
-        if number not in listed:
-            errors.append(LayerError(layer=name, sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))
-    return errors
+    unpaired = (name for number, name in names.items() if number not in listed)
+    nothing = {"sqnr_db": None, "max_abs": 0.0, "cosine": 0.0, "paired": False}
+    return [*errors, *(LayerError(layer=name, **nothing) for name in unpaired)]
 
 
 def names_of(nodes: Iterable[Node], layers: Iterable[Layer]) -> dict[int, str]:

@@ -42,10 +42,6 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _operator(line: ncnn.Operator, layer: Layer | None) -> Operator:
-    return Operator(
-        name=line.kind,
-        weights=layer.dtype if layer else "",
-        activations="int8" if line.integer else "float32",
-        integer=line.integer,
-        parameters=layer.weights if layer else 0,
-    )
+    facts = {"weights": layer.dtype, "parameters": layer.weights} if layer else {}
+    activations = "int8" if line.integer else "float32"
+    return Operator(name=line.kind, activations=activations, integer=line.integer, **facts)

@@ -23,16 +23,11 @@ def explain(path: Path, runtime: str) -> Facts:
 def _graph(path: Path) -> tuple[Operator, ...]:
     from export.formats import savedmodel
 
-    (function,) = (
-        f
-        for f in savedmodel._parsed(path / savedmodel._VERSION).meta_graphs[0].graph_def.library.function
-        if any(node.op in _WEIGHTED for node in f.node_def)
-    )
-    inert = ("Const", "Identity", "NoOp", "ReadVariableOp")
+    functions = savedmodel._parsed(path / savedmodel._VERSION).meta_graphs[0].graph_def.library.function
+    (function,) = (f for f in functions if any(node.op in _WEIGHTED for node in f.node_def))
+    names = (node.op for node in function.node_def if node.op not in ("Const", "Identity", "NoOp", "ReadVariableOp"))
     return tuple(
-        Operator(name=node.op, weights="float32" if node.op in _WEIGHTED else "", activations="float32")
-        for node in function.node_def
-        if node.op not in inert
+        Operator(name=name, weights="float32" if name in _WEIGHTED else "", activations="float32") for name in names
     )
 
 
@@ -45,10 +40,8 @@ def _layers(path: Path) -> tuple[Operator, ...]:
 
 def _parts(path: Path) -> tuple[Part, ...]:
     if path.is_dir():
-        return tuple(
-            Part(name=str(f.relative_to(path)), section="files", size_bytes=f.stat().st_size)
-            for f in files.members(path)
-        )
+        sizes = ((str(file.relative_to(path)), file.stat().st_size) for file in files.members(path))
+        return tuple(Part(name=name, section="files", size_bytes=size) for name, size in sizes)
     if zipfile.is_zipfile(path):  # of torch.export or Keras
         with zipfile.ZipFile(path) as archive:
             members = tuple(

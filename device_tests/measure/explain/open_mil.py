@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from device_tests.measure.explain.compare import Node, Values, channel_shapes
+from device_tests.measure.explain.compare import Node, Values, channel_shapes, stepwise
 from models import mil
 
 _MOVING = ("reshape", "transpose", "squeeze", "expand_dims", "cast", "identity")
@@ -32,11 +32,7 @@ class Graph:
         return self.forced(image, _NONE)
 
     def forced(self, image: np.ndarray, given: Mapping[str, np.ndarray]) -> Values:
-        computed = {self.input: image}
-        received = {self.input: given.get(self.input, image)}
-        for step in self._steps:
-            for name, value in step.run(received).items():
-                computed[name], received[name] = value, given.get(name, value)
+        computed = stepwise(self.input, image, given, (step.run for step in self._steps))
         return {name: value.astype(np.float32) for name, value in computed.items()}
 
 

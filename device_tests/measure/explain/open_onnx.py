@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled
+from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, stepwise
 
 if TYPE_CHECKING:
     import onnx
@@ -40,7 +40,7 @@ class Graph:
         self.nodes = tuple(self._node(node) for node in self._taken)
         self._settled = settled(self.nodes)
         self._whole: Any = None
-        self._steps: list[tuple[Any, list[str], list[str]]] = []
+        self._steps: list[Callable[[Values], Values]] = []
 
     def values(self, image: np.ndarray) -> Values:
         """Run the graph with every tensor, as its consumers receive it, as an output; kernels stay fused that way."""
@@ -53,12 +53,7 @@ class Graph:
     def forced(self, image: np.ndarray, given: Values) -> Values:
         if not self._steps:
             self._steps = [self._step(node) for node in self._model.graph.node]
-        computed = {self.input: image}
-        received = {self.input: given.get(self.input, image)}
-        for session, inputs, outputs in self._steps:
-            taken = {name: received[name] for name in inputs}
-            for name, value in zip(outputs, session.run(outputs, taken), strict=True):
-                computed[name], received[name] = value, given.get(name, value)
+        computed = stepwise(self.input, image, given, self._steps)
         return {name: value for name, value in computed.items() if name in self._activations}
 
     def _node(self, node: onnx.NodeProto) -> Node:
@@ -109,7 +104,7 @@ class Graph:
         model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in given)
         return _session(model)
 
-    def _step(self, node: onnx.NodeProto) -> tuple[Any, list[str], list[str]]:
+    def _step(self, node: onnx.NodeProto) -> Callable[[Values], Values]:
         """Load one operator with its constants; its other operands are inputs."""
         import onnx
 
@@ -123,7 +118,13 @@ class Graph:
             opset_imports=self._model.opset_import,
             ir_version=self._model.ir_version,
         )
-        return _session(model), inputs, outputs
+        session = _session(model)
+
+        def run(received: Values) -> Values:
+            taken = {name: received[name] for name in inputs}
+            return dict(zip(outputs, session.run(outputs, taken), strict=True))
+
+        return run
 
 
 def _session(model: onnx.ModelProto) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from device_tests.measure.explain import tflite as receipts
-from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled
+from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, stepwise
 
 _ROUNDING = ("QUANTIZE", "DEQUANTIZE")
 _MOVING = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
@@ -44,12 +45,7 @@ class Graph:
     def forced(self, image: np.ndarray, given: Values) -> Values:
         if not self._steps:
             self._steps = [self._step(operator) for operator in self._graph.operators]
-        computed = {self.input: image}
-        received = {self.input: given.get(self.input, image)}
-        for step in self._steps:
-            for name, value in self._run(step, received).items():
-                computed[name], received[name] = value, given.get(name, value)
-        return computed
+        return stepwise(self.input, image, given, (partial(self._run, step) for step in self._steps))
 
     def _computed(self) -> set[int]:
         """Return the tensors that depend on the input."""
@@ -64,12 +60,14 @@ class Graph:
 
         name = flatbuffer_utils.opcode_to_name(self._model, operator.opcodeIndex)
         inputs = [int(n) for n in operator.inputs if n in self._activations]
+        fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+        activation = (f"activation {fused}",) if fused else ()
         weights, shapes = 0, ()
         if name in receipts.WEIGHTED and (kernel := int(operator.inputs[1])) not in self._activations:
             weights = receipts.parameters_of(self._graph.tensors[kernel])
             shapes = self._shapes(kernel, axis=3 if name == "DEPTHWISE_CONV_2D" else 0)
         return Node(
-            kinds=() if name in (*_ROUNDING, *_MOVING) else (name, *self._activation(operator)),
+            kinds=() if name in (*_ROUNDING, *_MOVING) else (name, *activation),
             inputs=tuple(self._names[n] for n in inputs),
             outputs=tuple(self._names[n] for n in operator.outputs),
             weights=weights,
@@ -78,18 +76,17 @@ class Graph:
         )
 
     def _shapes(self, kernel: int, axis: int) -> tuple[float, ...]:
+        from ai_edge_litert.schema_py_generated import TensorType
+
+        from export.rewrites import pixels_as_channels
+
         tensor = self._graph.tensors[kernel]
         content = self._model.buffers[tensor.buffer].data
-        if content is None or tensor.type != _float32():
+        if content is None or tensor.type != TensorType.FLOAT32:
             return ()
-        from export.rewrites import pixels_as_channels
 
         weights = np.asarray(content, np.uint8).view(np.float32).reshape(tensor.shape)
         return channel_shapes(pixels_as_channels.as_converted(tensor.name.decode(), weights), axis)
-
-    def _activation(self, operator: Any) -> tuple[str, ...]:
-        fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
-        return (f"activation {fused}",) if fused else ()
 
     def _step(self, operator: Any) -> Any:
         inputs = [int(n) for n in operator.inputs if n in self._activations]
@@ -145,12 +142,6 @@ def _unique(names: list[str]) -> list[str]:
         unique.append(f"{name}#{seen[name]}" if seen[name] else name)
         seen[name] += 1
     return unique
-
-
-def _float32() -> int:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.TensorType.FLOAT32
 
 
 def cuts(content: bytes) -> Iterator[tuple[str, bytes]]:

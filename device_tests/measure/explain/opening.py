@@ -8,7 +8,6 @@ from pathlib import Path
 from device_tests.measure.explain import open_engine, open_mil, open_onnx, open_tflite, open_torch
 from device_tests.measure.explain.compare import Graph
 from export import artifact as artifacts
-from export.artifact import Artifact
 from export.schemes import SCHEMES
 from models.errors import DataError
 
@@ -17,7 +16,7 @@ cuts = open_tflite.cuts
 TWIN = "float32"
 
 
-def twin(artifact: Artifact, beside: Path, folder: Path) -> Graph:
+def twin(artifact: artifacts.Artifact, beside: Path, folder: Path) -> Graph:
     """Open the float32 artifact in the folder `beside` if it is of the same checkpoint, else one made in `folder`."""
     from export.formats import FORMATS
     from export.source import Source
@@ -38,7 +37,7 @@ def twin(artifact: Artifact, beside: Path, folder: Path) -> Graph:
     return opened(artifact, file)
 
 
-def _program(artifact: Artifact, _: Path, scheme: str = "") -> Graph:
+def _program(artifact: artifacts.Artifact, _: Path, scheme: str = "") -> Graph:
     from export.formats import _executorch_schemes
     from export.source import Source
 

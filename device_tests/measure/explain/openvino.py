@@ -10,15 +10,8 @@ from device_tests.measure.explain.engine import Engine
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 
-_DTYPES = {
-    "f32": "float32",
-    "f16": "float16",
-    "bf16": "bfloat16",
-    "i8": "int8",
-    "u8": "uint8",
-    "i4": "int4",
-    "u4": "int4",
-}
+_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "uint8"}
+_DTYPES |= dict.fromkeys(("i4", "u4"), "int4")
 _INTEGER = ("I8", "i8", "u8")  # suffixes of such kernels' names
 
 
@@ -38,13 +31,8 @@ def _operator(layer: dict) -> Operator:
     stored = layer.get("stored", "")
     takes = _DTYPES.get(layer["takes"], layer["takes"])
     integer = layer["kernel"].endswith(_INTEGER) and takes in ("int8", "uint8")
-    return Operator(
-        name=layer["kind"],
-        weights=_DTYPES.get(stored, stored),
-        activations=takes,
-        integer=integer,
-        parameters=layer.get("weights", 0),
-    )
+    weights = {"weights": _DTYPES.get(stored, stored), "parameters": layer.get("weights", 0)}
+    return Operator(name=layer["kind"], activations=takes, integer=integer, **weights)
 
 
 def _parts(path: Path) -> tuple[Part, ...]:
@@ -58,21 +46,17 @@ def _parts(path: Path) -> tuple[Part, ...]:
             part = Part(name=layer.attrib["name"], section=section, size_bytes=int(data.attrib["size"]))
             placed.setdefault(data.attrib["offset"], part)  # equal ones share their bytes
     rest = (path / "model.bin").stat().st_size - sum(part.size_bytes for part in placed.values())
-    graph = Part(
-        name="model.xml: operators, attributes, names", section="graph", size_bytes=(path / "model.xml").stat().st_size
-    )
+    text = (path / "model.xml").stat().st_size
+    graph = Part(name="model.xml: operators, attributes, names", section="graph", size_bytes=text)
     return (*placed.values(), Part(name="alignment", section="graph", size_bytes=max(rest, 0)), graph)
 
 
 def _notes(layers: list[dict]) -> tuple[str, ...]:
     """Return notes on narrow weights that are widened before they are multiplied, and on slow reference kernels."""
-    slow = [layer["kind"] for layer in layers if layer["kernel"].startswith("ref")]
-    notes = (
-        [f"{len(slow)} of {len(layers)} layers run reference kernels: {', '.join(sorted(set(slow)))}"] if slow else []
-    )
-    wide = [
-        layer for layer in layers if layer.get("stored") in ("i8", "u8", "i4", "u4") and not _operator(layer).integer
-    ]
-    if wide:
+    notes = []
+    if slow := [layer["kind"] for layer in layers if layer["kernel"].startswith("ref")]:
+        notes.append(f"{len(slow)} of {len(layers)} layers run reference kernels: {', '.join(sorted(set(slow)))}")
+    narrow = (layer for layer in layers if layer.get("stored") in ("i8", "u8", "i4", "u4"))
+    if wide := [layer for layer in narrow if not _operator(layer).integer]:
         notes.append(f"{len(wide)} layers store narrow weights and multiply in {_operator(wide[0]).activations}")
     return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -39,6 +40,12 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
+def left_operators(where: str, operators: Iterable[Operator]) -> tuple[str, ...]:
+    """Return a note on the operators that no delegate takes, which are left `where`: by what, or to what."""
+    left = sorted({f"{o.name} ({o.activations})" for o in operators if not o.taken})
+    return (f"left {where}: {', '.join(left)}",) if left else ()
+
+
 def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> tuple[Operator, ...]:
     """Return the operators, those with weights named after the next source layer of as many parameters.
 
@@ -57,12 +64,11 @@ def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> t
             left.remove(of)
         named.append(replace(operator, layer=of.name, macs=of.macs, parameters=of.parameters) if of else operator)
     if left or len(named) < len(operators):
-        msg = (
+        raise DataError(
             f"the file computes {len(weighted)} layers with weights ({', '.join(o.name for o in weighted)}), "
             f"the network has {len(layers)}, and they do not fit each other: export it again, or teach "
             "device_tests/measure/explain its operators."
         )
-        raise DataError(msg)
     return tuple(named)
 
 

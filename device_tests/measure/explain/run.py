@@ -17,20 +17,10 @@ from export.artifact import Artifact
 from export.isolated import ENVIRONMENTS
 from models.errors import DataError
 
-MODULES = {
-    "tflite": "tflite",
-    "onnx": "onnx",
-    "ort": "onnx",
-    "executorch": "executorch",
-    "executorch_portable": "executorch",
-    "torchscript": "torchscript",
-    "torchscript_lite": "torchscript",
-    "eager": "network",
-    "savedmodel": "network",
-    "coreml": "coreml",
-    "openvino": "openvino",
-    "ncnn": "ncnn",
-}
+# the modules of this folder that read a format: of its own name, or another's
+MODULES = {name: name for name in ("tflite", "onnx", "executorch", "torchscript", "coreml", "openvino", "ncnn")}
+MODULES |= {"ort": "onnx", "executorch_portable": "executorch", "torchscript_lite": "torchscript"}
+MODULES |= {"eager": "network", "savedmodel": "network"}
 # runtimes that report the executed graph themselves, whatever the format
 OWN = {"openvino": "openvino"}
 
@@ -40,12 +30,10 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     from device_tests.measure.explain import source
 
     if artifact.format not in MODULES:
-        msg = f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}."
-        raise DataError(msg)
+        raise DataError(f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}.")
     path = artifacts.check(require_exported(artifact), folder)
-    facts = importlib.import_module(f"device_tests.measure.explain.{module(artifact.format, runtime)}").explain(
-        path, runtime
-    )
+    name = module(artifact.format, runtime)
+    facts = importlib.import_module(f"device_tests.measure.explain.{name}").explain(path, runtime)
     receipt = Receipt(
         artifact=artifact.id,
         key=current.explanation(artifact, runtime),

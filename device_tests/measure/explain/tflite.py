@@ -14,7 +14,7 @@ import numpy as np
 
 from device_tests.contract import Command
 from device_tests.measure.explain import _tflite_placement
-from device_tests.measure.explain.receipt import Facts
+from device_tests.measure.explain.receipt import Facts, left_operators
 from device_tests.results.receipts import Operator, Part
 from device_tests.transport.deadline import deadline
 from device_tests.transport.starting import started
@@ -35,12 +35,13 @@ def explain(path: Path, runtime: str) -> Facts:
     model = _tflite_file.parse(content)
     placed = _placement(path, runtime)
     operators = _operators(model, set(placed["taken"]))
+    notes = (*left_operators("by XNNPACK", operators), *_narrow_inputs(model, operators, placed["amx"]))
     return Facts(
         operators=operators,
         parts=_parts(model, len(content)),
         library="XNNPACK" if placed["taken"] else "TensorFlow Lite's own kernels",
         delegate="XNNPACK",
-        notes=(*_left(operators), *_narrow_inputs(model, operators, placed["amx"]), *_compiled(operators, placed)),
+        notes=(*notes, *_compiled(operators, placed)),
     )
 
 
@@ -52,11 +53,9 @@ def _placement(path: Path, runtime: str) -> dict[str, Any]:
     except EdgewiseError as error:
         _process.cache_clear()  # the next file gets a process of its own
         processes.kill(process)
-        msg = f"{runtime} does not load {path.name}: {error}"
-        raise EdgewiseError(msg) from error
+        answer = {"error": error}
     if "error" in answer:
-        msg = f"{runtime} does not load {path.name}: {answer['error']}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{runtime} does not load {path.name}: {answer['error']}")
     return answer
 
 
@@ -67,16 +66,14 @@ def _ask(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
             print(line, file=process.stdin, flush=True)
         answer = process.stdout.readline(_LONGEST)
     if expired.is_set():
-        msg = f"no answer in {TIMEOUT_S:g} s"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"no answer in {TIMEOUT_S:g} s")
     if not answer:
         raise EdgewiseError(processes.death(process.wait()))
     with suppress(ValueError, RecursionError):
         content = json.loads(answer)
         if _is_answer(content):
             return content
-    msg = f"its process wrote something that is no answer: {answer.strip()[:200]!r}"
-    raise EdgewiseError(msg)
+    raise EdgewiseError(f"its process wrote something that is no answer: {answer.strip()[:200]!r}")
 
 
 def _is_answer(content: Any) -> bool:
@@ -84,12 +81,9 @@ def _is_answer(content: Any) -> bool:
         return False
     if "error" in content:
         return isinstance(content["error"], str)
-    taken = content.get("taken")
-    return (
-        isinstance(taken, list)
-        and all(type(place) is int for place in taken)
-        and all(content.get(name) in (True, False, None) for name in ("amx", "accelerated"))
-    )
+    taken, flags = content.get("taken"), (content.get("amx"), content.get("accelerated"))
+    are_places = isinstance(taken, list) and all(type(place) is int for place in taken)
+    return are_places and all(flag in (True, False, None) for flag in flags)
 
 
 @lru_cache
@@ -119,24 +113,14 @@ def _operators(model: Any, taken: set[int]) -> tuple[Operator, ...]:
     listed = []
     for i, (name, operator) in enumerate(zip(names, operators, strict=True)):
         image = operator.inputs[2 if name == "TRANSPOSE_CONV" else 0]  # its first input is the output's shape
-        channels = 0
-        weights, parameters, integer = "", 0, not dtype(image).startswith("float")
+        weights, parameters, channels, integer = "", 0, 0, not dtype(image).startswith("float")
         if name in WEIGHTED and is_constant(kernel := operator.inputs[1]):  # else the product is of two activations
             weights, parameters = dtype(widened.get(kernel, kernel)), parameters_of(tensors[kernel])
             channels = 1 if name == "DEPTHWISE_CONV_2D" else int(tensors[kernel].shape[-1])
             # float activations and integer weights: the kernel quantizes the activations first
             integer = dtype(kernel).startswith(("int", "uint"))
-        listed.append(
-            Operator(
-                name=name,
-                weights=weights,
-                activations=dtype(image),
-                integer=integer,
-                taken=i in taken,
-                parameters=parameters,
-                channels=channels,
-            )
-        )
+        facts = {"weights": weights, "parameters": parameters, "channels": channels, "integer": integer}
+        listed.append(Operator(name=name, activations=dtype(image), taken=i in taken, **facts))
     return tuple(listed)
 
 
@@ -163,11 +147,6 @@ def _parts(model: Any, size_bytes: int) -> tuple[Part, ...]:
     return (*parts, Part(name="operators, scales, names", section="graph", size_bytes=rest))
 
 
-def _left(operators: tuple[Operator, ...]) -> tuple[str, ...]:
-    left = sorted({f"{o.name} ({o.activations})" for o in operators if not o.taken})
-    return (f"left by XNNPACK: {', '.join(left)}",) if left else ()
-
-
 def _narrow_inputs(model: Any, operators: tuple[Operator, ...], amx: bool | None) -> tuple[str, ...]:
     """Return notes on convolutions that waste AMX: its kernels take 64 bytes of channels per tap, however few are used."""
     if not amx:
@@ -189,9 +168,7 @@ def _narrow_inputs(model: Any, operators: tuple[Operator, ...], amx: bool | None
 def _compiled(operators: tuple[Operator, ...], placed: dict[str, Any]) -> tuple[str, ...]:
     if placed["accelerated"] is None:
         return ()
-    notes = [
-        "CompiledModel tells only whether all is accelerated; the rows are those of the same library's Interpreter"
-    ]
-    if placed["accelerated"] != all(o.taken for o in operators):
-        notes.append(f"and the two differ: CompiledModel says fully accelerated is {placed['accelerated']}")
-    return tuple(notes)
+    same = placed["accelerated"] == all(o.taken for o in operators)
+    differ = f"and the two differ: CompiledModel says fully accelerated is {placed['accelerated']}"
+    only = "CompiledModel tells only whether all is accelerated; the rows are those of the same library's Interpreter"
+    return (only,) if same else (only, differ)

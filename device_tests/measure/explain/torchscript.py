@@ -12,14 +12,10 @@ from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 
 _WEIGHTED = {
-    "aten::_convolution": ("float32", "float32", False),
-    "aten::conv2d": ("float32", "float32", False),
-    "aten::linear": ("float32", "float32", False),
+    **dict.fromkeys(("aten::_convolution", "aten::conv2d", "aten::linear"), ("float32", "float32", False)),
     "quantized::linear_dynamic": ("int8", "float32", True),  # activations are quantized on the way
-    "quantized::linear": ("int8", "quint8", True),
-    "quantized::linear_relu": ("int8", "quint8", True),
-    "quantized::conv2d": ("int8", "quint8", True),
-    "quantized::conv2d_relu": ("int8", "quint8", True),
+    **dict.fromkeys(("quantized::linear", "quantized::linear_relu"), ("int8", "quint8", True)),
+    **dict.fromkeys(("quantized::conv2d", "quantized::conv2d_relu"), ("int8", "quint8", True)),
 }
 _INERT = ("prim::", "aten::to")
 

@@ -23,9 +23,8 @@ def receipt_tree(receipt: Receipt) -> Tree:
     """Return a receipt as a tree: operators and their numbers, sizes, defects, notes."""
     versions = ", ".join(f"{name} {version}" for name, version in receipt.versions.items())
     tree = Tree(f"[bold]{shown(receipt.id)}[/] ({shown(versions)})")
-    tree.add(
-        f"kernels: {shown(receipt.library)}; this CPU offers {shown(', '.join(receipt.instruction_sets)) or 'unknown'}"
-    )
+    offers = shown(", ".join(receipt.instruction_sets)) or "unknown"
+    tree.add(f"kernels: {shown(receipt.library)}; this CPU offers {offers}")
     shares = [f"{receipt.integer_macs:.1%} of the MACs in integers"]
     if receipt.delegate:
         shares.append(f"{receipt.delegate} took {receipt.delegated_nodes:.1%} of the operators, "
@@ -36,9 +35,8 @@ def receipt_tree(receipt: Receipt) -> Tree:
     _sizes(tree, receipt)
     for defect in receipt.defects:
         why = explanation(receipt.id, defect)
-        tree.add(
-            f"[yellow]known defect: {shown(defect)}: {shown(why)}[/]" if why else f"[red]defect: {shown(defect)}[/]"
-        )
+        accepted = f"[yellow]known defect: {shown(defect)}: {shown(why)}[/]"
+        tree.add(accepted if why else f"[red]defect: {shown(defect)}[/]")
     for note in receipt.notes:
         tree.add(f"note: {shown(note)}")
     return tree
@@ -75,9 +73,8 @@ def _sizes(tree: Tree, receipt: Receipt) -> None:
 
 def layers_table(layers: Layers) -> Table:
     """Return the error of each layer against the float32 twin."""
-    table = Table(
-        title=f"{shown(layers.artifact)}: error against the float source, {layers.images} images, by {shown(layers.tool)}"
-    )
+    by = f"{layers.images} images, by {shown(layers.tool)}"
+    table = Table(title=f"{shown(layers.artifact)}: error against the float source, {by}")
     for column in ("layer", "own SQNR dB", "SQNR dB", "max abs", "cosine", ""):
         table.add_column(column, justify="left" if column in ("layer", "") else "right")
     for e in layers.errors:
@@ -85,15 +82,10 @@ def layers_table(layers: Layers) -> Table:
             table.add_row(shown(e.layer), "", "", "", "", "[yellow]not paired[/]")
             continue
         mark = "[red]first bad layer[/]" if e.layer == layers.first_bad else ""
-        table.add_row(
-            shown(e.layer), _decibels(e.own_sqnr_db), _decibels(e.sqnr_db), f"{e.max_abs:.4g}", f"{e.cosine:.6f}", mark
-        )
+        decibels = ("exact" if value is None else f"{value:.1f}" for value in (e.own_sqnr_db, e.sqnr_db))
+        table.add_row(shown(e.layer), *decibels, f"{e.max_abs:.4g}", f"{e.cosine:.6f}", mark)
     table.caption = (
         f"own: given the inputs that it had; first layer with less than {BAD_SQNR_DB:g} dB of its own: "
         f"{shown(layers.first_bad) or 'none'}"
     )
     return table
-
-
-def _decibels(value: float | None) -> str:
-    return "exact" if value is None else f"{value:.1f}"

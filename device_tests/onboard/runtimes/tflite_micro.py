@@ -6,6 +6,7 @@ The logits are a microcontroller's; the times here mean nothing for one, so none
 import os
 import re
 import tempfile
+from contextlib import contextmanager
 
 suffixes = (".tflite",)
 eager = ""
@@ -31,7 +32,7 @@ def load(path, threads):
         except RuntimeError as error:  # the reason is not in the exception, but on fd 2
             failure = error
     if failure is not None:
-        lines = [line.strip().removeprefix(OUTSIDE) for line in words() if line.strip()]
+        lines = [line.strip().removeprefix(OUTSIDE) for line in words if line.strip()]
         raise RuntimeError("; ".join(lines) or str(failure))
 
     def infer(native):
@@ -41,22 +42,20 @@ def load(path, threads):
 
     with _captured_stderr() as words:
         interpreter.print_allocations()
-    infer.arena_bytes = next(int(match[1]) for line in words() if (match := TOTAL.search(line)))
+    infer.arena_bytes = next(int(match[1]) for line in words if (match := TOTAL.search(line)))
     return infer
 
 
-class _captured_stderr:  # noqa: N801 - used as a function
-    """Catch what the library prints to standard error; the lines can be read afterwards."""
-
-    def __enter__(self):
-        self.file, self.saved_stderr = tempfile.TemporaryFile(), os.dup(2)
-        os.dup2(self.file.fileno(), 2)
-        return self.lines
-
-    def __exit__(self, *raised):
-        os.dup2(self.saved_stderr, 2)
-        os.close(self.saved_stderr)
-
-    def lines(self):
-        self.file.seek(0)
-        return self.file.read().decode(errors="replace").splitlines()
+@contextmanager
+def _captured_stderr():
+    """Catch what the library prints to standard error; yield a list, which holds the lines afterwards."""
+    lines, stderr = [], os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            file.seek(0)
+            lines += file.read().decode(errors="replace").splitlines()

@@ -46,12 +46,7 @@ const here = (row) => row.place === limits.place.value && (!limits.model.value |
 
 const timed = () => fine.some((row) => here(row) && row.p50_ns !== null);
 
-function within(row) {
-  return (
-    here(row) &&
-    ["size_bytes", "top1_loss", "p50_ns"].every((name) => row[name] <= limit(name) + 1e-12)
-  );
-}
+const within = (row) => here(row) && ["size_bytes", "top1_loss", "p50_ns"].every((name) => row[name] <= limit(name) + 1e-12);
 
 function before(a, b) {
   const at = a.findIndex((value, i) => value !== b[i]);

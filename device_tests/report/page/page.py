@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from device_tests import current
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import is_timed
 from device_tests.report import columns, machines, notes
@@ -25,12 +27,10 @@ from device_tests.results import bounds, layers, npu, receipts
 from device_tests.results import shipping as footprints
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
-from device_tests.results.shipping import Weights
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.schemes import SCHEMES
 from models import files, networks, reference
-from models.errors import DataError
 
 HERE = Path(__file__).parent
 BARS = 40  # bars of a latency histogram
@@ -59,7 +59,9 @@ def write(
 ) -> Path:
     """Write the page and return its path; the groups are the report's own, so that both agree."""
     rows = [row for group in groups for row in group.rows]
-    sidecars = {id: _artifact(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
+    files_of = {id: artifacts.sidecar_path(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
+    # where one cannot be read, its rows say why
+    sidecars = {id: current.held(artifacts.read, file) for id, file in files_of.items()}
     models = list(dict.fromkeys(group.model for group in groups))
     held = evidence.collect(results_folder, rows, sidecars)
     page = _environment().get_template("page.html.j2").render(
@@ -88,13 +90,7 @@ def write(
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = snippets.templates(HERE, autoescape=True)
     environment.filters |= {"enumerated": enumerate, "bytes": _bytes, "date": _date, "time": _time, "ratio": _ratio}
     environment.globals |= {
         "bad_sqnr_db": layers.BAD_SQNR_DB,
@@ -169,18 +165,11 @@ def _vega() -> str:
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 
-def _artifact(folder: Path, id: str) -> Artifact | None:
-    try:
-        return artifacts.read(artifacts.sidecar_path(folder, id))
-    except DataError:
-        return None  # its rows say why
-
-
 def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     """Return the facts of each place: its hardware, how many cells are ok, whether times were taken."""
-    rows_of: dict[str, list[Row]] = {}
+    rows_of: dict[str, list[Row]] = defaultdict(list)
     for group in groups:
-        rows_of.setdefault(group.place, []).extend(group.rows)
+        rows_of[group.place] += group.rows
     return [
         {
             "name": place,
@@ -196,16 +185,15 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _ships(rows: list[Row], models: list[str], margin_points: float, weights: Weights) -> dict[str, Any]:
+def _ships(rows: list[Row], models: list[str], margin_points: float, weights: footprints.Weights) -> dict[str, Any]:
     """Return, per runtime and network, the smallest artifact within the margin with its libraries."""
     runtimes = []
     for runtime in sorted(weights.values(), key=lambda w: w.compressed_bytes):
         own = [r for r in fit(rows, margin_points) if r.runtime == runtime.runtime]
         least = {}
         for model in models:
-            totals = [
-                (t, r) for r in own if r.artifact.startswith(f"{model}-") and (t := footprints.total_bytes(r, weights))
-            ]
+            of_model = (r for r in own if r.artifact.startswith(f"{model}-"))
+            totals = [(total, r) for r in of_model if (total := footprints.total_bytes(r, weights))]
             if totals:
                 total, row = min(totals, key=lambda pair: pair[0])
                 least[model] = {"artifact": row.artifact, "total_bytes": total, "share": row.compressed_bytes / total}
@@ -224,12 +212,12 @@ def _dominance(shares: list[float], runtimes: list[dict[str, Any]]) -> str:
 def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     """Return the rows of the same format, scheme, runtime and place whose networks come from both frameworks."""
     timed = {g.place for g in groups if any(row.latencies_ns for row in g.rows)}
-    by_kind: dict[tuple[str, ...], dict[str, Row]] = {}
+    by_kind: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
     for group in groups:
         for row in group.rows if group.place in timed else ():
             if not is_eager(row):
                 format_name, scheme = row.artifact.split("-")[1:]
-                by_kind.setdefault((format_name, scheme, row.runtime, group.place), {})[group.model] = row
+                by_kind[format_name, scheme, row.runtime, group.place][group.model] = row
     return [
         {"key": key, "rows": by_model, "floats": by_kind.get((key[0], "float32", *key[2:]), {})}
         for key, by_model in by_kind.items()
@@ -243,15 +231,14 @@ def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
     sets = {(d.name, d.split, d.images, d.sha256) for r in rows if (d := r.dataset).sha256}
     dates = sorted(r.environment.date for r in ran)
     versions = {(r.runtime, name, v) for r in ran for name, v in r.environment.runtime.items()}
+    judged = "Judged on {}, {}: {:,} images, SHA-256 {}."
     return {
         "warnings": notes.warnings(groups),
         "quick": notes.quick(groups),
         "ran": len(ran),
         "ok": sum(r.outcome == "ok" for r in rows),
         "dates": (*dates[:1], *dates[-1:]),
-        "datasets": [
-            f"Judged on {name}, {split}: {n:,} images, SHA-256 {digest}." for name, split, n, digest in sorted(sets)
-        ],
+        "datasets": [judged.format(*facts) for facts in sorted(sets)],
         "versions": sorted(versions),
         "footnotes": notes.footnotes(groups),
     }
@@ -267,30 +254,17 @@ def _data(
             with suppress(ValueError):  # it holds no image of this shape, and the page shows none
                 image = pictures.pixels(golden, artifact)
                 drawn.setdefault(artifact.model, {})[golden.index] = pictures.picture(image)
-    for model, indices in _flipped([row for group in groups for row in group.rows]).items():
-        images = reference.load(reference.path(folder, model)).images
-        drawn.setdefault(model, {}).update((i, pictures.picture(images[i])) for i in indices)
-    rows = [
-        _row(row)
-        | {
-            "place": group.place,
-            "shipped_bytes": footprints.total_bytes(row, held.weights),
-            "runtime_bytes": held.weights[row.runtime].compressed_bytes if row.runtime in held.weights else None,
-        }
-        for group in groups
-        for row in group.rows
-    ]
-    return {"rows": rows, "pictures": drawn}
-
-
-def _flipped(rows: list[Row]) -> dict[str, set[int]]:
     flipped: dict[str, set[int]] = {}
-    for row in rows:
-        flipped.setdefault(row.artifact.split("-")[0], set()).update(f.index for f in row.flips[:FLIPS])
-    return {model: indices for model, indices in flipped.items() if indices}
+    for group in groups:
+        flipped.setdefault(group.model, set()).update(f.index for row in group.rows for f in row.flips[:FLIPS])
+    for model, indices in flipped.items():
+        if indices:
+            images = reference.load(reference.path(folder, model)).images
+            drawn.setdefault(model, {}).update((i, pictures.picture(images[i])) for i in indices)
+    return {"rows": [_row(row, group.place, held) for group in groups for row in group.rows], "pictures": drawn}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: Row, place: str, held: Evidence) -> dict[str, Any]:
     model, format_name, scheme = row.artifact.split("-")
     names = ("id", "artifact", "runtime", "outcome", "size_bytes", "compressed_bytes", "top1", "top1_loss", "agree",
              "total", "max_abs_error", "p50_ns")  # fmt: skip
@@ -298,6 +272,9 @@ def _row(row: Row) -> dict[str, Any]:
         **{name: getattr(row, name) for name in names},
         **{"model": model, "format": format_name, "scheme": scheme, "eager": is_eager(row), "ships": can_ship(row)},
         "histogram": list(_histogram(row)),
+        "place": place,
+        "shipped_bytes": footprints.total_bytes(row, held.weights),
+        "runtime_bytes": held.weights[row.runtime].compressed_bytes if row.runtime in held.weights else None,
     }
 
 

@@ -23,30 +23,22 @@ _NO_SWIFT = "PyTorch Mobile has no Swift interface: an app calls LibTorch from O
 _NO_BROWSER = "No JavaScript library runs TorchScript. Prefer onnx or tflite for the web."
 _SERVER = "A SavedModel is for servers, where TensorFlow Serving takes it. On a device use tflite."
 _APPLE = "Core ML is on Apple's systems only. Elsewhere use tflite, onnx or executorch."
-_CPP = "{} from C++: an app calls it through {}. Its own examples are at {}."
+_CPP = "ncnn is called from C++: an app calls it through {}. Its own examples are at https://github.com/{}."
 MISSING = {
-    ("coreml", "Kotlin"): _APPLE,
-    ("coreml", "JavaScript"): _APPLE,
+    **dict.fromkeys((("coreml", "Kotlin"), ("coreml", "JavaScript")), _APPLE),
     ("coreml", "Python"): "On a Mac, coremltools.models.MLModel(FILE).predict({'image': array})['logits']; elsewhere "
     "nothing runs it.",
-    (
-        "openvino",
-        "Kotlin",
-    ): "OpenVINO has a Java interface without a published package. On Android use tflite or executorch.",
+    ("openvino", "Kotlin"): "OpenVINO has a Java interface without a published package. On Android use tflite or "
+    "executorch.",
     ("openvino", "Swift"): "OpenVINO is for macOS, Linux and Windows. On iOS use coreml, tflite or executorch.",
     ("openvino", "JavaScript"): "In Node.js npm's openvino-node; no browser runs it. For the web use onnx or tflite.",
-    ("ncnn", "Kotlin"): _CPP.format("ncnn is called", "JNI", "https://github.com/nihui/ncnn-android-squeezenet"),
-    ("ncnn", "Swift"): _CPP.format("ncnn is called", "Objective-C++", "https://github.com/dangbo/ncnn-mobile"),
-    ("ncnn", "JavaScript"): _CPP.format(
-        "ncnn is called", "WebAssembly", "https://github.com/nihui/ncnn-webassembly-nanodet"
-    ),
+    ("ncnn", "Kotlin"): _CPP.format("JNI", "nihui/ncnn-android-squeezenet"),
+    ("ncnn", "Swift"): _CPP.format("Objective-C++", "dangbo/ncnn-mobile"),
+    ("ncnn", "JavaScript"): _CPP.format("WebAssembly", "nihui/ncnn-webassembly-nanodet"),
     ("executorch", "JavaScript"): "ExecuTorch publishes no JavaScript library. Prefer onnx or tflite for the web.",
-    ("torchscript", "Swift"): _NO_SWIFT,
-    ("torchscript", "JavaScript"): _NO_BROWSER,
-    ("torchscript_lite", "Swift"): _NO_SWIFT,
-    ("torchscript_lite", "JavaScript"): _NO_BROWSER,
-    ("savedmodel", "Kotlin"): _SERVER,
-    ("savedmodel", "Swift"): _SERVER,
+    **dict.fromkeys((("torchscript", "Swift"), ("torchscript_lite", "Swift")), _NO_SWIFT),
+    **dict.fromkeys((("torchscript", "JavaScript"), ("torchscript_lite", "JavaScript")), _NO_BROWSER),
+    **dict.fromkeys((("savedmodel", "Kotlin"), ("savedmodel", "Swift")), _SERVER),
 }
 
 
@@ -89,6 +81,12 @@ class Sides:
         return self.height * self.width * self.channels
 
 
+def templates(folder: Path, *, autoescape: bool) -> jinja2.Environment:
+    """Return the environment of a folder's templates."""
+    options = {"autoescape": autoescape, "trim_blocks": True, "lstrip_blocks": True}
+    return jinja2.Environment(loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, **options)
+
+
 def sides(artifact: Artifact) -> Sides:
     """Return the sides of an artifact's input."""
     shape = artifact.inputs[0].shape[1:]
@@ -104,12 +102,10 @@ def contract(artifact: Artifact) -> str:
     kinds = {1: "Grey values", 3: "Red, green and blue"}
     kind = kinds.get(image.channels, f"{image.channels} channels")
     size = f"{image.height} × {image.width} pixels"
+    out = f"{artifact.outputs[0].shape[-1]:,} logits out"
     if _is_of_floats(artifact):
-        return f"{kind} of {size} in, floats as in the evaluation set; {artifact.outputs[0].shape[-1]:,} logits out."
-    return (
-        f"{kind} from 0 (dark) to 1 (bright) of {size} in, {artifact.outputs[0].shape[-1]:,} logits out; normalisation is "
-        "inside the file."
-    )
+        return f"{kind} of {size} in, floats as in the evaluation set; {out}."
+    return f"{kind} from 0 (dark) to 1 (bright) of {size} in, {out}; normalisation is inside the file."
 
 
 def _is_of_floats(artifact: Artifact) -> bool:
@@ -142,9 +138,7 @@ def of(artifact: Artifact) -> tuple[Snippet, ...]:
 def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snippet:
     if (name, language) in MISSING:
         return Snippet(language=language, reason=MISSING[name, language])
-    environment = jinja2.Environment(  # without escaping, which the page does
-        loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templates(HERE, autoescape=False)  # which the page does
     (source,), (target,) = artifact.inputs, artifact.outputs
     image, shape = sides(artifact), ", ".join(str(abs(side)) for side in source.shape)  # -1 is any batch: here 1
     code = environment.get_template(f"{name}.{suffix}.j2").render(

@@ -61,11 +61,9 @@ class Client:
         output = self._run("shell", f"(\n{script}\n) 2>&1; echo {DONE}$?", timeout_s=timeout_s)
         printed, mark, code = output.rpartition(DONE)
         if not mark:
-            msg = f"{self.serial} was lost, or the shell there was killed: {_last(output)}"
-            raise DeviceFailed(msg)
+            raise DeviceFailed(f"{self.serial} was lost, or the shell there was killed: {_last(output)}")
         if code.strip() != "0":
-            msg = f"{self.serial} says, with exit code {code.strip()}: {_last(printed)}"
-            raise DeviceFailed(msg)
+            raise DeviceFailed(f"{self.serial} says, with exit code {code.strip()}: {_last(printed)}")
         return printed
 
     def keep(self, source: Path, target: PurePosixPath) -> None:
@@ -87,11 +85,10 @@ class Client:
         self.shell(f"rm -rf {quoted}")
         if "No space left" in output:
             free_mb = self.free_mb(target.parent)
-            msg = (
+            raise StorageError(
                 f"{self.serial} has no room for {source.name}, {files.size_bytes(source) / 1e6:.0f} MB; {free_mb} MB are "
                 f"free. Free some there, or remove what Edgewise keeps: nox -s 'devices(android)' -- --clean --device android:{self.serial}"
             )
-            raise StorageError(msg)
         missing = sum(arrived.get(name) != digest for name, digest in expected.items())
         msg = f"{missing} of {len(expected)} files of {source.name} did not arrive at {self.serial}: {_last(output)}"
         raise DeviceFailed(msg)
@@ -117,15 +114,8 @@ class Client:
     def _run(self, *arguments: str, timeout_s: float) -> str:
         """Return adb's whole output; its exit code means nothing."""
         try:
-            done = subprocess.run(
-                self.argv(*arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-            )
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            done = subprocess.run(self.argv(*arguments), **pipes, text=True, errors="replace", timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             msg = f"{self.serial} did not answer in {timeout_s:g} s: adb {shlex.join(arguments)[:200]}"
             raise DeviceFailed(msg) from error
@@ -165,19 +155,15 @@ def choose(serial: str, kind: str = "android") -> str:
     devices = attached()
     listed = ", ".join(f"{name} ({state})" for name, state in sorted(devices.items()))
     if not devices:
-        msg = f"adb sees no device{f' {serial}' if serial else ''}, nor any other. {NO_DEVICE}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"adb sees no device{f' {serial}' if serial else ''}, nor any other. {NO_DEVICE}")
     if not serial and len(devices) > 1:
-        msg = f"adb sees several devices: {listed}. Say which: --device {kind}:SERIAL"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"adb sees several devices: {listed}. Say which: --device {kind}:SERIAL")
     chosen = serial or next(iter(devices))
     if chosen not in devices:
-        msg = f"adb sees no device {chosen}. It sees: {listed}."
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"adb sees no device {chosen}. It sees: {listed}.")
     if devices[chosen] != "device":
         remedy = REMEDIES.get(devices[chosen], "It must be started as usual, with USB debugging switched on.")
-        msg = f"{chosen} is {devices[chosen]}. {remedy}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"{chosen} is {devices[chosen]}. {remedy}")
     return chosen
 
 
@@ -187,8 +173,7 @@ def connect(serial: str) -> None:
     end = time.monotonic() + SERVER_S
     while not (client := Client(serial=serial)).is_there:  # adb says "connected" before the device has answered
         if time.monotonic() > end:
-            msg = f"{client.serial} does not answer adb: {_last(done.stdout + done.stderr)}"
-            raise DeviceFailed(msg)
+            raise DeviceFailed(f"{client.serial} does not answer adb: {_last(done.stdout + done.stderr)}")
         time.sleep(0.1)
 
 
@@ -224,8 +209,7 @@ def _await_port(port: int, log: Path) -> None:
         with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.05)
-    msg = f"adb's server did not start within {SERVER_S:g} s: {child.last_words(log)}"
-    raise EnvironmentMissing(msg)
+    raise EnvironmentMissing(f"adb's server did not start within {SERVER_S:g} s: {child.last_words(log)}")
 
 
 def _last(output: str) -> str:

@@ -25,12 +25,9 @@ from models.errors import EdgewiseError, EnvironmentMissing
 NAME = "edgewise"
 PORTS = range(5554, 5682, 2)  # the ports that adb gives to emulators
 BOOT_S = 600
-ABIS = {
-    "x86_64": "x86_64",
-    "AMD64": "x86_64",
-    "aarch64": "arm64-v8a",
-    "arm64": "arm64-v8a",
-}  # the image that runs fast on each machine
+# the image that runs fast on each machine
+ABIS = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
+HEADLESS = ("-no-window", "-no-audio", "-no-boot-anim", "-no-snapshot", "-wipe-data", "-gpu", "swiftshader_indirect")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +52,10 @@ def image() -> Image:
     abi = ABIS.get(platform.machine(), "x86_64")
     install = f"sdkmanager emulator platform-tools 'cmdline-tools;latest' 'system-images;android-34;default;{abi}'"
     if not os.environ.get("ANDROID_HOME"):
-        msg = (
+        raise EnvironmentMissing(
             "ANDROID_HOME is not set: the emulator needs Google's SDK. Install it (https://developer.android.com/studio), "
             f"then: {install}. The machine that needs none: nox -s 'devices(android-vm)'"
         )
-        raise EnvironmentMissing(msg)
     # system-images/android-34/default/x86_64 is the package "system-images;android-34;default;x86_64"
     images = [path.parent for path in home.glob(f"system-images/android-*/*/{abi}/package.xml")]
     images.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.parts[-3])])
@@ -68,8 +64,7 @@ def image() -> Image:
     missing = [str(tool) for tool in (chosen.emulator, chosen.avdmanager) if not tool.exists()]
     missing += [] if images else [f"a system image for {abi}"]
     if missing:
-        msg = f"The SDK in {home} lacks {', '.join(missing)}. Install with: {install}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"The SDK in {home} lacks {', '.join(missing)}. Install with: {install}")
     client.program()
     return chosen
 
@@ -86,24 +81,13 @@ def running(image: Image) -> Iterator[str]:
         # "no" custom hardware
         done = subprocess.run(create, env={**os.environ, **home}, input="no\n", capture_output=True, text=True)
         if done.returncode:
-            msg = f"avdmanager fails: {done.stderr.strip()[-500:]}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"avdmanager fails: {done.stderr.strip()[-500:]}")
         taken = client.attached()
         port = next(port for port in PORTS if f"emulator-{port}" not in taken)
         log = Path(folder) / "log"
-        headless = (
-            "-no-window",
-            "-no-audio",
-            "-no-boot-anim",
-            "-no-snapshot",
-            "-wipe-data",
-            "-gpu",
-            "swiftshader_indirect",
-        )
         serial = f"emulator-{port}"
-        with child.running(
-            (str(image.emulator), "-avd", NAME, "-port", str(port), *headless), log=log, env=home
-        ) as process:
+        command = (str(image.emulator), "-avd", NAME, "-port", str(port), *HEADLESS)
+        with child.running(command, log=log, env=home) as process:
             _await(process, Client(serial=serial), log)
             yield serial
 
@@ -113,8 +97,7 @@ def _await(process: subprocess.Popen, client: Client, log: Path) -> None:
     end = time.monotonic() + BOOT_S
     while not (client.is_there and _booted(client)):
         if process.poll() is not None:
-            msg = f"The emulator ended before Android was up: {child.last_words(log)}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"The emulator ended before Android was up: {child.last_words(log)}")
         if time.monotonic() > end:
             msg = f"Android did not boot within {BOOT_S} s. The emulator said last: {child.last_words(log)}"
             raise EdgewiseError(msg)

@@ -15,18 +15,8 @@ def described(reference_set: Reference, count: int) -> tuple[dict[str, Any], byt
     """
     images = reference_set.images[:count]
     height, width, *rest = images.shape[1:]
-    facts = {
-        "model": reference_set.model,
-        "dataset_sha256": reference_set.dataset_sha256,
-        "count": len(images),
-        "height": height,
-        "width": width,
-        "channels": rest[0] if rest else 1,
-        "dtype": images.dtype.name,
-    }
-    arrays = (
-        images.astype(images.dtype.newbyteorder("<")),
-        reference_set.labels[:count],
-        reference_set.logits[:count].argmax(1),
-    )
-    return facts, b"".join(a.tobytes() if i == 0 else a.astype("<i4").tobytes() for i, a in enumerate(arrays))
+    facts = {"model": reference_set.model, "dataset_sha256": reference_set.dataset_sha256, "count": len(images)}
+    facts |= {"height": height, "width": width, "channels": rest[0] if rest else 1, "dtype": images.dtype.name}
+    classes = (reference_set.labels[:count], reference_set.logits[:count].argmax(1))
+    arrays = (images.astype(images.dtype.newbyteorder("<")), *(each.astype("<i4") for each in classes))
+    return facts, b"".join(array.tobytes() for array in arrays)

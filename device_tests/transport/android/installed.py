@@ -74,8 +74,7 @@ class Installed:
             msg = f"The screen of {self.client.serial} is off. Switch it on, unlock it, and run this again."
             raise EnvironmentMissing(msg)
         if "=true" in output:
-            msg = f"{self.client.serial} is locked. Unlock it, and run this again."
-            raise EnvironmentMissing(msg)
+            raise EnvironmentMissing(f"{self.client.serial} is locked. Unlock it, and run this again.")
 
     def prepare(self) -> None:
         """Start the app so that it makes its folders, which it must own; raises DeviceFailed where it does not start."""
@@ -114,8 +113,7 @@ class Installed:
         extra = f" --es job {shlex.quote(job)}" if job else ""
         output = self.client.shell(f"am start -n {WINDOW}{extra} 2>&1 || true")
         if "Error" in output or "Exception" in output or "not found" in output:
-            msg = f"{self.client.serial} does not start the app: {' '.join(output.split())[:300]}"
-            raise DeviceFailed(msg)
+            raise DeviceFailed(f"{self.client.serial} does not start the app: {' '.join(output.split())[:300]}")
 
     def _await(self, job: str, timeout_s: float, interrupted: Callable[[], None]) -> dict[str, Any]:
         script = (
@@ -130,38 +128,30 @@ class Installed:
                 return _record(output.partition(DONE)[2], f"the result of {job}")
             missed = missed + 1 if NOT_RUNNING in output else 0
             if missed > 1:  # a process that has just been started may not be seen yet
-                msg = "the app was killed there, as Android does where memory is short"
-                raise DeviceFailed(msg)
+                raise DeviceFailed("the app was killed there, as Android does where memory is short")
             progress = _record(output.replace(NOT_RUNNING, ""), "its progress") if "{" in output else {}
             now = time.monotonic()
             if output != last:
                 last, spoke = output, now
             away = (away or now) if progress.get("state") == "paused" else 0.0
-            _refuse(progress, away_s=now - away if away else 0.0)
+            if progress.get("state") == "failed":
+                raise DeviceFailed(f"the app says: {progress.get('says')}")
+            if progress.get("state") == "cancelled":
+                raise DeviceFailed("the app was asked for something else there")
+            if away and now - away > AWAY_S:
+                remedy = "unlock the screen, leave the app in front, and run this again"
+                raise DeviceFailed(f"the app was not in front for {AWAY_S:g} s: {remedy}")
             if now - spoke > timeout_s and not away:
                 msg = f"no sign of life in {timeout_s:g} s; at last it said: {progress.get('says') or 'nothing'}"
                 raise TimeoutError(msg)
             time.sleep(POLL_S)
 
 
-def _refuse(progress: dict[str, Any], *, away_s: float) -> None:
-    if progress.get("state") == "failed":
-        raise DeviceFailed(f"the app says: {progress.get('says')}")
-    if progress.get("state") == "cancelled":
-        raise DeviceFailed("the app was asked for something else there")
-    if away_s > AWAY_S:
-        msg = (
-            f"the app was not in front for {AWAY_S:g} s: unlock the screen, leave the app in front, and run this again"
-        )
-        raise DeviceFailed(msg)
-
-
 def _record(text: str, what: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        msg = f"{what} cannot be read: {error}"
-        raise DeviceFailed(msg) from error
+        raise DeviceFailed(f"{what} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise DeviceFailed(f"{what} is no record")
     return content

@@ -29,6 +29,7 @@ SERIAL = f"127.0.0.1:{PORT}"
 QEMU, CPU, CPUS, MEMORY_MB, DATA_MB = "qemu-system-aarch64", "cortex-a76", 2, 1536, 768
 COMPILER = "aarch64-linux-gnu-gcc"
 BOOT_S = 120  # seconds; ten are usual, a busy machine needs more
+BOOTED, ROOT = "kernel", "root.cpio"  # the files to boot from
 KERNEL = "linux-image-cloud-arm64"  # depends on the one that it stands for
 MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio_console")
 # the programs of Android's toybox that busybox has, too
@@ -45,21 +46,6 @@ INSTALL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image:
-    """The files to boot from, in `folder`: a kernel and its root."""
-
-    folder: Path
-
-    @property
-    def kernel(self) -> Path:
-        return self.folder / "kernel"
-
-    @property
-    def root(self) -> Path:
-        return self.folder / "root.cpio"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Machine:
     """A running machine, which is `serial` for adb through the server of this process."""
 
@@ -73,13 +59,12 @@ def require() -> None:
     """Raise EnvironmentMissing, with what to install, where the machine cannot be built or run."""
     missing = [tool for tool in (QEMU, COMPILER) if not shutil.which(tool)]
     if missing:
-        msg = f"The Android-shaped machine needs {', '.join(missing)}. {INSTALL}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"The Android-shaped machine needs {', '.join(missing)}. {INSTALL}")
     client.program()
 
 
-def build() -> Image:
-    """Return the image, built first if it is missing or its sources changed; raises EnvironmentMissing."""
+def build() -> Path:
+    """Return the folder to boot from, built first if it is missing or its sources changed; raises EnvironmentMissing."""
     require()
     digest = hashlib.sha256()
     for file in (Path(__file__), *sorted(HERE.glob("*.sh")), HERE / "adbd.c"):
@@ -91,8 +76,8 @@ def build() -> Image:
             if missing:
                 with files.whole(target) as folder, tempfile.TemporaryDirectory() as scratch:
                     folder.mkdir()
-                    _fill(Image(folder=folder), Path(scratch), version)
-    return Image(folder=target)
+                    _fill(folder, Path(scratch), version)
+    return target
 
 
 @contextmanager
@@ -125,23 +110,19 @@ def _require_free(port: int) -> None:
             raise EdgewiseError(msg) from error
 
 
-def _command(image: Image, ports: tuple[int, ...], console: Path, data_mb: int) -> tuple[str, ...]:
+def _command(image: Path, ports: tuple[int, ...], console: Path, data_mb: int) -> tuple[str, ...]:
     # the guest has no network at all, only a line per adb daemon
-    lines = (
-        (
-            f"socket,id=adb{i},host=127.0.0.1,port={port},server=on,wait=off,nodelay=on",
-            f"virtserialport,chardev=adb{i},nr={i}",
-        )
-        for i, port in enumerate(ports, start=1)
-    )
+    lines: list[str] = []
+    for i, port in enumerate(ports, start=1):
+        lines += ("-chardev", f"socket,id=adb{i},host=127.0.0.1,port={port},server=on,wait=off,nodelay=on")
+        lines += ("-device", f"virtserialport,chardev=adb{i},nr={i}")
     append = f"rdinit=/system/bin/init console=ttyAMA0 quiet panic=-1 data_mb={data_mb}"
     return (
         *(QEMU, "-M", "virt", "-cpu", CPU, "-smp", str(CPUS), "-m", str(MEMORY_MB)),
         *("-nodefaults", "-display", "none", "-serial", f"file:{console}", "-no-reboot"),
-        *("-kernel", str(image.kernel), "-initrd", str(image.root)),
+        *("-kernel", str(image / BOOTED), "-initrd", str(image / ROOT)),
         *("-append", append + (" moods=1" if len(ports) > 1 else "")),
-        *("-device", "virtio-serial-device"),
-        *(part for chardev, device in lines for part in ("-chardev", chardev, "-device", device)),
+        *("-device", "virtio-serial-device", *lines),
     )
 
 
@@ -158,14 +139,14 @@ def _await(process: subprocess.Popen, console: Path, log: Path) -> None:
         time.sleep(0.1)
 
 
-def _fill(image: Image, scratch: Path, version: str) -> None:
-    """Put the kernel and the root into the image's folder."""
+def _fill(image: Path, scratch: Path, version: str) -> None:
+    """Put the kernel and the root into the folder to boot from."""
     system = scratch / "system"
     (stands_for,) = debian.download(scratch / "meta", "arm64", (KERNEL,))
     kernel = _run("dpkg-deb", "--field", stands_for, "Depends").split()[0]
     for package in debian.download(scratch / "packages", "arm64", (kernel, "busybox-static")):
         _run("dpkg-deb", "--extract", package, system)
-    shutil.copy(next((system / "boot").glob("vmlinuz-*")), image.kernel)
+    shutil.copy(next((system / "boot").glob("vmlinuz-*")), image / BOOTED)
     _run(COMPILER, "-std=gnu17", "-O2", "-Wall", "-Werror", "-static", "-s", "-o", scratch / "adbd", HERE / "adbd.c")
     modules = {path.stem: path for path in (system / "lib" / "modules").rglob("*.ko")}
     held = {
@@ -177,7 +158,7 @@ def _fill(image: Image, scratch: Path, version: str) -> None:
         "system/lib/modules/order": " ".join(MODULES).encode(),
         **{f"system/lib/modules/{name}.ko": modules[name].read_bytes() for name in MODULES},
     }
-    image.root.write_bytes(_archive(held))
+    (image / ROOT).write_bytes(_archive(held))
 
 
 def _properties(kernel: str, version: str) -> str:
@@ -222,6 +203,5 @@ def _padded(content: bytes) -> bytes:
 def _run(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        msg = f"{command[0]} fails: {done.stderr.strip()[-500:]} {INSTALL}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"{command[0]} fails: {done.stderr.strip()[-500:]} {INSTALL}")
     return done.stdout

@@ -76,19 +76,14 @@ class Bundle:
         `root` is where the bundle lies on the device, None for this machine.
         """
         home = PurePosixPath(root or self.path)
-        python = (
-            home / "lib" / ABIS[self.abi].loader,
-            "--library-path",
-            home / "lib",
-            home / "usr/bin" / debian.PYTHON,
-        )
+        loader, python = home / "lib" / ABIS[self.abi].loader, home / "usr/bin" / debian.PYTHON
         env = {
             "PYTHONHOME": str(home / "usr"),
             "PYTHONPATH": ":".join(str(home / "site" / wheel) for wheel in self.sites[runtime]),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         # -S: `site` would add folders outside the bundle
-        return Command(argv=(*map(str, python), "-S"), env=env)
+        return Command(argv=(str(loader), "--library-path", str(home / "lib"), str(python), "-S"), env=env)
 
 
 def program(runtime: str) -> Path:
@@ -150,8 +145,7 @@ def path(abi: str, only: tuple[str, ...] = ()) -> Path:
         _require_one_of(runtime, RUNTIMES)
     held = only or available(abi)
     digest = hashlib.sha256(" ".join((abi, *held)).encode())
-    code = (*sorted(Path(__file__).parent.glob("*.py")), executorch.SOURCE)
-    for file in (*map(_constraints, held), *code):
+    for file in (*map(_constraints, held), *sorted(Path(__file__).parent.glob("*.py")), executorch.SOURCE):
         digest.update(file.read_bytes())
     return data.cache_folder() / "bundles" / f"{abi}-{digest.hexdigest()[:16]}"
 
@@ -166,8 +160,7 @@ def _fill(folder: Path, abi: Abi, held: tuple[str, ...]) -> None:
     # Unchecked: a file's date may be lost on the way to the device. stripdir hides where it was compiled.
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(folder, maxlevels=20, quiet=1, stripdir=str(folder), invalidation_mode=mode):
-        msg = f"Python does not compile what is in {folder}."
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"Python does not compile what is in {folder}.")
     content = {"abi": abi.name, "digest": files.sha256(folder), "packages": packages, "sites": sites}
     files.write_json(folder / MANIFEST, content)
 
@@ -179,5 +172,4 @@ def _constraints(runtime: str) -> Path:
 
 def _require_one_of(name: str, names: Iterable[str]) -> None:
     if name not in names:
-        msg = f"There is no bundle for {name!r}. {did_you_mean(name, names)}"
-        raise UsageError(msg)
+        raise UsageError(f"There is no bundle for {name!r}. {did_you_mean(name, names)}")

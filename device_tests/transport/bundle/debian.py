@@ -46,7 +46,8 @@ def install(folder: Path, *, architecture: str, triplet: str, loader: str) -> tu
         library = folder / "usr" / "lib" / PYTHON
         shutil.copytree(system / "usr" / "lib" / PYTHON, library, ignore_dangling_symlinks=True)
         remove(library, LEFT_OUT)
-        return tuple(_version(package) for package in packages)
+        show = ("dpkg-deb", "--show", "--showformat=${Package}=${Version}")
+        return tuple(_run(*show, package) for package in packages)
 
 
 def remove(folder: Path, patterns: tuple[str, ...]) -> None:
@@ -79,10 +80,6 @@ def download(folder: Path, architecture: str, packages: tuple[str, ...]) -> tupl
     return tuple(sorted(folder.glob("*.deb")))
 
 
-def _version(package: Path) -> str:
-    return _run("dpkg-deb", "--show", "--showformat=${Package}=${Version}", package)
-
-
 def _run(*command: str | Path, cwd: Path | None = None) -> str:
     if not shutil.which(command[0]):
         msg = f"A bundle is made of Debian's packages, and there is no {command[0]}. Build it on Debian or Ubuntu."
@@ -90,9 +87,8 @@ def _run(*command: str | Path, cwd: Path | None = None) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        msg = (
+        raise EnvironmentMissing(
             f"{command[0]} fails: {last} A bundle needs the network and the package lists of Debian 12 (bookworm): "
             "where the system's are others, name some in a file and its path in APT_CONFIG."
         )
-        raise EnvironmentMissing(msg)
     return done.stdout

@@ -37,5 +37,4 @@ def compile_interface(wheel: Path, triplet: str) -> None:
     )
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        msg = f"{triplet}-g++ does not compile {SOURCE.name}: {done.stderr.strip()}"
-        raise EnvironmentMissing(msg)
+        raise EnvironmentMissing(f"{triplet}-g++ does not compile {SOURCE.name}: {done.stderr.strip()}")

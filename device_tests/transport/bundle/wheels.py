@@ -14,13 +14,8 @@ from models.errors import EnvironmentMissing
 
 # the C libraries that a wheel may need: Debian 12 has 2.36
 PLATFORMS = (
-    "manylinux_2_35",
-    "manylinux_2_34",
-    "manylinux_2_31",
-    "manylinux_2_28",
-    "manylinux_2_27",
-    "manylinux_2_17",
-    "manylinux2014",
+    *("manylinux_2_35", "manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_27"),
+    *("manylinux_2_17", "manylinux2014"),
 )
 # files that no inference loads
 LEFT_OUT = (
@@ -47,7 +42,8 @@ def install(
     `unpacked` is called with each new folder before it is trimmed. Raises EnvironmentMissing where a wheel is not
     available.
     """
-    pins = [pin for pin in _pins(constraints) if pin.partition("==")[0] not in CONVERTERS]
+    lines = (line for line in constraints.read_text().splitlines() if line and not line.startswith("#"))
+    pins = [pin for pin in lines if pin.partition("==")[0] not in CONVERTERS]
     platforms = (part for name in PLATFORMS for part in ("--platform", f"{name}_{machine}"))
     with tempfile.TemporaryDirectory() as temporary:
         command = (
@@ -72,7 +68,3 @@ def unpack(wheel: Path, folder: Path, unpacked: Callable[[Path], None] | None = 
             unpacked(folder / name)
         remove(folder / name, LEFT_OUT)
     return name
-
-
-def _pins(constraints: Path) -> list[str]:
-    return [line for line in constraints.read_text().splitlines() if line and not line.startswith("#")]

@@ -95,17 +95,15 @@ class Board:
         lines = self.client.ask(CONNECT, base, FOLDER).splitlines()
         home = next((line for line in lines if line.startswith("edgewise ")), None)
         if home is None or lines[0] != home:
-            msg = (
+            raise EnvironmentMissing(
                 f"On {self.client.name} the login shell says {' '.join(lines)[:200]!r} before a command's own output. "
                 "Let it print nothing where it is not interactive (~/.bashrc)."
             )
-            raise EnvironmentMissing(msg)
         if len(lines) < 2:
-            msg = (
+            raise EnvironmentMissing(
                 f"There is no Python 3 on {self.client.name}. "
                 "On Debian and Ubuntu install it there with: sudo apt-get install python3 python3-venv"
             )
-            raise EnvironmentMissing(msg)
         python, version, machine = lines[1].rsplit(maxsplit=2)
         return Place(home=home.removeprefix("edgewise "), python=python, version=version, machine=machine)
 

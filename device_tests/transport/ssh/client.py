@@ -102,12 +102,8 @@ class Client:
             last_line = ((stdout + stderr).strip().splitlines() or [processes.death(code)])[-1][:300]
             full = "No space left on device" in stdout + stderr
             advice = "Free some, or name a folder on another disk in EDGEWISE_REMOTE_HOME."
-            msg = (
-                f"{self.name} has no space left. {advice}"
-                if full
-                else f"{self.name}: a command there failed: {last_line}"
-            )
-            raise CommandFailed(msg, last_line, full=full)
+            why = f" has no space left. {advice}" if full else f": a command there failed: {last_line}"
+            raise CommandFailed(f"{self.name}{why}", last_line, full=full)
         return stdout
 
     def start(self, argv: tuple[str, ...], stdin: IO[bytes] | int, timeout_s: float) -> tuple[int, str, str]:
@@ -115,15 +111,14 @@ class Client:
 
         Raises Unreachable where it does not end in time, or `stop` ended it.
         """
-        with subprocess.Popen(
-            argv,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        ) as process:
+        pipes = {
+            "stdin": stdin,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "errors": "replace",
+        }
+        with subprocess.Popen(argv, **pipes, start_new_session=True) as process:
             self._running.add(process)
             try:
                 stdout, stderr = process.communicate(timeout=timeout_s)
