@@ -29,7 +29,7 @@ TYPES = {
     "gummy-bears": "signature",
 }
 FRAMEWORKS = ("oldest", "newest")  # Android's own code, for the tests, beside the version that most of them run on
-# With what they need themselves, but for what only Google's repository has: the tests hold stand-ins (app/src/test).
+# With what they need themselves, but for what only Google's repository has: the tests hold stand_ins.py.
 WHOLE = {
     "robolectric": ("androidx.test:monitor", "androidx.test.espresso:espresso-idling-resource"),
     "unidbg-android": (),
@@ -141,9 +141,8 @@ def pin() -> None:
     """Write the SHA-256 of every file that the catalogue's bundles come to, as far as they are served here."""
     digests = pinned()
     for name in ("build", "litert", "onnxruntime", "executorch", "tests", *FRAMEWORKS, "emulator"):
-        for libraries in (
-            (versions.bundle(name),) if name != "executorch" else tuple((one,) for one in versions.bundle(name))
-        ):
+        bundle = versions.bundle(name)
+        for libraries in ((one,) for one in bundle) if name == "executorch" else (bundle,):
             try:
                 digests |= {jar.path.name: jar.sha256 for jar in fetch(name, libraries)}
             except NotServed as error:
