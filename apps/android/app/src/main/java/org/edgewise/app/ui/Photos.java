@@ -1,11 +1,14 @@
 package org.edgewise.app.ui;
 
 import android.content.ContentResolver;
+import android.content.res.Resources;
 import android.graphics.Bitmap;
 import android.graphics.BitmapFactory;
 import android.graphics.Canvas;
 import android.graphics.Matrix;
 import android.graphics.Paint;
+import android.graphics.drawable.BitmapDrawable;
+import android.graphics.drawable.Drawable;
 import android.media.ExifInterface;
 import android.net.Uri;
 import java.io.IOException;
@@ -19,6 +22,7 @@ import org.edgewise.app.model.Size;
 /** Photographs to what networks take, and what they take to something to look at. */
 final class Photos {
     private static final int MOST_SIDE = 2048; // of a photograph in memory
+    private static final int SMALL_SIDE = 128; // up to which a picture is shown pixel by pixel
 
     private Photos() {}
 
@@ -79,7 +83,7 @@ final class Photos {
                 bytes[3 * i + 2] = (byte) blue;
             }
         }
-        return sidecar.takesBytes() ? Picture.of(size, bytes) : Range.of(sidecar).spread(bytes, size);
+        return Range.picture(bytes, sidecar);
     }
 
     private static Bitmap resized(Bitmap photo, Size size) {
@@ -99,24 +103,29 @@ final class Photos {
         return result;
     }
 
-    /** Returns a picture to look at, its values spread from the darkest to the brightest. */
-    static Bitmap shown(Picture picture) {
+    /** Returns a picture to look at, each pixel a square: its values spread from the darkest to the brightest. */
+    static Drawable shown(Resources resources, Picture picture) {
         float low = picture.isBytes() ? 0 : Float.POSITIVE_INFINITY;
         float high = picture.isBytes() ? 1 : Float.NEGATIVE_INFINITY;
         for (int i = 0; !picture.isBytes() && i < picture.count(); i++) {
             low = Math.min(low, picture.value(i));
             high = Math.max(high, picture.value(i));
         }
+        int channels = picture.size().channels();
         float span = high > low ? high - low : 1;
-        int[] colours = new int[picture.height * picture.width];
+        int[] colours = new int[picture.size().height() * picture.size().width()];
         for (int i = 0; i < colours.length; i++) {
             int colour = 255;
             for (int c = 0; c < 3; c++) {
-                float value = picture.value(i * picture.channels + Math.min(c, picture.channels - 1));
+                float value = picture.value(i * channels + Math.min(c, channels - 1));
                 colour = colour << 8 | Math.round(255 * Math.max(0, Math.min(1, (value - low) / span)));
             }
             colours[i] = colour;
         }
-        return Bitmap.createBitmap(colours, picture.width, picture.height, Bitmap.Config.ARGB_8888);
+        int width = picture.size().width();
+        Bitmap bitmap = Bitmap.createBitmap(colours, width, picture.size().height(), Bitmap.Config.ARGB_8888);
+        BitmapDrawable shown = new BitmapDrawable(resources, bitmap);
+        shown.setFilterBitmap(width > SMALL_SIDE);
+        return shown;
     }
 }
