@@ -141,8 +141,9 @@ def pin() -> None:
     """Write the SHA-256 of every file that the catalogue's bundles come to, as far as they are served here."""
     digests = pinned()
     for name in ("build", "litert", "onnxruntime", "executorch", "tests", *FRAMEWORKS, "emulator"):
-        bundle = versions.bundle(name)
-        for libraries in ((one,) for one in bundle) if name == "executorch" else (bundle,):
+        for libraries in (
+            (versions.bundle(name),) if name != "executorch" else tuple((one,) for one in versions.bundle(name))
+        ):
             try:
                 digests |= {jar.path.name: jar.sha256 for jar in fetch(name, libraries)}
             except NotServed as error:

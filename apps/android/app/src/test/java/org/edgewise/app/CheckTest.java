@@ -16,6 +16,7 @@ import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Digest;
 import org.edgewise.app.store.Library;
+import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 import org.junit.Test;
@@ -82,14 +83,19 @@ public class CheckTest extends AppCase {
         void to(JSONObject sidecar) throws JSONException;
     }
 
-    private static byte[] changed(String json, Change change) throws JSONException {
-        JSONObject sidecar = new JSONObject(json);
+    /** Returns the sidecar of the files, changed. */
+    private static byte[] sidecar(Change change) throws JSONException {
+        JSONObject sidecar = new JSONObject(new String(read(OPENED + ".json"), StandardCharsets.UTF_8));
         change.to(sidecar);
         return sidecar.toString().getBytes(StandardCharsets.UTF_8);
     }
 
     private static JSONObject first(JSONObject sidecar, String tensors) throws JSONException {
         return sidecar.getJSONArray(tensors).getJSONObject(0);
+    }
+
+    private static JSONArray shape(JSONObject sidecar, String tensors) throws JSONException {
+        return first(sidecar, tensors).getJSONArray("shape");
     }
 
     @Test
@@ -99,7 +105,6 @@ public class CheckTest extends AppCase {
         press(R.id.tab_check);
         byte[] json = read(OPENED + ".json");
         byte[] model = read(OPENED + ".onnx");
-        String sidecar = new String(json, StandardCharsets.UTF_8);
         byte[] damaged = model.clone();
         damaged[damaged.length / 2] ^= 1;
         byte[] half = Arrays.copyOf(model, model.length / 2);
@@ -110,14 +115,14 @@ public class CheckTest extends AppCase {
         refuses("Both files are JSON", "s.json", json, "t.json", json);
         refuses("Neither file is a sidecar", "a.onnx", model, "b.onnx", model);
         refuses("Choose two files", "s.json", json);
-        refuses("the shape [-1,1,-5,28]", "s.json", changed(sidecar, s -> first(s, "inputs").getJSONArray("shape").put(2, -5)), "m.onnx", model);
-        refuses("golden vectors do not fit", "s.json", changed(sidecar, s -> first(s, "inputs").getJSONArray("shape").put(2, 27)), "m.onnx", model);
-        refuses("contradicts itself", "s.json", changed(sidecar, s -> s.put("id", "../" + s.getString("id"))), "m.onnx", model);
-        refuses("float64", "s.json", changed(sidecar, s -> first(s, "inputs").put("dtype", "float64")), "m.onnx", model);
-        refuses("no sidecar of an artifact", "s.json", sidecar.substring(0, 200).getBytes(), "m.onnx", model);
-        refuses("has 2 inputs or outputs", "s.json", changed(sidecar, s -> s.getJSONArray("inputs").put(first(s, "inputs"))), "m.onnx", model);
-        refuses("gives one value", "s.json", changed(sidecar, s -> first(s, "outputs").getJSONArray("shape").put(1, 1)), "m.onnx", model);
-        refuses("the layout hw, which does not go with an input of 4 axes", "s.json", changed(sidecar, s -> s.put("layout", "hw")), "m.onnx", model);
+        refuses("the shape [-1,1,-5,28]", "s.json", sidecar(s -> shape(s, "inputs").put(2, -5)), "m.onnx", model);
+        refuses("golden vectors do not fit", "s.json", sidecar(s -> shape(s, "inputs").put(2, 27)), "m.onnx", model);
+        refuses("contradicts itself", "s.json", sidecar(s -> s.put("id", "../" + s.getString("id"))), "m.onnx", model);
+        refuses("float64", "s.json", sidecar(s -> first(s, "inputs").put("dtype", "float64")), "m.onnx", model);
+        refuses("no sidecar of an artifact", "s.json", Arrays.copyOf(json, 200), "m.onnx", model);
+        refuses("has 2 inputs or outputs", "s.json", sidecar(s -> s.getJSONArray("inputs").put(first(s, "inputs"))), "m.onnx", model);
+        refuses("gives one value", "s.json", sidecar(s -> shape(s, "outputs").put(1, 1)), "m.onnx", model);
+        refuses("the layout hw, which does not go with an input of 4 axes", "s.json", sidecar(s -> s.put("layout", "hw")), "m.onnx", model);
         shoot("check-refused");
     }
 
@@ -189,7 +194,7 @@ public class CheckTest extends AppCase {
         press(R.id.tab_check);
         byte[] garbage = "this is no network".getBytes();
         String digest = Digest.hex(Digest.sha256().digest(garbage));
-        byte[] sidecar = changed(new String(read(OPENED + ".json")), s -> s.put("sha256", digest).put("size_bytes", garbage.length));
+        byte[] sidecar = sidecar(s -> s.put("sha256", digest).put("size_bytes", garbage.length));
         choose(R.id.open, "s.json", sidecar, "m.onnx", garbage);
         check();
         String sentence = sentence(app().session().status(OPENED).problem);

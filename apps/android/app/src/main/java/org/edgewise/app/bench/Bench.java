@@ -17,7 +17,8 @@ import org.edgewise.app.work.Running;
 import org.json.JSONException;
 
 /** Measures the artifacts of a plan: times all of them in interleaved rounds, then lets each answer evaluation images. */
-public record Bench(Source source, Engines engines, Folder folder, Front front, Phone phone, Resources resources, Progress progress) {
+public record Bench(
+        Source source, Engines engines, Folder folder, Front front, Phone phone, Resources resources, Progress progress) {
     /** Finds what a plan's ids stand for, and the evaluation images of a model, null where there are none. */
     public interface Source {
         Artifact artifact(String id) throws Refused;
@@ -25,7 +26,7 @@ public record Bench(Source source, Engines engines, Folder folder, Front front, 
         Evaluation evaluation(Artifact artifact) throws Refused;
     }
 
-    /** Hears what is being done, a string resource with its arguments, and how much of it; called by the thread that works. */
+    /** Hears what is being done, a string resource with its arguments, and how much of it, from the thread that works. */
     public interface Progress {
         void at(int done, int total, int text, Object... arguments);
     }

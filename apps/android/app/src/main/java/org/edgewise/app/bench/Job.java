@@ -23,11 +23,7 @@ import org.json.JSONObject;
  * <p>The computer puts `jobs/NAME/{job.json,sidecar.json,artifact}` and `evaluation/NAME.{json,bin}` into this app's folder of
  * shared storage, and reads `results/NAME.progress` and at last `results/NAME.json`, which this app writes.
  */
-public record Job(String name, Context context, Engines engines, Front front) {
-    private File root() {
-        return context.getExternalFilesDir(null);
-    }
-
+public record Job(String name, File root, Context context, Engines engines, Front front) {
     /** Makes the folders, which must be this app's own, and tells the computer that they are there. */
     public static void prepare(Context context) throws IOException {
         File root = context.getExternalFilesDir(null);
@@ -51,7 +47,7 @@ public record Job(String name, Context context, Engines engines, Front front) {
 
     private JSONObject measured() throws JSONException, InterruptedException, IOException {
         try {
-            File job = new File(root(), "jobs/" + name);
+            File job = new File(root, "jobs/" + name);
             JSONObject request = new JSONObject(Texts.read(new File(job, "job.json")));
             Sidecar sidecar = Sidecar.parse(Texts.read(new File(job, "sidecar.json")));
             Artifact artifact = new Artifact(sidecar, () -> new FileInputStream(new File(job, "artifact")), false, context.getCacheDir());
@@ -75,7 +71,7 @@ public record Job(String name, Context context, Engines engines, Front front) {
         double seconds = request.getDouble("latency_s");
         int rounds = seconds > 0 ? request.getInt("samples") : 0;
         Plan plan = new Plan(List.of(artifact.id()), settings, rounds, (long) (seconds * 1e9), request.getInt("images"));
-        Bench.Source source = new Given(artifact, new File(root(), "evaluation"), request.getString("evaluation"));
+        Bench.Source source = new Given(artifact, new File(root, "evaluation"), request.getString("evaluation"));
         new Bench(source, engines, folder, front, new Phone(context), context.getResources(), this::at).run(plan);
         List<JSONObject> rows = folder.rows();
         artifact.file().delete();
@@ -114,7 +110,7 @@ public record Job(String name, Context context, Engines engines, Front front) {
     }
 
     private File result(String suffix) {
-        return new File(root(), "results/" + name + "." + suffix);
+        return new File(root, "results/" + name + "." + suffix);
     }
 
     private record Given(Artifact artifact, File folder, String evaluation) implements Bench.Source {

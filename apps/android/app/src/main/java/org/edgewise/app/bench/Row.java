@@ -39,7 +39,8 @@ public final class Row {
         for (String note : timed.notes()) notes.put(note);
         content.put("outcome", "ok").put("reason", "");
         content.put("artifact_sha256", running.sidecar().sha256);
-        content.put("load_ns", running.loadNs()).put("first_ns", firstNs).put("latencies_ns", new JSONArray(timed.samplesNs()));
+        content.put("load_ns", running.loadNs()).put("first_ns", firstNs);
+        content.put("latencies_ns", new JSONArray(timed.samplesNs()));
         content.getJSONObject("environment").put("ran", ran == null ? NOT_KNOWN : ran);
         if (judged == null) return this;
         content.put("total", judged.total()).put("correct", judged.right()).put("agree", judged.alike());
@@ -61,7 +62,7 @@ public final class Row {
         return this;
     }
 
-    /** Returns rows under a device's name, as the file holds them that leaves the phone; those that were not judged stay here. */
+    /** Returns rows under a device's name, as the shared file holds them; those that were not judged stay here. */
     public static JSONArray exported(List<JSONObject> rows, String device) throws JSONException {
         JSONArray all = new JSONArray();
         for (JSONObject row : rows) {

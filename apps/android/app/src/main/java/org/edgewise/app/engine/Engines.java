@@ -17,7 +17,7 @@ import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
-/** The engines that were built in, what the build says of them and of those that were left out, and this phone's size of pages. */
+/** The engines that were built in, what the build says of all of them, and the size of this phone's pages. */
 public record Engines(List<Engine> all, JSONObject described, long pageBytes) {
     private static final int USUAL_PAGE_BYTES = 4096;
     private static final Map<String, String> FORMATS = Map.of(

@@ -1,6 +1,6 @@
 package org.edgewise.app.model;
 
-/** Pixels [height, width, channels]: `bytes`, which networks take as 0..1, or `floats`, which they take as they are; the other is null. */
+/** Pixels [height, width, channels]: bytes, which networks take as 0..1, or floats, which they take as they are; else null. */
 public record Picture(Size size, byte[] bytes, float[] floats) {
     public static Picture of(Size size, byte[] pixels) {
         return new Picture(size, pixels, null);

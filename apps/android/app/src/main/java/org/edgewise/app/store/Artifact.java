@@ -7,7 +7,7 @@ import org.edgewise.app.R;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Sidecar;
 
-/** An artifact that is here: its sidecar, its bytes, whether these are part of the app, and the folder for a verified copy of them. */
+/** An artifact that is here: its sidecar, its bytes, whether the app holds these, and the folder for a verified copy. */
 public record Artifact(Sidecar sidecar, Source source, boolean packed, File folder) {
     /** Opens the bytes anew. */
     public interface Source {

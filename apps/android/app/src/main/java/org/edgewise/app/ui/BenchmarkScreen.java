@@ -13,6 +13,7 @@ import android.widget.ProgressBar;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.bench.Bench;
 import org.edgewise.app.bench.Measuring;
@@ -34,9 +35,9 @@ final class BenchmarkScreen extends Screen {
     private final SettingsChoice settings;
     private ArrayList<String> leftOut = new ArrayList<>(); // by the person
 
-    BenchmarkScreen(Activity activity, ViewGroup parent, Measuring measuring) {
-        super(activity, parent, R.layout.benchmark, measuring.changes);
-        this.measuring = measuring;
+    BenchmarkScreen(Activity activity, ViewGroup parent, App app) {
+        super(activity, parent, R.layout.benchmark, app.measuring().changes);
+        this.measuring = app.measuring();
         settings = new SettingsChoice(view, session, app.engines());
         text(R.id.device, Phone.suggestedName());
         view.findViewById(R.id.measure).setOnClickListener(button -> pressed());

@@ -82,7 +82,7 @@ final class Input {
         caption.setGravity(draws ? Gravity.END : Gravity.START);
         ImageView seen = view.findViewById(R.id.seen);
         Picture picture = session.picture();
-        seen.setImageDrawable(picture == null ? null : Photos.shown(activity.getResources(), picture));
+        seen.setImageDrawable(picture == null ? null : new Pixels(Photos.shown(picture)));
         seen.setContentDescription(activity.getString(picture == null ? R.string.sees_nothing : R.string.sees_picture));
         if (!session.group().equals(prepared)) examples(sidecar);
         prepared = session.group();
@@ -112,7 +112,7 @@ final class Input {
         for (Golden golden : sidecar.golden) {
             View example = activity.getLayoutInflater().inflate(R.layout.example, list, false);
             ImageView picture = example.findViewById(R.id.picture);
-            picture.setImageDrawable(Photos.shown(activity.getResources(), golden.picture()));
+            picture.setImageDrawable(new Pixels(Photos.shown(golden.picture())));
             picture.setContentDescription(activity.getString(R.string.example, sidecar.named(golden.label())));
             picture.setOnClickListener(tapped -> {
                 pad.show(new ArrayList<>());

@@ -25,7 +25,7 @@ public final class MainActivity extends Activity {
         ViewGroup content = findViewById(R.id.content);
         app = (App) getApplication();
         screens = new Screen[] {
-            new CompareScreen(this, content), new CheckScreen(this, content), new BenchmarkScreen(this, content, app.measuring())
+            new CompareScreen(this, content), new CheckScreen(this, content), new BenchmarkScreen(this, content, app)
         };
         for (int i = 0; i < TABS.length; i++) {
             int index = i;

@@ -1,14 +1,11 @@
 package org.edgewise.app.ui;
 
 import android.content.ContentResolver;
-import android.content.res.Resources;
 import android.graphics.Bitmap;
 import android.graphics.BitmapFactory;
 import android.graphics.Canvas;
 import android.graphics.Matrix;
 import android.graphics.Paint;
-import android.graphics.drawable.BitmapDrawable;
-import android.graphics.drawable.Drawable;
 import android.media.ExifInterface;
 import android.net.Uri;
 import java.io.IOException;
@@ -22,7 +19,6 @@ import org.edgewise.app.model.Size;
 /** Photographs to what networks take, and what they take to something to look at. */
 final class Photos {
     private static final int MOST_SIDE = 2048; // of a photograph in memory
-    private static final int SMALL_SIDE = 128; // up to which a picture is shown pixel by pixel
 
     private Photos() {}
 
@@ -103,8 +99,8 @@ final class Photos {
         return result;
     }
 
-    /** Returns a picture to look at, each pixel a square: its values spread from the darkest to the brightest. */
-    static Drawable shown(Resources resources, Picture picture) {
+    /** Returns a picture to look at, its values spread from the darkest to the brightest. */
+    static Bitmap shown(Picture picture) {
         float low = picture.isBytes() ? 0 : Float.POSITIVE_INFINITY;
         float high = picture.isBytes() ? 1 : Float.NEGATIVE_INFINITY;
         for (int i = 0; !picture.isBytes() && i < picture.count(); i++) {
@@ -122,10 +118,6 @@ final class Photos {
             }
             colours[i] = colour;
         }
-        int width = picture.size().width();
-        Bitmap bitmap = Bitmap.createBitmap(colours, width, picture.size().height(), Bitmap.Config.ARGB_8888);
-        BitmapDrawable shown = new BitmapDrawable(resources, bitmap);
-        shown.setFilterBitmap(width > SMALL_SIDE);
-        return shown;
+        return Bitmap.createBitmap(colours, picture.size().width(), picture.size().height(), Bitmap.Config.ARGB_8888);
     }
 }

@@ -47,7 +47,7 @@ public final class RunActivity extends Activity {
             line.setText(R.string.run_ready);
             return;
         }
-        Job next = new Job(name, app, app.engines(), app.front);
+        Job next = new Job(name, getExternalFilesDir(null), app, app.engines(), app.front);
         if (app.measuring().running()) { // two at a time would time each other
             line.setText(R.string.run_busy);
             next.tell("failed", getString(R.string.run_busy), 0, 0);

@@ -14,7 +14,8 @@ import org.edgewise.app.model.Tensors;
 import org.edgewise.app.store.Artifact;
 
 /** An artifact that is loaded in its engine; whatever an engine throws is refused with its own words. */
-public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, ByteBuffer input, long loadNs) implements AutoCloseable {
+public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, ByteBuffer input, long loadNs)
+        implements AutoCloseable {
     /** Loads an artifact; `settings` are refused where the engine does not offer them. */
     public static Running load(Artifact artifact, Engines engines, Settings settings) throws Refused {
         Engine engine = engines.of(artifact.sidecar());
