@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from apps.android import assets, build, engines, package
+from apps.android import assets, build, emulated, engines, package
+from apps.android import testing as tests
 from apps.android.build import Apk, Request
 from apps.web.options import Folder, Text
 from models import parameters
@@ -81,11 +82,11 @@ def android(
     request = Request(engines=chosen, archives=on_disk, abis=abis or engines.ABIS, artifacts=artifacts, patterns=patterns,
                       key=key, target=target, results=results)  # fmt: skip
     if testing:
-        _test(request)
+        tests.run(request)
         return
     _build(request)
     if verifying:
-        _verify(request)
+        emulated.run(request)
 
 
 def _build(request: Request) -> None:
@@ -113,15 +114,3 @@ def _table(apks: tuple[Apk, ...]) -> Table:
         sizes = (apk.sizes.whole, apk.own, *engine_sizes, apk.sizes.assets)
         table.add_row(apk.abi, *("-" if size is None else f"{size:,}" for size in sizes))
     return table
-
-
-def _test(request: Request) -> None:
-    from apps.android import testing
-
-    testing.run(request)
-
-
-def _verify(request: Request) -> None:
-    from apps.android import emulated
-
-    emulated.run(request)

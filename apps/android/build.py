@@ -17,8 +17,6 @@ from export.artifact import Artifact
 from models import files
 from models.errors import EdgewiseError
 
-LIBRARIES = "lib"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -42,13 +40,8 @@ class Request:
 class Cost:
     """What an engine adds to an APK, compressed, and its libraries that do not load where pages have 16 kB."""
 
-    libraries: int
-    classes: int
+    whole: int
     small_pages: tuple[str, ...]
-
-    @property
-    def whole(self) -> int:
-        return self.libraries + self.classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +134,7 @@ def _apk(abi: str, target: Path, parts: Parts, key: Key, report: Callable[[str],
     inside = {f"assets/{name}": content for name, content in parts.packed.files.items()}
     inside["assets/build.json"] = _described(parts.digest, included, costs, parts.left_out | absent)
     for engine in included:
-        inside |= {f"{LIBRARIES}/{abi}/{name}": content for name, content in engine.libraries.get(abi, {}).items()}
+        inside |= {f"lib/{abi}/{name}": content for name, content in engine.libraries.get(abi, {}).items()}
     path = target / f"edgewise-{abi}.apk"
     package.write(path, parts.linked, parts.dex, inside, key)
     engine_code = sum(parts.classes.values())  # every ABI's: the code is the same in each
@@ -189,7 +182,7 @@ def _digest(resolved: tuple[Resolved, ...]) -> str:
 
 def _cost(engine: Resolved, abi: str, classes: int) -> Cost:
     libraries = sum(len(zlib.compress(content, 9)) for content in engine.libraries.get(abi, {}).values())
-    return Cost(libraries=libraries, classes=classes, small_pages=engine.small_pages(abi))
+    return Cost(whole=libraries + classes, small_pages=engine.small_pages(abi))
 
 
 def _described(digest: str, included: tuple[Resolved, ...], costs: dict[str, Cost], left_out: dict[str, str]) -> bytes:

@@ -146,11 +146,8 @@ def _shrunk(inputs: tuple[Path, ...], engines: tuple[Resolved, ...], target: Pat
     own = target.parent / f"{target.name}.pro"
     keep = "".join(f"-keep class {name} {{ *; }}\n" for engine in engines for name in engine.engine.keep)
     files.write_bytes(own, (keep + RULES).encode())
+    java_home = Path(tools.find("javac")).resolve().parents[1]
     given = (part for path in (own, *rules) for part in ("--pg-conf", path))
     return tools.run("java", "-Xmx2g", "-cp", jar("r8"), "com.android.tools.r8.R8", "--release", "--min-api",
-                     versions.version("min-sdk"), "--lib", _java_home(), "--lib", jar("android-all"), *given, "--output", target,
+                     versions.version("min-sdk"), "--lib", java_home, "--lib", jar("android-all"), *given, "--output", target,
                      *inputs)  # fmt: skip
-
-
-def _java_home() -> Path:
-    return Path(tools.find("javac")).resolve().parents[1]

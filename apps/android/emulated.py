@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -58,9 +59,7 @@ def run(request: Request) -> None:
     if not chosen:
         msg = "--verify judges .tflite files that the app packs, and there are none. Name some: --only GLOB"
         raise UsageError(msg)
-    verdicts = tuple(
-        judge(engine, request.artifacts, tuple(chosen), lambda v: out.print(plain(_line(v)), soft_wrap=True))
-    )
+    verdicts = judge(engine, request.artifacts, tuple(chosen), lambda v: out.print(plain(_line(v)), soft_wrap=True))
     for verdict in verdicts:
         keep(verdict, engine, request.results)
     expected = assets.WRONG.get((engine.id, engine.version), ())  # of which the build has warned
@@ -114,9 +113,7 @@ def _judge(library: Path, folder: Path, artifact: Artifact, scratch: Path) -> Ve
     files.write_bytes(inputs, b"".join(np.ascontiguousarray(image).tobytes() for image in images))
     try:
         output = answered(library, file, inputs, len(images), "xnnpack")
-        if (
-            output.startswith("failed") or "\nfailed" in output
-        ):  # as the app's engine does where XNNPACK takes a file not
+        if re.search("^failed", output, re.MULTILINE):  # as the app's engine does where XNNPACK takes a file not
             output = answered(library, file, inputs, len(images), "none")
     except subprocess.TimeoutExpired:
         return Verdict(artifact=artifact, state="not answered", reason=f"no answer in {LIMIT_S} s: it crashed or hangs")
@@ -146,10 +143,9 @@ def _logits(answer: bytes, tensor: dict) -> np.ndarray:
 
 def compared(artifact: Artifact, ours: list[np.ndarray], golden: list[np.ndarray]) -> Verdict:
     """Return the verdict on an artifact's logits [K] of each golden vector."""
-    off = [
-        float(np.abs(a - b).max()) if np.isfinite(a).all() else float("inf") for a, b in zip(ours, golden, strict=True)
-    ]
-    other = sum(int(a.argmax() != b.argmax()) for a, b in zip(ours, golden, strict=True))
+    pairs = list(zip(ours, golden, strict=True))
+    off = [float(np.abs(a - b).max()) if np.isfinite(a).all() else float("inf") for a, b in pairs]
+    other = sum(int(a.argmax() != b.argmax()) for a, b in pairs)
     far = sum(distance > TOLERANCE * float(np.ptp(b)) for distance, b in zip(off, golden, strict=True))
     difference = max(off, default=0.0)
     if other or far:

@@ -94,11 +94,9 @@ def resolve(name: str, archives: tuple[Path, ...], scratch: Path) -> Resolved:
     paths = (*archives, *(jar.path for jar in fetched))
     folder = scratch / name
     files.remove(folder)
-    classes, libraries = [], {}
+    classes = tuple(filter(None, (_classes(path, folder) for path in paths)))
+    libraries: dict[str, dict[str, bytes]] = {}
     for path in paths:
-        inside = _classes(path, folder)
-        if inside:
-            classes.append(inside)
         for abi, content in _libraries(path).items():
             libraries.setdefault(abi, {}).update(content)
     first = bundle[0]
@@ -113,7 +111,7 @@ def resolve(name: str, archives: tuple[Path, ...], scratch: Path) -> Resolved:
         raise DataError(msg)
     version = f"{archives[0].name}, SHA-256 {files.sha256(archives[0])[:12]}" if archives else first.version
     unpinned = tuple(jar.path.name for jar in fetched if not jar.pinned)
-    return Resolved(id=name, coordinates=first.coordinates, version=version, classes=tuple(classes), libraries=libraries,
+    return Resolved(id=name, coordinates=first.coordinates, version=version, classes=classes, libraries=libraries,
                     unpinned=unpinned, abis=abis)  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -63,15 +64,11 @@ def _compare(row: Row, results: Path) -> None:
 @contextmanager
 def _deployed(folder: Path | None) -> Iterator[None]:
     """Let a user's folder of networks stand for the zoo, here and in what is started."""
-    before = os.environ.pop(networks.VARIABLE, None)
-    if folder:
-        os.environ[networks.VARIABLE] = str(folder)
-    try:
-        yield
-    finally:
+    with patch.dict(os.environ):  # which puts back what was there
         os.environ.pop(networks.VARIABLE, None)
-        if before is not None:
-            os.environ[networks.VARIABLE] = before
+        if folder:
+            os.environ[networks.VARIABLE] = str(folder)
+        yield
 
 
 def _device_tests(*arguments: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.android import code, imported, jars, package, strangers, tools, versions
+from apps.android import code, imported, jars, package, stand_ins, strangers, tools, versions
 from apps.android.build import Request
 from apps.android.versions import HERE
 from device_tests.onboard.runtimes import RUNTIMES
@@ -122,6 +122,7 @@ def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     """Compile the app with the engines of the tests, and the tests; return the class path to run them with."""
     workers = tuple(f'WorkerEngine("{name}")' for name in ANSWERED)
     code.write_built(generated, ("OnnxRuntime()", *workers))
+    stand_ins.write(generated)
     fetched = tuple(jar.path for jar in jars.fetch("tests", versions.bundle("tests")))
     java = (*code.sources(("onnxruntime",)), *sorted(generated.rglob("*.java")), *sorted(TESTS.rglob("*.java")))
     without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))
@@ -176,12 +177,10 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
         "edgewise.screenshots": shots,
         "edgewise.opened": folder / "opened",
         "edgewise.exported": folder,
-        **{
-            f"edgewise.python.{name}": environments.python(name, install=f"nox -s 'device_tests({name})'")
-            for name in ANSWERED
-        },
-        **{f"edgewise.runtime.{name}": RUNTIMES.path(name) for name in ANSWERED},
     }
+    for name in ANSWERED:
+        properties[f"edgewise.python.{name}"] = environments.python(name, install=f"nox -s 'device_tests({name})'")
+        properties[f"edgewise.runtime.{name}"] = RUNTIMES.path(name)
     command = [tools.find("java"), "-Xmx3g", "--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
                *(f"-D{name}={value}" for name, value in properties.items()), "-cp", ":".join(map(str, classpath)),
                "org.junit.runner.JUnitCore", *names]  # fmt: skip

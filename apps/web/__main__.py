@@ -82,13 +82,9 @@ def _require_sense(ctx: click.Context, *, serving: bool, no_build: bool) -> None
                 msg = f"--{name.replace('_', '-')} goes with --serve only. Add --serve, or leave it out."
                 raise UsageError(msg)
     if no_build:
-        for name, option in {
-            "patterns": "only",
-            "listing": "list",
-            "artifacts": "artifacts",
-            "results": "results",
-        }.items():
+        for name in ("patterns", "listing", "artifacts", "results"):
             if typed(ctx, name):
+                option = {"patterns": "only", "listing": "list"}.get(name, name)
                 msg = f"--no-build serves the site as it was built, so --{option} has no effect. Leave one of them out."
                 raise UsageError(msg)
     if typed(ctx, "results") and not ctx.params["results"].is_dir():

@@ -1,5 +1,6 @@
 package org.edgewise.app;
 
+import static org.junit.Assert.*;
 import static org.robolectric.Shadows.shadowOf;
 
 import android.app.Activity;
@@ -17,14 +18,19 @@ import android.view.ViewGroup;
 import android.widget.Spinner;
 import android.widget.TextView;
 import java.io.ByteArrayInputStream;
-import java.io.File;
+import java.io.ByteArrayOutputStream;
 import java.io.FileInputStream;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.function.BooleanSupplier;
+import org.edgewise.app.bench.Plan;
+import org.edgewise.app.engine.Settings;
+import org.edgewise.app.model.Refused;
 import org.edgewise.app.ui.MainActivity;
+import org.edgewise.app.work.Check;
 import org.edgewise.app.work.Session;
 import org.junit.After;
 import org.junit.Before;
@@ -43,6 +49,7 @@ import org.robolectric.annotation.GraphicsMode;
 public abstract class AppCase {
     private static volatile Throwable died; // of a thread of the app
     private static final long PATIENCE_NS = 60_000_000_000L;
+    protected static final String ONNX = "torch_cnn_small-onnx-float32";
 
     protected ActivityController<MainActivity> controller;
 
@@ -70,6 +77,13 @@ public abstract class AppCase {
         controller = Robolectric.buildActivity(MainActivity.class).setup();
         idle();
         return controller.get();
+    }
+
+    /** Starts the app, draws a seven and waits for what every artifact answers. */
+    protected void startWithASeven() {
+        start();
+        drawSeven();
+        awaitAnswers();
     }
 
     protected Activity activity() {
@@ -109,9 +123,8 @@ public abstract class AppCase {
         }
     }
 
-    /** Shows one of the tabs by a touch. */
-    protected void open(int tab) {
-        touch(find(tab), 0.5f, 0.5f);
+    protected void press(int id) {
+        touch(find(id), 0.5f, 0.5f);
     }
 
     /** Touches a view at points x, y, ... in shares of its size, as a finger does: through the window, not past it. */
@@ -158,9 +171,36 @@ public abstract class AppCase {
 
     /** Checks every artifact. */
     protected void check() {
-        touch(find(R.id.run_check), 0.5f, 0.5f);
+        press(R.id.run_check);
         await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
         idle();
+    }
+
+    /** Measures artifacts in so many rounds: not the app's 200, for what is timed here means nothing. */
+    protected void measure(int rounds, String... ids) {
+        app().measuring().begin(new Plan(List.of(ids), Settings.DEFAULT, rounds, 600_000_000_000L, 0));
+    }
+
+    /** Measures until it is cancelled; returns once the first rounds are counted. */
+    protected void measureWithoutEnd(String id) {
+        measure(1_000_000, id);
+        await("rounds are counted", () -> app().measuring().done() > 0);
+    }
+
+    protected void awaitEnd() {
+        await("the benchmark ends", () -> !app().measuring().running());
+    }
+
+    protected void cancel() {
+        app().measuring().cancel();
+        awaitEnd();
+    }
+
+    /** Fails where an artifact was not checked, or is neither equal nor within tolerance. */
+    protected void assertGood(String id) {
+        Session.Status status = app().session().status(id);
+        assertNotNull(String.valueOf(status.problem), status.checked);
+        assertTrue(List.of(Check.State.EQUAL, Check.State.WITHIN).contains(status.checked.state()));
     }
 
     /** Lets networks answer whose model has this name. */
@@ -175,15 +215,46 @@ public abstract class AppCase {
     /** Returns a file of those that the tests open. */
     protected static byte[] read(String name) {
         try {
-            return Files.readAllBytes(new File(System.getProperty("edgewise.opened"), name).toPath());
+            return Files.readAllBytes(Path.of(System.getProperty("edgewise.opened"), name));
         } catch (IOException error) {
             throw new AssertionError(error);
         }
     }
 
+    /** Opens an artifact and its sidecar of those files. */
+    protected void openFiles(String id) {
+        choose(R.id.open, id + ".json", read(id + ".json"), id + ".onnx", read(id + ".onnx"));
+    }
+
+    /** Returns a photograph of one colour. */
+    protected static Bitmap photo(int colour) {
+        Bitmap photo = Bitmap.createBitmap(300, 200, Bitmap.Config.ARGB_8888);
+        photo.eraseColor(colour);
+        return photo;
+    }
+
+    protected static byte[] png(Bitmap picture) {
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        picture.compress(Bitmap.CompressFormat.PNG, 100, content);
+        return content.toByteArray();
+    }
+
+    /** Returns what a line of a card says. */
+    protected String card(int number, int line) {
+        return ((TextView) ((ViewGroup) find(R.id.cards)).getChildAt(number).findViewById(line)).getText().toString();
+    }
+
+    protected static void assertContains(String part, String text) {
+        assertTrue(text, text.contains(part));
+    }
+
+    protected static String sentence(Refused refused) {
+        return refused.sentence(RuntimeEnvironment.getApplication().getResources());
+    }
+
     /** Chooses files in the phone's file app, once a button was touched that asks for some: name, content, name, content, ... */
     protected void choose(int button, Object... files) {
-        touch(find(button), 0.5f, 0.5f);
+        press(button);
         ClipData chosen = null;
         for (int i = 0; i < files.length; i += 2) {
             Uri uri = Uri.parse("content://files/" + files[i]);
@@ -195,15 +266,20 @@ public abstract class AppCase {
         Intent result = new Intent();
         if (files.length == 2) result.setData(chosen.getItemAt(0).getUri()); // as file apps give a single one
         else result.setClipData(chosen);
+        assertEquals(Intent.ACTION_OPEN_DOCUMENT, answer(Activity.RESULT_OK, result));
+    }
+
+    /** Answers in place of the app that was asked for something; returns the action that it was asked for. */
+    protected String answer(int outcome, Intent result) {
         Intent request = shadowOf(activity()).getNextStartedActivityForResult().intent;
-        if (!Intent.ACTION_OPEN_DOCUMENT.equals(request.getAction())) throw new AssertionError(request);
-        shadowOf(activity()).receiveResult(request, Activity.RESULT_OK, result);
+        shadowOf(activity()).receiveResult(request, outcome, result);
         idle();
+        return request.getAction();
     }
 
     /** Presses the share button; returns the file that the chosen app would read. */
     protected byte[] shared() throws IOException {
-        touch(find(R.id.share), 0.5f, 0.5f);
+        press(R.id.share);
         Intent send = shadowOf(activity()).getNextStartedActivity().getParcelableExtra(Intent.EXTRA_INTENT);
         if ((send.getFlags() & Intent.FLAG_GRANT_READ_URI_PERMISSION) == 0) throw new AssertionError("no app may read it");
         Uri uri = send.getParcelableExtra(Intent.EXTRA_STREAM);
@@ -223,9 +299,8 @@ public abstract class AppCase {
         View root = activity().getWindow().getDecorView();
         Bitmap bitmap = Bitmap.createBitmap(root.getWidth(), root.getHeight(), Bitmap.Config.ARGB_8888);
         root.draw(new Canvas(bitmap));
-        File file = new File(System.getProperty("edgewise.screenshots"), name + ".png");
-        try (FileOutputStream out = new FileOutputStream(file)) {
-            bitmap.compress(Bitmap.CompressFormat.PNG, 100, out);
+        try {
+            Files.write(Path.of(System.getProperty("edgewise.screenshots"), name + ".png"), png(bitmap));
         } catch (IOException error) {
             throw new AssertionError(error);
         }

@@ -1,26 +1,19 @@
 package org.edgewise.app;
 
-import static org.junit.Assert.assertEquals;
-import static org.junit.Assert.assertFalse;
-import static org.junit.Assert.assertNotNull;
-import static org.junit.Assert.assertTrue;
+import static org.junit.Assert.*;
 
 import android.widget.EditText;
+import android.widget.Spinner;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Base64;
 import java.util.List;
 import java.util.zip.InflaterInputStream;
 import org.edgewise.app.bench.Folder;
-import org.edgewise.app.bench.Plan;
-import org.edgewise.app.engine.Settings;
 import org.json.JSONArray;
 import org.json.JSONObject;
 import org.junit.Test;
@@ -29,39 +22,26 @@ import org.robolectric.annotation.Config;
 
 /** Times, evaluation images, progress, cancelling, rotation, being put away and killed, and the file that leaves. */
 public class BenchmarkTest extends AppCase {
-    private static final int ROUNDS = 12; // not the app's 200: what is timed here means nothing
-
-    private Plan plan(String... ids) {
-        return new Plan(List.of(ids), Settings.DEFAULT, ROUNDS, 60_000_000_000L, 0);
-    }
-
-    private static final String ONNX = "torch_cnn_small-onnx-float32";
+    private static final int ROUNDS = 12;
     private static final String[] ALL = {
         ONNX, "torch_cnn_small-tflite-int8", "torch_cnn_small-tflite-int8_io", "torch_cnn_small-executorch-float32"
     };
 
-    private void awaitEnd() {
-        await("the benchmark ends", () -> !app().measuring().running());
-    }
-
     private static byte[] inflated(String packed) throws Exception {
-        InputStream stream = new InflaterInputStream(new ByteArrayInputStream(Base64.getDecoder().decode(packed)));
-        ByteArrayOutputStream content = new ByteArrayOutputStream();
-        stream.transferTo(content);
-        return content.toByteArray();
+        return new InflaterInputStream(new ByteArrayInputStream(Base64.getDecoder().decode(packed))).readAllBytes();
     }
 
     @Test
     @Config(qualifiers = "w411dp-h1300dp-port-xhdpi")
     public void everyFormatIsMeasuredJudgedAndShared() throws Exception {
         start();
-        open(R.id.tab_benchmark);
+        press(R.id.tab_benchmark);
         shoot("benchmark-before");
         String build = text(R.id.build);
-        assertTrue(build, build.contains("executorch engine.aar, SHA-256 0123456789ab: 1.4 MB of this app"));
-        assertTrue(build, build.contains("litert 1: 1.4 MB of this app; does not load on phones with 16 kB pages (liblitert.so)"));
+        assertContains("executorch engine.aar, SHA-256 0123456789ab: 1.4 MB of this app", build);
+        assertContains("litert 1: 1.4 MB of this app; does not load on phones with 16 kB pages (liblitert.so)", build);
         assertEquals("Nothing was measured yet.", text(R.id.bench_status));
-        app().measuring().begin(plan(ALL));
+        measure(ROUNDS, ALL);
         idle();
         shoot("benchmark-running");
         awaitEnd();
@@ -86,8 +66,7 @@ public class BenchmarkTest extends AppCase {
     private static double difference(List<JSONObject> rows) throws Exception {
         JSONObject row = rows.stream().filter(r -> r.optString("artifact").equals(ONNX)).findFirst().orElseThrow();
         ByteBuffer ours = ByteBuffer.wrap(inflated(row.getString("answers"))).order(ByteOrder.LITTLE_ENDIAN);
-        byte[] content = Files.readAllBytes(new File(System.getProperty("edgewise.opened"), "expected.f4").toPath());
-        ByteBuffer theirs = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer theirs = ByteBuffer.wrap(read("expected.f4")).order(ByteOrder.LITTLE_ENDIAN);
         assertEquals(theirs.capacity(), ours.capacity());
         double most = 0;
         while (theirs.hasRemaining()) most = Math.max(most, Math.abs(ours.getFloat() - theirs.getFloat()));
@@ -97,11 +76,11 @@ public class BenchmarkTest extends AppCase {
     private void share() throws Exception {
         EditText name = find(R.id.device);
         name.setText("Not A Name!");
-        touch(find(R.id.share), 0.5f, 0.5f);
+        press(R.id.share);
         assertNotNull(name.getError());
         name.setText("robolectric");
         byte[] content = shared();
-        JSONArray shared = new JSONArray(new String(content, StandardCharsets.UTF_8));
+        JSONArray shared = new JSONArray(new String(content));
         assertEquals(ALL.length, shared.length());
         assertEquals("app:robolectric", shared.getJSONObject(0).getString("device"));
         Files.write(new File(System.getProperty("edgewise.exported"), "exported.json").toPath(), content);
@@ -110,8 +89,8 @@ public class BenchmarkTest extends AppCase {
     @Test
     public void aRunSurvivesARotationAndCanBeCancelled() {
         start();
-        open(R.id.tab_benchmark);
-        app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
+        press(R.id.tab_benchmark);
+        measure(1_000_000, ONNX);
         await("rounds are counted", () -> app().measuring().status().startsWith("Round"));
         RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
         controller.recreate();
@@ -120,7 +99,7 @@ public class BenchmarkTest extends AppCase {
         await("it goes on after the rotation", () -> text(R.id.bench_status).startsWith("Round"));
         shoot("benchmark-rotated");
         assertEquals("Cancel", text(R.id.measure));
-        touch(find(R.id.measure), 0.5f, 0.5f);
+        press(R.id.measure);
         awaitEnd();
         idle();
         assertEquals("Cancelled. What was finished is below.", text(R.id.bench_status));
@@ -130,13 +109,11 @@ public class BenchmarkTest extends AppCase {
     @Test
     public void whatIsDrawnWhileTimesAreTakenIsAnsweredAfterwards() {
         start();
-        app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
-        await("rounds are counted", () -> app().measuring().done() > 0);
+        measureWithoutEnd(ONNX);
         drawSeven();
         assertEquals("A benchmark is running: what is shown now is answered after it.", text(R.id.verdict));
         assertEquals(null, app().session().status(ONNX).answer);
-        app().measuring().cancel();
-        awaitEnd();
+        cancel();
         await("it is answered", () -> app().session().status(ONNX).answer != null);
         await("everything is", () -> text(R.id.verdict).equals("All 6 answer 7."));
     }
@@ -150,8 +127,7 @@ public class BenchmarkTest extends AppCase {
     @Test
     public void nothingIsTimedWhileTheAppIsPutAway() throws Exception {
         start();
-        app().measuring().begin(new Plan(List.of(ONNX), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
-        await("rounds are counted", () -> app().measuring().done() > 0);
+        measureWithoutEnd(ONNX);
         controller.pause();
         await("the round that was going on ends", BenchmarkTest::waits);
         int before = app().measuring().done();
@@ -161,8 +137,7 @@ public class BenchmarkTest extends AppCase {
         assertEquals(before, app().measuring().done());
         controller.resume();
         await("it goes on", () -> app().measuring().done() > before);
-        app().measuring().cancel();
-        awaitEnd();
+        cancel();
     }
 
     /** Returns the folder of a run that was killed right after it began. */
@@ -207,14 +182,14 @@ public class BenchmarkTest extends AppCase {
     public void atNightAndWithLargeFonts() {
         RuntimeEnvironment.setFontScale(2);
         start();
-        open(R.id.tab_benchmark);
+        press(R.id.tab_benchmark);
         shoot("benchmark-night-large-fonts");
-        app().measuring().begin(plan(ONNX));
+        measure(ROUNDS, ONNX);
         awaitEnd();
         scrollTo(find(R.id.share));
         shoot("benchmark-night-large-fonts-row");
-        open(R.id.tab_check);
+        press(R.id.tab_check);
         shoot("check-night-large-fonts");
-        assertEquals("1 thread", ((android.widget.Spinner) find(R.id.threads)).getSelectedItem().toString());
+        assertEquals("1 thread", ((Spinner) find(R.id.threads)).getSelectedItem().toString());
     }
 }

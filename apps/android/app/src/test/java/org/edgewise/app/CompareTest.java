@@ -1,8 +1,6 @@
 package org.edgewise.app;
 
-import static org.junit.Assert.assertEquals;
-import static org.junit.Assert.assertFalse;
-import static org.junit.Assert.assertTrue;
+import static org.junit.Assert.*;
 
 import android.app.Activity;
 import android.content.Intent;
@@ -13,17 +11,13 @@ import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Spinner;
 import android.widget.TextView;
-import java.io.ByteArrayOutputStream;
 import java.util.List;
-import org.edgewise.app.bench.Plan;
-import org.edgewise.app.engine.Settings;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.ui.MainActivity;
 import org.junit.Test;
 import org.robolectric.Robolectric;
 import org.robolectric.RuntimeEnvironment;
-import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
 
 /** One stroke, every artifact's answer. */
@@ -39,14 +33,12 @@ public class CompareTest extends AppCase {
         awaitAnswers();
         shoot("compare-portrait");
         assertEquals("All 6 answer 7.", text(R.id.verdict));
-        ViewGroup cards = find(R.id.cards);
-        assertEquals(DIGITS, cards.getChildCount());
+        assertEquals(DIGITS, ((ViewGroup) find(R.id.cards)).getChildCount());
         for (int i = 0; i < DIGITS; i++) {
-            assertEquals("7", ((TextView) cards.getChildAt(i).findViewById(R.id.label)).getText().toString());
-            String check = ((TextView) cards.getChildAt(i).findViewById(R.id.check)).getText().toString();
-            assertTrue(check, check.startsWith("✓ self-check"));
+            assertEquals("7", card(i, R.id.label));
+            assertTrue(card(i, R.id.check), card(i, R.id.check).startsWith("✓ self-check"));
         }
-        touch(find(R.id.undo), 0.5f, 0.5f);
+        press(R.id.undo);
         assertEquals("Draw, and every artifact answers after each stroke.", text(R.id.verdict));
     }
 
@@ -67,9 +59,7 @@ public class CompareTest extends AppCase {
     @Test
     @Config(qualifiers = "w640dp-h360dp-land-xhdpi")
     public void inLandscapeThePadIsBesideTheAnswers() {
-        start();
-        drawSeven();
-        awaitAnswers();
+        startWithASeven();
         shoot("compare-landscape");
         int[] pad = new int[2];
         int[] cards = new int[2];
@@ -81,9 +71,7 @@ public class CompareTest extends AppCase {
     @Test
     @Config(qualifiers = "w411dp-h891dp-port-night-xhdpi")
     public void atNightItIsDark() {
-        start();
-        drawSeven();
-        awaitAnswers();
+        startWithASeven();
         shoot("compare-night");
         assertEquals(0xff14171b, activity().getColor(R.color.paper));
     }
@@ -91,9 +79,7 @@ public class CompareTest extends AppCase {
     @Test
     @Config(qualifiers = "w800dp-h1280dp-port-xhdpi")
     public void aTabletShowsCardsSideBySide() {
-        start();
-        drawSeven();
-        awaitAnswers();
+        startWithASeven();
         shoot("compare-tablet");
         ViewGroup cards = find(R.id.cards);
         assertEquals(cards.getChildAt(0).getTop(), cards.getChildAt(1).getTop());
@@ -103,9 +89,7 @@ public class CompareTest extends AppCase {
     @Config(qualifiers = "w360dp-h640dp-port-xhdpi")
     public void withLargeFontsEverythingIsStillThere() {
         RuntimeEnvironment.setFontScale(2);
-        start();
-        drawSeven();
-        awaitAnswers();
+        startWithASeven();
         shoot("compare-large-fonts");
         for (int id : new int[] {R.id.tab_compare, R.id.tab_check, R.id.tab_benchmark, R.id.undo, R.id.clear}) {
             View view = find(id);
@@ -116,7 +100,7 @@ public class CompareTest extends AppCase {
         assertTrue("one card beside the other has no room for its words", cards.getChildAt(1).getTop() > cards.getChildAt(0).getTop());
         scrollTo(cards.getChildAt(0));
         shoot("compare-large-fonts-card");
-        open(R.id.tab_check);
+        press(R.id.tab_check);
         layOut();
         assertWhole(find(R.id.accelerator));
     }
@@ -141,34 +125,25 @@ public class CompareTest extends AppCase {
         touch(examples.getChildAt(0).findViewById(R.id.picture), 0.5f, 0.5f);
         awaitAnswers();
         shoot("compare-pictures");
-        int label = app().session().shown().get(0).sidecar.golden.get(0).label();
-        assertEquals("It answers " + app().session().shown().get(0).sidecar.named(label) + ".", text(R.id.verdict));
+        int label = app().session().shown().get(0).sidecar().golden.get(0).label();
+        assertEquals("It answers " + app().session().shown().get(0).sidecar().named(label) + ".", text(R.id.verdict));
         assertFalse(text(R.id.size).contains("28"));
-    }
-
-    private void receive(Intent result) {
-        Intent request = Shadows.shadowOf(activity()).getNextStartedActivityForResult().intent;
-        Shadows.shadowOf(activity()).receiveResult(request, Activity.RESULT_OK, result);
-        idle();
     }
 
     @Test
     public void aPictureFromTheFilesOrTheCameraIsAnswered() {
         start();
         use("fruit");
-        Bitmap photo = Bitmap.createBitmap(300, 200, Bitmap.Config.ARGB_8888);
-        photo.eraseColor(0xff3366cc);
-        ByteArrayOutputStream png = new ByteArrayOutputStream();
-        photo.compress(Bitmap.CompressFormat.PNG, 100, png);
-        choose(R.id.choose, "photo.png", png.toByteArray());
+        Bitmap photo = photo(0xff3366cc);
+        choose(R.id.choose, "photo.png", png(photo));
         awaitAnswers();
         assertEquals("300×200: its middle is resized to 16×12, colour.", text(R.id.input_status));
         Picture seen = app().session().picture();
         assertEquals(0x33 / 255f, seen.value(0), 1 / 255f);
         assertEquals(0xcc / 255f, seen.value(2), 1 / 255f);
         app().session().show(null);
-        touch(find(R.id.take), 0.5f, 0.5f);
-        receive(new Intent().putExtra("data", photo));
+        press(R.id.take);
+        answer(Activity.RESULT_OK, new Intent().putExtra("data", photo));
         awaitAnswers();
         shoot("compare-photo");
         choose(R.id.choose, "no.png", "no picture".getBytes());
@@ -179,25 +154,21 @@ public class CompareTest extends AppCase {
     @Test
     @Config(qualifiers = "w390dp-h760dp-port-hdpi")
     public void theThreeScreensOfTheDocuments() {
-        start();
-        drawSeven();
-        awaitAnswers();
+        startWithASeven();
         shoot("docs-compare");
-        open(R.id.tab_check);
+        press(R.id.tab_check);
         check();
         shoot("docs-check");
-        open(R.id.tab_benchmark);
-        app().measuring().begin(new Plan(List.of("torch_cnn_small-onnx-float32", "torch_cnn_small-tflite-int8"), Settings.DEFAULT, 5, 9_000_000_000L, 0));
-        await("it is measured", () -> !app().measuring().running());
+        press(R.id.tab_benchmark);
+        measure(5, ONNX, "torch_cnn_small-tflite-int8");
+        awaitEnd();
         shoot("docs-benchmark");
         assertEquals(2, app().measuring().rows().size());
     }
 
     @Test
     public void aRotationKeepsTheDrawingAndItsAnswers() {
-        start();
-        drawSeven();
-        awaitAnswers();
+        startWithASeven();
         RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
         controller.recreate();
         idle();
@@ -207,10 +178,8 @@ public class CompareTest extends AppCase {
 
     @Test
     public void aDrawingComesBackAfterTheProcessWasKilled() {
-        start();
-        drawSeven();
-        awaitAnswers();
-        open(R.id.tab_check);
+        startWithASeven();
+        press(R.id.tab_check);
         Bundle saved = new Bundle();
         controller.pause().stop().saveInstanceState(saved).destroy();
         app().session().show(null); // as in a new process, where nothing was answered yet
@@ -218,7 +187,7 @@ public class CompareTest extends AppCase {
         awaitAnswers();
         idle();
         assertTrue("the screen that was shown", find(R.id.tab_check).isSelected());
-        open(R.id.tab_compare);
+        press(R.id.tab_compare);
         assertEquals("All 6 answer 7.", text(R.id.verdict));
     }
 
@@ -226,7 +195,7 @@ public class CompareTest extends AppCase {
     public void everythingThatCanBeTouchedIsLargeEnoughAndNamed() {
         start();
         for (int tab : new int[] {R.id.tab_compare, R.id.tab_check, R.id.tab_benchmark}) {
-            open(tab);
+            press(tab);
             layOut();
             require((ViewGroup) activity().getWindow().getDecorView());
         }

@@ -1,8 +1,6 @@
 package org.edgewise.app;
 
-import static org.junit.Assert.assertEquals;
-import static org.junit.Assert.assertThrows;
-import static org.junit.Assert.assertTrue;
+import static org.junit.Assert.*;
 
 import java.io.File;
 import java.nio.ByteBuffer;
@@ -11,7 +9,6 @@ import java.util.Set;
 import org.edgewise.app.engine.Accelerator;
 import org.edgewise.app.engine.Engine;
 import org.edgewise.app.engine.Engines;
-import org.edgewise.app.engine.Loaded;
 import org.edgewise.app.engine.Settings;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
@@ -27,29 +24,14 @@ import org.junit.Test;
 /** Engines that throw, lie, answer garbage, or are not there: refused with a sentence, never a crash. */
 public class EngineTest extends AppCase {
     /** An engine that does as it is told. */
-    private static final class Fake implements Engine, Loaded {
-        private final Throwable onLoad;
-        private final Throwable onRun;
-        private final ByteBuffer answer;
-
-        Fake(Throwable onLoad, Throwable onRun, ByteBuffer answer) {
-            this.onLoad = onLoad;
-            this.onRun = onRun;
-            this.answer = answer;
-        }
-
+    private record Fake(Throwable onLoad, Throwable onRun, ByteBuffer answer) implements Engine, Engine.Loaded {
         @Override
         public String id() {
             return "onnxruntime";
         }
 
         @Override
-        public Set<Accelerator> accelerators() {
-            return Set.of(Accelerator.DEFAULT);
-        }
-
-        @Override
-        public Loaded load(File file, Sidecar sidecar, Settings settings) throws Exception {
+        public Engine.Loaded load(File file, Sidecar sidecar, Settings settings) throws Exception {
             throwIt(onLoad);
             return this;
         }
@@ -66,28 +48,23 @@ public class EngineTest extends AppCase {
         }
 
         @Override
-        public String ran() {
-            return null;
-        }
-
-        @Override
         public void close() {}
     }
 
     private static final ByteBuffer RIGHT_SIZE = ByteBuffer.allocate(40);
 
     private Artifact artifact() throws Refused {
-        return app().session().artifact("torch_cnn_small-onnx-float32");
+        return app().session().artifact(ONNX);
     }
 
     private String refusal(Engine engine, long pageBytes, JSONObject build) {
         Engines engines = new Engines(List.of(engine), build, pageBytes);
         Refused refused = assertThrows(Refused.class, () -> {
             try (Running running = Running.load(artifact(), engines, Settings.DEFAULT)) {
-                running.answer(Picture.of(artifact().sidecar.size, new byte[784]));
+                running.answer(Picture.of(artifact().sidecar().size, new byte[784]));
             }
         });
-        return refused.sentence(app().getResources());
+        return sentence(refused);
     }
 
     private String refusal(Fake engine) {
@@ -120,8 +97,8 @@ public class EngineTest extends AppCase {
     @Test
     public void anEngineThatWasLeftOutIsToldWithItsReason() throws Exception {
         Engines engines = new Engines(List.of(), new JSONObject("{\"left_out\": {\"onnxruntime\": \"It was not asked for.\"}}"), 4096);
-        Refused refused = assertThrows(Refused.class, () -> engines.of(artifact().sidecar));
-        assertEquals("onnxruntime is not in this build. It was not asked for.", refused.sentence(app().getResources()));
+        Refused refused = assertThrows(Refused.class, () -> engines.of(artifact().sidecar()));
+        assertEquals("onnxruntime is not in this build. It was not asked for.", sentence(refused));
     }
 
     @Test
@@ -132,7 +109,7 @@ public class EngineTest extends AppCase {
         try (Running running = Running.load(artifact(), engines, Settings.DEFAULT)) {
             Check.Checked checked = Check.run(running);
             assertEquals(Check.State.DIFFERENT, checked.state());
-            assertEquals("the exporter's machine says 7 to a 7, this phone 3", checked.wrong().sentence(app().getResources()));
+            assertEquals("the exporter's machine says 7 to a 7, this phone 3", sentence(checked.wrong()));
         }
     }
 
@@ -141,13 +118,13 @@ public class EngineTest extends AppCase {
         Engines engines = new Engines(List.of(new Fake(null, null, RIGHT_SIZE)), new JSONObject(), 4096);
         Settings nnapi = new Settings(1, Accelerator.NNAPI);
         Refused refused = assertThrows(Refused.class, () -> Running.load(artifact(), engines, nnapi));
-        assertEquals("onnxruntime does not offer nnapi in this build.", refused.sentence(app().getResources()));
+        assertEquals("onnxruntime does not offer nnapi in this build.", sentence(refused));
         assertEquals("+t4+nnapi", new Settings(4, Accelerator.NNAPI).suffix());
     }
 
     @Test
     public void quantizedInputsAreRoundedAndBoundedAsTheDesktopsAre() throws Exception {
-        Sidecar sidecar = app().session().artifact("torch_cnn_small-tflite-int8_io").sidecar;
+        Sidecar sidecar = app().session().artifact("torch_cnn_small-tflite-int8_io").sidecar();
         ByteBuffer filled = Tensors.allocate(sidecar.input);
         byte[] pixels = new byte[784];
         pixels[0] = (byte) 255;

@@ -1,15 +1,11 @@
 package org.edgewise.app;
 
-import static org.junit.Assert.assertEquals;
-import static org.junit.Assert.assertTrue;
+import static org.junit.Assert.*;
 
 import android.content.Intent;
 import android.widget.TextView;
 import java.io.File;
 import java.nio.file.Files;
-import java.util.List;
-import org.edgewise.app.bench.Plan;
-import org.edgewise.app.engine.Settings;
 import org.edgewise.app.ui.RunActivity;
 import org.json.JSONObject;
 import org.junit.Test;
@@ -34,6 +30,16 @@ public class JobTest extends AppCase {
         return app().getAssets().open(name).readAllBytes();
     }
 
+    /** Opens the window that a computer starts for a job. */
+    private ActivityController<RunActivity> window(String job) {
+        Intent intent = new Intent(app(), RunActivity.class).putExtra("job", job);
+        return Robolectric.buildActivity(RunActivity.class, intent).setup();
+    }
+
+    private JSONObject read(File result) throws Exception {
+        return new JSONObject(new String(Files.readAllBytes(result.toPath())));
+    }
+
     private JSONObject run(byte[] artifact, byte[] sidecar) throws Exception {
         put("jobs/1-a/artifact", artifact);
         put("jobs/1-a/sidecar.json", sidecar);
@@ -41,11 +47,10 @@ public class JobTest extends AppCase {
                 .put("threads", 1).put("accelerator", "default").toString().getBytes());
         put("evaluation/digits.json", asset("evaluation/torch_cnn_small.json"));
         put("evaluation/digits.bin", asset("evaluation/torch_cnn_small.bin"));
-        Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "1-a");
-        try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
+        try (ActivityController<RunActivity> window = window("1-a")) {
             File result = new File(root(), "results/1-a.json");
             await("the result is written", result::exists);
-            return new JSONObject(new String(Files.readAllBytes(result.toPath())));
+            return read(result);
         }
     }
 
@@ -56,8 +61,7 @@ public class JobTest extends AppCase {
         assertEquals(7, row.getJSONArray("latencies_ns").length());
         assertEquals(20, row.getInt("total"));
         assertTrue(new File(root(), "ready").exists());
-        String text = new String(Files.readAllBytes(new File(root(), "results/1-a.progress").toPath()));
-        assertEquals("running", new JSONObject(text).getString("state"));
+        assertEquals("running", read(new File(root(), "results/1-a.progress")).getString("state"));
         assertTrue(row.getJSONObject("environment").getString("ran").matches("CPU \\d+ nodes"));
     }
 
@@ -67,21 +71,17 @@ public class JobTest extends AppCase {
         damaged[100] ^= 1;
         JSONObject row = run(damaged, asset("artifacts/" + ID + ".json"));
         assertEquals("load_failed", row.getString("outcome"));
-        assertTrue(row.getString("reason"), row.getString("reason").contains("damaged, or of another export"));
+        assertContains("damaged, or of another export", row.getString("reason"));
     }
 
     @Test
     public void twoThingsAreNeverTimedAtOnce() throws Exception {
         start();
-        app().measuring().begin(new Plan(List.of(ID), Settings.DEFAULT, 1_000_000, 600_000_000_000L, 0));
-        await("rounds are counted", () -> app().measuring().done() > 0);
-        Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "2-b");
-        try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
-            File text = new File(root(), "results/2-b.progress");
-            assertEquals("failed", new JSONObject(new String(Files.readAllBytes(text.toPath()))).getString("state"));
+        measureWithoutEnd(ID);
+        try (ActivityController<RunActivity> window = window("2-b")) {
+            assertEquals("failed", read(new File(root(), "results/2-b.progress")).getString("state"));
         }
-        app().measuring().cancel();
-        await("it is cancelled", () -> !app().measuring().running());
+        cancel();
     }
 
     @Test
@@ -96,8 +96,7 @@ public class JobTest extends AppCase {
     @Test
     public void aPhoneThatCannotWriteSaysSoInItsWindow() {
         new File(root(), "ready/in the way").mkdirs();
-        Intent intent = new Intent(app(), RunActivity.class).putExtra("job", "3-c");
-        try (ActivityController<RunActivity> window = Robolectric.buildActivity(RunActivity.class, intent).setup()) {
+        try (ActivityController<RunActivity> window = window("3-c")) {
             String sentence = ((TextView) window.get().findViewById(R.id.run_status)).getText().toString();
             assertTrue(sentence, sentence.startsWith("Nothing could be written: "));
         }
@@ -107,6 +106,6 @@ public class JobTest extends AppCase {
     public void whatIsNoSidecarIsARowWithItsReason() throws Exception {
         JSONObject row = run(new byte[] {1}, "[]".getBytes());
         assertEquals("load_failed", row.getString("outcome"));
-        assertTrue(row.getString("reason"), row.getString("reason").contains("no sidecar"));
+        assertContains("no sidecar", row.getString("reason"));
     }
 }

@@ -7,7 +7,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.edgewise.app.R;
-import org.edgewise.app.engine.Engine;
 import org.edgewise.app.engine.Engines;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
@@ -18,7 +17,8 @@ import org.edgewise.app.work.Running;
 import org.json.JSONException;
 
 /** Measures the artifacts of a plan: times all of them in interleaved rounds, then lets each answer evaluation images. */
-public final class Bench {
+public record Bench(
+        Source source, Engines engines, Folder folder, Front front, Phone phone, Resources resources, Progress progress) {
     /** Finds what a plan's ids stand for, and the evaluation images of a model, null where there are none. */
     public interface Source {
         Artifact artifact(String id) throws Refused;
@@ -26,22 +26,9 @@ public final class Bench {
         Evaluation evaluation(Artifact artifact) throws Refused;
     }
 
-    private final Source source;
-    private final Engines engines;
-    private final Folder folder;
-    private final Front front;
-    private final Phone phone;
-    private final Resources resources;
-    private final Progress progress;
-
-    public Bench(Source source, Engines engines, Folder folder, Front front, Phone phone, Resources resources, Progress progress) {
-        this.source = source;
-        this.engines = engines;
-        this.folder = folder;
-        this.front = front;
-        this.phone = phone;
-        this.resources = resources;
-        this.progress = progress;
+    /** Hears what is being done, a string resource with its arguments, and how much of it, from the thread that works. */
+    public interface Progress {
+        void at(int done, int total, int text, Object... arguments);
     }
 
     /** Does what of a plan is not done yet. Raises IOException where the phone has no room, InterruptedException when cancelled. */
@@ -75,7 +62,7 @@ public final class Bench {
             if (folder.has(id) || !(ended.isEmpty() || ended.equals(id))) continue;
             try {
                 Artifact artifact = source.artifact(id);
-                Row row = Row.begin(artifact.sidecar, engines.of(artifact.sidecar).id(), engines, plan.settings(), phone);
+                Row row = Row.begin(artifact.sidecar(), engines.of(artifact.sidecar()).id(), engines, plan.settings(), phone);
                 folder.row(id, row.failed("run_failed", resources.getString(R.string.bench_ended)).json());
             } catch (Refused refused) {
                 continue; // it was removed since, or has no engine
@@ -90,18 +77,17 @@ public final class Bench {
     private void load(String id, Plan plan, Map<String, Running> loaded) throws IOException, JSONException, InterruptedException {
         front.await();
         Artifact artifact;
+        String runtime;
         try {
             artifact = source.artifact(id);
+            runtime = engines.of(artifact.sidecar()).id();
         } catch (Refused refused) {
-            return; // it was removed since
+            return; // it was removed since, or has no engine: there is no such cell
         }
-        String runtime = "";
         try {
-            runtime = engines.of(artifact.sidecar).id();
             loaded.put(id, Running.load(artifact, engines, plan.settings()));
         } catch (Refused refused) {
-            if (runtime.isEmpty()) return; // no engine: there is no such cell
-            Row row = Row.begin(artifact.sidecar, runtime, engines, plan.settings(), phone);
+            Row row = Row.begin(artifact.sidecar(), runtime, engines, plan.settings(), phone);
             folder.row(id, row.failed("load_failed", refused.sentence(resources)).json());
         }
     }
@@ -116,25 +102,25 @@ public final class Bench {
         }
         if (plan.rounds() == 0 || untimed.isEmpty()) return;
         List<Timed> timed = new Rounds(resources, front, progress).time(untimed, pictures, plan.rounds(), plan.limitNs());
-        for (int i = 0; i < timed.size(); i++) folder.timed(untimed.get(i).sidecar.id, timed.get(i));
+        for (int i = 0; i < timed.size(); i++) folder.timed(untimed.get(i).sidecar().id, timed.get(i));
     }
 
     private static Picture picture(Running running) {
-        if (!running.sidecar.golden.isEmpty()) return running.sidecar.golden.get(0).picture();
-        return Picture.of(running.sidecar.size, new byte[running.sidecar.size.count()]);
+        if (!running.sidecar().golden.isEmpty()) return running.sidecar().golden.get(0).picture();
+        return Picture.of(running.sidecar().size, new byte[running.sidecar().size.count()]);
     }
 
     private Row judged(Plan plan, Running running, String[] before) throws JSONException, InterruptedException {
-        Row row = Row.begin(running, engines, plan.settings(), phone);
+        Row row = Row.begin(running.sidecar(), running.engine().id(), engines, plan.settings(), phone);
         try {
-            Timed timed = folder.timed(running.sidecar.id);
+            Timed timed = folder.timed(running.sidecar().id);
             if (timed == null) timed = new Timed(new long[0], List.of(), "");
             if (!timed.problem().isEmpty()) return row.failed("run_failed", timed.problem());
             Check.Checked checked = Check.run(running);
             if (checked.state() == Check.State.DIFFERENT) {
                 row.note(resources.getString(R.string.note_check, checked.wrong().sentence(resources)));
             }
-            Evaluation images = source.evaluation(source.artifact(running.sidecar.id));
+            Evaluation images = source.evaluation(source.artifact(running.sidecar().id));
             Judged judged = images == null ? null : Judged.run(running, images, plan.images(), front, progress);
             if (judged == null) row.note(resources.getString(R.string.note_no_images));
             row.measured(running, timed, judged, checked.firstNs(), running.ran());
@@ -149,8 +135,8 @@ public final class Bench {
         List<String> ids = new ArrayList<>();
         for (Artifact artifact : artifacts) {
             try {
-                Engine engine = engines.of(artifact.sidecar);
-                if (engine != null) ids.add(artifact.id());
+                engines.of(artifact.sidecar());
+                ids.add(artifact.id());
             } catch (Refused refused) {
                 continue;
             }

@@ -77,9 +77,8 @@ public final class Folder {
     }
 
     void timed(String id, Timed timed) throws IOException, JSONException {
-        JSONArray samples = new JSONArray();
-        for (long sample : timed.samplesNs()) samples.put(sample);
-        JSONObject json = new JSONObject().put("samples", samples).put("notes", new JSONArray(timed.notes())).put("problem", timed.problem());
+        JSONObject json = new JSONObject().put("samples", new JSONArray(timed.samplesNs()))
+                .put("notes", new JSONArray(timed.notes())).put("problem", timed.problem());
         Texts.write(file("time-" + id), json.toString());
     }
 

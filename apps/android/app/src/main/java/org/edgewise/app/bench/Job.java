@@ -1,7 +1,6 @@
 package org.edgewise.app.bench;
 
 import android.content.Context;
-import android.content.res.Resources;
 import java.io.File;
 import java.io.FileInputStream;
 import java.io.IOException;
@@ -24,23 +23,7 @@ import org.json.JSONObject;
  * <p>The computer puts `jobs/NAME/{job.json,sidecar.json,artifact}` and `evaluation/NAME.{json,bin}` into this app's folder of
  * shared storage, and reads `results/NAME.progress` and at last `results/NAME.json`, which this app writes.
  */
-public final class Job {
-    private final String name;
-    private final File root;
-    private final Context context;
-    private final Engines engines;
-    private final Front front;
-    private final Resources resources;
-
-    public Job(String name, Context context, Engines engines, Front front) {
-        this.name = name;
-        this.root = context.getExternalFilesDir(null);
-        this.context = context;
-        this.engines = engines;
-        this.front = front;
-        this.resources = context.getResources();
-    }
-
+public record Job(String name, File root, Context context, Engines engines, Front front) {
     /** Makes the folders, which must be this app's own, and tells the computer that they are there. */
     public static void prepare(Context context) throws IOException {
         File root = context.getExternalFilesDir(null);
@@ -70,17 +53,17 @@ public final class Job {
             Artifact artifact = new Artifact(sidecar, () -> new FileInputStream(new File(job, "artifact")), false, context.getCacheDir());
             return measured(request, artifact);
         } catch (Refused refused) {
-            return failure("load_failed", refused.sentence(resources));
+            return failure("load_failed", refused.sentence(context.getResources()));
         } catch (OutOfMemoryError error) {
-            return failure("run_failed", resources.getString(R.string.out_of_memory, name));
+            return failure("run_failed", context.getString(R.string.out_of_memory, name));
         }
     }
 
     private JSONObject measured(JSONObject request, Artifact artifact) throws JSONException, InterruptedException, IOException, Refused {
         try {
-            engines.of(artifact.sidecar);
+            engines.of(artifact.sidecar());
         } catch (Refused refused) {
-            return failure("unsupported", refused.sentence(resources));
+            return failure("unsupported", refused.sentence(context.getResources()));
         }
         forgetOthers();
         Folder folder = new Folder(new File(context.getFilesDir(), "job-" + name));
@@ -88,13 +71,13 @@ public final class Job {
         double seconds = request.getDouble("latency_s");
         int rounds = seconds > 0 ? request.getInt("samples") : 0;
         Plan plan = new Plan(List.of(artifact.id()), settings, rounds, (long) (seconds * 1e9), request.getInt("images"));
-        Bench.Source source = new Given(artifact, request.getString("evaluation"));
-        new Bench(source, engines, folder, front, new Phone(context), resources, this::at).run(plan);
+        Bench.Source source = new Given(artifact, new File(root, "evaluation"), request.getString("evaluation"));
+        new Bench(source, engines, folder, front, new Phone(context), context.getResources(), this::at).run(plan);
         List<JSONObject> rows = folder.rows();
         artifact.file().delete();
         folder.begin(plan); // nothing of this job is kept here
         folder.end();
-        return rows.isEmpty() ? failure("run_failed", resources.getString(R.string.artifact_gone, artifact.id())) : rows.get(0);
+        return rows.isEmpty() ? failure("run_failed", context.getString(R.string.artifact_gone, artifact.id())) : rows.get(0);
     }
 
     /** Removes what jobs left behind that were killed. */
@@ -113,7 +96,7 @@ public final class Job {
     }
 
     private void at(int done, int total, int text, Object... arguments) {
-        tell("running", resources.getString(text, arguments), done, total);
+        tell("running", context.getString(text, arguments), done, total);
     }
 
     /** Writes how far it is. */
@@ -130,15 +113,7 @@ public final class Job {
         return new File(root, "results/" + name + "." + suffix);
     }
 
-    private final class Given implements Bench.Source {
-        private final Artifact artifact;
-        private final String evaluation;
-
-        Given(Artifact artifact, String evaluation) {
-            this.artifact = artifact;
-            this.evaluation = evaluation;
-        }
-
+    private record Given(Artifact artifact, File folder, String evaluation) implements Bench.Source {
         @Override
         public Artifact artifact(String id) {
             return artifact;
@@ -147,7 +122,7 @@ public final class Job {
         @Override
         public Evaluation evaluation(Artifact same) throws Refused {
             try {
-                return Evaluation.read(new File(root, "evaluation"), evaluation);
+                return Evaluation.read(folder, evaluation);
             } catch (IOException error) {
                 throw new Refused(error, R.string.cannot_read, Refused.firstLine(error));
             }

@@ -8,7 +8,6 @@ import java.util.zip.Deflater;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.store.Evaluation;
-import org.edgewise.app.work.Answer;
 import org.edgewise.app.work.Running;
 
 /** An artifact's logits on evaluation images, packed as the project's worker packs them, and how many are right. */
@@ -16,23 +15,23 @@ public record Judged(int total, int right, int alike, String logits) {
     private static final int BREATH = 50; // images between two signs of life
 
     /** Lets an artifact answer the first `most` images, all for 0. */
-    public static Judged run(Running running, Evaluation images, int most, Front front, Progress progress)
+    public static Judged run(Running running, Evaluation images, int most, Front front, Bench.Progress progress)
             throws Refused, InterruptedException {
         int total = most > 0 ? Math.min(most, images.count) : images.count;
-        int classes = running.sidecar.classes();
+        int classes = running.sidecar().classes();
         ByteBuffer logits = ByteBuffer.allocate(4 * total * classes).order(ByteOrder.LITTLE_ENDIAN);
         int right = 0;
         int alike = 0;
         for (int i = 0; i < total; i++) {
             if (i % BREATH == 0) {
                 front.await();
-                progress.at(i, total, R.string.progress_judge, running.sidecar.id, i + 1, total);
+                progress.at(i, total, R.string.progress_judge, running.sidecar().id, i + 1, total);
             }
             if (Thread.interrupted()) throw new InterruptedException();
-            Answer answer = running.answer(images.image(i));
+            Running.Answer answer = running.answer(images.image(i));
             for (float logit : answer.logits()) logits.putFloat(logit);
-            if (answer.choice() == images.label(i)) right++;
-            if (answer.choice() == images.answer(i)) alike++;
+            if (answer.choice() == images.labels[i]) right++;
+            if (answer.choice() == images.answers[i]) alike++;
         }
         return new Judged(total, right, alike, packed(logits.array()));
     }

@@ -1,13 +1,10 @@
 package org.edgewise.app.bench;
 
 import android.content.Context;
-import android.content.res.AssetManager;
-import android.content.res.Resources;
 import android.os.Handler;
 import android.os.Looper;
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
 import java.util.List;
 import org.edgewise.app.R;
 import org.edgewise.app.engine.Engines;
@@ -27,8 +24,7 @@ public final class Measuring {
     private final Engines engines;
     private final Front front;
     private final Phone phone;
-    private final Resources resources;
-    private final AssetManager assets;
+    private final Context context;
     private final Folder folder;
     private volatile Thread thread;
     private volatile String status = "";
@@ -40,8 +36,7 @@ public final class Measuring {
         this.engines = engines;
         this.front = front;
         this.phone = new Phone(context);
-        this.resources = context.getResources();
-        this.assets = context.getAssets();
+        this.context = context;
         this.folder = new Folder(new File(context.getFilesDir(), "bench"));
     }
 
@@ -50,7 +45,7 @@ public final class Measuring {
         if (running()) return;
         session.hold(true);
         session.rest();
-        status = resources.getString(R.string.bench_begins);
+        status = context.getString(R.string.bench_begins);
         Plan unfinished = folder.plan();
         thread = Threads.make("benchmark", () -> run(unfinished == null ? plan : unfinished));
         thread.start();
@@ -96,18 +91,18 @@ public final class Measuring {
     }
 
     private void run(Plan plan) {
-        Bench bench = new Bench(new Here(), engines, folder, front, phone, resources, this::at);
+        Bench bench = new Bench(new Here(), engines, folder, front, phone, context.getResources(), this::at);
         try {
             bench.run(plan);
-            status = resources.getString(R.string.bench_done);
+            status = context.getString(R.string.bench_done);
         } catch (InterruptedException cancelled) {
             folder.end();
-            status = resources.getString(R.string.bench_cancelled);
+            status = context.getString(R.string.bench_cancelled);
         } catch (IOException error) {
-            status = resources.getString(R.string.bench_no_room, Refused.firstLine(error));
+            status = context.getString(R.string.bench_no_room, Refused.firstLine(error));
         } catch (OutOfMemoryError error) {
             folder.end();
-            status = resources.getString(R.string.out_of_memory, resources.getString(R.string.bench_title));
+            status = context.getString(R.string.out_of_memory, context.getString(R.string.bench_title));
         } catch (JSONException error) {
             throw new IllegalStateException(error);
         }
@@ -120,7 +115,7 @@ public final class Measuring {
     private void at(int now, int of, int text, Object... arguments) {
         done = now;
         total = of;
-        status = resources.getString(text, arguments);
+        status = context.getString(text, arguments);
         changes.tell();
     }
 
@@ -133,10 +128,9 @@ public final class Measuring {
 
         @Override
         public Evaluation evaluation(Artifact artifact) throws Refused {
-            String name = "evaluation/" + artifact.sidecar.model;
+            String name = "evaluation/" + artifact.sidecar().model;
             try {
-                InputStream json = assets.open(name + ".json");
-                return Evaluation.read(json, assets.open(name + ".bin"));
+                return Evaluation.read(context.getAssets().open(name + ".json"), context.getAssets().open(name + ".bin"));
             } catch (IOException error) {
                 return null;
             }

@@ -11,6 +11,7 @@ import android.system.OsConstants;
 import java.text.SimpleDateFormat;
 import java.util.Date;
 import java.util.Locale;
+import java.util.Set;
 import java.util.TimeZone;
 import org.edgewise.app.Newer;
 import org.json.JSONException;
@@ -18,7 +19,9 @@ import org.json.JSONObject;
 
 /** What a phone tells of itself, and in what state it is; a time means nothing without it. */
 public final class Phone {
+    public static final String NAME = "[a-z0-9][a-z0-9._-]{0,39}"; // for results, as the desktop takes it
     private static final String UNKNOWN = "not told";
+    private static final Set<String> EMULATED = Set.of("ranchu", "goldfish", "cutf_cvm"); // hardware
     private static final String[] THERMAL = {"none", "light", "moderate", "severe", "critical", "emergency", "shutdown"};
 
     private final Context context;
@@ -46,7 +49,7 @@ public final class Phone {
                 .put("machine", Build.SUPPORTED_ABIS.length == 0 ? UNKNOWN : Build.SUPPORTED_ABIS[0])
                 .put("date", date.format(new Date()))
                 .put("device", (Build.MANUFACTURER + " " + Build.MODEL).trim())
-                .put("kind", isEmulator() ? "emulator" : "device")
+                .put("kind", EMULATED.contains(Build.HARDWARE) ? "emulator" : "device")
                 .put("fingerprint", Build.FINGERPRINT)
                 .put("page_bytes", Os.sysconf(OsConstants._SC_PAGESIZE));
     }
@@ -59,10 +62,6 @@ public final class Phone {
             if (!state.contains(Build.UNKNOWN)) return state;
         }
         return Build.HARDWARE;
-    }
-
-    private static boolean isEmulator() {
-        return Build.HARDWARE.equals("ranchu") || Build.HARDWARE.equals("goldfish") || Build.HARDWARE.equals("cutf_cvm");
     }
 
     /** Returns how hot the phone says it is; Android tells since version 10. */

@@ -11,20 +11,10 @@ import org.edgewise.app.model.Refused;
 import org.edgewise.app.work.Running;
 
 /** Times artifacts in rounds over all of them in random order, once each is warm; as the project's own worker does. */
-public final class Rounds {
+public record Rounds(Resources resources, Front front, Bench.Progress progress) {
     private static final int WARM_UP = 64; // inferences of each artifact, or
     private static final long WARM_UP_NS = 1_000_000_000L; // this long, whichever ends first
     private static final int WARM_UP_LEAST = 3;
-
-    private final Resources resources;
-    private final Front front;
-    private final Progress progress;
-
-    public Rounds(Resources resources, Front front, Progress progress) {
-        this.resources = resources;
-        this.front = front;
-        this.progress = progress;
-    }
 
     private static final class One {
         final Running running;
@@ -47,7 +37,7 @@ public final class Rounds {
             One one = new One(artifacts.get(i));
             all.add(one);
             front.await();
-            progress.at(i, artifacts.size(), R.string.progress_warm_up, one.running.sidecar.id);
+            progress.at(i, artifacts.size(), R.string.progress_warm_up, one.running.sidecar().id);
             warm(one, pictures.get(i));
         }
         long left = limitNs;
@@ -72,8 +62,7 @@ public final class Rounds {
     }
 
     private Timed timed(One one, int rounds, long limitNs) {
-        long[] samples = new long[one.samples.size()];
-        for (int i = 0; i < samples.length; i++) samples[i] = one.samples.get(i);
+        long[] samples = one.samples.stream().mapToLong(Long::longValue).toArray();
         List<String> notes = new ArrayList<>();
         if (samples.length < rounds && one.problem.isEmpty()) {
             notes.add(resources.getString(R.string.note_samples, samples.length, limitNs / 1_000_000_000L, rounds));

@@ -1,5 +1,6 @@
 package org.edgewise.app.bench;
 
+import java.util.List;
 import org.edgewise.app.engine.Engines;
 import org.edgewise.app.engine.Settings;
 import org.edgewise.app.model.Sidecar;
@@ -21,11 +22,6 @@ public final class Row {
         environment.put("accelerator", settings.accelerator().id);
     }
 
-    /** Begins the row of an artifact that was loaded. */
-    static Row begin(Running running, Engines engines, Settings settings, Phone phone) throws JSONException {
-        return begin(running.sidecar, running.engine.id(), engines, settings, phone);
-    }
-
     /** Begins the row of an artifact that an engine was meant for. */
     static Row begin(Sidecar sidecar, String runtime, Engines engines, Settings settings, Phone phone) throws JSONException {
         JSONObject environment = phone.environment().put("runtime", engines.versions(runtime)).put("build", engines.build());
@@ -40,12 +36,11 @@ public final class Row {
 
     /** Takes what was measured; `ran` is null where the engine does not tell what ran where. */
     Row measured(Running running, Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
-        JSONArray samples = new JSONArray();
-        for (long sample : timed.samplesNs()) samples.put(sample);
         for (String note : timed.notes()) notes.put(note);
         content.put("outcome", "ok").put("reason", "");
-        content.put("artifact_sha256", running.sidecar.sha256);
-        content.put("load_ns", running.loadNs).put("first_ns", firstNs).put("latencies_ns", samples);
+        content.put("artifact_sha256", running.sidecar().sha256);
+        content.put("load_ns", running.loadNs()).put("first_ns", firstNs);
+        content.put("latencies_ns", new JSONArray(timed.samplesNs()));
         content.getJSONObject("environment").put("ran", ran == null ? NOT_KNOWN : ran);
         if (judged == null) return this;
         content.put("total", judged.total()).put("correct", judged.right()).put("agree", judged.alike());
@@ -65,6 +60,19 @@ public final class Row {
         environment.put("battery", before[1] + " before, " + after[1] + " after");
         if (Phone.throttles(before[0]) || Phone.throttles(after[0])) note(throttled);
         return this;
+    }
+
+    /** Returns rows under a device's name, as the shared file holds them; those that were not judged stay here. */
+    public static JSONArray exported(List<JSONObject> rows, String device) throws JSONException {
+        JSONArray all = new JSONArray();
+        for (JSONObject row : rows) {
+            if (row.getString("outcome").equals("ok") && !row.has("answers")) continue;
+            JSONObject copy = new JSONObject(row.toString());
+            copy.put("device", "app:" + device + row.getString("suffix"));
+            copy.remove("suffix");
+            all.put(copy);
+        }
+        return all;
     }
 
     JSONObject json() {

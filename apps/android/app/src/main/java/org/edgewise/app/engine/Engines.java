@@ -17,41 +17,19 @@ import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
-/** The engines that were built in, and what the build says of them and of those that were left out. */
-public final class Engines {
+/** The engines that were built in, what the build says of all of them, and the size of this phone's pages. */
+public record Engines(List<Engine> all, JSONObject described, long pageBytes) {
     private static final int USUAL_PAGE_BYTES = 4096;
     private static final Map<String, String> FORMATS = Map.of(
             ".tflite", "litert", ".onnx", "onnxruntime", ".ort", "onnxruntime", ".pte", "executorch");
 
-    private final List<Engine> engines;
-    private final JSONObject build;
-    private final long pageBytes;
-
-    public Engines(Context context) {
-        this(described(context));
-    }
-
-    private Engines(JSONObject build) {
-        this(there(Built.engines(), build), build, Os.sysconf(OsConstants._SC_PAGESIZE));
-    }
-
     /** Returns those that the build has a library of for this phone's kind of processor, as it says itself. */
-    private static List<Engine> there(List<Engine> all, JSONObject build) {
-        JSONObject facts = build.optJSONObject("engines");
-        List<Engine> there = new ArrayList<>();
-        for (Engine engine : all) if (facts == null || facts.has(engine.id())) there.add(engine);
-        return there;
-    }
-
-    /** Takes engines, what the build says of itself, and how large this phone's pages are. */
-    public Engines(List<Engine> engines, JSONObject build, long pageBytes) {
-        this.engines = engines;
-        this.build = build;
-        this.pageBytes = pageBytes;
-    }
-
-    public List<Engine> all() {
-        return engines;
+    public static Engines here(Context context) {
+        JSONObject described = described(context);
+        JSONObject facts = described.optJSONObject("engines");
+        List<Engine> there = new ArrayList<>(Built.engines());
+        there.removeIf(engine -> facts != null && !facts.has(engine.id()));
+        return new Engines(there, described, Os.sysconf(OsConstants._SC_PAGESIZE));
     }
 
     /** Returns the engine of an artifact, by its file's ending; refuses one that this build or phone has none for, with the reason. */
@@ -59,9 +37,7 @@ public final class Engines {
         String suffix = sidecar.file.substring(sidecar.file.lastIndexOf('.'));
         String id = FORMATS.get(suffix);
         if (id == null) throw new Refused(R.string.no_engine, suffix);
-        for (Engine engine : engines) {
-            if (engine.id().equals(id)) return loadable(engine);
-        }
+        for (Engine engine : all) if (engine.id().equals(id)) return loadable(engine);
         throw new Refused(R.string.engine_left_out, id, leftOut().getOrDefault(id, ""));
     }
 
@@ -75,12 +51,8 @@ public final class Engines {
 
     /** Returns the distribution's name and version of an engine, as the desktop's results have them. */
     public JSONObject versions(String id) {
-        try {
-            JSONObject facts = facts(id);
-            return new JSONObject().put(facts.optString("coordinates", id), facts.optString("version", "unknown"));
-        } catch (JSONException error) {
-            throw new IllegalStateException(error);
-        }
+        JSONObject facts = facts(id);
+        return new JSONObject(Map.of(facts.optString("coordinates", id), facts.optString("version", "unknown")));
     }
 
     /** What the build says of an engine: the bytes that it adds to the app, and its libraries whose pages are not of 16 kB. */
@@ -89,7 +61,7 @@ public final class Engines {
     /** Returns the engines that are in this build, with their costs. */
     public List<BuiltIn> builtIn() {
         List<BuiltIn> builtIn = new ArrayList<>();
-        for (Engine engine : engines) {
+        for (Engine engine : all) {
             JSONObject facts = facts(engine.id());
             JSONArray small = facts.optJSONArray("small_pages");
             List<String> names = new ArrayList<>();
@@ -102,7 +74,7 @@ public final class Engines {
     /** Returns the engines that are not in this build, with the reasons. */
     public Map<String, String> leftOut() {
         Map<String, String> out = new TreeMap<>();
-        JSONObject facts = build.optJSONObject("left_out");
+        JSONObject facts = described.optJSONObject("left_out");
         if (facts != null) for (Iterator<String> ids = facts.keys(); ids.hasNext(); ) {
             String id = ids.next();
             out.put(id, facts.optString(id));
@@ -112,12 +84,12 @@ public final class Engines {
 
     /** Returns the build's digest, which changes with every source and engine. */
     public String build() {
-        return build.optString("build", "unknown");
+        return described.optString("build", "unknown");
     }
 
     private JSONObject facts(String id) {
-        JSONObject all = build.optJSONObject("engines");
-        JSONObject facts = all == null ? null : all.optJSONObject(id);
+        JSONObject engines = described.optJSONObject("engines");
+        JSONObject facts = engines == null ? null : engines.optJSONObject(id);
         return facts == null ? new JSONObject() : facts;
     }
 

@@ -2,7 +2,6 @@ package org.edgewise.app.engine;
 
 import java.io.File;
 import java.nio.ByteBuffer;
-import java.util.Set;
 import java.util.function.IntSupplier;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.model.Tensors;
@@ -18,17 +17,12 @@ final class ExecuTorch implements Engine {
     }
 
     @Override
-    public Set<Accelerator> accelerators() {
-        return Set.of(Accelerator.DEFAULT);
-    }
-
-    @Override
     public Loaded load(File file, Sidecar sidecar, Settings settings) {
         Module module = Module.load(file.getPath(), Module.LOAD_MODE_MMAP, settings.threads());
         try {
             int code = errorOf(() -> module.loadMethod("forward"));
             if (code != 0) throw new IllegalStateException("its method `forward` is not loaded: error " + code);
-            return new Forward(module, sidecar);
+            return new Forward(module, sidecar, sidecar.input.sizes(), Tensors.allocate(sidecar.output));
         } catch (RuntimeException | Error error) {
             module.destroy();
             throw error;
@@ -46,20 +40,7 @@ final class ExecuTorch implements Engine {
         return 0;
     }
 
-    private static final class Forward implements Loaded {
-        private final Module module;
-        private final Sidecar sidecar;
-        private final long[] shape;
-        private final ByteBuffer answer;
-
-        Forward(Module module, Sidecar sidecar) {
-            this.module = module;
-            this.sidecar = sidecar;
-            shape = new long[sidecar.input.shape().length];
-            for (int i = 0; i < shape.length; i++) shape[i] = sidecar.input.shape()[i];
-            answer = Tensors.allocate(sidecar.output);
-        }
-
+    private record Forward(Module module, Sidecar sidecar, long[] shape, ByteBuffer answer) implements Loaded {
         @Override
         public ByteBuffer run(ByteBuffer input) {
             Tensors.rewind(input);

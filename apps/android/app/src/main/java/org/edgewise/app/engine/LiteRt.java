@@ -30,42 +30,29 @@ final class LiteRt implements Engine {
         if (settings.accelerator() != Accelerator.DEFAULT) options.setUseXNNPACK(settings.accelerator() == Accelerator.XNNPACK);
         InterpreterApi interpreter = InterpreterApi.create(file, options);
         try {
-            return new Interpreted(interpreter, sidecar);
+            interpreter.resizeInput(0, sidecar.input.shape());
+            interpreter.allocateTensors();
+            require(interpreter.getInputTensor(0).dataType(), sidecar.input.dtype());
+            require(interpreter.getOutputTensor(0).dataType(), sidecar.output.dtype());
+            return new Interpreted(interpreter, Tensors.allocate(sidecar.output));
         } catch (Refused | RuntimeException | Error error) {
             interpreter.close();
             throw error;
         }
     }
 
-    private static final class Interpreted implements Loaded {
-        private final InterpreterApi interpreter;
-        private final ByteBuffer answer;
-
-        Interpreted(InterpreterApi interpreter, Sidecar sidecar) throws Refused {
-            this.interpreter = interpreter;
-            this.answer = Tensors.allocate(sidecar.output);
-            interpreter.resizeInput(0, sidecar.input.shape());
-            interpreter.allocateTensors();
-            require(interpreter.getInputTensor(0).dataType(), sidecar.input.dtype());
-            require(interpreter.getOutputTensor(0).dataType(), sidecar.output.dtype());
+    private static void require(DataType actual, String promised) throws Refused {
+        if (!actual.name().equalsIgnoreCase(promised)) {
+            throw new Refused(R.string.type_differs, actual.name().toLowerCase(Locale.ROOT), promised);
         }
+    }
 
-        private static void require(DataType actual, String promised) throws Refused {
-            if (!actual.name().equalsIgnoreCase(promised)) {
-                throw new Refused(R.string.type_differs, actual.name().toLowerCase(Locale.ROOT), promised);
-            }
-        }
-
+    private record Interpreted(InterpreterApi interpreter, ByteBuffer answer) implements Loaded {
         @Override
         public ByteBuffer run(ByteBuffer input) {
             Tensors.rewind(answer);
             interpreter.run(input, answer);
             return answer;
-        }
-
-        @Override
-        public String ran() {
-            return null;
         }
 
         @Override

@@ -2,7 +2,6 @@ package org.edgewise.app.engine;
 
 import ai.onnxruntime.OnnxJavaType;
 import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OnnxValue;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtProvider;
@@ -15,7 +14,6 @@ import java.util.EnumSet;
 import java.util.Map;
 import java.util.Set;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensor;
 import org.edgewise.app.model.Tensors;
 import org.json.JSONException;
 
@@ -80,27 +78,23 @@ final class OnnxRuntime implements Engine {
 
         private ByteBuffer run(OrtSession session, ByteBuffer given) throws OrtException {
             try (OnnxTensor tensor = tensor(given); OrtSession.Result result = session.run(Map.of(input, tensor))) {
-                OnnxValue value = result.get(0);
-                ByteBuffer given0 = ((OnnxTensor) value).getByteBuffer();
-                if (given0.remaining() != answer.capacity()) return given0; // which the caller refuses
+                ByteBuffer got = ((OnnxTensor) result.get(0)).getByteBuffer();
+                if (got.remaining() != answer.capacity()) return got; // which the caller refuses
                 Tensors.rewind(answer);
-                answer.put(given0);
+                answer.put(got);
                 Tensors.rewind(answer);
                 return answer;
             }
         }
 
         private OnnxTensor tensor(ByteBuffer given) throws OrtException {
-            Tensor promised = sidecar.input;
-            long[] shape = new long[promised.shape().length];
-            for (int i = 0; i < shape.length; i++) shape[i] = promised.shape()[i];
-            OnnxJavaType type = switch (promised.dtype()) {
+            OnnxJavaType type = switch (sidecar.input.dtype()) {
                 case "float32" -> OnnxJavaType.FLOAT;
                 case "uint8" -> OnnxJavaType.UINT8;
                 default -> OnnxJavaType.INT8;
             };
             Tensors.rewind(given);
-            return OnnxTensor.createTensor(environment, given, shape, type);
+            return OnnxTensor.createTensor(environment, given, sidecar.input.sizes(), type);
         }
 
         @Override

@@ -1,6 +1,8 @@
 package org.edgewise.app.engine;
 
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -24,9 +26,8 @@ final class Profile {
                 nodes.computeIfAbsent(provider.replace("ExecutionProvider", ""), p -> new HashSet<>()).add(event.getString("name"));
             }
         }
-        StringBuilder text = new StringBuilder();
-        nodes.forEach((provider, names) ->
-                text.append(text.length() == 0 ? "" : ", ").append(provider).append(' ').append(names.size()).append(" nodes"));
-        return text.length() == 0 ? null : text.toString();
+        List<String> counts = new ArrayList<>();
+        nodes.forEach((provider, names) -> counts.add(provider + " " + names.size() + " nodes"));
+        return counts.isEmpty() ? null : String.join(", ", counts);
     }
 }

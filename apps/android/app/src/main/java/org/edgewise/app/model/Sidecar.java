@@ -11,13 +11,11 @@ import org.json.JSONObject;
 public final class Sidecar {
     public final String id;
     public final String model;
-    public final String framework;
     public final String format;
     public final String scheme;
     public final String file;
     public final String sha256;
     public final long sizeBytes;
-    public final String checkpoint;
     public final Tensor input;
     public final Tensor output;
     public final String layout;
@@ -28,7 +26,6 @@ public final class Sidecar {
     private Sidecar(JSONObject json) throws JSONException, Refused {
         id = json.getString("id");
         model = json.getString("model");
-        framework = json.optString("framework", "");
         format = json.getString("format");
         scheme = json.getString("scheme");
         String outcome = json.optString("outcome", "ok");
@@ -36,7 +33,6 @@ public final class Sidecar {
         file = json.getString("file");
         sha256 = json.getString("sha256");
         sizeBytes = json.getLong("size_bytes");
-        checkpoint = json.optString("checkpoint_sha256", "");
         input = Tensor.read(json.getJSONArray("inputs"));
         output = Tensor.read(json.getJSONArray("outputs"));
         if (output.count() < 2) throw new Refused(R.string.sidecar_one_value);

@@ -1,5 +1,6 @@
 package org.edgewise.app.model;
 
+import java.util.Arrays;
 import org.edgewise.app.R;
 import org.json.JSONArray;
 import org.json.JSONException;
@@ -57,6 +58,11 @@ public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
     /** Returns the bytes of all images. */
     public int bytes() {
         return batch() * count() * size();
+    }
+
+    /** Returns the shape as engines take it. */
+    public long[] sizes() {
+        return Arrays.stream(shape).asLongStream().toArray();
     }
 
     public boolean quantized() {

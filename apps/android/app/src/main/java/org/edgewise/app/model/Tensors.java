@@ -29,7 +29,7 @@ public final class Tensors {
             throw new Refused(R.string.picture_size, picture.count(), tensor.count());
         }
         rewind(buffer);
-        int channels = picture.channels;
+        int channels = picture.size().channels();
         int area = picture.count() / channels;
         boolean planes = sidecar.layout.equals("chw"); // one channel after the other
         for (int image = 0; image < tensor.batch(); image++) {

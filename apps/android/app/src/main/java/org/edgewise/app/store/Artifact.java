@@ -7,24 +7,11 @@ import org.edgewise.app.R;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Sidecar;
 
-/** An artifact that is here: what its sidecar says, and where its bytes come from. */
-public final class Artifact {
+/** An artifact that is here: its sidecar, its bytes, whether the app holds these, and the folder for a verified copy. */
+public record Artifact(Sidecar sidecar, Source source, boolean packed, File folder) {
     /** Opens the bytes anew. */
     public interface Source {
         InputStream open() throws IOException;
-    }
-
-    public final Sidecar sidecar;
-    public final boolean packed;
-    private final Source source;
-    private final File folder;
-
-    /** Takes a sidecar, its bytes, whether they are part of the app, and the folder for a verified copy of them. */
-    public Artifact(Sidecar sidecar, Source source, boolean packed, File folder) {
-        this.sidecar = sidecar;
-        this.source = source;
-        this.packed = packed;
-        this.folder = folder;
     }
 
     public String id() {

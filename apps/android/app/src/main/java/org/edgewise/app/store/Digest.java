@@ -4,6 +4,7 @@ import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.math.BigInteger;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import org.edgewise.app.R;
@@ -69,9 +70,7 @@ public final class Digest {
         }
     }
 
-    public static String hex(byte[] bytes) {
-        StringBuilder text = new StringBuilder();
-        for (byte one : bytes) text.append(String.format("%02x", one));
-        return text.toString();
+    public static String hex(byte[] sha256) {
+        return String.format("%064x", new BigInteger(1, sha256));
     }
 }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
@@ -20,31 +21,28 @@ import org.json.JSONObject;
  * images, then labels and answers as 32-bit integers, all little-endian.
  */
 public final class Evaluation {
-    public final String sha256;
     public final int count;
     public final Size size;
     private final boolean bytes;
     private final ByteBuffer pixels;
-    private final int[] labels;
-    private final int[] answers;
+    public final int[] labels;
+    public final int[] answers; // the classes that the float network answers
 
     private Evaluation(JSONObject json, byte[] content) throws JSONException, Refused {
-        sha256 = json.getString("dataset_sha256");
         count = json.getInt("count");
         size = new Size(json.getInt("height"), json.getInt("width"), json.getInt("channels"));
         bytes = json.getString("dtype").equals("uint8");
         long images = (long) count * size.count() * (bytes ? 1 : 4);
         if (count < 1 || content.length != images + 8L * count) throw new Refused(R.string.evaluation_size);
-        ByteBuffer read = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);
-        pixels = read;
-        labels = integers(read, (int) images);
-        answers = integers(read, (int) images + 4 * count);
+        pixels = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);
+        labels = integers((int) images);
+        answers = integers((int) images + 4 * count);
     }
 
     /** Reads the two files; refuses what does not fit together. */
     public static Evaluation read(InputStream json, InputStream content) throws IOException, Refused {
         try (json; content) {
-            return new Evaluation(new JSONObject(Texts.read(json)), Streams.all(content));
+            return new Evaluation(new JSONObject(Texts.read(json)), Texts.bytes(content, Integer.MAX_VALUE));
         } catch (JSONException error) {
             throw new Refused(error, R.string.evaluation_size);
         }
@@ -55,30 +53,17 @@ public final class Evaluation {
         return read(new FileInputStream(new File(folder, name + ".json")), new FileInputStream(new File(folder, name + ".bin")));
     }
 
-    private int[] integers(ByteBuffer content, int from) {
+    private int[] integers(int from) {
         int[] read = new int[count];
-        for (int i = 0; i < count; i++) read[i] = content.getInt(from + 4 * i);
+        for (int i = 0; i < count; i++) read[i] = pixels.getInt(from + 4 * i);
         return read;
     }
 
     public Picture image(int i) {
         int one = size.count();
-        if (bytes) {
-            byte[] image = new byte[one];
-            for (int k = 0; k < one; k++) image[k] = pixels.get(i * one + k);
-            return Picture.of(size, image);
-        }
+        if (bytes) return Picture.of(size, Arrays.copyOfRange(pixels.array(), i * one, (i + 1) * one));
         float[] image = new float[one];
         for (int k = 0; k < one; k++) image[k] = pixels.getFloat(4 * (i * one + k));
         return Picture.of(size, image);
-    }
-
-    public int label(int i) {
-        return labels[i];
-    }
-
-    /** Returns the class that the float network answers. */
-    public int answer(int i) {
-        return answers[i];
     }
 }

@@ -5,9 +5,7 @@ import java.io.File;
 import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -50,13 +48,13 @@ public final class Library {
         return artifacts;
     }
 
-    private List<String> assets() {
+    private String[] assets() {
         try {
-            List<String> names = new ArrayList<>(List.of(context.getAssets().list(packed)));
-            Collections.sort(names);
+            String[] names = context.getAssets().list(packed);
+            Arrays.sort(names);
             return names;
         } catch (IOException error) {
-            return List.of();
+            return new String[0];
         }
     }
 
@@ -95,6 +93,6 @@ public final class Library {
     /** Forgets an opened artifact. */
     public void remove(Artifact artifact) {
         new File(opened, artifact.id() + ".json").delete();
-        new File(opened, artifact.sidecar.file).delete();
+        new File(opened, artifact.sidecar().file).delete();
     }
 }

@@ -12,17 +12,7 @@ import org.edgewise.app.R;
 import org.edgewise.app.model.Refused;
 
 /** Two files that a person chose, an artifact and its sidecar in either order, become an artifact that is kept. */
-public final class Opening {
-    private static final byte BRACE = '{';
-
-    private final ContentResolver resolver;
-    private final Library library;
-
-    public Opening(ContentResolver resolver, Library library) {
-        this.resolver = resolver;
-        this.library = library;
-    }
-
+public record Opening(ContentResolver resolver, Library library) {
     /** Returns the artifact of two files; refuses anything else. */
     public Artifact open(List<Uri> chosen) throws Refused {
         if (chosen.size() != 2) throw new Refused(R.string.choose_two, chosen.size());
@@ -41,7 +31,7 @@ public final class Opening {
         try (InputStream stream = stream(uri)) {
             int first = stream.read();
             if (first < 0) throw new Refused(R.string.empty_file, name(uri));
-            return first == BRACE;
+            return first == '{';
         } catch (IOException error) {
             throw new Refused(error, R.string.cannot_read, Refused.firstLine(error));
         }

@@ -1,5 +1,6 @@
 package org.edgewise.app.store;
 
+import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -16,13 +17,23 @@ public final class Texts {
     /** Reads a stream to its end and closes it; raises IOException for more than a sidecar can have. */
     public static String read(InputStream stream) throws IOException {
         try (stream) {
-            byte[] content = Streams.all(stream, MOST_BYTES);
-            return new String(content, StandardCharsets.UTF_8);
+            return new String(bytes(stream, MOST_BYTES), StandardCharsets.UTF_8);
         }
     }
 
     public static String read(File file) throws IOException {
         return read(Files.newInputStream(file.toPath()));
+    }
+
+    /** Reads a stream to its end; raises IOException for more than `most` bytes. InputStream.readAllBytes came with API 33. */
+    static byte[] bytes(InputStream stream, int most) throws IOException {
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        byte[] part = new byte[1 << 16];
+        for (int count; (count = stream.read(part)) >= 0; ) {
+            content.write(part, 0, count);
+            if (content.size() > most) throw new IOException("it has more than " + most + " bytes");
+        }
+        return content.toByteArray();
     }
 
     /** Writes a file under another name and renames it. */

@@ -7,9 +7,9 @@ import android.view.ViewGroup;
 import android.widget.TextView;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.work.Answer;
+import org.edgewise.app.work.Running;
 import org.edgewise.app.work.Check;
-import org.edgewise.app.work.Status;
+import org.edgewise.app.work.Session;
 
 /** An artifact's answer to the picture: its class, probabilities, time, and what its self-check found. */
 final class AnswerCard {
@@ -26,12 +26,12 @@ final class AnswerCard {
     }
 
     /** Shows what is known; `odd` tells that it differs from what most answer. */
-    void show(Status status, boolean odd) {
-        Answer answer = status.answer;
+    void show(Session.Status status, boolean odd) {
+        Running.Answer answer = status.answer;
         int choice = answer == null ? -1 : answer.choice();
         text(R.id.label, answer == null ? "–" : choice < 0 ? resources.getString(R.string.no_answer) : sidecar.named(choice));
         float[] odds = choice < 0 ? null : answer.odds();
-        text(R.id.odds, odds == null ? "" : Figures.percent(odds[choice]));
+        text(R.id.odds, odds == null ? "" : Words.percent(odds[choice]));
         view.findViewById(R.id.differs).setVisibility(odd ? View.VISIBLE : View.GONE);
         BarsView bars = view.findViewById(R.id.bars);
         bars.show(sidecar, odds, resources.getString(R.string.probabilities, spoken(odds)));
@@ -44,23 +44,23 @@ final class AnswerCard {
     private String spoken(float[] odds) {
         StringBuilder text = new StringBuilder();
         for (int i = 0; odds != null && i < odds.length; i++) {
-            if (odds[i] >= 0.005) text.append(sidecar.named(i)).append(": ").append(Figures.percent(odds[i])).append("; ");
+            if (odds[i] >= 0.005) text.append(sidecar.named(i)).append(": ").append(Words.percent(odds[i])).append("; ");
         }
         return text.toString();
     }
 
-    private void state(Status status, Answer answer) {
+    private void state(Session.Status status, Running.Answer answer) {
         TextView state = view.findViewById(R.id.state);
         state.setTextColor(state.getContext().getColor(status.problem == null ? R.color.soft : R.color.bad));
         if (status.problem != null) state.setText(status.problem.sentence(resources));
-        else if (answer != null) state.setText(resources.getString(R.string.inference, Figures.duration(answer.nanoseconds())));
+        else if (answer != null) state.setText(resources.getString(R.string.inference, Words.duration(answer.nanoseconds())));
         else state.setText(R.string.ready);
     }
 
-    private void facts(Status status) {
-        String size = Figures.bytes(sidecar.sizeBytes);
+    private void facts(Session.Status status) {
+        String size = Words.bytes(sidecar.sizeBytes);
         text(R.id.facts, status.engine.isEmpty() || status.loadNs == 0 ? size
-                : resources.getString(R.string.facts, size, status.engine, Figures.duration(status.loadNs)));
+                : resources.getString(R.string.facts, size, status.engine, Words.duration(status.loadNs)));
         Words.check(view.findViewById(R.id.check), status.checked);
     }
 

@@ -92,7 +92,7 @@ public final class BarsView extends View {
         for (int line = 0; line < lines(); line++) {
             int i = order.get(line);
             float base = line * lineHeight() - paint.ascent();
-            String percent = odds == null ? "" : Figures.percent(share(i));
+            String percent = odds == null ? "" : Words.percent(share(i));
             paint.setColor(getContext().getColor(line == 0 && odds != null ? R.color.ink : R.color.soft));
             paint.setTextAlign(Paint.Align.RIGHT);
             canvas.drawText(percent, getWidth(), base, paint);

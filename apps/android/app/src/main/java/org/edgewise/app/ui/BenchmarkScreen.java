@@ -10,50 +10,48 @@ import android.view.WindowManager;
 import android.widget.Button;
 import android.widget.EditText;
 import android.widget.ProgressBar;
-import android.widget.TextView;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.bench.Bench;
-import org.edgewise.app.bench.Exported;
 import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
+import org.edgewise.app.bench.Row;
+import org.edgewise.app.bench.Timed;
+import org.edgewise.app.engine.Engines;
 import org.edgewise.app.model.Refused;
 import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
 /** Times every chosen artifact on this phone, judges it, shows the figures, and shares them. */
-final class BenchmarkScreen extends SessionScreen {
+final class BenchmarkScreen extends Screen {
     private static final String LEFT_OUT = "left_out";
 
     private final Measuring measuring;
     private final SettingsChoice settings;
-    private final BenchmarkRows rows;
     private ArrayList<String> leftOut = new ArrayList<>(); // by the person
 
     BenchmarkScreen(Activity activity, ViewGroup parent, App app) {
-        super(activity, parent, app, R.layout.benchmark, app.measuring().changes);
+        super(activity, parent, R.layout.benchmark, app.measuring().changes);
         this.measuring = app.measuring();
         settings = new SettingsChoice(view, session, app.engines());
-        rows = new BenchmarkRows(activity, view.findViewById(R.id.rows));
-        EditText name = view.findViewById(R.id.device);
-        name.setText(Phone.suggestedName());
+        text(R.id.device, Phone.suggestedName());
         view.findViewById(R.id.measure).setOnClickListener(button -> pressed());
         view.findViewById(R.id.choose_artifacts).setOnClickListener(button -> choose());
         view.findViewById(R.id.share).setOnClickListener(button -> share());
     }
 
     @Override
-    public void save(Bundle state) {
+    void save(Bundle state) {
         state.putStringArrayList(LEFT_OUT, leftOut);
     }
 
     @Override
-    public void restore(Bundle state) {
+    void restore(Bundle state) {
         ArrayList<String> saved = state.getStringArrayList(LEFT_OUT);
         if (saved != null) leftOut = saved;
     }
@@ -105,29 +103,74 @@ final class BenchmarkScreen extends SessionScreen {
         bar.setProgress(measuring.done());
         List<JSONObject> finished = measuring.rows();
         say(measuring.status().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : measuring.status());
-        rows.show(finished);
+        ViewGroup rows = view.findViewById(R.id.rows);
+        count(rows, R.layout.benchmark_row, finished.size());
+        for (int i = 0; i < finished.size(); i++) fill(rows.getChildAt(i), finished.get(i));
         view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
         Phone phone = measuring.phone();
-        TextView facts = view.findViewById(R.id.phone);
-        facts.setText(activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
-        ((TextView) view.findViewById(R.id.build)).setText(BuildFacts.text(app.engines(), activity.getResources()));
+        text(R.id.phone, activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
+        text(R.id.build, built());
         if (running) activity.getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
         else activity.getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
     }
 
     private void say(String text) {
-        ((TextView) view.findViewById(R.id.bench_status)).setText(text);
+        text(R.id.bench_status, text);
+    }
+
+    /** Fills a row with the figures of an artifact. */
+    private void fill(View view, JSONObject row) {
+        boolean ok = row.optString("outcome").equals("ok");
+        String runtime = row.optString("runtime") + row.optString("suffix").replace("+", " +");
+        line(view, R.id.id, activity.getString(R.string.on_runtime, Words.breakable(row.optString("artifact")), runtime));
+        long[] samples = samples(row.optJSONArray("latencies_ns"));
+        line(view, R.id.times, ok ? activity.getString(R.string.times, Words.duration(Timed.quantile(samples, 0.5)),
+                Words.duration(Timed.quantile(samples, 0.9))) : row.optString("outcome"));
+        int total = row.optInt("total");
+        line(view, R.id.shares, !ok ? row.optString("reason") : total == 0 ? "" // a note says why
+                : activity.getString(R.string.shares, Words.share(row.optInt("correct"), total),
+                        Words.share(row.optInt("agree"), total), total));
+        JSONObject environment = row.optJSONObject("environment");
+        StringBuilder notes = new StringBuilder();
+        if (ok && environment != null) {
+            String ran = environment.optString("ran");
+            notes.append(activity.getString(R.string.ran, ran.equals(Row.NOT_KNOWN) ? activity.getString(R.string.ran_unknown) : ran));
+        }
+        JSONArray array = row.optJSONArray("notes");
+        for (int i = 0; array != null && i < array.length(); i++) notes.append('\n').append(array.optString(i));
+        line(view, R.id.notes, notes.toString());
+    }
+
+    private static long[] samples(JSONArray array) {
+        long[] samples = new long[array == null ? 0 : array.length()];
+        for (int i = 0; i < samples.length; i++) samples[i] = array.optLong(i);
+        return samples;
+    }
+
+    /** Returns what this build holds: each engine with what it costs, and those that were left out. */
+    private String built() {
+        List<String> lines = new ArrayList<>();
+        for (Engines.BuiltIn one : app.engines().builtIn()) {
+            String line = activity.getString(R.string.engine_cost, one.id(), one.version(), Words.bytes(one.bytes()));
+            if (!one.smallPages().isEmpty()) {
+                line += activity.getString(R.string.engine_small_pages, String.join(", ", one.smallPages()));
+            }
+            lines.add(line);
+        }
+        app.engines().leftOut().forEach((id, why) -> lines.add(activity.getString(R.string.engine_out, id, why)));
+        lines.add(activity.getString(R.string.build, app.engines().build()));
+        return String.join("\n", lines);
     }
 
     private void share() {
         EditText name = view.findViewById(R.id.device);
         String device = name.getText().toString();
-        if (!device.matches(Exported.NAME)) {
+        if (!device.matches(Phone.NAME)) {
             name.setError(activity.getString(R.string.device_name_wrong));
             return;
         }
         try {
-            JSONArray results = Exported.results(measuring.rows(), device);
+            JSONArray results = Row.exported(measuring.rows(), device);
             if (results.length() == 0) {
                 say(activity.getString(R.string.bench_none_judged));
                 return;

@@ -11,21 +11,20 @@ import android.widget.Button;
 import android.widget.TextView;
 import java.util.ArrayList;
 import java.util.List;
-import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Opening;
 import org.edgewise.app.work.Check;
-import org.edgewise.app.work.Status;
+import org.edgewise.app.work.Session;
 
 /** Every artifact's golden vectors at one glance: equal, within tolerance, or different. */
-final class CheckScreen extends SessionScreen {
+final class CheckScreen extends Screen {
     private final ViewGroup list;
     private final SettingsChoice settings;
 
-    CheckScreen(Activity activity, ViewGroup parent, App app) {
-        super(activity, parent, app, R.layout.check);
+    CheckScreen(Activity activity, ViewGroup parent) {
+        super(activity, parent, R.layout.check);
         list = view.findViewById(R.id.list);
         settings = new SettingsChoice(view, session, app.engines());
         view.findViewById(R.id.run_check).setOnClickListener(button -> pressed());
@@ -47,9 +46,8 @@ final class CheckScreen extends SessionScreen {
         button.setText(session.checking() ? R.string.stop : R.string.check);
         button.setEnabled(!measuring && !artifacts.isEmpty());
         summarise(artifacts);
-        while (list.getChildCount() > artifacts.size()) list.removeViewAt(list.getChildCount() - 1);
+        count(list, R.layout.check_row, artifacts.size());
         for (int i = 0; i < artifacts.size(); i++) {
-            if (list.getChildCount() <= i) list.addView(activity.getLayoutInflater().inflate(R.layout.check_row, list, false));
             fill(list.getChildAt(i), artifacts.get(i), session.status(artifacts.get(i).id()));
         }
     }
@@ -59,7 +57,7 @@ final class CheckScreen extends SessionScreen {
         int failed = 0;
         int out = 0;
         for (Artifact artifact : artifacts) {
-            Status status = session.status(artifact.id());
+            Session.Status status = session.status(artifact.id());
             if (status.problem != null && status.engine.isEmpty()) out++;
             else if (status.problem != null) failed++;
             else if (status.checked != null) counts[status.checked.state().ordinal()]++;
@@ -75,12 +73,10 @@ final class CheckScreen extends SessionScreen {
         line.setActivated(!session.checking() && counts[2] + failed > 0);
         StringBuilder problems = new StringBuilder();
         for (Refused problem : session.problems()) problems.append(problem.sentence(activity.getResources())).append('\n');
-        TextView problemsLine = view.findViewById(R.id.problems);
-        problemsLine.setText(problems.toString().trim());
-        problemsLine.setVisibility(problems.length() == 0 ? View.GONE : View.VISIBLE);
+        line(view, R.id.problems, problems.toString().trim());
     }
 
-    private void fill(View row, Artifact artifact, Status status) {
+    private void fill(View row, Artifact artifact, Session.Status status) {
         TextView mark = row.findViewById(R.id.mark);
         TextView id = row.findViewById(R.id.id);
         TextView line = row.findViewById(R.id.outcome);
@@ -99,7 +95,7 @@ final class CheckScreen extends SessionScreen {
         line.setText(refused ? status.problem.sentence(activity.getResources())
                 : state == null ? activity.getString(R.string.not_checked) : sentence(status));
         Button remove = row.findViewById(R.id.remove);
-        remove.setVisibility(artifact.packed ? View.GONE : View.VISIBLE);
+        remove.setVisibility(artifact.packed() ? View.GONE : View.VISIBLE);
         remove.setContentDescription(activity.getString(R.string.remove_named, artifact.id()));
         remove.setOnClickListener(button -> {
             app.library().remove(artifact);
@@ -107,7 +103,7 @@ final class CheckScreen extends SessionScreen {
         });
     }
 
-    private String sentence(Status status) {
+    private String sentence(Session.Status status) {
         String ran = status.ran == null ? activity.getString(R.string.ran_unknown) : status.ran;
         return activity.getString(R.string.check_line, Words.sentence(activity.getResources(), status.checked), status.engine, ran);
     }
@@ -116,15 +112,15 @@ final class CheckScreen extends SessionScreen {
         Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*");
         intent.putExtra(Intent.EXTRA_ALLOW_MULTIPLE, true);
         try {
-            activity.startActivityForResult(intent, Requests.ARTIFACT);
+            activity.startActivityForResult(intent, ARTIFACT);
         } catch (ActivityNotFoundException error) {
             say(activity.getString(R.string.no_file_app), true);
         }
     }
 
     @Override
-    public void result(int request, Intent data) {
-        if (request != Requests.ARTIFACT) return;
+    void result(int request, Intent data) {
+        if (request != ARTIFACT) return;
         List<Uri> chosen = new ArrayList<>();
         ClipData clip = data.getClipData();
         for (int i = 0; clip != null && i < clip.getItemCount(); i++) chosen.add(clip.getItemAt(i).getUri());

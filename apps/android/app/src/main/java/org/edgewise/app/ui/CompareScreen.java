@@ -9,37 +9,36 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
-import org.edgewise.app.work.Status;
+import org.edgewise.app.work.Session;
 import org.edgewise.app.work.Verdict;
 
 /** One picture, what every artifact answers to it, and who disagrees. */
-final class CompareScreen extends SessionScreen {
+final class CompareScreen extends Screen {
     private final Input input;
     private final ViewGroup cards;
     private final Map<String, AnswerCard> shown = new LinkedHashMap<>();
 
-    CompareScreen(Activity activity, ViewGroup parent, App app) {
-        super(activity, parent, app, R.layout.compare);
+    CompareScreen(Activity activity, ViewGroup parent) {
+        super(activity, parent, R.layout.compare);
         cards = view.findViewById(R.id.cards);
         input = new Input(activity, view, session);
     }
 
     @Override
-    public void save(Bundle state) {
+    void save(Bundle state) {
         input.save(state);
     }
 
     @Override
-    public void restore(Bundle state) {
+    void restore(Bundle state) {
         input.restore(state);
     }
 
     @Override
-    public void result(int request, Intent data) {
+    void result(int request, Intent data) {
         input.result(request, data);
     }
 
@@ -50,7 +49,7 @@ final class CompareScreen extends SessionScreen {
         place(artifacts);
         Map<String, Integer> choices = new LinkedHashMap<>();
         for (Artifact artifact : artifacts) {
-            Status status = session.status(artifact.id());
+            Session.Status status = session.status(artifact.id());
             choices.put(artifact.id(), status.answer == null ? -1 : status.answer.choice());
         }
         Verdict verdict = Verdict.of(choices);
@@ -65,13 +64,13 @@ final class CompareScreen extends SessionScreen {
     /** Makes a card for each artifact, anew only where other artifacts are there. */
     private void place(List<Artifact> artifacts) {
         List<String> ids = new ArrayList<>();
-        for (Artifact artifact : artifacts) ids.add(artifact.id() + artifact.sidecar.sha256);
+        for (Artifact artifact : artifacts) ids.add(artifact.id() + artifact.sidecar().sha256);
         if (ids.equals(cards.getTag())) return;
         cards.setTag(ids);
         cards.removeAllViews();
         shown.clear();
         for (Artifact artifact : artifacts) {
-            AnswerCard card = new AnswerCard(activity, cards, artifact.sidecar);
+            AnswerCard card = new AnswerCard(activity, cards, artifact.sidecar());
             shown.put(artifact.id(), card);
             cards.addView(card.view);
         }
@@ -81,7 +80,7 @@ final class CompareScreen extends SessionScreen {
         if (artifacts.isEmpty()) return activity.getString(R.string.no_artifacts);
         if (session.held()) return activity.getString(R.string.held);
         if (verdict.answered() == 0) return activity.getString(input.idle());
-        Sidecar sidecar = artifacts.get(0).sidecar;
+        Sidecar sidecar = artifacts.get(0).sidecar();
         String common = sidecar.named(verdict.common());
         if (verdict.agreed()) {
             return verdict.answered() > 1 ? activity.getString(R.string.all_answer, verdict.answered(), common)

@@ -41,8 +41,8 @@ final class GroupChoice implements AdapterView.OnItemSelectedListener {
 
     private String name(List<Artifact> members) {
         Set<String> models = new LinkedHashSet<>();
-        for (Artifact artifact : members) models.add(artifact.sidecar.model);
-        Sidecar sidecar = members.get(0).sidecar;
+        for (Artifact artifact : members) models.add(artifact.sidecar().model);
+        Sidecar sidecar = members.get(0).sidecar();
         return spinner.getContext().getString(R.string.networks_named, String.join(", ", models),
                 sidecar.size.width(), sidecar.size.height(), sidecar.classes());
     }

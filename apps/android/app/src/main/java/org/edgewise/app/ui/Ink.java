@@ -7,16 +7,8 @@ import org.edgewise.app.model.Size;
  * Strokes to what networks see, as MNIST's digits were prepared: the drawing is scaled so that its longer side fills 20
  * of 28 pixels, then moved by whole pixels until its centre of mass lies in the middle.
  */
-final class Ink {
+record Ink(Size size, float[] boxed) {
     private static final float SHARE = 20f / 28f;
-
-    private final Size size;
-    private final float[] boxed;
-
-    private Ink(Size size) {
-        this.size = size;
-        this.boxed = new float[size.count()];
-    }
 
     /** A line of points x, y, x, y, ... in any unit, and its width in the same. */
     record Stroke(float[] points, float width) {}
@@ -24,7 +16,7 @@ final class Ink {
     /** Returns the grey values of strokes, or null where nothing is drawn. */
     static byte[] see(List<Stroke> strokes, Size size) {
         float[] edges = bounds(strokes);
-        return edges == null ? null : new Ink(size).draw(strokes, edges);
+        return edges == null ? null : new Ink(size, new float[size.count()]).draw(strokes, edges);
     }
 
     private byte[] draw(List<Stroke> strokes, float[] edges) {

@@ -46,7 +46,7 @@ final class Input {
         view.findViewById(R.id.choose).setOnClickListener(button -> choose());
         view.findViewById(R.id.take).setOnClickListener(button -> take());
         SeekBar brush = view.findViewById(R.id.brush);
-        brush.setOnSeekBarChangeListener(new Brush(pad));
+        brush.setOnSeekBarChangeListener(pad);
     }
 
     /** Returns what is said before anything was shown to the networks. */
@@ -58,7 +58,7 @@ final class Input {
 
     private Sidecar sidecar() {
         List<Artifact> shown = session.shown();
-        return shown.isEmpty() ? null : shown.get(0).sidecar;
+        return shown.isEmpty() ? null : shown.get(0).sidecar();
     }
 
     private static boolean takesPhotos(Sidecar sidecar) {
@@ -126,18 +126,17 @@ final class Input {
     private void drawn() {
         Sidecar sidecar = sidecar();
         byte[] seen = sidecar == null ? null : Ink.see(pad.strokes(), sidecar.size);
-        if (seen == null) session.show(null);
-        else session.show(sidecar.takesBytes() ? Picture.of(sidecar.size, seen) : Range.of(sidecar).spread(seen, sidecar.size));
+        session.show(seen == null ? null : Range.picture(seen, sidecar));
         say("", false);
     }
 
     private void choose() {
         Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*");
-        ask(intent, Requests.PICTURE, R.string.no_file_app);
+        ask(intent, Screen.PICTURE, R.string.no_file_app);
     }
 
     private void take() {
-        ask(new Intent(MediaStore.ACTION_IMAGE_CAPTURE), Requests.PHOTO, R.string.no_camera_app);
+        ask(new Intent(MediaStore.ACTION_IMAGE_CAPTURE), Screen.PHOTO, R.string.no_camera_app);
     }
 
     private void ask(Intent intent, int request, int otherwise) {
@@ -150,9 +149,9 @@ final class Input {
 
     void result(int request, Intent data) {
         Sidecar sidecar = sidecar();
-        if (sidecar == null || (request != Requests.PICTURE && request != Requests.PHOTO)) return;
+        if (sidecar == null || (request != Screen.PICTURE && request != Screen.PHOTO)) return;
         try {
-            Bitmap photo = request == Requests.PICTURE && data.getData() != null
+            Bitmap photo = request == Screen.PICTURE && data.getData() != null
                     ? Photos.read(activity.getContentResolver(), data.getData())
                     : data.getExtras() == null ? null : data.getExtras().getParcelable("data");
             if (photo == null) throw new Refused(R.string.not_a_picture);

@@ -14,6 +14,7 @@ public final class MainActivity extends Activity {
     private static final String TAB = "tab";
     private static final int[] TABS = {R.id.tab_compare, R.id.tab_check, R.id.tab_benchmark};
 
+    private App app;
     private Screen[] screens;
     private int shown;
 
@@ -22,13 +23,13 @@ public final class MainActivity extends Activity {
         super.onCreate(state);
         setContentView(R.layout.main);
         ViewGroup content = findViewById(R.id.content);
-        App app = (App) getApplication();
+        app = (App) getApplication();
         screens = new Screen[] {
-            new CompareScreen(this, content, app), new CheckScreen(this, content, app), new BenchmarkScreen(this, content, app)
+            new CompareScreen(this, content), new CheckScreen(this, content), new BenchmarkScreen(this, content, app)
         };
         for (int i = 0; i < TABS.length; i++) {
             int index = i;
-            content.addView(screens[i].view());
+            content.addView(screens[i].view);
             findViewById(TABS[i]).setOnClickListener(tab -> show(index));
         }
         if (state != null) for (Screen screen : screens) screen.restore(state);
@@ -39,9 +40,8 @@ public final class MainActivity extends Activity {
     private void show(int index) {
         shown = index;
         for (int i = 0; i < TABS.length; i++) {
-            screens[i].view().setVisibility(i == index ? View.VISIBLE : View.GONE);
-            TextView tab = findViewById(TABS[i]);
-            tab.setSelected(i == index);
+            screens[i].view.setVisibility(i == index ? View.VISIBLE : View.GONE);
+            findViewById(TABS[i]).setSelected(i == index);
         }
         setTitle(((TextView) findViewById(TABS[index])).getText()); // which TalkBack reads
     }
@@ -50,6 +50,18 @@ public final class MainActivity extends Activity {
     protected void onStart() {
         super.onStart();
         for (Screen screen : screens) screen.start();
+    }
+
+    @Override
+    protected void onResume() {
+        super.onResume();
+        app.front.shown();
+    }
+
+    @Override
+    protected void onPause() {
+        super.onPause();
+        app.front.hidden();
     }
 
     @Override

@@ -7,12 +7,13 @@ import android.graphics.Path;
 import android.util.AttributeSet;
 import android.view.MotionEvent;
 import android.view.View;
+import android.widget.SeekBar;
 import java.util.ArrayList;
 import java.util.List;
 import org.edgewise.app.R;
 
 /** A square to draw on with a finger or pen; strokes are kept in shares of its side, so that a rotation keeps them. */
-public final class PadView extends View {
+public final class PadView extends View implements SeekBar.OnSeekBarChangeListener {
     private final Paint ink = new Paint(Paint.ANTI_ALIAS_FLAG);
     private final Path path = new Path();
     private List<Ink.Stroke> strokes = new ArrayList<>();
@@ -42,9 +43,17 @@ public final class PadView extends View {
         invalidate();
     }
 
-    void setBrush(float share) {
-        brush = share;
+    /** Sets how wide strokes are, from 5 to 16 % of the pad. */
+    @Override
+    public void onProgressChanged(SeekBar bar, int progress, boolean byPerson) {
+        brush = (5 + progress) / 100f;
     }
+
+    @Override
+    public void onStartTrackingTouch(SeekBar bar) {}
+
+    @Override
+    public void onStopTrackingTouch(SeekBar bar) {}
 
     void undo() {
         if (strokes.isEmpty()) return;

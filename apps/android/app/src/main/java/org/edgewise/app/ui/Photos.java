@@ -79,7 +79,7 @@ final class Photos {
                 bytes[3 * i + 2] = (byte) blue;
             }
         }
-        return sidecar.takesBytes() ? Picture.of(size, bytes) : Range.of(sidecar).spread(bytes, size);
+        return Range.picture(bytes, sidecar);
     }
 
     private static Bitmap resized(Bitmap photo, Size size) {
@@ -107,16 +107,17 @@ final class Photos {
             low = Math.min(low, picture.value(i));
             high = Math.max(high, picture.value(i));
         }
+        int channels = picture.size().channels();
         float span = high > low ? high - low : 1;
-        int[] colours = new int[picture.height * picture.width];
+        int[] colours = new int[picture.size().height() * picture.size().width()];
         for (int i = 0; i < colours.length; i++) {
             int colour = 255;
             for (int c = 0; c < 3; c++) {
-                float value = picture.value(i * picture.channels + Math.min(c, picture.channels - 1));
+                float value = picture.value(i * channels + Math.min(c, channels - 1));
                 colour = colour << 8 | Math.round(255 * Math.max(0, Math.min(1, (value - low) / span)));
             }
             colours[i] = colour;
         }
-        return Bitmap.createBitmap(colours, picture.width, picture.height, Bitmap.Config.ARGB_8888);
+        return Bitmap.createBitmap(colours, picture.size().width(), picture.size().height(), Bitmap.Config.ARGB_8888);
     }
 }

@@ -12,16 +12,8 @@ import org.edgewise.app.model.Size;
  * <p>How its images were made of pictures is not told: one of the usual ranges where all values of its golden images lie in
  * it, else the smallest and the largest value of each channel.
  */
-final class Range {
+record Range(float[] low, float[] high) {
     private static final float[][] USUAL = {{0, 1}, {-1, 1}, {0, 255}};
-
-    private final float[] low;
-    private final float[] high;
-
-    private Range(float[] low, float[] high) {
-        this.low = low;
-        this.high = high;
-    }
 
     static Range of(Sidecar sidecar) {
         int channels = sidecar.size.channels();
@@ -29,14 +21,17 @@ final class Range {
         float[] high = new float[channels];
         Arrays.fill(low, Float.POSITIVE_INFINITY);
         Arrays.fill(high, Float.NEGATIVE_INFINITY);
+        float least = Float.POSITIVE_INFINITY;
+        float most = Float.NEGATIVE_INFINITY;
         for (Golden golden : sidecar.golden) {
             for (int i = 0; i < golden.picture().count(); i++) {
-                low[i % channels] = Math.min(low[i % channels], golden.picture().value(i));
-                high[i % channels] = Math.max(high[i % channels], golden.picture().value(i));
+                float value = golden.picture().value(i);
+                low[i % channels] = Math.min(low[i % channels], value);
+                high[i % channels] = Math.max(high[i % channels], value);
+                least = Math.min(least, value);
+                most = Math.max(most, value);
             }
         }
-        float least = least(low);
-        float most = -least(negated(high));
         for (float[] usual : USUAL) {
             // 0..255 only where it is used: normalised values may all be small and positive
             if (usual[0] <= least && most <= usual[1] && most > usual[1] / 2) {
@@ -48,20 +43,13 @@ final class Range {
         return new Range(low, high);
     }
 
-    private static float least(float[] values) {
-        float least = Float.POSITIVE_INFINITY;
-        for (float value : values) least = Math.min(least, value);
-        return least;
+    /** Returns the picture that a network takes for bytes [height, width, channels]. */
+    static Picture picture(byte[] bytes, Sidecar sidecar) {
+        return sidecar.takesBytes() ? Picture.of(sidecar.size, bytes) : Range.of(sidecar).spread(bytes, sidecar.size);
     }
 
-    private static float[] negated(float[] values) {
-        float[] negated = new float[values.length];
-        for (int i = 0; i < values.length; i++) negated[i] = -values[i];
-        return negated;
-    }
-
-    /** Returns bytes [height, width, channels] as floats of this range. */
-    Picture spread(byte[] bytes, Size size) {
+    /** Returns bytes as floats of this range. */
+    private Picture spread(byte[] bytes, Size size) {
         float[] floats = new float[bytes.length];
         for (int i = 0; i < bytes.length; i++) {
             int channel = i % low.length;

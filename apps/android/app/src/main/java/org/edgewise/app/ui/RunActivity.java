@@ -17,11 +17,13 @@ public final class RunActivity extends Activity {
     private static final String NAME = "[A-Za-z0-9._-]{1,200}";
     private static Job job; // that runs: one at a time, whatever becomes of this window
     private static Thread thread;
+    private App app;
 
     @Override
     protected void onCreate(Bundle state) {
         super.onCreate(state);
         setContentView(R.layout.run);
+        app = (App) getApplication();
         getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
         if (state == null) accept(getIntent());
     }
@@ -45,8 +47,7 @@ public final class RunActivity extends Activity {
             line.setText(R.string.run_ready);
             return;
         }
-        App app = (App) getApplication();
-        Job next = new Job(name, app, app.engines(), app.front);
+        Job next = new Job(name, getExternalFilesDir(null), app, app.engines(), app.front);
         if (app.measuring().running()) { // two at a time would time each other
             line.setText(R.string.run_busy);
             next.tell("failed", getString(R.string.run_busy), 0, 0);
@@ -62,8 +63,15 @@ public final class RunActivity extends Activity {
     }
 
     @Override
+    protected void onResume() {
+        super.onResume();
+        app.front.shown();
+    }
+
+    @Override
     protected void onPause() {
         super.onPause();
+        app.front.hidden();
         if (job != null && thread.isAlive()) job.tell("paused", "", 0, 0);
     }
 }

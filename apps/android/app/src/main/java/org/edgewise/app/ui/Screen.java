@@ -1,23 +1,76 @@
 package org.edgewise.app.ui;
 
+import android.app.Activity;
 import android.content.Intent;
 import android.os.Bundle;
 import android.view.View;
+import android.view.ViewGroup;
+import android.widget.TextView;
+import java.util.ArrayList;
+import java.util.List;
+import org.edgewise.app.App;
+import org.edgewise.app.work.Changes;
+import org.edgewise.app.work.Session;
 
 /** One of the app's screens; made anew with each activity, while what it shows lives in the app's process. */
-interface Screen {
-    View view();
+abstract class Screen {
+    // what other apps are asked for
+    static final int PICTURE = 1;
+    static final int PHOTO = 2;
+    static final int ARTIFACT = 3;
+
+    final Activity activity;
+    final App app;
+    final Session session;
+    final View view;
+    private final List<Changes> sources = new ArrayList<>();
+    private final Runnable changed = this::show;
+
+    /** Makes a screen of a layout that shows what the session knows; `also` are changes beside the session's. */
+    Screen(Activity activity, ViewGroup parent, int layout, Changes... also) {
+        this.activity = activity;
+        app = (App) activity.getApplication();
+        session = app.session();
+        view = activity.getLayoutInflater().inflate(layout, parent, false);
+        sources.add(session.changes);
+        sources.addAll(List.of(also));
+    }
 
     /** Begins to show what is known, and to hear of changes. */
-    void start();
+    final void start() {
+        for (Changes changes : sources) changes.listen(changed);
+        show();
+    }
 
-    void stop();
+    final void stop() {
+        for (Changes changes : sources) changes.forget(changed);
+    }
+
+    /** Shows what is known now. */
+    abstract void show();
 
     /** Keeps what only this screen knows, for when the process was killed. */
-    default void save(Bundle state) {}
+    void save(Bundle state) {}
 
-    default void restore(Bundle state) {}
+    void restore(Bundle state) {}
 
-    /** Takes what another app gave; `request` is one of Requests. */
-    default void result(int request, Intent data) {}
+    /** Takes what another app gave; `request` is what it was asked for. */
+    void result(int request, Intent data) {}
+
+    final void text(int id, String text) {
+        ((TextView) view.findViewById(id)).setText(text);
+    }
+
+    /** Shows a text in a line, which is hidden where there is none. */
+    static void line(View view, int id, String text) {
+        TextView line = view.findViewById(id);
+        line.setText(text);
+        line.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
+    }
+
+    /** Makes a list hold as many rows of a layout as there are things to show. */
+    final void count(ViewGroup list, int layout, int rows) {
+        while (list.getChildCount() > rows) list.removeViewAt(list.getChildCount() - 1);
+        while (list.getChildCount() < rows) list.addView(activity.getLayoutInflater().inflate(layout, list, false));
+    }
 }

@@ -21,13 +21,13 @@ public final class Check {
     private Check() {}
 
     public static Checked run(Running running) throws Refused {
-        Sidecar sidecar = running.sidecar;
+        Sidecar sidecar = running.sidecar();
         double difference = 0;
         int wrong = 0;
         Refused first = null;
         long firstNs = 0;
         for (Golden golden : sidecar.golden) {
-            Answer answer = running.answer(golden.picture());
+            Running.Answer answer = running.answer(golden.picture());
             if (firstNs == 0) firstNs = answer.nanoseconds();
             double off = Scores.difference(answer.logits(), golden.logits());
             difference = Math.max(difference, off);
@@ -40,7 +40,7 @@ public final class Check {
         return new Checked(state, difference, first, firstNs);
     }
 
-    private static Refused why(Sidecar sidecar, Golden golden, Answer answer, double off) {
+    private static Refused why(Sidecar sidecar, Golden golden, Running.Answer answer, double off) {
         int ours = answer.choice();
         int theirs = Scores.choice(golden.logits());
         if (ours < 0) return new Refused(R.string.check_not_finite, sidecar.named(theirs));

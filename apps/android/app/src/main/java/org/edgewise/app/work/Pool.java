@@ -24,10 +24,10 @@ public final class Pool {
     public Running get(Artifact artifact, Settings chosen) throws Refused {
         if (!chosen.equals(settings)) clear();
         settings = chosen;
-        String key = artifact.sidecar.sha256 + artifact.id();
+        String key = artifact.sidecar().sha256 + artifact.id();
         Running running = loaded.get(key);
         if (running == null) {
-            makeRoom(artifact.sidecar.sizeBytes);
+            makeRoom(artifact.sidecar().sizeBytes);
             running = Running.load(artifact, engines, chosen);
             loaded.put(key, running);
         }
@@ -36,10 +36,10 @@ public final class Pool {
 
     private void makeRoom(long bytes) {
         long used = bytes;
-        for (Running running : loaded.values()) used += running.sidecar.sizeBytes;
+        for (Running running : loaded.values()) used += running.sidecar().sizeBytes;
         for (Iterator<Running> oldest = loaded.values().iterator(); used > MOST_BYTES && oldest.hasNext(); ) {
             Running running = oldest.next();
-            used -= running.sidecar.sizeBytes;
+            used -= running.sidecar().sizeBytes;
             running.close();
             oldest.remove();
         }

@@ -5,54 +5,36 @@ import java.nio.ByteBuffer;
 import org.edgewise.app.R;
 import org.edgewise.app.engine.Engine;
 import org.edgewise.app.engine.Engines;
-import org.edgewise.app.engine.Loaded;
 import org.edgewise.app.engine.Settings;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Scores;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.model.Tensors;
 import org.edgewise.app.store.Artifact;
 
 /** An artifact that is loaded in its engine; whatever an engine throws is refused with its own words. */
-public final class Running implements AutoCloseable {
-    public final Sidecar sidecar;
-    public final Engine engine;
-    public final long loadNs;
-    private final Loaded loaded;
-    private final ByteBuffer input;
-
-    private Running(Sidecar sidecar, Engine engine, Loaded loaded, ByteBuffer input, long loadNs) {
-        this.sidecar = sidecar;
-        this.engine = engine;
-        this.loaded = loaded;
-        this.loadNs = loadNs;
-        this.input = input;
-    }
-
+public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, ByteBuffer input, long loadNs)
+        implements AutoCloseable {
     /** Loads an artifact; `settings` are refused where the engine does not offer them. */
     public static Running load(Artifact artifact, Engines engines, Settings settings) throws Refused {
-        Engine engine = engines.of(artifact.sidecar);
+        Engine engine = engines.of(artifact.sidecar());
         if (!engine.accelerators().contains(settings.accelerator())) {
             throw new Refused(R.string.not_offered, engine.id(), settings.accelerator().id);
         }
         File file = artifact.file();
         try {
-            ByteBuffer input = Tensors.allocate(artifact.sidecar.input); // first, for it may be what memory is too short for
+            ByteBuffer input = Tensors.allocate(artifact.sidecar().input); // first, for it may be what memory is too short for
             long began = System.nanoTime();
-            Loaded loaded = engine.load(file, artifact.sidecar, settings);
-            return new Running(artifact.sidecar, engine, loaded, input, System.nanoTime() - began);
-        } catch (Refused refused) {
-            throw refused;
-        } catch (OutOfMemoryError error) {
-            throw new Refused(error, R.string.out_of_memory, artifact.id());
+            Engine.Loaded loaded = engine.load(file, artifact.sidecar(), settings);
+            return new Running(artifact.sidecar(), engine, loaded, input, System.nanoTime() - began);
         } catch (Exception | Error error) { // a native library that does not load here, a stack that is too small, anything
-            throw new Refused(error, R.string.engine_refuses, engine.id(), Refused.firstLine(error));
+            throw refused(error, R.string.engine_refuses, engine, artifact.id());
         }
     }
 
-    /** Answers a picture. */
     public Answer answer(Picture picture) throws Refused {
-        Tensors.fill(input, picture, sidecar);
+        show(picture);
         long[] took = new long[1];
         float[] logits = Tensors.logits(run(took), sidecar.output);
         return new Answer(logits, took[0]);
@@ -77,13 +59,15 @@ public final class Running implements AutoCloseable {
             ByteBuffer answer = loaded.run(input);
             took[0] = Math.max(1, System.nanoTime() - began);
             return answer;
-        } catch (Refused refused) {
-            throw refused;
-        } catch (OutOfMemoryError error) {
-            throw new Refused(error, R.string.out_of_memory, sidecar.id);
         } catch (Exception | Error error) {
-            throw new Refused(error, R.string.engine_fails, engine.id(), Refused.firstLine(error));
+            throw refused(error, R.string.engine_fails, engine, sidecar.id);
         }
+    }
+
+    private static Refused refused(Throwable error, int text, Engine engine, String id) {
+        if (error instanceof Refused refused) return refused;
+        return error instanceof OutOfMemoryError ? new Refused(error, R.string.out_of_memory, id)
+                : new Refused(error, text, engine.id(), Refused.firstLine(error));
     }
 
     /** Returns what ran where, as the engine tells it; null where it does not tell, or fails to. */
@@ -101,6 +85,17 @@ public final class Running implements AutoCloseable {
             loaded.close();
         } catch (RuntimeException | Error error) {
             // what an engine cannot let go of any more is the system's when the app ends
+        }
+    }
+
+    /** What an artifact answers to a picture, and how long the inference alone took. */
+    public record Answer(float[] logits, long nanoseconds) {
+        public int choice() {
+            return Scores.choice(logits);
+        }
+
+        public float[] odds() {
+            return Scores.odds(logits);
         }
     }
 }

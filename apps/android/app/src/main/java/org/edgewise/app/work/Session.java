@@ -1,9 +1,11 @@
 package org.edgewise.app.work;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.edgewise.app.R;
@@ -25,7 +27,7 @@ public final class Session {
     private final Engines engines;
     private final Pool pool;
     private final ExecutorService worker = Executors.newSingleThreadExecutor(task -> Threads.make("session", task));
-    private final Map<String, Status> statuses = new LinkedHashMap<>(); // guarded by itself
+    private final Map<String, Status> statuses = new ConcurrentHashMap<>();
     private List<Refused> problems = new ArrayList<>();
     private Map<String, Artifact> artifacts = new LinkedHashMap<>();
     private Settings settings = Settings.DEFAULT;
@@ -63,13 +65,8 @@ public final class Session {
 
     /** Returns the group of the most artifacts, "" for none. */
     private String largest() {
-        String largest = "";
-        int most = 0;
-        for (Map.Entry<String, List<Artifact>> one : groups().entrySet()) {
-            if (one.getValue().size() > most) largest = one.getKey();
-            most = Math.max(most, one.getValue().size());
-        }
-        return largest;
+        Comparator<Map.Entry<String, List<Artifact>>> bySize = Comparator.comparingInt(group -> group.getValue().size());
+        return groups().entrySet().stream().max(bySize).map(Map.Entry::getKey).orElse("");
     }
 
     /** Returns what is wrong with files that should have been artifacts. */
@@ -81,7 +78,7 @@ public final class Session {
     public Map<String, List<Artifact>> groups() {
         Map<String, List<Artifact>> groups = new LinkedHashMap<>();
         for (Artifact artifact : artifacts.values()) {
-            groups.computeIfAbsent(artifact.sidecar.group(), g -> new ArrayList<>()).add(artifact);
+            groups.computeIfAbsent(artifact.sidecar().group(), g -> new ArrayList<>()).add(artifact);
         }
         return groups;
     }
@@ -109,9 +106,7 @@ public final class Session {
     public void use(Settings chosen) {
         if (chosen.equals(settings)) return;
         settings = chosen;
-        synchronized (statuses) {
-            statuses.clear();
-        }
+        statuses.clear();
         show(picture);
     }
 
@@ -122,9 +117,7 @@ public final class Session {
     /** Lets every shown artifact answer a picture; null is none. */
     public void show(Picture shown) {
         picture = shown;
-        synchronized (statuses) {
-            for (Status one : statuses.values()) one.answer = null;
-        }
+        for (Status one : statuses.values()) one.answer = null;
         changes.tell();
         if (shown == null || held) return;
         for (Artifact artifact : shown()) {
@@ -136,14 +129,12 @@ public final class Session {
 
     /** Holds every artifact against its golden vectors. */
     public void check() {
-        List<Artifact> all = all();
         if (checking()) return;
+        List<Artifact> all = all();
         stopped = false;
         checked = 0;
         toCheck = all.size();
-        synchronized (statuses) {
-            statuses.clear();
-        }
+        statuses.clear();
         changes.tell();
         for (Artifact artifact : all) {
             worker.execute(() -> {
@@ -189,32 +180,33 @@ public final class Session {
 
     /** Returns what is known of an artifact. */
     public Status status(String id) {
-        synchronized (statuses) {
-            return statuses.computeIfAbsent(id, i -> new Status());
-        }
+        return statuses.computeIfAbsent(id, i -> new Status());
     }
 
     private void answer(Artifact artifact, Picture shown) {
-        Status one = status(artifact.id());
-        try {
-            Running running = ready(artifact, one);
-            Answer answer = running.answer(shown);
+        attempt(artifact, one -> {
+            Running.Answer answer = ready(artifact, one).answer(shown);
             if (picture == shown) one.answer = answer;
-            one.problem = null;
-        } catch (Refused refused) {
-            one.problem = refused;
-        } catch (OutOfMemoryError error) {
-            one.problem = new Refused(error, R.string.out_of_memory, artifact.id());
-        }
+        });
         changes.tell();
     }
 
     private void check(Artifact artifact) {
+        attempt(artifact, one -> {
+            one.checked = null;
+            one.ran = ready(artifact, one).ran();
+        });
+    }
+
+    private interface Attempt {
+        void with(Status one) throws Refused;
+    }
+
+    /** Does something with an artifact; its status keeps why that fails. */
+    private void attempt(Artifact artifact, Attempt attempt) {
         Status one = status(artifact.id());
         try {
-            one.checked = null;
-            Running running = ready(artifact, one);
-            one.ran = running.ran();
+            attempt.with(one);
             one.problem = null;
         } catch (Refused refused) {
             one.problem = refused;
@@ -225,10 +217,20 @@ public final class Session {
 
     /** Returns an artifact that is loaded and checked. */
     private Running ready(Artifact artifact, Status one) throws Refused {
-        one.engine = engines.of(artifact.sidecar).id();
+        one.engine = engines.of(artifact.sidecar()).id();
         Running running = pool.get(artifact, settings);
-        one.loadNs = running.loadNs;
+        one.loadNs = running.loadNs();
         if (one.checked == null) one.checked = Check.run(running);
         return running;
+    }
+
+    /** What is known of an artifact here; what did not come to pass yet is null. */
+    public static final class Status {
+        public String engine = "";
+        public long loadNs;
+        public Check.Checked checked;
+        public Running.Answer answer;
+        public Refused problem;
+        public String ran;
     }
 }

@@ -1,5 +1,6 @@
 package org.edgewise.app.work;
 
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
@@ -10,27 +11,14 @@ public record Verdict(int common, int answered, Set<String> odd) {
     /** Takes the choice of each artifact by its id; -1 is no answer. Where none is most common, all differ. */
     public static Verdict of(Map<String, Integer> choices) {
         Map<Integer, Integer> votes = new LinkedHashMap<>();
-        int answered = 0;
-        for (int choice : choices.values()) {
-            if (choice < 0) continue;
-            votes.merge(choice, 1, Integer::sum);
-            answered++;
-        }
-        int common = -1;
-        int most = 0;
-        boolean tied = false;
-        for (Map.Entry<Integer, Integer> vote : votes.entrySet()) {
-            tied = vote.getValue() == most || (tied && vote.getValue() < most);
-            if (vote.getValue() > most) {
-                common = vote.getKey();
-                most = vote.getValue();
-            }
-        }
+        for (int choice : choices.values()) if (choice >= 0) votes.merge(choice, 1, Integer::sum);
+        int common = votes.entrySet().stream().max(Map.Entry.comparingByValue()).map(Map.Entry::getKey).orElse(-1);
+        boolean tied = Collections.frequency(votes.values(), votes.get(common)) > 1;
         Set<String> odd = new LinkedHashSet<>();
-        for (Map.Entry<String, Integer> one : choices.entrySet()) {
-            if (one.getValue() >= 0 && (tied || one.getValue() != common)) odd.add(one.getKey());
-        }
-        return new Verdict(common, answered, odd);
+        choices.forEach((id, choice) -> {
+            if (choice >= 0 && (tied || choice != common)) odd.add(id);
+        });
+        return new Verdict(common, votes.values().stream().mapToInt(Integer::intValue).sum(), odd);
     }
 
     public boolean agreed() {

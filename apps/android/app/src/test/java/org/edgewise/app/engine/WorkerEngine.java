@@ -9,39 +9,24 @@ import java.io.OutputStreamWriter;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.model.Tensors;
 
 /** An engine of the tests: the project's own adapter of a desktop runtime answers, in a process of its own. */
-public final class WorkerEngine implements Engine {
+public record WorkerEngine(String id) implements Engine {
     // By engine and checksum: a runtime takes seconds to start, so it serves every test; it ends with this program.
     private static final Map<String, Asked> RUNNING = new ConcurrentHashMap<>();
 
-    private final String id;
-
-    public WorkerEngine(String id) {
-        this.id = id;
-    }
-
-    @Override
-    public String id() {
-        return id;
-    }
-
-    @Override
-    public Set<Accelerator> accelerators() {
-        return Set.of(Accelerator.DEFAULT);
-    }
-
     @Override
     public Loaded load(File file, Sidecar sidecar, Settings settings) throws IOException {
-        Asked running = RUNNING.get(id + file.getName());
-        if (running == null) RUNNING.put(id + file.getName(), running = new Asked(id, file, sidecar));
-        return running;
+        String key = id + file.getName();
+        if (!RUNNING.containsKey(key)) RUNNING.put(key, new Asked(id, file, sidecar));
+        return RUNNING.get(key);
     }
 
     private static final class Asked implements Loaded {
@@ -50,9 +35,10 @@ public final class WorkerEngine implements Engine {
         private final BufferedWriter questions;
 
         Asked(String id, File file, Sidecar sidecar) throws IOException {
+            String shape = Arrays.stream(sidecar.input.shape()).mapToObj(String::valueOf).collect(Collectors.joining(","));
             String python = System.getProperty("edgewise.python." + id);
             process = new ProcessBuilder(python, System.getProperty("edgewise.answerer"), System.getProperty("edgewise.runtime." + id),
-                    file.getPath(), sidecar.input.dtype(), join(sidecar.input.shape()))
+                    file.getPath(), sidecar.input.dtype(), shape)
                     .redirectError(ProcessBuilder.Redirect.DISCARD).start();
             answers = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
             questions = new BufferedWriter(new OutputStreamWriter(process.getOutputStream(), StandardCharsets.UTF_8));
@@ -62,12 +48,6 @@ public final class WorkerEngine implements Engine {
                 process.destroy();
                 throw new IOException(reply);
             }
-        }
-
-        private String join(int[] shape) {
-            StringBuilder text = new StringBuilder();
-            for (int size : shape) text.append(text.length() == 0 ? "" : ",").append(size);
-            return text.toString();
         }
 
         @Override
@@ -80,11 +60,6 @@ public final class WorkerEngine implements Engine {
             String reply = answers.readLine();
             if (reply == null || reply.startsWith("!")) throw new IOException(String.valueOf(reply));
             return ByteBuffer.wrap(Base64.getDecoder().decode(reply)).order(ByteOrder.nativeOrder());
-        }
-
-        @Override
-        public String ran() {
-            return null; // as the engine that it stands for
         }
 
         @Override

@@ -1,8 +1,0 @@
-package androidx.test.runner.lifecycle;
-
-/** Stands in for the class of this name, which only Google's repository has; as much of it as Robolectric calls. */
-public final class ActivityLifecycleMonitorRegistry {
-    private ActivityLifecycleMonitorRegistry() {}
-
-    public static void registerInstance(ActivityLifecycleMonitor monitor) {}
-}
