@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
-from msgspec import structs
+from msgspec import structs, to_builtins
 
 from device_tests import current
 from device_tests.cells import Cell, cells
@@ -126,7 +126,7 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
             "receipts": [as_json(receipt) for receipt in receipts],
             "layers": [{**structs.asdict(layers), "first_bad": layers.first_bad} for layers in measured],
         }
-        files.write_json(file, content)
+        files.write_json(file, to_builtins(content))
     _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
 
 

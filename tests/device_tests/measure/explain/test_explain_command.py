@@ -1,5 +1,6 @@
 """The command as it is typed: what it lists, and what it says of ids that do not exist."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 from rich.console import Console
 
 from device_tests.commands.explain import explain as command
@@ -108,6 +110,22 @@ def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_pa
         type_in("torch_cnn-onnx-int8", "--artifacts", str(tmp_path))
     with pytest.raises(DataError, match="was not made"):
         run.make(missing, tmp_path, "onnxruntime")
+
+
+def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch):
+    operator = Operator(name="CONV_2D", weights="int8", layer="conv1", macs=1)
+    receipt = Receipt(artifact="torch_cnn-tflite-int8", key="k", runtime="litert", versions={}, library="l",
+                      instruction_sets=(), delegate="", operators=(operator,), parts=())  # fmt: skip
+    monkeypatch.setattr(run, "make", lambda artifact, folder, runtime: receipt)
+    error = layers.error("conv1", np.ones(2), -np.ones(2))
+    measured = Layers(artifact=receipt.artifact, key="k", images=1, tool="t", errors=(error,))
+    monkeypatch.setattr("device_tests.commands.explain._layers", lambda recipe, folder: measured)
+    artifacts.save(artifact(receipt.artifact), tmp_path)
+    file = tmp_path / "out.json"
+    type_in(f"{receipt.artifact}@litert", "--layers", "--artifacts", str(tmp_path), "--json", str(file))
+    written = json.loads(file.read_text())
+    assert written["receipts"][0]["operators"] == [to_builtins(operator)]
+    assert (written["layers"][0]["errors"], written["layers"][0]["first_bad"]) == ([to_builtins(error)], "conv1")
 
 
 def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys):
