@@ -12,11 +12,7 @@ from export.formats import FORMATS
 from export.formats.ncnn import BIN, PARAM
 from export.isolated import Failed, ncnn_tools
 from export.recipe import Recipe
-from export.source import Source
-from models import data, environments, files
-from models.errors import EnvironmentMissing, Unsupported
-from models.images import network_input
-from tests import programs
+from models.errors import Unsupported
 
 # They stand for ncnn's: one writes down what it is told and the arrays it is given, the other copies.
 TABLE = """#!/bin/sh
@@ -108,22 +104,3 @@ def test_a_program_that_fails_is_a_failure_in_its_own_words(tools, tmp_path):
     (tmp_path / "ncnn2table").write_bytes(b"\x7fELF no program")
     with pytest.raises(Unsupported, match="does not start .* To build it anew"):
         ncnn_tools.run(ncnn_tools.find()[0])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not ncnn_tools.identity(), reason="ncnn2table and ncnn2int8 are not built here; CI builds neither")
-def test_with_real_tools_its_weights_are_8_bits_and_it_answers_as_the_network(tmp_path, monkeypatch):
-    monkeypatch.undo()  # the machine's own, where they are built
-    try:
-        environments.python("ncnn", install="nox")
-    except EnvironmentMissing as error:
-        programs.absent(str(error))
-    source, artifact = Source("torch_cnn_small", "digits"), [tmp_path / "first.ncnn", tmp_path / "again.ncnn"]
-    for path in artifact:
-        FORMATS["ncnn"].convert(source, "int8", path)
-    assert files.sha256(artifact[0]) == files.sha256(artifact[1])
-    assert dict(FORMATS["ncnn"].inspect(artifact[0]).weights) == {"int8": 21_750}
-    images = network_input(data.load("test", "digits").images[:30], "chw")
-    outputs, expected = FORMATS["ncnn"].run(artifact[0], images), source.logits(images)
-    assert np.abs(outputs - expected).max() < 3.0
-    assert (outputs.argmax(1) == expected.argmax(1)).all()
