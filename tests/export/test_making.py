@@ -1,10 +1,12 @@
-"""What a lane does with recipes that go wrong, without any framework: a format of ours does as it is scripted."""
+"""What becomes of recipes, without any framework: a format does as it is scripted, and goes wrong."""
 
 from __future__ import annotations
 
 import importlib
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,13 +19,23 @@ from export import recipe as recipes
 from export.artifact import Artifact
 from export.contract import Contents, Tensor
 from export.recipe import Recipe
+from export.schemes import SCHEMES
 from export.source import Source
 from models import checkpoints, data, files
 from models.errors import DataError
+from models.own.settings import Options
 from models.profile import Layer, Profile
 from models.reference import Reference
 
 RECIPE = Recipe(model="torch_cnn_small", format="scripted", scheme="float32")
+
+
+def contents(batch: int = 1, weights: int = 21_840) -> Contents:
+    return Contents(
+        inputs=(Tensor(name="image", shape=(batch, 1, 28, 28), dtype="float32"),),
+        outputs=(Tensor(name="logits", shape=(batch, 10), dtype="float32"),),
+        weights={"float32": weights},
+    )
 
 
 @pytest.fixture
@@ -43,11 +55,7 @@ def scripted(monkeypatch, expected) -> SimpleNamespace:
         suffix=".scripted",
         tools=lambda framework: ("numpy",),
         convert=lambda source, scheme, target: target.write_bytes(bytes(88_000)),
-        inspect=lambda path: Contents(
-            inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
-            outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
-            weights={"float32": 21_840},
-        ),
+        inspect=lambda path: contents(),
         run=lambda path, images: expected.logits[index].copy(),
     )
     for place in (making, recipes):
@@ -61,24 +69,31 @@ def scripted(monkeypatch, expected) -> SimpleNamespace:
     return module
 
 
-def artifact_of(folder: Path, expected: Reference) -> Artifact:
-    """Make the recipe, save it, and return what the folder then says."""
-    lane.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), expected, folder, "k"), folder)
-    return artifacts.read(artifacts.sidecar_path(folder, RECIPE.id))
+@pytest.fixture
+def made(scripted, expected, tmp_path) -> Callable[[], Artifact]:
+    """Return a function that makes the recipe, saves it, and returns what the folder then says."""
+
+    def made() -> Artifact:
+        folder = tmp_path / "artifacts"
+        lane.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), expected, folder, "k"), folder)
+        return artifacts.read(artifacts.sidecar_path(folder, RECIPE.id))
+
+    return made
 
 
-def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(scripted, expected, tmp_path):
-    good = artifact_of(tmp_path, expected)
-    assert good.outcome == "ok", good.reason
-    assert good.checkpoint_sha256 == files.sha256(checkpoints.path(RECIPE.model))
-
-
-def raises(error: BaseException):
-    def convert(source, scheme, target):
-        target.write_bytes(b"half")
+def failing(error: BaseException):
+    def fails(source, scheme_or_images, target=None):
+        if target:
+            target.write_bytes(b"half")
         raise error
 
-    return convert
+    return fails
+
+
+def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(made):
+    good = made()
+    assert good.outcome == "ok", good.reason
+    assert good.checkpoint_sha256 == files.sha256(checkpoints.path(RECIPE.model))
 
 
 @pytest.mark.parametrize(
@@ -92,93 +107,64 @@ def raises(error: BaseException):
     ],
     ids=lambda e: type(e).__name__,
 )
-def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, expected, tmp_path, error, reason):
-    artifact_of(tmp_path, expected)
-    scripted.convert = raises(error)
-    failed = artifact_of(tmp_path, expected)
+def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, made, tmp_path, error, reason):
+    made()
+    scripted.convert = failing(error)
+    failed = made()
     assert failed.outcome == "export_failed"
     assert re.match(reason, failed.reason)
-    assert [file.name for file in tmp_path.glob("*scripted*")] == [f"{RECIPE.id}.json"]
-    assert not list(tmp_path.glob(".*"))
+    assert [file.name for file in (tmp_path / "artifacts").iterdir()] == [f"{RECIPE.id}.json"]
 
 
-def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
-    scripted, expected, tmp_path, monkeypatch
-):
+def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(scripted, made, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib._bootstrap, "_find_and_load", importlib._bootstrap._find_and_load)
     phases.watch_imports()
     library = tmp_path / "site-packages" / "converter.py"
     library.parent.mkdir()
-    library.write_text("def convert():\n    import no_such_backend\n")
+    library.write_text("def convert(*_):\n    import no_such_backend\n")
     monkeypatch.syspath_prepend(str(library.parent))
-
-    def convert(source, scheme, target):
-        import converter
-
-        converter.convert()
-
-    scripted.convert = convert
-    row = artifact_of(tmp_path, expected)
+    scripted.convert = lambda *arguments: importlib.import_module("converter").convert(*arguments)
+    row = made()
     assert (row.outcome, "no_such_backend" in row.reason) == ("unsupported", True)
 
 
 @pytest.mark.parametrize(
     ("error", "outcome", "reason"),
     [
-        (
-            RuntimeError("Failed to execute method forward"),
-            "unsupported",
-            "was written, but does not run in its own runtime",
-        ),
+        (RuntimeError("Failed to execute forward"), "unsupported", "was written, but does not run in its own runtime"),
         (isolated.Failed("pnnx was killed by signal 11"), "export_failed", "Failed: pnnx was killed"),
         (MemoryError("no room"), "export_failed", "MemoryError: no room"),
     ],
     ids=["refusal", "killed", "memory"],
 )
-def test_a_file_that_its_own_runtime_cannot_run_is_the_toolchains_limit(
-    scripted, expected, tmp_path, error, outcome, reason
-):
-    def run(path, images):
-        raise error
-
-    scripted.run = run
-    row = artifact_of(tmp_path, expected)
+def test_a_file_that_its_own_runtime_cannot_run_is_the_toolchains_limit(scripted, made, error, outcome, reason):
+    scripted.run = failing(error)
+    row = made()
     assert (row.outcome, row.file) == (outcome, "")
     assert reason in row.reason
 
 
-def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, expected, tmp_path):
-    run = scripted.run
-
-    def not_finite(path, images):
-        logits = run(path, images)
-        logits[-1, 3] = np.nan
-        return logits
-
-    scripted.run = not_finite
-    failed = artifact_of(tmp_path, expected)
+def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, made):
+    logits = scripted.run(None, None)
+    logits[-1, 3] = np.nan
+    scripted.run = lambda path, images: logits
+    failed = made()
     assert (failed.outcome, "not finite" in failed.reason, failed.file) == ("export_failed", True, "")
 
 
-def test_a_row_that_cannot_be_written_as_a_sidecar_is_a_failed_recipe(scripted, expected, tmp_path):
-    inspect = scripted.inspect
-
-    def strange(path):
-        contents = inspect(path)
-        return Contents(inputs=contents.inputs, outputs=contents.outputs, weights={"float32": np.int64(21_840)})
-
-    scripted.inspect = strange
-    failed = artifact_of(tmp_path, expected)
+def test_a_row_that_cannot_be_written_as_a_sidecar_is_a_failed_recipe(scripted, made, tmp_path):
+    scripted.inspect = lambda path: contents(weights=np.int64(21_840))
+    failed = made()
     assert failed.outcome == "export_failed"
     assert "TypeError" in failed.reason
-    assert not list(tmp_path.glob("*.scripted"))
+    assert not list((tmp_path / "artifacts").glob("*.scripted"))
 
 
-def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, expected, tmp_path, monkeypatch):
+def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, made, tmp_path, monkeypatch):
     """The old code digested the checkpoint again after the conversion: what training had put there by then."""
-    file = tmp_path / "checkpoints" / f"{RECIPE.model}.safetensors"
-    files.write_bytes(file, b"what was loaded")
-    monkeypatch.setattr(checkpoints, "FOLDER", file.parent)
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    file = checkpoints.path(RECIPE.model)
+    file.write_bytes(b"what was loaded")
 
     def train_meanwhile(source, scheme, target):
         assert source.checkpoint == b"what was loaded"
@@ -186,7 +172,7 @@ def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scrip
         target.write_bytes(bytes(88_000))
 
     scripted.convert = train_meanwhile
-    artifact = artifact_of(tmp_path / "artifacts", expected)
+    artifact = made()
     assert artifact.outcome == "ok", artifact.reason
     assert artifact.checkpoint_sha256 == checkpoints.digest(b"what was loaded")
 
@@ -228,3 +214,48 @@ def test_what_a_signal_killed_before_is_not_rewritten_and_says_so(scripted, expe
     assert artifact.outcome == "ok", artifact.reason
     assert (lane.UNCHANGED in artifact.notes) == unchanged
     assert [rewrite.name for rewrite in artifact.rewrites] == ([] if unchanged else ["views"])
+
+
+@pytest.fixture
+def batches(scripted, made, monkeypatch):
+    """Return a function that makes the recipe for a batch, with a file that is written for another, and tells the runs."""
+    logits_of, runs = scripted.run, []
+    monkeypatch.setattr(Source, "any_batch", True)
+    scripted.options = lambda framework, scheme: ("batch",)
+
+    def make(batch: object, shape: int, wrong: object = None) -> Artifact:
+        def answer(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
+            runs.append(batch)
+            logits = logits_of(path, images)[: len(images)]
+            return -logits if batch == wrong else logits
+
+        scripted.run, scripted.inspect = answer, lambda path: contents(shape)
+        monkeypatch.setattr(making, "SCHEMES", {"float32": replace(SCHEMES["float32"], options=Options(batch=batch))})
+        return made()
+
+    return SimpleNamespace(make=make, runs=runs)
+
+
+@pytest.mark.parametrize(("batch", "shape", "runs"), [(4, 4, [4]), (1, 1, [1]), ("dynamic", -1, [1, making.TOGETHER])])
+def test_a_file_is_judged_in_the_batch_that_it_is_for_and_one_for_any_in_two(batches, batch, shape, runs):
+    artifact = batches.make(batch, shape)
+    assert (artifact.outcome, artifact.batch, artifact.options) == ("ok", shape, Options(batch=batch)), artifact.reason
+    assert batches.runs == runs
+
+
+@pytest.mark.parametrize(("batch", "shape"), [(4, 1), ("dynamic", 1), (1, -1)])
+def test_a_format_that_does_not_heed_the_batch_is_found_out(batches, batch, shape):
+    artifact = batches.make(batch, shape)
+    assert artifact.outcome == "unsupported"
+    assert "scripted makes files for " in artifact.reason
+
+
+def test_what_answers_one_image_but_not_several_is_unsupported(batches):
+    artifact = batches.make("dynamic", -1, wrong=making.TOGETHER)
+    assert artifact.outcome == "unsupported"
+    assert artifact.reason.startswith("it takes one image, but not 17 at once: on 64 images the logits differ")
+
+
+def test_a_network_that_takes_one_image_has_no_other_batch(batches, monkeypatch):
+    monkeypatch.setattr(Source, "any_batch", False)
+    assert batches.make(4, 4).reason == "the network itself takes one image at a time: export it for any batch"
