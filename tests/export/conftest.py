@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from export import planning
 from export.__main__ import command
@@ -140,6 +140,11 @@ for job, wanted in units():
     artifacts.save(made, folder)
     emit(event="ended", id=id)
 """
+
+
+def said(result: Result) -> str:
+    """Return what a command printed, as one line."""
+    return " ".join(result.output.split())
 
 
 @pytest.fixture
