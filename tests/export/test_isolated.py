@@ -31,11 +31,19 @@ def test_a_program_that_its_toolchain_refuses_is_unsupported_in_its_last_words(p
         isolated.run("ncnn", refusing)
 
 
-def test_a_program_that_breaks_is_a_failure(program):
-    with pytest.raises(isolated.Failed, match="ValueError: broken"):
-        isolated.run("ncnn", program("raise ValueError('broken')"))
-    with pytest.raises(isolated.Failed, match="it ended with -11 and said nothing"):
-        isolated.run("ncnn", program("import os; os.kill(os.getpid(), 11)"))
+@pytest.mark.parametrize(
+    ("text", "timeout_s", "message"),
+    [
+        ("raise ValueError('broken')", 60, "ValueError: broken"),
+        ("import os; os.kill(os.getpid(), 11)", 60, "it ended with -11 and said nothing"),
+        ("import time; time.sleep(30)", 0.5, "ncnn's toolchain did not end in 0.5 s"),
+    ],
+    ids=["broken", "killed", "hanging"],
+)
+def test_a_program_that_breaks_or_hangs_is_a_failure(program, monkeypatch, text, timeout_s, message):
+    monkeypatch.setattr(isolated, "TIMEOUT_S", timeout_s)
+    with pytest.raises(isolated.Failed, match=message):
+        isolated.run("ncnn", program(text))
 
 
 def test_the_environment_is_named_where_it_is_missing(program):
@@ -68,9 +76,3 @@ def test_versions_of_the_own_environment_make_stale_and_stand_in_the_sidecar(for
     assert format_name in isolated.pins(format_name)
     assert (environments.ROOT / pins).exists()
     assert isolated.pins("onnx") == {}
-
-
-def test_a_program_that_hangs_is_a_failure_which_is_tried_again(program, monkeypatch):
-    monkeypatch.setattr(isolated, "TIMEOUT_S", 0.5)
-    with pytest.raises(isolated.Failed, match="ncnn's toolchain did not end in 0.5 s"):
-        isolated.run("ncnn", program("import time; time.sleep(30)"))

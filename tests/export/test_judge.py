@@ -12,6 +12,8 @@ from export.schemes import SCHEMES
 from models.errors import Unsupported
 from models.profile import Layer as Product
 
+EYE = np.eye(10, dtype=np.float32)
+
 
 def contents(layers: tuple[Layer, ...] = (), constants: int = 0, parts: int = 10, **weights: int) -> Contents:
     return Contents(inputs=(), outputs=(), weights=weights, layers=layers, constants=constants, parts=parts)
@@ -47,7 +49,8 @@ def test_a_depthwise_network_deserves_dynamic_int8_and_the_note_gives_the_shares
     layers = (layer("float32", 1, 3, 3, 32), layer("int8", 64, 1, 1, 32), layer("int8", 10, 64))
     held = contents(layers, int8=2_688, float32=288)
     judge.judge_weights(held, SCHEMES["dynamic_int8"], 2_976)
-    products = [Product(shape=shape, macs=macs) for shape, macs in (((32, 1, 3, 3), 100), ((64, 32, 1, 1), 890), ((64, 10), 10))]  # fmt: skip
+    macs = {(32, 1, 3, 3): 100, (64, 32, 1, 1): 890, (64, 10): 10}
+    products = [Product(shape=shape, macs=n) for shape, n in macs.items()]
     (note,) = judge.coverage(held, SCHEMES["dynamic_int8"], products)
     assert note == "int8 covers 90.3% of the weights and 90.0% of the MACs; not in int8: CONV_2D 1x3x3x32 float32"
     assert "MACs" not in judge.coverage(held, SCHEMES["dynamic_int8"], products[:2])[0]  # not the file's layers
@@ -57,16 +60,13 @@ def test_a_file_whose_weights_are_all_in_the_schemes_dtype_needs_no_note():
     assert judge.coverage(contents(int8=5), SCHEMES["int8"]) == ()
 
 
-def test_a_file_without_weights_is_a_defect():
+def test_a_file_without_some_or_all_of_the_networks_weights_is_a_defect():
     with pytest.raises(Defect, match="holds no weights"):
         judge.judge_weights(contents(), SCHEMES["float32"])
-    with pytest.raises(Defect, match="the file has 10,000"):
-        judge.judge_size(10_000, contents(float32=3_273_504), SCHEMES["float32"], 3_274_634)
-
-
-def test_a_file_that_lost_some_of_the_networks_weights_is_a_defect():
     with pytest.raises(Defect, match="the file holds 18,720 weights, the network 1,199,648"):
         judge.judge_weights(contents(int8=18_720), SCHEMES["int8"], 1_199_648)
+    with pytest.raises(Defect, match="the file has 10,000"):
+        judge.judge_size(10_000, contents(float32=3_273_504), SCHEMES["float32"], 3_274_634)
 
 
 def test_a_weight_only_file_that_did_not_shrink_is_a_defect():
@@ -99,10 +99,14 @@ def test_weights_that_layers_share_may_be_stored_once():
         judge.judge_size(96_500, shared, SCHEMES["float32"], 24_000)
 
 
-def test_logits_of_ten_million_are_a_defect_though_every_answer_agrees():
-    expected = np.eye(10, dtype=np.float32)
-    with pytest.raises(Defect, match="differ by up to 1e\\+07"):
-        judge.judge_logits(expected * 1e7, expected, SCHEMES["int8"])
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [(EYE * 1e7, r"differ by up to 1e\+07"), (np.roll(EYE, 1, axis=1), r"0.0% of the answers agree")],
+    ids=["ten million, though every answer agrees", "flipped"],
+)
+def test_logits_of_another_size_or_in_another_order_are_a_defect(logits, message):
+    with pytest.raises(Defect, match=message):
+        judge.judge_logits(logits, EYE, SCHEMES["int8"])
 
 
 @pytest.mark.parametrize("logits", [np.full((4, 10), np.nan), np.zeros((4, 9)), np.zeros((3, 10))])
@@ -112,11 +116,10 @@ def test_answers_that_are_no_logits_are_a_defect(logits):
 
 
 def test_the_allowed_error_grows_with_the_span_of_the_sources_logits():
-    expected = np.eye(10, dtype=np.float32)
-    off = expected + np.random.default_rng(0).choice([-0.4, 0.4], (10, 10)).astype(np.float32)
+    off = EYE + np.random.default_rng(0).choice([-0.4, 0.4], (10, 10)).astype(np.float32)
     with pytest.raises(Defect, match="allowed 0.15, 0.15 of the source's span"):
-        judge.judge_logits(off, expected, SCHEMES["int8"])
-    judge.judge_logits(off + 99 * expected, 100 * expected, SCHEMES["int8"])
+        judge.judge_logits(off, EYE, SCHEMES["int8"])
+    judge.judge_logits(off + 99 * EYE, 100 * EYE, SCHEMES["int8"])
 
 
 def test_logits_that_hardly_differ_need_not_be_nearer_than_float32_can_tell():
@@ -139,33 +142,27 @@ def test_what_rounding_costs_a_network_of_many_classes_is_no_defect():
 
 
 def test_limits_of_the_zoo_in_logits():
-    absolute = {"float32": 6e-3, "float16": 0.6, "dynamic_int8": 2, "int8": 8, "int8_io": 8, "int16x8": 1.5, "int4": 5, "qat_int8": 15, "palette6": 2, "palette4": 8}  # fmt: skip
+    limits = {"float32": 6e-3, "float16": 0.6, "dynamic_int8": 2, "int8": 8, "int8_io": 8, "int16x8": 1.5, "int4": 5}
+    limits |= {"qat_int8": 15, "palette6": 2, "palette4": 8}
     widest = 52.5  # of the first 64 test images' logits: torch_cnn_small
-    assert {name: SCHEMES[name].max_error * widest <= limit for name, limit in absolute.items()} == dict.fromkeys(SCHEMES, True)  # fmt: skip
-
-
-def test_flipped_answers_are_a_defect():
-    expected = np.eye(10, dtype=np.float32)
-    with pytest.raises(Defect, match=r"0.0% of the answers agree"):
-        judge.judge_logits(np.roll(expected, 1, axis=1), expected, SCHEMES["int8"])
+    assert limits.keys() == set(SCHEMES)
+    assert all(SCHEMES[name].max_error * widest <= limit for name, limit in limits.items())
 
 
 def test_grey_values_become_what_a_quantized_input_takes_and_back():
     tensor = Tensor(name="image", shape=(1, 28, 28, 1), dtype="uint8", scale=1 / 255, zero_point=0)
     native = judge.to_native(np.full((2, 28, 28, 1), 1.0, np.float32), tensor)
-    assert native.shape == (2, 28, 28, 1)
-    assert native.dtype == np.uint8
-    assert native.max() == 255
+    assert (native.shape, native.dtype, native.max()) == ((2, 28, 28, 1), np.uint8, 255)
     output = Tensor(name="logits", shape=(1, 10), dtype="uint8", scale=0.5, zero_point=128)
     assert judge.to_logits(np.array([[130, 126]], np.uint8), output).tolist() == [[1.0, -1.0]]
+
+
+def test_quantized_values_are_clipped_not_wrapped():
+    tensor = Tensor(name="image", shape=(1, 2), dtype="int8", scale=1 / 255, zero_point=-128)
+    assert judge.to_native(np.array([[-1.0, 2.0]], np.float32), tensor).tolist() == [[-128, 127]]
 
 
 def test_channels_are_never_reshaped_into_another_order():
     tensor = Tensor(name="image", shape=(1, 8, 8, 3), dtype="float32")
     with pytest.raises(judge.Defect, match=r"takes images of \(8, 8, 3\), the network of \(3, 8, 8\)"):
         judge.to_native(np.zeros((1, 3, 8, 8), np.float32), tensor)
-
-
-def test_quantized_values_are_clipped_not_wrapped():
-    tensor = Tensor(name="image", shape=(1, 2), dtype="int8", scale=1 / 255, zero_point=-128)
-    assert judge.to_native(np.array([[-1.0, 2.0]], np.float32), tensor).tolist() == [[-128, 127]]

@@ -55,11 +55,9 @@ def test_the_file_holds_every_scheme_and_no_option_has_two_values_in_it(monkeypa
     assert all(scheme.base == scheme.name for scheme in SCHEMES.values())
     for scheme in SCHEMES.values():
         assert scheme.in_force.given.items() <= SCHEMES.defaults.given.items()
-    assert (SCHEMES["int8"].in_force.images, SCHEMES["int4"].in_force.block, SCHEMES["qat_int8"].in_force.steps) == (
-        500,
-        32,
-        200,
-    )
+    assert SCHEMES["int8"].in_force.images == 500
+    assert SCHEMES["int4"].in_force.block == 32
+    assert SCHEMES["qat_int8"].in_force.steps == 200
 
 
 def test_a_users_scheme_changes_what_it_names_and_keeps_the_rest(own):
