@@ -3,9 +3,9 @@ from __future__ import annotations
 import gzip
 import http.server
 import os
-import socket
 import threading
-import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 from models import data, mirrors
 from models.errors import DataError, EdgewiseError, UsageError
 from models.images import network_input
+from tests.models.conftest import IRREGULAR, memory, put
 
 
 @pytest.fixture
@@ -25,15 +26,21 @@ def offline(monkeypatch, tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def mirror(idx_folder, monkeypatch, offline):
-    """A real HTTP server on loopback that serves the four files."""
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(idx_folder))
+@contextmanager
+def served(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on loopback, and give the address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(mirrors, "MIRRORS", ("http://127.0.0.1:9", f"http://127.0.0.1:{server.server_port}"))
-    yield idx_folder
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+@pytest.fixture
+def mirror(idx_folder, monkeypatch, offline):
+    """A real server of the four files, behind a mirror that refuses connections."""
+    with served(partial(http.server.SimpleHTTPRequestHandler, directory=str(idx_folder))) as address:
+        monkeypatch.setattr(mirrors, "MIRRORS", (*mirrors.MIRRORS, address))
+        yield idx_folder
 
 
 def test_mnist_is_read_from_the_folder(idx_folder):
@@ -68,42 +75,23 @@ def test_broken_files_are_an_error_and_never_other_data(idx_folder, harm, messag
 
 
 @pytest.mark.parametrize("suffix", [".gz", ""], ids=["gzip", "plain"])
-@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device"])
+@pytest.mark.parametrize("kind", IRREGULAR)
 def test_only_a_regular_file_can_be_mnist(idx_folder, kind, suffix):
     """The old code waited for ever at a FIFO, and read a device until memory was full."""
     (idx_folder / "t10k-images-idx3-ubyte.gz").unlink()
-    file = idx_folder / f"t10k-images-idx3-ubyte{suffix}"
-    with socket.socket(socket.AF_UNIX) as listener:
-        {
-            "fifo": lambda: os.mkfifo(file),
-            "socket": lambda: listener.bind(str(file)),
-            "folder": file.mkdir,
-            "device": lambda: file.symlink_to("/dev/zero"),
-        }[kind]()
-        with pytest.raises(DataError, match="cannot be read: it is a .*, not a regular file. Replace or delete it."):
-            data.load("test")
+    put(kind, idx_folder / f"t10k-images-idx3-ubyte{suffix}")
+    with pytest.raises(DataError, match="cannot be read: it is a .*, not a regular file. Replace or delete it."):
+        data.load("test")
 
 
-def _bomb(file):
+@pytest.mark.parametrize(("sparse", "message"), [(False, "more than 10,008 bytes"), (True, "is larger than")])
+def test_a_file_that_unpacks_to_more_than_mnist_is_not_unpacked(idx_folder, sparse, message):
+    file = idx_folder / "t10k-labels-idx1-ubyte.gz"
     file.write_bytes(gzip.compress(bytes(50_000_000)))
-
-
-def _sparse(file):
-    with file.open("wb") as out:
-        out.truncate(1 << 40)
-
-
-@pytest.mark.parametrize(("harm", "message"), [(_bomb, "more than 10,008 bytes"), (_sparse, "is larger than")])
-def test_a_file_that_unpacks_to_more_than_mnist_is_not_unpacked(idx_folder, harm, message):
-    harm(idx_folder / "t10k-labels-idx1-ubyte.gz")
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match=message):
-            data.load("test")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 10_000_000
+    if sparse:
+        os.truncate(file, 1 << 40)
+    with memory(10_000_000), pytest.raises(DataError, match=message):
+        data.load("test")
 
 
 @pytest.mark.parametrize("folder", ["x" * 300, "loop"])
@@ -129,14 +117,10 @@ def test_a_mirror_that_never_ends_is_passed_over(offline, monkeypatch):
         def log_message(self, *args):
             return
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(mirrors, "MIRRORS", (f"http://127.0.0.1:{server.server_port}",))
-    try:
+    with served(Endless) as address:
+        monkeypatch.setattr(mirrors, "MIRRORS", (address,))
         with pytest.raises(data.MnistUnavailable, match="sends more than MNIST has"):
             data.load("test", "mnist")
-    finally:
-        server.shutdown()
     assert list((offline / "mnist").iterdir()) == []
 
 
@@ -148,10 +132,8 @@ def test_a_file_that_is_missing_from_the_folder_is_an_error(idx_folder):
 
 def test_a_mirror_that_fails_is_passed_over_and_the_download_is_cached(mirror, offline, monkeypatch):
     assert data.load("test").name == "mnist"
-    assert sorted(p.name for p in (offline / "mnist").iterdir()) == [
-        "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz",
-    ]
+    cached = {file.name for file in (offline / "mnist").iterdir()}
+    assert cached == {"t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
     monkeypatch.setattr(mirrors, "MIRRORS", ())
     data.load.cache_clear()
     assert data.load("test").name == "mnist"
@@ -173,8 +155,7 @@ def test_a_mirror_with_other_content_is_refused_and_nothing_is_left(mirror, offl
 
 
 def test_without_files_and_network_the_digits_stand_in_loudly(offline, capsys):
-    digits = data.load("test")
-    assert digits.name == "digits"
+    assert data.load("test").name == "digits"
     assert "using scikit-learn's digits, not MNIST" in capsys.readouterr().err
 
 
@@ -186,8 +167,7 @@ def test_mnist_by_name_never_falls_back(offline):
 def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
     train, test = data.load("train", "digits"), data.load("test", "digits")
     assert (len(train), len(test)) == (797, 1000)
-    assert test.images.dtype == np.uint8
-    assert test.images.shape == (1000, 28, 28)
+    assert (test.images.dtype, test.images.shape) == (np.uint8, (1000, 28, 28))
     grey = network_input(test.images, "hw")
     rows = (grey.sum(2) * np.arange(28)).sum(1) / grey.sum((1, 2))
     assert np.abs(rows - 13.5).max() < 1.5
