@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from export import matrix, phases, run
+from export import matrix, phases
 from export.formats import coreml
 from export.lanes import Unit
 from export.planning import Job
@@ -29,13 +29,10 @@ def name(unit: Unit | None) -> str:
     return f"{unit.job.model} {unit.family}" if unit else "nothing"
 
 
-def test_recipes_that_share_conversions_are_one_unit():
+def test_recipes_that_share_conversions_are_one_unit_and_every_recipe_is_in_one():
     listed = units([job("torch_cnn", "onnx-*", "ort-*", "ncnn-*", "torchscript*", "executorch*", "tflite-int8")])
     sizes = {"onnx of torch": 13, "torchscript": 6, "executorch": 7, "tflite of torch": 1}
     assert {unit.family: len(unit.recipes) for unit in listed} == sizes
-
-
-def test_every_recipe_is_in_one_unit():
     jobs = [job(model, "*") for model in ("torch_cnn", "torch_cnn_small", "keras_cnn")]
     assert sorted(r for unit in units(jobs) for r in unit.recipes) == sorted(matrix.recipes())
 
@@ -96,6 +93,12 @@ def test_a_model_that_cannot_be_exported_is_left_out():
     assert waiting.take([]) is None
 
 
+def test_nothing_is_taken_once_the_export_is_stopped_or_where_nothing_is():
+    waiting = Waiting([job("torch_cnn", "onnx-*")])
+    waiting.stop()
+    assert waiting.take([]) is Waiting([]).take([]) is None
+
+
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
     """The time that the phases see; nothing is spent yet."""
@@ -106,7 +109,7 @@ def clock(monkeypatch) -> list[float]:
     phases.taken()
 
 
-def test_a_phase_within_another_is_counted_once(clock):
+def test_a_phase_within_another_is_counted_once_and_the_time_that_a_lane_waits_for_work_never(clock):
     with phases.phase(phases.CONVERT):
         clock[0] += 2
         with phases.phase(phases.CALIBRATE):
@@ -114,6 +117,8 @@ def test_a_phase_within_another_is_counted_once(clock):
         clock[0] += 4
     clock[0] += 1
     assert phases.taken() == {"convert": 6, "calibrate": 3, "other": 1}
+    clock[0] += 50
+    phases.begin()
     assert phases.taken() == {"other": 0}
 
 
@@ -122,12 +127,6 @@ def test_a_phase_that_fails_ends(clock):
         raise ZeroDivisionError
     clock[0] += 1
     assert phases.taken()["other"] == 1
-
-
-def test_the_time_that_a_lane_waits_for_work_is_nobodys(clock):
-    clock[0] += 50
-    phases.begin()
-    assert phases.taken() == {"other": 0}
 
 
 def test_an_import_is_a_phase_of_its_own(clock, monkeypatch, tmp_path):
@@ -153,13 +152,6 @@ def test_the_table_adds_up(capsys):
     assert ["references", "4.0", "4.0"] in lines
     assert ["all", "1.0", "4.0", "5.0", "10.0"] in lines
     assert "2.0 s of the lanes' 12.0 s are not in it" in " ".join(printed.split())
-
-
-def test_nothing_is_taken_once_the_export_is_stopped():
-    waiting = Waiting([job("torch_cnn", "onnx-*")])
-    waiting.stop()
-    assert waiting.take([]) is None
-    assert run.units([]) == []
 
 
 def test_what_coremltools_needs_not_is_hidden_while_it_is_imported_and_found_again_afterwards():

@@ -62,14 +62,10 @@ def test_answers_go_to_and_from_a_program_as_arrays(program, tmp_path):
     assert (isolated.logits("ncnn", doubling, tmp_path, images) == images * 2).all()
 
 
-def test_a_program_is_not_held_to_the_instruction_set_of_the_lane(program, monkeypatch):
+def test_a_program_is_not_held_to_the_lanes_instruction_set_and_shadows_no_library(program, tmp_path, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    isolated.run("ncnn", program("import os; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"))
-
-
-def test_a_program_does_not_shadow_a_library_of_its_own_name(program, tmp_path):
     (tmp_path / "numpy.py").write_text("raise SystemExit('shadowed')")
-    isolated.run("ncnn", program("import numpy"))
+    isolated.run("ncnn", program("import os, numpy; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"))
 
 
 @pytest.mark.parametrize("format_name", isolated.ENVIRONMENTS)
@@ -118,20 +114,14 @@ def test_without_its_tools_it_says_how_they_are_built():
     assert ncnn_tools.FOLDER in str(refused.value)
 
 
-def test_a_folder_that_holds_only_one_of_them_is_named(tools, tmp_path, monkeypatch):
-    (tools("built") / "ncnn2int8").unlink()
-    monkeypatch.setenv(ncnn_tools.FOLDER, str(tmp_path / "built"))
-    with pytest.raises(Unsupported, match=f"not both are in {tmp_path}/built, which {ncnn_tools.FOLDER} names"):
-        ncnn_tools.find()
-
-
 @pytest.mark.parametrize("folder", ncnn_tools.BUILT_IN)
-def test_they_are_found_in_the_folder_that_is_named_in_ncnns_build_and_in_its_sources(
-    tools, tmp_path, monkeypatch, folder
-):
+def test_they_are_found_in_ncnns_build_and_in_its_sources_and_missed_there(tools, tmp_path, monkeypatch, folder):
     place = tools(f"ncnn/{folder}")
     monkeypatch.setenv(ncnn_tools.FOLDER, str(tmp_path / "ncnn"))
     assert [program.resolve() for program in ncnn_tools.find()] == [place / name for name in ncnn_tools.PROGRAMS]
+    (place / "ncnn2int8").unlink()
+    with pytest.raises(Unsupported, match=f"not both are in {tmp_path}/ncnn, which {ncnn_tools.FOLDER} names"):
+        ncnn_tools.find()
 
 
 def test_an_artifact_is_made_anew_where_the_tools_come_change_or_go(tools):
