@@ -17,31 +17,21 @@ from models.own.settings import BASES, Options
 from models.zoo import ZOO
 
 
-def test_every_row_names_a_format_and_schemes_that_exist():
+def test_every_framework_of_the_zoo_has_rows_of_formats_and_schemes_that_exist():
+    assert {ZOO[model].SPEC.framework for model in ZOO.names()} == set(MATRIX)
     for formats in MATRIX.values():
         for name, schemes in formats.items():
             assert FORMATS[name].suffix.startswith(".")
             assert set(schemes) <= set(SCHEMES)
 
 
-def test_every_framework_of_the_zoo_has_rows():
-    assert {ZOO[model].SPEC.framework for model in ZOO.names()} == set(MATRIX)
-
-
-def test_ids_are_unique():
+def test_ids_are_unique_and_globs_select_by_id():
     ids = [recipe.id for recipe in recipes()]
     assert len(ids) == len(set(ids))
-    assert "torch_cnn-executorch-int8" in ids
-
-
-def test_globs_select_by_id():
     assert {r.model for r in select(("keras_*",))} == {"keras_cnn"}
-    assert [r.id for r in select(("*-tflite-int4", "keras_cnn-savedmodel-*"))] == [
-        "keras_cnn-tflite-int4",
-        "keras_cnn-savedmodel-float32",
-        "torch_cnn-tflite-int4",
-        "torch_cnn_small-tflite-int4",
-    ]
+    models = ("torch_cnn-tflite-int4", "torch_cnn_small-tflite-int4")
+    several = [r.id for r in select(("*-tflite-int4", "keras_cnn-savedmodel-*"))]
+    assert several == ["keras_cnn-tflite-int4", "keras_cnn-savedmodel-float32", *models]
     assert select(()) == recipes()
 
 
@@ -61,7 +51,7 @@ def test_a_glob_that_matches_nothing_says_which_part_is_wrong(pattern, message):
         matrix.select((pattern,))
 
 
-ONE_IMAGE = ("coreml", "ncnn", "openvino")  # formats whose files take one
+ONE_IMAGE = ("coreml", "ncnn", "openvino", "eager")  # formats without files for other batches than one: they say so
 OWN = """
 [schemes.few]
 base = "int8"
@@ -79,19 +69,6 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "net.pt2").write_bytes(b"")
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
     return tmp_path
-
-
-# what makes files for other batches than one; a format that is not among them must say so
-BATCHED = {
-    "tflite",
-    "torchscript",
-    "torchscript_lite",
-    "executorch",
-    "executorch_portable",
-    "onnx",
-    "ort",
-    "savedmodel",
-}
 
 
 def test_the_file_holds_every_scheme_and_no_option_has_two_values_in_it(monkeypatch):
@@ -134,9 +111,9 @@ def test_an_artifact_becomes_stale_with_its_schemes_options(own):
 
 
 @pytest.mark.parametrize("framework", MATRIX)
-def test_formats_take_a_batch_and_say_what_it_does_not_understand(framework):
+def test_formats_take_a_batch_or_say_that_they_do_not_understand_it(framework):
     for name, schemes in MATRIX[framework].items():
-        for scheme in schemes if name in BATCHED else ():
+        for scheme in schemes:
             names = FORMATS[name].options(framework, scheme) if hasattr(FORMATS[name], "options") else ()
             assert set(names) <= set(Options.__struct_fields__)
             if name in ONE_IMAGE:

@@ -37,8 +37,8 @@ def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folde
 
 @pytest.mark.parametrize("grouped", [True, False])
 def test_images_that_lie_class_by_class_are_mixed_and_that_is_said(folder, grouped):
-    labels = np.repeat(np.arange(4), 50)
-    labels = labels if grouped else np.random.default_rng(1).permutation(labels)
+    classes = np.repeat(np.arange(4), 50)
+    labels = classes if grouped else np.random.default_rng(1).permutation(classes)
     images = np.broadcast_to(labels[:, None, None].astype(np.uint8), (200, 8, 6))
     write(folder, images=images, labels=labels)
     (judged,) = deployed.get("net").evaluation()
@@ -245,9 +245,8 @@ def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_expor
         (folder / name).write_bytes(b"")
     planned = []
     monkeypatch.setattr(planning, "plan", lambda recipes, **options: planned.extend(recipes) or ())
-    sidecar = Artifact(id="net-onnx-float32", model="net", framework="torch", format="onnx", scheme="float32", key="k",
-                       outcome="unsupported", reason="as it is")  # fmt: skip
-    artifacts.save(sidecar, folder / "artifacts")
+    recipe = {"id": "net-onnx-float32", "model": "net", "framework": "torch", "format": "onnx", "scheme": "float32"}
+    artifacts.save(Artifact(**recipe, key="k", outcome="unsupported", reason="as it is"), folder / "artifacts")
     result = exported(folder, "--only", "*-onnx-float32")
     assert [recipe.id for recipe in planned] == ["net-onnx-float32"]
     assert isinstance(result.exception, DataError)
@@ -257,12 +256,9 @@ def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_expor
     assert "unsupported: as it is" in result.stdout
 
 
-def test_the_converters_logs_lie_beside_the_networks(folder):
+def test_the_converters_logs_lie_in_the_folder_that_the_user_typed_and_hints_name_it(folder):
     (logs,) = (option for option in command.params if option.name == "logs")
     assert logs.get_default(click.Context(command)) == folder / "logs"
-
-
-def test_hints_name_the_folder_that_the_user_typed(folder):
     with pytest.raises(DataError, match=f"nox -s export -- --models {folder} --only net-onnx-int8"):
         artifacts.read(folder / "net-onnx-int8.json")
 
