@@ -42,8 +42,9 @@ def contents(batch: int = 1, weights: int = 21_840) -> Contents:
 def expected(idx_folder) -> Reference:
     digits = data.load("test")
     logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
-    return Reference(model=RECIPE.model, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
-                     images=digits.images, labels=digits.labels, logits=logits)  # fmt: skip
+    arrays = {"images": digits.images, "labels": digits.labels, "logits": logits}
+    digests = {"dataset_sha256": "d" * 64, "checkpoint_sha256": "c" * 64}
+    return Reference(model=RECIPE.model, dataset="mnist", **digests, **arrays)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def made(scripted, expected, tmp_path) -> Callable[[], Artifact]:
 
 
 def failing(error: BaseException):
-    def fails(source, scheme_or_images, target=None):
+    def fails(source_or_path, scheme_or_images, target=None):
         if target:
             target.write_bytes(b"half")
         raise error
@@ -97,21 +98,35 @@ def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(mad
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("function", "does", "outcome", "reason"),
     [
-        (SystemExit(2), "SystemExit: 2"),
-        (RuntimeError(), "RuntimeError: no message"),
-        (MemoryError("no room"), "MemoryError: no room"),
-        (RecursionError("too deep"), "RecursionError: too deep"),
-        (OSError(28, "No space left on device"), "StorageError: Cannot write .*the disk is full"),
+        ("convert", failing(SystemExit(2)), "export_failed", "SystemExit: 2"),
+        ("convert", failing(RuntimeError()), "export_failed", "RuntimeError: no message"),
+        ("convert", failing(MemoryError("no room")), "export_failed", "MemoryError: no room"),
+        ("convert", failing(RecursionError("too deep")), "export_failed", "RecursionError: too deep"),
+        (
+            "convert",
+            failing(OSError(28, "No space left")),
+            "export_failed",
+            "StorageError: Cannot write .*the disk is full",
+        ),
+        (
+            "inspect",
+            lambda path: contents(weights=np.int64(21_840)),
+            "export_failed",
+            "TypeError",
+        ),  # no sidecar holds it
+        ("run", failing(RuntimeError("Failed")), "unsupported", ".*was written, but does not run in its own runtime"),
+        ("run", failing(isolated.Failed("pnnx was killed by signal 11")), "export_failed", "Failed: pnnx was killed"),
+        ("run", failing(MemoryError("no room")), "export_failed", "MemoryError: no room"),
     ],
-    ids=lambda e: type(e).__name__,
+    ids=lambda value: "" if callable(value) else value,
 )
-def test_whatever_a_converter_raises_is_the_outcome_of_its_recipe(scripted, made, tmp_path, error, reason):
+def test_whatever_goes_wrong_is_the_outcome_of_its_recipe(scripted, made, tmp_path, function, does, outcome, reason):
     made()
-    scripted.convert = failing(error)
+    setattr(scripted, function, does)
     failed = made()
-    assert failed.outcome == "export_failed"
+    assert (failed.outcome, failed.file) == (outcome, "")
     assert re.match(reason, failed.reason)
     assert [file.name for file in (tmp_path / "artifacts").iterdir()] == [f"{RECIPE.id}.json"]
 
@@ -128,36 +143,12 @@ def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
     assert (row.outcome, "no_such_backend" in row.reason) == ("unsupported", True)
 
 
-@pytest.mark.parametrize(
-    ("error", "outcome", "reason"),
-    [
-        (RuntimeError("Failed to execute forward"), "unsupported", "was written, but does not run in its own runtime"),
-        (isolated.Failed("pnnx was killed by signal 11"), "export_failed", "Failed: pnnx was killed"),
-        (MemoryError("no room"), "export_failed", "MemoryError: no room"),
-    ],
-    ids=["refusal", "killed", "memory"],
-)
-def test_a_file_that_its_own_runtime_cannot_run_is_the_toolchains_limit(scripted, made, error, outcome, reason):
-    scripted.run = failing(error)
-    row = made()
-    assert (row.outcome, row.file) == (outcome, "")
-    assert reason in row.reason
-
-
 def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, made):
     logits = scripted.run(None, None)
     logits[-1, 3] = np.nan
     scripted.run = lambda path, images: logits
     failed = made()
     assert (failed.outcome, "not finite" in failed.reason, failed.file) == ("export_failed", True, "")
-
-
-def test_a_row_that_cannot_be_written_as_a_sidecar_is_a_failed_recipe(scripted, made, tmp_path):
-    scripted.inspect = lambda path: contents(weights=np.int64(21_840))
-    failed = made()
-    assert failed.outcome == "export_failed"
-    assert "TypeError" in failed.reason
-    assert not list((tmp_path / "artifacts").glob("*.scripted"))
 
 
 def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, made, tmp_path, monkeypatch):
