@@ -90,13 +90,6 @@ def test_norms_scale_and_shift():
     np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
-def test_a_transposed_product_and_a_softmax():
-    x, y = normal(2, 3), normal(5, 3)
-    np.testing.assert_allclose(mil.OPERATORS["matmul"]({"x": x, "y": y, "transpose_y": True}), x @ y.T)
-    odds = mil.OPERATORS["softmax"]({"x": x + 1_000, "axis": -1})
-    np.testing.assert_allclose(odds, np.exp(x) / np.exp(x).sum(-1, keepdims=True), rtol=1e-4)
-
-
 def step(kind: str, results: dict[str, tuple], dtype=np.float32, **constants) -> mil._Step:
     """Return a step of the variable `x`, the image, with results of these names and shapes."""
     stated = tuple((name, dtype, shape) for name, shape in results.items())
@@ -123,12 +116,6 @@ def test_an_input_that_an_operator_passes_over_refuses():
         step("relu", {"y": IMAGE.shape}, beyond=6).run({"image": IMAGE})
 
 
-def test_channels_that_take_turns():
-    got = mil.OPERATORS["concat"]({"values": [IMAGE, -IMAGE], "axis": 1, "interleave": True})
-    np.testing.assert_array_equal(got[:, ::2], IMAGE)
-    np.testing.assert_array_equal(got[:, 1::2], -IMAGE)
-
-
 def test_a_transposed_convolution_is_the_convolution_of_the_image_with_zeros_between():
     weight = normal(4, 3, 3, 2)
     padding = {"pad_type": "custom", "pad": [1, 0, 0, 1]}
@@ -138,13 +125,6 @@ def test_a_transposed_convolution_is_the_convolution_of_the_image_with_zeros_bet
     whole = {"strides": (1, 1), "dilations": (1, 1), "groups": 1, "pad": ((2, 2), (1, 1))}
     want = slowly(spread, np.moveaxis(weight[..., ::-1, ::-1], 0, 1), **whole)
     np.testing.assert_allclose(got, want[:, :, 1:, :-1], atol=1e-5)
-
-
-def test_slices_masks_and_a_place_that_is_taken_out():
-    given = {"x": IMAGE, "begin": [0, 1, 0, 2], "end": [0, 3, 5, 0], "stride": [1, 1, 2, 1]}
-    masks = {"begin_mask": [True, False, False, False], "end_mask": [True, False, False, False],
-             "squeeze_mask": [False, False, False, True]}  # fmt: skip
-    np.testing.assert_array_equal(mil.OPERATORS["slice_by_index"](given | masks), IMAGE[:, 1:3, 0:5:2, 2])
 
 
 @pytest.mark.parametrize(
@@ -157,10 +137,27 @@ def test_what_goes_into_space_comes_back(there, back):
     np.testing.assert_array_equal(mil.OPERATORS[back]({"x": larger, "downscale_factor": 2, "block_size": 2}), IMAGE)
 
 
-def test_attention_is_the_average_of_the_values():
-    given = {name: normal(1, 2, 5, 4) for name in ("query", "key", "value")}
-    got = mil.OPERATORS["scaled_dot_product_attention"](given | {"attn_mask": np.eye(5, dtype=bool)})
-    np.testing.assert_allclose(got, given["value"], atol=1e-6)  # each token sees itself alone
+X, Y = normal(2, 3), normal(5, 3)
+TOKENS = {name: normal(1, 2, 5, 4) for name in ("query", "key", "value")}
+ALONE = {"attn_mask": np.eye(5, dtype=bool)}  # each token sees itself alone
+PLACES = {"begin": [0, 1, 0, 2], "end": [0, 3, 5, 0], "stride": [1, 1, 2, 1]}
+MASKS = {name: [True, False, False, False] for name in ("begin_mask", "end_mask")}
+TAKEN_OUT = {"squeeze_mask": [False, False, False, True]}
+
+
+@pytest.mark.parametrize(
+    ("operator", "given", "want"),
+    [
+        ("matmul", {"x": X, "y": Y, "transpose_y": True}, X @ Y.T),
+        ("softmax", {"x": X + 1_000, "axis": -1}, np.exp(X) / np.exp(X).sum(-1, keepdims=True)),
+        ("concat", {"values": [X, -X], "axis": 1, "interleave": True}, np.stack([X, -X], 2).reshape(2, 6)),
+        ("slice_by_index", {"x": IMAGE} | PLACES | MASKS | TAKEN_OUT, IMAGE[:, 1:3, 0:5:2, 2]),
+        ("scaled_dot_product_attention", TOKENS | ALONE, TOKENS["value"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_operator_gives_what_its_definition_says(operator, given, want):
+    np.testing.assert_allclose(mil.OPERATORS[operator](given), want, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -48,13 +48,6 @@ def test_images_that_lie_class_by_class_are_mixed_and_that_is_said(folder, group
     assert any("had the images of a class together" in note for note in deployed.get("net").data_notes) == grouped
 
 
-@pytest.mark.filterwarnings("error")
-def test_numbers_that_float32_cannot_hold_are_a_sentence_alone(folder):
-    write(folder, images=np.full((5, 8, 6, 3), 1e300))
-    with pytest.raises(DataError, match="not finite"):
-        deployed.get("net").evaluation()
-
-
 def test_code_in_folders_below_is_the_networks_too_but_no_environment(folder):
     for name in ("code.py", "blocks/act.py", ".venv/lib/other.py", "env/site-packages/other.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +112,11 @@ def test_a_file_in_the_place_of_the_folder_and_the_zoos_data_for_a_users_network
     assert "leave --data away" in str(error)
 
 
+def named(name: str) -> dict[str, np.ndarray]:
+    return {f"{name}_images": IMAGES, f"{name}_labels": LABELS}
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
@@ -137,19 +135,14 @@ def test_a_file_in_the_place_of_the_folder_and_the_zoos_data_for_a_users_network
         ({"night_images": IMAGES}, "there is no array 'night_labels'"),
         ({"class_names": np.array([1, 2])}, "class_names is no list of texts"),
         ({"images": np.array([{}], object)}, "allow_pickle=False"),
+        ({"images": np.full((5, 8, 6, 3), 1e300)}, "not finite"),
+        *((named(name), "names no other evaluation set than net") for name in ("net", "a.b", "")),
     ],
     ids=str,
 )
 def test_images_and_labels_that_do_not_fit_are_one_sentence(folder, arrays, sentence):
     write(folder, **arrays)
     with pytest.raises(DataError, match=sentence):
-        data.load(folder, "net")
-
-
-@pytest.mark.parametrize("name", ["net", "a.b", ""], ids=repr)
-def test_another_evaluation_set_has_a_name_of_its_own(folder, name):
-    write(folder, **{f"{name}_images": IMAGES, f"{name}_labels": LABELS})
-    with pytest.raises(DataError, match="names no other evaluation set than net"):
         data.load(folder, "net")
 
 
