@@ -24,7 +24,7 @@ def exported(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(command, ["--models", str(folder), *options])
 
 
-def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folder):
+def test_networks_are_listed_by_their_files_with_their_framework_and_without_a_folder_the_zoos(folder, monkeypatch):
     (folder / "other.keras").write_bytes(b"")
     (folder / "code.py").write_text("from torch import nn\ndef network(): ...\n")
     (folder / "layers.py").write_text("import keras\nfrom keras import layers\ndef network(): ...\n")
@@ -33,6 +33,9 @@ def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folde
     frameworks = {name: networks.framework(name) for name in networks.names()}
     assert frameworks == {"net": "torch", "other": "keras", "code": "torch", "layers": "keras"}
     assert networks.default("results") == folder / "results"
+    monkeypatch.delenv(networks.VARIABLE)
+    assert "torch_cnn" in networks.names()
+    assert networks.default("results") == Path("results")
 
 
 @pytest.mark.parametrize("grouped", [True, False])
@@ -54,12 +57,6 @@ def test_code_in_folders_below_is_the_networks_too_but_no_environment(folder):
         (folder / name).write_text("from torch import nn\ndef network(): ...\n" if name == "code.py" else "")
     (folder / "code.pt").write_bytes(b"")
     assert [f.relative_to(folder).as_posix() for f in deployed.get("code").code()] == ["blocks/act.py", "code.py"]
-
-
-def test_without_a_folder_the_zoo_is_meant(monkeypatch):
-    monkeypatch.delenv(networks.VARIABLE, raising=False)
-    assert "torch_cnn" in networks.names()
-    assert networks.default("results") == Path("results")
 
 
 @pytest.mark.parametrize(
@@ -84,19 +81,16 @@ def test_a_file_that_cannot_be_used_is_told_and_keeps_no_other_from_being_export
         networks.names()
 
 
-def test_code_must_be_of_one_framework(folder):
-    (folder / "code.py").write_text("def network(): ...\n")
-    with pytest.raises(DataError, match="imports neither of PyTorch and Keras"):
-        networks.framework("code")
-
-
-def test_a_folder_without_networks_and_none_at_all_are_refused(tmp_path, monkeypatch):
+def test_a_folder_without_networks_of_a_framework_and_none_at_all_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
     with pytest.raises(DataError, match="holds no network"):
         networks.names()
     (tmp_path / "mine.py").write_text("def net(): ...\n")
     with pytest.raises(DataError, match="mine.py defines no function `network`"):
         networks.names()
+    (tmp_path / "code.py").write_text("def network(): ...\n")
+    with pytest.raises(DataError, match="imports neither of PyTorch and Keras"):
+        networks.framework("code")
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path / "none"))
     with pytest.raises(UsageError, match="is no folder"):
         networks.names()
@@ -157,21 +151,23 @@ def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
         data.load(folder, "net")
 
 
-def test_arrays_that_nothing_reads_are_named(folder):
-    write(folder, train_image=IMAGES, night_images=IMAGES, night_labels=LABELS)
-    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: train_image mean nothing here",)
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float16])
-def test_other_floats_are_narrowed_and_that_is_told(folder, dtype):
-    write(folder, images=IMAGES.astype(dtype))
-    assert deployed.get("net").evaluation()[0].images.dtype == np.float32
-    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: images are taken as float32",)
+@pytest.mark.parametrize(
+    ("arrays", "dtype", "note"),
+    [
+        ({"train_image": IMAGES, **named("night")}, np.uint8, "train_image mean nothing here"),
+        ({"images": IMAGES.astype(np.float64)}, np.float32, "images are taken as float32"),
+        ({"images": IMAGES.astype(np.float16)}, np.float32, "images are taken as float32"),
+    ],
+    ids=["unread", "float64", "float16"],
+)
+def test_arrays_that_nothing_reads_and_floats_that_are_narrowed_are_told(folder, arrays, dtype, note):
+    write(folder, **arrays)
+    assert deployed.get("net").evaluation()[0].images.dtype == dtype
+    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: {note}",)
 
 
 def test_evaluation_sets_are_named_and_the_first_judges(folder):
-    night = {"night_images": IMAGES + 1, "night_labels": LABELS}
-    write(folder, **night, calibration_images=IMAGES[:2], class_names=np.array(list("abcd")))
+    write(folder, **named("night"), calibration_images=IMAGES[:2], class_names=np.array(list("abcd")))
     network = deployed.get("net")
     assert [s.name for s in network.evaluation()] == ["net", "night"]
     assert (len(network.calibration()[0]), network.calibration()[1]) == (2, "")
