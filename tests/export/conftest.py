@@ -142,7 +142,7 @@ for job, wanted in units():
 """
 
 
-def said(result: Result) -> str:
+def one_line(result: Result) -> str:
     """Return what a command printed, as one line."""
     return " ".join(result.output.split())
 

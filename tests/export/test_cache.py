@@ -21,19 +21,19 @@ INPUTS = {"checkpoint": "c"}
 
 def reference(key: str = "k", *, anew: bool = False, code: tuple[Path, ...] = ()) -> tuple[str, int]:
     """Return the digest of a network's reference, and how often the network was asked for it."""
-    asked = []
+    calls = []
     source = SimpleNamespace(
         model="net",
         checkpoint_sha256="c" * 64,
         sets=(LabelledImages(name="shapes", images=np.zeros((4, 2, 2), np.uint8), labels=np.arange(4) % 2),),
         deployed=SimpleNamespace(code=lambda: code),
         input=lambda images: images.astype(np.float32),
-        logits=lambda images: asked.append(1) or np.full((len(images), 2), 7, np.float32),
+        logits=lambda images: calls.append(1) or np.full((len(images), 2), 7, np.float32),
     )
-    made = references.cached_or_new(source, key=key, inputs=INPUTS, anew=anew)
-    assert (made.key, made.inputs) == (key, INPUTS)
-    assert (made.logits == 7).all()
-    return made.sha256, len(asked)
+    computed = references.cached_or_new(source, key=key, inputs=INPUTS, anew=anew)
+    assert (computed.key, computed.inputs) == (key, INPUTS)
+    assert (computed.logits == 7).all()
+    return computed.sha256, len(calls)
 
 
 def tuned(checkpoint: str = "c", **others) -> tuple[dict[str, tuple], int]:
@@ -45,8 +45,8 @@ def tuned(checkpoint: str = "c", **others) -> tuple[dict[str, tuple], int]:
         return {"0.weight": np.full((2, 3), 7, np.float32), "0.steps": np.array(1)}
 
     given = {"model": "net", "options": Options(), "inputs": {"checkpoint": checkpoint}} | others
-    made = fine_tuning.weights(SimpleNamespace(**given), "models.images", tune)
-    return {name: (array.dtype, array.tolist()) for name, array in made.items()}, len(times)
+    arrays = fine_tuning.weights(SimpleNamespace(**given), "models.images", tune)
+    return {name: (array.dtype, array.tolist()) for name, array in arrays.items()}, len(times)
 
 
 KINDS = {"references": (references, reference), "fine-tuned": (fine_tuning, tuned)}

@@ -19,7 +19,7 @@ from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
 from models.errors import DataError, UsageError
 from models.reference import EvaluationSet, Reference
-from tests.export.conftest import said
+from tests.export.conftest import one_line
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(e
         assert result.exit_code == 0, result.output
         assert "using scikit-learn's digits, not MNIST" in result.output
         assert "Judged on scikit-learn's digits" in result.output
-        assert expected in said(result)
+        assert expected in one_line(result)
     monkeypatch.setenv("MNIST_DIR", mnist)
     data.load.cache_clear()
-    assert "5 made, 0 were current" in said(export())
+    assert "5 made, 0 were current" in one_line(export())
     assert datasets(folder) == {"mnist"}
 
 
@@ -97,7 +97,7 @@ def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monk
     assert result.exit_code == 0, result.output
     assert datasets(tmp_path / "artifacts-digits") == {"digits"}
     assert datasets(tmp_path / "artifacts") == {"mnist"}
-    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in said(result)
+    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in one_line(result)
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def saved_reference(folder: Path, **changes: str) -> Path:
     digests = {"checkpoint_sha256": checkpoint, "dataset_sha256": digits.sha256}
     inputs = keys.reference_inputs("torch_cnn", **digests) | changes
     sets = {"images": digits.images, "labels": digits.labels, "logits": np.zeros((len(digits), 10), np.float32)}
-    made = digests | sets | {"others": {"digits": EvaluationSet(**sets)}, "inputs": inputs}
+    fields = digests | sets | {"others": {"digits": EvaluationSet(**sets)}, "inputs": inputs}
     file = reference.path(folder, "torch_cnn")
-    reference.save(Reference(model="torch_cnn", dataset="mnist", **made, key=keys.reference_key(inputs)), file)
+    reference.save(Reference(model="torch_cnn", dataset="mnist", **fields, key=keys.reference_key(inputs)), file)
     return file
 
 

@@ -71,15 +71,15 @@ def scripted(monkeypatch, expected) -> SimpleNamespace:
 
 
 @pytest.fixture
-def made(scripted, expected, tmp_path) -> Callable[[], Artifact]:
+def make(scripted, expected, tmp_path) -> Callable[[], Artifact]:
     """Return a function that makes the recipe, saves it, and returns what the folder then says."""
 
-    def made() -> Artifact:
+    def make() -> Artifact:
         folder = tmp_path / "artifacts"
         lane.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), expected, folder, "k"), folder)
         return artifacts.read(artifacts.sidecar_path(folder, RECIPE.id))
 
-    return made
+    return make
 
 
 def failing(error: BaseException):
@@ -91,8 +91,8 @@ def failing(error: BaseException):
     return fails
 
 
-def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(made):
-    good = made()
+def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(make):
+    good = make()
     assert good.outcome == "ok", good.reason
     assert good.checkpoint_sha256 == files.sha256(checkpoints.path(RECIPE.model))
 
@@ -122,16 +122,16 @@ def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(mad
     ],
     ids=lambda value: "" if callable(value) else value,
 )
-def test_whatever_goes_wrong_is_the_outcome_of_its_recipe(scripted, made, tmp_path, function, does, outcome, reason):
-    made()
+def test_whatever_goes_wrong_is_the_outcome_of_its_recipe(scripted, make, tmp_path, function, does, outcome, reason):
+    make()
     setattr(scripted, function, does)
-    failed = made()
+    failed = make()
     assert (failed.outcome, failed.file) == (outcome, "")
     assert re.match(reason, failed.reason)
     assert [file.name for file in (tmp_path / "artifacts").iterdir()] == [f"{RECIPE.id}.json"]
 
 
-def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(scripted, made, tmp_path, monkeypatch):
+def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(scripted, make, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib._bootstrap, "_find_and_load", importlib._bootstrap._find_and_load)
     phases.watch_imports()
     library = tmp_path / "site-packages" / "converter.py"
@@ -139,19 +139,19 @@ def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(
     library.write_text("def convert(*_):\n    import no_such_backend\n")
     monkeypatch.syspath_prepend(str(library.parent))
     scripted.convert = lambda *arguments: importlib.import_module("converter").convert(*arguments)
-    row = made()
+    row = make()
     assert (row.outcome, "no_such_backend" in row.reason) == ("unsupported", True)
 
 
-def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, made):
+def test_logits_that_are_not_finite_fail_though_only_the_hardest_image_has_them(scripted, make):
     logits = scripted.run(None, None)
     logits[-1, 3] = np.nan
     scripted.run = lambda path, images: logits
-    failed = made()
+    failed = make()
     assert (failed.outcome, "not finite" in failed.reason, failed.file) == ("export_failed", True, "")
 
 
-def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, made, tmp_path, monkeypatch):
+def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scripted, make, tmp_path, monkeypatch):
     """The old code digested the checkpoint again after the conversion: what training had put there by then."""
     monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
     file = checkpoints.path(RECIPE.model)
@@ -163,7 +163,7 @@ def test_training_meanwhile_changes_neither_what_is_exported_nor_its_label(scrip
         target.write_bytes(bytes(88_000))
 
     scripted.convert = train_meanwhile
-    artifact = made()
+    artifact = make()
     assert artifact.outcome == "ok", artifact.reason
     assert artifact.checkpoint_sha256 == checkpoints.digest(b"what was loaded")
 
@@ -208,13 +208,13 @@ def test_what_a_signal_killed_before_is_not_rewritten_and_says_so(scripted, expe
 
 
 @pytest.fixture
-def batches(scripted, made, monkeypatch):
+def batches(scripted, make, monkeypatch):
     """Return a function that makes the recipe for a batch, with a file that is written for another, and tells the runs."""
     logits_of, runs = scripted.run, []
     monkeypatch.setattr(Source, "any_batch", True)
     scripted.options = lambda framework, scheme: ("batch",)
 
-    def make(batch: object, shape: int, wrong: object = None) -> Artifact:
+    def make_for(batch: object, shape: int, wrong: object = None) -> Artifact:
         def answer(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
             runs.append(batch)
             logits = logits_of(path, images)[: len(images)]
@@ -222,9 +222,9 @@ def batches(scripted, made, monkeypatch):
 
         scripted.run, scripted.inspect = answer, lambda path: contents(shape)
         monkeypatch.setattr(making, "SCHEMES", {"float32": replace(SCHEMES["float32"], options=Options(batch=batch))})
-        return made()
+        return make()
 
-    return SimpleNamespace(make=make, runs=runs)
+    return SimpleNamespace(make=make_for, runs=runs)
 
 
 @pytest.mark.parametrize(("batch", "shape", "runs"), [(4, 4, [4]), (1, 1, [1]), ("dynamic", -1, [1, making.TOGETHER])])

@@ -119,7 +119,9 @@ def test_no_pair_of_products_reaches_the_16_bits_of_vpmaddubsw(scheme, layers, f
 
 
 def test_another_process_writes_the_same_onnx(source, folder, tmp_path):
-    assert not differing(source, folder, tmp_path, {f: made for f, made in FILES.items() if made[0] == "onnx"})
+    assert not differing(
+        source, folder, tmp_path, {file: recipe for file, recipe in FILES.items() if recipe[0] == "onnx"}
+    )
 
 
 def test_two_ort_files_differ_in_nothing_but_what_irreproducible_says(source, folder, tmp_path):

@@ -16,7 +16,7 @@ from export import artifact as artifacts
 from export import lanes, matrix, run
 from export.__main__ import command
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
-from tests.export.conftest import said
+from tests.export.conftest import one_line
 
 SMALL_TOO = ("--only", "torch_cnn_small-onnx-*", "--jobs", "1")
 
@@ -29,22 +29,22 @@ def test_every_recipe_is_made_and_the_second_run_makes_none_unless_forced(export
     first = export()
     assert first.exit_code == 0, first.output
     assert "5 ok" in first.output
-    assert "5 made, 0 were current" in said(first)
+    assert "5 made, 0 were current" in one_line(first)
     assert set(outcomes(folder)) == set(matrix.ONNX)
-    assert "0 made, 5 were current" in said(export())
-    assert "5 made" in said(export({}, "--force"))
+    assert "0 made, 5 were current" in one_line(export())
+    assert "5 made" in one_line(export({}, "--force"))
 
 
 def test_only_what_is_missing_or_broken_is_made_again(export, folder):
     export()
     (folder / "torch_cnn-onnx-int8.onnx").write_bytes(b"changed")
     (folder / "torch_cnn-onnx-int4.json").unlink()
-    assert "2 made, 3 were current" in said(export())
+    assert "2 made, 3 were current" in one_line(export())
     for scheme, text in zip(matrix.ONNX, ("", "[]", "null", '{"id": 3}', "\x00"), strict=True):
         (folder / f"torch_cnn-onnx-{scheme}.json").write_text(text)
     again = export()
     assert again.exit_code == 0, again.output
-    assert "5 made, 0 were current" in said(again)
+    assert "5 made, 0 were current" in one_line(again)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_lane_that_dies_or_says_what_it_must_not_costs_one_recipe_for_this_run
     assert outcomes(folder) == {s: "export_failed" if s == "float16" else "ok" for s in matrix.ONNX}
     assert re.search(message, artifacts.read(folder / "torch_cnn-onnx-float16.json").reason)
     assert not list(folder.glob(".*"))  # nothing that is half written
-    assert "1 made, 4 were current" in said(export())
+    assert "1 made, 4 were current" in one_line(export())
 
 
 def test_what_a_signal_killed_once_is_made_in_the_same_run(export, folder):
@@ -103,7 +103,7 @@ def test_a_model_that_cannot_be_exported_costs_no_other_model(export, folder):
     result = export({"torch_cnn": "broken"}, *SMALL_TOO)
     assert isinstance(result.exception, DataError)
     assert "another network" in str(result.exception)
-    assert "5 ok, 0 unsupported, 0 export_failed, 5 not made; 5 made, 0 were current" in said(result)
+    assert "5 ok, 0 unsupported, 0 export_failed, 5 not made; 5 made, 0 were current" in one_line(result)
     assert {a.model for a in artifacts.load(folder)} == {"torch_cnn_small"}
 
 
@@ -126,7 +126,7 @@ def test_unsupported_is_an_honest_row_and_no_failure(export):
     result = export({"int4": "unsupported"})
     assert result.exit_code == 0
     assert "as the toolchain says it" in result.output
-    assert "0 made, 5 were current" in said(export({"int4": "unsupported"}))
+    assert "0 made, 5 were current" in one_line(export({"int4": "unsupported"}))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_libraries_may_print_and_write_nothing_into_the_home_folder(export, fold
 
 
 def test_the_profile_says_where_the_time_went(export):
-    printed = said(export({}, "--profile"))
+    printed = one_line(export({}, "--profile"))
     assert "Where the time went: 1.5 s of 2 lanes" in printed
     assert "onnx of torch" in printed
     assert "Where the time went" not in export().output

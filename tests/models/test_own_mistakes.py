@@ -62,8 +62,8 @@ def test_no_npz_of_any_content_gives_a_traceback(folder, arrays, drawn):
 @pytest.fixture
 def source(folder, monkeypatch) -> Source:
     """A network of four classes for images of 8x6 in three channels, without a framework."""
-    answers = {"input_shape": lambda _: (3, 8, 6), "logits": lambda _, images: np.zeros((len(images), 4), np.float32)}
-    monkeypatch.setattr("export.source.FRAMEWORKS", {"torch": SimpleNamespace(**answers)})
+    functions = {"input_shape": lambda _: (3, 8, 6), "logits": lambda _, images: np.zeros((len(images), 4), np.float32)}
+    monkeypatch.setattr("export.source.FRAMEWORKS", {"torch": SimpleNamespace(**functions)})
     loaded = Source("net")
     loaded.network = object()
     return loaded

@@ -15,8 +15,8 @@ from models.reference import EvaluationSet, Reference
 @pytest.fixture
 def original() -> Reference:
     arrays = {"images": np.zeros((2, 28, 28), np.uint8), "labels": np.array([1, 0], np.uint8)}
-    made_of = {"checkpoint": "c", "data set": "d"}
-    digests = {"dataset_sha256": "d", "checkpoint_sha256": "c", "key": "k", "inputs": made_of}
+    inputs = {"checkpoint": "c", "data set": "d"}
+    digests = {"dataset_sha256": "d", "checkpoint_sha256": "c", "key": "k", "inputs": inputs}
     return Reference(model="torch_cnn", dataset="mnist", logits=np.eye(2, 10, dtype=np.float32), **arrays, **digests)
 
 
