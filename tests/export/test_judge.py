@@ -70,25 +70,25 @@ EIGHT_BITS = contents(int8=1_199_648, constants=1_202_000)
 SHARED = contents(float32=32_304, constants=95_412)  # in layers that share; 23,853 weights differ
 SMALL = tuple(layer("int8", outputs, 1) for outputs in (10, 20, 50, 10))
 MIXED = {"int4": 16_500, "int8": 5_250}
-SIZES = {  # of a file, what it holds, the network's parameters and distinct weights, and what is wrong with it
-    "without its weights": (10_000, contents(float32=3_273_504), 3_274_634, 0, "the file has 10,000"),
-    "not shrunk": (4_693_000, EIGHT_BITS, 1_199_882, 0, "the file has 4,693,000"),
-    "shrunk": (1_210_000, EIGHT_BITS, 1_199_882, 0, ""),
-    "int8 once": (33_750, contents(SMALL, 24_250, int8=21_750), 21_840, 0, ""),
-    "int8 twice": (55_500, contents(SMALL, 46_000, int8=21_750), 21_840, 0, "bytes of tensors, the file stores"),
-    "int4 once": (25_500, contents(SMALL, 16_000, **MIXED), 21_840, 0, ""),
-    "int4 twice": (39_000, contents(SMALL, 29_500, **MIXED), 21_840, 0, "bytes of tensors, the file stores"),
-    "a graph larger than its weights": (33_784, contents((), 5_903, 26, int8=4_288), 4_618, 0, ""),  # in the ORT format
-    "shared weights stored once": (96_500, SHARED, 24_000, 23_853, ""),
-    "some weights stored": (96_500, SHARED, 24_000, 0, "must store"),
+SIZES = {  # of a file, what it holds, the network's parameters (and distinct weights), and what is wrong with it
+    "without its weights": (10_000, contents(float32=3_273_504), (3_274_634,), "the file has 10,000"),
+    "not shrunk": (4_693_000, EIGHT_BITS, (1_199_882,), "the file has 4,693,000"),
+    "shrunk": (1_210_000, EIGHT_BITS, (1_199_882,), ""),
+    "int8 once": (33_750, contents(SMALL, 24_250, int8=21_750), (21_840,), ""),
+    "int8 twice": (55_500, contents(SMALL, 46_000, int8=21_750), (21_840,), "bytes of tensors, the file stores"),
+    "int4 once": (25_500, contents(SMALL, 16_000, **MIXED), (21_840,), ""),
+    "int4 twice": (39_000, contents(SMALL, 29_500, **MIXED), (21_840,), "bytes of tensors, the file stores"),
+    "a graph larger than its weights": (33_784, contents((), 5_903, 26, int8=4_288), (4_618,), ""),  # in the ORT format
+    "shared weights stored once": (96_500, SHARED, (24_000, 23_853), ""),
+    "some weights stored": (96_500, SHARED, (24_000,), "must store"),
 }
 
 
 @pytest.mark.parametrize("case", SIZES)
 def test_a_file_has_the_size_of_the_weights_that_it_claims_and_a_graph(case):
-    size, held, parameters, distinct, message = SIZES[case]
+    size, held, network, message = SIZES[case]
     with pytest.raises(Defect, match=message) if message else nullcontext():
-        judge.judge_size(size, held, SCHEMES["float32" if "float32" in held.weights else "int8"], parameters, distinct)
+        judge.judge_size(size, held, SCHEMES["float32" if "float32" in held.weights else "int8"], *network)
 
 
 RNG = np.random.default_rng(0)
