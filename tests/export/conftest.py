@@ -1,16 +1,79 @@
-"""The command on a lane that does as it is told: answers, fails, dies, hangs. No framework is needed."""
+"""The small network for real conversions, and the command on a lane that answers, fails, dies or hangs as it is told."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from export import planning
 from export.__main__ import command
+from export.source import Source
+from models import data, environments, files
 from models.environments import ROOT
-from tests import interpreters
+from models.errors import EnvironmentMissing
+from tests import interpreters, programs
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return Source("torch_cnn_small", "digits")
+
+
+@pytest.fixture(scope="module")
+def images(source: Source) -> np.ndarray:
+    return source.input(data.load("test", "digits").images[:100])
+
+
+def differing(source: Source, folder: Path, elsewhere: Path, written: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Return which files of a folder differ from those that another process writes elsewhere, the last one first.
+
+    `written` gives the format and the scheme of each file. That process has a copy of the code and another hash seed,
+    and has made two networks already.
+    """
+    for floor in ("models", "export", "tests"):
+        shutil.copytree(ROOT / floor, elsewhere / floor, ignore=shutil.ignore_patterns("__pycache__"))
+    program = (
+        f"from pathlib import Path; from export.formats import FORMATS; from {type(source).__module__} import *\n"
+        f"source = {type(source).__name__}({source.model!r}, 'digits')\n"
+        "source.network, source.fresh_network()\n"
+        f"for name, (format_name, scheme) in {[*reversed(written.items())]}:\n"
+        "    FORMATS[format_name].convert(source, scheme, Path(name))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(elsewhere), "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=elsewhere, env=environment, check=True)
+    return [name for name in written if files.sha256(folder / name) != files.sha256(elsewhere / name)]
+
+
+def model_of(nodes, shapes=((1,), (1,)), constants=None):
+    """Return a model of nodes from `image` to `logits`, of these two shapes, with constants by name."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    image, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in zip(("image", "logits"), shapes, strict=True)
+    )
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
+    graph = helper.make_graph(
+        [helper.make_node(*node, **more) for *node, more in nodes], "g", [image], [logits], stored
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def require(environment: str) -> None:
+    """Skip a test where the environment is not installed."""
+    try:
+        environments.python(environment, install="nox")
+    except EnvironmentMissing as error:
+        programs.absent(str(error))
+
 
 # Stands where `python -m export.lane` runs; BEHAVIOUR says what to do at a scheme, once per start.
 LANE = """
@@ -77,6 +140,11 @@ for job, wanted in units():
     artifacts.save(made, folder)
     emit(event="ended", id=id)
 """
+
+
+def one_line(result: Result) -> str:
+    """Return what a command printed, as one line."""
+    return " ".join(result.output.split())
 
 
 @pytest.fixture

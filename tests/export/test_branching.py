@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,29 +29,21 @@ def torch_network() -> Any:
 
     from models.frameworks.torch import Normalize
 
-    def normed(convolution: nn.Module, width: int, *activation: nn.Module) -> list[nn.Module]:
-        return [convolution, nn.BatchNorm2d(width), *activation]
+    def normed(*convolution: Any, **options: Any) -> list[nn.Module]:
+        return [nn.Conv2d(*convolution, bias=False, **options), nn.BatchNorm2d(convolution[1])]
 
     class Residual(nn.Module):
-        def __init__(self, width: int) -> None:
+        def __init__(self) -> None:
             super().__init__()
-            depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
-            self.inner = nn.Sequential(
-                *normed(depthwise, width, nn.Hardswish()), *normed(nn.Conv2d(width, width, 1, bias=False), width)
-            )
+            depthwise = normed(32, 32, 3, padding=1, groups=32)
+            self.inner = nn.Sequential(*depthwise, nn.Hardswish(), *normed(32, 32, 1))
 
         def forward(self, x):
             return x + self.inner(x)
 
-    return nn.Sequential(
-        Normalize(),
-        *normed(nn.Conv2d(1, 32, 3, stride=2, padding=1, bias=False), 32, nn.Hardswish()),
-        Residual(32),
-        *normed(nn.Conv2d(32, 64, 1, bias=False), 64, nn.Hardswish()),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(64, 10),
-    )
+    stem = normed(1, 32, 3, stride=2, padding=1)
+    last = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
+    return nn.Sequential(Normalize(), *stem, nn.Hardswish(), Residual(), *normed(32, 64, 1), nn.Hardswish(), *last)
 
 
 def keras_network() -> Any:
@@ -80,6 +73,9 @@ class Branching(Source):
         # known beforehand: they are asked for while the network is trained, and would train another to be told
         self.layout, self.any_batch = DEFAULT_LAYOUT[framework], True
         self._trained: dict[str, np.ndarray] = {}
+
+    def profile(self) -> profiles.Profile:
+        return profiles.of(self.model, self.framework, self.network, self.input_shape, {})
 
     def _untrained(self) -> Any:
         return {"torch": torch_network, "keras": keras_network}[self.framework]()
@@ -116,19 +112,17 @@ REFUSED = {
 if not ncnn_tools.identity():  # ncnn's own programs are in no wheel
     REFUSED |= {(framework, "ncnn", "int8"): "ncnn2table" for framework in ("keras", "torch")}
 PARAMETERS = {"torch": 4_618, "keras": 4_906}
-_sources: dict[str, Branching] = {}
+branching = cache(Branching)
 
 
 @pytest.fixture
 def source(framework) -> Branching:
-    return _sources.setdefault(framework, Branching(framework))
+    return branching(framework)
 
 
 @pytest.mark.parametrize(("framework", "name", "scheme"), RECIPES, ids=["-".join(recipe) for recipe in RECIPES])
 def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name, scheme, source, tmp_path):
-    profile = source.memo(
-        "profile", lambda: profiles.of(source.model, source.framework, source.network, source.input_shape, {})
-    )
+    profile = source.memo("profile", source.profile)
     path = tmp_path / f"branching{FORMATS[name].suffix}"
     if reason := REFUSED.get((framework, name, scheme)):
         with pytest.raises(Unsupported, match=reason):
@@ -151,7 +145,7 @@ def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name
 def test_the_network_costs_what_its_layers_multiply(framework, source):
     stem, depthwise, pointwise, last = 14 * 14 * 9 * 32, 14 * 14 * 9 * 32, 14 * 14 * 32 * 32, 14 * 14 * 32 * 64
     separable = depthwise if framework == "keras" else 0
-    profile = profiles.of(source.model, source.framework, source.network, source.input_shape, {})
+    profile = source.profile()
     assert profile.macs == stem + depthwise + pointwise + separable + last + 640
     assert profile.parameters == PARAMETERS[framework]
 

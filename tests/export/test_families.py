@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from export import matrix, phases, run
+from export import matrix, phases
 from export.formats import coreml
 from export.lanes import Unit
 from export.planning import Job
@@ -20,21 +20,19 @@ from models.console import out
 
 def job(model: str, *globs: str) -> Job:
     recipes = matrix.select(tuple(f"{model}-{glob}" for glob in globs)) if globs else ()
-    return Job(model=model, dataset=None, folder=Path("a"), log=Path("l"), checkpoint_sha256="c", reference_inputs={},
-               force=False, recipes=tuple((r, "k") for r in recipes))  # fmt: skip
+    where = {"dataset": None, "folder": Path("a"), "log": Path("l")}
+    inputs = {"checkpoint_sha256": "c", "reference_inputs": {}, "recipes": tuple((r, "k") for r in recipes)}
+    return Job(model=model, force=False, **where, **inputs)
 
 
 def name(unit: Unit | None) -> str:
     return f"{unit.job.model} {unit.family}" if unit else "nothing"
 
 
-def test_recipes_that_share_conversions_are_one_unit():
+def test_recipes_that_share_conversions_are_one_unit_and_every_recipe_is_in_one():
     listed = units([job("torch_cnn", "onnx-*", "ort-*", "ncnn-*", "torchscript*", "executorch*", "tflite-int8")])
-    assert {unit.family: len(unit.recipes) for unit in listed} == {
-        "onnx of torch": 13, "torchscript": 6, "executorch": 7, "tflite of torch": 1}  # fmt: skip
-
-
-def test_every_recipe_is_in_one_unit():
+    sizes = {"onnx of torch": 13, "torchscript": 6, "executorch": 7, "tflite of torch": 1}
+    assert {unit.family: len(unit.recipes) for unit in listed} == sizes
     jobs = [job(model, "*") for model in ("torch_cnn", "torch_cnn_small", "keras_cnn")]
     assert sorted(r for unit in units(jobs) for r in unit.recipes) == sorted(matrix.recipes())
 
@@ -53,11 +51,10 @@ def both(*globs: str) -> Waiting:
 def test_a_lane_stays_with_what_it_has_imported_and_another_lane_takes_something_else():
     waiting = both("onnx-*", "tflite-float32")
     one, two = [waiting.take([])], [waiting.take([])]
-    assert (one[0].family, two[0].family) == ("onnx of torch", "tflite of torch")
     two.append(waiting.take(two))
+    assert [unit.family for unit in two] == ["tflite of torch"] * 2
     one.append(waiting.take(one))
     assert [unit.family for unit in one] == ["onnx of torch"] * 2
-    assert [unit.family for unit in two] == ["tflite of torch"] * 2
     assert waiting.take(one) is None
 
 
@@ -96,6 +93,12 @@ def test_a_model_that_cannot_be_exported_is_left_out():
     assert waiting.take([]) is None
 
 
+def test_nothing_is_taken_once_the_export_is_stopped_or_where_nothing_is():
+    waiting = Waiting([job("torch_cnn", "onnx-*")])
+    waiting.stop()
+    assert waiting.take([]) is Waiting([]).take([]) is None
+
+
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
     """The time that the phases see; nothing is spent yet."""
@@ -106,7 +109,7 @@ def clock(monkeypatch) -> list[float]:
     phases.taken()
 
 
-def test_a_phase_within_another_is_counted_once(clock):
+def test_a_phase_within_another_is_counted_once_and_the_time_that_a_lane_waits_for_work_never(clock):
     with phases.phase(phases.CONVERT):
         clock[0] += 2
         with phases.phase(phases.CALIBRATE):
@@ -114,6 +117,8 @@ def test_a_phase_within_another_is_counted_once(clock):
         clock[0] += 4
     clock[0] += 1
     assert phases.taken() == {"convert": 6, "calibrate": 3, "other": 1}
+    clock[0] += 50
+    phases.begin()
     assert phases.taken() == {"other": 0}
 
 
@@ -124,34 +129,15 @@ def test_a_phase_that_fails_ends(clock):
     assert phases.taken()["other"] == 1
 
 
-def test_the_time_that_a_lane_waits_for_work_is_nobodys(clock):
-    clock[0] += 50
-    phases.begin()
-    assert phases.taken() == {"other": 0}
-
-
 def test_an_import_is_a_phase_of_its_own(clock, monkeypatch, tmp_path):
     monkeypatch.setattr(importlib._bootstrap, "_find_and_load", importlib._bootstrap._find_and_load)  # is put back
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "slow_to_import.py").write_text("from export import phases\nphases.time.perf_counter.__self__\n")
-    monkeypatch.setattr(phases.time, "perf_counter", _Ticking(clock))
+    (tmp_path / "slow_to_import.py").write_text("from export import phases\nphases.time.perf_counter.passes(7)\n")
+    phases.time.perf_counter.passes = lambda seconds: clock.append(clock.pop() + seconds)
     phases.watch_imports()
     with phases.phase(phases.CONVERT):
         import slow_to_import  # noqa: F401
     assert phases.taken()["import"] == 7
-
-
-class _Ticking:
-    """A clock that a module moves on by 7 seconds when it asks for `__self__`."""
-
-    def __init__(self, now: list[float]) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now[0]
-
-    def __getattr__(self, _: str) -> None:
-        self.now[0] += 7
 
 
 def test_the_table_adds_up(capsys):
@@ -166,13 +152,6 @@ def test_the_table_adds_up(capsys):
     assert ["references", "4.0", "4.0"] in lines
     assert ["all", "1.0", "4.0", "5.0", "10.0"] in lines
     assert "2.0 s of the lanes' 12.0 s are not in it" in " ".join(printed.split())
-
-
-def test_nothing_is_taken_once_the_export_is_stopped():
-    waiting = Waiting([job("torch_cnn", "onnx-*")])
-    waiting.stop()
-    assert waiting.take([]) is None
-    assert run.units([]) == []
 
 
 def test_what_coremltools_needs_not_is_hidden_while_it_is_imported_and_found_again_afterwards():

@@ -19,6 +19,7 @@ from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
 from models.errors import DataError, UsageError
 from models.reference import EvaluationSet, Reference
+from tests.export.conftest import one_line
 
 
 @pytest.fixture
@@ -35,7 +36,11 @@ def no_mnist(monkeypatch, tmp_path) -> Callable[[], None]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def datasets(folder: Path) -> set[str]:
+    return {artifact.dataset.name for artifact in artifacts.load(folder)}
 
 
 @pytest.mark.parametrize("more", [(), ("--force",), ("--only", "torch_cnn_small-onnx-int8")], ids=" ".join)
@@ -51,9 +56,8 @@ def test_the_digits_never_stand_in_for_mnist_where_artifacts_of_mnist_are(export
 
 def test_one_sidecar_of_an_earlier_version_is_enough_to_refuse(export, folder, no_mnist):
     folder.mkdir()
-    (folder / "torch_cnn-onnx-int8.json").write_text('{"dataset": {"name": "mnist"}}')
-    (folder / "torch_cnn-onnx-int4.json").write_text('{"dataset": {"name": "digits"}}')
-    (folder / "rubbish.json").write_text('{"dataset": []}')
+    for name, dataset in {"onnx-int8": {"name": "mnist"}, "onnx-int4": {"name": "digits"}, "rubbish": []}.items():
+        (folder / f"torch_cnn-{name}.json").write_text(json.dumps({"dataset": dataset}))
     no_mnist()
     assert "holds 1 artifacts of mnist" in str(export().exception)
 
@@ -65,9 +69,8 @@ def test_the_digits_by_name_replace_nothing_of_mnist_unless_forced(export, folde
     assert isinstance(refused.exception, UsageError)
     assert re.search("holds 5 artifacts of mnist.*artifacts-digits.*--force", str(refused.exception))
     assert contents(folder) == before
-    forced = export({}, "--data", "digits", "--force")
-    assert "5 made" in forced.output
-    assert {a.dataset.name for a in artifacts.load(folder)} == {"digits"}
+    assert "5 made" in export({}, "--data", "digits", "--force").output
+    assert datasets(folder) == {"digits"}
 
 
 def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(export, folder, no_mnist, monkeypatch):
@@ -79,11 +82,11 @@ def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(e
         assert result.exit_code == 0, result.output
         assert "using scikit-learn's digits, not MNIST" in result.output
         assert "Judged on scikit-learn's digits" in result.output
-        assert expected in " ".join(result.output.split())
+        assert expected in one_line(result)
     monkeypatch.setenv("MNIST_DIR", mnist)
     data.load.cache_clear()
-    assert "5 made, 0 were current" in " ".join(export().output.split())
-    assert {a.dataset.name for a in artifacts.load(folder)} == {"mnist"}
+    assert "5 made, 0 were current" in one_line(export())
+    assert datasets(folder) == {"mnist"}
 
 
 def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monkeypatch):
@@ -92,10 +95,9 @@ def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monk
     arguments = ["--only", "torch_cnn-onnx-*", "--data", "digits", "--logs", str(tmp_path / "logs")]
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
-    assert {a.dataset.name for a in artifacts.load(tmp_path / "artifacts-digits")} == {"digits"}
-    assert {a.dataset.name for a in artifacts.load(tmp_path / "artifacts")} == {"mnist"}
-    message = " ".join(result.output.split())
-    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in message
+    assert datasets(tmp_path / "artifacts-digits") == {"digits"}
+    assert datasets(tmp_path / "artifacts") == {"mnist"}
+    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in one_line(result)
 
 
 @pytest.fixture
@@ -107,13 +109,15 @@ def own_checkpoint(tmp_path, monkeypatch) -> Path:
     return folder / "torch_cnn.safetensors"
 
 
-def test_a_damaged_checkpoint_is_an_error_before_anything_is_written(export, folder, own_checkpoint):
-    content = bytearray(own_checkpoint.read_bytes())
-    content[-1] ^= 0x80
-    own_checkpoint.write_bytes(content)
+def test_damage_is_an_error_before_anything_is_written(export, folder, own_checkpoint):
+    content = own_checkpoint.read_bytes()
+    own_checkpoint.write_bytes(content[:-1] + bytes([content[-1] ^ 0x80]))
     result = export()
     assert isinstance(result.exception, DataError)
     assert "torch_cnn.safetensors is damaged" in str(result.exception)
+    own_checkpoint.write_bytes(content)
+    own_checkpoint.with_suffix(".json").write_text('{"sha256": 3}')
+    assert isinstance(export().exception, DataError)
     assert not folder.exists()
 
 
@@ -121,33 +125,25 @@ def test_a_damaged_checkpoint_is_an_error_before_anything_is_written(export, fol
 def test_a_checkpoint_of_a_users_own_is_exported_and_that_is_noted(export, folder, own_checkpoint, card):
     assert "NOTE" not in export().output
     path = own_checkpoint.with_suffix(".json")
-    present = json.loads(path.read_text())
-    path.unlink()
     if card == "another card":
-        path.write_text(json.dumps(present | {"fingerprint": "another"}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "another"}))
+    else:
+        path.unlink()
     result = export()
     assert result.exit_code == 0, result.output
     assert "NOTE: torch_cnn is exported, though it" in result.output
     assert {a.outcome for a in artifacts.load(folder)} == {"ok"}
 
 
-def test_a_card_of_wrong_types_is_a_sentence(export, own_checkpoint):
-    own_checkpoint.with_suffix(".json").write_text('{"sha256": 3}')
-    assert isinstance(export().exception, DataError)
-
-
 def saved_reference(folder: Path, **changes: str) -> Path:
     """Save a reference of torch_cnn as a lane would, with today's inputs but for `changes`."""
-    digits = data.load("test")
-    now = keys.reference_inputs(
-        "torch_cnn", checkpoint_sha256=cards.require_whole("torch_cnn").sha256, dataset_sha256=digits.sha256
-    )
+    digits, checkpoint = data.load("test"), cards.require_whole("torch_cnn").sha256
+    digests = {"checkpoint_sha256": checkpoint, "dataset_sha256": digits.sha256}
+    inputs = keys.reference_inputs("torch_cnn", **digests) | changes
     sets = {"images": digits.images, "labels": digits.labels, "logits": np.zeros((len(digits), 10), np.float32)}
+    fields = digests | sets | {"others": {"digits": EvaluationSet(**sets)}, "inputs": inputs}
     file = reference.path(folder, "torch_cnn")
-    exported_artifact = Reference(model="torch_cnn", dataset="mnist", dataset_sha256=digits.sha256, checkpoint_sha256="c", **sets,
-                     others={"digits": EvaluationSet(**sets)}, inputs=now | changes,
-                     key=keys.reference_key(now | changes))  # fmt: skip
-    reference.save(exported_artifact, file)
+    reference.save(Reference(model="torch_cnn", dataset="mnist", **fields, key=keys.reference_key(inputs)), file)
     return file
 
 
@@ -168,8 +164,8 @@ def test_a_reference_is_made_again_unless_all_its_inputs_are_todays(idx_folder, 
     file = saved_reference(folder, **(harm if isinstance(harm, dict) else {}))
     if harm == "truncated":
         file.write_bytes(file.read_bytes()[:-30])
-    jobs = planning.plan(matrix.select(("torch_cnn-onnx-int8",)), dataset=None, folder=folder, logs=folder / "logs",
-                    force=harm == "forced")  # fmt: skip
+    recipe, logs = matrix.select(("torch_cnn-onnx-int8",)), folder / "logs"
+    jobs = planning.plan(recipe, dataset=None, folder=folder, logs=logs, force=harm == "forced")
     assert [len(job.recipes) for job in jobs] == ([] if recipes is None else [recipes])
     assert all(job.force == (harm == "forced") for job in jobs)
 

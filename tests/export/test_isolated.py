@@ -1,11 +1,16 @@
-"""Programs in environments of their own: how they end, and that their versions count."""
+"""Programs in environments of their own: how they end, that their versions count, and where ncnn's int8 finds its two."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from export import isolated, keys
+from export.formats import FORMATS
+from export.formats.ncnn import BIN, PARAM
+from export.isolated import Failed, ncnn_tools
 from export.recipe import Recipe
 from models import environments
 from models.errors import EnvironmentMissing, Unsupported
@@ -31,11 +36,19 @@ def test_a_program_that_its_toolchain_refuses_is_unsupported_in_its_last_words(p
         isolated.run("ncnn", refusing)
 
 
-def test_a_program_that_breaks_is_a_failure(program):
-    with pytest.raises(isolated.Failed, match="ValueError: broken"):
-        isolated.run("ncnn", program("raise ValueError('broken')"))
-    with pytest.raises(isolated.Failed, match="it ended with -11 and said nothing"):
-        isolated.run("ncnn", program("import os; os.kill(os.getpid(), 11)"))
+@pytest.mark.parametrize(
+    ("text", "timeout_s", "message"),
+    [
+        ("raise ValueError('broken')", 60, "ValueError: broken"),
+        ("import os; os.kill(os.getpid(), 11)", 60, "it ended with -11 and said nothing"),
+        ("import time; time.sleep(30)", 0.5, "ncnn's toolchain did not end in 0.5 s"),
+    ],
+    ids=["broken", "killed", "hanging"],
+)
+def test_a_program_that_breaks_or_hangs_is_a_failure(program, monkeypatch, text, timeout_s, message):
+    monkeypatch.setattr(isolated, "TIMEOUT_S", timeout_s)
+    with pytest.raises(isolated.Failed, match=message):
+        isolated.run("ncnn", program(text))
 
 
 def test_the_environment_is_named_where_it_is_missing(program):
@@ -49,14 +62,10 @@ def test_answers_go_to_and_from_a_program_as_arrays(program, tmp_path):
     assert (isolated.logits("ncnn", doubling, tmp_path, images) == images * 2).all()
 
 
-def test_a_program_is_not_held_to_the_instruction_set_of_the_lane(program, monkeypatch):
+def test_a_program_is_not_held_to_the_lanes_instruction_set_and_shadows_no_library(program, tmp_path, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    isolated.run("ncnn", program("import os; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"))
-
-
-def test_a_program_does_not_shadow_a_library_of_its_own_name(program, tmp_path):
     (tmp_path / "numpy.py").write_text("raise SystemExit('shadowed')")
-    isolated.run("ncnn", program("import numpy"))
+    isolated.run("ncnn", program("import os, numpy; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"))
 
 
 @pytest.mark.parametrize("format_name", isolated.ENVIRONMENTS)
@@ -70,7 +79,87 @@ def test_versions_of_the_own_environment_make_stale_and_stand_in_the_sidecar(for
     assert isolated.pins("onnx") == {}
 
 
-def test_a_program_that_hangs_is_a_failure_which_is_tried_again(program, monkeypatch):
-    monkeypatch.setattr(isolated, "TIMEOUT_S", 0.5)
-    with pytest.raises(isolated.Failed, match="ncnn's toolchain did not end in 0.5 s"):
-        isolated.run("ncnn", program("import time; time.sleep(30)"))
+# They stand for ncnn's: one writes down what it is told and the arrays it is given, the other copies.
+TABLE = """#!/bin/sh
+echo "$@" > {arguments}
+cp $(tail -1 "$3") {arguments}.npy
+echo table > "$4"
+"""
+INT8 = '#!/bin/sh\ncp "$1" "$3"; cat "$2" "$5" > "$4"\n'
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch, tmp_path):
+    """No programs of the machine that the tests run on."""
+    monkeypatch.delenv(ncnn_tools.FOLDER, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+
+
+@pytest.fixture
+def tools(tmp_path):
+    def put(folder: str = "", table: str = TABLE) -> Path:
+        place = tmp_path / folder
+        place.mkdir(parents=True, exist_ok=True)
+        for name, text in zip(ncnn_tools.PROGRAMS, (table, INT8), strict=True):
+            (place / name).write_text(text.format(arguments=tmp_path / "told"))
+            (place / name).chmod(0o755)
+        return place
+
+    return put
+
+
+def test_without_its_tools_it_says_how_they_are_built():
+    with pytest.raises(Unsupported, match="in no wheel. To build them: .*--target ncnn2table ncnn2int8") as refused:
+        FORMATS["ncnn"].convert(None, "int8", Path("any"))
+    assert ncnn_tools.FOLDER in str(refused.value)
+
+
+@pytest.mark.parametrize("folder", ncnn_tools.BUILT_IN)
+def test_they_are_found_in_ncnns_build_and_in_its_sources_and_missed_there(tools, tmp_path, monkeypatch, folder):
+    place = tools(f"ncnn/{folder}")
+    monkeypatch.setenv(ncnn_tools.FOLDER, str(tmp_path / "ncnn"))
+    assert [program.resolve() for program in ncnn_tools.find()] == [place / name for name in ncnn_tools.PROGRAMS]
+    (place / "ncnn2int8").unlink()
+    with pytest.raises(Unsupported, match=f"not both are in {tmp_path}/ncnn, which {ncnn_tools.FOLDER} names"):
+        ncnn_tools.find()
+
+
+def test_an_artifact_is_made_anew_where_the_tools_come_change_or_go(tools):
+    def of(scheme: str) -> dict[str, str]:
+        return keys.artifact_inputs(Recipe(model="torch_cnn", format="ncnn", scheme=scheme), {})
+
+    without, wide = of("int8"), of("float32")
+    tools()
+    having = of("int8")
+    assert keys.changed(without, having) == ("ncnn's tools",)
+    assert of("float32") == wide
+    tools(table=TABLE + "\n# another version\n")
+    assert keys.changed(having, of("int8")) == ("ncnn's tools",)
+
+
+def test_calibration_images_are_given_as_arrays_whose_last_axis_is_named_first(tools, tmp_path):
+    tools()
+    wide, images = tmp_path / "wide", np.arange(48, dtype=np.float32).reshape(2, 3, 2, 4)
+    wide.mkdir()
+    (wide / PARAM).write_text("7767517\n1 1\nInput in0 0 1 in0\n")
+    (wide / BIN).write_text("weights")
+    FORMATS["ncnn"]._quantize(*ncnn_tools.find(), wide, images, tmp_path / "made")
+    arguments = (tmp_path / "told").read_text().split()
+    assert arguments[-4:] == ["shape=[4,2,3]", "method=aciq", "type=1", "thread=1"]
+    assert (np.load(tmp_path / "told.npy") == images[-1]).all()
+    assert (tmp_path / "made" / BIN).read_text() == "weightstable\n"
+
+
+def test_layers_that_ncnn_stores_otherwise_are_unsupported(tmp_path):
+    (tmp_path / PARAM).write_text("7767517\n2 2\nInput in0 0 1 in0\nGemm g 1 1 in0 out0 0=1\n")
+    with pytest.raises(Unsupported, match="ncnn stores Gemm in 8 bits in ways of their own"):
+        FORMATS["ncnn"]._quantize(tmp_path, tmp_path, tmp_path, np.ones((1, 2)), tmp_path / "made")
+
+
+def test_a_program_that_fails_is_a_failure_in_its_own_words(tools, tmp_path):
+    tools(table="#!/bin/sh\necho 'read_npy failed' >&2\nexit 1\n")
+    with pytest.raises(Failed, match="ncnn2table failed: read_npy failed"):
+        ncnn_tools.run(ncnn_tools.find()[0])
+    (tmp_path / "ncnn2table").write_bytes(b"\x7fELF no program")
+    with pytest.raises(Unsupported, match="does not start .* To build it anew"):
+        ncnn_tools.run(ncnn_tools.find()[0])

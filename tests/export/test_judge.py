@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from export.judge import Defect
 from export.schemes import SCHEMES
 from models.errors import Unsupported
 from models.profile import Layer as Product
+
+EYE = np.eye(10, dtype=np.float32)
 
 
 def contents(layers: tuple[Layer, ...] = (), constants: int = 0, parts: int = 10, **weights: int) -> Contents:
@@ -39,133 +43,103 @@ def test_a_layer_that_the_static_toolchain_leaves_alone_is_noted_not_refused():
     layers = (layer("int8", 64, 64), layer("float32", 100, 64, operator="Gather", quantizable=False))
     held = contents(layers, int8=4_096, float32=6_400)
     judge.judge_weights(held, SCHEMES["int8"])
-    (note,) = judge.coverage(held, SCHEMES["int8"])
-    assert note == "int8 covers 39.0% of the weights; not in int8: Gather 100x64 float32"
+    note = "int8 covers 39.0% of the weights; not in int8: Gather 100x64 float32"
+    assert judge.coverage(held, SCHEMES["int8"]) == (note,)
+    assert judge.coverage(contents(int8=5), SCHEMES["int8"]) == ()
 
 
 def test_a_depthwise_network_deserves_dynamic_int8_and_the_note_gives_the_shares():
     layers = (layer("float32", 1, 3, 3, 32), layer("int8", 64, 1, 1, 32), layer("int8", 10, 64))
     held = contents(layers, int8=2_688, float32=288)
     judge.judge_weights(held, SCHEMES["dynamic_int8"], 2_976)
-    products = [Product(shape=shape, macs=macs) for shape, macs in (((32, 1, 3, 3), 100), ((64, 32, 1, 1), 890), ((64, 10), 10))]  # fmt: skip
+    macs = {(32, 1, 3, 3): 100, (64, 32, 1, 1): 890, (64, 10): 10}
+    products = [Product(shape=shape, macs=n) for shape, n in macs.items()]
     (note,) = judge.coverage(held, SCHEMES["dynamic_int8"], products)
     assert note == "int8 covers 90.3% of the weights and 90.0% of the MACs; not in int8: CONV_2D 1x3x3x32 float32"
     assert "MACs" not in judge.coverage(held, SCHEMES["dynamic_int8"], products[:2])[0]  # not the file's layers
 
 
-def test_a_file_whose_weights_are_all_in_the_schemes_dtype_needs_no_note():
-    assert judge.coverage(contents(int8=5), SCHEMES["int8"]) == ()
-
-
-def test_a_file_without_weights_is_a_defect():
+def test_a_file_without_some_or_all_of_the_networks_weights_is_a_defect():
     with pytest.raises(Defect, match="holds no weights"):
         judge.judge_weights(contents(), SCHEMES["float32"])
-    with pytest.raises(Defect, match="the file has 10,000"):
-        judge.judge_size(10_000, contents(float32=3_273_504), SCHEMES["float32"], 3_274_634)
-
-
-def test_a_file_that_lost_some_of_the_networks_weights_is_a_defect():
     with pytest.raises(Defect, match="the file holds 18,720 weights, the network 1,199,648"):
         judge.judge_weights(contents(int8=18_720), SCHEMES["int8"], 1_199_648)
 
 
-def test_a_weight_only_file_that_did_not_shrink_is_a_defect():
-    held = contents(int8=1_199_648, constants=1_202_000)
-    with pytest.raises(Defect, match="the file has 4,693,000"):
-        judge.judge_size(4_693_000, held, SCHEMES["int8"], 1_199_882)
-    judge.judge_size(1_210_000, held, SCHEMES["int8"], 1_199_882)
+EIGHT_BITS = contents(int8=1_199_648, constants=1_202_000)
+SHARED = contents(float32=32_304, constants=95_412)  # in layers that share; 23,853 weights differ
+SMALL = tuple(layer("int8", outputs, 1) for outputs in (10, 20, 50, 10))
+MIXED = {"int4": 16_500, "int8": 5_250}
+SIZES = {  # of a file, what it holds, the network's parameters (and distinct weights), and what is wrong with it
+    "without its weights": (10_000, contents(float32=3_273_504), (3_274_634,), "the file has 10,000"),
+    "not shrunk": (4_693_000, EIGHT_BITS, (1_199_882,), "the file has 4,693,000"),
+    "shrunk": (1_210_000, EIGHT_BITS, (1_199_882,), ""),
+    "int8 once": (33_750, contents(SMALL, 24_250, int8=21_750), (21_840,), ""),
+    "int8 twice": (55_500, contents(SMALL, 46_000, int8=21_750), (21_840,), "bytes of tensors, the file stores"),
+    "int4 once": (25_500, contents(SMALL, 16_000, **MIXED), (21_840,), ""),
+    "int4 twice": (39_000, contents(SMALL, 29_500, **MIXED), (21_840,), "bytes of tensors, the file stores"),
+    "a graph larger than its weights": (33_784, contents((), 5_903, 26, int8=4_288), (4_618,), ""),  # in the ORT format
+    "shared weights stored once": (96_500, SHARED, (24_000, 23_853), ""),
+    "some weights stored": (96_500, SHARED, (24_000,), "must store"),
+}
 
 
-@pytest.mark.parametrize(("held", "size"), [({"int8": 21_750}, 21_750), ({"int4": 16_500, "int8": 5_250}, 13_500)])
-def test_weights_that_are_stored_twice_are_a_defect_of_the_smallest_network_too(held, size):
-    layers = tuple(layer("int8", outputs, 1) for outputs in (10, 20, 50, 10))
-    once = contents(layers, constants=size + 2_500, **held)
-    judge.judge_size(size + 12_000, once, SCHEMES["int8"], 21_840)
-    twice = contents(layers, constants=2 * size + 2_500, **held)
-    with pytest.raises(Defect, match="bytes of tensors, the file stores"):
-        judge.judge_size(2 * size + 12_000, twice, SCHEMES["int8"], 21_840)
+@pytest.mark.parametrize("case", SIZES)
+def test_a_file_has_the_size_of_the_weights_that_it_claims_and_a_graph(case):
+    size, held, network, message = SIZES[case]
+    with pytest.raises(Defect, match=message) if message else nullcontext():
+        judge.judge_size(size, held, SCHEMES["float32" if "float32" in held.weights else "int8"], *network)
 
 
-def test_a_small_network_may_have_a_graph_larger_than_its_weights():
-    """The ORT format of a depthwise network of 4,288 weights."""
-    judge.judge_size(33_784, contents(int8=4_288, constants=5_903, parts=26), SCHEMES["int8"], 4_618)
+RNG = np.random.default_rng(0)
+OFF = EYE + RNG.choice([-0.4, 0.4], (10, 10)).astype(np.float32)
+UNSURE = np.full((8, 12), 1 / 12, np.float32) + np.arange(12, dtype=np.float32) * 1e-7  # an untrained softmax
+MANY_CLASSES = RNG.normal(size=(64, 300)).astype(np.float32)
+ROUNDED = MANY_CLASSES + RNG.normal(scale=0.3, size=(64, 300)).astype(np.float32)
+LOGITS = {  # of a file, of its source, in a scheme, and what is wrong with them
+    "ten million though every answer agrees": (EYE * 1e7, EYE, "int8", r"differ by up to 1e\+07"),
+    "flipped": (np.roll(EYE, 1, axis=1), EYE, "int8", "0.0% of the answers agree"),
+    "not a number": (np.full((10, 10), np.nan), EYE, "float32", "not finite"),
+    "another number of classes": (EYE[:, :9], EYE, "float32", "not finite"),
+    "another number of images": (EYE[:9], EYE, "float32", "not finite"),
+    "too far off": (OFF, EYE, "int8", "allowed 0.15, 0.15 of the source's span"),
+    "as far off a larger span": (OFF + 99 * EYE, 100 * EYE, "int8", ""),
+    "nearer than float32 can tell": (UNSURE + np.float32(7.5e-9), UNSURE, "float32", ""),
+    "hardly different but too far off": (UNSURE + np.float32(1e-6), UNSURE, "float32", "allowed 1.59e-07"),
+    "rounded": (ROUNDED, MANY_CLASSES, "int8", ""),
+    "rounded in a scheme that does not round": (ROUNDED, MANY_CLASSES, "float16", "of the answers agree"),
+    "of other images": (RNG.permutation(MANY_CLASSES), MANY_CLASSES, "int8", "of the answers agree"),
+}
 
 
-def test_weights_that_layers_share_may_be_stored_once():
-    """A tied network whose file was refused: 32,304 weights where they are used, 23,853 that differ."""
-    shared = contents(float32=32_304, constants=95_412, parts=10)
-    judge.judge_size(96_500, shared, SCHEMES["float32"], 24_000, distinct=23_853)
-    with pytest.raises(Defect, match="must store"):
-        judge.judge_size(96_500, shared, SCHEMES["float32"], 24_000)
-
-
-def test_logits_of_ten_million_are_a_defect_though_every_answer_agrees():
-    expected = np.eye(10, dtype=np.float32)
-    with pytest.raises(Defect, match="differ by up to 1e\\+07"):
-        judge.judge_logits(expected * 1e7, expected, SCHEMES["int8"])
-
-
-@pytest.mark.parametrize("logits", [np.full((4, 10), np.nan), np.zeros((4, 9)), np.zeros((3, 10))])
-def test_answers_that_are_no_logits_are_a_defect(logits):
-    with pytest.raises(Defect, match="not finite"):
-        judge.judge_logits(logits, np.zeros((4, 10)), SCHEMES["float32"])
-
-
-def test_the_allowed_error_grows_with_the_span_of_the_sources_logits():
-    expected = np.eye(10, dtype=np.float32)
-    off = expected + np.random.default_rng(0).choice([-0.4, 0.4], (10, 10)).astype(np.float32)
-    with pytest.raises(Defect, match="allowed 0.15, 0.15 of the source's span"):
-        judge.judge_logits(off, expected, SCHEMES["int8"])
-    judge.judge_logits(off + 99 * expected, 100 * expected, SCHEMES["int8"])
-
-
-def test_logits_that_hardly_differ_need_not_be_nearer_than_float32_can_tell():
-    expected = np.full((8, 12), 1 / 12, np.float32) + np.arange(12, dtype=np.float32) * 1e-7  # an untrained softmax
-    judge.judge_logits(expected + np.float32(7.5e-9), expected, SCHEMES["float32"])
-    with pytest.raises(Defect, match="allowed 1.59e-07"):
-        judge.judge_logits(expected + np.float32(1e-6), expected, SCHEMES["float32"])
-
-
-def test_what_rounding_costs_a_network_of_many_classes_is_no_defect():
-    rng = np.random.default_rng(0)
-    expected = rng.normal(size=(64, 300)).astype(np.float32)
-    rounded = expected + rng.normal(scale=0.3, size=expected.shape).astype(np.float32)
-    assert (rounded.argmax(1) == expected.argmax(1)).mean() < 0.6
-    judge.judge_logits(rounded, expected, SCHEMES["int8"])
-    with pytest.raises(Defect):
-        judge.judge_logits(rounded, expected, SCHEMES["float16"])
-    with pytest.raises(Defect):
-        judge.judge_logits(rng.permutation(expected), expected, SCHEMES["int8"])
+@pytest.mark.parametrize("case", LOGITS)
+def test_logits_are_as_near_to_the_sources_as_the_scheme_allows(case):
+    assert (ROUNDED.argmax(1) == MANY_CLASSES.argmax(1)).mean() < 0.6, "rounding costs many classes their predictions"
+    logits, expected, scheme, message = LOGITS[case]
+    with pytest.raises(Defect, match=message) if message else nullcontext():
+        judge.judge_logits(logits, expected, SCHEMES[scheme])
 
 
 def test_limits_of_the_zoo_in_logits():
-    absolute = {"float32": 6e-3, "float16": 0.6, "dynamic_int8": 2, "int8": 8, "int8_io": 8, "int16x8": 1.5, "int4": 5, "qat_int8": 15, "palette6": 2, "palette4": 8}  # fmt: skip
+    limits = {"float32": 6e-3, "float16": 0.6, "dynamic_int8": 2, "int8": 8, "int8_io": 8, "int16x8": 1.5, "int4": 5}
+    limits |= {"qat_int8": 15, "palette6": 2, "palette4": 8}
     widest = 52.5  # of the first 64 test images' logits: torch_cnn_small
-    assert {name: SCHEMES[name].max_error * widest <= limit for name, limit in absolute.items()} == dict.fromkeys(SCHEMES, True)  # fmt: skip
-
-
-def test_flipped_answers_are_a_defect():
-    expected = np.eye(10, dtype=np.float32)
-    with pytest.raises(Defect, match=r"0.0% of the answers agree"):
-        judge.judge_logits(np.roll(expected, 1, axis=1), expected, SCHEMES["int8"])
+    assert limits.keys() == set(SCHEMES)
+    assert all(SCHEMES[name].max_error * widest <= limit for name, limit in limits.items())
 
 
 def test_grey_values_become_what_a_quantized_input_takes_and_back():
     tensor = Tensor(name="image", shape=(1, 28, 28, 1), dtype="uint8", scale=1 / 255, zero_point=0)
     native = judge.to_native(np.full((2, 28, 28, 1), 1.0, np.float32), tensor)
-    assert native.shape == (2, 28, 28, 1)
-    assert native.dtype == np.uint8
-    assert native.max() == 255
+    assert (native.shape, native.dtype, native.max()) == ((2, 28, 28, 1), np.uint8, 255)
     output = Tensor(name="logits", shape=(1, 10), dtype="uint8", scale=0.5, zero_point=128)
     assert judge.to_logits(np.array([[130, 126]], np.uint8), output).tolist() == [[1.0, -1.0]]
+    signed = Tensor(name="image", shape=(1, 2), dtype="int8", scale=1 / 255, zero_point=-128)
+    clipped = judge.to_native(np.array([[-1.0, 2.0]], np.float32), signed)
+    assert clipped.tolist() == [[-128, 127]], "not wrapped"
 
 
 def test_channels_are_never_reshaped_into_another_order():
     tensor = Tensor(name="image", shape=(1, 8, 8, 3), dtype="float32")
     with pytest.raises(judge.Defect, match=r"takes images of \(8, 8, 3\), the network of \(3, 8, 8\)"):
         judge.to_native(np.zeros((1, 3, 8, 8), np.float32), tensor)
-
-
-def test_quantized_values_are_clipped_not_wrapped():
-    tensor = Tensor(name="image", shape=(1, 2), dtype="int8", scale=1 / 255, zero_point=-128)
-    assert judge.to_native(np.array([[-1.0, 2.0]], np.float32), tensor).tolist() == [[-128, 127]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -33,11 +35,9 @@ def quantized(float32: bytes, scheme: str, image=(1, 28, 28)) -> bytes:
     from export.formats import _tflite_quantizer
     from export.schemes import SCHEMES
 
-    class Images:
-        options, batch = SCHEMES.defaults, 1
-        calibration = np.random.default_rng(1).random((16, *image), np.float32)
-
-    return _tflite_quantizer.quantize(float32, scheme, Images())
+    images = np.random.default_rng(1).random((16, *image), np.float32)
+    source = SimpleNamespace(options=SCHEMES.defaults, batch=1, calibration=images)
+    return _tflite_quantizer.quantize(float32, scheme, source)
 
 
 def logits(content: bytes, image=(1, 28, 28), batch=1) -> np.ndarray:
@@ -47,6 +47,11 @@ def logits(content: bytes, image=(1, 28, 28), batch=1) -> np.ndarray:
     run = interpreter.get_signature_runner()
     images = np.random.default_rng(2).random((12, *image), np.float32)
     return np.concatenate([run(image=images[i : i + batch])["logits"] for i in range(0, 12, batch)])
+
+
+def assert_alike(before: bytes, after: bytes, image=(1, 28, 28), *, exactly: bool = False) -> None:
+    a, b = logits(before, image), logits(after, image)
+    assert np.abs(a - b).max() <= (0 if exactly else 1e-5 * np.abs(a).max())
 
 
 def kernels(content: bytes) -> list[tuple[str, tuple[int, ...]]]:
@@ -67,8 +72,8 @@ def all_applied(content: bytes) -> tuple[bytes, dict[str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def float32(nn) -> bytes:
-    return converted(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 3), nn.ReLU(),
-                     nn.Flatten(), nn.Linear(2304, 10))  # fmt: skip
+    convolutions = nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 3), nn.ReLU()
+    return converted(*convolutions, nn.Flatten(), nn.Linear(2304, 10))
 
 
 @pytest.mark.parametrize("scheme", ["float32", "float16", "dynamic_int8", "int8", "int4", "int16x8"])
@@ -77,11 +82,7 @@ def test_every_scheme_keeps_its_logits(float32, scheme):
     after, done = all_applied(before)
     assert ("transposes" in done) == (scheme != "int4"), "4-bit weights are left as they are"
     assert ("pixels_as_channels" in done) == (scheme != "int16x8"), "those kernels fill nothing up"
-    a, b = logits(before), logits(after)
-    if scheme.startswith("float"):
-        assert np.abs(a - b).max() <= 1e-5 * np.abs(a).max()
-    else:
-        assert np.array_equal(a, b)
+    assert_alike(before, after, exactly=not scheme.startswith("float"))
     assert not any(kind == "TRANSPOSE" for kind, _ in kernels(after)) or scheme == "int4"
 
 
@@ -95,38 +96,37 @@ def test_the_first_convolution_takes_four_pixels_and_gives_the_outputs_of_four(f
 
 @pytest.mark.parametrize(("width", "kernel", "block"), [(28, 5, 4), (28, 3, 2), (29, 3, None), (20, 5, 4)])
 def test_the_pixels_are_as_many_as_the_output_can_be_divided_by(nn, width, kernel, block):
-    size = (width - kernel + 1) * (28 - kernel + 1) * 4
-    image = (1, 28, width)
-    before = converted(nn.Conv2d(1, 4, kernel), nn.ReLU(), nn.Flatten(), nn.Linear(size, 10), image=image)
-    after, done = all_applied(quantized(before, "int8", image))
+    size, image = (width - kernel + 1) * (28 - kernel + 1) * 4, (1, 28, width)
+    network = nn.Conv2d(1, 4, kernel), nn.ReLU(), nn.Flatten(), nn.Linear(size, 10)
+    before = quantized(converted(*network, image=image), "int8", image)
+    after, done = all_applied(before)
     first = next(shape for kind, shape in kernels(after) if "CONV" in kind)
     assert ("pixels_as_channels" in done) == (block is not None)
-    assert first == (
-        (1, kernel, kernel, 4) if block is None else (4 * block, kernel, -(-(kernel + block - 1) // block), block)
-    )
-    assert np.array_equal(logits(quantized(before, "int8", image), image), logits(after, image))
+    if block is None:
+        assert first == (1, kernel, kernel, 4)
+    else:
+        assert first == (4 * block, kernel, -(-(kernel + block - 1) // block), block)
+    assert_alike(before, after, image, exactly=True)
 
 
 def test_a_convolution_that_skips_rows_or_has_holes_between_them_is_rewritten_too(nn):
-    before = converted(nn.Conv2d(1, 4, (3, 5), stride=(2, 1), padding=(2, 0), dilation=(2, 1)), nn.Flatten(),
-                       nn.Linear(14 * 24 * 4, 10))  # fmt: skip
+    convolution = nn.Conv2d(1, 4, (3, 5), stride=(2, 1), padding=(2, 0), dilation=(2, 1))
+    before = converted(convolution, nn.Flatten(), nn.Linear(14 * 24 * 4, 10))
     after, done = all_applied(before)
     assert "pixels_as_channels" in done
-    assert np.abs(logits(before) - logits(after)).max() <= 1e-5 * np.abs(logits(before)).max()
+    assert_alike(before, after)
 
 
 @pytest.mark.parametrize(("zeros", "merged"), [((0, 1, 0, 1), True), ((1, 0, 1, 0), False), ((1, 1, 1, 1), False)])
 def test_zeros_are_merged_where_same_means_them(nn, zeros, merged):
-    image, out = (3, 28, 28), 14
-    before = converted(nn.ZeroPad2d(zeros), nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(),
-                       nn.Linear(8 * out * out, 10), image=image)  # fmt: skip
+    image, rest = (3, 28, 28), (nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10))
+    before = converted(nn.ZeroPad2d(zeros), nn.Conv2d(3, 8, 3, stride=2), *rest, image=image)
     assert "PAD" in [kind for kind, _ in kernels(before)]
     for content in (before, quantized(before, "int8", image)):
         after, done = all_applied(content)
         assert ("paddings" in done) == merged
         assert ("PAD" in [kind for kind, _ in kernels(after)]) != merged
-        a, b = logits(content, image), logits(after, image)
-        assert np.abs(a - b).max() <= (1e-5 * np.abs(a).max() if content is before else 0)
+        assert_alike(content, after, image, exactly=content is not before)
 
 
 def test_a_file_grows_by_a_quarter_at_most_and_holds_no_old_weights(nn):
@@ -165,5 +165,4 @@ def test_weights_that_two_layers_share_are_not_reordered_for_one_of_them(nn):
             return self.dense(x.flatten(1)) + self.dense((x * 2).relu().flatten(1))
 
     before = converted(Twice())
-    after, _ = all_applied(before)
-    assert np.abs(logits(before) - logits(after)).max() <= 1e-5 * np.abs(logits(before)).max()
+    assert_alike(before, all_applied(before)[0])

@@ -35,65 +35,59 @@ def rewritten(tmp_path, scheme, *, off=0.0, second=b"AB!", run=None, operators=(
 
 def test_rewrites_that_keep_every_logit_are_kept_and_recorded(tmp_path):
     done, content = rewritten(tmp_path, "int8")
-    assert content == b"AB!"
-    assert [(r.name, r.operators, r.images, r.difference, r.bytes) for r in done.rewrites] == [
-        ("first", ("conv",), 2, 0.0, 1),
-        ("second", ("dense",), 2, 0.0, 1),
-    ]
-    assert not done.notes
+    assert (content, done.notes) == (b"AB!", ())
+    recorded = [(r.name, r.operators, r.images, r.difference, r.bytes) for r in done.rewrites]
+    assert recorded == [("first", ("conv",), 2, 0.0, 1), ("second", ("dense",), 2, 0.0, 1)]
 
 
 @pytest.mark.parametrize("scheme", ["int8", "dynamic_int8", "int4", "int16x8"])
 def test_an_integer_scheme_gives_up_a_rewrite_for_the_last_bit(tmp_path, scheme):
     done, content = rewritten(tmp_path, scheme, off=1e-6)
-    assert content == b"AB"
-    assert [r.name for r in done.rewrites] == ["first"]
+    assert (content, [r.name for r in done.rewrites]) == (b"AB", ["first"])
     assert done.notes == ("not rewritten (what second does): the logits would differ by 9.5e-07",)
     assert np.array_equal(done.logits, LOGITS)
 
 
 def test_a_float_scheme_may_round_otherwise_and_no_more(tmp_path):
-    rewriting_done, content = rewritten(tmp_path, "float32", off=5e-5)
+    done, content = rewritten(tmp_path, "float32", off=5e-5)
     assert content == b"AB!"
-    assert rewriting_done.rewrites[1].difference == pytest.approx(5e-5, rel=0.1)
-    assert np.array_equal(rewriting_done.logits, LOGITS + np.float32(5e-5))
-    assert rewritten(tmp_path, "float32", off=2e-4)[1] == b"AB"
+    assert done.rewrites[1].difference == pytest.approx(5e-5, rel=0.1)
+    assert np.array_equal(done.logits, LOGITS + np.float32(5e-5))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_not_finite_prove_nothing(tmp_path, value):
-    assert rewritten(tmp_path, "float32", off=value)[1] == b"AB"
+@pytest.mark.parametrize("off", [2e-4, np.nan, np.inf])
+def test_logits_that_are_too_far_off_or_not_finite_prove_nothing(tmp_path, off):
+    assert rewritten(tmp_path, "float32", off=off)[1] == b"AB"
+
+
+def raising(error: Exception):
+    def run(path):
+        raise error
+
+    return run
 
 
 def test_a_runtime_that_refuses_the_rewritten_file_gets_the_converted_one(tmp_path):
-    def run(path):
-        raise RuntimeError("no such operator\nand more")
-
-    done, content = rewritten(tmp_path, "int8", run=run)
+    done, content = rewritten(tmp_path, "int8", run=raising(RuntimeError("no such operator\nand more")))
     assert content == b"A"
     assert done.notes[0] == "not rewritten (what first does): RuntimeError: no such operator"
 
 
 @pytest.mark.parametrize("kind", [OSError, MemoryError])
 def test_what_is_the_machines_fault_ends_the_recipe_and_is_no_reason_for_another_file(tmp_path, kind):
-    def run(path):
-        raise kind("no room")
-
     with pytest.raises(kind):
-        rewritten(tmp_path, "int8", run=run)
+        rewritten(tmp_path, "int8", run=raising(kind("no room")))
 
 
 def test_a_rewrite_with_nothing_to_do_leaves_no_trace(tmp_path):
     done, content = rewritten(tmp_path, "int8", operators=())
-    assert content == b"AB!"
-    assert [r.name for r in done.rewrites] == ["second"]
+    assert (content, [r.name for r in done.rewrites]) == (b"AB!", ["second"])
 
 
 def test_artifacts_with_and_without_rewrites_have_other_keys_and_other_formats_the_same():
     tflite = next(r for r in matrix.recipes() if r.id == "torch_cnn_small-tflite-int8")
     onnx = replace(tflite, format="onnx")
     with_, without = (keys.artifact_inputs(tflite, {}, rewrites=rewrites) for rewrites in (True, False))
-    assert keys.changed(with_, without) == (
-        *(f"export/rewrites/{n}.py" for n in ("paddings", "pixels_as_channels", "transposes", "views")), "rewrites"
-    )  # fmt: skip
+    files = (f"export/rewrites/{name}.py" for name in ("paddings", "pixels_as_channels", "transposes", "views"))
+    assert keys.changed(with_, without) == (*files, "rewrites")
     assert keys.artifact_inputs(onnx, {}, rewrites=True) == keys.artifact_inputs(onnx, {}, rewrites=False)

@@ -16,42 +16,58 @@ from export import artifact as artifacts
 from export import lanes, matrix, run
 from export.__main__ import command
 from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
+from tests.export.conftest import one_line
+
+SMALL_TOO = ("--only", "torch_cnn_small-onnx-*", "--jobs", "1")
 
 
 def outcomes(folder: Path) -> dict[str, str]:
     return {a.scheme: a.outcome for a in artifacts.load(folder)}
 
 
-def test_every_recipe_is_made_and_the_second_run_makes_none(export, folder):
+def test_every_recipe_is_made_and_the_second_run_makes_none_unless_forced(export, folder):
     first = export()
     assert first.exit_code == 0, first.output
     assert "5 ok" in first.output
-    assert "5 made, 0 were current" in " ".join(first.output.split())
+    assert "5 made, 0 were current" in one_line(first)
     assert set(outcomes(folder)) == set(matrix.ONNX)
-    assert "0 made, 5 were current" in " ".join(export().output.split())
+    assert "0 made, 5 were current" in one_line(export())
+    assert "5 made" in one_line(export({}, "--force"))
 
 
 def test_only_what_is_missing_or_broken_is_made_again(export, folder):
     export()
     (folder / "torch_cnn-onnx-int8.onnx").write_bytes(b"changed")
     (folder / "torch_cnn-onnx-int4.json").unlink()
+    assert "2 made, 3 were current" in one_line(export())
+    for scheme, text in zip(matrix.ONNX, ("", "[]", "null", '{"id": 3}', "\x00"), strict=True):
+        (folder / f"torch_cnn-onnx-{scheme}.json").write_text(text)
     again = export()
-    assert "2 made, 3 were current" in " ".join(again.output.split())
+    assert again.exit_code == 0, again.output
+    assert "5 made, 0 were current" in one_line(again)
 
 
-def test_force_makes_all_again(export):
-    export()
-    assert "5 made" in export({}, "--force").output
-
-
-@pytest.mark.parametrize(("does", "message"), [("crash", "killed by SIGSEGV"), ("exit", "exit code 3")])
-def test_a_lane_that_dies_costs_one_recipe_and_the_next_run_tries_it_again(export, folder, does, message):
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        ("crash", "killed by SIGSEGV"),
+        ("exit", "exit code 3"),
+        ("half", "killed by SIGKILL"),
+        ("chatter", "chatter where events go' where its events go|chatter where events go.*where its events go"),
+        ("bytes", "where its events go"),
+        ("list", "where its events go"),
+        ("foreign", "where its events go"),
+        ("silent", "is not there"),
+    ],
+)
+def test_a_lane_that_dies_or_says_what_it_must_not_costs_one_recipe_for_this_run(export, folder, does, message):
     result = export({"float16": does})
     assert isinstance(result.exception, EdgewiseError)
     assert "1 of 5 recipes failed: torch_cnn-onnx-float16" in str(result.exception)
     assert outcomes(folder) == {s: "export_failed" if s == "float16" else "ok" for s in matrix.ONNX}
-    assert message in artifacts.read(folder / "torch_cnn-onnx-float16.json").reason
-    assert "1 made, 4 were current" in " ".join(export().output.split())
+    assert re.search(message, artifacts.read(folder / "torch_cnn-onnx-float16.json").reason)
+    assert not list(folder.glob(".*"))  # nothing that is half written
+    assert "1 made, 4 were current" in one_line(export())
 
 
 def test_what_a_signal_killed_once_is_made_in_the_same_run(export, folder):
@@ -62,17 +78,17 @@ def test_what_a_signal_killed_once_is_made_in_the_same_run(export, folder):
     assert unchanged == {"float16"}, "a rewrite may be what killed it: it is made without"
 
 
-def test_no_library_that_imports_keras_writes_into_the_home_folder(export, tmp_path, monkeypatch):
-    monkeypatch.delenv("KERAS_HOME", raising=False)
-    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
-    export()
-    assert (tmp_path / "keras_home").read_text().strip() == str(tmp_path / "cache" / "keras")
+def test_one_lane_serves_several_models_and_costs_nothing_where_it_dies_between_them(export, folder, tmp_path):
+    def started() -> list[list[str]]:
+        return [line.split() for line in (tmp_path / "starts").read_text().splitlines()]
 
-
-def test_a_lane_that_died_between_two_models_costs_nothing(export, folder):
-    result = export({"ends after": "torch_cnn"}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
+    export({}, *SMALL_TOO)
+    assert [model for _, model in started()] == ["torch_cnn", "torch_cnn_small"]
+    assert len({pid for pid, _ in started()}) == 1
+    result = export({"ends after": "torch_cnn"}, *SMALL_TOO, "--force")
     assert result.exit_code == 0, result.output
     assert Counter(a.outcome for a in artifacts.load(folder)) == {"ok": 10}
+    assert len({pid for pid, _ in started()}) == 3
 
 
 def test_a_lane_that_hangs_is_killed(export, folder, monkeypatch):
@@ -83,34 +99,11 @@ def test_a_lane_that_hangs_is_killed(export, folder, monkeypatch):
     assert "no sign of life for 2 s" in artifacts.read(folder / "torch_cnn-onnx-int8.json").reason
 
 
-@pytest.mark.parametrize(
-    ("does", "message"),
-    [
-        ("chatter", "chatter where events go' where its events go|chatter where events go.*where its events go"),
-        ("bytes", "where its events go"),
-        ("list", "where its events go"),
-        ("foreign", "where its events go"),
-        ("silent", "is not there"),
-    ],
-)
-def test_a_lane_that_says_what_it_must_not_costs_one_recipe(export, folder, does, message):
-    result = export({"float16": does})
-    assert "1 of 5 recipes failed: torch_cnn-onnx-float16" in str(result.exception)
-    assert outcomes(folder) == {s: "export_failed" if s == "float16" else "ok" for s in matrix.ONNX}
-    assert re.search(message, artifacts.read(folder / "torch_cnn-onnx-float16.json").reason)
-
-
-def test_a_lane_that_dies_leaves_no_half_written_file(export, folder):
-    export({"float16": "half"})
-    assert not list(folder.glob(".*"))
-    assert outcomes(folder)["float16"] == "export_failed"
-
-
 def test_a_model_that_cannot_be_exported_costs_no_other_model(export, folder):
-    result = export({"torch_cnn": "broken"}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
+    result = export({"torch_cnn": "broken"}, *SMALL_TOO)
     assert isinstance(result.exception, DataError)
     assert "another network" in str(result.exception)
-    assert "5 ok, 0 unsupported, 0 export_failed, 5 not made; 5 made, 0 were current" in " ".join(result.output.split())
+    assert "5 ok, 0 unsupported, 0 export_failed, 5 not made; 5 made, 0 were current" in one_line(result)
     assert {a.model for a in artifacts.load(folder)} == {"torch_cnn_small"}
 
 
@@ -122,30 +115,39 @@ def test_a_defect_of_the_orchestrator_costs_one_model_and_is_a_sentence(export, 
             super().__init__(log)
 
     monkeypatch.setattr(run, "Lane", BrokenLane)
-    result = export({}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
+    result = export({}, *SMALL_TOO)
     assert isinstance(result.exception, EdgewiseError)
     assert "The export of torch_cnn ended: RuntimeError: can't start new thread" in str(result.exception)
     assert {a.model for a in artifacts.load(folder)} == {"torch_cnn_small"}
     assert "RuntimeError" in (tmp_path / "logs" / "export-torch_cnn.log").read_text()
 
 
-def test_a_full_disk_ends_the_export(export, folder):
-    result = export({"float32": "full"}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
-    assert isinstance(result.exception, StorageError)
-    assert "the disk is full" in str(result.exception)
-
-
-def test_unsupported_is_an_honest_row_and_no_failure(export, folder):
+def test_unsupported_is_an_honest_row_and_no_failure(export):
     result = export({"int4": "unsupported"})
     assert result.exit_code == 0
     assert "as the toolchain says it" in result.output
-    assert "0 made, 5 were current" in " ".join(export({"int4": "unsupported"}).output.split())
+    assert "0 made, 5 were current" in one_line(export({"int4": "unsupported"}))
 
 
-def test_a_checkpoint_that_cannot_be_loaded_ends_the_export_with_its_reason(export):
-    result = export({"float32": "broken"})
-    assert isinstance(result.exception, DataError)
-    assert "another network" in str(result.exception)
+@pytest.mark.parametrize(
+    ("behaviour", "options", "error", "message"),
+    [
+        ({"float32": "broken"}, (), DataError, "another network"),
+        ({"float32": "full"}, SMALL_TOO, StorageError, "the disk is full"),
+        ({}, ("--artifacts", "{tmp}/file"), StorageError, "Cannot write {tmp}/file"),
+        ({}, ("--artifacts", "{tmp}/file/below"), StorageError, "Cannot write {tmp}/file"),
+        ({}, ("--logs", "{tmp}/file/below"), StorageError, "Cannot write {tmp}/file"),
+        ({}, ("--logs", "/dev/null"), StorageError, "Cannot write /dev/null"),
+        ({}, ("--logs", "{tmp}/blocked"), StorageError, "export-torch_cnn.log: a folder has that name"),
+    ],
+    ids=["another network", "full disk", "artifacts", "below a file", "logs below a file", "device", "log is a folder"],
+)
+def test_what_ends_the_export_is_named(export, tmp_path, behaviour, options, error, message):
+    (tmp_path / "file").write_text("a file stands here")
+    (tmp_path / "blocked" / "export-torch_cnn.log").mkdir(parents=True)
+    result = export(behaviour, *(option.format(tmp=tmp_path) for option in options))
+    assert isinstance(result.exception, error)
+    assert message.format(tmp=tmp_path) in str(result.exception)
 
 
 def test_a_missing_environment_names_the_command_that_installs_it(export, monkeypatch, tmp_path):
@@ -154,35 +156,6 @@ def test_a_missing_environment_names_the_command_that_installs_it(export, monkey
     result = CliRunner().invoke(command, ["--only", "torch_cnn-tflite-int8", "--artifacts", str(tmp_path / "other")])
     assert isinstance(result.exception, EnvironmentMissing)
     assert "nox -s export" in str(result.exception)
-
-
-def test_a_folder_that_cannot_be_written_says_so(export, folder):
-    folder.parent.mkdir(exist_ok=True)
-    folder.write_text("a file stands here")
-    result = export()
-    assert isinstance(result.exception, StorageError)
-
-
-@pytest.mark.parametrize("option", ["--artifacts", "--logs"])
-def test_each_folder_is_checked_under_its_own_name(export, tmp_path, option):
-    wrong = tmp_path / "a-file"
-    wrong.write_text("")
-    result = export({}, option, str(wrong / "below"))
-    assert isinstance(result.exception, StorageError)
-    assert f"Cannot write {wrong}" in str(result.exception)
-
-
-def test_logs_that_are_a_device_are_not_blamed_on_the_artifacts(export):
-    result = export({}, "--logs", "/dev/null")
-    assert isinstance(result.exception, StorageError)
-    assert "Cannot write /dev/null" in str(result.exception)
-
-
-def test_a_log_that_is_a_folder_is_a_sentence(export, tmp_path):
-    (tmp_path / "logs" / "export-torch_cnn.log").mkdir(parents=True)
-    result = export()
-    assert isinstance(result.exception, StorageError)
-    assert "export-torch_cnn.log: a folder has that name" in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -210,30 +183,17 @@ def test_the_list_needs_neither_data_nor_environment(monkeypatch):
     assert (result.stdout, result.stderr) == ("keras_cnn-savedmodel-float32\n", "float32: as trained\n")
 
 
-def test_events_are_read_though_libraries_print(export, folder, tmp_path):
+def test_libraries_may_print_and_write_nothing_into_the_home_folder(export, folder, tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
     export()
     assert "a library's chatter" in (tmp_path / "logs" / "export-torch_cnn.log").read_text()
     assert json.loads((folder / "torch_cnn-onnx-int8.json").read_text())["dataset"]["name"] == "mnist"
-
-
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"id": 3}', "\x00"], ids=repr)
-def test_a_sidecar_that_is_none_is_made_again(export, folder, text):
-    export()
-    (folder / "torch_cnn-onnx-int8.json").write_text(text)
-    result = export()
-    assert result.exit_code == 0, result.output
-    assert "1 made, 4 were current" in " ".join(result.output.split())
-
-
-def test_one_lane_serves_several_models_and_imports_once(export, tmp_path):
-    export({}, "--only", "torch_cnn_small-onnx-*", "--jobs", "1")
-    started = [line.split() for line in (tmp_path / "starts").read_text().splitlines()]
-    assert [model for _, model in started] == ["torch_cnn", "torch_cnn_small"]
-    assert len({pid for pid, _ in started}) == 1
+    assert (tmp_path / "keras_home").read_text().strip() == str(tmp_path / "cache" / "keras")
 
 
 def test_the_profile_says_where_the_time_went(export):
-    printed = " ".join(export({}, "--profile").output.split())
+    printed = one_line(export({}, "--profile"))
     assert "Where the time went: 1.5 s of 2 lanes" in printed
     assert "onnx of torch" in printed
     assert "Where the time went" not in export().output

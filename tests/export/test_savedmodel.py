@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from export.contract import Contents, Tensor
 from export.formats import FORMATS, savedmodel
 from export.judge import Defect
 from export.source import Source
-from models import data, files
-from models.images import network_input
 from models.own.settings import Options
+from tests.export.conftest import differing
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = Tensor(name="image", shape=(-1, 28, 28, 1), dtype="float32")
 LOGITS = Tensor(name="logits", shape=(-1, 10), dtype="float32")
 
@@ -37,13 +33,8 @@ def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_it_answers_as_the_network(source, folder):
-    grey = network_input(data.load("test", "digits").images[:20], "hwc")
-    assert np.abs(FORMATS["savedmodel"].run(folder, grey) - source.logits(grey)).max() < 1e-4
-
-
-@pytest.mark.slow
-def test_it_lies_in_a_folder_of_versions_and_holds_every_weight(folder):
+def test_it_answers_as_the_network_lies_in_a_folder_of_versions_and_holds_every_weight(source, folder, images):
+    assert np.abs(FORMATS["savedmodel"].run(folder, images[:20]) - source.logits(images[:20])).max() < 1e-4
     assert [p.name for p in folder.iterdir()] == ["1"]
     contents = FORMATS["savedmodel"].inspect(folder)
     assert (contents.inputs, contents.outputs) == ((IMAGE,), (LOGITS,))
@@ -52,29 +43,20 @@ def test_it_lies_in_a_folder_of_versions_and_holds_every_weight(folder):
 
 
 @pytest.mark.slow
-def test_another_process_gives_the_same_bytes(folder, tmp_path):
-    program = (
-        "from pathlib import Path\n"
-        "from export.formats import FORMATS\n"
-        "from export.source import Source\n"
-        "source = Source('keras_cnn', 'digits')\n"
-        "source.network, source.fresh_network()\n"  # what an earlier recipe leaves behind: counters that went on
-        f"FORMATS['savedmodel'].convert(source, 'float32', Path({str(tmp_path / 'again.savedmodel')!r}))\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
-    assert files.sha256(tmp_path / "again.savedmodel") == files.sha256(folder)
+def test_another_process_gives_the_same_bytes(source, folder, tmp_path):
+    assert not differing(source, folder.parent, tmp_path, {folder.name: ("savedmodel", "float32")})
 
 
 @pytest.mark.parametrize(
-    "contents",
+    ("inputs", "outputs"),
     [
-        Contents(inputs=(), outputs=(LOGITS,), weights={}),
-        Contents(inputs=(IMAGE,), outputs=(Tensor(name="output_0", shape=(-1, 10), dtype="float32"),), weights={}),
-        Contents(inputs=(Tensor(name="image", shape=(1, 28, 28, 1), dtype="float32"),), outputs=(LOGITS,), weights={}),
+        ((), (LOGITS,)),
+        ((IMAGE,), (replace(LOGITS, name="output_0"),)),
+        ((replace(IMAGE, shape=(1, 28, 28, 1)),), (LOGITS,)),
     ],
     ids=["no input", "an output of another name", "a fixed batch"],
 )
-def test_another_signature_than_promised_is_a_defect(contents):
+def test_another_signature_than_promised_is_a_defect(inputs, outputs):
+    source = SimpleNamespace(input_shape=(28, 28, 1), classes=10, options=Options())
     with pytest.raises(Defect, match="serving_default takes"):
-        savedmodel._check(contents, SimpleNamespace(input_shape=(28, 28, 1), classes=10, options=Options()))
+        savedmodel._check(Contents(inputs=inputs, outputs=outputs, weights={}), source)

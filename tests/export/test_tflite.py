@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +14,10 @@ from export.schemes import SCHEMES
 from export.source import Source
 from models import data
 from models.errors import Unsupported
+from tests.export.conftest import differing
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = {
     "torch": {
         **{scheme: {"int8": 21_750} for scheme in ALL},
@@ -43,31 +39,27 @@ WEIGHTS = {
 class TinyKeras(Source):
     """keras_cnn's frame around a network of its own, untrained: its 3 million weights would fine-tune for a minute."""
 
-    def __init__(self) -> None:
-        super().__init__("keras_cnn", "digits")
-
     def fresh_network(self):
         import keras
         from keras import layers
 
         keras.utils.set_random_seed(0)
-        return keras.Sequential(
-            [
-                keras.Input((28, 28, 1), name="image"),
-                layers.Rescaling(1 / data.STD, offset=-data.MEAN / data.STD),
-                layers.Conv2D(8, 5, padding="same", activation="relu", name="conv1"),
-                layers.MaxPooling2D(2),
-                layers.Flatten(),
-                layers.Dense(32, activation="relu", name="dense"),
-                layers.Dropout(0.4),
-                layers.Dense(10, name="logits"),
-            ]
-        )
+        network = [
+            keras.Input((28, 28, 1), name="image"),
+            layers.Rescaling(1 / data.STD, offset=-data.MEAN / data.STD),
+            layers.Conv2D(8, 5, padding="same", activation="relu", name="conv1"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(32, activation="relu", name="dense"),
+            layers.Dropout(0.4),
+            layers.Dense(10, name="logits"),
+        ]
+        return keras.Sequential(network)
 
 
 @pytest.fixture(scope="module", params=["torch", "keras"])
 def source(request: pytest.FixtureRequest) -> Source:
-    return Source("torch_cnn_small", "digits") if request.param == "torch" else TinyKeras()
+    return Source("torch_cnn_small", "digits") if request.param == "torch" else TinyKeras("keras_cnn", "digits")
 
 
 @pytest.fixture(scope="module")
@@ -84,32 +76,25 @@ def file_logits(path: Path, grey: np.ndarray) -> np.ndarray:
     return judge.to_logits(native, contents.outputs[0])
 
 
-def images(source: Source) -> np.ndarray:
-    return source.input(data.load("test", "digits").images[:100])
-
-
 @pytest.mark.parametrize("scheme", ALL)
-def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(scheme, source, folder):
+def test_a_file_answers_as_the_network_and_holds_what_contract_and_scheme_promise(scheme, source, folder, images):
     contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
-    given, expected = file_logits(folder / f"{scheme}.tflite", images(source)), source.logits(images(source))
+    given, expected = file_logits(folder / f"{scheme}.tflite", images), source.logits(images)
+    dtype = "uint8" if scheme == "int8_io" else "float32"
+    assert [(t.name, t.shape, t.dtype) for t in contents.inputs] == [("image", (1, *source.input_shape), dtype)]
+    assert [(t.name, t.shape, t.dtype) for t in contents.outputs] == [("logits", (1, 10), dtype)]
     assert contents.weights == WEIGHTS[source.framework][scheme]
     assert np.isfinite(given).all()
     if source.framework == "torch" or scheme != "qat_int8":  # fine-tuning an untrained network trains it
         assert np.abs(given - expected).max() <= SCHEMES[scheme].max_error * np.ptp(expected)
         assert (given.argmax(1) == expected.argmax(1)).mean() >= 0.9
+    assert ("fine-tuned" in " ".join(contents.notes)) == (scheme == "qat_int8")
+    if scheme in ("int8", "int16x8"):
+        assert not [note for note in contents.notes if "float32" in note], "a static graph computes nothing in float"
 
 
-@pytest.mark.parametrize("scheme", ALL)
-def test_input_and_output_have_the_contracts_names_shapes_and_types(scheme, source, folder):
-    contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
-    dtype = "uint8" if scheme == "int8_io" else "float32"
-    assert [(t.name, t.shape, t.dtype) for t in contents.inputs] == [("image", (1, *source.input_shape), dtype)]
-    assert [(t.name, t.shape, t.dtype) for t in contents.outputs] == [("logits", (1, 10), dtype)]
-
-
-def test_uint8_in_and_out_gives_exactly_what_float_in_and_out_gives(source, folder):
-    grey = images(source)
-    assert np.array_equal(file_logits(folder / "int8_io.tflite", grey), file_logits(folder / "int8.tflite", grey))
+def test_uint8_in_and_out_gives_exactly_what_float_in_and_out_gives(folder, images):
+    assert np.array_equal(file_logits(folder / "int8_io.tflite", images), file_logits(folder / "int8.tflite", images))
     assert FORMATS["tflite"].inspect(folder / "int8_io.tflite").inputs[0].scale == pytest.approx(1 / 255, rel=1e-3)
 
 
@@ -143,21 +128,11 @@ def test_weights_are_aligned_as_the_schema_says(scheme, folder):
     assert all(start % 16 == 0 for start in starts)
 
 
-@pytest.mark.parametrize("scheme", ["int8", "int16x8"])
-def test_a_static_graph_computes_nothing_in_float(scheme, folder):
-    assert not [n for n in FORMATS["tflite"].inspect(folder / f"{scheme}.tflite").notes if "float32" in n]
-
-
 def test_what_stayed_wide_in_a_mixed_file_is_said(source, folder):
     notes = " ".join(FORMATS["tflite"].inspect(folder / "int4.tflite").notes)
     dense, convolution = {"torch": ("50x320", "20x5x5x10"), "keras": ("32x1568", "8x5x5x1")}[source.framework]
     assert f"weights in int4: FULLY_CONNECTED {dense}" in notes
     assert f"weights in int8: CONV_2D {convolution}" in notes
-
-
-def test_only_the_fine_tuned_file_says_that_it_is(folder):
-    saying = [s for s in ALL if "fine-tuned" in " ".join(FORMATS["tflite"].inspect(folder / f"{s}.tflite").notes)]
-    assert saying == ["qat_int8"]
 
 
 def test_fine_tuning_learns_through_the_rounding(source, folder):
@@ -175,17 +150,4 @@ def test_a_graph_that_is_not_int8_gets_no_uint8_ends(folder):
 
 
 def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(source, folder, tmp_path):
-    for floor in ("models", "export", "tests"):
-        shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__"))
-    content = "TinyKeras()" if source.framework == "keras" else f"Source({source.model!r}, 'digits')"
-    program = (
-        "import sys; from pathlib import Path; sys.path.insert(0, 'tests/export')\n"
-        "from test_tflite import FORMATS, Source, TinyKeras\n"
-        f"source = {content}\n"
-        f"for scheme in {ALL[::-1]}:\n"
-        "    FORMATS['tflite'].convert(source, scheme, Path(f'{scheme}.tflite'))\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, capture_output=True)
-    differing = [s for s in ALL if (folder / f"{s}.tflite").read_bytes() != (tmp_path / f"{s}.tflite").read_bytes()]
-    assert not differing
+    assert not differing(source, folder, tmp_path, {f"{scheme}.tflite": ("tflite", scheme) for scheme in ALL})

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pickle
-import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -18,12 +14,10 @@ import pytest
 from export.formats import FORMATS
 from export.schemes import SCHEMES
 from export.source import Source
-from models import data
-from models.images import network_input
+from tests.export.conftest import differing
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 FORMAT_NAMES = ("torchscript", "torchscript_lite")
 WEIGHTS = {
     "float32": {"float32": 21_750},
@@ -32,31 +26,22 @@ WEIGHTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def source() -> Source:
-    return Source("torch_cnn_small", "digits")
+FILES = {f"{name}-{scheme}": (name, scheme) for name in FORMAT_NAMES for scheme in WEIGHTS}
 
 
 @pytest.fixture(scope="module")
 def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("torchscript")
-    for name in FORMAT_NAMES:
-        for scheme in WEIGHTS:
-            FORMATS[name].convert(source, scheme, folder / f"{name}-{scheme}")
+    for file, (name, scheme) in FILES.items():
+        FORMATS[name].convert(source, scheme, folder / file)
     return folder
 
 
-@pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    return network_input(data.load("test", "digits").images[:100], "chw")
-
-
-@pytest.mark.parametrize("scheme", WEIGHTS)
-@pytest.mark.parametrize("name", FORMAT_NAMES)
-def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(name, scheme, folder, source, images):
-    path = folder / f"{name}-{scheme}"
-    contents = FORMATS[name].inspect(path)
-    file_logits, expected = FORMATS[name].run(path, images), source.logits(images)
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises(file, folder, source, images):
+    name, scheme = FILES[file]
+    contents = FORMATS[name].inspect(folder / file)
+    file_logits, expected = FORMATS[name].run(folder / file, images), source.logits(images)
     assert contents.weights == WEIGHTS[scheme]
     assert (contents.inputs[0].shape, contents.outputs) == ((1, 1, 28, 28), ())  # the output is as the source says
     assert file_logits.dtype == np.float32
@@ -65,46 +50,25 @@ def test_a_file_answers_as_the_network_and_holds_the_weights_its_scheme_promises
 
 
 @pytest.mark.parametrize("scheme", ["dynamic_int8", "int8"])
-def test_a_quantized_file_answers_the_same_on_every_engine(scheme, folder, source, images):
+def test_a_quantized_file_answers_the_same_on_every_engine(scheme, folder, source, images, monkeypatch):
     import torch
 
-    expected, before = source.logits(images).argmax(1), torch.backends.quantized.engine
-    try:
-        for engine in torch.backends.quantized.supported_engines:
-            torch.backends.quantized.engine = engine
-            file_logits = FORMATS["torchscript"].run(folder / f"torchscript-{scheme}", images)
-            assert (file_logits.argmax(1) == expected).mean() >= 0.98, engine
-    finally:
-        torch.backends.quantized.engine = before
+    expected = source.logits(images).argmax(1)
+    for engine in torch.backends.quantized.supported_engines:
+        monkeypatch.setattr(torch.backends.quantized, "engine", engine)
+        file_logits = FORMATS["torchscript"].run(folder / f"torchscript-{scheme}", images)
+        assert (file_logits.argmax(1) == expected).mean() >= 0.98, engine
 
 
 @pytest.mark.parametrize("scheme", WEIGHTS)
-def test_the_lite_file_holds_no_weight_twice(scheme, folder):
-    lite, full = ((folder / f"{name}-{scheme}").stat().st_size for name in ("torchscript_lite", "torchscript"))
-    assert lite < full * 1.05
+def test_the_lite_file_holds_no_weight_twice_and_says_what_became_of_the_passes_for_phones(scheme, folder):
+    lite, full = (folder / f"{name}-{scheme}" for name in reversed(FORMAT_NAMES))
+    assert lite.stat().st_size < full.stat().st_size * 1.05
+    assert "optimize_for_mobile" in FORMATS["torchscript_lite"].inspect(lite).notes[-1]
 
 
-def test_the_lite_file_says_what_became_of_the_passes_for_phones(folder):
-    assert "optimize_for_mobile" in FORMATS["torchscript_lite"].inspect(folder / "torchscript_lite-float32").notes[-1]
-
-
-def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(folder, tmp_path):
-    for floor in ("models", "export"):
-        shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__"))
-    program = (
-        "from pathlib import Path\n"
-        "from export.formats import FORMATS\n"
-        "from export.source import Source\n"
-        "source = Source('torch_cnn_small', 'digits')\n"
-        f"for scheme in {tuple(reversed(WEIGHTS))}:\n"
-        f"    for name in {FORMAT_NAMES}:\n"
-        "        FORMATS[name].convert(source, scheme, Path(f'again-{name}-{scheme}'))\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=tmp_path, env=environment, check=True)
-    for path in folder.iterdir():
-        again = tmp_path / f"again-{path.name}"
-        assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(again.read_bytes()).digest(), path.name
+def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(source, folder, tmp_path):
+    assert not differing(source, folder, tmp_path, FILES)
 
 
 @pytest.mark.parametrize("engine", ["fbgemm", "qnnpack", "onednn"])
@@ -113,13 +77,9 @@ def test_the_engine_that_this_cpu_would_choose_is_not_in_the_bytes(name, engine,
     """`x86` means oneDNN with AVX-512 VNNI and FBGEMM without, which unpacks the weights in another layout."""
     import torch
 
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = engine
-    try:
-        FORMATS[name].convert(Source("torch_cnn_small", "digits"), "int8", tmp_path / "again")
-        assert torch.backends.quantized.engine == engine
-    finally:
-        torch.backends.quantized.engine = before
+    monkeypatch.setattr(torch.backends.quantized, "engine", engine)
+    FORMATS[name].convert(Source("torch_cnn_small", "digits"), "int8", tmp_path / "again")
+    assert torch.backends.quantized.engine == engine
     assert (tmp_path / "again").read_bytes() == (folder / f"{name}-int8").read_bytes()
 
 
@@ -130,23 +90,19 @@ def test_a_pickle_keeps_its_values_whatever_its_storages_are_called_and_is_memoi
         def persistent_id(self, value):
             return ("storage", float, value.decode(), "cpu", 1) if isinstance(value, bytes) else None
 
-    def pickled(*keys: str, memoised: bool) -> bytes:
-        shared = ("shared", 1)
-        buffer = io.BytesIO()
-        Pickler(buffer, 2).dump(
-            [*(key.encode() for key in keys), shared, shared if memoised else ("shared", 1), "7 is text"]
-        )
+    def pickled(*keys: str) -> bytes:
+        shared, buffer = ("shared", 1), io.BytesIO()
+        Pickler(buffer, 2).dump([*(key.encode() for key in keys), shared, shared, "7 is text"])
         return buffer.getvalue()
 
     def canonical(content: bytes, *keys: str) -> bytes:
         return _torchscript._canonical(content, {key: str(i) for i, key in enumerate(keys)})
 
-    one, other = pickled("12", "26", memoised=True), pickled("5", "1007", memoised=True)
+    one, other = pickled("12", "26"), pickled("5", "1007")
     assert one != other
-    assert (
-        canonical(one, "12", "26") == canonical(other, "5", "1007") == canonical(canonical(one, "12", "26"), "0", "1")
-    )
-    assert len(canonical(one, "12", "26")) < len(one)  # of what nothing refers to, no entry is left
+    first = canonical(one, "12", "26")
+    assert first == canonical(other, "5", "1007") == canonical(first, "0", "1")
+    assert len(first) < len(one)  # of what nothing refers to, no entry is left
 
 
 def test_inspecting_a_file_executes_nothing_of_it(folder, tmp_path):

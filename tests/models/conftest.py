@@ -1,7 +1,12 @@
-"""A user's folder of networks, and its images."""
+"""A user's folder of networks, and its images; what is no regular file."""
 
 from __future__ import annotations
 
+import os
+import socket
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,3 +28,30 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(folder: Path, name: str = "net.npz", **arrays: np.ndarray) -> None:
     """Write images and labels, with other arrays in their place or beside them."""
     np.savez(folder / name, **({"images": IMAGES, "labels": LABELS} | arrays))
+
+
+IRREGULAR = ("fifo", "socket", "folder", "device")
+
+
+def put(kind: str, path: Path) -> None:
+    """Put what is no regular file at a path."""
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+
+
+@contextmanager
+def memory(most_bytes: int) -> Iterator[None]:
+    """Hold what the block allocates to so many bytes at once."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most_bytes
+    finally:
+        tracemalloc.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +11,7 @@ from models import cards, checkpoints
 from models.__main__ import command
 from models.errors import DataError
 from models.zoo import ZOO
+from tests.models.conftest import put
 
 TARGETS = {"torch_cnn": 0.994, "torch_cnn_small": 0.992, "keras_cnn": 0.994}
 MODEL = "torch_cnn_small"
@@ -33,11 +33,8 @@ def listed() -> str:
     return " ".join(result.output.split())
 
 
-def flip_a_byte() -> None:
-    file = checkpoints.path(MODEL)
-    content = bytearray(file.read_bytes())
-    content[-5] ^= 0x80  # a sign
-    file.write_bytes(content)
+def change_card(**fields) -> None:
+    cards.path(MODEL).write_text(json.dumps(json.loads(cards.path(MODEL).read_text()) | fields))
 
 
 @pytest.mark.parametrize("model", ZOO.names())
@@ -54,7 +51,9 @@ def test_the_card_reports_the_accuracy_to_reach_with_its_interval(model, target)
 
 
 def test_a_damaged_checkpoint_is_listed_as_damaged_and_is_not_exported(folder):
-    flip_a_byte()
+    content = bytearray(checkpoints.path(MODEL).read_bytes())
+    content[-5] ^= 0x80  # a sign
+    checkpoints.path(MODEL).write_bytes(content)
     assert f"{MODEL}: damaged" in listed()
     with pytest.raises(DataError, match=r"is damaged.*git checkout.*nox -s train -- --only torch_cnn_small"):
         cards.require_whole(MODEL)
@@ -67,45 +66,32 @@ def test_a_checkpoint_that_is_missing_is_listed_as_to_be_trained_and_is_not_expo
         cards.require_whole(MODEL)
 
 
-def test_a_checkpoint_without_a_card_may_be_a_users_own(folder):
+def test_a_checkpoint_without_its_card_or_of_other_training_settings_may_be_a_users_own(folder):
+    change_card(fingerprint="another")
+    assert "others than its card's" in listed()
+    assert cards.require_whole(MODEL).state == "other_settings"
     cards.path(MODEL).unlink()
     assert "it has no card" in listed()
     assert cards.require_whole(MODEL).state == "no_card"
 
 
-def test_a_checkpoint_of_other_training_settings_may_be_a_users_own(folder):
-    card = json.loads(cards.path(MODEL).read_text())
-    cards.path(MODEL).write_text(json.dumps(card | {"fingerprint": "another"}))
-    assert "others than its card's" in listed()
-    assert cards.require_whole(MODEL).state == "other_settings"
+WRONG = {
+    "sha256": [None, "short", 3],
+    "test_accuracy": ["99 %", 99.5, None],
+    "test_accuracy_95": [[0.9], 0.9],
+    "parameters": [-1],
+    "data": [[], {"name": "mnist", "sha256": None}],
+    "fingerprint": [["d2e96ef1e6fe13ab"]],
+}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"sha256": None},
-        {"sha256": "short"},
-        {"sha256": 3},
-        {"test_accuracy": "99 %"},
-        {"test_accuracy": 99.5},
-        {"test_accuracy": None},
-        {"test_accuracy_95": [0.9]},
-        {"test_accuracy_95": 0.9},
-        {"parameters": -1},
-        {"data": []},
-        {"data": {"name": "mnist", "sha256": None}},
-        {"fingerprint": ["d2e96ef1e6fe13ab"]},
-    ],
-    ids=str,
-)
-def test_a_card_of_wrong_types_is_a_sentence_for_every_command(folder, change):
-    card = json.loads(cards.path(MODEL).read_text())
-    cards.path(MODEL).write_text(json.dumps(card | change))
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
+def test_a_card_of_wrong_types_is_a_sentence_for_every_command(folder, field, value):
+    change_card(**{field: value})
     assert "is no card" in listed()
     with pytest.raises(DataError, match="is no card .*nox -s train -- --force --only torch_cnn_small"):
         cards.require_whole(MODEL)
-    result = CliRunner().invoke(command, ["--only", MODEL])
-    assert isinstance(result.exception, DataError)
+    assert isinstance(CliRunner().invoke(command, ["--only", MODEL]).exception, DataError)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +104,14 @@ def test_a_card_that_is_no_json_is_a_sentence(folder, text):
     assert "is no card" in listed()
 
 
-def test_a_card_that_is_a_fifo_does_not_hang(folder):
-    cards.path(MODEL).unlink()
-    os.mkfifo(cards.path(MODEL))
-    assert "is no regular file" in listed()
-
-
-def test_a_checkpoint_that_is_a_folder_is_a_sentence(folder):
-    checkpoints.path(MODEL).unlink()
-    checkpoints.path(MODEL).mkdir()
-    assert "cannot be read: it is a folder" in listed()
+@pytest.mark.parametrize(
+    ("path", "kind", "shown"),
+    [(cards.path, "fifo", "is no regular file"), (checkpoints.path, "folder", "cannot be read: it is a folder")],
+)
+def test_what_is_no_regular_file_is_a_sentence(folder, path, kind, shown):
+    path(MODEL).unlink()
+    put(kind, path(MODEL))
+    assert shown in listed()
 
 
 def test_a_card_survives_the_file(folder):

@@ -1,4 +1,4 @@
-"""How programs end: with a sentence and an exit code, whatever happens."""
+"""How programs start, and how they end: with a sentence and an exit code, whatever happens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
-from models import console
+from models import console, processes
 from models.environments import ROOT
 
 PROGRAM = """
@@ -26,9 +27,13 @@ console.main(command)
 """
 
 
-def typed(body: str, *, stdout=subprocess.PIPE, **options) -> subprocess.CompletedProcess:
+needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+
+
+def typed(body: str, **options) -> subprocess.CompletedProcess:
     argv = [sys.executable, "-c", PROGRAM.format(body=body)]
-    return subprocess.run(argv, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, **options)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.run(argv, cwd=ROOT, text=True, timeout=60, **options)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +63,6 @@ def test_line_feeds_stay_where_lines_are_wanted():
 
 
 def test_plain_text_is_no_markup():
-    from rich.text import Text
-
     assert Text.from_markup(console.plain("[red]\x1b[31m[/] \\[x]")).plain == "[red][/] \\[x]"
 
 
@@ -86,32 +89,24 @@ def test_a_file_that_may_not_be_used_is_no_defect():
     assert done.stderr == "error: /somewhere/file cannot be used: Permission denied. Mend that, or name another.\n"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@needs_dev_full
 @pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)", "print('x')"])
 def test_an_output_that_is_full_is_a_sentence(body):
     with open("/dev/full", "w") as full:
         done = typed(body, stdout=full)
-    assert done.returncode == 6
-    assert done.stderr == (
-        "error: Standard output cannot be written: No space left on device. What is finished is kept.\n"
-    )
+    message = "error: Standard output cannot be written: No space left on device. What is finished is kept.\n"
+    assert (done.returncode, done.stderr) == (6, message)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@needs_dev_full
 @pytest.mark.parametrize(
     ("body", "code"),
-    [
-        ("raise DataError('x')", 3),
-        ("{}['x']", 70),
-        ("raise KeyboardInterrupt", 130),
-        ("raise click.UsageError('x')", 2),
-    ],
+    [("DataError('x')", 3), ("KeyError('x')", 70), ("KeyboardInterrupt", 130), ("click.UsageError('x')", 2)],
 )
 def test_the_exit_code_is_told_even_where_nothing_can_be(body, code):
     with open("/dev/full", "w") as full:
-        argv = [sys.executable, "-c", PROGRAM.format(body=body)]
-        buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
-        assert subprocess.run(argv, cwd=ROOT, stdout=full, stderr=full, env=buffered, timeout=60).returncode == code
+        done = typed(f"raise {body}", stdout=full, stderr=full, env={**os.environ, "PYTHONUNBUFFERED": ""})
+    assert done.returncode == code
 
 
 @pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)"])
@@ -155,3 +150,35 @@ def test_only_checking_the_arguments_ends_there(monkeypatch):
     done = typed("console.validated(); print('began')", env={**os.environ, console.ONLY_PARSE: "1"})
     assert (done.returncode, done.stdout) == (0, "")
     assert typed("console.validated(); print('began')").stdout == "began\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (3, "ended with exit code 3"),
+        (128 + 11, "killed by SIGSEGV"),
+        (128 + 40, "ended with exit code 168"),  # a real-time signal, which has no name
+        (255, "ended with exit code 255"),
+    ],
+)
+def test_a_shells_exit_code_is_said(code, message):
+    assert processes.death(processes.from_shell(code)) == message
+
+
+def test_a_program_keeps_bytecode_where_a_container_forbids_it(tmp_path):
+    """Each process would compile every framework anew."""
+    (tmp_path / "program.py").write_text(
+        "import subprocess, sys\n"
+        "import imported\n"
+        "subprocess.run([sys.executable, '-c', 'import other'], check=True)\n"
+        "def command(**options): pass\n"
+        "command.main = lambda standalone_mode: 0\n"
+    )
+    for name in ("imported", "other"):
+        (tmp_path / f"{name}.py").write_text("")
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    env.pop("PYTHONPYCACHEPREFIX", None)
+    code = "from models import entry; entry.main('program:command')"
+    subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=True)
+    compiled = {file.name.split(".")[0] for file in (tmp_path / "__pycache__").iterdir()}
+    assert compiled == {"program", "imported", "other"}

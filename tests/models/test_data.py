@@ -1,11 +1,13 @@
+"""MNIST and the digits, whatever their files hold, and images as networks take them: transposed, never reshaped."""
+
 from __future__ import annotations
 
 import gzip
 import http.server
 import os
-import socket
 import threading
-import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from models import data, mirrors
 from models.errors import DataError, EdgewiseError, UsageError
 from models.images import network_input
+from tests.models.conftest import IRREGULAR, memory, put
 
 
 @pytest.fixture
@@ -25,24 +28,29 @@ def offline(monkeypatch, tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def mirror(idx_folder, monkeypatch, offline):
-    """A real HTTP server on loopback that serves the four files."""
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(idx_folder))
+@contextmanager
+def served(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on loopback, and give the address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(mirrors, "MIRRORS", ("http://127.0.0.1:9", f"http://127.0.0.1:{server.server_port}"))
-    yield idx_folder
-    server.shutdown()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
 
 
-def test_mnist_is_read_from_the_folder(idx_folder):
+@pytest.fixture
+def mirror(idx_folder, monkeypatch, offline):
+    """A real server of the four files, behind a mirror that refuses connections."""
+    with served(partial(http.server.SimpleHTTPRequestHandler, directory=str(idx_folder))) as address:
+        monkeypatch.setattr(mirrors, "MIRRORS", (*mirrors.MIRRORS, address))
+        yield idx_folder
+
+
+def test_mnist_is_read_from_the_folder_compressed_or_not(idx_folder):
     digits = data.load("test")
     assert (digits.name, digits.images.shape, digits.labels.shape) == ("mnist", (100, 28, 28), (100,))
     assert not digits.images.flags.writeable
-
-
-def test_uncompressed_files_are_read_too(idx_folder):
     for file in idx_folder.glob("*.gz"):
         file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
         file.unlink()
@@ -68,42 +76,23 @@ def test_broken_files_are_an_error_and_never_other_data(idx_folder, harm, messag
 
 
 @pytest.mark.parametrize("suffix", [".gz", ""], ids=["gzip", "plain"])
-@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device"])
+@pytest.mark.parametrize("kind", IRREGULAR)
 def test_only_a_regular_file_can_be_mnist(idx_folder, kind, suffix):
     """The old code waited for ever at a FIFO, and read a device until memory was full."""
     (idx_folder / "t10k-images-idx3-ubyte.gz").unlink()
-    file = idx_folder / f"t10k-images-idx3-ubyte{suffix}"
-    with socket.socket(socket.AF_UNIX) as listener:
-        {
-            "fifo": lambda: os.mkfifo(file),
-            "socket": lambda: listener.bind(str(file)),
-            "folder": file.mkdir,
-            "device": lambda: file.symlink_to("/dev/zero"),
-        }[kind]()
-        with pytest.raises(DataError, match="cannot be read: it is a .*, not a regular file. Replace or delete it."):
-            data.load("test")
+    put(kind, idx_folder / f"t10k-images-idx3-ubyte{suffix}")
+    with pytest.raises(DataError, match="cannot be read: it is a .*, not a regular file. Replace or delete it."):
+        data.load("test")
 
 
-def _bomb(file):
+@pytest.mark.parametrize(("sparse", "message"), [(False, "more than 10,008 bytes"), (True, "is larger than")])
+def test_a_file_that_unpacks_to_more_than_mnist_is_not_unpacked(idx_folder, sparse, message):
+    file = idx_folder / "t10k-labels-idx1-ubyte.gz"
     file.write_bytes(gzip.compress(bytes(50_000_000)))
-
-
-def _sparse(file):
-    with file.open("wb") as out:
-        out.truncate(1 << 40)
-
-
-@pytest.mark.parametrize(("harm", "message"), [(_bomb, "more than 10,008 bytes"), (_sparse, "is larger than")])
-def test_a_file_that_unpacks_to_more_than_mnist_is_not_unpacked(idx_folder, harm, message):
-    harm(idx_folder / "t10k-labels-idx1-ubyte.gz")
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match=message):
-            data.load("test")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 10_000_000
+    if sparse:
+        os.truncate(file, 1 << 40)
+    with memory(10_000_000), pytest.raises(DataError, match=message):
+        data.load("test")
 
 
 @pytest.mark.parametrize("folder", ["x" * 300, "loop"])
@@ -129,14 +118,10 @@ def test_a_mirror_that_never_ends_is_passed_over(offline, monkeypatch):
         def log_message(self, *args):
             return
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(mirrors, "MIRRORS", (f"http://127.0.0.1:{server.server_port}",))
-    try:
+    with served(Endless) as address:
+        monkeypatch.setattr(mirrors, "MIRRORS", (address,))
         with pytest.raises(data.MnistUnavailable, match="sends more than MNIST has"):
             data.load("test", "mnist")
-    finally:
-        server.shutdown()
     assert list((offline / "mnist").iterdir()) == []
 
 
@@ -146,20 +131,17 @@ def test_a_file_that_is_missing_from_the_folder_is_an_error(idx_folder):
         data.load("test")
 
 
-def test_a_mirror_that_fails_is_passed_over_and_the_download_is_cached(mirror, offline, monkeypatch):
+def test_a_mirror_that_fails_is_passed_over_and_the_download_is_cached_until_it_breaks(
+    mirror, offline, monkeypatch, capsys
+):
     assert data.load("test").name == "mnist"
-    assert sorted(p.name for p in (offline / "mnist").iterdir()) == [
-        "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz",
-    ]
-    monkeypatch.setattr(mirrors, "MIRRORS", ())
-    data.load.cache_clear()
-    assert data.load("test").name == "mnist"
-
-
-def test_a_broken_cache_is_downloaded_again(mirror, offline, capsys):
-    data.load("test")
-    (offline / "mnist" / "t10k-images-idx3-ubyte.gz").write_bytes(b"half")
+    cached = offline / "mnist"
+    assert {file.name for file in cached.iterdir()} == {"t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
+    with monkeypatch.context() as without_mirrors:
+        without_mirrors.setattr(mirrors, "MIRRORS", ())
+        data.load.cache_clear()
+        assert data.load("test").name == "mnist"
+    (cached / "t10k-images-idx3-ubyte.gz").write_bytes(b"half")
     data.load.cache_clear()
     assert data.load("test").name == "mnist"
     assert "Downloading it again" in capsys.readouterr().err
@@ -172,13 +154,9 @@ def test_a_mirror_with_other_content_is_refused_and_nothing_is_left(mirror, offl
     assert list((offline / "mnist").iterdir()) == []
 
 
-def test_without_files_and_network_the_digits_stand_in_loudly(offline, capsys):
-    digits = data.load("test")
-    assert digits.name == "digits"
+def test_without_files_and_network_the_digits_stand_in_loudly_but_not_for_mnist_by_name(offline, capsys):
+    assert data.load("test").name == "digits"
     assert "using scikit-learn's digits, not MNIST" in capsys.readouterr().err
-
-
-def test_mnist_by_name_never_falls_back(offline):
     with pytest.raises(data.MnistUnavailable, match="no connection.*--data digits"):
         data.load("test", "mnist")
 
@@ -186,8 +164,7 @@ def test_mnist_by_name_never_falls_back(offline):
 def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
     train, test = data.load("train", "digits"), data.load("test", "digits")
     assert (len(train), len(test)) == (797, 1000)
-    assert test.images.dtype == np.uint8
-    assert test.images.shape == (1000, 28, 28)
+    assert (test.images.dtype, test.images.shape) == (np.uint8, (1000, 28, 28))
     grey = network_input(test.images, "hw")
     rows = (grey.sum(2) * np.arange(28)).sum(1) / grey.sum((1, 2))
     assert np.abs(rows - 13.5).max() < 1.5
@@ -196,3 +173,27 @@ def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
 def test_an_unknown_data_set_suggests_the_known():
     with pytest.raises(UsageError, match="Did you mean mnist"):
         data.load("test", "mnits")
+
+
+def test_bytes_become_floats_from_0_to_1_and_floats_stay():
+    assert network_input(np.array([[[0, 255]]], np.uint8), "hw").ravel().tolist() == [0.0, 1.0]
+    floats = np.array([[[-2.0, 300.0]]], np.float32)
+    assert network_input(floats, "hwc").ravel().tolist() == [-2.0, 300.0]
+    assert network_input(floats, "chw").dtype == np.float32
+
+
+def test_channels_are_transposed():
+    images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    arranged = network_input(images, "chw")
+    assert arranged.shape == (2, 3, 4, 5)
+    assert np.array_equal(arranged[1, 2], images[1, :, :, 2].astype(np.float32) / np.float32(255))
+    assert not np.array_equal(arranged.ravel(), network_input(images, "hwc").ravel())
+
+
+@pytest.mark.parametrize(("layout", "shape"), [("hw", (1, 4, 5)), ("hwc", (1, 4, 5, 1)), ("chw", (1, 1, 4, 5))])
+def test_grey_images_have_one_channel_or_none_and_colours_go_only_where_channels_are(layout, shape):
+    assert network_input(np.zeros((1, 4, 5), np.uint8), layout).shape == shape
+    assert network_input(np.zeros((1, 4, 5, 1), np.uint8), layout).shape == shape
+    if layout == "hw":
+        with pytest.raises(ValueError, match="no channels, the images have 3"):
+            network_input(np.zeros((1, 4, 5, 3), np.uint8), layout)

@@ -1,4 +1,4 @@
-"""Programs of torch.export as layers again: the same answers, in evaluation mode, for any batch where that can be."""
+"""Networks in one file: programs of torch.export as layers again, and what is no such program or .keras file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ import zipfile
 
 import pytest
 
+from models.frameworks import FRAMEWORKS
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def net():
-    """A network with most kinds of layers: [N,3,16,16] -> [N,5]."""
+def torch():
     import torch
-    from torch import nn
+
+    return torch
+
+
+@pytest.fixture(scope="module")
+def net(torch):
+    """A network with most kinds of layers: [N,3,16,16] -> [N,5]."""
+    nn = torch.nn
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -36,99 +44,105 @@ def net():
     return network
 
 
-def saved(network, images, **options) -> bytes:
+def saved(network, images, *, decomposed: bool = False, **options) -> bytes:
     import torch
 
-    buffer = io.BytesIO()
-    torch.export.save(torch.export.export(network, images, **options), buffer)
+    program, buffer = torch.export.export(network, images, **options), io.BytesIO()
+    torch.export.save(program.run_decompositions() if decomposed else program, buffer)
     return buffer.getvalue()
+
+
+def opened(content: bytes, framework: str = "torch"):
+    return FRAMEWORKS[framework].open_whole(content)
+
+
+def kinds(network) -> list[str]:
+    return [type(layer).__name__ for layer in network.modules()]
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("free", [False, True])
-def test_it_answers_as_the_network_does_in_evaluation_mode(net, training, free):
-    import torch
-
-    from models.frameworks import _exported
-
+def test_it_answers_as_the_network_does_in_evaluation_mode(torch, net, training, free):
     images = torch.rand(3, 3, 16, 16)
     expected = net.eval()(images)
     options = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)} if free else {}
-    content = saved(net.train(training), (images[: 2 if free else 1],), **options)
-    loaded = _exported.load(content)
+    loaded = opened(saved(net.train(training), (images[: 2 if free else 1],), **options))
     assert torch.equal(loaded(images), expected)
     assert loaded.input_shapes == ((3, 16, 16),)
-    kinds = {type(layer).__name__ for layer in loaded.modules()}
-    assert {"Conv2d", "BatchNorm2d", "ConvTranspose2d", "LayerNorm", "Linear"} <= kinds
+    assert {"Conv2d", "BatchNorm2d", "ConvTranspose2d", "LayerNorm", "Linear"} <= set(kinds(loaded))
+    ours, theirs = (sum(parameter.numel() for parameter in network.parameters()) for network in (loaded, net))
+    assert ours == theirs, "nothing is held twice"
 
 
-def test_a_program_that_was_decomposed_becomes_layers_too(net):
-    import torch
-
-    from models.frameworks import _exported
-
+def test_a_program_that_was_decomposed_becomes_layers_too(torch, net):
     images = torch.rand(2, 3, 16, 16)
-    buffer = io.BytesIO()
-    torch.export.save(torch.export.export(net.eval(), (images[:1],)).run_decompositions(), buffer)
-    loaded = _exported.load(buffer.getvalue())
+    loaded = opened(saved(net.eval(), (images[:1],), decomposed=True))
     assert torch.allclose(loaded(images), net(images), atol=1e-5)
-    assert {"Conv2d", "BatchNorm2d", "Linear"} <= {type(layer).__name__ for layer in loaded.modules()}
+    assert {"Conv2d", "BatchNorm2d", "Linear"} <= set(kinds(loaded))
 
 
-def test_a_fixed_batch_stays_where_the_graph_needs_it():
-    import torch
-    from torch import nn
-
-    from models.frameworks import _exported
-    from models.frameworks import torch as framework
-
-    class Attention(nn.Module):
+def test_a_fixed_batch_stays_where_the_graph_needs_it(torch):
+    class Attention(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.inner, self.last = nn.MultiheadAttention(16, 2, batch_first=True), nn.Linear(16, 5)
+            self.inner, self.last = torch.nn.MultiheadAttention(16, 2, batch_first=True), torch.nn.Linear(16, 5)
 
         def forward(self, x):
             tokens = x.flatten(2).transpose(1, 2)
             return self.last(self.inner(tokens, tokens, tokens, need_weights=False)[0].mean(1))
 
-    network = Attention().eval()
+    network, framework = Attention().eval(), FRAMEWORKS["torch"]
     images = torch.rand(3, 16, 4, 4)
-    loaded = _exported.load(saved(network, (images[:1],)))
+    loaded = opened(saved(network, (images[:1],)))
     assert not framework.takes_batches(loaded, images.numpy())
     assert torch.allclose(torch.from_numpy(framework.logits(loaded, images.numpy())), network(images), atol=1e-6)
     with pytest.raises(ValueError, match="takes 3 images at once and no other number"):
-        _exported.load(saved(network, (images,)))
+        opened(saved(network, (images,)))
+
+
+@pytest.fixture(scope="module")
+def whole(torch) -> bytes:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten()).eval()
+    return saved(network, (torch.rand(1, 1, 8, 8),))
+
+
+@pytest.fixture(scope="module")
+def keras_files(tmp_path_factory) -> dict[str, bytes]:
+    """Files of networks that can be deployed, that have two inputs, and that have code in them."""
+    import keras
+    from keras import layers
+
+    a, b = keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
+    networks = {
+        "whole": keras.Model(a, layers.Dense(2)(layers.Flatten()(a))),
+        "two": keras.Model([a, b], layers.Flatten()(layers.Add()([a, b]))),
+        "code": keras.Model(a, layers.Flatten()(layers.Lambda(lambda x: x + 1)(a))),
+    }
+    file = tmp_path_factory.mktemp("keras") / "net.keras"
+    contents = {}
+    for name, network in networks.items():
+        network.save(file)
+        contents[name] = file.read_bytes()
+    return contents
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no", b"hello"], ids=repr)
 def test_another_file_is_one_sentence(content):
-    from models.frameworks import _exported
-
     with pytest.raises(ValueError, match="it is no file of torch.export.save, or is cut off"):
-        _exported.load(content)
-
-
-@pytest.fixture(scope="module")
-def whole() -> bytes:
-    import torch
-    from torch import nn
-
-    return saved(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()).eval(), (torch.rand(1, 1, 8, 8),))
+        opened(content)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_one_sentence(whole, share):
-    from models.frameworks import _exported
-
+def test_a_truncated_file_is_one_sentence(whole, keras_files, share):
     with pytest.raises(ValueError, match="it is no file of torch.export.save, or is cut off"):
-        _exported.load(whole[: int(len(whole) * share)])
+        opened(whole[: int(len(whole) * share)])
+    content = keras_files["whole"]
+    with pytest.raises(ValueError, match="it is no .keras file, or is cut off"):
+        opened(content[: int(len(content) * share)], "keras")
 
 
-def test_a_file_of_another_pytorch_says_which_one_can_read_it(whole):
+def test_a_file_of_another_pytorch_says_which_one_can_read_it(torch, whole):
     """Such a file has other versions in its archive, and a schema that this PyTorch does not know."""
-    import torch
-
-    from models.frameworks import _exported
 
     def of_another(name: str, content: bytes) -> bytes:
         if name.endswith("archive_version"):
@@ -143,47 +157,34 @@ def test_a_file_of_another_pytorch_says_which_one_can_read_it(whole):
             after.writestr(name, of_another(name, before.read(name)))
     version = torch.__version__.partition("+")[0]
     with pytest.raises(ValueError, match=f"PyTorch {version} cannot read it .*save it again with .* of {version}"):
-        _exported.load(other.getvalue())
+        opened(other.getvalue())
 
 
-def test_several_inputs_and_outputs_are_refused():
-    import torch
-    from torch import nn
-
-    from models.frameworks import _exported
-    from models.frameworks import torch as framework
-
-    class Two(nn.Module):
+def test_several_inputs_and_outputs_are_refused(torch):
+    class Two(torch.nn.Module):
         def forward(self, a, b):
             return (a + b).mean((2, 3))
 
-    class Outputs(nn.Module):
+    class Outputs(torch.nn.Module):
         def forward(self, a):
             return a.mean((2, 3)), a
 
     image = torch.rand(1, 3, 8, 8)
     with pytest.raises(ValueError, match="takes 2 inputs"):
-        framework.input_shape(_exported.load(saved(Two(), (image, image))))
+        FRAMEWORKS["torch"].input_shape(opened(saved(Two(), (image, image))))
     with pytest.raises(ValueError, match="has 2 outputs"):
-        _exported.load(saved(Outputs(), (image,)))
+        opened(saved(Outputs(), (image,)))
 
 
-def test_what_is_changed_in_place_is_read_changed():
+def test_what_is_changed_in_place_is_read_changed(torch):
     """The first rewriting read the value from before the change: a ResNet's shortcut of nn.ReLU(inplace=True)."""
-    import torch
-    from torch import nn
-
-    from models.frameworks import _exported
+    nn = torch.nn
 
     class InPlace(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.second, self.last = (
-                nn.Conv2d(3, 4, 3, padding=1),
-                nn.Conv2d(4, 4, 3, padding=1),
-                nn.Linear(4, 5),
-            )
-            self.bias = nn.Parameter(torch.ones(4))
+            self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+            self.last, self.bias = nn.Linear(4, 5), nn.Parameter(torch.ones(4))
 
         def forward(self, x):
             x = self.first(x)
@@ -195,56 +196,46 @@ def test_what_is_changed_in_place_is_read_changed():
 
     network = InPlace().eval()
     images = torch.randn(3, 3, 8, 8)
-    for content in (
-        saved(network, (images[:1],)),
-        saved(network, (images[:2],), dynamic_shapes=({0: torch.export.Dim("n")},)),
-    ):
-        assert torch.allclose(_exported.load(content)(images), network(images), atol=1e-6)
+    for batch, options in ((1, {}), (2, {"dynamic_shapes": ({0: torch.export.Dim("n")},)})):
+        loaded = opened(saved(network, (images[:batch],), **options))
+        assert torch.allclose(loaded(images), network(images), atol=1e-6)
 
 
-def test_nothing_is_held_twice(net):
-    import torch
-
-    from models.frameworks import _exported
-
-    loaded = _exported.load(saved(net.eval(), (torch.rand(1, 3, 16, 16),)))
-    count = lambda module: sum(parameter.numel() for parameter in module.parameters())  # noqa: E731
-    assert count(loaded) == count(net)
-
-
-def test_what_is_no_program_or_no_state_dictionary_says_what_to_save():
-    import torch
-    from torch import nn
-
-    from models.frameworks import _exported
-    from models.frameworks import torch as framework
-
+def test_what_is_no_program_or_no_state_dictionary_says_what_to_save(torch):
     def written(value) -> bytes:
         buffer = io.BytesIO()
         torch.save(value, buffer)
         return buffer.getvalue()
 
-    network = nn.Linear(2, 2)
+    network, framework = torch.nn.Linear(2, 2), FRAMEWORKS["torch"]
     with pytest.raises(ValueError, match="written by torch.save; write it with torch.export.save"):
-        _exported.load(written(network))
+        opened(written(network))
     with pytest.raises(ValueError, match="which are its 'state_dict'"):
         framework.open_weights(network, written({"epoch": 3, "state_dict": network.state_dict()}), ".pth")
     with pytest.raises(ValueError, match="nn.DataParallel"):
-        framework.open_weights(network, written(nn.DataParallel(network).state_dict()), ".pth")
+        framework.open_weights(network, written(torch.nn.DataParallel(network).state_dict()), ".pth")
 
 
-def test_a_batch_norm_is_that_of_as_many_axes_as_it_takes():
-    import torch
-    from torch import nn
-
-    from models.frameworks import _exported
-
+def test_a_batch_norm_is_that_of_as_many_axes_as_it_takes(torch):
+    nn = torch.nn
     torch.manual_seed(0)
     rows = nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 5), nn.BatchNorm1d(4), nn.Flatten())
     network = nn.Sequential(nn.BatchNorm2d(3), rows, nn.Linear(4 * 60, 8), nn.BatchNorm1d(8), nn.Linear(8, 5))
     network(torch.rand(8, 3, 8, 8))  # so that batch norms have seen something
     images = torch.rand(3, 3, 8, 8)
-    loaded = _exported.load(saved(network.eval(), (images[:1],)))
+    loaded = opened(saved(network.eval(), (images[:1],)))
     assert torch.allclose(loaded(images[:1]), network(images[:1]), atol=1e-6)
-    norms = [type(layer).__name__ for layer in loaded.modules() if "BatchNorm" in type(layer).__name__]
+    norms = [kind for kind in kinds(loaded) if "BatchNorm" in kind]
     assert norms == ["BatchNorm2d", "BatchNorm1d", "BatchNorm1d"]
+
+
+def test_keras_files_with_several_inputs_or_code_and_other_archives_are_refused(keras_files):
+    with pytest.raises(ValueError, match="it has 2 inputs and 1 outputs"):
+        opened(keras_files["two"], "keras")
+    with pytest.raises(ValueError, match="a Lambda layer.*never run"):
+        opened(keras_files["code"], "keras")
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(ValueError, match="cannot load it: "):
+        opened(other.getvalue(), "keras")

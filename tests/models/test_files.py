@@ -2,63 +2,61 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import threading
 import time
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from models import files
 from models.errors import DataError, StorageError
+from tests.models.conftest import IRREGULAR, memory, put
 
 
-def test_a_file_is_written_whole(tmp_path):
-    files.write_bytes(tmp_path / "new" / "a.bin", b"1234")
-    assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.bin"]
+def written(path: Path, *, raising: BaseException) -> None:
+    with files.whole(path) as temporary:
+        temporary.write_bytes(b"half of the new")
+        raise raising
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"old")
-
-    def write():
-        with files.whole(path) as temporary:
-            temporary.write_bytes(b"half of the ne")
-            raise KeyboardInterrupt
-
+    path = tmp_path / "new" / "a.bin"
+    files.write_bytes(path, b"old")
     with pytest.raises(KeyboardInterrupt):
-        write()
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a.bin": b"old"}
+        written(path, raising=KeyboardInterrupt())
+    assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == {"a.bin": b"old"}
 
 
-def test_a_folder_replaces_a_folder(tmp_path):
+@pytest.mark.parametrize("before", ["folder", "file"])
+def test_a_folder_replaces_what_has_its_name(tmp_path, before):
     path = tmp_path / "model.savedmodel"
-    for content in (b"one", b"two"):
-        with files.whole(path) as temporary:
-            (temporary / "1").mkdir(parents=True)
-            (temporary / "1" / "graph").write_bytes(content)
-    assert (path / "1" / "graph").read_bytes() == b"two"
+    if before == "folder":
+        files.write_bytes(path / "0" / "graph", b"one")
+    else:
+        path.write_bytes(b"damage")
+    with files.whole(path) as temporary:
+        files.write_bytes(temporary / "1" / "graph", b"two")
+    assert [file.read_bytes() for file in path.rglob("graph")] == [b"two"]
     assert files.size_bytes(path) == 3
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the file system is read-only")]
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EIO, "Cannot write .*: as the system says it"),
+    ],
 )
-def test_a_full_or_read_only_disk_says_so(tmp_path, number, message):
-    def write():
-        with files.whole(tmp_path / "a.bin"):
-            raise OSError(number, "as the system says it")
-
+def test_what_the_system_refuses_is_said(tmp_path, number, message):
     with pytest.raises(StorageError, match=message):
-        write()
+        written(tmp_path / "a.bin", raising=OSError(number, "as the system says it"))
 
 
-def test_a_folder_below_a_file_says_so(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match="a part of the path is a file|not permitted"):
-        files.write_bytes(tmp_path / "file" / "a.bin", b"")
+def test_what_a_block_cannot_read_is_not_blamed_on_what_it_writes(tmp_path):
+    missing = FileNotFoundError(errno.ENOENT, "No such file", str(tmp_path / "input"))
+    with pytest.raises(FileNotFoundError):
+        written(tmp_path / "a.bin", raising=missing)
 
 
 def test_the_digest_of_a_folder_sees_names_and_contents(tmp_path):
@@ -86,6 +84,8 @@ def test_the_digest_of_a_folder_sees_names_and_contents(tmp_path):
         ("{tmp}/a\0b", "names no file"),
         ("{tmp}/fifo", "it is a FIFO"),
         ("{tmp}/device", "it is a device"),
+        ("{tmp}/device/a.bin", "a part of the path is a file|not permitted"),
+        ("{tmp}/folder/precious/a.bin", "a part of the path is a file|not permitted"),
     ],
 )
 def test_whatever_cannot_be_written_is_one_sentence_and_changes_nothing(tmp_path, path, message):
@@ -99,23 +99,6 @@ def test_whatever_cannot_be_written_is_one_sentence_and_changes_nothing(tmp_path
         files.write_bytes(Path(path.format(tmp=tmp_path)), b"content")
     assert "Choose" in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_an_error_that_the_table_does_not_name_is_given_in_the_systems_words(tmp_path):
-    with (
-        pytest.raises(StorageError, match="Cannot write .*: Input/output error"),
-        files.storage_errors(tmp_path / "a.bin"),
-    ):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-
-def test_what_a_block_cannot_read_is_not_blamed_on_what_it_writes(tmp_path):
-    def write():
-        with files.whole(tmp_path / "a.bin"):
-            (tmp_path / "input").read_bytes()
-
-    with pytest.raises(FileNotFoundError):
-        write()
 
 
 @pytest.mark.parametrize(
@@ -140,37 +123,21 @@ def test_no_file_of_json_holds_what_json_has_not(tmp_path, number):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_takes_the_place_of_a_file(tmp_path):
-    (tmp_path / "model.savedmodel").write_bytes(b"damage")
-    with files.whole(tmp_path / "model.savedmodel") as temporary:
-        temporary.mkdir()
-    assert (tmp_path / "model.savedmodel").is_dir()
-
-
-@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device", "too large"])
+@pytest.mark.parametrize("kind", [*IRREGULAR, "too large"])
 def test_only_regular_files_of_bounded_size_are_read(tmp_path, kind):
     path = tmp_path / "file"
-    with socket.socket(socket.AF_UNIX) as listener:
-        {
-            "fifo": lambda: os.mkfifo(path),
-            "socket": lambda: listener.bind(str(path)),
-            "folder": path.mkdir,
-            "device": lambda: path.symlink_to("/dev/zero"),
-            "too large": lambda: path.write_bytes(b"12345"),
-        }[kind]()
-        with pytest.raises(OSError, match="not a regular file|larger than 4 bytes"):
-            files.read_bytes(path, 4)
+    if kind == "too large":
+        path.write_bytes(b"12345")
+    else:
+        put(kind, path)
+    with pytest.raises(OSError, match="not a regular file|larger than 4 bytes"):
+        files.read_bytes(path, 4)
 
 
 def test_reading_takes_memory_for_the_file_and_not_for_its_limit(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"12345")
-    tracemalloc.start()
-    try:
-        assert files.read_bytes(path, 1 << 28) == b"12345"
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    finally:
-        tracemalloc.stop()
+    (tmp_path / "file").write_bytes(b"12345")
+    with memory(1 << 20):
+        assert files.read_bytes(tmp_path / "file", 1 << 28) == b"12345"
 
 
 def test_two_that_want_the_same_made_make_it_once(tmp_path):

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from models import environments, installation
+from models.environments import ROOT
 from models.errors import EnvironmentMissing
 
-ROOT = Path(__file__).parents[2]
 # Makes an environment whose interpreter is a script: pip's behaviour in a test.
 VIRTUALENV = """
 import sys
@@ -44,19 +44,21 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def ready(tmp_path, monkeypatch) -> Callable[..., Path]:
-    """Return a function that installs the environment `small` by a shell script in pip's place."""
+def ready(tmp_path, monkeypatch) -> Callable[..., list[str]]:
+    """Return a function that installs the environment `small` by a shell script in pip's place, and tells what is shown."""
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
     constraints = tmp_path / "small.txt"
     constraints.write_text("# pins\nalpha==1\nbeta==2\n")
 
-    def install(pip: str = INSTALLS, pins: str = "", show: io.StringIO | None = None) -> Path:
+    def install(pip: str = INSTALLS, pins: str = "", show: io.StringIO | None = None) -> list[str]:
         if pins:
             constraints.write_text(pins)
-        script = pip.format(log=tmp_path / "pip")
-        command = [sys.executable, "-c", VIRTUALENV.format(pip=script)]
+        command = [sys.executable, "-c", VIRTUALENV.format(pip=pip.format(log=tmp_path / "pip"))]
         monkeypatch.setattr(installation, "virtualenv", lambda home: [*command, str(home)])
-        return installation.ready("small", constraints, logs=tmp_path / "logs", show=show or io.StringIO())
+        show = show or io.StringIO()
+        python = installation.ready("small", constraints, logs=tmp_path / "logs", show=show)
+        assert python == tmp_path / "envs" / "small" / "bin" / "python"
+        return show.getvalue().splitlines()
 
     return install
 
@@ -66,14 +68,19 @@ def left(folder: Path) -> list[str]:
     return [path.name for path in (folder / "envs").iterdir() if path.suffix != ".lock"]
 
 
-def test_an_installation_is_one_line_and_the_rest_is_in_the_log(ready, tmp_path):
-    show = io.StringIO()
-    python = ready(show=show)
-    assert python == tmp_path / "envs" / "small" / "bin" / "python"
-    (line,) = show.getvalue().splitlines()
+def test_an_installation_is_one_line_and_is_done_again_only_when_its_constraints_change(ready, tmp_path):
+    def installed() -> int:
+        return (tmp_path / "pip").read_text().count("-r ")
+
+    (line,) = ready()
     assert line.startswith("Installing 2 packages into ")
     assert re.search(r" \d+ s, 0 MB$", line)
     assert "Collecting alpha==1" in (tmp_path / "logs" / "install-small.log").read_text()
+    assert installed() == 1
+    assert (ready(), installed()) == ([], 1)
+    ready(pins="alpha==2\n")
+    assert installed() == 2
+    assert left(tmp_path) == ["small"]
 
 
 def test_a_terminal_sees_what_is_collected_and_installed(ready, monkeypatch):
@@ -85,34 +92,22 @@ def test_a_terminal_sees_what_is_collected_and_installed(ready, monkeypatch):
     assert show.getvalue().count("\n") == 1
 
 
-def test_what_is_installed_is_installed_again_only_when_its_constraints_change(ready, tmp_path):
-    ready()
-    assert (tmp_path / "pip").read_text().count("-r ") == 1
-    show = io.StringIO()
-    ready(show=show)
-    assert (show.getvalue(), (tmp_path / "pip").read_text().count("-r ")) == ("", 1)
-    ready(pins="alpha==2\n")
-    assert (tmp_path / "pip").read_text().count("-r ") == 2
-    assert left(tmp_path) == ["small"]
-
-
 def test_a_failure_shows_pips_last_lines_and_leaves_nothing_that_counts_as_installed(ready, tmp_path):
     show = io.StringIO()
     with pytest.raises(installation.InstallFailed, match=r"small could not be installed.*install-small\.log\.$"):
         ready('for i in $(seq 40); do echo "line $i"; done; exit 1', show=show)
-    lines = show.getvalue().splitlines()
-    assert lines[0].endswith(" failed")
-    assert [line.strip() for line in lines[1:]] == [f"line {i}" for i in range(26, 41)]
+    first, *lines = show.getvalue().splitlines()
+    assert first.endswith(" failed")
+    assert [line.strip() for line in lines] == [f"line {i}" for i in range(26, 41)]
     assert left(tmp_path) == []
     with pytest.raises(EnvironmentMissing):
         environments.python("small", install="nox")
 
 
 def test_without_a_cpu_build_of_pytorch_the_last_words_say_what_to_do(ready):
-    with pytest.raises(installation.InstallFailed) as error:
+    remedy = "put the wheel of torch==2.13.0.cpu into a folder, set PIP_FIND_LINKS to that folder"
+    with pytest.raises(installation.InstallFailed, match=f"^No CPU build of PyTorch was found.*{remedy}"):
         ready("exit 1", pins='torch==2.13.0+cpu ; sys_platform == "linux"\n')
-    assert str(error.value).startswith("No CPU build of PyTorch was found")
-    assert "put the wheel of torch==2.13.0+cpu into a folder, set PIP_FIND_LINKS to that folder" in str(error.value)
 
 
 def test_pytorch_comes_from_its_own_index_where_the_one_in_use_has_no_cpu_build(ready, tmp_path):
@@ -126,15 +121,14 @@ def test_pytorch_comes_from_its_own_index_where_the_one_in_use_has_no_cpu_build(
 
 
 def test_ctrl_c_leaves_no_environment_and_no_process(ready, tmp_path, monkeypatch):
+    process, show = tmp_path / "process", Terminal()
+
     def interrupted(self) -> str:
         if process.exists():
             raise KeyboardInterrupt
         return ""
 
-    process = tmp_path / "process"
-
     monkeypatch.setattr(installation._Installation, "count", interrupted)
-    show = Terminal()
     with pytest.raises(KeyboardInterrupt):
         ready(f'echo $$ > "{process}"; exec sleep 600', show=show)
     assert show.getvalue().endswith("interrupted\x1b[K\n")
@@ -144,16 +138,17 @@ def test_ctrl_c_leaves_no_environment_and_no_process(ready, tmp_path, monkeypatc
 
 def test_an_environment_that_is_half_installed_is_none(ready, tmp_path):
     """As a nox that was killed leaves it."""
-    home = ready().parents[1]
-    (home / environments.UNFINISHED).touch()
+    ready()
+    (tmp_path / "envs" / "small" / environments.UNFINISHED).touch()
     with pytest.raises(EnvironmentMissing, match=r"'small' in .* is only half installed. Install it with: nox$"):
         environments.python("small", install="nox")
     ready()
     assert environments.python("small", install="nox").exists()
 
 
-def start(folder: Path, pip: str) -> subprocess.Popen:
-    """Start an installation in a process of its own."""
+def start(folder: Path) -> subprocess.Popen:
+    """Start an installation in a process of its own, whose pip says that it runs and waits until it may go on."""
+    pip = f'cd "{folder}"; echo run >> runs; while [ ! -e goes-on ]; do sleep 0.05; done'
     program = f"""
 import sys
 from pathlib import Path
@@ -174,13 +169,11 @@ def wait_for(path: Path) -> None:
 
 def test_two_at_once_install_once(ready, tmp_path):
     """The second waits, and finds what the first installed."""
-    began, goes_on = tmp_path / "began", tmp_path / "goes on"
-    slow = f'echo run >> "{tmp_path}/runs"; touch "{began}"; while [ ! -e "{goes_on}" ]; do sleep 0.05; done'
-    with start(tmp_path, slow) as first:
-        wait_for(began)
-        with start(tmp_path, slow) as second:
+    with start(tmp_path) as first:
+        wait_for(tmp_path / "runs")
+        with start(tmp_path) as second:
             assert second.stdout.readline().startswith("Another nox is installing ")
-            goes_on.touch()
+            (tmp_path / "goes-on").touch()
             assert (first.wait(60), second.wait(60)) == (0, 0)
             assert second.stdout.read() == ""
     assert (tmp_path / "runs").read_text() == "run\n"
@@ -188,14 +181,13 @@ def test_two_at_once_install_once(ready, tmp_path):
 
 def test_a_killed_nox_leaves_no_lock_once_its_pip_has_ended(ready, tmp_path):
     """pip goes on writing into the environment; nobody may begin there before it has ended."""
-    began, goes_on = tmp_path / "began", tmp_path / "goes on"
-    with start(tmp_path, f'touch "{began}"; while [ ! -e "{goes_on}" ]; do sleep 0.05; done') as killed:
-        wait_for(began)
+    with start(tmp_path) as killed:
+        wait_for(tmp_path / "runs")
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait(60)
-        with start(tmp_path, "exit 0") as following:
+        with start(tmp_path) as following:
             assert following.stdout.readline().startswith("Another nox is installing ")
-            goes_on.touch()
+            (tmp_path / "goes-on").touch()
             assert following.wait(60) == 0
     digest = hashlib.sha256((tmp_path / "small.txt").read_bytes()).hexdigest()
     assert (tmp_path / "envs" / "small" / environments.STAMP).read_text() == digest

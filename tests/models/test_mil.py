@@ -13,7 +13,13 @@ from models import mil
 from models.errors import Unsupported
 
 RNG = np.random.default_rng(0)
-IMAGE = RNG.normal(size=(1, 4, 7, 6)).astype(np.float32)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+IMAGE = normal(1, 4, 7, 6)
 
 
 def slowly(x, weight, *, strides, dilations, groups, pad):
@@ -35,17 +41,13 @@ def slowly(x, weight, *, strides, dilations, groups, pad):
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
 @pytest.mark.parametrize("dilations", [(1, 1), (1, 2)])
-@pytest.mark.parametrize(
-    ("kind", "pad"), [("valid", ((0, 0), (0, 0))), ("custom", ((1, 0), (2, 1)))], ids=["valid", "custom"]
-)
-def test_a_convolution_is_the_sum_of_its_products(groups, strides, dilations, kind, pad):
-    weight = RNG.normal(size=(8, 4 // groups, 3, 2)).astype(np.float32)
-    bias = RNG.normal(size=8).astype(np.float32)
-    given = {"x": IMAGE, "weight": weight, "bias": bias, "groups": groups, "strides": strides, "dilations": dilations}
-    got = mil.OPERATORS["conv"](given | {"pad_type": kind, "pad": [*pad[0], *pad[1]]})
-    want = slowly(IMAGE, weight, strides=strides, dilations=dilations, groups=groups, pad=pad) + bias.reshape(
-        1, -1, 1, 1
-    )
+@pytest.mark.parametrize("pad", [((0, 0), (0, 0)), ((1, 0), (2, 1))], ids=["valid", "custom"])
+def test_a_convolution_is_the_sum_of_its_products(groups, strides, dilations, pad):
+    weight, bias = normal(8, 4 // groups, 3, 2), normal(8)
+    steps = {"strides": strides, "dilations": dilations, "groups": groups}
+    padding = {"pad_type": "custom" if any(pad[0]) else "valid", "pad": [*pad[0], *pad[1]]}
+    got = mil.OPERATORS["conv"]({"x": IMAGE, "weight": weight, "bias": bias} | steps | padding)
+    want = slowly(IMAGE, weight, **steps, pad=pad) + bias.reshape(1, -1, 1, 1)
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
@@ -65,17 +67,15 @@ def test_a_pool_takes_the_largest_and_an_average_may_leave_out_the_padding():
     assert largest.shape == (1, 4, 4, 3)
     assert largest[0, 1, 0, 0] == IMAGE[0, 1, :2, :2].max()
     assert largest[0, 1, 3, 0] == IMAGE[0, 1, 6, :2].max()  # not the zero beside it
-    with_padding, without = (
-        mil.OPERATORS["avg_pool"](given | {"exclude_padding_from_average": left}) for left in (0, 1)
-    )
+    with_padding, without = (mil.OPERATORS["avg_pool"](given | {"exclude_padding_from_average": x}) for x in (0, 1))
     assert without[0, 0, 3, 0] == pytest.approx(IMAGE[0, 0, 6, :2].mean())
     assert with_padding[0, 0, 3, 0] == pytest.approx(IMAGE[0, 0, 6, :2].sum() / 4)
 
 
-def test_a_ceiling_adds_a_window_that_is_only_partly_there():
-    given = {"x": IMAGE, "kernel_sizes": [2, 2], "strides": [2, 2], "pad_type": "valid", "ceil_mode": True}
-    assert mil.OPERATORS["max_pool"](given).shape == (1, 4, 4, 3)
-    assert mil.OPERATORS["max_pool"](given | {"ceil_mode": False}).shape == (1, 4, 3, 3)
+@pytest.mark.parametrize(("ceiling", "rows"), [(True, 4), (False, 3)])
+def test_a_ceiling_adds_a_window_that_is_only_partly_there(ceiling, rows):
+    given = {"x": IMAGE, "kernel_sizes": [2, 2], "strides": [2, 2], "pad_type": "valid", "ceil_mode": ceiling}
+    assert mil.OPERATORS["max_pool"](given).shape == (1, 4, rows, 3)
 
 
 def test_norms_scale_and_shift():
@@ -84,70 +84,47 @@ def test_norms_scale_and_shift():
     got = mil.OPERATORS["batch_norm"](given)
     want = (IMAGE[0, 2] - mean[2]) / np.sqrt(variance[2] + 1e-3) * gamma[2] + beta[2]
     np.testing.assert_allclose(got[0, 2], want, rtol=1e-5, atol=1e-5)  # near zero a difference of floats loses digits
-    row = RNG.normal(size=(1, 3, 4)).astype(np.float32)
+    row = normal(1, 3, 4)
     got = mil.OPERATORS["layer_norm"]({"x": row, "axes": [-1], "gamma": gamma, "beta": beta, "epsilon": np.float32(0)})
-    np.testing.assert_allclose(
-        got, (row - row.mean(-1, keepdims=True)) / row.std(-1, keepdims=True) * gamma + beta, rtol=1e-4
-    )
+    want = (row - row.mean(-1, keepdims=True)) / row.std(-1, keepdims=True) * gamma + beta
+    np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
-def test_a_transposed_product_and_a_softmax():
-    x, y = RNG.normal(size=(2, 3)).astype(np.float32), RNG.normal(size=(5, 3)).astype(np.float32)
-    np.testing.assert_allclose(mil.OPERATORS["matmul"]({"x": x, "y": y, "transpose_y": True}), x @ y.T)
-    odds = mil.OPERATORS["softmax"]({"x": x + 1_000, "axis": -1})
-    np.testing.assert_allclose(odds, np.exp(x) / np.exp(x).sum(-1, keepdims=True), rtol=1e-4)
+def step(kind: str, results: dict[str, tuple], dtype=np.float32, **constants) -> mil._Step:
+    """Return a step of the variable `x`, the image, with results of these names and shapes."""
+    stated = tuple((name, dtype, shape) for name, shape in results.items())
+    return mil._Step(kind=kind, constants=constants, variables={"x": "image"}, results=stated)
 
 
 def test_a_step_rounds_to_the_type_that_the_program_states_and_refuses_another_shape():
-    facts = {"kind": "add", "constants": {"y": np.float32(1e-4)}, "variables": {"x": "image"}}
-    step = mil._Step(**facts, results=(("sum", np.float16, (1,)),))
-    got = step.run({"image": np.ones(1, np.float16)})["sum"]
+    image = {"image": np.ones(1, np.float16)}
+    got = step("add", {"sum": (1,)}, np.float16, y=np.float32(1e-4)).run(image)["sum"]
     assert (got.dtype, got[0]) == (np.float16, 1)  # 1.0001 is no half
     with pytest.raises(ValueError, match="shape"):
-        mil._Step(**facts, results=(("sum", np.float16, (2,)),)).run({"image": np.ones(1, np.float16)})
+        step("add", {"sum": (2,)}, np.float16, y=np.float32(1e-4)).run(image)
 
 
 def test_an_operator_of_several_results_gives_each_its_name():
-    halves = (("first", np.float32, (1, 3, 7, 6)), ("rest", np.float32, (1, 1, 7, 6)))
-    step = mil._Step(
-        kind="split", constants={"axis": 1, "split_sizes": [3, 1]}, variables={"x": "image"}, results=halves
-    )
-    got = step.run({"image": IMAGE})
+    halves = {"first": (1, 3, 7, 6), "rest": (1, 1, 7, 6)}
+    got = step("split", halves, axis=1, split_sizes=[3, 1]).run({"image": IMAGE})
     np.testing.assert_array_equal(got["first"], IMAGE[:, :3])
     np.testing.assert_array_equal(got["rest"], IMAGE[:, 3:])
 
 
 def test_an_input_that_an_operator_passes_over_refuses():
-    step = mil._Step(
-        kind="relu", constants={"beyond": 6}, variables={"x": "image"}, results=(("y", np.float32, IMAGE.shape),)
-    )
     with pytest.raises(Unsupported, match="no operator 'relu' with beyond"):
-        step.run({"image": IMAGE})
-
-
-def test_channels_that_take_turns():
-    got = mil.OPERATORS["concat"]({"values": [IMAGE, -IMAGE], "axis": 1, "interleave": True})
-    np.testing.assert_array_equal(got[:, ::2], IMAGE)
-    np.testing.assert_array_equal(got[:, 1::2], -IMAGE)
+        step("relu", {"y": IMAGE.shape}, beyond=6).run({"image": IMAGE})
 
 
 def test_a_transposed_convolution_is_the_convolution_of_the_image_with_zeros_between():
-    weight = RNG.normal(size=(4, 3, 3, 2)).astype(np.float32)
-    got = mil.OPERATORS["conv_transpose"](
-        {"x": IMAGE, "weight": weight, "strides": (2, 1), "pad_type": "custom", "pad": [1, 0, 0, 1]}
-    )
+    weight = normal(4, 3, 3, 2)
+    padding = {"pad_type": "custom", "pad": [1, 0, 0, 1]}
+    got = mil.OPERATORS["conv_transpose"]({"x": IMAGE, "weight": weight, "strides": (2, 1)} | padding)
     spread = np.zeros((1, 4, 13, 6), np.float32)
     spread[:, :, ::2] = IMAGE
     whole = {"strides": (1, 1), "dilations": (1, 1), "groups": 1, "pad": ((2, 2), (1, 1))}
     want = slowly(spread, np.moveaxis(weight[..., ::-1, ::-1], 0, 1), **whole)
     np.testing.assert_allclose(got, want[:, :, 1:, :-1], atol=1e-5)
-
-
-def test_slices_masks_and_a_place_that_is_taken_out():
-    given = {"x": IMAGE, "begin": [0, 1, 0, 2], "end": [0, 3, 5, 0], "stride": [1, 1, 2, 1]}
-    masks = {"begin_mask": [True, False, False, False], "end_mask": [True, False, False, False],
-             "squeeze_mask": [False, False, False, True]}  # fmt: skip
-    np.testing.assert_array_equal(mil.OPERATORS["slice_by_index"](given | masks), IMAGE[:, 1:3, 0:5:2, 2])
 
 
 @pytest.mark.parametrize(
@@ -160,11 +137,27 @@ def test_what_goes_into_space_comes_back(there, back):
     np.testing.assert_array_equal(mil.OPERATORS[back]({"x": larger, "downscale_factor": 2, "block_size": 2}), IMAGE)
 
 
-def test_attention_is_the_average_of_the_values():
-    query, key, value = (RNG.normal(size=(1, 2, 5, 4)).astype(np.float32) for _ in range(3))
-    mask = np.eye(5, dtype=bool)
-    got = mil.OPERATORS["scaled_dot_product_attention"]({"query": query, "key": key, "value": value, "attn_mask": mask})
-    np.testing.assert_allclose(got, value, atol=1e-6)  # each token sees itself alone
+X, Y = normal(2, 3), normal(5, 3)
+TOKENS = {name: normal(1, 2, 5, 4) for name in ("query", "key", "value")}
+ALONE = {"attn_mask": np.eye(5, dtype=bool)}  # each token sees itself alone
+PLACES = {"begin": [0, 1, 0, 2], "end": [0, 3, 5, 0], "stride": [1, 1, 2, 1]}
+MASKS = {name: [True, False, False, False] for name in ("begin_mask", "end_mask")}
+TAKEN_OUT = {"squeeze_mask": [False, False, False, True]}
+
+
+@pytest.mark.parametrize(
+    ("operator", "given", "want"),
+    [
+        ("matmul", {"x": X, "y": Y, "transpose_y": True}, X @ Y.T),
+        ("softmax", {"x": X + 1_000, "axis": -1}, np.exp(X) / np.exp(X).sum(-1, keepdims=True)),
+        ("concat", {"values": [X, -X], "axis": 1, "interleave": True}, np.stack([X, -X], 2).reshape(2, 6)),
+        ("slice_by_index", {"x": IMAGE} | PLACES | MASKS | TAKEN_OUT, IMAGE[:, 1:3, 0:5:2, 2]),
+        ("scaled_dot_product_attention", TOKENS | ALONE, TOKENS["value"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_operator_gives_what_its_definition_says(operator, given, want):
+    np.testing.assert_allclose(mil.OPERATORS[operator](given), want, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -175,13 +168,11 @@ def test_what_is_concatenated_may_be_known_in_part(monkeypatch):
     def var(name, val=None):
         return SimpleNamespace(name=name, val=val, dtype=types.fp32, shape=(1, 3))
 
-    ops = [
-        SimpleNamespace(op_type="const", outputs=[var("cls", np.ones((1, 1), np.float32))], inputs={}),
-        SimpleNamespace(op_type="const", outputs=[var("axis", np.int32(1))], inputs={}),
-        SimpleNamespace(
-            op_type="concat", outputs=[var("y")], inputs={"values": [var("cls"), var("image")], "axis": var("axis")}
-        ),
-    ]
+    def op(kind, output, **inputs):
+        return SimpleNamespace(op_type=kind, outputs=[output], inputs=inputs)
+
+    constants = [op("const", var("cls", np.ones((1, 1), np.float32))), op("const", var("axis", np.int32(1)))]
+    ops = [*constants, op("concat", var("y"), values=[var("cls"), var("image")], axis=var("axis"))]
     monkeypatch.setattr(mil, "operations", lambda path: ops)
     assert mil.Program(Path("any.mlpackage")).evaluate(np.zeros((1, 2), np.float32)).tolist() == [[1, 0, 0]]
 

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from export import artifact as artifacts
+from export import planning
 from export.__main__ import command
 from export.artifact import Artifact
 from models import deployed, networks
 from models.errors import DataError, UsageError, did_you_mean
 from models.own import data, settings
-from tests.models.conftest import IMAGES, LABELS, write
+from tests.models.conftest import IMAGES, LABELS, put, write
 
 
-def test_networks_are_listed_by_their_files_and_found_to_be_of_a_framework(folder):
+def exported(folder: Path, *options: str) -> Result:
+    return CliRunner().invoke(command, ["--models", str(folder), *options])
+
+
+def test_networks_are_listed_by_their_files_with_their_framework_and_without_a_folder_the_zoos(folder, monkeypatch):
     (folder / "other.keras").write_bytes(b"")
     (folder / "code.py").write_text("from torch import nn\ndef network(): ...\n")
     (folder / "layers.py").write_text("import keras\nfrom keras import layers\ndef network(): ...\n")
     (folder / "helper.py").write_text("def something_else(): ...\n")
     (folder / ".hidden.pt2").write_bytes(b"")
-    assert {n: networks.framework(n) for n in networks.names()} == {
-        "net": "torch", "other": "keras", "code": "torch", "layers": "keras"}  # fmt: skip
+    frameworks = {name: networks.framework(name) for name in networks.names()}
+    assert frameworks == {"net": "torch", "other": "keras", "code": "torch", "layers": "keras"}
     assert networks.default("results") == folder / "results"
+    monkeypatch.delenv(networks.VARIABLE)
+    assert "torch_cnn" in networks.names()
+    assert networks.default("results") == Path("results")
 
 
 @pytest.mark.parametrize("grouped", [True, False])
 def test_images_that_lie_class_by_class_are_mixed_and_that_is_said(folder, grouped):
-    labels = np.repeat(np.arange(4), 50)
-    labels = labels if grouped else np.random.default_rng(1).permutation(labels)
+    classes = np.repeat(np.arange(4), 50)
+    labels = classes if grouped else np.random.default_rng(1).permutation(classes)
     images = np.broadcast_to(labels[:, None, None].astype(np.uint8), (200, 8, 6))
     write(folder, images=images, labels=labels)
     (judged,) = deployed.get("net").evaluation()
@@ -42,13 +49,6 @@ def test_images_that_lie_class_by_class_are_mixed_and_that_is_said(folder, group
     assert set(judged.labels[:30]) == {0, 1, 2, 3}
     assert np.array_equal(judged.labels, labels) == (not grouped)
     assert any("had the images of a class together" in note for note in deployed.get("net").data_notes) == grouped
-
-
-@pytest.mark.filterwarnings("error")
-def test_numbers_that_float32_cannot_hold_are_a_sentence_alone(folder):
-    write(folder, images=np.full((5, 8, 6, 3), 1e300))
-    with pytest.raises(DataError, match="not finite"):
-        deployed.get("net").evaluation()
 
 
 def test_code_in_folders_below_is_the_networks_too_but_no_environment(folder):
@@ -59,12 +59,6 @@ def test_code_in_folders_below_is_the_networks_too_but_no_environment(folder):
     assert [f.relative_to(folder).as_posix() for f in deployed.get("code").code()] == ["blocks/act.py", "code.py"]
 
 
-def test_without_a_folder_the_zoo_is_meant(monkeypatch):
-    monkeypatch.delenv(networks.VARIABLE, raising=False)
-    assert "torch_cnn" in networks.names()
-    assert networks.default("results") == Path("results")
-
-
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
@@ -73,11 +67,12 @@ def test_without_a_folder_the_zoo_is_meant(monkeypatch):
         ({"a b.keras": ""}, "cannot be part of an id: 'a b'"),
         ({"twin.keras": "", "twin.pt2": ""}, "have one name"),
         ({"net2.py": "def network(:"}, "no Python file that can be read: invalid syntax"),
+        ({"code.py": None}, "no Python file that can be read"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_and_keeps_no_other_from_being_exported(folder, files, sentence):
     for name, text in files.items():
-        (folder / name).write_text(text)
+        put("fifo", folder / name) if text is None else (folder / name).write_text(text)
     assert networks.names() == ("net",)
     (problem,) = networks.left_out()
     assert re.search(sentence, problem)
@@ -86,30 +81,36 @@ def test_a_file_that_cannot_be_used_is_told_and_keeps_no_other_from_being_export
         networks.names()
 
 
-def test_code_must_be_of_one_framework(folder):
-    (folder / "code.py").write_text("def network(): ...\n")
-    with pytest.raises(DataError, match="imports neither of PyTorch and Keras"):
-        networks.framework("code")
-
-
-def test_a_folder_without_networks_and_none_at_all_are_refused(tmp_path, monkeypatch):
+def test_a_folder_without_networks_of_a_framework_and_none_at_all_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path))
     with pytest.raises(DataError, match="holds no network"):
         networks.names()
     (tmp_path / "mine.py").write_text("def net(): ...\n")
     with pytest.raises(DataError, match="mine.py defines no function `network`"):
         networks.names()
+    (tmp_path / "code.py").write_text("def network(): ...\n")
+    with pytest.raises(DataError, match="imports neither of PyTorch and Keras"):
+        networks.framework("code")
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path / "none"))
     with pytest.raises(UsageError, match="is no folder"):
         networks.names()
 
 
-def test_a_file_in_the_place_of_the_folder_is_one_sentence(folder):
-    result = CliRunner().invoke(command, ["--models", str(folder / "net.pt2"), "--list"])
-    assert isinstance(result.exception, UsageError)
-    assert str(result.exception).endswith(f"is a file. Say which folder holds your networks: --models {folder}")
+def test_a_file_in_the_place_of_the_folder_and_the_zoos_data_for_a_users_networks_are_refused(folder):
+    write(folder)
+    error = exported(folder / "net.pt2", "--list").exception
+    assert isinstance(error, UsageError)
+    assert str(error).endswith(f"is a file. Say which folder holds your networks: --models {folder}")
+    error = exported(folder, "--data", "digits").exception
+    assert isinstance(error, UsageError)
+    assert "leave --data away" in str(error)
 
 
+def named(name: str) -> dict[str, np.ndarray]:
+    return {f"{name}_images": IMAGES, f"{name}_labels": LABELS}
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
@@ -123,14 +124,13 @@ def test_a_file_in_the_place_of_the_folder_is_one_sentence(folder):
         ({"labels": LABELS + 0.5}, "labels are float64"),
         ({"labels": np.eye(5)}, r"labels.argmax\(1\)"),
         ({"calibration_images": IMAGES[:0]}, "calibration_images holds no images"),
-        (
-            {"calibration_images": IMAGES[:, :4]},
-            "the images of calibration are uint8 4x6x3, the first ones uint8 8x6x3",
-        ),
+        ({"calibration_images": IMAGES[:, :4]}, "of calibration are uint8 4x6x3, the first ones uint8 8x6x3"),
         ({"train_images": IMAGES}, "there is no array 'train_labels'"),
         ({"night_images": IMAGES}, "there is no array 'night_labels'"),
         ({"class_names": np.array([1, 2])}, "class_names is no list of texts"),
         ({"images": np.array([{}], object)}, "allow_pickle=False"),
+        ({"images": np.full((5, 8, 6, 3), 1e300)}, "not finite"),
+        *((named(name), "names no other evaluation set than net") for name in ("net", "a.b", "")),
     ],
     ids=str,
 )
@@ -140,49 +140,34 @@ def test_images_and_labels_that_do_not_fit_are_one_sentence(folder, arrays, sent
         data.load(folder, "net")
 
 
-@pytest.mark.parametrize("name", ["net", "a.b", ""], ids=repr)
-def test_another_evaluation_set_has_a_name_of_its_own(folder, name):
-    write(folder, **{f"{name}_images": IMAGES, f"{name}_labels": LABELS})
-    with pytest.raises(DataError, match="names no other evaluation set than net"):
-        data.load(folder, "net")
-
-
-def test_nothing_waits_for_a_pipe(folder):
-    """The first reading opened whatever has the name: a FIFO, which nobody writes into, for ever."""
-    os.mkfifo(folder / "net.npz")
-    with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
-        data.load(folder, "net")
-    os.mkfifo(folder / "code.py")
-    assert "no Python file that can be read" in networks.left_out()[0]
-
-
-@pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY"], ids=repr)
+@pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY", None], ids=repr)
 def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
-    (folder / "net.npz").write_bytes(content)
+    """The first reading opened whatever has the name: a FIFO, which nobody writes into, for ever."""
+    if content is None:
+        put("fifo", folder / "net.npz")
+    else:
+        (folder / "net.npz").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
         data.load(folder, "net")
 
 
-def test_arrays_that_nothing_reads_are_named(folder):
-    write(folder, train_image=IMAGES, night_images=IMAGES, night_labels=LABELS)
-    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: train_image mean nothing here",)
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float16])
-def test_other_floats_are_narrowed_and_that_is_told(folder, dtype):
-    write(folder, images=IMAGES.astype(dtype))
-    assert deployed.get("net").evaluation()[0].images.dtype == np.float32
-    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: images are taken as float32",)
+@pytest.mark.parametrize(
+    ("arrays", "dtype", "note"),
+    [
+        ({"train_image": IMAGES, **named("night")}, np.uint8, "train_image mean nothing here"),
+        ({"images": IMAGES.astype(np.float64)}, np.float32, "images are taken as float32"),
+        ({"images": IMAGES.astype(np.float16)}, np.float32, "images are taken as float32"),
+    ],
+    ids=["unread", "float64", "float16"],
+)
+def test_arrays_that_nothing_reads_and_floats_that_are_narrowed_are_told(folder, arrays, dtype, note):
+    write(folder, **arrays)
+    assert deployed.get("net").evaluation()[0].images.dtype == dtype
+    assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: {note}",)
 
 
 def test_evaluation_sets_are_named_and_the_first_judges(folder):
-    write(
-        folder,
-        night_images=IMAGES + 1,
-        night_labels=LABELS,
-        calibration_images=IMAGES[:2],
-        class_names=np.array(list("abcd")),
-    )
+    write(folder, **named("night"), calibration_images=IMAGES[:2], class_names=np.array(list("abcd")))
     network = deployed.get("net")
     assert [s.name for s in network.evaluation()] == ["net", "night"]
     assert (len(network.calibration()[0]), network.calibration()[1]) == (2, "")
@@ -229,7 +214,7 @@ def test_settings_choose_recipes_and_name_classes(folder):
     (folder / settings.FILE).write_text('recipes = ["*-onnx-*"]\n[networks.net]\nlabels = ["x", "y"]\n')
     write(folder)
     assert deployed.get("net").labels(2) == ("x", "y")
-    listed = CliRunner().invoke(command, ["--models", str(folder), "--list"]).stdout.split()
+    listed = exported(folder, "--list").stdout.split()
     assert listed == [f"net-onnx-{s}" for s in ("float32", "float16", "dynamic_int8", "int8", "int4")]
     (folder / settings.FILE).write_text('recipes = ["nothing-*"]')
     assert "matches no artifact" in str(CliRunner().invoke(command, ["--list"]).exception)
@@ -237,39 +222,32 @@ def test_settings_choose_recipes_and_name_classes(folder):
 
 def test_every_network_of_which_something_is_missing_is_named_at_once(folder):
     (folder / "other.keras").write_bytes(b"")
-    result = CliRunner().invoke(command, ["--models", str(folder), "--logs", str(folder / "logs")])
+    result = exported(folder, "--logs", str(folder / "logs"))
     assert isinstance(result.exception, DataError)
     assert all(f"{name}.npz is not there" in str(result.exception) for name in ("net", "other"))
     assert not (folder / "artifacts").exists()
 
 
 def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_exported(folder, monkeypatch):
-    from export import planning
-
     write(folder)
-    (folder / "other.keras").write_bytes(b"")
-    (folder / "third-one.pt2").write_bytes(b"")
+    for name in ("other.keras", "third-one.pt2"):
+        (folder / name).write_bytes(b"")
     planned = []
     monkeypatch.setattr(planning, "plan", lambda recipes, **options: planned.extend(recipes) or ())
-    sidecar = Artifact(id="net-onnx-float32", model="net", framework="torch", format="onnx", scheme="float32", key="k",
-                       outcome="unsupported", reason="as it is")  # fmt: skip
-    artifacts.save(sidecar, folder / "artifacts")
-    result = CliRunner().invoke(command, ["--models", str(folder), "--only", "*-onnx-float32"])
+    recipe = {"id": "net-onnx-float32", "model": "net", "framework": "torch", "format": "onnx", "scheme": "float32"}
+    artifacts.save(Artifact(**recipe, key="k", outcome="unsupported", reason="as it is"), folder / "artifacts")
+    result = exported(folder, "--only", "*-onnx-float32")
     assert [recipe.id for recipe in planned] == ["net-onnx-float32"]
     assert isinstance(result.exception, DataError)
-    assert "2 of what" in str(result.exception)
-    assert "other.npz is not there" in str(result.exception)
-    assert "third_one.pt2" in str(result.exception)
+    for sentence in ("2 of what", "other.npz is not there", "third_one.pt2"):
+        assert sentence in str(result.exception)
     assert "left out: " in result.stderr
     assert "unsupported: as it is" in result.stdout
 
 
-def test_the_converters_logs_lie_beside_the_networks(folder):
+def test_the_converters_logs_lie_in_the_folder_that_the_user_typed_and_hints_name_it(folder):
     (logs,) = (option for option in command.params if option.name == "logs")
     assert logs.get_default(click.Context(command)) == folder / "logs"
-
-
-def test_hints_name_the_folder_that_the_user_typed(folder):
     with pytest.raises(DataError, match=f"nox -s export -- --models {folder} --only net-onnx-int8"):
         artifacts.read(folder / "net-onnx-int8.json")
 
@@ -285,10 +263,3 @@ def test_code_without_weights_names_the_files_that_it_may_have(folder):
     with pytest.raises(DataError, match=r"Save them as one of: code.safetensors, code.pt, code.pth"):
         deployed.get("code").read()
     assert deployed.get("code").labels(2) == ("a", "b")
-
-
-def test_the_zoos_data_are_not_taken_for_a_users_networks(folder):
-    write(folder)
-    result = CliRunner().invoke(command, ["--models", str(folder), "--data", "digits"])
-    assert isinstance(result.exception, UsageError)
-    assert "leave --data away" in str(result.exception)

@@ -64,14 +64,6 @@ def torch_cases() -> dict:
     }
 
 
-@pytest.mark.parametrize("kind", ["grouped", "depthwise", "dilated", "transposed", "dense", "attention", "shared"])
-def test_pytorchs_products_are_counted(kind):
-    network, macs, weights = torch_cases()[kind]
-    profile = FRAMEWORKS["torch"].profile(network, (8, 6, 6))
-    assert (profile.macs, profile.weights) == (macs, weights)
-    assert profile.parameters == sum(p.numel() for p in network.parameters())
-
-
 def keras_cases() -> dict:
     import keras
     from keras import layers
@@ -80,7 +72,7 @@ def keras_cases() -> dict:
     flat = layers.Reshape((36, 8))(image)
     shared = layers.Dense(8, use_bias=False)
     n = 36
-    return {
+    cases = {
         "grouped": (layers.Conv2D(12, 3, padding="same", groups=4)(image), n * 12 * 2 * 9, 12 * 2 * 9),
         "depthwise": (layers.DepthwiseConv2D(3, padding="same")(image), n * 8 * 9, 8 * 9),
         "dilated": (layers.Conv2D(4, 3, padding="same", dilation_rate=2)(image), n * 4 * 8 * 9, 4 * 8 * 9),
@@ -88,19 +80,22 @@ def keras_cases() -> dict:
         "dense": (layers.Dense(5)(layers.Flatten()(image)), 8 * n * 5, 8 * n * 5),
         "attention": (layers.MultiHeadAttention(2, 4)(flat, flat), n * 8 * 8 * 4 + 2 * n * n * 8, 8 * 8 * 4),
         "shared": (shared(shared(flat)), 2 * 8 * n * 8, 64),
-    } | {"input": image}
+    }
+    return {kind: (keras.Model(image, output), macs, weights) for kind, (output, macs, weights) in cases.items()}
+
+
+CASES = {"torch": (torch_cases, (8, 6, 6)), "keras": (keras_cases, (6, 6, 8))}
 
 
 @pytest.mark.parametrize("kind", ["grouped", "depthwise", "dilated", "transposed", "dense", "attention", "shared"])
-def test_keras_products_are_counted(kind):
-    import keras
-
-    cases = keras_cases()
-    output, macs, weights = cases[kind]
-    network = keras.Model(cases["input"], output)
-    profile = FRAMEWORKS["keras"].profile(network, (6, 6, 8))
+@pytest.mark.parametrize("framework", CASES)
+def test_products_are_counted(framework, kind):
+    cases, shape = CASES[framework]
+    network, macs, weights = cases()[kind]
+    profile = FRAMEWORKS[framework].profile(network, shape)
     assert (profile.macs, profile.weights) == (macs, weights)
-    assert profile.parameters == network.count_params()
+    counted = network.count_params() if framework == "keras" else sum(p.numel() for p in network.parameters())
+    assert profile.parameters == counted
 
 
 def test_a_batch_norms_running_statistics_are_no_parameters():

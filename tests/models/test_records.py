@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from models import records
 from models.environments import ROOT
 from models.errors import DataError
 from models.records import Count, Record, Sha256, Share
+from tests.models.conftest import IRREGULAR, put
 
 
 class Figures(Record, kw_only=True):
@@ -22,27 +24,23 @@ class Figures(Record, kw_only=True):
     samples: tuple[float, ...] = ()
 
 
+def read(file: Path) -> Figures | None:
+    return records.read(file, Figures, what="record", remedy="Make it again.")
+
+
 def test_a_record_is_read_as_it_was_written(tmp_path):
     figures = Figures(name="é", count=3, share=0.5, samples=(1.5, 2.0))
     records.write(tmp_path / "a.json", figures)
-    assert records.read(tmp_path / "a.json", Figures, what="record", remedy="Make it again.") == figures
+    assert read(tmp_path / "a.json") == figures
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"count": -1},
-        {"share": 1.5},
-        {"share": float("nan")},
-        {"samples": (float("inf"),)},
-        {"sha256": "x"},
-        {"name": 3},
-    ],
-    ids=str,
+    ("field", "value"),
+    [("count", -1), ("share", 1.5), ("share", math.nan), ("samples", (math.inf,)), ("sha256", "x"), ("name", 3)],
 )
-def test_what_could_not_be_read_is_not_written(tmp_path, changes):
+def test_what_could_not_be_read_is_not_written(tmp_path, field, value):
     with pytest.raises((ValueError, TypeError)):
-        records.write(tmp_path / "a.json", Figures(**{"name": "a"} | changes))
+        records.write(tmp_path / "a.json", Figures(**{"name": "a"} | {field: value}))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -56,18 +54,16 @@ def test_what_could_not_be_read_is_not_written(tmp_path, changes):
 def test_what_is_no_record_is_one_sentence_with_its_remedy(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.json is no record \(.*\)\. Make it again\.") as caught:
-        records.read(tmp_path / "a.json", Figures, what="record", remedy="Make it again.")
+        read(tmp_path / "a.json")
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_nothing_and_a_folder_or_fifo_is_no_record(tmp_path):
-    ask = {"what": "record", "remedy": "Make it again."}
-    assert records.read(tmp_path / "missing.json", Figures, **ask) is None
-    os.mkfifo(tmp_path / "fifo.json")
-    (tmp_path / "folder.json").mkdir()
-    for name in ("fifo.json", "folder.json"):
-        with pytest.raises(DataError, match="no regular file"):
-            records.read(tmp_path / name, Figures, **ask)
+@pytest.mark.parametrize("kind", IRREGULAR)
+def test_a_missing_file_is_nothing_and_what_is_no_regular_file_is_no_record(tmp_path, kind):
+    assert read(tmp_path / "missing.json") is None
+    put(kind, tmp_path / "a.json")
+    with pytest.raises(DataError, match="no regular file"):
+        read(tmp_path / "a.json")
 
 
 def test_the_first_records_may_be_read_by_several_threads_at_once():

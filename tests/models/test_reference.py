@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,21 +14,23 @@ from models.reference import EvaluationSet, Reference
 
 @pytest.fixture
 def original() -> Reference:
-    return Reference(
-        model="torch_cnn",
-        dataset="mnist",
-        dataset_sha256="d",
-        checkpoint_sha256="c",
-        images=np.zeros((2, 28, 28), np.uint8),
-        labels=np.array([1, 0], np.uint8),
-        logits=np.eye(2, 10, dtype=np.float32),
-        key="k",
-        inputs={"checkpoint": "c", "data set": "d"},
-    )
+    arrays = {"images": np.zeros((2, 28, 28), np.uint8), "labels": np.array([1, 0], np.uint8)}
+    inputs = {"checkpoint": "c", "data set": "d"}
+    digests = {"dataset_sha256": "d", "checkpoint_sha256": "c", "key": "k", "inputs": inputs}
+    return Reference(model="torch_cnn", dataset="mnist", logits=np.eye(2, 10, dtype=np.float32), **arrays, **digests)
 
 
-def test_a_reference_survives_the_file(original, tmp_path):
-    file = reference.path(tmp_path, original.model)
+@pytest.fixture
+def file(tmp_path) -> Path:
+    return reference.path(tmp_path, "torch_cnn")
+
+
+def write(file: Path, arrays: dict[str, object]) -> None:
+    with file.open("wb") as out:
+        np.savez_compressed(out, **arrays)
+
+
+def test_a_reference_survives_the_file(original, file):
     reference.save(original, file)
     loaded = reference.load(file)
     assert (loaded.model, loaded.dataset, loaded.checkpoint_sha256) == ("torch_cnn", "mnist", "c")
@@ -37,28 +40,25 @@ def test_a_reference_survives_the_file(original, tmp_path):
     assert loaded.margins.tolist() == [1.0, 1.0]
 
 
-def test_other_evaluation_sets_are_kept_by_name_and_part_of_the_digest(original, tmp_path):
+def test_other_evaluation_sets_are_kept_by_name_and_part_of_the_digest(original, file):
     night = EvaluationSet(images=original.images, labels=original.labels.astype(np.int64) + 300, logits=original.logits)
     complete = replace(original, others={"night": night})
     assert complete.sha256 != original.sha256 == replace(original, model="other").sha256
-    reference.save(complete, tmp_path / "torch_cnn.reference.npz")
-    loaded = reference.load(tmp_path / "torch_cnn.reference.npz")
+    reference.save(complete, file)
+    loaded = reference.load(file)
     assert list(loaded.others) == ["night"]
     assert loaded.others["night"].labels.tolist() == night.labels.tolist()
     assert loaded.sha256 == complete.sha256
 
 
-def test_images_of_colour_or_floats_and_labels_of_many_classes_are_a_reference(original, tmp_path):
-    file = tmp_path / "torch_cnn.reference.npz"
+def test_images_of_colour_or_floats_and_labels_of_many_classes_are_a_reference(original, file):
     reference.save(replace(original, images=np.zeros((2, 8, 6, 3), np.float32), labels=np.array([0, 999])), file)
     loaded = reference.load(file)
     assert (loaded.images.shape, loaded.images.dtype, loaded.labels.max()) == ((2, 8, 6, 3), np.float32, 999)
 
 
-def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original, tmp_path):
-    file = tmp_path / "torch_cnn.reference.npz"
-    with file.open("wb") as out:  # as it was written before keys
-        np.savez_compressed(out, **{n: v for n, v in vars(original).items() if n not in ("key", "inputs", "others")})
+def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original, file):
+    write(file, {n: v for n, v in vars(original).items() if n not in ("key", "inputs", "others")})  # as before keys
     loaded = reference.load(file)
     assert (loaded.key, loaded.inputs) == ("", {})
     assert not loaded.is_current("")
@@ -78,20 +78,18 @@ def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original
         {"model": 3},
         {"key": np.zeros(3)},
         {"another": 1},
+        {"images": np.array([{"an": "object"}], dtype=object)},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_reference_of_wrong_types_says_what_to_do(original, tmp_path, change):
-    file = tmp_path / "torch_cnn.reference.npz"
-    with file.open("wb") as out:
-        np.savez_compressed(out, **(vars(original) | {"inputs": "{}"} | change))
+def test_a_reference_of_wrong_types_says_what_to_do(original, file, change):
+    write(file, vars(original) | {"inputs": "{}"} | change)
     with pytest.raises(DataError, match="is no reference.*nox -s export"):
         reference.load(file)
 
 
-def test_every_damaged_byte_is_the_same_reference_or_one_sentence(original, tmp_path):
+def test_every_damaged_byte_is_the_same_reference_or_one_sentence(original, file):
     """Damage in a zip file comes out of zipfile, zlib and numpy as a dozen classes of errors."""
-    file = tmp_path / "torch_cnn.reference.npz"
     reference.save(original, file)
     content = file.read_bytes()
     for position in range(0, len(content), 3):
@@ -103,25 +101,14 @@ def test_every_damaged_byte_is_the_same_reference_or_one_sentence(original, tmp_
         assert loaded.sha256 == original.sha256, position
 
 
-def test_a_reference_that_is_a_fifo_does_not_hang(tmp_path):
-    os.mkfifo(tmp_path / "torch_cnn.reference.npz")
-    with pytest.raises(DataError, match="not a regular file"):
-        reference.load(tmp_path / "torch_cnn.reference.npz")
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04 and then nothing", b"rubbish"], ids=["empty", "truncated", "rubbish"]
-)
-def test_a_broken_reference_says_what_to_do(tmp_path, content):
-    file = tmp_path / "torch_cnn.reference.npz"
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and then nothing", b"rubbish"])
+def test_a_broken_reference_says_what_to_do(file, content):
     file.write_bytes(content)
     with pytest.raises(DataError, match="is no reference.*nox -s export"):
         reference.load(file)
 
 
-def test_a_reference_that_pickles_is_refused(tmp_path):
-    file = tmp_path / "torch_cnn.reference.npz"
-    with file.open("wb") as out:
-        np.savez(out, images=np.array([{"an": "object"}], dtype=object))
-    with pytest.raises(DataError, match="is no reference"):
+def test_a_reference_that_is_a_fifo_does_not_hang(file):
+    os.mkfifo(file)
+    with pytest.raises(DataError, match="not a regular file"):
         reference.load(file)

@@ -13,6 +13,7 @@ from models import cards, checkpoints, data, files
 from models.errors import StorageError
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
+from models.training import Average, train
 from models.zoo import ZOO
 from tests.conftest import pass_for_mnist
 
@@ -66,39 +67,28 @@ def _recomputed_keras(network, grey):
 RECOMPUTED = {"torch": _recomputed_torch, "keras": _recomputed_keras}
 
 
-@pytest.fixture
-def digits_as_mnist(tmp_path, monkeypatch) -> None:
-    """Scikit-learn's digits in IDX files that pass for MNIST: small enough to learn in seconds."""
-    splits = {"train": data.load("train", "digits"), "t10k": data.load("test", "digits")}
-    pass_for_mnist(tmp_path / "mnist", {name: (d.images, d.labels) for name, d in splits.items()}, monkeypatch)
+@pytest.fixture(autouse=True)
+def _own_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
 
 
-@pytest.fixture
-def network_of_ones_own(tmp_path, monkeypatch):
-    """Return a function that puts a network with batch norm into the zoo; its checkpoint goes to a folder of its own."""
-
-    def register(framework: str) -> str:
-        name = f"{framework}_batch_norm"
-        shape = {"torch": (1, 28, 28), "keras": (28, 28, 1)}[framework]
-        folder = tmp_path / "zoo"
-        folder.mkdir()
-        text = MODULE.format(name=name, framework=framework, shape=shape) + NETWORKS[framework]
-        (folder / f"{name}.py").write_text(text)
-        monkeypatch.setattr(models.zoo, "__path__", [*models.zoo.__path__, str(folder)])
-        monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
-        return name
-
-    return register
+def add_to_the_zoo(framework: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Put a network with batch norm into the zoo, in a folder of its own, and return its name."""
+    name, shape = f"{framework}_batch_norm", {"torch": (1, 28, 28), "keras": (28, 28, 1)}[framework]
+    folder.mkdir()
+    text = MODULE.format(name=name, framework=framework, shape=shape) + NETWORKS[framework]
+    (folder / f"{name}.py").write_text(text)
+    monkeypatch.setattr(models.zoo, "__path__", [*models.zoo.__path__, str(folder)])
+    return name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", ["torch", "keras"])
-def test_a_network_with_batch_norm_learns_and_its_checkpoint_answers_as_its_card_says(
-    framework, network_of_ones_own, digits_as_mnist, tmp_path
-):
-    from models.training import train
-
-    model = network_of_ones_own(framework)
+def test_a_network_with_batch_norm_learns_and_its_checkpoint_answers_as_its_card_says(framework, tmp_path, monkeypatch):
+    """It learns scikit-learn's digits, which pass for MNIST: few enough for seconds."""
+    digits = {"train": data.load("train", "digits"), "t10k": data.load("test", "digits")}
+    pass_for_mnist(tmp_path / "mnist", {name: (d.images, d.labels) for name, d in digits.items()}, monkeypatch)
+    model = add_to_the_zoo(framework, tmp_path / "zoo", monkeypatch)
     card = train(model, tmp_path / "logs")
     assert card.test_accuracy > 0.9
     network, module = checkpoints.load(model), FRAMEWORKS[framework]
@@ -114,8 +104,6 @@ def test_a_network_with_batch_norm_learns_and_its_checkpoint_answers_as_its_card
 
 
 def test_the_average_is_of_floats_and_takes_the_newest_integers():
-    from models.training import Average
-
     average = Average({"weight": np.zeros(2, np.float32), "count": np.array(0), "half": np.zeros(1, np.float16)})
     for n in (1, 2):
         now = {"weight": np.full(2, n, np.float32), "count": np.array(n), "half": np.ones(1, np.float16)}
@@ -126,10 +114,7 @@ def test_the_average_is_of_floats_and_takes_the_newest_integers():
     assert [average.values[name].dtype for name in ("weight", "count", "half")] == ["float32", "int64", "float16"]
 
 
-def test_logs_that_cannot_be_written_are_an_error_before_training(idx_folder, monkeypatch, tmp_path):
-    from models.training import train
-
-    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
+def test_logs_that_cannot_be_written_are_an_error_before_training(idx_folder, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="a part of the path is a file"):
         train("torch_cnn_small", tmp_path / "file")
@@ -140,9 +125,6 @@ def test_logs_that_cannot_be_written_are_an_error_before_training(idx_folder, mo
 def test_training_writes_checkpoint_card_and_the_same_tags(model, tmp_path, monkeypatch, idx_folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from models.training import train
-
-    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
     monkeypatch.setattr(ZOO[model], "TRAINING", replace(ZOO[model].TRAINING, epochs=1, validation=100))
     logs = tmp_path / "logs" / model
     mine, earlier = logs / "notes.txt", logs / "events.out.tfevents.1.host"
@@ -153,12 +135,7 @@ def test_training_writes_checkpoint_card_and_the_same_tags(model, tmp_path, monk
     assert cards.is_current(model)
     assert card == cards.read(model)
     assert card.sha256 == files.sha256(checkpoints.path(model))
-    assert tags(logs, EventAccumulator) == {
-        "loss/train", "loss/validation", "accuracy/train", "accuracy/validation", "learning_rate",
-    }  # fmt: skip
-
-
-def tags(logs: Path, accumulator) -> set[str]:
-    events = accumulator(str(logs))
+    events = EventAccumulator(str(logs))
     events.Reload()
-    return set(events.Tags()["tensors"] + events.Tags()["scalars"])
+    tags = {"loss/train", "loss/validation", "accuracy/train", "accuracy/validation", "learning_rate"}
+    assert set(events.Tags()["tensors"] + events.Tags()["scalars"]) == tags
