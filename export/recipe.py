@@ -17,6 +17,12 @@ class Recipe:
     format: str
     scheme: str
 
+    @classmethod
+    def parse(cls, id: str) -> Recipe:
+        """Return the recipe of an id; raises ValueError for what is none."""
+        model, format, scheme = id.split("-")
+        return cls(model=model, format=format, scheme=scheme)
+
     @property
     def id(self) -> str:
         return f"{self.model}-{self.format}-{self.scheme}"

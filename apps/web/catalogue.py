@@ -135,7 +135,7 @@ def examples(
     same_dataset = {name for name, other in references.items() if other.dataset_sha256 == evaluation.dataset_sha256}
     flips: dict[int, list[dict[str, Any]]] = {}
     for row in desktop:
-        if row and row.artifact.split("-")[0] in same_dataset:
+        if row and row.recipe.model in same_dataset:
             for flip in (f for f in row.flips if f.index < len(evaluation.images)):
                 shown = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
                 flips.setdefault(flip.index, []).append(shown)

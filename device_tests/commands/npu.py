@@ -93,7 +93,7 @@ def broken(compiled: list[Npu]) -> list[str]:
     return [
         f"{one.artifact} for {target.accelerator}: {target.reason}"
         for one in compiled
-        if SCHEMES[one.artifact.split("-")[2]].static
+        if SCHEMES[Recipe.parse(one.artifact).scheme].static
         for target in one.compiled
         if target.outcome != "ok"
     ]

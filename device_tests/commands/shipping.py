@@ -15,13 +15,14 @@ from device_tests.contract import reason_of
 from device_tests.machine_lock import MachineLock
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipping as footprints
+from export.recipe import Recipe
 from models.console import err, out, plain, validated
 from models.errors import EdgewiseError, EnvironmentMissing
 
 
 def table(rows: tuple[footprints.Footprint, ...]) -> Table:
     """Return the rows for the terminal, the lightest runtime first."""
-    models = ", ".join(sorted({row.artifact.split("-")[0] for row in rows}))
+    models = ", ".join(sorted({Recipe.parse(row.artifact).model for row in rows}))
     drawn = Table(title=plain(f"What ships beside a model ({models}, float32), one process per start"))
     drawn.add_column("runtime")
     for title in ("libraries", "MB", "stripped MB", "gzip MB", "x model", "cold start ms", "peak memory MB"):

@@ -119,7 +119,7 @@ def differences(rows: tuple[Row, ...], artifacts: Path) -> list[str]:
     difference counts.
     """
     apart = [row for row in rows if row.compared and row.same < row.compared]
-    integer = [row for row in apart if SCHEMES[row.artifact.rpartition("-")[2]].static]
+    integer = [row for row in apart if SCHEMES[row.recipe.scheme].static]
     lines = [
         f"{row.id}: integers, yet {row.compared - row.same:,} of {row.compared:,} answers are other ones than on the "
         f"desktop, by up to {row.difference:.3g}; first for image {row.first_other}, in {_layer(row, artifacts)}"
@@ -140,7 +140,7 @@ def _layer(row: Row, folder: Path) -> str:
     here = Command(argv=(str(environments.python(row.runtime, install=f"nox -s 'device_tests({row.runtime})'")),))
     sidecar = artifact_files.sidecar_path(folder, row.artifact)
     file = folder / artifact_files.read(sidecar).file
-    images = reference.load(reference.path(folder, row.artifact.split("-")[0])).images
+    images = reference.load(reference.path(folder, row.recipe.model)).images
     there = devices.device(row.device).python(row.runtime)
     try:
         return divergence.first_layer(file, sidecar, images[row.first_other], here, there)

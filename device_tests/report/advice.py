@@ -120,7 +120,7 @@ def _for_a_microcontroller(within: list[Row]) -> Iterator[Pick]:
 
 def is_eager(row: Row) -> bool:
     """Tell whether a row is the bare network, with which the others are compared."""
-    return row.artifact.split("-")[1] == EAGER
+    return row.recipe.format == EAGER
 
 
 def _loss(row: Row) -> str:

@@ -39,9 +39,8 @@ def _race(place: str, groups: list[Group]) -> Race:
     by_name: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
     for g in groups:
         for row in g.rows:
-            _, format_name, scheme = row.artifact.split("-")
-            if scheme in SCHEMES and row.outcome != "skipped":
-                by_name[scheme, row.runtime, format_name][g.model] = row
+            if row.recipe.scheme in SCHEMES and row.outcome != "skipped":
+                by_name[row.recipe.scheme, row.runtime, row.recipe.format][g.model] = row
     least: dict[tuple[str, str], int] = {}
     for (scheme, *_), rows in by_name.items():
         for model, row in rows.items():

@@ -41,7 +41,7 @@ def group(rows: tuple[Row, ...], margin_points: float, weights: Weights = NOT_WE
     several = machines.by_device(rows)
     by_place: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        by_place[row.artifact.split("-")[0], machines.place(row, several)].append(row)
+        by_place[row.recipe.model, machines.place(row, several)].append(row)
     groups = []
     order = machines.names(several)
     for (model, place), placed in sorted(by_place.items(), key=lambda item: order.index(item[0][1])):

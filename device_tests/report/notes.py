@@ -71,7 +71,7 @@ def _columns(rows: list[Row]) -> list[str]:
         )
     for name in set_names(rows):
         lines.append(f"{name} %: top-1 on {SETS.get(name, 'the evaluation set of that name')}.")
-    if models := sorted({r.artifact.split("-")[0] for r in rows if r.probabilities}):
+    if models := sorted({r.recipe.model for r in rows if r.probabilities}):
         lines.append(
             f"The outputs of {', '.join(models)} are probabilities already: the calibration error takes them as they are."
         )

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from device_tests.results.store import Store
 from export.artifact import Artifact, Dataset
+from export.recipe import Recipe
 from models import files, records, remedies
 from models.records import Count, Magnitude, Positive, Record, Sha256, Share
 
@@ -160,6 +161,10 @@ class Measurement(Record, kw_only=True):
     environment: Environment = Environment()
     notes: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.parse(self.artifact)
 
     @property
     def id(self) -> str:

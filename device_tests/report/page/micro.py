@@ -8,6 +8,7 @@ from typing import Any
 from device_tests.report.advice import ARENA_BYTES
 from device_tests.results.npu import Npu
 from device_tests.results.row import Row
+from export.recipe import Recipe
 from export.schemes import SCHEMES
 
 MICRO = "tflite_micro"
@@ -19,18 +20,23 @@ def of(rows: Iterable[Row], npus: Mapping[str, Npu]) -> dict[str, Any] | None:
     Return None where there is no such artifact.
     """
     ran = {row.artifact: row for row in rows if row.runtime == MICRO}
-    every = sorted({*ran, *npus}, key=lambda id: (id.split("-")[0], list(SCHEMES).index(id.split("-")[2])))
+    every = sorted({*ran, *npus}, key=_order)
     if not every:
         return None
     shares: dict[str, list[float]] = {}
     for id, npu in npus.items():
-        shares.setdefault(id.split("-")[2], []).append(npu.share)
+        shares.setdefault(Recipe.parse(id).scheme, []).append(npu.share)
     return {
         "rows": [_line(id, ran.get(id), npus.get(id)) for id in every],
         "accelerators": next(([one.accelerator for one in npu.compiled] for npu in npus.values()), []),
         "whole": [scheme for scheme in SCHEMES if shares.get(scheme) and min(shares[scheme]) == 1.0],
         "version": next((npu.version for npu in npus.values()), ""),
     }
+
+
+def _order(id: str) -> tuple[str, int]:
+    recipe = Recipe.parse(id)
+    return recipe.model, list(SCHEMES).index(recipe.scheme)
 
 
 def _line(id: str, row: Row | None, npu: Npu | None) -> dict[str, Any]:

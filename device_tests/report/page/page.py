@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -216,8 +217,7 @@ def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     for group in groups:
         for row in group.rows if group.place in timed else ():
             if not is_eager(row):
-                format_name, scheme = row.artifact.split("-")[1:]
-                by_kind[format_name, scheme, row.runtime, group.place][group.model] = row
+                by_kind[row.recipe.format, row.recipe.scheme, row.runtime, group.place][group.model] = row
     return [
         {"key": key, "rows": by_model, "floats": by_kind.get((key[0], "float32", *key[2:]), {})}
         for key, by_model in by_kind.items()
@@ -265,12 +265,12 @@ def _data(
 
 
 def _row(row: Row, place: str, held: Evidence) -> dict[str, Any]:
-    model, format_name, scheme = row.artifact.split("-")
     names = ("id", "artifact", "runtime", "outcome", "size_bytes", "compressed_bytes", "top1", "top1_loss", "agree",
              "total", "max_abs_error", "p50_ns")  # fmt: skip
     return {
         **{name: getattr(row, name) for name in names},
-        **{"model": model, "format": format_name, "scheme": scheme, "eager": is_eager(row), "ships": can_ship(row)},
+        **asdict(row.recipe),
+        **{"eager": is_eager(row), "ships": can_ship(row)},
         "histogram": list(_histogram(row)),
         "place": place,
         "shipped_bytes": footprints.total_bytes(row, held.weights),
