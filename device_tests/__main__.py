@@ -1,7 +1,5 @@
 """`python -m device_tests`: every command of this floor; heavy modules are imported by the command that needs them."""
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
     from models import entry
 

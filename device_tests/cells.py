@@ -1,7 +1,5 @@
 """Cells: which artifact runs on which runtime. Listing them imports no framework and needs no artifact."""
 
-from __future__ import annotations
-
 import fnmatch
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The types that rooms share: what a device is asked to do, and what each kind of device must provide."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field

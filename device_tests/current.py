@@ -1,7 +1,5 @@
 """The inputs of every result as named digests: a result of other inputs is stale, and the names say why."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path

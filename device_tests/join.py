@@ -1,7 +1,5 @@
 """Adds the figures of separate runs to a measurement: instructions, interleaved latency, placement, versions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

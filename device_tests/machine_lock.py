@@ -6,8 +6,6 @@ long as somebody waits to have the machine alone: nobody else enters meanwhile, 
 the locks of a process that dies.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time

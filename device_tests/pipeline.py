@@ -1,7 +1,5 @@
 """The measurements that `nox -s pipeline` makes beside the cells, and those that it leaves out; imports no numpy."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

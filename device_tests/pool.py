@@ -1,7 +1,5 @@
 """The pool that every run of many cells uses: threads that work side by side, until the end or until an interrupt."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack

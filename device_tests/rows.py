@@ -1,7 +1,5 @@
 """The rows of a report: one per cell of the matrix, also where there is no result or one that does not count."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial

@@ -1,7 +1,5 @@
 """Who may use the machine: cells are judged at the same time, times are taken alone."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Artifacts and the sidecar JSON beside each: a listing of the folder is the manifest."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

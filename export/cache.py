@@ -1,7 +1,5 @@
 """What took long to compute, kept in the user's cache folder under a name that digests what it was made from."""
 
-from __future__ import annotations
-
 import platform
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a module of export/formats provides, and what it hands back."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Which data sets a folder's artifacts are of, and that those of one never replace another's by accident."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

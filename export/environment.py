@@ -1,7 +1,5 @@
 """What a lane's process is started with, for it decides the bytes of what is made as the code does."""
 
-from __future__ import annotations
-
 # One thread and a fixed hash seed, for sums in another order, or sets in another, would give other bytes.
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",

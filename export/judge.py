@@ -1,7 +1,5 @@
 """Whether a converted file deserves its scheme's name: what silently stays float is a failure, not an artifact."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

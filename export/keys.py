@@ -1,7 +1,5 @@
 """What references and artifacts are made from: named inputs, each with its digest. Another digest makes them stale."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -4,8 +4,6 @@
 event to stdout; whatever the libraries print goes into the log file of the unit's model.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import os

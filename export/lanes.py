@@ -1,7 +1,5 @@
 """A lane as those see it who give it work: a process that makes the recipes of one unit after another, until it dies."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Makes one artifact: converts, inspects, judges, rewrites, and writes down what came of it."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import re

@@ -1,7 +1,5 @@
 """The matrix: which recipes exist. A model's name begins with its framework, so nothing is imported to list them."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Where the time of an export goes: a lane's seconds by phase, each counted once."""
 
-from __future__ import annotations
-
 import importlib
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """What an export has to make: the recipes whose artifact is missing or stale, once all their inputs are known to be good."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The table of `--profile`: where the lanes' time went, by family of recipes and by phase (export/phases.py)."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 
 from rich.table import Table

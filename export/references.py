@@ -1,7 +1,5 @@
 """Makes the reference that all artifacts of a model are judged by."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 

@@ -1,7 +1,5 @@
 """Applies exact rewrites (export/rewrites/) to a converted file, one by one, and keeps those whose logits are the same."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The orchestrator: hands what is missing to lanes, family by family, and survives whatever happens inside them."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import traceback

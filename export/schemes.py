@@ -1,7 +1,5 @@
 """Schemes: how numbers are stored and computed, and what a conversion must show to deserve the name."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """`python -m models`: train what is missing or out of date."""
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
     from models import entry
 

@@ -1,7 +1,5 @@
 """Random affine distortion of digits, the same for both frameworks."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 

@@ -1,7 +1,5 @@
 """Cards record how a checkpoint was trained, and show whether the file is still that checkpoint."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal

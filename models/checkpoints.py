@@ -1,7 +1,5 @@
 """Checkpoints: safetensors, which cannot execute code."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How every command of the project starts, prints, fails and is interrupted."""
 
-from __future__ import annotations
-
 import errno
 import importlib
 import os

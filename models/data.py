@@ -1,7 +1,5 @@
 """MNIST from a folder, a cache or its public mirrors, always verified; scikit-learn's digits if MNIST cannot be found."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """One network that is deployed: its weights, how it is built from them, its images and its classes' names."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol

@@ -3,8 +3,6 @@
 Imports nothing but the standard library, so that Ctrl-C while the rest is imported is heard here.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import NoReturn

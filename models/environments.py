@@ -1,7 +1,5 @@
 """Where the pinned Python environments are: one for the orchestrators, one for the exporters, one per runtime."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

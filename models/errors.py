@@ -1,7 +1,5 @@
 """Errors for people: each says what happened, why, and what to type next; each class has its exit code."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

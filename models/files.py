@@ -1,7 +1,5 @@
 """Files written whole (a temporary name beside the target, then a rename), and read only where they are regular files."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

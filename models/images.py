@@ -1,7 +1,5 @@
 """Images as a network takes them: uint8 becomes 0..1, and the channels go where its framework wants them."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Which of the project's files a module depends on: itself and all that it imports, read without running anything."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator
 from functools import cache

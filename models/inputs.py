@@ -1,7 +1,5 @@
 """What a stored result was made from, as named digests: they tell whether it is current, and if not, why."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path

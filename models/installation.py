@@ -3,8 +3,6 @@
 nox imports this from the venv that it runs in, so it needs the standard library and nox's own virtualenv only.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Text from files, runtimes and devices in Markdown: shown as it is, whatever it holds."""
 
-from __future__ import annotations
-
 from models.console import printable
 
 LIMIT_BYTES = 60_000  # GitHub takes 65,536 characters in a comment

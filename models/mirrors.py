@@ -1,7 +1,5 @@
 """MNIST's public mirrors, tried in turn with time-outs and a progress bar."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which networks are deployed: the zoo's, or those of a folder that the user names. Nothing of theirs is imported."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re

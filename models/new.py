@@ -1,7 +1,5 @@
 """`python -m models.new NAME --from torch|keras`: write a folder with an example network that runs as it is."""
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
     from models import entry
 

@@ -1,7 +1,5 @@
 """Types of command-line parameters: each refuses what makes no sense before anything is read or started."""
 
-from __future__ import annotations
-
 import errno
 import math
 import os

@@ -1,7 +1,5 @@
 """Ends processes that lead a group of their own, and says how they ended."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

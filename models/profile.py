@@ -1,7 +1,5 @@
 """What a network costs, counted in the network itself: parameters, and multiply-accumulates by layer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

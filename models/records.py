@@ -1,7 +1,5 @@
 """Records: frozen msgspec structs that files hold; one reader, one writer, no NaN, no unchecked types."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import cache

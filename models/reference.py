@@ -1,7 +1,5 @@
 """The reference of a model: evaluation images, labels and the float network's logits in one file that needs no framework."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import stat

@@ -1,7 +1,5 @@
 """Lists a package's modules without importing them: a file's name is its registration."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import pkgutil

@@ -1,7 +1,5 @@
 """Commands that messages recommend, with --models if the user's own networks are deployed."""
 
-from __future__ import annotations
-
 import shlex
 
 from models import networks

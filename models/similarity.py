@@ -1,7 +1,5 @@
 """How similar an artifact's logits are to the float network's."""
 
-from __future__ import annotations
-
 import numpy as np
 
 ALIKE = 0.9  # below this, rounding does not explain predictions that differ

@@ -1,7 +1,5 @@
 """The types of this floor, and what a module of the zoo provides."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The training loop that both frameworks share: augmentation, schedule, weight averaging, TensorBoard, card."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What several test files start from: small data sets and folders of their own."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import signal

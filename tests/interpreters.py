@@ -1,7 +1,5 @@
 """Environments that are this very interpreter: what the product runs in one really runs, and nothing is installed."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 What nox itself does with the sessions is seen in CI, which types each of them.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import platform
 import shutil

@@ -4,8 +4,6 @@
 EDGEWISE_TESTS_REQUIRE=all, as CI sets it once everything is installed, a test that would be skipped fails instead.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -1,7 +1,5 @@
 """The house: five floors and, in device_tests, rooms. Imports run downwards only, and all that they name is there."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

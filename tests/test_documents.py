@@ -1,7 +1,5 @@
 """What the documents name exists: linked files and headings, sessions of the noxfile with their options, and files of this repository."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from pathlib import Path

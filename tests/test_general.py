@@ -1,7 +1,5 @@
 """Nothing in the product knows the zoo's images, classes and names: any classifier of images takes the same way."""
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 from pathlib import Path

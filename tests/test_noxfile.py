@@ -1,7 +1,5 @@
 """What the sessions do, in which order; `pipeline` also says what it left out."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Networks of other shapes than the zoo's through every toolchain and every desktop runtime, as their owner would type it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections import Counter

@@ -1,7 +1,5 @@
 """What becomes of a test whose programs are missing; and that no test decides that by itself."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Names say what a value is, in the field's terms, and functions are short enough to be read at once."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """`python -m apps.android`: build the app, without an SDK, and hold what came out against the gates."""
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
     from models import entry
 
@@ -67,11 +65,9 @@ def android(
     on_disk = engines.on_disk(archives)
     for name in on_disk:
         if name not in chosen:
-            msg = f"--aar {name}= has no effect without {name} in --engines. Leave one of them out."
-            raise UsageError(msg)
+            raise UsageError(f"--aar {name}= has no effect without {name} in --engines. Leave one of them out.")
     if alias and not keystore:
-        msg = "--key goes with --keystore only. Add --keystore FILE, or leave it out."
-        raise UsageError(msg)
+        raise UsageError("--key goes with --keystore only. Add --keystore FILE, or leave it out.")
     if listing:
         for artifact in assets.choose(artifacts, patterns or ("*",), chosen):
             click.echo(artifact.id)

@@ -1,7 +1,5 @@
 """What the app carries beside its code: artifacts with their sidecars, evaluation images, and what the build is."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,8 +41,7 @@ def choose(folder: Path, patterns: tuple[str, ...], engines: tuple[str, ...]) ->
         return ()
     every = artifacts.load(folder) if folder.is_dir() else ()
     if not every:
-        msg = f"There are no artifacts in {folder}. Make them with: nox -s export"
-        raise DataError(msg)
+        raise DataError(f"There are no artifacts in {folder}. Make them with: nox -s export")
     selected = {recipe.id for recipe in matrix.select(patterns)}
     chosen = tuple(a for a in every if a.id in selected and ENGINES.get(a.format) in engines and a.outcome == "ok")
     if not chosen:

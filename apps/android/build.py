@@ -1,7 +1,5 @@
 """The build: engines, resources, code and artifacts become an APK for each ABI, which every gate then looks at."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zlib

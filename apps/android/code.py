@@ -1,7 +1,5 @@
 """Java sources to class files to DEX: javac, R8, and the check that nothing newer than the oldest Android is called."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import re
@@ -67,12 +65,11 @@ def javac(
     except ToolFailed as error:
         for engine in resolved:
             if lacks := _lacks(engine, error.output):
-                msg = (
+                raise DataError(
                     f"The archive of {engine.id} ({engine.version}) does not fit this app's {engine.engine.source}.java: {lacks}. "
                     f"Take {engine.coordinates}:{versions.bundle(engine.id)[0].version} (--aar {engine.id}=FILE), or leave "
                     f"{engine.id} out (--engines)."
-                )
-                raise DataError(msg) from error
+                ) from error
         raise
 
 

@@ -3,8 +3,6 @@
 https://refspecs.linuxfoundation.org/elf/elf.pdf
 """
 
-from __future__ import annotations
-
 import struct
 
 from models.errors import DataError
@@ -31,5 +29,4 @@ def alignment(content: bytes, name: str) -> int:
         ]
         return min(alignments)
     except (ValueError, IndexError, struct.error) as error:
-        msg = f"{name} is no shared library ({error}). Take the engine's own archive."
-        raise DataError(msg) from error
+        raise DataError(f"{name} is no shared library ({error}). Take the engine's own archive.") from error

@@ -3,8 +3,6 @@
 What an engine gets wrong in silence on arm processors is caught here, before anybody holds the app. It says nothing of times.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -57,8 +55,7 @@ def run(request: Request) -> None:
     engine = engines.resolve("litert", request.archives.get("litert", ()), request.scratch / "engines")
     chosen = [a for a in assets.choose(request.artifacts, request.patterns, ("litert",)) if a.format == "tflite"]
     if not chosen:
-        msg = "--verify judges .tflite files that the app packs, and there are none. Name some: --only GLOB"
-        raise UsageError(msg)
+        raise UsageError("--verify judges .tflite files that the app packs, and there are none. Name some: --only GLOB")
     verdicts = judge(engine, request.artifacts, tuple(chosen), lambda v: out.print(plain(_line(v)), soft_wrap=True))
     for verdict in verdicts:
         keep(verdict, engine, request.results)

@@ -1,7 +1,5 @@
 """The engines that the app can hold: where each comes from, and what of its archive goes into an APK."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,8 +63,7 @@ def chosen(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the engines that are named, all for none; raises UsageError for one that there is not."""
     for name in names:
         if name not in ENGINES:
-            msg = f"There is no engine called {name!r}. {did_you_mean(name, ENGINES)}"
-            raise UsageError(msg)
+            raise UsageError(f"There is no engine called {name!r}. {did_you_mean(name, ENGINES)}")
     return tuple(name for name in ENGINES if not names or name in names)
 
 
@@ -80,8 +77,7 @@ def on_disk(options: tuple[str, ...]) -> dict[str, tuple[Path, ...]]:
             raise UsageError(msg)
         chosen((name,))
         if not Path(file).is_file():
-            msg = f"There is no file {file} for --aar {name}=. Name an archive (.aar) of the engine."
-            raise UsageError(msg)
+            raise UsageError(f"There is no file {file} for --aar {name}=. Name an archive (.aar) of the engine.")
         archives[name] = (*archives.get(name, ()), Path(file))
     return archives
 
@@ -104,11 +100,10 @@ def resolve(name: str, archives: tuple[Path, ...], scratch: Path) -> Resolved:
     own = archives or tuple(j.path for j in fetched if j.path.name.startswith(f"{first.name}-{first.version}."))
     abis = tuple(abi for abi in ABIS if any(abi in _libraries(path) for path in own))
     if not abis:
-        msg = (
+        raise DataError(
             f"{', '.join(path.name for path in own)} has no library of {name} for any of {', '.join(ABIS)}. Take the engine's "
             f"archive for Android, {first.coordinates}: an .aar with jni/ABI/lib....so"
         )
-        raise DataError(msg)
     version = f"{archives[0].name}, SHA-256 {files.sha256(archives[0])[:12]}" if archives else first.version
     unpinned = tuple(jar.path.name for jar in fetched if not jar.pinned)
     return Resolved(id=name, coordinates=first.coordinates, version=version, classes=classes, libraries=libraries,

@@ -1,7 +1,5 @@
 """What must hold of a finished APK before it is called good; each gate raises EdgewiseError with what is wrong."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 import zipfile
@@ -40,8 +38,7 @@ def _signatures(apk: Path) -> None:
     output = tools.run("apksigner", "verify", "--verbose", "--min-sdk-version", versions.version("min-sdk"), apk)
     for scheme in ("v2", "v3"):
         if not re.search(rf"Verified using {scheme} scheme .*: true", output):
-            msg = f"{apk.name} has no valid signature of scheme {scheme}: {output.strip()[:300]}"
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"{apk.name} has no valid signature of scheme {scheme}: {output.strip()[:300]}")
 
 
 def _instructions(apk: Path) -> None:
@@ -52,13 +49,11 @@ def _instructions(apk: Path) -> None:
                 output = tools.run("dexdump", "-d", archive.extract(name, folder))
                 matches = re.findall(r"invoke-(?:custom|polymorphic)\S*", output)
                 if matches:
-                    msg = (
+                    raise EdgewiseError(
                         f"{apk.name} holds {len(matches)} times {matches[0]} in {name}, which R8 should have replaced."
                     )
-                    raise EdgewiseError(msg)
                 if "invoke-virtual" not in output:
-                    msg = f"dexdump shows no code of {name} in {apk.name}."
-                    raise EdgewiseError(msg)
+                    raise EdgewiseError(f"dexdump shows no code of {name} in {apk.name}.")
 
 
 def _permissions(apk: Path) -> None:
@@ -81,8 +76,7 @@ def _sizes(apk: Path, abi: str, engine_code: int) -> Sizes:
         msg = f"{apk.name} has {code - engine_code:,} bytes of code and resources of its own, more than {CODE_BYTES:,}."
         raise EdgewiseError(msg)
     if sizes.whole - assets > ABI_BYTES[abi]:
-        msg = (
+        raise EdgewiseError(
             f"{apk.name} has {sizes.whole - assets:,} bytes without artifacts, more than {ABI_BYTES[abi]:,} for {abi}."
         )
-        raise EdgewiseError(msg)
     return sizes

@@ -1,7 +1,5 @@
 """What the app's own code exported in its tests, taken in like a phone's and held against the desktop's own rows."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -45,8 +43,7 @@ def compare(exported: Path, artifacts: Path, own: Path | None = None) -> str:
         for row in good:
             _compare(row, results)
         if len(good) != len(brought) or not good:
-            msg = f"{len(good)} of the {len(brought)} imported results are rows of the report."
-            raise EdgewiseError(msg)
+            raise EdgewiseError(f"{len(good)} of the {len(brought)} imported results are rows of the report.")
         return f"{len(good)} rows of the file that the app exported equal the desktop's, on {good[0].total} images"
 
 
@@ -74,5 +71,4 @@ def _deployed(folder: Path | None) -> Iterator[None]:
 def _device_tests(*arguments: str) -> None:
     done = subprocess.run((sys.executable, "-m", "device_tests", *arguments), cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        msg = f"python -m device_tests {' '.join(arguments)} failed: {done.stderr.strip()[-500:]}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"python -m device_tests {' '.join(arguments)} failed: {done.stderr.strip()[-500:]}")

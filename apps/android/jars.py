@@ -3,8 +3,6 @@
 `python -m apps.android.jars` pins what is not pinned yet, for the versions in the catalogue.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shutil
@@ -72,11 +70,10 @@ def pinned() -> dict[str, str]:
 def _verified(path: Path, pins: dict[str, str]) -> Jar:
     digest = files.sha256(path)
     if pins.get(path.name, digest) != digest:
-        msg = (
+        raise DataError(
             f"{path} is not what is pinned: SHA-256 {digest[:12]}..., expected {pins[path.name][:12]}... Delete it and build "
             f"again; where that does not help, somebody changed it on the way."
         )
-        raise DataError(msg)
     return Jar(path=path, sha256=digest, pinned=path.name in pins)
 
 

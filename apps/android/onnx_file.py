@@ -3,8 +3,6 @@
 logits = flatten(image) x weights. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 FLOAT = 1

@@ -1,7 +1,5 @@
 """An APK: resources linked, everything zipped in a fixed order, aligned and signed, the same bytes each time."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import zipfile
@@ -84,8 +82,7 @@ def _sign(source: Path, target: Path, key: Key) -> None:
 def own_key(keystore: Path, alias: str) -> Key:
     """Return the user's key; raises UsageError where its password is not given."""
     if PASSWORD not in os.environ:
-        msg = f"The password of {keystore} is not given. Put it into the environment: export {PASSWORD}=..."
-        raise UsageError(msg)
+        raise UsageError(f"The password of {keystore} is not given. Put it into the environment: export {PASSWORD}=...")
     return Key(keystore=keystore, password=os.environ[PASSWORD], alias=alias)
 
 

@@ -1,7 +1,5 @@
 """Stand-ins for classes that Robolectric calls and only Google's repository has: as much of each as it calls."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

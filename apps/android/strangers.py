@@ -1,7 +1,5 @@
 """Networks of a stranger for the app's tests: other sizes, channels, classes, layouts and batches than the zoo's."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from dataclasses import dataclass

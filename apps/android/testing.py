@@ -3,8 +3,6 @@
 ONNX Runtime answers inside the app; .tflite and .pte files are answered by the project's own runtimes, beside it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -50,8 +48,7 @@ def run(request: Request) -> None:
     selection = os.environ.get("EDGEWISE_APP_TESTS", "").split()
     chosen = [name for name in names if not selection or name in selection]
     if not chosen or set(selection) - set(names):
-        msg = f"EDGEWISE_APP_TESTS names no test of {' '.join(names)}."
-        raise UsageError(msg)
+        raise UsageError(f"EDGEWISE_APP_TESTS names no test of {' '.join(names)}.")
     exported = {folder / "exported.json": None, folder / "strangers.json": folder / "strangers"}
     for file in exported:
         file.unlink(missing_ok=True)
@@ -114,8 +111,7 @@ def _save_expected(folder: Path, source: Path) -> None:
         [python, "-c", script, file, folder / "images.npy", folder / "expected.f4"], capture_output=True, text=True
     )
     if done.returncode:
-        msg = f"The desktop's ONNX Runtime did not answer: {done.stderr.strip()[-300:]}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"The desktop's ONNX Runtime did not answer: {done.stderr.strip()[-300:]}")
 
 
 def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
@@ -187,8 +183,6 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)
     except subprocess.TimeoutExpired as error:
-        msg = f"The tests of the Android app did not end in {TIMEOUT_S} s."
-        raise EdgewiseError(msg) from error
+        raise EdgewiseError(f"The tests of the Android app did not end in {TIMEOUT_S} s.") from error
     if done.returncode:
-        msg = f"Tests of the Android app failed, as is said above (exit code {done.returncode})."
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"Tests of the Android app failed, as is said above (exit code {done.returncode}).")

@@ -1,7 +1,5 @@
 """The programs that make an APK: those of the SDK in ANDROID_HOME, else Debian's; a missing one is a sentence."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -37,11 +35,10 @@ def find(program: str) -> str:
     sdk = _newest("build-tools", program)
     path = str(sdk) if sdk else shutil.which(program)
     if not path:
-        msg = (
+        raise EnvironmentMissing(
             f"There is no {program}, which the Android app is built with. On Debian and Ubuntu install it with: "
             f"sudo apt-get install {PACKAGES[program]} (or set ANDROID_HOME to an SDK)"
         )
-        raise EnvironmentMissing(msg)
     return path
 
 
@@ -51,11 +48,10 @@ def framework() -> Path:
     if sdk:
         return sdk
     if not FRAMEWORK.is_file():
-        msg = (
+        raise EnvironmentMissing(
             "The resources of Android's framework are not here. On Debian and Ubuntu install them with: "
             "sudo apt-get install android-framework-res (or set ANDROID_HOME to an SDK with a platform)"
         )
-        raise EnvironmentMissing(msg)
     return FRAMEWORK
 
 
@@ -85,8 +81,7 @@ def run(program: str, *arguments: str | Path, cwd: Path | None = None, env: dict
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, cwd=cwd,
                               stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        msg = f"{program} took more than {TIMEOUT_S} s."
-        raise EdgewiseError(msg) from error
+        raise EdgewiseError(f"{program} took more than {TIMEOUT_S} s.") from error
     if done.returncode:
         raise ToolFailed(program, done.returncode, done.stdout + done.stderr)
     return done.stdout + done.stderr

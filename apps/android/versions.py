@@ -1,7 +1,5 @@
 """The versions of everything that the app is built from, as gradle/libs.versions.toml has them."""
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """`python -m apps.web`: build the site, and serve it to this machine or to its whole network."""
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
     from models import entry
 
@@ -64,8 +62,7 @@ def web(
         builder.require_replaceable(dist)
         _require_environment()
     elif not (dist / "index.html").exists():
-        msg = f"There is no site in {dist}. Build it first, without --no-build."
-        raise DataError(msg)
+        raise DataError(f"There is no site in {dist}. Build it first, without --no-build.")
     # the port is taken before minutes of building, which a taken one would waste
     with serve.Site(dist, host, port) if serving else nullcontext() as site:
         if content:
@@ -79,8 +76,7 @@ def _require_sense(ctx: click.Context, *, serving: bool, no_build: bool) -> None
     if not serving:
         for name in ("port", "host", "no_build"):
             if typed(ctx, name):
-                msg = f"--{name.replace('_', '-')} goes with --serve only. Add --serve, or leave it out."
-                raise UsageError(msg)
+                raise UsageError(f"--{name.replace('_', '-')} goes with --serve only. Add --serve, or leave it out.")
     if no_build:
         for name in ("patterns", "listing", "artifacts", "results"):
             if typed(ctx, name):

@@ -1,7 +1,5 @@
 """The addresses to serve at: which a host means, which this machine has, and why one cannot be taken."""
 
-from __future__ import annotations
-
 import errno
 import socket
 from contextlib import suppress
@@ -18,10 +16,9 @@ def resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple]:
     try:
         candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # ValueError: a name that no name server could be asked for
-        msg = (
+        raise UsageError(
             f"The host {_short(host)} has no address, so nothing can listen there. Name one of this machine: {CHOICE}."
-        )
-        raise UsageError(msg) from error
+        ) from error
     family, *_, address = min(candidates, key=lambda one: one[0] != socket.AF_INET)  # phones' browsers all speak IPv4
     return family, address
 

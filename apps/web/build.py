@@ -1,7 +1,5 @@
 """Writes the site whole: the page, the few runtime files, the artifacts with their sidecars, all pre-compressed."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib
@@ -79,8 +77,7 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
 def require_replaceable(dist: Path) -> None:
     """Raise UsageError where `dist` is no folder that a site may take the place of."""
     if dist.exists() and not dist.is_dir():
-        msg = f"{dist} is a file, and the site is a folder. Name an empty or a new folder."
-        raise UsageError(msg)
+        raise UsageError(f"{dist} is a file, and the site is a folder. Name an empty or a new folder.")
     if dist.exists() and any(dist.iterdir()) and not (dist / "catalogue.json").exists():
         msg = f"{dist} holds something that is no site of ours, which the site would replace. Name an empty or a new folder."
         raise UsageError(msg)

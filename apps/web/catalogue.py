@@ -1,7 +1,5 @@
 """The catalogue of the page, from artifacts/ and results/: artifacts that a browser can run, examples, reference images."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -57,8 +55,7 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     """
     every = artifacts.load(artifacts_folder)
     if not every:
-        msg = f"There are no artifacts in {artifacts_folder}. Make them with: {remedies.nox('export')}"
-        raise DataError(msg)
+        raise DataError(f"There are no artifacts in {artifacts_folder}. Make them with: {remedies.nox('export')}")
     selected_ids = {recipe.id for recipe in matrix.select(patterns)}
     chosen = tuple(a for a in every if a.id in selected_ids and _runs(a))
     if not chosen:

@@ -1,7 +1,5 @@
 """Groups of networks that take the same pictures, and what the page must know of these: size, values, classes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -112,12 +110,11 @@ def _pictures(artifact: Artifact, reference: Reference) -> Pictures:
     height, width, *rest = reference.images.shape[1:]
     size, classes = (height, width, *(rest or (1,))), reference.logits.shape[1]
     if (_size(artifact), math.prod(artifact.outputs[0].shape[1:])) != (size, classes):
-        msg = (
+        raise DataError(
             f"The sidecar of {artifact.id} says that it takes {list(artifact.inputs[0].shape)} in the order "
             f"{artifact.layout} and gives {list(artifact.outputs[0].shape)}; its reference holds images of "
             f"{'x'.join(map(str, size))} and {classes} classes. Make both again with: {remedies.nox('export')}"
         )
-        raise DataError(msg)
     low, high = _span(reference.images, size[-1])
     labels = artifact.labels if len(artifact.labels) == classes else tuple(map(str, range(classes)))
     return Pictures(size=size, dtype=reference.images.dtype.name, low=low, high=high, labels=labels)

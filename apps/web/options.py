@@ -1,7 +1,5 @@
 """Types of the apps' command-line values, each with a sentence that refuses wrong ones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The npm packages that the page uses: installed from the lock file, and which few of their files are shipped."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -86,11 +84,10 @@ def _npm_ci(npm: str, folder: Path) -> None:
         msg = f"npm at {npm} cannot be started ({error.strerror}). Install it again: apt-get install nodejs npm"
         raise EnvironmentMissing(msg) from error
     if done.returncode:
-        msg = (
+        raise EdgewiseError(
             f"npm ci in {folder} failed: {_reason(done.stderr or done.stdout)}. It needs the network once, and Node.js "
             "18 or newer (apt-get install nodejs npm). Is the registry in npm's settings reachable?"
         )
-        raise EdgewiseError(msg)
 
 
 def _reason(output: str) -> str:

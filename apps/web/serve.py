@@ -1,7 +1,5 @@
 """Serves the site, with the headers that it needs, to a bounded number of connections that may not linger."""
 
-from __future__ import annotations
-
 import hashlib
 import ipaddress
 import socket

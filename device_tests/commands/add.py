@@ -1,7 +1,5 @@
 """`python -m device_tests add`: add what the benchmark of the web demo or of the Android app saved to the results."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

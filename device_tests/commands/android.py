@@ -1,7 +1,5 @@
 """`python -m device_tests android`: run artifacts on an Android that is started for it, and always stopped."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

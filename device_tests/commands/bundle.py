@@ -1,7 +1,5 @@
 """`python -m device_tests bundle`: build the bundle of an ABI."""
 
-from __future__ import annotations
-
 import time
 
 import click

@@ -1,7 +1,5 @@
 """`python -m device_tests check`: hold budgets and a baseline against the results."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`python -m device_tests compatibility`: which versions of its runtime still answer each artifact as they should."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

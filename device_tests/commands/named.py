@@ -1,7 +1,5 @@
 """A device or runtime that a person names must be there and must run: a run in which nothing ran is no success."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from device_tests import devices as kinds

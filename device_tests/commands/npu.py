@@ -1,7 +1,5 @@
 """`python -m device_tests npu`: which .tflite files an Ethos-U takes, and what vela estimates of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """The options that several commands share, each with its range, defined once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`python -m device_tests report`: the tables, the page and which artifact to ship."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

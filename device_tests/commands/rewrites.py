@@ -1,7 +1,5 @@
 """`python -m device_tests rewrites`: instructions and times of rewritten files, relative to the converter's own files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`python -m device_tests shipping`: what each runtime costs an app besides its models."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`python -m device_tests ssh`: run artifacts on boards that ssh reaches, or remove what was put there."""
 
-from __future__ import annotations
-
 import click
 
 from device_tests import devices

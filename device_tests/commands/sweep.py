@@ -1,7 +1,5 @@
 """`python -m device_tests sweep`: which scheme pays on which phone core, and whether it answers there as on the desktop."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

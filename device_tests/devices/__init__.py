@@ -1,7 +1,5 @@
 """One file per kind of device: where runtimes are installed, and how the worker is run there."""
 
-from __future__ import annotations
-
 from functools import cache
 
 from device_tests.contract import DESKTOP, Device, Kind

@@ -1,7 +1,5 @@
 """Prints the /proc/cpuinfo that Linux would show on this Arm core; runs on it, with the standard library only."""
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import os

@@ -1,7 +1,5 @@
 """Baselines: an earlier run's figures, one line per cell, so that git shows a difference well; sizes and costs ratchet."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess

@@ -1,7 +1,5 @@
 """Budgets: limits, read from budgets.toml."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 import tomllib

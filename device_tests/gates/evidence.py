@@ -1,7 +1,5 @@
 """Whether a check rests on enough evidence: no gate is green where nothing was judged."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """JUnit XML, which CI systems show: a case per cell and a case per budget."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a pull request shows: what broke and what changed, worst first, as Markdown and as GitHub's annotations."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path

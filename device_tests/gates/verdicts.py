@@ -1,7 +1,5 @@
 """Verdicts: measurements held against budgets."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Imports the file that the benchmark of the web demo or of the Android app saved; its logits are judged here."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal

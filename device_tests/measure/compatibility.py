@@ -4,8 +4,6 @@ Each version is a file constraints/RUNTIME-VERSION.txt beside the pinned one. An
 give garbage without an error, so the golden images are compared.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

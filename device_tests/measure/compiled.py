@@ -1,7 +1,5 @@
 """The C files of this folder, compiled once into the cache."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

@@ -3,8 +3,6 @@
 Run as a program, in the environment `export`, it cuts a file after each of its layers with weights.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -6,8 +6,6 @@ runtimes do something every few seconds, as ONNX Runtime sums up its runs. The d
 probe so.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Compiles .tflite files with vela for Arm's Ethos-U NPUs, in vela's own environment, and records its estimates."""
 
-from __future__ import annotations
-
 import csv
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Measures what rewrites bring: the rewritten file and the converter's own file are counted and timed side by side."""
 
-from __future__ import annotations
-
 import itertools
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The roof of every latency: the most multiply-accumulates per second that one core of this machine does."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Interleaved timing: artifacts stay loaded, and each round times all of them in a new random order."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """The orchestrator: chooses which cells must run, runs them, and turns every outcome into a row."""
 
-from __future__ import annotations
-
 import time
 import traceback
 from collections import Counter

@@ -1,7 +1,5 @@
 """What ships beside the model: the runtime's libraries, its cold start and its memory."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import math

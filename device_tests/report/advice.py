@@ -1,7 +1,5 @@
 """Which artifact to ship: the smallest, the fastest and the most faithful of those that lose almost no accuracy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The columns of a report's table: which there are, and the text of each cell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 from device_tests.onboard.runtimes import is_timed

@@ -1,7 +1,5 @@
 """The sweep: what each scheme costs on each emulated core, in instructions, and whether its logits are the desktop's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

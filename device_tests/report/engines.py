@@ -1,7 +1,5 @@
 """Which engine computes the same network in the fewest instructions on an emulated core."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 

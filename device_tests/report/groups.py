@@ -1,7 +1,5 @@
 """The rows of a report, grouped by model and place, with what to ship of each."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """Where rows were measured: a place is a device on one machine, and figures are compared within one place only."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 

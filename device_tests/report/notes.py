@@ -1,7 +1,5 @@
 """Notes for the reader of a report: what makes its figures worthless, and what they rest on."""
 
-from __future__ import annotations
-
 from device_tests.onboard.runtimes import is_timed
 from device_tests.onboard.sampling import LOOK_QUICK
 from device_tests.report import machines

@@ -1,7 +1,5 @@
 """The report: one table per model with its eager row, in the terminal, as Markdown, JSON and SVG."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

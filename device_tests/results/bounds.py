@@ -1,7 +1,5 @@
 """The limit of a core: the fewest instructions for an inference's multiply-accumulates."""
 
-from __future__ import annotations
-
 from device_tests.contract import DESKTOP
 from device_tests.results.receipts import Operator, Receipt
 from export.artifact import Artifact

@@ -1,7 +1,5 @@
 """Compatibility grids: the outcome of an artifact on each version of a runtime."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from device_tests.results.measurement import Outcome

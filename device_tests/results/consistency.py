@@ -1,7 +1,5 @@
 """Checks a stored result against its own logits: one that was edited or half replaced must not count."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

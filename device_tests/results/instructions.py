@@ -1,7 +1,5 @@
 """Counts of executed instructions, in a folder beside the results; another run may renew them."""
 
-from __future__ import annotations
-
 from device_tests.results.measurement import Outcome
 from device_tests.results.store import Store
 from models.records import Magnitude, Positive, Record, Sha256

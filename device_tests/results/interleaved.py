@@ -1,7 +1,5 @@
 """The results of an interleaved run: quantiles, the ratio to float32, the share of the peak."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Judges logits against an evaluation set, for desktops, devices and browsers alike."""
 
-from __future__ import annotations
-
 import base64
 import zlib
 

@@ -1,7 +1,5 @@
 """Interleaved latency: raw samples in rounds; every statistic is a property or a function over them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

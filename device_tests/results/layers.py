@@ -1,7 +1,5 @@
 """The error of an artifact's layers against the float32 twin of the same format (measure/explain/layers.py)."""
 
-from __future__ import annotations
-
 from operator import attrgetter
 
 from msgspec import structs

@@ -1,7 +1,5 @@
 """The record of vela, Arm's compiler for the Ethos-U, for an artifact: vela's own estimates, for nothing ran."""
 
-from __future__ import annotations
-
 from operator import attrgetter
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Compares the stored logits of two runs of one artifact: does another device give the desktop's?"""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

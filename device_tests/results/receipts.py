@@ -1,7 +1,5 @@
 """Receipts: the operators that a runtime executes for an artifact, and the parts of its file."""
 
-from __future__ import annotations
-
 import fnmatch
 from typing import Any
 

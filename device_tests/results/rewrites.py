@@ -1,7 +1,5 @@
 """What the rewrites of a file (export/rewrites/) bring: the same file with and without them, measured in one run."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

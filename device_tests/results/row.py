@@ -1,7 +1,5 @@
 """A row of a report: a measurement with the figures of separate runs."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

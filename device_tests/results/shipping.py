@@ -1,7 +1,5 @@
 """The bytes by which an app grows: a model with its runtime, from the file that `nox -s shipping` wrote."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Files of records, one per id, in a folder of the results; a record counts only in the file that its id names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter

@@ -1,7 +1,5 @@
 """A time limit for processes that have to answer."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Talks with workers and probes over their pipes, wherever they run; crashes, hangs and garbage become rows."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Callable, Iterator

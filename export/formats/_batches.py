@@ -1,7 +1,5 @@
 """Images in batches of the size that a file takes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Reads an ExecuTorch program: inputs and outputs, weights, and which operators a delegate took."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

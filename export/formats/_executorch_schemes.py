@@ -1,7 +1,5 @@
 """How a PyTorch network becomes the exported program, in each scheme, that ExecuTorch lowers."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The .tflite flatbuffer itself: what is in it, and the few edits that no converter makes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

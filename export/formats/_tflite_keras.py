@@ -1,7 +1,5 @@
 """From a Keras network to a .tflite file in each scheme."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """litert-quantizer: a float .tflite in, a quantized one out."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 import warnings

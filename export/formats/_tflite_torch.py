@@ -1,7 +1,5 @@
 """From a PyTorch network to a .tflite file in each scheme."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import litert_torch

@@ -1,7 +1,5 @@
 """How PyTorch is held to one thread, kept from doing the same work again, and fine-tunes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

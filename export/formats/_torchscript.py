@@ -1,7 +1,5 @@
 """What .pt and .ptl share: the traced network and its quantization, an archive that repeats, and its reading."""
 
-from __future__ import annotations
-
 import io
 import math
 import pickle

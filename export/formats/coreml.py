@@ -4,8 +4,6 @@ All but float32 compute in half precision, which is what the Neural Engine takes
 runtime is on Apple's systems only: elsewhere the file is judged by its arithmetic (models/mil.py).
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """The network itself, in its framework: the row that every artifact is compared with. The file is the checkpoint."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

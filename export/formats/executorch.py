@@ -1,7 +1,5 @@
 """ExecuTorch with XNNPACK: PyTorch's own format for phones and edge boxes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

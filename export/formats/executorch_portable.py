@@ -1,7 +1,5 @@
 """ExecuTorch without a delegate: the baseline that shows what a missing one costs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from export.formats import _executorch_file, executorch

@@ -1,7 +1,5 @@
 """Tencent's ncnn, for phones and boards: model.ncnn.param (the graph, as text) and model.ncnn.bin, by pnnx from ONNX."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """ONNX, for onnxruntime on every platform and for whatever else reads the exchange format. The batch is free."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from export.contract import Contents

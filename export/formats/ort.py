@@ -1,7 +1,5 @@
 """The ORT format: the graph as onnxruntime's builds for mobile apps load it, optimized beforehand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from export.contract import Contents

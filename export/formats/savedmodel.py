@@ -1,7 +1,5 @@
 """TensorFlow's SavedModel, in the folder of versions that TensorFlow Serving takes. Keras only."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

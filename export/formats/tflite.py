@@ -1,7 +1,5 @@
 """TFLite (LiteRT): from Keras by TensorFlow's converter, from PyTorch by litert-torch and litert-quantizer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """TorchScript: a traced and frozen graph for libtorch and for torch.jit.load."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

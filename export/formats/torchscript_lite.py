@@ -1,7 +1,5 @@
 """The lite interpreter's file: TorchScript with bytecode, for the PyTorch Mobile apps that are in the field."""
 
-from __future__ import annotations
-
 import dataclasses
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """ncnn's two programs that quantize. They are in no wheel: who wants ncnn's int8 builds them, and says where they are."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """A .tflite graph that rewrites change: tensors, constants and operators by index, and a file without what is left over."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

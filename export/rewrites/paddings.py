@@ -1,7 +1,5 @@
 """Zeros around an image that the convolution which follows can add by itself."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

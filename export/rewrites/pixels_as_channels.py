@@ -7,8 +7,6 @@ kernel as on four channels. A convolution over one channel wastes most of that. 
 has the same summands, in the same integers.
 """
 
-from __future__ import annotations
-
 import copy
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Transposes that need not run: merged into the weights of the dense layer that follows, or views where no byte moves."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Views of views: of several reshapes in a row the last one alone counts."""
 
-from __future__ import annotations
-
 from export.rewrites._graph import Graph
 
 TITLE = "reshapes in a row are one"

@@ -1,7 +1,5 @@
 """Loads a network that torch.export saved: as layers, in evaluation mode, and for any batch size if possible."""
 
-from __future__ import annotations
-
 import copy
 import io
 import zipfile

@@ -1,7 +1,5 @@
 """Turns the operators of an exported program into modules: quantizers look for modules, not for operators."""
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable

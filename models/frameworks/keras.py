@@ -1,7 +1,5 @@
 """Keras' side of the zoo, on TensorFlow."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

@@ -1,7 +1,5 @@
 """PyTorch's side of the zoo."""
 
-from __future__ import annotations
-
 import io
 import pickle
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The images beside a user's network: NAME.npz, or data.npz for all networks of the folder."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Mapping

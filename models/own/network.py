@@ -1,7 +1,5 @@
 """A user's own network: in one file (.pt2, .keras), or Python code with its weights beside it."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import sys

@@ -1,7 +1,5 @@
 """edgewise.toml: settings of the networks in a folder, which artifacts to make of them, and the user's own schemes."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 import types

@@ -1,7 +1,5 @@
 """The small network for real conversions, and the command on a lane that answers, fails, dies or hangs as it is told."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

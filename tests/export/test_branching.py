@@ -1,7 +1,5 @@
 """Every recipe of networks with depthwise convolutions, batch norm, hard-swish, a residual and global pooling."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What takes long is computed once for all folders that artifacts go to: a model's reference, and fine-tuned weights."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """What is read from OpenVINO's and ncnn's files, from files that are written by hand; no framework is needed."""
 
-from __future__ import annotations
-
 import pytest
 
 from export.formats import FORMATS

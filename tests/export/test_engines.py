@@ -1,7 +1,5 @@
 """Core ML, OpenVINO and ncnn: real conversions of the small network, each made twice."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """ExecuTorch: real conversions of the small model, and the ways in which a conversion fails without a word."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which lane takes which recipes, and where the time of an export is said to go; no framework is needed."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 import threading

@@ -1,7 +1,5 @@
 """What an export begins from: data sets, checkpoints and references, damaged, replaced or out of date."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

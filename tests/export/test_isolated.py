@@ -1,7 +1,5 @@
 """Programs in environments of their own: how they end, that their versions count, and where ncnn's int8 finds its two."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

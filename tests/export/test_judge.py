@@ -1,7 +1,5 @@
 """The known silent failures of the toolchains, each as the numbers that it showed."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which change makes which reference and artifact stale, tried on a copy of the sources."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

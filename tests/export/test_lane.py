@@ -1,7 +1,5 @@
 """Real conversions: the whole matrix of the small model, twice; other CPUs; runs that are interrupted."""
 
-from __future__ import annotations
-
 import base64
 import os
 import signal

@@ -1,7 +1,5 @@
 """What becomes of recipes, without any framework: a format does as it is scripted, and goes wrong."""
 
-from __future__ import annotations
-
 import importlib
 import re
 import sys

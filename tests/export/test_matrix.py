@@ -1,7 +1,5 @@
 """The matrix of recipes, and the schemes in the notation of edgewise.toml with those that a user adds."""
 
-from __future__ import annotations
-
 import pytest
 from click.testing import CliRunner
 

@@ -1,7 +1,5 @@
 """ONNX and the ORT format: real conversions of the small PyTorch network and of the Keras one."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Real .tflite graphs before and after each rewrite: the same logits, and the operators that were to change."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Rewrites are kept only where the logits prove them: scripted formats, without any framework."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """The orchestrator, whatever its lanes do (conftest.py): they answer, fail, die, hang. No framework is needed."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

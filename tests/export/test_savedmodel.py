@@ -1,7 +1,5 @@
 """SavedModel: a real export of the Keras network, as TensorFlow Serving finds it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

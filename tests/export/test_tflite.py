@@ -1,7 +1,5 @@
 """TFLite: real conversions of the small PyTorch network and of a tiny Keras one, in every scheme."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """TorchScript and the lite interpreter's file: real conversions of the small model."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle

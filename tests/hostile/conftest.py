@@ -1,7 +1,5 @@
 """How many examples are drawn, the project that they begin from, and the tally at the end."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterator

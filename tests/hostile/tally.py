@@ -1,7 +1,5 @@
 """`python -m tests.hostile.tally`: the 2,000 examples, and as a Markdown table how often each exit code came."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

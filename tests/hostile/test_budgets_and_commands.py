@@ -1,7 +1,5 @@
 """Whatever stands in budgets.toml or on a command line: a sentence and a documented exit code."""
 
-from __future__ import annotations
-
 import click
 import pytest
 from hypothesis import given

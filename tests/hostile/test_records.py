@@ -1,7 +1,5 @@
 """Whatever stands in a record: a sentence, a documented exit code, and no green that the truth does not bear out."""
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache

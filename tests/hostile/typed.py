@@ -1,7 +1,5 @@
 """Types a command as a person would, in this process, and holds what must be true of every one of them."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

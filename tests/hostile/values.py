@@ -1,7 +1,5 @@
 """Strategies: JSON values of every type and size, damage to records and arrays, budgets, words of command lines."""
 
-from __future__ import annotations
-
 import copy
 import io
 import json

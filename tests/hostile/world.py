@@ -1,7 +1,5 @@
 """A small real project: artifacts of a linear network, a fake runtime that ran them, and every record that commands read."""
 
-from __future__ import annotations
-
 import base64
 import json
 import sys

@@ -1,7 +1,5 @@
 """A user's folder of networks, and its images; what is no regular file."""
 
-from __future__ import annotations
-
 import os
 import socket
 import tracemalloc

@@ -1,7 +1,5 @@
 """Checkpoints against their cards: what is current, damaged, a user's own, or no card at all."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """How programs start, and how they end: with a sentence and an exit code, whatever happens."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

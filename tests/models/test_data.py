@@ -1,7 +1,5 @@
 """MNIST and the digits, whatever their files hold, and images as networks take them: transposed, never reshaped."""
 
-from __future__ import annotations
-
 import gzip
 import http.server
 import os

@@ -1,7 +1,5 @@
 """Networks in one file: programs of torch.export as layers again, and what is no such program or .keras file."""
 
-from __future__ import annotations
-
 import io
 import re
 import zipfile

@@ -1,7 +1,5 @@
 """What a module is made of, read from its imports."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What an installation leaves behind; a script stands for virtualenv, and for pip in the environment that it makes."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -1,7 +1,5 @@
 """The evaluator of Core ML's programs: each operator against what its definition says, computed another way."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from types import SimpleNamespace

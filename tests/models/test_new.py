@@ -1,7 +1,5 @@
 """The folder to begin with."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What lies beside a user's own network: each mistake is one sentence that names the file and the remedy."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

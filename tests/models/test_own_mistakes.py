@@ -1,7 +1,5 @@
 """What a user may hand over by mistake: every kind of it is one sentence that names the file, never a traceback."""
 
-from __future__ import annotations
-
 import contextlib
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Parameters and multiply-accumulates, counted in networks of every kind of layer."""
 
-from __future__ import annotations
-
 import pytest
 
 from models import profile as profiles

@@ -1,7 +1,5 @@
 """Records are written so that they can be read, and what is none is one sentence."""
 
-from __future__ import annotations
-
 import math
 import subprocess
 import sys

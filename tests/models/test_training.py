@@ -1,7 +1,5 @@
 """The training loop: its log and card, and networks with batch norm, whose statistics must fit the averaged weights."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

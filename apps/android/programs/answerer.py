@@ -3,8 +3,6 @@
 It stands alone, for it runs in a runtime's own environment. It loads the project's own adapter of the runtime.
 """
 
-from __future__ import annotations
-
 import base64
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Receipts of Core ML's packages: the operators of the program and how the file stores their weights."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Asks an engine about a file, through the program _engine_graph.py in the engine's own environment."""
 
-from __future__ import annotations
-
 import io
 import json
 import struct

@@ -1,7 +1,5 @@
 """Receipts of .pte files: the program and XNNPACK's graph in it say which kernels compute what, in which numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

@@ -57,8 +57,7 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
     from models.images import network_input
 
     if artifact.format not in opening.OPENERS:
-        msg = NOT_SHOWN[artifact.format]
-        raise Unsupported(msg)
+        raise Unsupported(NOT_SHOWN[artifact.format])
     if artifact.batch > 1:
         raise Unsupported(f"layers are compared image by image, and this artifact takes {artifact.batch} at once")
     images = reference_set.images[:IMAGES]

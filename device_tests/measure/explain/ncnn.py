@@ -1,7 +1,5 @@
 """Receipts of ncnn's files: operators and dtypes come from the file, for ncnn does not report its kernels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from device_tests.measure.explain.receipt import Facts

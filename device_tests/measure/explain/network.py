@@ -1,7 +1,5 @@
 """Receipts of bare networks and SavedModels: frameworks compute them in float32, operator by operator."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Receipts of .onnx and .ort files: onnxruntime's own profile of one run shows which kernels it really executes."""
 
-from __future__ import annotations
-
 import json
 import math
 import tempfile

@@ -1,7 +1,5 @@
 """Opens OpenVINO's and ncnn's files: the engine itself gives the values of every tensor."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Opens Core ML's packages: the evaluator of their programs, operation by operation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType

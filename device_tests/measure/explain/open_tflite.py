@@ -1,7 +1,5 @@
 """Opens .tflite files: LiteRT with every tensor as an output, or operator by operator on values that are given."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Opens TorchScript files and exported programs: their own operators, one after the other."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import replace

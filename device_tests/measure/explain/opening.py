@@ -1,7 +1,5 @@
 """Opens an artifact and its float32 twin, with a tool for each format."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Receipts of OpenVINO's files, and of .onnx files on OpenVINO: its CPU plugin lists the layers that it executes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from xml.etree import ElementTree
 

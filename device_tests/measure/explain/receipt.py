@@ -1,7 +1,5 @@
 """Makes receipts from the facts that a format's module reads: names the layers, and lists the defects."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Receipts of cells: the format's module reads the facts, receipt.py names layers and defects."""
 
-from __future__ import annotations
-
 import importlib
 from importlib.metadata import version
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The layers with weights of the float network that artifacts are compared with."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable

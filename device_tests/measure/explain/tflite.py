@@ -1,7 +1,5 @@
 """Receipts of .tflite files: the operators come from the file, the delegate's share from the runtime itself."""
 
-from __future__ import annotations
-
 import atexit
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Receipts of .pt and .ptl files: the graph's operators, and the bytes of each record in the archive."""
 
-from __future__ import annotations
-
 import io
 import pickle
 import zipfile

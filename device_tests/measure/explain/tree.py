@@ -1,7 +1,5 @@
 """Prints a receipt and its layers for people."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 from rich.table import Table

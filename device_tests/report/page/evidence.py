@@ -1,7 +1,5 @@
 """What separate runs left beside the results: receipts, layers, interleaved times, what ships."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The .tflite files on microcontrollers and NPUs: measured arenas, and vela's estimates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

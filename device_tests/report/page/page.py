@@ -1,7 +1,5 @@
 """Builds report/index.html: one file that requests nothing; everything on it comes from sidecars and results."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Pictures on the page: images of any size and dtype as bytes that its script draws."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from typing import TypedDict
 

@@ -3,8 +3,6 @@
 A file of snippets/ is a template of a language's code for a format; its name holds both.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

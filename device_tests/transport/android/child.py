@@ -1,7 +1,5 @@
 """Programs that end with this program, however it ends."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -5,8 +5,6 @@ when it skips a file. So states are parsed, scripts end with a mark and their ex
 by digests that the device computes.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

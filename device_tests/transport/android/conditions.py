@@ -1,7 +1,5 @@
 """The conditions that a phone's times depend on: its cores, clocks, heat, screen and power."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ SDK's documentation, without an SDK at hand, and .github/workflows/android.yml r
 https://developer.android.com/studio/run/emulator-commandline
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -1,7 +1,5 @@
 """Evaluation images as the Android app reads them: a JSON that describes them, and their bytes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from models.reference import Reference

@@ -4,8 +4,6 @@
 go through the app's own folder in shared storage, which the app makes itself.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 import time

@@ -4,8 +4,6 @@ It is no Android: it has no framework, no bionic, no zygote. It shows that a bun
 folder to run in, as the user `shell`, and it fails in the ways in which a phone fails.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import socket

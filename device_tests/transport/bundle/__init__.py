@@ -4,8 +4,6 @@ A bundle holds Debian's C library with its loader, Python, and the runtimes' pub
 has no symbolic links, for some ways to a device lose them. The worker is not in it, because it changes more often.
 """
 
-from __future__ import annotations
-
 import compileall
 import hashlib
 import importlib.util

@@ -1,7 +1,5 @@
 """Debian's C library and Python for another architecture, by apt, without root and without changing the system."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tempfile

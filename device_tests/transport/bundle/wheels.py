@@ -1,7 +1,5 @@
 """The runtimes' published wheels for another machine, each unpacked into a folder of its own and trimmed."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """Files on a board: a pinned environment per runtime, and files under the digest of their content."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

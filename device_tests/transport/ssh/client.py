@@ -1,7 +1,5 @@
 """OpenSSH's own client: runs commands on a board over one shared connection, and explains failures."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import re

@@ -1,7 +1,5 @@
 """What the build of the Android app decides before any tool runs, and what it refuses."""
 
-from __future__ import annotations
-
 import re
 import struct
 import zipfile

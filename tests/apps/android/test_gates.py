@@ -1,7 +1,5 @@
 """Each gate refuses an APK that it is there to refuse: what the tools print is prepared."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

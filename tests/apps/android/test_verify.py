@@ -1,7 +1,5 @@
 """What the library that ships answers under the emulator is held against the golden vectors."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from dataclasses import replace
 

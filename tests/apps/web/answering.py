@@ -1,7 +1,5 @@
 """What tests take from the page and answer it: logits on reference images, the file of a benchmark, a server's JSON."""
 
-from __future__ import annotations
-
 import base64
 import json
 import zlib

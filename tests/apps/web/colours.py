@@ -4,8 +4,6 @@ Their weights are written down, not trained: a class's logit falls with the dist
 takes bytes [32,32,3]; `many` is PyTorch's, has 300 classes and takes floats [24,40,3] of a mean and deviation per channel.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

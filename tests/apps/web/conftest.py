@@ -1,7 +1,5 @@
 """The site of real artifacts, served, and pages of it in a real Chromium."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Digits as a person draws them: strokes of points in shares of the drawing surface, at different sizes and places."""
 
-from __future__ import annotations
-
 import math
 
 Stroke = list[tuple[float, float]]

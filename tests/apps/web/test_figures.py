@@ -1,7 +1,5 @@
 """What the page measures and how it prepares a drawing, against Python."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 

@@ -1,7 +1,5 @@
 """Which networks can answer one picture, and what the page is told of them; for any size, values and classes."""
 
-from __future__ import annotations
-
 import base64
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What comes from sidecars and results reaches the page as text, never as markup; the policy allows no other script."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """What makes the page an app: kept for offline use, updated by a new export, installable, small at first."""
 
-from __future__ import annotations
-
 import re
 import shutil
 

@@ -1,7 +1,5 @@
 """What `python -m apps.web` refuses, before anything is installed or built."""
 
-from __future__ import annotations
-
 import re
 import socket
 

@@ -1,7 +1,5 @@
 """A user's own networks in a real Chromium: colour, other sizes, floats, names and numbers of classes than the zoo's."""
 
-from __future__ import annotations
-
 import base64
 import struct
 import zlib

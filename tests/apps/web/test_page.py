@@ -1,7 +1,5 @@
 """The page in a real Chromium: drawing, comparing, and what it says when something is wrong."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -1,7 +1,5 @@
 """How the site is served: which files, to which requests, to how many clients, at which address."""
 
-from __future__ import annotations
-
 import gzip
 import os
 import re

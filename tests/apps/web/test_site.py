@@ -1,7 +1,5 @@
 """What the site is made of; it is written whole, from the same content to the same bytes; this needs neither npm nor a browser."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

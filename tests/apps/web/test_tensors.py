@@ -1,7 +1,5 @@
 """What the page makes of pictures and answers, run by Node.js, against NumPy."""
 
-from __future__ import annotations
-
 import base64
 import json
 import subprocess

@@ -66,8 +66,7 @@ def compare(cell: Cell, entrant: Entrant) -> Iterator[Comparison]:
         try:
             taken = _litert_benchmark(cell, entrant)
         except (Broken, OSError, subprocess.CalledProcessError) as error:
-            msg = f"{cell.id} cannot be timed: {error}"
-            raise EdgewiseError(msg) from error
+            raise EdgewiseError(f"{cell.id} cannot be timed: {error}") from error
         yield _comparison(cell, "litert-benchmark", *taken, TOOL)
 
 
@@ -88,8 +87,7 @@ def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
     done = subprocess.run([_python(cell.runtime), bare.__file__, *options], capture_output=True, text=True)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [processes.death(done.returncode)]
-        msg = f"{cell.id} cannot be timed: {words[-1]}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{cell.id} cannot be timed: {words[-1]}")
     return {way: np.array(taken) for way, taken in json.loads(done.stdout)["per_inference_ns"].items()}
 
 
@@ -121,8 +119,7 @@ def overhead(patterns: tuple[str, ...], artifacts: Path) -> None:
     console.validated()
     able, unable = entrants(chosen, artifacts)
     if unable:
-        msg = f"{unable[0].id} cannot be timed: {unable[0].reason}"
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{unable[0].id} cannot be timed: {unable[0].reason}")
     figures = []
     machine = MachineLock(lambda text: console.err.print(console.plain(text)))
     for cell, entrant in zip(chosen, able, strict=True):
@@ -134,8 +131,7 @@ def overhead(patterns: tuple[str, ...], artifacts: Path) -> None:
         table.add_row(c.id, f"{c.ours_ns / 1e3:,.1f}", c.way, f"{c.turns:,}", interval, f"{c.limit:.0%}", c.verdict)
     out.print(table)
     if beyond := [c for c in figures if c.verdict == "beyond"]:
-        msg = "Beyond the limit: " + ", ".join(f"{c.id} against {c.way}" for c in beyond)
-        raise EdgewiseError(msg)
+        raise EdgewiseError("Beyond the limit: " + ", ".join(f"{c.id} against {c.way}" for c in beyond))
 
 
 if __name__ == "__main__":

@@ -117,8 +117,7 @@ def checkout(commit: str, folder: Path) -> Iterator[Path]:
     place = folder / "earlier"
     done = subprocess.run(["git", "worktree", "add", "--detach", str(place), commit], cwd=ROOT, capture_output=True, text=True)  # fmt: skip
     if done.returncode:
-        msg = f"git cannot check out {commit[:12]}: {done.stderr.strip().splitlines()[-1]}"
-        raise DataError(msg)
+        raise DataError(f"git cannot check out {commit[:12]}: {done.stderr.strip().splitlines()[-1]}")
     try:
         yield place
     finally:
@@ -221,8 +220,7 @@ def command(against: str | None, rounds: int, patterns: tuple[str, ...], runs: b
         globs = patterns or ("*",)
         ids = [id for id in now.ids() if id in earlier_ids and any(fnmatch.fnmatchcase(id, p) for p in globs)]
         if not ids:
-            msg = f"{commit[:12]} and this checkout have no artifact in common that was asked for."
-            raise DataError(msg)
+            raise DataError(f"{commit[:12]} and this checkout have no artifact in common that was asked for.")
         for round_ in range(rounds + 1):
             for side in (then, now) if round_ % 2 else (now, then):
                 with out.status(f"round {round_} of {rounds}: {side.name}"):

@@ -20,11 +20,9 @@ class Board(desktop.Desktop):
 
     def require(self, runtime: str) -> None:
         if self.lost:
-            msg = f"{self.name} does not answer. Switch it on."
-            raise EnvironmentMissing(msg)
+            raise EnvironmentMissing(f"{self.name} does not answer. Switch it on.")
         if runtime not in self.runtimes:
-            msg = f"There is no {runtime} on {self.name}."
-            raise EnvironmentMissing(msg)
+            raise EnvironmentMissing(f"There is no {runtime} on {self.name}.")
         super().require(runtime)
 
 

@@ -1,7 +1,5 @@
 """Emulated Arm cores: what they see of this machine, and what is said where one cannot be had."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from dataclasses import dataclass

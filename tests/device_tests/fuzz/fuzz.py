@@ -149,8 +149,7 @@ def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes
                     ended.append(Ended(trial=trial, **judged(ask({"artifact": str(broken)}), few)))
                     files.remove(broken)
         except Broken as end:
-            msg = f"{cell.id} cannot be tried with damage: {end.outcome}: {end.reason}"
-            raise EdgewiseError(msg) from end
+            raise EdgewiseError(f"{cell.id} cannot be tried with damage: {end.outcome}: {end.reason}") from end
     return ended
 
 
@@ -180,12 +179,10 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, artifact
     """Run damaged artifacts on their real runtimes and print how each kind of damage ended."""
     for name in formats:
         if name not in SUBJECTS:
-            msg = f"There is no format {name!r}. {did_you_mean(name, SUBJECTS)}"
-            raise UsageError(msg)
+            raise UsageError(f"There is no format {name!r}. {did_you_mean(name, SUBJECTS)}")
     console.validated()
     if not artifacts.is_dir():
-        msg = f"There are no artifacts in {artifacts}. Make them with: nox -s export"
-        raise DataError(msg)
+        raise DataError(f"There are no artifacts in {artifacts}. Make them with: nox -s export")
     every = {cell.id: cell for cell in cells()}
     chosen = {name: every[id] for name, id in SUBJECTS.items() if not formats or name in formats}
     for cell in chosen.values():
@@ -212,8 +209,7 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, artifact
     out.print(table(ended, tuple(chosen)))
     out.print("ok: the damage met bytes that no answer depends on, or moved the answers less than a mismatch does.")
     if strange := [end for end in ended if end.outcome not in OUTCOMES]:
-        msg = f"{strange[0].trial} ended as {strange[0].outcome!r}, which is no outcome."
-        raise EdgewiseError(msg)
+        raise EdgewiseError(f"{strange[0].trial} ended as {strange[0].outcome!r}, which is no outcome.")
 
 
 def table(ended: list[Ended], formats: tuple[str, ...]) -> Table:

@@ -1,7 +1,5 @@
 """Real artifacts of the small network on every installed runtime, whole and damaged."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """When more samples, or more images, would say nothing new."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np
@@ -15,21 +13,21 @@ def test_sampling_ends_once_the_median_is_known_narrowly_and_a_disturbance_would
     monkeypatch.setattr(sampling, "LEAST_NS", least_ns)
     monkeypatch.setattr(sampling, "STARVED", 0)  # however busy this machine is
     monkeypatch.setattr(sampling, "is_narrow", lambda ns: len(ns) >= 150)
-    assert len(sampling.take(lambda image: None, [None], limit_s=9, threads=1).ns) == count
+    assert len(sampling.take(lambda image: None, [None], limit_s=600, threads=1).ns) == count
 
 
 def test_all_samples_are_taken_where_other_programs_take_the_core_away(monkeypatch):
     monkeypatch.setattr(sampling, "LEAST_NS", 0)
     monkeypatch.setattr(sampling, "is_narrow", lambda ns: True)
-    samples = sampling.take(lambda image: time.sleep(0.0001), [None], limit_s=9, threads=1)
+    samples = sampling.take(lambda image: time.sleep(0.0001), [None], limit_s=600, threads=1)
     assert len(samples.ns) == sampling.SAMPLES
     assert samples.notes[0].startswith("timed on a busy machine")
 
 
 def test_sampling_ends_at_its_limit_and_says_so():
     samples = sampling.take(lambda image: time.sleep(0.01), [None], limit_s=0.1, threads=1)
-    assert 5 <= len(samples.ns) <= 11
-    assert "latency samples in 0.1 s, not 1024" in samples.notes[0]
+    assert 1 <= len(samples.ns) <= 11  # a busy machine may not give it more than one
+    assert samples.notes[0] == f"{len(samples.ns)} latency samples in 0.1 s, not 1024"
 
 
 @pytest.mark.parametrize(("spread", "narrow"), [(0.01, True), (0.2, False)])

@@ -1,7 +1,5 @@
 """Workers that are forked from a process in which their runtime has been started."""
 
-from __future__ import annotations
-
 import os
 import sys
 

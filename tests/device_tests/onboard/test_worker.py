@@ -1,7 +1,5 @@
 """The real worker in real processes, on runtimes that misbehave."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

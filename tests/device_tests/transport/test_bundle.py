@@ -1,7 +1,5 @@
 """Bundles: what decides their content, how they are started, and what is said where one cannot be made."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """One Android-shaped machine for all tests, and bundles so small that a shell script stands for Python."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

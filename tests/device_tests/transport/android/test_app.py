@@ -3,8 +3,6 @@
 A stand-in answers for pm, am and dumpsys (framework.sh), and what the app would write is prepared: no Android runs here.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import threading

@@ -1,7 +1,5 @@
 """What adb says is read, whatever its exit code; a script stands for adb here."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from functools import partial

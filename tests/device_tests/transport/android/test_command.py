@@ -1,7 +1,5 @@
 """What the command says where there is nothing to start."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a phone tells of its cores, clocks, heat, screen and power; no real one was ever asked here."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

@@ -1,7 +1,5 @@
 """The SDK's emulator: what is missing is told; the rest runs with a stand-in whose emulator is our machine."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every way in which a phone fails, provoked with the real client; each is a row or an error that says what to do."""
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess

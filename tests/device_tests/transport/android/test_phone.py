@@ -1,7 +1,5 @@
 """What runs over adb where nothing fails: real runtimes from the real bundle, and what a real phone is measured with."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

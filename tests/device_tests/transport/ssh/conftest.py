@@ -1,7 +1,5 @@
 """A real OpenSSH server on this machine's loopback, with keys, port and configuration of its own."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

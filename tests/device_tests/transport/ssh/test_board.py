@@ -1,7 +1,5 @@
 """What is put on a board, over a real ssh server; why it cannot be, in a sentence."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """Cells on a board over a real ssh server: answers, and what a run makes of a board that misbehaves."""
 
-from __future__ import annotations
-
 import base64
 import os
 import signal
