@@ -38,8 +38,8 @@ from device_tests.sessions import (  # noqa: E402
     with_everything,
 )
 from export.isolated import ENVIRONMENTS as CONVERTERS  # noqa: E402
-from models import installation  # noqa: E402
-from models.entry import keep_bytecode  # noqa: E402
+from models.common import installation  # noqa: E402
+from models.common.entry import keep_bytecode  # noqa: E402
 
 # Every other module of device_tests that a session runs.
 REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (

@@ -1,7 +1,7 @@
 """`python -m device_tests`: every command of this floor; heavy modules are imported by the command that needs them."""
 
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
-    from models import entry
+    from models.common import entry
 
     entry.main("device_tests.__main__:group")
 

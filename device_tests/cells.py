@@ -10,7 +10,7 @@ from device_tests.onboard.runtimes import FURTHER, RUNTIMES, is_timed
 from export import matrix
 from export.formats import FORMATS
 from models import remedies
-from models.errors import DataError, UsageError, did_you_mean
+from models.common.errors import DataError, UsageError, did_you_mean
 
 EAGER = "eager"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from device_tests.schedule import Turns
-from models.errors import EdgewiseError
+from models.common.errors import EdgewiseError
 
 DESKTOP = "desktop"
 HERE = "here"

@@ -17,8 +17,8 @@ from device_tests.results import rewrites as rewritten_files
 from device_tests.results.measurement import Environment
 from export import isolated
 from export.artifact import Artifact
-from models import environments, imports, inputs
-from models.errors import DataError, EnvironmentMissing
+from models.common import environments, imports, inputs
+from models.common.errors import DataError, EnvironmentMissing
 
 T = TypeVar("T")
 

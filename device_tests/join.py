@@ -12,7 +12,7 @@ from device_tests.results import bounds, compatibility, interleaved, parity
 from device_tests.results.row import Row
 from export.artifact import Artifact
 from export.schemes import described
-from models.errors import DataError
+from models.common.errors import DataError
 
 Facts = dict[str, Any]
 MICRO = "tflite_micro"

@@ -16,8 +16,9 @@ from device_tests.results.row import Evidence, Row
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import files, inputs, reference, remedies
-from models.errors import DataError, UsageError, did_you_mean
+from models import reference, remedies
+from models.common import files, inputs
+from models.common.errors import DataError, UsageError, did_you_mean
 from models.reference import Reference
 
 

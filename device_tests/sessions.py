@@ -13,13 +13,13 @@ import nox
 from device_tests.onboard.runtimes import FURTHER, here
 from device_tests.pipeline import options
 from export.isolated import ENVIRONMENTS as CONVERTERS
-from models import installation
-from models.environments import ROOT
+from models.common import installation
+from models.common.environments import ROOT
 
 CONSTRAINTS = ROOT / "constraints"
 HERE = here()
 RUN, COMPATIBILITY = ("device_tests", "run"), ("device_tests", "compatibility")
-# commands end once their arguments are checked (models/console.py)
+# commands end once their arguments are checked (models/common/console.py)
 ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
-    from models import entry
+    from models.common import entry
 
     entry.main("export.__main__:command")
 
@@ -21,9 +21,10 @@ from export import matrix
 from export.artifact import Artifact
 from export.profile_table import ProfileTable
 from export.schemes import SCHEMES
-from models import console, data, networks, parameters
-from models.console import err, out, plain
-from models.errors import DataError, EdgewiseError
+from models import data, networks, options
+from models.common import console
+from models.common.console import err, out, plain
+from models.common.errors import DataError, EdgewiseError
 
 if TYPE_CHECKING:
     from export.planning import Job
@@ -34,7 +35,7 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 
 
 @click.command()
-@parameters.models
+@options.models
 @click.option(
     "--only", "patterns", multiple=True, metavar="GLOB", help="Only artifacts whose id matches; may be repeated."
 )
@@ -52,10 +53,10 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
 @click.option(
     "--artifacts",
     "folder",
-    type=parameters.FOLDER,
+    type=options.FOLDER,
     help=f"Where they go.  [default: artifacts, in the folder of --models where that is given; with --data digits {DIGITS_FOLDER}]",
 )
-@parameters.beside("--logs", name="logs", kind=parameters.FOLDER, text="Where converters' output goes.")
+@options.beside("--logs", name="logs", kind=options.FOLDER, text="Where converters' output goes.")
 def command(
     patterns: tuple[str, ...],
     listing: bool,

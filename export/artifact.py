@@ -5,11 +5,12 @@ from typing import Literal
 
 from export.contract import Tensor
 from export.schemes import SCHEMES
-from models import files, records, remedies
-from models.errors import DataError
+from models import remedies
+from models.common import files, records
+from models.common.errors import DataError
+from models.common.records import Count, Magnitude, Record, Sha256, Share
 from models.images import Layout
 from models.own.settings import Options
-from models.records import Count, Magnitude, Record, Sha256, Share
 from models.reference import Reference
 
 Outcome = Literal["ok", "unsupported", "export_failed"]

@@ -4,7 +4,8 @@ import platform
 from contextlib import suppress
 from pathlib import Path
 
-from models import data, inputs
+from models import data
+from models.common import inputs
 
 
 def file(kind: str, name: str, *sources: object) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from export.source import Source
-from models.records import Record
+from models.common.records import Record
 
 Size = Annotated[int, Meta(ge=-1, le=2**31)]
 Scale = Annotated[float, Meta(gt=0)]

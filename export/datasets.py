@@ -4,9 +4,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from models import data, files
+from models import data
+from models.common import files
+from models.common.errors import DataError, UsageError
 from models.data import Digits
-from models.errors import DataError, UsageError
 
 SIDECAR_BYTES = 1 << 24
 STAND_IN = "digits"  # what is taken where MNIST cannot be had

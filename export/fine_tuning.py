@@ -12,9 +12,9 @@ import numpy as np
 
 from export import cache, phases
 from export.schemes import described
-from models import files, imports, inputs
-from models.environments import ROOT
-from models.errors import StorageError
+from models.common import files, imports, inputs
+from models.common.environments import ROOT
+from models.common.errors import StorageError
 
 if TYPE_CHECKING:
     from export.source import Source

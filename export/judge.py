@@ -8,7 +8,7 @@ import numpy as np
 from export.contract import Contents, Layer, Tensor
 from export.schemes import SCHEMES, Scheme
 from models import profile
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from models.similarity import ALIKE, correlation
 
 BITS = {"float64": 64, "float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4,

@@ -10,8 +10,9 @@ from export.formats import FORMATS
 from export.isolated import ncnn_tools
 from export.recipe import Recipe
 from export.schemes import SCHEMES
-from models import deployed, files, imports, networks
-from models.environments import ROOT
+from models import deployed, networks
+from models.common import files, imports
+from models.common.environments import ROOT
 
 PINS = "constraints/export.txt"
 

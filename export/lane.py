@@ -21,8 +21,9 @@ from export import making, phases, references
 from export.artifact import Artifact
 from export.recipe import Recipe
 from export.source import Source
-from models import files, reference
-from models.errors import DataError, EdgewiseError, StorageError
+from models import reference
+from models.common import files
+from models.common.errors import DataError, EdgewiseError, StorageError
 from models.reference import Reference
 
 # Frameworks make millions of small objects that live as long as the lane: to look through them after every 700 new ones,

@@ -14,9 +14,10 @@ from export import keys
 from export.environment import ENVIRONMENT
 from export.planning import Job
 from export.recipe import Recipe
-from models import data, environments, files
-from models.environments import ROOT
-from models.processes import death, kill
+from models import data
+from models.common import environments, files
+from models.common.environments import ROOT
+from models.common.processes import death, kill
 
 TIMEOUT_S = 900  # for one recipe; the slowest, a quantization-aware one, takes a tenth of it
 

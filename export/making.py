@@ -22,10 +22,10 @@ from export.formats import FORMATS
 from export.recipe import Recipe
 from export.schemes import SCHEMES, Scheme, described, supported
 from export.source import Source
-from models import files
 from models import profile as profiles
-from models.environments import ROOT
-from models.errors import EdgewiseError, Unsupported
+from models.common import files
+from models.common.environments import ROOT
+from models.common.errors import EdgewiseError, Unsupported
 from models.frameworks import FRAMEWORKS
 from models.own.settings import DYNAMIC
 from models.reference import Reference

@@ -7,7 +7,7 @@ from export.formats import FORMATS
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models import networks
-from models.errors import DataError, EdgewiseError, UsageError, did_you_mean
+from models.common.errors import DataError, EdgewiseError, UsageError, did_you_mean
 
 ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
 ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")

@@ -8,8 +8,9 @@ from pathlib import Path
 from export import artifact as artifacts
 from export import datasets, keys
 from export.recipe import Recipe
-from models import cards, checkpoints, files, networks, reference
-from models.errors import DataError, UsageError
+from models import cards, checkpoints, networks, reference
+from models.common import files
+from models.common.errors import DataError, UsageError
 from models.own.network import OwnNetwork
 
 FEW_IMAGES = 100

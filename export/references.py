@@ -7,8 +7,9 @@ import numpy as np
 
 from export import cache, phases
 from export.source import Source
-from models import files, reference
-from models.errors import DataError, StorageError
+from models import reference
+from models.common import files
+from models.common.errors import DataError, StorageError
 from models.images import LabelledImages
 from models.reference import EvaluationSet, Reference
 

@@ -13,8 +13,8 @@ from export.artifact import Artifact
 from export.lanes import Lane, Unit
 from export.planning import Job
 from export.recipe import Recipe
-from models import files
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
+from models.common import files
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
 Begins = Callable[[str], None]
 Ended = Callable[[Artifact], None]

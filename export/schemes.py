@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from models import networks
-from models.errors import Unsupported
+from models.common.errors import Unsupported
+from models.common.records import Record, Share
 from models.own import settings
 from models.own.settings import BASES, Options, SchemeSettings
-from models.records import Record, Share
 
 FILE = Path(__file__).with_suffix(".toml")
 NO_OPTIONS = Options()

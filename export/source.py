@@ -11,7 +11,7 @@ import numpy as np
 
 from export.schemes import QAT_BATCH, SCHEMES
 from models import checkpoints, deployed
-from models.errors import DataError, Unsupported
+from models.common.errors import DataError, Unsupported
 from models.frameworks import FRAMEWORKS
 from models.images import LAYOUTS, LabelledImages, Layout, network_input
 from models.own.settings import DYNAMIC, Options

@@ -1,7 +1,7 @@
 """`python -m models`: train what is missing or out of date."""
 
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
-    from models import entry
+    from models.common import entry
 
     entry.main("models.__main__:command")
 
@@ -11,10 +11,11 @@ from pathlib import Path
 
 import click
 
-from models import cards, console, parameters
+from models import cards, options
 from models.cards import Card
-from models.console import out
-from models.errors import DataError, UsageError, did_you_mean
+from models.common import console
+from models.common.console import out
+from models.common.errors import DataError, UsageError, did_you_mean
 from models.zoo import ZOO
 
 
@@ -27,7 +28,7 @@ from models.zoo import ZOO
 )
 @click.option("--force", is_flag=True, help="Train again what is already current.")
 @click.option(
-    "--logs", default="logs/tensorboard", show_default=True, type=parameters.FOLDER, help="Where TensorBoard logs go."
+    "--logs", default="logs/tensorboard", show_default=True, type=options.FOLDER, help="Where TensorBoard logs go."
 )
 def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -> None:
     """Train the zoo on MNIST. A checkpoint that its training settings, network and data still match is left alone."""

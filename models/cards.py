@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from models import checkpoints, records
+from models import checkpoints
+from models.common import records
+from models.common.errors import DataError
+from models.common.records import Count, Magnitude, Record, Share
 from models.data import MNIST_SHA256
-from models.errors import DataError
-from models.records import Count, Magnitude, Record, Share
 from models.zoo import ZOO
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]

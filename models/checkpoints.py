@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from models import files
-from models.errors import DataError
+from models.common import files
+from models.common.errors import DataError
 from models.frameworks import FRAMEWORKS
 from models.zoo import ZOO
 

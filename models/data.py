@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import platformdirs
 
-from models import files
-from models.errors import DataError, UsageError, did_you_mean
+from models.common import files
+from models.common.errors import DataError, UsageError, did_you_mean
 from models.images import LabelledImages
 
 MEAN, STD = 0.1307, 0.3081  # of MNIST's training images, grey values in 0..1

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from models import checkpoints, data, files, networks
+from models import checkpoints, data, networks
+from models.common import files
 from models.images import LabelledImages
 from models.spec import Framework
 from models.zoo import ZOO

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from models.mil_operators import OPERATORS, Array, Inputs
 
 FOLDER = Path("Data") / "com.apple.CoreML"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 
 Array = np.ndarray
 Inputs = dict[str, Any]

@@ -6,9 +6,9 @@ from pathlib import Path
 import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from models import files
+from models.common import files
+from models.common.errors import DataError
 from models.data import GZIP_BYTES, MNIST_BYTES, MnistUnavailable
-from models.errors import DataError
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist",

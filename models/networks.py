@@ -6,8 +6,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-from models import files
-from models.errors import DataError, UsageError, did_you_mean
+from models.common import files
+from models.common.errors import DataError, UsageError, did_you_mean
 from models.spec import Framework
 from models.zoo import ZOO
 

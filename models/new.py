@@ -1,7 +1,7 @@
 """`python -m models.new NAME --from torch|keras`: write a folder with an example network that runs as it is."""
 
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
-    from models import entry
+    from models.common import entry
 
     entry.main("models.new:command")
 
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import click
 
-from models import console, data, environments, files, networks, parameters
-from models.console import out
-from models.errors import DataError, UsageError
+from models import data, networks, options
+from models.common import console, environments, files
+from models.common.console import out
+from models.common.errors import DataError, UsageError
 
 TEMPLATES = Path(__file__).parent / "templates"
 WHOLE = {"torch": ".pt2", "keras": ".keras"}
@@ -24,7 +25,7 @@ WHOLE = {"torch": ".pt2", "keras": ".keras"}
 @click.option(
     "--from", "framework", type=click.Choice(tuple(WHOLE)), required=True, help="What the network is made with."
 )
-@click.option("--folder", type=parameters.FOLDER, help="Where it is written.  [default: NAME]")
+@click.option("--folder", type=options.FOLDER, help="Where it is written.  [default: NAME]")
 def command(name: str, framework: str, folder: Path | None) -> None:
     """Write a folder with a script and run it: it trains a small network and saves it with its images, as an example."""
     if not networks.NAME.fullmatch(name):

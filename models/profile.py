@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import DataError
+from models.common.errors import DataError
 from models.frameworks import FRAMEWORKS
 from models.spec import Framework
 

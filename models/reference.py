@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from models import files, remedies
-from models.errors import DataError
+from models import remedies
+from models.common import files
+from models.common.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

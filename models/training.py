@@ -11,8 +11,9 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from scipy.stats import binomtest
 
-from models import augment, cards, checkpoints, data, files
+from models import augment, cards, checkpoints, data
 from models.cards import Card, TrainedOn
+from models.common import files
 from models.data import Digits
 from models.frameworks import FRAMEWORKS
 from models.images import network_input

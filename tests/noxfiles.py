@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from device_tests.onboard.runtimes import RUNTIMES
-from models.environments import ROOT
+from models.common.environments import ROOT
 
 CELLS = " ".join(f"a@{name}@desktop" for name in RUNTIMES.names())
 

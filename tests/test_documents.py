@@ -12,7 +12,7 @@ from apps.web.__main__ import web
 from device_tests.__main__ import group
 from export.__main__ import command as export
 from models.__main__ import command as train
-from models.environments import ROOT
+from models.common.environments import ROOT
 from models.new import command as new
 from tests.device_tests.benchmarks.overhead import overhead
 from tests.device_tests.benchmarks.releases import command as releases

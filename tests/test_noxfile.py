@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 
 from device_tests.onboard.runtimes import RUNTIMES
-from models import files
-from models.environments import ROOT
+from models.common import files
+from models.common.environments import ROOT
 from tests import noxfiles
 from tests.noxfiles import CommandFailed, Quit, Session
 

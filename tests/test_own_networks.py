@@ -11,7 +11,7 @@ import pytest
 
 from device_tests.results import measurement
 from export import artifact as artifacts
-from models.environments import ROOT
+from models.common.environments import ROOT
 
 pytestmark = pytest.mark.slow
 SIDE, CLASSES = 24, 7

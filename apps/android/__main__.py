@@ -1,7 +1,7 @@
 """`python -m apps.android`: build the app, without an SDK, and hold what came out against the gates."""
 
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
-    from models import entry
+    from models.common import entry
 
     entry.main("apps.android.__main__:android")
 
@@ -15,12 +15,12 @@ from apps.android import assets, build, emulated, engines, package
 from apps.android import testing as tests
 from apps.android.build import Apk, Request
 from apps.web.options import Folder, Text
-from models import parameters
-from models.console import out, plain, validated
-from models.errors import UsageError
+from models import options
+from models.common.console import out, plain, validated
+from models.common.errors import UsageError
 
 HERE = Path(__file__).parent
-FILE = parameters.Place(path_type=Path, dir_okay=False, exists=True)
+FILE = options.Place(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
@@ -34,9 +34,9 @@ FILE = parameters.Place(path_type=Path, dir_okay=False, exists=True)
 @click.option("--abi", "abis", multiple=True, type=click.Choice(engines.ABIS), help="Only this; may be repeated.")
 @click.option("--keystore", type=FILE, help=f"Sign with your own key; its password is in {package.PASSWORD}.")
 @click.option("--key", "alias", default="", metavar="ALIAS", help="Of the keystore, where it holds several keys.")
-@parameters.models
-@parameters.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
-@parameters.beside(
+@options.models
+@options.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
+@options.beside(
     "--results", name="results", kind=Folder(), text="Where --verify writes its rows of the compatibility grid."
 )
 @click.option("--out", "target", default=HERE / "build", type=Folder(), help="Where the APKs go.")

@@ -12,7 +12,7 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from models import reference
-from models.errors import DataError, UsageError
+from models.common.errors import DataError, UsageError
 
 # What an engine answers wrongly in silence on arm64, by its version and the scheme: seen with `--verify`, and under qemu.
 WRONG = {

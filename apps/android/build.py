@@ -12,8 +12,8 @@ from apps.android.engines import Resolved
 from apps.android.gates import Sizes
 from apps.android.package import Key
 from export.artifact import Artifact
-from models import files
-from models.errors import EdgewiseError
+from models.common import files
+from models.common.errors import EdgewiseError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from apps.android import jars, tools, versions
 from apps.android.engines import ENGINES, Resolved
 from apps.android.tools import ToolFailed
 from apps.android.versions import HERE
-from models import files
-from models.errors import DataError, EdgewiseError
+from models.common import files
+from models.common.errors import DataError, EdgewiseError
 
 MAIN = HERE / "app" / "src" / "main"
 PACKAGE = Path("org") / "edgewise" / "app" / "engine"

@@ -5,7 +5,7 @@ https://refspecs.linuxfoundation.org/elf/elf.pdf
 
 import struct
 
-from models.errors import DataError
+from models.common.errors import DataError
 
 LARGE_PAGE = 0x4000  # of newer phones
 LOAD = 1

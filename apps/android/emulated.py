@@ -24,9 +24,9 @@ from device_tests.results import compatibility
 from device_tests.results.compatibility import Grid, Trial
 from export import artifact as artifacts
 from export.artifact import Artifact
-from models import files
-from models.console import out, plain
-from models.errors import EdgewiseError, UsageError
+from models.common import files
+from models.common.console import out, plain
+from models.common.errors import EdgewiseError, UsageError
 
 ABI, LIBRARY = "arm64-v8a", "libtensorflowlite_jni.so"
 TOLERANCE = 0.01  # of the golden logits' span, as the app's own check has it

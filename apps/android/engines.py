@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.android import elf, jars, versions
-from models import files
-from models.errors import DataError, UsageError, did_you_mean
+from models.common import files
+from models.common.errors import DataError, UsageError, did_you_mean
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.android import tools, versions
-from models.errors import EdgewiseError
+from models.common.errors import EdgewiseError
 
 PERMISSIONS: tuple[str, ...] = ()  # that the app may ask for: none, INTERNET least of all
 CODE_BYTES = 400_000  # of the app's own code and resources, compressed

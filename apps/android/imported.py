@@ -15,8 +15,8 @@ from device_tests.results import parity
 from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
 from models import networks
-from models.environments import ROOT
-from models.errors import EdgewiseError
+from models.common.environments import ROOT
+from models.common.errors import EdgewiseError
 
 DEVICE = "app:robolectric"
 # By runtime: how far a logit may lie from the desktop's. The same library answers in both, on one processor.

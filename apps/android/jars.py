@@ -14,8 +14,9 @@ from xml.sax.saxutils import escape
 
 from apps.android import versions
 from apps.android.versions import HERE, Library
-from models import data, files
-from models.errors import DataError, EdgewiseError, EnvironmentMissing
+from models import data
+from models.common import files
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 
 PINS = HERE / "gradle" / "sha256.txt"
 TIMEOUT_S = 900

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from apps.android import tools, versions
 from apps.android.code import MAIN
-from models import data, files
-from models.errors import UsageError
+from models import data
+from models.common import files
+from models.common.errors import UsageError
 
 PASSWORD = "EDGEWISE_KEYSTORE_PASSWORD"
 DEBUG_PASSWORD, DEBUG_ALIAS = "android", "androiddebugkey"

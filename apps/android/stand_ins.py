@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from models import files
+from models.common import files
 
 IMPORTS = """
 import android.app.*;

@@ -11,7 +11,8 @@ from apps.android import onnx_file
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
-from models import files, reference
+from models import reference
+from models.common import files
 from models.images import Layout
 from models.reference import Reference
 

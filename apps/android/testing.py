@@ -18,9 +18,10 @@ from apps.android.versions import HERE
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.transport.android import evaluation
 from export import artifact as artifacts
-from models import environments, files, reference
-from models.console import out, plain
-from models.errors import EdgewiseError, UsageError
+from models import reference
+from models.common import environments, files
+from models.common.console import out, plain
+from models.common.errors import EdgewiseError, UsageError
 
 TESTS = HERE / "app" / "src" / "test" / "java"
 ANSWERED = ("litert", "executorch")  # beside the app, by the runtimes of these names

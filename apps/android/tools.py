@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from models.errors import EdgewiseError, EnvironmentMissing
+from models.common.errors import EdgewiseError, EnvironmentMissing
 
 PACKAGES = {
     "aapt2": "aapt",

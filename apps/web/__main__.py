@@ -1,7 +1,7 @@
 """`python -m apps.web`: build the site, and serve it to this machine or to its whole network."""
 
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
-    from models import entry
+    from models.common import entry
 
     entry.main("apps.web.__main__:web")
 
@@ -17,9 +17,9 @@ from rich.table import Table
 from apps.web import addresses, catalogue, packages, serve
 from apps.web import build as builder
 from apps.web.options import Folder, Text, typed
-from models import parameters
-from models.console import out
-from models.errors import DataError, EnvironmentMissing, UsageError
+from models import options
+from models.common.console import out
+from models.common.errors import DataError, EnvironmentMissing, UsageError
 
 
 @click.command()
@@ -31,9 +31,9 @@ from models.errors import DataError, EnvironmentMissing, UsageError
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--host", default=addresses.LOOPBACK, show_default=True, type=Text(example=f"--host {addresses.ALL}"),
               help=f"Where to serve: {addresses.ALL} lets a phone in the same network reach it.")  # fmt: skip
-@parameters.models
-@parameters.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
-@parameters.beside("--results", name="results", kind=Folder(), text="The desktop's figures.")
+@options.models
+@options.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
+@options.beside("--results", name="results", kind=Folder(), text="The desktop's figures.")
 @click.option("--dist", default=Path(__file__).parent / "dist", type=Folder(), help="Where the site goes.")
 @click.pass_context
 def web(

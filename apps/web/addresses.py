@@ -4,7 +4,7 @@ import errno
 import socket
 from contextlib import suppress
 
-from models.errors import EdgewiseError, UsageError
+from models.common.errors import EdgewiseError, UsageError
 
 LOOPBACK, ALL = "127.0.0.1", "0.0.0.0"
 PORTS_TO_TRY = 20  # after a taken one

@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 from apps.web import catalogue, groups, packages
 from apps.web.catalogue import Content
 from export.artifact import Artifact, sidecar_path
-from models import files
-from models.errors import EdgewiseError, UsageError
+from models.common import files
+from models.common.errors import EdgewiseError, UsageError
 
 SOURCE = Path(__file__).parent / "src"
 WORKER = "sw.js"

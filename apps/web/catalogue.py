@@ -15,7 +15,7 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from models import reference, remedies
-from models.errors import DataError, UsageError
+from models.common.errors import DataError, UsageError
 from models.reference import Reference
 
 REASONS = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from export.artifact import Artifact
 from models import remedies
-from models.errors import DataError
+from models.common.errors import DataError
 from models.reference import Reference
 
 REFERENCE_IMAGES = 1_000

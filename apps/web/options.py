@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from models.parameters import Place
+from models.options import Place
 
 
 class Folder(Place):

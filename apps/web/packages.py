@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models import files
-from models.errors import EdgewiseError, EnvironmentMissing
+from models.common import files
+from models.common.errors import EdgewiseError, EnvironmentMissing
 
 HERE = Path(__file__).parent
 INSTALL_TIMEOUT_S = 600

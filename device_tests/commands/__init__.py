@@ -1,6 +1,6 @@
 """One thin file per command of `python -m device_tests`. Each checks all of its arguments before it reads or starts anything.
 
-Exit codes, the same for every program of the project (classes: models/errors.py, the rest: models/console.py):
+Exit codes, the same for every program of the project (classes: models/common/errors.py, the rest: models/common/console.py):
 
 | Code | Means |
 |---|---|

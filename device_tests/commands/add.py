@@ -8,7 +8,7 @@ from device_tests.commands import options
 from device_tests.measure import browser_import
 from device_tests.results import measurement as measurements
 from device_tests.results import parity
-from models.console import out, printable, validated
+from models.common.console import out, printable, validated
 
 
 @click.command()

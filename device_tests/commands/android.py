@@ -12,8 +12,8 @@ from device_tests.commands import options
 from device_tests.commands.run import check_arguments, run
 from device_tests.devices.adb import Phone
 from device_tests.transport.android import client, emulator, machine
-from models.console import out, plain, validated
-from models.errors import UsageError
+from models.common.console import out, plain, validated
+from models.common.errors import UsageError
 
 RUNTIMES = ("litert", "onnxruntime")  # where none is named
 EMULATOR = "android:emulator-5554"  # the first that the SDK starts

@@ -5,7 +5,7 @@ import time
 import click
 
 from device_tests.transport import bundle as bundles
-from models import console, files
+from models.common import console, files
 
 NAMES = click.Choice(bundles.RUNTIMES)
 

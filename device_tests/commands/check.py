@@ -17,9 +17,10 @@ from device_tests.gates.budgets import Budget
 from device_tests.gates.verdicts import Verdict
 from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows, that_ran
-from models import files, networks
-from models.console import out, plain, validated
-from models.errors import UsageError
+from models import networks
+from models.common import files
+from models.common.console import out, plain, validated
+from models.common.errors import UsageError
 
 BROKEN_BUDGET = 10  # exit codes
 NO_EVIDENCE = 11

@@ -15,8 +15,8 @@ from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.compatibility import Grid
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
-from models.console import out, plain, printable, validated
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
+from models.common.console import out, plain, printable, validated
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
 SIGNS = {"ok": "yes", "mismatch": "other answers", "unsupported": "refused", "skipped": "not tried"}
 

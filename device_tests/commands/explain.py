@@ -24,10 +24,11 @@ from device_tests.results import layers as layer_files
 from device_tests.results import receipts as receipt_files
 from export import artifact as artifact_files
 from export import matrix
-from models import files, networks
-from models.console import out, plain, validated
-from models.errors import EdgewiseError, UsageError
-from models.parameters import Word
+from models import networks
+from models.common import files
+from models.common.console import out, plain, validated
+from models.common.errors import EdgewiseError, UsageError
+from models.options import Word
 
 if TYPE_CHECKING:
     from device_tests.results.layers import Layers

@@ -14,8 +14,8 @@ from device_tests.cells import Cell, cells, require_artifacts, select, timed
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.results.instructions import InstructionCount
-from models.console import out, plain, validated
-from models.errors import EdgewiseError, UsageError
+from models.common.console import out, plain, validated
+from models.common.errors import EdgewiseError, UsageError
 
 if TYPE_CHECKING:
     from device_tests.measure.instructions import Ended

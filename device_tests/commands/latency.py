@@ -20,10 +20,10 @@ from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine_lock import MachineLock
 from device_tests.results import interleaved
-from models import files
-from models.console import err, out, plain, validated
-from models.errors import EdgewiseError, EnvironmentMissing, UsageError
-from models.parameters import SEEDS
+from models.common import files
+from models.common.console import err, out, plain, validated
+from models.common.errors import EdgewiseError, EnvironmentMissing, UsageError
+from models.options import SEEDS
 
 if TYPE_CHECKING:
     from device_tests.cells import Cell

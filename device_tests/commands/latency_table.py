@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from models.console import out, plain
+from models.common.console import out, plain
 
 if TYPE_CHECKING:
     from device_tests.results.latency import Interval, Series

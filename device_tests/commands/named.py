@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from device_tests import devices as kinds
 from device_tests.cells import Cell, cells, possible
 from device_tests.results import parity
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
 
 def ids(every: Iterable[Cell]) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from export import artifact as artifact_files
 from export import matrix
 from export.recipe import Recipe
 from export.schemes import SCHEMES
-from models import environments, files, networks
-from models.console import out, plain, validated
-from models.errors import DataError, EdgewiseError, UsageError
+from models import networks
+from models.common import environments, files
+from models.common.console import out, plain, validated
+from models.common.errors import DataError, EdgewiseError, UsageError
 
 
 @click.command()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from models.errors import UsageError, did_you_mean
-from models.parameters import SECONDS_A_DAY, Finite, Place, Word, beside, models
+from models.common.errors import UsageError, did_you_mean
+from models.options import SECONDS_A_DAY, Finite, Place, Word, beside, models
 
 FOLDER = Place(path_type=Path, file_okay=False)
 FILE = Place(path_type=Path, dir_okay=False)

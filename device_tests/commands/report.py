@@ -6,8 +6,8 @@ import click
 
 from device_tests.cells import select
 from device_tests.commands import options
-from models.console import out, plain, validated
-from models.errors import DataError
+from models.common.console import out, plain, validated
+from models.common.errors import DataError
 
 
 @click.command()

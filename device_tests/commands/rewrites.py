@@ -14,9 +14,9 @@ from device_tests.results import rewrites as stored
 from device_tests.results.bounds import GOAL_CORE
 from device_tests.results.rewrites import Rewritten
 from device_tests.transport import bundle
-from models import files
-from models.console import err, out, plain, validated
-from models.errors import EdgewiseError
+from models.common import files
+from models.common.console import err, out, plain, validated
+from models.common.errors import EdgewiseError
 
 RUNTIME = "litert"  # whose kernels the rewrites are made for
 CORES = ("cortex-a53", "cortex-a72", GOAL_CORE)

@@ -18,8 +18,8 @@ from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
 from device_tests.gates.verdicts import expected_outcomes
 from device_tests.results.measurement import OUTCOMES
-from models.console import err, out, plain, validated
-from models.errors import EdgewiseError, UsageError
+from models.common.console import err, out, plain, validated
+from models.common.errors import EdgewiseError, UsageError
 
 if TYPE_CHECKING:
     from device_tests.gates.budgets import Budget

@@ -14,8 +14,8 @@ from device_tests.machine_lock import MachineLock
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipping as footprints
 from export.recipe import Recipe
-from models.console import err, out, plain, validated
-from models.errors import EdgewiseError, EnvironmentMissing
+from models.common.console import err, out, plain, validated
+from models.common.errors import EdgewiseError, EnvironmentMissing
 
 
 def table(rows: tuple[footprints.Footprint, ...]) -> Table:

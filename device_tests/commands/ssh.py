@@ -6,8 +6,8 @@ from device_tests import devices
 from device_tests.commands import options
 from device_tests.commands.run import check_arguments, run
 from device_tests.devices.ssh import NAMES
-from models.console import out, plain, validated
-from models.errors import UsageError
+from models.common.console import out, plain, validated
+from models.common.errors import UsageError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

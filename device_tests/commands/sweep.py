@@ -17,9 +17,10 @@ from device_tests.results.row import Row
 from device_tests.transport import bundle
 from export import artifact as artifact_files
 from export.schemes import SCHEMES
-from models import console, environments, reference
-from models.console import out, plain, validated
-from models.errors import EdgewiseError, EnvironmentMissing
+from models import reference
+from models.common import console, environments
+from models.common.console import out, plain, validated
+from models.common.errors import EdgewiseError, EnvironmentMissing
 
 
 @click.command()

@@ -4,8 +4,8 @@ from functools import cache
 
 from device_tests.contract import DESKTOP, Device, Kind
 from models import remedies
-from models.errors import UsageError, did_you_mean
-from models.registry import Registry
+from models.common.errors import UsageError, did_you_mean
+from models.common.registry import Registry
 
 KINDS = Registry(__name__, "kind of device")
 

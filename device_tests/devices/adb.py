@@ -27,8 +27,8 @@ from device_tests.transport import bundle
 from device_tests.transport.android import client, conditions
 from device_tests.transport.android.client import Client, DeviceFailed
 from device_tests.transport.dialogue import Conversations, Row, file_arguments, job_arguments
-from models import processes
-from models.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
+from models.common import processes
+from models.common.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
 
 NAMES = ("android:", "adb:")
 SESSION = "devices(android)"

@@ -22,9 +22,10 @@ from device_tests.devices import adb
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, evaluation, installed
 from device_tests.transport.android.client import Client, DeviceFailed
-from models import files, reference
-from models.environments import ROOT
-from models.errors import DataError, EnvironmentMissing, StorageError, Unsupported, UsageError
+from models import reference
+from models.common import files
+from models.common.environments import ROOT
+from models.common.errors import DataError, EnvironmentMissing, StorageError, Unsupported, UsageError
 
 NAMES = ("app:",)
 SESSION = "device_tests"

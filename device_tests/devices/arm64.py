@@ -22,8 +22,9 @@ from device_tests.onboard import probe, worker
 from device_tests.schedule import Turns
 from device_tests.transport import bundle
 from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
-from models import data, files, processes
-from models.errors import DataError, EnvironmentMissing
+from models import data
+from models.common import files, processes
+from models.common.errors import DataError, EnvironmentMissing
 
 # Without dot product; with it and half precision; with SVE, SME, 8-bit matrices and bfloat16. The others are in newer
 # versions of qemu only.

@@ -15,8 +15,8 @@ from device_tests.onboard.runtimes import RUNTIMES, here
 from device_tests.schedule import Turns
 from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from device_tests.transport.starting import Starter
-from models import environments
-from models.errors import EnvironmentMissing
+from models.common import environments
+from models.common.errors import EnvironmentMissing
 
 NAMES = (DESKTOP,)
 SESSION = "device_tests"

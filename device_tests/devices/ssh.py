@@ -17,8 +17,8 @@ from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from device_tests.transport.ssh.board import Board
 from device_tests.transport.ssh.client import LOST, Client, Unreachable
-from models import processes
-from models.errors import EnvironmentMissing
+from models.common import processes
+from models.common.errors import EnvironmentMissing
 
 NAMES = ("ssh:",)
 SESSION = "devices(ssh)"

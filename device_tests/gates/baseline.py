@@ -13,9 +13,9 @@ from device_tests.gates.verdicts import Verdict
 from device_tests.results import judging
 from device_tests.results.measurement import Outcome
 from device_tests.results.row import Row
-from models import files, records
-from models.errors import DataError, UsageError
-from models.records import Count, Positive, Record
+from models.common import files, records
+from models.common.errors import DataError, UsageError
+from models.common.records import Count, Positive, Record
 
 FILE = "baseline.json"
 UPDATE = "nox -s check -- --update-baseline"

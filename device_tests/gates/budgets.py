@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Meta, structs
 
 from device_tests.results.measurement import OUTCOMES
-from models import files, networks, records
-from models.errors import DataError, UsageError, did_you_mean
+from models import networks
+from models.common import files, records
+from models.common.errors import DataError, UsageError, did_you_mean
 
 FILE = "budgets.toml"
 

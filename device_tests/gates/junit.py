@@ -8,7 +8,7 @@ from device_tests.gates.budgets import Budget
 from device_tests.gates.evidence import Lack
 from device_tests.gates.verdicts import Verdict, worst_first
 from device_tests.results.row import Row
-from models import files
+from models.common import files
 
 ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from device_tests.gates.baseline import Comparison
 from device_tests.gates.evidence import Lack
 from device_tests.gates.verdicts import Verdict, worst_first
-from models.console import printable
-from models.markdown import LIMIT_BYTES, plain
+from models.common.console import printable
+from models.common.markdown import LIMIT_BYTES, plain
 
 REASONS = 20  # why figures were not compared
 SIGNS = {"fail": "❌", "skipped": "❔", "pass": "✓"}

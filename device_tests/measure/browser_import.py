@@ -17,9 +17,10 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
 from export.matrix import Recipe
-from models import inputs, records, reference
-from models.errors import DataError, did_you_mean
-from models.records import Count, Positive, Record, Sha256
+from models import reference
+from models.common import inputs, records
+from models.common.errors import DataError, did_you_mean
+from models.common.records import Count, Positive, Record, Sha256
 from models.reference import Reference
 
 # by format: the runtime in a browser, and the desktop's runtime for the same files

@@ -22,8 +22,8 @@ from device_tests.results.compatibility import Grid, Trial
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
-from models import environments, files
-from models.errors import EnvironmentMissing
+from models.common import environments, files
+from models.common.errors import EnvironmentMissing
 
 TIMEOUT_S = 120.0
 UNSETTLED = ("run_failed", "timed_out")  # outcomes to try again: the machine may have been the reason

@@ -5,8 +5,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from models import data, files
-from models.errors import EnvironmentMissing
+from models import data
+from models.common import files
+from models.common.errors import EnvironmentMissing
 
 SOURCES = Path(__file__).parent
 INSTALL = "On Debian and Ubuntu install one with: sudo apt-get install gcc libc6-dev"

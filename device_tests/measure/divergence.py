@@ -15,8 +15,8 @@ import numpy as np
 from device_tests.contract import Command
 from device_tests.onboard import layer_outputs, pixels
 from device_tests.onboard.runtimes import RUNTIMES
-from models import environments
-from models.errors import EdgewiseError
+from models.common import environments
+from models.common.errors import EdgewiseError
 
 RUNTIME = "litert"  # the runtime of the cut files
 

@@ -27,8 +27,8 @@ from device_tests.results.instructions import InstructionCount
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
-from models import files, inputs, processes
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
+from models.common import files, inputs, processes
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
 SOURCE = compiled.SOURCES / "instructions.c"
 SETTLED = ("ok", "unsupported")

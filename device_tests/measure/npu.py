@@ -9,8 +9,8 @@ from pathlib import Path
 from device_tests import current
 from device_tests.results.npu import Compiled, Npu
 from export import artifact as artifacts
-from models import environments
-from models.processes import death
+from models.common import environments
+from models.common.processes import death
 
 # The accelerators, the smallest first, and vela's own description of a system that has each.
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")

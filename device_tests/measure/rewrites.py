@@ -19,8 +19,8 @@ from device_tests.results.latency import Series, ratio
 from device_tests.results.rewrites import Pair, Rewritten
 from export import artifact as artifacts
 from models import remedies
-from models.environments import ROOT
-from models.errors import DataError, EdgewiseError
+from models.common.environments import ROOT
+from models.common.errors import DataError, EdgewiseError
 
 AS_CONVERTED = " as converted"  # after the id of what it is compared with
 PAIRS = rounds.AT_ONCE // 2  # timed side by side

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from device_tests.measure import compiled
 from device_tests.onboard import surroundings
 from device_tests.results import bounds
-from models import processes
-from models.errors import EnvironmentMissing
+from models.common import processes
+from models.common.errors import EnvironmentMissing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.latency import Series, settled
 from device_tests.schedule import Closed
 from export import artifact as artifacts
-from models import files
-from models.errors import DataError
+from models.common import files
+from models.common.errors import DataError
 
 AT_ONCE = 12  # artifacts loaded side by side: a process with TensorFlow takes 0.7 GB
 TIMER_SHARE = 1_000  # a sample takes at least this many times what the timer takes

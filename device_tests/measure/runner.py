@@ -24,8 +24,9 @@ from device_tests.results.measurement import Measurement, not_exported, without_
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
-from models import files, inputs, reference
-from models.errors import DataError, EdgewiseError, EnvironmentMissing
+from models import reference
+from models.common import files, inputs
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 from models.reference import Reference
 
 QUICK_IMAGES = 1_000

@@ -25,9 +25,10 @@ from device_tests.results.shipping import Footprint
 from device_tests.transport.deadline import deadline
 from export import artifact as artifacts
 from export.artifact import Artifact
-from models import data, environments, files, inputs, processes, records
-from models.errors import DataError, EdgewiseError, StorageError
-from models.records import Count
+from models import data
+from models.common import environments, files, inputs, processes, records
+from models.common.errors import DataError, EdgewiseError, StorageError
+from models.common.records import Count
 
 Weight = tuple[int, int, int]  # bytes of a library: as it lies there, stripped, stripped and compressed
 MOST_STARTS, ALIKE = 3, 0.05  # most starts; no more once the two shortest differ by less than this share

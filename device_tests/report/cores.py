@@ -9,8 +9,8 @@ from rich.table import Table
 from device_tests.report import engines
 from device_tests.report.groups import Group
 from device_tests.results.row import Row
-from models import markdown
-from models.console import plain
+from models.common import markdown
+from models.common.console import plain
 
 TITLE = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
 

@@ -13,9 +13,9 @@ from device_tests.report.columns import columns
 from device_tests.report.groups import Group
 from device_tests.report.notes import footnotes, warnings
 from device_tests.results.row import Row
-from models import files, markdown
-from models.console import WIDTH, plain
-from models.markdown import LIMIT_BYTES
+from models.common import files, markdown
+from models.common.console import WIDTH, plain
+from models.common.markdown import LIMIT_BYTES
 
 # columns that do not fit into a terminal, which is WIDTH wide
 NOT_IN_TERMINAL = (

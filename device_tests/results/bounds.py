@@ -4,7 +4,7 @@ from device_tests.contract import DESKTOP
 from device_tests.results.receipts import Operator, Receipt
 from export.artifact import Artifact
 from export.schemes import SCHEMES
-from models.records import Magnitude, Positive, Record
+from models.common.records import Magnitude, Positive, Record
 
 FLOAT32, INT8, INT16 = "float32", "int8", "int16"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from device_tests.results.measurement import Outcome
 from device_tests.results.store import Store
-from models.records import Record, Sha256
+from models.common.records import Record, Sha256
 
 
 class Trial(Record, kw_only=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 from device_tests.results import judging, parity
 from device_tests.results.measurement import Measurement
 from export.artifact import Artifact
-from models.errors import DataError
+from models.common.errors import DataError
 from models.reference import Reference
 
 # the fields of a result that come from its logits and are exact

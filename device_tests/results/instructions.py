@@ -2,7 +2,7 @@
 
 from device_tests.results.measurement import Outcome
 from device_tests.results.store import Store
-from models.records import Magnitude, Positive, Record, Sha256
+from models.common.records import Magnitude, Positive, Record, Sha256
 
 
 class InstructionCount(Record, kw_only=True):

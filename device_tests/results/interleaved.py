@@ -7,9 +7,9 @@ from msgspec import structs
 
 from device_tests.results.latency import NARROW, Interval
 from device_tests.results.measurement import Environment, environment
-from models import files, records
-from models.errors import DataError
-from models.records import Count, Magnitude, Positive, Record, Sha256
+from models.common import files, records
+from models.common.errors import DataError
+from models.common.records import Count, Magnitude, Positive, Record, Sha256
 
 
 class Peak(Record, kw_only=True):

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 
 from device_tests.results.measurement import CONFIDENCE, FLIPS, Counts, Flip, Outcome, Recall
-from models.records import Count, Magnitude, Positive, Record, Share
+from models.common.records import Count, Magnitude, Positive, Record, Share
 from models.reference import EvaluationSet
 from models.similarity import ALIKE, correlation
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.records import Record
+from models.common.records import Record
 
 CONFIDENCE = 0.95
 RESAMPLES = 2_000  # of the bootstrap

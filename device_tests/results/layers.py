@@ -5,7 +5,7 @@ from operator import attrgetter
 from msgspec import structs
 
 from device_tests.results.store import Store
-from models.records import Magnitude, Positive, Record
+from models.common.records import Magnitude, Positive, Record
 
 BAD_SQNR_DB = 10.0  # below this the noise has more than a tenth of the signal's energy
 

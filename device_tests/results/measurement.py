@@ -11,8 +11,9 @@ from msgspec import Meta
 from device_tests.results.store import Store
 from export.artifact import Artifact, Dataset
 from export.recipe import Recipe
-from models import files, records, remedies
-from models.records import Count, Magnitude, Positive, Record, Sha256, Share
+from models import remedies
+from models.common import files, records
+from models.common.records import Count, Magnitude, Positive, Record, Sha256, Share
 
 if TYPE_CHECKING:
     from device_tests.cells import Cell

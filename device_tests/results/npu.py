@@ -4,7 +4,7 @@ from operator import attrgetter
 from typing import Literal
 
 from device_tests.results.store import Store
-from models.records import Count, Magnitude, Record, Share
+from models.common.records import Count, Magnitude, Record, Share
 
 LABEL = "vela's estimate"
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from device_tests.contract import DESKTOP
 from device_tests.results import measurement as measurements
-from models import files, records
-from models.errors import DataError
+from models.common import files, records
+from models.common.errors import DataError
 
 # runtimes of the web demo -> the desktop's runtime for the same files
 IN_BROWSERS = {"litertjs": "litert", "litertjs_webgpu": "litert", "onnxruntime_web": "onnxruntime"}

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import structs
 
 from device_tests.results.store import Store
-from models.records import Count, Record, Share
+from models.common.records import Count, Record, Share
 
 # Accepted defects: a receipt lists them, but `explain --all` does not fail on them.
 DELEGATED, INTEGERS = "delegated_macs", "integer_weights"  # kinds of defects

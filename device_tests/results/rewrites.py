@@ -5,7 +5,7 @@ from pathlib import Path
 
 from device_tests.results.latency import Interval
 from device_tests.results.store import Store
-from models.records import Positive, Record, Sha256
+from models.common.records import Positive, Record, Sha256
 
 FOLDER = "rewrites"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from device_tests.results.measurement import Measurement
-from models.records import Count, Magnitude, Share
+from models.common.records import Count, Magnitude, Share
 
 # Whether a row's figures count: the result is current, there is none, it is of other inputs than the present
 # ones, or it cannot be true (a broken record, impossible figures, another artifact than the one that ran).

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from device_tests.contract import DESKTOP
 from device_tests.results.measurement import Measurement
-from models import files, records
-from models.records import Count, Magnitude, Positive, Record
+from models.common import files, records
+from models.common.records import Count, Magnitude, Positive, Record
 
 FILE = "shipping.json"
 

@@ -6,8 +6,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from models import files, records
-from models.errors import DataError
+from models.common import files, records
+from models.common.errors import DataError
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from models import processes
+from models.common import processes
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from device_tests.contract import Ask, Broken, Command, Job, Load
 from device_tests.schedule import STARTING, Closed, Turns
 from device_tests.transport.deadline import deadline
 from device_tests.transport.starting import Process, started
-from models import processes
+from models.common import processes
 
 LOG_LINES = 20
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from device_tests.contract import Command
-from models import processes
+from models.common import processes
 
 READY = b"ready"
 SILENT = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)

@@ -8,7 +8,7 @@ import numpy as np
 from export import fine_tuning, phases
 from export.formats._torch import fine_tune, one_thread
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 
 _GROUP = 32  # weights that may share a scale in 4-bit: the smallest number that XNNPACK's kernels take
 MOST = 64  # images that a file for any batch takes: its memory is planned for so many

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from models.own.settings import DYNAMIC
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 
 from export.formats import _batches, _onnx_graph
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 
 if TYPE_CHECKING:
     import onnx

@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from export.contract import Contents, Layer, Tensor, weights_by_dtype
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "BATCH_MATMUL")
 _ALIGNMENT = 16  # bytes

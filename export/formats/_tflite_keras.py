@@ -11,7 +11,7 @@ from export import fine_tuning
 from export.formats import _batches, _tflite_file, _tflite_quantizer
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from models.frameworks import FRAMEWORKS
 
 

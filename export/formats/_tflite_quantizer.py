@@ -13,7 +13,7 @@ from litert_quantizer.utils import qsv_utils
 from export import phases
 from export.formats import _batches, _tflite_file
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from models.own.settings import Options
 
 _BLOCKS = (32, 64, 128, 256)  # weights that may share a scale in 4-bit

@@ -19,7 +19,7 @@ from export.contract import Contents, Layer, Tensor, weights_by_dtype
 from export.formats import _batches
 from export.formats._torch import one_thread
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from models.own.settings import Options
 
 _DEPRECATED = (

@@ -8,7 +8,7 @@ import numpy as np
 from export.formats import _batches, _executorch_file, _executorch_schemes
 from export.formats._torch import operators_listed_once
 from export.source import Source
-from models.errors import EdgewiseError
+from models.common.errors import EdgewiseError
 
 suffix = ".pte"
 

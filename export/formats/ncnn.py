@@ -14,7 +14,7 @@ from export.formats import _onnx_schemes, _onnxruntime
 from export.isolated import ncnn_tools, with_ncnn
 from export.judge import Defect
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 
 suffix = ".ncnn"
 tools = _onnxruntime.tools

@@ -5,7 +5,7 @@ from pathlib import Path
 from export.contract import Contents
 from export.formats import _onnx_schemes, _onnxruntime
 from export.source import Source
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 
 suffix = ".ort"
 irreproducible = (

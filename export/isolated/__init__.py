@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models import environments
-from models.errors import Unsupported
+from models.common import environments
+from models.common.errors import Unsupported
 
 if TYPE_CHECKING:  # nox reads this table with a Python that has no numpy
     import numpy as np

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from export.isolated import Failed, until_end
-from models import processes
-from models.errors import Unsupported
+from models.common import processes
+from models.common.errors import Unsupported
 
 PROGRAMS = ("ncnn2table", "ncnn2int8")
 FOLDER = "EDGEWISE_NCNN_TOOLS"

@@ -5,6 +5,6 @@ Each module has `TITLE`, what the rewrite does in a person's words, and `rewrite
 stay the same. They work on what the converter gave, so that scales and rounding cannot move, whatever the framework.
 """
 
-from models.registry import Registry
+from models.common.registry import Registry
 
 REWRITES = Registry(__name__, "rewrite")

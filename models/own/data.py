@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models import files, networks
-from models.errors import DataError
+from models import networks
+from models.common import files
+from models.common.errors import DataError
 from models.images import LabelledImages
 
 SHARED = "data.npz"

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from models import checkpoints, files, inputs, networks
-from models.errors import DataError
+from models import checkpoints, networks
+from models.common import files, inputs
+from models.common.errors import DataError
 from models.frameworks import FRAMEWORKS
 from models.images import LabelledImages
 from models.own import data

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from models import files, records
-from models.errors import DataError, did_you_mean
-from models.records import Record
+from models.common import files, records
+from models.common.errors import DataError, did_you_mean
+from models.common.records import Record
 
 T = TypeVar("T", bound=Record)
 

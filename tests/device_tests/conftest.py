@@ -26,8 +26,9 @@ from device_tests.results.shipping import Footprint
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import environments, files, reference
-from models.errors import EnvironmentMissing
+from models import reference
+from models.common import environments, files
+from models.common.errors import EnvironmentMissing
 from models.images import network_input
 from tests import interpreters, programs
 

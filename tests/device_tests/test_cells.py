@@ -7,7 +7,7 @@ import pytest
 from device_tests.cells import cells, select
 from device_tests.onboard.runtimes import RUNTIMES, runs_on
 from export import matrix
-from models.errors import UsageError
+from models.common.errors import UsageError
 
 
 def test_every_recipe_and_every_runtime_has_cells_with_ids_of_their_own():

@@ -11,7 +11,7 @@ from device_tests.results.latency import Interval
 from device_tests.results.receipts import Operator, Receipt
 from device_tests.results.rewrites import Pair, Rewritten
 from export.artifact import Artifact, Rewrite
-from models import files
+from models.common import files
 from tests.device_tests.conftest import artifact
 
 SHA = "a" * 64

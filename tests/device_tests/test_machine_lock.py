@@ -9,7 +9,7 @@ import pytest
 
 from device_tests import machine_lock
 from device_tests.schedule import Closed, Turns
-from models.environments import ROOT
+from models.common.environments import ROOT
 
 # Holds the machine and tells so, until a line comes.
 HOLDER = """

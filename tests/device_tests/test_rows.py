@@ -11,8 +11,9 @@ from device_tests.cells import cells
 from device_tests.results import measurement as measurements
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
-from models import files, reference
-from models.errors import DataError, UsageError
+from models import reference
+from models.common import files
+from models.common.errors import DataError, UsageError
 from tests.device_tests.conftest import ID, MODEL, save_artifact
 
 CELL = f"{ID}@honest@desktop"

@@ -14,9 +14,10 @@ from click.testing import CliRunner, Result
 from export import planning
 from export.__main__ import command
 from export.source import Source
-from models import data, environments, files
-from models.environments import ROOT
-from models.errors import EnvironmentMissing
+from models import data
+from models.common import environments, files
+from models.common.environments import ROOT
+from models.common.errors import EnvironmentMissing
 from tests import interpreters, programs
 
 
@@ -82,7 +83,7 @@ from pathlib import Path
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
-from models import files
+from models.common import files
 print("a library's chatter", file=sys.stderr)
 def emit(**event): print(json.dumps(event), flush=True)
 def units():

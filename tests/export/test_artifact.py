@@ -5,8 +5,8 @@ import pytest
 from export import artifact as artifacts
 from export.artifact import Artifact, Golden
 from export.contract import Tensor
-from models import files
-from models.errors import DataError
+from models.common import files
+from models.common.errors import DataError
 
 ID = "torch_cnn-onnx-int8"
 RECIPE = {"id": ID, "model": "torch_cnn", "framework": "torch", "format": "onnx", "scheme": "int8", "key": "k"}

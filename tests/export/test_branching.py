@@ -12,9 +12,10 @@ from export.isolated import ncnn_tools
 from export.matrix import MATRIX
 from export.schemes import SCHEMES
 from export.source import DEFAULT_LAYOUT, Source
-from models import data, files
+from models import data
 from models import profile as profiles
-from models.errors import Unsupported
+from models.common import files
+from models.common.errors import Unsupported
 
 pytestmark = pytest.mark.slow
 

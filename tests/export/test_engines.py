@@ -8,7 +8,8 @@ import pytest
 from export.formats import FORMATS, ncnn, openvino
 from export.isolated import ncnn_tools
 from export.source import Source
-from models import files, mil
+from models import mil
+from models.common import files
 from tests.export.conftest import model_of, require
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from export import judge, making
 from export.formats import FORMATS
 from export.schemes import SCHEMES
 from export.source import Source
-from models.errors import EdgewiseError
+from models.common.errors import EdgewiseError
 from models.own.settings import Options
 from tests.export.conftest import differing
 

@@ -13,7 +13,7 @@ from export.lanes import Unit
 from export.planning import Job
 from export.profile_table import ProfileTable
 from export.run import Waiting, units
-from models.console import out
+from models.common.console import out
 
 
 def job(model: str, *globs: str) -> Job:

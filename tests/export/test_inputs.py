@@ -15,7 +15,7 @@ from export import artifact as artifacts
 from export import keys, matrix, planning
 from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
-from models.errors import DataError, UsageError
+from models.common.errors import DataError, UsageError
 from models.reference import EvaluationSet, Reference
 from tests.export.conftest import one_line
 

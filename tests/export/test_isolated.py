@@ -10,8 +10,8 @@ from export.formats import FORMATS
 from export.formats.ncnn import BIN, PARAM
 from export.isolated import Failed, ncnn_tools
 from export.recipe import Recipe
-from models import environments
-from models.errors import EnvironmentMissing, Unsupported
+from models.common import environments
+from models.common.errors import EnvironmentMissing, Unsupported
 from tests import interpreters
 
 

@@ -9,7 +9,7 @@ from export import judge
 from export.contract import Contents, Layer, Tensor
 from export.judge import Defect
 from export.schemes import SCHEMES
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from models.profile import Layer as Product
 
 EYE = np.eye(10, dtype=np.float32)

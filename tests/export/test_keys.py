@@ -8,7 +8,7 @@ import pytest
 from export import keys, matrix
 from export.formats import FORMATS
 from export.recipe import Recipe
-from models.environments import ROOT
+from models.common.environments import ROOT
 
 MODEL = "torch_cnn_small"
 
@@ -54,7 +54,12 @@ def test_another_checkpoint_or_data_set_makes_both_stale(digest, name):
     assert keys.changed(artifact(ROOT, "onnx"), artifact(ROOT, "onnx", **{digest: "another"})) == (name,)
 
 
-OTHER_NETWORKS = ("models/zoo/keras_cnn.py", "models/frameworks/keras.py", "models/errors.py", "constraints/torch.txt")
+OTHER_NETWORKS = (
+    "models/zoo/keras_cnn.py",
+    "models/frameworks/keras.py",
+    "models/common/errors.py",
+    "constraints/torch.txt",
+)
 OTHER_STEPS = ("export/matrix.py", "export/run.py", "export/lanes.py", "export/__main__.py", "export/formats/onnx.py")
 
 

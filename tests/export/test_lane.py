@@ -15,8 +15,9 @@ from export import artifact as artifacts
 from export import judge, making
 from export.formats import FORMATS
 from export.matrix import select
-from models import data, files, reference
-from models.environments import ROOT
+from models import data, reference
+from models.common import files
+from models.common.environments import ROOT
 from models.images import network_input
 
 pytestmark = pytest.mark.slow

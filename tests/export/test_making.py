@@ -19,8 +19,9 @@ from export.contract import Contents, Tensor
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from export.source import Source
-from models import checkpoints, data, files
-from models.errors import DataError
+from models import checkpoints, data
+from models.common import files
+from models.common.errors import DataError
 from models.own.settings import Options
 from models.profile import Layer, Profile
 from models.reference import Reference

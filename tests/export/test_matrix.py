@@ -9,7 +9,7 @@ from export.formats import FORMATS
 from export.matrix import ALL, MATRIX, recipes, select
 from export.schemes import SCHEMES, described, supported
 from models import networks
-from models.errors import Unsupported, UsageError
+from models.common.errors import Unsupported, UsageError
 from models.own import settings
 from models.own.settings import BASES, Options
 from models.zoo import ZOO

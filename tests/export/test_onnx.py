@@ -11,8 +11,8 @@ from export.contract import Tensor
 from export.formats import FORMATS
 from export.schemes import SCHEMES
 from export.source import Source
-from models.environments import ROOT
-from models.errors import Unsupported
+from models.common.environments import ROOT
+from models.common.errors import Unsupported
 from tests.export.conftest import differing, model_of
 
 pytestmark = pytest.mark.slow

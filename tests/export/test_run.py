@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from export import artifact as artifacts
 from export import lanes, matrix, run
 from export.__main__ import command
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 from tests.export.conftest import one_line
 
 SMALL_TOO = ("--only", "torch_cnn_small-onnx-*", "--jobs", "1")

@@ -11,7 +11,7 @@ from export.matrix import ALL
 from export.schemes import SCHEMES
 from export.source import Source
 from models import data
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from tests.export.conftest import differing
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from device_tests.__main__ import group
 from export.__main__ import command as export
-from models import console
 from models.__main__ import command as models
+from models.common import console
 from tests.hostile import values, world
 from tests.hostile.conftest import examples
 from tests.hostile.test_records import judged

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_tests.__main__ import group
-from models.files import stem
+from models.common.files import stem
 from tests.hostile import values, world
 from tests.hostile.conftest import examples
 from tests.hostile.typed import Ended, typed

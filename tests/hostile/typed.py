@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import click
 
-from models import console
+from models.common import console
 
 DOCUMENTED = (0, 1, 2, 3, 4, 5, 6, 10, 11, 130, 141)  # device_tests/commands/__init__.py, without a defect's 70
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

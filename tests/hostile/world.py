@@ -22,7 +22,8 @@ from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
-from models import files, reference
+from models import reference
+from models.common import files
 from models.images import network_input
 from models.reference import EvaluationSet, Reference
 from tests import interpreters

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from models import cards, checkpoints
 from models.__main__ import command
-from models.errors import DataError
+from models.common.errors import DataError
 from models.zoo import ZOO
 from tests.models.conftest import put
 

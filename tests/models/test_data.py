@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from models import data, mirrors
-from models.errors import DataError, EdgewiseError, UsageError
+from models.common.errors import DataError, EdgewiseError, UsageError
 from models.images import network_input
 from tests.models.conftest import IRREGULAR, memory, put
 

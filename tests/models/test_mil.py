@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models import mil
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 
 RNG = np.random.default_rng(0)
 

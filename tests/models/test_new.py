@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from models import deployed, environments, networks
-from models.errors import DataError, EnvironmentMissing, UsageError
+from models import deployed, networks
+from models.common import environments
+from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.new import command
 
 

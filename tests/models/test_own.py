@@ -13,7 +13,7 @@ from export import planning
 from export.__main__ import command
 from export.artifact import Artifact
 from models import deployed, networks
-from models.errors import DataError, UsageError, did_you_mean
+from models.common.errors import DataError, UsageError, did_you_mean
 from models.own import data, settings
 from tests.models.conftest import IMAGES, LABELS, put, write
 

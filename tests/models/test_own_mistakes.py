@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 
 from export.source import Source
-from models.errors import DataError
+from models.common.errors import DataError
 from models.own import data, settings
 from tests.models.conftest import IMAGES, LABELS, write
 

@@ -3,7 +3,7 @@
 import pytest
 
 from models import profile as profiles
-from models.errors import DataError
+from models.common.errors import DataError
 from models.frameworks import FRAMEWORKS
 from models.zoo import ZOO
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models import reference
-from models.errors import DataError
+from models.common.errors import DataError
 from models.reference import EvaluationSet, Reference
 
 

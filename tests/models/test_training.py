@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import models.zoo
-from models import cards, checkpoints, data, files
-from models.errors import StorageError
+from models import cards, checkpoints, data
+from models.common import files
+from models.common.errors import StorageError
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
 from models.training import Average, train

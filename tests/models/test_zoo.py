@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models import augment, checkpoints
-from models.errors import DataError, UsageError
+from models.common.errors import DataError, UsageError
 from models.training import learning_rate
 from models.zoo import ZOO
 

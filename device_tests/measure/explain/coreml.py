@@ -8,7 +8,8 @@ from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 from export.formats import coreml
 from export.judge import BITS
-from models import files, mil
+from models import mil
+from models.common import files
 
 
 def explain(path: Path, runtime: str) -> Facts:

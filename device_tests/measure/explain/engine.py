@@ -15,8 +15,8 @@ from device_tests.measure.explain import _engine_graph
 from device_tests.measure.explain.compare import Values
 from device_tests.transport.deadline import deadline
 from export.isolated import ENVIRONMENTS
-from models import environments, processes
-from models.errors import EdgewiseError
+from models.common import environments, processes
+from models.common.errors import EdgewiseError
 
 TIMEOUT_S = 300.0  # for one answer, the engine's import included
 _LONGEST = 1 << 30  # bytes of one

@@ -24,7 +24,7 @@ from device_tests.measure.explain.compare import Compared, Node, Tally
 from device_tests.measure.explain.receipt import Layer
 from device_tests.results.layers import BAD_SQNR_DB, NOT_SHOWN, LayerError, Layers
 from export.artifact import Artifact
-from models.errors import DataError, Unsupported
+from models.common.errors import DataError, Unsupported
 from models.reference import Reference
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from device_tests.results.receipts import Operator, Part
 from export.contract import Layer
 from export.formats import ncnn
 from export.judge import BITS, Defect
-from models.errors import DataError
+from models.common.errors import DataError
 
 
 def explain(path: Path, runtime: str) -> Facts:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
-from models import files
+from models.common import files
 
 # operators with weights; the last is a transposed convolution
 _WEIGHTED = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "Conv2DBackpropInput")

@@ -7,7 +7,7 @@ from device_tests.measure.explain import open_engine, open_mil, open_onnx, open_
 from device_tests.measure.explain.compare import Graph
 from export import artifact as artifacts
 from export.schemes import SCHEMES
-from models.errors import DataError
+from models.common.errors import DataError
 
 cuts = open_tflite.cuts
 

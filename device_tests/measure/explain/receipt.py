@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from device_tests.results.receipts import DELEGATED, INTEGERS, Defect, Operator, Part, Receipt
 from export.schemes import SCHEMES
-from models.errors import DataError
+from models.common.errors import DataError
 
 INTEGER = ("dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")  # schemes that promise integer products
 LEAST_INTEGER = 0.9  # of the weights, where activations are calibrated

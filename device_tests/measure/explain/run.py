@@ -13,7 +13,7 @@ from device_tests.results.receipts import Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.isolated import ENVIRONMENTS
-from models.errors import DataError
+from models.common.errors import DataError
 
 # the modules of this folder that read a format: of its own name, or another's
 MODULES = {name: name for name in ("tflite", "onnx", "executorch", "torchscript", "coreml", "openvino", "ncnn")}

@@ -16,8 +16,8 @@ from device_tests.measure.explain.receipt import Facts, left_operators
 from device_tests.results.receipts import Operator, Part
 from device_tests.transport.deadline import deadline
 from device_tests.transport.starting import started
-from models import environments, processes
-from models.errors import EdgewiseError
+from models.common import environments, processes
+from models.common.errors import EdgewiseError
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 TIMEOUT_S = 300.0  # for one file, the runtime's import included

@@ -7,7 +7,7 @@ from rich.tree import Tree
 
 from device_tests.results.layers import BAD_SQNR_DB, Layers
 from device_tests.results.receipts import Operator, Receipt, explanation
-from models.console import plain
+from models.common.console import plain
 
 LARGEST = 6  # parts of a section that are shown
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from models.registry import Registry
+from models.common.registry import Registry
 
 if TYPE_CHECKING:  # nox lists this folder with a Python that has no numpy
     import numpy as np

@@ -29,7 +29,8 @@ from device_tests.results.row import Row
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.schemes import SCHEMES
-from models import files, networks, reference
+from models import networks, reference
+from models.common import files
 
 HERE = Path(__file__).parent
 BARS = 40  # bars of a latency histogram

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from device_tests.transport.android import child
-from models import files
-from models.errors import EdgewiseError, EnvironmentMissing, StorageError
+from models.common import files
+from models.common.errors import EdgewiseError, EnvironmentMissing, StorageError
 
 ANSWER_S, PUSH_S = 60.0, 900.0  # most seconds for a short command, and for a push of the bundle
 SERVER_S = 10.0

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from device_tests.transport.android import child, client
 from device_tests.transport.android.client import Client, DeviceFailed
-from models.errors import EdgewiseError, EnvironmentMissing
+from models.common.errors import EdgewiseError, EnvironmentMissing
 
 NAME = "edgewise"
 PORTS = range(5554, 5682, 2)  # the ports that adb gives to emulators

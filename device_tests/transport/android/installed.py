@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from device_tests.transport.android.client import Client, DeviceFailed
-from models.errors import EnvironmentMissing, StorageError
+from models.common.errors import EnvironmentMissing, StorageError
 
 PACKAGE = "org.edgewise.app"
 WINDOW = f"{PACKAGE}/.ui.RunActivity"

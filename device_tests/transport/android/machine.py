@@ -18,8 +18,9 @@ from pathlib import Path
 
 from device_tests.transport.android import child, client
 from device_tests.transport.bundle import debian
-from models import data, files
-from models.errors import EdgewiseError, EnvironmentMissing
+from models import data
+from models.common import files
+from models.common.errors import EdgewiseError, EnvironmentMissing
 
 HERE = Path(__file__).parent
 PORT = 15555  # the adb daemon's port on loopback; always the same, for it is part of the device's name

@@ -19,8 +19,9 @@ from pathlib import Path, PurePosixPath
 from device_tests.contract import Command
 from device_tests.onboard import runtimes
 from device_tests.transport.bundle import debian, executorch, wheels
-from models import data, environments, files
-from models.errors import DataError, EnvironmentMissing, UsageError, did_you_mean
+from models import data
+from models.common import environments, files
+from models.common.errors import DataError, EnvironmentMissing, UsageError, did_you_mean
 
 MANIFEST = "bundle.json"
 EXECUTORCH = "executorch"  # without PyTorch, in a version of its own

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from models.errors import EnvironmentMissing
+from models.common.errors import EnvironmentMissing
 
 PYTHON = "python3.11"
 MAGIC_NUMBER = (3495).to_bytes(2, "little") + b"\r\n"  # the magic number of its compiled files

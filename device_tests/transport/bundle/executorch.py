@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from device_tests.onboard import runtimes
-from models.errors import EnvironmentMissing
+from models.common.errors import EnvironmentMissing
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 RUNTIME = Path(runtimes.__file__).with_name("_executorch_native.py")

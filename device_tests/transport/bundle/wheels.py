@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from device_tests.transport.bundle.debian import remove
-from models.errors import EnvironmentMissing
+from models.common.errors import EnvironmentMissing
 
 # the C libraries that a wheel may need: Debian 12 has 2.36
 PLATFORMS = (

@@ -13,9 +13,9 @@ from subprocess import DEVNULL
 from typing import Any
 
 from device_tests.transport.ssh.client import Client, CommandFailed
-from models import environments, files
-from models.console import out
-from models.errors import EnvironmentMissing
+from models.common import environments, files
+from models.common.console import out
+from models.common.errors import EnvironmentMissing
 
 FOLDER = "edgewise-ssh"  # a folder of its own, so that --clean removes nothing else
 CONSTRAINTS = environments.ROOT / "constraints"

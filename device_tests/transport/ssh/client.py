@@ -13,8 +13,8 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import IO
 
-from models import processes
-from models.errors import EnvironmentMissing, UsageError
+from models.common import processes
+from models.common.errors import EnvironmentMissing, UsageError
 
 # A leading dash would be an option of ssh's.
 _ADDRESS = re.compile(

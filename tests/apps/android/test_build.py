@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from apps.android import assets, build, code, elf, engines, gates, jars, package, tools, versions
 from apps.android.__main__ import android
 from export.artifact import Artifact
-from models import files
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+from models.common import files
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
 HERE = Path(versions.HERE)
 

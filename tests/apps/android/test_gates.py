@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apps.android import gates, tools
-from models.errors import EdgewiseError
+from models.common.errors import EdgewiseError
 
 GOOD = {
     "apksigner": "Verified using v2 scheme (APK Signature Scheme v2): true\nVerified using v3 scheme (APK Signature Scheme v3): true\n",

@@ -11,7 +11,7 @@ from apps.android import assets, emulated
 from apps.android.engines import Resolved
 from device_tests.results import compatibility
 from export.artifact import Artifact
-from models.errors import EdgewiseError, UsageError
+from models.common.errors import EdgewiseError, UsageError
 
 GOLDEN = [np.array([0, 10, 5], np.float32), np.array([8, 0, 1], np.float32)]
 

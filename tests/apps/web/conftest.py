@@ -17,8 +17,9 @@ from apps.web.serve import Site
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.contract import Tensor
-from models import environments, files, networks, reference
-from models.errors import EnvironmentMissing
+from models import networks, reference
+from models.common import environments, files
+from models.common.errors import EnvironmentMissing
 from models.reference import Reference
 from tests import programs
 from tests.apps.web.strokes import Stroke

@@ -10,7 +10,7 @@ import pytest
 from apps.web import catalogue, groups
 from export.artifact import Artifact
 from export.contract import Tensor
-from models.errors import DataError
+from models.common.errors import DataError
 from models.reference import Reference
 from tests.apps.web.colours import DEVIATION, MEAN
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from apps.web import build
-from models import files
+from models.common import files
 from tests.apps.web.answering import answering
 from tests.apps.web.conftest import INT8, build_site, served
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from apps.web import __main__ as command
 from apps.web import packages
-from models import files
-from models.errors import EdgewiseError
+from models.common import files
+from models.common.errors import EdgewiseError
 from tests.apps.web.conftest import INT8, ONNX
 
 

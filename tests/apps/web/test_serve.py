@@ -15,8 +15,8 @@ import pytest
 
 from apps.web import serve
 from apps.web.serve import Site
-from models import files
-from models.errors import EdgewiseError, UsageError
+from models.common import files
+from models.common.errors import EdgewiseError, UsageError
 from tests.apps.web.conftest import ROOT, served
 
 TIMEOUT_S = 20  # after which a test fails rather than hangs

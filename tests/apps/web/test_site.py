@@ -14,8 +14,9 @@ from apps.web import build, catalogue, packages
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Environment, Flip, Measurement
 from export import artifact as artifacts
-from models import files, reference
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
+from models import reference
+from models.common import files
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from tests import programs
 from tests.apps.web.conftest import INT8, MODEL, ONNX, PTE
 from tests.test_architecture import modules

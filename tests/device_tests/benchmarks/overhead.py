@@ -19,9 +19,9 @@ from device_tests.measure.rounds import Entrant, entrants
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.latency import Interval, bootstrap
 from device_tests.transport.dialogue import file_arguments
-from models import console, environments, processes
-from models.console import out
-from models.errors import EdgewiseError
+from models.common import console, environments, processes
+from models.common.console import out
+from models.common.errors import EdgewiseError
 from tests.device_tests.benchmarks import bare
 
 OVERHEAD, TOOL = 0.01, 0.03  # how far we may lie above the bare loop, and from another tool's figure

@@ -22,10 +22,10 @@ from device_tests.results import bounds
 from device_tests.results import instructions as counts
 from device_tests.results.bounds import GOAL_CORE
 from export import artifact as artifacts
-from models import console, environments
-from models.console import out
-from models.environments import ROOT
-from models.errors import DataError, EdgewiseError
+from models.common import console, environments
+from models.common.console import out
+from models.common.environments import ROOT
+from models.common.errors import DataError, EdgewiseError
 
 CHANGELOG = "CHANGELOG.md"
 RUNTIME = "litert"

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from export import artifact as artifacts
-from models.errors import DataError, EdgewiseError
+from models.common.errors import DataError, EdgewiseError
 from tests.device_tests.benchmarks import releases
 from tests.device_tests.benchmarks.releases import Ratio, Side, command
 from tests.device_tests.conftest import artifact

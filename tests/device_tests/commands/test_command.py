@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
-from models.errors import DataError, EdgewiseError, StorageError, UsageError
+from models.common.errors import DataError, EdgewiseError, StorageError, UsageError
 from tests.device_tests.commands.conftest import LIMITS
 from tests.device_tests.conftest import GARBAGE, ID
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from device_tests.devices import desktop
-from models.environments import ROOT
+from models.common.environments import ROOT
 from tests.device_tests.commands.conftest import LIMITS
 from tests.device_tests.conftest import ID, NOTED, running, timed_alone
 
@@ -40,7 +40,7 @@ def write_bytes(self, content):
 
 Path.write_bytes = write_bytes
 from device_tests.__main__ import group
-from models import console
+from models.common import console
 console.main(group)
 """
 # Stands still in its first process, until that is killed.

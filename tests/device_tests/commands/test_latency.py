@@ -12,7 +12,7 @@ from device_tests.measure import rounds
 from device_tests.results import interleaved
 from device_tests.results import measurement as measurements
 from device_tests.results.latency import Series
-from models.errors import DataError, EdgewiseError, UsageError
+from models.common.errors import DataError, EdgewiseError, UsageError
 from tests.device_tests.conftest import GARBAGE, ID
 
 MOODY = """

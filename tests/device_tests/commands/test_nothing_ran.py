@@ -8,7 +8,7 @@ from device_tests.commands import sweep as sweeps
 from device_tests.devices import desktop
 from device_tests.results import measurement as measurements
 from export import matrix
-from models.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 from tests.device_tests.conftest import ID, MODEL
 
 

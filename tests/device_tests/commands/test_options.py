@@ -8,9 +8,9 @@ import click
 import pytest
 
 from device_tests.__main__ import group
-from models.environments import ROOT
-from models.errors import DataError, UsageError
-from models.parameters import Finite, Place, Word
+from models.common.environments import ROOT
+from models.common.errors import DataError, UsageError
+from models.options import Finite, Place, Word
 
 PASSED_ON = ("arguments",)  # to `run`, which checks them
 
@@ -40,7 +40,7 @@ def is_name(parameter: click.Parameter) -> bool:
 @pytest.mark.parametrize("parameter", EVERY)
 def test_every_parameter_refuses_what_makes_no_sense(parameter):
     if not getattr(parameter, "is_flag", False) and parameter.name not in PASSED_ON:
-        assert is_bounded(parameter.type), f"{parameter.type} takes anything: see models/parameters.py"
+        assert is_bounded(parameter.type), f"{parameter.type} takes anything: see models/options.py"
 
 
 @pytest.mark.parametrize("parameter", [p for p in EVERY if isinstance(p.values[0], click.Option)])

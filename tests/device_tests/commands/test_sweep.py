@@ -16,8 +16,8 @@ from device_tests.devices import arm64
 from device_tests.measure import divergence
 from device_tests.transport import bundle
 from models import reference
-from models.environments import ROOT
-from models.errors import EdgewiseError, EnvironmentMissing
+from models.common.environments import ROOT
+from models.common.errors import EdgewiseError, EnvironmentMissing
 from tests import programs
 from tests.device_tests.conftest import export, need_environment, raises
 

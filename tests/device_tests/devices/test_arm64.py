@@ -12,8 +12,9 @@ from device_tests.contract import Job, Load
 from device_tests.devices import arm64
 from device_tests.schedule import Turns
 from device_tests.transport import bundle
-from models import data, files
-from models.errors import EnvironmentMissing
+from models import data
+from models.common import files
+from models.common.errors import EnvironmentMissing
 from tests import programs
 
 CPUINFO = "processor\t: 0\nCPU implementer\t: 0x41\n"

@@ -14,7 +14,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from device_tests.onboard import worker
-from models import processes
+from models.common import processes
 
 LIMIT_S = 60  # of a child's life
 

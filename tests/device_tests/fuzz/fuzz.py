@@ -25,9 +25,10 @@ from device_tests.results import judging
 from device_tests.results.measurement import OUTCOMES
 from device_tests.transport.dialogue import Conversations
 from export.artifact import check, read, sidecar_path
-from models import console, files, reference
-from models.console import out
-from models.errors import DataError, EdgewiseError, UsageError, did_you_mean
+from models import reference
+from models.common import console, files
+from models.common.console import out
+from models.common.errors import DataError, EdgewiseError, UsageError, did_you_mean
 from models.reference import Reference
 from tests.device_tests.fuzz import forks
 

@@ -12,7 +12,7 @@ from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from export.matrix import FURTHER, MATRIX
 from models import reference
-from models.environments import ROOT
+from models.common.environments import ROOT
 from tests.device_tests.conftest import ID, MODEL, export, running
 from tests.device_tests.fuzz import forks, fuzz
 

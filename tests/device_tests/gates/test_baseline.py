@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import asdict
 
 from device_tests.gates import baseline
-from models.errors import DataError, UsageError
+from models.common.errors import DataError, UsageError
 
 NEITHER = "neither a file nor a revision.*--update-baseline"
 COUNTED = {"instructions": 1_000_000, "instructions_cpu": "qemu max", "checkpoint_sha256": "c" * 64,

@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from device_tests.cells import possible
 from device_tests.gates import budgets, verdicts
-from models.environments import ROOT
-from models.errors import DataError, UsageError
+from models.common.environments import ROOT
+from models.common.errors import DataError, UsageError
 
 IDS = tuple(cell.id for cell in possible())
 OUTCOME = {"metric": "outcome", "outcomes": ("ok",)}

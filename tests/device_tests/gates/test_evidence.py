@@ -8,7 +8,7 @@ from device_tests.gates import budgets, evidence
 from device_tests.gates.budgets import Budget
 from device_tests.gates.verdicts import check
 from device_tests.results.row import Row
-from models.environments import ROOT
+from models.common.environments import ROOT
 
 FIRST = Budget(ids=("*",), metric="outcome", outcomes=("ok",), why="each runs")
 

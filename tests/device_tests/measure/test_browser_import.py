@@ -21,7 +21,7 @@ from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from models import reference
-from models.errors import DataError
+from models.common.errors import DataError
 from models.reference import Reference
 from tests.device_tests.conftest import MODEL, artifact
 

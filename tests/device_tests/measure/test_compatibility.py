@@ -14,8 +14,8 @@ from device_tests.results import compatibility as grids
 from device_tests.results.compatibility import Grid, Trial
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
-from models import environments, records
-from models.errors import DataError
+from models.common import environments, records
+from models.common.errors import DataError
 from tests import interpreters
 from tests.device_tests.conftest import ID, artifact
 

@@ -13,7 +13,7 @@ from device_tests.measure import instructions
 from device_tests.onboard import probe
 from device_tests.results import instructions as counts
 from device_tests.results.instructions import InstructionCount
-from models.errors import DataError, EnvironmentMissing
+from models.common.errors import DataError, EnvironmentMissing
 from tests.device_tests.conftest import ID
 
 

@@ -10,7 +10,7 @@ from device_tests.measure import npu
 from device_tests.results import npu as records
 from device_tests.results.npu import Compiled, Npu
 from export.recipe import Recipe
-from models.errors import EdgewiseError, UsageError
+from models.common.errors import EdgewiseError, UsageError
 from tests.device_tests.conftest import MODEL
 
 WARNING = "Warning (supported operators) operator: {}, ofm: 'x'\nReason: Unsupported opType\n"

@@ -5,7 +5,7 @@ import pytest
 from device_tests.measure import rewrites
 from export import artifact as artifacts
 from export.artifact import Dataset
-from models.errors import DataError
+from models.common.errors import DataError
 from tests.device_tests.conftest import artifact
 
 ID = "m-tflite-int8"

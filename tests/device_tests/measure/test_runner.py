@@ -10,8 +10,8 @@ from device_tests import devices
 from device_tests.devices import desktop
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
-from models import files
-from models.errors import DataError, StorageError, UsageError
+from models.common import files
+from models.common.errors import DataError, StorageError, UsageError
 from tests.device_tests.conftest import ID, MODEL, NOTED, raises, save_artifact, timed_alone
 
 

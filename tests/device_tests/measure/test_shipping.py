@@ -10,8 +10,8 @@ from device_tests.machine_lock import MachineLock
 from device_tests.measure import shipping
 from device_tests.onboard.runtimes import RUNTIMES, is_timed, runs_on
 from export import artifact as artifacts
-from models import environments
-from models.errors import EdgewiseError
+from models.common import environments
+from models.common.errors import EdgewiseError
 from tests.device_tests.conftest import artifact, export
 
 

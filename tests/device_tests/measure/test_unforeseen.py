@@ -19,7 +19,7 @@ from device_tests.results import shipping as footprints
 from device_tests.results.compatibility import Grid
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
-from models.errors import DataError, EdgewiseError, EnvironmentMissing
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 from tests.device_tests.conftest import ID, footprint, raises
 
 

@@ -15,8 +15,8 @@ from device_tests.devices import desktop
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES, is_timed, runs_on
 from device_tests.results import instructions
 from export import artifact as artifacts
-from models import environments, files
-from models.errors import EnvironmentMissing
+from models.common import environments, files
+from models.common.errors import EnvironmentMissing
 from tests import programs
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from device_tests.report.advice import can_ship, picks
 from device_tests.report.cores import sweeps
 from device_tests.report.groups import group
 from device_tests.rows import load
-from models.errors import DataError
-from models.markdown import LIMIT_BYTES
+from models.common.errors import DataError
+from models.common.markdown import LIMIT_BYTES
 from tests.device_tests.conftest import MODEL, footprint
 
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}

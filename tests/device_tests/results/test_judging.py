@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from device_tests.onboard import sampling
 from device_tests.results import judging
 from device_tests.results.measurement import FLIPS, Flip, Recall
-from models import records
+from models.common import records
 from models.reference import EvaluationSet
 
 

@@ -9,8 +9,8 @@ from device_tests.measure.roofline import Roof
 from device_tests.results import interleaved, latency
 from device_tests.results.latency import NARROW, Interval, Series, ratio, settled
 from device_tests.results.measurement import Environment
-from models import files
-from models.errors import DataError
+from models.common import files
+from models.common.errors import DataError
 
 
 def series(scale: float = 1.0, *, noise: float = 0.01, drift: float = 0.0, count: int = 30, seed: int = 0) -> Series:

@@ -7,7 +7,7 @@ import pytest
 
 from device_tests.results import measurement as measurements
 from device_tests.rows import as_row
-from models.errors import DataError
+from models.common.errors import DataError
 
 # of Fagerland, Lydersen and Laake 2013, https://doi.org/10.1186/1471-2288-13-91: 1 and 7 of 21 pairs differ
 PAIRS = {"total": 21, "lost": 1, "gained": 7, "correct": 10, "agree": 13}

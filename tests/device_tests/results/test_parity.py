@@ -8,7 +8,7 @@ from device_tests.results import measurement as measurements
 from device_tests.results import parity
 from device_tests.results.row import Row
 from device_tests.rows import as_row
-from models.errors import DataError
+from models.common.errors import DataError
 
 LOGITS = np.random.default_rng(0).normal(size=(50, 10)).astype(np.float32)
 

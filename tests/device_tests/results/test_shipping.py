@@ -3,7 +3,7 @@
 import pytest
 
 from device_tests.results import shipping as footprints
-from models.errors import DataError
+from models.common.errors import DataError
 from tests.device_tests.conftest import footprint
 
 TORCH = footprint("torch", compressed_bytes=100)

@@ -10,8 +10,8 @@ import pytest
 
 from device_tests.transport import bundle
 from device_tests.transport.bundle import debian, executorch, wheels
-from models import environments
-from models.errors import DataError, EnvironmentMissing, UsageError
+from models.common import environments
+from models.common.errors import DataError, EnvironmentMissing, UsageError
 from tests import programs
 
 MODULES = {

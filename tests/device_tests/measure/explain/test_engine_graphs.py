@@ -12,7 +12,7 @@ from device_tests.measure.explain.receipt import Layer
 from device_tests.measure.explain.run import module
 from export.formats import ncnn as ncnn_format
 from models import mil
-from models.errors import DataError, EdgewiseError
+from models.common.errors import DataError, EdgewiseError
 from tests import interpreters
 
 # Stands for an engine: it answers with the names and the doubled arrays that it is given, or as it is told.

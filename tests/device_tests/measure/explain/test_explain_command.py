@@ -20,9 +20,9 @@ from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.matrix import MATRIX
-from models import files
-from models.environments import ROOT
-from models.errors import DataError, UsageError
+from models.common import files
+from models.common.environments import ROOT
+from models.common.errors import DataError, UsageError
 from tests.device_tests.conftest import artifact
 
 

@@ -8,7 +8,7 @@ from device_tests import current
 from device_tests.measure.explain import layers
 from device_tests.results import layers as layer_files
 from device_tests.results.layers import Layers
-from models.errors import DataError
+from models.common.errors import DataError
 from tests.device_tests.conftest import artifact
 
 ARTIFACT = artifact("a-b-c")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from device_tests.measure.explain import tflite
-from models.errors import EdgewiseError
+from models.common.errors import EdgewiseError
 from tests import interpreters
 
 ANSWERING = """

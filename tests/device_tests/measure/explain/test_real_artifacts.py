@@ -11,8 +11,9 @@ from device_tests.results.layers import Layers
 from export import artifact as artifacts
 from export.formats import FORMATS
 from export.source import Source
-from models import data, files, reference
-from models.errors import Unsupported
+from models import data, reference
+from models.common import files
+from models.common.errors import Unsupported
 from models.images import network_input
 from models.zoo import ZOO
 from tests.device_tests.conftest import MODEL, export, need_environment

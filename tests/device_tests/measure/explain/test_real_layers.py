@@ -20,7 +20,8 @@ from export.artifact import Artifact
 from export.contract import Tensor
 from export.formats import FORMATS
 from export.source import Source
-from models import checkpoints, data, files
+from models import checkpoints, data
+from models.common import files
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
 from models.reference import Reference

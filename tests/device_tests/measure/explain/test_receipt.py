@@ -9,7 +9,7 @@ from device_tests.measure.explain import receipt as receipts
 from device_tests.measure.explain.receipt import Layer
 from device_tests.results import receipts as receipt_files
 from device_tests.results.receipts import Operator, Part, Receipt
-from models.errors import DataError
+from models.common.errors import DataError
 
 LAYERS = (Layer(name="conv1", macs=900, parameters=90), Layer(name="dense1", macs=100, parameters=910))
 

@@ -8,7 +8,7 @@ from device_tests.report.groups import group
 from device_tests.report.page import page
 from device_tests.results import shipping as footprints
 from device_tests.rows import cells_with_results, load, rows
-from models.environments import ROOT
+from models.common.environments import ROOT
 from tests import programs
 
 pytestmark = pytest.mark.browser

@@ -17,7 +17,7 @@ from device_tests.results import shipping as footprints
 from device_tests.results.layers import LayerError, Layers
 from device_tests.results.receipts import Defect, Operator, Part, Receipt
 from export import artifact as artifacts
-from models import files
+from models.common import files
 from tests.device_tests.conftest import ID, MODEL, footprint
 from tests.device_tests.report.page.conftest import EVIL
 

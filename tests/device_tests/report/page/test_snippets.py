@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from device_tests.report.page import snippets
 from export import artifact as artifacts
 from export.contract import Tensor
-from models.environments import ROOT
+from models.common.environments import ROOT
 from tests import programs
 from tests.device_tests import conftest
 

@@ -9,7 +9,7 @@ from device_tests.contract import Job
 from device_tests.devices.adb import Phone, device
 from device_tests.transport.android import client, conditions, machine
 from device_tests.transport.bundle import ABIS, Bundle
-from models import files
+from models.common import files
 from tests import programs
 
 OK = """echo '{"outcome": "ok", "reason": "", "notes": [], "environment": {"python": "none"}}'"""

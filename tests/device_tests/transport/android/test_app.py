@@ -29,8 +29,9 @@ from device_tests.transport.android.client import Client
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset
 from export.contract import Tensor
-from models import files, reference
-from models.errors import DataError, EnvironmentMissing, UsageError
+from models import reference
+from models.common import files
+from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.reference import Reference
 from tests import programs
 

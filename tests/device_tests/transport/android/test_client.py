@@ -9,7 +9,7 @@ import pytest
 
 from device_tests.transport.android import client
 from device_tests.transport.android.client import Client, DeviceFailed
-from models.errors import EnvironmentMissing
+from models.common.errors import EnvironmentMissing
 from tests import programs
 
 LIST = "List of devices attached"

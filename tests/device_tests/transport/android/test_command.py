@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from device_tests.commands.android import android as group
 from device_tests.transport.android import machine
-from models import console
-from models.errors import EnvironmentMissing, UsageError
+from models.common import console
+from models.common.errors import EnvironmentMissing, UsageError
 
 ROOT = Path(__file__).parents[4]
 

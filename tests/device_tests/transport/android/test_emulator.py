@@ -8,7 +8,7 @@ import pytest
 
 from device_tests.transport.android import child, client, emulator, machine
 from device_tests.transport.android.client import Client
-from models.errors import EdgewiseError, EnvironmentMissing
+from models.common.errors import EdgewiseError, EnvironmentMissing
 from tests import programs
 
 ABI = emulator.ABIS[os.uname().machine]

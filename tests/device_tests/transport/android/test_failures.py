@@ -17,7 +17,7 @@ from device_tests.devices.adb import HOME, Phone, device
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, machine
 from device_tests.transport.android.client import Client
-from models.errors import EdgewiseError, EnvironmentMissing, UsageError
+from models.common.errors import EdgewiseError, EnvironmentMissing, UsageError
 from tests import programs
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from device_tests.schedule import Turns
 from device_tests.transport.android import conditions
 from export import artifact as artifacts
 from models import reference
-from models.errors import Unsupported
+from models.common.errors import Unsupported
 from tests import programs
 
 pytestmark = pytest.mark.slow

@@ -17,8 +17,8 @@ from device_tests import devices
 from device_tests.commands import ssh as ssh_command
 from device_tests.transport.ssh.board import STATE, parse_state
 from device_tests.transport.ssh.client import Unreachable
-from models import console, environments, files
-from models.errors import EnvironmentMissing, UsageError
+from models.common import console, environments, files
+from models.common.errors import EnvironmentMissing, UsageError
 from tests import programs
 from tests.device_tests.transport.ssh.conftest import make_key, running
 

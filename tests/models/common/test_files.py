@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models import files
-from models.errors import DataError, StorageError
+from models.common import files
+from models.common.errors import DataError, StorageError
 from tests.models.conftest import IRREGULAR, memory, put
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from models import console, processes
-from models.environments import ROOT
+from models.common import console, processes
+from models.common.environments import ROOT
 
 PROGRAM = """
 import click
-from models import console
-from models.errors import DataError
+from models.common import console
+from models.common.errors import DataError
 
 @click.command()
 def command():
@@ -176,7 +176,7 @@ def test_a_program_keeps_bytecode_where_a_container_forbids_it(tmp_path):
         (tmp_path / f"{name}.py").write_text("")
     env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     env.pop("PYTHONPYCACHEPREFIX", None)
-    code = "from models import entry; entry.main('program:command')"
+    code = "from models.common import entry; entry.main('program:command')"
     subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=True)
     compiled = {file.name.split(".")[0] for file in (tmp_path / "__pycache__").iterdir()}
     assert compiled == {"program", "imported", "other"}

@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from models import files
-from models.errors import DataError
+from models.common import files
+from models.common.errors import DataError
 
 MOST = 2**53  # what every JSON reader holds exactly
 MOST_BYTES = 256 << 20  # of a record; a larger file is none of ours

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from models.errors import UsageError, did_you_mean
+from models.common.errors import UsageError, did_you_mean
 
 
 @lru_cache

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from models.errors import EnvironmentMissing
+from models.common.errors import EnvironmentMissing
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # PyTorch's own index of CPU builds. It is asked only where the index in use has no `+cpu` build, so that no machine
 # ever takes the CUDA build and its gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"

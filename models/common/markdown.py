@@ -1,6 +1,6 @@
 """Text from files, runtimes and devices in Markdown: shown as it is, whatever it holds."""
 
-from models.console import printable
+from models.common.console import printable
 
 LIMIT_BYTES = 60_000  # GitHub takes 65,536 characters in a comment
 CELL_CHARACTERS = 300  # of a reason in a table

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 # Imported everywhere, without influence on the bytes of artifacts: messages, and downloads that are verified by digest.
-NEUTRAL = frozenset({"models.errors", "models.mirrors", "models.console"})
+NEUTRAL = frozenset({"models.common.errors", "models.mirrors", "models.common.console"})
 
 
 def closure(modules: Iterable[str], root: Path) -> tuple[Path, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from models.errors import DataError, StorageError
+from models.common.errors import DataError, StorageError
 
 NAME_BYTES = 255  # the longest name that the usual file systems hold
 

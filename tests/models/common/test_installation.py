@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from models import environments, installation
-from models.environments import ROOT
-from models.errors import EnvironmentMissing
+from models.common import environments, installation
+from models.common.environments import ROOT
+from models.common.errors import EnvironmentMissing
 
 # Makes an environment whose interpreter is a script: pip's behaviour in a test.
 VIRTUALENV = """
@@ -150,7 +150,7 @@ def start(folder: Path) -> subprocess.Popen:
     program = f"""
 import sys
 from pathlib import Path
-from models import installation
+from models.common import installation
 command = [sys.executable, "-c", {VIRTUALENV.format(pip=pip)!r}]
 installation.virtualenv = lambda home: [*command, str(home)]
 installation.ready("small", Path({str(folder / "small.txt")!r}), logs=Path({str(folder / "logs")!r}))

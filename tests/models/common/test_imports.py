@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from models import imports
-from models.environments import ROOT
+from models.common import imports
+from models.common.environments import ROOT
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     for name, text in {
         "export/__init__.py": "",
-        "export/formats/__init__.py": "from models import registry",
+        "export/formats/__init__.py": "from models.common import registry",
         "export/formats/one.py": "from export.formats import _shared, two\nimport numpy as np",
         "export/formats/two.py": "def f():\n    import export.deep.inside as x\n    return x",
         "export/formats/_shared.py": "from . import _sibling\nfrom ..top import name",
@@ -22,10 +22,10 @@ def tree(tmp_path: Path) -> Path:
         "export/formats/other.py": "",
         "export/deep/__init__.py": "",
         "export/deep/inside.py": "import os.path",
-        "export/top.py": "from models.errors import DataError",
+        "export/top.py": "from models.common.errors import DataError",
         "models/__init__.py": "",
-        "models/registry.py": "",
-        "models/errors.py": "from models import never",
+        "models/common/registry.py": "",
+        "models/common/errors.py": "from models import never",
         "models/never.py": "",
         "os.py": "",
     }.items():
@@ -40,7 +40,7 @@ def closure(tree: Path, *modules: str) -> set[str]:
 
 def test_imports_are_followed_however_they_are_written(tree):
     every = {file.relative_to(tree).as_posix() for file in tree.rglob("*.py")}
-    left_out = {"export/formats/other.py", "models/errors.py", "models/never.py"}
+    left_out = {"export/formats/other.py", "models/common/errors.py", "models/never.py"}
     assert closure(tree, "export.formats.one") - {"os.py"} == every - {"os.py"} - left_out
 
 
@@ -57,7 +57,7 @@ def test_a_file_that_is_no_python_counts_itself(tree):
 
 def test_reading_the_projects_imports_runs_none_of_it():
     code = (
-        "import sys\nfrom pathlib import Path\nfrom models import imports\n"
+        "import sys\nfrom pathlib import Path\nfrom models.common import imports\n"
         f"assert imports.closure(['export.lane', 'export.formats.tflite', 'models.frameworks.keras'], Path({str(ROOT)!r}))\n"
         "assert not {'numpy', 'torch', 'tensorflow', 'export'} & set(sys.modules)\n"
     )

@@ -21,10 +21,10 @@ def keep_bytecode() -> None:
 
 
 def main(program: str) -> NoReturn:
-    """Import `MODULE:ATTRIBUTE`, a click command, and run it with the command line; see models.console.main."""
+    """Import `MODULE:ATTRIBUTE`, a click command, and run it with the command line; see models.common.console.main."""
     keep_bytecode()
     try:
-        from models import console
+        from models.common import console
 
         console.main(program)
     except KeyboardInterrupt:

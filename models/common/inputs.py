@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from models import files
+from models.common import files
 
 Inputs = Mapping[str, str]  # a name that a person understands -> a digest
 

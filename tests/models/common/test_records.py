@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from models import records
-from models.environments import ROOT
-from models.errors import DataError
-from models.records import Count, Record, Sha256, Share
+from models.common import records
+from models.common.environments import ROOT
+from models.common.errors import DataError
+from models.common.records import Count, Record, Sha256, Share
 from tests.models.conftest import IRREGULAR, put
 
 
@@ -68,7 +68,7 @@ def test_the_first_records_may_be_read_by_several_threads_at_once():
     """In a process of its own, for what breaks is the interpreter: msgspec shows others a half-made description."""
     script = """
 import sys, threading
-from models import records
+from models.common import records
 
 sys.setswitchinterval(1e-6)
 

@@ -15,8 +15,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from models.entry import INTERRUPTED
-from models.errors import EdgewiseError, StorageError
+from models.common.entry import INTERRUPTED
+from models.common.errors import EdgewiseError, StorageError
 
 DEFECT = 70  # EX_SOFTWARE: not the person's mistake, but ours
 PIPE_CLOSED = 141  # what a shell expects of a program that SIGPIPE ended

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from models import environments
-from models.errors import EdgewiseError
+from models.common import environments
+from models.common.errors import EdgewiseError
 
 PYTHON = "3.11"
 LAST_LINES = 15  # of pip's output, where it fails
