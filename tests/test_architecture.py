@@ -48,6 +48,12 @@ def test_imports_run_downwards_only(path):
     assert not {name.split(".")[0] for name in imported(path)} & above
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "models" / "common").glob("*.py")), ids=lambda path: path.name)
+def test_what_every_floor_uses_needs_no_network(path):
+    ours = {name for name in imported(path) if name.split(".")[0] in FLOORS}
+    assert all(name.startswith("models.common") for name in ours)
+
+
 # On which level a room lies; rooms of one level never import each other.
 LEVELS = {name: i for i, rooms in enumerate(ROOMS) for name in ([rooms] if isinstance(rooms, str) else rooms)}
 HOUSE = ROOT / "device_tests"
