@@ -18,10 +18,7 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
-from device_tests.onboard.runtimes import FURTHER, RUNTIMES  # noqa: E402
-from device_tests.pipeline import Step, options  # noqa: E402
-from device_tests.pipeline import steps as steps_beside_cells  # noqa: E402
-from device_tests.sessions import (  # noqa: E402
+from device_tests.nox_sessions import (  # noqa: E402
     CONSTRAINTS,
     HERE,
     RUN,
@@ -37,6 +34,9 @@ from device_tests.sessions import (  # noqa: E402
     run_tests,
     with_everything,
 )
+from device_tests.onboard.runtimes import FURTHER, RUNTIMES  # noqa: E402
+from device_tests.pipeline import Step, options  # noqa: E402
+from device_tests.pipeline import steps as steps_beside_cells  # noqa: E402
 from export.isolated import ENVIRONMENTS as CONVERTERS  # noqa: E402
 from models.common import installation  # noqa: E402
 from models.common.entry import keep_bytecode  # noqa: E402

@@ -9,7 +9,7 @@ from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES, is_timed
 from export import matrix
 from export.formats import FORMATS
-from models import remedies
+from models import suggested_commands
 from models.common.errors import DataError, UsageError, did_you_mean
 
 EAGER = "eager"
@@ -57,7 +57,7 @@ def possible() -> tuple[Cell, ...]:
 def require_artifacts(folder: Path) -> None:
     """Raise DataError, which says how to make them, where there is no folder of artifacts."""
     if not folder.is_dir():
-        raise DataError(f"There are no artifacts in {folder}. Make them with: {remedies.nox('export')}")
+        raise DataError(f"There are no artifacts in {folder}. Make them with: {suggested_commands.nox('export')}")
 
 
 def takes(runtime: str, recipe: matrix.Recipe) -> bool:

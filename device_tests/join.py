@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.contract import DESKTOP
 from device_tests.results import bounds, compatibility, interleaved, parity
 from device_tests.results.row import Row
@@ -47,7 +47,7 @@ class Added:
         return structs.replace(row, **facts, notes=(*row.notes, *notes))
 
     def _instructions(self, row: Row, artifact: Artifact) -> Facts:
-        count = current.instructions(self.results, artifact, row.runtime, row.device)
+        count = current_results.instructions(self.results, artifact, row.runtime, row.device)
         if count is None or count.instructions is None:
             return {}
         facts = {"instructions": count.instructions, "instructions_cpu": count.cpu}
@@ -58,7 +58,7 @@ class Added:
     def _placement(self, row: Row, artifact: Artifact) -> Facts:
         if row.device != DESKTOP:  # receipts are made on the desktop only
             return {}
-        receipt = current.receipt(self.results, artifact, row.runtime)
+        receipt = current_results.receipt(self.results, artifact, row.runtime)
         return {"delegated_share": receipt.delegated_macs} if receipt else {}
 
     def _latency(self, row: Row, artifact: Artifact) -> Facts:
@@ -76,14 +76,14 @@ class Added:
     def _npu(self, row: Row, artifact: Artifact) -> Facts:
         if row.runtime != MICRO:  # vela's files are for the same kernels
             return {}
-        record = current.npu(self.results, artifact)
+        record = current_results.npu(self.results, artifact)
         return {"npu_share": record.share} if record else {}
 
     def _rewrites(self, row: Row, artifact: Artifact) -> Facts:
         if not artifact.rewrites:
             return {}
         facts: Facts = {"rewrites": ", ".join(rewrite.name for rewrite in artifact.rewrites)}
-        record = current.rewritten(self.results, artifact, row.runtime)
+        record = current_results.rewritten(self.results, artifact, row.runtime)
         if record and row.device == DESKTOP and record.latency:
             facts["rewrites_latency"] = record.latency.value
         if record and row.device in record.instructions:

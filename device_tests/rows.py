@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from device_tests import current, devices, join
+from device_tests import current_results, devices, join
 from device_tests.cells import Cell, cells, require_artifacts, takes
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import FURTHER, RUNTIMES
@@ -16,8 +16,8 @@ from device_tests.results.row import Evidence, Row
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import reference, remedies
-from models.common import files, inputs
+from models import reference, suggested_commands
+from models.common import files, provenance
 from models.common.errors import DataError, UsageError, did_you_mean
 from models.reference import Reference
 
@@ -44,7 +44,9 @@ def load(results_folder: Path) -> Results:
         if measurement:
             by_id[measurement.id] = measurement
     if not by_id and not broken:
-        raise DataError(f"There are no results in {results_folder}. Make them with: {remedies.nox('device_tests')}")
+        raise DataError(
+            f"There are no results in {results_folder}. Make them with: {suggested_commands.nox('device_tests')}"
+        )
     return Results(measurements=by_id, broken=broken)
 
 
@@ -156,13 +158,13 @@ def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: 
         return "it is of another checkpoint or data set"
     if not devices.exists(cell.device):
         return ""  # imported from a browser, and judged then
-    packages = current.packages(cell.runtime, cell.device)
-    changed = inputs.stale(measurement.inputs, current.of_cell(cell, artifact, judged_by[1], packages))
+    packages = current_results.packages(cell.runtime, cell.device)
+    changed = provenance.stale(measurement.inputs, current_results.of_cell(cell, artifact, judged_by[1], packages))
     if changed:
         return f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed since"
     unknown = packages is None and devices.is_local(cell.device)
-    if unknown and current.other_versions(cell.runtime, measurement.environment):
-        return f"{current.PACKAGES} have changed since"
+    if unknown and current_results.other_versions(cell.runtime, measurement.environment):
+        return f"{current_results.PACKAGES} have changed since"
     return ""
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from export.contract import Tensor
 from export.schemes import SCHEMES
-from models import remedies
+from models import suggested_commands
 from models.common import files, records
 from models.common.errors import DataError
 from models.common.records import Count, Magnitude, Record, Sha256, Share
@@ -121,7 +121,7 @@ class Artifact(Record, kw_only=True):
 
 
 def _again(id: str) -> str:
-    return remedies.nox("export", f"--only {id}")
+    return suggested_commands.nox("export", f"--only {id}")
 
 
 def sidecar_path(folder: Path, id: str) -> Path:

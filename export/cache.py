@@ -5,14 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from models import data
-from models.common import inputs
+from models.common import provenance
 
 
 def file(kind: str, name: str, *sources: object) -> Path:
     """Return where something lies that was made from these, and on this kind of CPU, whose instruction sets decide how
     floats are summed.
     """
-    digest = inputs.digest(*sources, platform.machine(), _instruction_sets())
+    digest = provenance.digest(*sources, platform.machine(), _instruction_sets())
     return data.cache_folder() / kind / f"{name}-{digest}.npz"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from export import cache, phases
 from export.schemes import described
-from models.common import files, imports, inputs
+from models.common import files, imports, provenance
 from models.common.environments import ROOT
 from models.common.errors import StorageError
 
@@ -38,7 +38,7 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
         f"{source.model}-{code.rpartition('.')[2]}",
         sorted(source.inputs.items()),
         described(source.options),
-        inputs.of_files(imports.closure((code, "export.environment"), ROOT)),
+        provenance.of_files(imports.closure((code, "export.environment"), ROOT)),
     )
     with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}

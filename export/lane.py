@@ -1,6 +1,6 @@
 """A lane: one process that makes recipes, family by family, so that heavy imports are paid once and a crash harms nobody.
 
-`python -m export.lane` reads a unit of work from each line of stdin (export/lanes.py) and writes one line of JSON per
+`python -m export.lane` reads a unit of work from each line of stdin (export/lane_client.py) and writes one line of JSON per
 event to stdout; whatever the libraries print goes into the log file of the unit's model.
 """
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from export import artifact as artifacts
-from export import lanes
+from export import lane_client
 from export.artifact import Artifact
-from export.lanes import Lane, Unit
+from export.lane_client import Lane, Unit
 from export.planning import Job
 from export.recipe import Recipe
 from models.common import files
@@ -230,7 +230,7 @@ class _Work:
             elif name == "ended":
                 recipe = next((r for r in remaining if r.id == id), None)
                 if recipe is None:
-                    return at, lanes.foreign(event)
+                    return at, lane_client.foreign(event)
                 at = ""
                 self._take(unit.job, recipe, remaining.pop(recipe))
             if isinstance(event.get("spent"), dict):

@@ -11,7 +11,7 @@ from functools import partial, reduce
 
 import numpy as np
 
-from models.mil_moves import MOVES, Array, Inputs, axes, either
+from models.mil_data_movement import MOVES, Array, Inputs, axes, either
 
 
 def _padding(i: Inputs, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]) -> list:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models import remedies
+from models import suggested_commands
 from models.common import files
 from models.common.errors import DataError
 
@@ -88,12 +88,14 @@ def load(file: Path) -> Reference:
         with np.load(file, allow_pickle=False) as content:
             reference = _reference({name: v if v.ndim else v.item() for name, v in content.items()})
     except FileNotFoundError as error:
-        raise DataError(f"{file} is not there. Make it with: {remedies.nox('export')}") from error
+        raise DataError(f"{file} is not there. Make it with: {suggested_commands.nox('export')}") from error
     # zipfile, zlib and numpy each raise classes of their own for damaged bytes, down to NotImplementedError for a
     # flipped compression method: whatever happens while a file is read, the file is at fault
     except Exception as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{file} is no reference ({why}). Make it again with: {remedies.nox('export')}") from error
+        raise DataError(
+            f"{file} is no reference ({why}). Make it again with: {suggested_commands.nox('export')}"
+        ) from error
     return reference
 
 

@@ -66,7 +66,7 @@ def environment(session: Session, name: str) -> str:
 
 def sessions() -> ModuleType:
     """Return the module that can be imported beside nox only, and has been with the noxfile."""
-    return sys.modules["device_tests.sessions"]
+    return sys.modules["device_tests.nox_sessions"]
 
 
 @pytest.fixture

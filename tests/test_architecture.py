@@ -13,7 +13,7 @@ FLOORS = ("models", "export", "device_tests", "apps")
 # The rooms of device_tests, and the modules beside them, from the ground up: each may import those above it in this list.
 # `onboard` is copied onto devices: it imports nothing of ours but the registry's few lines.
 ROOMS = (
-    "machine_lock", "pool", "schedule", "contract", "onboard", "transport", "devices", "cells", "results", "current", "join", "rows", "pipeline", "sessions",
+    "machine_lock", "pool", "schedule", "contract", "onboard", "transport", "devices", "cells", "results", "current_results", "join", "rows", "pipeline", "nox_sessions",
     ("measure", "gates", "report"), "commands", "__main__",
 )  # fmt: skip
 HEAVY = {"torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "executorch", "ai_edge_litert", "tflite_runtime"}

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from apps.android import assets, build, emulated, engines, package
-from apps.android import testing as tests
+from apps.android import assets, build, engines, package, verify
+from apps.android.app_tests import run as tests
 from apps.android.build import Apk, Request
 from apps.web.options import Folder, Text
 from models import options
@@ -82,7 +82,7 @@ def android(
         return
     _build(request)
     if verifying:
-        emulated.run(request)
+        verify.run(request)
 
 
 def _build(request: Request) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.web.groups import reference_images
-from device_tests.measure.browser_import import ENGINES
+from device_tests.measure.import_results import ENGINES
 from device_tests.transport.android import evaluation
 from export import artifact as artifacts
 from export import matrix

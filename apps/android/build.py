@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.android import assets, code, engines, gates, jars, package, tools, versions
+from apps.android import assets, compile, engines, gates, jars, package, tools, versions
 from apps.android.engines import Resolved
 from apps.android.gates import Sizes
 from apps.android.package import Key
@@ -116,9 +116,9 @@ def _parts(request: Request, report: Callable[[str], None]) -> Parts:
     linked = package.link(request.scratch, f"{versions.version('app')}+{digest}", code=1)
     app = _compile(request.scratch, resolved, linked.sources)
     dex = request.scratch / "dex"
-    for line in code.r8(app, resolved, linked.rules, dex):
+    for line in compile.r8(app, resolved, linked.rules, dex):
         report(line)
-    classes = {engine.id: code.dex_bytes(engine, request.scratch) for engine in resolved}
+    classes = {engine.id: compile.dex_bytes(engine, request.scratch) for engine in resolved}
     return Parts(resolved=resolved, left_out=left_out, packed=packed, linked=linked, dex=dex, classes=classes, digest=digest)  # fmt: skip
 
 
@@ -157,19 +157,19 @@ def _choose(
 
 def _compile(scratch: Path, resolved: tuple[Resolved, ...], generated: Path) -> Path:
     """Return the jar of the app's own classes, which call nothing newer than the oldest Android."""
-    code.write_built(generated, tuple(f"{one.engine.source}()" for one in resolved))
-    classpath = (code.jar("android-all"), *(path for one in resolved for path in one.classes))
-    java = (*code.sources(tuple(one.id for one in resolved)), *sorted(generated.rglob("*.java")))
-    code.javac(java, classpath, scratch / "classes", resolved)
-    code.check_calls(scratch / "classes", resolved)
-    code.pack(scratch / "classes", scratch / "app.jar")
+    compile.write_built(generated, tuple(f"{one.engine.source}()" for one in resolved))
+    classpath = (compile.jar("android-all"), *(path for one in resolved for path in one.classes))
+    java = (*compile.sources(tuple(one.id for one in resolved)), *sorted(generated.rglob("*.java")))
+    compile.javac(java, classpath, scratch / "classes", resolved)
+    compile.check_calls(scratch / "classes", resolved)
+    compile.pack(scratch / "classes", scratch / "app.jar")
     return scratch / "app.jar"
 
 
 def _digest(resolved: tuple[Resolved, ...]) -> str:
     """Return a digest of everything that the app's answers and times depend on but the artifacts."""
     digest = hashlib.sha256(versions.FILE.read_bytes())
-    for path in (*files.members(code.MAIN), *(path for one in resolved for path in one.classes)):
+    for path in (*files.members(compile.MAIN), *(path for one in resolved for path in one.classes)):
         digest.update(files.sha256(path).encode())
     for one in resolved:
         for abi, content in sorted(one.libraries.items()):

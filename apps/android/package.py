@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.android import tools, versions
-from apps.android.code import MAIN
+from apps.android.compile import MAIN
 from models import data
 from models.common import files
 from models.common.errors import UsageError

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from apps.web.groups import Group, first, groups
-from device_tests.measure.browser_import import RUNTIMES
+from device_tests.measure.import_results import RUNTIMES
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
-from models import reference, remedies
+from models import reference, suggested_commands
 from models.common.errors import DataError, UsageError
 from models.reference import Reference
 
@@ -55,12 +55,14 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     """
     every = artifacts.load(artifacts_folder)
     if not every:
-        raise DataError(f"There are no artifacts in {artifacts_folder}. Make them with: {remedies.nox('export')}")
+        raise DataError(
+            f"There are no artifacts in {artifacts_folder}. Make them with: {suggested_commands.nox('export')}"
+        )
     selected_ids = {recipe.id for recipe in matrix.select(patterns)}
     chosen = tuple(a for a in every if a.id in selected_ids and _runs(a))
     if not chosen:
         msg = (f"No exported artifact that matches {' or '.join(patterns) or 'anything'} runs in a browser: "
-               f"only {', '.join(RUNTIMES)} do. See: {remedies.nox('export', '--list')}")  # fmt: skip
+               f"only {', '.join(RUNTIMES)} do. See: {suggested_commands.nox('export', '--list')}")  # fmt: skip
         raise UsageError(msg)
     for one in chosen:
         artifacts.check(one, artifacts_folder)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.artifact import Artifact
-from models import remedies
+from models import suggested_commands
 from models.common.errors import DataError
 from models.reference import Reference
 
@@ -113,7 +113,7 @@ def _pictures(artifact: Artifact, reference: Reference) -> Pictures:
         raise DataError(
             f"The sidecar of {artifact.id} says that it takes {list(artifact.inputs[0].shape)} in the order "
             f"{artifact.layout} and gives {list(artifact.outputs[0].shape)}; its reference holds images of "
-            f"{'x'.join(map(str, size))} and {classes} classes. Make both again with: {remedies.nox('export')}"
+            f"{'x'.join(map(str, size))} and {classes} classes. Make both again with: {suggested_commands.nox('export')}"
         )
     low, high = _span(reference.images, size[-1])
     labels = artifact.labels if len(artifact.labels) == classes else tuple(map(str, range(classes)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from device_tests.commands import options
-from device_tests.measure import browser_import
+from device_tests.measure import import_results
 from device_tests.results import measurement as measurements
 from device_tests.results import parity
 from models.common.console import out, printable, validated
@@ -22,7 +22,7 @@ def add(file: Path, artifacts: Path, results: Path) -> None:
 
 def bring(file: Path, artifacts: Path, results: Path) -> None:
     """Judge the results of a saved file and add them; raises DataError and adds nothing where one of them is wrong."""
-    imported = browser_import.read(file, artifacts)
+    imported = import_results.read(file, artifacts)
     for measurement, logits in imported:
         measurements.save(measurement, results)
         parity.save(results, measurement.id, logits)

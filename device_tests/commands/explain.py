@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import click
 from msgspec import structs, to_builtins
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.cells import Cell, cells
 from device_tests.commands import options
 from device_tests.results import bounds
@@ -134,7 +134,7 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
 def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
     """Return the share of its core's limit that an artifact reaches, and what wastes the rest; "" without a count."""
     artifact = _artifact(cell.recipe, folder)
-    count = current.held(current.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
+    count = current_results.held(current_results.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
     if count is None or count.instructions is None:
         return ""
     reached = bounds.bound(bounds.GOAL_CORE, artifact, count.instructions)
@@ -146,7 +146,7 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
     """Write the receipts and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
 
     def current_layers(recipe: matrix.Recipe) -> tuple[Layers, bool]:
-        if stored := current.held(current.layers, results, _artifact(recipe, folder)):
+        if stored := current_results.held(current_results.layers, results, _artifact(recipe, folder)):
             return stored, True
         measured = _layers(recipe, folder)
         layer_files.save(measured, results)
@@ -202,7 +202,7 @@ def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[S
 
     def receipt(cell: Cell) -> tuple[Receipt, bool]:
         artifact = _artifact(cell.recipe, folder)
-        if stored := current.held(current.receipt, results, artifact, cell.runtime):
+        if stored := current_results.held(current_results.receipt, results, artifact, cell.runtime):
             return stored, True
         created = run.make(artifact, folder, cell.runtime)
         receipt_files.save(created, results)

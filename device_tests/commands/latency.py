@@ -14,7 +14,7 @@ import click
 from msgspec import structs
 from rich.status import Status
 
-from device_tests import current, devices
+from device_tests import current_results, devices
 from device_tests.cells import cells, require_artifacts, select, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
@@ -285,5 +285,5 @@ def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entran
 def _p50_ns(results: Path, id: str) -> float | None:
     from device_tests.results import measurement
 
-    stored = current.held(measurement.read, measurement.path(results, id))
+    stored = current_results.held(measurement.read, measurement.path(results, id))
     return stored.p50_ns if stored and stored.outcome == "ok" else None

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests import current, pool
+from device_tests import current_results, pool
 from device_tests.cells import require_artifacts
 from device_tests.commands import options
 from device_tests.results import npu as records
@@ -39,7 +39,7 @@ def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifa
             click.echo(recipe.id)
         return
     require_artifacts(artifacts)
-    environments.python(current.VELA, install="nox -s npu")
+    environments.python(current_results.VELA, install="nox -s npu")
     with files.storage_errors(results):
         (results / "npu").mkdir(parents=True, exist_ok=True)
     compiled, refused = _compile_all(chosen, artifacts, results, force=force, jobs=jobs)
@@ -72,7 +72,7 @@ def _compile_all(
     def one(recipe: Recipe) -> Npu | str:
         try:
             artifact = artifact_files.read(artifact_files.sidecar_path(folder, recipe.id))
-            record = None if force else current.npu(results, artifact)
+            record = None if force else current_results.npu(results, artifact)
             if record is None or any(target.reason == TOO_LONG for target in record.compiled):
                 record = compile_artifact(artifact, folder)
                 records.save(record, results)

@@ -35,12 +35,12 @@ listing = click.option("--list", "listing", is_flag=True, help="List the cells a
 def _existing(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of devices; raises UsageError for one that no machine or importer can have measured."""
     from device_tests import devices
-    from device_tests.measure import browser_import
+    from device_tests.measure import import_results
 
     existing = devices.names()
     for name in names:
         kind = f"{name.partition(':')[0]}:"
-        if name not in existing and kind not in existing and not browser_import.DEVICE.fullmatch(name):
+        if name not in existing and kind not in existing and not import_results.DEVICE.fullmatch(name):
             raise UsageError(f"There is no device called {name!r}. {did_you_mean(name, (*existing, 'browser:NAME'))}")
     return names
 

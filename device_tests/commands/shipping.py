@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests import current, devices
+from device_tests import current_results, devices
 from device_tests.cells import Cell, require_artifacts
 from device_tests.commands import options
 from device_tests.contract import reason_of
@@ -62,7 +62,7 @@ def shipping(artifacts: Path, target: Path) -> None:
         out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
                   f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
         runtimes = {row.runtime for row in rows}
-        others = (current.held(footprints.read_file, target) or {}).values()
+        others = (current_results.held(footprints.read_file, target) or {}).values()
         footprints.save((*(row for row in others if row.runtime not in runtimes), *rows), target)
     if failed:
         lines = "".join(f"\n  {line}" for line in failed)

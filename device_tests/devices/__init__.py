@@ -3,7 +3,7 @@
 from functools import cache
 
 from device_tests.contract import DESKTOP, Device, Kind
-from models import remedies
+from models import suggested_commands
 from models.common.errors import UsageError, did_you_mean
 from models.common.registry import Registry
 
@@ -30,7 +30,7 @@ def command(name: str, only: str) -> str:
     if kind is None:  # it has no worker: its results were imported
         return f"measure it on {name} again, and add what it gives to the results"
     named = "" if name == DESKTOP else f"--device '{name}' "
-    return remedies.nox(f"'{kind.SESSION}'", f"{named}--only '{only}'")
+    return suggested_commands.nox(f"'{kind.SESSION}'", f"{named}--only '{only}'")
 
 
 def _kind(name: str) -> Kind | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import structs
 from packaging.version import Version
 
-from device_tests import current, onboard
+from device_tests import current_results, onboard
 from device_tests.cells import Cell
 from device_tests.contract import Broken, Load
 from device_tests.devices.desktop import command as on_desktop
@@ -33,7 +33,7 @@ def versions(runtime: str) -> dict[str, str]:
     """Return the environments of a runtime by version, the oldest first, with the pinned one."""
     constraints = environments.ROOT / "constraints"
     distribution = RUNTIMES[runtime].distributions[0]
-    pinned = current.pins(runtime)[distribution].partition("+")[0]
+    pinned = current_results.pins(runtime)[distribution].partition("+")[0]
     others = {file.stem.removeprefix(f"{runtime}-"): file.stem for file in constraints.glob(f"{runtime}-*.txt")}
     every = others | {pinned: runtime}
     return dict(sorted(every.items(), key=lambda item: Version(item[0])))
@@ -48,7 +48,9 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     artifact = artifacts.read(sidecar)
     load = Load(runtime=cell.runtime, artifact=artifacts.check(artifact, artifacts_folder), sidecar=sidecar,
                 timeout_s=TIMEOUT_S)  # fmt: skip
-    stored = current.held(grids.read, grids.path(results, artifact.id, cell.runtime))  # a broken grid is replaced
+    stored = current_results.held(
+        grids.read, grids.path(results, artifact.id, cell.runtime)
+    )  # a broken grid is replaced
     settled = {trial.key: trial for trial in (stored.trials if stored else ()) if trial.outcome not in UNSETTLED}
     trials = []
     for version, environment in versions(cell.runtime).items():

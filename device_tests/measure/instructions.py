@@ -17,20 +17,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from device_tests import current, devices, onboard, pool
+from device_tests import current_results, devices, onboard, pool
 from device_tests.cells import Cell
 from device_tests.contract import Broken, Command, Load, reason_of
-from device_tests.measure import compiled
+from device_tests.measure import c_helpers
 from device_tests.onboard import probe
 from device_tests.results import instructions as counts
 from device_tests.results.instructions import InstructionCount
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
-from models.common import files, inputs, processes
+from models.common import files, processes, provenance
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 
-SOURCE = compiled.SOURCES / "instructions.c"
+SOURCE = c_helpers.SOURCES / "instructions.c"
 SETTLED = ("ok", "unsupported")
 # the machine may be the reason: these replace no good count of the same inputs
 INCONCLUSIVE = ("run_failed", "timed_out")
@@ -95,12 +95,12 @@ class Counter:
             command = device.counted(load, self.plugin, log)
             cpu, qemu = emulator(command)
             present = {
-                **current.of_load(cell.runtime, artifact, pins, onboard.PROBE),
-                "the counter": inputs.of_files((SOURCE, Path(__file__))),
-                "the emulator": inputs.digest(cpu, qemu),
+                **current_results.of_load(cell.runtime, artifact, pins, onboard.PROBE),
+                "the counter": provenance.of_files((SOURCE, Path(__file__))),
+                "the emulator": provenance.digest(cpu, qemu),
             }
-            stored = current.held(counts.read, counts.path(self.results, cell.id))  # a broken count is replaced
-            fresh = stored is not None and not inputs.stale(stored.inputs, present)
+            stored = current_results.held(counts.read, counts.path(self.results, cell.id))  # a broken count is replaced
+            fresh = stored is not None and not provenance.stale(stored.inputs, present)
             if fresh and stored.outcome in SETTLED and not self.force:
                 return Ended(count=stored, current=True)
             self._warm(cell, load)
@@ -156,7 +156,7 @@ def run(
 
     Raises EnvironmentMissing where there is no compiler for the plugin.
     """
-    plugin = compiled.build("instructions", "-O2", "-shared", "-fPIC")
+    plugin = c_helpers.build("instructions", "-O2", "-shared", "-fPIC")
     files.sweep(results)
     counter = Counter(artifacts=artifacts_folder, results=results, force=force, timeout_s=timeout_s, plugin=plugin)
     pool.run_all(cells, counter.settle, ended, sizes={"": jobs}, cancel=counter.processes.stop)

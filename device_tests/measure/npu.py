@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.results.npu import Compiled, Npu
 from export import artifact as artifacts
 from models.common import environments
@@ -24,10 +24,10 @@ _LEFT = re.compile(r"^Warning \(supported operators\) operator: (\w+)", re.MULTI
 def compile_artifact(artifact: artifacts.Artifact, folder: Path) -> Npu:
     """Compile a .tflite artifact with vela for each accelerator and return the record; a crash is recorded, too."""
     file = artifacts.check(artifact, folder)
-    python = environments.python(current.VELA, install="nox -s npu")
+    python = environments.python(current_results.VELA, install="nox -s npu")
     compiled = tuple(_compile(python, file, accelerator) for accelerator in ACCELERATORS)
-    version = current.pins(current.VELA)["ethos-u-vela"]
-    return Npu(artifact=artifact.id, key=current.npu_key(artifact), version=version, compiled=compiled)
+    version = current_results.pins(current_results.VELA)["ethos-u-vela"]
+    return Npu(artifact=artifact.id, key=current_results.npu_key(artifact), version=version, compiled=compiled)
 
 
 def _compile(python: Path, file: Path, accelerator: str) -> Compiled:

@@ -18,7 +18,7 @@ from device_tests.results import rewrites
 from device_tests.results.latency import Series, ratio
 from device_tests.results.rewrites import Pair, Rewritten
 from export import artifact as artifacts
-from models import remedies
+from models import suggested_commands
 from models.common.environments import ROOT
 from models.common.errors import DataError, EdgewiseError
 
@@ -72,7 +72,7 @@ def require_same_source(id: str, place: Place) -> None:
     if (converted.checkpoint_sha256, converted.dataset) != (ours.checkpoint_sha256, ours.dataset):
         raise DataError(
             f"{id} in {place.artifacts} is of another checkpoint, or of other images ({ours.dataset.name}), than an export "
-            f"makes it from now ({converted.dataset.name}). Make it again with: {remedies.nox('export', f'--only {id}')}"
+            f"makes it from now ({converted.dataset.name}). Make it again with: {suggested_commands.nox('export', f'--only {id}')}"
         )
 
 

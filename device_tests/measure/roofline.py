@@ -4,7 +4,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from device_tests.measure import compiled
+from device_tests.measure import c_helpers
 from device_tests.onboard import surroundings
 from device_tests.results import bounds
 from models.common import processes
@@ -29,7 +29,7 @@ def measure() -> dict[str, Roof]:
 
     Raises EnvironmentMissing where there is no C compiler.
     """
-    program = compiled.build("roofline", "-O3", "-march=native", machine=surroundings.cpu_model())
+    program = c_helpers.build("roofline", "-O3", "-march=native", machine=surroundings.cpu_model())
     done = subprocess.run([program], capture_output=True, text=True)
     if done.returncode:  # compiled for another processor's instructions, in a cache that machines share
         raise EnvironmentMissing(f"{program}: {processes.death(done.returncode)}. Delete it: it is compiled anew then.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from device_tests import current, devices, pool
+from device_tests import current_results, devices, pool
 from device_tests.cells import Cell
 from device_tests.contract import HERE, Job, reason_of
 from device_tests.machine_lock import MachineLock
@@ -25,7 +25,7 @@ from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
 from models import reference
-from models.common import files, inputs
+from models.common import files, provenance
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 from models.reference import Reference
 
@@ -167,7 +167,7 @@ def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
     """Tell whether a row must not replace an earlier good result: it is inconclusive, and of the same inputs."""
     if earlier is None or earlier.outcome != "ok" or row.outcome not in INCONCLUSIVE:
         return False
-    stale = row.inputs and inputs.stale(earlier.inputs, row.inputs)
+    stale = row.inputs and provenance.stale(earlier.inputs, row.inputs)
     return earlier.artifact_sha256 == row.artifact_sha256 and not stale
 
 
@@ -183,12 +183,12 @@ def _measure(
         msg = f"{artifact.id} is of another checkpoint or data set than its reference. Make both again: nox -s export"
         raise DataError(msg)
     device = devices.device(cell.device)
-    present = current.of_cell(cell, artifact, digest, device.pins(cell.runtime))
+    present = current_results.of_cell(cell, artifact, digest, device.pins(cell.runtime))
     timed = is_timed(cell.runtime) and not device.emulated
     quick = bench.quick or (not timed and not bench.full)
     earlier = None if bench.force else _earlier(cell, bench)
     thorough = earlier and (quick or not earlier.quick)
-    final = thorough and earlier.outcome in SETTLED and not inputs.stale(earlier.inputs, present)
+    final = thorough and earlier.outcome in SETTLED and not provenance.stale(earlier.inputs, present)
     if final and not consistency.contradiction(earlier, artifact, reference_set, bench.results):
         return Ended(measurement=earlier, current=True)
     job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
@@ -252,4 +252,4 @@ def _judge(reply: dict[str, Any], reference_set: Reference) -> tuple[np.ndarray 
 
 def _earlier(cell: Cell, bench: Bench) -> Measurement | None:
     """Return the cell's stored result; a broken one is replaced."""
-    return current.held(measurements.read, measurements.path(bench.results, cell.id))
+    return current_results.held(measurements.read, measurements.path(bench.results, cell.id))

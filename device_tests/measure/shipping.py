@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.cells import EAGER, Cell, cells, timed
 from device_tests.machine_lock import MachineLock
 from device_tests.onboard.runtimes import RUNTIMES
@@ -26,7 +26,7 @@ from device_tests.transport.deadline import deadline
 from export import artifact as artifacts
 from export.artifact import Artifact
 from models import data
-from models.common import environments, files, inputs, processes, records
+from models.common import environments, files, processes, provenance, records
 from models.common.errors import DataError, EdgewiseError, StorageError
 from models.common.records import Count
 
@@ -100,7 +100,7 @@ def weighed(runtime: str, started: Started, weights: dict[Path, Weight]) -> Foot
         cold_start_s=median(started.seconds),
         peak_rss_bytes=max(started.peaks),
         elsewhere=ELSEWHERE.get(runtime, ""),
-        versions=current.pinned(runtime),
+        versions=current_results.pinned(runtime),
     )
 
 
@@ -154,7 +154,7 @@ def _ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
 
 def _remembered(library: Path) -> Weight:
     """Return a library's weight, from the user's cache folder if an equal one was weighed by the same programs."""
-    programs = inputs.digest(_strip_version(), zlib.ZLIB_RUNTIME_VERSION, inputs.of_files((Path(__file__),)))
+    programs = provenance.digest(_strip_version(), zlib.ZLIB_RUNTIME_VERSION, provenance.of_files((Path(__file__),)))
     file = data.cache_folder() / "libraries" / f"{files.sha256(library)}-{programs}.json"
     with suppress(DataError):
         if weight := records.read(file, tuple[Count, Count, Count], what="library's weight", remedy=""):

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from device_tests.report import cores
+from device_tests.report import sweep
 from device_tests.report.columns import columns
 from device_tests.report.groups import Group
 from device_tests.report.notes import footnotes, warnings
@@ -50,7 +50,7 @@ def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> N
         for line in _advice(g, margin_points):
             console.print(plain(line), soft_wrap=True)
         console.print()
-    cores.show(groups, console)
+    sweep.show(groups, console)
     for g in (g for g in groups if g.emulated):
         _show_reasons(g, console)
     for line in warnings(groups):
@@ -112,7 +112,7 @@ def _advice(g: Group, margin_points: float) -> list[str]:
 def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
     """Return as many tables as fit into a comment on GitHub; those left out are named."""
     lines = ["# Every artifact on every runtime", "", *(f"**{_md(line)}**\n" for line in warnings(groups))]
-    end = [*cores.sections(groups), *(f"- {_md(line)}" for line in footnotes(groups)), ""]
+    end = [*sweep.sections(groups), *(f"- {_md(line)}" for line in footnotes(groups)), ""]
     groups = tuple(g for g in groups if not g.emulated)
     left_out = {id(g): f"{_md(_title(g))}: {len(g.rows)} rows do not fit here; report.json has them.\n" for g in groups}
     room = LIMIT_BYTES - len("\n".join([*lines, *left_out.values(), *end]).encode())

@@ -11,7 +11,7 @@ from msgspec import Meta
 from device_tests.results.store import Store
 from export.artifact import Artifact, Dataset
 from export.recipe import Recipe
-from models import remedies
+from models import suggested_commands
 from models.common import files, records
 from models.common.records import Count, Magnitude, Positive, Record, Sha256, Share
 
@@ -321,7 +321,9 @@ def without_result(cell: Cell, outcome: Outcome, reason: str) -> Measurement:
 
 def not_exported(cell: Cell) -> Measurement:
     """Return the row of a cell whose artifact was never exported."""
-    return without_result(cell, "skipped", f"not exported: {remedies.nox('export', f'--only {cell.recipe.id}')}")
+    return without_result(
+        cell, "skipped", f"not exported: {suggested_commands.nox('export', f'--only {cell.recipe.id}')}"
+    )
 
 
 def logits_path(folder: Path, id: str) -> Path:

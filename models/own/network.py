@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from models import checkpoints, networks
-from models.common import files, inputs
+from models.common import files, provenance
 from models.common.errors import DataError
 from models.frameworks import FRAMEWORKS
 from models.images import LabelledImages
@@ -117,7 +117,7 @@ class OwnNetwork:
         """Digest of the file with the images, and of the names of the classes."""
         from models.own import settings
 
-        return inputs.digest(files.sha256(self._data.file), settings.load(self.folder).labels_of(self.name))
+        return provenance.digest(files.sha256(self._data.file), settings.load(self.folder).labels_of(self.name))
 
     def training(self) -> LabelledImages | None:
         return self._data.training

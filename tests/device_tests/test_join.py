@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from device_tests import current, join, onboard
+from device_tests import current_results, join, onboard
 from device_tests.report import columns
 from device_tests.results import instructions, receipts, rewrites
 from device_tests.results.instructions import InstructionCount
@@ -22,7 +22,7 @@ ARTIFACT = artifact(sha256=SHA, macs=28)
 def results(tmp_path, measured):
     """A folder with every figure of one row."""
     row = measured(artifact_sha256=SHA)
-    inputs = current.of_load("torch", ARTIFACT, None, onboard.PROBE)
+    inputs = current_results.of_load("torch", ARTIFACT, None, onboard.PROBE)
     count = InstructionCount(artifact=row.artifact, runtime="torch", device="desktop", artifact_sha256=SHA, samples=(7, 8, 9),
                              cpu="qemu-x86_64 max", inputs={k: v for k, v in inputs.items() if v})  # fmt: skip
     instructions.save(count, tmp_path)
@@ -35,7 +35,7 @@ def results(tmp_path, measured):
     timed = {"seed": 0, "date": "", "roofs": [], "series": [series, {"id": "x"}], "summary": [summary, {"id": "x"}]}
     files.write_json(tmp_path / "latency" / "torch@desktop.json", timed)
     operators = (Operator(name="conv", macs=3, taken=True), Operator(name="dense", macs=1))
-    receipt = Receipt(artifact=row.artifact, key=current.explanation(ARTIFACT, "torch"), runtime="torch", versions={},
+    receipt = Receipt(artifact=row.artifact, key=current_results.explanation(ARTIFACT, "torch"), runtime="torch", versions={},
                       library="", instruction_sets=(), delegate="XNNPACK", operators=operators, parts=())  # fmt: skip
     receipts.save(receipt, tmp_path)
     return tmp_path
@@ -44,7 +44,7 @@ def results(tmp_path, measured):
 @pytest.fixture(autouse=True)
 def _not_installed(monkeypatch):
     """What is installed on this machine decides nothing here."""
-    monkeypatch.setattr(current, "packages", lambda runtime, device: None)
+    monkeypatch.setattr(current_results, "packages", lambda runtime, device: None)
 
 
 def attached(row, artifact, results):

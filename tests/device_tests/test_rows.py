@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.cells import cells
 from device_tests.results import measurement as measurements
 from device_tests.rows import cells_with_results, load, rows
@@ -23,7 +23,7 @@ PACKAGE = "honest/lib/python3/site-packages/newer-2.0.dist-info"
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    current.packages.cache_clear()
+    current_results.packages.cache_clear()
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def folder(folders):
 
 
 def own_row(folders, id: str = CELL):
-    current.packages.cache_clear()
+    current_results.packages.cache_clear()
     stored = load(folders.bench.results)
     every = rows(cells(), stored, artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
     return next(row for row in every if row.id == id)

@@ -9,7 +9,7 @@ import pytest
 
 from export import matrix, phases
 from export.formats import coreml
-from export.lanes import Unit
+from export.lane_client import Unit
 from export.planning import Job
 from export.profile_table import ProfileTable
 from export.run import Waiting, units

@@ -60,7 +60,13 @@ OTHER_NETWORKS = (
     "models/common/errors.py",
     "constraints/torch.txt",
 )
-OTHER_STEPS = ("export/matrix.py", "export/run.py", "export/lanes.py", "export/__main__.py", "export/formats/onnx.py")
+OTHER_STEPS = (
+    "export/matrix.py",
+    "export/run.py",
+    "export/lane_client.py",
+    "export/__main__.py",
+    "export/formats/onnx.py",
+)
 
 
 @pytest.mark.parametrize("name", OTHER_NETWORKS + OTHER_STEPS)

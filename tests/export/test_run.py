@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from export import artifact as artifacts
-from export import lanes, matrix, run
+from export import lane_client, matrix, run
 from export.__main__ import command
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError
 from tests.export.conftest import one_line
@@ -90,7 +90,7 @@ def test_one_lane_serves_several_models_and_costs_nothing_where_it_dies_between_
 
 
 def test_a_lane_that_hangs_is_killed(export, folder, monkeypatch):
-    monkeypatch.setattr(lanes, "TIMEOUT_S", 2)
+    monkeypatch.setattr(lane_client, "TIMEOUT_S", 2)
     started = time.monotonic()
     export({"int8": "hang"})
     assert time.monotonic() - started < 30
@@ -106,7 +106,7 @@ def test_a_model_that_cannot_be_exported_costs_no_other_model(export, folder):
 
 
 def test_a_defect_of_the_orchestrator_costs_one_model_and_is_a_sentence(export, folder, monkeypatch, tmp_path):
-    class BrokenLane(lanes.Lane):
+    class BrokenLane(lane_client.Lane):
         def __init__(self, log: Path) -> None:
             if log.stem == "export-torch_cnn":
                 raise RuntimeError("can't start new thread")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from device_tests.__main__ import group
 from tests.hostile import tally, world
-from tests.hostile.typed import typed
+from tests.hostile.cli import typed
 from tests.hostile.world import World
 
 # `ci` draws 2,000 examples in all. The seed is fixed; what is drawn still moves with the code and with the times in records.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tests.hostile.typed import TALLY
+from tests.hostile.cli import TALLY
 
 
 def markdown(tally: Mapping[str, Counter[int]]) -> list[str]:

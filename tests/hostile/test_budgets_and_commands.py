@@ -10,9 +10,9 @@ from export.__main__ import command as export
 from models.__main__ import command as models
 from models.common import console
 from tests.hostile import values, world
+from tests.hostile.cli import typed
 from tests.hostile.conftest import examples
 from tests.hostile.test_records import judged
-from tests.hostile.typed import typed
 
 # what runs to its end here; of all others only the arguments are checked, which starts nothing
 TO_THE_END = {("check",): (), ("report",): (), ("add",): (), ("run",): ("--list",),

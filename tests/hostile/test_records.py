@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from device_tests.__main__ import group
 from models.common.files import stem
 from tests.hostile import values, world
+from tests.hostile.cli import Ended, typed
 from tests.hostile.conftest import examples
-from tests.hostile.typed import Ended, typed
 
 COMMANDS = (
     ["check", "--baseline", "baseline.json", "--junit", "junit.xml", "--summary", "summary.md", "--verbose"],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import device_tests.onboard.runtimes
-from device_tests import current, machine_lock, onboard
+from device_tests import current_results, machine_lock, onboard
 from device_tests.measure import runner
 from device_tests.results import compatibility, instructions, judging, layers, receipts
 from device_tests.results import shipping as footprints
@@ -75,8 +75,8 @@ def forget() -> None:
     """Forget what this process keeps of installed runtimes: other tests have others."""
     for name in [name for name in sys.modules if name.startswith("device_tests.onboard.runtimes.")]:
         del sys.modules[name]
-    current.packages.cache_clear()
-    current.pinned.cache_clear()
+    current_results.packages.cache_clear()
+    current_results.pinned.cache_clear()
 
 
 def install(home: Path) -> None:
@@ -147,7 +147,7 @@ def extras(project: Path) -> None:
     results = project / "results"
     exported = [artifacts.read(artifacts.sidecar_path(project / "artifacts", artifact_id(s))) for s in SCHEMES[:2]]
     for artifact in exported:
-        inputs = current.of_load(ENGINE, artifact, current.packages(ENGINE, "desktop"), onboard.PROBE)
+        inputs = current_results.of_load(ENGINE, artifact, current_results.packages(ENGINE, "desktop"), onboard.PROBE)
         instructions.save(
             instructions.InstructionCount(
                 artifact=artifact.id, runtime=ENGINE, device="desktop", artifact_sha256=artifact.sha256,
@@ -157,13 +157,13 @@ def extras(project: Path) -> None:
                      receipts.Operator(name="dense", macs=1))  # fmt: skip
         receipts.save(
             receipts.Receipt(
-                artifact=artifact.id, key=current.explanation(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
+                artifact=artifact.id, key=current_results.explanation(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
                 library="", instruction_sets=("avx2",), delegate="a delegate", operators=operators,
                 parts=(receipts.Part(name="weights", section="tensors", size_bytes=100),), notes=("a note",),
                 defects=(receipts.Defect(kind=receipts.DELEGATED, share=0.75, text="little is delegated"),)),
             results)  # fmt: skip
         errors = (layers.LayerError(layer="one", sqnr_db=40.0, max_abs=0.1, cosine=1.0, own_sqnr_db=5.0),)
-        layers.save(layers.Layers(artifact=artifact.id, key=current.explanation(artifact, current.EXPORT), images=10,
+        layers.save(layers.Layers(artifact=artifact.id, key=current_results.explanation(artifact, current_results.EXPORT), images=10,
                                   tool="a tool", errors=errors), results)  # fmt: skip
         trial = compatibility.Trial(version="1.0", outcome="ok", reason="", key="k")
         compatibility.save(compatibility.Grid(artifact=artifact.id, runtime=ENGINE, artifact_sha256=artifact.sha256,

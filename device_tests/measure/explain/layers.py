@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.measure.explain.compare import Compared, Node, Tally
 from device_tests.measure.explain.receipt import Layer
 from device_tests.results.layers import BAD_SQNR_DB, NOT_SHOWN, LayerError, Layers
@@ -51,26 +51,26 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
     The twin is the float32 artifact beside the file, or is made anew where there is none of the same checkpoint. Raises
     Unsupported where no tool shows the inside of such a file, DataError where the twin answers otherwise than the source.
     """
-    from device_tests.measure.explain import compare, opening, source
+    from device_tests.measure.explain import compare, source, tensor_values
     from export.formats import FORMATS
     from export.judge import to_logits, to_native
     from models.images import network_input
 
-    if artifact.format not in opening.OPENERS:
+    if artifact.format not in tensor_values.OPENERS:
         raise Unsupported(NOT_SHOWN[artifact.format])
     if artifact.batch > 1:
         raise Unsupported(f"layers are compared image by image, and this artifact takes {artifact.batch} at once")
     images = reference_set.images[:IMAGES]
-    tool, opened = opening.OPENERS[artifact.format]
+    tool, opened = tensor_values.OPENERS[artifact.format]
     floats = network_input(images, artifact.layout)
     native = to_native(floats, artifact.inputs[0])
     graph = opened(artifact, file)
     with tempfile.TemporaryDirectory() as folder:
-        twin = opening.twin(artifact, file.parent, Path(folder))
+        twin = tensor_values.twin(artifact, file.parent, Path(folder))
         compared = compare.compare(graph, twin, native, floats)
     _require_right(artifact, compared.twin_ends, reference_set)
     logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
-    key = current.explanation(artifact, current.EXPORT)
+    key = current_results.explanation(artifact, current_results.EXPORT)
     answer = error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends)
     errors = (*rows(compared.tensors, twin.nodes, source.layers(artifact.model)), answer)
     return Layers(artifact=artifact.id, key=key, images=len(images), tool=tool, errors=errors)

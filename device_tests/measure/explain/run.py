@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.measure.explain import receipt as receipts
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.receipts import Receipt
@@ -34,11 +34,11 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     facts = importlib.import_module(f"device_tests.measure.explain.{name}").explain(path, runtime)
     receipt = Receipt(
         artifact=artifact.id,
-        key=current.explanation(artifact, runtime),
+        key=current_results.explanation(artifact, runtime),
         runtime=runtime,
         versions=_versions(artifact.format, runtime),
         library=facts.library,
-        instruction_sets=current.instruction_sets(),
+        instruction_sets=current_results.instruction_sets(),
         delegate=facts.delegate,
         operators=receipts.with_layers(facts.operators, source.layers(artifact.model)),
         parts=facts.parts,
@@ -64,4 +64,4 @@ def _versions(format_name: str, runtime: str) -> dict[str, str]:
     """Return the versions that gave the receipt: this environment's, or the pins of the runtime's own environment."""
     if format_name != "tflite" and runtime not in ENVIRONMENTS.values():
         return {name: version(name) for name in RUNTIMES[runtime].distributions}
-    return current.pinned(runtime)
+    return current_results.pinned(runtime)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.contract import DESKTOP
 from device_tests.results import interleaved
 from device_tests.results import shipping as footprints
@@ -34,19 +34,19 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
     """Return what the results folder holds for these rows and their artifacts; a broken file counts as missing."""
     there = {row.id: (row, artifact) for row in rows if (artifact := artifacts[row.artifact])}
     receipts = {
-        id: current.held(current.receipt, results, artifact, row.runtime)
+        id: current_results.held(current_results.receipt, results, artifact, row.runtime)
         for id, (row, artifact) in there.items()
         if row.device == DESKTOP
     }
     names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
-    timings = (timing for name in names for timing in current.held(interleaved.read, results, name) or ())
+    timings = (timing for name in names for timing in current_results.held(interleaved.read, results, name) or ())
     readable = {id: artifact for id, artifact in artifacts.items() if artifact}
     return Evidence(
         receipts=_there(receipts),
         timings={t.id: t for t in timings if t.id in there and t.artifact_sha256 == there[t.id][1].sha256},
-        layers=_there({id: current.held(current.layers, results, one) for id, one in readable.items()}),
-        npus=_there({id: current.held(current.npu, results, one) for id, one in readable.items()}),
-        weights=current.held(footprints.read, results) or {},
+        layers=_there({id: current_results.held(current_results.layers, results, one) for id, one in readable.items()}),
+        npus=_there({id: current_results.held(current_results.npu, results, one) for id, one in readable.items()}),
+        weights=current_results.held(footprints.read, results) or {},
     )
 
 

@@ -12,16 +12,16 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import is_timed
 from device_tests.report import columns, machines, notes
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
-from device_tests.report.cores import sweeps
 from device_tests.report.engines import races
 from device_tests.report.groups import Group
 from device_tests.report.page import evidence, micro, pictures, snippets
 from device_tests.report.page.evidence import Evidence
+from device_tests.report.sweep import sweeps
 from device_tests.results import bounds, layers, npu, receipts
 from device_tests.results import shipping as footprints
 from device_tests.results.latency import TOO_NOISY, Interval
@@ -61,7 +61,7 @@ def write(
     rows = [row for group in groups for row in group.rows]
     files_of = {id: artifacts.sidecar_path(artifacts_folder, id) for id in dict.fromkeys(r.artifact for r in rows)}
     # where one cannot be read, its rows say why
-    sidecars = {id: current.held(artifacts.read, file) for id, file in files_of.items()}
+    sidecars = {id: current_results.held(artifacts.read, file) for id, file in files_of.items()}
     models = list(dict.fromkeys(group.model for group in groups))
     held = evidence.collect(results_folder, rows, sidecars)
     page = _environment().get_template("page.html.j2").render(

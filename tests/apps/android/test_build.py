@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from apps.android import assets, build, code, elf, engines, gates, jars, package, tools, versions
+from apps.android import assets, build, compile, elf, engines, gates, jars, package, tools, versions
 from apps.android.__main__ import android
 from export.artifact import Artifact
 from models.common import files
@@ -129,7 +129,7 @@ def test_what_an_adapter_calls_and_an_archive_lacks_is_a_sentence(executorch, tm
     adapter.write_text(f"{imports} class ExecuTorch {{ void load(Module module) {{ {body} }} }}")
     sentence = rf"The archive of executorch \(own.aar, SHA-256 0123\) does not fit .*{lacks}"
     with pytest.raises(DataError, match=sentence) as caught:
-        code.javac((adapter,), executorch.classes, tmp_path / "out", (executorch,))
+        compile.javac((adapter,), executorch.classes, tmp_path / "out", (executorch,))
     assert "\n" not in str(caught.value)
 
 
@@ -138,16 +138,16 @@ def test_an_error_in_the_apps_own_sources_keeps_the_compilers_words(executorch, 
     own = tmp_path / "Own.java"
     own.write_text("class Own { int x = nothing; }")
     with pytest.raises(tools.ToolFailed, match="javac failed with exit code 1"):
-        code.javac((own,), (), tmp_path / "out", (executorch,))
+        compile.javac((own,), (), tmp_path / "out", (executorch,))
 
 
 @pytest.mark.needs("javac")
 def test_a_class_that_no_archive_has_is_reported(monkeypatch, tmp_path, executorch):
     printed = ("Warning: Missing class kotlin.jvm.internal.Intrinsics (referenced from: void a.Module.load(int) and 5 other contexts)\n"
                "Missing class a.B (referenced from: a.C)\n")  # fmt: skip
-    monkeypatch.setattr(code, "jar", lambda alias: Path(alias))
+    monkeypatch.setattr(compile, "jar", lambda alias: Path(alias))
     monkeypatch.setattr(tools, "run", lambda *arguments: printed)
-    assert code.r8(tmp_path / "app.jar", (executorch,), tmp_path / "rules", tmp_path / "dex") == (
+    assert compile.r8(tmp_path / "app.jar", (executorch,), tmp_path / "rules", tmp_path / "dex") == (
         "the class kotlin.jvm.internal.Intrinsics is in none of the archives, though it is needed by void a.Module.load(int)",
         "the class a.B is in none of the archives, though it is needed by a.C",
     )
@@ -282,13 +282,13 @@ def test_what_is_not_packed_and_what_its_engine_gets_wrong_are_said(monkeypatch,
 
 
 def test_adapters_of_engines_that_are_left_out_are_not_compiled():
-    names = {path.name for path in code.sources(("litert",))}
+    names = {path.name for path in compile.sources(("litert",))}
     assert {"LiteRt.java", "Engine.java"} <= names
     assert not {"OnnxRuntime.java", "ExecuTorch.java", "Profile.java"} & names
 
 
 def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogue():
-    manifest = (code.MAIN / "AndroidManifest.xml").read_text()
+    manifest = (compile.MAIN / "AndroidManifest.xml").read_text()
     assert "uses-permission" not in manifest
     assert gates.PERMISSIONS == ()
     numbers = {versions.version(name) for name in ("r8", "tensorflow-lite", "robolectric", "onnxruntime")}
@@ -297,13 +297,13 @@ def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogu
 
 
 def test_every_text_of_the_app_is_a_resource():
-    layouts = sorted((code.MAIN / "res").glob("layout*/*.xml"))
+    layouts = sorted((compile.MAIN / "res").glob("layout*/*.xml"))
     assert {path.parent.name for path in layouts} >= {"layout", "layout-land", "layout-sw600dp"}
     for path in layouts:
         content = path.read_text()
         for attribute in ("text", "contentDescription", "hint"):
             assert f'android:{attribute}="' not in content.replace(f'android:{attribute}="@string', ""), path
-    for path in sorted((code.MAIN / "java").rglob("ui/*.java")):
+    for path in sorted((compile.MAIN / "java").rglob("ui/*.java")):
         shown = r'(?:setText|setTitle|setContentDescription|say|setError)\("([^"]*[A-Za-z]{2}[^"]*)"'
         assert not re.findall(shown, path.read_text()), path
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from apps.android import assets, emulated
+from apps.android import assets, verify
 from apps.android.engines import Resolved
 from device_tests.results import compatibility
 from export.artifact import Artifact
@@ -20,9 +20,9 @@ def artifact(scheme: str) -> Artifact:
     return Artifact(id=f"a-tflite-{scheme}", model="a", framework="torch", format="tflite", scheme=scheme, key="k")
 
 
-def request(*patterns: str) -> emulated.Request:
-    return emulated.Request(engines=("litert",), archives={}, abis=(), artifacts=None, patterns=patterns, key=None,
-                            target=emulated.HERE)  # fmt: skip
+def request(*patterns: str) -> verify.Request:
+    return verify.Request(engines=("litert",), archives={}, abis=(), artifacts=None, patterns=patterns, key=None,
+                            target=verify.HERE)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def request(*patterns: str) -> emulated.Request:
     ],
 )
 def test_answers_are_equal_near_or_different(change, state):
-    verdict = emulated.compared(artifact("int8"), [change(logits) for logits in GOLDEN], GOLDEN)
+    verdict = verify.compared(artifact("int8"), [change(logits) for logits in GOLDEN], GOLDEN)
     assert (verdict.state, verdict.good) == (state, state != "different")
 
 
 def test_of_several_images_at_once_the_first_is_judged():
     tensor = {"shape": [4, 2], "dtype": "int8", "scale": 0.5, "zero_point": 1}
     answer = np.array([[3, 1], [3, 1], [3, 1], [3, 1]], np.int8).tobytes()
-    assert emulated._logits(answer, tensor).tolist() == [1.0, 0.0]
+    assert verify._logits(answer, tensor).tolist() == [1.0, 0.0]
 
 
 def test_the_build_warns_of_what_an_engine_is_known_to_answer_wrongly():
@@ -66,29 +66,29 @@ WRONGLY = "1 of 1 artifacts are answered wrongly by the library that ships: a-tf
     ],
 )
 def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, state, reason, failure, monkeypatch):
-    verdict = emulated.Verdict(artifact=artifact(scheme), state=state, reason=reason)
+    verdict = verify.Verdict(artifact=artifact(scheme), state=state, reason=reason)
     engine = Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), unpinned=(), libraries={})
-    monkeypatch.setattr(emulated.engines, "resolve", lambda *_: engine)
-    monkeypatch.setattr(emulated.assets, "choose", lambda *_: (verdict.artifact,))
-    monkeypatch.setattr(emulated, "judge", lambda engine, folder, chosen, report: [verdict])
+    monkeypatch.setattr(verify.engines, "resolve", lambda *_: engine)
+    monkeypatch.setattr(verify.assets, "choose", lambda *_: (verdict.artifact,))
+    monkeypatch.setattr(verify, "judge", lambda engine, folder, chosen, report: [verdict])
     rows = []
-    monkeypatch.setattr(emulated, "keep", lambda verdict, engine, results: rows.append(verdict))
+    monkeypatch.setattr(verify, "keep", lambda verdict, engine, results: rows.append(verdict))
     with failure:
-        emulated.run(request("*"))
+        verify.run(request("*"))
     assert rows == [verdict]
 
 
 def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
     one = structs.replace(artifact("int8"), sha256="a" * 64)
     engine = Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), unpinned=(),
-                      libraries={emulated.ABI: {emulated.LIBRARY: b"library"}})  # fmt: skip
+                      libraries={verify.ABI: {verify.LIBRARY: b"library"}})  # fmt: skip
     for version, state in (("2.16.1", "different"), ("1.4.0", "equal")):
-        emulated.keep(emulated.Verdict(artifact=one, state=state), replace(engine, version=version), tmp_path)
+        verify.keep(verify.Verdict(artifact=one, state=state), replace(engine, version=version), tmp_path)
     grid = compatibility.read(compatibility.path(tmp_path, one.id, "litert_android"))
     assert [(trial.version, trial.outcome) for trial in grid.trials] == [("2.16.1", "mismatch"), ("1.4.0", "ok")]
 
 
 def test_nothing_to_verify_is_no_success(monkeypatch):
-    monkeypatch.setattr(emulated.engines, "resolve", lambda *_: None)
+    monkeypatch.setattr(verify.engines, "resolve", lambda *_: None)
     with pytest.raises(UsageError, match="--only GLOB"):
-        emulated.run(request())
+        verify.run(request())

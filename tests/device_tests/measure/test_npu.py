@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from device_tests import current, join
+from device_tests import current_results, join
 from device_tests.commands import npu as command
 from device_tests.measure import npu
 from device_tests.results import npu as records
@@ -88,14 +88,14 @@ def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vel
     ended = CliRunner().invoke(command.npu, places)
     assert ended.exit_code == 0, ended.output
     artifact = folders.artifact
-    stored = current.npu(folders.bench.results, artifact)
+    stored = current_results.npu(folders.bench.results, artifact)
     assert [one.outcome for one in stored.compiled] == ["unsupported"] * len(npu.ACCELERATORS)
     vela("", code=1)  # is not asked: the record is current
     assert CliRunner().invoke(command.npu, places).exit_code == 0
-    assert current.npu(folders.bench.results, artifact) == stored
+    assert current_results.npu(folders.bench.results, artifact) == stored
     assert CliRunner().invoke(command.npu, [*places, "--force"]).exit_code == 0
-    assert current.npu(folders.bench.results, artifact).compiled[0].reason == "vela ended with exit code 1"
-    assert current.npu(folders.bench.results, replace(artifact, sha256="0" * 64)) is None
+    assert current_results.npu(folders.bench.results, artifact).compiled[0].reason == "vela ended with exit code 1"
+    assert current_results.npu(folders.bench.results, replace(artifact, sha256="0" * 64)) is None
 
 
 def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, measured):
@@ -103,7 +103,7 @@ def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, mea
     two = tuple(
         Compiled(accelerator=name, outcome="ok", npu_operators=3, cpu_operators=n) for n, name in enumerate("ab")
     )
-    key = current.npu_key(artifact)
+    key = current_results.npu_key(artifact)
     records.save(Npu(artifact=artifact.id, key=key, version="5", compiled=two), folders.bench.results)
     added = join.Added(folders.bench.results, ())
     assert added._npu(measured(runtime="tflite_micro"), artifact) == {"npu_share": 0.75}

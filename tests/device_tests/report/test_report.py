@@ -10,8 +10,8 @@ from rich.console import Console
 from device_tests.report import columns
 from device_tests.report import tables as report
 from device_tests.report.advice import can_ship, picks
-from device_tests.report.cores import sweeps
 from device_tests.report.groups import group
+from device_tests.report.sweep import sweeps
 from device_tests.rows import load
 from models.common.errors import DataError
 from models.common.markdown import LIMIT_BYTES

@@ -6,7 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from device_tests.measure.explain import _engine_graph, coreml, engine, layers, ncnn, open_engine, open_mil, openvino
+from device_tests.measure.explain import (
+    _engine_graph,
+    coreml,
+    engine,
+    layers,
+    ncnn,
+    openvino,
+    tensor_values_engine,
+    tensor_values_mil,
+)
 from device_tests.measure.explain.compare import compare
 from device_tests.measure.explain.receipt import Layer
 from device_tests.measure.explain.run import module
@@ -83,9 +92,9 @@ def test_a_quantizer_that_cuts_what_may_be_negative_stands_for_a_relu():
         {"kind": kind, "inputs": [str(i)], "outputs": [str(i + 1)], "least": low, "weights": 0}
         for i, (kind, low) in enumerate(zip(kinds.split(), least, strict=True))
     ]
-    assert open_engine._clipping(nodes) == {3}
-    assert open_engine._node(nodes[3], None, True).kinds == ("Relu",)
-    rounding = open_engine._node(nodes[6], None, False)
+    assert tensor_values_engine._clipping(nodes) == {3}
+    assert tensor_values_engine._node(nodes[3], None, True).kinds == ("Relu",)
+    rounding = tensor_values_engine._node(nodes[6], None, False)
     assert (rounding.kinds, rounding.rounds) == ((), True)
 
 
@@ -141,8 +150,8 @@ def test_of_ncnns_tensors_those_that_go_on_in_8_bits_are_not_compared(ncnn_file,
             assert all(value.ndim == 1 for value in given.values())  # without the axis of the batch
             return {name: np.ones(2, np.float32) for name in ("in0", "1", "2", "3", "out0")}
 
-    monkeypatch.setattr(open_engine, "Engine", Fake)
-    graph = open_engine.Ncnn(ncnn_file)
+    monkeypatch.setattr(tensor_values_engine, "Engine", Fake)
+    graph = tensor_values_engine.Ncnn(ncnn_file)
     image = np.ones((1, 2), np.float32)
     assert graph.values(image).keys() == {"in0", "2", "3", "out0"}
     assert graph.forced(image, {"2": image})["out0"].shape == (1, 2)
@@ -172,7 +181,7 @@ def program(scale: float = 1.0, half: str = "") -> SimpleNamespace:
 def test_a_layer_of_a_core_ml_program_is_blamed_for_its_own_error_only(monkeypatch, tmp_path, scale, bad):
     programs = {"file": program(scale, "_cast_fp16"), "twin": program()}
     monkeypatch.setattr(mil, "Program", lambda path: programs[path.name])
-    file, twin = (open_mil.Graph(tmp_path / name) for name in programs)
+    file, twin = (tensor_values_mil.Graph(tmp_path / name) for name in programs)
     images = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
     weighted = [node for node in twin.nodes if node.weights]
     source_layers = [

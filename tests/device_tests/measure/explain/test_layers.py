@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.measure.explain import layers
 from device_tests.results import layers as layer_files
 from device_tests.results.layers import Layers
@@ -42,11 +42,11 @@ def test_neither_what_a_layer_was_given_nor_what_is_not_paired_is_its_error():
 
 def test_kept_layers_are_those_that_were_measured_and_do_not_hold_for_another_file(tmp_path):
     errors = (layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", SIGNAL, SIGNAL[:, ::-1]))
-    key = current.explanation(ARTIFACT, current.EXPORT)
+    key = current_results.explanation(ARTIFACT, current_results.EXPORT)
     measured = Layers(artifact=ARTIFACT.id, key=key, images=1, tool="t", errors=errors)
     layer_files.save(measured, tmp_path)
-    assert current.layers(tmp_path, ARTIFACT) == measured
-    assert current.layers(tmp_path, replace(ARTIFACT, sha256="b" * 64)) is None
+    assert current_results.layers(tmp_path, ARTIFACT) == measured
+    assert current_results.layers(tmp_path, replace(ARTIFACT, sha256="b" * 64)) is None
     layer_files.path(tmp_path, ARTIFACT.id).write_text("[]")
     with pytest.raises(DataError, match="Delete it and run: nox -s explain -- --all --layers a-b-c"):
-        current.layers(tmp_path, ARTIFACT)
+        current_results.layers(tmp_path, ARTIFACT)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_tests.measure.explain import layers, ncnn, open_engine, openvino, run, source
+from device_tests.measure.explain import layers, ncnn, openvino, run, source, tensor_values_engine
 from device_tests.measure.explain.compare import compare
 from device_tests.results.layers import Layers
 from export import artifact as artifacts
@@ -93,8 +93,8 @@ def test_the_first_bad_layer_of_a_damaged_file_is_named(exported, tmp_path):
 @pytest.mark.parametrize(
     ("name", "scheme", "opened", "explain"),
     [
-        ("openvino", "int8", open_engine.OpenVino, openvino.explain),
-        ("ncnn", "float16", open_engine.Ncnn, ncnn.explain),
+        ("openvino", "int8", tensor_values_engine.OpenVino, openvino.explain),
+        ("ncnn", "float16", tensor_values_engine.Ncnn, ncnn.explain),
     ],
 )
 def test_layers_of_an_engine_are_paired_and_good_and_named_in_its_receipt(name, scheme, opened, explain, tmp_path):

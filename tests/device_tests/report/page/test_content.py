@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.report.groups import group
 from device_tests.report.page import page
 from device_tests.results import layers, receipts
@@ -93,7 +93,7 @@ def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
              "delegate": "XNNPACK", "defects": (Defect(kind="delegated_macs", share=0.0, text="<took little>"),)}  # fmt: skip
     receipts.save(Receipt(key="of another file", **facts), folders.bench.results)
     assert "Execution receipt" not in build().read_text()
-    receipts.save(Receipt(key=current.explanation(folders.artifact, "torch"), **facts), folders.bench.results)
+    receipts.save(Receipt(key=current_results.explanation(folders.artifact, "torch"), **facts), folders.bench.results)
     text = build().read_text()
     assert "XNNPACK: 50 % of the operators, 100.0 % of the MACs" in text
     assert "&lt;took little&gt;" in text
@@ -106,7 +106,7 @@ def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
     errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
               LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),
               LayerError(layer="conv3", sqnr_db=None, max_abs=0.0, cosine=0.0, paired=False))  # fmt: skip
-    key = current.explanation(folders.artifact, current.EXPORT)
+    key = current_results.explanation(folders.artifact, current_results.EXPORT)
     layers.save(Layers(artifact=ID, key=key, images=64, tool="<a tool>", errors=errors), folders.bench.results)
     text = build().read_text()
     assert "on 64 test images; &lt;a tool&gt;" in text

@@ -37,7 +37,7 @@ public record WorkerEngine(String id) implements Engine {
         Asked(String id, File file, Sidecar sidecar) throws IOException {
             String shape = Arrays.stream(sidecar.input.shape()).mapToObj(String::valueOf).collect(Collectors.joining(","));
             String python = System.getProperty("edgewise.python." + id);
-            process = new ProcessBuilder(python, System.getProperty("edgewise.answerer"), System.getProperty("edgewise.runtime." + id),
+            process = new ProcessBuilder(python, System.getProperty("edgewise.inference_server"), System.getProperty("edgewise.runtime." + id),
                     file.getPath(), sidecar.input.dtype(), shape)
                     .redirectError(ProcessBuilder.Redirect.DISCARD).start();
             answers = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from device_tests.measure.explain import open_engine, open_mil, open_onnx, open_tflite, open_torch
+from device_tests.measure.explain import (
+    tensor_values_engine,
+    tensor_values_mil,
+    tensor_values_onnx,
+    tensor_values_tflite,
+    tensor_values_torch,
+)
 from device_tests.measure.explain.compare import Graph
 from export import artifact as artifacts
 from export.schemes import SCHEMES
 from models.common.errors import DataError
 
-cuts = open_tflite.cuts
+cuts = tensor_values_tflite.cuts
 
 TWIN = "float32"
 
@@ -41,16 +47,22 @@ def _program(artifact: artifacts.Artifact, _: Path, scheme: str = "") -> Graph:
 
     source = Source(artifact.model, artifact.dataset.name)
     chosen = SCHEMES[scheme or artifact.scheme]  # a scheme of edgewise.toml is a base with options
-    return open_torch.Program(_executorch_schemes.export(source.with_options(chosen.options), chosen.base))
+    return tensor_values_torch.Program(_executorch_schemes.export(source.with_options(chosen.options), chosen.base))
 
 
 OPENERS: dict[str, tuple[str, Callable[..., Graph]]] = {
-    "tflite": ("LiteRT, with the layers as outputs", lambda _, file: open_tflite.Graph(file.read_bytes())),
-    "onnx": ("onnxruntime, with the layers as outputs", lambda _, file: open_onnx.Graph(file)),
+    "tflite": ("LiteRT, with the layers as outputs", lambda _, file: tensor_values_tflite.Graph(file.read_bytes())),
+    "onnx": ("onnxruntime, with the layers as outputs", lambda _, file: tensor_values_onnx.Graph(file)),
     "executorch": ("torch.fx on the quantized program that was lowered", _program),
     "executorch_portable": ("torch.fx on the program that was lowered", _program),
-    "coreml": ("the evaluator of the file's program, not Apple's runtime", lambda _, file: open_mil.Graph(file)),
-    "openvino": ("OpenVINO, with the layers as outputs", lambda _, file: open_engine.OpenVino(file)),
-    "ncnn": ("ncnn, which gives every tensor", lambda _, file: open_engine.Ncnn(file)),
-    "torchscript": ("the file's own graph, operator by operator", lambda _, file: open_torch.TorchScript(file)),
+    "coreml": (
+        "the evaluator of the file's program, not Apple's runtime",
+        lambda _, file: tensor_values_mil.Graph(file),
+    ),
+    "openvino": ("OpenVINO, with the layers as outputs", lambda _, file: tensor_values_engine.OpenVino(file)),
+    "ncnn": ("ncnn, which gives every tensor", lambda _, file: tensor_values_engine.Ncnn(file)),
+    "torchscript": (
+        "the file's own graph, operator by operator",
+        lambda _, file: tensor_values_torch.TorchScript(file),
+    ),
 }

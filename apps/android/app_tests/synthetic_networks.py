@@ -1,4 +1,4 @@
-"""Networks of a stranger for the app's tests: other sizes, channels, classes, layouts and batches than the zoo's."""
+"""Synthetic networks for the app's tests: other sizes, channels, classes, layouts and batches than the zoo's."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.android import onnx_file
+from apps.android.app_tests import onnx_file
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
@@ -20,7 +20,7 @@ IMAGES, GOLDEN = 40, 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stranger:
+class SyntheticNetwork:
     """A network of colour images [height, width, 3], how many it takes at once, and whether its images are floats."""
 
     model: str
@@ -39,47 +39,49 @@ class Stranger:
         return (self.batch, *((3, *self.size) if self.layout == "chw" else (*self.size, 3)))
 
 
-FRUIT = Stranger(
+FRUIT = SyntheticNetwork(
     model="fruit",
     size=(12, 16),
     layout="hwc",
     labels=("apple", "banana", "cherry", "a fruit with a rather long name", "elderberry", "fig", "grape"),
 )
-RIPENESS = Stranger(model="ripeness", size=(14, 10), layout="chw", labels=("ripe", "unripe"), batch=4, floats=True)
+RIPENESS = SyntheticNetwork(
+    model="ripeness", size=(14, 10), layout="chw", labels=("ripe", "unripe"), batch=4, floats=True
+)
 
 
 def write(folder: Path) -> Path:
     """Write both networks as a user's folder has them; return its folder of artifacts, each with its reference."""
-    for stranger in (FRUIT, RIPENESS):
-        _write(stranger, folder / "artifacts")
-        files.write_bytes(folder / f"{stranger.model}.pt2", b"only its name is read: it was exported elsewhere")
+    for network in (FRUIT, RIPENESS):
+        _write(network, folder / "artifacts")
+        files.write_bytes(folder / f"{network.model}.pt2", b"only its name is read: it was exported elsewhere")
     return folder / "artifacts"
 
 
-def _write(stranger: Stranger, folder: Path) -> None:
+def _write(network: SyntheticNetwork, folder: Path) -> None:
     rng = np.random.default_rng(7)
-    classes, values = len(stranger.labels), 3 * stranger.size[0] * stranger.size[1]
-    images = rng.integers(0, 256, (IMAGES, *stranger.size, 3), np.uint8)
+    classes, values = len(network.labels), 3 * network.size[0] * network.size[1]
+    images = rng.integers(0, 256, (IMAGES, *network.size, 3), np.uint8)
     given = images.astype(np.float32) / np.float32(255)
-    if stranger.floats:
+    if network.floats:
         images = given = given * 2 - 1
-    if stranger.layout == "chw":
+    if network.layout == "chw":
         given = np.moveaxis(given, -1, 1)
     weights = rng.normal(scale=0.02, size=(values, classes)).astype(np.float32)
     weights -= weights.mean(0)  # so that no class is the answer to every image
     logits = given.reshape(IMAGES, -1) @ weights
-    content = onnx_file.content(weights, stranger.shape)
-    file = folder / f"{stranger.id}.onnx"
+    content = onnx_file.content(weights, network.shape)
+    file = folder / f"{network.id}.onnx"
     files.write_bytes(file, content)
-    data = Dataset(name=stranger.model, sha256=hashlib.sha256(images.tobytes()).hexdigest(), images=IMAGES)
-    shapes = (("image", stranger.shape), ("logits", (stranger.batch, classes)))
+    data = Dataset(name=network.model, sha256=hashlib.sha256(images.tobytes()).hexdigest(), images=IMAGES)
+    shapes = (("image", network.shape), ("logits", (network.batch, classes)))
     image, output = (Tensor(name=name, shape=shape, dtype="float32") for name, shape in shapes)
-    source_logits = Reference(model=stranger.model, dataset=data.name, dataset_sha256=data.sha256, checkpoint_sha256="c" * 64,
+    source_logits = Reference(model=network.model, dataset=data.name, dataset_sha256=data.sha256, checkpoint_sha256="c" * 64,
                         images=images, labels=logits.argmax(1), logits=logits)  # fmt: skip
-    reference.save(source_logits, reference.path(folder, stranger.model))
-    sidecar = Artifact(id=stranger.id, model=stranger.model, framework="torch", format="onnx", scheme="float32", key="k",
+    reference.save(source_logits, reference.path(folder, network.model))
+    sidecar = Artifact(id=network.id, model=network.model, framework="torch", format="onnx", scheme="float32", key="k",
                        file=file.name, sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
-                       inputs=(image,), outputs=(output,), layout=stranger.layout, labels=stranger.labels, dataset=data,
+                       inputs=(image,), outputs=(output,), layout=network.layout, labels=network.labels, dataset=data,
                        checkpoint_sha256="c" * 64, golden=tuple(_golden(i, source_logits) for i in range(GOLDEN)))  # fmt: skip
     artifacts.save(sidecar, folder)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.android import code, imported, jars, package, stand_ins, strangers, tools, versions
+from apps.android import compile, jars, package, tools, versions
+from apps.android.app_tests import exported_results, java_stubs, synthetic_networks
 from apps.android.build import Request
 from apps.android.versions import HERE
 from device_tests.onboard.runtimes import RUNTIMES
@@ -50,13 +51,15 @@ def run(request: Request) -> None:
     chosen = [name for name in names if not selection or name in selection]
     if not chosen or set(selection) - set(names):
         raise UsageError(f"EDGEWISE_APP_TESTS names no test of {' '.join(names)}.")
-    exported = {folder / "exported.json": None, folder / "strangers.json": folder / "strangers"}
+    exported = {folder / "exported.json": None, folder / "synthetic.json": folder / "synthetic"}
     for file in exported:
         file.unlink(missing_ok=True)
     _junit(folder, classpath, tuple(f"org.edgewise.app.{name}" for name in chosen), shots)
     for file, networks in exported.items():
         if not selection or file.exists():  # which not all tests write
-            sentence = imported.compare(file, networks / "artifacts" if networks else request.artifacts, networks)
+            sentence = exported_results.compare(
+                file, networks / "artifacts" if networks else request.artifacts, networks
+            )
             out.print(plain(sentence), soft_wrap=True)
     took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
     out.print(
@@ -78,11 +81,11 @@ def _lay_out(folder: Path, source: Path) -> None:
         target = opened if recipe == OPENED else packed
         for path in (artifacts.check(artifact, source), artifacts.sidecar_path(source, artifact.id)):
             shutil.copy(path, target)
-    others = strangers.write(_fresh(folder / "strangers"))
-    for stranger, target in ((strangers.FRUIT, packed), (strangers.RIPENESS, opened)):
+    others = synthetic_networks.write(_fresh(folder / "synthetic"))
+    for network, target in ((synthetic_networks.FRUIT, packed), (synthetic_networks.RIPENESS, opened)):
         for suffix in ("onnx", "json"):
-            shutil.copy(others / f"{stranger.id}.{suffix}", target)
-    for place, model in ((source, MODEL), (others, strangers.FRUIT.model)):
+            shutil.copy(others / f"{network.id}.{suffix}", target)
+    for place, model in ((source, MODEL), (others, synthetic_networks.FRUIT.model)):
         facts, content = evaluation.described(reference.load(reference.path(place, model)), IMAGES)
         files.write_bytes(folder / "assets" / "evaluation" / f"{model}.json", json.dumps(facts).encode())
         files.write_bytes(folder / "assets" / "evaluation" / f"{model}.bin", content)
@@ -118,13 +121,13 @@ def _save_expected(folder: Path, source: Path) -> None:
 def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     """Compile the app with the engines of the tests, and the tests; return the class path to run them with."""
     workers = tuple(f'WorkerEngine("{name}")' for name in ANSWERED)
-    code.write_built(generated, ("OnnxRuntime()", *workers))
-    stand_ins.write(generated)
+    compile.write_built(generated, ("OnnxRuntime()", *workers))
+    java_stubs.write(generated)
     fetched = tuple(jar.path for jar in jars.fetch("tests", versions.bundle("tests")))
-    java = (*code.sources(("onnxruntime",)), *sorted(generated.rglob("*.java")), *sorted(TESTS.rglob("*.java")))
+    java = (*compile.sources(("onnxruntime",)), *sorted(generated.rglob("*.java")), *sorted(TESTS.rglob("*.java")))
     without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))
-    code.javac(java, (code.jar("android-all"), *without), folder / "classes")
-    return (folder / "classes", folder, *without, code.jar("android-all"))
+    compile.javac(java, (compile.jar("android-all"), *without), folder / "classes")
+    return (folder / "classes", folder, *without, compile.jar("android-all"))
 
 
 def _prove_gate(folder: Path) -> None:
@@ -133,9 +136,9 @@ def _prove_gate(folder: Path) -> None:
     source.write_text(
         "class Probe { byte[] read(java.io.InputStream s) throws Exception { return s.readAllBytes(); } }"
     )
-    code.javac((source,), (), folder / "classes")
+    compile.javac((source,), (), folder / "classes")
     try:
-        code.check_calls(folder / "classes", ())
+        compile.check_calls(folder / "classes", ())
     except EdgewiseError as error:
         if "readAllBytes" in str(error):
             return
@@ -148,7 +151,7 @@ def _configure(folder: Path, resources: Path) -> None:
     """Write how Robolectric finds resources and assets without Gradle."""
     properties = {
         "android_resource_apk": resources,
-        "android_merged_manifest": code.MAIN / "AndroidManifest.xml",
+        "android_merged_manifest": compile.MAIN / "AndroidManifest.xml",
         "android_merged_assets": folder / "assets",
         "android_custom_package": "org.edgewise.app",
     }
@@ -170,7 +173,7 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
         "robolectric.offline": "true",
         "robolectric.dependency.dir": _frameworks(_fresh(folder / "frameworks")),
         "robolectric.packagesToNotAcquire": "ai.onnxruntime",
-        "edgewise.answerer": HERE / "programs" / "answerer.py",
+        "edgewise.inference_server": HERE / "programs" / "inference_server.py",
         "edgewise.screenshots": shots,
         "edgewise.opened": folder / "opened",
         "edgewise.exported": folder,

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from device_tests.commands.add import add
 from device_tests.commands.run import run
-from device_tests.measure import browser_import as browsers
+from device_tests.measure import import_results as browsers
 from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements

@@ -17,7 +17,7 @@ from device_tests.results import rewrites as rewritten_files
 from device_tests.results.measurement import Environment
 from export import isolated
 from export.artifact import Artifact
-from models.common import environments, imports, inputs
+from models.common import environments, imports, provenance
 from models.common.errors import DataError, EnvironmentMissing
 
 T = TypeVar("T")
@@ -33,7 +33,9 @@ VELA = "vela"  # the environment that compiles for NPUs
 EXPORT = "export"  # the environment that has every tool that shows the inside of a file
 
 
-def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tuple[str, ...] | None) -> inputs.Inputs:
+def of_cell(
+    cell: Cell, artifact: Artifact, reference_sha256: str, packages: tuple[str, ...] | None
+) -> provenance.Inputs:
     """Return the present inputs of a cell's logits; `packages` are those of its runtime, None where they are unknown."""
     programs = DESKTOPS_WORKER if cell.device == DESKTOP else onboard.WORKER
     return {"the reference": reference_sha256[:16], **of_load(cell.runtime, artifact, packages, programs)}
@@ -41,15 +43,15 @@ def of_cell(cell: Cell, artifact: Artifact, reference_sha256: str, packages: tup
 
 def of_load(
     runtime: str, artifact: Artifact, packages: tuple[str, ...] | None, programs: tuple[Path, ...]
-) -> inputs.Inputs:
+) -> provenance.Inputs:
     """Return the present inputs of what `programs` of this project measure of an artifact on a runtime."""
     own = (environments.ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in beside(runtime))
     return {
         "the artifact": artifact.sha256[:16],
-        "the artifact's inputs and outputs": inputs.digest(artifact.inputs, artifact.outputs, artifact.layout),
-        "the program that measures": inputs.of_files(programs),
-        "the runtime's adapter": inputs.of_files((RUNTIMES.path(runtime), *own)),
-        PACKAGES: None if packages is None else inputs.digest(*packages),
+        "the artifact's inputs and outputs": provenance.digest(artifact.inputs, artifact.outputs, artifact.layout),
+        "the program that measures": provenance.of_files(programs),
+        "the runtime's adapter": provenance.of_files((RUNTIMES.path(runtime), *own)),
+        PACKAGES: None if packages is None else provenance.digest(*packages),
     }
 
 
@@ -111,8 +113,8 @@ def explanation(artifact: Artifact, environment: str) -> str:
     pins = [environments.ROOT / "constraints" / f"{name}.txt" for name in dict.fromkeys((environment, EXPORT))]
     pins += [environments.ROOT / file for file in isolated.files_of_pins(artifact.format)]
     readers = imports.closure((f"export.formats.{artifact.format}", "models.mil"), environments.ROOT)
-    code = inputs.of_files((*dict.fromkeys(pins), *sorted(EXPLAIN.glob("*.py")), *readers))
-    return inputs.digest(artifact.sha256, *instruction_sets(), code)
+    code = provenance.of_files((*dict.fromkeys(pins), *sorted(EXPLAIN.glob("*.py")), *readers))
+    return provenance.digest(artifact.sha256, *instruction_sets(), code)
 
 
 def receipt(results: Path, artifact: Artifact, runtime: str) -> receipts.Receipt | None:
@@ -124,7 +126,7 @@ def receipt(results: Path, artifact: Artifact, runtime: str) -> receipts.Receipt
 def instructions(results: Path, artifact: Artifact, runtime: str, device: str) -> counts.InstructionCount | None:
     """Return the stored count of a cell if it is current, else None; raises DataError where it is broken."""
     record = counts.read(counts.path(results, f"{artifact.id}@{runtime}@{device}"))
-    if record is None or inputs.stale(
+    if record is None or provenance.stale(
         record.inputs, of_load(runtime, artifact, packages(runtime, device), onboard.PROBE)
     ):
         return None
@@ -140,7 +142,7 @@ def rewritten(results: Path, artifact: Artifact, runtime: str) -> rewritten_file
 def npu_key(artifact: Artifact) -> str:
     """Return a digest of what vela's estimates depend on: the artifact, vela's pins, and the code that reads them."""
     files = (environments.ROOT / "constraints" / f"{VELA}.txt", Path(__file__).parent / "measure" / "npu.py")
-    return inputs.digest(artifact.sha256, inputs.of_files(files))
+    return provenance.digest(artifact.sha256, provenance.of_files(files))
 
 
 def npu(results: Path, artifact: Artifact) -> npus.Npu | None:

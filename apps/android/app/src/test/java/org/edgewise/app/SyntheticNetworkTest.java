@@ -16,7 +16,7 @@ import org.robolectric.annotation.Config;
 
 /** Networks that are none of the project's, through every screen: other sizes, channels, classes, layouts and batches. */
 @Config(qualifiers = "w411dp-h1300dp-port-xhdpi")
-public class StrangerTest extends AppCase {
+public class SyntheticNetworkTest extends AppCase {
     private static final String FRUIT = "fruit-onnx-float32";
     private static final String RIPENESS = "ripeness-onnx-float32";
 
@@ -49,7 +49,7 @@ public class StrangerTest extends AppCase {
         ((EditText) find(R.id.device)).setText("robolectric");
         byte[] shared = shared();
         assertEquals(1, new JSONArray(new String(shared, StandardCharsets.UTF_8)).length());
-        Files.write(new File(System.getProperty("edgewise.exported"), "strangers.json").toPath(), shared);
+        Files.write(new File(System.getProperty("edgewise.exported"), "synthetic.json").toPath(), shared);
     }
 
     /** Colour floats of 10×14 from -1 to 1, two classes, channels first, four images at once; opened from files. */
@@ -66,7 +66,7 @@ public class StrangerTest extends AppCase {
         use("ripeness");
         choose(R.id.choose, "red.png", png(photo(0xffff0000)));
         awaitAnswers();
-        shoot("compare-stranger");
+        shoot("compare-synthetic");
         Picture seen = app().session().picture();
         assertEquals(1, seen.value(0), 1e-6);
         assertEquals(-1, seen.value(1), 1e-6);
@@ -78,6 +78,6 @@ public class StrangerTest extends AppCase {
         assertFalse("it has no evaluation images here", row.has("answers"));
         press(R.id.share);
         assertTrue(text(R.id.bench_status), text(R.id.bench_status).startsWith("None of these was judged"));
-        shoot("benchmark-stranger");
+        shoot("benchmark-synthetic");
     }
 }

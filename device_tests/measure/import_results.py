@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta, structs
 
-from device_tests import current
+from device_tests import current_results
 from device_tests.cells import Cell
 from device_tests.results import judging, parity
 from device_tests.results import measurement as measurements
@@ -18,7 +18,7 @@ from export import matrix
 from export.artifact import Artifact
 from export.matrix import Recipe
 from models import reference
-from models.common import inputs, records
+from models.common import provenance, records
 from models.common.errors import DataError, did_you_mean
 from models.common.records import Count, Positive, Record, Sha256
 from models.reference import Reference
@@ -102,13 +102,13 @@ def _refusal(file: Path, where: str, why: str) -> DataError:
     return DataError(f"{file} is no {WHAT}: {where}{why}. {REMEDY}")
 
 
-def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, reference_set: Reference) -> inputs.Inputs:
+def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, reference_set: Reference) -> provenance.Inputs:
     """Return the inputs of a result of the app; one of a browser depends on its artifact alone and has none."""
     if not row.device.startswith("app:"):
         return {}
     pins = tuple(str(row.environment.get(name, "")) for name in ("fingerprint", "build"))
     cell = Cell(recipe=recipe, runtime=row.runtime, device=row.device)
-    return current.of_cell(cell, artifact, reference_set.sha256, pins)
+    return current_results.of_cell(cell, artifact, reference_set.sha256, pins)
 
 
 def _result(row: Saved, folder: Path, references: dict[str, Reference]) -> tuple[Measurement, np.ndarray | None]:
