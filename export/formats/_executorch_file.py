@@ -15,7 +15,7 @@ from typing import Any
 from export.contract import Contents, Layer, Tensor, weights_by_dtype
 
 # XNNPACK's names for what a weight is stored in, with its bits per element
-_DATATYPES = {
+DATATYPES = {
     "xnn_datatype_fp32": ("float32", 32),
     "xnn_datatype_fp16": ("float16", 16),
     "xnn_datatype_qint8": ("int8", 8),
@@ -53,36 +53,47 @@ def contents(path: Path) -> Contents:
     return read(path)[0]
 
 
-def read(path: Path) -> tuple[Contents, list[str]]:
-    """Return what is in the file, and the names of the operators that the delegate took.
-
-    Layers are weights of two or more dimensions. Raises ValueError where sizes contradict dtypes.
-    """
+def program(path: Path) -> tuple[Any, list[Any]]:
+    """Return a file's execution plan and its steps: a kernel's call, or what a delegate executes as XNNPACK's graph."""
     with quiet():
         from executorch.exir._serialize import _deserialize_pte_binary
         from executorch.exir.schema import DelegateCall, KernelCall
 
     file = _deserialize_pte_binary(path.read_bytes())
     plan = file.program.execution_plan[0]
+    steps: list[Any] = []
+    for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
+        if isinstance(instruction, KernelCall):
+            steps.append(instruction)
+        elif isinstance(instruction, DelegateCall):
+            payload = plan.delegates[instruction.delegate_index].processed
+            steps.append(_xnnpack_graph(file.program.backend_delegate_data[payload.index].data))
+    return plan, steps
+
+
+def read(path: Path) -> tuple[Contents, list[str]]:
+    """Return what is in the file, and the names of the operators that the delegate took.
+
+    Layers are weights of two or more dimensions. Raises ValueError where sizes contradict dtypes.
+    """
+    plan, steps = program(path)
     stored = [value for value in (v.val for v in plan.values) if getattr(value, "data_buffer_idx", 0)]
     # of a kernel outside of the delegate nothing is known but the shape; what has four axes is a convolution
     layers = [
-        Layer(operator="", shape=tuple(value.sizes), dtype=_scalar(value), quantizable=len(value.sizes) == 4)
+        Layer(operator="", shape=tuple(value.sizes), dtype=scalar(value), quantizable=len(value.sizes) == 4)
         for value in stored
         if len(value.sizes) > 1
     ]
-    constants = sum(math.prod(value.sizes) * _ITEM_BYTES.get(_scalar(value), 8) for value in stored)
+    constants = sum(size_bytes(value) for value in stored)
     delegated: list[str] = []
     left: list[str] = []
-    for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
-        if isinstance(instruction, KernelCall):
-            left.append(plan.operators[instruction.op_index].name)
-        elif isinstance(instruction, DelegateCall):
-            payload = plan.delegates[instruction.delegate_index].processed
-            graph = _xnnpack_graph(file.program.backend_delegate_data[payload.index].data)
-            delegated += [node["xnode_union_type"] for node in graph["xnodes"]]
-            layers += _xnnpack_layers(graph)
-            constants += sum(constant["size"] for constant in graph["constant_data"])
+    for step in steps:
+        if isinstance(step, dict):
+            delegated += [node["xnode_union_type"] for node in step["xnodes"]]
+            layers += _xnnpack_layers(step)
+            constants += sum(constant["size"] for constant in step["constant_data"])
+        else:
+            left.append(plan.operators[step.op_index].name)
     contents = Contents(
         inputs=_tensors("image", plan, plan.inputs),
         outputs=_tensors("logits", plan, plan.outputs),
@@ -108,15 +119,21 @@ def _notes(layers: list[Layer], delegated: list[str], left: list[str], image: An
         yield f"weights that stay wide: {', '.join(wide)}"
 
 
-def _scalar(tensor: Any) -> str:
+def scalar(tensor: Any) -> str:
+    """Return the dtype of a plan's tensor."""
     return _SCALARS.get(tensor.scalar_type.name, tensor.scalar_type.name.lower())
+
+
+def size_bytes(tensor: Any) -> int:
+    """Return how many bytes a plan's tensor takes."""
+    return math.prod(tensor.sizes) * _ITEM_BYTES.get(scalar(tensor), 8)
 
 
 def _tensors(name: str, plan: Any, indices: list[int]) -> tuple[Tensor, ...]:
     values = [plan.values[index].val for index in indices]
     shapes = [(-1, *value.sizes[1:]) if value.shape_dynamism else tuple(value.sizes) for value in values]
     return tuple(
-        Tensor(name=name, shape=shape, dtype=_scalar(value)) for shape, value in zip(shapes, values, strict=True)
+        Tensor(name=name, shape=shape, dtype=scalar(value)) for shape, value in zip(shapes, values, strict=True)
     )
 
 
@@ -136,15 +153,20 @@ def _xnnpack_graph(payload: bytes) -> Mapping[str, Any]:
     return json.loads(re.sub(r": (-?)inf\b", r": \1Infinity", text))  # bounds of a ReLU, which flatc writes as inf
 
 
+def graph_tensors(graph: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the tensors of XNNPACK's graph."""
+    values = (v["xvalue_union"] for v in graph["xvalues"])
+    return [value.get("tensor_value", value) for value in values]  # a quantized value wraps the plain one
+
+
 def _xnnpack_layers(graph: Mapping[str, Any]) -> list[Layer]:
     users = {n["xnode_union"].get("filter_id"): n["xnode_union_type"].removeprefix("XNN") for n in graph["xnodes"]}
     layers = []
-    for value in (v["xvalue_union"] for v in graph["xvalues"]):
-        tensor = value.get("tensor_value", value)  # a quantized value wraps the plain one
+    for tensor in graph_tensors(graph):
         shape = tuple(tensor["dims"])
         if not tensor["constant_buffer_idx"] or len(shape) < 2:
             continue
-        dtype, bits = _DATATYPES[tensor["datatype"]]
+        dtype, bits = DATATYPES[tensor["datatype"]]
         stored = graph["constant_data"][tensor["constant_buffer_idx"]]["size"]
         if stored != math.ceil(math.prod(shape) * bits / 8):
             raise ValueError(f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes")

@@ -17,25 +17,17 @@ def explain(path: Path, runtime: str) -> Facts:
     """Read the file; the runtime executes exactly the operators in it."""
     from export.formats import _executorch_file
 
-    with _executorch_file.quiet():
-        from executorch.exir._serialize import _deserialize_pte_binary
-        from executorch.exir.schema import DelegateCall, KernelCall
-
-    content = path.read_bytes()
-    file = _deserialize_pte_binary(content)
-    plan = file.program.execution_plan[0]
+    plan, steps = _executorch_file.program(path)
     operators: list[Operator] = []
     parts: list[Part] = []
-    for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
-        if isinstance(instruction, KernelCall):
-            operators.append(_kernel(plan, instruction))
-        elif isinstance(instruction, DelegateCall):
-            payload = plan.delegates[instruction.delegate_index].processed
-            graph = _executorch_file._xnnpack_graph(file.program.backend_delegate_data[payload.index].data)
-            operators += _nodes(graph)
-            parts += _constants(graph)
-    parts += _plan_tensors(plan, file)
-    rest = len(content) - sum(p.size_bytes for p in parts)
+    for step in steps:
+        if isinstance(step, dict):
+            operators += _nodes(step)
+            parts += _constants(step)
+        else:
+            operators.append(_kernel(plan, step))
+    parts += _plan_tensors(plan)
+    rest = path.stat().st_size - sum(p.size_bytes for p in parts)
     taken = any(o.taken for o in operators)
     return Facts(
         operators=tuple(operators),
@@ -51,15 +43,15 @@ def _kernel(plan: Any, call: Any) -> Operator:
 
     name = plan.operators[call.op_index].name
     tensors = [v for v in (plan.values[i].val for i in call.args) if hasattr(v, "scalar_type")]
-    activations = _executorch_file._scalar(tensors[0]) if tensors else ""
-    weights = _executorch_file._scalar(tensors[_WEIGHTED_KERNELS[name]]) if name in _WEIGHTED_KERNELS else ""
+    activations = _executorch_file.scalar(tensors[0]) if tensors else ""
+    weights = _executorch_file.scalar(tensors[_WEIGHTED_KERNELS[name]]) if name in _WEIGHTED_KERNELS else ""
     return Operator(name=name, weights=weights, activations=activations, integer="int" in activations)
 
 
 def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
     from export.formats import _executorch_file
 
-    tensors = {t["id_out"]: t for t in _tensors(graph)}
+    tensors = {t["id_out"]: t for t in _executorch_file.graph_tensors(graph)}
     datatypes = {number: t["datatype"].removeprefix("xnn_datatype_") for number, t in tensors.items()}
     operators = []
     for node in graph["xnodes"]:
@@ -67,7 +59,7 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
         inputs = datatypes[fields["input1_id"] if "input1_id" in fields else fields["input_id"]]
         weights = {}
         if name in _WEIGHTED and (kernel := tensors[fields["filter_id"]])["constant_buffer_idx"]:
-            dtype, *_ = _executorch_file._DATATYPES[kernel["datatype"]]
+            dtype, *_ = _executorch_file.DATATYPES[kernel["datatype"]]
             weights = {"weights": dtype, "parameters": math.prod(kernel["dims"])}
         activations = {"fp32": "float32", "fp16": "float16"}.get(inputs, inputs)
         facts = {"activations": activations, "integer": inputs in _QUANTIZED, **weights}
@@ -75,13 +67,10 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
     return operators
 
 
-def _tensors(graph: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    values = (v["xvalue_union"] for v in graph["xvalues"])
-    return [value.get("tensor_value", value) for value in values]
-
-
 def _constants(graph: Mapping[str, Any]) -> list[Part]:
     """Return the delegate's constants, named after the nodes that take them; those that no tensor names are scales."""
+    from export.formats import _executorch_file
+
     taken_by = {
         number: f"{node['xnode_union_type']} {i}"
         for i, node in enumerate(graph["xnodes"])
@@ -89,7 +78,7 @@ def _constants(graph: Mapping[str, Any]) -> list[Part]:
         if field.endswith("_id") and field != "output_id"
     }
     parts, named = [], set()
-    for tensor in _tensors(graph):
+    for tensor in _executorch_file.graph_tensors(graph):
         at = tensor["constant_buffer_idx"]
         if not at or at in named:
             continue
@@ -102,17 +91,16 @@ def _constants(graph: Mapping[str, Any]) -> list[Part]:
     return [*parts, Part(name="scales", section="biases and constants", size_bytes=scales)] if scales else parts
 
 
-def _plan_tensors(plan: Any, file: Any) -> list[Part]:
+def _plan_tensors(plan: Any) -> list[Part]:
     """Return the constants that portable kernels take."""
     from export.formats import _executorch_file
 
-    widths = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "long": 8}
     tensors = {v.data_buffer_idx: v for v in (v.val for v in plan.values) if getattr(v, "data_buffer_idx", 0)}
     return [
         Part(
-            name=f"{'x'.join(map(str, t.sizes))} {_executorch_file._scalar(t)}",
+            name=f"{'x'.join(map(str, t.sizes))} {_executorch_file.scalar(t)}",
             section="weights" if len(t.sizes) > 1 else "biases and constants",
-            size_bytes=math.prod(t.sizes) * widths[_executorch_file._scalar(t)],
+            size_bytes=_executorch_file.size_bytes(t),
         )
         for t in tensors.values()
     ]
