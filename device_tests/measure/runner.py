@@ -24,6 +24,7 @@ from device_tests.results.measurement import Measurement, not_exported, without_
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
+from export.artifact import Artifact
 from models import reference
 from models.common import files, provenance
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
@@ -174,6 +175,10 @@ def _adds_nothing(earlier: Measurement | None, row: Measurement) -> bool:
 def _measure(
     cell: Cell, sidecar: Path, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]
 ) -> Ended:
+    """Return the earlier row where it holds, else run the cell and judge its logits; raises DataError for broken files.
+
+    What the judge says of a row replaces what the worker said.
+    """
     artifact = artifacts.read(sidecar)
     if artifact.outcome != "ok":
         return Ended(measurement=without_result(cell, artifact.outcome, artifact.reason))
@@ -187,17 +192,18 @@ def _measure(
     timed = is_timed(cell.runtime) and not device.emulated
     quick = bench.quick or (not timed and not bench.full)
     earlier = None if bench.force else _earlier(cell, bench)
-    thorough = earlier and (quick or not earlier.quick)
-    final = thorough and earlier.outcome in SETTLED and not provenance.stale(earlier.inputs, present)
-    if final and not consistency.contradiction(earlier, artifact, reference_set, bench.results):
+    if earlier and (quick or not earlier.quick) and _holds(earlier, artifact, present, reference_set, bench.results):
         return Ended(measurement=earlier, current=True)
     job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
     begins(cell.id)
     started = time.perf_counter()
     reply = device.run(job, turns)
-    facts = {"artifact": artifact.id, "runtime": cell.runtime, "device": cell.device, "inputs": present, "quick": quick}
-    facts |= {"artifact_sha256": artifact.sha256, **measurements.of_artifact(artifact)}
-    facts["seconds"] = round(time.perf_counter() - started, 2)
+    facts = {
+        **{"artifact": artifact.id, "runtime": cell.runtime, "device": cell.device, "quick": quick},
+        **{"artifact_sha256": artifact.sha256, "inputs": present},
+        **measurements.of_artifact(artifact),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
     if not timed:
         reply |= {"load_ns": None, "first_ns": None}  # the worker does not know that its times mean nothing
     try:
@@ -206,6 +212,15 @@ def _measure(
         reason = f"the worker's reply makes no sense: {error}"
         logits, judged = None, {"outcome": "run_failed", "reason": reason, "sets": {}}
     return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
+
+
+def _holds(
+    earlier: Measurement, artifact: Artifact, present: provenance.Inputs, reference_set: Reference, results: Path
+) -> bool:
+    """Tell whether a result is current: its outcome is final, its inputs are these, and its logits confirm it."""
+    if earlier.outcome not in SETTLED or provenance.stale(earlier.inputs, present):
+        return False
+    return not consistency.contradiction(earlier, artifact, reference_set, results)
 
 
 def _job(
