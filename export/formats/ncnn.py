@@ -68,9 +68,10 @@ def _quantize(table: Path, int8: Path, wide: Path, images: np.ndarray, target: P
 
 
 def _for_pnnx(content: bytes) -> bytes:
-    """Return an ONNX file with an equal graph, in which whatever is reduced over one axis is over two.
+    """Return an equal ONNX file in which each reduction over one axis gets a second axis, of one element.
 
-    pnnx (20261020) loses a single axis that is an input, and reduces nothing. The second axis has one element.
+    pnnx (20261020) loses a single axis that is an input, and reduces nothing. So Reduce(x, axes=[a]) becomes
+    Unsqueeze(x, axes=[b]), Reduce(axes=[a, b]), Squeeze(axes=[b]), where b lies beside a.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -85,12 +86,13 @@ def _for_pnnx(content: bytes) -> bytes:
             nodes.append(node)
             continue
         axis = int(axes.item())
+        # counted from the end, the new axis takes the old one's number, which moves to the next
         added, pair = (axis + 1, [axis, axis + 1]) if axis >= 0 else (axis, [axis - 1, axis])
-        wide, out = f"{node.output[0]}/wide", node.output[0]
+        unsqueezed, out = f"{node.output[0]}/unsqueezed", node.output[0]
         for name, value in ((f"{out}/added", [added]), (f"{out}/axes", pair)):
             graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
-        nodes.append(helper.make_node("Unsqueeze", [node.input[0], f"{out}/added"], [wide]))
-        node.input[0], node.input[1] = wide, f"{out}/axes"
+        nodes.append(helper.make_node("Unsqueeze", [node.input[0], f"{out}/added"], [unsqueezed]))
+        node.input[0], node.input[1] = unsqueezed, f"{out}/axes"
         nodes.append(node)
         if next((a.i for a in node.attribute if a.name == "keepdims"), 1):
             node.output[0] = f"{out}/kept"
