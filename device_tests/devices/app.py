@@ -50,7 +50,8 @@ def device(name: str) -> App:
         raise UsageError(msg)
     wishes.sort(key=[*THREADS, *ACCELERATORS].index)
     chosen = serial or client.choose("", kind)
-    return App("+".join((f"{kind}:{chosen}", *wishes)), Client(serial=chosen), tuple(wishes))
+    full = "+".join((f"{kind}:{chosen}", *wishes))
+    return App(full, Client(serial=chosen, clean=f"nox -s device_tests -- --device {full} --clean"), tuple(wishes))
 
 
 # by serial number: the app does one job at a time, and a second one ends the first
@@ -69,7 +70,7 @@ class App(adb.Reached):
         self._preparing = threading.Lock()
         self._ready: Exception | bool = False
         self._evaluations: dict[tuple[Path, int], str] = {}
-        self._installed = installed.Installed(client=reached, clean=f"nox -s device_tests -- --device {name} --clean")
+        self._installed = installed.Installed(client=reached)
 
     def require(self, runtime: str) -> None:
         """Raise EnvironmentMissing where the phone does not answer or is locked, or where the app has no such engine."""

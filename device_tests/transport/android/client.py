@@ -43,9 +43,10 @@ class DeviceFailed(EdgewiseError):
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """adb, for one device."""
+    """adb, for one device; `clean` is the command that removes what Edgewise keeps there, "" where that is bundles."""
 
     serial: str
+    clean: str = ""
 
     def argv(self, *arguments: str) -> tuple[str, ...]:
         return (program(), "-s", self.serial, *arguments)
@@ -83,9 +84,10 @@ class Client:
         self.shell(f"rm -rf {quoted}")
         if "No space left" in output:
             free_mb = self.free_mb(target.parent)
+            clean = self.clean or f"nox -s 'devices(android)' -- --clean --device android:{self.serial}"
             raise StorageError(
                 f"{self.serial} has no room for {source.name}, {files.size_bytes(source) / 1e6:.0f} MB; {free_mb} MB are "
-                f"free. Free some there, or remove what Edgewise keeps: nox -s 'devices(android)' -- --clean --device android:{self.serial}"
+                f"free. Free some there, or remove what Edgewise keeps: {clean}"
             )
         missing = sum(arrived.get(name) != digest for name, digest in expected.items())
         msg = f"{missing} of {len(expected)} files of {source.name} did not arrive at {self.serial}: {_last(output)}"

@@ -34,10 +34,9 @@ REFUSALS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Installed:
-    """The app on the phone of `client`; `clean` is the command that removes it."""
+    """The app on the phone of `client`, whose command `clean` removes it."""
 
     client: Client
-    clean: str
 
     def version(self) -> str:
         """Return the installed version's name, "" where the app is not installed."""
@@ -53,7 +52,7 @@ class Installed:
         for word, why in REFUSALS.items():
             if word in output:
                 kind = StorageError if "STORAGE" in word else EnvironmentMissing
-                raise kind(f"{self.client.serial} does not take the app: {why.format(clean=self.clean)}.")
+                raise kind(f"{self.client.serial} does not take the app: {why.format(clean=self.client.clean)}.")
         raise EnvironmentMissing(
             f"{self.client.serial} does not take the app; it says: {' '.join(output.split())[:300]}"
         )

@@ -9,7 +9,7 @@ import pytest
 
 from device_tests.transport.android import client
 from device_tests.transport.android.client import Client, DeviceFailed
-from models.common.errors import EnvironmentMissing
+from models.common.errors import EnvironmentMissing, StorageError
 from tests import programs
 
 LIST = "List of devices attached"
@@ -81,6 +81,23 @@ def test_a_push_that_skips_a_file_failed_although_adb_says_0(adb, tmp_path):
     adb("case $3 in push) echo 'some: 0 files pushed, 1 skipped.';; *) echo edgewise-exit:0;; esac; exit 0")
     with pytest.raises(DeviceFailed, match="1 of 1 files of some did not arrive at A: some: 0 files pushed"):
         Client(serial="A").keep(tmp_path / "some", PurePosixPath("/data/local/tmp/some"))
+
+
+@pytest.mark.parametrize(
+    ("clean", "shown"),
+    [
+        ("", "nox -s 'devices.android.' -- --clean --device android:A$"),
+        ("nox -s app -- --clean", "nox -s app -- --clean$"),
+    ],
+)
+def test_a_phone_without_room_says_how_to_remove_what_is_there_of_ours(adb, tmp_path, clean, shown):
+    (tmp_path / "file").write_text("content")
+    adb(
+        "case $3 in push) echo 'No space left on device'; exit 1;; esac\n"
+        "case $4 in *df*) echo '/dev/x 9 8 2048 80% /data';; esac; echo edgewise-exit:0"
+    )
+    with pytest.raises(StorageError, match=f"A has no room for file, 0 MB; 2 MB are free. .*{shown}"):
+        Client(serial="A", clean=clean).keep(tmp_path / "file", PurePosixPath("/data/local/tmp/file"))
 
 
 def test_a_board_without_getprop_tells_its_processor(adb):
