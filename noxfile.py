@@ -47,6 +47,7 @@ REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
     for verb in ("report", "check", "latency", "instructions", "explain", "shipping", "compatibility", "npu")
 )
 FUZZ = ("tests.device_tests.fuzz.fuzz",)
+APP_TESTS = ("tests.apps.android.app_tests.run",)
 TIMING = ("tests.device_tests.benchmarks.overhead",)
 REWRITES = ("device_tests", "rewrites")
 RELEASES = ("tests.device_tests.benchmarks.releases",)
@@ -112,7 +113,10 @@ def apps(session: nox.Session, app: str) -> None:
     if app == "android" and "--test" in session.posargs:
         for runtime in ("litert", "onnxruntime", "executorch"):  # they stand in for the app's engines, or beside them
             environment(session, runtime)
-    session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
+        others = [argument for argument in session.posargs if argument != "--test"]
+        session.run(environment(session, "core"), "-m", *APP_TESTS, *others)
+    else:
+        session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
 
 
 @nox.session

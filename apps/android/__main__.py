@@ -12,7 +12,6 @@ import click
 from rich.table import Table
 
 from apps.android import assets, build, engines, package, verify
-from apps.android.app_tests import run as tests
 from apps.android.build import Apk, Request
 from apps.web.options import Folder, Text
 from models import options
@@ -40,7 +39,6 @@ FILE = options.Place(path_type=Path, dir_okay=False, exists=True)
     "--results", name="results", kind=Folder(), text="Where --verify writes its rows of the compatibility grid."
 )
 @click.option("--out", "target", default=HERE / "build", type=Folder(), help="Where the APKs go.")
-@click.option("--test", "testing", is_flag=True, help="Run the app's tests on this machine, in place of building.")
 @click.option("--verify", "verifying", is_flag=True,
               help="Let the arm64 libraries that ship answer the golden vectors of the .tflite files, under an emulator.")  # fmt: skip
 def android(
@@ -54,7 +52,6 @@ def android(
     artifacts: Path,
     results: Path,
     target: Path,
-    testing: bool,
     verifying: bool,
 ) -> None:
     """Build the Android app: a signed APK for each ABI.
@@ -77,9 +74,6 @@ def android(
     assets.choose(artifacts, patterns, chosen)  # a mistyped glob fails before anything is downloaded
     request = Request(engines=chosen, archives=on_disk, abis=abis or engines.ABIS, artifacts=artifacts, patterns=patterns,
                       key=key, target=target, results=results)  # fmt: skip
-    if testing:
-        tests.run(request)
-        return
     _build(request)
     if verifying:
         verify.run(request)

@@ -28,7 +28,7 @@ TYPES = {
     "gummy-bears": "signature",
 }
 FRAMEWORKS = ("oldest", "newest")  # Android's own code, for the tests, beside the version that most of them run on
-# With what they need themselves, but for what only Google's repository has: app_tests/java_stubs.py has these.
+# With what they need themselves, but for what only Google's repository has: tests/apps/android/app_tests/java_stubs.py has these.
 WHOLE = {
     "robolectric": ("androidx.test:monitor", "androidx.test.espresso:espresso-idling-resource"),
     "unidbg-android": (),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.android.app_tests import onnx_file
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
@@ -15,6 +14,7 @@ from models import reference
 from models.common import files
 from models.images import Layout
 from models.reference import Reference
+from tests.apps.android.app_tests import onnx_file
 
 IMAGES, GOLDEN = 40, 3
 

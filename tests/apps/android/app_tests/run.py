@@ -1,4 +1,4 @@
-"""The app's tests on this machine: Robolectric runs Android's own framework code on the JVM and draws real pixels.
+"""`python -m tests.apps.android.app_tests.run`: the app's tests on this machine. Robolectric runs Android's own framework code on the JVM and draws real pixels.
 
 ONNX Runtime answers inside the app; .tflite and .pte files are answered by the project's own runtimes, beside it.
 """
@@ -10,19 +10,20 @@ import subprocess
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 
 from apps.android import compile, jars, package, tools, versions
-from apps.android.app_tests import exported_results, java_stubs, synthetic_networks
-from apps.android.build import Request
 from apps.android.versions import HERE
+from apps.web.options import Folder
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.transport.android import evaluation
-from export import artifact as artifacts
-from models import reference
-from models.common import environments, files
-from models.common.console import out, plain
+from export import artifact as artifact_files
+from models import options, reference
+from models.common import console, environments, files
+from models.common.console import out, plain, validated
 from models.common.errors import EdgewiseError, UsageError
+from tests.apps.android.app_tests import exported_results, java_stubs, synthetic_networks
 
 TESTS = HERE / "app" / "src" / "test" / "java"
 ANSWERED = ("litert", "executorch")  # beside the app, by the runtimes of these names
@@ -33,18 +34,22 @@ IMAGES = 60  # of the evaluation set, so that a test takes seconds
 TIMEOUT_S = 900
 
 
-def run(request: Request) -> None:
-    """Run every test; screenshots and the exported file go to the build's folder. Raises EdgewiseError where one fails."""
+@click.command()
+@options.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")
+@click.option("--out", "target", default=HERE / "build", type=Folder(), help="Where screenshots go.")
+def command(artifacts: Path, target: Path) -> None:
+    """Run the app's tests, or those that EDGEWISE_APP_TESTS names; screenshots go to the build's folder."""
     started = time.perf_counter()
+    validated()
     for program in ("aapt2", "java", "javac"):
         tools.find(program)
-    folder = request.target / "test"
-    _lay_out(folder, request.artifacts)
+    folder = target / "test"
+    _lay_out(folder, artifacts)
     linked = package.link(_fresh(folder / "parts"), "test", code=1, assets=folder / "assets")
     classpath = _compile(folder, linked.sources)
     _prove_gate(_fresh(folder / "probe"))
     _configure(folder, linked.base)
-    shots = _fresh(request.target / "screenshots")
+    shots = _fresh(target / "screenshots")
     fetched_s = time.perf_counter() - started
     names = sorted(path.stem for path in TESTS.rglob("*Test.java"))
     selection = os.environ.get("EDGEWISE_APP_TESTS", "").split()
@@ -57,9 +62,7 @@ def run(request: Request) -> None:
     _junit(folder, classpath, tuple(f"org.edgewise.app.{name}" for name in chosen), shots)
     for file, networks in exported.items():
         if not selection or file.exists():  # which not all tests write
-            sentence = exported_results.compare(
-                file, networks / "artifacts" if networks else request.artifacts, networks
-            )
+            sentence = exported_results.compare(file, networks / "artifacts" if networks else artifacts, networks)
             out.print(plain(sentence), soft_wrap=True)
     took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
     out.print(
@@ -77,9 +80,9 @@ def _lay_out(folder: Path, source: Path) -> None:
     """Put artifacts and evaluation images where the app looks for its assets, and others where tests open files."""
     packed, opened = _fresh(folder / "assets" / "artifacts"), _fresh(folder / "opened")
     for recipe in (*PACKED, OPENED):
-        artifact = artifacts.read(artifacts.sidecar_path(source, f"{MODEL}-{recipe}"))
+        artifact = artifact_files.read(artifact_files.sidecar_path(source, f"{MODEL}-{recipe}"))
         target = opened if recipe == OPENED else packed
-        for path in (artifacts.check(artifact, source), artifacts.sidecar_path(source, artifact.id)):
+        for path in (artifact_files.check(artifact, source), artifact_files.sidecar_path(source, artifact.id)):
             shutil.copy(path, target)
     others = synthetic_networks.write(_fresh(folder / "synthetic"))
     for network, target in ((synthetic_networks.FRUIT, packed), (synthetic_networks.RIPENESS, opened)):
@@ -173,7 +176,7 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
         "robolectric.offline": "true",
         "robolectric.dependency.dir": _frameworks(_fresh(folder / "frameworks")),
         "robolectric.packagesToNotAcquire": "ai.onnxruntime",
-        "edgewise.inference_server": HERE / "programs" / "inference_server.py",
+        "edgewise.inference_server": Path(__file__).with_name("inference_server.py"),
         "edgewise.screenshots": shots,
         "edgewise.opened": folder / "opened",
         "edgewise.exported": folder,
@@ -181,12 +184,16 @@ def _junit(folder: Path, classpath: tuple[Path, ...], names: tuple[str, ...], sh
     for name in ANSWERED:
         properties[f"edgewise.python.{name}"] = environments.python(name, install=f"nox -s 'device_tests({name})'")
         properties[f"edgewise.runtime.{name}"] = RUNTIMES.path(name)
-    command = [tools.find("java"), "-Xmx3g", "--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    argv = [tools.find("java"), "-Xmx3g", "--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
                *(f"-D{name}={value}" for name, value in properties.items()), "-cp", ":".join(map(str, classpath)),
                "org.junit.runner.JUnitCore", *names]  # fmt: skip
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, cwd=folder)
     except subprocess.TimeoutExpired as error:
         raise EdgewiseError(f"The tests of the Android app did not end in {TIMEOUT_S} s.") from error
     if done.returncode:
         raise EdgewiseError(f"Tests of the Android app failed, as is said above (exit code {done.returncode}).")
+
+
+if __name__ == "__main__":
+    console.main(command)
