@@ -12,12 +12,13 @@ from export.formats import FORMATS
 from export.schemes import SCHEMES, Options
 from export.source import Source
 from models import data
+from models.common.errors import DataError
 from models.images import LabelledImages
 
 INPUTS = {"checkpoint": "c"}
 
 
-def reference(key: str = "k", *, anew: bool = False, code: tuple[Path, ...] = ()) -> tuple[str, int]:
+def reference(key: str = "k", *, anew: bool = False, code: tuple[Path, ...] = (), logit: float = 7) -> tuple[str, int]:
     """Return the digest of a network's reference, and how often the network was asked for it."""
     calls = []
     source = SimpleNamespace(
@@ -26,7 +27,7 @@ def reference(key: str = "k", *, anew: bool = False, code: tuple[Path, ...] = ()
         sets=(LabelledImages(name="shapes", images=np.zeros((4, 2, 2), np.uint8), labels=np.arange(4) % 2),),
         deployed=SimpleNamespace(code=lambda: code),
         input=lambda images: images.astype(np.float32),
-        logits=lambda images: calls.append(1) or np.full((len(images), 2), 7, np.float32),
+        logits=lambda images: calls.append(1) or np.full((len(images), 2), logit, np.float32),
     )
     computed = references.cached_or_new(source, key=key, inputs=INPUTS, anew=anew)
     assert (computed.key, computed.inputs) == (key, INPUTS)
@@ -55,6 +56,13 @@ def kind(request, tmp_path, monkeypatch) -> SimpleNamespace:
     monkeypatch.setattr(data, "cache_folder", lambda: tmp_path / "cache")
     module, make = KINDS[request.param]
     return SimpleNamespace(module=module, make=make, folder=tmp_path / "cache" / request.param)
+
+
+def test_a_network_whose_logits_are_not_finite_is_said_and_gets_no_reference(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path)
+    with pytest.raises(DataError, match="net gives logits that are not finite for 4 images of shapes"):
+        reference(logit=float("inf"))
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_what_was_made_of_the_same_is_taken(kind):

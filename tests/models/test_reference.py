@@ -69,6 +69,7 @@ def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original
         {"images": np.zeros((2, 28), np.uint8)},
         {"labels": np.zeros(2, np.float32)},
         {"images": np.zeros((3, 28, 28), np.uint8)},
+        {"labels": np.zeros(3, np.uint8)},
         {"labels": np.zeros((2, 1), np.uint8)},
         {"labels": 3},
         {"logits": np.full((2, 10), np.nan, np.float32)},
@@ -81,7 +82,10 @@ def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original
     ids=lambda change: next(iter(change)),
 )
 def test_a_reference_of_wrong_types_says_what_to_do(original, file, change):
-    write(file, vars(original) | {"inputs": "{}"} | change)
+    right = vars(original) | {"inputs": "{}", "others": "[]"}
+    write(file, right)
+    reference.load(file)
+    write(file, right | change)
     with pytest.raises(DataError, match="is no reference.*nox -s export"):
         reference.load(file)
 
