@@ -41,11 +41,15 @@ public class JobTest extends AppCase {
     }
 
     private JSONObject run(byte[] artifact, byte[] sidecar) throws Exception {
+        return run(artifact, sidecar, asset("evaluation/torch_cnn_small.json"));
+    }
+
+    private JSONObject run(byte[] artifact, byte[] sidecar, byte[] evaluation) throws Exception {
         put("jobs/1-a/artifact", artifact);
         put("jobs/1-a/sidecar.json", sidecar);
         put("jobs/1-a/job.json", new JSONObject().put("evaluation", "digits").put("images", 20).put("latency_s", 1.0).put("samples", 7)
                 .put("threads", 1).put("accelerator", "default").toString().getBytes());
-        put("evaluation/digits.json", asset("evaluation/torch_cnn_small.json"));
+        put("evaluation/digits.json", evaluation);
         put("evaluation/digits.bin", asset("evaluation/torch_cnn_small.bin"));
         try (ActivityController<RunActivity> window = window("1-a")) {
             File result = new File(root(), "results/1-a.json");
@@ -72,6 +76,15 @@ public class JobTest extends AppCase {
         JSONObject row = run(damaged, asset("artifacts/" + ID + ".json"));
         assertEquals("load_failed", row.getString("outcome"));
         assertContains("damaged, or of another export", row.getString("reason"));
+    }
+
+    @Test
+    public void evaluationImagesThatDoNotSayWhichTheyAreAreRefused() throws Exception {
+        JSONObject described = new JSONObject(new String(asset("evaluation/torch_cnn_small.json")));
+        described.remove("dataset_sha256");
+        JSONObject row = run(asset("artifacts/" + ID + ".onnx"), asset("artifacts/" + ID + ".json"), described.toString().getBytes());
+        assertEquals(row.toString(), "run_failed", row.getString("outcome"));
+        assertContains("do not fit their description", row.getString("reason"));
     }
 
     @Test

@@ -29,6 +29,7 @@ public final class Evaluation {
     public final int[] answers; // the classes that the float network answers
 
     private Evaluation(JSONObject json, byte[] content) throws JSONException, Refused {
+        json.getString("dataset_sha256"); // images that do not say which they are are refused
         count = json.getInt("count");
         size = new Size(json.getInt("height"), json.getInt("width"), json.getInt("channels"));
         bytes = json.getString("dtype").equals("uint8");
