@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from msgspec import Meta
@@ -89,19 +89,27 @@ class Contents:
     notes: tuple[str, ...] = ()
 
 
+EVERY = "every scheme"
+
+
+def options(format_module: Any, scheme: str) -> tuple[str, ...]:
+    """Return the names of the options that a format understands for a scheme."""
+    table = getattr(format_module, "options", {})
+    return (*table.get(EVERY, ()), *table.get(scheme, ()))
+
+
 class Format(Protocol):
     """A module of export/formats. Its top level imports no framework: that happens inside the functions.
 
-    It may have `options(framework, scheme)`, the names of the options of edgewise.toml that it understands for a scheme,
-    and `family(framework)`, a name that it has in common with formats that share imports and conversions with it. It may
-    have `rewrites`, names of export/rewrites/ in the order in which they are tried, and `rewritten(content, name)`, which
-    returns a file's content after a rewrite and the names of the operators that it changed.
+    `tools` are the distributions, by framework, whose versions decide the bytes; the sidecar records them. It may have
+    `options`, the names of the options of edgewise.toml that it understands, by scheme, those of all schemes under `EVERY`,
+    and `family`, a name, with `{framework}` in it, that it has in common with formats that share imports and conversions
+    with it. It may have `rewrites`, names of export/rewrites/ in the order in which they are tried, and
+    `rewritten(content, name)`, which returns a file's content after a rewrite and the names of the operators that it changed.
     """
 
     suffix: str
-
-    def tools(self, framework: str) -> tuple[str, ...]:
-        """Return the distributions whose versions decide the bytes; the sidecar records them."""
+    tools: Mapping[str, tuple[str, ...]]
 
     def convert(self, source: Source, scheme: str, target: Path) -> None:
         """Write the artifact to `target` (a file, or a folder); raises Unsupported with the toolchain's own reason."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from export import isolated, judge, phases, rewriting
+from export import contract, isolated, judge, phases, rewriting
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Contents, Tensor
 from export.formats import FORMATS
@@ -85,7 +85,7 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
         "golden": tuple(trial.golden(rewritten.logits)),
         "dataset": Dataset(name=reference.dataset, split="test", sha256=reference.dataset_sha256, images=len(reference.images)),
         "checkpoint_sha256": source.checkpoint_sha256,
-        "tools": {tool: version(tool) for tool in format_module.tools(recipe.framework)} | isolated.pins(recipe.format),
+        "tools": {tool: version(tool) for tool in format_module.tools[recipe.framework]} | isolated.pins(recipe.format),
         "reproducible": reproducible(format_module, scheme.base),
     }  # fmt: skip
 
@@ -94,7 +94,7 @@ def _convert(recipe: Recipe, source: Source, scheme: Scheme, file: Path) -> None
     """Write the file; raises Unsupported for options that the format does not know, and in the toolchain's own words."""
     format_module = FORMATS[recipe.format]
     with _toolchains_words(), phases.phase(phases.CONVERT):
-        options = format_module.options(source.framework, scheme.base) if hasattr(format_module, "options") else ()
+        options = contract.options(format_module, scheme.base)
         supported(scheme.options, options, f"{scheme.base} of {recipe.format} from {source.framework}")
         if scheme.options.batch not in (None, 1) and not source.any_batch:
             raise Unsupported("the network itself takes one image at a time: export it for any batch")

@@ -34,8 +34,8 @@ class Recipe:
     @property
     def family(self) -> str:
         """What it is made with: one process makes the recipes of a family, for they share imports and conversions."""
-        module = FORMATS[self.format]
-        return module.family(self.framework) if hasattr(module, "family") else f"{self.format} of {self.framework}"
+        name = getattr(FORMATS[self.format], "family", f"{self.format} of {{framework}}")
+        return name.format(framework=self.framework)
 
     @property
     def suffix(self) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.formats._quiet import quiet
 from export.source import Source
 from models.common.errors import Unsupported
 from models.own.settings import DYNAMIC
@@ -72,7 +70,8 @@ def _from_torch(source: Source, batch: int | None) -> onnx.ModelProto:
     """Return the exporter's graph for so many images; None leaves it to the exporter to keep the batch free."""
     import torch
 
-    with _expected_noise():
+    # operators of a torchvision that is not there, a deprecation inside torch
+    with quiet(r".*isinstance\(treespec, LeafSpec\)", logger="torch.onnx._internal.exporter._registration"):
         program = torch.onnx.export(
             source.network,
             (torch.zeros(batch or 2, *source.input_shape),),
@@ -125,20 +124,6 @@ def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
     shapes, dtypes = node.output_shapes, node.output_dtypes
     graph.remove_node(node.name)
     graph.make_node("Sub", [one, erf], name=name, outputs=node.output, shapes=shapes, dtypes=dtypes)
-
-
-@contextlib.contextmanager
-def _expected_noise():
-    """Hide what torch.onnx says of itself: operators of a torchvision that is not there, a deprecation inside torch."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _free_batch(model: onnx.ModelProto) -> bool:

@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 WEIGHTS_OF_7_BITS = {"per_channel": True, "reduce_range": True}
 
 
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    """Return the options of edgewise.toml that a scheme of these formats takes."""
-    return {
-        "dynamic_int8": ("batch", "keep_float"),
-        "int8": ("batch", "calibration", "images", "granularity", "symmetric", "keep_float"),
-        "int4": ("batch", "block", "keep_float"),
-    }.get(scheme, ("batch",))
-
-
 def build(source: Source, scheme: str) -> bytes:
     """Return the ONNX file of a scheme, made once per source."""
     return source.memo(f"onnx {scheme}", lambda: _onnx_graph.finish(SCHEMES[scheme](source), source))

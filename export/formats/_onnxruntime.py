@@ -45,17 +45,6 @@ class Graph:
     nodes: tuple[Node, ...]
 
 
-def tools(framework: str) -> tuple[str, ...]:
-    """Return the distributions whose versions decide the bytes of both formats."""
-    exporters = {"torch": ("torch", "onnxscript"), "keras": ("tensorflow-cpu", "keras", "tf2onnx")}
-    return (*exporters[framework], "onnx", "onnxruntime")
-
-
-def family(framework: str) -> str:
-    """Return the family of all that starts from the float ONNX graph."""
-    return f"onnx of {framework}"
-
-
 def session(path: Path) -> onnxruntime.InferenceSession:
     """Load a file for one thread of the CPU."""
     import onnxruntime

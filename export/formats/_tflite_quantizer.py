@@ -2,7 +2,6 @@
 
 import fnmatch
 import re
-import warnings
 from typing import Any
 
 from litert_quantizer import qtyping, quantizer
@@ -12,6 +11,7 @@ from litert_quantizer.utils import qsv_utils
 
 from export import phases
 from export.formats import _batches, _tflite_file
+from export.formats._quiet import quiet
 from export.source import Source
 from models.common.errors import Unsupported
 from models.own.settings import Options
@@ -34,8 +34,7 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
     }[scheme]()
     rows += _left_in_float(float32, source.options.keep_float or ())
     work = quantizer.Quantizer(float32, rows)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors")  # which is how calibration works
+    with quiet(".*experimental_preserve_all_tensors"):  # which is how calibration works
         ranges = _ranges(float32, rows, source) if work.need_calibration else None
         return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
 

@@ -5,10 +5,10 @@ import math
 import pickle
 import pickletools
 import re
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ import numpy as np
 
 from export import phases
 from export.contract import Contents, Layer, Tensor, weights_by_dtype
-from export.formats import _batches
+from export.formats import _batches, _quiet
 from export.formats._torch import one_thread
 from export.source import Source
 from models.common.errors import Unsupported
 from models.own.settings import Options
 
-_DEPRECATED = (
+# leaves out what PyTorch says of these formats at every step: that they are deprecated
+quiet = partial(
+    _quiet.quiet,
     r"`torch\.jit\.\w+` is deprecated",
     r"torch\.ao\.quantization is deprecated",
     "Lite Interpreter is deprecated",
@@ -32,30 +34,6 @@ _DEPRECATED = (
 _DTYPES = {"FloatStorage": "float32", "HalfStorage": "float16", "DoubleStorage": "float64", "QInt8Storage": "int8",
            "QUInt8Storage": "uint8"}  # fmt: skip
 _SHAPE = "extra/input_shape"  # what torch.jit.load(..., _extra_files={"input_shape": ""}) returns
-
-
-def family(framework: str) -> str:
-    return "torchscript"
-
-
-def tools(framework: str) -> tuple[str, ...]:
-    return ("torch",)
-
-
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return {
-        "int8": ("batch", "calibration", "images", "granularity", "symmetric"),
-        "dynamic_int8": ("batch", "granularity"),
-    }.get(scheme, ("batch",))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out what PyTorch says of these formats at every step: that they are deprecated."""
-    with warnings.catch_warnings():
-        for message in _DEPRECATED:
-            warnings.filterwarnings("ignore", message)
-        yield
 
 
 @contextmanager

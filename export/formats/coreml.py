@@ -6,9 +6,7 @@ runtime is on Apple's systems only: elsewhere the file is judged by its arithmet
 
 import contextlib
 import json
-import logging
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,14 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contents, Layer, weights_by_dtype
+from export.formats._quiet import quiet
 from export.source import Source
 from models import mil
 
 suffix = ".mlpackage"
+tools = {"torch": ("torch", "coremltools"), "keras": ("tensorflow-cpu", "keras", "coremltools")}
+family = "coreml"  # of both: coremltools imports all frameworks, whatever it converts
+options = {"int4": ("block",)}
 
 _JUDGED = "judged by the arithmetic of the file, not Apple's runtime"
 _WEIGHTED = {"conv": "weight", "conv_transpose": "weight", "linear": "weight", "matmul": "y", "gather": "x"}
@@ -29,19 +31,10 @@ _UNUSED = ("executorch", "torchao", "transformers", "sklearn", "xgboost", "libsv
 _DATE = "com.github.apple.coremltools.conversion_date"
 
 
-def family(framework: str) -> str:
-    return "coreml"  # of both: coremltools imports all frameworks, whatever it converts
-
-
-def tools(framework: str) -> tuple[str, ...]:
-    converters = {"torch": ("torch",), "keras": ("tensorflow-cpu", "keras")}
-    return (*converters[framework], "coremltools")
-
-
 def convert(source: Source, scheme: str, target: Path) -> None:
     with _without(_UNUSED):
         import coremltools  # noqa: F401  the first time, what it finds
-    with _quiet():
+    with quiet("", logger="coremltools"):  # tested with older frameworks than these, and its bars of progress
         model = _SCHEMES[scheme](source)
         model.save(str(target))
     _settle(target)
@@ -134,10 +127,6 @@ _SCHEMES = {
 }
 
 
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return ("block",) if scheme == "int4" else ()
-
-
 def _settle(package: Path) -> None:
     """Take out what differs from one export to the next: a date, random identifiers, the order of a map's entries."""
     from coremltools.proto import Model_pb2
@@ -207,17 +196,3 @@ def _without(names: tuple[str, ...]) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out that coremltools was tested with older frameworks than these, and its bars of progress."""
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

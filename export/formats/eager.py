@@ -10,16 +10,13 @@ from models import deployed
 from models.frameworks import FRAMEWORKS
 
 suffix = ".safetensors"
+tools = {"torch": ("torch",), "keras": ("tensorflow-cpu", "keras")}
 as_given = True  # a user's file may hold more than the network: example inputs, an optimizer's state
 
 
 def suffix_of(model: str) -> str:
     """Return the suffix of the file that holds this model's network."""
     return deployed.get(model).suffix
-
-
-def tools(framework: str) -> tuple[str, ...]:
-    return {"torch": ("torch",), "keras": ("tensorflow-cpu", "keras")}[framework]
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

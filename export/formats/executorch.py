@@ -5,36 +5,27 @@ from typing import Any
 
 import numpy as np
 
+from export.contract import EVERY
 from export.formats import _batches, _executorch_file, _executorch_schemes
 from export.formats._torch import operators_listed_once
 from export.source import Source
 from models.common.errors import EdgewiseError
 
 suffix = ".pte"
-
+tools = {"torch": ("torch", "executorch", "torchao")}
+family = "executorch"
+options = {
+    EVERY: ("batch",),
+    "dynamic_int8": ("granularity",),
+    "int8": ("calibration", "images", "granularity", "symmetric"),
+    "int4": ("images", "block"),
+    "qat_int8": ("steps", "granularity"),
+}
 irreproducible = {
     "qat_int8": "fine-tuning gives the same bytes on CPUs of one kind; between AVX2 and AVX-512 single weights differ in "
     "their last bit, which rounding to 8 bits may show"
 }
-
 inspect = _executorch_file.contents
-
-
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return {
-        "dynamic_int8": ("batch", "granularity"),
-        "int8": ("batch", "calibration", "images", "granularity", "symmetric"),
-        "int4": ("batch", "images", "block"),
-        "qat_int8": ("batch", "steps", "granularity"),
-    }.get(scheme, ("batch",))
-
-
-def family(framework: str) -> str:
-    return "executorch"
-
-
-def tools(framework: str) -> tuple[str, ...]:
-    return ("torch", "executorch", "torchao")
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

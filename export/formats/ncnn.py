@@ -10,15 +10,17 @@ import numpy as np
 
 from export import isolated
 from export.contract import Contents, Layer, weights_by_dtype
-from export.formats import _onnx_schemes, _onnxruntime
+from export.formats import _onnx_schemes
+from export.formats import onnx as onnx_format
 from export.isolated import ncnn_tools, with_ncnn
 from export.judge import Defect
 from export.source import Source
 from models.common.errors import Unsupported
 
 suffix = ".ncnn"
-tools = _onnxruntime.tools
-family = _onnxruntime.family
+tools = onnx_format.tools
+family = onnx_format.family
+options = {"int8": ("images",)}
 _PROGRAM = with_ncnn.__file__
 
 PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"
@@ -32,10 +34,6 @@ NOTES = {
 METHOD = "aciq"
 WITH_TABLE = ("Convolution", "ConvolutionDepthWise", "InnerProduct")  # which the programs quantize
 OTHERWISE = ("Embed", "GRU", "Gemm", "LSTM", "MultiHeadAttention", "RNN", "SDPA")  # and these
-
-
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return ("images",) if scheme == "int8" else ()
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

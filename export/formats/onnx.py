@@ -2,15 +2,23 @@
 
 from pathlib import Path
 
-from export.contract import Contents
+from export.contract import EVERY, Contents
 from export.formats import _onnx_schemes, _onnxruntime
 from export.source import Source
 
 suffix = ".onnx"
-tools = _onnxruntime.tools
-family = _onnxruntime.family
+tools = {
+    "torch": ("torch", "onnxscript", "onnx", "onnxruntime"),
+    "keras": ("tensorflow-cpu", "keras", "tf2onnx", "onnx", "onnxruntime"),
+}
+family = "onnx of {framework}"  # of all that starts from the float ONNX graph
+options = {
+    EVERY: ("batch",),
+    "dynamic_int8": ("keep_float",),
+    "int8": ("calibration", "images", "granularity", "symmetric", "keep_float"),
+    "int4": ("block", "keep_float"),
+}
 run = _onnxruntime.run
-options = _onnx_schemes.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

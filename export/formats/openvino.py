@@ -13,7 +13,8 @@ import numpy as np
 
 from export import isolated
 from export.contract import Contents, Layer, Tensor, weights_by_dtype
-from export.formats import _onnx_graph, _onnx_schemes, _onnxruntime
+from export.formats import _onnx_graph, _onnx_schemes
+from export.formats import onnx as onnx_format
 from export.isolated import with_openvino
 from export.source import Source
 
@@ -21,19 +22,15 @@ if TYPE_CHECKING:
     import onnx
 
 suffix = ".openvino"
-tools = _onnxruntime.tools
-family = _onnxruntime.family
+tools = onnx_format.tools
+family = onnx_format.family
+options = {scheme: onnx_format.options[scheme] for scheme in ("int8", "int4")}  # no batch: a file here takes one image
 
 _DTYPES = {"f32": "float32", "f16": "float16", "i8": "int8", "u8": "uint8", "i4": "int4", "u4": "int4"}
 _WEIGHTED = {"Convolution": 1, "GroupConvolution": 1, "ConvolutionBackpropData": 1, "MatMul": 1, "Gather": 0}
 # what may stand before a weight; the last where blocks of 4-bit weights were padded
 _WIDENING = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose", "FakeQuantize", "Slice", "StridedSlice")
 _NOT_QUANTIZED = ("ConvolutionBackpropData", "Gather")
-
-
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    options = _onnx_schemes.options(framework, scheme) if scheme in ("int8", "int4") else ()
-    return tuple(name for name in options if name != "batch")  # a file here takes one image
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

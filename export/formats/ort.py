@@ -1,9 +1,10 @@
 """The ORT format: the graph as onnxruntime's builds for mobile apps load it, optimized beforehand."""
 
+import tempfile
 from pathlib import Path
 
 from export.contract import Contents
-from export.formats import _onnx_schemes, _onnxruntime
+from export.formats import _onnx_schemes, _onnxruntime, onnx
 from export.source import Source
 from models.common.errors import Unsupported
 
@@ -12,10 +13,10 @@ irreproducible = (
     "onnxruntime writes one table of the file (kernel_type_str_resolver) in the order of a hash map over addresses; "
     "graph and weights are the same in every export"
 )
-tools = _onnxruntime.tools
-family = _onnxruntime.family
+tools = onnx.tools
+family = onnx.family
+options = onnx.options
 run = _onnxruntime.run
-options = _onnx_schemes.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
@@ -46,28 +47,13 @@ def inspect(path: Path) -> Contents:
 
 
 def _read(path: Path) -> _onnxruntime.Graph:
-    """Read the flatbuffer with the bindings that onnxruntime ships."""
-    import onnx
-    import onnxruntime.tools.ort_format_model  # noqa: F401  puts ort_flatbuffers_py on the path
-    from ort_flatbuffers_py.fbs.AttributeType import AttributeType
-    from ort_flatbuffers_py.fbs.InferenceSession import InferenceSession
+    """Read the same graph as onnxruntime writes it into an .onnx file."""
+    import onnxruntime
 
-    graph = InferenceSession.GetRootAs(path.read_bytes()).Model().Graph()
-    tensors = {}
-    for tensor in (graph.Initializers(i) for i in range(graph.InitializersLength())):
-        # its numbers for dtypes are ONNX's
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.DataType()).name
-        tensors[tensor.Name().decode()] = (dtype, tuple(tensor.Dims(i) for i in range(tensor.DimsLength())))
-    nodes = []
-    for node in (graph.Nodes(i) for i in range(graph.NodesLength())):
-        attributes = (node.Attributes(i) for i in range(node.AttributesLength()))
-        nodes.append(
-            _onnxruntime.Node(
-                operator=node.OpType().decode(),
-                name=node.Name().decode(),
-                inputs=tuple(node.Inputs(i).decode() for i in range(node.InputsLength())),
-                outputs=tuple(node.Outputs(i).decode() for i in range(node.OutputsLength())),
-                integers={a.Name().decode(): a.I() for a in attributes if a.Type() == AttributeType.INT},
-            )
-        )
-    return _onnxruntime.Graph(tensors=tensors, nodes=tuple(nodes))
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.optimized_model_filepath = str(Path(folder) / "model.onnx")
+        options.add_session_config_entry("session.save_model_format", "ONNX")
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnx._read(Path(options.optimized_model_filepath))

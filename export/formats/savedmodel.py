@@ -7,23 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contents, Layer, Tensor, weights_by_dtype
+from export.contract import EVERY, Contents, Layer, Tensor, weights_by_dtype
 from export.formats import _batches
 from export.judge import Defect
 from export.source import Source
 
 suffix = ".savedmodel"
+tools = {"keras": ("tensorflow-cpu", "keras", "protobuf")}
+options = {EVERY: ("batch",)}
 
 _VERSION = "1"  # the subfolder: TensorFlow Serving serves the highest number
 _SIGNATURE = "serving_default"
-
-
-def tools(framework: str) -> tuple[str, ...]:
-    return ("tensorflow-cpu", "keras", "protobuf")
-
-
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    return ("batch",)
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

@@ -4,36 +4,28 @@ from pathlib import Path
 
 import numpy as np
 
-from export.contract import Contents
+from export.contract import EVERY, Contents
 from export.formats import _batches
 from export.schemes import SCHEMES
 from export.source import Source
 
 suffix = ".tflite"
+_QUANTIZER = ("litert-quantizer", "ai-edge-litert", "flatbuffers")
+tools = {
+    "torch": ("torch", "litert-torch", "litert-converter", *_QUANTIZER),
+    "keras": ("tensorflow-cpu", "keras", *_QUANTIZER),
+}
+_STATIC = ("calibration", "images", "granularity", "symmetric", "keep_float")
+options = {
+    EVERY: ("batch", "rewrites"),
+    "dynamic_int8": ("calibration", "granularity", "keep_float"),
+    **dict.fromkeys(("int8", "int8_io", "int16x8"), _STATIC),
+    "int4": ("block", "keep_float"),
+    "qat_int8": ("images", "steps"),
+}
 rewrites = ("paddings", "transposes", "pixels_as_channels", "views")
 
 _FINE_TUNED = "fine-tuned for {steps} steps with 8-bit rounding simulated, then calibrated and quantized as int8"
-
-
-def tools(framework: str) -> tuple[str, ...]:
-    converters = {"torch": ("torch", "litert-torch", "litert-converter"), "keras": ("tensorflow-cpu", "keras")}
-    return (*converters[framework], "litert-quantizer", "ai-edge-litert", "flatbuffers")
-
-
-def options(framework: str, scheme: str) -> tuple[str, ...]:
-    static = ("calibration", "images", "granularity", "symmetric", "keep_float")
-    return (
-        "batch",
-        "rewrites",
-        *{
-            "dynamic_int8": ("calibration", "granularity", "keep_float"),
-            "int8": static,
-            "int8_io": static,
-            "int16x8": static,
-            "int4": ("block", "keep_float"),
-            "qat_int8": ("images", "steps"),
-        }.get(scheme, ()),
-    )
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

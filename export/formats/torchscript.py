@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from export.contract import EVERY
 from export.formats import _torchscript
 from export.source import Source
 
 suffix = ".pt"
+tools = {"torch": ("torch",)}
+family = "torchscript"
+options = {
+    EVERY: ("batch",),
+    "int8": ("calibration", "images", "granularity", "symmetric"),
+    "dynamic_int8": ("granularity",),
+}
 inspect = _torchscript.inspect
-tools = _torchscript.tools
-family = _torchscript.family
-options = _torchscript.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contents
-from export.formats import _torchscript
+from export.formats import _torchscript, torchscript
 from export.source import Source
 
 suffix = ".ptl"
-tools = _torchscript.tools
-family = _torchscript.family
-options = _torchscript.options
+tools = torchscript.tools
+family = torchscript.family
+options = torchscript.options
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:

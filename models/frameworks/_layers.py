@@ -11,26 +11,14 @@ from torch.nn import functional as F  # noqa: N812 - as PyTorch writes it
 
 aten = torch.ops.aten
 # The functions that graph-mode quantization recognizes, by operator. Other operators stay as they are.
+_IN_PLACE_TOO = ("relu", "relu6", "hardtanh", "hardswish", "silu")
+_BY_NAME = ("hardsigmoid", "gelu", "leaky_relu", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")
 FUNCTIONS: dict[Any, Callable] = {
-    aten.relu.default: F.relu,
-    aten.relu_.default: F.relu,
-    aten.relu6.default: F.relu6,
-    aten.relu6_.default: F.relu6,
-    aten.hardtanh.default: F.hardtanh,
-    aten.hardtanh_.default: F.hardtanh,
-    aten.hardswish.default: F.hardswish,
-    aten.hardswish_.default: F.hardswish,
-    aten.hardsigmoid.default: F.hardsigmoid,
-    aten.silu.default: F.silu,
-    aten.silu_.default: F.silu,
-    aten.gelu.default: F.gelu,
-    aten.leaky_relu.default: F.leaky_relu,
+    **{getattr(aten, name).default: getattr(F, name) for name in (*_IN_PLACE_TOO, *_BY_NAME)},
+    **{getattr(aten, f"{name}_").default: getattr(F, name) for name in _IN_PLACE_TOO},
     aten.sigmoid.default: torch.sigmoid,
     aten.tanh.default: torch.tanh,
-    aten.max_pool2d.default: F.max_pool2d,
     aten.max_pool2d_with_indices.default: F.max_pool2d,
-    aten.avg_pool2d.default: F.avg_pool2d,
-    aten.adaptive_avg_pool2d.default: F.adaptive_avg_pool2d,
     aten.add.Tensor: operator.add,
     aten.add_.Tensor: operator.add,
     aten.mul.Tensor: operator.mul,
@@ -63,7 +51,8 @@ class _Layers:
     """Rewrites a graph of operators, node by node; its parameters move into modules."""
 
     def __init__(self, module: fx.GraphModule) -> None:
-        self.module, self.root, self.graph = module, nn.Module(), fx.Graph()
+        self.module, self.graph = module, fx.Graph()
+        self.held: dict[str, Any] = {}  # what the new graph names: modules, and tensors outside of them
         self.nodes: dict[fx.Node, fx.Node] = {}
         self.module_names: dict[tuple, str] = {}  # a layer that is used twice stays one
 
@@ -81,51 +70,25 @@ class _Layers:
                 continue
             copied = self.graph.node_copy(node, lambda other: self.nodes[other])
             if node.op == "get_attr":
-                self._keep(node.target)
+                self.held[node.target] = self._value(node)
             elif node.op == "call_function":
                 self._plain(copied)
             self.nodes[node] = copied
             if node.op == "call_function" and copied.target is not node.target and _is_in_place(node):
                 self.nodes[node.args[0]] = copied  # whoever reads what was changed in place reads the result
-        graph = _Network(self.root, self.graph)
-        graph.graph.eliminate_dead_code()
-        _one_output(graph)
-        graph.delete_all_unused_submodules()
-        _drop_unused(graph)
-        graph.recompile()
-        return graph.eval()
+        self.graph.eliminate_dead_code(lambda node: node.op != "call_module" and node.is_impure())
+        _one_output(self.graph)
+        return _Network(self.held, self.graph).eval()
 
-    def _keep(self, target: str) -> None:
-        """Copy a tensor, by its name in the graph."""
-        value = self._held(target)
-        parent, (*folders, name) = self.root, target.split(".")
-        for folder in folders:
-            if not hasattr(parent, folder):
-                setattr(parent, folder, nn.Module())
-            parent = getattr(parent, folder)
-        if hasattr(parent, name):
-            return
-        if isinstance(value, nn.Parameter):
-            parent.register_parameter(name, nn.Parameter(value.detach().clone(), requires_grad=value.requires_grad))
-        elif isinstance(value, torch.Tensor):
-            parent.register_buffer(name, value.detach().clone())
-        else:
-            setattr(parent, name, value)
-
-    def _held(self, target: str) -> Any:
-        return functools.reduce(getattr, target.split("."), self.module)
-
-    def _value(self, node: Any) -> torch.Tensor | None:
-        """Return the parameter or buffer of an argument, None for one that is computed."""
-        if not isinstance(node, fx.Node) or node.op != "get_attr":
-            return None
-        value = self._held(node.target)
-        return value.detach() if isinstance(value, torch.Tensor) else None
+    def _value(self, node: Any) -> Any:
+        """Return what an argument holds, a parameter or a buffer as a rule, None for one that is computed."""
+        stored = isinstance(node, fx.Node) and node.op == "get_attr"
+        return functools.reduce(getattr, node.target.split("."), self.module) if stored else None
 
     def _called(self, node: fx.Node, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:
         if key not in self.module_names:
             self.module_names[key] = f"{type(layer).__name__.lower()}{len(self.module_names)}"
-            self.root.add_module(self.module_names[key], layer)
+            self.held[self.module_names[key]] = layer
         return self.graph.call_module(self.module_names[key], (self.nodes[image],))
 
     def _layer(self, node: fx.Node) -> tuple[nn.Module, fx.Node, tuple] | None:
@@ -250,17 +213,9 @@ def _is_in_place(node: fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
-def _drop_unused(graph: fx.GraphModule) -> None:
-    """Delete top-level tensors that moved into layers; `delete_all_unused_submodules` deletes the others."""
-    used = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
-    for name in [*dict(graph.named_parameters(recurse=False)), *dict(graph.named_buffers(recurse=False))]:
-        if name not in used:
-            delattr(graph, name)
-
-
-def _one_output(graph: fx.GraphModule) -> None:
+def _one_output(graph: fx.Graph) -> None:
     """Return the output itself instead of a tuple of one; raises ValueError if there are several."""
-    end = next(node for node in graph.graph.nodes if node.op == "output")
+    end = next(node for node in graph.nodes if node.op == "output")
     outputs = end.args[0] if isinstance(end.args[0], list | tuple) else (end.args[0],)
     if len(outputs) != 1:
         raise ValueError(f"it has {len(outputs)} outputs; export a network that returns one tensor of logits [N,K]")

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from export import keys, matrix
 from export.__main__ import command
+from export.contract import options
 from export.formats import FORMATS
 from export.matrix import ALL, MATRIX, recipes, select
 from export.schemes import SCHEMES, described, supported
@@ -122,7 +123,7 @@ def test_an_artifact_becomes_stale_with_its_schemes_options(own):
 def test_formats_take_a_batch_or_say_that_they_do_not_understand_it(framework):
     for name, schemes in MATRIX[framework].items():
         for scheme in schemes:
-            names = FORMATS[name].options(framework, scheme) if hasattr(FORMATS[name], "options") else ()
+            names = options(FORMATS[name], scheme)
             assert set(names) <= set(Options.__struct_fields__)
             if name in BATCHED:
                 supported(Options(batch="dynamic"), names, "here")
@@ -130,4 +131,4 @@ def test_formats_take_a_batch_or_say_that_they_do_not_understand_it(framework):
                 with pytest.raises(Unsupported, match="here has no option batch"):
                     supported(Options(batch="dynamic"), names, "here")
     with pytest.raises(Unsupported, match=r"has no option block. It understands: batch"):
-        supported(Options(block=32), FORMATS["onnx"].options(framework, "float32"), "float32 of onnx")
+        supported(Options(block=32), options(FORMATS["onnx"], "float32"), "float32 of onnx")
