@@ -1,23 +1,18 @@
 """What fine-tuning gave, kept in the user's cache folder: it is half of the time that an export of everything takes."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from export import cache, phases
 from export.schemes import described
+from export.source import Source
 from models.common import files, imports, provenance
 from models.common.environments import ROOT
 from models.common.errors import StorageError
-
-if TYPE_CHECKING:
-    from export.source import Source
 
 Weights = Mapping[str, np.ndarray]
 MOST_FILES = 50  # files; each has the size of a network's weights
@@ -30,9 +25,9 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     it imports, what the process is started with, and the kind of CPU, whose instruction sets decide how floats are
     summed.
     """
+    tune = phases.phase(phases.TUNE)(tune)
     if not source.inputs:  # it is not known what the network is made from
-        with phases.phase(phases.TUNE):
-            return tune()
+        return tune()
     path = cache.file(
         "fine-tuned",
         f"{source.model}-{code.rpartition('.')[2]}",
@@ -42,8 +37,7 @@ def weights(source: Source, code: str, tune: Callable[[], Weights]) -> Weights:
     )
     with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
-    with phases.phase(phases.TUNE):
-        new = tune()
+    new = tune()
     content = io.BytesIO()
     np.savez(content, **new)
     with suppress(OSError, StorageError):  # the next export takes its time again

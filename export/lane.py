@@ -8,7 +8,6 @@ import gc
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +17,10 @@ from msgspec.structs import replace
 
 from export import artifact as artifacts
 from export import making, phases, references
-from export.artifact import Artifact
 from export.recipe import Recipe
 from export.source import Source
 from models import reference
-from models.common import files
-from models.common.errors import DataError, EdgewiseError, StorageError
+from models.common.errors import DataError, EdgewiseError
 from models.reference import Reference
 
 # Frameworks make millions of small objects that live as long as the lane: to look through them after every 700 new ones,
@@ -71,7 +68,7 @@ def work_off(unit: dict[str, Any], emit: Callable[..., None]) -> None:
             artifact = making.make(recipe, source, expected, folder, order["key"])
             if order["rewrites"] and order["unchanged"]:
                 artifact = replace(artifact, notes=(*artifact.notes, UNCHANGED))
-            save(artifact, folder)
+            artifacts.save(artifact, folder)
             emit(event="ended", id=recipe.id, spent=phases.taken())
         emit(event="done")
     except EdgewiseError as error:  # of the whole model, or of the folder: a recipe's own errors are its outcome
@@ -101,23 +98,6 @@ def _prepared(source: Source, folder: Path, job: dict[str, Any]) -> Reference:
     new = references.cached_or_new(source, key=expected["key"], inputs=expected["inputs"], anew=expected["force"])
     reference.save(new, path)
     return new
-
-
-def save(artifact: Artifact, folder: Path) -> None:
-    """Write the sidecar; what cannot be written as one is a failure of this recipe. Raises StorageError."""
-    try:
-        artifacts.save(artifact, folder)
-    except StorageError:
-        raise
-    except Exception as error:
-        traceback.print_exc()
-        recipe = Recipe(model=artifact.model, format=artifact.format, scheme=artifact.scheme)
-        files.remove(folder / f"{artifact.id}{recipe.suffix}")
-        names = ("id", "model", "framework", "format", "scheme", "key")
-        failed = Artifact(
-            **{name: getattr(artifact, name) for name in names}, **making.failure(error), seconds=artifact.seconds
-        )
-        artifacts.save(failed, folder)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,19 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from export import keys
 from export.environment import ENVIRONMENT
 from export.planning import Job
 from export.recipe import Recipe
 from models import data
-from models.common import environments, files
+from models.common import environments, files, records
 from models.common.environments import ROOT
 from models.common.processes import death, kill
+from models.common.records import Record
 
 TIMEOUT_S = 900  # for one recipe; the slowest, a quantization-aware one, takes a tenth of it
 
@@ -29,6 +32,20 @@ class Unit:
     job: Job
     family: str
     recipes: Mapping[Recipe, str] = field(hash=False)
+
+
+class Event(Record, kw_only=True):
+    """What a lane tells: of the recipe `id`, with the seconds `spent` by phase, or the `kind` of error that ends it and why.
+
+    It does not tell that it `died`; it was `killed` where a signal ended it.
+    """
+
+    event: Literal["begins", "prepared", "ended", "done", "broken", "died"]
+    id: str = ""
+    spent: dict[str, float] = {}
+    kind: str = ""
+    reason: str = ""
+    killed: bool = False
 
 
 class Lane:
@@ -51,25 +68,27 @@ class Lane:
 
     def events(
         self, unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool, unchanged: Collection[str] = ()
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Event]:
         """Hand over what remains of a unit and yield what the lane tells; the last event is `done`, `broken` or `died`.
 
-        `died` has the reason, and `killed` where a signal ended it. `anew` has the model's reference made again. The ids in
-        `unchanged` are of files that no rewrite may touch.
+        `anew` has the model's reference made again. The ids in `unchanged` are of files that no rewrite may touch.
         """
         with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code tells
             self.process.stdin.write(json.dumps(_request(unit, remaining, anew=anew, unchanged=unchanged)) + "\n")
             self.process.stdin.flush()
-        event: dict[str, Any] = {}
-        while event.get("event") not in ("done", "broken", "died"):
+        event = None
+        while event is None or event.event not in ("done", "broken", "died"):
             line, timed_out = self._line()
             if timed_out:
-                event = {"event": "died", "why": f"no sign of life for {TIMEOUT_S} s"}
+                event = Event(event="died", reason=f"no sign of life for {TIMEOUT_S} s")
             elif not line:
                 code = self.process.wait()
-                event = {"event": "died", "why": death(code) if code else "", "killed": code < 0}
+                event = Event(event="died", reason=death(code) if code else "", killed=code < 0)
             else:
-                event = _read(line)
+                try:
+                    event = records.decoder(Event).decode(line)
+                except msgspec.MsgspecError:
+                    event = foreign(line)
             yield event
 
     def _line(self) -> tuple[str, bool]:
@@ -114,17 +133,6 @@ def _request(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool, unchang
     }
 
 
-def _read(line: str) -> dict[str, Any]:
-    """Return the event of a line; what is none ends the lane."""
-    try:
-        event = json.loads(line)
-        if event["event"] in ("begins", "prepared", "ended", "broken", "done"):
-            return event
-    except (ValueError, TypeError, LookupError):
-        pass
-    return foreign(line)
-
-
-def foreign(line: object) -> dict[str, Any]:
+def foreign(said: object) -> Event:
     """Return the end of a lane that said what it must not."""
-    return {"event": "died", "why": f"it wrote {str(line)[:80]!r} where its events go"}
+    return Event(event="died", reason=f"it wrote {str(said)[:80]!r} where its events go")

@@ -7,13 +7,14 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from export import contract, isolated, judge, phases, rewriting
 from export.artifact import Artifact, Dataset, Golden
@@ -23,7 +24,7 @@ from export.recipe import Recipe
 from export.schemes import SCHEMES, Scheme, described, supported
 from export.source import Source
 from models import profile as profiles
-from models.common import files
+from models.common import files, records
 from models.common.environments import ROOT
 from models.common.errors import EdgewiseError, Unsupported
 from models.frameworks import FRAMEWORKS
@@ -41,28 +42,31 @@ def make(recipe: Recipe, source: Source, reference: Reference, folder: Path, key
     row = {"id": recipe.id, "framework": recipe.framework, "key": key, **vars(recipe)}
     target = folder / f"{recipe.id}{recipe.suffix}"
     try:
-        facts = _facts(recipe, source, reference, target)
+        artifact = Artifact(**row, **_facts(recipe, source, reference, target))
+        records.encode(artifact)  # what cannot be written as a sidecar is a failure, too
     except Unsupported as error:
-        facts = {"outcome": "unsupported", "reason": str(error)}
+        artifact = Artifact(**row, outcome="unsupported", reason=str(error))
     except (Exception, SystemExit) as error:  # some command line tools end the process that calls them
         traceback.print_exc()
-        facts = failure(error)
-    if "file" not in facts:
+        artifact = Artifact(**row, outcome="export_failed", reason=f"{type(error).__name__}: {_first_line(error)}")
+    if not artifact.file:
         files.remove(target)  # an artifact of an earlier export would contradict the new sidecar
-    return Artifact(**row, **facts, seconds=round(time.perf_counter() - started, 2))
+    return structs.replace(artifact, seconds=round(time.perf_counter() - started, 2))
 
 
 def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -> dict[str, Any]:
-    """Return the fields of the artifact, whose file is then at `target`."""
     format_module, scheme = FORMATS[recipe.format], SCHEMES[recipe.scheme]
     with phases.phase(phases.LOAD):
         profile = source.memo("profile", lambda: profile_of(source))
+        distinct = source.memo("distinct", lambda: distinct_weights(source))
     with files.whole(target) as temporary:
         _convert(recipe, source, scheme, temporary)
         with phases.phase(phases.INSPECT):
             contents = completed(format_module.inspect(temporary), source)
-        _judge_contents(format_module, temporary, contents, scheme, source)
-        trial = _Trial(recipe=recipe, source=source, reference=reference, contents=contents)
+        judge.judge_weights(contents, scheme, min(profile.weights, distinct))
+        if not getattr(format_module, "as_given", False):
+            judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters, distinct)
+        trial = _Trial(recipe, source, reference, contents)
         logits = trial.judged_logits(temporary)
         rewritten = trial.rewritten(temporary, logits)
     coverage = judge.coverage(contents, scheme, profile.layers)
@@ -101,43 +105,19 @@ def _convert(recipe: Recipe, source: Source, scheme: Scheme, file: Path) -> None
         format_module.convert(source.with_options(scheme.options), scheme.base, file)
 
 
-def _judge_contents(format_module: Any, file: Path, contents: Contents, scheme: Scheme, source: Source) -> None:
-    """Raise Defect or Unsupported where the file does not hold the network's weights as the scheme says."""
-    profile = source.memo("profile", lambda: profile_of(source))
-    distinct = source.memo("distinct", lambda: distinct_weights(source))
-    judge.judge_weights(contents, scheme, min(profile.weights, distinct))
-    if not getattr(format_module, "as_given", False):
-        judge.judge_size(files.size_bytes(file), contents, scheme, profile.parameters, distinct)
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Trial:
-    """What a converted file is tried on, and what it must answer."""
+    """What a converted file is tried on, and what it must answer.
 
-    recipe: Recipe
-    source: Source
-    reference: Reference
-    contents: Contents
+    Its logits are judged on the first images of the evaluation set, `parity` of them; `index` are these, then the hardest.
+    `batch` is how many images the file takes at once, -1 for any number.
+    """
 
-    @property
-    def parity(self) -> int:
-        """How many images of the evaluation set, the first ones, the logits are judged on."""
-        return min(PARITY_IMAGES, len(self.reference.images))
-
-    @cached_property
-    def index(self) -> np.ndarray:
-        """Which images of the evaluation set the file is tried with: the first, then the hardest."""
-        hardest = np.argsort(self.reference.margins, kind="stable")[:GOLDEN_HARDEST]
-        return np.concatenate([np.arange(self.parity), hardest])
-
-    @property
-    def scheme(self) -> Scheme:
-        return SCHEMES[self.recipe.scheme]
-
-    @property
-    def batch(self) -> int:
-        """How many images the file takes at once, -1 for any number."""
-        return self.contents.inputs[0].shape[0]
+    def __init__(self, recipe: Recipe, source: Source, reference: Reference, contents: Contents) -> None:
+        self.recipe, self.source, self.reference, self.contents = recipe, source, reference, contents
+        self.scheme, self.batch = SCHEMES[recipe.scheme], contents.inputs[0].shape[0]
+        self.parity = min(PARITY_IMAGES, len(reference.images))
+        hardest = np.argsort(reference.margins, kind="stable")[:GOLDEN_HARDEST]
+        self.index = np.concatenate([np.arange(self.parity), hardest])
 
     def judged_logits(self, file: Path) -> np.ndarray:
         """Return the file's logits [N,K] for the images; raises Unsupported or Defect where they are not the network's."""
@@ -246,10 +226,6 @@ def reproducible(format_module: Any, scheme: str) -> bool | str:
     """Return True, or the reason why other bytes may come out: a format's, or that of one of its schemes."""
     reason = getattr(format_module, "irreproducible", True)
     return reason.get(scheme, True) if isinstance(reason, dict) else reason
-
-
-def failure(error: BaseException) -> dict[str, str]:
-    return {"outcome": "export_failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
 
 
 def _first_line(error: BaseException) -> str:

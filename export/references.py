@@ -8,7 +8,6 @@ import numpy as np
 from export import cache, phases
 from export.source import Source
 from models import reference
-from models.common import files
 from models.common.errors import DataError, StorageError
 from models.images import LabelledImages
 from models.reference import EvaluationSet, Reference
@@ -19,25 +18,23 @@ MOST_FILES, MOST_BYTES = 8, 64 << 20  # files, and images in the largest: each h
 def cached_or_new(source: Source, *, key: str, inputs: Mapping[str, str], anew: bool) -> Reference:
     """Return the reference from the cache where it was made from the same before, or `make` it, always if `anew`."""
     if source.deployed.code():  # it may import what no digest holds
-        with phases.phase(phases.REFERENCE):
-            return make(source, key=key, inputs=inputs)
+        return make(source, key=key, inputs=inputs)
     path = cache.file("references", source.model, key)
     if not anew:
         with suppress(DataError):
             stored = reference.load(path)
             if stored.is_current(key):
                 return stored
-    with phases.phase(phases.REFERENCE):
-        new = make(source, key=key, inputs=inputs)
+    new = make(source, key=key, inputs=inputs)
     if sum(part.images.nbytes for part in (new, *new.others.values())) > MOST_BYTES:
         return new
     with suppress(StorageError):  # the next export takes its time again
-        files.require_folder(path.parent)
         reference.save(new, path)
     cache.prune(path.parent, MOST_FILES)
     return new
 
 
+@phases.phase(phases.REFERENCE)
 def make(source: Source, *, key: str, inputs: Mapping[str, str]) -> Reference:
     """Return the float network's logits on its evaluation sets; raises DataError where they are not finite.
 

@@ -5,12 +5,11 @@ import threading
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from export import artifact as artifacts
 from export import lane_client
 from export.artifact import Artifact
-from export.lane_client import Lane, Unit
+from export.lane_client import Event, Lane, Unit
 from export.planning import Job
 from export.recipe import Recipe
 from models.common import files
@@ -187,55 +186,55 @@ class _Work:
                 lane = Lane(job.log)
                 self.lanes.add(lane)
             at, end = self._one_lane(unit, remaining, lane)
-            if end["event"] == "done" and not remaining:
+            if end.event == "done" and not remaining:
                 return lane
             self._end(lane)
             lane = None
             files.sweep(job.folder)  # what it was writing when it died
-            if end["event"] == "broken":
+            if end.event == "broken":
                 kinds = {kind.__name__: kind for kind in EdgewiseError.__subclasses__()}
-                raise kinds.get(end.get("kind"), DataError)(str(end.get("reason")))
+                raise kinds.get(end.kind, DataError)(end.reason)
             if self.waiting.stopped or (unit.recipes and not remaining):
                 return None
             if lived_on and not at:  # it had died before it was given this unit
                 continue
-            if end.get("killed") and (job.model, unit.family, at) not in self.killed:
+            if end.killed and (job.model, unit.family, at) not in self.killed:
                 self.killed.add((job.model, unit.family, at))
                 continue
-            why = end.get("why") or "without a result"
             recipe = next((r for r in remaining if r.id == at), None)
             if recipe is None:  # it died before its first recipe: another lane would die the same way
-                why = end.get("why") or "it ended before its work was done"
+                why = end.reason or "it ended before its work was done"
                 tail = "\n".join(job.log.read_text(errors="replace").splitlines()[-8:])
                 raise DataError(f"The export of {job.model} cannot start: {why}. The last lines of {job.log}:\n{tail}")
-            self._fail(job, recipe, remaining.pop(recipe), f"the converter's process ended: {why}")
+            self._fail(
+                job, recipe, remaining.pop(recipe), f"the converter's process ended: {end.reason or 'without a result'}"
+            )
             if not remaining:
                 return None
         return lane
 
-    def _one_lane(self, unit: Unit, remaining: dict[Recipe, str], lane: Lane) -> tuple[str, dict[str, Any]]:
+    def _one_lane(self, unit: Unit, remaining: dict[Recipe, str], lane: Lane) -> tuple[str, Event]:
         """Let a lane make what it can and take that out of `remaining`; return what it was at last, and its last event."""
-        at, event = "", {}
+        at = ""
         anew = unit.job.force and unit.job.model not in self.new_references
         killed = {id for model, _, id in self.killed if model == unit.job.model}
         for event in lane.events(unit, remaining, anew=anew, unchanged=killed):
-            name, id = event["event"], str(event.get("id"))
-            if name == "begins":
-                at = id
+            if event.event == "begins":
+                at = event.id
                 with self.lock:
-                    self.begins(id)
-            elif name == "prepared":
+                    self.begins(at)
+            elif event.event == "prepared":
                 self.new_references.add(unit.job.model)
                 self.waiting.prepared(unit.job.model)
-            elif name == "ended":
-                recipe = next((r for r in remaining if r.id == id), None)
+            elif event.event == "ended":
+                recipe = next((r for r in remaining if r.id == event.id), None)
                 if recipe is None:
                     return at, lane_client.foreign(event)
                 at = ""
                 self._take(unit.job, recipe, remaining.pop(recipe))
-            if isinstance(event.get("spent"), dict):
+            if event.spent:
                 with self.lock:
-                    self.spent(unit.family, event["spent"])
+                    self.spent(unit.family, event.spent)
         return at, event
 
     def _take(self, job: Job, recipe: Recipe, key: str) -> None:

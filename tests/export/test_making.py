@@ -15,7 +15,7 @@ from export import artifact as artifacts
 from export import isolated, lane, making, phases, source
 from export import recipe as recipes
 from export.artifact import Artifact
-from export.contract import Contents, Tensor
+from export.contract import EVERY, Contents, Tensor
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from export.source import Source
@@ -53,7 +53,7 @@ def scripted(monkeypatch, expected) -> SimpleNamespace:
     index = np.concatenate([np.arange(making.PARITY_IMAGES), hardest])
     module = SimpleNamespace(
         suffix=".scripted",
-        tools=lambda framework: ("numpy",),
+        tools={RECIPE.framework: ("numpy",)},
         convert=lambda source, scheme, target: target.write_bytes(bytes(88_000)),
         inspect=lambda path: contents(),
         run=lambda path, images: expected.logits[index].copy(),
@@ -75,7 +75,7 @@ def make(scripted, expected, tmp_path) -> Callable[[], Artifact]:
 
     def make() -> Artifact:
         folder = tmp_path / "artifacts"
-        lane.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), expected, folder, "k"), folder)
+        artifacts.save(making.make(RECIPE, Source(RECIPE.model, "mnist"), expected, folder, "k"), folder)
         return artifacts.read(artifacts.sidecar_path(folder, RECIPE.id))
 
     return make
@@ -211,7 +211,7 @@ def batches(scripted, make, monkeypatch):
     """Return a function that makes the recipe for a batch, with a file that is written for another, and tells the runs."""
     logits_of, runs = scripted.run, []
     monkeypatch.setattr(Source, "any_batch", True)
-    scripted.options = lambda framework, scheme: ("batch",)
+    scripted.options = {EVERY: ("batch",)}
 
     def make_for(batch: object, shape: int, wrong: object = None) -> Artifact:
         def answer(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
