@@ -22,12 +22,9 @@ def path(model: str) -> Path:
     return FOLDER / f"{model}.safetensors"
 
 
-def read(model: str, file: Path | None = None) -> bytes:
-    """Return the bytes of a checkpoint, the model's own unless `file` is given.
-
-    Raises CheckpointMissing where there is none, DataError where it cannot be read.
-    """
-    file = file or path(model)
+def read(model: str) -> bytes:
+    """Return the bytes of the model's checkpoint; raises CheckpointMissing, or DataError where it cannot be read."""
+    file = path(model)
     try:
         return files.read_bytes(file, CHECKPOINT_BYTES)
     except FileNotFoundError as error:
@@ -43,37 +40,18 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def load(model: str, file: Path | None = None) -> Any:
-    """Return the model's network with a checkpoint's weights, its own unless `file` is given.
-
-    Raises DataError for a file that is missing, truncated or of another network.
-    """
-    return network(model, weights(model, read(model, file)))
-
-
-def weights(model: str, content: bytes) -> dict[str, Any]:
-    """Return the named arrays of a checkpoint's bytes; raises DataError for bytes that are no checkpoint."""
+def network(model: str, content: bytes) -> Any:
+    """Return the model's network with the weights in a checkpoint's bytes; raises DataError for bytes that are none of it."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    try:
-        return load(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise _no_checkpoint(model, error) from error
-
-
-def network(model: str, values: dict[str, Any]) -> Any:
-    """Return the model's network with these weights; raises DataError where they are another network's."""
     module = ZOO[model]
     try:
-        return FRAMEWORKS[module.SPEC.framework].set_weights(module.network(), values)
-    except (ValueError, RuntimeError) as error:
-        raise _no_checkpoint(model, error) from error
-
-
-def _no_checkpoint(model: str, error: Exception) -> DataError:
-    why = str(error).strip()[:200]
-    return DataError(f"This file is no checkpoint of {model} ({why}). Restore {path(model)} with git, or train again.")
+        weights = load(content)
+        return FRAMEWORKS[module.SPEC.framework].set_weights(module.network(), weights)
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        msg = f"This file is no checkpoint of {model} ({str(error).strip()[:200]}). Restore {path(model)} with git, or train again."
+        raise DataError(msg) from error
 
 
 def save(model: str, network: Any) -> str:

@@ -70,7 +70,7 @@ class ZooNetwork:
         return checkpoints.read(self.name)
 
     def network(self, content: bytes, suffix: str = "") -> Any:
-        return checkpoints.network(self.name, checkpoints.weights(self.name, content))
+        return checkpoints.network(self.name, content)
 
     def evaluation(self) -> tuple[LabelledImages, ...]:
         judged, others = data.load("test", self.dataset), data.load("test", "digits")

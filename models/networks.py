@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-from functools import cache
 from pathlib import Path
 
 from models.common import files
@@ -115,13 +114,11 @@ def _defines_network(path: Path) -> bool:
 def _parsed(path: Path) -> ast.Module:
     """Return the syntax tree of a Python file, which is not run; raises DataError."""
     try:
-        state = path.stat()
-        return _tree(path, state.st_mtime_ns, state.st_size)
+        return _tree(path)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two of deep nesting
         raise DataError(f"{path} is no Python file that can be read: {error}") from error
 
 
-@cache
-def _tree(path: Path, mtime_ns: int, size: int) -> ast.Module:
-    """Parse a file once; time and size only tell the cache that it is another."""
+@files.while_unchanged
+def _tree(path: Path) -> ast.Module:
     return ast.parse(files.read_bytes(path, CODE_BYTES))

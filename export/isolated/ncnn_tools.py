@@ -3,11 +3,10 @@
 import hashlib
 import os
 import shutil
-from functools import lru_cache
 from pathlib import Path
 
 from export.isolated import Failed, until_end
-from models.common import processes
+from models.common import files, processes
 from models.common.errors import Unsupported
 
 PROGRAMS = ("ncnn2table", "ncnn2int8")
@@ -35,18 +34,16 @@ def find() -> tuple[Path, Path]:
     return Path(paths[0]), Path(paths[1])
 
 
+_sha256 = files.while_unchanged(files.sha256)
+
+
 def identity() -> str:
     """Return a digest of the programs, "" where they are missing: they decide the bytes of what they make."""
     try:
-        digests = "".join(_digest(program, program.stat().st_mtime_ns) for program in find())
+        digests = "".join(map(_sha256, find()))
     except Unsupported:
         return ""
     return hashlib.sha256(digests.encode()).hexdigest()
-
-
-@lru_cache
-def _digest(program: Path, changed_ns: int) -> str:
-    return hashlib.sha256(program.read_bytes()).hexdigest()
 
 
 def run(program: Path, *arguments: str | Path) -> None:

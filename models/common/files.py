@@ -7,13 +7,16 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from models.common.errors import DataError, StorageError
+
+T = TypeVar("T")
 
 NAME_BYTES = 255  # the longest name that the usual file systems hold
 
@@ -205,6 +208,18 @@ def read_bytes(path: Path, limit: int) -> bytes:
 def _kind(mode: int) -> str:
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def while_unchanged(function: Callable[[Path], T]) -> Callable[[Path], T]:
+    """Keep what a function makes of a file for as long as the file's time and size are the same; raises OSError."""
+    made = cache(lambda path, mtime_ns, size: function(path))
+
+    @wraps(function)
+    def kept(path: Path) -> T:
+        state = path.stat()
+        return made(path, state.st_mtime_ns, state.st_size)
+
+    return kept
 
 
 def members(path: Path) -> tuple[Path, ...]:

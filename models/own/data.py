@@ -62,20 +62,17 @@ def load(folder: Path, model: str) -> OwnData:
     names = sorted(n.removesuffix("_images") for n in arrays if n.endswith("_images"))
     others = [name for name in names if name not in (CALIBRATION, TRAINING)]
     for name in others:
-        if name == first or not networks.NAME.fullmatch(name):
-            reader.refuse(f"{name}_images names no other evaluation set than {first}", "Give it another name.")
+        allowed = name != first and networks.NAME.fullmatch(name) is not None
+        reader.require(allowed, f"{name}_images names no other evaluation set than {first}", "Give it another name.")
     sets = (reader.labelled(first, ""), *(reader.labelled(name, f"{name}_") for name in others))
     training = reader.labelled(TRAINING, f"{TRAINING}_") if TRAINING in names else None
     calibration = reader.images(f"{CALIBRATION}_images") if CALIBRATION in names else None
     further = ((TRAINING, None if training is None else training.images), (CALIBRATION, calibration))
     for name, images in (*((s.name, s.images) for s in sets), *further):
-        if images is None:
-            continue
-        if images.shape[1:] != sets[0].images.shape[1:] or images.dtype != sets[0].images.dtype:
-            shape, first_shape = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
-            reader.refuse(
-                f"the images of {name} are {shape}, the first ones {first_shape}", "Give all in one size and type."
-            )
+        if images is not None:
+            kind, first_kind = (f"{i.dtype} {'x'.join(map(str, i.shape[1:]))}" for i in (images, sets[0].images))
+            what = f"the images of {name} are {kind}, the first ones {first_kind}"
+            reader.require(kind == first_kind, what, "Give all in one size and type.")
     read = {"class_names", *KINDS, *(f"{name}_{kind}" for name in (*others, CALIBRATION, TRAINING) for kind in KINDS)}
     return OwnData(
         file=path,
@@ -117,8 +114,10 @@ class _Reader:
     arrays: Mapping[str, np.ndarray]
     grouped: list[str] = field(default_factory=list)
 
-    def refuse(self, what: str, remedy: str) -> None:
-        raise DataError(f"{self.path}: {what}. {remedy}")
+    def require(self, fact: bool, what: str, remedy: str) -> None:
+        """Raise DataError that says what is wrong and what to do, unless the fact holds."""
+        if not fact:
+            raise DataError(f"{self.path}: {what}. {remedy}")
 
     def labelled(self, name: str, prefix: str) -> LabelledImages:
         images = self.images(f"{prefix}images")
@@ -130,52 +129,40 @@ class _Reader:
         return LabelledImages(name=name, images=images, labels=labels)
 
     def images(self, name: str) -> np.ndarray:
-        if name not in self.arrays:
-            self.refuse(
-                f"there is no array {name!r}, but {', '.join(self.arrays) or 'nothing'}",
-                f"Write it so: {WRITE.format(file=self.path.name)}",
-            )
+        what = f"there is no array {name!r}, but {', '.join(self.arrays) or 'nothing'}"
+        self.require(name in self.arrays, what, f"Write it so: {WRITE.format(file=self.path.name)}")
         images = self.arrays[name]
         if images.dtype in OTHER_FLOATS:
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused below
                 images = images.astype(np.float32)
-        if images.dtype not in (np.uint8, np.float32):
-            self.refuse(
-                f"{name} are {images.dtype}",
-                "Give uint8, which becomes 0..1, or float32, which the network takes as they are.",
-            )
-        if images.ndim not in (3, 4):
-            self.refuse(f"{name} have the shape {list(images.shape)}", "Give [N,H,W,C], or [N,H,W] for grey ones.")
-        if images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 2, 3, 4):
-            shape = f"the shape {list(images.shape)}, channels first"
-            self.refuse(f"{name} have {shape}", "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).")
-        if not images.size:
-            self.refuse(f"{name} holds no images", "Give at least one.")
-        if images.dtype == np.float32 and not np.isfinite(images).all():
-            self.refuse(f"{name} holds values that are not finite (NaN or infinity)", "Replace them.")
+        remedy = "Give uint8, which becomes 0..1, or float32, which the network takes as they are."
+        self.require(images.dtype in (np.uint8, np.float32), f"{name} are {images.dtype}", remedy)
+        shape = f"{name} have the shape {list(images.shape)}"
+        self.require(images.ndim in (3, 4), shape, "Give [N,H,W,C], or [N,H,W] for grey ones.")
+        channels_first = images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] not in (1, 2, 3, 4)
+        self.require(not channels_first, f"{shape}, channels first", "Give [N,H,W,C]: images.transpose(0, 2, 3, 1).")
+        self.require(images.size > 0, f"{name} holds no images", "Give at least one.")
+        finite = images.dtype == np.uint8 or bool(np.isfinite(images).all())
+        self.require(finite, f"{name} holds values that are not finite (NaN or infinity)", "Replace them.")
         return images
 
     def _labels(self, name: str, count: int) -> np.ndarray:
-        if name not in self.arrays:
-            self.refuse(f"there is no array {name!r}", "Give one class number for each image.")
+        self.require(name in self.arrays, f"there is no array {name!r}", "Give one class number for each image.")
         labels = self.arrays[name]
-        if labels.ndim == 2 and labels.shape[1] > 1:
-            self.refuse(
-                f"{name} have the shape {list(labels.shape)}", "Give class numbers [N], for example labels.argmax(1)."
-            )
+        several, shape = labels.ndim == 2 and labels.shape[1] > 1, list(labels.shape)
+        remedy = "Give class numbers [N], for example labels.argmax(1)."
+        self.require(not several, f"{name} have the shape {shape}", remedy)
         labels = labels.reshape(-1)
-        if labels.dtype.kind not in "iu":
-            self.refuse(f"{name} are {labels.dtype}", "Give whole numbers from 0 on.")
-        if len(labels) != count:
-            self.refuse(f"there are {count:,} images and {len(labels):,} {name}", "Give one for each image.")
-        if labels.min() < 0:
-            self.refuse(f"{name} holds {labels.min()}", "Classes are numbered from 0 on.")
+        self.require(labels.dtype.kind in "iu", f"{name} are {labels.dtype}", "Give whole numbers from 0 on.")
+        what = f"there are {count:,} images and {len(labels):,} {name}"
+        self.require(len(labels) == count, what, "Give one for each image.")
+        self.require(labels.min() >= 0, f"{name} holds {labels.min()}", "Classes are numbered from 0 on.")
         return labels
 
     def class_names(self) -> tuple[str, ...]:
         names = self.arrays.get("class_names")
         if names is None:
             return ()
-        if names.ndim != 1 or names.dtype.kind != "U":
-            self.refuse("class_names is no list of texts", "Write it so: class_names=np.array(['cat', 'dog'])")
+        remedy = "Write it so: class_names=np.array(['cat', 'dog'])"
+        self.require(names.ndim == 1 and names.dtype.kind == "U", "class_names is no list of texts", remedy)
         return tuple(str(name) for name in names)

@@ -4,7 +4,6 @@ import re
 import tomllib
 import types
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -78,25 +77,19 @@ class Settings(Record, kw_only=True, forbid_unknown_fields=True):
 
 def load(folder: Path) -> Settings:
     """Return the settings of a folder, empty ones without a file; raises DataError that names the mistake."""
-    path = folder / FILE
     try:
-        state = path.stat()
+        return _load(folder / FILE)
     except OSError:
         return Settings()
-    return _load(path, state.st_mtime_ns, state.st_size)
 
 
-@cache
-def _load(path: Path, mtime_ns: int, size: int) -> Settings:
-    """Read the file once; time and size only tell the cache that it is another."""
+@files.while_unchanged
+def _load(path: Path) -> Settings:
     settings = read(path, Settings)
     for name in settings.schemes:
         if name in BASES or not re.fullmatch(r"[A-Za-z0-9_]+", name):
-            why = (
-                "is the name of one of Edgewise's own"
-                if name in BASES
-                else "is no word of letters, digits and underscores"
-            )
+            of_ours, no_word = "is the name of one of Edgewise's own", "is no word of letters, digits and underscores"
+            why = of_ours if name in BASES else no_word
             raise DataError(f"{path} cannot be used: the scheme {name!r} {why}. Give it another name.")
     return settings
 

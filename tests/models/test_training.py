@@ -90,7 +90,7 @@ def test_a_network_with_batch_norm_learns_and_its_checkpoint_answers_as_its_card
     model = add_to_the_zoo(framework, tmp_path / "zoo", monkeypatch)
     card = train(model, tmp_path / "logs")
     assert card.test_accuracy > 0.9
-    network, module = checkpoints.load(model), FRAMEWORKS[framework]
+    network, module = checkpoints.network(model, checkpoints.read(model)), FRAMEWORKS[framework]
     test = data.load("test", "mnist")
     grey = network_input(test.images, ZOO[model].SPEC.layout)
     right = (module.logits(network, grey).argmax(1) == test.labels).mean()

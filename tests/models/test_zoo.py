@@ -52,4 +52,4 @@ def test_a_truncated_checkpoint_and_one_of_another_network_say_so(model, tmp_pat
     other = checkpoints.path("torch_cnn" if model == "torch_cnn_small" else "torch_cnn_small")
     for wrong in (file, other):
         with pytest.raises(DataError, match=f"is no checkpoint of {model} "):
-            checkpoints.load(model, wrong)
+            checkpoints.network(model, wrong.read_bytes())
