@@ -79,7 +79,10 @@ def command(
         recipes = tuple(recipe for recipe in recipes if recipe.format not in matrix.FURTHER) or recipes
     console.validated()
     if listing:
-        _list(recipes)
+        for recipe in recipes:
+            click.echo(recipe.id)
+        for name in dict.fromkeys(recipe.scheme for recipe in recipes):  # not among the ids, which others read
+            click.echo(f"{name}: {SCHEMES[name]}", err=True)
         return
     folder = folder or (DIGITS_FOLDER if dataset == "digits" else networks.default("artifacts"))
     _export(recipes, dataset=dataset, folder=folder, logs=logs, force=force, rewrites=not as_converted, jobs=jobs,
@@ -117,17 +120,6 @@ def _export(
         out.print(_digits_warning(folder))
     if problem:
         raise problem
-    _require_all(shown, unusable, logs)
-
-
-def _list(recipes: tuple[Recipe, ...]) -> None:
-    for recipe in recipes:
-        click.echo(recipe.id)
-    for name in dict.fromkeys(recipe.scheme for recipe in recipes):  # not among the ids, which others read
-        click.echo(f"{name}: {SCHEMES[name]}", err=True)
-
-
-def _require_all(shown: list[Artifact], unusable: list[str], logs: Path) -> None:
     if unusable:
         msg = f"{len(unusable)} of what {networks.folder()} holds could not be exported:\n" + "\n".join(unusable)
         raise DataError(msg)
@@ -154,14 +146,8 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact],
     """Make what is missing, with a bar and a line for each; fills `finished` and, with where the time went, `spent`."""
     from export import run
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[at]}"),
-    )
-    with Progress(*columns, console=out) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[at]}"), console=out) as progress:
         task = progress.add_task("export", total=total, at="")
 
         def ended(artifact: Artifact) -> None:

@@ -1,8 +1,7 @@
 """A recipe: what names an artifact. It stands apart from the matrix, so that a new row makes no artifact stale."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 from export.formats import FORMATS
 from models import networks
@@ -18,7 +17,7 @@ class Recipe:
     scheme: str
 
     @classmethod
-    def parse(cls, id: str) -> Recipe:
+    def parse(cls, id: str) -> Self:
         """Return the recipe of an id; raises ValueError for what is none."""
         model, format, scheme = id.split("-")
         return cls(model=model, format=format, scheme=scheme)

@@ -1,11 +1,9 @@
 """What a conversion starts from: the trained network, and the images that it may calibrate or fine-tune on."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -123,7 +121,7 @@ class Source:
         """Whether the network takes several images at once."""
         return FRAMEWORKS[self.framework].takes_batches(self.network, self.input(self.sets[0].images[:2]))
 
-    def with_options(self, options: Options) -> Source:
+    def with_options(self, options: Options) -> Self:
         """Return the same network and data for a scheme with options, which shares nothing that depends on them."""
         if not options.given:
             return self

@@ -66,20 +66,11 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
     candidates: dict[str, list[Path]] = {}
     problems = []
     for path in sorted(p for p in place.iterdir() if p.suffix in SUFFIXES and not p.name.startswith((".", "_"))):
-        if not NAME.fullmatch(path.stem):
-            problems.append(
-                f"{path} has a name that cannot be part of an id: {path.stem!r}. Rename it, and what belongs to it: "
-                "letters, digits and underscores only, for example "
-                f"{re.sub(r'[^A-Za-z0-9_]+', '_', path.stem).strip('_') or 'network'}{path.suffix}"
-            )
-            continue
         try:
-            if path.suffix == ".py" and not _defines_network(path):
-                continue
+            if _is_network(path):
+                candidates.setdefault(path.stem, []).append(path)
         except DataError as error:
             problems.append(str(error))
-            continue
-        candidates.setdefault(path.stem, []).append(path)
     several = [paths for paths in candidates.values() if len(paths) > 1]
     problems += [f"{' and '.join(map(str, paths))} have one name. Rename one of them." for paths in several]
     networks = {name: paths[0] for name, paths in candidates.items() if len(paths) == 1}
@@ -107,8 +98,17 @@ def _framework_of_code(path: Path) -> Framework:
     return "torch" if imported_of["torch"] else "keras"
 
 
-def _defines_network(path: Path) -> bool:
-    return any(isinstance(node, ast.FunctionDef) and node.name == "network" for node in _parsed(path).body)
+def _is_network(path: Path) -> bool:
+    """Tell whether a file is a network, or Python code that defines one; raises DataError where its name cannot be."""
+    if not NAME.fullmatch(path.stem):
+        raise DataError(
+            f"{path} has a name that cannot be part of an id: {path.stem!r}. Rename it, and what belongs to it: "
+            "letters, digits and underscores only, for example "
+            f"{re.sub(r'[^A-Za-z0-9_]+', '_', path.stem).strip('_') or 'network'}{path.suffix}"
+        )
+    return path.suffix != ".py" or any(
+        isinstance(node, ast.FunctionDef) and node.name == "network" for node in _parsed(path).body
+    )
 
 
 def _parsed(path: Path) -> ast.Module:

@@ -96,7 +96,8 @@ def _fit(network: Any, module: ModuleType, train_set: Digits, log_folder: Path) 
     for earlier in log_folder.glob("events.out.tfevents.*"):  # it would be drawn into the same curve
         files.remove(earlier)
     writer = Writer(str(log_folder))
-    with _progress() as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}")) as progress:
         task = progress.add_task(spec.name, total=training.epochs * steps, note="")
         for epoch in range(training.epochs):
             shuffled = rng.permutation(training_indices)
@@ -155,10 +156,3 @@ def _score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
     loss = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
     return float((logits.argmax(1) == labels).mean()), float(loss)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )  # fmt: skip

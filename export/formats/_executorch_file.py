@@ -48,11 +48,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not message.startswith("Failed to load") and "KernelPreference" not in message
 
 
-def contents(path: Path) -> Contents:
-    """Return what is in the file."""
-    return read(path)[0]
-
-
 def program(path: Path) -> tuple[Any, list[Any]]:
     """Return a file's execution plan and its steps: a kernel's call, or what a delegate executes as XNNPACK's graph."""
     with quiet():
@@ -71,11 +66,8 @@ def program(path: Path) -> tuple[Any, list[Any]]:
     return plan, steps
 
 
-def read(path: Path) -> tuple[Contents, list[str]]:
-    """Return what is in the file, and the names of the operators that the delegate took.
-
-    Layers are weights of two or more dimensions. Raises ValueError where sizes contradict dtypes.
-    """
+def contents(path: Path) -> Contents:
+    """Return what is in the file; layers are weights of two or more dimensions. Raises ValueError where sizes contradict dtypes."""
     plan, steps = program(path)
     stored = [value for value in (v.val for v in plan.values) if getattr(value, "data_buffer_idx", 0)]
     # of a kernel outside of the delegate nothing is known but the shape; what has four axes is a convolution
@@ -94,7 +86,7 @@ def read(path: Path) -> tuple[Contents, list[str]]:
             constants += sum(constant["size"] for constant in step["constant_data"])
         else:
             left.append(plan.operators[step.op_index].name)
-    contents = Contents(
+    return Contents(
         inputs=_tensors("image", plan, plan.inputs),
         outputs=_tensors("logits", plan, plan.outputs),
         weights=weights_by_dtype(layers),
@@ -103,7 +95,6 @@ def read(path: Path) -> tuple[Contents, list[str]]:
         parts=len(delegated) + len(left),
         notes=tuple(_notes(layers, delegated, left, plan.values[plan.inputs[0]].val)),
     )
-    return contents, delegated
 
 
 def _notes(layers: list[Layer], delegated: list[str], left: list[str], image: Any) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from export.contract import Contents, Layer, Tensor
 from export.formats import _batches
 
 if TYPE_CHECKING:
+    import onnx
     import onnxruntime
 
 # operators that compute in float32 unless DequantizeLinear stands before both operands
@@ -27,22 +28,28 @@ _WIDENING = ("DequantizeLinear", "Cast", "Mul", "Transpose", "Reshape", "Identit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
-    """One operator of a graph; `integers` are its whole-number attributes."""
-
-    operator: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    integers: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Graph:
     """What both file formats hold: stored tensors (dtype and shape by name) and nodes."""
 
     tensors: Mapping[str, tuple[str, tuple[int, ...]]]
-    nodes: tuple[Node, ...]
+    nodes: tuple[onnx.NodeProto, ...]
+
+
+def read(path: Path) -> Graph:
+    """Return what an .onnx file holds."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    tensors = {
+        tensor.name: (onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).name, tuple(tensor.dims))
+        for tensor in graph.initializer
+    }
+    return Graph(tensors=tensors, nodes=tuple(graph.node))
+
+
+def integers(node: onnx.NodeProto) -> dict[str, int]:
+    """Return an operator's whole-number attributes."""
+    return {attribute.name: attribute.i for attribute in node.attribute if attribute.type == attribute.INT}
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -95,9 +102,10 @@ def _weights(graph: Graph) -> Counter[str]:
     counts: Counter[str] = Counter()
     constants: set[str] = set()
     for node in graph.nodes:
-        if node.operator == "MatMulNBits":  # its bytes hold two weights each, its scales are a matrix
-            counts[f"int{node.integers['bits']}"] += node.integers["K"] * node.integers["N"]
-            constants.update(node.inputs[1:])
+        if node.op_type == "MatMulNBits":  # its bytes hold two weights each, its scales are a matrix
+            numbers = integers(node)
+            counts[f"int{numbers['bits']}"] += numbers["K"] * numbers["N"]
+            constants.update(node.input[1:])
     for name, (dtype, shape) in graph.tensors.items():
         size = int(np.prod(shape))
         if name not in constants and size > max(shape, default=1):  # a vector, however shaped, is a bias or scales
@@ -105,34 +113,35 @@ def _weights(graph: Graph) -> Counter[str]:
     return counts
 
 
-def _layers(graph: Graph) -> list[tuple[Node, Layer]]:
+def _layers(graph: Graph) -> list[tuple[onnx.NodeProto, Layer]]:
     """Return the operators with stored weights; a product of two activations has none."""
-    producers = {output: node for node in graph.nodes for output in node.outputs}
+    producers = {output: node for node in graph.nodes for output in node.output}
     layers = []
     for node in graph.nodes:
-        if node.operator == "MatMulNBits":
-            shape = node.integers["N"], node.integers["K"]
-            layers.append((node, Layer(operator=node.operator, shape=shape, dtype=f"int{node.integers['bits']}")))
-        elif node.operator in _WEIGHTED:
-            weight = node.inputs[_WEIGHTED[node.operator]]
-            while weight in producers and producers[weight].operator in _WIDENING:
-                weight = producers[weight].inputs[0]
+        if node.op_type == "MatMulNBits":
+            numbers = integers(node)
+            shape = numbers["N"], numbers["K"]
+            layers.append((node, Layer(operator=node.op_type, shape=shape, dtype=f"int{numbers['bits']}")))
+        elif node.op_type in _WEIGHTED:
+            weight = node.input[_WEIGHTED[node.op_type]]
+            while weight in producers and producers[weight].op_type in _WIDENING:
+                weight = producers[weight].input[0]
             dtype, shape = graph.tensors.get(weight, ("", ()))
             if int(np.prod(shape)) > max(shape, default=1):
-                quantizable = node.operator not in _NOT_QUANTIZED
-                if len(shape) == 2 and not node.integers.get("transB"):
+                quantizable = node.op_type not in _NOT_QUANTIZED
+                if len(shape) == 2 and not integers(node).get("transB"):
                     shape = shape[::-1]
-                layers.append((node, Layer(operator=node.operator, shape=shape, dtype=dtype, quantizable=quantizable)))
+                layers.append((node, Layer(operator=node.op_type, shape=shape, dtype=dtype, quantizable=quantizable)))
     return layers
 
 
 def _notes(graph: Graph, widened: str) -> tuple[str, ...]:
     """Say which layers have float32 weights in a file that holds narrower ones, and which only store them narrow."""
-    producers = {output: node for node in graph.nodes for output in node.outputs}
+    producers = {output: node for node in graph.nodes for output in node.output}
     layers: dict[str, list[str]] = defaultdict(list)
     for node, layer in _layers(graph):
-        operands = [producers.get(name) for name in node.inputs[:2]]
-        if node.operator in _FLOAT_OPERATORS and not all(o and o.operator == "DequantizeLinear" for o in operands):
+        operands = [producers.get(name) for name in node.input[:2]]
+        if node.op_type in _FLOAT_OPERATORS and not all(o and o.op_type == "DequantizeLinear" for o in operands):
             layers[layer.dtype].append(node.name)
     if set(_weights(graph)) == {"float32"}:
         return ()

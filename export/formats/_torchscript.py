@@ -270,9 +270,10 @@ class _Tensors(pickle.Unpickler):
         return type(name, (), {"__new__": call, "__setstate__": lambda self, state: None})
 
 
-def run(module: Any, images: np.ndarray, batch: int) -> np.ndarray:
-    """Answer so many images at once, with one thread."""
+def run(load: Callable[[str], Any], path: Path, images: np.ndarray, batch: int) -> np.ndarray:
+    """Load a file and answer so many images at once, with one thread."""
     import torch
 
-    with one_thread(), torch.inference_mode():
+    with quiet(), one_thread(), torch.inference_mode():
+        module = load(str(path))
         return _batches.answered(lambda images: module(torch.from_numpy(images)).numpy(), images, batch)

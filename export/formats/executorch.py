@@ -34,9 +34,9 @@ def convert(source: Source, scheme: str, target: Path) -> None:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
     lower(source, scheme, target, [XnnpackPartitioner()])
-    contents, delegated = _executorch_file.read(target)
-    if not delegated:
-        raise EdgewiseError(f"XNNPACK took no operator of {source.model} in {scheme}: {contents.notes[0]}.")
+    if not any(isinstance(step, dict) for step in _executorch_file.program(target)[1]):
+        msg = f"XNNPACK took no operator of {source.model} in {scheme}: {inspect(target).notes[0]}."
+        raise EdgewiseError(msg)
 
 
 def lower(source: Source, scheme: str, target: Path, partitioners: list) -> None:

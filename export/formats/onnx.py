@@ -19,6 +19,7 @@ options = {
     "int4": ("block", "keep_float"),
 }
 run = _onnxruntime.run
+read = _onnxruntime.read
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
@@ -26,26 +27,4 @@ def convert(source: Source, scheme: str, target: Path) -> None:
 
 
 def inspect(path: Path) -> Contents:
-    return _onnxruntime.contents(path, _read(path), widened="on loading")
-
-
-def _read(path: Path) -> _onnxruntime.Graph:
-    import onnx
-
-    def dtype(tensor: onnx.TensorProto) -> str:
-        return onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).name
-
-    graph = onnx.load(path).graph
-    return _onnxruntime.Graph(
-        tensors={tensor.name: (dtype(tensor), tuple(tensor.dims)) for tensor in graph.initializer},
-        nodes=tuple(
-            _onnxruntime.Node(
-                operator=node.op_type,
-                name=node.name,
-                inputs=tuple(node.input),
-                outputs=tuple(node.output),
-                integers={entry.name: entry.i for entry in node.attribute if entry.type == onnx.AttributeProto.INT},
-            )
-            for node in graph.node
-        ),
-    )
+    return _onnxruntime.contents(path, read(path), widened="on loading")

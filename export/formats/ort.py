@@ -43,10 +43,10 @@ def convert(source: Source, scheme: str, target: Path) -> None:
 
 
 def inspect(path: Path) -> Contents:
-    return _onnxruntime.contents(path, _read(path), widened="at every inference")
+    return _onnxruntime.contents(path, read(path), widened="at every inference")
 
 
-def _read(path: Path) -> _onnxruntime.Graph:
+def read(path: Path) -> _onnxruntime.Graph:
     """Read the same graph as onnxruntime writes it into an .onnx file."""
     import onnxruntime
 
@@ -56,4 +56,4 @@ def _read(path: Path) -> _onnxruntime.Graph:
         options.optimized_model_filepath = str(Path(folder) / "model.onnx")
         options.add_session_config_entry("session.save_model_format", "ONNX")
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return onnx._read(Path(options.optimized_model_filepath))
+        return _onnxruntime.read(Path(options.optimized_model_filepath))

@@ -36,5 +36,4 @@ def _serialize(module: Any) -> bytes:
 def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
     import torch
 
-    with _torchscript.quiet():
-        return _torchscript.run(torch.jit.load(path), images, batch)
+    return _torchscript.run(torch.jit.load, path, images, batch)

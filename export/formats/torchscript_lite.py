@@ -49,5 +49,4 @@ def _mobile_passes() -> str:
 def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
     from torch.jit.mobile import _load_for_lite_interpreter
 
-    with _torchscript.quiet():
-        return _torchscript.run(_load_for_lite_interpreter(str(path)), images, batch)
+    return _torchscript.run(_load_for_lite_interpreter, path, images, batch)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -151,16 +151,15 @@ class _Installation:
                 pass_fds=() if self.lock is None else (self.lock,),
             )
             try:
-                while True:
-                    try:
-                        return process.wait(POLL_S) == 0
-                    except subprocess.TimeoutExpired:
-                        if moves:
-                            self.rewrite(self.count())
+                while process.poll() is None:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(POLL_S)
+                    if moves:
+                        self.rewrite(self.count())
+                return process.returncode == 0
             finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+                process.kill()  # which does nothing to one that has ended
+                process.wait()
 
     def rewrite(self, end: str) -> None:
         """Write the line of progress over itself, which a terminal can."""

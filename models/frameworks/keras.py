@@ -83,15 +83,11 @@ def open_whole(content: bytes) -> keras.Model:
 
 
 def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Model:
-    """Put the weights of a file into the network; raises ValueError where they are another network's."""
+    """Put the weights of a file into the network; raises ValueError or SafetensorError where they are another network's."""
     if suffix == ".safetensors":
-        from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        try:
-            return set_weights(network, load(content))
-        except SafetensorError as error:
-            raise ValueError(str(error)) from error
+        return set_weights(network, load(content))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"network{suffix}"
         path.write_bytes(content)

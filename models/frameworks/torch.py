@@ -46,15 +46,11 @@ def open_whole(content: bytes) -> nn.Module:
 
 
 def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
-    """Put the weights of a file into the network; nothing in the file can execute code. Raises ValueError or RuntimeError."""
+    """Put the weights of a file into the network; nothing in the file can execute code. Raises ValueError, RuntimeError or SafetensorError."""
     if suffix == ".safetensors":
-        from safetensors import SafetensorError
         from safetensors.torch import load
 
-        try:
-            values = load(content)
-        except SafetensorError as error:
-            raise ValueError(str(error)) from error
+        values = load(content)
     else:
         try:
             values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

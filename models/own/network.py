@@ -57,13 +57,15 @@ class OwnNetwork:
             raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
     def network(self, content: bytes, suffix: str = "") -> Any:
+        from safetensors import SafetensorError
+
         suffix = suffix or self.weights_file.name.removeprefix(self.name)  # such as .weights.h5
         framework = FRAMEWORKS[self.framework]
         try:
             if suffix in WHOLE:
                 return framework.open_whole(content)
             return framework.open_weights(self._module.network(), content, suffix)
-        except (ValueError, RuntimeError, TypeError, KeyError, OSError) as error:
+        except (ValueError, RuntimeError, TypeError, KeyError, OSError, SafetensorError) as error:
             why = " ".join(str(error).split())[:400] or type(error).__name__
             where = self.file if suffix in WHOLE else f"{self.file} with {self.weights_file.name}"
             raise DataError(f"{where} cannot be deployed: {why}") from error

@@ -126,7 +126,7 @@ def test_two_ort_files_differ_in_nothing_but_what_irreproducible_says(source, fo
     from export.formats import ort
 
     ort.convert(source, "int8", tmp_path / "again.ort")
-    assert ort._read(tmp_path / "again.ort") == ort._read(folder / "ort-int8.ort")
+    assert ort.read(tmp_path / "again.ort") == ort.read(folder / "ort-int8.ort")
     assert "kernel_type_str_resolver" in ort.irreproducible
 
 

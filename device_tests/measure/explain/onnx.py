@@ -13,7 +13,7 @@ import numpy as np
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
 from export.formats import FORMATS
-from export.formats._onnxruntime import Graph, Node
+from export.formats._onnxruntime import Graph, integers
 
 # operators with weights, and the index of the weight among their inputs
 _FLOAT = {"Conv": 1, "ConvTranspose": 1, "FusedConv": 1, "Gemm": 1, "FusedGemm": 1, "MatMul": 1}
@@ -24,7 +24,7 @@ _INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy_level
 
 def explain(path: Path, runtime: str) -> Facts:
     """Run the file once with profiling on."""
-    graph = FORMATS[path.suffix.lstrip(".")]._read(path)
+    graph = FORMATS[path.suffix.lstrip(".")].read(path)
     weights = iter(_weights(graph))
     operators = tuple(_operator(event, weights) for event in _profile(path))
     return Facts(
@@ -58,20 +58,20 @@ def _weights(graph: Graph) -> list[tuple[str, bool, int]]:
 
     A product of two activations has no weight: its dtype is "" and its size 0.
     """
-    producers = {output: node for node in graph.nodes for output in node.outputs}
+    producers = {output: node for node in graph.nodes for output in node.output}
     # an .ort file lists fused nodes last, so nodes are sorted; each has one output
-    needs = {output: [name for name in node.inputs if name in producers] for output, node in producers.items()}
+    needs = {output: [name for name in node.input if name in producers] for output, node in producers.items()}
     order = (producers[output] for output in TopologicalSorter(needs).static_order())
-    return [_weight(node, graph, producers) for node in order if node.operator in _FLOAT | _INTEGER]
+    return [_weight(node, graph, producers) for node in order if node.op_type in _FLOAT | _INTEGER]
 
 
-def _weight(node: Node, graph: Graph, producers: dict[str, Node]) -> tuple[str, bool, int]:
-    if node.operator == "MatMulNBits":
-        numbers = node.integers
+def _weight(node: Any, graph: Graph, producers: dict[str, Any]) -> tuple[str, bool, int]:
+    if node.op_type == "MatMulNBits":
+        numbers = integers(node)
         return f"int{numbers['bits']}", numbers.get("accuracy_level") == _INT8_ACTIVATIONS, numbers["K"] * numbers["N"]
-    name = node.inputs[(_FLOAT | _INTEGER)[node.operator]]
+    name = node.input[(_FLOAT | _INTEGER)[node.op_type]]
     while name in producers:  # widened by Cast and Mul, or by DequantizeLinear
-        name = producers[name].inputs[0]
+        name = producers[name].input[0]
     if name not in graph.tensors:
         return "", True, 0
     dtype, shape = graph.tensors[name]
@@ -90,7 +90,7 @@ def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool, int]]) -
 
 def parts(path: Path) -> tuple[Part, ...]:
     """Return the parts of the file, for the receipt of another runtime that takes it."""
-    return _parts(path, FORMATS[path.suffix.lstrip(".")]._read(path))
+    return _parts(path, FORMATS[path.suffix.lstrip(".")].read(path))
 
 
 def _parts(path: Path, graph: Graph) -> tuple[Part, ...]:
