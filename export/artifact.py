@@ -113,9 +113,8 @@ class Artifact(Record, kw_only=True):
         # a sidecar may come from elsewhere: its file must lie beside it, whatever it says
         if self.file != Path(self.file).name or self.file in (".", ".."):
             return f"the file {self.file!r} does not lie beside it"
-        if self.outcome == "ok" and not (
-            self.file and self.sha256 and self.size_bytes and self.inputs and self.outputs
-        ):
+        whole = self.file and self.sha256 and self.size_bytes and self.inputs and self.outputs
+        if self.outcome == "ok" and not whole:
             return "it is ok without a file, its checksum, its size, an input or an output"
         return ""
 

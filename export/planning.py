@@ -51,11 +51,8 @@ def plan(
     jobs = []
     for model, (name, checkpoint_sha256, data_sha256) in planned.items():
         inputs = keys.reference_inputs(model, checkpoint_sha256=checkpoint_sha256, dataset_sha256=data_sha256)
-        keyed = [
-            (r, keys.reference_key(keys.artifact_inputs(r, inputs, rewrites=rewrites)))
-            for r in recipes
-            if r.model == model
-        ]
+        own = [recipe for recipe in recipes if recipe.model == model]
+        keyed = [(r, keys.reference_key(keys.artifact_inputs(r, inputs, rewrites=rewrites))) for r in own]
         missing = tuple((r, k) for r, k in keyed if force or not artifacts.is_current(folder, r.id, k))
         if missing or not _reference_is_current(folder, model, keys.reference_key(inputs)):
             job = Job(model=model, dataset=name, folder=folder, log=logs / f"export-{model}.log", force=force, rewrites=rewrites,

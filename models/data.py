@@ -118,9 +118,10 @@ def _either(path: Path) -> Path:
     for candidate in (path.with_name(path.name + ".gz"), path):
         if _exists(candidate):
             return candidate
-    raise DataError(
+    msg = (
         f"MNIST_DIR is {path.parent}, but {path.name}.gz is not there. Correct MNIST_DIR or unset it to download MNIST."
     )
+    raise DataError(msg)
 
 
 def _verified(path: Path, name: str) -> bytes:

@@ -38,9 +38,8 @@ def _slice_by_index(i: Inputs) -> Array:
     x = i["x"]
     begin, end = ([int(n) for n in i[name]] for name in ("begin", "end"))
     step = [int(n) for n in either(i, "stride", [1] * x.ndim)]
-    from_first, to_last, one = (
-        [bool(n) for n in either(i, name, [False] * x.ndim)] for name in ("begin_mask", "end_mask", "squeeze_mask")
-    )
+    masks = (either(i, f"{name}_mask", [False] * x.ndim) for name in ("begin", "end", "squeeze"))
+    from_first, to_last, one = ([bool(n) for n in mask] for mask in masks)
     return x[tuple(
         begin[a] if one[a] else slice(None if from_first[a] else begin[a], None if to_last[a] else end[a], step[a])
         for a in range(x.ndim)

@@ -31,10 +31,7 @@ def _padding(i: Inputs, sizes: tuple[int, ...], kernel: list[int], strides: list
 
 def _windows(x: Array, i: Inputs, kernel: list[int], fill: float) -> Array:
     """Return the windows that a kernel slides over, [N,C,*out,*kernel]; `fill` stands outside of the image."""
-    strides, dilations = (
-        [1] * len(kernel) if i.get(name) is None else [int(step) for step in i[name]]
-        for name in ("strides", "dilations")
-    )
+    strides, dilations = ([int(s) for s in either(i, name, [1] * len(kernel))] for name in ("strides", "dilations"))
     padding = _padding(i, x.shape[2:], kernel, strides, dilations)
     if i.get("ceil_mode"):
         padding = [

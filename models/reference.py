@@ -86,26 +86,22 @@ def load(file: Path) -> Reference:
         if not stat.S_ISREG(file.stat().st_mode):
             raise ValueError("it is not a regular file")
         with np.load(file, allow_pickle=False) as content:
-            reference = _reference({name: v if v.ndim else v.item() for name, v in content.items()})
+            return _reference({name: v if v.ndim else v.item() for name, v in content.items()})
     except FileNotFoundError as error:
         raise DataError(f"{file} is not there. Make it with: {suggested_commands.nox('export')}") from error
     # zipfile, zlib and numpy each raise classes of their own for damaged bytes, down to NotImplementedError for a
     # flipped compression method: whatever happens while a file is read, the file is at fault
     except Exception as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{file} is no reference ({why}). Make it again with: {suggested_commands.nox('export')}"
-        ) from error
-    return reference
+        msg = f"{file} is no reference ({why}). Make it again with: {suggested_commands.nox('export')}"
+        raise DataError(msg) from error
 
 
 def _reference(content: dict[str, Any]) -> Reference:
     """Return what a file holds; raises ValueError or TypeError where types or shapes are not a reference's."""
     inputs, names = json.loads(content.pop("inputs", "{}")), json.loads(content.pop("others", "[]"))
-    others = {
-        name: EvaluationSet(**{array: content.pop(f"{name}.{array}") for array in ("images", "labels", "logits")})
-        for name in names
-    }
+    arrays = ("images", "labels", "logits")
+    others = {name: EvaluationSet(**{a: content.pop(f"{name}.{a}") for a in arrays}) for name in names}
     reference = Reference(**content, inputs=inputs, others=others)
     names = ("model", "dataset", "dataset_sha256", "checkpoint_sha256", "key")
     if not all(isinstance(getattr(reference, name), str) for name in names) or not isinstance(inputs, dict):

@@ -136,11 +136,8 @@ def _epoch(
         # the first weights are far from the last ones: the average begins short and grows
         average.add(framework.weights(network), min(training.average_decay, (step + 1) / (step + 11)))
         advance()
-    return {
-        "loss/train": float(np.mean(losses)),
-        "accuracy/train": total_correct / (steps * training.batch),
-        "learning_rate": rate,
-    }
+    accuracy = total_correct / (steps * training.batch)
+    return {"loss/train": float(np.mean(losses)), "accuracy/train": accuracy, "learning_rate": rate}
 
 
 def learning_rate(training: Training, done: float) -> float:

@@ -92,12 +92,10 @@ def _from_keras(source: Source, batch: int | None) -> onnx.ModelProto:
 
     network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
     signature = [tf.TensorSpec((batch, *source.input_shape), tf.float32, name="image")]
-    function = tf.function(lambda image: {"logits": network(image, training=False)}, input_signature=signature)
+    serve = tf.function(lambda image: {"logits": network(image, training=False)}, input_signature=signature)
     handlers = {"Erfc": (_erfc, [])}  # which Keras' GELU is made of, and tf2onnx does not know
-    model, _ = tf2onnx.convert.from_function(
-        function, input_signature=signature, opset=OPSET, custom_op_handlers=handlers
-    )
-    _store_constants(model, function.get_concrete_function().graph.captures)
+    model, _ = tf2onnx.convert.from_function(serve, input_signature=signature, opset=OPSET, custom_op_handlers=handlers)
+    _store_constants(model, serve.get_concrete_function().graph.captures)
     unknown = sorted({n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type, OPSET, n.domain)})
     if unknown:
         msg = f"tf2onnx leaves operators of TensorFlow's in the graph, for which ONNX has none: {', '.join(unknown)}"

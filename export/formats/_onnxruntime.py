@@ -40,10 +40,8 @@ def read(path: Path) -> Graph:
     import onnx
 
     graph = onnx.load(path).graph
-    tensors = {
-        tensor.name: (onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).name, tuple(tensor.dims))
-        for tensor in graph.initializer
-    }
+    dtype_of = onnx.helper.tensor_dtype_to_np_dtype
+    tensors = {t.name: (dtype_of(t.data_type).name, tuple(t.dims)) for t in graph.initializer}
     return Graph(tensors=tensors, nodes=tuple(graph.node))
 
 

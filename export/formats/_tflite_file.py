@@ -59,9 +59,8 @@ def freed(content: bytes) -> bytes:
     for operator in graph.operators:
         name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
         if name in ("TRANSPOSE_CONV", "BROADCAST_TO"):
-            raise Unsupported(
-                f"a .tflite file for any batch cannot have {name}, which stores its output's shape for one image"
-            )
+            msg = f"a .tflite file for any batch cannot have {name}, which stores its output's shape for one image"
+            raise Unsupported(msg)
         if name == "RESHAPE":
             buffer = model.buffers[graph.tensors[operator.inputs[1]].buffer]
             if buffer.data is not None:

@@ -57,9 +57,8 @@ def _quantize(converter: tf.lite.TFLiteConverter, scheme: str, source: Source) -
     if scheme == "int8_io":
         converter.inference_input_type = converter.inference_output_type = tf.uint8
     if scheme == "int16x8":
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        ]
+        mixed = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [mixed]
     if scheme not in ("float16", "dynamic_int8"):
         batches = _batches.split(source.calibration, source.batch)
         converter.representative_dataset = lambda: ([images] for images in batches)

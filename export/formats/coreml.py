@@ -100,9 +100,8 @@ def _linear(source: Source, system: str, **how: Any) -> Any:
     from coremltools.optimize import coreml as optimize
 
     config = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0, **how)
-    return optimize.linear_quantize_weights(
-        _program(source, "FLOAT16", system), optimize.OptimizationConfig(global_config=config)
-    )
+    options = optimize.OptimizationConfig(global_config=config)
+    return optimize.linear_quantize_weights(_program(source, "FLOAT16", system), options)
 
 
 def _palette(bits: int, source: Source) -> Any:
@@ -110,9 +109,8 @@ def _palette(bits: int, source: Source) -> Any:
 
     # with the default threshold, layers of fewer than 2,048 weights would silently stay wide
     config = optimize.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=0)
-    return optimize.palettize_weights(
-        _program(source, "FLOAT16", "iOS16"), optimize.OptimizationConfig(global_config=config)
-    )
+    options = optimize.OptimizationConfig(global_config=config)
+    return optimize.palettize_weights(_program(source, "FLOAT16", "iOS16"), options)
 
 
 _SCHEMES = {
@@ -145,13 +143,8 @@ def inspect(path: Path) -> Contents:
     layers = tuple(_layers(operations))
     steps = [op for op in operations if op.op_type != "const" and not op.op_type.startswith("constexpr_")]
     half = any(_dtype(op.outputs[0]) == "float16" for op in steps)
-    computed = "computed in half precision" if half else "computed in float32"
-    return Contents(
-        weights=weights_by_dtype(layers),
-        layers=layers,
-        parts=len(operations),
-        notes=(_JUDGED, computed),
-    )
+    notes = _JUDGED, "computed in half precision" if half else "computed in float32"
+    return Contents(weights=weights_by_dtype(layers), layers=layers, parts=len(operations), notes=notes)
 
 
 def _layers(operations: list[Any]) -> Iterator[Layer]:

@@ -31,12 +31,8 @@ def convert(source: Source, scheme: str, target: Path) -> None:
 def inspect(path: Path) -> Contents:
     values = FRAMEWORKS[deployed.of_file(path).framework].weights(deployed.open_file(path))
     layers = tuple(Layer(operator="", shape=v.shape, dtype=str(v.dtype)) for v in values.values() if v.ndim > 1)
-    return Contents(
-        weights=weights_by_dtype(layers),
-        layers=layers,
-        constants=sum(value.nbytes for value in values.values()),
-        parts=len(values),
-    )
+    constants = sum(value.nbytes for value in values.values())
+    return Contents(weights=weights_by_dtype(layers), layers=layers, constants=constants, parts=len(values))
 
 
 def run(path: Path, images: np.ndarray) -> np.ndarray:

@@ -43,9 +43,8 @@ def _behind_transpose(graph: Graph, padding: Any) -> Any:
     ordered = graph.constant(f"{graph.short(output)}/paddings", amounts[axes], graph.tensor(padding.inputs[1]))
     behind = graph.operator("PAD", [moved, ordered], output, padding.builtinOptions or schema.PadOptionsT())
     graph.replace(padding)
-    graph.replace(
-        transpose, graph.operator("TRANSPOSE", [source, transpose.inputs[1]], moved, schema.TransposeOptionsT()), behind
-    )
+    first = graph.operator("TRANSPOSE", [source, transpose.inputs[1]], moved, schema.TransposeOptionsT())
+    graph.replace(transpose, first, behind)
     return behind
 
 

@@ -96,9 +96,8 @@ class OwnNetwork:
             return self._data.calibration, ""
         if self._data.training is not None:
             return self._data.training.images, ""
-        return self._data.sets[0].images, (
-            f"calibrated on the images that it is judged on: {self._data.file.name} holds no calibration_images"
-        )
+        note = f"calibrated on the images that it is judged on: {self._data.file.name} holds no calibration_images"
+        return self._data.sets[0].images, note
 
     @property
     def data_place(self) -> str:
@@ -150,6 +149,5 @@ class OwnNetwork:
             return ()
         below = {file: file.relative_to(self.folder).parts for file in self.folder.rglob("*.py")}
         # an environment that lies there is no code of the network's
-        return tuple(
-            sorted(f for f, parts in below.items() if not any(p.startswith(".") or p in PACKAGES for p in parts))
-        )
+        foreign = {file for file, parts in below.items() if any(p.startswith(".") or p in PACKAGES for p in parts)}
+        return tuple(sorted(below.keys() - foreign))

@@ -122,9 +122,8 @@ def _check(content: Mapping[str, Any], kind: type[Record], table: str) -> None:
         try:
             records.convert(value, hints[name])
         except msgspec.ValidationError as error:
-            reason = re.sub(
-                r"`([a-z]+)( \| null)?`", lambda match: WORDS.get(match[1], match[1]), str(error).partition(" - at ")[0]
-            )
+            reason, _, _ = str(error).partition(" - at ")
+            reason = re.sub(r"`([a-z]+)( \| null)?`", lambda match: WORDS.get(match[1], match[1]), reason)
             may_be = _may_be(hints[name], value) or f": {reason}"
             raise ValueError(f"{name} {where} is {repr(value)[:60]}{may_be}") from error
     missing = [f.name for f in msgspec.structs.fields(kind) if f.required and f.name not in content]
