@@ -6,7 +6,6 @@ import re
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -97,12 +96,24 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
 def _convert(recipe: Recipe, source: Source, scheme: Scheme, file: Path) -> None:
     """Write the file; raises Unsupported for options that the format does not know, and in the toolchain's own words."""
     format_module = FORMATS[recipe.format]
-    with _toolchains_words(), phases.phase(phases.CONVERT):
+    try:
         options = contract.options(format_module, scheme.base)
         supported(scheme.options, options, f"{scheme.base} of {recipe.format} from {source.framework}")
         if scheme.options.batch not in (None, 1) and not source.any_batch:
             raise Unsupported("the network itself takes one image at a time: export it for any batch")
-        format_module.convert(source.with_options(scheme.options), scheme.base, file)
+        with phases.phase(phases.CONVERT):
+            format_module.convert(source.with_options(scheme.options), scheme.base, file)
+    except (EdgewiseError, judge.Defect, OSError, MemoryError):
+        raise
+    except Exception as error:  # what a library raises over a network; our own defects stay failures
+        # phases.py watches every import: one that fails in a library passes through there
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != phases.__file__]
+        if frames and Path(frames[-1].filename).is_relative_to(ROOT) and "site-packages" not in frames[-1].filename:
+            raise
+        traceback.print_exc()
+        library = re.search(r"site-packages[/\\]([^/\\]+)", " ".join(f.filename for f in reversed(frames)))
+        msg = f"{library[1] if library else 'the toolchain'} cannot convert it: {type(error).__name__}: {_first_line(error)}"
+        raise Unsupported(msg) from error
 
 
 class _Trial:
@@ -182,24 +193,6 @@ def _notes(source: Source, scheme: Scheme) -> Iterator[str]:
         yield source.calibration_note
     if scheme.name != scheme.base:
         yield f"{scheme.name} is {scheme.base} with {described(scheme.options) or 'nothing else'}"
-
-
-@contextmanager
-def _toolchains_words() -> Iterator[None]:
-    """Turn what a library raises over a network that it cannot convert into Unsupported; our own defects stay failures."""
-    try:
-        yield
-    except (EdgewiseError, judge.Defect, OSError, MemoryError):
-        raise
-    except Exception as error:
-        # phases.py watches every import: one that fails in a library passes through there
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != phases.__file__]
-        if frames and Path(frames[-1].filename).is_relative_to(ROOT) and "site-packages" not in frames[-1].filename:
-            raise
-        traceback.print_exc()
-        library = re.search(r"site-packages[/\\]([^/\\]+)", " ".join(f.filename for f in reversed(frames)))
-        msg = f"{library[1] if library else 'the toolchain'} cannot convert it: {type(error).__name__}: {_first_line(error)}"
-        raise Unsupported(msg) from error
 
 
 def profile_of(source: Source) -> profiles.Profile:

@@ -6,6 +6,7 @@ import fnmatch
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +70,7 @@ def _int8(source: Source) -> onnx.ModelProto:
         quantize_static(
             prepared,
             target,
-            _Calibration(prepared, source.calibration),
+            _calibration(prepared, source.calibration),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -128,18 +129,14 @@ def _matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
     return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-class _Calibration:
-    """onnxruntime's CalibrationDataReader: every image in one batch, or batches of the size that the graph takes."""
+def _calibration(model: str, images: np.ndarray) -> SimpleNamespace:
+    """Return onnxruntime's CalibrationDataReader: every image in one batch, or batches of the size that the graph takes."""
+    import onnx
 
-    def __init__(self, model: str, images: np.ndarray) -> None:
-        import onnx
-
-        batch = onnx.load(model).graph.input[0].type.tensor_type.shape.dim[0]
-        n = len(images) if batch.dim_param else batch.dim_value
-        self._batches = iter([{"image": part} for part in _batches.split(images, n)])
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._batches, None)
+    batch = onnx.load(model).graph.input[0].type.tensor_type.shape.dim[0]
+    n = len(images) if batch.dim_param else batch.dim_value
+    batches = iter([{"image": part} for part in _batches.split(images, n)])
+    return SimpleNamespace(get_next=lambda: next(batches, None))
 
 
 def _quantized(source: Source, quantize: Callable[[str, str], None]) -> onnx.ModelProto:

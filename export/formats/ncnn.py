@@ -1,8 +1,10 @@
 """Tencent's ncnn, for phones and boards: model.ncnn.param (the graph, as text) and model.ncnn.bin, by pnnx from ONNX."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,16 +200,11 @@ def _vector(size: int) -> _Blob:
     return _Blob(size, tagged=False)
 
 
-def _convolution(number: Mapping[int, int]) -> list[_Blob]:
-    outputs, size = number[0], number[6]
-    width, height = number[1], number.get(11, number[1])
-    inputs = size // (outputs * width * height)  # of each group
-    return [_Blob(size, (outputs, inputs, height, width)), _vector(outputs * number.get(5, 0))]
-
-
-def _convolution_1d(number: Mapping[int, int]) -> list[_Blob]:
+def _convolution(number: Mapping[int, int], axes: int = 2) -> list[_Blob]:
     outputs, size, width = number[0], number[6], number[1]
-    return [_Blob(size, (outputs, size // (outputs * width), width)), _vector(outputs * number.get(5, 0))]
+    kernel = (number.get(11, width), width)[-axes:]
+    inputs = size // (outputs * math.prod(kernel))  # of each group
+    return [_Blob(size, (outputs, inputs, *kernel)), _vector(outputs * number.get(5, 0))]
 
 
 def _inner_product(number: Mapping[int, int]) -> list[_Blob]:
@@ -238,8 +235,8 @@ def _attention(number: Mapping[int, int]) -> list[_Blob]:
 _BLOBS: dict[str, Callable[[Mapping[int, int]], list[_Blob]]] = {
     "Convolution": _convolution,
     "ConvolutionDepthWise": _convolution,
-    "Convolution1D": _convolution_1d,
-    "ConvolutionDepthWise1D": _convolution_1d,
+    "Convolution1D": partial(_convolution, axes=1),
+    "ConvolutionDepthWise1D": partial(_convolution, axes=1),
     "Deconvolution": _convolution,
     "DeconvolutionDepthWise": _convolution,
     "InnerProduct": _inner_product,
