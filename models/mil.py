@@ -4,8 +4,6 @@ Each operator (mil_operators.py) computes in float32; its result is rounded to t
 unknown operator raises Unsupported.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

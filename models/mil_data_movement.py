@@ -1,7 +1,5 @@
 """Operators of Core ML's programs that move numbers and compute none: named inputs -> one array, or a list (mil_operators.py)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

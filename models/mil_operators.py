@@ -3,8 +3,6 @@
 https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html says what each does.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from functools import partial, reduce

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import torch
 
 from export import fine_tuning, phases
 from export.formats._torch import fine_tune, one_thread
@@ -25,8 +26,6 @@ def export(source: Source, scheme: str) -> Any:
         "qat_int8": lambda: _qat_int8(source),
     }[scheme]
     with one_thread():
-        import torch
-
         image = torch.zeros(2 if source.is_dynamic else source.batch, *source.input_shape)
         shapes = ({0: torch.export.Dim("batch", max=MOST)},) if source.is_dynamic else None
         return torch.export.export(make(), (image,), dynamic_shapes=shapes)
@@ -38,7 +37,6 @@ def _whole(network: Any, *, is_half: bool = False) -> Any:
     Layers of a Sequential are named by numbers. ExecuTorch 1.4 folds a batch norm into the layer `1` and fails:
     "ValueError: '1_weight_fused_bn' is not in list".
     """
-    import torch
 
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
@@ -53,8 +51,6 @@ def _whole(network: Any, *, is_half: bool = False) -> Any:
 
 def _graph(source: Source, network: Any) -> Any:
     """Return the network as a graph, for any batch where it takes any, in evaluation mode, that quantization may change."""
-    import torch
-
     if not source.any_batch:
         return _unshared(torch.export.export(network, (torch.from_numpy(source.calibration[:1]),)).module())
     images = torch.from_numpy(np.repeat(source.calibration[:1], 2, axis=0))  # a batch of 1 would be taken for fixed
@@ -64,8 +60,6 @@ def _graph(source: Source, network: Any) -> Any:
 
 def _unshared(graph: Any) -> Any:
     """Give each layer weights of its own: where two convolutions share theirs, XNNPACK's quantizer leaves both in float."""
-    import torch
-
     aten, parameters = torch.ops.aten, dict(graph.named_parameters())
     layers = (aten.conv2d.default, aten.conv2d.padding, aten.conv_transpose2d.input, aten.linear.default)
     for held in [n for n in graph.graph.nodes if n.op == "get_attr" and n.target in parameters]:
@@ -82,7 +76,6 @@ def _unshared(graph: Any) -> Any:
 
 def _config(source: Source, **options: bool) -> Any:
     """Return XNNPACK's configuration with the options' ranges; its HistogramObserver seeks the least square error."""
-    import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
     from torchao.quantization.pt2e import MinMaxObserver
 
@@ -115,7 +108,6 @@ def _quantizer() -> Any:
 
 def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
     """Return the network quantized after training, its ranges those of the calibration images."""
-    import torch
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     prepared = prepare_pt2e(_graph(source, network), quantizer)
@@ -134,7 +126,6 @@ def _int4(source: Source) -> Any:
 
     XNNPACK's quantizer leaves in float a convolution that a ReLU follows: it has no such pattern for dynamic ranges.
     """
-    import torch
     from torchao.quantization.granularity import PerGroup
     from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
 
@@ -150,7 +141,6 @@ def _int4(source: Source) -> Any:
 
 def _qat_int8(source: Source) -> Any:
     """Fine-tune without dropout: torchao's move to evaluation mode leaves nn.Dropout2d dropping."""
-    import torch
     from torchao.quantization.pt2e import move_exported_model_to_eval
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 

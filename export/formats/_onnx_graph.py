@@ -1,19 +1,16 @@
 """The float network as one ONNX graph, in the same normal form from both frameworks: every scheme starts from it."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import onnx
+from onnx import numpy_helper
 
 from export.formats._quiet import quiet
 from export.source import Source
 from models.common.errors import Unsupported
 from models.own.settings import DYNAMIC
-
-if TYPE_CHECKING:
-    import onnx
 
 OPSET = 18  # the newest that both exporters write
 
@@ -23,7 +20,6 @@ def float32(source: Source) -> onnx.ModelProto:
 
     N is any, or the options' batch; where nothing is said of it and a shape in the graph is written for one image, it is 1.
     """
-    import onnx
 
     def make() -> bytes:
         exported = {"torch": _from_torch, "keras": _from_keras}[source.framework]
@@ -39,8 +35,6 @@ def float32(source: Source) -> onnx.ModelProto:
 
 def finish(model: onnx.ModelProto, source: Source) -> bytes:
     """Check the model and return its bytes without anything of this machine or this run (paths, stack traces)."""
-    import onnx
-
     graph = model.graph
     graph.name = source.model
     del graph.value_info[:]  # shapes between the nodes: whoever loads the file infers them
@@ -86,7 +80,6 @@ def _from_torch(source: Source, batch: int | None) -> onnx.ModelProto:
 
 
 def _from_keras(source: Source, batch: int | None) -> onnx.ModelProto:
-    import onnx
     import tensorflow as tf
     import tf2onnx
 
@@ -105,8 +98,6 @@ def _from_keras(source: Source, batch: int | None) -> onnx.ModelProto:
 
 def _store_constants(model: onnx.ModelProto, captures: Any) -> None:
     """Store what tf2onnx leaves as inputs: constants that a layer holds outside of its variables, as Normalization does."""
-    from onnx import numpy_helper
-
     values = {inner.name: outer for outer, inner in captures}
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
@@ -129,8 +120,6 @@ def _free_batch(model: onnx.ModelProto) -> bool:
 
     Not left to the exporters: tf2onnx computes a dynamic batch with six nodes (Shape, Gather, ...), this costs none.
     """
-    from onnx import numpy_helper
-
     graph = model.graph
     freed: dict[str, onnx.TensorProto] = {}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -155,8 +144,6 @@ def _name_batch(model: onnx.ModelProto) -> None:
 
 def _rename(model: onnx.ModelProto) -> None:
     """Name nodes and tensors by their place: Keras numbers its layers by how many networks the process has made."""
-    import onnx
-
     graph = model.graph
     names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}  # "": an input left out
     tensors = {tensor.name for tensor in graph.initializer}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import EVERY
-from export.formats import _batches, _executorch_file, _executorch_schemes
+from export.formats import _batches, _executorch_file
 from export.formats._torch import operators_listed_once
 from export.source import Source
 from models.common.errors import EdgewiseError
@@ -43,6 +43,8 @@ def lower(source: Source, scheme: str, target: Path, partitioners: list) -> None
     """Write the program, with what the partitioners take delegated and the rest for portable kernels."""
     with _executorch_file.quiet(), operators_listed_once():
         from executorch.exir import to_edge_transform_and_lower
+
+        from export.formats import _executorch_schemes
 
         program = _executorch_schemes.export(source, scheme)
         edge = to_edge_transform_and_lower(program, partitioner=partitioners)

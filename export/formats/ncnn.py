@@ -12,7 +12,6 @@ import numpy as np
 
 from export import isolated
 from export.contract import Contents, Layer, weights_by_dtype
-from export.formats import _onnx_schemes
 from export.formats import onnx as onnx_format
 from export.isolated import ncnn_tools, with_ncnn
 from export.judge import Defect
@@ -42,7 +41,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     programs = ncnn_tools.find() if scheme == "int8" else ()
     with tempfile.TemporaryDirectory() as folder:
         file, wide = Path(folder) / "model.onnx", Path(folder) / "wide"
-        file.write_bytes(_for_pnnx(_onnx_schemes.build(source, "float32")))
+        file.write_bytes(_for_pnnx(onnx_format.build(source, "float32")))
         shape = ",".join(map(str, (1, *source.input_shape)))
         width = "float16" if scheme == "float16" else "wide"
         isolated.run("ncnn", _PROGRAM, "convert", file, wide if programs else target, shape, width)

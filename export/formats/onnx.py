@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from export.contract import EVERY, Contents
-from export.formats import _onnx_schemes, _onnxruntime
+from export.formats import _onnxruntime
 from export.source import Source
 
 suffix = ".onnx"
@@ -22,8 +22,15 @@ run = _onnxruntime.run
 read = _onnxruntime.read
 
 
+def build(source: Source, scheme: str) -> bytes:
+    """Return the ONNX file of a scheme, which other formats start from; made once per source."""
+    from export.formats import _onnx_schemes
+
+    return _onnx_schemes.build(source, scheme)
+
+
 def convert(source: Source, scheme: str, target: Path) -> None:
-    target.write_bytes(_onnx_schemes.build(source, scheme))
+    target.write_bytes(build(source, scheme))
 
 
 def inspect(path: Path) -> Contents:

@@ -1,25 +1,18 @@
 """OpenVINO's intermediate representation: model.xml and model.bin, for Intel's CPUs, GPUs and NPUs, and for Arm."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import numpy as np
 
 from export import isolated
 from export.contract import Contents, Layer, Tensor, weights_by_dtype
-from export.formats import _onnx_graph, _onnx_schemes
 from export.formats import onnx as onnx_format
 from export.isolated import with_openvino
 from export.source import Source
-
-if TYPE_CHECKING:
-    import onnx
 
 suffix = ".openvino"
 tools = onnx_format.tools
@@ -35,55 +28,14 @@ _NOT_QUANTIZED = ("ConvolutionBackpropData", "Gather")
 
 def convert(source: Source, scheme: str, target: Path) -> None:
     """Convert the ONNX file of the scheme; float16 and 8-bit weights are OpenVINO's own way of storing them."""
-    if scheme == "dynamic_int8":
-        graph = _weights_in_8_bits(source)
-    else:
-        graph = _onnx_schemes.build(source, {"float16": "float32"}.get(scheme, scheme))
+    started = {"dynamic_int8": "weights in 8 bits", "float16": "float32"}.get(scheme, scheme)
+    graph = onnx_format.build(source, started)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         file.write_bytes(graph)
         shape = ",".join(map(str, (1, *source.input_shape)))
         width = "float16" if scheme == "float16" else "wide"
         isolated.run("openvino", with_openvino.__file__, "convert", file, target, shape, width)
-
-
-def _weights_in_8_bits(source: Source) -> bytes:
-    # not the .onnx file of this scheme: from its MatMulInteger OpenVINO folds the weights back to float32, in silence
-    def make() -> bytes:
-        model = _onnx_graph.float32(source)
-        _onnx_schemes._unshare(model)
-        outputs_first(model)
-        _onnx_schemes._narrow(model, ("Conv", "Gemm"), _onnx_schemes._int8_per_channel)
-        _onnx_schemes._narrow(model, ("MatMul",), _int8_per_column)
-        return _onnx_graph.finish(model, source)
-
-    return source.memo("openvino dynamic_int8", make)
-
-
-def outputs_first(model: onnx.ModelProto) -> None:
-    """Lay out each dense layer's weights [outputs, inputs], so that each output has a scale.
-
-    A scale for each input is good ONNX, and OpenVINO 2026.4 takes it for one of an output in silence: logits were off by
-    19, and 99.8 % of the answers still agreed.
-    """
-    from onnx import helper, numpy_helper
-
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
-        if node.op_type == "Gemm" and not turned and node.input[1] in tensors:
-            weights = numpy_helper.to_array(tensors[node.input[1]])
-            tensors[node.input[1]].CopyFrom(numpy_helper.from_array(weights.T.copy(), node.input[1]))
-            others = [attribute for attribute in node.attribute if attribute.name != "transB"]
-            del node.attribute[:]
-            node.attribute.extend([*others, helper.make_attribute("transB", 1)])
-
-
-def _int8_per_column(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights [..., inputs, outputs] in 8 bits with a scale for each output."""
-    values, scale = _onnx_schemes._int8_per_channel(np.moveaxis(weights, -1, 0).reshape(weights.shape[-1], -1))
-    turned = np.moveaxis(values.reshape(weights.shape[-1], *weights.shape[:-1]), 0, -1)
-    return np.ascontiguousarray(turned), scale.reshape(*[1] * (weights.ndim - 1), -1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from export.contract import Contents
-from export.formats import _onnx_schemes, _onnxruntime, onnx
+from export.formats import _onnxruntime, onnx
 from export.source import Source
 from models.common.errors import Unsupported
 
@@ -30,7 +30,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
     # "Extended" fuses operators (QLinearConv, FusedConv) alike on every CPU; the level above lays tensors out for the
     # machine that converts (NCHWc). An .ort file is not optimized again on loading, so this is what runs.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    model = _onnx_schemes.build(source, scheme)
+    model = onnx.build(source, scheme)
     try:
         onnxruntime.InferenceSession(
             model,

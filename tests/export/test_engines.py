@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from export.formats import FORMATS, ncnn, openvino
+from export.formats import FORMATS, ncnn
 from export.isolated import ncnn_tools
 from export.source import Source
 from models import mil
@@ -64,12 +64,14 @@ def test_what_pnnx_is_given_reduces_over_two_axes_and_answers_the_same(axis, kee
 
 def test_each_output_of_a_dense_layer_gets_its_scale_however_its_weights_lie():
     onnx = pytest.importorskip("onnx")
+    from export.formats import _onnx_schemes
+
     weights = np.arange(12, dtype=np.float32).reshape(4, 3)
     model = model_of([("Gemm", ["image", "B"], ["logits"], {"transB": 0})], ((1, 4), (1, 3)), {"B": weights})
-    openvino.outputs_first(model)
+    _onnx_schemes.outputs_first(model)
     (tensor,) = model.graph.initializer
     assert (onnx.numpy_helper.to_array(tensor) == weights.T).all()
     assert {attribute.name: attribute.i for attribute in model.graph.node[0].attribute} == {"transB": 1}
-    values, scale = openvino._int8_per_column(weights)
+    values, scale = _onnx_schemes._int8_per_column(weights)
     assert scale.shape == (1, 3)
     np.testing.assert_allclose(values * scale, weights, atol=scale.max() / 2)
