@@ -7,7 +7,7 @@ from pathlib import Path
 from models import data
 from models.common import files
 from models.common.errors import DataError, UsageError
-from models.data import Digits
+from models.images import LabelledImages
 
 SIDECAR_BYTES = 1 << 24
 STAND_IN = "digits"  # what is taken where MNIST cannot be had
@@ -29,7 +29,7 @@ def held(folder: Path) -> Counter[str]:
     return names
 
 
-def load(dataset: str | None, folder: Path, *, force: bool) -> Digits:
+def load(dataset: str | None, folder: Path, *, force: bool) -> LabelledImages:
     """Return the test images to judge on: of the named data set, else MNIST's, else loudly the digits.
 
     Artifacts of another data set are replaced by the digits' only where `force` and the name are both given; else

@@ -6,7 +6,6 @@ import io
 import os
 import sys
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -41,16 +40,9 @@ GZIP_BYTES = 1 << 16  # what gzip may add to a content that it cannot compress
 _PREFIX = {"train": "train", "test": "t10k"}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Digits(LabelledImages):
-    """Labelled digits: `images` uint8 [N,28,28], `labels` uint8 [N], both read-only."""
-
-    split: Split
-
-
 @lru_cache
-def load(split: Split, name: str | None = None) -> Digits:
-    """Return a data set by name; without a name MNIST, or the digits with a warning if there is none.
+def load(split: Split, name: str | None = None) -> LabelledImages:
+    """Return a data set by name, images uint8 [N,28,28]; without a name MNIST, or the digits with a warning if there is none.
 
     Raises DataError for files that are truncated, empty or not MNIST: broken data never fall back to other data.
     """
@@ -67,9 +59,8 @@ def load(split: Split, name: str | None = None) -> Digits:
             raise
         print(f"WARNING: using scikit-learn's digits, not MNIST. {error}", file=sys.stderr, flush=True)
         return _digits(split)
-    return Digits(
+    return LabelledImages(
         name="mnist",
-        split=split,
         images=np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28),
         labels=np.frombuffer(labels, np.uint8, offset=8),
     )
@@ -149,7 +140,7 @@ def _verified(path: Path, name: str) -> bytes:
     return content
 
 
-def _digits(split: Split) -> Digits:
+def _digits(split: Split) -> LabelledImages:
     """Return scikit-learn's 1,797 digits in MNIST's frame: zoomed to 20x20, centred by mass in 28x28."""
     try:
         from scipy import ndimage
@@ -168,4 +159,4 @@ def _digits(split: Split) -> Digits:
     images = np.rint(np.stack(frames) * 255).astype(np.uint8)
     labels = bunch.target.astype(np.uint8)
     part = slice(0, 797) if split == "train" else slice(797, None)
-    return Digits(name="digits", split=split, images=images[part], labels=labels[part])
+    return LabelledImages(name="digits", images=images[part], labels=labels[part])

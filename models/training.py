@@ -14,9 +14,8 @@ from scipy.stats import binomtest
 from models import augment, cards, checkpoints, data
 from models.cards import Card, TrainedOn
 from models.common import files
-from models.data import Digits
 from models.frameworks import FRAMEWORKS
-from models.images import network_input
+from models.images import LabelledImages, network_input
 from models.spec import Training
 from models.zoo import ZOO
 
@@ -80,7 +79,7 @@ class Average:
                 self.values[name] = np.array(value)
 
 
-def _fit(network: Any, module: ModuleType, train_set: Digits, log_folder: Path) -> float:
+def _fit(network: Any, module: ModuleType, train_set: LabelledImages, log_folder: Path) -> float:
     """Train the network in place and leave the averaged weights in it; return the accuracy on held-out images."""
     from tensorboard.summary import Writer
 

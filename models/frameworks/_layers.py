@@ -66,7 +66,7 @@ class _Layers:
                 continue
             layer = self._layer(node) if node.op == "call_function" else None
             if layer is not None:
-                self.nodes[node] = self._called(node, *layer)
+                self.nodes[node] = self._called(*layer)
                 continue
             copied = self.graph.node_copy(node, lambda other: self.nodes[other])
             if node.op == "get_attr":
@@ -85,7 +85,7 @@ class _Layers:
         stored = isinstance(node, fx.Node) and node.op == "get_attr"
         return functools.reduce(getattr, node.target.split("."), self.module) if stored else None
 
-    def _called(self, node: fx.Node, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:
+    def _called(self, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:
         if key not in self.module_names:
             self.module_names[key] = f"{type(layer).__name__.lower()}{len(self.module_names)}"
             self.held[self.module_names[key]] = layer
