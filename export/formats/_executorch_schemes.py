@@ -5,6 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+from torchao.quantization.granularity import PerGroup
+from torchao.quantization.pt2e import MinMaxObserver, move_exported_model_to_eval
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
+from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
 
 from export import fine_tuning, phases
 from export.formats._torch import fine_tune, one_thread
@@ -76,9 +81,6 @@ def _unshared(graph: Any) -> Any:
 
 def _config(source: Source, **options: bool) -> Any:
     """Return XNNPACK's configuration with the options' ranges; its HistogramObserver seeks the least square error."""
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
-    from torchao.quantization.pt2e import MinMaxObserver
-
     chosen = source.options
     if chosen.calibration == "percentile":
         raise Unsupported("torchao's observers calibrate by mse or minmax, not by percentiles")
@@ -92,24 +94,17 @@ def _config(source: Source, **options: bool) -> Any:
     return dataclasses.replace(config, input_activation=activations, output_activation=activations)
 
 
-def _quantizer() -> Any:
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
+class _Quantizer(XNNPACKQuantizer):
+    """Looks for batch norms where there are some: it traces six networks to find them, for over a second."""
 
-    class Quantizer(XNNPACKQuantizer):
-        """Looks for batch norms where there are some: it traces six networks to find them, for over a second."""
-
-        def annotate(self, model: Any) -> Any:
-            if not any("batch_norm" in str(node.target) for node in model.graph.nodes):
-                self.SUPPORTED_PATTERNS = [p for p in self.SUPPORTED_PATTERNS if "_bn" not in p.name]
-            return super().annotate(model)
-
-    return Quantizer()
+    def annotate(self, model: Any) -> Any:
+        if not any("batch_norm" in str(node.target) for node in model.graph.nodes):
+            self.SUPPORTED_PATTERNS = [p for p in self.SUPPORTED_PATTERNS if "_bn" not in p.name]
+        return super().annotate(model)
 
 
 def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
     """Return the network quantized after training, its ranges those of the calibration images."""
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-
     prepared = prepare_pt2e(_graph(source, network), quantizer)
     with torch.no_grad(), phases.phase(phases.CALIBRATE):
         for images in source.batches(source.calibration):
@@ -118,7 +113,7 @@ def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
 
 
 def _int8(source: Source, *, is_dynamic: bool) -> Any:
-    return _quantize(source, source.fresh_network(), _quantizer().set_global(_config(source, is_dynamic=is_dynamic)))
+    return _quantize(source, source.fresh_network(), _Quantizer().set_global(_config(source, is_dynamic=is_dynamic)))
 
 
 def _int4(source: Source) -> Any:
@@ -126,25 +121,19 @@ def _int4(source: Source) -> Any:
 
     XNNPACK's quantizer leaves in float a convolution that a ReLU follows: it has no such pattern for dynamic ranges.
     """
-    from torchao.quantization.granularity import PerGroup
-    from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
-
     group = source.options.block
     if group % _GROUP:
         raise Unsupported(f"XNNPACK has no blocks of {group} weights; it takes multiples of {_GROUP}")
     network = source.fresh_network()
     config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(group))
     quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % group == 0)
-    convolutions = _quantizer().set_operator_type(torch.ops.aten.conv2d.default, _config(source, is_dynamic=True))
+    convolutions = _Quantizer().set_operator_type(torch.ops.aten.conv2d.default, _config(source, is_dynamic=True))
     return _quantize(source, network, convolutions)
 
 
 def _qat_int8(source: Source) -> Any:
     """Fine-tune without dropout: torchao's move to evaluation mode leaves nn.Dropout2d dropping."""
-    from torchao.quantization.pt2e import move_exported_model_to_eval
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
-
-    quantizer = _quantizer().set_global(_config(source, is_qat=True))
+    quantizer = _Quantizer().set_global(_config(source, is_qat=True))
     prepared = prepare_qat_pt2e(_graph(source, source.fresh_network()), quantizer)
     for node in prepared.graph.nodes:
         if node.target is torch.ops.aten.batch_norm.default:  # which would take its means from a few batches

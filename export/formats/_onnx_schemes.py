@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import quantization
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+from onnxruntime.quantization.onnx_model import ONNXModel
 
 from export.formats import _batches, _onnx_graph
 from export.source import Source
@@ -36,13 +39,11 @@ def _float16(source: Source) -> onnx.ModelProto:
 
 
 def _dynamic_int8(source: Source) -> onnx.ModelProto:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     def quantize(prepared: str, target: str) -> None:
-        quantize_dynamic(
+        quantization.quantize_dynamic(
             prepared,
             target,
-            weight_type=QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=["MatMul"],
             nodes_to_exclude=_left_in_float(prepared, source),
             **WEIGHTS_OF_7_BITS,
@@ -55,21 +56,20 @@ def _dynamic_int8(source: Source) -> onnx.ModelProto:
 
 
 def _int8(source: Source) -> onnx.ModelProto:
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-
     options = source.options
-    method = CalibrationMethod.Percentile if options.calibration == "percentile" else CalibrationMethod.MinMax
+    methods = quantization.CalibrationMethod
+    method = methods.Percentile if options.calibration == "percentile" else methods.MinMax
     if options.calibration == "mse":
         raise Unsupported("onnxruntime calibrates by minmax, percentile or entropy, not by the mean squared error")
 
     def quantize(prepared: str, target: str) -> None:
-        quantize_static(
+        quantization.quantize_static(
             prepared,
             target,
             _calibration(prepared, source.calibration),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
             # not the normalisation, which is exact in float and quantizes once, at the first convolution
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu", "Reshape", "Transpose"],
             # logits that calibration never saw would be clipped: a dense layer ends in float32, as it accumulates
@@ -84,9 +84,6 @@ def _int8(source: Source) -> onnx.ModelProto:
 
 
 def _int4(source: Source) -> onnx.ModelProto:
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-    from onnxruntime.quantization.onnx_model import ONNXModel
-
     model = ONNXModel(_onnx_graph.float32(source))
     _unshare(model.model)
     model.replace_gemm_with_matmul()  # the quantizer leaves Gemm untouched without a word
@@ -144,15 +141,13 @@ def _calibration(model: str, images: np.ndarray) -> SimpleNamespace:
 
 def _quantized(source: Source, quantize: Callable[[str, str], None]) -> onnx.ModelProto:
     """Run one of onnxruntime's quantizers, which go from file to file, on the prepared float graph."""
-    from onnxruntime.quantization import quant_pre_process
-
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, target = (str(Path(folder) / name) for name in ("plain.onnx", "prepared.onnx", "target.onnx"))
         model = _onnx_graph.float32(source)
         _unshare(model)
         onnx.save(model, plain)  # given a model, not a file, the next line loses the tensors
         # symbolic inference is for transformers; onnx's own knows every shape of these graphs
-        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        quantization.quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         quantize(prepared, target)
         return onnx.load(target)
 
