@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,17 +94,12 @@ class Lane:
 
     def _line(self) -> tuple[str, bool]:
         """Return the next line, "" at the end, and whether the process was killed because it took too long."""
-        timed_out = threading.Event()
-
-        def give_up() -> None:
-            timed_out.set()
-            kill(self.process)
-
-        timer = threading.Timer(TIMEOUT_S, give_up)
+        began, timer = time.monotonic(), threading.Timer(TIMEOUT_S, kill, [self.process])
         timer.daemon = True
         timer.start()
         try:
-            return self.process.stdout.readline(), timed_out.is_set()
+            line = self.process.stdout.readline()
+            return line, not line and time.monotonic() - began >= TIMEOUT_S
         finally:
             timer.cancel()
 

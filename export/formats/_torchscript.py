@@ -164,16 +164,15 @@ def _repeatable(content: bytes, input_shape: tuple[int, ...], unused: tuple[str,
 
 def _renamed(records: dict[str, bytes], storages: dict[str, str]) -> dict[str, bytes]:
     """Return the pickles with their storages' new names, then the named storages in that order."""
-    plain, values = {}, {}
+    renamed = {}
     for name, record in records.items():
-        folder, _, key = name.partition("/")
-        if folder in ("constants", "data") and not name.endswith(".pkl"):
-            if key in storages:
-                values[f"{folder}/{storages[key]}"] = record
-        else:
-            plain[name] = _canonical(record, storages) if name.endswith(".pkl") else record
-    order = {key: i for i, key in enumerate(storages.values())}
-    return plain | {name: values[name] for name in sorted(values, key=lambda name: order[name.partition("/")[2]])}
+        if name.endswith(".pkl"):
+            renamed[name] = _canonical(record, storages)
+        elif not name.startswith(("constants/", "data/")):
+            renamed[name] = record
+    for old, new in storages.items():
+        renamed |= {f"{f}/{new}": records[f"{f}/{old}"] for f in ("constants", "data") if f"{f}/{old}" in records}
+    return renamed
 
 
 def _canonical(content: bytes, storages: dict[str, str]) -> bytes:
