@@ -129,6 +129,6 @@ def _request(unit: Unit, remaining: Mapping[Recipe, str], *, anew: bool, unchang
     }
 
 
-def foreign(said: object) -> Event:
-    """Return the end of a lane that said what it must not."""
-    return Event(event="died", reason=f"it wrote {str(said)[:80]!r} where its events go")
+def foreign(line: object) -> Event:
+    """Return the end of a lane that wrote what it must not."""
+    return Event(event="died", reason=f"it wrote {str(line)[:80]!r} where its events go")

@@ -90,8 +90,8 @@ def _nothing_matches(pattern: str) -> str:
         if not fnmatch.filter(names, part):
             return f"{start} There is no {kind} {part!r}. {did_you_mean(part, names)}"
     model, format_name, _ = parts
-    wanted = f"{model}-{format_name}"
-    offered = sorted({r.scheme for r in recipes() if fnmatch.fnmatchcase(f"{r.model}-{r.format}", wanted)})
+    prefix = f"{model}-{format_name}"
+    offered = sorted({r.scheme for r in recipes() if fnmatch.fnmatchcase(f"{r.model}-{r.format}", prefix)})
     if offered:
         return f"{start} {format_name} of {model} comes in: {', '.join(offered)}."
     formats = sorted({r.format for r in recipes() if fnmatch.fnmatchcase(r.model, model)})

@@ -212,14 +212,14 @@ def _kind(mode: int) -> str:
 
 def while_unchanged(function: Callable[[Path], T]) -> Callable[[Path], T]:
     """Keep what a function makes of a file for as long as the file's time and size are the same; raises OSError."""
-    made = cache(lambda path, mtime_ns, size: function(path))
+    cached = cache(lambda path, mtime_ns, size: function(path))
 
     @wraps(function)
-    def kept(path: Path) -> T:
+    def current(path: Path) -> T:
         state = path.stat()
-        return made(path, state.st_mtime_ns, state.st_size)
+        return cached(path, state.st_mtime_ns, state.st_size)
 
-    return kept
+    return current
 
 
 def members(path: Path) -> tuple[Path, ...]:
