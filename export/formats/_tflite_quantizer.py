@@ -39,8 +39,8 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
         return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
-def _float(*operations: str) -> qtyping.ModelQuantizationRecipe:
-    return [{"regex": ".*", "operation": o, "algorithm_key": "no_quantize", "op_config": {}} for o in operations]
+def _float(operation: str, regex: str = ".*") -> dict[str, Any]:
+    return {"regex": regex, "operation": operation, "algorithm_key": "no_quantize", "op_config": {}}
 
 
 def _rows(algorithm: str, **config: Any) -> qtyping.ModelQuantizationRecipe:
@@ -73,7 +73,7 @@ def _static(options: Options, bits: int) -> qtyping.ModelQuantizationRecipe:
         compute_precision=qtyping.ComputePrecision.INTEGER,
         explicit_dequantize=False,
     )
-    return rows + _float("INPUT", "OUTPUT")
+    return [*rows, _float("INPUT"), _float("OUTPUT")]
 
 
 def _dynamic_int8(options: Options) -> qtyping.ModelQuantizationRecipe:
@@ -81,7 +81,7 @@ def _dynamic_int8(options: Options) -> qtyping.ModelQuantizationRecipe:
     manager.add_dynamic_config(regex=".*", operation_name=_ALL, num_bits=8, **_weights(options))
     # A convolution of one channel is a depthwise one here. XNNPACK has no such kernel for 8-bit weights on float
     # activations: quantizing its few weights splits the delegate in two, and the small network takes 3 times as long.
-    return manager.get_quantization_recipe() + _float("DEPTHWISE_CONV_2D")
+    return [*manager.get_quantization_recipe(), _float("DEPTHWISE_CONV_2D")]
 
 
 def _float16() -> qtyping.ModelQuantizationRecipe:
@@ -100,9 +100,7 @@ def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQu
         matching = fnmatch.filter(names, pattern)
         if not matching:
             raise Unsupported(f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}")
-        for name in matching:
-            row = {"regex": f"^{re.escape(names[name])};$", "operation": _ALL, "algorithm_key": "no_quantize"}
-            rows.append(row | {"op_config": {}})
+        rows += [_float(_ALL, f"^{re.escape(names[name])};$") for name in matching]
     return rows
 
 
