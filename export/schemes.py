@@ -1,5 +1,6 @@
 """Schemes: how numbers are stored and computed, and what a conversion must show to deserve the name."""
 
+import fnmatch
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -109,3 +110,13 @@ def supported(options: Options, understood: Collection[str], where: str) -> None
     if unknown:
         understood_here = f"It understands: {', '.join(sorted(understood))}" if understood else "It has none"
         raise Unsupported(f"{where} has no option {' and '.join(unknown)}. {understood_here}.")
+
+
+def left_in_float(names: Collection[str], options: Options, where: str) -> list[str]:
+    """Return those of the operators' names that `keep_float` matches; raises Unsupported for a glob that matches none."""
+    patterns = options.keep_float or ()
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            known = ", ".join(names)
+            raise Unsupported(f"keep_float: {pattern!r} matches no operator of the {where}; there are: {known}")
+    return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]

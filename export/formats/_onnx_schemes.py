@@ -1,6 +1,5 @@
 """The float graph in every scheme of onnxruntime, as the bytes of an ONNX file."""
 
-import fnmatch
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.onnx_model import ONNXModel
 
 from export.formats import _batches, _onnx_graph
+from export.schemes import left_in_float
 from export.source import Source
 from models.common.errors import Unsupported
 
@@ -45,7 +45,7 @@ def _dynamic_int8(source: Source) -> onnx.ModelProto:
             target,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=_left_in_float(prepared, source),
+            nodes_to_exclude=_left_in_float(onnx.load(prepared).graph, source),
             **WEIGHTS_OF_7_BITS,
         )
 
@@ -76,7 +76,7 @@ def _int8(source: Source) -> onnx.ModelProto:
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]}
             | ({} if options.symmetric is None else {"ActivationSymmetric": options.symmetric}),
             calibrate_method=method,
-            nodes_to_exclude=_left_in_float(prepared, source),
+            nodes_to_exclude=_left_in_float(onnx.load(prepared).graph, source),
             **WEIGHTS_OF_7_BITS | {"per_channel": options.granularity != "per_tensor"},
         )
 
@@ -88,7 +88,7 @@ def _int4(source: Source) -> onnx.ModelProto:
     _unshare(model.model)
     model.replace_gemm_with_matmul()  # the quantizer leaves Gemm untouched without a word
     # accuracy_level 4: activations become int8 on the way, blockwise, so that the products are integers
-    float_nodes = _matching([node.name for node in model.model.graph.node], source.options.keep_float or ())
+    float_nodes = _left_in_float(model.model.graph, source)
     quantizer = MatMulNBitsQuantizer(
         model.model, block_size=source.options.block, is_symmetric=True, accuracy_level=4, nodes_to_exclude=float_nodes
     )
@@ -117,18 +117,8 @@ SCHEMES: dict[str, Callable[[Source], onnx.ModelProto]] = {
 }
 
 
-def _left_in_float(model: str, source: Source) -> list[str]:
-    """Return the names of the operators that stay in float; raises Unsupported for a glob that matches none."""
-    patterns = source.options.keep_float or ()
-    return _matching([node.name for node in onnx.load(model).graph.node], patterns) if patterns else []
-
-
-def _matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            msg = f"keep_float: {pattern!r} matches no operator of the graph; there are: {', '.join(names)}"
-            raise Unsupported(msg)
-    return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+def _left_in_float(graph: onnx.GraphProto, source: Source) -> list[str]:
+    return left_in_float([node.name for node in graph.node], source.options, "graph")
 
 
 def _calibration(model: str, images: np.ndarray) -> SimpleNamespace:

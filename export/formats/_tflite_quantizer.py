@@ -1,6 +1,5 @@
 """litert-quantizer: a float .tflite in, a quantized one out."""
 
-import fnmatch
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ from litert_quantizer.utils import qsv_utils
 from export import phases
 from export.formats import _batches, _tflite_file
 from export.formats._quiet import quiet
+from export.schemes import left_in_float
 from export.source import Source
 from models.common.errors import Unsupported
 from models.own.settings import Options
@@ -32,7 +32,8 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
         "int16x8": lambda: _static(source.options, 16),
         "int4": lambda: _int4(float32, source.options),
     }[scheme]()
-    rows += _left_in_float(float32, source.options.keep_float or ())
+    names = _tflite_file.operators(float32)
+    rows += [_float(_ALL, f"^{re.escape(names[n])};$") for n in left_in_float(names, source.options, "file")]
     work = quantizer.Quantizer(float32, rows)
     with quiet(".*experimental_preserve_all_tensors"):  # which is how calibration works
         ranges = _ranges(float32, rows, source) if work.need_calibration else None
@@ -91,17 +92,6 @@ def _float16() -> qtyping.ModelQuantizationRecipe:
         compute_precision=qtyping.ComputePrecision.FLOAT,
         explicit_dequantize=True,
     )
-
-
-def _left_in_float(float32: bytes, patterns: tuple[str, ...]) -> qtyping.ModelQuantizationRecipe:
-    rows = []
-    names = _tflite_file.operators(float32)
-    for pattern in patterns:
-        matching = fnmatch.filter(names, pattern)
-        if not matching:
-            raise Unsupported(f"keep_float: {pattern!r} matches no operator of the file; there are: {', '.join(names)}")
-        rows += [_float(_ALL, f"^{re.escape(names[name])};$") for name in matching]
-    return rows
 
 
 def _int4(float32: bytes, options: Options) -> qtyping.ModelQuantizationRecipe:
