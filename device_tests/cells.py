@@ -37,21 +37,23 @@ class Cell:
         return fnmatch.fnmatchcase(self.id, pattern) or fnmatch.fnmatchcase(self.recipe.id, pattern)
 
 
-def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
-    """Return every cell of a device in the matrix' order; a bare network runs on its own framework only."""
-    there = devices.device(device)  # whose name may be longer: `android:` is the only one that is connected
-    runtimes = [name for name in RUNTIMES.names() if name in there.runtimes]
-    return tuple(
-        Cell(recipe=recipe, runtime=runtime, device=there.name)
-        for recipe in matrix.recipes()
-        for runtime in runtimes
-        if takes(runtime, recipe)
-    )
+def cells(*names: str) -> tuple[Cell, ...]:
+    """Return every cell of devices, the desktop without a name, each in the matrix' order.
+
+    A bare network runs on its own framework only.
+    """
+    every: list[Cell] = []
+    for name in dict.fromkeys(names or (DESKTOP,)):
+        there = devices.device(name)  # whose name may be longer: `android:` is the only one that is connected
+        runtimes = [runtime for runtime in RUNTIMES.names() if runtime in there.runtimes]
+        pairs = ((recipe, runtime) for recipe in matrix.recipes() for runtime in runtimes if takes(runtime, recipe))
+        every += (Cell(recipe=recipe, runtime=runtime, device=there.name) for recipe, runtime in pairs)
+    return tuple(every)
 
 
 def possible() -> tuple[Cell, ...]:
     """Return the cells of every device; one device called NAME stands for all phones, and one for all boards."""
-    return tuple(cell for name in devices.names() for cell in cells(f"{name}NAME" if name.endswith(":") else name))
+    return cells(*(f"{name}NAME" if name.endswith(":") else name for name in devices.names()))
 
 
 def require_artifacts(folder: Path) -> None:

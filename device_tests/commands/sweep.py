@@ -6,7 +6,7 @@ import click
 from click.core import ParameterSource
 
 from device_tests import devices
-from device_tests.cells import Cell, cells, select
+from device_tests.cells import Cell, cells
 from device_tests.commands import named, options
 from device_tests.commands.instructions import instructions
 from device_tests.commands.run import run
@@ -52,11 +52,7 @@ def sweep(
     The exit code is 1 where a cell failed that should not, or could not be counted; 4 where a core that was named, or
     every core, cannot be had.
     """
-    every = tuple(cell for name in dict.fromkeys(cores) for cell in cells(name))
-    chosen = select(every, runtimes=runtimes, patterns=patterns)
-    named.offered(every, runtimes=runtimes, devices=cores)
-    if not runtimes and not patterns:
-        chosen = tuple(cell for cell in chosen if not cell.further) or chosen  # as a quick run does
+    chosen = named.chosen(cells(*cores), runtimes=runtimes, patterns=patterns, devices=cores, quick=True)
     validated()
     if listing:
         for cell in chosen:

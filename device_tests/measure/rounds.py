@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -123,37 +123,39 @@ def measure(
     An entrant that cannot be loaded, computes its golden images wrong, or fails later, gets a series with its outcome
     and without rounds.
     """
-    done: list[Series] = []
+    running: dict[str, Loaded] = {}
+    failed: list[Series] = []
     with ExitStack() as stack:
-        running: dict[str, Loaded] = {}
-
-        def attempt(entrant: Entrant, step: Callable[[], None]) -> None:
-            try:
-                step()
-            except Closed:
-                raise
-            except Exception as error:
-                running.pop(entrant.id, None)
-                outcome = error.outcome if isinstance(error, Broken) else "run_failed"
-                reason = error.reason if isinstance(error, Broken) else reason_of(error)
-                done.append(Series(id=entrant.id, outcome=outcome, reason=reason, **entrant.facts))
-
-        def begin(entrant: Entrant) -> None:
-            report_progress(f"loading {entrant.id}")
-            running[entrant.id] = _load(entrant, stack, warm_up_s=min(WARM_UP_S, limit_s))
-
         for entrant in taking_part:
-            attempt(entrant, lambda entrant=entrant: begin(entrant))
+            report_progress(f"loading {entrant.id}")
+            with _may_fail(entrant, running, failed):
+                running[entrant.id] = _load(entrant, stack, warm_up_s=min(WARM_UP_S, limit_s))
         rounds, ends = 0, time.monotonic() + limit_s
         while running and (rounds < LEAST or time.monotonic() < ends):
             for i in rng.permutation(len(taking_part)):
                 if loaded := running.get(taking_part[i].id):
-                    attempt(taking_part[i], loaded.add_round)
+                    with _may_fail(taking_part[i], running, failed):
+                        loaded.add_round()
             rounds += 1
             report_progress(f"round {rounds} of {len(running)} artifacts")
             if rounds >= LEAST_ROUNDS and rounds % LOOK_EVERY == 0 and _all_settled(running):
                 break
-    return (*done, *(loaded.series for loaded in running.values()))
+    return (*failed, *(loaded.series for loaded in running.values()))
+
+
+@contextmanager
+def _may_fail(entrant: Entrant, running: dict[str, Loaded], failed: list[Series]) -> Iterator[None]:
+    """Move an entrant for which the block raises from those that run to those that failed, with its reason."""
+    try:
+        yield
+    except Closed:
+        raise
+    except Exception as error:
+        running.pop(entrant.id, None)
+        outcome, reason = (
+            (error.outcome, error.reason) if isinstance(error, Broken) else ("run_failed", reason_of(error))
+        )
+        failed.append(Series(id=entrant.id, outcome=outcome, reason=reason, **entrant.facts))
 
 
 def _all_settled(running: dict[str, Loaded]) -> bool:
