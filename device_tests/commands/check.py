@@ -92,7 +92,9 @@ def check(
     _show(findings, verbose)
     _write(findings, checked, limits.budgets, budgets, junit_file, summary_file)
     if update:
-        _update(checked)
+        file = networks.default(baselines.FILE)
+        new = baselines.save(checked, file)
+        out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
     context.exit(findings.exit_code)
 
 
@@ -158,13 +160,6 @@ def _write(
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in summary.annotations(both, findings.lacks, budgets):
             click.echo(line)
-
-
-def _update(checked: tuple[Row, ...]) -> None:
-    """Write the baseline of these rows."""
-    file = networks.default(baselines.FILE)
-    new = baselines.save(checked, file)
-    out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
 
 
 def _tally(verdicts: tuple[Verdict, ...]) -> str:

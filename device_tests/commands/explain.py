@@ -123,7 +123,7 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
             "layers": [{**structs.asdict(layers), "first_bad": layers.first_bad} for layers in measured],
         }
         files.write_json(file, to_builtins(content))
-    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
+    _fail_on_defects(receipts)
 
 
 def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
@@ -151,7 +151,7 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
     if with_layers:
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
         _tally("layers", [(recipe.id, _attempt(current_layers, recipe)) for recipe in recipes])
-    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
+    _fail_on_defects(receipts)
 
 
 def _attempt(task: Callable[[Subject], tuple[T, bool]], subject: Subject) -> Settled[T]:
@@ -219,7 +219,8 @@ def _artifact(recipe: matrix.Recipe, folder: Path) -> artifact_files.Artifact:
     return run.require_exported(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))
 
 
-def _fail_on_defects(defects: list[str]) -> None:
+def _fail_on_defects(receipts: list[Receipt]) -> None:
+    defects = [f"{receipt.id}: {defect}" for receipt in receipts for defect in receipt.unexpected]
     if defects and networks.folder():  # a toolchain's defects on a user's own network are no regression of this project
         for line in defects:
             out.print(f"[yellow]defect[/] {plain(line)}", soft_wrap=True)

@@ -62,8 +62,7 @@ def latency(
     if self_check:
         _check_method(chosen, artifacts, bench)
         return
-    with files.storage_errors(results):
-        results.mkdir(parents=True, exist_ok=True)
+    files.require_folder(results)
     files.sweep(results)
     with machine.alone():
         roofs = _roofs()

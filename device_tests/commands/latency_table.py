@@ -1,6 +1,6 @@
 """The table that `latency` prints: per artifact its quantiles, its ratio to float32, and notes on both."""
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests.results.latency import NARROW, TOO_NOISY, Interval, Series
 from models.common.console import out, plain
@@ -11,12 +11,9 @@ COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noi
 
 def show(title: str, rows: list[dict], every: list[Series]) -> None:
     """Print the summary's rows, each with its series."""
-    table = Table(title=title)
-    table.add_column("artifact", no_wrap=True)
-    for name in ("p50 µs", "p90 µs", "p99 µs", "against float32", "of peak"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("says", "rounds", "samples"):
-        table.add_column(name)
+    names = ("p50 µs", "p90 µs", "p99 µs", "against float32", "of peak")
+    figures = (Column(name, justify="right", no_wrap=True) for name in names)
+    table = Table(Column("artifact", no_wrap=True), *figures, "says", "rounds", "samples", title=title)
     for row, series in zip(rows, every, strict=True):
         table.add_row(*_columns(row, series))
     out.print(table)

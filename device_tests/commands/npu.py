@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests import current_results, pool
 from device_tests.cells import require_artifacts
@@ -108,12 +108,10 @@ def _fail(lines: list[str]) -> None:
 
 
 def _table(compiled: list[Npu]) -> Table:
-    table = Table(title=f"Ethos-U: operators on the NPU, and {LABEL}")
-    for title in ("artifact", "accelerator"):
-        table.add_column(title, no_wrap=True)
-    for title in ("NPU %", "SRAM KiB", "flash KiB", "inferences/s"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("left on the CPU, or why")
+    names = (Column(name, no_wrap=True) for name in ("artifact", "accelerator"))
+    figures = ("NPU %", "SRAM KiB", "flash KiB", "inferences/s")
+    columns = (*names, *(Column(name, justify="right", no_wrap=True) for name in figures), "left on the CPU, or why")
+    table = Table(*columns, title=f"Ethos-U: operators on the NPU, and {LABEL}")
     for one in compiled:
         for target in one.compiled:
             figures = ("", "", "")
