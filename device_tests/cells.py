@@ -13,6 +13,7 @@ from models import suggested_commands
 from models.common.errors import DataError, UsageError, did_you_mean
 
 EAGER = "eager"
+Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def timed(every: tuple[Cell, ...]) -> tuple[Cell, ...]:
     return tuple(cell for cell in every if is_timed(cell.runtime))
 
 
-def select(every: tuple[Cell, ...], *, runtimes: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[Cell, ...]:
+def select(every: tuple[Cell, ...], *, runtimes: Names, patterns: Names) -> tuple[Cell, ...]:
     """Return the cells of these runtimes that match one of the globs; all runtimes and all ids where none is given.
 
     Raises UsageError for an unknown runtime, and for a glob that matches no cell of any runtime. A glob that matches

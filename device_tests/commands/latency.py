@@ -1,7 +1,7 @@
 """`python -m device_tests latency`: compare artifacts in interleaved rounds."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -16,8 +16,8 @@ from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine_lock import MachineLock
 from device_tests.measure import roofline, rounds
-from device_tests.measure.roofline import Roof
 from device_tests.results import interleaved, measurement
+from device_tests.results.interleaved import Roof
 from device_tests.results.latency import NO_DIFFERENCE, SLOWER, Series, ratio
 from models.common import files
 from models.common.console import err, out, plain, validated
@@ -142,8 +142,8 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
         )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {"runtime": runtime, "device": DESKTOP, "key": key, "seed": bench.seed, "limit_s": bench.limit_s}
-    facts |= {"date": date, "roofs": [asdict(roof) for roof in bench.roofs.values()]}
-    files.write_json(file, {**facts, "summary": table, "series": [asdict(series) for series in every]})
+    facts |= {"date": date, "roofs": [structs.asdict(roof) for roof in bench.roofs.values()]}
+    files.write_json(file, {**facts, "summary": table, "series": [structs.asdict(series) for series in every]})
     out.print(f"Written: {plain(file)}", soft_wrap=True)
     return ""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from device_tests import devices as kinds
-from device_tests.cells import Cell, cells, possible, select
+from device_tests.cells import Cell, Names, cells, possible, select
 from device_tests.results import parity
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
@@ -20,12 +20,7 @@ def ids(every: Iterable[Cell]) -> tuple[str, ...]:
 
 
 def chosen(
-    every: tuple[Cell, ...],
-    *,
-    runtimes: tuple[str, ...],
-    patterns: tuple[str, ...],
-    devices: tuple[str, ...] = (),
-    quick: bool = False,
+    every: tuple[Cell, ...], *, runtimes: Names, patterns: Names, devices: Names = (), quick: bool = False
 ) -> tuple[Cell, ...]:
     """Return the cells that runtimes and globs choose; a quick run leaves out further engines where neither is given.
 
@@ -50,18 +45,14 @@ def chosen(
     return selected
 
 
-def require(chosen: tuple[Cell, ...], runtimes: tuple[str, ...]) -> None:
+def require(chosen: tuple[Cell, ...], runtimes: Names) -> None:
     """Raise EnvironmentMissing where a named runtime is not installed on a device that offers it."""
     for runtime, device in dict.fromkeys((cell.runtime, cell.device) for cell in chosen if cell.runtime in runtimes):
         kinds.device(device).require(runtime)
 
 
 def fail_on_nothing(
-    chosen: tuple[Cell, ...],
-    lacking: Mapping[str, EdgewiseError],
-    *,
-    runtimes: tuple[str, ...],
-    devices: tuple[str, ...],
+    chosen: tuple[Cell, ...], lacking: Mapping[str, EdgewiseError], *, runtimes: Names, devices: Names
 ) -> None:
     """Raise an error where no cell of a named device or runtime ran, or no cell at all.
 

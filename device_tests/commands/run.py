@@ -9,7 +9,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from device_tests import devices
-from device_tests.cells import Cell, cells, require_artifacts
+from device_tests.cells import Cell, Names, cells, require_artifacts
 from device_tests.commands import add, named, options
 from device_tests.gates import budgets as budget_file
 from device_tests.gates.budgets import Budget
@@ -104,9 +104,7 @@ def _bring_or_clean(imported: Path | None, artifacts: Path, results: Path, clean
         out.print(plain(f"Removed all of Edgewise from {there.name}"))
 
 
-def plan(
-    runtimes: tuple[str, ...], patterns: tuple[str, ...], chosen_devices: tuple[str, ...], *, quick: bool, full: bool
-) -> tuple[Cell, ...]:
+def plan(runtimes: Names, patterns: Names, chosen_devices: Names, *, quick: bool, full: bool) -> tuple[Cell, ...]:
     """Return the chosen cells; raises UsageError for a wrong choice before anything is read or started."""
     if quick and full:
         raise UsageError("--quick judges on the first 1,000 images, --full on all: take one of them.")

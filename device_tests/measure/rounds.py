@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from device_tests import devices, onboard
 from device_tests.cells import Cell
@@ -67,7 +68,7 @@ class Loaded:
     def add_round(self) -> None:
         request = {"samples": self.samples, "inferences": self.series.inferences, "slowdown": self.slowdown}
         taken = tuple(self.ask(request)["ns"])
-        self.series = replace(self.series, rounds_ns=(*self.series.rounds_ns, taken))
+        self.series = structs.replace(self.series, rounds_ns=(*self.series.rounds_ns, taken))
 
 
 def batches(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, ...]]:
