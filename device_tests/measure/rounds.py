@@ -44,7 +44,6 @@ class Entrant:
     id: str
     baseline: str
     load: Load
-    device: str
     artifact_sha256: str = ""
     macs: int = 0
     roof: str = ""
@@ -103,7 +102,7 @@ def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entr
         load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=TIMEOUT_S)
         facts = {"artifact_sha256": artifact.sha256, "macs": artifact.macs, "roof": roofline.dtype(cell.recipe.scheme)}
         baseline = baseline if baseline != cell.id and baseline in every else ""
-        able.append(Entrant(id=cell.id, baseline=baseline, load=load, device=cell.device, **facts))
+        able.append(Entrant(id=cell.id, baseline=baseline, load=load, **facts))
     return able, unable
 
 
@@ -169,7 +168,7 @@ def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
 
     Raises Broken with the outcome `mismatch` where its golden images are wrong, for then its times mean nothing.
     """
-    row, ask = stack.enter_context(devices.device(entrant.device).loaded(entrant.load))
+    row, ask = stack.enter_context(devices.device(DESKTOP).loaded(entrant.load))
     right, golden = row["golden"]
     if right < golden:
         raise Broken("mismatch", f"{right} of {golden} golden images are answered as in the sidecar")

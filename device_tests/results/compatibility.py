@@ -25,11 +25,6 @@ class Grid(Record, kw_only=True):
     trials: tuple[Trial, ...]
 
     @property
-    def oldest(self) -> str | None:
-        """The oldest version that computes the artifact right."""
-        return next((trial.version for trial in self.trials if trial.outcome == "ok"), None)
-
-    @property
     def summary(self) -> str:
         """The versions that compute the artifact right, in words, with newer ones that no longer do."""
         tried = [trial for trial in self.trials if trial.outcome != "skipped"]
