@@ -13,7 +13,7 @@ from models import suggested_commands
 from models.common.errors import DataError, UsageError, did_you_mean
 
 EAGER = "eager"
-Names = tuple[str, ...]
+Names = tuple[str, ...]  # of runtimes or devices, or globs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,5 +89,5 @@ class Added:
 
     def _versions(self, row: Row, artifact: Artifact) -> Facts:
         runtime = compatibility.in_the_app(row.runtime) if row.device.startswith("app:") else row.runtime
-        grid = compatibility.read(compatibility.path(self.results, row.artifact, runtime))
+        grid = compatibility.read(self.results, f"{row.artifact}@{runtime}")
         return {"oldest_runtime": grid.summary} if grid and grid.artifact_sha256 == row.artifact_sha256 else {}

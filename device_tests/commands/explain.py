@@ -14,7 +14,7 @@ import click
 from msgspec import structs, to_builtins
 
 from device_tests import current_results
-from device_tests.cells import Cell, cells
+from device_tests.cells import Cell, Names, cells
 from device_tests.commands import options
 from device_tests.measure.explain import layers as layer_errors
 from device_tests.measure.explain import run, tree
@@ -44,13 +44,7 @@ SILENT = {"tflite_micro": "its reference kernels run each operator as the file h
 @click.option("--json", "file", type=options.FILE, help="Write what is printed into this file, too.")
 @options.places
 def explain(
-    ids: tuple[str, ...],
-    layers: bool,
-    everything: bool,
-    listing: bool,
-    file: Path | None,
-    artifacts: Path,
-    results: Path,
+    ids: Names, layers: bool, everything: bool, listing: bool, file: Path | None, artifacts: Path, results: Path
 ) -> None:
     """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
 

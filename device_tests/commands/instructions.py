@@ -7,7 +7,7 @@ import click
 from rich.table import Table
 
 from device_tests import devices
-from device_tests.cells import Cell, cells, require_artifacts, timed
+from device_tests.cells import Cell, Names, cells, require_artifacts, timed
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.measure import instructions as counter
@@ -26,12 +26,12 @@ from models.common.errors import EdgewiseError, UsageError
 @options.devices("Count there; may be repeated.", default=(DESKTOP,), show_default=True)
 @options.places
 def instructions(
-    runtimes: tuple[str, ...],
-    patterns: tuple[str, ...],
+    runtimes: Names,
+    patterns: Names,
     force: bool,
     jobs: int,
     timeout_s: float,
-    chosen_devices: tuple[str, ...],
+    chosen_devices: Names,
     artifacts: Path,
     results: Path,
 ) -> None:
@@ -66,7 +66,6 @@ def instructions(
 def _count(
     chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, force: bool, jobs: int, timeout_s: float
 ) -> dict[str, Ended]:
-    """Count the instructions of the cells while the progress is shown; return each cell's end by its id."""
     finished: dict[str, Ended] = {}
     with out.status("compiling the plugin") as status:
 

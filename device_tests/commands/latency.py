@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import structs
 
 from device_tests import current_results, devices
-from device_tests.cells import Cell, cells, require_artifacts, timed
+from device_tests.cells import Cell, Names, cells, require_artifacts, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine_lock import MachineLock
@@ -38,8 +38,8 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missi
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
 @options.places
 def latency(
-    runtimes: tuple[str, ...],
-    patterns: tuple[str, ...],
+    runtimes: Names,
+    patterns: Names,
     seed: int,
     limit_s: float,
     force: bool,

@@ -8,6 +8,7 @@ from rich.table import Column, Table
 from device_tests import current_results, pool
 from device_tests.cells import require_artifacts
 from device_tests.commands import options
+from device_tests.measure.npu import TOO_LONG, compile_artifact
 from device_tests.results import npu as records
 from device_tests.results.npu import LABEL, Npu
 from export import artifact as artifact_files
@@ -67,7 +68,6 @@ def _compile_all(
     chosen: tuple[Recipe, ...], folder: Path, results: Path, *, force: bool, jobs: int
 ) -> tuple[list[Npu], list[str]]:
     """Return the records, new or current, and for each artifact without one the reason."""
-    from device_tests.measure.npu import TOO_LONG, compile_artifact
 
     def one(recipe: Recipe) -> Npu | str:
         try:

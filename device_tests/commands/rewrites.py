@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests.cells import cells, select
+from device_tests.cells import Names, cells, select
 from device_tests.commands import options
 from device_tests.contract import DESKTOP
 from device_tests.devices import arm64
@@ -15,7 +15,6 @@ from device_tests.results import rewrites as stored
 from device_tests.results.bounds import GOAL_CORE
 from device_tests.results.rewrites import Rewritten
 from device_tests.transport import bundle
-from models.common import files
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError
 
@@ -31,13 +30,7 @@ CORES = ("cortex-a53", "cortex-a72", GOAL_CORE)
 @click.option("--no-times", "untimed", is_flag=True, help="Count instructions only.")
 @options.places
 def rewrites(
-    patterns: tuple[str, ...],
-    jobs: int,
-    timeout_s: float,
-    limit_s: float,
-    untimed: bool,
-    artifacts: Path,
-    results: Path,
+    patterns: Names, jobs: int, timeout_s: float, limit_s: float, untimed: bool, artifacts: Path, results: Path
 ) -> None:
     """Compare rewritten files with the same files as the converter gave them, which are exported if need be.
 
@@ -63,7 +56,6 @@ def rewrites(
                 series = measure.time(
                     chosen, place, limit_s=limit_s, report_progress=lambda text: status.update(plain(text))
                 )
-    files.require_folder(stored.folder(results))
     records = [measure.record(cell, place, pairs[f"{cell.recipe.id}@{cell.runtime}"], series) for cell in chosen]
     for one in records:
         stored.save(one, results)

@@ -13,7 +13,10 @@ from device_tests.commands.run import run
 from device_tests.contract import DESKTOP, Command
 from device_tests.devices import arm64
 from device_tests.measure import divergence
+from device_tests.report import tables as report
+from device_tests.report.groups import group
 from device_tests.results.row import Row
+from device_tests.rows import load, rows
 from device_tests.transport import bundle
 from export import artifact as artifact_files
 from export.schemes import SCHEMES
@@ -97,10 +100,6 @@ def _measure(context: click.Context, chosen: tuple[Cell, ...]) -> list[EdgewiseE
 
 def _show(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> None:
     """Print the cores' table, and where their answers differ from the desktop's."""
-    from device_tests.report import tables as report
-    from device_tests.report.groups import group
-    from device_tests.rows import load, rows
-
     all_rows = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
     report.show(group(all_rows, 0.0), 0.0, out)
     for line in differences(all_rows, artifacts):

@@ -117,7 +117,6 @@ def run(
 
 
 def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
-    """Return each exported model's reference with a digest of its content."""
     models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
     sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
     return {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}

@@ -1,6 +1,7 @@
 """The report: one table per model with its eager row, in the terminal, as Markdown, JSON and SVG."""
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ SHORT = 160  # characters of a reason in the terminal; Markdown and JSON hold it
 DATASETS = {"mnist": "MNIST test images", "digits": "digits, NOT MNIST"}  # others go by their own names
 STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "top5", "source_top5",
               "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
+_md, _line = partial(markdown.plain, most=WHOLE), partial(markdown.row, most=WHOLE)
 LONG = ("latencies_ns", "log", "flips")  # fields that report.json leaves out
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
@@ -127,14 +129,6 @@ def _section(g: Group, margin_points: float) -> list[str]:
     rule_of_advice, *picks = _advice(g, margin_points)
     advice = (_md(rule_of_advice), *(f"- {_md(line.removeprefix('- '))}" for line in picks))
     return [f"## {_md(_title(g))}", "", _line(titles), rule, *lines, "", *advice, ""]
-
-
-def _md(text: str) -> str:
-    return markdown.plain(text, WHOLE)
-
-
-def _line(cells: list[str]) -> str:
-    return markdown.row(cells, WHOLE)
 
 
 def _json(g: Group, margin_points: float) -> dict[str, Any]:
