@@ -13,6 +13,7 @@ from models import suggested_commands
 from models.common.errors import DataError, UsageError, did_you_mean
 
 EAGER = "eager"
+Names = tuple[str, ...]  # of runtimes or devices, or globs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +38,23 @@ class Cell:
         return fnmatch.fnmatchcase(self.id, pattern) or fnmatch.fnmatchcase(self.recipe.id, pattern)
 
 
-def cells(device: str = DESKTOP) -> tuple[Cell, ...]:
-    """Return every cell of a device in the matrix' order; a bare network runs on its own framework only."""
-    there = devices.device(device)  # whose name may be longer: `android:` is the only one that is connected
-    runtimes = [name for name in RUNTIMES.names() if name in there.runtimes]
-    return tuple(
-        Cell(recipe=recipe, runtime=runtime, device=there.name)
-        for recipe in matrix.recipes()
-        for runtime in runtimes
-        if takes(runtime, recipe)
-    )
+def cells(*names: str) -> tuple[Cell, ...]:
+    """Return every cell of devices, the desktop without a name, each in the matrix' order.
+
+    A bare network runs on its own framework only.
+    """
+    every: list[Cell] = []
+    for name in dict.fromkeys(names or (DESKTOP,)):
+        there = devices.device(name)  # whose name may be longer: `android:` is the only one that is connected
+        runtimes = [runtime for runtime in RUNTIMES.names() if runtime in there.runtimes]
+        pairs = ((recipe, runtime) for recipe in matrix.recipes() for runtime in runtimes if takes(runtime, recipe))
+        every += (Cell(recipe=recipe, runtime=runtime, device=there.name) for recipe, runtime in pairs)
+    return tuple(every)
 
 
 def possible() -> tuple[Cell, ...]:
     """Return the cells of every device; one device called NAME stands for all phones, and one for all boards."""
-    return tuple(cell for name in devices.names() for cell in cells(f"{name}NAME" if name.endswith(":") else name))
+    return cells(*(f"{name}NAME" if name.endswith(":") else name for name in devices.names()))
 
 
 def require_artifacts(folder: Path) -> None:
@@ -73,7 +76,7 @@ def timed(every: tuple[Cell, ...]) -> tuple[Cell, ...]:
     return tuple(cell for cell in every if is_timed(cell.runtime))
 
 
-def select(every: tuple[Cell, ...], *, runtimes: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[Cell, ...]:
+def select(every: tuple[Cell, ...], *, runtimes: Names, patterns: Names) -> tuple[Cell, ...]:
     """Return the cells of these runtimes that match one of the globs; all runtimes and all ids where none is given.
 
     Raises UsageError for an unknown runtime, and for a glob that matches no cell of any runtime. A glob that matches

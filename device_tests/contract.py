@@ -69,7 +69,8 @@ class Device(Protocol):
     """Where runtimes run; most devices talk to their workers through device_tests/transport/dialogue.py.
 
     `host` names the machine that is kept busy: HERE is this one. On an `emulated` device times mean nothing, and none
-    are taken. `runtimes` are those that it can have. `counts` tells whether instructions can be counted there.
+    are taken. `runtimes` are those that it can have. `counts` tells whether instructions can be counted there: only
+    such a device has `counted`. Only the desktop has `loaded`, for latencies are compared there.
     """
 
     name: str

@@ -38,8 +38,8 @@ class Added:
         facts: Facts = {name: getattr(artifact, name) for name in ("covered_share", "covered_macs", "batch")}
         facts["options"] = described(artifact.options)
         notes = [why for name, why in self.broken.items() if name == f"{row.runtime}@{row.device}"]
-        reads = (self._instructions, self._placement, self._latency, self._parity, self._versions, self._npu)
-        for read in (*reads, self._rewrites):
+        reads = (self._instructions, self._placement, self._latency, lambda row, _: parity.compare(row, self.results))
+        for read in (*reads, self._versions, self._npu, self._rewrites):
             try:
                 facts |= read(row, artifact)
             except DataError as error:
@@ -70,9 +70,6 @@ class Added:
             facts |= {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
         return facts
 
-    def _parity(self, row: Row, artifact: Artifact) -> Facts:
-        return parity.compare(row, self.results)
-
     def _npu(self, row: Row, artifact: Artifact) -> Facts:
         if row.runtime != MICRO:  # vela's files are for the same kernels
             return {}
@@ -92,5 +89,5 @@ class Added:
 
     def _versions(self, row: Row, artifact: Artifact) -> Facts:
         runtime = compatibility.in_the_app(row.runtime) if row.device.startswith("app:") else row.runtime
-        grid = compatibility.read(compatibility.path(self.results, row.artifact, runtime))
+        grid = compatibility.read(self.results, f"{row.artifact}@{runtime}")
         return {"oldest_runtime": grid.summary} if grid and grid.artifact_sha256 == row.artifact_sha256 else {}

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models import data
+from models.data import cache_folder as folder  # where the lock's files lie
 
 try:
     import fcntl
@@ -24,11 +24,6 @@ except ImportError:  # Windows
 POLL_S = 0.05
 PATIENCE_S = 1.0  # others release the lock about once a second; only a longer wait is worth a message
 STARTED = datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds")
-
-
-def folder() -> Path:
-    """Return where the lock's files lie."""
-    return data.cache_folder()
 
 
 class MachineLock:

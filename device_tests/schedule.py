@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from device_tests.machine_lock import MachineLock
@@ -28,17 +28,16 @@ class Turns:
         self.spent: Counter[str] = Counter()
         self._machine = machine
         self._jobs = jobs
-        self._sharing = self._wanting = 0
-        self._alone = False
+        self._holders, self._wanting = {True: 0, False: 0}, 0  # who has it alone and who shares it; who wants it alone
         self._changed = threading.Condition()
 
     def share(self, purpose: str = JUDGING) -> AbstractContextManager[None]:
         """Hold the machine together with others; raises Closed."""
-        return self._counted(purpose, self._sharing_with_others())
+        return self._counted(purpose, self._held(alone=False))
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold the machine with nobody else; raises Closed."""
-        return self._counted(TIMING, self._without_others())
+        return self._counted(TIMING, self._held(alone=True))
 
     @contextmanager
     def _counted(self, purpose: str, lock: AbstractContextManager[None]) -> Iterator[None]:
@@ -55,46 +54,34 @@ class Turns:
                 self.spent[purpose] += time.perf_counter() - held
 
     @contextmanager
-    def _sharing_with_others(self) -> Iterator[None]:
+    def _held(self, *, alone: bool) -> Iterator[None]:
         with self._changed:
-            self._wait(lambda: not self._alone and not self._wanting and self._sharing < self._jobs)
-            self._sharing += 1
+            self._wanting += alone
+            try:
+                self._changed.wait_for(lambda: self.closed or self._is_free(alone=alone))
+                self._require_open()
+            finally:
+                self._wanting -= alone
+            self._holders[alone] += 1
+        machine = self._machine and (self._machine.alone if alone else self._machine.shared)
         try:
-            with self._machine.shared(lambda: self.closed) if self._machine else nullcontext():
+            with machine(lambda: self.closed) if machine else nullcontext():
                 self._require_open()
                 yield
         finally:
             with self._changed:
-                self._sharing -= 1
+                self._holders[alone] -= 1
                 self._changed.notify_all()
 
-    @contextmanager
-    def _without_others(self) -> Iterator[None]:
-        with self._changed:
-            self._wanting += 1
-            try:
-                self._wait(lambda: not self._alone and not self._sharing)
-            finally:
-                self._wanting -= 1
-            self._alone = True
-        try:
-            with self._machine.alone(lambda: self.closed) if self._machine else nullcontext():
-                self._require_open()
-                yield
-        finally:
-            with self._changed:
-                self._alone = False
-                self._changed.notify_all()
+    def _is_free(self, *, alone: bool) -> bool:
+        holds_alone, sharing = self._holders[True], self._holders[False]
+        return not holds_alone and (not sharing if alone else not self._wanting and sharing < self._jobs)
 
     def close(self) -> None:
         """Let nobody in any more; whoever waits gets Closed."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
-
-    def _wait(self, free: Callable[[], bool]) -> None:
-        self._changed.wait_for(lambda: self.closed or free())
-        self._require_open()
 
     def _require_open(self) -> None:
         if self.closed:

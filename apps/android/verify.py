@@ -75,7 +75,7 @@ def keep(verdict: Verdict, engine: Resolved, results: Path) -> None:
     key = hashlib.sha256(f"{library} {verdict.artifact.sha256}".encode()).hexdigest()
     trial = Trial(version=engine.version, outcome=outcome, reason=verdict.reason, key=key)
     runtime = compatibility.in_the_app(engine.id)
-    before = compatibility.read(compatibility.path(results, verdict.artifact.id, runtime))
+    before = compatibility.read(results, f"{verdict.artifact.id}@{runtime}")
     same = before is not None and before.artifact_sha256 == verdict.artifact.sha256
     others = tuple(t for t in before.trials if t.version != trial.version) if same else ()
     compatibility.save(Grid(artifact=verdict.artifact.id, runtime=runtime, artifact_sha256=verdict.artifact.sha256,

@@ -97,14 +97,12 @@ def _only_asks(device: str, arguments: tuple[str, ...]) -> bool:
 
 
 def _options(device: str, arguments: tuple[str, ...]) -> list[str]:
-    """Return the options of `run` for a device."""
     chosen = any(argument.partition("=")[0] == "--runtime" for argument in arguments)
     named = () if chosen else tuple(part for name in RUNTIMES for part in ("--runtime", name))
     return ["--device", device, *named, *arguments]
 
 
 def _run(device: str, arguments: tuple[str, ...]) -> int:
-    """Run the artifacts on a device; return the exit code."""
     return run.main(_options(device, arguments), standalone_mode=False) or 0
 
 

@@ -88,18 +88,22 @@ def check(
     comparison = None if baseline is None else baselines.compare(checked, baseline)
     if comparison and not comparison.compared:
         lacks += (evidence.Lack(id="*", why=f"no figure could be compared with {against}"),)
-    findings = Findings((*verdicts, *judged.shadowed(limits.budgets, checked)), comparison, lacks)
+    verdicts += judged.shadowed(limits.budgets, checked)
+    findings = Findings(checked, limits.budgets, verdicts, comparison, lacks)
     _show(findings, verbose)
-    _write(findings, checked, limits.budgets, budgets, junit_file, summary_file)
+    _write(findings, budgets, junit_file, summary_file)
     if update:
-        _update(checked)
+        new = baselines.save(checked, file := networks.default(baselines.FILE))
+        out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
     context.exit(findings.exit_code)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a check found: the budgets' verdicts, the comparison with a baseline, and the evidence that is missing."""
+    """What a check found of rows: the budgets' verdicts, the comparison with a baseline, and what evidence is missing."""
 
+    checked: tuple[Row, ...]
+    budgets: tuple[Budget, ...]
     verdicts: tuple[Verdict, ...]
     comparison: baselines.Comparison | None
     lacks: tuple[evidence.Lack, ...]
@@ -140,31 +144,17 @@ def _show(findings: Findings, verbose: bool) -> None:
         out.print("There is not enough evidence to say that all is kept; the lines above say what is missing.")
 
 
-def _write(
-    findings: Findings,
-    checked: tuple[Row, ...],
-    limits: tuple[Budget, ...],
-    budgets: Path,
-    junit_file: Path | None,
-    summary_file: Path | None,
-) -> None:
+def _write(findings: Findings, budgets: Path, junit_file: Path | None, summary_file: Path | None) -> None:
     """Write the files that were named, and GitHub's annotations where it runs this."""
     both = (*findings.verdicts, *findings.changes)
     if junit_file:
-        junit.write(junit_file, checked, limits, both, findings.lacks)
+        junit.write(junit_file, findings.checked, findings.budgets, both, findings.lacks)
     if summary_file:
         text = summary.markdown(findings.verdicts, findings.comparison, findings.lacks)
         files.write_bytes(summary_file, text.encode())
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in summary.annotations(both, findings.lacks, budgets):
             click.echo(line)
-
-
-def _update(checked: tuple[Row, ...]) -> None:
-    """Write the baseline of these rows."""
-    file = networks.default(baselines.FILE)
-    new = baselines.save(checked, file)
-    out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
 
 
 def _tally(verdicts: tuple[Verdict, ...]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests import pool
 from device_tests.cells import Cell, cells, require_artifacts, select
@@ -24,11 +24,8 @@ SIGNS = {"ok": "yes", "mismatch": "other answers", "unsupported": "refused", "sk
 def table(grids: list[Grid], runtime: str) -> Table:
     """Return what each version of a runtime did with each artifact."""
     names = tuple(versions(runtime))
-    drawn = Table(title=f"{runtime}: which versions answer as they should", title_justify="left")
-    drawn.add_column("artifact", no_wrap=True)
-    for version in names:
-        drawn.add_column(version)
-    drawn.add_column("that do")
+    title = f"{runtime}: which versions answer as they should"
+    drawn = Table(Column("artifact", no_wrap=True), *names, "that do", title=title, title_justify="left")
     for grid in grids:
         by_version = {trial.version: SIGNS.get(trial.outcome, trial.outcome) for trial in grid.trials}
         drawn.add_row(plain(grid.artifact), *(by_version[version] for version in names), grid.summary)

@@ -1,40 +1,38 @@
 """`python -m device_tests explain`: what an artifact does on its runtimes, why it is that large, where errors begin."""
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TypeVar
 
 import click
 from msgspec import structs, to_builtins
 
 from device_tests import current_results
-from device_tests.cells import Cell, cells
+from device_tests.cells import Cell, Names, cells
 from device_tests.commands import options
+from device_tests.measure.explain import layers as layer_errors
+from device_tests.measure.explain import run, tree
 from device_tests.results import bounds
 from device_tests.results import layers as layer_files
 from device_tests.results import receipts as receipt_files
+from device_tests.results.layers import Layers
+from device_tests.results.receipts import Receipt
 from export import artifact as artifact_files
 from export import matrix
-from models import networks
+from models import networks, reference
 from models.common import files
 from models.common.console import out, plain, validated
 from models.common.errors import EdgewiseError, UsageError
 from models.options import Word
 
-if TYPE_CHECKING:
-    from device_tests.results.layers import Layers
-    from device_tests.results.receipts import Receipt
-
-T = TypeVar("T")
+T, Subject = TypeVar("T"), TypeVar("Subject")
+Settled = tuple[T, bool] | str  # a result and whether it was current, or why it was refused
 SILENT = {"tflite_micro": "its reference kernels run each operator as the file has it; look at the file on litert"}
 
 
@@ -46,13 +44,7 @@ SILENT = {"tflite_micro": "its reference kernels run each operator as the file h
 @click.option("--json", "file", type=options.FILE, help="Write what is printed into this file, too.")
 @options.places
 def explain(
-    ids: tuple[str, ...],
-    layers: bool,
-    everything: bool,
-    listing: bool,
-    file: Path | None,
-    artifacts: Path,
-    results: Path,
+    ids: Names, layers: bool, everything: bool, listing: bool, file: Path | None, artifacts: Path, results: Path
 ) -> None:
     """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
 
@@ -108,9 +100,6 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
 
 def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | None, with_layers: bool) -> None:
     """Print receipts and, if asked for, the layers of each artifact."""
-    from device_tests.measure.explain import run, tree
-    from device_tests.results.receipts import as_json
-
     receipts, measured = [], []
     for cell in chosen:
         receipt = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
@@ -124,11 +113,11 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
             out.print(tree.layers_table(measured[-1]))
     if file:
         content = {
-            "receipts": [as_json(receipt) for receipt in receipts],
+            "receipts": [receipt_files.as_json(receipt) for receipt in receipts],
             "layers": [{**structs.asdict(layers), "first_bad": layers.first_bad} for layers in measured],
         }
         files.write_json(file, to_builtins(content))
-    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
+    _fail_on_defects(receipts)
 
 
 def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
@@ -155,30 +144,19 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
     receipts = _tally("receipts", _receipts(chosen, folder, results))
     if with_layers:
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
-        _tally("layers", [_attempt(recipe.id, lambda recipe=recipe: current_layers(recipe)) for recipe in recipes])
-    _fail_on_defects([f"{r.id}: {d}" for r in receipts for d in r.unexpected])
+        _tally("layers", [(recipe.id, _attempt(current_layers, recipe)) for recipe in recipes])
+    _fail_on_defects(receipts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settled(Generic[T]):
-    """One thing to explain: its result and whether that was current, or why it was refused."""
-
-    name: str
-    result: T | None = None
-    current: bool = False
-    refusal: str = ""
-
-
-def _attempt(name: str, task: Callable[[], tuple[T, bool]]) -> Settled[T]:
+def _attempt(task: Callable[[Subject], tuple[T, bool]], subject: Subject) -> Settled[T]:
     try:
-        result, is_current = task()
+        return task(subject)
     except EdgewiseError as error:
-        return Settled(name=name, refusal=str(error))
-    return Settled(name=name, result=result, current=is_current)
+        return str(error)
 
 
-def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Settled[Receipt]]:
-    """Return the cells' receipts; each framework has a process of its own, so that none imports both."""
+def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[tuple[str, Settled[Receipt]]]:
+    """Return the cells' receipts by their names; each framework has a process of its own, so that none imports both."""
     frameworks = dict.fromkeys(cell.recipe.framework for cell in chosen)
     shares = [[cell for cell in chosen if cell.recipe.framework == name] for name in frameworks]
     if len(shares) < 2 or not hasattr(os, "fork"):
@@ -189,17 +167,16 @@ def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[Set
         return [settled for one, future in zip(shares, futures, strict=True) for settled in _came_of(one, future)]
 
 
-def _came_of(cells: list[Cell], future: Future[list[Settled[Receipt]]]) -> list[Settled[Receipt]]:
+def _came_of(
+    cells: list[Cell], future: Future[list[tuple[str, Settled[Receipt]]]]
+) -> list[tuple[str, Settled[Receipt]]]:
     try:
         return future.result()
     except BrokenProcessPool:  # a library killed it: the receipts that it had written are current in the next run
-        refusal = "the process that looks into files of its framework died"
-        return [Settled(name=_name(cell), refusal=refusal) for cell in cells]
+        return [(_name(cell), "the process that looks into files of its framework died") for cell in cells]
 
 
-def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[Settled[Receipt]]:
-    from device_tests.measure.explain import run
-
+def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[tuple[str, Settled[Receipt]]]:
     def receipt(cell: Cell) -> tuple[Receipt, bool]:
         artifact = _artifact(cell.recipe, folder)
         if stored := current_results.held(current_results.receipt, results, artifact, cell.runtime):
@@ -208,42 +185,36 @@ def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[S
         receipt_files.save(created, results)
         return created, False
 
-    return [_attempt(_name(cell), lambda cell=cell: receipt(cell)) for cell in cells]
+    return [(_name(cell), _attempt(receipt, cell)) for cell in cells]
 
 
-def _tally(what: str, settled: list[Settled[T]]) -> list[T]:
+def _tally(what: str, settled: list[tuple[str, Settled[T]]]) -> list[T]:
     """Print what was refused and a tally; return the results."""
-    from device_tests.measure.explain.tree import shown
-
     refused = defaultdict(list)
-    for one in settled:
-        if one.refusal:
-            refused[one.refusal].append(one.name)
+    for name, one in settled:
+        if isinstance(one, str):
+            refused[one].append(name)
     for reason, names in refused.items():
-        line = shown(f"{', '.join(names)}: {reason}")
+        line = tree.shown(f"{', '.join(names)}: {reason}")
         out.print(f"[yellow]no {what}[/] {line}", soft_wrap=True)
-    succeeded = [one for one in settled if not one.refusal]
-    unchanged, count = sum(one.current for one in succeeded), len(settled) - len(succeeded)
+    succeeded = [one for _, one in settled if not isinstance(one, str)]
+    unchanged, count = sum(current for _, current in succeeded), len(settled) - len(succeeded)
     out.print(f"{what}: {len(succeeded) - unchanged} written, {unchanged} were current, {count} refused")
-    return [one.result for one in succeeded]
+    return [result for result, _ in succeeded]
 
 
 def _layers(recipe: matrix.Recipe, folder: Path) -> Layers:
-    from device_tests.measure.explain import layers
-    from models import reference
-
     artifact = _artifact(recipe, folder)
     reference_set = reference.load(reference.path(folder, recipe.model))
-    return layers.measure(artifact, artifact_files.check(artifact, folder), reference_set)
+    return layer_errors.measure(artifact, artifact_files.check(artifact, folder), reference_set)
 
 
 def _artifact(recipe: matrix.Recipe, folder: Path) -> artifact_files.Artifact:
-    from device_tests.measure.explain import run
-
     return run.require_exported(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))
 
 
-def _fail_on_defects(defects: list[str]) -> None:
+def _fail_on_defects(receipts: list[Receipt]) -> None:
+    defects = [f"{receipt.id}: {defect}" for receipt in receipts for defect in receipt.unexpected]
     if defects and networks.folder():  # a toolchain's defects on a user's own network are no regression of this project
         for line in defects:
             out.print(f"[yellow]defect[/] {plain(line)}", soft_wrap=True)

@@ -1,24 +1,20 @@
 """`python -m device_tests instructions`: count the instructions of an inference under emulation."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from device_tests import devices
-from device_tests.cells import Cell, cells, require_artifacts, select, timed
+from device_tests.cells import Cell, Names, cells, require_artifacts, timed
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
+from device_tests.measure import instructions as counter
+from device_tests.measure.instructions import Ended
 from device_tests.results.instructions import InstructionCount
 from models.common.console import out, plain, validated
 from models.common.errors import EdgewiseError, UsageError
-
-if TYPE_CHECKING:
-    from device_tests.measure.instructions import Ended
 
 
 @click.command()
@@ -30,12 +26,12 @@ if TYPE_CHECKING:
 @options.devices("Count there; may be repeated.", default=(DESKTOP,), show_default=True)
 @options.places
 def instructions(
-    runtimes: tuple[str, ...],
-    patterns: tuple[str, ...],
+    runtimes: Names,
+    patterns: Names,
     force: bool,
     jobs: int,
     timeout_s: float,
-    chosen_devices: tuple[str, ...],
+    chosen_devices: Names,
     artifacts: Path,
     results: Path,
 ) -> None:
@@ -44,9 +40,8 @@ def instructions(
     The exit code is 1 where an artifact could not be counted that is there and installed, 4 where nothing was counted on
     a device or runtime that was named, or nothing at all.
     """
-    every = timed(tuple(cell for name in dict.fromkeys(chosen_devices) for cell in cells(name)))
-    chosen = select(every, runtimes=runtimes, patterns=patterns)
-    named.offered(every, runtimes=runtimes, devices=chosen_devices)
+    every = timed(cells(*chosen_devices))
+    chosen = named.chosen(every, runtimes=runtimes, patterns=patterns, devices=chosen_devices)
     for name in chosen_devices:
         if not devices.device(name).counts:
             msg = f"Instructions are counted under qemu on this machine, not on {name}: --device desktop, or a core."
@@ -71,9 +66,6 @@ def instructions(
 def _count(
     chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, force: bool, jobs: int, timeout_s: float
 ) -> dict[str, Ended]:
-    """Count the instructions of the cells while the progress is shown; return each cell's end by its id."""
-    from device_tests.measure import instructions as counter
-
     finished: dict[str, Ended] = {}
     with out.status("compiling the plugin") as status:
 
@@ -82,15 +74,8 @@ def _count(
             current = " (current)" if end.current else ""
             status.update(f"{len(finished)} of {len(chosen)}, last {plain(end.count.id)}{current}")
 
-        counter.run(
-            chosen,
-            artifacts_folder=artifacts,
-            results=results,
-            force=force,
-            jobs=jobs,
-            timeout_s=timeout_s,
-            ended=ended,
-        )
+        options = {"force": force, "jobs": jobs, "timeout_s": timeout_s, "ended": ended}
+        counter.run(chosen, artifacts_folder=artifacts, results=results, **options)
     return finished
 
 

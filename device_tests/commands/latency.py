@@ -1,35 +1,28 @@
 """`python -m device_tests latency`: compare artifacts in interleaved rounds."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 from msgspec import structs
-from rich.status import Status
 
 from device_tests import current_results, devices
-from device_tests.cells import cells, require_artifacts, select, timed
+from device_tests.cells import Cell, Names, cells, require_artifacts, timed
 from device_tests.commands import latency_table, named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine_lock import MachineLock
-from device_tests.results import interleaved
+from device_tests.measure import roofline, rounds
+from device_tests.results import interleaved, measurement
+from device_tests.results.interleaved import Roof
+from device_tests.results.latency import NO_DIFFERENCE, SLOWER, Series, ratio
 from models.common import files
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError, EnvironmentMissing, UsageError
 from models.options import SEEDS
-
-if TYPE_CHECKING:
-    from device_tests.cells import Cell
-    from device_tests.measure.roofline import Roof
-    from device_tests.measure.rounds import Entrant
-    from device_tests.results.latency import Series
 
 INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missing file, may be the reason
 
@@ -45,8 +38,8 @@ INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missi
 @click.option("--self-check", is_flag=True, help="Time one artifact against itself, and against itself 10 % slower.")
 @options.places
 def latency(
-    runtimes: tuple[str, ...],
-    patterns: tuple[str, ...],
+    runtimes: Names,
+    patterns: Names,
     seed: int,
     limit_s: float,
     force: bool,
@@ -60,9 +53,7 @@ def latency(
     artifacts of a runtime could not be timed that were timed before: what is there is kept then, except with --force.
     It is 1 or 4 where nothing could be timed at all, on one runtime or on any.
     """
-    every = timed(cells())
-    chosen = select(every, runtimes=runtimes, patterns=patterns)
-    named.offered(every, runtimes=runtimes, devices=())
+    chosen = named.chosen(timed(cells()), runtimes=runtimes, patterns=patterns)
     validated()
     require_artifacts(artifacts)
     named.require(chosen, runtimes)
@@ -71,8 +62,7 @@ def latency(
     if self_check:
         _check_method(chosen, artifacts, bench)
         return
-    with files.storage_errors(results):
-        results.mkdir(parents=True, exist_ok=True)
+    files.require_folder(results)
     files.sweep(results)
     with machine.alone():
         roofs = _roofs()
@@ -93,8 +83,6 @@ class Bench:
 
 def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
     """Time the cells runtime by runtime; raises EdgewiseError where one could not be timed, or none is installed."""
-    from device_tests.measure import rounds
-
     installed = sorted(_installed(chosen), key=lambda cell: cell.runtime)
     failures = []
     for runtime, own in groupby(installed, key=lambda cell: cell.runtime):
@@ -110,8 +98,6 @@ def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
 
 def _roofs() -> dict[str, Roof]:
     """Return the peaks of one core by dtype; print why and return none where they cannot be measured."""
-    from device_tests.measure import roofline
-
     try:
         roofs = roofline.measure()
     except EnvironmentMissing as error:
@@ -129,10 +115,6 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
     An older file is replaced only if the new one has rounds of every artifact that the old one has rounds of, except
     where an artifact's file changed, or with force.
     """
-    import numpy as np
-
-    from device_tests.measure import rounds
-
     file = bench.results / "latency" / f"{runtime}@{DESKTOP}.json"
     taking_part = [entrant for able, _ in batches for entrant in able]
     key = rounds.key(runtime, taking_part, seed=bench.seed, limit_s=bench.limit_s)
@@ -141,12 +123,13 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
         return ""
     rng, every = np.random.default_rng(bench.seed), []
     with out.status(runtime) as status:
-        report_progress = partial(_report_progress, status)
         for able, unable in batches:
             every += unable
             if able:
                 with bench.machine.alone():
-                    every += rounds.measure(able, rng=rng, limit_s=bench.limit_s, report_progress=report_progress)
+                    every += rounds.measure(
+                        able, rng=rng, limit_s=bench.limit_s, report_progress=lambda text: status.update(plain(text))
+                    )
     table = summary(every, bench.roofs)
     latency_table.show(f"{runtime}, seed {bench.seed}", table, every)
     if not any(series.rounds_ns for series in every):
@@ -159,14 +142,10 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
         )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {"runtime": runtime, "device": DESKTOP, "key": key, "seed": bench.seed, "limit_s": bench.limit_s}
-    facts |= {"date": date, "roofs": [asdict(roof) for roof in bench.roofs.values()]}
-    files.write_json(file, {**facts, "summary": table, "series": [asdict(series) for series in every]})
+    facts |= {"date": date, "roofs": [structs.asdict(roof) for roof in bench.roofs.values()]}
+    files.write_json(file, {**facts, "summary": table, "series": [structs.asdict(series) for series in every]})
     out.print(f"Written: {plain(file)}", soft_wrap=True)
     return ""
-
-
-def _report_progress(status: Status, text: str) -> None:
-    status.update(plain(text))
 
 
 def _lost(file: Path, every: list[Series]) -> list[Series]:
@@ -212,8 +191,6 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
 
     `roof_share` is the share of one core's peak that the median reaches, `roof` the dtype of that peak.
     """
-    from device_tests.results.latency import ratio
-
     by_id = {series.id: series for series in every}
     rows = []
     for series in every:
@@ -240,18 +217,13 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
 
 def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
     """Time one artifact under three names; raises EdgewiseError unless A/A is equal and A/B differs."""
-    import numpy as np
-
-    from device_tests.measure import rounds
-    from device_tests.results.latency import NO_DIFFERENCE, SLOWER
-
     a = _fastest(_installed(chosen), artifacts, bench.results)
     again = replace(a, id=f"{a.id} again", baseline=a.id)
     slower = replace(a, id=f"{a.id} 10 % slower", baseline=a.id, slowdown=0.1)
     rng = np.random.default_rng(bench.seed)
     with out.status(a.id) as status, bench.machine.alone():
-        report_progress = partial(_report_progress, status)
-        every = rounds.measure([a, again, slower], rng=rng, limit_s=bench.limit_s, report_progress=report_progress)
+        report = {"report_progress": lambda text: status.update(plain(text))}
+        every = rounds.measure([a, again, slower], rng=rng, limit_s=bench.limit_s, **report)
     table = summary(list(every), bench.roofs)
     latency_table.show("self-check", table, list(every))
     verdicts = {row["id"]: row.get("verdict", row["reason"]) for row in table}
@@ -262,14 +234,12 @@ def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> No
     out.print(f"A/A: {equal}; A/B with 10 % more work: {differs}")
 
 
-def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entrant:
+def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> rounds.Entrant:
     """Return the fastest of the cells, in float32 if there are any: of a fast one the most rounds fit into the limit.
 
     The fastest by earlier results, or the one with the fewest multiply-accumulates where there is none. Raises
     EdgewiseError where no cell can be timed.
     """
-    from device_tests.measure import rounds
-
     if not chosen:
         msg = "No cell is chosen that can check the method. Choose one with --only, or none to take the fastest."
         raise UsageError(msg)
@@ -283,7 +253,5 @@ def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> Entran
 
 
 def _p50_ns(results: Path, id: str) -> float | None:
-    from device_tests.results import measurement
-
     stored = current_results.held(measurement.read, measurement.path(results, id))
     return stored.p50_ns if stored and stored.outcome == "ok" else None

@@ -1,15 +1,9 @@
 """The table that `latency` prints: per artifact its quantiles, its ratio to float32, and notes on both."""
 
-from __future__ import annotations
+from rich.table import Column, Table
 
-from typing import TYPE_CHECKING
-
-from rich.table import Table
-
+from device_tests.results.latency import NARROW, TOO_NOISY, Interval, Series
 from models.common.console import out, plain
-
-if TYPE_CHECKING:
-    from device_tests.results.latency import Interval, Series
 
 UNSETTLED = "its warm-up did not settle"
 COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noisy to say": "yellow"}
@@ -17,13 +11,9 @@ COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noi
 
 def show(title: str, rows: list[dict], every: list[Series]) -> None:
     """Print the summary's rows, each with its series."""
-    table = Table(title=title)
-    table.add_column("artifact", no_wrap=True)
-    for name in ("p50 µs", "p90 µs", "p99 µs", "against float32"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("of peak", justify="right", no_wrap=True)
-    for name in ("says", "rounds", "samples"):
-        table.add_column(name)
+    names = ("p50 µs", "p90 µs", "p99 µs", "against float32", "of peak")
+    figures = (Column(name, justify="right", no_wrap=True) for name in names)
+    table = Table(Column("artifact", no_wrap=True), *figures, "says", "rounds", "samples", title=title)
     for row, series in zip(rows, every, strict=True):
         table.add_row(*_columns(row, series))
     out.print(table)
@@ -31,8 +21,6 @@ def show(title: str, rows: list[dict], every: list[Series]) -> None:
 
 def _columns(row: dict, series: Series) -> tuple[str, ...]:
     """Return the columns of a series: its figures, the verdict of its interval, and its notes."""
-    from device_tests.results.latency import NARROW, TOO_NOISY, Interval
-
     if "rounds" not in row:
         colour = "red" if row["outcome"] == "mismatch" else "yellow"
         return (plain(row["id"]), *[""] * 5, f"[{colour}]{row['outcome']}[/] {plain(row['reason'])}", "", "")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from device_tests import devices as kinds
-from device_tests.cells import Cell, cells, possible
+from device_tests.cells import Cell, Names, cells, possible, select
 from device_tests.results import parity
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
@@ -19,8 +19,14 @@ def ids(every: Iterable[Cell]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(cell.id for cell in (*possible(), *every)), *browsers)))
 
 
-def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[str, ...]) -> None:
-    """Raise UsageError where no device has a named runtime, or where a named device has none of the runtimes."""
+def chosen(
+    every: tuple[Cell, ...], *, runtimes: Names, patterns: Names, devices: Names = (), quick: bool = False
+) -> tuple[Cell, ...]:
+    """Return the cells that runtimes and globs choose; a quick run leaves out further engines where neither is given.
+
+    Raises UsageError where no device has a named runtime, or where a named device has none of the runtimes.
+    """
+    selected = select(every, runtimes=runtimes, patterns=patterns)
     there: dict[str, set[str]] = {}
     for cell in every:
         there.setdefault(cell.device, set()).add(cell.runtime)
@@ -34,20 +40,19 @@ def offered(every: Iterable[Cell], *, runtimes: tuple[str, ...], devices: tuple[
             raise UsageError(
                 f"{device} offers none of {', '.join(runtimes)}; it offers {', '.join(sorted(there.get(device, ())))}."
             )
+    if quick and not runtimes and not patterns:  # edgewise.toml may ask for further engines only
+        return tuple(cell for cell in selected if not cell.further) or selected
+    return selected
 
 
-def require(chosen: tuple[Cell, ...], runtimes: tuple[str, ...]) -> None:
+def require(chosen: tuple[Cell, ...], runtimes: Names) -> None:
     """Raise EnvironmentMissing where a named runtime is not installed on a device that offers it."""
     for runtime, device in dict.fromkeys((cell.runtime, cell.device) for cell in chosen if cell.runtime in runtimes):
         kinds.device(device).require(runtime)
 
 
 def fail_on_nothing(
-    chosen: tuple[Cell, ...],
-    lacking: Mapping[str, EdgewiseError],
-    *,
-    runtimes: tuple[str, ...],
-    devices: tuple[str, ...],
+    chosen: tuple[Cell, ...], lacking: Mapping[str, EdgewiseError], *, runtimes: Names, devices: Names
 ) -> None:
     """Raise an error where no cell of a named device or runtime ran, or no cell at all.
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests import current_results, pool
 from device_tests.cells import require_artifacts
 from device_tests.commands import options
+from device_tests.measure.npu import TOO_LONG, compile_artifact
 from device_tests.results import npu as records
 from device_tests.results.npu import LABEL, Npu
 from export import artifact as artifact_files
@@ -67,7 +68,6 @@ def _compile_all(
     chosen: tuple[Recipe, ...], folder: Path, results: Path, *, force: bool, jobs: int
 ) -> tuple[list[Npu], list[str]]:
     """Return the records, new or current, and for each artifact without one the reason."""
-    from device_tests.measure.npu import TOO_LONG, compile_artifact
 
     def one(recipe: Recipe) -> Npu | str:
         try:
@@ -108,12 +108,10 @@ def _fail(lines: list[str]) -> None:
 
 
 def _table(compiled: list[Npu]) -> Table:
-    table = Table(title=f"Ethos-U: operators on the NPU, and {LABEL}")
-    for title in ("artifact", "accelerator"):
-        table.add_column(title, no_wrap=True)
-    for title in ("NPU %", "SRAM KiB", "flash KiB", "inferences/s"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("left on the CPU, or why")
+    names = (Column(name, no_wrap=True) for name in ("artifact", "accelerator"))
+    figures = ("NPU %", "SRAM KiB", "flash KiB", "inferences/s")
+    columns = (*names, *(Column(name, justify="right", no_wrap=True) for name in figures), "left on the CPU, or why")
+    table = Table(*columns, title=f"Ethos-U: operators on the NPU, and {LABEL}")
     for one in compiled:
         for target in one.compiled:
             figures = ("", "", "")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from device_tests import devices as kinds
+from device_tests.measure import import_results
 from models.common.errors import UsageError, did_you_mean
 from models.options import SECONDS_A_DAY, Finite, Place, Word, beside, models
 
@@ -34,10 +36,7 @@ listing = click.option("--list", "listing", is_flag=True, help="List the cells a
 
 def _existing(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of devices; raises UsageError for one that no machine or importer can have measured."""
-    from device_tests import devices
-    from device_tests.measure import import_results
-
-    existing = devices.names()
+    existing = kinds.names()
     for name in names:
         kind = f"{name.partition(':')[0]}:"
         if name not in existing and kind not in existing and not import_results.DEVICE.fullmatch(name):

@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from device_tests.cells import cells, select
+from device_tests.cells import Names, cells, select
 from device_tests.commands import options
 from device_tests.contract import DESKTOP
 from device_tests.devices import arm64
 from device_tests.machine_lock import MachineLock
+from device_tests.measure import rewrites as measure
 from device_tests.results import rewrites as stored
 from device_tests.results.bounds import GOAL_CORE
 from device_tests.results.rewrites import Rewritten
 from device_tests.transport import bundle
-from models.common import files
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError
 
@@ -30,13 +30,7 @@ CORES = ("cortex-a53", "cortex-a72", GOAL_CORE)
 @click.option("--no-times", "untimed", is_flag=True, help="Count instructions only.")
 @options.places
 def rewrites(
-    patterns: tuple[str, ...],
-    jobs: int,
-    timeout_s: float,
-    limit_s: float,
-    untimed: bool,
-    artifacts: Path,
-    results: Path,
+    patterns: Names, jobs: int, timeout_s: float, limit_s: float, untimed: bool, artifacts: Path, results: Path
 ) -> None:
     """Compare rewritten files with the same files as the converter gave them, which are exported if need be.
 
@@ -46,9 +40,6 @@ def rewrites(
     every = tuple(cell for cell in cells() if cell.runtime == RUNTIME and cell.device == DESKTOP)
     candidates = select(every, runtimes=(), patterns=patterns)
     validated()
-
-    from device_tests.measure import rewrites as measure
-
     chosen = measure.chosen(candidates, artifacts)
     if not chosen:
         out.print("None of these artifacts was rewritten.")
@@ -65,17 +56,11 @@ def rewrites(
                 series = measure.time(
                     chosen, place, limit_s=limit_s, report_progress=lambda text: status.update(plain(text))
                 )
-    files.require_folder(stored.folder(results))
     records = [measure.record(cell, place, pairs[f"{cell.recipe.id}@{cell.runtime}"], series) for cell in chosen]
     for one in records:
         stored.save(one, results)
     out.print(_table(records))
     out.print(plain(f"Records in {stored.folder(results)}; the report shows them."), soft_wrap=True)
-    _fail_on_losses(records)
-
-
-def _fail_on_losses(records: list[Rewritten]) -> None:
-    """Raise EdgewiseError where an artifact executes no fewer instructions with its rewrites."""
     if losing := [one for one in records if not one.pays]:
         lines = "".join(f"\n  {one.id}: {one.mean:.3f} of the instructions" for one in losing)
         raise EdgewiseError(f"The rewrites of {len(losing)} of {len(records)} artifacts do not pay:{lines}")

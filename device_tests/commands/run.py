@@ -1,29 +1,24 @@
 """`python -m device_tests run`: run artifacts on runtimes and keep what came of each."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from device_tests import devices
-from device_tests.cells import Cell, cells, require_artifacts, select
+from device_tests.cells import Cell, Names, cells, require_artifacts
 from device_tests.commands import add, named, options
-from device_tests.contract import DESKTOP
 from device_tests.gates import budgets as budget_file
+from device_tests.gates.budgets import Budget
 from device_tests.gates.verdicts import expected_outcomes
+from device_tests.measure import runner
+from device_tests.measure.runner import Bench, Ended
 from device_tests.results.measurement import OUTCOMES
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError, UsageError
-
-if TYPE_CHECKING:
-    from device_tests.gates.budgets import Budget
-    from device_tests.measure.runner import Bench, Ended
 
 FINE = ("ok", "unsupported", "skipped")
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "yellow"}
@@ -84,15 +79,11 @@ def run(
         for cell in chosen:
             click.echo(cell.id)
         return
-    every = tuple(cell for name in chosen_devices or (DESKTOP,) for cell in cells(name))
-    limits = budget_file.beside(budgets, named.ids(every)).budgets
+    limits = budget_file.beside(budgets, named.ids(cells(*chosen_devices))).budgets
     validated()
     require_artifacts(artifacts)
     named.require(chosen, runtimes)
-
-    from device_tests.measure import runner  # only here: listing needs none of it
-
-    bench = runner.Bench(artifacts=artifacts, results=results, quick=quick, full=full, force=force, timeout_s=timeout_s)
+    bench = Bench(artifacts=artifacts, results=results, quick=quick, full=full, force=force, timeout_s=timeout_s)
     ended_cells = _run(chosen, bench, jobs)
     _fail_on_failures(ended_cells, limits, budgets)
     lacking = {end.measurement.id: end.lacks for end in ended_cells if end.lacks}
@@ -113,19 +104,12 @@ def _bring_or_clean(imported: Path | None, artifacts: Path, results: Path, clean
         out.print(plain(f"Removed all of Edgewise from {there.name}"))
 
 
-def plan(
-    runtimes: tuple[str, ...], patterns: tuple[str, ...], chosen_devices: tuple[str, ...], *, quick: bool, full: bool
-) -> tuple[Cell, ...]:
+def plan(runtimes: Names, patterns: Names, chosen_devices: Names, *, quick: bool, full: bool) -> tuple[Cell, ...]:
     """Return the chosen cells; raises UsageError for a wrong choice before anything is read or started."""
     if quick and full:
         raise UsageError("--quick judges on the first 1,000 images, --full on all: take one of them.")
-    every = tuple(cell for name in dict.fromkeys(chosen_devices or (DESKTOP,)) for cell in cells(name))
-    chosen = select(every, runtimes=runtimes, patterns=patterns)
-    named.offered(every, runtimes=runtimes, devices=chosen_devices)
-    if quick and not runtimes and not patterns:
-        # edgewise.toml may ask for further engines only
-        return tuple(cell for cell in chosen if not cell.further) or chosen
-    return chosen
+    every = cells(*chosen_devices)
+    return named.chosen(every, runtimes=runtimes, patterns=patterns, devices=chosen_devices, quick=quick)
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -137,8 +121,6 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
     """Run the cells; print what becomes of each, a tally, and what the time was spent on."""
-    from device_tests.measure import runner
-
     started = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     ended_cells: list[Ended] = []

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests import current_results, devices
 from device_tests.cells import Cell, require_artifacts
@@ -21,11 +21,9 @@ from models.common.errors import EdgewiseError, EnvironmentMissing
 def table(rows: tuple[footprints.Footprint, ...]) -> Table:
     """Return the rows for the terminal, the lightest runtime first."""
     models = ", ".join(sorted({Recipe.parse(row.artifact).model for row in rows}))
-    drawn = Table(title=plain(f"What ships beside a model ({models}, float32), one process per start"))
-    drawn.add_column("runtime")
-    for title in ("libraries", "MB", "stripped MB", "gzip MB", "x model", "cold start ms", "peak memory MB"):
-        drawn.add_column(title, justify="right")
-    drawn.add_column("elsewhere")
+    names = ("libraries", "MB", "stripped MB", "gzip MB", "x model", "cold start ms", "peak memory MB")
+    title = plain(f"What ships beside a model ({models}, float32), one process per start")
+    drawn = Table("runtime", *(Column(name, justify="right") for name in names), "elsewhere", title=title)
     for row in sorted(rows, key=lambda r: r.compressed_bytes):
         sizes = (f"{size / 1e6:,.1f}" for size in (row.library_bytes, row.stripped_bytes, row.compressed_bytes))
         share = f"{row.stripped_bytes / row.model_bytes:,.0f}"

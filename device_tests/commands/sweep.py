@@ -6,14 +6,17 @@ import click
 from click.core import ParameterSource
 
 from device_tests import devices
-from device_tests.cells import Cell, cells, select
+from device_tests.cells import Cell, cells
 from device_tests.commands import named, options
 from device_tests.commands.instructions import instructions
 from device_tests.commands.run import run
 from device_tests.contract import DESKTOP, Command
 from device_tests.devices import arm64
 from device_tests.measure import divergence
+from device_tests.report import tables as report
+from device_tests.report.groups import group
 from device_tests.results.row import Row
+from device_tests.rows import load, rows
 from device_tests.transport import bundle
 from export import artifact as artifact_files
 from export.schemes import SCHEMES
@@ -52,11 +55,7 @@ def sweep(
     The exit code is 1 where a cell failed that should not, or could not be counted; 4 where a core that was named, or
     every core, cannot be had.
     """
-    every = tuple(cell for name in dict.fromkeys(cores) for cell in cells(name))
-    chosen = select(every, runtimes=runtimes, patterns=patterns)
-    named.offered(every, runtimes=runtimes, devices=cores)
-    if not runtimes and not patterns:
-        chosen = tuple(cell for cell in chosen if not cell.further) or chosen  # as a quick run does
+    chosen = named.chosen(cells(*cores), runtimes=runtimes, patterns=patterns, devices=cores, quick=True)
     validated()
     if listing:
         for cell in chosen:
@@ -101,10 +100,6 @@ def _measure(context: click.Context, chosen: tuple[Cell, ...]) -> list[EdgewiseE
 
 def _show(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> None:
     """Print the cores' table, and where their answers differ from the desktop's."""
-    from device_tests.report import tables as report
-    from device_tests.report.groups import group
-    from device_tests.rows import load, rows
-
     all_rows = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
     report.show(group(all_rows, 0.0), 0.0, out)
     for line in differences(all_rows, artifacts):

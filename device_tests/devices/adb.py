@@ -5,8 +5,6 @@ which is removed when the cell ends. `android:` alone means the only device that
 its big cores, or with `android:SERIAL+little` on its small ones.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
@@ -14,21 +12,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from device_tests import onboard
-from device_tests.contract import HERE, Ask, Broken, Command, Job, Load
+from device_tests.contract import HERE, Command, Job
 from device_tests.devices.arm64 import ALARMS
-from device_tests.onboard import probe, worker
 from device_tests.schedule import Closed, Turns
 from device_tests.transport import bundle
 from device_tests.transport.android import client, conditions
 from device_tests.transport.android.client import Client, DeviceFailed
 from device_tests.transport.dialogue import Conversations, Row, file_arguments, job_arguments
 from models.common import processes
-from models.common.errors import EnvironmentMissing, StorageError, Unsupported, UsageError
+from models.common.errors import EnvironmentMissing, StorageError, UsageError
 
 NAMES = ("android:", "adb:")
 SESSION = "devices(android)"
@@ -37,16 +34,6 @@ HOME = PurePosixPath("/data/local/tmp/edgewise")
 # Android's name or the kernel's -> the bundle's name
 ABIS = {"arm64-v8a": "arm64", "aarch64": "arm64", "x86_64": "x86_64"}
 LOSS_NOTICED_S = 5.0  # adb notices within this time that a device is lost
-
-
-def device(name: str) -> Phone:
-    kind, _, rest = name.partition(":")
-    serial, plus, core = rest.partition("+")
-    if plus and core not in (conditions.BIG, conditions.LITTLE):
-        msg = f"{name!r} names no core: {kind}:SERIAL+{conditions.BIG} or {kind}:SERIAL+{conditions.LITTLE}."
-        raise UsageError(msg)
-    chosen = serial or client.choose("")
-    return Phone(f"{kind}:{chosen}{plus}{core}", Client(serial=chosen), core or conditions.BIG)
 
 
 class Reached:
@@ -69,10 +56,6 @@ class Reached:
         """Tell by the properties whether it is an emulator or a virtual machine."""
         is_emulator = "1" in (self._properties.get("ro.kernel.qemu"), self._properties.get("ro.boot.qemu"))
         return is_emulator or self._properties.get("ro.hardware", "") in ("ranchu", "goldfish", "cutf_cvm")
-
-    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
-        msg = f"Instructions are counted under qemu's user mode only, on an emulated core, not on {self.name}."
-        raise Unsupported(msg)
 
     @cached_property
     def _properties(self) -> dict[str, str]:
@@ -110,7 +93,7 @@ class Phone(Reached):
         try:
             before = self._conditions()
             reference = str(self._put(job.reference))
-            with self._prepared(worker.__file__, job, *job_arguments(job, reference), state=before) as command:
+            with self._prepared(job, *job_arguments(job, reference), state=before) as command:
                 row = self.conversations.work(command, job, turns)
             if "environment" in row:
                 self._describe(row, before, self._after(row))
@@ -119,15 +102,6 @@ class Phone(Reached):
                 raise Closed from error
             return {"outcome": "run_failed", "reason": str(error)}
         return row
-
-    @contextmanager
-    def loaded(self, load: Load) -> Iterator[tuple[Row, Ask]]:
-        with ExitStack() as held:
-            try:
-                command = held.enter_context(self._prepared(probe.__file__, load, state=self._conditions()))
-            except (DeviceFailed, StorageError) as error:
-                raise Broken("run_failed", str(error)) from error
-            yield held.enter_context(self.conversations.loaded(command, load))
 
     def stop(self) -> None:
         self.conversations.stop()
@@ -149,30 +123,30 @@ class Phone(Reached):
             return {}
 
     @contextmanager
-    def _prepared(self, program: str, load: Load, *arguments: str, state: dict[str, str]) -> Iterator[Command]:
+    def _prepared(self, job: Job, *arguments: str, state: dict[str, str]) -> Iterator[Command]:
         """Push what a cell needs and yield its command; afterwards kill its processes and remove its files.
 
         `state` holds the phone's conditions, by which the cores are chosen.
         """
-        python = self._bundle.command(load.runtime, root=str(self._put(self._bundle.path)))
-        sources = (bundle.program(load.runtime), load.artifact, load.sidecar)
+        python = self._bundle.command(job.runtime, root=str(self._put(self._bundle.path)))
+        sources = (bundle.program(job.runtime), job.artifact, job.sidecar)
         cores = conditions.cores(state, self._core)
         pinned = ("taskset", conditions.mask(cores)) if cores else ()
         files = file_arguments(*(f"./{source.name}" for source in sources))
-        argv = (*pinned, *python.argv, f"./{Path(program).name}", *files, *arguments)
-        job = HOME / "jobs" / f"{os.getpid()}-{load.artifact.name}-{load.runtime}"
+        argv = (*pinned, *python.argv, "./worker.py", *files, *arguments)
+        place = HOME / "jobs" / f"{os.getpid()}-{job.artifact.name}-{job.runtime}"
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in python.env.items())
-        script = f"cd {job} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
+        script = f"cd {place} && echo $$ > pid && export {exports} && exec {shlex.join(argv)}"
         try:
             with tempfile.TemporaryDirectory() as folder:
-                for source in (*onboard.PROBE, *sources):
+                for source in (*onboard.WORKER, *sources):
                     shutil.copy(source, folder)
-                self.client.keep(Path(folder), job)
+                self.client.keep(Path(folder), place)
             yield Command(argv=self.client.argv("shell", script))
         finally:
             # Nothing can be removed from a lost device; the next push of a bundle removes it.
             with suppress(DeviceFailed):
-                self.client.shell(f"[ ! -f {job}/pid ] || kill -9 $(cat {job}/pid) || true\nrm -rf {job}")
+                self.client.shell(f"[ ! -f {place}/pid ] || kill -9 $(cat {place}/pid) || true\nrm -rf {place}")
 
     def _put(self, source: Path) -> PurePosixPath:
         """Return where a bundle or a reference lies there, pushed first if missing; a failure is raised for each cell."""
@@ -235,3 +209,13 @@ class Phone(Reached):
         if self._properties.get("ro.build.fingerprint", "").startswith("edgewise/android-vm/"):
             return "Android-shaped machine"
         return "emulator" if self.emulated else "device"
+
+
+def device(name: str) -> Phone:
+    kind, _, rest = name.partition(":")
+    serial, plus, core = rest.partition("+")
+    if plus and core not in (conditions.BIG, conditions.LITTLE):
+        msg = f"{name!r} names no core: {kind}:SERIAL+{conditions.BIG} or {kind}:SERIAL+{conditions.LITTLE}."
+        raise UsageError(msg)
+    chosen = serial or client.choose("")
+    return Phone(f"{kind}:{chosen}{plus}{core}", Client(serial=chosen), core or conditions.BIG)

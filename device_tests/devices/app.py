@@ -4,20 +4,18 @@ The APK is the one that `nox -s "apps(android)"` built. Each cell is a job that 
 `app:SERIAL+t2+no_xnnpack` chooses threads and an accelerator; `app:` alone means the only phone that adb sees.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile
 import threading
 import zipfile
 from collections import defaultdict
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from device_tests.contract import Ask, Job, Load
+from device_tests.contract import Job
 from device_tests.devices import adb
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, evaluation, installed
@@ -25,7 +23,7 @@ from device_tests.transport.android.client import Client, DeviceFailed
 from models import reference
 from models.common import files
 from models.common.environments import ROOT
-from models.common.errors import DataError, EnvironmentMissing, StorageError, Unsupported, UsageError
+from models.common.errors import DataError, EnvironmentMissing, StorageError, UsageError
 
 NAMES = ("app:",)
 SESSION = "device_tests"
@@ -35,23 +33,6 @@ BUILD = "nox -s 'apps(android)'"
 ACCELERATORS = ("xnnpack", "no_xnnpack", "nnapi")
 THREADS = {"t2": 2, "t4": 4}
 SAMPLES = 1_024  # latency samples at most, as in the worker
-
-
-def device(name: str) -> App:
-    kind, _, rest = name.partition(":")
-    serial, *wishes = rest.split("+")
-    for wish in wishes:
-        if wish not in (*THREADS, *ACCELERATORS):
-            choices = ", ".join(f"+{one}" for one in (*THREADS, *ACCELERATORS))
-            msg = f"{name!r} asks for +{wish}, which there is not. {kind}:SERIAL may be followed by {choices}."
-            raise UsageError(msg)
-    if any(sum(wish in kinds for wish in wishes) > 1 for kinds in (THREADS, ACCELERATORS)):
-        msg = f"{name!r} asks for two of a kind. Take one of {', '.join(f'+{one}' for one in THREADS)}, and one of {', '.join(f'+{one}' for one in ACCELERATORS)}."
-        raise UsageError(msg)
-    wishes.sort(key=[*THREADS, *ACCELERATORS].index)
-    chosen = serial or client.choose("", kind)
-    full = "+".join((f"{kind}:{chosen}", *wishes))
-    return App(full, Client(serial=chosen, clean=f"nox -s device_tests -- --device {full} --clean"), tuple(wishes))
 
 
 # by serial number: the app does one job at a time, and a second one ends the first
@@ -100,10 +81,6 @@ class App(adb.Reached):
             if turns.closed:
                 raise Closed from error
             return {"outcome": "run_failed", "reason": str(error)}
-
-    def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
-        msg = f"The app measures whole cells: latencies are compared inside it, on its screen Benchmark, not from {self.name}."
-        raise Unsupported(msg)
 
     def stop(self) -> None:
         with suppress(DeviceFailed, EnvironmentMissing):
@@ -204,3 +181,20 @@ class App(adb.Reached):
             return {"build": str(build["build"]), **{name: dict(build[name]) for name in ("engines", "left_out")}}
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
             raise DataError(f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}") from error
+
+
+def device(name: str) -> App:
+    kind, _, rest = name.partition(":")
+    serial, *wishes = rest.split("+")
+    for wish in wishes:
+        if wish not in (*THREADS, *ACCELERATORS):
+            choices = ", ".join(f"+{one}" for one in (*THREADS, *ACCELERATORS))
+            msg = f"{name!r} asks for +{wish}, which there is not. {kind}:SERIAL may be followed by {choices}."
+            raise UsageError(msg)
+    if any(sum(wish in kinds for wish in wishes) > 1 for kinds in (THREADS, ACCELERATORS)):
+        msg = f"{name!r} asks for two of a kind. Take one of {', '.join(f'+{one}' for one in THREADS)}, and one of {', '.join(f'+{one}' for one in ACCELERATORS)}."
+        raise UsageError(msg)
+    wishes.sort(key=[*THREADS, *ACCELERATORS].index)
+    chosen = serial or client.choose("", kind)
+    full = "+".join((f"{kind}:{chosen}", *wishes))
+    return App(full, Client(serial=chosen, clean=f"nox -s device_tests -- --device {full} --clean"), tuple(wishes))

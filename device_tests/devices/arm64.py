@@ -3,20 +3,17 @@
 Logits, memory and executed instructions mean something there. Times do not, and none are taken.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import threading
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from device_tests.contract import HERE, Ask, Command, Job, Load
+from device_tests.contract import HERE, Command, Job, Load
 from device_tests.devices import _cpuinfo
 from device_tests.onboard import probe, worker
 from device_tests.schedule import Turns
@@ -41,10 +38,6 @@ ALARMS = ("in cpuinfo:", "cpuid_info warning")
 MEMORY = "memory is the emulator's with all that it translated"
 SME_SINCE = 10  # qemu 7.2 gives garbage for 8-bit outer products, 10.0 is right
 _making = threading.Lock()
-
-
-def device(name: str) -> Core:
-    return Core(name)
 
 
 class Core:
@@ -92,9 +85,6 @@ class Core:
             if self.model != self.name:
                 row["notes"].append(f"without SME, which qemu computes wrongly before version {SME_SINCE}")
         return row
-
-    def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
-        return self.conversations.loaded(self._command(probe.__file__, load), load)
 
     def counted(self, load: Load, plugin: Path, log: Path) -> Command:
         if "-plugin" not in _qemu("-h"):
@@ -147,6 +137,9 @@ class Core:
         python = self.python(load.runtime, *counting)
         named = file_arguments(bundle.program(load.runtime), load.artifact.resolve(), load.sidecar.resolve())
         return Command(argv=(*python.argv, program, *named, *arguments), env=python.env)
+
+
+device = Core
 
 
 def _cores() -> tuple[str, ...]:

@@ -1,7 +1,5 @@
 """This machine: one environment per runtime, one process per cell."""
 
-from __future__ import annotations
-
 import platform
 import shutil
 from contextlib import AbstractContextManager
@@ -23,10 +21,6 @@ SESSION = "device_tests"
 LOCAL = True
 QEMU, CPU = "qemu-x86_64", "max"  # AVX2 and FMA as of qemu 7.2, neither AVX-512 nor VNNI
 INSTALL = "nox -s compatibility"  # installs the environments of other versions
-
-
-def device(name: str) -> Desktop:
-    return Desktop(name)
 
 
 class Desktop:
@@ -74,6 +68,9 @@ class Desktop:
     def stop(self) -> None:
         self.conversations.stop()
         self.starter.close()
+
+
+device = Desktop
 
 
 def _python(runtime: str) -> Path:

@@ -1,17 +1,12 @@
 """Boards over ssh: a pinned environment is made there, files are copied once, rows come back over the connection."""
 
-from __future__ import annotations
-
 import subprocess
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 from device_tests import onboard
-from device_tests.contract import Ask, Broken, Command, Job, Load
-from device_tests.onboard import probe, worker
+from device_tests.contract import Command, Job, Load
 from device_tests.onboard.runtimes import RUNTIMES, beside, runs_on
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
@@ -35,10 +30,6 @@ wait $!; code=$?
 rm -f "$pid"; exit $code
 """
 KILL = '[ ! -e "$1" ] || { kill -9 "$(cat "$1")"; rm -f "$1"; }'
-
-
-def device(name: str) -> Remote:
-    return Remote(name)
 
 
 class Remote:
@@ -80,7 +71,7 @@ class Remote:
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
         try:
             folder = self.board.push({job.reference.name: job.reference})
-            command = self._command(worker, job, *job_arguments(job, f"{folder}/{job.reference.name}"))
+            command = self._command(job, *job_arguments(job, f"{folder}/{job.reference.name}"))
             before = self.board.state()
         except EnvironmentMissing as error:
             if turns.closed:
@@ -91,32 +82,19 @@ class Remote:
             self._describe(row, before)
         return row
 
-    @contextmanager
-    def loaded(self, load: Load) -> Iterator[tuple[dict[str, Any], Ask]]:
-        try:
-            command = self._command(probe, load)
-        except EnvironmentMissing as error:
-            raise Broken("run_failed", str(error)) from error
-        with self.conversations.loaded(command, load) as conversation:
-            yield conversation
-
-    def counted(self, load: Load, plugin: Path, log: Path) -> Command:
-        msg = f"Instructions are counted under qemu on this machine, not on {self.name}: --device desktop, or a core."
-        raise EnvironmentMissing(msg)
-
     def stop(self) -> None:
         self.conversations.stop()
         self.board.client.stop()
 
-    def _command(self, program, load: Load, *arguments: object) -> Command:
-        """Push a program with its files, and return the command that runs it there."""
-        sources = {path.name: path for path in onboard.PROBE}
-        code = self.board.push({**sources, "runtime.py": RUNTIMES.path(load.runtime)})
-        data = self.board.push({file.name: file for file in (load.artifact, load.sidecar)})
-        python = f"{self.board.environment(load.runtime)}/bin/python"
-        files = file_arguments(f"{code}/runtime.py", f"{data}/{load.artifact.name}", f"{data}/{load.sidecar.name}")
-        argv = (python, "-I", f"{code}/{Path(program.__file__).name}", *files)
-        return Command(argv=self.board.client.argv(WORK, self._pid(load), *argv, *map(str, arguments)))
+    def _command(self, job: Job, *arguments: str) -> Command:
+        """Push the worker with its files, and return the command that runs it there."""
+        sources = {path.name: path for path in onboard.WORKER}
+        code = self.board.push({**sources, "runtime.py": RUNTIMES.path(job.runtime)})
+        data = self.board.push({file.name: file for file in (job.artifact, job.sidecar)})
+        python = f"{self.board.environment(job.runtime)}/bin/python"
+        files = file_arguments(f"{code}/runtime.py", f"{data}/{job.artifact.name}", f"{data}/{job.sidecar.name}")
+        argv = (python, "-I", f"{code}/worker.py", *files, *arguments)
+        return Command(argv=self.board.client.argv(WORK, self._pid(job), *argv))
 
     def _describe(self, row: dict[str, Any], before: dict[str, Any]) -> None:
         """Add to the row what its times there depend on."""
@@ -145,3 +123,6 @@ class Remote:
         if code == LOST:
             return f"the connection to {self.name} was lost"
         return processes.death(processes.from_shell(code))
+
+
+device = Remote

@@ -85,7 +85,7 @@ def _undecided(
     missing: tuple[Missing, ...],
     whole: bool,
 ) -> Iterable[Lack]:
-    every = tuple(cell for name in devices.names() if not name.endswith(":") for cell in cells(name))
+    every = cells(*(name for name in devices.names() if not name.endswith(":")))
     for budget in budgets:
         if not budget.required or _left_out(budget, every, rows):
             continue

@@ -48,9 +48,7 @@ def run(cell: Cell, artifacts_folder: Path, results: Path, conversations: Conver
     artifact = artifacts.read(sidecar)
     load = Load(runtime=cell.runtime, artifact=artifacts.check(artifact, artifacts_folder), sidecar=sidecar,
                 timeout_s=TIMEOUT_S)  # fmt: skip
-    stored = current_results.held(
-        grids.read, grids.path(results, artifact.id, cell.runtime)
-    )  # a broken grid is replaced
+    stored = current_results.held(grids.read, results, f"{artifact.id}@{cell.runtime}")  # a broken grid is replaced
     settled = {trial.key: trial for trial in (stored.trials if stored else ()) if trial.outcome not in UNSETTLED}
     trials = []
     for version, environment in versions(cell.runtime).items():

@@ -46,9 +46,9 @@ def first_layer(file: Path, sidecar: Path, image: np.ndarray, here: Command, the
 
 def cut(file: Path, folder: Path) -> None:
     """Write a file for each layer with weights, which gives that layer's output alone."""
-    from device_tests.measure.explain import tensor_values
+    from device_tests.measure.explain import tensor_values_tflite
 
-    for number, (operator, content) in enumerate(tensor_values.cuts(file.read_bytes()), start=1):
+    for number, (operator, content) in enumerate(tensor_values_tflite.cuts(file.read_bytes()), start=1):
         (folder / f"{number:03}-{operator}.tflite").write_bytes(content)
 
 

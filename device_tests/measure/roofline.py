@@ -2,26 +2,13 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
 
 from device_tests.measure import c_helpers
 from device_tests.onboard import surroundings
 from device_tests.results import bounds
+from device_tests.results.interleaved import Roof
 from models.common import processes
 from models.common.errors import EnvironmentMissing
-
-
-@dataclass(frozen=True, kw_only=True)
-class Roof:
-    """A measured peak; `with_` names the vector instructions that reach it, which AMX and the like are not among."""
-
-    dtype: str
-    macs_per_s: float
-    with_: str
-
-    def share(self, macs: int, inference_ns: float) -> float:
-        """Return the share of the peak that an inference of so many multiply-accumulates reaches."""
-        return macs / (inference_ns * 1e-9) / self.macs_per_s
 
 
 def measure() -> dict[str, Roof]:

@@ -5,13 +5,14 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from device_tests import devices, onboard
 from device_tests.cells import Cell
@@ -43,7 +44,6 @@ class Entrant:
     id: str
     baseline: str
     load: Load
-    device: str
     artifact_sha256: str = ""
     macs: int = 0
     roof: str = ""
@@ -67,7 +67,7 @@ class Loaded:
     def add_round(self) -> None:
         request = {"samples": self.samples, "inferences": self.series.inferences, "slowdown": self.slowdown}
         taken = tuple(self.ask(request)["ns"])
-        self.series = replace(self.series, rounds_ns=(*self.series.rounds_ns, taken))
+        self.series = structs.replace(self.series, rounds_ns=(*self.series.rounds_ns, taken))
 
 
 def batches(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, ...]]:
@@ -102,7 +102,7 @@ def entrants(cells: tuple[Cell, ...], artifacts_folder: Path) -> tuple[list[Entr
         load = Load(runtime=cell.runtime, artifact=file, sidecar=sidecar, timeout_s=TIMEOUT_S)
         facts = {"artifact_sha256": artifact.sha256, "macs": artifact.macs, "roof": roofline.dtype(cell.recipe.scheme)}
         baseline = baseline if baseline != cell.id and baseline in every else ""
-        able.append(Entrant(id=cell.id, baseline=baseline, load=load, device=cell.device, **facts))
+        able.append(Entrant(id=cell.id, baseline=baseline, load=load, **facts))
     return able, unable
 
 
@@ -123,37 +123,39 @@ def measure(
     An entrant that cannot be loaded, computes its golden images wrong, or fails later, gets a series with its outcome
     and without rounds.
     """
-    done: list[Series] = []
+    running: dict[str, Loaded] = {}
+    failed: list[Series] = []
     with ExitStack() as stack:
-        running: dict[str, Loaded] = {}
-
-        def attempt(entrant: Entrant, step: Callable[[], None]) -> None:
-            try:
-                step()
-            except Closed:
-                raise
-            except Exception as error:
-                running.pop(entrant.id, None)
-                outcome = error.outcome if isinstance(error, Broken) else "run_failed"
-                reason = error.reason if isinstance(error, Broken) else reason_of(error)
-                done.append(Series(id=entrant.id, outcome=outcome, reason=reason, **entrant.facts))
-
-        def begin(entrant: Entrant) -> None:
-            report_progress(f"loading {entrant.id}")
-            running[entrant.id] = _load(entrant, stack, warm_up_s=min(WARM_UP_S, limit_s))
-
         for entrant in taking_part:
-            attempt(entrant, lambda entrant=entrant: begin(entrant))
+            report_progress(f"loading {entrant.id}")
+            with _may_fail(entrant, running, failed):
+                running[entrant.id] = _load(entrant, stack, warm_up_s=min(WARM_UP_S, limit_s))
         rounds, ends = 0, time.monotonic() + limit_s
         while running and (rounds < LEAST or time.monotonic() < ends):
             for i in rng.permutation(len(taking_part)):
                 if loaded := running.get(taking_part[i].id):
-                    attempt(taking_part[i], loaded.add_round)
+                    with _may_fail(taking_part[i], running, failed):
+                        loaded.add_round()
             rounds += 1
             report_progress(f"round {rounds} of {len(running)} artifacts")
             if rounds >= LEAST_ROUNDS and rounds % LOOK_EVERY == 0 and _all_settled(running):
                 break
-    return (*done, *(loaded.series for loaded in running.values()))
+    return (*failed, *(loaded.series for loaded in running.values()))
+
+
+@contextmanager
+def _may_fail(entrant: Entrant, running: dict[str, Loaded], failed: list[Series]) -> Iterator[None]:
+    """Move an entrant for which the block raises from those that run to those that failed, with its reason."""
+    try:
+        yield
+    except Closed:
+        raise
+    except Exception as error:
+        running.pop(entrant.id, None)
+        outcome, reason = (
+            (error.outcome, error.reason) if isinstance(error, Broken) else ("run_failed", reason_of(error))
+        )
+        failed.append(Series(id=entrant.id, outcome=outcome, reason=reason, **entrant.facts))
 
 
 def _all_settled(running: dict[str, Loaded]) -> bool:
@@ -166,7 +168,7 @@ def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
 
     Raises Broken with the outcome `mismatch` where its golden images are wrong, for then its times mean nothing.
     """
-    row, ask = stack.enter_context(devices.device(entrant.device).loaded(entrant.load))
+    row, ask = stack.enter_context(devices.device(DESKTOP).loaded(entrant.load))
     right, golden = row["golden"]
     if right < golden:
         raise Broken("mismatch", f"{right} of {golden} golden images are answered as in the sidecar")

@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -88,8 +88,7 @@ def run(
     same time, on one cell each. Whatever goes wrong with a cell becomes its row. Ctrl-C, or a result that cannot be
     written, ends every worker; results that are finished stay.
     """
-    with files.storage_errors(bench.results):
-        bench.results.mkdir(parents=True, exist_ok=True)
+    files.require_folder(bench.results)
     files.sweep(bench.results)
     references = _references(cells, bench)
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
@@ -111,18 +110,13 @@ def run(
             devices.device(name).stop()
 
     pool.run_all(cells, timed, ended, sizes=sizes, host=lambda cell: hosts[cell.device], cancel=cancel)
-    return _spent(turns.values(), busy)
-
-
-def _spent(turns: Iterable[Turns], busy: list[float]) -> Counter[str]:
-    """Return the seconds that the cells took, by purpose; time that no turn was taken for is bookkeeping."""
-    spent = sum((each.spent for each in turns), Counter())
+    spent = sum((each.spent for each in turns.values()), Counter())
+    # the time that no turn was taken for
     spent[BOOKKEEPING] = max(0.0, sum(busy) - spent.total())
     return spent
 
 
 def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
-    """Return each exported model's reference with a digest of its content."""
     models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
     sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
     return {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}
@@ -226,7 +220,6 @@ def _holds(
 def _job(
     cell: Cell, file: Path, sidecar: Path, bench: Bench, reference_set: Reference, *, timed: bool, quick: bool
 ) -> Job:
-    """Return the job that the worker gets."""
     # all logits of an emulated device are needed, to compare them with the desktop's
     emulated = devices.device(cell.device).emulated
     return Job(

@@ -9,9 +9,9 @@ import tempfile
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,27 +129,21 @@ def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
     with tempfile.TemporaryFile("w+") as log:
         pipes = {"stdout": subprocess.PIPE, "stderr": log, "text": True, "errors": "replace"}
         process = subprocess.Popen(command, **pipes, start_new_session=True)
-        with process, _ended_after(process, TIMEOUT_S):
-            for line in process.stdout:
-                if line.strip() == "answered":
-                    seconds = time.perf_counter() - began
-                lines.append(line)
+        with process:
+            try:
+                with deadline(process, TIMEOUT_S):
+                    for line in process.stdout:
+                        if line.strip() == "answered":
+                            seconds = time.perf_counter() - began
+                        lines.append(line)
+                    process.wait()
+            finally:
+                processes.kill(process)  # which hangs, or which an interrupt leaves behind
         if process.returncode or seconds is None:
             log.seek(0)
             words = log.read().strip() or f"it said nothing and {processes.death(process.returncode)}"
             raise EdgewiseError(f"{runtime} did not answer {artifact.id}: {words.splitlines()[-1]}")
     return seconds, json.loads(lines[-1])
-
-
-@contextmanager
-def _ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
-    """Kill a process that hangs, or that an interrupt leaves behind."""
-    try:
-        with deadline(process, seconds):
-            yield
-            process.wait()
-    finally:
-        processes.kill(process)
 
 
 def _remembered(library: Path) -> Weight:

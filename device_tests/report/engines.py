@@ -15,12 +15,8 @@ class Race:
     """The instructions of all engines at one place: a line per scheme, runtime and format, a cell per model."""
 
     place: str
-    models: tuple[str, ...]
+    heads: tuple[str, ...]
     lines: tuple[tuple[str, str, str, tuple[str, ...]], ...]
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        return ("scheme", "runtime", "format", *self.models)
 
 
 def races(groups: tuple[Group, ...]) -> tuple[Race, ...]:
@@ -49,7 +45,7 @@ def _race(place: str, groups: list[Group]) -> Race:
         for name, rows in sorted(by_name.items(), key=lambda item: (SCHEMES.index(item[0][0]), item[0]))
         if any(row.outcome != "ok" or row.instructions is not None for row in rows.values())
     )
-    return Race(place=place, models=models, lines=lines)
+    return Race(place=place, heads=("scheme", "runtime", "format", *models), lines=lines)
 
 
 def _cell(row: Row | None, least: int | None) -> str:

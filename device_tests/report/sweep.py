@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests.report import engines
 from device_tests.report.groups import Group
@@ -59,9 +59,9 @@ def _cell(row: Row | None) -> str:
 def show(groups: tuple[Group, ...], console: Console) -> None:
     """Print a table per model of what emulated devices execute, and one of the engines per device."""
     for title, heads, names, lines in _tables(groups):
-        table = Table(title=plain(title), title_justify="left")
-        for i, head in enumerate(heads):
-            table.add_column(plain(head), no_wrap=i < names, justify="left" if i < names else "right")
+        left = (Column(plain(head), no_wrap=True) for head in heads[:names])
+        right = (Column(plain(head), justify="right") for head in heads[names:])
+        table = Table(*left, *right, title=plain(title), title_justify="left")
         for line in lines:
             table.add_row(*map(plain, line))
         console.print(table)

@@ -1,12 +1,13 @@
 """The report: one table per model with its eager row, in the terminal, as Markdown, JSON and SVG."""
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests.report import sweep
 from device_tests.report.columns import columns
@@ -27,6 +28,7 @@ SHORT = 160  # characters of a reason in the terminal; Markdown and JSON hold it
 DATASETS = {"mnist": "MNIST test images", "digits": "digits, NOT MNIST"}  # others go by their own names
 STATISTICS = ("top1", "top1_interval", "agreement", "flip_rate", "top1_loss", "top1_loss_bound", "mcnemar_p", "top5", "source_top5",
               "recall_loss", "p50_ns", "p90_ns", "peak_over_runtime_bytes")  # fmt: skip
+_md, _line = partial(markdown.plain, most=WHOLE), partial(markdown.row, most=WHOLE)
 LONG = ("latencies_ns", "log", "flips")  # fields that report.json leaves out
 COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 
@@ -34,17 +36,14 @@ COLOURS = {"ok": "green", "unsupported": "yellow", "skipped": "dim"}
 def show(groups: tuple[Group, ...], margin_points: float, console: Console) -> None:
     """Print the tables, the picks and the footnotes."""
     for g in (g for g in groups if not g.emulated):
-        table = Table(title=plain(_title(g)), title_justify="left")
-        table.add_column("artifact", no_wrap=True)
-        table.add_column("runtime", no_wrap=True)
         drawn = [(title, cell) for title, cell in columns(g) if title not in NOT_IN_TERMINAL]
-        for title, _ in drawn:
-            table.add_column(plain(title), justify="right", no_wrap=True)
-        table.add_column("outcome", no_wrap=True)
+        artifact, runtime, outcome = (Column(name, no_wrap=True) for name in ("artifact", "runtime", "outcome"))
+        figures = (Column(plain(title), justify="right", no_wrap=True) for title, _ in drawn)
+        table = Table(artifact, runtime, *figures, outcome, title=plain(_title(g)), title_justify="left")
         for row in g.rows:
             figures = (cell(row, g.eager) for _, cell in drawn)
-            outcome = f"{_coloured(row)}{' *' if row.notes else ''}"
-            table.add_row(plain(_name(row)), plain(row.runtime), *map(plain, figures), outcome)
+            ended = f"{_coloured(row)}{' *' if row.notes else ''}"
+            table.add_row(plain(_name(row)), plain(row.runtime), *map(plain, figures), ended)
         console.print(table)
         _show_reasons(g, console)
         for line in _advice(g, margin_points):
@@ -85,10 +84,6 @@ def _name(row: Row) -> str:
     return row.artifact.split("-", 1)[1]
 
 
-def _remarks(row: Row) -> str:
-    return "; ".join([f"{row.outcome}: {row.reason}" if row.reason else row.outcome, *row.notes])
-
-
 def _coloured(row: Row) -> str:
     return f"[{COLOURS.get(row.outcome, 'red')}]{row.outcome}[/]"
 
@@ -127,19 +122,13 @@ def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
 def _section(g: Group, margin_points: float) -> list[str]:
     titles = ["artifact", "runtime", *(title for title, _ in columns(g)), "outcome"]
     rule = f"| --- | --- |{' --: |' * len(columns(g))} --- |"
-    figures = ([cell(row, g.eager) for _, cell in columns(g)] for row in g.rows)
-    lines = (_line([_name(r), r.runtime, *own, _remarks(r)]) for r, own in zip(g.rows, figures, strict=True))
+    lines = []
+    for row in g.rows:
+        remarks = "; ".join([f"{row.outcome}: {row.reason}" if row.reason else row.outcome, *row.notes])
+        lines.append(_line([_name(row), row.runtime, *(cell(row, g.eager) for _, cell in columns(g)), remarks]))
     rule_of_advice, *picks = _advice(g, margin_points)
     advice = (_md(rule_of_advice), *(f"- {_md(line.removeprefix('- '))}" for line in picks))
     return [f"## {_md(_title(g))}", "", _line(titles), rule, *lines, "", *advice, ""]
-
-
-def _md(text: str) -> str:
-    return markdown.plain(text, WHOLE)
-
-
-def _line(cells: list[str]) -> str:
-    return markdown.row(cells, WHOLE)
 
 
 def _json(g: Group, margin_points: float) -> dict[str, Any]:

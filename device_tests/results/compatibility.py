@@ -1,7 +1,5 @@
 """Compatibility grids: the outcome of an artifact on each version of a runtime."""
 
-from pathlib import Path
-
 from device_tests.results.measurement import Outcome
 from device_tests.results.store import Store
 from models.common.records import Record, Sha256
@@ -23,11 +21,6 @@ class Grid(Record, kw_only=True):
     runtime: str
     artifact_sha256: Sha256
     trials: tuple[Trial, ...]
-
-    @property
-    def oldest(self) -> str | None:
-        """The oldest version that computes the artifact right."""
-        return next((trial.version for trial in self.trials if trial.outcome == "ok"), None)
 
     @property
     def summary(self) -> str:
@@ -54,9 +47,4 @@ GRIDS = Store(
     remedy="Delete it and run: nox -s compatibility",
     id=lambda grid: f"{grid.artifact}@{grid.runtime}",
 )
-save, read = GRIDS.save, GRIDS.read_file
-
-
-def path(results: Path, artifact: str, runtime: str) -> Path:
-    """Return where the grid of an artifact lies."""
-    return GRIDS.path(results, f"{artifact}@{runtime}")
+path, save, read = GRIDS.path, GRIDS.save, GRIDS.read

@@ -5,18 +5,23 @@ from typing import Any
 
 from msgspec import structs
 
-from device_tests.results.latency import NARROW, Interval
+from device_tests.results.latency import NARROW, Interval, Series
 from device_tests.results.measurement import Environment, environment
 from models.common import files, records
 from models.common.errors import DataError
 from models.common.records import Count, Magnitude, Positive, Record, Sha256
 
 
-class Peak(Record, kw_only=True):
-    """One core's measured peak in the arithmetic `dtype`."""
+class Roof(Record, kw_only=True):
+    """One core's measured peak; `with_` names the vector instructions that reach it, which AMX and the like are not among."""
 
     dtype: str
     macs_per_s: Magnitude
+    with_: str = ""
+
+    def share(self, macs: int, inference_ns: float) -> float:
+        """Return the share of the peak that an inference of so many multiply-accumulates reaches."""
+        return macs / (inference_ns * 1e-9) / self.macs_per_s
 
 
 class Summary(Record, kw_only=True):
@@ -46,7 +51,7 @@ class Run(Record, kw_only=True):
 
     seed: Count
     date: str
-    roofs: tuple[Peak, ...]
+    roofs: tuple[Roof, ...]
     summary: tuple[Summary, ...]
     series: tuple[Origin, ...]
 
@@ -74,20 +79,10 @@ class Timing(Summary, kw_only=True):
         return self.p50_ns is None or self.p50_ns.width > NARROW
 
 
-class PreviousSeries(Record, kw_only=True):
-    """The fields of one artifact's samples that the next run needs."""
-
-    id: str
-    outcome: str = "ok"
-    reason: str = ""
-    artifact_sha256: str = ""
-    rounds_ns: tuple[Any, ...] = ()
-
-
 class Previous(Record, kw_only=True):
     """The fields of a run that the next run needs; `key` is a digest of its inputs."""
 
-    series: tuple[PreviousSeries, ...]
+    series: tuple[Series, ...]
     key: str = ""
 
 

@@ -1,6 +1,5 @@
 """Interleaved latency: raw samples in rounds; every statistic is a property or a function over them."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,8 +40,7 @@ class Interval(Record, kw_only=True):
         return TOO_NOISY
 
 
-@dataclass(frozen=True, kw_only=True)
-class Series:
+class Series(Record, kw_only=True):
     """One artifact's samples: `rounds_ns` holds, per round, the duration of each sample of `inferences` inferences.
 
     `baseline` is the id of the float32 row that it is compared with, "" where there is none. `steady` tells whether the
@@ -58,7 +56,7 @@ class Series:
     steady: bool = True
     timer_ns: float = 0.0
     rounds_ns: tuple[tuple[int, ...], ...] = ()
-    environment: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = {}
     artifact_sha256: str = ""
     macs: int = 0
     roof: str = ""

@@ -1,22 +1,18 @@
 """The result of a cell: raw values, typed when they are read; every statistic is a property."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from msgspec import Meta
 
+from device_tests.cells import Cell
 from device_tests.results.store import Store
 from export.artifact import Artifact, Dataset
 from export.recipe import Recipe
 from models import suggested_commands
 from models.common import files, records
 from models.common.records import Count, Magnitude, Positive, Record, Sha256, Share
-
-if TYPE_CHECKING:
-    from device_tests.cells import Cell
 
 # In the order of tables. The first four are properties of the artifact.
 Outcome = Literal["ok", "unsupported", "mismatch", "export_failed", "load_failed", "run_failed", "timed_out", "skipped"]

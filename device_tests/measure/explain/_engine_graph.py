@@ -47,7 +47,7 @@ class OpenVino:
 
         self.openvino, self.core = openvino, openvino.Core()
         self.path = str(path / "model.xml" if path.is_dir() else path)
-        self.image = self.whole = self.cut = None
+        self.compiled = {}  # by the names of the tensors that are given
 
     def _model(self):
         model = self.core.read_model(self.path)
@@ -92,36 +92,29 @@ class OpenVino:
         return {"json": np.array(json.dumps(graph)), **weights}
 
     def values(self, given):
-        """Run the file with every tensor as an output."""
-        if self.whole is None:
-            model = self._model()
-            names = self._activations(model)
-            self.whole = self._compiled(list(names.values()), list(model.get_parameters())), list(names)
-        return self._infer(self.whole, given)
-
-    def forced(self, given):
-        """Compute every tensor, with the `given` ones as the inputs of the operators that follow them."""
-        if self.cut is None:
-            model = self._model()
-            names, parameters = self._activations(model), list(model.get_parameters())
-            for name in given.keys() - {_name(model.inputs[0])}:
-                shape, kind = names[name].get_shape(), names[name].get_element_type()
-                parameter = self.openvino.opset13.parameter(shape, kind, name="given " + name)
-                for value in names[name].get_target_inputs():
-                    value.replace_source_output(parameter.output(0))
-                parameters.append(parameter)
-            self.cut = self._compiled(list(names.values()), parameters), list(names)
-        return self._infer(self.cut, given)
-
-    def _compiled(self, outputs, parameters):
-        results = [self.openvino.opset13.result(output) for output in outputs]
-        return self.core.compile_model(self.openvino.Model(results, parameters), "CPU", ONE_THREAD)
-
-    def _infer(self, held, given):
-        compiled, names = held
+        """Compute every tensor; those that are `given` beside the image are the inputs of the operators that follow them."""
+        key = frozenset(given)
+        if key not in self.compiled:
+            self.compiled[key] = self._compile(given)
+        compiled, names = self.compiled[key]
         inputs = [given[value.get_node().get_friendly_name().removeprefix("given ")] for value in compiled.inputs]
         outputs = compiled(inputs)
         return {f":{name}": np.array(outputs[i]) for i, name in enumerate(names)}
+
+    forced = values
+
+    def _compile(self, given):
+        """Return the model with every tensor as an output, and the outputs' names."""
+        model = self._model()
+        names, parameters = self._activations(model), list(model.get_parameters())
+        for name in given.keys() - {_name(model.inputs[0])}:
+            shape, kind = names[name].get_shape(), names[name].get_element_type()
+            parameter = self.openvino.opset13.parameter(shape, kind, name="given " + name)
+            for value in names[name].get_target_inputs():
+                value.replace_source_output(parameter.output(0))
+            parameters.append(parameter)
+        results = [self.openvino.opset13.result(output) for output in names.values()]
+        return self.core.compile_model(self.openvino.Model(results, parameters), "CPU", ONE_THREAD), list(names)
 
     def executed(self, _):
         """Return as JSON the layers that the CPU plugin executes."""

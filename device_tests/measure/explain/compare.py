@@ -10,15 +10,13 @@ with the file's own value put in the place of every paired tensor: each float la
 inputs that the file's layer had, and what differs is that layer's doing alone.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -80,7 +78,7 @@ class Tally:
     product: float = 0.0
     max_abs: float = 0.0
 
-    def add(self, value: np.ndarray, expected: np.ndarray) -> Tally:
+    def add(self, value: np.ndarray, expected: np.ndarray) -> Self:
         value, expected = value.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
         self.noise += float(((value - expected) ** 2).sum())
         self.signal += float((expected**2).sum())

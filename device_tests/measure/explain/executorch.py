@@ -7,6 +7,7 @@ from typing import Any
 
 from device_tests.measure.explain.receipt import Facts, left_operators
 from device_tests.results.receipts import Operator, Part
+from export.formats import _executorch_file
 
 _WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected", "XNNConvTranspose2d")
 _WEIGHTED_KERNELS = {"aten::convolution": 1, "aten::addmm": 2, "aten::linear": 1}  # the index of the weight
@@ -15,8 +16,6 @@ _QUANTIZED = ("qint8", "quint8", "qdint8", "qcint8", "qcint4", "qbint4", "qint32
 
 def explain(path: Path, runtime: str) -> Facts:
     """Read the file; the runtime executes exactly the operators in it."""
-    from export.formats import _executorch_file
-
     plan, steps = _executorch_file.program(path)
     operators: list[Operator] = []
     parts: list[Part] = []
@@ -39,8 +38,6 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _kernel(plan: Any, call: Any) -> Operator:
-    from export.formats import _executorch_file
-
     name = plan.operators[call.op_index].name
     tensors = [v for v in (plan.values[i].val for i in call.args) if hasattr(v, "scalar_type")]
     activations = _executorch_file.scalar(tensors[0]) if tensors else ""
@@ -49,8 +46,6 @@ def _kernel(plan: Any, call: Any) -> Operator:
 
 
 def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
-    from export.formats import _executorch_file
-
     tensors = {t["id_out"]: t for t in _executorch_file.graph_tensors(graph)}
     datatypes = {number: t["datatype"].removeprefix("xnn_datatype_") for number, t in tensors.items()}
     operators = []
@@ -69,8 +64,6 @@ def _nodes(graph: Mapping[str, Any]) -> list[Operator]:
 
 def _constants(graph: Mapping[str, Any]) -> list[Part]:
     """Return the delegate's constants, named after the nodes that take them; those that no tensor names are scales."""
-    from export.formats import _executorch_file
-
     taken_by = {
         number: f"{node['xnode_union_type']} {i}"
         for i, node in enumerate(graph["xnodes"])
@@ -93,8 +86,6 @@ def _constants(graph: Mapping[str, Any]) -> list[Part]:
 
 def _plan_tensors(plan: Any) -> list[Part]:
     """Return the constants that portable kernels take."""
-    from export.formats import _executorch_file
-
     tensors = {v.data_buffer_idx: v for v in (v.val for v in plan.values) if getattr(v, "data_buffer_idx", 0)}
     return [
         Part(

@@ -10,25 +10,24 @@ moved one as far as 18 dB; a doubled scale leaves 6 dB or less. Cosines do not d
 scale. A layer without a counterpart of its shape and inputs in the twin is listed as not paired, and never bad.
 """
 
-from __future__ import annotations
-
 import math
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from device_tests import current_results
+from device_tests.measure.explain import compare, source
 from device_tests.measure.explain.compare import Compared, Node, Tally
 from device_tests.measure.explain.receipt import Layer
 from device_tests.results.layers import BAD_SQNR_DB, NOT_SHOWN, LayerError, Layers
 from export.artifact import Artifact
+from export.formats import FORMATS
+from export.judge import to_logits, to_native
 from models.common.errors import DataError, Unsupported
+from models.images import network_input
 from models.reference import Reference
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 IMAGES = 64
 ANSWER = "answer"
@@ -51,10 +50,7 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
     The twin is the float32 artifact beside the file, or is made anew where there is none of the same checkpoint. Raises
     Unsupported where no tool shows the inside of such a file, DataError where the twin answers otherwise than the source.
     """
-    from device_tests.measure.explain import compare, source, tensor_values
-    from export.formats import FORMATS
-    from export.judge import to_logits, to_native
-    from models.images import network_input
+    from device_tests.measure.explain import tensor_values
 
     if artifact.format not in tensor_values.OPENERS:
         raise Unsupported(NOT_SHOWN[artifact.format])

@@ -3,8 +3,10 @@
 import zipfile
 from pathlib import Path
 
+from device_tests.measure.explain import source
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
+from export.formats import savedmodel
 from models.common import files
 
 # operators with weights; the last is a transposed convolution
@@ -19,8 +21,6 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _graph(path: Path) -> tuple[Operator, ...]:
-    from export.formats import savedmodel
-
     functions = savedmodel._parsed(path / savedmodel._VERSION).meta_graphs[0].graph_def.library.function
     (function,) = (f for f in functions if any(node.op in _WEIGHTED for node in f.node_def))
     names = (node.op for node in function.node_def if node.op not in ("Const", "Identity", "NoOp", "ReadVariableOp"))
@@ -30,8 +30,6 @@ def _graph(path: Path) -> tuple[Operator, ...]:
 
 
 def _layers(path: Path) -> tuple[Operator, ...]:
-    from device_tests.measure.explain import source
-
     model = path.name.split("-")[0]
     return tuple(Operator(name=n.name, weights="float32", activations="float32") for n in source.layers(model))
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from device_tests import current_results
 from device_tests.measure.explain import receipt as receipts
+from device_tests.measure.explain import source
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.receipts import Receipt
 from export import artifact as artifacts
@@ -25,8 +26,6 @@ OWN = {"openvino": "openvino"}
 
 def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
     """Return the receipt of an artifact on a runtime; raises EdgewiseError where it cannot be loaded or read."""
-    from device_tests.measure.explain import source
-
     if artifact.format not in MODULES:
         raise DataError(f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}.")
     path = artifacts.check(require_exported(artifact), folder)

@@ -12,19 +12,16 @@ from device_tests.measure.explain import (
 )
 from device_tests.measure.explain.compare import Graph
 from export import artifact as artifacts
+from export.formats import FORMATS, _executorch_schemes
 from export.schemes import SCHEMES
+from export.source import Source
 from models.common.errors import DataError
-
-cuts = tensor_values_tflite.cuts
 
 TWIN = "float32"
 
 
 def twin(artifact: artifacts.Artifact, beside: Path, folder: Path) -> Graph:
     """Open the float32 artifact in the folder `beside` if it is of the same checkpoint, else one made in `folder`."""
-    from export.formats import FORMATS
-    from export.source import Source
-
     _, opened = OPENERS[artifact.format]
     if opened is _program:  # the program is made from the source in any case
         return _program(artifact, beside, TWIN)
@@ -42,9 +39,6 @@ def twin(artifact: artifacts.Artifact, beside: Path, folder: Path) -> Graph:
 
 
 def _program(artifact: artifacts.Artifact, _: Path, scheme: str = "") -> Graph:
-    from export.formats import _executorch_schemes
-    from export.source import Source
-
     source = Source(artifact.model, artifact.dataset.name)
     chosen = SCHEMES[scheme or artifact.scheme]  # a scheme of edgewise.toml is a base with options
     return tensor_values_torch.Program(_executorch_schemes.export(source.with_options(chosen.options), chosen.base))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from models import mil
 _MOVING = ("reshape", "transpose", "squeeze", "expand_dims", "cast", "identity")
 # operators with weights: the input that holds them
 _WEIGHTED = {"conv": "weight", "conv_transpose": "weight", "linear": "weight", "matmul": "y"}
-_NONE: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 class Graph:
@@ -27,7 +25,7 @@ class Graph:
         self.output = self._steps[-1].results[0][0]
 
     def values(self, image: np.ndarray) -> Values:
-        return self.forced(image, _NONE)
+        return self.forced(image, {})
 
     def forced(self, image: np.ndarray, given: Mapping[str, np.ndarray]) -> Values:
         computed = stepwise(self.input, image, given, (step.run for step in self._steps))

@@ -1,18 +1,14 @@
 """Opens .onnx files: onnxruntime with every tensor as an output, or operator by operator on values that are given."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import onnx
 
 from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, stepwise
-
-if TYPE_CHECKING:
-    import onnx
 
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 _MOVING = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Identity")
@@ -26,8 +22,6 @@ class Graph:
     named = True
 
     def __init__(self, file: Path) -> None:
-        import onnx
-
         self._model = onnx.load(file)
         graph = self._model.graph
         self._tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -78,8 +72,6 @@ class Graph:
         return math.prod(self._tensors[name].dims) if name in self._tensors else 1
 
     def _shapes(self, node: onnx.NodeProto, name: str) -> tuple[float, ...]:
-        import onnx
-
         tensor = self._tensors.get(name)
         if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT:
             return ()
@@ -96,8 +88,6 @@ class Graph:
         return self._with_outputs(floats), floats
 
     def _with_outputs(self, names: Iterable[str]) -> Any:
-        import onnx
-
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         given = {value.name for value in model.graph.output}
@@ -106,8 +96,6 @@ class Graph:
 
     def _step(self, node: onnx.NodeProto) -> Callable[[Values], Values]:
         """Load one operator with its constants; its other operands are inputs."""
-        import onnx
-
         constants = [self._tensors[name] for name in dict.fromkeys(node.input) if name in self._tensors]
         inputs = [name for name in dict.fromkeys(node.input) if name and name not in self._tensors]
         outputs = [name for name in node.output if name]

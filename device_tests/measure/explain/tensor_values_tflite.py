@@ -6,9 +6,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.schema_py_generated import TensorType
+from ai_edge_litert.tools import flatbuffer_utils
 
 from device_tests.measure.explain import tflite as receipts
 from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, stepwise
+from export.formats import _tflite_file
+from export.rewrites import pixels_as_channels
 
 _ROUNDING = ("QUANTIZE", "DEQUANTIZE")
 _MOVING = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
@@ -20,8 +25,6 @@ class Graph:
     named = True
 
     def __init__(self, content: bytes) -> None:
-        from export.formats import _tflite_file
-
         self._model = _tflite_file.parse(content)
         self._graph = self._model.subgraphs[0]
         self._names = _unique([tensor.name.decode() for tensor in self._graph.tensors])
@@ -54,8 +57,6 @@ class Graph:
         return computed
 
     def _node(self, operator: Any) -> Node:
-        from ai_edge_litert.tools import flatbuffer_utils
-
         name = flatbuffer_utils.opcode_to_name(self._model, operator.opcodeIndex)
         inputs = [int(n) for n in operator.inputs if n in self._activations]
         fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
@@ -74,15 +75,10 @@ class Graph:
         )
 
     def _shapes(self, kernel: int, axis: int) -> tuple[float, ...]:
-        from ai_edge_litert.schema_py_generated import TensorType
-
-        from export.rewrites import pixels_as_channels
-
         tensor = self._graph.tensors[kernel]
         content = self._model.buffers[tensor.buffer].data
         if content is None or tensor.type != TensorType.FLOAT32:
             return ()
-
         weights = np.asarray(content, np.uint8).view(np.float32).reshape(tensor.shape)
         return channel_shapes(pixels_as_channels.as_converted(tensor.name.decode(), weights), axis)
 
@@ -95,10 +91,6 @@ class Graph:
 
         The whole graph keeps all constants: no operator names the scales of 4-bit blocks.
         """
-        from ai_edge_litert.interpreter import Interpreter
-
-        from export.formats import _tflite_file
-
         graph, model = self._graph, self._model
         original = (graph.operators, graph.inputs, graph.outputs, model.signatureDefs, [b.data for b in model.buffers])
         used = {graph.tensors[n].buffer for operator in operators for n in operator.inputs if n >= 0}
@@ -144,10 +136,6 @@ def _unique(names: list[str]) -> list[str]:
 
 def cuts(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield, for each layer with weights, its operator and a .tflite file that ends there and gives its output."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    from export.formats import _tflite_file
-
     for i in range(len(_tflite_file.parse(content).subgraphs[0].operators)):
         model = _tflite_file.parse(content)
         graph = model.subgraphs[0]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, without_batch_norms
+from export.formats import _torchscript
 
 _SAME = {"_convolution": "conv", "convolution": "conv", "conv1d": "conv", "conv2d": "conv", "linear_dynamic": "linear",
          "batch_norm2d": "batch_norm", "_native_batch_norm_legit_no_training": "batch_norm", "_softmax": "softmax",
@@ -79,8 +80,6 @@ class TorchScript(_Graph):
     def __init__(self, file: Path) -> None:
         import torch
 
-        from export.formats import _torchscript
-
         with _torchscript.quiet():
             graph = torch.jit.freeze(torch.jit.load(file).eval()).graph
         _, image = graph.inputs()
@@ -112,8 +111,6 @@ class TorchScript(_Graph):
 
     def _run(self, image: np.ndarray, given: Values) -> Values:
         import torch
-
-        from export.formats import _torchscript
 
         def received(name: str, value: Any) -> Any:
             return torch.from_numpy(np.ascontiguousarray(given[name])) if name in given else value

@@ -8,6 +8,7 @@ from typing import Any
 
 from device_tests.measure.explain.receipt import Facts
 from device_tests.results.receipts import Operator, Part
+from export.formats import _torchscript
 
 _WEIGHTED = {
     **dict.fromkeys(("aten::_convolution", "aten::conv2d", "aten::linear"), ("float32", "float32", False)),
@@ -37,8 +38,6 @@ def explain(path: Path, runtime: str) -> Facts:
 
 def _operators(path: Path) -> list[str]:
     import torch
-
-    from export.formats import _torchscript
 
     with _torchscript.quiet():
         if path.suffix != ".ptl":

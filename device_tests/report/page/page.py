@@ -225,7 +225,6 @@ def _pairs(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
 
 
 def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
-    """Return the facts that the figures rest on."""
     ran = [r for r in rows if r.environment]
     sets = {(d.name, d.split, d.images, d.sha256) for r in rows if (d := r.dataset).sha256}
     dates = sorted(r.environment.date for r in ran)

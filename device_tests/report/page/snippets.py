@@ -155,12 +155,15 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
 
 
 def _planar(artifact: Artifact, suffix: str) -> str:
-    """Return the line that puts one channel after the other, "" where the artifact takes the pixels' own order."""
+    """Return the line that puts one channel after the other, "" where the artifact takes the pixels' own order.
+
+    The line ends with a line feed: templates hold `planar` on a line that is left out where it is "".
+    """
     image = sides(artifact)
     if image.channels == 1 or artifact.layout != "chw":
         return ""
     area = image.height * image.width
-    return PLANAR[suffix].format(n=image.values, area=area, channels=image.channels)
+    return PLANAR[suffix].format(n=image.values, area=area, channels=image.channels) + "\n"
 
 
 def _label(artifact: Artifact, suffix: str) -> str:

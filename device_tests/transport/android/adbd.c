@@ -1,13 +1,14 @@
 /* An adb daemon for the Android-shaped machine: what the real client asks of one, and no more.
 
-   `adbd PORT` serves one client at a time over a serial port of virtio's, without authentication. `adbd PORT
-   unauthorized` asks for a key and accepts none, `adbd PORT offline` never answers: two states of a phone that a test
-   wants to see. (A network, emulated, takes twice as long for a push.)
+   `adbd PORT` serves one client at a time over a serial port of virtio's (with a network, emulated, a push takes twice
+   as long), without authentication. `adbd PORT unauthorized` asks for a key and accepts none, `adbd PORT offline` never
+   answers: two states of a phone, for tests.
 
    A service (a shell, a file transfer) is a process group of its own, which runs as Android's user `shell` and gets
    SIGHUP when its stream closes; this program only carries bytes between the groups' sockets and the client's streams.
    Protocol: packages/modules/adb/{protocol.txt,SYNC.TXT,shell_protocol.h} of the Android Open Source Project. */
 
+#define _GNU_SOURCE /* close_range */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,13 +30,10 @@ enum { VERSION = 0x01000001, MAX_PAYLOAD = 256 * 1024, CHUNK = 64 * 1024, SHELL_
 enum { TOKEN = 1, SIGNATURE = 2 };                     /* of AUTH */
 enum { STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN };     /* of shell_v2 */
 
-static const char BANNER[] =
-    "device::ro.product.name=edgewise;ro.product.model=Android-shaped machine;ro.product.device=android-vm;"
-    "features=shell_v2,cmd,fixed_push_mkdir";
+static const char BANNER[] = "device::ro.product.name=edgewise;ro.product.model=Android-shaped machine;"
+                             "ro.product.device=android-vm;features=shell_v2,cmd,fixed_push_mkdir";
 
-struct message {
-    uint32_t command, local, remote, length, sum, magic;
-};
+struct message { uint32_t command, local, remote, length, sum, magic; };
 
 /* A service and its stream: it may write again once its last data are acknowledged, and be told more once it has read. */
 struct stream {
@@ -48,34 +46,27 @@ struct stream {
 };
 
 static struct stream streams[STREAMS];
-static uint32_t last_local;
-static uint32_t client_payload;
+static uint32_t last_local, client_payload;
 static int client = -1, lost;
+static char data[MAX_PAYLOAD + 1]; /* what is being carried; each process has its own */
 
-/* Wait for a descriptor that does not block; return 0 where nobody is at its other end. Tells of others at once. */
-static int wait_for(int fd, short what) {
+/* Read or write all of it, and wait where the descriptor does not block; return 0 where nobody is at its other end. */
+static int move_all(int fd, char *at, size_t length, short what) {
     struct pollfd end = {.fd = fd, .events = what};
-    while (poll(&end, 1, -1) < 0 && errno == EINTR);
-    return (end.revents & what) || !(end.revents & POLLHUP);
-}
-
-static int read_all(int fd, void *into, size_t length) {
-    for (size_t done = 0; done < length;) {
-        ssize_t got = read(fd, (char *)into + done, length - done);
-        if (got > 0) done += (size_t)got;
-        else if (got < 0 && errno == EAGAIN ? !wait_for(fd, POLLIN) : !(got < 0 && errno == EINTR)) return 0;
+    for (ssize_t moved; length; at += moved, length -= (size_t)moved) {
+        moved = what == POLLIN ? read(fd, at, length) : write(fd, at, length);
+        if (moved > 0) continue;
+        if (moved == 0 || (errno != EAGAIN && errno != EINTR)) return 0;
+        moved = 0;
+        while (errno == EAGAIN && poll(&end, 1, -1) < 0);
+        if (end.revents & POLLHUP && !(end.revents & what)) return 0;
     }
     return 1;
 }
 
-static int write_all(int fd, const void *from, size_t length) {
-    for (size_t done = 0; done < length;) {
-        ssize_t put = write(fd, (const char *)from + done, length - done);
-        if (put > 0) done += (size_t)put;
-        else if (put < 0 && errno == EAGAIN ? !wait_for(fd, POLLOUT) : !(put < 0 && errno == EINTR)) return 0;
-    }
-    return 1;
-}
+static int read_all(int fd, void *into, size_t length) { return move_all(fd, into, length, POLLIN); }
+
+static int write_all(int fd, const void *from, size_t length) { return move_all(fd, (char *)from, length, POLLOUT); }
 
 /* ---- services: each runs in a process of its own and talks over the one descriptor ---- */
 
@@ -94,49 +85,39 @@ static void send_packet(int fd, uint8_t id, const void *data, uint32_t length) {
 
 /* Pass what the client types to the shell; apart from its output, for either may have to wait for the other. */
 static void feed_shell(int fd, int input) {
-    static char data[CHUNK];
     char head[5];
     uint32_t length;
     signal(SIGPIPE, SIG_IGN);
     while (read_all(fd, head, 5)) {
         memcpy(&length, head + 1, 4);
         if (head[0] == CLOSE_STDIN) close(input);
-        for (uint32_t part; length; length -= part) {
-            part = length < CHUNK ? length : CHUNK;
-            if (!read_all(fd, data, part)) _exit(0);
-            if (head[0] == STDIN) write_all(input, data, part);
-        }
+        if (length > MAX_PAYLOAD || !read_all(fd, data, length)) _exit(0);
+        if (head[0] == STDIN) write_all(input, data, length);
     }
     _exit(0);
 }
 
 static void shell_v2(int fd, const char *command) {
     int input[2], output[2], errors[2], status = 0;
-    static char data[CHUNK];
     if (pipe(input) || pipe(output) || pipe(errors)) _exit(1);
     pid_t shell = fork();
     if (!shell) {
         dup2(input[0], 0), dup2(output[1], 1), dup2(errors[1], 2);
-        for (int i = 3; i < 1024; i++) close(i);
+        close_range(3, ~0U, 0);
         run_shell(command);
     }
     close(input[0]), close(output[1]), close(errors[1]);
     pid_t feeder = fork();
-    if (!feeder) {
-        close(output[0]), close(errors[0]);
-        feed_shell(fd, input[1]);
-    }
+    if (!feeder) close(output[0]), close(errors[0]), feed_shell(fd, input[1]);
     close(input[1]);
     struct pollfd ends[2] = {{.fd = output[0], .events = POLLIN}, {.fd = errors[0], .events = POLLIN}};
     while (ends[0].fd >= 0 || ends[1].fd >= 0) {
         poll(ends, 2, -1);
         for (int i = 0; i < 2; i++) {
-            if (ends[i].fd < 0 || !ends[i].revents) continue;
-            ssize_t got = read(ends[i].fd, data, sizeof data);
-            if (got > 0)
-                send_packet(fd, i ? STDERR : STDOUT, data, (uint32_t)got);
-            else
-                ends[i].fd = -1;
+            if (!ends[i].revents) continue;
+            ssize_t got = read(ends[i].fd, data, CHUNK);
+            if (got > 0) send_packet(fd, i ? STDERR : STDOUT, data, (uint32_t)got);
+            else ends[i].fd = -1;
         }
     }
     waitpid(shell, &status, 0);
@@ -151,28 +132,21 @@ static void answer(int fd, const char *id, uint32_t value) {
 }
 
 static void fail(int fd, const char *what) {
-    char text[256];
-    int length = snprintf(text, sizeof text, "%s: %s", what, strerror(errno));
-    answer(fd, "FAIL", (uint32_t)length);
-    write_all(fd, text, (size_t)length);
-}
-
-static void make_parents(char *path) {
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0775); /* what is there already is fine; what cannot be made, the file itself will tell */
-        *slash = '/';
-    }
+    uint32_t length = (uint32_t)snprintf(data, CHUNK, "%s: %s", what, strerror(errno));
+    answer(fd, "FAIL", length);
+    write_all(fd, data, length);
 }
 
 /* Take a file. After a failure the client's remaining data are read and thrown away, as it does not stop at once. */
 static void take_file(int fd, char *path) {
-    static char data[CHUNK];
     uint32_t words[2];
     char *comma = strrchr(path, ',');
     mode_t mode = comma ? (mode_t)strtoul(comma + 1, NULL, 10) & 0777 : 0644;
     if (comma) *comma = 0;
-    make_parents(path);
+    for (char *slash = path; (slash = strchr(slash + 1, '/')); *slash = '/') {
+        *slash = 0;
+        mkdir(path, 0775); /* what is there already is fine; what cannot be made, the file itself will tell */
+    }
     unlink(path);
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL, mode), good = file >= 0;
     if (!good) fail(fd, "couldn't create file");
@@ -189,17 +163,14 @@ static void take_file(int fd, char *path) {
 }
 
 static void give_file(int fd, const char *path) {
-    static char data[CHUNK];
     int file = open(path, O_RDONLY);
     ssize_t got = -1;
-    while (file >= 0 && (got = read(file, data, sizeof data)) > 0) {
+    while (file >= 0 && (got = read(file, data, CHUNK)) > 0) {
         answer(fd, "DATA", (uint32_t)got);
         if (!write_all(fd, data, (size_t)got)) _exit(1);
     }
-    if (got < 0)
-        fail(fd, file < 0 ? "open failed" : "read failed");
-    else
-        answer(fd, "DONE", 0);
+    if (got < 0) fail(fd, file < 0 ? "open failed" : "read failed");
+    else answer(fd, "DONE", 0);
     if (file >= 0) close(file);
 }
 
@@ -212,7 +183,6 @@ static void tell_status(int fd, const char *id, const char *path) {
 
 static void list_folder(int fd, const char *path) {
     char member[8192];
-    uint32_t done[5] = {WORD("DONE")};
     DIR *folder = opendir(path);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         uint32_t length = (uint32_t)strlen(entry->d_name);
@@ -221,7 +191,7 @@ static void list_folder(int fd, const char *path) {
         write_all(fd, &length, 4), write_all(fd, entry->d_name, length);
     }
     if (folder) closedir(folder);
-    write_all(fd, done, sizeof done);
+    write_all(fd, (uint32_t[5]){WORD("DONE")}, 5 * sizeof(uint32_t));
 }
 
 static void transfer_files(int fd) {
@@ -241,20 +211,14 @@ static void transfer_files(int fd) {
 /* Run what a stream asks for, in a process that may do what Android's shell may. */
 static void serve(int fd, const char *asked) {
     const char *command = strchr(asked, ':') + 1;
-    for (int i = 3; i < 1024; i++)
-        if (i != fd) close(i);
+    fd = dup2(fd, 3);
+    close_range(4, ~0U, 0);
     signal(SIGCHLD, SIG_DFL), signal(SIGPIPE, SIG_DFL);
-    setsid();
-    umask(0);
+    setsid(), umask(0);
     if (setgroups(0, NULL) || setgid(SHELL_UID) || setuid(SHELL_UID) || chdir("/")) _exit(1);
-    if (!strncmp(asked, "sync:", 5)) {
-        transfer_files(fd);
-    } else if (!strncmp(asked, "shell,v2", 8)) {
-        shell_v2(fd, command);
-    } else {
-        dup2(fd, 0), dup2(fd, 1), dup2(fd, 2), close(fd);
-        run_shell(command);
-    }
+    if (!strncmp(asked, "sync:", 5)) transfer_files(fd);
+    else if (!strncmp(asked, "shell,v2", 8)) shell_v2(fd, command);
+    else dup2(fd, 0), dup2(fd, 1), dup2(fd, 2), close(fd), run_shell(command);
     _exit(0);
 }
 
@@ -305,7 +269,6 @@ static void open_stream(uint32_t remote, const char *asked) {
 
 /* Act on one message of the client's; return 0 where it went away. */
 static int hear(const char *mood) {
-    static char data[MAX_PAYLOAD + 1];
     struct message got;
     if (!read_all(client, &got, sizeof got)) return 0;
     while (got.magic != ~got.command || got.length > MAX_PAYLOAD) { /* the rest of what a lost client was saying */
@@ -314,41 +277,28 @@ static int hear(const char *mood) {
     }
     if (!read_all(client, data, got.length)) return 0;
     data[got.length] = 0;
+    struct stream *stream = got.remote ? find(got.remote) : NULL; /* it may be closed meanwhile */
     if (!strcmp(mood, "offline")) return 1;
     if (!strcmp(mood, "unauthorized")) { /* every signature is wrong; a public key waits for a person who never comes */
         if (got.command == WORD("CNXN") || (got.command == WORD("AUTH") && got.local == SIGNATURE))
             send_message(WORD("AUTH"), TOKEN, 0, "twenty bytes of token", 20);
-        return 1;
-    }
-    if (got.command == WORD("CNXN")) {
+    } else if (got.command == WORD("CNXN")) {
         close_streams(); /* of one who went away unnoticed */
         client_payload = got.remote < CHUNK ? got.remote : CHUNK;
         send_message(WORD("CNXN"), VERSION, MAX_PAYLOAD, BANNER, sizeof BANNER - 1);
-        return 1;
-    }
-    if (got.command == WORD("OPEN")) {
-        open_stream(got.local, data);
-        return 1;
-    }
-    struct stream *stream = got.remote ? find(got.remote) : NULL;
-    if (!stream) return 1; /* closed meanwhile */
-    if (got.command == WORD("OKAY")) {
-        stream->unacknowledged = 0;
-    } else if (got.command == WORD("CLSE")) {
-        close_stream(stream);
-    } else if (got.command == WORD("WRTE")) {
+    } else if (got.command == WORD("OPEN")) open_stream(got.local, data);
+    else if (stream && got.command == WORD("OKAY")) stream->unacknowledged = 0;
+    else if (stream && got.command == WORD("CLSE")) close_stream(stream);
+    else if (stream && got.command == WORD("WRTE")) {
         if (stream->told) return 0; /* more, before the last was acknowledged */
-        stream->told = malloc(got.length + 1);
-        memcpy(stream->told, data, got.length);
-        stream->told_length = got.length;
-        stream->told_done = 0;
+        stream->told = memcpy(malloc(got.length + 1), data, got.length);
+        stream->told_length = got.length, stream->told_done = 0;
     }
     return 1;
 }
 
 /* Carry bytes to and from a service that is ready for it. */
 static void carry(struct stream *stream, short ready) {
-    static char data[CHUNK];
     if (stream->told && ready & (POLLOUT | POLLERR | POLLHUP)) {
         ssize_t put = write(stream->fd, stream->told + stream->told_done, stream->told_length - stream->told_done);
         stream->told_done += put > 0 ? (size_t)put : 0;
@@ -363,9 +313,7 @@ static void carry(struct stream *stream, short ready) {
         if (got > 0) {
             stream->unacknowledged = 1;
             send_message(WORD("WRTE"), stream->local, stream->remote, data, (uint32_t)got);
-        } else if (!(got < 0 && errno == EAGAIN)) {
-            close_stream(stream);
-        }
+        } else if (!(got < 0 && errno == EAGAIN)) close_stream(stream);
     }
 }
 

@@ -109,14 +109,8 @@ class Client:
 
         Raises Unreachable where it does not end in time, or `stop` ended it.
         """
-        pipes = {
-            "stdin": stdin,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "text": True,
-            "errors": "replace",
-        }
-        with subprocess.Popen(argv, **pipes, start_new_session=True) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+        with subprocess.Popen(argv, stdin=stdin, **pipes, start_new_session=True) as process:
             self._running.add(process)
             try:
                 stdout, stderr = process.communicate(timeout=timeout_s)

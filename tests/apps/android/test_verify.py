@@ -84,7 +84,7 @@ def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
                       libraries={verify.ABI: {verify.LIBRARY: b"library"}})  # fmt: skip
     for version, state in (("2.16.1", "different"), ("1.4.0", "equal")):
         verify.keep(verify.Verdict(artifact=one, state=state), replace(engine, version=version), tmp_path)
-    grid = compatibility.read(compatibility.path(tmp_path, one.id, "litert_android"))
+    grid = compatibility.read(tmp_path, f"{one.id}@litert_android")
     assert [(trial.version, trial.outcome) for trial in grid.trials] == [("2.16.1", "mismatch"), ("1.4.0", "ok")]
 
 

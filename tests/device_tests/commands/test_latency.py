@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from device_tests.cells import cells, select
 from device_tests.commands import latency, latency_table
@@ -97,9 +98,9 @@ def test_one_of_several_that_crashes_leaves_the_file_except_by_force(file):
     file.write_text(json.dumps({"series": [*series, {"id": "c", "artifact_sha256": "1", **times}]}))
     crashed = [Series(id=id, outcome="run_failed", artifact_sha256="1") for id in "abc"]
     assert [s.id for s in latency._lost(file, crashed)] == ["a", "c"]
-    assert latency._lost(file, [replace(crashed[0], artifact_sha256="2")]) == []  # another file
-    assert latency._lost(file, [replace(crashed[0], outcome="unsupported")]) == []  # a finding
-    assert latency._lost(file, [replace(crashed[0], outcome="skipped", artifact_sha256="")])
+    assert latency._lost(file, [structs.replace(crashed[0], artifact_sha256="2")]) == []  # another file
+    assert latency._lost(file, [structs.replace(crashed[0], outcome="unsupported")]) == []  # a finding
+    assert latency._lost(file, [structs.replace(crashed[0], outcome="skipped", artifact_sha256="")])
     assert latency._lost(file.with_name("none.json"), crashed) == []
 
 

@@ -32,7 +32,7 @@ def test_the_cheapest_engine_of_a_scheme_is_marked_and_what_does_not_run_says_wh
         counted("float32", "ncnn", "ncnn", instructions=453_959),
         counted("int4", "litert", "tflite", instructions=1),  # no scheme of every engine
     )
-    assert (race.place, race.models) == (CORE, ("torch_cnn_small",))
+    assert (race.place, race.heads[3:]) == (CORE, ("torch_cnn_small",))
     assert race.lines == (
         ("float32", "litert", "tflite", ("495,636",)),
         ("float32", "ncnn", "ncnn", ("453,959, least",)),
@@ -47,7 +47,7 @@ def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_w
     other = replace(counted("float32", "litert", "tflite", instructions=70), artifact="keras_cnn-tflite-float32")
     missing = replace(other, artifact="keras_cnn-ncnn-float32", runtime="ncnn", outcome="skipped", instructions=None)
     (race,) = races(*small, other, missing)
-    cells = {runtime: dict(zip(race.models, cells, strict=True)) for _, runtime, _, cells in race.lines}
+    cells = {runtime: dict(zip(race.heads[3:], cells, strict=True)) for _, runtime, _, cells in race.lines}
     assert cells["litert"] == {"torch_cnn_small": "9", "keras_cnn": "70, least"}
     assert cells["ncnn"] == {"torch_cnn_small": "8, least", "keras_cnn": ""}
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from device_tests.commands.latency import summary
-from device_tests.measure.roofline import Roof
 from device_tests.results import interleaved, latency
+from device_tests.results.interleaved import Roof
 from device_tests.results.latency import NARROW, Interval, Series, ratio, settled
 from device_tests.results.measurement import Environment
 from models.common import files
@@ -83,7 +83,7 @@ def results(tmp_path):
     """A folder with a run of two artifacts and of one that could not be loaded."""
     every = [steady("float", 1_000, macs=100, roof="float32"), steady("int8", 500, baseline="float"),
              Series(id="broken", outcome="load_failed", reason="no")]  # fmt: skip
-    run = {"seed": 3, "date": "2026-01-02", "roofs": [vars(roof) for roof in ROOFS.values()]}
+    run = {"seed": 3, "date": "2026-01-02", "roofs": [asdict(roof) for roof in ROOFS.values()]}
     origins = [{"id": s.id, "artifact_sha256": s.artifact_sha256, "environment": s.environment} for s in every]
     file = tmp_path / "latency" / f"{NAME}.json"
     files.write_json(file, {**run, "series": origins, "summary": summary(every, ROOFS)})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from device_tests.contract import Job, Load
+from device_tests.contract import Job
 from device_tests.devices import device
 from device_tests.devices.adb import Phone
 from device_tests.results import judging
@@ -12,7 +12,6 @@ from device_tests.schedule import Turns
 from device_tests.transport.android import conditions
 from export import artifact as artifacts
 from models import reference
-from models.common.errors import Unsupported
 from tests import programs
 
 pytestmark = pytest.mark.slow
@@ -53,18 +52,6 @@ def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, kind):
 def test_there_is_no_c_library_outside_the_bundle(real):
     output = real.client.shell("for folder in /lib /usr /etc /bin; do [ ! -e $folder ] || echo $folder; done; id -u")
     assert output.split() == ["2000"]
-
-
-def test_the_probe_answers_as_often_as_it_is_asked(phone, job):
-    ready = """echo '{"outcome": "ok", "reason": "", "notes": []}'; while read line; do echo '{"ns": [1, 2]}'; done"""
-    with phone(ready).loaded(Load(**{name: getattr(job, name) for name in Load.__dataclass_fields__})) as (row, ask):
-        assert row["outcome"] == "ok"
-        assert ask({"samples": 2, "inferences": 1}) == ask({"samples": 2, "inferences": 1}) == {"ns": [1, 2]}
-
-
-def test_instructions_are_not_counted_there(phone, job):
-    with pytest.raises(Unsupported, match="on an emulated core"):
-        phone().counted(job, Path("plugin"), Path("log"))
 
 
 def take_for_a_phone(machine: Phone) -> Phone:

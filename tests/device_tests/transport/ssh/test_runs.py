@@ -1,6 +1,5 @@
 """Cells on a board over a real ssh server: answers, and what a run makes of a board that misbehaves."""
 
-import base64
 import os
 import signal
 import subprocess
@@ -12,16 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from device_tests.cells import cells, select
-from device_tests.contract import Broken, Load
 from device_tests.measure import runner
 from device_tests.results import measurement as measurements
 from device_tests.results import parity
 from device_tests.results.measurement import Measurement
-from export import artifact as artifacts
-from export.artifact import Golden
 from tests import programs
 from tests.device_tests.conftest import ID
 from tests.device_tests.transport.ssh.conftest import ROOT, running
@@ -188,24 +183,6 @@ def test_a_board_that_says_nothing_any_more_is_lost(run, fake, server, tmp_path)
         server.drop()
     assert reasons(rows) == {"b@ssh:board": LOST}
     assert programs.ends(pid(tmp_path / "b.pid"))
-
-
-def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders, fake, board):
-    remote = board()
-    fake("honest")
-    fake("raises", LOAD + "raise ValueError('bad magic')")
-    artifact = folders.artifact
-    golden = (Golden(image_u8=base64.b64encode(bytes(784)).decode(), logits=(0.0,) * 10),)
-    artifacts.save(structs.replace(artifact, golden=golden), folders.bench.artifacts)
-    files = {"artifact": folders.bench.artifacts / artifact.file, "sidecar": folders.bench.artifacts / f"{ID}.json"}
-    for runtime in ("honest", "raises"):
-        remote.require(runtime)
-    with remote.loaded(Load(runtime="honest", **files, timeout_s=20)) as (row, ask):
-        assert row["outcome"] == "ok"
-        assert len(ask({"samples": 5, "inferences": 3})["ns"]) == 5
-    with pytest.raises(Broken, match="bad magic"), remote.loaded(Load(runtime="raises", **files, timeout_s=20)):
-        pass
-    assert not list(Path(remote.board.place.home).glob("*.pid"))
 
 
 def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
