@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
 
 from apps.android import compile, jars, package, tools, versions
 from apps.android.versions import HERE
@@ -97,28 +96,6 @@ def _lay_out(folder: Path, source: Path) -> None:
                         "small_pages": ["liblitert.so"] if name == "litert" else []}
                  for name, version in versions_of.items()}  # fmt: skip
     files.write_json(folder / "assets" / "build.json", {"build": "tests", "engines": described, "left_out": {}})
-    _save_expected(opened, source)
-
-
-def _save_expected(folder: Path, source: Path) -> None:
-    """Keep what the desktop's ONNX Runtime answers to the evaluation images: float32 [N,K], little-endian."""
-    file = source / f"{MODEL}-onnx-float32.onnx"
-    images = reference.load(reference.path(source, MODEL)).images[:IMAGES]
-    script = (
-        "import sys, numpy as np, onnxruntime as o\n"
-        "options = o.SessionOptions(); options.intra_op_num_threads = 1\n"
-        "session = o.InferenceSession(sys.argv[1], options)\n"
-        "images = np.load(sys.argv[2]).astype(np.float32)[:, None] / np.float32(255)\n"
-        "name = session.get_inputs()[0].name\n"
-        "np.concatenate([session.run(None, {name: image[None]})[0] for image in images]).astype('<f4').tofile(sys.argv[3])\n"
-    )
-    np.save(folder / "images.npy", images)
-    python = environments.python("onnxruntime", install='nox -s "device_tests(onnxruntime)"')
-    done = subprocess.run(
-        [python, "-c", script, file, folder / "images.npy", folder / "expected.f4"], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise EdgewiseError(f"The desktop's ONNX Runtime did not answer: {done.stderr.strip()[-300:]}")
 
 
 def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
