@@ -139,7 +139,7 @@ def test_a_class_that_no_archive_has_is_reported(monkeypatch, tmp_path, executor
 
 
 def test_an_abi_without_an_engine_has_no_apk_and_none_at_all_is_an_error(monkeypatch, tmp_path):
-    parts = build.Parts(resolved=(resolved(abis=("x86_64",)),), left_out={}, packed=assets.Packed(), linked=None, dex=tmp_path, classes={}, digest="d")  # fmt: skip
+    parts = build.Parts(resolved=(resolved(abis=("x86_64",)),), left_out={}, packed={}, linked=None, dex=tmp_path, classes={}, digest="d")  # fmt: skip
     monkeypatch.setattr(tools, "require", lambda: None)
     monkeypatch.setattr(package, "debug_key", lambda: None)
     monkeypatch.setattr(build, "_parts", lambda request, report: parts)
@@ -283,7 +283,7 @@ def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogu
 
 def test_every_text_of_the_app_is_a_resource():
     layouts = sorted((compile.MAIN / "res").glob("layout*/*.xml"))
-    assert {path.parent.name for path in layouts} >= {"layout", "layout-land", "layout-sw600dp"}
+    assert {path.parent.name for path in layouts} == {"layout", "layout-land"}
     for path in layouts:
         content = path.read_text()
         for attribute in ("text", "contentDescription", "hint"):

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from msgspec.structs import replace
 
-from apps.web import build, catalogue, packages
+from apps.web import build, catalogue, groups, packages
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Environment, Flip, Measurement
 from export import artifact as artifacts
@@ -37,7 +37,7 @@ def test_what_a_browser_runs_is_offered_and_the_rest_has_a_reason(folder, tmp_pa
     runtimes = {id: entry["runtime"] for id, entry in entries.items()}
     assert runtimes == {INT8: "litertjs", ONNX: "onnxruntime_web", PTE: None}
     assert entries[PTE]["reason"] == "ExecuTorch has no package for browsers."
-    assert content.first.id == INT8
+    assert groups.first(content.chosen).id == INT8
 
 
 def test_a_glob_chooses_what_is_offered(folder, tmp_path):

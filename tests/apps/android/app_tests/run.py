@@ -44,7 +44,7 @@ def command(artifacts: Path, target: Path) -> None:
         tools.find(program)
     folder = target / "test"
     _lay_out(folder, artifacts)
-    linked = package.link(_fresh(folder / "parts"), "test", code=1, assets=folder / "assets")
+    linked = package.link(_fresh(folder / "parts"), "test", assets=folder / "assets")
     classpath = _compile(folder, linked.sources)
     _prove_gate(_fresh(folder / "probe"))
     _configure(folder, linked.base)
