@@ -83,7 +83,9 @@ def _lay_out(folder: Path, source: Path) -> None:
         target = opened if recipe == OPENED else packed
         for path in (artifact_files.check(artifact, source), artifact_files.sidecar_path(source, artifact.id)):
             shutil.copy(path, target)
-    others = synthetic_networks.write(_fresh(folder / "synthetic"))
+    synthetic, exporter = _fresh(folder / "synthetic"), environments.python("export", install="nox -s export")
+    subprocess.run([exporter, "-m", synthetic_networks.__name__, synthetic], cwd=environments.ROOT, check=True)
+    others = synthetic / "artifacts"
     for network, target in ((synthetic_networks.FRUIT, packed), (synthetic_networks.RIPENESS, opened)):
         for suffix in ("onnx", "json"):
             shutil.copy(others / f"{network.id}.{suffix}", target)
