@@ -36,7 +36,7 @@ SERVER = {
     "ident": None,
     "threads": 8,  # for requests that have arrived whole; idle, slow and deaf clients take none
     "connection_limit": 500,  # a browser opens six
-    "channel_timeout": 5,  # seconds that a request may take to arrive, a connection may idle, and a client may take no byte
+    "channel_timeout": 30,  # seconds that a request may take to arrive, a connection may idle, and a client may take no byte
     "cleanup_interval": 1,  # seconds between looking for these
     "outbuf_high_watermark": 1 << 40,  # what waits to be sent holds no thread; it is in files, not in memory
     "max_request_body_size": 1 << 16,  # nothing takes one
