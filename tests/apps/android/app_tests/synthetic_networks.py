@@ -3,7 +3,6 @@
 `python -m tests.apps.android.app_tests.synthetic_networks FOLDER` writes them; it needs onnx.
 """
 
-import base64
 import hashlib
 import sys
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.web import catalogue
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
@@ -81,18 +81,17 @@ def _write(network: SyntheticNetwork, folder: Path) -> None:
     source_logits = Reference(model=network.model, dataset=data.name, dataset_sha256=data.sha256, checkpoint_sha256="c" * 64,
                         images=images, labels=logits.argmax(1), logits=logits)  # fmt: skip
     reference.save(source_logits, reference.path(folder, network.model))
+    golden = tuple(
+        Golden(
+            index=i, label=int(logits[i].argmax()), logits=tuple(map(float, logits[i])), **catalogue.pixels(images[i])
+        )
+        for i in range(GOLDEN)
+    )
     sidecar = Artifact(id=network.id, model=network.model, framework="torch", format="onnx", scheme="float32", key="k",
                        file=file.name, sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
                        inputs=(image,), outputs=(output,), layout=network.layout, labels=network.labels, dataset=data,
-                       checkpoint_sha256="c" * 64, golden=tuple(_golden(i, source_logits) for i in range(GOLDEN)))  # fmt: skip
+                       checkpoint_sha256="c" * 64, golden=golden)  # fmt: skip
     artifacts.save(sidecar, folder)
-
-
-def _golden(index: int, source_logits: Reference) -> Golden:
-    pixels = base64.b64encode(source_logits.images[index].tobytes()).decode()
-    kind = "image_u8" if source_logits.images.dtype == np.uint8 else "image_f32"
-    logits = tuple(map(float, source_logits.logits[index]))
-    return Golden(index=index, label=int(source_logits.labels[index]), logits=logits, **{kind: pixels})
 
 
 def _linear(weights: np.ndarray, shape: tuple[int, ...]) -> bytes:
