@@ -71,7 +71,8 @@ class Site(WhiteNoise):
         self.folder = folder
         family, address = addresses.resolved(host, port)
         try:
-            listening = socket.create_server(address, family=family)
+            both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # phones speak IPv4 to `::`
+            listening = socket.create_server(address, family=family, dualstack_ipv6=both)
         except OSError as error:
             raise addresses.refusal(host, family, address, error) from error
         self._host, self.port = listening.getsockname()[:2]

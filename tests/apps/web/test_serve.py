@@ -223,12 +223,14 @@ def test_ctrl_c_ends_it_at_once_with_connections_open(dist):
 
 
 @pytest.mark.parametrize(
-    ("host", "given", "is_private"), [("0.0.0.0", "192.0.2.7", False), ("127.0.0.1", "localhost", True)]
+    ("host", "given", "is_private"),
+    [("0.0.0.0", "192.0.2.7", False), ("::", "192.0.2.7", False), ("127.0.0.1", "localhost", True)],
 )
 def test_a_phone_is_given_the_machines_own_address(dist, monkeypatch, host, given, is_private):
     monkeypatch.setattr("apps.web.addresses.own", lambda: "192.0.2.7")
     with closing(Site(dist, host, 0)) as site:
         assert (site.url, site.is_private, site.is_local) == (f"http://{given}:{site.port}/", is_private, True)
+        connect(site.port).close()
 
 
 def test_a_taken_port_names_itself_and_a_free_one(site):
