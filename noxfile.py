@@ -111,8 +111,9 @@ def devices(session: nox.Session, device: str) -> None:
 def apps(session: nox.Session, app: str) -> None:
     """Build what a person holds: -s "apps(web)" -- --serve, -s "apps(android)" -- --test, --only GLOB, --list, --help."""
     if app == "android" and "--test" in session.posargs:
-        for runtime in ("litert", "onnxruntime", "executorch"):  # they stand in for the app's engines, or beside them
-            environment(session, runtime)
+        # the first makes the tests' own networks; the others stand in for the app's engines, or beside them
+        for name in ("export", "litert", "onnxruntime", "executorch"):
+            environment(session, name)
         others = [argument for argument in session.posargs if argument != "--test"]
         session.run(environment(session, "core"), "-m", *APP_TESTS, *others)
     else:

@@ -84,8 +84,8 @@ def test_what_two_checkouts_are_compared_with_is_installed_first_and_runtimes_on
     assert "install litert" in run_nox("benchmarks(releases)", "--run").done
 
 
-def test_the_tests_of_the_android_app_install_the_runtimes_that_answer_in_them(run_nox):
-    installs = ["install litert", "install onnxruntime", "install executorch"]
+def test_the_tests_of_the_android_app_install_the_exporter_and_the_runtimes_that_answer_in_them(run_nox):
+    installs = ["install export", "install litert", "install onnxruntime", "install executorch"]
     assert run_nox("apps(android)", "--test").done == [*installs, "tests.apps.android.app_tests.run in core"]
 
 

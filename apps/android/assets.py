@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.web.groups import reference_images
@@ -22,14 +21,6 @@ WRONG = {
         "qat_int8": "other logits (one of four golden vectors, by 0.26)",
     }
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Packed:
-    """The artifacts that go into the app, and every file of theirs by its name in the assets."""
-
-    chosen: tuple[Artifact, ...] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def choose(folder: Path, patterns: tuple[str, ...], engines: tuple[str, ...]) -> tuple[Artifact, ...]:
@@ -65,8 +56,11 @@ def warnings(chosen: tuple[Artifact, ...], versions: Mapping[str, str]) -> list[
     return lines
 
 
-def pack(folder: Path, chosen: tuple[Artifact, ...]) -> Packed:
-    """Return the artifacts' files, and of each model the first evaluation images; raises DataError for damaged ones."""
+def pack(folder: Path, chosen: tuple[Artifact, ...]) -> dict[str, bytes]:
+    """Return the artifacts' files, and of each model the first evaluation images, by their names in the assets.
+
+    Raises DataError for damaged ones.
+    """
     files: dict[str, bytes] = {}
     for artifact in chosen:
         files[f"artifacts/{artifact.file}"] = artifacts.check(artifact, folder).read_bytes()
@@ -76,4 +70,4 @@ def pack(folder: Path, chosen: tuple[Artifact, ...]) -> Packed:
         facts, content = evaluation.described(stored, reference_images(stored))
         files[f"evaluation/{model}.json"] = json.dumps(facts).encode()
         files[f"evaluation/{model}.bin"] = content
-    return Packed(chosen=chosen, files=files)
+    return files

@@ -62,7 +62,7 @@ class Parts:
 
     resolved: tuple[Resolved, ...]
     left_out: dict[str, str]
-    packed: assets.Packed
+    packed: dict[str, bytes]
     linked: package.Linked
     dex: Path
     classes: dict[str, int]
@@ -113,7 +113,7 @@ def _parts(request: Request, report: Callable[[str], None]) -> Parts:
     resolved, left_out = resolve(request, report)
     packed = assets.pack(request.artifacts, _choose(request, resolved, left_out, report))
     digest = _digest(resolved)
-    linked = package.link(request.scratch, f"{versions.version('app')}+{digest}", code=1)
+    linked = package.link(request.scratch, f"{versions.version('app')}+{digest}")
     app = _compile(request.scratch, resolved, linked.sources)
     dex = request.scratch / "dex"
     for line in compile.r8(app, resolved, linked.rules, dex):
@@ -129,7 +129,7 @@ def _apk(abi: str, target: Path, parts: Parts, key: Key, report: Callable[[str],
     for name in absent:
         report(f"{name} is left out for {abi}: its archive has no library for it")
     costs = {engine.id: _cost(engine, abi, parts.classes[engine.id]) for engine in included}
-    inside = {f"assets/{name}": content for name, content in parts.packed.files.items()}
+    inside = {f"assets/{name}": content for name, content in parts.packed.items()}
     inside["assets/build.json"] = _described(parts.digest, included, costs, parts.left_out | absent)
     for engine in included:
         inside |= {f"lib/{abi}/{name}": content for name, content in engine.libraries.get(abi, {}).items()}

@@ -13,7 +13,7 @@ from apps.android.versions import HERE
 from models.common import files
 from models.common.errors import DataError, EdgewiseError
 
-MAIN = HERE / "app" / "src" / "main"
+MAIN, STUDIO = (HERE / "app" / "src" / name for name in ("main", "studio"))
 PACKAGE = Path("org") / "edgewise" / "app" / "engine"
 CHECKER = HERE / "programs" / "CheckCalls.java"
 JAVA = "17"  # of the sources; R8 makes of it what the oldest Android runs
@@ -41,12 +41,9 @@ def sources(included: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def write_built(folder: Path, adapters: tuple[str, ...]) -> None:
-    """Write the class that lists the engines of this build; `adapters` are their constructors' calls."""
+    """Write the class that lists the engines of this build, in place of Android Studio's; `adapters` are constructors' calls."""
     calls = ", ".join(f"new {adapter}" for adapter in adapters)
-    content = (
-        "package org.edgewise.app.engine;\n\nimport java.util.List;\n\n/** The engines of this build; written by it. */\n"
-        f"final class Built {{\n    private Built() {{}}\n\n    static List<Engine> engines() {{\n        return List.of({calls});\n    }}\n}}\n"
-    )
+    content = re.sub(r"List\.of\(.*\)", f"List.of({calls})", (STUDIO / "java" / PACKAGE / "Built.java").read_text())
     files.write_bytes(folder / PACKAGE / "Built.java", content.encode())
 
 

@@ -1,14 +1,19 @@
 """The engines that the app can hold: where each comes from, and what of its archive goes into an APK."""
 
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.android import elf, jars, versions
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from apps.android import jars, versions
 from models.common import files
 from models.common.errors import DataError, UsageError, did_you_mean
 
+LARGE_PAGE = 0x4000  # of newer phones
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
 
 
@@ -56,7 +61,15 @@ class Resolved:
         if abi == "armeabi-v7a":
             return ()
         libraries = self.libraries.get(abi, {})
-        return tuple(name for name, content in libraries.items() if elf.alignment(content, name) < elf.LARGE_PAGE)
+        return tuple(name for name, content in libraries.items() if _alignment(content, name) < LARGE_PAGE)
+
+
+def _alignment(library: bytes, name: str) -> int:
+    """Return the smallest alignment of a library's loaded segments, in bytes; raises DataError for what is no library."""
+    try:
+        return min(segment["p_align"] for segment in ELFFile(io.BytesIO(library)).iter_segments("PT_LOAD"))
+    except (ELFError, ValueError, OverflowError) as error:
+        raise DataError(f"{name} is no shared library ({error}). Take the engine's own archive.") from error
 
 
 def chosen(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -37,14 +37,14 @@ class Key:
     alias: str = ""
 
 
-def link(scratch: Path, name: str, *, code: int, assets: Path | None = None) -> Linked:
-    """Compile and link the resources, and a folder of assets; `name` and `code` are the app's version."""
+def link(scratch: Path, name: str, *, assets: Path | None = None) -> Linked:
+    """Compile and link the resources, and a folder of assets; `name` is the app's version."""
     linked = Linked(base=scratch / "base.apk", sources=scratch / "generated", rules=scratch / "aapt2.pro")
     files.remove(linked.sources)
     tools.run("aapt2", "compile", "--dir", MAIN / "res", "-o", scratch / "res.zip")
     tools.run("aapt2", "link", "-o", linked.base, "-I", tools.framework(), "--manifest", MAIN / "AndroidManifest.xml",
               "--min-sdk-version", versions.version("min-sdk"), "--target-sdk-version", versions.version("target-sdk"),
-              "--version-name", name, "--version-code", str(code), "--java", linked.sources, "--proguard", linked.rules,
+              "--version-name", name, "--version-code", "1", "--java", linked.sources, "--proguard", linked.rules,
               *(("-A", assets) if assets else ()), scratch / "res.zip")  # fmt: skip
     return linked
 

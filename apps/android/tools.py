@@ -57,10 +57,8 @@ def framework() -> Path:
 
 def _newest(folder: str, name: str) -> Path | None:
     home = os.environ.get("ANDROID_HOME")
-    candidates = (
-        sorted(Path(home, folder).glob(f"*/{name}"), key=lambda path: _numbers(path.parent.name)) if home else []
-    )
-    return candidates[-1] if candidates else None
+    candidates = Path(home, folder).glob(f"*/{name}") if home else ()
+    return max(candidates, key=lambda path: _numbers(path.parent.name), default=None)
 
 
 def _numbers(name: str) -> tuple[int, ...]:

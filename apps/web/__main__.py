@@ -7,7 +7,6 @@ if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come 
 
 import importlib.util
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -64,11 +63,11 @@ def web(
     elif not (dist / "index.html").exists():
         raise DataError(f"There is no site in {dist}. Build it first, without --no-build.")
     # the port is taken before minutes of building, which a taken one would waste
-    with serve.Site(dist, host, port) if serving else nullcontext() as site:
-        if content:
-            _build(content, dist, artifacts)
-        if site:
-            _serve(site)
+    site = serve.Site(dist, host, port) if serving else None
+    if content:
+        _build(content, dist, artifacts)
+    if site:
+        _serve(site)
 
 
 def _require_sense(ctx: click.Context, *, serving: bool, no_build: bool) -> None:
@@ -127,7 +126,5 @@ def _serve(site: serve.Site) -> None:
     if site.is_local:
         out.print(f"On a phone over USB: adb reverse tcp:{site.port} tcp:{site.port}, then open http://localhost:{site.port}/",
                   soft_wrap=True)  # fmt: skip
-    try:
-        site.serve_forever()
-    except KeyboardInterrupt:
-        out.print("Stopped.")
+    site.run()
+    out.print("Stopped.")

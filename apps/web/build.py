@@ -65,7 +65,7 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
                 files.write_bytes(file, groups.reference_bytes(reference, group.reference_images))
         files.write_json(site / "examples.json", content.examples)
         _allow_import_map(site / "index.html")
-        listing = {"first": content.first.id, "groups": [group.json() for group in content.groups],
+        listing = {"first": groups.first(content.chosen).id, "groups": [group.json() for group in content.groups],
                    "runtimes": packages.versions(), "artifacts": content.entries}  # fmt: skip
         digest = version(site, listing)
         files.write_json(site / "catalogue.json", {"version": digest, **listing})

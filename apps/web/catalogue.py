@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.web.groups import Group, first, groups
+from apps.web.groups import Group, groups
 from device_tests.measure.import_results import RUNTIMES
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
@@ -40,11 +40,6 @@ class Content:
     chosen: tuple[Artifact, ...]
     groups: tuple[Group, ...]
     examples: tuple[tuple[dict[str, Any], ...], ...]
-
-    @property
-    def first(self) -> Artifact:
-        """The artifact that a first visit loads."""
-        return first(self.chosen)
 
 
 def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ...]) -> Content:

@@ -41,11 +41,6 @@ class Group:
     references: Mapping[str, Reference]
 
     @property
-    def first(self) -> Artifact:
-        """The artifact that a first visit loads: LiteRT before ONNX, int8 before others, then the smallest."""
-        return first(self.artifacts)
-
-    @property
     def reference_images(self) -> int:
         """How many images the page judges an artifact on: fewer if the set is small or the images are large."""
         return min(reference_images(reference) for reference in self.references.values())
@@ -56,7 +51,7 @@ class Group:
         return {
             **{name: getattr(self.pictures, name) for name in ("dtype", "low", "high", "labels")},
             **{"height": height, "width": width, "channels": channels},
-            "first": self.first.id,
+            "first": first(self.artifacts).id,
             "references": {
                 model: {
                     "count": self.reference_images,
@@ -69,7 +64,7 @@ class Group:
 
 
 def first(artifacts: Iterable[Artifact]) -> Artifact:
-    """Return the artifact to begin with: LiteRT before ONNX, int8 before others, then the smallest."""
+    """Return the artifact that a first visit loads: LiteRT before ONNX, int8 before others, then the smallest."""
     return min(artifacts, key=lambda a: (a.format != "tflite", a.scheme != "int8", a.compressed_bytes))
 
 

@@ -1,40 +1,26 @@
-"""Serves the site, with the headers that it needs, to a bounded number of connections that may not linger."""
+"""Serves the site, with the headers that it needs: waitress talks to the clients, whitenoise answers with files."""
 
-import hashlib
 import ipaddress
+import logging
+import os
+import re
 import socket
-import sys
-import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socketserver import TCPServer
+from wsgiref.headers import Headers
+
+from waitress.channel import HTTPChannel
+from waitress.server import create_server
+from waitress.wasyncore import close_all
+from whitenoise import WhiteNoise
+from whitenoise.responders import MissingFileError, StaticFile
 
 from apps.web import addresses
 from apps.web.build import COMPRESSIONS
+from models.common import files
 
-CONNECTIONS = 64  # at once, each with a thread: a browser opens six
-REQUEST_S = 5.0  # for a whole request to arrive on a free connection; also how long a connection may idle
-RESPONSE_S = 30.0  # for a client to take a response, plus its size divided by
-LEAST_BYTES_PER_S = 20_000  # the slowest network
-LINGER_S = 1.0  # for a refused client to read the reason
-ROOM_S = 0.5  # for a connection that was ended to free its thread
-
-ENCODINGS = {".br": "br", ".gz": "gzip"}
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".webmanifest": "application/manifest+json",
-    ".wasm": "application/wasm",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-}
 HEADERS = {
     "Cache-Control": "no-cache",  # cached, but checked each time, so that a new export is seen at once
     "Cross-Origin-Embedder-Policy": "require-corp",  # with the next, timers tick at 5 µs instead of 100
@@ -44,224 +30,120 @@ HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'",  # the rest is in the page, where any host serves it
     "Vary": "Accept-Encoding",
 }
+SERVER = {
+    "asyncore_use_poll": True,
+    "log_socket_errors": False,  # a closed tab is one
+    "ident": None,
+    "threads": 8,  # for requests that have arrived whole; idle, slow and deaf clients take none
+    "connection_limit": 500,  # a browser opens six
+    "channel_timeout": 30,  # seconds that a request may take to arrive, a connection may idle, and a client may take no byte
+    "cleanup_interval": 1,  # seconds between looking for these
+    "outbuf_high_watermark": 1 << 40,  # what waits to be sent holds no thread; it is in files, not in memory
+    "max_request_body_size": 1 << 16,  # nothing takes one
+}
 
 
-@dataclass(kw_only=True)
-class _Connection:
-    """An open connection: until when (time.monotonic) it may go on, and whether it waits for a request."""
+class _Connection(HTTPChannel):
+    """A client's connection, which ends `channel_timeout` after the last whole request or the last byte of an answer."""
 
-    deadline: float
-    waiting: bool = True
+    def handle_read(self) -> None:
+        since = self.last_activity
+        super().handle_read()
+        if self.request:  # not whole: bytes that trickle in are no sign of life
+            self.last_activity = since
+
+    def writable(self) -> bool:
+        if self.will_close:  # waitress would wait for a client that takes no answer to take one
+            self.handle_close()
+        return super().writable()
 
 
-class Site(ThreadingHTTPServer):
+class Site(WhiteNoise):
     """A folder of files on a port; only regular files inside it are served, whatever a request or a link says.
 
-    At most CONNECTIONS are open: for one more, that which has waited longest for a request is ended. Raises UsageError
-    for a host that is none of this machine, EdgewiseError for a port that cannot be taken.
+    Raises UsageError for a host that is none of this machine, EdgewiseError for a port that cannot be taken.
     """
 
-    daemon_threads = True
-    request_queue_size = CONNECTIONS
-
     def __init__(self, folder: Path, host: str, port: int) -> None:
+        super().__init__(
+            _refuse, folder, autorefresh=True, max_age=None, allow_all_origins=False, add_headers_function=_add_headers
+        )
         self.folder = folder
-        self._open: dict[socket.socket, _Connection] = {}
-        self._changed = threading.Condition()
-        self.address_family, address = addresses.resolved(host, port)
+        family, address = addresses.resolved(host, port)
         try:
-            super().__init__(address, _Request)
+            both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # phones speak IPv4 to `::`
+            listening = socket.create_server(address, family=family, dualstack_ipv6=both)
         except OSError as error:
-            raise addresses.refusal(host, self.address_family, address, error) from error
+            raise addresses.refusal(host, family, address, error) from error
+        self._host, self.port = listening.getsockname()[:2]
+        self._sockets: dict[int, object] = {}
+        logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of each request that waits for a thread
+        self._server = create_server(self, map=self._sockets, sockets=[listening], **SERVER)
+        self._server.channel_class = _Connection
 
-    def server_bind(self) -> None:
-        """Bind without asking for this machine's name, which takes seconds where no name server answers."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+    def run(self) -> None:
+        """Answer requests until Ctrl-C, or until another thread calls `close`."""
+        self._server.run()
 
-    def process_request(self, request: socket.socket, client_address: object) -> None:
-        """Give a connection its thread, once there is room for it."""
-        with self._changed:
-            if len(self._open) >= CONNECTIONS:
-                self._end_longest_waiting()
-                self._changed.wait_for(lambda: len(self._open) < CONNECTIONS, ROOM_S)
-            if len(self._open) >= CONNECTIONS:
-                request.settimeout(LINGER_S)
-                with suppress(OSError):
-                    request.send(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-                self.shutdown_request(request)
-                return
-            self._open[request] = _Connection(deadline=time.monotonic() + REQUEST_S)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: socket.socket) -> None:
-        """Close a connection, which makes room for another."""
-        with self._changed:
-            self._open.pop(request, None)
-            self._changed.notify()
-        super().shutdown_request(request)
-
-    def service_actions(self) -> None:
-        """End what has taken too long; called twice a second."""
-        now = time.monotonic()
-        with self._changed:
-            for request, connection in self._open.items():
-                if connection.deadline < now:
-                    _end(request)
-
-    def server_close(self) -> None:
-        """Stop listening and end every connection."""
-        super().server_close()
-        with self._changed:
-            for request in self._open:
-                _end(request)
-
-    def allow(self, request: socket.socket, seconds: float, *, waiting: bool) -> None:
-        """Let a connection go on for so long, waiting for a request or being answered."""
-        with self._changed:
-            if connection := self._open.get(request):
-                connection.deadline, connection.waiting = time.monotonic() + seconds, waiting
-
-    def _end_longest_waiting(self) -> None:
-        waiting = [(connection.deadline, request) for request, connection in self._open.items() if connection.waiting]
-        if waiting:
-            _end(min(waiting, key=lambda one: one[0])[1])
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Print an error in one line, unless the browser just closed the connection, as a closed tab does."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, ConnectionError):
-            sys.stderr.write(f"A request failed: {type(error).__name__}: {error}\n")
-
-    @property
-    def port(self) -> int:
-        return self.server_address[1]
+    def close(self) -> None:
+        """End every connection and `run`."""
+        self._server.task_dispatcher.shutdown()
+        self._server.trigger.pull_trigger(lambda: close_all(self._sockets))
 
     @property
     def is_private(self) -> bool:
         """Tell whether only this machine reaches it."""
-        return ipaddress.ip_address(self.server_address[0]).is_loopback
+        return ipaddress.ip_address(self._host).is_loopback
 
     @property
     def is_local(self) -> bool:
         """Tell whether this machine's own browsers, and phones over USB, reach it as localhost."""
-        return self.is_private or ipaddress.ip_address(self.server_address[0]).is_unspecified
+        return self.is_private or ipaddress.ip_address(self._host).is_unspecified
 
     @property
     def url(self) -> str:
         """Return the address to open: on this machine alone, or from any other in its network."""
         if self.is_private:
             return f"http://localhost:{self.port}/"
-        host = self.server_address[0]
+        host = self._host
         reached = addresses.own() if ipaddress.ip_address(host).is_unspecified else f"[{host}]" if ":" in host else host
         return f"http://{reached}:{self.port}/"
 
-    def find(self, path: str) -> Path | None:
-        """Return the file that a request's path names; None where it is no regular file inside the folder.
-
-        Links are followed inside the folder only. Nothing is decoded: no file of the site has a name that needs it.
-        """
-        names = path.removeprefix("/").split("/") if path != "/" else ["index.html"]
-        # hidden files are no part of a site; `..` begins with a dot as well, and Windows takes the others for more
-        if not path.startswith("/") or any(
-            not name or name.startswith(".") or set(name) & set("\\:") for name in names
-        ):
-            return None
+    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        """Answer one request (WSGI)."""
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _refuse(environ, start_response, HTTPStatus.METHOD_NOT_ALLOWED)
         try:
-            file = self.folder.joinpath(*names).resolve(strict=True)
-            inside = file.is_relative_to(self.folder.resolve(strict=True))
-            return file if inside and file.is_file() else None
-        except (OSError, ValueError, RuntimeError):  # not there, too long, a NUL in it, links in a circle
-            return None
+            return super().__call__(environ, start_response)
+        except (OSError, ValueError):  # unreadable, too long, a NUL in it, or taken away just now by a new build
+            return _refuse(environ, start_response)
+
+    def find_file(self, url: str) -> StaticFile | None:
+        """Return what a path names; hidden files are no part of the site, and Windows takes `:` for more than a name."""
+        return None if re.search(r"/\.|:", url) else super().find_file("/index.html" if url == "/" else url)
+
+    def get_static_file(self, path: str, url: str, stat_cache: None = None) -> StaticFile:
+        """Return a regular file with its compressed copies; links are followed inside the folder only."""
+        folder, places = os.path.realpath(self.folder), (path, *(path + suffix for suffix in COMPRESSIONS))
+        inside = all(Path(os.path.realpath(place)).is_relative_to(folder) for place in places)
+        if not inside or not os.path.isfile(path):
+            raise MissingFileError(path)
+        return super().get_static_file(path, url, stat_cache)
 
 
-class _Request(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Site
-
-    def handle_one_request(self) -> None:
-        self.server.allow(self.connection, REQUEST_S, waiting=True)
-        super().handle_one_request()
-
-    def do_GET(self) -> None:
-        self._respond(body=True)
-
-    def do_HEAD(self) -> None:
-        self._respond(body=False)
-
-    def _respond(self, *, body: bool) -> None:
-        path = self.path.partition("?")[0]
-        self.server.allow(self.connection, RESPONSE_S, waiting=False)
-        try:
-            content, encoding = self._content(path)
-        except OSError:  # not there or not readable; a new build may have taken it away just now
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        self.server.allow(self.connection, RESPONSE_S + len(content) / LEAST_BYTES_PER_S, waiting=False)
-        fresh = self.headers.get("If-None-Match") == tag
-        type_ = TYPES.get(Path(path if path != "/" else "index.html").suffix, "application/octet-stream")
-        headers = {**HEADERS, "ETag": tag, "Content-Type": type_}
-        if encoding:
-            headers["Content-Encoding"] = encoding
-        if not fresh:
-            headers["Content-Length"] = str(len(content))
-        self._send(HTTPStatus.NOT_MODIFIED if fresh else HTTPStatus.OK, headers, content if body and not fresh else b"")
-
-    def _content(self, path: str) -> tuple[bytes, str]:
-        """Return what a path names, compressed where the client takes that, and how; raises OSError for nothing."""
-        file = self.server.find(path)
-        if file is None or Path(path).suffix in COMPRESSIONS:
-            raise FileNotFoundError
-        accepted = {part.partition(";")[0].strip() for part in self.headers.get("Accept-Encoding", "").split(",")}
-        for suffix, encoding in ENCODINGS.items():
-            beside = self.server.find(f"{path if path != '/' else '/index.html'}{suffix}")
-            if encoding in accepted and beside:
-                return beside.read_bytes(), encoding
-        return file.read_bytes(), ""
-
-    def _send(self, status: HTTPStatus, headers: dict[str, str], content: bytes) -> None:
-        # a body that nobody reads would be taken for the next request
-        if self.close_connection or self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
-            headers = {**headers, "Connection": "close"}  # send_header heeds it as well
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer in plain text; after anything but a file that is not there the connection ends."""
-        unknown = code == HTTPStatus.NOT_IMPLEMENTED  # how the base class refuses methods
-        status = HTTPStatus.METHOD_NOT_ALLOWED if unknown else HTTPStatus(code)
-        content = f"{status.value} {status.phrase}\n".encode()
-        headers = {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(content))}
-        if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = "GET, HEAD"
-        if status != HTTPStatus.NOT_FOUND:
-            self.close_connection = True
-        self.log_error("%s %s: %r", status.value, status.phrase, self.requestline[:80])
-        if not hasattr(self, "headers"):  # the request broke off before them
-            self.headers = self.MessageClass()
-        self._send(status, headers, b"" if self.command == "HEAD" else content)
-
-    def finish(self) -> None:
-        """Read what the client still sends, for a moment: else the system resets the connection and the answer is lost."""
-        super().finish()
-        self.server.allow(self.connection, LINGER_S, waiting=True)
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            while self.connection.recv(1 << 16):
-                pass
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing of good requests; send_error's own line tells of the others."""
-
-    def log_error(self, format: str, *arguments: object) -> None:
-        super().log_message(format, *arguments)
+def _add_headers(headers: Headers, path: str, _: str) -> None:
+    for name, value in HEADERS.items():
+        headers[name] = value
+    headers["ETag"] = f'"{files.sha256(Path(path))[:32]}"'  # another build may write the same at another time
 
 
-def _end(request: socket.socket) -> None:
-    """Wake the thread that reads from or writes to a connection: it finds its end."""
-    with suppress(OSError):  # it has ended already
-        request.shutdown(socket.SHUT_RDWR)
+def _refuse(environ: dict, start_response: Callable, status: HTTPStatus = HTTPStatus.NOT_FOUND) -> list[bytes]:
+    """Answer in plain text, and print the request."""
+    line = f"{status.value} {status.phrase}"
+    request = f"{environ['REQUEST_METHOD']} {environ['REQUEST_URI']} {environ['SERVER_PROTOCOL']}"[:80]
+    when = time.strftime("%d/%b/%Y %H:%M:%S")
+    environ["wsgi.errors"].write(f"{environ['REMOTE_ADDR']} - - [{when}] {line}: {request!r}\n")
+    content = f"{line}\n".encode()
+    about = {"Allow": "GET, HEAD", "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(content))}
+    start_response(line, [*HEADERS.items(), *about.items()])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]

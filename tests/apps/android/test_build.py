@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from apps.android import assets, build, compile, elf, engines, gates, jars, package, tools, versions
+from apps.android import assets, build, compile, engines, gates, jars, package, tools, versions
 from apps.android.__main__ import android
 from export.artifact import Artifact
 from models.common import files
@@ -36,40 +36,25 @@ def aar(path: Path, contents: dict[str, bytes]) -> Path:
     return path
 
 
-def library(alignment: int, *, wide: bool = True) -> bytes:
-    """Return an ELF file of headers only, with two segments."""
-    size, start = (56, 64) if wide else (32, 52)
-    head = bytearray(start)
-    head[:6] = b"\x7fELF" + bytes([2 if wide else 1, 1])
-    struct.pack_into("<Q" if wide else "<I", head, 32 if wide else 28, start)
-    struct.pack_into("<HH", head, 54 if wide else 42, size, 2)
-    for number in range(2):
-        segment = bytearray(size)
-        struct.pack_into("<I", segment, 0, elf.LOAD)
-        struct.pack_into("<Q" if wide else "<I", segment, 48 if wide else 28, alignment << number)
-        head += segment
-    return bytes(head)
-
-
-@pytest.mark.parametrize("wide", [True, False], ids=["64 bits", "32 bits"])
-def test_the_smallest_alignment_of_a_library_counts(wide):
-    assert elf.alignment(library(0x1000, wide=wide), "a.so") == 0x1000
-    assert elf.alignment(library(0x4000, wide=wide), "a.so") == elf.LARGE_PAGE
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\x7fELF", b"PK" * 100, b"\x7fELF\x02\x02" + bytes(100), library(0x1000)[:70]], ids=len
-)
-def test_what_is_no_library_is_told(content):
-    with pytest.raises(DataError, match=r"a\.so is no shared library"):
-        elf.alignment(content, "a.so")
+def library(*alignments: int) -> bytes:
+    """Return an ELF file of 64 bits, of headers only, with a segment that is loaded of each alignment."""
+    head = struct.pack("<4sBBB25xQ8x4xHHH6x", b"\x7fELF", 2, 1, 1, 64, 64, 56, len(alignments))
+    return head + b"".join(struct.pack("<I44xQ", 1, alignment) for alignment in alignments)
 
 
 def test_libraries_that_do_not_load_on_large_pages_are_named_but_not_those_of_32_bits():
-    large = {"a.so": library(0x1000), "b.so": library(0x4000)}
-    one = resolved(libraries={"arm64-v8a": large, "armeabi-v7a": {"a.so": library(0x1000, wide=False)}})
+    large = {"a.so": library(0x8000, 0x1000), "b.so": library(0x4000, 0x8000)}
+    one = resolved(libraries={"arm64-v8a": large, "armeabi-v7a": {"a.so": library(0x1000)}})
     assert one.small_pages("arm64-v8a") == ("a.so",)
     assert one.small_pages("armeabi-v7a") == one.small_pages("x86_64") == ()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x7fELF", b"PK" * 100, b"\x7fELF\x02\x02" + bytes(100), library(0x1000)[:70], library()], ids=len
+)
+def test_what_is_no_library_is_told(content):
+    with pytest.raises(DataError, match=r"a\.so is no shared library"):
+        resolved(libraries={"x86_64": {"a.so": content}}).small_pages("x86_64")
 
 
 def test_an_archive_on_disk_replaces_the_download(tmp_path, monkeypatch):
@@ -154,7 +139,7 @@ def test_a_class_that_no_archive_has_is_reported(monkeypatch, tmp_path, executor
 
 
 def test_an_abi_without_an_engine_has_no_apk_and_none_at_all_is_an_error(monkeypatch, tmp_path):
-    parts = build.Parts(resolved=(resolved(abis=("x86_64",)),), left_out={}, packed=assets.Packed(), linked=None, dex=tmp_path, classes={}, digest="d")  # fmt: skip
+    parts = build.Parts(resolved=(resolved(abis=("x86_64",)),), left_out={}, packed={}, linked=None, dex=tmp_path, classes={}, digest="d")  # fmt: skip
     monkeypatch.setattr(tools, "require", lambda: None)
     monkeypatch.setattr(package, "debug_key", lambda: None)
     monkeypatch.setattr(build, "_parts", lambda request, report: parts)
@@ -298,7 +283,7 @@ def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogu
 
 def test_every_text_of_the_app_is_a_resource():
     layouts = sorted((compile.MAIN / "res").glob("layout*/*.xml"))
-    assert {path.parent.name for path in layouts} >= {"layout", "layout-land", "layout-sw600dp"}
+    assert {path.parent.name for path in layouts} == {"layout", "layout-land"}
     for path in layouts:
         content = path.read_text()
         for attribute in ("text", "contentDescription", "hint"):

@@ -8,21 +8,16 @@ import pytest
 from msgspec import structs
 
 from apps.android import assets, verify
-from apps.android.engines import Resolved
 from device_tests.results import compatibility
 from export.artifact import Artifact
 from models.common.errors import EdgewiseError, UsageError
+from tests.apps.android.test_build import request, resolved
 
 GOLDEN = [np.array([0, 10, 5], np.float32), np.array([8, 0, 1], np.float32)]
 
 
 def artifact(scheme: str) -> Artifact:
     return Artifact(id=f"a-tflite-{scheme}", model="a", framework="torch", format="tflite", scheme=scheme, key="k")
-
-
-def request(*patterns: str) -> verify.Request:
-    return verify.Request(engines=("litert",), archives={}, abis=(), artifacts=None, patterns=patterns, key=None,
-                            target=verify.HERE)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -65,30 +60,29 @@ WRONGLY = "1 of 1 artifacts are answered wrongly by the library that ships: a-tf
         ("dynamic_int8", "not answered", "it crashed", pytest.raises(EdgewiseError, match="it crashed")),
     ],
 )
-def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, state, reason, failure, monkeypatch):
+def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, state, reason, failure, monkeypatch, tmp_path):
     verdict = verify.Verdict(artifact=artifact(scheme), state=state, reason=reason)
-    engine = Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), unpinned=(), libraries={})
+    engine = resolved(version="2.16.1")
     monkeypatch.setattr(verify.engines, "resolve", lambda *_: engine)
     monkeypatch.setattr(verify.assets, "choose", lambda *_: (verdict.artifact,))
     monkeypatch.setattr(verify, "judge", lambda engine, folder, chosen, report: [verdict])
     rows = []
     monkeypatch.setattr(verify, "keep", lambda verdict, engine, results: rows.append(verdict))
     with failure:
-        verify.run(request("*"))
+        verify.run(request(tmp_path, "*"))
     assert rows == [verdict]
 
 
 def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
     one = structs.replace(artifact("int8"), sha256="a" * 64)
-    engine = Resolved(id="litert", coordinates="a:b", version="2.16.1", classes=(), unpinned=(),
-                      libraries={verify.ABI: {verify.LIBRARY: b"library"}})  # fmt: skip
+    engine = resolved(libraries={verify.ABI: {verify.LIBRARY: b"library"}})
     for version, state in (("2.16.1", "different"), ("1.4.0", "equal")):
         verify.keep(verify.Verdict(artifact=one, state=state), replace(engine, version=version), tmp_path)
     grid = compatibility.read(tmp_path, f"{one.id}@litert_android")
     assert [(trial.version, trial.outcome) for trial in grid.trials] == [("2.16.1", "mismatch"), ("1.4.0", "ok")]
 
 
-def test_nothing_to_verify_is_no_success(monkeypatch):
+def test_nothing_to_verify_is_no_success(monkeypatch, tmp_path):
     monkeypatch.setattr(verify.engines, "resolve", lambda *_: None)
     with pytest.raises(UsageError, match="--only GLOB"):
-        verify.run(request())
+        verify.run(request(tmp_path))

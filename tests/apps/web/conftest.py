@@ -5,7 +5,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,14 +102,11 @@ def built(tmp_path_factory, exported) -> Built:
 @contextmanager
 def served(folder: Path) -> Iterator[Site]:
     """Serve a folder on a free port of this machine. At the end open connections break, too."""
-    with Site(folder, "127.0.0.1", 0) as site:
-        thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.02})
+    with closing(Site(folder, "127.0.0.1", 0)) as site:
+        thread = threading.Thread(target=site.run, daemon=True)
         thread.start()
-        try:
-            yield site
-        finally:
-            site.shutdown()
-            thread.join()
+        yield site
+    thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -139,10 +139,3 @@ def test_no_file_of_the_app_but_the_drawings_knows_the_digits():
     app = Path(groups.__file__).parent
     for file in (*app.glob("*.py"), *(app / "src").rglob("*.js")):
         assert file.name == "ink.js" or not re.findall(r"\b(28|784)\b", file.read_text()), file
-
-
-def test_an_artifact_for_several_images_is_listed_with_the_reason_why_the_page_does_not_run_it():
-    several = artifact((4, 8, 8, 3), 5)
-    assert not catalogue._runs(several)
-    assert catalogue._refusal(several)["reason"] == "It takes 4 images at once; the page shows one."
-    assert catalogue._runs(artifact((-1, 8, 8, 3), 5))

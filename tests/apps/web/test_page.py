@@ -96,13 +96,6 @@ def test_artifacts_that_disagree_are_marked(opened, expect):
     assert [card.locator(".differs").is_visible() for card in page.locator(".card").all()] == [False, False, True]
 
 
-def test_examples_say_their_label_and_are_answered(page, expect):
-    expect(page.locator("#examples-list button:not(.flips)")).to_have_count(10)
-    page.get_by_role("button", name="Example of a 5").first.click()
-    expect(page.locator("#example-note")).to_contain_text("labelled 5")
-    expect(page.locator(".label")).to_have_text(["5"])
-
-
 def test_up_to_four_artifacts_are_added_and_removed(page, expect):
     for count in (2, 3, 4):
         page.locator("#add").click()
@@ -115,29 +108,8 @@ def test_up_to_four_artifacts_are_added_and_removed(page, expect):
     expect(page.locator(".remove")).to_be_hidden()
 
 
-def test_what_was_picked_is_there_on_the_next_visit(page, expect):
-    page.locator("select.artifact").select_option(ONNX)
-    expect(page.locator(".check.good")).to_have_count(1)
-    page.reload()
-    expect(page.locator("select.artifact")).to_have_value(ONNX)
-
-
 def test_every_artifact_checks_itself(page, expect):
     assert_checks(page, expect)
-
-
-def test_what_no_browser_runs_is_listed_with_its_reason(page, expect):
-    page.locator("#refused summary").click()
-    expect(page.locator("#refused dt", has_text="torch_cnn-executorch-int8")).to_be_visible()
-    expect(page.locator("#refused dd", has_text="ExecuTorch has no package for browsers.").first).to_be_visible()
-
-
-def test_a_runtime_is_loaded_only_when_it_is_picked(page, expect):
-    loaded = "performance.getEntriesByType('resource').filter((e) => e.name.includes('onnxruntime')).length"
-    assert page.evaluate(loaded) == 0
-    page.locator("select.artifact").select_option(ONNX)
-    expect(page.locator(".check.good")).to_have_count(1)
-    assert page.evaluate(loaded) > 0
 
 
 def test_a_failed_self_check_is_red_and_tells_the_difference(opened, expect):

@@ -10,15 +10,14 @@ import pytest
 from filelock import FileLock
 from msgspec.structs import replace
 
-from apps.web import build, catalogue, packages
+from apps.web import build, catalogue, groups, packages
 from device_tests.results import measurement as measurements
 from device_tests.results.measurement import Environment, Flip, Measurement
 from export import artifact as artifacts
-from models import reference
 from models.common import files
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from tests import programs
-from tests.apps.web.conftest import INT8, MODEL, ONNX, PTE
+from tests.apps.web.conftest import INPUT, INT8, LABELS, MODEL, ONNX, PTE
 from tests.test_architecture import modules
 
 
@@ -32,12 +31,21 @@ def result(folder) -> Measurement:
 
 
 def test_what_a_browser_runs_is_offered_and_the_rest_has_a_reason(folder, tmp_path):
+    any_number, four = (replace(INPUT, shape=(count, *INPUT.shape[1:])) for count in (-1, 4))
+    int8, onnx = (artifacts.read(artifacts.sidecar_path(folder, id)) for id in (INT8, ONNX))
+    newer, several = f"{MODEL}-newer-int8", f"{MODEL}-tflite-float16"
+    artifacts.save(replace(onnx, inputs=(any_number,)), folder)
+    artifacts.save(replace(int8, id=several, scheme="float16", inputs=(four,)), folder)
+    artifacts.save(replace(int8, id=newer, format="newer"), folder)
     content = catalogue.gather(folder, tmp_path / "results", ())
-    entries = {entry["id"]: entry for entry in content.entries}
-    runtimes = {id: entry["runtime"] for id, entry in entries.items()}
-    assert runtimes == {INT8: "litertjs", ONNX: "onnxruntime_web", PTE: None}
-    assert entries[PTE]["reason"] == "ExecuTorch has no package for browsers."
-    assert content.first.id == INT8
+    assert {entry["id"]: (entry["runtime"], entry.get("reason")) for entry in content.entries} == {
+        INT8: ("litertjs", None),
+        ONNX: ("onnxruntime_web", None),
+        PTE: (None, "ExecuTorch has no package for browsers."),
+        several: (None, "It takes 4 images at once; the page shows one."),
+        newer: (None, "No browser runtime is known that takes this format."),
+    }
+    assert groups.first(content.chosen).id == INT8
 
 
 def test_a_glob_chooses_what_is_offered(folder, tmp_path):
@@ -132,10 +140,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in files.members(folder)}
 
 
-def test_two_builds_give_the_same_bytes(make, tmp_path):
+def test_two_builds_give_the_same_bytes_and_the_page_is_told_how_many_reference_images_there_are(make, tmp_path):
     first, again, elsewhere = make(tmp_path / "a"), make(tmp_path / "a"), make(tmp_path / "deep" / "b")
     assert first == again == elsewhere
     assert {f"artifacts/{INT8}.json", f"artifacts/{ONNX}.onnx", "sw.js", "index.html.gz"} <= set(first)
+    (group,) = json.loads(first["catalogue.json"])["groups"]
+    assert group["references"][MODEL]["count"] == len(LABELS)
+    assert len(first[f"reference/{MODEL}.bin"]) == len(LABELS) * (784 + 1 + 40)
 
 
 def test_a_build_that_is_interrupted_anywhere_leaves_the_former_site_whole(make, folder, tmp_path, monkeypatch):
@@ -236,19 +247,3 @@ def test_a_folder_that_holds_anything_else_is_not_replaced(make, tmp_path):
     with pytest.raises(UsageError, match="no site of ours"):
         make(tmp_path / "home")
     assert contents(tmp_path / "home") == {"thesis.tex": b"years"}
-
-
-def test_a_format_that_nobody_has_a_runtime_for_is_listed_with_a_reason(folder, tmp_path):
-    one = artifacts.read(artifacts.sidecar_path(folder, INT8))
-    artifacts.save(replace(one, id=f"{MODEL}-newer-int8", format="newer"), folder)
-    entries = catalogue.gather(folder, tmp_path / "results", ()).entries
-    (newer,) = (entry for entry in entries if entry["format"] == "newer")
-    assert (newer["runtime"], newer["reason"]) == (None, "No browser runtime is known that takes this format.")
-
-
-def test_the_page_is_told_how_many_reference_images_there_are(make, folder, tmp_path):
-    site = make(tmp_path / "dist")
-    (group,) = json.loads(site["catalogue.json"])["groups"]
-    count = group["references"][MODEL]["count"]
-    assert count == len(reference.load(reference.path(folder, MODEL)).images) == 30
-    assert len(site[f"reference/{MODEL}.bin"]) == count * (784 + 1 + 40)

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
 
 from apps.android import compile, jars, package, tools, versions
 from apps.android.versions import HERE
@@ -45,7 +44,7 @@ def command(artifacts: Path, target: Path) -> None:
         tools.find(program)
     folder = target / "test"
     _lay_out(folder, artifacts)
-    linked = package.link(_fresh(folder / "parts"), "test", code=1, assets=folder / "assets")
+    linked = package.link(_fresh(folder / "parts"), "test", assets=folder / "assets")
     classpath = _compile(folder, linked.sources)
     _prove_gate(_fresh(folder / "probe"))
     _configure(folder, linked.base)
@@ -84,7 +83,9 @@ def _lay_out(folder: Path, source: Path) -> None:
         target = opened if recipe == OPENED else packed
         for path in (artifact_files.check(artifact, source), artifact_files.sidecar_path(source, artifact.id)):
             shutil.copy(path, target)
-    others = synthetic_networks.write(_fresh(folder / "synthetic"))
+    synthetic, exporter = _fresh(folder / "synthetic"), environments.python("export", install="nox -s export")
+    subprocess.run([exporter, "-m", synthetic_networks.__name__, synthetic], cwd=environments.ROOT, check=True)
+    others = synthetic / "artifacts"
     for network, target in ((synthetic_networks.FRUIT, packed), (synthetic_networks.RIPENESS, opened)):
         for suffix in ("onnx", "json"):
             shutil.copy(others / f"{network.id}.{suffix}", target)
@@ -97,28 +98,6 @@ def _lay_out(folder: Path, source: Path) -> None:
                         "small_pages": ["liblitert.so"] if name == "litert" else []}
                  for name, version in versions_of.items()}  # fmt: skip
     files.write_json(folder / "assets" / "build.json", {"build": "tests", "engines": described, "left_out": {}})
-    _save_expected(opened, source)
-
-
-def _save_expected(folder: Path, source: Path) -> None:
-    """Keep what the desktop's ONNX Runtime answers to the evaluation images: float32 [N,K], little-endian."""
-    file = source / f"{MODEL}-onnx-float32.onnx"
-    images = reference.load(reference.path(source, MODEL)).images[:IMAGES]
-    script = (
-        "import sys, numpy as np, onnxruntime as o\n"
-        "options = o.SessionOptions(); options.intra_op_num_threads = 1\n"
-        "session = o.InferenceSession(sys.argv[1], options)\n"
-        "images = np.load(sys.argv[2]).astype(np.float32)[:, None] / np.float32(255)\n"
-        "name = session.get_inputs()[0].name\n"
-        "np.concatenate([session.run(None, {name: image[None]})[0] for image in images]).astype('<f4').tofile(sys.argv[3])\n"
-    )
-    np.save(folder / "images.npy", images)
-    python = environments.python("onnxruntime", install='nox -s "device_tests(onnxruntime)"')
-    done = subprocess.run(
-        [python, "-c", script, file, folder / "images.npy", folder / "expected.f4"], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise EdgewiseError(f"The desktop's ONNX Runtime did not answer: {done.stderr.strip()[-300:]}")
 
 
 def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:

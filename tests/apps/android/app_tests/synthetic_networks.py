@@ -1,12 +1,16 @@
-"""Synthetic networks for the app's tests: other sizes, channels, classes, layouts and batches than the zoo's."""
+"""Synthetic networks for the app's tests: other sizes, channels, classes, layouts and batches than the zoo's.
 
-import base64
+`python -m tests.apps.android.app_tests.synthetic_networks FOLDER` writes them; it needs onnx.
+"""
+
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from apps.web import catalogue
 from export import artifact as artifacts
 from export.artifact import Artifact, Dataset, Golden
 from export.contract import Tensor
@@ -14,7 +18,6 @@ from models import reference
 from models.common import files
 from models.images import Layout
 from models.reference import Reference
-from tests.apps.android.app_tests import onnx_file
 
 IMAGES, GOLDEN = 40, 3
 
@@ -50,12 +53,11 @@ RIPENESS = SyntheticNetwork(
 )
 
 
-def write(folder: Path) -> Path:
-    """Write both networks as a user's folder has them; return its folder of artifacts, each with its reference."""
+def write(folder: Path) -> None:
+    """Write both networks as a user's folder has them, with artifacts and references."""
     for network in (FRUIT, RIPENESS):
         _write(network, folder / "artifacts")
         files.write_bytes(folder / f"{network.model}.pt2", b"only its name is read: it was exported elsewhere")
-    return folder / "artifacts"
 
 
 def _write(network: SyntheticNetwork, folder: Path) -> None:
@@ -70,7 +72,7 @@ def _write(network: SyntheticNetwork, folder: Path) -> None:
     weights = rng.normal(scale=0.02, size=(values, classes)).astype(np.float32)
     weights -= weights.mean(0)  # so that no class is the answer to every image
     logits = given.reshape(IMAGES, -1) @ weights
-    content = onnx_file.content(weights, network.shape)
+    content = _linear(weights, network.shape)
     file = folder / f"{network.id}.onnx"
     files.write_bytes(file, content)
     data = Dataset(name=network.model, sha256=hashlib.sha256(images.tobytes()).hexdigest(), images=IMAGES)
@@ -79,15 +81,31 @@ def _write(network: SyntheticNetwork, folder: Path) -> None:
     source_logits = Reference(model=network.model, dataset=data.name, dataset_sha256=data.sha256, checkpoint_sha256="c" * 64,
                         images=images, labels=logits.argmax(1), logits=logits)  # fmt: skip
     reference.save(source_logits, reference.path(folder, network.model))
+    golden = tuple(
+        Golden(
+            index=i, label=int(logits[i].argmax()), logits=tuple(map(float, logits[i])), **catalogue.pixels(images[i])
+        )
+        for i in range(GOLDEN)
+    )
     sidecar = Artifact(id=network.id, model=network.model, framework="torch", format="onnx", scheme="float32", key="k",
                        file=file.name, sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
                        inputs=(image,), outputs=(output,), layout=network.layout, labels=network.labels, dataset=data,
-                       checkpoint_sha256="c" * 64, golden=tuple(_golden(i, source_logits) for i in range(GOLDEN)))  # fmt: skip
+                       checkpoint_sha256="c" * 64, golden=golden)  # fmt: skip
     artifacts.save(sidecar, folder)
 
 
-def _golden(index: int, source_logits: Reference) -> Golden:
-    pixels = base64.b64encode(source_logits.images[index].tobytes()).decode()
-    kind = "image_u8" if source_logits.images.dtype == np.uint8 else "image_f32"
-    logits = tuple(map(float, source_logits.logits[index]))
-    return Golden(index=index, label=int(source_logits.labels[index]), logits=logits, **{kind: pixels})
+def _linear(weights: np.ndarray, shape: tuple[int, ...]) -> bytes:
+    """Return an ONNX file that gives flatten(image) x weights [values of an image, K] for images of a shape [N,...]."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    image, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
+        for name, sizes in (("image", shape), ("logits", (shape[0], weights.shape[1])))
+    )
+    nodes = [helper.make_node("Flatten", ["image"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["logits"])]
+    graph = helper.make_graph(nodes, "linear", [image], [logits], [numpy_helper.from_array(weights, "w")])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

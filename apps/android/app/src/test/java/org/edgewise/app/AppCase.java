@@ -169,7 +169,6 @@ public abstract class AppCase {
         await("every artifact answers", () -> session.shown().stream().allMatch(a -> session.status(a.id()).answer != null));
     }
 
-    /** Checks every artifact. */
     protected void check() {
         press(R.id.run_check);
         await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
@@ -226,7 +225,6 @@ public abstract class AppCase {
         choose(R.id.open, id + ".json", read(id + ".json"), id + ".onnx", read(id + ".onnx"));
     }
 
-    /** Returns a photograph of one colour. */
     protected static Bitmap photo(int colour) {
         Bitmap photo = Bitmap.createBitmap(300, 200, Bitmap.Config.ARGB_8888);
         photo.eraseColor(colour);
@@ -288,12 +286,10 @@ public abstract class AppCase {
         }
     }
 
-    /** Draws a seven. */
     protected void drawSeven() {
         touch(find(R.id.pad), 0.28f, 0.22f, 0.45f, 0.22f, 0.72f, 0.22f, 0.6f, 0.5f, 0.45f, 0.82f);
     }
 
-    /** Saves a picture of the window. */
     protected void shoot(String name) {
         layOut();
         View root = activity().getWindow().getDecorView();

@@ -18,12 +18,16 @@ import org.json.JSONException;
 
 /** Measures the artifacts of a plan: times all of them in interleaved rounds, then lets each answer evaluation images. */
 public record Bench(
-        Source source, Engines engines, Folder folder, Front front, Phone phone, Resources resources, Progress progress) {
-    /** Finds what a plan's ids stand for, and the evaluation images of a model, null where there are none. */
-    public interface Source {
-        Artifact artifact(String id) throws Refused;
+        Artifacts artifacts, Images images, Engines engines, Folder folder, Front front, Phone phone, Resources resources,
+        Progress progress) {
+    /** Finds what a plan's id stands for. */
+    public interface Artifacts {
+        Artifact of(String id) throws Refused;
+    }
 
-        Evaluation evaluation(Artifact artifact) throws Refused;
+    /** Reads the evaluation images of an artifact's model; null where there are none. */
+    public interface Images {
+        Evaluation of(Artifact artifact) throws IOException, Refused;
     }
 
     /** Hears what is being done, a string resource with its arguments, and how much of it, from the thread that works. */
@@ -61,7 +65,7 @@ public record Bench(
         for (String id : plan.ids()) {
             if (folder.has(id) || !(ended.isEmpty() || ended.equals(id))) continue;
             try {
-                Artifact artifact = source.artifact(id);
+                Artifact artifact = artifacts.of(id);
                 Row row = Row.begin(artifact.sidecar(), engines.of(artifact.sidecar()).id(), engines, plan.settings(), phone);
                 folder.row(id, row.failed("run_failed", resources.getString(R.string.bench_ended)).json());
             } catch (Refused refused) {
@@ -79,7 +83,7 @@ public record Bench(
         Artifact artifact;
         String runtime;
         try {
-            artifact = source.artifact(id);
+            artifact = artifacts.of(id);
             runtime = engines.of(artifact.sidecar()).id();
         } catch (Refused refused) {
             return; // it was removed since, or has no engine: there is no such cell
@@ -120,12 +124,14 @@ public record Bench(
             if (checked.state() == Check.State.DIFFERENT) {
                 row.note(resources.getString(R.string.note_check, checked.wrong().sentence(resources)));
             }
-            Evaluation images = source.evaluation(source.artifact(running.sidecar().id));
-            Judged judged = images == null ? null : Judged.run(running, images, plan.images(), front, progress);
+            Evaluation evaluation = images.of(artifacts.of(running.sidecar().id));
+            Judged judged = evaluation == null ? null : Judged.run(running, evaluation, plan.images(), front, progress);
             if (judged == null) row.note(resources.getString(R.string.note_no_images));
             row.measured(running, timed, judged, checked.firstNs(), running.ran());
         } catch (Refused refused) {
             return row.failed("run_failed", refused.sentence(resources));
+        } catch (IOException error) {
+            return row.failed("run_failed", resources.getString(R.string.cannot_read, Refused.firstLine(error)));
         }
         return row.conditions(before, conditions(), resources.getString(R.string.note_throttled));
     }

@@ -71,8 +71,9 @@ public record Job(String name, File root, Context context, Engines engines, Fron
         double seconds = request.getDouble("latency_s");
         int rounds = seconds > 0 ? request.getInt("samples") : 0;
         Plan plan = new Plan(List.of(artifact.id()), settings, rounds, (long) (seconds * 1e9), request.getInt("images"));
-        Bench.Source source = new Given(artifact, new File(root, "evaluation"), request.getString("evaluation"));
-        new Bench(source, engines, folder, front, new Phone(context), context.getResources(), this::at).run(plan);
+        String evaluation = request.getString("evaluation");
+        Bench.Images images = same -> Evaluation.read(new File(root, "evaluation"), evaluation);
+        new Bench(id -> artifact, images, engines, folder, front, new Phone(context), context.getResources(), this::at).run(plan);
         List<JSONObject> rows = folder.rows();
         artifact.file().delete();
         folder.begin(plan); // nothing of this job is kept here
@@ -111,21 +112,5 @@ public record Job(String name, File root, Context context, Engines engines, Fron
 
     private File result(String suffix) {
         return new File(root, "results/" + name + "." + suffix);
-    }
-
-    private record Given(Artifact artifact, File folder, String evaluation) implements Bench.Source {
-        @Override
-        public Artifact artifact(String id) {
-            return artifact;
-        }
-
-        @Override
-        public Evaluation evaluation(Artifact same) throws Refused {
-            try {
-                return Evaluation.read(folder, evaluation);
-            } catch (IOException error) {
-                throw new Refused(error, R.string.cannot_read, Refused.firstLine(error));
-            }
-        }
     }
 }

@@ -91,7 +91,7 @@ public final class Measuring {
     }
 
     private void run(Plan plan) {
-        Bench bench = new Bench(new Here(), engines, folder, front, phone, context.getResources(), this::at);
+        Bench bench = new Bench(session::artifact, this::evaluation, engines, folder, front, phone, context.getResources(), this::at);
         try {
             bench.run(plan);
             status = context.getString(R.string.bench_done);
@@ -119,21 +119,13 @@ public final class Measuring {
         changes.tell();
     }
 
-    /** Artifacts of the session; evaluation images that were packed with the app. */
-    private final class Here implements Bench.Source {
-        @Override
-        public Artifact artifact(String id) throws Refused {
-            return session.artifact(id);
-        }
-
-        @Override
-        public Evaluation evaluation(Artifact artifact) throws Refused {
-            String name = "evaluation/" + artifact.sidecar().model;
-            try {
-                return Evaluation.read(context.getAssets().open(name + ".json"), context.getAssets().open(name + ".bin"));
-            } catch (IOException error) {
-                return null;
-            }
+    /** Returns evaluation images that were packed with the app; null where there are none. */
+    private Evaluation evaluation(Artifact artifact) throws Refused {
+        String name = "evaluation/" + artifact.sidecar().model;
+        try {
+            return Evaluation.read(context.getAssets().open(name + ".json"), context.getAssets().open(name + ".bin"));
+        } catch (IOException error) {
+            return null;
         }
     }
 }

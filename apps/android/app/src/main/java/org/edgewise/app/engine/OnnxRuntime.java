@@ -35,7 +35,13 @@ final class OnnxRuntime implements Engine {
 
     @Override
     public Loaded load(File file, Sidecar sidecar, Settings settings) throws OrtException {
-        return new Session(file, sidecar, settings);
+        OrtEnvironment environment = OrtEnvironment.getEnvironment();
+        environment.setTelemetry(false);
+        ByteBuffer answer = Tensors.allocate(sidecar.output); // before the session, which nobody would close
+        try (OrtSession.SessionOptions options = options(settings)) {
+            OrtSession session = environment.createSession(file.getPath(), options);
+            return new Session(file, sidecar, settings, environment, session, session.getInputNames().iterator().next(), answer);
+        }
     }
 
     private static OrtSession.SessionOptions options(Settings settings) throws OrtException {
@@ -50,27 +56,8 @@ final class OnnxRuntime implements Engine {
         return options;
     }
 
-    private static final class Session implements Loaded {
-        private final File file;
-        private final Sidecar sidecar;
-        private final Settings settings;
-        private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
-        private final OrtSession session;
-        private final String input;
-        private final ByteBuffer answer;
-
-        Session(File file, Sidecar sidecar, Settings settings) throws OrtException {
-            this.file = file;
-            this.sidecar = sidecar;
-            this.settings = settings;
-            environment.setTelemetry(false);
-            answer = Tensors.allocate(sidecar.output); // before the session, which nobody would close
-            try (OrtSession.SessionOptions options = options(settings)) {
-                session = environment.createSession(file.getPath(), options);
-            }
-            input = session.getInputNames().iterator().next();
-        }
-
+    private record Session(File file, Sidecar sidecar, Settings settings, OrtEnvironment environment, OrtSession session, String input,
+            ByteBuffer answer) implements Loaded {
         @Override
         public ByteBuffer run(ByteBuffer given) throws OrtException {
             return run(session, given);

@@ -21,17 +21,17 @@ final class AnswerCard {
         view = activity.getLayoutInflater().inflate(R.layout.answer_card, parent, false);
         resources = activity.getResources();
         this.sidecar = sidecar;
-        text(R.id.model, Words.breakable(sidecar.model));
-        text(R.id.scheme, resources.getString(R.string.format_scheme, sidecar.format, sidecar.scheme));
+        Screen.text(view, R.id.model, Words.breakable(sidecar.model));
+        Screen.text(view, R.id.scheme, resources.getString(R.string.format_scheme, sidecar.format, sidecar.scheme));
     }
 
     /** Shows what is known; `odd` tells that it differs from what most answer. */
     void show(Session.Status status, boolean odd) {
         Running.Answer answer = status.answer;
         int choice = answer == null ? -1 : answer.choice();
-        text(R.id.label, answer == null ? "–" : choice < 0 ? resources.getString(R.string.no_answer) : sidecar.named(choice));
+        Screen.text(view, R.id.label, answer == null ? "–" : choice < 0 ? resources.getString(R.string.no_answer) : sidecar.named(choice));
         float[] odds = choice < 0 ? null : answer.odds();
-        text(R.id.odds, odds == null ? "" : Words.percent(odds[choice]));
+        Screen.text(view, R.id.odds, odds == null ? "" : Words.percent(odds[choice]));
         view.findViewById(R.id.differs).setVisibility(odd ? View.VISIBLE : View.GONE);
         BarsView bars = view.findViewById(R.id.bars);
         bars.show(sidecar, odds, resources.getString(R.string.probabilities, spoken(odds)));
@@ -59,12 +59,8 @@ final class AnswerCard {
 
     private void facts(Session.Status status) {
         String size = Words.bytes(sidecar.sizeBytes);
-        text(R.id.facts, status.engine.isEmpty() || status.loadNs == 0 ? size
+        Screen.text(view, R.id.facts, status.engine.isEmpty() || status.loadNs == 0 ? size
                 : resources.getString(R.string.facts, size, status.engine, Words.duration(status.loadNs)));
         Words.check(view.findViewById(R.id.check), status.checked);
-    }
-
-    private void text(int id, String text) {
-        ((TextView) view.findViewById(id)).setText(text);
     }
 }

@@ -39,7 +39,7 @@ final class BenchmarkScreen extends Screen {
         super(activity, parent, R.layout.benchmark, app.measuring().changes);
         this.measuring = app.measuring();
         settings = new SettingsChoice(view, session, app.engines());
-        text(R.id.device, Phone.suggestedName());
+        text(view, R.id.device, Phone.suggestedName());
         view.findViewById(R.id.measure).setOnClickListener(button -> pressed());
         view.findViewById(R.id.choose_artifacts).setOnClickListener(button -> choose());
         view.findViewById(R.id.share).setOnClickListener(button -> share());
@@ -108,14 +108,14 @@ final class BenchmarkScreen extends Screen {
         for (int i = 0; i < finished.size(); i++) fill(rows.getChildAt(i), finished.get(i));
         view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
         Phone phone = measuring.phone();
-        text(R.id.phone, activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
-        text(R.id.build, built());
+        text(view, R.id.phone, activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
+        text(view, R.id.build, built());
         if (running) activity.getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
         else activity.getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
     }
 
     private void say(String text) {
-        text(R.id.bench_status, text);
+        text(view, R.id.bench_status, text);
     }
 
     /** Fills a row with the figures of an artifact. */

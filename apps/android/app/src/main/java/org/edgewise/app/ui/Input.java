@@ -75,14 +75,15 @@ final class Input {
         set(R.id.drawing, draws);
         set(R.id.drawing_tools, draws);
         set(R.id.photo_tools, photos);
-        text(R.id.input_title, !draws ? R.string.show_picture : sidecar.readsDigits() ? R.string.draw : R.string.draw_character);
+        TextView title = view.findViewById(R.id.input_title);
+        title.setText(!draws ? R.string.show_picture : sidecar.readsDigits() ? R.string.draw : R.string.draw_character);
         String size = sidecar == null ? "" : described(sidecar);
         TextView caption = view.findViewById(R.id.size); // below the preview, which is beside the pad or alone
         caption.setText(activity.getString(R.string.see, size));
         caption.setGravity(draws ? Gravity.END : Gravity.START);
         ImageView seen = view.findViewById(R.id.seen);
         Picture picture = session.picture();
-        seen.setImageDrawable(picture == null ? null : new Pixels(Photos.shown(picture)));
+        seen.setImageDrawable(picture == null ? null : Photos.shown(activity.getResources(), picture));
         seen.setContentDescription(activity.getString(picture == null ? R.string.sees_nothing : R.string.sees_picture));
         if (!session.group().equals(prepared)) examples(sidecar);
         prepared = session.group();
@@ -99,10 +100,6 @@ final class Input {
         view.findViewById(id).setVisibility(visible ? View.VISIBLE : View.GONE);
     }
 
-    private void text(int id, int text) {
-        ((TextView) view.findViewById(id)).setText(text);
-    }
-
     /** Offers the golden pictures of the sidecars, each once. */
     private void examples(Sidecar sidecar) {
         ViewGroup list = view.findViewById(R.id.examples);
@@ -112,7 +109,7 @@ final class Input {
         for (Golden golden : sidecar.golden) {
             View example = activity.getLayoutInflater().inflate(R.layout.example, list, false);
             ImageView picture = example.findViewById(R.id.picture);
-            picture.setImageDrawable(new Pixels(Photos.shown(golden.picture())));
+            picture.setImageDrawable(Photos.shown(activity.getResources(), golden.picture()));
             picture.setContentDescription(activity.getString(R.string.example, sidecar.named(golden.label())));
             picture.setOnClickListener(tapped -> {
                 pad.show(new ArrayList<>());

@@ -1,11 +1,14 @@
 package org.edgewise.app.ui;
 
 import android.content.ContentResolver;
+import android.content.res.Resources;
 import android.graphics.Bitmap;
 import android.graphics.BitmapFactory;
 import android.graphics.Canvas;
 import android.graphics.Matrix;
 import android.graphics.Paint;
+import android.graphics.drawable.BitmapDrawable;
+import android.graphics.drawable.Drawable;
 import android.media.ExifInterface;
 import android.net.Uri;
 import java.io.IOException;
@@ -19,6 +22,7 @@ import org.edgewise.app.model.Size;
 /** Photographs to what networks take, and what they take to something to look at. */
 final class Photos {
     private static final int MOST_SIDE = 2048; // of a photograph in memory
+    private static final int MOST_SQUARES = 128; // side by side, of a picture that is shown
 
     private Photos() {}
 
@@ -99,8 +103,8 @@ final class Photos {
         return result;
     }
 
-    /** Returns a picture to look at, its values spread from the darkest to the brightest. */
-    static Bitmap shown(Picture picture) {
+    /** Returns a picture to look at, its values spread from the darkest to the brightest; each pixel of a small one is a square. */
+    static Drawable shown(Resources resources, Picture picture) {
         float low = picture.isBytes() ? 0 : Float.POSITIVE_INFINITY;
         float high = picture.isBytes() ? 1 : Float.NEGATIVE_INFINITY;
         for (int i = 0; !picture.isBytes() && i < picture.count(); i++) {
@@ -118,6 +122,9 @@ final class Photos {
             }
             colours[i] = colour;
         }
-        return Bitmap.createBitmap(colours, picture.size().width(), picture.size().height(), Bitmap.Config.ARGB_8888);
+        Bitmap bitmap = Bitmap.createBitmap(colours, picture.size().width(), picture.size().height(), Bitmap.Config.ARGB_8888);
+        BitmapDrawable drawable = new BitmapDrawable(resources, bitmap);
+        drawable.setFilterBitmap(bitmap.getWidth() > MOST_SQUARES);
+        return drawable;
     }
 }

@@ -57,7 +57,7 @@ abstract class Screen {
     /** Takes what another app gave; `request` is what it was asked for. */
     void result(int request, Intent data) {}
 
-    final void text(int id, String text) {
+    static void text(View view, int id, String text) {
         ((TextView) view.findViewById(id)).setText(text);
     }
 
