@@ -24,9 +24,9 @@ def micro(measured):
     return measured("int8", "tflite_micro", "tflite")
 
 
-def lacks(rows: tuple[Row, ...], ids: tuple[str, ...]) -> list[str]:
+def lacks(rows: tuple[Row, ...], ids: tuple[str, ...], **facts) -> list[str]:
     """Return why a budget of arenas lacks evidence."""
-    budgets = (FIRST, Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7))
+    budgets = (FIRST, Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7, **facts))
     return [lack.why for lack in evidence.lacks(rows, budgets, check(budgets, rows))]
 
 
@@ -41,6 +41,7 @@ def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the
 def test_it_must_decide_something_once_the_engine_has_run(rows, micro):
     (why,) = lacks((*rows, micro), FURTHER)
     assert why.startswith("line 7: the budget of arena_bytes decides nothing, for each of its 1 cells")
+    assert lacks((*rows, micro), FURTHER, required=False) == []
     assert lacks((*rows, replace(micro, arena_bytes=9_000)), FURTHER) == []
     # and in each whole check where other cells have a part in it
     (why,) = lacks(rows, (*FURTHER, "*-tflite-int8@litert@*"))

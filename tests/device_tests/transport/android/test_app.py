@@ -26,20 +26,18 @@ from device_tests.rows import cells_with_results, load, rows
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, installed
 from device_tests.transport.android.client import Client
-from export import artifact as artifacts
-from export.artifact import Artifact, Dataset
-from export.contract import Tensor
-from models import reference
 from models.common import files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.reference import Reference
 from tests import programs
+from tests.device_tests.conftest import save_tflite
 
 STAND_IN = Path(__file__).with_name("framework.sh")
 ID = "torch_cnn_small-tflite-int8"
 BUILD = "0123456789ab"
 IMAGES = 40
-TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
+
+
 # stands for adb with a phone whose shell and files are this machine's
 ADB = r"""
 getprop() { printf "[ro.product.cpu.abi]: [arm64-v8a]\n[ro.build.version.sdk]: [34]\n[ro.kernel.qemu]: [1]\n"; }
@@ -88,19 +86,8 @@ class Stage:
 
 @pytest.fixture
 def reference_set(tmp_path: Path) -> Reference:
-    """An artifact and its reference in `artifacts`."""
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
-    built = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
-                     images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8), labels=logits.argmax(1).astype(np.uint8),
-                     logits=logits)  # fmt: skip
-    folder = tmp_path / "artifacts"
-    reference.save(built, reference.path(folder, built.model))
-    files.write_bytes(folder / f"{ID}.tflite", b"weights")
-    artifacts.save(Artifact(id=ID, model=built.model, framework="torch", format="tflite", scheme="int8", key="k", file=f"{ID}.tflite",
-                            sha256=files.sha256(folder / f"{ID}.tflite"), size_bytes=7, compressed_bytes=20, checkpoint_sha256="c" * 64,
-                            inputs=(TENSOR,), outputs=(TENSOR,), dataset=Dataset(name="mnist", sha256="d" * 64)), folder)  # fmt: skip
-    return built
+    """The reference of the artifact in `artifacts`."""
+    return save_tflite(tmp_path / "artifacts", IMAGES)
 
 
 @pytest.fixture
