@@ -18,7 +18,6 @@ from device_tests.measure.explain import (
 )
 from device_tests.measure.explain.compare import compare
 from device_tests.measure.explain.receipt import Layer
-from device_tests.measure.explain.run import module
 from export.formats import ncnn as ncnn_format
 from models import mil
 from models.common.errors import DataError, EdgewiseError
@@ -201,8 +200,3 @@ def test_operators_of_core_ml_name_the_type_that_is_computed_not_the_constants()
     concat = SimpleNamespace(inputs={"values": (var("relu"), var("const"))})
     assert coreml._variables(conv) == [image]
     assert coreml._variables(concat) == [concat.inputs["values"][0]]
-
-
-def test_an_onnx_file_on_openvino_is_explained_by_openvino():
-    assert module("onnx", "openvino") == "openvino"
-    assert (module("onnx", "onnxruntime"), module("coreml", "mil_evaluator")) == ("onnx", "coreml")
