@@ -65,10 +65,15 @@ def test_an_unclaimed_gain_asks_for_a_new_baseline_and_a_loss_is_worse_up_to_wha
     assert (worst.excess, best.excess, worst.message) == (math.inf, -math.inf, "ok → run_failed: killed")
 
 
-def test_what_is_as_before_is_counted(row):
-    assert compared(row(), row()).unchanged == 2
-    assert compared(row(), row(instructions=None)).unchanged == 1
-    assert compared(row(), row(outcome="skipped")).unchanged == 0
+@pytest.mark.parametrize(
+    ("facts", "unchanged"),
+    [({}, 2), ({"instructions": None}, 1), ({"outcome": "skipped"}, 0), ({"checkpoint_sha256": "e" * 64, "correct": 5}, 2)],
+)  # fmt: skip
+def test_what_is_as_before_is_counted_also_across_checkpoints(row, facts, unchanged):
+    comparison = compared(row(), row(**facts))
+    assert comparison.unchanged == unchanged
+    if "correct" in facts:
+        assert "of another checkpoint than the baseline" in comparison.verdicts[0].message
 
 
 @pytest.mark.parametrize("device", ["desktop", "ssh:me@board"])
@@ -90,17 +95,11 @@ def test_a_baseline_is_one_sorted_line_per_cell(row, file):
     assert file.read_bytes() == before
 
 
-def test_an_update_keeps_the_line_of_a_cell_without_a_result_and_drops_one_that_is_gone(row, file):
-    baseline.save((row(runtime="torch"), row(runtime="litert")), file)
-    baseline.save((row(runtime="torch", outcome="skipped"),), file)
-    assert baseline.load(str(file)) == {row().id: baseline.line(row())}
-
-
-def test_devices_that_have_not_run_here_keep_their_lines_and_are_not_called_gone(row, file):
+def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run_and_drops_one_that_is_gone(row, file):
     here, there = row(), row(device="cortex-a53")
-    baseline.save((here, there), file)
-    baseline.save((here,), file)
-    assert baseline.load(str(file)).keys() == {here.id, there.id}
+    baseline.save((here, row(runtime="litert"), there), file)
+    baseline.save((row(outcome="skipped"),), file)
+    assert baseline.load(str(file)) == {here.id: baseline.line(here), there.id: baseline.line(there)}
     assert baseline.compare((here,), baseline.load(str(file))).verdicts == ()
 
 
@@ -141,14 +140,6 @@ def test_a_file_that_is_no_baseline_or_holds_no_cell_is_said(row, file):
     file.write_text('{"cells": {}}')
     with pytest.raises(DataError, match="holds no cell"):
         baseline.load(str(file))
-
-
-def test_sizes_and_costs_are_compared_across_checkpoints_and_each_figure_counts_once(row):
-    comparison = compared(row(), row(checkpoint_sha256="e" * 64, correct=5))
-    assert comparison.unchanged == 2
-    (verdict,) = comparison.verdicts
-    assert (verdict.metric, verdict.state) == ("correct", "skipped")
-    assert "of another checkpoint than the baseline" in verdict.message
 
 
 def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(row, file):

@@ -27,6 +27,8 @@ def limits(*rows: dict) -> tuple[budgets.Budget, ...]:
         ({"metric": "top1", "min": 0.99}, {"correct": 9_899}, "fail"),
         ({"metric": "agreement", "min": 1.0}, {"agree": 9_999}, "fail"),
         ({"metric": "max_abs_error", "max": 1.0}, {"max_abs_error": 1e7}, "fail"),
+        ({"metric": "max_abs_error", "max": 1.0}, {"max_abs_error": float("nan")}, "fail"),
+        ({"metric": "max_abs_error", "max": 1.0}, {"max_abs_error": float("inf")}, "fail"),
         ({"metric": "size_bytes", "max": 1}, {"outcome": "run_failed", "reason": "killed by SIGSEGV"}, "skipped"),
         ({"metric": "top1", "min": 0.5}, {"outcome": "skipped", "reason": "not run"}, "skipped"),
         (OUTCOME, {}, "pass"),
@@ -37,16 +39,19 @@ def limits(*rows: dict) -> tuple[budgets.Budget, ...]:
     ],
 )
 def test_a_limit_gives_its_verdict(measured, limit, facts, state):
-    (verdict,) = verdicts.check(limits(limit), (measured(**facts),))
+    (verdict,) = verdicts.check(limits(limit), (replace(measured(), **facts),))
     assert verdict.state == state
     assert facts.get("reason", "") in verdict.message
 
 
-def test_the_last_row_that_matches_decides(measured):
+def test_the_last_row_that_matches_decides_and_one_whose_cells_later_rows_decide_is_broken(measured):
     rule = {"metric": "agreement", "min": 1.0}
     exception = {"metric": "agreement", "min": 0.9, "ids": ("*-int8@*",)}
     rows = (measured(agree=9_500), measured(scheme="int8", agree=9_500))
     assert [v.state for v in verdicts.check(limits(rule, exception), rows)] == ["fail", "pass"]
+    (verdict,) = verdicts.shadowed(limits(exception, rule), rows)
+    assert (verdict.metric, verdict.state) == ("agreement", "fail")
+    assert verdicts.shadowed(limits(rule), rows) == ()
 
 
 @pytest.mark.parametrize(
@@ -92,23 +97,10 @@ def test_every_figure_can_be_limited(measured, metric, facts):
     assert (within.state, beyond.state, beyond.excess) == ("pass", "fail", pytest.approx(1.0))
 
 
-def test_a_budget_whose_cells_later_rows_decide_is_broken(measured):
-    overridden = {"metric": "top1", "min": 0.1, "ids": ("*-float32@*",)}
-    rule = {"metric": "top1", "min": 0.5}
-    (verdict,) = verdicts.shadowed(limits(overridden, rule), (measured(),))
-    assert (verdict.metric, verdict.state) == ("top1", "fail")
-    assert verdicts.shadowed(limits(rule), (measured(),)) == ()
-
-
-@pytest.mark.parametrize("figure", ["nan", "inf"])
-def test_what_is_no_figure_keeps_no_limit(measured, figure):
-    row = replace(measured(), max_abs_error=float(figure))
-    (verdict,) = verdicts.check(limits({"metric": "max_abs_error", "max": 10.0}), (row,))
-    assert verdict.state == "fail"
-
-
-def test_a_verdict_knows_the_line_of_its_budget(tmp_path):
+def test_a_verdict_knows_the_line_of_its_budget_and_a_missing_file_is_said(tmp_path):
     file = tmp_path / "budgets.toml"
+    with pytest.raises(DataError, match="is not there"):
+        budgets.load(file, IDS)
     file.write_text(f"# a comment\n\n[[budget]]\n{ROW}\n[[budget]] # another\n{ROW}")
     assert [budget.line for budget in budgets.load(file, IDS).budgets] == [3, 9]
 
@@ -154,27 +146,19 @@ def test_a_row_that_cannot_be_meant_is_refused(tmp_path, content, error, message
         budgets.load(file, IDS)
 
 
-def test_a_missing_file_is_said(tmp_path):
-    with pytest.raises(DataError, match="is not there"):
-        budgets.load(tmp_path / "budgets.toml", IDS)
-
-
 def test_the_projects_own_budgets_limit_every_outcome_and_without_one_a_cell_is_expected_to_be_ok():
     assert verdicts.expected_outcomes((), "x") == ("ok",)
     loaded = budgets.load(ROOT / "budgets.toml", IDS).budgets
     assert all(verdicts.decisive(loaded, id, "outcome") for id in IDS)
 
 
-def test_a_figure_may_be_held_on_another_evaluation_set(measured):
+def test_a_figure_may_be_held_on_another_evaluation_set_and_one_that_was_not_judged_is_skipped(measured):
     row = measured(sets={"night": {"total": 10, "correct": 8, "source_correct": 9, "agree": 9}})
     for metric, value in (("top1", 0.8), ("agreement", 0.9)):
         for least, state in ((value - 0.01, "pass"), (value + 0.01, "fail")):
             both = limits({"metric": metric, "set": "night", "min": least}, {"metric": metric, "min": 0.95})
             states = {v.metric: v.state for v in verdicts.check(both, (row,))}
             assert states == {f"{metric} on night": state, metric: "pass"}
-
-
-def test_a_set_that_was_not_judged_is_skipped_and_its_reason_said(measured):
     limit = limits({"metric": "top1", "set": "night", "min": 0.5})
     (verdict,) = verdicts.check(limit, (measured(),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", True)

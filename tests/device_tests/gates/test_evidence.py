@@ -18,12 +18,6 @@ def rows(measured):
     return (measured("int8", "litert", "tflite"),)
 
 
-@pytest.fixture
-def micro(measured):
-    """The row of a further engine, whose arena is not known."""
-    return measured("int8", "tflite_micro", "tflite")
-
-
 def lacks(rows: tuple[Row, ...], ids: tuple[str, ...], **facts) -> list[str]:
     """Return why a budget of arenas lacks evidence."""
     budgets = (FIRST, Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7, **facts))
@@ -38,7 +32,8 @@ def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the
     assert lacks(rows, ids) == []
 
 
-def test_it_must_decide_something_once_the_engine_has_run(rows, micro):
+def test_it_must_decide_something_once_the_engine_has_run(rows, measured):
+    micro = measured("int8", "tflite_micro", "tflite")  # whose arena is not known
     (why,) = lacks((*rows, micro), FURTHER)
     assert why.startswith("line 7: the budget of arena_bytes decides nothing, for each of its 1 cells")
     assert lacks((*rows, micro), FURTHER, required=False) == []
@@ -53,3 +48,13 @@ def test_this_projects_budgets_are_required_but_for_what_has_a_command_of_its_ow
     ids = tuple(cell.id for device in ("desktop", "cortex-a53", "cortex-a72", "cortex-a76") for cell in cells(device))
     optional = [b.metric for b in budgets.load(ROOT / "budgets.toml", ids).budgets if not b.required]
     assert set(optional) == {"npu_share", "same_as_desktop"}
+
+
+def test_engines_that_were_left_out_do_not_make_a_check_worthless(measured):
+    nothing = {"outcome": "skipped", "evidence": "missing", "reason": "not run", "total": None, "latencies_ns": ()}
+    there = measured("int8", "litert", "tflite")
+    left_out = [measured("int8", "openvino", format_name, **nothing) for format_name in ("onnx", "openvino", "ort")]
+    assert list(evidence._too_few([there, *left_out])) == []
+    missing = [measured("int8", runtime, "tflite", **nothing) for runtime in ("litert_compiled", "tflite_runtime")]
+    (lack,) = evidence._too_few([there, *left_out, *missing])
+    assert "only 1 of 3 cells" in lack.why

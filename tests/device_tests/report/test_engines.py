@@ -53,23 +53,15 @@ def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_w
 
 
 def test_one_engine_alone_or_times_instead_of_counts_are_no_race(counted, measured):
-    assert (
-        races(
-            counted("float32", "litert", "tflite", instructions=9), counted("int8", "litert", "tflite", instructions=5)
-        )
-        == ()
-    )
+    alone = (counted(scheme, "litert", "tflite", instructions=9) for scheme in ("float32", "int8"))
+    assert races(*alone) == ()
     assert races(measured(runtime="litert", instructions=9), measured(runtime="ncnn", instructions=8)) == ()
 
 
 def test_it_is_printed_and_in_the_markdown_report(counted):
-    groups = group(
-        (
-            counted("float32", "litert", "tflite", instructions=495_636),
-            counted("float32", "ncnn", "ncnn", instructions=453_959),
-        ),
-        0.1,
-    )
+    rows = (counted("float32", runtime, form, instructions=n) for runtime, form, n in
+            (("litert", "tflite", 495_636), ("ncnn", "ncnn", 453_959)))  # fmt: skip
+    groups = group(tuple(rows), 0.1)
     out = io.StringIO()
     sweep.show(groups, Console(file=out, width=200))
     assert "453,959, least" in out.getvalue()
