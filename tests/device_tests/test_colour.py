@@ -97,20 +97,18 @@ def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
     assert given.flags.c_contiguous
 
 
-def test_grey_images_go_into_networks_with_and_without_a_channel():
+def test_grey_images_go_into_networks_with_and_without_a_channel_and_other_sizes_are_refused_in_a_sentence():
+    def side(*shape: int) -> dict:
+        return {"shape": shape, "dtype": "float32", "scale": None}
+
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
     for name, shape in (("hw", (1, 3, 4)), ("hwc", (1, 3, 4, 1)), ("chw", (1, 1, 3, 4))):
-        tensor = {"shape": shape, "dtype": "float32", "scale": None}
         for given in (image, image[..., None]):
-            native = onboard_pixels.native(given, tensor, name)
+            native = onboard_pixels.native(given, side(*shape), name)
             assert native.shape == shape
             np.testing.assert_array_equal(native.ravel(), image.ravel() / np.float32(255))
-
-
-def test_images_of_another_size_are_refused_in_a_sentence():
-    tensor = {"shape": (1, 3, 32, 32), "dtype": "float32", "scale": None}
     with pytest.raises(ValueError, match=r"the images have the shape \[32, 32\], which as chw is not"):
-        onboard_pixels.native(np.zeros((32, 32), np.uint8), tensor, "chw")
+        onboard_pixels.native(np.zeros((32, 32), np.uint8), side(1, 3, 32, 32), "chw")
 
 
 def test_the_probe_finds_the_golden_images_shape(colour):
