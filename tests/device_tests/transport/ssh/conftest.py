@@ -18,7 +18,6 @@ from device_tests.devices.ssh import Remote
 from device_tests.transport.ssh import board as boards
 from tests import programs
 
-ROOT = Path(__file__).parents[4]
 NUMPY = f"numpy=={version('numpy')}"
 
 
