@@ -3,6 +3,7 @@
 import json
 from xml.etree import ElementTree
 
+import click
 import pytest
 
 from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
@@ -67,6 +68,8 @@ def test_a_known_failure_fails_neither_and_is_reported_once_healed(folders, comm
         (("run", "--artifacts", "nowhere"), DataError, "nox -s export"),
         (("run", "--budgets", "nowhere.toml"), DataError, "is not there"),
         (("run", "--results", "budgets.toml/results"), StorageError, "a part of the path is a file"),
+        (("run", "--results", "/proc/edgewise"), StorageError, "cannot be made"),
+        (("run", "--results", "a" * 300), click.BadParameter, "too long"),
         (("report",), DataError, "nox -s device_tests"),
         (("check",), DataError, "nox -s device_tests"),
     ],

@@ -210,22 +210,6 @@ def test_a_probe_stays_loaded_there_and_what_cannot_be_loaded_is_broken(folders,
     assert not list(Path(remote.board.place.home).glob("*.pid"))
 
 
-def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
-    fake("a")
-    fake("b", SLEEPS)
-
-    def interrupt(end):
-        pid(tmp_path / "b.pid")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(f"{ID}@*", on_ended=interrupt)
-    assert programs.ends(pid(tmp_path / "b.pid"))
-    board()
-    fake("b")
-    assert list(run(f"{ID}@*")) == ["b@ssh:board"]
-
-
 type_in = partial(run_module, "device_tests", "ssh")
 
 
