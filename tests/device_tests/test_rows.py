@@ -108,20 +108,12 @@ def test_nothing_counts_of_an_artifact_that_is_gone_or_damaged(folder, harm):
     assert f"--only {ID}" in row.reason
 
 
-IMPOSSIBLE = ({"correct": 20_000}, {"total": 1}, {"size_bytes": 1}, {"agree": 0}, {"lost": 9}, {"max_abs_error": None})
-BROKEN = ("{", "[]", "3", "", '{"artifact": "a"}', '{"artifact": 3}', "[" * 5_000)
-
-
 @pytest.mark.parametrize(
-    ("content", "reason"),
-    [*((change, "its result does not count") for change in IMPOSSIBLE), *((text, "is no result") for text in BROKEN)],
-    ids=lambda value: str(value)[:25],
+    ("change", "reason"), [({"correct": 20_000}, "its result does not count"), (None, "is no result")]
 )
-def test_a_result_that_is_broken_or_cannot_be_does_not_count_and_the_next_run_repairs_it(folder, content, reason):
+def test_a_result_that_is_broken_or_cannot_be_does_not_count_and_the_next_run_repairs_it(folder, change, reason):
     file = measurements.path(folder.bench.results, CELL)
-    if isinstance(content, dict):
-        content = json.dumps(json.loads(file.read_text()) | content)
-    file.write_text(content)
+    file.write_text(json.dumps(json.loads(file.read_text()) | change) if change else "{")
     row = own_row(folder)
     assert (row.outcome, row.evidence) == ("skipped", "unusable")
     assert reason in row.reason

@@ -83,19 +83,17 @@ def test_one_of_several_that_crashes_leaves_the_file_except_by_force(file):
     assert latency._lost(file.with_name("none.json"), crashed) == []
 
 
-def test_garbage_is_not_timed_not_compared_and_not_reported(folders, type_in, file, capsys):
+def test_garbage_is_not_timed_not_compared_and_not_reported_and_a_row_beside_it_has_no_ratio(
+    folders, type_in, file, capsys
+):
     folders.runtime("honest", GARBAGE)
     with pytest.raises(EdgewiseError, match="nothing could be timed"):
         type_in()
     assert "mismatch 0 of 4 golden images" in capsys.readouterr().out
     assert not file.exists()
-
-
-def test_a_row_beside_garbage_has_no_ratio():
     good = Series(id="a", baseline="b", rounds_ns=((100, 110), (105, 100)), macs=1, roof="float32")
-    rows = latency.summary([good, Series(id="b", outcome="mismatch", reason="1 of 4")], {})
-    assert rows[0]["ratio"] is None
-    assert (rows[1]["outcome"], "rounds" in rows[1]) == ("mismatch", False)
+    beside, garbage = latency.summary([good, Series(id="b", outcome="mismatch", reason="1 of 4")], {})
+    assert (beside["ratio"], garbage["outcome"], "rounds" in garbage) == (None, "mismatch", False)
 
 
 def test_what_did_not_settle_and_what_was_noted_is_shown_and_kept(folders, type_in, monkeypatch, capsys):

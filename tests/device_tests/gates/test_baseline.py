@@ -84,7 +84,7 @@ def test_new_cells_and_cells_that_are_gone_are_said_also_where_a_device_holds_an
     assert messages == {there.id: "not in the baseline", f"gone@torch@{device}": "no longer in the matrix"}
 
 
-def test_a_baseline_is_one_sorted_line_per_cell(row, file):
+def test_a_baseline_is_one_sorted_line_per_cell_also_in_a_revision(row, file, monkeypatch):
     rows = (row(runtime="torch"), row(runtime="litert"))
     assert baseline.save(rows, file) == 2
     lines = file.read_text().splitlines()
@@ -93,6 +93,11 @@ def test_a_baseline_is_one_sorted_line_per_cell(row, file):
     before = file.read_bytes()
     assert baseline.save(rows[::-1], file) == 0
     assert file.read_bytes() == before
+    monkeypatch.chdir(file.parent)
+    for command in ("init -q", f"add {baseline.FILE}", "-c user.name=a -c user.email=a@b.c commit -q -m a"):
+        subprocess.run(["git", *command.split()], check=True)
+    file.unlink()
+    assert baseline.load("HEAD") == {row.id: baseline.line(row) for row in rows}
 
 
 def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run_and_drops_one_that_is_gone(row, file):
@@ -101,15 +106,10 @@ def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run
     baseline.save((row(outcome="skipped"),), file)
     assert baseline.load(str(file)) == {here.id: baseline.line(here), there.id: baseline.line(there)}
     assert baseline.compare((here,), baseline.load(str(file))).verdicts == ()
-
-
-def test_a_baseline_is_read_from_a_revision(row, file, monkeypatch):
-    monkeypatch.chdir(file.parent)
-    baseline.save((row(),), file)
-    for command in ("init -q", f"add {baseline.FILE}", "-c user.name=a -c user.email=a@b.c commit -q -m a"):
-        subprocess.run(["git", *command.split()], check=True)
-    file.unlink()
-    assert baseline.load("HEAD") == {row().id: baseline.line(row())}
+    baseline.save((row(instructions=None, instructions_cpu=""),), file)  # as long as the file is the same
+    assert baseline.load(str(file))[here.id].instructions == 1_000_000
+    baseline.save((row(instructions=None, size_bytes=2_000),), file)
+    assert baseline.load(str(file))[here.id].instructions is None
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,3 @@ def test_a_file_that_is_no_baseline_or_holds_no_cell_is_said(row, file):
     file.write_text('{"cells": {}}')
     with pytest.raises(DataError, match="holds no cell"):
         baseline.load(str(file))
-
-
-def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(row, file):
-    baseline.save((row(),), file)
-    baseline.save((row(instructions=None, instructions_cpu=""),), file)
-    assert baseline.load(str(file))[row().id].instructions == 1_000_000
-    baseline.save((row(instructions=None, size_bytes=2_000),), file)
-    assert baseline.load(str(file))[row().id].instructions is None

@@ -1,10 +1,11 @@
-"""Limits, the verdicts that they give, and budget files that cannot be meant."""
+"""Limits, the verdicts that they give, budget files that cannot be meant, and which budgets must decide something."""
 
 import pytest
 from msgspec.structs import replace
 
-from device_tests.cells import possible
-from device_tests.gates import budgets, verdicts
+from device_tests.cells import cells, possible
+from device_tests.gates import budgets, evidence, verdicts
+from device_tests.results.row import Row
 from models.common.environments import ROOT
 from models.common.errors import DataError, UsageError
 
@@ -165,3 +166,53 @@ def test_a_figure_may_be_held_on_another_evaluation_set_and_one_that_was_not_jud
     assert "no other evaluation set called 'night'" in verdict.message
     (verdict,) = verdicts.check(limit, (measured(dataset={"name": "night"}),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", False)
+
+
+FIRST = budgets.Budget(ids=("*",), metric="outcome", outcomes=("ok",), why="each runs")
+
+
+@pytest.fixture
+def rows(measured):
+    return (measured("int8", "litert", "tflite"),)
+
+
+def lacks(rows: tuple[Row, ...], ids: tuple[str, ...], **facts) -> list[str]:
+    """Return why a budget of arenas lacks evidence."""
+    both = (FIRST, budgets.Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7, **facts))
+    return [lack.why for lack in evidence.lacks(rows, both, verdicts.check(both, rows))]
+
+
+FURTHER = ("*-tflite-int8@tflite_micro@*",)
+
+
+@pytest.mark.parametrize("ids", [FURTHER, ("*@openvino@cortex-*",), ("*@openvino@cortex-a76", "*@ncnn@desktop")])
+def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the_engine_out(rows, ids):
+    assert lacks(rows, ids) == []
+
+
+def test_it_must_decide_something_once_the_engine_has_run(rows, measured):
+    micro = measured("int8", "tflite_micro", "tflite")  # whose arena is not known
+    (why,) = lacks((*rows, micro), FURTHER)
+    assert why.startswith("line 7: the budget of arena_bytes decides nothing, for each of its 1 cells")
+    assert lacks((*rows, micro), FURTHER, required=False) == []
+    assert lacks((*rows, replace(micro, arena_bytes=9_000)), FURTHER) == []
+    # and in each whole check where other cells have a part in it
+    (why,) = lacks(rows, (*FURTHER, "*-tflite-int8@litert@*"))
+    assert "decides nothing" in why
+
+
+def test_this_projects_budgets_are_required_but_for_what_has_a_command_of_its_own():
+    """`nox -s npu` and `nox -s "devices(arm64)"` are typed apart; everything else is measured by whoever runs a cell."""
+    ids = tuple(cell.id for device in ("desktop", "cortex-a53", "cortex-a72", "cortex-a76") for cell in cells(device))
+    optional = [b.metric for b in budgets.load(ROOT / "budgets.toml", ids).budgets if not b.required]
+    assert set(optional) == {"npu_share", "same_as_desktop"}
+
+
+def test_engines_that_were_left_out_do_not_make_a_check_worthless(measured):
+    nothing = {"outcome": "skipped", "evidence": "missing", "reason": "not run", "total": None, "latencies_ns": ()}
+    there = measured("int8", "litert", "tflite")
+    left_out = [measured("int8", "openvino", format_name, **nothing) for format_name in ("onnx", "openvino", "ort")]
+    assert list(evidence._too_few([there, *left_out])) == []
+    missing = [measured("int8", runtime, "tflite", **nothing) for runtime in ("litert_compiled", "tflite_runtime")]
+    (lack,) = evidence._too_few([there, *left_out, *missing])
+    assert "only 1 of 3 cells" in lack.why

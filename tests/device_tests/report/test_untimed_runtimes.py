@@ -64,13 +64,22 @@ def test_a_place_with_untimed_rows_is_not_emulated_and_its_table_says_what_they_
         assert part in text
 
 
-def test_further_engines_that_never_ran_have_no_rows(measured, coreml):
-    absent = [replace(coreml, **MISSING), measured(runtime="openvino", format_name="onnx", **MISSING)]
+def test_further_engines_that_never_ran_have_no_rows_and_are_left_out_of_a_check(measured, coreml):
+    absent = replace(coreml, **MISSING)
+    others = [absent, measured(runtime="openvino", format_name="onnx", **MISSING)]
     first = measured(runtime="litert", **MISSING)  # of the first engines every cell is shown
-    (one,) = group((measured(runtime="torch"), first, *absent), 0.1)
+    (one,) = group((measured(runtime="torch"), first, *others), 0.1)
     assert [row.runtime for row in one.rows] == ["torch", "litert"]
-    (one,) = group((measured("int8", "openvino", "onnx"), *absent), 0.1)
+    (one,) = group((measured("int8", "openvino", "onnx"), *others), 0.1)
     assert [row.runtime for row in one.rows] == ["openvino", "openvino"]
+
+    assert that_ran((first, absent)) == (first,)
+    refused = replace(coreml, outcome="unsupported", total=None)  # by the toolchain: nothing ran
+    assert that_ran((first, absent, refused)) == (first,)
+    ran = replace(coreml, artifact="torch_cnn-coreml-float32")
+    assert that_ran((first, absent, ran)) == (first, absent, ran)  # some have run: it is asked where the others are
+    there = replace(absent, device="cortex-a76")
+    assert that_ran((first, there, ran)) == (first, ran)  # but not on that device
 
 
 def test_the_pages_section_names_the_schemes_that_an_npu_takes_whole(arena, coreml):
@@ -86,14 +95,3 @@ def test_the_pages_section_names_the_schemes_that_an_npu_takes_whole(arena, core
     assert (lines[arena.artifact]["fits"], lines[arena.artifact]["arena_bytes"]) == (True, 65_536)
     assert lines["torch_cnn-tflite-int8"]["arena_bytes"] is None
     assert micro.of((coreml,), {}) is None
-
-
-def test_rows_of_further_engines_that_never_ran_are_left_out_of_a_check(measured, coreml):
-    absent, first = replace(coreml, **MISSING), measured(runtime="litert", **MISSING)
-    assert that_ran((first, absent)) == (first,)
-    refused = replace(coreml, outcome="unsupported", total=None)  # by the toolchain: nothing ran
-    assert that_ran((first, absent, refused)) == (first,)
-    ran = replace(coreml, artifact="torch_cnn-coreml-float32")
-    assert that_ran((first, absent, ran)) == (first, absent, ran)  # some have run: it is asked where the others are
-    there = replace(absent, device="cortex-a76")
-    assert that_ran((first, there, ran)) == (first, ran)  # but not on that device

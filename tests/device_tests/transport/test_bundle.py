@@ -95,19 +95,18 @@ def test_an_interface_that_does_not_compile_is_an_error_that_says_why(program, t
         executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
 
 
-def test_without_apt_it_says_where_a_bundle_can_be_built(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(EnvironmentMissing, match="no apt-get. Build it on Debian"):
-        bundle.build("arm64")
-    assert not list((tmp_path / "cache").rglob(bundle.MANIFEST))
-
-
-def test_package_lists_without_python_are_an_error_that_names_debians_version(program, tmp_path):
+def test_without_apt_or_with_lists_without_its_python_it_says_where_a_bundle_can_be_built(
+    program, tmp_path, monkeypatch
+):
     missing = 'echo "E: Unable to locate package python3.11-minimal" >&2; exit 100'
     program("apt-get", f'case "$*" in *download*) {missing};; esac')
     with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):
         debian.download(tmp_path / "packages", "arm64", debian.PACKAGES)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(EnvironmentMissing, match="no apt-get. Build it on Debian"):
+        bundle.build("arm64")
+    assert not list((tmp_path / "cache").rglob(bundle.MANIFEST))
 
 
 def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):

@@ -25,20 +25,15 @@ from tests.device_tests.transport.ssh.conftest import make_key, running
 OWN_INDEX = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}  # this machine's settings of pip do not count
 
 
-@pytest.mark.parametrize(
-    "name", ["ssh:", "ssh:-oProxyCommand=id", "ssh:a b", "ssh:pi@", "ssh:pi@host:port", "ssh:a;id"]
-)
-def test_what_is_no_address_is_refused_with_an_example(name):
-    with pytest.raises(UsageError, match="ssh:pi@raspberrypi"):
-        devices.device(name)
-
-
-@pytest.mark.parametrize("name", ["ssh:pi", "ssh:pi@raspberrypi.local:2222", "ssh:a.b-c@[fe80::1%eth0]:22", "ssh:NAME"])
-def test_an_address_has_runtimes_without_a_connection(name, monkeypatch):
+def test_what_is_no_address_is_refused_and_one_has_runtimes_without_a_connection(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
-    runtimes = devices.device(name).runtimes
-    assert {"litert", "onnxruntime", "executorch", "tflite_runtime"} <= set(runtimes)
-    assert not {"torch", "tensorflow"} & set(runtimes)
+    for name in ("ssh:", "ssh:-oProxyCommand=id", "ssh:a b", "ssh:pi@", "ssh:pi@host:port", "ssh:a;id"):
+        with pytest.raises(UsageError, match="ssh:pi@raspberrypi"):
+            devices.device(name)
+    for name in ("ssh:pi", "ssh:pi@raspberrypi.local:2222", "ssh:a.b-c@[fe80::1%eth0]:22", "ssh:NAME"):
+        runtimes = set(devices.device(name).runtimes)
+        assert {"litert", "onnxruntime", "executorch", "tflite_runtime"} <= runtimes
+        assert not {"torch", "tensorflow"} & runtimes
 
 
 def test_a_list_needs_no_board(monkeypatch):
