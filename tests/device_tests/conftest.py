@@ -24,6 +24,7 @@ from device_tests.results.measurement import Measurement
 from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
 from device_tests.results.shipping import Footprint
+from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -272,6 +273,12 @@ def measured() -> Callable[..., Row]:
         return msgspec.convert({**complete, **facts}, Row, strict=True, from_attributes=True)
 
     return make
+
+
+def joined(artifacts: Path, results: Path, *devices: str) -> tuple[Row, ...]:
+    """Return the rows of what is stored, as the report and the check have them."""
+    stored = load(results)
+    return rows(cells_with_results(stored, devices), stored, artifacts_folder=artifacts, results_folder=results)
 
 
 def raises(error: BaseException) -> Callable[..., NoReturn]:

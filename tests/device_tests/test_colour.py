@@ -13,13 +13,12 @@ from device_tests.onboard import pixels as onboard_pixels
 from device_tests.onboard import probe
 from device_tests.report.groups import group
 from device_tests.report.page import page, pictures, snippets
-from device_tests.rows import cells_with_results, load, rows
 from device_tests.transport.dialogue import file_arguments
 from export.contract import Tensor
 from models import reference
 from models.images import network_input
 from models.reference import EvaluationSet, Reference
-from tests.device_tests.conftest import ID, MODEL, save_artifact
+from tests.device_tests.conftest import ID, MODEL, joined, save_artifact
 
 SIDE, CHANNELS, CLASSES, IMAGES = 32, 3, 7, 120
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "<gnu>")
@@ -126,8 +125,7 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     colour.runtime("torch", flipping)
     colour.run(f"{ID}@torch@desktop")
     folders = {"artifacts_folder": colour.bench.artifacts, "results_folder": colour.bench.results}
-    stored = load(colour.bench.results)
-    judged = tuple(row for row in rows(cells_with_results(stored), stored, **folders) if row.artifact == ID)
+    judged = tuple(row for row in joined(*folders.values()) if row.artifact == ID)
     assert judged[0].flips
     text = page.write(group(judged, 0.1), 0.1, tmp_path / "report", **folders).read_text()
     data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
@@ -137,15 +135,8 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     assert len(drawn) > 1
     assert "<gnu>" not in text.replace("\\u003cgnu", "")
     assert "NOT MNIST" not in text
-    for part in (
-        "&lt;gnu&gt;",
-        "<dt>on at_night</dt>",
-        "at_night %",
-        "zoo_animals",
-        "loses most",
-        "3 channels of a pixel",
-    ):
-        assert part in text
+    said = ("&lt;gnu&gt;", "<dt>on at_night</dt>", "at_night %", "zoo_animals", "loses most", "3 channels of a pixel")
+    assert all(part in text for part in said)
     assert ("from 0 to 1" in text) == (dtype == "uint8")
 
 

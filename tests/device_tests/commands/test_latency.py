@@ -83,9 +83,7 @@ def test_one_of_several_that_crashes_leaves_the_file_except_by_force(file):
     assert latency._lost(file.with_name("none.json"), crashed) == []
 
 
-def test_garbage_is_not_timed_not_compared_and_not_reported_and_a_row_beside_it_has_no_ratio(
-    folders, type_in, file, capsys
-):
+def test_garbage_is_not_timed_not_reported_and_not_compared_with(folders, type_in, file, capsys):
     folders.runtime("honest", GARBAGE)
     with pytest.raises(EdgewiseError, match="nothing could be timed"):
         type_in()

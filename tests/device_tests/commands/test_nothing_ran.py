@@ -58,9 +58,7 @@ def test_a_device_that_is_not_there_fails_the_run_after_the_others_ran_whatever_
     assert outcomes(folders) == {f"{ID}@first@board": "ok", f"{ID}@first@desktop": "ok"}
 
 
-def test_what_was_never_exported_is_nothing_that_ran_and_a_missing_runtime_that_nobody_named_a_row(
-    folders, command, capsys
-):
+def test_what_was_never_exported_ran_not_and_a_runtime_that_nobody_named_may_be_missing(folders, command, capsys):
     folders.runtime("first")
     with pytest.raises(DataError, match="Nothing ran at all: not exported: nox -s export"):
         command("run", "--only", f"{MODEL}-torchscript-int8")

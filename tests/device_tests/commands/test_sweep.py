@@ -34,9 +34,7 @@ def test_the_same_bits_everywhere_and_rows_that_were_not_compared_leave_nothing_
     assert sweep.differences(rows, tmp_path) == []
 
 
-def test_integers_that_differ_are_named_with_image_and_layer_where_the_runtime_can_show_it(
-    on_a_core, tmp_path, monkeypatch
-):
+def test_integers_that_differ_are_named_with_image_and_layer_if_it_can_be_shown(on_a_core, tmp_path, monkeypatch):
     row = on_a_core("int8", same=993, difference=0.25, first_other=7)
     (line,) = sweep.differences((row, on_a_core("int8_io", same=1_000)), tmp_path)
     message = "integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"

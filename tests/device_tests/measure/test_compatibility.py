@@ -62,9 +62,7 @@ def settle(folders, results, conversations=None) -> Grid:
     return compatibility.run(cell, folders.bench.artifacts, results, conversations or Conversations())
 
 
-def test_a_version_that_answers_otherwise_is_found_and_what_may_be_the_machines_fault_is_tried_again(
-    two_versions, tmp_path
-):
+def test_a_version_that_answers_otherwise_is_found_and_a_hang_is_tried_again(two_versions, tmp_path):
     settled = settle(two_versions, tmp_path)
     assert [trial.outcome for trial in settled.trials] == ["mismatch", "ok"]
     assert settled.trials[0].reason == "0 of 4 golden images are answered as in the sidecar"

@@ -19,10 +19,9 @@ from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
 from device_tests.results.row import Row
-from device_tests.rows import cells_with_results, load, rows
 from models import reference
 from models.common.errors import DataError
-from tests.device_tests.conftest import MODEL, save_tflite
+from tests.device_tests.conftest import MODEL, joined, save_tflite
 
 ID = f"{MODEL}-tflite-int8"
 IMAGES, JUDGED = 100, 50
@@ -74,9 +73,7 @@ def imported(folder, tmp_path):
     def row(command: click.Command, *arguments: str, device: str) -> Row:
         done = CliRunner().invoke(command, [*arguments, "--artifacts", str(folder), "--results", str(results)])
         assert done.exit_code == 0, done.output
-        stored = load(results)
-        chosen = tuple(cell for cell in cells_with_results(stored, (device,)) if cell.recipe.id == ID)
-        (only,) = rows(chosen, stored, artifacts_folder=folder, results_folder=results)
+        (only,) = (row for row in joined(folder, results, device) if row.artifact == ID)
         return only
 
     return row

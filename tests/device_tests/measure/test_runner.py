@@ -124,9 +124,7 @@ def test_ctrl_c_kills_the_workers_and_keeps_what_is_finished(folders):
     assert stored(folders, "sleeps") is None
 
 
-def test_a_rerun_that_times_out_replaces_no_good_result_but_a_mismatch_and_a_crash_of_another_file_do(
-    folders, tmp_path
-):
+def test_a_hang_replaces_no_good_result_but_a_mismatch_and_a_crash_of_another_file_do(folders, tmp_path):
     flag, logits = tmp_path / "hangs", measurements.logits_path(folders.bench.results, cell("moody"))
     hangs = f"    while os.path.exists({str(flag)!r}): time.sleep(0.1)"
     name = folders.runtime("moody", f"def load(path, threads, load=load):\n{hangs}\n    return load(path, threads)")

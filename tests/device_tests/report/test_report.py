@@ -16,8 +16,7 @@ from device_tests.report.sweep import sweeps
 from device_tests.results.measurement import Environment
 from models.common.markdown import LIMIT_BYTES
 from tests.device_tests.conftest import MODEL, footprint
-
-NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
+from tests.device_tests.report.page.conftest import EMULATED, NOTHING
 
 
 @pytest.fixture
@@ -127,8 +126,7 @@ def test_the_batch_is_a_column_and_what_takes_several_images_at_once_is_not_reco
 
 @pytest.fixture
 def emulated(results):
-    facts = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
-    return replace(results[0], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
+    return replace(results[0], **EMULATED)
 
 
 def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulated):

@@ -95,9 +95,7 @@ def test_an_interface_that_does_not_compile_is_an_error_that_says_why(program, t
         executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
 
 
-def test_without_apt_or_with_lists_without_its_python_it_says_where_a_bundle_can_be_built(
-    program, tmp_path, monkeypatch
-):
+def test_without_apt_or_debians_python_it_says_where_a_bundle_can_be_built(program, tmp_path, monkeypatch):
     missing = 'echo "E: Unable to locate package python3.11-minimal" >&2; exit 100'
     program("apt-get", f'case "$*" in *download*) {missing};; esac')
     with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):

@@ -120,9 +120,7 @@ RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "torchscript": "torch", "
     ("model", "format_name"),
     [("torch_mobile", name) for name in RUNTIMES] + [("keras_residual", name) for name in ("tflite", "onnx")],
 )
-def test_a_healthy_network_accuses_no_layer_and_what_its_file_computes_is_named_after_its_layers(
-    exported, model, format_name
-):
+def test_a_healthy_file_accuses_no_layer_and_its_receipt_names_all(exported, model, format_name):
     """A product of two activations, as in attention, is no layer, and branches may come in another order."""
     errors = measured(*exported(model, format_name))
     assert sorted(e.layer for e in errors.errors[:-1]) == sorted(LAYERS[model])

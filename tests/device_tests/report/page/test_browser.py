@@ -7,9 +7,9 @@ import pytest
 from device_tests.report.groups import group
 from device_tests.report.page import page
 from device_tests.results import shipping as footprints
-from device_tests.rows import cells_with_results, load, rows
 from models.common.environments import ROOT
 from tests import programs
+from tests.device_tests.conftest import joined
 
 pytestmark = pytest.mark.browser
 
@@ -39,8 +39,7 @@ def real_page(tmp_path_factory) -> Path:
     if not any(results.glob("*.json")):
         programs.absent("needs results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
-    stored = load(results)
-    groups = group(rows(cells_with_results(stored), stored, **folders), 0.1, footprints.read(results))
+    groups = group(joined(*folders.values()), 0.1, footprints.read(results))
     return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)
 
 

@@ -94,9 +94,7 @@ def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
     assert "1,234" in text
 
 
-def test_layers_are_shown_with_the_first_bad_one_and_a_format_whose_inside_cannot_be_seen_says_why(
-    build, folders, measured
-):
+def test_layers_are_shown_with_the_first_bad_one_or_why_a_format_shows_none(build, folders, measured):
     assert f"nox -s explain -- --all --layers {ID}" in build().read_text()
     errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
               LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),

@@ -22,7 +22,6 @@ from device_tests.contract import Job
 from device_tests.devices import app
 from device_tests.measure.runner import Bench, Ended, run
 from device_tests.results import measurement as measurements
-from device_tests.rows import cells_with_results, load, rows
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, installed
 from device_tests.transport.android.client import Client
@@ -30,7 +29,7 @@ from models.common import files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.reference import Reference
 from tests import programs
-from tests.device_tests.conftest import save_tflite
+from tests.device_tests.conftest import joined, save_tflite
 
 STAND_IN = Path(__file__).with_name("framework.sh")
 ID = "torch_cnn_small-tflite-int8"
@@ -164,10 +163,8 @@ def test_a_cell_is_measured_in_the_app_and_judged_here_and_clean_uninstalls(phon
     assert phone.run().current  # neither is what is finished measured again nor the app installed
     assert phone.commands() == ["install", "start"]
     assert phone.shell(f"ls {installed.HOME}/jobs {installed.HOME}/results | grep {ID} || true") == ""
-    stored = load(phone.results)
-    chosen = cells_with_results(stored, ("app:A1",))
-    joined = rows(chosen, stored, artifacts_folder=phone.artifacts, results_folder=phone.results)
-    assert [(row.outcome, row.evidence) for row in joined if row.artifact == ID] == [("ok", "current")]
+    shown = joined(phone.artifacts, phone.results, "app:A1")
+    assert [(row.outcome, row.evidence) for row in shown if row.artifact == ID] == [("ok", "current")]
     phone.device.clean()
     assert phone.shell(f"[ ! -f {phone.tools}/installed.apk ] && [ ! -d {installed.HOME} ] && echo gone") == "gone"
 

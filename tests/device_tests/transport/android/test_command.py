@@ -16,9 +16,7 @@ from tests.device_tests.conftest import run_module
          "sudo apt-get install --no-install-recommends qemu-system-arm"),
     ],
 )  # fmt: skip
-def test_without_the_sdk_or_qemu_a_run_is_an_error_that_says_what_to_install(
-    tmp_path, monkeypatch, command, lacks, install
-):
+def test_without_the_sdk_or_qemu_it_says_what_to_install(tmp_path, monkeypatch, command, lacks, install):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("ANDROID_HOME", raising=False)
     with pytest.raises(EnvironmentMissing, match=f"^{lacks}.*{install}"):

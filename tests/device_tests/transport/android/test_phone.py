@@ -55,14 +55,11 @@ def test_there_is_no_c_library_outside_the_bundle(real):
     assert output.split() == ["2000"]
 
 
-def test_the_probe_answers_as_often_as_it_is_asked(phone, job):
+def test_the_probe_answers_as_often_as_it_is_asked_and_instructions_are_not_counted_there(phone, job):
     ready = """echo '{"outcome": "ok", "reason": "", "notes": []}'; while read line; do echo '{"ns": [1, 2]}'; done"""
     with phone(ready).loaded(Load(**{name: getattr(job, name) for name in Load.__dataclass_fields__})) as (row, ask):
         assert row["outcome"] == "ok"
         assert ask({"samples": 2, "inferences": 1}) == ask({"samples": 2, "inferences": 1}) == {"ns": [1, 2]}
-
-
-def test_instructions_are_not_counted_there(phone, job):
     with pytest.raises(Unsupported, match="on an emulated core"):
         phone().counted(job, Path("plugin"), Path("log"))
 

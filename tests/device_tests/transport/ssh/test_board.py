@@ -94,12 +94,7 @@ def why(device, runtime: str = "litert", kind: type[EnvironmentMissing] = Unreac
 
 
 @pytest.mark.slow
-def test_a_host_that_does_not_exist(board):
-    assert "there is no host of this name" in why(board(name="ssh:pi@no-such-host.invalid"))
-
-
-@pytest.mark.slow
-def test_host_keys_that_are_not_known_and_a_key_that_is_not_accepted(board, tmp_path):
+def test_a_host_that_does_not_exist_host_keys_that_are_not_known_and_a_key_that_is_not_accepted(board, tmp_path):
     key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
     with running(tmp_path / "other") as other:
         hosts = other.folder / "known_hosts"
@@ -111,6 +106,7 @@ def test_host_keys_that_are_not_known_and_a_key_that_is_not_accepted(board, tmp_
         hosts.write_text(trusted)
         (other.folder / "user.pub").write_text(key)
         refused = why(board(other, name=f"ssh:127.0.0.1:{other.port}"))
+    assert "there is no host of this name" in why(board(name="ssh:pi@no-such-host.invalid"))
     assert f"its host key is not known here. Look at it, and accept it, with: ssh -F {other.config} board" in unknown
     assert "its host key is not the one that is known here" in imposter
     assert f"ssh-keygen -R '[127.0.0.1]:{other.port}'" in imposter
