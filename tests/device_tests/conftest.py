@@ -198,8 +198,9 @@ def save_tflite(folder: Path, images: int) -> Reference:
     """Write an int8 artifact that nobody runs and its reference, whose logits are random; return the reference."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(images, 10)).astype(np.float32)
-    built = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, logits=logits,
-                      images=rng.integers(0, 256, (images, 28, 28), np.uint8), labels=logits.argmax(1).astype(np.uint8))  # fmt: skip
+    pixels = rng.integers(0, 256, (images, 28, 28), np.uint8)
+    judged = {"images": pixels, "labels": logits.argmax(1).astype(np.uint8), "logits": logits}
+    built = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **judged)
     reference.save(built, reference.path(folder, MODEL))
     file = folder / f"{MODEL}-tflite-int8.tflite"
     file.write_bytes(b"weights")

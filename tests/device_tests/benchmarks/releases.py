@@ -36,7 +36,6 @@ TITLES = {"export_s": "export, seconds", "export_cpu_s": "export, processor seco
 class Ratio:
     """A figure in `then` and `now`, one of each per round, by pairs that ran one after the other."""
 
-    figure: str
     then: tuple[float, ...]
     now: tuple[float, ...]
 
@@ -183,9 +182,9 @@ def table(then: Side, now: Side, title: str) -> Table:
     """Return the figures of both, and their ratios."""
     shown = Table("figure", "then", "now", "now / then", "n", "says", title=title)
     for name in then.figures:
-        r = Ratio(figure=name, then=tuple(then.figures[name]), now=tuple(now.figures[name]))
+        r = Ratio(then=tuple(then.figures[name]), now=tuple(now.figures[name]))
         middle = sorted(r.ratios)[len(r.ratios) // 2]
-        shown.add_row(TITLES[r.figure], *(f"{min(v):.1f}..{max(v):.1f}" for v in (r.then, r.now)),
+        shown.add_row(TITLES[name], *(f"{min(v):.1f}..{max(v):.1f}" for v in (r.then, r.now)),
                       f"{middle:.3f} ({min(r.ratios):.3f}..{max(r.ratios):.3f})", str(len(r.ratios)), r.verdict)  # fmt: skip
     return shown
 

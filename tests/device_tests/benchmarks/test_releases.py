@@ -59,8 +59,8 @@ def test_the_last_tag_goes_before_the_changelog_and_that_of_this_very_commit_is_
     ],
 )
 def test_a_verdict_needs_every_round_and_ratios_are_taken_within_each(then, now, verdict):
-    assert Ratio(figure="export_s", then=then, now=now).verdict == verdict
-    assert Ratio(figure="export_s", then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
+    assert Ratio(then=then, now=now).verdict == verdict
+    assert Ratio(then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
 
 
 def side(home: Path, **artifacts: tuple[str, int]) -> Side:
