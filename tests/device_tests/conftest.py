@@ -86,7 +86,6 @@ class Folders:
 
     @property
     def artifact(self) -> Artifact:
-        """The one artifact."""
         return artifacts.read(artifacts.sidecar_path(self.bench.artifacts, ID))
 
     def runtime(self, name: str, code: str = "") -> str:
@@ -123,7 +122,6 @@ class Folders:
         return ends
 
     def row(self, runtime: str, **changes) -> Measurement:
-        """Return the row of the one artifact on a runtime."""
         id = f"{ID}@{runtime}@desktop"
         return self.run(id, **changes)[id].measurement
 
@@ -212,7 +210,6 @@ def save_tflite(folder: Path, images: int) -> Reference:
 
 
 def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
-    """Write the artifact and its sidecar."""
     file = folder / f"{ID}.pt"
     with file.open("wb") as out:
         np.save(out, weights)
@@ -283,7 +280,6 @@ def joined(artifacts: Path, results: Path, *devices: str) -> tuple[Row, ...]:
 
 
 def raises(error: BaseException) -> Callable[..., NoReturn]:
-    """Return a function that raises an error, whatever it is given."""
 
     def function(*_, **__) -> NoReturn:
         raise error

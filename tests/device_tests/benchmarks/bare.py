@@ -68,7 +68,6 @@ def turns(mine, theirs, rounds: int) -> list[list[float]]:
 
 
 def inference_ns(infer, images: list) -> float:
-    """Return about how long an inference takes."""
     for image in images * 8:
         infer(image)
     began = time.perf_counter_ns()

@@ -75,7 +75,6 @@ class Side:
         return done.stdout, took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def ids(self) -> list[str]:
-        """Return the artifacts that it knows."""
         return [line for line in self.do("export", "--list")[0].split() if line.count("-") == 2]
 
     def digests(self, round_: int) -> dict[str, tuple[str, int]]:
@@ -179,7 +178,6 @@ def counted(then: Mapping[str, int], now: Mapping[str, int], folder: Path) -> st
 
 
 def table(then: Side, now: Side, title: str) -> Table:
-    """Return the figures of both, and their ratios."""
     shown = Table("figure", "then", "now", "now / then", "n", "says", title=title)
     for name in then.figures:
         r = Ratio(then=tuple(then.figures[name]), now=tuple(now.figures[name]))

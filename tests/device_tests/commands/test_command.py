@@ -111,3 +111,5 @@ def test_a_check_without_evidence_is_red(ran, tmp_path, capsys):
     assert ran("check", "--allow-missing") == 0
     budgets.write_text("")
     assert ran("check", "--only", ID) == NO_EVIDENCE
+    with pytest.raises(DataError, match="no result of cortex-a53"):
+        ran("check", "--device", "cortex-a53")

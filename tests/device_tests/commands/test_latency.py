@@ -18,7 +18,6 @@ from tests.device_tests.conftest import GARBAGE, ID
 
 @pytest.fixture
 def file(folders):
-    """Where the command writes the times of the runtime `honest`."""
     return folders.bench.results / "latency" / f"honest@{DESKTOP}.json"
 
 

@@ -42,7 +42,6 @@ class Machine:
         programs.script(self.folder / "qemu-aarch64", code)
 
     def run(self, core: str) -> dict:
-        """Return the row of a cell on a core."""
         file = self.folder / "artifact"
         job = Job(runtime="litert", artifact=file, sidecar=file, reference=file, images=0, latency_s=0, timeout_s=20)
         return arm64.Core(core).run(job, Turns(1))

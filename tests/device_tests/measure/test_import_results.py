@@ -30,7 +30,6 @@ SHA = hashlib.sha256(b"weights").hexdigest()
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """An artifacts folder with one artifact and its reference."""
     save_tflite(tmp_path / "artifacts", IMAGES)
     return tmp_path / "artifacts"
 

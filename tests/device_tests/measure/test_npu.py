@@ -69,7 +69,6 @@ def vela(folders):
 
 @pytest.fixture
 def type_in(folders):
-    """Return a function that types the command with the folders of the test."""
     places = ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
     return lambda *arguments: command.npu.main([*arguments, *places], standalone_mode=False)
 

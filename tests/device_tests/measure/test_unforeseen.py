@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from device_tests import devices
 from device_tests.__main__ import group
@@ -11,19 +12,20 @@ from device_tests.commands import compatibility as compatibility_command
 from device_tests.commands import shipping as shipping_command
 from device_tests.contract import Load
 from device_tests.devices import desktop
-from device_tests.measure import compatibility, instructions
+from device_tests.machine_lock import MachineLock
+from device_tests.measure import compatibility, instructions, shipping
 from device_tests.results import instructions as counts
 from device_tests.results import shipping as footprints
 from device_tests.results.compatibility import Grid
 from device_tests.transport.dialogue import Conversations
-from models.common.errors import EdgewiseError, EnvironmentMissing
+from export import artifact as artifacts
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 from tests import programs
 from tests.device_tests.conftest import ID, footprint, raises
 
 
 @pytest.fixture
 def weighed(tmp_path):
-    """Where what ships is written."""
     return tmp_path / "shipping.json"
 
 
@@ -71,6 +73,17 @@ def test_where_no_runtime_is_installed_nothing_is_written_and_that_is_an_error(w
     assert not weighed.exists()
 
 
+def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
+    facts = {"outcome": "export_failed", "reason": "the tool said no", "file": "", "sha256": ""}
+    artifacts.save(structs.replace(folders.artifact, **facts), folders.bench.artifacts)
+    folders.runtime("fake")
+    (cell,) = select(cells(), runtimes=(), patterns=(ID,))
+    with pytest.raises(DataError, match=r"was not made \(export_failed\): the tool said no"):
+        compatibility.run(cell, folders.bench.artifacts, folders.bench.results, Conversations())
+    with pytest.raises(DataError, match="the tool said no"):
+        shipping.start(cell, folders.bench.artifacts, MachineLock(print))
+
+
 def test_a_version_and_an_artifact_that_nobody_foresaw_cost_no_other_its_trials(folders, monkeypatch):
     unforeseen = RuntimeError("what cannot be")
     monkeypatch.setattr(Conversations, "loaded", raises(unforeseen))
@@ -95,7 +108,6 @@ def test_a_version_and_an_artifact_that_nobody_foresaw_cost_no_other_its_trials(
 
 @pytest.fixture
 def counter(folders, tmp_path, monkeypatch):
-    """Return a counter that counts as its function says."""
     folders.runtime("fake")
     (cell,) = select(cells(), runtimes=(), patterns=(ID,))
     monkeypatch.setattr(desktop.Desktop, "counted", lambda *arguments: None)

@@ -83,7 +83,6 @@ def test_executorch_runs_there_without_pytorch_and_its_code_is_part_of_a_results
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """Return a function that puts a script in the place of one program."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return lambda name, code: programs.script(tmp_path / name, code)
 

@@ -85,7 +85,6 @@ class Stage:
 
 @pytest.fixture
 def reference_set(tmp_path: Path) -> Reference:
-    """The reference of the artifact in `artifacts`."""
     return save_tflite(tmp_path / "artifacts", IMAGES)
 
 

@@ -44,7 +44,6 @@ class Server:
             os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """End the server, and every connection."""
         if self.process.poll() is None:
             connections = self.connections()  # which outlive it
             self.process.kill()
