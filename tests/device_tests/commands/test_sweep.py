@@ -29,9 +29,13 @@ def on_a_core(measured):
     return partial(measured, **where, compared=1_000, same=0)
 
 
-def test_the_same_bits_everywhere_and_rows_that_were_not_compared_leave_nothing_to_say(on_a_core, measured, tmp_path):
-    rows = (on_a_core("int8", same=1_000), on_a_core("float32", same=1_000), measured("int8"))
+def test_the_same_bits_leave_nothing_to_say_and_of_floats_only_the_largest_difference(on_a_core, measured, tmp_path):
+    rows = (on_a_core("int8", same=1_000), on_a_core("float32", same=1_000), measured("int8"))  # not compared
     assert sweep.differences(rows, tmp_path) == []
+    differences = {"float32": 1e-5, "int4": 0.2, "dynamic_int8": 0.04}
+    rows = tuple(on_a_core(scheme, difference=by, first_other=0) for scheme, by in differences.items())
+    (line,) = sweep.differences(rows, tmp_path)
+    assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 
 
 def test_integers_that_differ_are_named_with_image_and_layer_if_it_can_be_shown(on_a_core, tmp_path, monkeypatch):
@@ -44,13 +48,6 @@ def test_integers_that_differ_are_named_with_image_and_layer_if_it_can_be_shown(
     monkeypatch.setattr(sweep, "_layer", lambda row, folder: "layer 2 of 4 with weights, CONV_2D")
     (line,) = sweep.differences((on_a_core("int8", runtime="litert", difference=1.0, first_other=0),), tmp_path)
     assert line.endswith("first for image 0, in layer 2 of 4 with weights, CONV_2D")
-
-
-def test_of_floating_point_only_the_largest_difference_is_told(on_a_core, tmp_path):
-    differences = {"float32": 1e-5, "int4": 0.2, "dynamic_int8": 0.04}
-    rows = tuple(on_a_core(scheme, difference=by, first_other=0) for scheme, by in differences.items())
-    (line,) = sweep.differences(rows, tmp_path)
-    assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 
 
 def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_path, monkeypatch):

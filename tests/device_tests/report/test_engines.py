@@ -27,7 +27,7 @@ def races(*rows) -> tuple[engines.Race, ...]:
     return engines.races(group(rows, 0.1))
 
 
-def test_the_cheapest_engine_of_a_scheme_is_marked_and_what_does_not_run_says_why(counted):
+def test_the_cheapest_of_several_engines_is_marked_and_what_does_not_run_says_why(counted, measured):
     (race,) = races(
         counted("int8", "litert", "tflite", instructions=287_026),
         counted("int8", "openvino", "openvino", instructions=22_511_972),
@@ -44,6 +44,9 @@ def test_the_cheapest_engine_of_a_scheme_is_marked_and_what_does_not_run_says_wh
         ("int8", "ncnn", "ncnn", ("unsupported",)),
         ("int8", "openvino", "openvino", ("22,511,972",)),
     )
+    alone = (counted(scheme, "litert", "tflite", instructions=9) for scheme in ("float32", "int8"))
+    assert races(*alone) == ()
+    assert races(measured(runtime="litert", instructions=9), measured(runtime="ncnn", instructions=8)) == ()  # timed
 
 
 def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_winner(counted):
@@ -54,12 +57,6 @@ def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_w
     cells = {runtime: dict(zip(race.models, cells, strict=True)) for _, runtime, _, cells in race.lines}
     assert cells["litert"] == {"torch_cnn_small": "9", "keras_cnn": "70, least"}
     assert cells["ncnn"] == {"torch_cnn_small": "8, least", "keras_cnn": ""}
-
-
-def test_one_engine_alone_or_times_instead_of_counts_are_no_race(counted, measured):
-    alone = (counted(scheme, "litert", "tflite", instructions=9) for scheme in ("float32", "int8"))
-    assert races(*alone) == ()
-    assert races(measured(runtime="litert", instructions=9), measured(runtime="ncnn", instructions=8)) == ()
 
 
 def test_it_is_printed_and_in_the_markdown_report(counted):

@@ -51,7 +51,7 @@ def test_an_ipv6_address_reaches_ssh_without_its_brackets(monkeypatch):
     assert argv[argv.index("-p") + 1] == "2222"
 
 
-def test_a_raspberry_pis_state_is_read(tmp_path):
+def test_a_raspberry_pis_state_is_read_and_a_row_tells_what_bears_on_its_times(tmp_path):
     """As Linux shows it on a Pi 4: the model ends in a zero byte, temperatures are in thousandths of a degree."""
     for path, content in {
         "proc/device-tree/model": b"Raspberry Pi 4 Model B Rev 1.4\0",
@@ -69,16 +69,13 @@ def test_a_raspberry_pis_state_is_read(tmp_path):
     assert state == {**pi, "temperatures_c": {"cpu-thermal": 48.686}}
     assert done.stderr == ""
 
-
-def test_a_row_tells_what_bears_on_its_times():
     remote = devices.device("ssh:NAME")
     remote.board.state = lambda: {"kernel": "Linux 6.6", "temperatures_c": {"cpu-thermal": 61.5}}
     row = {"environment": {"cpu": "Cortex-A72"}, "notes": []}
-    pi = {"kernel": "Linux 6.6", "model": "Pi", "governors": ["ondemand"]}
-    remote._describe(row, {**pi, "temperatures_c": {"cpu-thermal": 48.7}})
-    temperatures = {"before": {"cpu-thermal": 48.7}, "after": {"cpu-thermal": 61.5}}
+    remote._describe(row, {"kernel": "Linux 6.6", **state})
+    temperatures = {"before": {"cpu-thermal": 48.686}, "after": {"cpu-thermal": 61.5}}
     assert row == {
-        "environment": {"cpu": "Cortex-A72", **pi, "temperatures_c": temperatures},
+        "environment": {"cpu": "Cortex-A72", "kernel": "Linux 6.6", **pi, "temperatures_c": temperatures},
         "notes": ["the frequency governor is ondemand: times wander with the load"],
     }
 
