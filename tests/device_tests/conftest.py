@@ -21,8 +21,10 @@ from device_tests.contract import DESKTOP
 from device_tests.measure.runner import Bench, Ended, run
 from device_tests.onboard import worker
 from device_tests.results.measurement import Measurement
+from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
 from device_tests.results.shipping import Footprint
+from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export import matrix
 from export.artifact import Artifact
@@ -30,6 +32,7 @@ from models import reference
 from models.common import environments, files
 from models.common.errors import EnvironmentMissing
 from models.images import network_input
+from models.reference import Reference
 from tests import interpreters, programs
 
 MODEL = "torch_cnn_small"
@@ -37,15 +40,7 @@ ID = f"{MODEL}-torchscript-float32"
 IMAGES = 200
 ENVIRONMENT = {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "date": "2026-01-02T03:04:05+00:00"}
 GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
-# Notes when its timing began and ended; whoever else is timing at that moment would come between.
-NOTED = """
-def answer(logits):
-    if calls in (2, 160):
-        with open({spans!r}, "a") as file:
-            file.write(f"{{calls}} {{os.getpid()}}\\n")
-    time.sleep(0.0005)
-    return logits
-"""
+
 
 # A runtime whose artifact is a saved matrix [H*W*C,K]; each fake replaces some of these lines.
 RUNTIME = """
@@ -91,7 +86,6 @@ class Folders:
 
     @property
     def artifact(self) -> Artifact:
-        """The one artifact."""
         return artifacts.read(artifacts.sidecar_path(self.bench.artifacts, ID))
 
     def runtime(self, name: str, code: str = "") -> str:
@@ -128,7 +122,6 @@ class Folders:
         return ends
 
     def row(self, runtime: str, **changes) -> Measurement:
-        """Return the row of the one artifact on a runtime."""
         id = f"{ID}@{runtime}@desktop"
         return self.run(id, **changes)[id].measurement
 
@@ -159,7 +152,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
     logits = network_input(images, "hw").reshape(-1, 784) @ weights
     labels = logits.argmax(1).astype(np.uint8)
     labels[:10] = (labels[:10] + 1) % 10  # the float source is wrong on ten
-    reference_set = reference.Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
+    reference_set = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
                         images=images, labels=labels, logits=logits)  # fmt: skip
     reference.save(reference_set, reference.path(built.bench.artifacts, MODEL))
     golden = [
@@ -194,8 +187,29 @@ def footprint(runtime: str, **facts) -> Footprint:
     return Footprint(runtime=runtime, **{**complete, **facts})
 
 
+def receipt(artifact: str = ID, **facts) -> Receipt:
+    complete = {"key": "k", "runtime": "torch", "versions": {}, "library": "", "instruction_sets": (), "parts": ()}
+    return Receipt(artifact=artifact, **{**complete, "delegate": "", "operators": (), **facts})
+
+
+def save_tflite(folder: Path, images: int) -> Reference:
+    """Write an int8 artifact that nobody runs and its reference, whose logits are random; return the reference."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(images, 10)).astype(np.float32)
+    pixels = rng.integers(0, 256, (images, 28, 28), np.uint8)
+    judged = {"images": pixels, "labels": logits.argmax(1).astype(np.uint8), "logits": logits}
+    built = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **judged)
+    reference.save(built, reference.path(folder, MODEL))
+    file = folder / f"{MODEL}-tflite-int8.tflite"
+    file.write_bytes(b"weights")
+    facts = {"file": file.name, "sha256": files.sha256(file), "size_bytes": 7, "compressed_bytes": 20_000}
+    tensors = {side: ({"name": "x", "shape": (1, 10), "dtype": "float32"},) for side in ("inputs", "outputs")}
+    source = {"checkpoint_sha256": "c" * 64, "dataset": {"name": "mnist", "sha256": "d" * 64}}
+    artifacts.save(artifact(file.stem, **facts, **tensors, **source), folder)
+    return built
+
+
 def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
-    """Write the artifact and its sidecar."""
     file = folder / f"{ID}.pt"
     with file.open("wb") as out:
         np.save(out, weights)
@@ -259,20 +273,18 @@ def measured() -> Callable[..., Row]:
     return make
 
 
+def joined(artifacts: Path, results: Path, *devices: str) -> tuple[Row, ...]:
+    """Return the rows of what is stored, as the report and the check have them."""
+    stored = load(results)
+    return rows(cells_with_results(stored, devices), stored, artifacts_folder=artifacts, results_folder=results)
+
+
 def raises(error: BaseException) -> Callable[..., NoReturn]:
-    """Return a function that raises an error, whatever it is given."""
 
     def function(*_, **__) -> NoReturn:
         raise error
 
     return function
-
-
-def timed_alone(spans: Path) -> bool:
-    """Tell whether four runtimes that are NOTED timed one after the other."""
-    lines = [line.split() for line in spans.read_text().splitlines()]
-    assert [call for call, _ in lines] == ["2", "160"] * 4
-    return all(lines[i][1] == lines[i + 1][1] for i in range(0, 8, 2))
 
 
 def running(folder: Path) -> list[str]:
@@ -296,10 +308,17 @@ def need_environment(name: str) -> Path:
         programs.absent(str(error))
 
 
+def run_module(name: str, *arguments: object, code: int = 0) -> str:
+    """Run a module of ours in a process of its own, as a person would; return what it said."""
+    command = [sys.executable, "-m", name, *map(str, arguments)]
+    done = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True, timeout=900)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "Traceback" not in said
+    return said
+
+
 def export(folder: Path, *ids: str) -> Path:
-    """Export artifacts into a folder, in a process of their own; return the folder."""
-    only = [f"--only={id}" for id in ids]
-    command = [sys.executable, "-m", "export", *only, "--artifacts", str(folder), "--logs", str(folder / "logs")]
-    done = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Export artifacts into a folder; return the folder."""
+    run_module("export", *(f"--only={id}" for id in ids), "--artifacts", folder, "--logs", folder / "logs")
     return folder

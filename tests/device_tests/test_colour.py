@@ -13,13 +13,12 @@ from device_tests.onboard import pixels as onboard_pixels
 from device_tests.onboard import probe
 from device_tests.report.groups import group
 from device_tests.report.page import page, pictures, snippets
-from device_tests.rows import cells_with_results, load, rows
 from device_tests.transport.dialogue import file_arguments
 from export.contract import Tensor
 from models import reference
 from models.images import network_input
 from models.reference import EvaluationSet, Reference
-from tests.device_tests.conftest import ID, MODEL, save_artifact
+from tests.device_tests.conftest import ID, MODEL, joined, save_artifact
 
 SIDE, CHANNELS, CLASSES, IMAGES = 32, 3, 7, 120
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "<gnu>")
@@ -97,20 +96,18 @@ def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
     assert given.flags.c_contiguous
 
 
-def test_grey_images_go_into_networks_with_and_without_a_channel():
+def test_grey_images_go_into_networks_with_and_without_a_channel_and_other_sizes_are_refused_in_a_sentence():
+    def side(*shape: int) -> dict:
+        return {"shape": shape, "dtype": "float32", "scale": None}
+
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
     for name, shape in (("hw", (1, 3, 4)), ("hwc", (1, 3, 4, 1)), ("chw", (1, 1, 3, 4))):
-        tensor = {"shape": shape, "dtype": "float32", "scale": None}
         for given in (image, image[..., None]):
-            native = onboard_pixels.native(given, tensor, name)
+            native = onboard_pixels.native(given, side(*shape), name)
             assert native.shape == shape
             np.testing.assert_array_equal(native.ravel(), image.ravel() / np.float32(255))
-
-
-def test_images_of_another_size_are_refused_in_a_sentence():
-    tensor = {"shape": (1, 3, 32, 32), "dtype": "float32", "scale": None}
     with pytest.raises(ValueError, match=r"the images have the shape \[32, 32\], which as chw is not"):
-        onboard_pixels.native(np.zeros((32, 32), np.uint8), tensor, "chw")
+        onboard_pixels.native(np.zeros((32, 32), np.uint8), side(1, 3, 32, 32), "chw")
 
 
 def test_the_probe_finds_the_golden_images_shape(colour):
@@ -128,8 +125,7 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     colour.runtime("torch", flipping)
     colour.run(f"{ID}@torch@desktop")
     folders = {"artifacts_folder": colour.bench.artifacts, "results_folder": colour.bench.results}
-    stored = load(colour.bench.results)
-    judged = tuple(row for row in rows(cells_with_results(stored), stored, **folders) if row.artifact == ID)
+    judged = tuple(row for row in joined(*folders.values()) if row.artifact == ID)
     assert judged[0].flips
     text = page.write(group(judged, 0.1), 0.1, tmp_path / "report", **folders).read_text()
     data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
@@ -139,15 +135,8 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     assert len(drawn) > 1
     assert "<gnu>" not in text.replace("\\u003cgnu", "")
     assert "NOT MNIST" not in text
-    for part in (
-        "&lt;gnu&gt;",
-        "<dt>on at_night</dt>",
-        "at_night %",
-        "zoo_animals",
-        "loses most",
-        "3 channels of a pixel",
-    ):
-        assert part in text
+    said = ("&lt;gnu&gt;", "<dt>on at_night</dt>", "at_night %", "zoo_animals", "loses most", "3 channels of a pixel")
+    assert all(part in text for part in said)
     assert ("from 0 to 1" in text) == (dtype == "uint8")
 
 

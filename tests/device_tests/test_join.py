@@ -8,11 +8,11 @@ from device_tests.report import columns
 from device_tests.results import instructions, receipts, rewrites
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.latency import Interval
-from device_tests.results.receipts import Operator, Receipt
+from device_tests.results.receipts import Operator
 from device_tests.results.rewrites import Pair, Rewritten
-from export.artifact import Artifact, Rewrite
+from export.artifact import Rewrite
 from models.common import files
-from tests.device_tests.conftest import artifact
+from tests.device_tests.conftest import artifact, receipt
 
 SHA = "a" * 64
 ARTIFACT = artifact(sha256=SHA, macs=28)
@@ -35,9 +35,8 @@ def results(tmp_path, measured):
     timed = {"seed": 0, "date": "", "roofs": [], "series": [series, {"id": "x"}], "summary": [summary, {"id": "x"}]}
     files.write_json(tmp_path / "latency" / "torch@desktop.json", timed)
     operators = (Operator(name="conv", macs=3, taken=True), Operator(name="dense", macs=1))
-    receipt = Receipt(artifact=row.artifact, key=current_results.explanation(ARTIFACT, "torch"), runtime="torch", versions={},
-                      library="", instruction_sets=(), delegate="XNNPACK", operators=operators, parts=())  # fmt: skip
-    receipts.save(receipt, tmp_path)
+    key = current_results.explanation(ARTIFACT, "torch")
+    receipts.save(receipt(row.artifact, key=key, delegate="XNNPACK", operators=operators), tmp_path)
     return tmp_path
 
 
@@ -74,27 +73,22 @@ def test_figures_of_another_artifact_or_cell_or_of_garbage_are_not_attached(resu
     assert attached(row, structs.replace(ARTIFACT, sha256=sha256), results) == row
 
 
-@pytest.fixture
-def rewritten_artifact(tmp_path) -> Artifact:
-    """An artifact that was rewritten, and what that brings, measured on the desktop and on a core."""
+def test_what_rewrites_bring_is_attached_where_it_was_measured(measured, tmp_path):
     done = Rewrite(name="pixels_as_channels", operators=("conv",), images=65, difference=0.0, bytes=20)
     pair = Pair(converted=100, rewritten=60)
     record = Rewritten(artifact=ARTIFACT.id, runtime="torch", artifact_sha256=SHA, converted_sha256="c" * 64, bytes=pair,
                        rewrites=(done.name,), instructions={"cortex-a76": pair}, rounds=20,
                        latency=Interval(value=0.7, low=0.69, high=0.71))  # fmt: skip
     rewrites.save(record, tmp_path)
-    return structs.replace(ARTIFACT, rewrites=(done,))
 
+    def text(device: str, **facts) -> str:
+        artifact = structs.replace(ARTIFACT, **{"rewrites": (done,), **facts})
+        return columns.rewrites(attached(measured(artifact_sha256=SHA, device=device), artifact, tmp_path))
 
-def test_what_rewrites_bring_is_attached_where_it_was_measured(rewritten_artifact, measured, tmp_path):
-    def texts(device: str, sha256: str = SHA) -> str:
-        row = measured(artifact_sha256=SHA, device=device)
-        artifact = structs.replace(rewritten_artifact, sha256=sha256)
-        return columns.rewrites(attached(row, artifact, tmp_path))
-
-    assert (texts("desktop"), texts("cortex-a76"), texts("cortex-a53")) == ("0.70 time", "0.60 instr.", "not measured")
-    assert texts("cortex-a76", sha256="b" * 64) == "not measured", "the record is of another file"
-    assert columns.rewrites(attached(measured(artifact_sha256=SHA), ARTIFACT, tmp_path)) == ""
+    devices = ("desktop", "cortex-a76", "cortex-a53")
+    assert [text(device) for device in devices] == ["0.70 time", "0.60 instr.", "not measured"]
+    assert text("cortex-a76", sha256="b" * 64) == "not measured", "the record is of another file"
+    assert text("desktop", rewrites=()) == ""
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,6 @@ def next_line(process: subprocess.Popen) -> str:
     return process.stdout.readline().strip()
 
 
-def let_go(process: subprocess.Popen) -> None:
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
 def free(side: str) -> bool:
     waited = []
     with getattr(machine_lock.MachineLock(print), side)(lambda: waited.append(True) or True):
@@ -72,7 +67,7 @@ def test_who_takes_times_has_no_other_process_beside_it(process):
     line = next_line(second)
     assert line.startswith("says waiting for another run of Edgewise on this machine, ")
     assert f"process {first.pid}, started at 20" in line
-    let_go(first)
+    first.communicate("\n")
     assert next_line(second) == "holds"  # and says no second time that it waits
     assert free("shared")
     assert not free("alone")
@@ -85,30 +80,25 @@ def test_nobody_new_enters_while_one_waits_to_be_alone(process):
     assert next_line(waits).startswith("says waiting")
     late = process("shared")
     assert next_line(late).startswith("says waiting")
-    let_go(shares)
+    shares.communicate("\n")
     assert next_line(waits) == "holds"
     assert not free("shared")
-    let_go(waits)
+    waits.communicate("\n")
     assert next_line(late) == "holds"
 
 
-def test_who_dies_lets_go(process):
+def test_who_dies_lets_go_and_what_a_holder_starts_does_not_keep_the_lock(process):
     holder = process("alone")
     assert next_line(holder) == "holds"
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert free("alone")
-
-
-def test_what_a_holder_starts_does_not_keep_the_lock(cache):
     with machine_lock.MachineLock(print).alone():
-        argv = [sys.executable, "-c", "print('runs', flush=True); input()"]
-        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
-        assert child.stdout.readline()
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
     try:
         assert free("alone")
     finally:
-        child.communicate(b"\n")
+        child.communicate()
 
 
 def test_closing_ends_the_waiting_for_another_process(process):

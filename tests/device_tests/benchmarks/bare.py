@@ -6,12 +6,12 @@ same loaded network: what our function of one image holds inside is what the bar
 
 import argparse
 import gc
-import importlib.util
 import inspect
 import itertools
 import json
 import math
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2_000)
     options = parser.parse_args()
     options.threads, options.count = 1, False
-    probe = _probe()
+    sys.path.insert(0, str(PROBE.parent))
+    import probe
+
     worker = probe.beside("worker")
     reply = worker.Reply()
     infer, images, facts = probe.load(worker, options, reply)
@@ -65,15 +67,7 @@ def turns(mine, theirs, rounds: int) -> list[list[float]]:
     return taken
 
 
-def _probe():
-    spec = importlib.util.spec_from_file_location("edgewise_probe", PROBE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def inference_ns(infer, images: list) -> float:
-    """Return about how long an inference takes."""
     for image in images * 8:
         infer(image)
     began = time.perf_counter_ns()

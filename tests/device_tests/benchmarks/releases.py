@@ -36,7 +36,6 @@ TITLES = {"export_s": "export, seconds", "export_cpu_s": "export, processor seco
 class Ratio:
     """A figure in `then` and `now`, one of each per round, by pairs that ran one after the other."""
 
-    figure: str
     then: tuple[float, ...]
     now: tuple[float, ...]
 
@@ -76,7 +75,6 @@ class Side:
         return done.stdout, took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def ids(self) -> list[str]:
-        """Return the artifacts that it knows."""
         return [line for line in self.do("export", "--list")[0].split() if line.count("-") == 2]
 
     def digests(self, round_: int) -> dict[str, tuple[str, int]]:
@@ -180,12 +178,11 @@ def counted(then: Mapping[str, int], now: Mapping[str, int], folder: Path) -> st
 
 
 def table(then: Side, now: Side, title: str) -> Table:
-    """Return the figures of both, and their ratios."""
     shown = Table("figure", "then", "now", "now / then", "n", "says", title=title)
     for name in then.figures:
-        r = Ratio(figure=name, then=tuple(then.figures[name]), now=tuple(now.figures[name]))
+        r = Ratio(then=tuple(then.figures[name]), now=tuple(now.figures[name]))
         middle = sorted(r.ratios)[len(r.ratios) // 2]
-        shown.add_row(TITLES[r.figure], *(f"{min(v):.1f}..{max(v):.1f}" for v in (r.then, r.now)),
+        shown.add_row(TITLES[name], *(f"{min(v):.1f}..{max(v):.1f}" for v in (r.then, r.now)),
                       f"{middle:.3f} ({min(r.ratios):.3f}..{max(r.ratios):.3f})", str(len(r.ratios)), r.verdict)  # fmt: skip
     return shown
 

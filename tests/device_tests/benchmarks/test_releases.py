@@ -32,8 +32,14 @@ def repository(tmp_path) -> Path:
     return root
 
 
-def test_without_a_tag_the_commit_that_wrote_the_last_release_down_is_compared_with(repository):
+def test_without_a_tag_the_commit_that_wrote_the_last_release_down_or_a_named_one_is_compared_with(repository):
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~1")
+    assert releases.earlier("HEAD~2", repository) == git(repository, "rev-parse", "HEAD~2")
+    with pytest.raises(DataError, match="knows no revision 'v9'"):
+        releases.earlier("v9", repository)
+    git(repository, "checkout", "-q", "HEAD~2")
+    with pytest.raises(DataError, match="no earlier release.*--against REVISION"):
+        releases.earlier(None, repository)
 
 
 def test_the_last_tag_goes_before_the_changelog_and_that_of_this_very_commit_is_no_earlier_release(repository):
@@ -41,18 +47,6 @@ def test_the_last_tag_goes_before_the_changelog_and_that_of_this_very_commit_is_
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
     git(repository, "tag", "v0.1.0", "HEAD")
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
-
-
-def test_a_revision_may_be_named_and_a_wrong_one_is_a_sentence(repository):
-    assert releases.earlier("HEAD~2", repository) == git(repository, "rev-parse", "HEAD~2")
-    with pytest.raises(DataError, match="knows no revision 'v9'"):
-        releases.earlier("v9", repository)
-
-
-def test_where_there_is_no_earlier_release_that_is_said_with_what_to_type(repository):
-    git(repository, "checkout", "-q", "HEAD~2")
-    with pytest.raises(DataError, match="no earlier release.*--against REVISION"):
-        releases.earlier(None, repository)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +59,8 @@ def test_where_there_is_no_earlier_release_that_is_said_with_what_to_type(reposi
     ],
 )
 def test_a_verdict_needs_every_round_and_ratios_are_taken_within_each(then, now, verdict):
-    assert Ratio(figure="export_s", then=then, now=now).verdict == verdict
-    assert Ratio(figure="export_s", then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
+    assert Ratio(then=then, now=now).verdict == verdict
+    assert Ratio(then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
 
 
 def side(home: Path, **artifacts: tuple[str, int]) -> Side:

@@ -37,58 +37,36 @@ def outcomes(folders) -> dict[str, str]:
     return {(m := measurements.read(file)).id: m.outcome for file in folders.bench.results.glob("*.json")}
 
 
-def test_named_runtimes_run_where_a_device_offers_them(folders, command, board):
+def test_named_runtimes_run_where_a_device_offers_them_and_one_that_offers_none_is_an_error(folders, command, board):
     folders.runtime("first")
     folders.runtime("second")
-    arguments = ("--runtime", "first", "--runtime", "second", "--device", "desktop", "--device", "board", "--only", ID)
-    assert command("run", *arguments) == 0
+    second, both = ("--runtime", "second", "--device", "board"), ("--device", "desktop")
+    with pytest.raises(UsageError, match="second runs on none of the devices: board offers first"):
+        command("run", *second)
+    with pytest.raises(UsageError, match="board offers none of second; it offers first"):
+        command("run", *second, *both)
+    assert command("run", "--runtime", "first", *second, *both, "--only", ID) == 0
     assert outcomes(folders) == {f"{ID}@{where}": "ok" for where in ("first@desktop", "second@desktop", "first@board")}
 
 
-@pytest.mark.parametrize(
-    ("others", "message"),
-    [
-        ((), "second runs on none of the devices: board offers first"),
-        (("--device", "desktop"), "board offers none of second; it offers first"),
-    ],
-)
-def test_a_device_that_offers_none_of_the_runtimes_is_an_error(folders, command, board, others, message):
+def test_a_device_that_is_not_there_fails_the_run_after_the_others_ran_whatever_was_stored(folders, command, board):
     folders.runtime("first")
-    folders.runtime("second")
-    with pytest.raises(UsageError, match=message):
-        command("run", "--runtime", "second", "--device", "board", *others)
-
-
-def test_a_device_that_was_named_and_is_not_there_fails_the_run_after_the_others_ran(folders, command, board):
-    folders.runtime("first")
+    assert command("run", "--device", "board", "--only", ID) == 0
     board.lost = True
     with pytest.raises(EnvironmentMissing, match="Nothing ran on board: board does not answer"):
         command("run", "--device", "board", "--device", "desktop", "--only", ID)
-    assert outcomes(folders) == {f"{ID}@first@desktop": "ok"}
+    assert outcomes(folders) == {f"{ID}@first@board": "ok", f"{ID}@first@desktop": "ok"}
 
 
-def test_a_current_result_does_not_stand_for_a_device_that_is_not_there(folders, command, board):
-    folders.runtime("first")
-    assert command("run", "--device", "board", "--only", ID) == 0
-    assert command("run", "--device", "board", "--only", ID) == 0
-    board.lost = True
-    with pytest.raises(EnvironmentMissing, match="Nothing ran on board"):
-        command("run", "--device", "board", "--only", ID)
-    assert outcomes(folders) == {f"{ID}@first@board": "ok"}
-
-
-def test_one_missing_runtime_that_nobody_named_is_a_skipped_row(folders, command, capsys):
-    folders.runtime("first")
-    folders.uninstall(folders.runtime("second"))
-    assert command("run", "--only", ID) == 0
-    assert "1 ok, 1 skipped" in capsys.readouterr().out
-
-
-def test_an_artifact_that_was_never_exported_is_nothing_that_ran(folders, command):
+def test_what_was_never_exported_ran_not_and_a_runtime_that_nobody_named_may_be_missing(folders, command, capsys):
     folders.runtime("first")
     with pytest.raises(DataError, match="Nothing ran at all: not exported: nox -s export"):
         command("run", "--only", f"{MODEL}-torchscript-int8")
     assert command("run") == 0  # the other one ran
+    folders.uninstall(folders.runtime("second"))
+    capsys.readouterr()
+    assert command("run", "--only", ID, "--force") == 0
+    assert "1 ok, 1 skipped" in capsys.readouterr().out
 
 
 def test_a_glob_of_another_runtimes_artifacts_is_no_error(folders, command, monkeypatch, capsys):

@@ -5,7 +5,6 @@ from click.testing import CliRunner
 
 from device_tests.cells import Cell
 from device_tests.commands import run as command
-from device_tests.gates import evidence
 from device_tests.onboard.runtimes import FURTHER
 from export import matrix
 from export.__main__ import command as export
@@ -48,13 +47,3 @@ def test_where_only_further_formats_are_wanted_quick_leaves_out_none(monkeypatch
     monkeypatch.setattr(matrix, "recipes", lambda: (recipe,))
     assert {cell.recipe for cell in planned(**QUICK)} == {recipe}
     assert CliRunner().invoke(export, ["--list", "--quick"]).stdout.split()[0] == recipe.id
-
-
-def test_engines_that_were_left_out_do_not_make_a_check_worthless(measured):
-    nothing = {"outcome": "skipped", "evidence": "missing", "reason": "not run", "total": None, "latencies_ns": ()}
-    there = measured("int8", "litert", "tflite")
-    left_out = [measured("int8", "openvino", format_name, **nothing) for format_name in ("onnx", "openvino", "ort")]
-    assert list(evidence._too_few([there, *left_out])) == []
-    missing = [measured("int8", runtime, "tflite", **nothing) for runtime in ("litert_compiled", "tflite_runtime")]
-    (lack,) = evidence._too_few([there, *left_out, *missing])
-    assert "only 1 of 3 cells" in lack.why

@@ -29,31 +29,25 @@ def on_a_core(measured):
     return partial(measured, **where, compared=1_000, same=0)
 
 
-def test_the_same_bits_everywhere_and_rows_that_were_not_compared_leave_nothing_to_say(on_a_core, measured, tmp_path):
-    rows = (on_a_core("int8", same=1_000), on_a_core("float32", same=1_000), measured("int8"))
+def test_the_same_bits_leave_nothing_to_say_and_of_floats_only_the_largest_difference(on_a_core, measured, tmp_path):
+    rows = (on_a_core("int8", same=1_000), on_a_core("float32", same=1_000), measured("int8"))  # not compared
     assert sweep.differences(rows, tmp_path) == []
+    differences = {"float32": 1e-5, "int4": 0.2, "dynamic_int8": 0.04}
+    rows = tuple(on_a_core(scheme, difference=by, first_other=0) for scheme, by in differences.items())
+    (line,) = sweep.differences(rows, tmp_path)
+    assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 
 
-def test_integers_that_differ_are_named_with_their_first_image(on_a_core, tmp_path):
+def test_integers_that_differ_are_named_with_image_and_layer_if_it_can_be_shown(on_a_core, tmp_path, monkeypatch):
     row = on_a_core("int8", same=993, difference=0.25, first_other=7)
     (line,) = sweep.differences((row, on_a_core("int8_io", same=1_000)), tmp_path)
     message = "integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"
     assert line.startswith(f"{row.id}: {message}")
     assert "image 7" in line
     assert "onnxruntime has no means to show" in line
-
-
-def test_a_layer_is_looked_for_where_the_runtime_can_show_it(on_a_core, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "_layer", lambda row, folder: "layer 2 of 4 with weights, CONV_2D")
     (line,) = sweep.differences((on_a_core("int8", runtime="litert", difference=1.0, first_other=0),), tmp_path)
     assert line.endswith("first for image 0, in layer 2 of 4 with weights, CONV_2D")
-
-
-def test_of_floating_point_only_the_largest_difference_is_told(on_a_core, tmp_path):
-    differences = {"float32": 1e-5, "int4": 0.2, "dynamic_int8": 0.04}
-    rows = tuple(on_a_core(scheme, difference=by, first_other=0) for scheme, by in differences.items())
-    (line,) = sweep.differences(rows, tmp_path)
-    assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 
 
 def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_path, monkeypatch):
@@ -67,20 +61,18 @@ def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_it_lists_its_cells_without_an_emulator(monkeypatch):
+def test_it_lists_its_cells_without_an_emulator_and_further_engines_where_they_are_named(monkeypatch):
+    def listed(*arguments: str) -> list[str]:
+        return CliRunner().invoke(sweep.sweep, ["--list", *arguments]).output.split()
+
     monkeypatch.setenv("PATH", "")
-    done = CliRunner().invoke(sweep.sweep, ["--list", "--only", "torch_cnn-tflite-int8", "--runtime", "litert"])
-    assert done.output.split() == [f"torch_cnn-tflite-int8@litert@{core}" for core in arm64.CORES]
-
-
-def test_it_leaves_further_engines_out_unless_they_are_named():
-    def listed(*arguments: str) -> set[str]:
-        done = CliRunner().invoke(sweep.sweep, ["--list", "--device", "cortex-a76", *arguments])
-        return {line.split("@")[1] for line in done.output.split()}
-
-    assert not {"ncnn", "openvino"} & listed()
-    assert listed("--runtime", "ncnn") == {"ncnn"}
-    assert "openvino" in listed("--only", "torch_cnn-onnx-int8")
+    own = listed("--only", "torch_cnn-tflite-int8", "--runtime", "litert")
+    assert own == [f"torch_cnn-tflite-int8@litert@{core}" for core in arm64.CORES]
+    every = [()], [("--runtime", "ncnn")], [("--only", "torch_cnn-onnx-int8")]
+    plain, ncnn, onnx = ({line.split("@")[1] for line in listed(*more[0])} for more in every)
+    assert not {"ncnn", "openvino"} & plain
+    assert ncnn == {"ncnn"}
+    assert "openvino" in onnx
 
 
 def test_layers_that_cannot_be_looked_at_are_an_error_with_the_last_line(tmp_path):

@@ -42,7 +42,6 @@ class Machine:
         programs.script(self.folder / "qemu-aarch64", code)
 
     def run(self, core: str) -> dict:
-        """Return the row of a cell on a core."""
         file = self.folder / "artifact"
         job = Job(runtime="litert", artifact=file, sidecar=file, reference=file, images=0, latency_s=0, timeout_s=20)
         return arm64.Core(core).run(job, Turns(1))
@@ -63,12 +62,9 @@ def machine(tmp_path, monkeypatch):
     return stand_in
 
 
-def test_every_core_is_a_device_that_takes_no_times():
-    for name in arm64.NAMES:
-        assert (devices.device(name).name, devices.device(name).emulated) == (name, True)
-
-
 def test_the_guest_is_given_an_arm_cpuinfo_and_never_the_hosts(machine):
+    every = [devices.device(name) for name in arm64.NAMES]
+    assert [(each.name, each.emulated) for each in every] == [(name, True) for name in arm64.NAMES]
     row = machine.run("cortex-a53")
     assert row["outcome"] == "ok"
     assert row["environment"]["emulator"] == "qemu-aarch64 version 7.2.22 (Debian) -cpu cortex-a53"
@@ -100,21 +96,17 @@ def test_sme_is_left_out_where_qemu_computes_it_wrongly_and_the_row_says_so(mach
     assert any("without SME" in note for note in notes) == ("SME" in str(notes)) == (model != "max")
 
 
-def test_an_emulator_without_plugins_counts_nothing_and_it_says_so(machine):
+def test_another_emulator_makes_results_stale_and_one_without_plugins_counts_nothing(machine):
+    before = arm64.Core("cortex-a53").pins("litert")
+    assert arm64.Core("cortex-a53").pins("litert") == before
     file = machine.folder / "artifact"
     load = Load(runtime="litert", artifact=file, sidecar=file, timeout_s=20)
     core = arm64.Core("cortex-a53")
     assert "-plugin" in core.counted(load, file, file).argv
     machine.qemu(version="10.0.2", help="-cpu model")
+    assert arm64.Core("cortex-a53").pins("litert") != before
     with pytest.raises(EnvironmentMissing, match="takes no plugins"):
         core.counted(load, file, file)
-
-
-def test_another_emulator_makes_results_stale(machine):
-    before = arm64.Core("cortex-a53").pins("litert")
-    assert arm64.Core("cortex-a53").pins("litert") == before
-    machine.qemu(version="10.0.2")
-    assert arm64.Core("cortex-a53").pins("litert") != before
 
 
 @pytest.mark.parametrize(
@@ -134,19 +126,6 @@ def test_what_is_missing_is_named_with_what_to_do(machine, removed, core, runtim
         arm64.Core(core).require(runtime)
 
 
-def cpuinfo_of(core: str) -> str:
-    """Return what Python reads of its processor on an emulated core."""
-    bundle.build(arm64.ABI)
-    device = arm64.Core(core)
-    try:
-        device.require("litert")
-    except EnvironmentMissing as error:
-        programs.absent(str(error))
-    python = device.python("litert")
-    argv = [*python.argv, "-c", "print(open('/proc/cpuinfo').read())"]
-    return subprocess.run(argv, env={**os.environ, **python.env}, capture_output=True, text=True, check=True).stdout
-
-
 @pytest.mark.needs("qemu-aarch64", "apt-get")
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -159,7 +138,15 @@ def cpuinfo_of(core: str) -> str:
     ],
 )
 def test_a_core_knows_itself_and_nothing_of_this_machines_processor(core, part, features):
-    cpuinfo = cpuinfo_of(core)
+    bundle.build(arm64.ABI)
+    device = arm64.Core(core)
+    try:
+        device.require("litert")
+    except EnvironmentMissing as error:
+        programs.absent(str(error))
+    python = device.python("litert")
+    argv = [*python.argv, "-c", "print(open('/proc/cpuinfo').read())"]
+    cpuinfo = subprocess.check_output(argv, env={**os.environ, **python.env}, text=True)
     assert f"CPU part\t: {part}" in cpuinfo
     assert {"asimddp", "sve", "i8mm", "bf16"} & set(cpuinfo.split()) == features
     assert "model name" not in cpuinfo
@@ -178,9 +165,6 @@ def test_an_emulator_that_fails_is_missing_and_says_its_last_words(machine, scri
     programs.script(machine.folder / "qemu-aarch64", script)
     with pytest.raises(EnvironmentMissing, match=message):
         arm64.Core("cortex-a53").pins("litert")
-
-
-def test_an_emulator_that_does_not_start_is_missing(machine):
     (machine.folder / "qemu-aarch64").write_bytes(b"\x7fELF no program")
     with pytest.raises(EnvironmentMissing, match="does not start: Exec format error"):
         arm64.Core("cortex-a53").require("litert")

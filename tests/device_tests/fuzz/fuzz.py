@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from device_tests import devices, pool
 from device_tests.cells import Cell, cells
@@ -217,10 +217,8 @@ def table(ended: list[Ended], formats: tuple[str, ...]) -> Table:
     """Return how often each format ended in each outcome, and the most time and memory that a process took."""
     tally = Counter((end.trial.format, end.outcome) for end in ended)
     seen = [o for o in OUTCOMES if any(tally[name, o] for name in formats)]
-    drawn = Table(title="Damaged artifacts on real runtimes")
-    drawn.add_column("format")
-    for title in (*seen, "all", "most s", "most MB"):
-        drawn.add_column(title, justify="right")
+    figures = (Column(title, justify="right") for title in (*seen, "all", "most s", "most MB"))
+    drawn = Table("format", *figures, title="Damaged artifacts on real runtimes")
     for name in formats:
         own = [end for end in ended if end.trial.format == name]
         counts = [tally[name, outcome] for outcome in seen]

@@ -9,9 +9,9 @@ import pytest
 from device_tests.contract import Load
 from device_tests.devices import desktop
 from device_tests.transport.dialogue import Conversations
-from export import artifact as artifacts
 from export.matrix import FURTHER, MATRIX
 from models import reference
+from models.common import files
 from models.common.environments import ROOT
 from tests.device_tests.conftest import ID, MODEL, export, running
 from tests.device_tests.fuzz import forks, fuzz
@@ -19,46 +19,42 @@ from tests.device_tests.fuzz import forks, fuzz
 CONTENT = bytes(range(256)) * 40
 
 
-def test_every_format_of_the_matrix_has_a_subject():
+def test_every_format_of_the_matrix_has_a_subject_whose_plan_depends_on_the_seed_alone():
     assert {name for formats in MATRIX.values() for name in formats} == set(fuzz.SUBJECTS)
-
-
-@pytest.mark.parametrize("name", [n for n in fuzz.DAMAGES if n != "another format"])
-def test_damage_is_seeded_and_real(name):
-    one, two = (fuzz.DAMAGES[name](CONTENT, random.Random(7)) for _ in range(2))
-    assert one == two != CONTENT
-
-
-@pytest.mark.parametrize("name", fuzz.DAMAGES)
-def test_damage_never_touches_the_original(name, tmp_path):
-    whole, other = tmp_path / "whole.savedmodel", tmp_path / "other"
-    (whole / "1").mkdir(parents=True)
-    for file in ("saved_model.pb", "variables"):
-        (whole / "1" / file).write_bytes(CONTENT)
-    other.write_bytes(b"another format's content")
-    fuzz.damage(whole, tmp_path / "broken.savedmodel", name, random.Random(1), other)
-    assert all(file.read_bytes() == CONTENT for file in whole.rglob("*") if file.is_file())
-    assert any(file.read_bytes() != CONTENT for file in (tmp_path / "broken.savedmodel").rglob("*") if file.is_file())
-
-
-def test_the_plan_depends_on_the_seed_alone():
     assert fuzz.plan("onnx", 50, 3) == fuzz.plan("onnx", 50, 3) != fuzz.plan("onnx", 50, 4)
     assert len(fuzz.plan("onnx", 50, 3)) == 50
 
 
+@pytest.mark.parametrize("name", fuzz.DAMAGES)
+def test_damage_is_seeded_and_real_and_never_touches_the_original(name, tmp_path):
+    whole, other = tmp_path / "whole.savedmodel", tmp_path / "other"
+    for file in ("saved_model.pb", "variables"):
+        files.write_bytes(whole / "1" / file, CONTENT)
+    other.write_bytes(b"another format's content")
+    results = []
+    for copy in ("broken", "another"):
+        fuzz.damage(whole, tmp_path / copy, name, random.Random(1), other)
+        results.append([file.read_bytes() for file in files.members(tmp_path / copy)])
+    assert results[0] == results[1] != [CONTENT] * 2
+    assert [file.read_bytes() for file in files.members(whole)] == [CONTENT] * 2
+
+
 @pytest.fixture
-def fork(folders):
-    """Return a function that runs the artifact in a child of a process that has started a fake runtime."""
+def fork(folders, tmp_path):
+    """Return a function that runs the artifact in children of a process that has started a fake runtime."""
+    starts = tmp_path / "starts"
+    counted = f"def start(threads):\n    with open({str(starts)!r}, 'a') as file:\n        file.write('x')\n    return threads\n"
 
     def run(code: str) -> dict:
         place = folders.bench.artifacts
-        file, sidecar = place / f"{ID}.pt", artifacts.sidecar_path(place, ID)
-        load = Load(runtime=folders.runtime("fake", code), artifact=file, sidecar=sidecar, timeout_s=30)
+        runtime = folders.runtime("fake", counted + code)
+        load = Load(runtime=runtime, artifact=place / f"{ID}.pt", sidecar=place / f"{ID}.json", timeout_s=30)
         reference_file = reference.path(place, MODEL)
         command = desktop.command(forks.__file__, load, "--reference", str(reference_file), "--latency-s", "0")
         with Conversations().loaded(command, load) as (_, ask):
             first, second = (ask({"artifact": str(load.artifact)}) for _ in range(2))
         assert first["outcome"] == second["outcome"]  # a child that ended badly did not take its parent along
+        assert starts.read_text() == "x", "the runtime is started once for all"
         return fuzz.judged(first, reference.load(reference_file))
 
     return run
@@ -82,13 +78,6 @@ def test_whatever_an_artifact_does_is_a_row(fork, code, outcome, reason):
     assert row["outcome"] == outcome
     assert reason in row["reason"]
     assert row["peak_rss_bytes"] > 10_000_000
-
-
-def test_the_runtime_is_started_once_for_all(fork, tmp_path):
-    starts = tmp_path / "starts"
-    code = f"def start(threads):\n    with open({str(starts)!r}, 'a') as file:\n        file.write('x')\n    return threads"
-    assert fork(code)["outcome"] == "ok"
-    assert starts.read_text() == "x"
 
 
 @pytest.mark.slow

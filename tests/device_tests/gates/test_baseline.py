@@ -65,10 +65,14 @@ def test_an_unclaimed_gain_asks_for_a_new_baseline_and_a_loss_is_worse_up_to_wha
     assert (worst.excess, best.excess, worst.message) == (math.inf, -math.inf, "ok → run_failed: killed")
 
 
-def test_what_is_as_before_is_counted(row):
+def test_what_is_as_before_is_counted_also_across_checkpoints(row):
     assert compared(row(), row()).unchanged == 2
     assert compared(row(), row(instructions=None)).unchanged == 1
     assert compared(row(), row(outcome="skipped")).unchanged == 0
+    comparison = compared(row(), row(checkpoint_sha256="e" * 64, correct=5))
+    (verdict,) = comparison.verdicts
+    assert (comparison.unchanged, verdict.metric, verdict.state) == (2, "correct", "skipped")
+    assert "of another checkpoint than the baseline" in verdict.message
 
 
 @pytest.mark.parametrize("device", ["desktop", "ssh:me@board"])
@@ -79,7 +83,7 @@ def test_new_cells_and_cells_that_are_gone_are_said_also_where_a_device_holds_an
     assert messages == {there.id: "not in the baseline", f"gone@torch@{device}": "no longer in the matrix"}
 
 
-def test_a_baseline_is_one_sorted_line_per_cell(row, file):
+def test_a_baseline_is_one_sorted_line_per_cell_also_in_a_revision(row, file, monkeypatch):
     rows = (row(runtime="torch"), row(runtime="litert"))
     assert baseline.save(rows, file) == 2
     lines = file.read_text().splitlines()
@@ -88,29 +92,23 @@ def test_a_baseline_is_one_sorted_line_per_cell(row, file):
     before = file.read_bytes()
     assert baseline.save(rows[::-1], file) == 0
     assert file.read_bytes() == before
-
-
-def test_an_update_keeps_the_line_of_a_cell_without_a_result_and_drops_one_that_is_gone(row, file):
-    baseline.save((row(runtime="torch"), row(runtime="litert")), file)
-    baseline.save((row(runtime="torch", outcome="skipped"),), file)
-    assert baseline.load(str(file)) == {row().id: baseline.line(row())}
-
-
-def test_devices_that_have_not_run_here_keep_their_lines_and_are_not_called_gone(row, file):
-    here, there = row(), row(device="cortex-a53")
-    baseline.save((here, there), file)
-    baseline.save((here,), file)
-    assert baseline.load(str(file)).keys() == {here.id, there.id}
-    assert baseline.compare((here,), baseline.load(str(file))).verdicts == ()
-
-
-def test_a_baseline_is_read_from_a_revision(row, file, monkeypatch):
     monkeypatch.chdir(file.parent)
-    baseline.save((row(),), file)
     for command in ("init -q", f"add {baseline.FILE}", "-c user.name=a -c user.email=a@b.c commit -q -m a"):
         subprocess.run(["git", *command.split()], check=True)
     file.unlink()
-    assert baseline.load("HEAD") == {row().id: baseline.line(row())}
+    assert baseline.load("HEAD") == {row.id: baseline.line(row) for row in rows}
+
+
+def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run_and_drops_one_that_is_gone(row, file):
+    here, there = row(), row(device="cortex-a53")
+    baseline.save((here, row(runtime="litert"), there), file)
+    baseline.save((row(outcome="skipped"),), file)
+    assert baseline.load(str(file)) == {here.id: baseline.line(here), there.id: baseline.line(there)}
+    assert baseline.compare((here,), baseline.load(str(file))).verdicts == ()
+    baseline.save((row(instructions=None, instructions_cpu=""),), file)  # as long as the file is the same
+    assert baseline.load(str(file))[here.id].instructions == 1_000_000
+    baseline.save((row(instructions=None, size_bytes=2_000),), file)
+    assert baseline.load(str(file))[here.id].instructions is None
 
 
 @pytest.mark.parametrize(
@@ -141,19 +139,3 @@ def test_a_file_that_is_no_baseline_or_holds_no_cell_is_said(row, file):
     file.write_text('{"cells": {}}')
     with pytest.raises(DataError, match="holds no cell"):
         baseline.load(str(file))
-
-
-def test_sizes_and_costs_are_compared_across_checkpoints_and_each_figure_counts_once(row):
-    comparison = compared(row(), row(checkpoint_sha256="e" * 64, correct=5))
-    assert comparison.unchanged == 2
-    (verdict,) = comparison.verdicts
-    assert (verdict.metric, verdict.state) == ("correct", "skipped")
-    assert "of another checkpoint than the baseline" in verdict.message
-
-
-def test_a_count_that_this_run_does_not_have_is_kept_while_the_file_is_the_same(row, file):
-    baseline.save((row(),), file)
-    baseline.save((row(instructions=None, instructions_cpu=""),), file)
-    assert baseline.load(str(file))[row().id].instructions == 1_000_000
-    baseline.save((row(instructions=None, size_bytes=2_000),), file)
-    assert baseline.load(str(file))[row().id].instructions is None

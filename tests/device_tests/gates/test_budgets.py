@@ -1,10 +1,11 @@
-"""Limits, the verdicts that they give, and budget files that cannot be meant."""
+"""Limits, the verdicts that they give, budget files that cannot be meant, and which budgets must decide something."""
 
 import pytest
 from msgspec.structs import replace
 
-from device_tests.cells import possible
-from device_tests.gates import budgets, verdicts
+from device_tests.cells import cells, possible
+from device_tests.gates import budgets, evidence, verdicts
+from device_tests.results.row import Row
 from models.common.environments import ROOT
 from models.common.errors import DataError, UsageError
 
@@ -27,6 +28,8 @@ def limits(*rows: dict) -> tuple[budgets.Budget, ...]:
         ({"metric": "top1", "min": 0.99}, {"correct": 9_899}, "fail"),
         ({"metric": "agreement", "min": 1.0}, {"agree": 9_999}, "fail"),
         ({"metric": "max_abs_error", "max": 1.0}, {"max_abs_error": 1e7}, "fail"),
+        ({"metric": "max_abs_error", "max": 1.0}, {"max_abs_error": float("nan")}, "fail"),
+        ({"metric": "max_abs_error", "max": 1.0}, {"max_abs_error": float("inf")}, "fail"),
         ({"metric": "size_bytes", "max": 1}, {"outcome": "run_failed", "reason": "killed by SIGSEGV"}, "skipped"),
         ({"metric": "top1", "min": 0.5}, {"outcome": "skipped", "reason": "not run"}, "skipped"),
         (OUTCOME, {}, "pass"),
@@ -37,16 +40,19 @@ def limits(*rows: dict) -> tuple[budgets.Budget, ...]:
     ],
 )
 def test_a_limit_gives_its_verdict(measured, limit, facts, state):
-    (verdict,) = verdicts.check(limits(limit), (measured(**facts),))
+    (verdict,) = verdicts.check(limits(limit), (replace(measured(), **facts),))
     assert verdict.state == state
     assert facts.get("reason", "") in verdict.message
 
 
-def test_the_last_row_that_matches_decides(measured):
+def test_the_last_row_that_matches_decides_and_one_whose_cells_later_rows_decide_is_broken(measured):
     rule = {"metric": "agreement", "min": 1.0}
     exception = {"metric": "agreement", "min": 0.9, "ids": ("*-int8@*",)}
     rows = (measured(agree=9_500), measured(scheme="int8", agree=9_500))
     assert [v.state for v in verdicts.check(limits(rule, exception), rows)] == ["fail", "pass"]
+    (verdict,) = verdicts.shadowed(limits(exception, rule), rows)
+    assert (verdict.metric, verdict.state) == ("agreement", "fail")
+    assert verdicts.shadowed(limits(rule), rows) == ()
 
 
 @pytest.mark.parametrize(
@@ -92,23 +98,10 @@ def test_every_figure_can_be_limited(measured, metric, facts):
     assert (within.state, beyond.state, beyond.excess) == ("pass", "fail", pytest.approx(1.0))
 
 
-def test_a_budget_whose_cells_later_rows_decide_is_broken(measured):
-    overridden = {"metric": "top1", "min": 0.1, "ids": ("*-float32@*",)}
-    rule = {"metric": "top1", "min": 0.5}
-    (verdict,) = verdicts.shadowed(limits(overridden, rule), (measured(),))
-    assert (verdict.metric, verdict.state) == ("top1", "fail")
-    assert verdicts.shadowed(limits(rule), (measured(),)) == ()
-
-
-@pytest.mark.parametrize("figure", ["nan", "inf"])
-def test_what_is_no_figure_keeps_no_limit(measured, figure):
-    row = replace(measured(), max_abs_error=float(figure))
-    (verdict,) = verdicts.check(limits({"metric": "max_abs_error", "max": 10.0}), (row,))
-    assert verdict.state == "fail"
-
-
-def test_a_verdict_knows_the_line_of_its_budget(tmp_path):
+def test_a_verdict_knows_the_line_of_its_budget_and_a_missing_file_is_said(tmp_path):
     file = tmp_path / "budgets.toml"
+    with pytest.raises(DataError, match="is not there"):
+        budgets.load(file, IDS)
     file.write_text(f"# a comment\n\n[[budget]]\n{ROW}\n[[budget]] # another\n{ROW}")
     assert [budget.line for budget in budgets.load(file, IDS).budgets] == [3, 9]
 
@@ -154,30 +147,72 @@ def test_a_row_that_cannot_be_meant_is_refused(tmp_path, content, error, message
         budgets.load(file, IDS)
 
 
-def test_a_missing_file_is_said(tmp_path):
-    with pytest.raises(DataError, match="is not there"):
-        budgets.load(tmp_path / "budgets.toml", IDS)
-
-
 def test_the_projects_own_budgets_limit_every_outcome_and_without_one_a_cell_is_expected_to_be_ok():
     assert verdicts.expected_outcomes((), "x") == ("ok",)
     loaded = budgets.load(ROOT / "budgets.toml", IDS).budgets
     assert all(verdicts.decisive(loaded, id, "outcome") for id in IDS)
 
 
-def test_a_figure_may_be_held_on_another_evaluation_set(measured):
+def test_a_figure_may_be_held_on_another_evaluation_set_and_one_that_was_not_judged_is_skipped(measured):
     row = measured(sets={"night": {"total": 10, "correct": 8, "source_correct": 9, "agree": 9}})
     for metric, value in (("top1", 0.8), ("agreement", 0.9)):
         for least, state in ((value - 0.01, "pass"), (value + 0.01, "fail")):
             both = limits({"metric": metric, "set": "night", "min": least}, {"metric": metric, "min": 0.95})
             states = {v.metric: v.state for v in verdicts.check(both, (row,))}
             assert states == {f"{metric} on night": state, metric: "pass"}
-
-
-def test_a_set_that_was_not_judged_is_skipped_and_its_reason_said(measured):
     limit = limits({"metric": "top1", "set": "night", "min": 0.5})
     (verdict,) = verdicts.check(limit, (measured(),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", True)
     assert "no other evaluation set called 'night'" in verdict.message
     (verdict,) = verdicts.check(limit, (measured(dataset={"name": "night"}),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", False)
+
+
+FIRST = budgets.Budget(ids=("*",), metric="outcome", outcomes=("ok",), why="each runs")
+
+
+@pytest.fixture
+def rows(measured):
+    return (measured("int8", "litert", "tflite"),)
+
+
+def lacks(rows: tuple[Row, ...], ids: tuple[str, ...], **facts) -> list[str]:
+    """Return why a budget of arenas lacks evidence."""
+    both = (FIRST, budgets.Budget(ids=ids, metric="arena_bytes", max=10_000, why="w", line=7, **facts))
+    return [lack.why for lack in evidence.lacks(rows, both, verdicts.check(both, rows))]
+
+
+FURTHER = ("*-tflite-int8@tflite_micro@*",)
+
+
+@pytest.mark.parametrize("ids", [FURTHER, ("*@openvino@cortex-*",), ("*@openvino@cortex-a76", "*@ncnn@desktop")])
+def test_a_budget_of_a_further_engine_needs_no_figure_where_a_quick_run_left_the_engine_out(rows, ids):
+    assert lacks(rows, ids) == []
+
+
+def test_it_must_decide_something_once_the_engine_has_run(rows, measured):
+    micro = measured("int8", "tflite_micro", "tflite")  # whose arena is not known
+    (why,) = lacks((*rows, micro), FURTHER)
+    assert why.startswith("line 7: the budget of arena_bytes decides nothing, for each of its 1 cells")
+    assert lacks((*rows, micro), FURTHER, required=False) == []
+    assert lacks((*rows, replace(micro, arena_bytes=9_000)), FURTHER) == []
+    # and in each whole check where other cells have a part in it
+    (why,) = lacks(rows, (*FURTHER, "*-tflite-int8@litert@*"))
+    assert "decides nothing" in why
+
+
+def test_this_projects_budgets_are_required_but_for_what_has_a_command_of_its_own():
+    """`nox -s npu` and `nox -s "devices(arm64)"` are typed apart; everything else is measured by whoever runs a cell."""
+    ids = tuple(cell.id for device in ("desktop", "cortex-a53", "cortex-a72", "cortex-a76") for cell in cells(device))
+    optional = [b.metric for b in budgets.load(ROOT / "budgets.toml", ids).budgets if not b.required]
+    assert set(optional) == {"npu_share", "same_as_desktop"}
+
+
+def test_engines_that_were_left_out_do_not_make_a_check_worthless(measured):
+    nothing = {"outcome": "skipped", "evidence": "missing", "reason": "not run", "total": None, "latencies_ns": ()}
+    there = measured("int8", "litert", "tflite")
+    left_out = [measured("int8", "openvino", format_name, **nothing) for format_name in ("onnx", "openvino", "ort")]
+    assert list(evidence._too_few([there, *left_out])) == []
+    missing = [measured("int8", runtime, "tflite", **nothing) for runtime in ("litert_compiled", "tflite_runtime")]
+    (lack,) = evidence._too_few([there, *left_out, *missing])
+    assert "only 1 of 3 cells" in lack.why

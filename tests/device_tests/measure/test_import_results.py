@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import zlib
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,12 +19,9 @@ from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
 from device_tests.results.row import Row
-from device_tests.rows import cells_with_results, load, rows
-from export import artifact as artifacts
 from models import reference
 from models.common.errors import DataError
-from models.reference import Reference
-from tests.device_tests.conftest import MODEL, artifact
+from tests.device_tests.conftest import MODEL, joined, save_tflite
 
 ID = f"{MODEL}-tflite-int8"
 IMAGES, JUDGED = 100, 50
@@ -32,21 +30,8 @@ SHA = hashlib.sha256(b"weights").hexdigest()
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """An artifacts folder with one artifact and its reference."""
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
-    reference_set = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
-                        images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8),
-                        labels=logits.argmax(1).astype(np.uint8), logits=logits)  # fmt: skip
-    place = tmp_path / "artifacts"
-    place.mkdir()
-    (place / f"{ID}.tflite").write_bytes(b"weights")
-    reference.save(reference_set, reference.path(place, MODEL))
-    tensor = {"name": "x", "shape": (1, 10), "dtype": "float32"}
-    facts = {"file": f"{ID}.tflite", "sha256": SHA, "size_bytes": 7, "compressed_bytes": 20_000, "outputs": (tensor,)}
-    source = {"checkpoint_sha256": "c" * 64, "dataset": {"name": "mnist", "sha256": "d" * 64}}
-    artifacts.save(artifact(ID, **facts, **source), place)
-    return place
+    save_tflite(tmp_path / "artifacts", IMAGES)
+    return tmp_path / "artifacts"
 
 
 @pytest.fixture
@@ -87,9 +72,7 @@ def imported(folder, tmp_path):
     def row(command: click.Command, *arguments: str, device: str) -> Row:
         done = CliRunner().invoke(command, [*arguments, "--artifacts", str(folder), "--results", str(results)])
         assert done.exit_code == 0, done.output
-        stored = load(results)
-        chosen = tuple(cell for cell in cells_with_results(stored, (device,)) if cell.recipe.id == ID)
-        (only,) = rows(chosen, stored, artifacts_folder=folder, results_folder=results)
+        (only,) = (row for row in joined(folder, results, device) if row.artifact == ID)
         return only
 
     return row
@@ -108,11 +91,8 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tm
 
 @pytest.fixture
 def shared(saved):
-    def save(**changes) -> Path:
-        phone = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
-        return saved(**{"runtime": "litert", "device": "app:pixel-7", "environment": phone, **changes})
-
-    return save
+    phone = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
+    return partial(saved, runtime="litert", device="app:pixel-7", environment=phone)
 
 
 def test_what_the_android_app_shared_is_a_current_row(shared, imported):
@@ -120,12 +100,9 @@ def test_what_the_android_app_shared_is_a_current_row(shared, imported):
     assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
 
 
-def test_settings_are_part_of_the_devices_name(shared, folder):
+def test_settings_are_part_of_the_devices_name_and_times_of_an_emulator_are_not_taken_over(shared, folder):
     ((row, _),) = browsers.read(shared(device="app:pixel-7+t4+no_xnnpack", threads=4), folder)
     assert (row.device, row.threads) == ("app:pixel-7+t4+no_xnnpack", 4)
-
-
-def test_times_of_an_emulator_are_not_taken_over(shared, folder):
     ((row, _),) = browsers.read(shared(environment={"kind": "emulator"}), folder)
     assert (row.latencies_ns, row.load_ns) == ((), None)
     assert "times of an emulator" in row.notes[-1]
@@ -172,9 +149,6 @@ def test_garbage_is_a_mismatch(saved, folder, logits):
         ({"total": "many"}, "got `str` - at `.*total`"),
         ({"correct": True}, "got `bool` - at `.*correct`"),
         ({"latencies_ns": []}, "has no latencies_ns"),
-        ({"latencies_ns": [0.5]}, "got `float`"),
-        ({"notes": [1]}, "got `int`"),
-        ({"answers": "?"}, "cannot be unpacked"),
         ({"answers": "é"}, "cannot be unpacked"),
         ({"answers": packed(np.zeros((IMAGES + 1, 10)))}, "no logits of 1 to 100 images"),
         ({"answers": packed(np.zeros((0, 10)))}, "no logits of 1 to 100 images"),
@@ -188,9 +162,11 @@ def test_a_wrong_result_is_refused(saved, folder, changes, message):
         browsers.read(saved(**changes), folder)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", "[1]", "\0"])
-def test_a_foreign_file_is_refused(tmp_path, folder, content):
+@pytest.mark.parametrize("content", ["", "{}", "[]", "[1]", "\\0"])
+def test_a_foreign_file_is_refused_and_a_missing_one_told_how_to_come_by(tmp_path, folder, content):
     file = tmp_path / "foreign.json"
+    with pytest.raises(DataError, match="Save it in the web demo"):
+        browsers.read(file, folder)
     file.write_text(content)
     with pytest.raises(DataError, match="no file that the web demo or the Android app saved"):
         browsers.read(file, folder)
@@ -204,8 +180,3 @@ def test_a_result_that_is_there_twice_is_refused_and_nothing_is_added(saved, fol
     assert isinstance(done.exception, DataError)
     assert "is in it twice" in str(done.exception)
     assert not (tmp_path / "results").exists()
-
-
-def test_a_missing_file_is_told_how_to_come_by(tmp_path, folder):
-    with pytest.raises(DataError, match="Save it in the web demo"):
-        browsers.read(tmp_path / "none.json", folder)

@@ -13,6 +13,7 @@ from device_tests.measure import instructions
 from device_tests.onboard import probe
 from device_tests.results import instructions as counts
 from device_tests.results.instructions import InstructionCount
+from models.common import files
 from models.common.errors import DataError, EnvironmentMissing
 from tests.device_tests.conftest import ID
 
@@ -24,25 +25,19 @@ def log(inference: int, nothing: int, others: int = 0) -> str:
 
 
 def test_the_marks_own_share_is_taken_off_and_what_other_threads_execute_is_told_apart():
+    assert f"{probe.MARK:#010x}" in instructions.SOURCE.read_text(), "probe and plugin agree on the mark"
     assert instructions.samples(log(5_000, 300, others=70)) == ((5_000,) * probe.COUNTED, (70,) * probe.COUNTED)
-
-
-def test_a_log_of_too_few_marks_is_no_count():
     with pytest.raises(Broken, match="marks"):
         instructions.samples("1\n2\n")
 
 
-def test_the_least_sample_counts_and_the_spread_is_told():
+def test_the_least_sample_counts_the_spread_is_told_and_a_broken_or_foreign_count_is_said(tmp_path):
     count = InstructionCount(artifact="a", runtime="r", device="d", samples=(104, 100, 110, 104))
     assert (count.instructions, count.spread) == (100, 0.1)
     assert InstructionCount(artifact="a", runtime="r", device="d", outcome="run_failed").instructions is None
-
-
-def test_a_broken_or_foreign_count_is_told(tmp_path):
-    file = counts.path(tmp_path, f"{ID}@torch@desktop")
+    file = counts.path(tmp_path, count.id)
     assert counts.read(file) is None
-    file.parent.mkdir()
-    file.write_text("{}")
+    files.write_bytes(file, b"{}")
     with pytest.raises(DataError, match="Delete it"):
         counts.read(file)
 
@@ -58,10 +53,6 @@ def test_the_processor_is_read_from_the_command(monkeypatch):
     monkeypatch.setattr(instructions, "_version", lambda qemu: f"{qemu} version 7")
     emulated = Command(argv=("setarch", "-R", "/opt/qemu-aarch64", "-L", "/x", "-cpu", "cortex-a53", "python", "-S"))
     assert instructions.emulator(emulated) == ("qemu-aarch64 cortex-a53", "/opt/qemu-aarch64 version 7")
-
-
-def test_probe_and_plugin_agree_on_the_mark():
-    assert f"{probe.MARK:#010x}" in instructions.SOURCE.read_text()
 
 
 @pytest.fixture
@@ -82,7 +73,7 @@ def count(folders, monkeypatch):
 
 @pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
-def test_two_counts_are_identical_and_the_second_run_finds_the_first(folders, count):
+def test_two_counts_are_identical_the_second_run_finds_the_first_and_more_work_is_more_instructions(folders, count):
     name = folders.runtime("honest")
     first, again, stored = count(name), count(name, force=True), count(name)
     assert first[0].outcome == "ok"
@@ -91,14 +82,8 @@ def test_two_counts_are_identical_and_the_second_run_finds_the_first(folders, co
     assert (first[1], again[1], stored[1]) == (False, False, True)
     assert stored[0] == again[0]
     assert counts.read(counts.path(folders.bench.results, again[0].id)) == again[0]
-
-
-@pytest.mark.needs(desktop.QEMU, "cc")
-@pytest.mark.slow
-def test_more_work_is_more_instructions(folders, count):
-    few = count(folders.runtime("few"))[0].instructions
     many = count(folders.runtime("many", "def answer(logits):\n    for i in range(1000): pass\n    return logits"))
-    assert many[0].instructions > few + 1_000
+    assert many[0].instructions > first[0].instructions + 1_000
 
 
 @pytest.mark.needs(desktop.QEMU, "cc")

@@ -1,7 +1,6 @@
 """What vela says, read from its words: its crashes, its zero percent that it calls a success, its estimates."""
 
 import pytest
-from click.testing import CliRunner
 from msgspec.structs import replace
 
 from device_tests import current_results, join
@@ -11,6 +10,7 @@ from device_tests.results import npu as records
 from device_tests.results.npu import Compiled, Npu
 from export.recipe import Recipe
 from models.common.errors import EdgewiseError, UsageError
+from tests import programs
 from tests.device_tests.conftest import MODEL
 
 WARNING = "Warning (supported operators) operator: {}, ofm: 'x'\nReason: Unsupported opType\n"
@@ -19,14 +19,11 @@ SUMMARY = {"sram_memory_used": "11.25", "dram_memory_used": "0.0", "on_chip_flas
            "off_chip_flash_memory_used": "24.0", "inferences_per_second": "10024.25"}  # fmt: skip
 
 
-def test_crashes_and_ends_with_0_that_tell_nothing_are_failures():
+def test_crashes_and_ends_with_0_that_tell_nothing_or_leave_all_to_the_cpu_are_no_success():
     one = npu.parsed("ethos-u55-128", -8, "", None)
     assert (one.outcome, one.reason, one.share) == ("failed", "vela killed by SIGFPE", 0)
     for text, summary in (("", SUMMARY), (COUNTS.format(0, 9), None)):
         assert npu.parsed("ethos-u55-128", 0, text, summary).outcome == "failed"
-
-
-def test_nothing_on_the_npu_is_no_success_though_vela_ends_with_0():
     one = npu.parsed("ethos-u55-128", 0, WARNING.format("CONV_2D") + COUNTS.format(9, 0), SUMMARY)
     assert (one.outcome, one.share, one.left) == ("unsupported", 0, ("CONV_2D",))
     assert one.reason == "vela ended with 0 and left all 9 operators on the CPU"
@@ -65,35 +62,29 @@ def test_only_tflite_files_are_compiled():
 
 @pytest.fixture
 def vela(folders):
-    """An environment `vela` whose interpreter says what it is given, and the artifact of `folders` under a name of TFLite's."""
+    """Return a function that makes the interpreter of the environment `vela` say what it is given."""
     python = folders.environments / "vela" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-
-    def stand_in(text: str, code: int = 0):
-        python.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\nexit {code}\n")
-        python.chmod(0o755)
-
-    return stand_in
+    return lambda text, code=0: programs.script(python, f"cat <<'END'\n{text}\nEND\nexit {code}")
 
 
 @pytest.fixture
-def places(folders) -> list[str]:
-    return ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
+def type_in(folders):
+    places = ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
+    return lambda *arguments: command.npu.main([*arguments, *places], standalone_mode=False)
 
 
-def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vela, folders, places, monkeypatch):
+def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vela, folders, type_in, monkeypatch):
     recipe = Recipe(model=MODEL, format="torchscript", scheme="float32")
     monkeypatch.setattr(command, "select", lambda patterns: (recipe,))
     vela(COUNTS.format(3, 0))
-    ended = CliRunner().invoke(command.npu, places)
-    assert ended.exit_code == 0, ended.output
+    type_in()
     artifact = folders.artifact
     stored = current_results.npu(folders.bench.results, artifact)
     assert [one.outcome for one in stored.compiled] == ["unsupported"] * len(npu.ACCELERATORS)
     vela("", code=1)  # is not asked: the record is current
-    assert CliRunner().invoke(command.npu, places).exit_code == 0
+    type_in()
     assert current_results.npu(folders.bench.results, artifact) == stored
-    assert CliRunner().invoke(command.npu, [*places, "--force"]).exit_code == 0
+    type_in("--force")
     assert current_results.npu(folders.bench.results, artifact).compiled[0].reason == "vela ended with exit code 1"
     assert current_results.npu(folders.bench.results, replace(artifact, sha256="0" * 64)) is None
 
@@ -110,7 +101,7 @@ def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, mea
     assert added._npu(measured(runtime="litert"), artifact) == {}
 
 
-def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, places, vela):
+def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, type_in, vela):
     vela("")
     monkeypatch.delenv("EDGEWISE_MODELS", raising=False)
     compiled = [record("int8", sram_bytes=1, flash_bytes=1, inferences_per_s=1.0)]
@@ -119,4 +110,4 @@ def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, places, ve
     recipes = tuple(Recipe(model=MODEL, format="tflite", scheme=scheme) for scheme in ("int8", "int8_io"))
     monkeypatch.setattr(command, "select", lambda patterns: recipes)
     with pytest.raises(EdgewiseError, match=f"{MODEL}-tflite-int8_io: not compiled"):
-        command.npu.main([*(f"--only={recipe.id}" for recipe in recipes), *places], standalone_mode=False)
+        type_in(*(f"--only={recipe.id}" for recipe in recipes))

@@ -1,6 +1,7 @@
-"""What ships with a model: which subjects are weighed, what their libraries weigh, how they start."""
+"""What ships with a model: which subjects are weighed, what their libraries weigh, how they start, what an app grows by."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from device_tests.machine_lock import MachineLock
 from device_tests.measure import shipping
 from device_tests.onboard.runtimes import RUNTIMES, is_timed, runs_on
+from device_tests.results import shipping as footprints
 from export import artifact as artifacts
 from models.common import environments
-from models.common.errors import EdgewiseError
-from tests.device_tests.conftest import artifact, export
+from models.common.errors import DataError, EdgewiseError
+from tests.device_tests.conftest import artifact, export, footprint
 
 
 def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp_path):
@@ -26,10 +28,13 @@ def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp
 
 
 @pytest.mark.needs("strip")
-def test_a_library_loses_its_symbols_and_is_compressed():
+def test_a_library_loses_its_symbols_and_is_compressed_and_one_that_cannot_be_stripped_is_named(tmp_path):
     library = next((Path(np.__file__).parent / "_core").glob("_multiarray_umath*.so"))
     raw, stripped, compressed = shipping._weigh(library)
     assert raw == library.stat().st_size >= stripped > compressed > 0
+    (tmp_path / "text.so").write_text("no library")
+    with pytest.raises(EdgewiseError, match=r"text\.so cannot be stripped"):
+        shipping._weigh(tmp_path / "text.so")
 
 
 @pytest.mark.needs("strip")
@@ -78,13 +83,6 @@ def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch
 
 
 @pytest.mark.needs("strip")
-def test_a_library_that_cannot_be_stripped_is_named(tmp_path):
-    (tmp_path / "text.so").write_text("no library")
-    with pytest.raises(EdgewiseError, match=r"text\.so cannot be stripped"):
-        shipping._weigh(tmp_path / "text.so")
-
-
-@pytest.mark.needs("strip")
 @pytest.mark.slow
 def test_litert_ships_its_own_libraries_only(tmp_path):
     only = "torch_cnn_small-tflite-float32"
@@ -96,3 +94,24 @@ def test_litert_ships_its_own_libraries_only(tmp_path):
     assert row.library_bytes > row.stripped_bytes > row.compressed_bytes > 1_000_000
     assert row.cold_start_s > 0
     assert row.peak_rss_bytes > 10_000_000
+
+
+TORCH = footprint("torch", compressed_bytes=100)
+
+
+@pytest.mark.parametrize("content", ["no JSON", "{}", "[3]", '[{"runtime": "torch"}]'])
+def test_what_was_weighed_is_read_by_runtime_and_a_broken_file_is_said(tmp_path, content):
+    assert footprints.read(tmp_path) == {}
+    footprints.save((TORCH,), tmp_path / footprints.FILE)
+    assert footprints.read(tmp_path) == {"torch": TORCH}
+    (tmp_path / footprints.FILE).write_text(content)
+    with pytest.raises(DataError, match="Delete it and run: nox -s shipping"):
+        footprints.read(tmp_path)
+
+
+def test_a_model_ships_with_its_runtime_or_the_apps_engine_and_the_desktops_libraries_say_nothing_of_a_phone(measured):
+    row = partial(measured, compressed_bytes=7, environment={"extra": {"engine_bytes": 1_000}})
+    assert footprints.total_bytes(row(), {"torch": TORCH}) == 107
+    assert footprints.total_bytes(row(), {}) is None
+    assert footprints.total_bytes(row(device="android:1"), {"torch": TORCH}) is None
+    assert footprints.total_bytes(row(device="app:pixel-7"), {}) == 1_007

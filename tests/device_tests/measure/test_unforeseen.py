@@ -20,12 +20,12 @@ from device_tests.results.compatibility import Grid
 from device_tests.transport.dialogue import Conversations
 from export import artifact as artifacts
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
+from tests import programs
 from tests.device_tests.conftest import ID, footprint, raises
 
 
 @pytest.fixture
 def weighed(tmp_path):
-    """Where what ships is written."""
     return tmp_path / "shipping.json"
 
 
@@ -84,35 +84,30 @@ def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(folders):
         shipping.start(cell, folders.bench.artifacts, MachineLock(print))
 
 
-def test_a_version_that_nobody_foresaw_costs_no_other_its_trial(folders, monkeypatch):
-    monkeypatch.setattr(Conversations, "loaded", raises(RuntimeError("what cannot be")))
+def test_a_version_and_an_artifact_that_nobody_foresaw_cost_no_other_its_trials(folders, monkeypatch):
+    unforeseen = RuntimeError("what cannot be")
+    monkeypatch.setattr(Conversations, "loaded", raises(unforeseen))
     folders.runtime("fake")
+    folders.runtime("other")
     file = folders.bench.artifacts / f"{ID}.pt"
     load = Load(runtime="fake", artifact=file, sidecar=file, timeout_s=1)
     trial = compatibility._try(load, "fake", "1.0", "key", Conversations())
     assert (trial.outcome, trial.reason) == ("run_failed", "unexpected: RuntimeError: what cannot be")
 
-
-def test_an_artifact_that_nobody_foresaw_ends_no_other(folders):
-    folders.runtime("fake")
-    folders.runtime("other")
+    grid = Grid(artifact=ID, runtime="other", artifact_sha256="", trials=())
     chosen = select(cells(), runtimes=(), patterns=(ID,))
 
     def settle(cell):
-        if cell.runtime == "fake":
-            raise RuntimeError("what cannot be")
-        return Grid(artifact=ID, runtime="other", artifact_sha256="", trials=())
+        return raises(unforeseen)() if cell.runtime == "fake" else grid
 
     done = compatibility_command._run_all(chosen, 1, Conversations(), settle)
-    assert isinstance(done[f"{ID}@fake@desktop"], RuntimeError)
-    assert isinstance(done[f"{ID}@other@desktop"], Grid)
+    assert done == {f"{ID}@fake@desktop": unforeseen, f"{ID}@other@desktop": grid}
     with pytest.raises(EdgewiseError, match=r"1 of 2 artifacts could not be tried:\n.*RuntimeError: what cannot be"):
-        compatibility_command._fail(chosen, [], {"fake": RuntimeError("what cannot be")})
+        compatibility_command._fail(chosen, [], {"fake": unforeseen})
 
 
 @pytest.fixture
 def counter(folders, tmp_path, monkeypatch):
-    """Return a counter that counts as its function says."""
     folders.runtime("fake")
     (cell,) = select(cells(), runtimes=(), patterns=(ID,))
     monkeypatch.setattr(desktop.Desktop, "counted", lambda *arguments: None)
@@ -128,31 +123,22 @@ def counter(folders, tmp_path, monkeypatch):
     return settle
 
 
-def test_a_count_that_fails_replaces_no_good_one(folders, counter):
+def test_a_count_that_fails_or_that_nobody_foresaw_is_a_row_and_replaces_no_good_one(folders, counter):
     good = counter(lambda: {"samples": (5, 5), "notes": ()}).count
     file = counts.path(folders.bench.results, good.id)
     for facts in ({"outcome": "timed_out", "reason": "no answer"}, {"outcome": "run_failed", "reason": "killed"}):
         assert counter(lambda facts=facts: facts).count.outcome == facts["outcome"]
         assert counts.read(file) == good
+    count = counter(raises(AssertionError("what cannot be"))).count
+    assert (count.outcome, count.reason) == ("run_failed", "unexpected: AssertionError: what cannot be")
+    assert counts.read(file) == good
     counter(lambda: {"outcome": "unsupported", "reason": "it says no"})
     assert counts.read(file).outcome == "unsupported"
 
 
-def test_a_count_that_nobody_foresaw_is_a_row(folders, counter):
-    good = counter(lambda: {"samples": (5, 5), "notes": ()}).count
-    count = counter(raises(AssertionError("what cannot be"))).count
-    assert (count.outcome, count.reason) == ("run_failed", "unexpected: AssertionError: what cannot be")
-    assert counts.read(counts.path(folders.bench.results, good.id)) == good
-
-
-def test_an_emulator_that_does_not_tell_its_version_is_said(tmp_path):
-    qemu = tmp_path / "qemu-x"
-    qemu.write_text("#!/bin/sh\necho 'no such option' >&2; exit 3\n")
-    qemu.chmod(0o755)
-    with pytest.raises(EnvironmentMissing, match="does not tell its version: no such option"):
-        instructions._version(str(qemu))
-
-
-def test_where_instructions_are_counted_is_known_without_asking_the_device():
+def test_where_instructions_are_counted_is_known_without_asking_and_an_emulator_must_tell_its_version(tmp_path):
     counting = {"desktop": True, "cortex-a53": True, "ssh:a@b": False, "android:1": False}
     assert {name: devices.device(name).counts for name in counting} == counting
+    qemu = programs.script(tmp_path / "qemu-x", "echo 'no such option' >&2; exit 3")
+    with pytest.raises(EnvironmentMissing, match="does not tell its version: no such option"):
+        instructions._version(str(qemu))

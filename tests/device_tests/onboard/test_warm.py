@@ -29,9 +29,12 @@ def test_a_runtime_is_started_once_for_several_cells_and_answers_the_same(folder
     runtime = folders.runtime("counted", code)
     rows = [folders.row(runtime, force=True) for _ in range(3)]
     assert count() == 1
+    folders.runtime("counted", code + "\n# another adapter is another runtime")
+    rows.append(folders.row(runtime))
+    assert count() == 2
     monkeypatch.setattr(starting.Starter, "_source", lambda self, command, timeout_s: None)  # none to be forked from
     alone = folders.row(runtime, force=True)
-    assert count() == 2
+    assert count() == 3
     for row in rows:
         assert (row.outcome, row.agree, row.max_abs_error) == ("ok", alone.agree, alone.max_abs_error)
         assert abs(row.baseline_rss_bytes - alone.baseline_rss_bytes) < 4e6
@@ -39,8 +42,8 @@ def test_a_runtime_is_started_once_for_several_cells_and_answers_the_same(folder
         assert abs(grown - alone_grown) < 2e6
 
 
-def test_a_crash_costs_one_worker(folders, starts, tmp_path):
-    code, count = starts()
+def test_a_crash_costs_one_worker_and_what_they_are_forked_from_ends_with_whoever_started_it(folders, starts, tmp_path):
+    code, count = starts(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
     crash = f"""
 def load(path, threads):
     if not os.path.exists({str(tmp_path / "crashed")!r}):
@@ -53,6 +56,9 @@ def load(path, threads):
     assert (row.outcome, row.reason) == ("run_failed", "killed by SIGABRT while loading and timing")
     assert folders.row(runtime).reason.startswith("the output is")  # it ran, and gave no logits
     assert count() == 1
+    devices.device(DESKTOP).starter.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_a_runtime_with_threads_of_its_own_is_not_forked(folders, starts):
@@ -60,19 +66,3 @@ def test_a_runtime_with_threads_of_its_own_is_not_forked(folders, starts):
     runtime = folders.runtime("threaded", code)
     assert [folders.row(runtime, force=True).outcome for _ in range(2)] == ["ok", "ok"]
     assert count() == 3  # the one that cannot be forked from, and each worker
-
-
-def test_another_adapter_is_another_runtime(folders, starts):
-    code, count = starts()
-    folders.row(folders.runtime("edited", code))
-    folders.row(folders.runtime("edited", code + "\n# edited"))
-    assert count() == 2
-
-
-def test_what_workers_are_forked_from_ends_with_whoever_started_it(folders, starts, tmp_path):
-    code, count = starts(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
-    assert folders.row(folders.runtime("held", code)).outcome == "ok"
-    assert count() == 1
-    devices.device(DESKTOP).starter.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -14,9 +14,7 @@ from device_tests.results.measurement import Counts
 from models import reference
 from models.reference import EvaluationSet
 from tests import programs
-
-ID = "torch_cnn_small-torchscript-float32"
-IMAGES = 200
+from tests.device_tests.conftest import ID, IMAGES
 
 
 @pytest.fixture(autouse=True)
@@ -152,17 +150,6 @@ def side(shape: list[int], **more) -> dict:
     return {"shape": shape, "dtype": "float32", "scale": None} | more
 
 
-def test_a_quantized_input_is_rounded_and_clipped():
-    image = np.array([[255, 1, 128, 0]], np.uint8)
-    native = pixels.native(image, side([1, 1, 4, 1], dtype="int8", scale=1 / 300, zero_point=-128), "hwc")
-    assert (native.dtype, native.shape) == (np.int8, (1, 1, 4, 1))
-    assert native.ravel().tolist() == [127, -127, 23, -128]
-
-
-def test_an_artifact_for_any_batch_gets_one_image():
-    assert pixels.native(np.zeros((28, 28), np.uint8), side([-1, 1, 28, 28]), "chw").shape == (1, 1, 28, 28)
-
-
 def sums(batches: list[int], wrong: float = 0.0):
     """Return a runtime that answers an image with its sum and its negative, and notes the sizes of its batches."""
 
@@ -174,7 +161,7 @@ def sums(batches: list[int], wrong: float = 0.0):
     return infer
 
 
-def test_an_artifact_for_several_images_gets_as_many_at_once():
+def test_an_artifact_for_several_images_gets_as_many_at_once_and_a_quantized_output_is_dequantized():
     sidecar = {"inputs": [side([4, 2, 3, 1])], "outputs": [side([4, 2])], "layout": "hwc"}
     images = np.arange(60, dtype=np.float32).reshape(10, 2, 3)
     logits, batches = np.zeros((10, 2), np.float32), []
@@ -184,6 +171,10 @@ def test_an_artifact_for_several_images_gets_as_many_at_once():
     alone = pixels.native(images[3], sidecar["inputs"][0], "hwc")
     assert alone.shape == (4, 2, 3, 1)
     assert worker.run(sums(batches), alone, sidecar["outputs"][0]).tolist() == [images[3].sum(), -images[3].sum()]
+
+    tensor = side([1, 10], dtype="uint8", scale=0.5, zero_point=100)
+    answer = np.arange(95, 105, dtype=np.uint8)[None]
+    assert worker.run(lambda image: answer, None, tensor).tolist() == [(i - 5) / 2 for i in range(10)]
 
 
 @pytest.mark.parametrize(("wrong", "notes"), [(0.0, 0), (50.0, 1)])
@@ -198,12 +189,6 @@ def test_an_artifact_for_any_batch_is_asked_several_images_at_once(wrong, notes)
     assert len(reply.notes) == notes
     with pytest.raises(worker.Failed, match="differ by up to 1e"):
         worker.compare_with_batch(sums(batches, 1e4), images[: worker.TOGETHER], logits, sidecar, reply)
-
-
-def test_a_quantized_output_is_dequantized():
-    tensor = side([1, 10], dtype="uint8", scale=0.5, zero_point=100)
-    answer = np.arange(95, 105, dtype=np.uint8)[None]
-    assert worker.run(lambda image: answer, None, tensor).tolist() == [(i - 5) / 2 for i in range(10)]
 
 
 def test_other_sets_are_judged_beside_the_first(folders):

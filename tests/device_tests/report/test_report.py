@@ -11,13 +11,12 @@ from device_tests.report import columns
 from device_tests.report import tables as report
 from device_tests.report.advice import can_ship, picks
 from device_tests.report.groups import group
+from device_tests.report.machines import by_device, hardware, place, warnings
 from device_tests.report.sweep import sweeps
-from device_tests.rows import load
-from models.common.errors import DataError
+from device_tests.results.measurement import Environment
 from models.common.markdown import LIMIT_BYTES
 from tests.device_tests.conftest import MODEL, footprint
-
-NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
+from tests.device_tests.report.page.conftest import EMULATED, NOTHING
 
 
 @pytest.fixture
@@ -44,12 +43,6 @@ def line_of(name: str, rows) -> str:
     return line
 
 
-def test_the_eager_row_comes_first_and_ratios_stand_against_it(results):
-    text = printed(results)
-    assert text.index("│ eager-float32") < text.index("│ torchscript-int8")
-    assert " 0.50 " in line_of("torchscript-int8", results)
-
-
 def test_what_is_written_holds_every_row_with_its_whole_reason_and_statistics(results, tmp_path):
     report.write(group(results, 0.1), 0.1, tmp_path, tmp_path / "table.svg")
     text = (tmp_path / "report.md").read_text()
@@ -74,57 +67,54 @@ def test_picks_keep_within_the_margin_and_name_what_is_as_fast(results):
     assert gaining.message.endswith("with 95 % certainty it gains more than 0.04")
     assert f"but not lighter: {MODEL}-torchscript-float32@litert@desktop" in fastest.message
     assert faithful.id == f"{MODEL}-torchscript-float32@litert@desktop"
+    assert picks(results[1:2], 0.1, {}) == ()
+    assert "Nothing that can ship stays within 0.1 points" in printed(results[1:2])
 
 
-def test_a_desktop_framework_is_never_recommended(measured):
+def test_a_desktop_framework_is_never_recommended_and_of_equals_the_lighter_runtime_is_taken(measured):
     framework = measured(runtime="tensorflow", size_bytes=1, latencies_ns=(1,))
-    runtime = measured(runtime="litert", size_bytes=1_000, latencies_ns=(90_000,))
-    assert {pick.id for pick in picks((framework, runtime), 0.1, {})} == {runtime.id}
     assert picks((framework,), 0.1, {}) == ()
-
-
-def test_of_equals_the_lighter_runtime_is_taken(measured):
     heavy = measured(runtime="onnxruntime", latencies_ns=(100_000,))
     light = measured(runtime="litert", latencies_ns=(101_000,))
     far = measured(runtime="tflite_runtime", latencies_ns=(150_000,))
     sizes = {"onnxruntime": 31, "litert": 22, "tflite_runtime": 6}
     weights = {runtime: footprint(runtime, compressed_bytes=size) for runtime, size in sizes.items()}
-    by_title = {pick.title: pick for pick in picks((heavy, light, far), 0.1, weights)}
+    by_title = {pick.title: pick for pick in picks((framework, heavy, light, far), 0.1, weights)}
     assert by_title["fastest on this CPU"].id == light.id
     assert f"not lighter: {heavy.id}" in by_title["fastest on this CPU"].message
     assert by_title["smallest"].id == far.id
 
 
-def test_where_nothing_is_good_enough_nothing_is_picked(results):
-    assert picks(results[1:2], 0.1, {}) == ()
-    assert "Nothing that can ship stays within 0.1 points" in printed(results[1:2])
-
-
-def test_other_data_than_mnist_is_said_loudly_and_quick_results_are_said(measured):
+def test_other_data_than_mnist_is_said_loudly_and_quick_results_are_said_where_a_device_judges_more(measured, emulated):
     assert printed((measured(dataset={"name": "digits"}),)).count("NOT MNIST") == 2
     assert "1 of 1 results are quick ones" in printed((measured(quick=True, total=1_000),))
+    text = printed((replace(emulated, quick=True),))
+    assert "quick ones" not in text
+    assert "Emulated devices judge on the first 1,000 images" in text
 
 
-def test_a_ratio_of_one_interleaved_run_takes_the_place_of_that_of_runs_apart(results):
+def test_ratios_stand_against_the_first_row_and_one_of_an_interleaved_run_goes_before_those_of_runs_apart(results):
+    text = printed(results)
+    assert text.index("│ eager-float32") < text.index("│ torchscript-int8")
+    assert " 0.50 " in line_of("torchscript-int8", results)
     timed = replace(results[0], latency_ratio=0.6, latency_ratio_low=0.58, latency_ratio_high=0.62)
     line = line_of("torchscript-int8", (timed, *results[1:]))
     assert "0.60 faster" in line
     assert " 0.50 " not in line
+    intervals = {(0.9, 1.0, 1.1): "too noisy", (0.98, 1.0, 1.02): "1.00 equal", (1.04, 1.2, 1.3): "1.20 slower"}
+    for (low, value, high), said in intervals.items():
+        timed = replace(results[0], latency_ratio=value, latency_ratio_low=low, latency_ratio_high=high)
+        assert said in printed((timed,))
 
 
-@pytest.mark.parametrize(
-    ("low", "value", "high", "text"),
-    [(0.9, 1.0, 1.1, "too noisy"), (0.98, 1.0, 1.02, "1.00 equal"), (1.04, 1.2, 1.3, "1.20 slower")],
-)
-def test_what_an_interleaved_run_cannot_tell_is_said(measured, low, value, high, text):
-    assert text in printed((measured(latency_ratio=value, latency_ratio_low=low, latency_ratio_high=high),))
-
-
-def test_other_sets_and_instructions_have_a_column(measured):
+def test_other_sets_instructions_and_options_of_a_scheme_have_columns(measured):
     digits = {"total": 1_000, "correct": 957, "source_correct": 960, "agree": 990}
     line = line_of("torchscript-float32", (measured(sets={"digits": digits}, instructions=1_234_567),))
     assert " 95.7 " in line
     assert " 1.23 " in line
+    row = measured(covered_share=0.5, covered_macs=0.25, options='calibration = "mse"')
+    shown = {title: text(row, None) for title, text in columns.all_columns([row])}
+    assert (shown["weights %"], shown["MACs %"], shown["options"]) == ("50.0", "25.0", 'calibration = "mse"')
 
 
 @pytest.mark.parametrize(("batch", "text", "ships"), [(1, "1", True), (4, "4", False), (-1, "any", True)])
@@ -134,22 +124,9 @@ def test_the_batch_is_a_column_and_what_takes_several_images_at_once_is_not_reco
     assert can_ship(row) is ships
 
 
-def test_options_of_a_scheme_and_what_they_cover_are_columns(measured):
-    row = measured(covered_share=0.5, covered_macs=0.25, options='calibration = "mse"')
-    shown = {title: text(row, None) for title, text in columns.all_columns([row])}
-    assert (shown["weights %"], shown["MACs %"], shown["options"]) == ("50.0", "25.0", 'calibration = "mse"')
-
-
 @pytest.fixture
 def emulated(results):
-    facts = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
-    return replace(results[0], **facts, same=990, compared=1_000, difference=1e-3, first_other=7)
-
-
-def test_few_images_are_not_called_quick_where_a_device_never_judges_more(emulated):
-    text = printed((replace(emulated, quick=True),))
-    assert "quick ones" not in text
-    assert "Emulated devices judge on the first 1,000 images" in text
+    return replace(results[0], **EMULATED)
 
 
 def test_an_emulated_row_is_never_the_fastest_and_shows_no_time(results, emulated):
@@ -207,6 +184,25 @@ def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path)
     assert f"{name} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
 
 
-def test_without_results_there_is_no_report(folders):
-    with pytest.raises(DataError, match="nox -s device_tests"):
-        load(folders.bench.results)
+def placed(rows):
+    several = by_device(rows)
+    return [place(row, several) for row in rows], warnings(several)
+
+
+@pytest.mark.parametrize("changed", [{"cpu": "another"}, {"cpus": 64}, {"os": "another kernel"}])
+def test_another_cpu_or_system_is_another_machine(measured, changed):
+    there = measured(environment=replace(measured().environment, **changed))
+    names, (warning,) = placed([there, measured(), measured()])
+    assert names == ["desktop (machine 2)", "desktop (machine 1)", "desktop (machine 1)"]
+    assert f"machine 2 is {hardware(there.environment)}" in warning
+
+
+def test_one_machine_needs_no_number_and_what_never_ran_belongs_to_the_first(measured):
+    another_python = measured(environment=replace(measured().environment, python="3.9"))
+    rows = [measured(), another_python, measured(device="cortex-a53")]
+    assert placed(rows) == (["desktop", "desktop", "cortex-a53"], [])
+    other, never = measured(environment={"cpu": "another"}), measured(outcome="skipped", environment={})
+    names, _ = placed([other, measured(), measured(), never])
+    assert names[-1] == "desktop (machine 1)"
+    assert placed([never]) == (["desktop"], [])
+    assert hardware(Environment(os="Android 15")) == "Android 15"  # a browser that does not tell its processor

@@ -4,18 +4,13 @@ import pytest
 
 from device_tests.devices import arm64
 from device_tests.results import bounds
-from device_tests.results.receipts import Operator, Receipt
+from device_tests.results.receipts import Operator
 from export.artifact import Artifact
 from tests.device_tests import conftest
 
 
 def artifact(scheme: str, macs: int = 1_600_000, **facts) -> Artifact:
     return conftest.artifact(f"m-tflite-{scheme}", macs=macs, **facts)
-
-
-def receipt(*operators: Operator) -> Receipt:
-    return Receipt(artifact="m-tflite-int8", key="k", runtime="litert", versions={}, library="", instruction_sets=(),
-                   delegate="XNNPACK", operators=operators, parts=())  # fmt: skip
 
 
 def operator(name: str, macs: int, channels: int = 0, **facts) -> Operator:
@@ -43,11 +38,8 @@ def test_a_limit_is_the_products_over_what_the_best_instruction_takes(device, sc
     assert bounds.bound(device, example, least * 4).share == 0.25
 
 
-def test_layers_that_stay_float_have_the_limit_of_floats():
+def test_layers_that_stay_float_have_the_limit_of_floats_and_only_cores_that_count_have_one():
     assert bounds.least("cortex-a76", artifact("dynamic_int8", covered_macs=0.5)) == 50_000 + 200_000
-
-
-def test_every_core_that_counts_has_a_limit_and_nothing_else_has():
     assert set(arm64.NAMES) < set(bounds.CORES)
     assert bounds.bound("android:x", artifact("int8"), 5) is None
     assert bounds.bound("cortex-a76", artifact("int8", macs=0), 5) is None
@@ -82,4 +74,6 @@ def test_the_goal_is_for_eight_bits_on_one_core_and_lower_for_small_networks():
     ids=["narrow", "little", "float", "left", "unknown"],
 )  # fmt: skip
 def test_the_layer_that_wastes_most_is_named_as_far_as_the_receipt_tells(layers, expected):
-    assert expected in bounds.wasted("cortex-a76", artifact("int8"), 400_000, receipt(*layers))
+    assert expected in bounds.wasted(
+        "cortex-a76", artifact("int8"), 400_000, conftest.receipt(delegate="XNNPACK", operators=layers)
+    )

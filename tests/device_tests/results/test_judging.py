@@ -34,25 +34,18 @@ def test_what_holds_no_logits_is_refused(text):
         judging.unpack(text, 10, 40)
 
 
-def test_the_first_thousand_images_are_counted_on_their_own():
-    expected = np.tile(np.arange(10, dtype=np.float32), (1_500, 1))
+def test_lost_and_gained_answers_are_paired_with_the_source_and_the_first_thousand_counted_on_their_own():
+    expected = np.eye(10, dtype=np.float32)[[0, 1, 2, 3] * 375]
+    labels = np.array([0, 1, 2, 9] * 375)
     logits = expected.copy()
-    logits[[5, 1_200], 0] = 99
-    row = judge(logits, expected, np.full(1_500, 9))
-    assert (row.total, row.correct, row.first_correct, row.agree, row.first_agree) == (1_500, 1_498, 999, 1_498, 999)
-
-
-def test_lost_and_gained_answers_are_paired_with_the_source():
-    expected = np.eye(10, dtype=np.float32)[[0, 1, 2, 3] * 25]
-    labels = np.array([0, 1, 2, 9] * 25)
-    logits = expected.copy()
-    logits[0] = np.eye(10)[5]  # right before
+    logits[[0, 1_200]] = np.eye(10)[5]  # right before
     logits[3] = np.eye(10)[9]  # wrong before
     row = judge(logits, expected, labels)
-    assert (row.lost, row.gained, row.correct, row.agree) == (1, 1, 75, 98)
+    assert (row.total, row.lost, row.gained, row.correct, row.agree) == (1_500, 2, 1, 1_124, 1_497)
+    assert (row.first_correct, row.first_agree) == (750, 998)
 
 
-def test_every_flip_is_counted_and_the_first_are_kept():
+def test_every_flip_is_counted_and_the_first_are_kept_and_what_is_not_a_number_has_no_margin():
     expected = np.tile(np.arange(10, dtype=np.float32), (FLIPS + 100, 1))
     logits = expected.copy()
     logits[2:, 4] = 9.5
@@ -61,12 +54,10 @@ def test_every_flip_is_counted_and_the_first_are_kept():
     assert (row.total - row.agree, len(row.flips)) == (len(expected) - 2, FLIPS)
     assert row.flips[0] == Flip(index=2, label=9, ours=4, theirs=9, our_margin=0.5, their_margin=1.0)
 
-
-def test_an_answer_that_is_not_a_number_is_a_flip_without_a_margin():
-    expected = np.tile(np.arange(10, dtype=np.float32), (3, 1))
+    expected = expected[:3]
     logits = expected.copy()
     logits[1, 0] = np.nan
-    row = judge(logits, expected, np.full(3, 9))
+    row = judge(logits, expected, labels[:3])
     assert [(flip.index, flip.ours, flip.our_margin) for flip in row.flips] == [(1, -1, None)]
     assert (row.ece, row.outcome) == (None, "mismatch")
     records.encode(row)  # raises on what JSON cannot hold

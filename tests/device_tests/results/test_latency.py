@@ -21,14 +21,11 @@ def series(scale: float = 1.0, *, noise: float = 0.01, drift: float = 0.0, count
     return Series(id=f"s{seed}", rounds_ns=tuple(tuple(int(ns) for ns in row) for row in samples))
 
 
-def test_the_interval_of_the_median_holds_the_truth():
+def test_the_interval_of_the_median_holds_the_truth_and_a_quantile_needs_samples_beyond_it():
     intervals = [series(seed=seed).quantile(0.5) for seed in range(40)]
     inside = [interval.low < 1e5 < interval.high and interval.width < 0.03 for interval in intervals]
     assert sum(inside) >= 34  # 38 are expected of 40
     assert series().quantile(0.5) == intervals[0]  # the same samples give the same one
-
-
-def test_a_quantile_needs_samples_beyond_it():
     assert series(count=20).quantile(0.99) is None
     assert series(count=30).quantile(0.99).value > series(count=30).quantile(0.5).value
 
@@ -97,12 +94,7 @@ def test_what_was_timed_is_read_with_its_intervals(results):
     assert quantized.p50_ns == Interval(value=500, low=500, high=500)
     assert (quantized.ratio.verdict, quantized.rounds, quantized.samples, quantized.seed) == ("faster", 20, 800, 3)
     assert quantized.environment == Environment(cpu="a CPU")
-
-
-def test_too_few_samples_give_no_tail_and_a_wide_median_is_noisy(results):
-    source, quantized = interleaved.read(results, NAME)
-    assert quantized.p99_ns is None
-    assert not quantized.noisy
+    assert (quantized.p99_ns, quantized.noisy) == (None, False)  # too few samples give no tail
     wide = Interval(value=100, low=100, high=100 * (1 + 2 * NARROW))
     assert replace(source, p50_ns=wide).noisy
 

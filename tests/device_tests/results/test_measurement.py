@@ -39,11 +39,14 @@ def test_the_bound_holds_the_true_loss_in_nineteen_of_twenty_samples(measured):
     assert 0.94 <= np.mean(np.array(bounds) > 0.003) <= 0.985
 
 
-def test_a_result_is_read_as_it_was_written(measured, tmp_path):
+@pytest.mark.parametrize("device", ["desktop", "browser:../../etc/x"])
+def test_a_result_is_read_as_it_was_written_and_stays_in_its_folder(measured, tmp_path, device):
     flip = {"index": 3, "label": 1, "ours": 7, "theirs": 1, "our_margin": 0.1, "their_margin": 0.2}
-    row = measured(flips=(flip,), agree=9_999)
+    row = measured(flips=(flip,), agree=9_999, device=device)
     measurements.save(row, tmp_path)
-    assert as_row(measurements.read(measurements.path(tmp_path, row.id))) == row
+    (file,) = tmp_path.iterdir()
+    assert file == measurements.path(tmp_path, row.id)
+    assert as_row(measurements.read(file)) == row
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from device_tests.transport import bundle
 from device_tests.transport.bundle import debian, executorch, wheels
-from models.common import environments
+from models.common import environments, files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from tests import programs
 
@@ -34,39 +34,31 @@ def built(tmp_path):
     return bundle.load(tmp_path)
 
 
-def test_a_bundle_starts_its_own_loader_wherever_it_lies(built):
+def test_a_bundle_starts_its_own_loader_with_each_runtimes_own_numpy_wherever_it_lies(built):
     home = "/data/local/tmp/edgewise"
     command = built.command("litert", root=home)
     loader = f"{home}/lib/ld-linux-aarch64.so.1 --library-path {home}/lib {home}/usr/bin/python3.11"
     assert command.argv[:4] == tuple(loader.split())
     assert command.env["PYTHONHOME"] == f"{home}/usr"
     assert command.env["PYTHONPATH"] == f"{home}/site/ai_edge_litert-2.3.0:{home}/site/numpy-2.4.6"
-
-
-def test_each_runtime_has_its_own_numpy_and_a_results_key_holds_it_with_the_packages(built):
     assert built.command("tflite_runtime").env["PYTHONPATH"].endswith("numpy-1.26.4")
-    assert built.pins("tflite_runtime") == ("libc6=2.36-9", "numpy-1.26.4")
+    assert built.pins("tflite_runtime") == ("libc6=2.36-9", "numpy-1.26.4")  # which a result's key holds
 
 
 def test_other_pins_make_another_bundle(tmp_path, monkeypatch):
     monkeypatch.setattr(environments, "ROOT", tmp_path)
-    (tmp_path / "constraints").mkdir()
     pins = tmp_path / "constraints" / "litert.txt"
-    pins.write_text("ai-edge-litert==2.3.0\n")
-    before = bundle.path("arm64", ("litert",))
-    assert bundle.path("arm64", ("litert",)) == before
-    assert bundle.path("x86_64", ("litert",)) != before
-    pins.write_text("ai-edge-litert==2.4.0\n")
-    assert bundle.path("arm64", ("litert",)) != before
+    paths = []
+    for version in ("2.3.0", "2.3.0", "2.4.0"):
+        files.write_bytes(pins, f"ai-edge-litert=={version}\n".encode())
+        paths.append(bundle.path("arm64", ("litert",)))
+    assert paths[0] == paths[1] != paths[2] != bundle.path("x86_64", ("litert",))
 
 
-@pytest.mark.parametrize(("abi", "runtime"), [("arm46", "litert"), ("arm64", "litter")])
-def test_what_there_is_no_bundle_for_is_named_with_a_suggestion(abi, runtime):
-    with pytest.raises(UsageError, match="Did you mean (arm64|litert)"):
-        bundle.path(abi, (runtime,))
-
-
-def test_a_folder_that_is_no_bundle_is_an_error_that_says_what_to_do(tmp_path):
+def test_what_there_is_no_bundle_for_is_named_and_a_folder_that_is_none_is_an_error(tmp_path):
+    for abi, runtime, meant in (("arm46", "litert", "arm64"), ("arm64", "litter", "litert")):
+        with pytest.raises(UsageError, match=f"Did you mean {meant}"):
+            bundle.path(abi, (runtime,))
     with pytest.raises(DataError, match="python -m device_tests bundle"):
         bundle.load(tmp_path)
 
@@ -91,7 +83,6 @@ def test_executorch_runs_there_without_pytorch_and_its_code_is_part_of_a_results
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """Return a function that puts a script in the place of one program."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return lambda name, code: programs.script(tmp_path / name, code)
 
@@ -103,19 +94,16 @@ def test_an_interface_that_does_not_compile_is_an_error_that_says_why(program, t
         executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
 
 
-def test_without_apt_it_says_where_a_bundle_can_be_built(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(EnvironmentMissing, match="no apt-get. Build it on Debian"):
-        bundle.build("arm64")
-    assert not list((tmp_path / "cache").rglob(bundle.MANIFEST))
-
-
-def test_package_lists_without_python_are_an_error_that_names_debians_version(program, tmp_path):
+def test_without_apt_or_debians_python_it_says_where_a_bundle_can_be_built(program, tmp_path, monkeypatch):
     missing = 'echo "E: Unable to locate package python3.11-minimal" >&2; exit 100'
     program("apt-get", f'case "$*" in *download*) {missing};; esac')
     with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):
         debian.download(tmp_path / "packages", "arm64", debian.PACKAGES)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(EnvironmentMissing, match="no apt-get. Build it on Debian"):
+        bundle.build("arm64")
+    assert not list((tmp_path / "cache").rglob(bundle.MANIFEST))
 
 
 def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):

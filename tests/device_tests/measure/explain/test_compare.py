@@ -3,10 +3,17 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
+from msgspec.structs import replace
 
+from device_tests import current_results
 from device_tests.measure.explain import compare, layers
 from device_tests.measure.explain.compare import Node
 from device_tests.measure.explain.receipt import Layer
+from device_tests.results import layers as layer_files
+from device_tests.results.layers import Layers
+from models.common.errors import DataError
+from tests.device_tests.conftest import artifact
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 WEIGHTS = np.random.default_rng(1).normal(size=(3, 6, 6)).astype(np.float32)
@@ -77,10 +84,10 @@ def row_of(file: Computed, twin: Computed) -> dict[str, layers.LayerError]:
 
 
 def first_bad(rows: dict[str, layers.LayerError]) -> str:
-    return layers.Layers(artifact="a", key="k", images=4, tool="t", errors=tuple(rows.values())).first_bad
+    return Layers(artifact="a", key="k", images=4, tool="t", errors=tuple(rows.values())).first_bad
 
 
-def test_a_doubled_scale_is_found_where_it_is_and_not_after_it():
+def test_a_doubled_scale_is_found_where_it_is_and_not_after_it_whatever_tensors_are_called():
     rows = row_of(residual(deep=2.0), residual())
     assert first_bad(rows) == "conv2"
     assert [name for name, row in rows.items() if row.bad] == ["conv2"]
@@ -89,17 +96,14 @@ def test_a_doubled_scale_is_found_where_it_is_and_not_after_it():
     assert rows["dense1"].own_sqnr_db is None
 
     assert first_bad(row_of(residual(shortcut=2.0), residual())) == "conv1"
+    rows = row_of(residual(deep=2.0, names="w x y z"), residual())
+    assert (first_bad(rows), all(row.paired for row in rows.values())) == ("conv2", True)
 
 
 def test_an_operator_without_weights_has_a_row_where_it_is_bad():
     broken = changed(residual(), ("add", "a b", "c", lambda a, b: 2 * (a + b)))
     assert first_bad(row_of(broken, residual())) == "add c"
     assert "add c" not in row_of(residual(), residual())
-
-
-def test_tensors_that_have_other_names_are_paired_by_their_place():
-    rows = row_of(residual(deep=2.0, names="w x y z"), residual())
-    assert (first_bad(rows), all(row.paired for row in rows.values())) == ("conv2", True)
 
 
 def test_a_layer_and_the_activation_that_is_fused_with_it_are_compared_as_one():
@@ -174,3 +178,30 @@ def test_layers_of_as_many_weights_are_told_apart_by_their_weights_whatever_the_
         for name, weights in (("one", one), ("other", other))
     ]
     assert list(layers.names_of(nodes, source_layers).values()) == ["other", "one"]
+
+
+ARTIFACT = artifact("a-b-c")
+SIGNAL = np.array([[3.0, -4.0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("ours", "sqnr_db", "max_abs", "cosine"),
+    [(SIGNAL, None, 0.0, 1.0), (SIGNAL * 1.1, 20.0, 0.4, 1.0), (0 * SIGNAL, 0.0, 4.0, 0.0)],
+    ids=["exact", "a tenth of noise", "dead"],
+)
+def test_an_error_is_the_noise_in_decibels_the_largest_difference_and_the_cosine(ours, sqnr_db, max_abs, cosine):
+    row = layers.error("conv1", ours, SIGNAL)
+    assert row.sqnr_db == pytest.approx(sqnr_db, abs=1e-3)
+    assert (row.max_abs, row.cosine) == (pytest.approx(max_abs, abs=1e-6), pytest.approx(cosine))
+
+
+def test_kept_layers_are_those_that_were_measured_and_do_not_hold_for_another_file(tmp_path):
+    errors = (layers.error("conv1", SIGNAL, SIGNAL), layers.error("conv2", SIGNAL, SIGNAL[:, ::-1]))
+    key = current_results.explanation(ARTIFACT, current_results.EXPORT)
+    measured = Layers(artifact=ARTIFACT.id, key=key, images=1, tool="t", errors=errors)
+    layer_files.save(measured, tmp_path)
+    assert current_results.layers(tmp_path, ARTIFACT) == measured
+    assert current_results.layers(tmp_path, replace(ARTIFACT, sha256="b" * 64)) is None
+    layer_files.path(tmp_path, ARTIFACT.id).write_text("[]")
+    with pytest.raises(DataError, match="Delete it and run: nox -s explain -- --all --layers a-b-c"):
+        current_results.layers(tmp_path, ARTIFACT)

@@ -23,7 +23,7 @@ from export.matrix import MATRIX
 from models.common import files
 from models.common.environments import ROOT
 from models.common.errors import DataError, UsageError
-from tests.device_tests.conftest import artifact
+from tests.device_tests.conftest import artifact, receipt
 
 
 def type_in(*arguments: str) -> None:
@@ -50,24 +50,32 @@ def test_every_format_of_the_matrix_has_a_module_that_reads_it_and_another_is_sa
     assert formats == {*run.MODULES}
     folder = Path(run.__file__).parent
     assert all((folder / f"{module}.py").is_file() for module in run.MODULES.values())
+    own = [run.module(*pair) for pair in (("onnx", "openvino"), ("onnx", "onnxruntime"), ("coreml", "mil_evaluator"))]
+    assert own == ["openvino", "onnx", "coreml"]
     monkeypatch.delitem(run.MODULES, "tflite")
     with pytest.raises(DataError, match="cannot read tflite yet"):
         run.make(SimpleNamespace(format="tflite"), tmp_path, "litert")
 
 
-def test_an_id_means_each_of_its_runtimes_unless_it_names_one(capsys):
-    type_in("--list", "torch_cnn-tflite-int8", "torch_cnn-onnx-int8@onnxruntime@desktop")
+def test_an_id_means_each_of_its_runtimes_unless_it_names_one_and_further_engines_are_named(capsys):
+    def listed(*ids: str) -> list[str]:
+        type_in("--list", *ids)
+        return capsys.readouterr().out.split()
+
     runtimes = ("litert", "litert_compiled", "tensorflow", "tflite_runtime")
     expected = [*(f"torch_cnn-tflite-int8@{r}" for r in runtimes), "torch_cnn-onnx-int8@onnxruntime"]
-    assert capsys.readouterr().out.split() == expected
+    assert listed("torch_cnn-tflite-int8", "torch_cnn-onnx-int8@onnxruntime@desktop") == expected
+    named = ("torch_cnn-coreml-int4", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16")
+    further = {"torch_cnn-coreml-int4@mil_evaluator", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16@ncnn"}
+    assert further <= set(listed(*named))
+    assert not further & set(listed())
 
 
 def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_path, capsys, monkeypatch):
     def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
         if runtime == "tensorflow":
             raise DataError("it does not load")
-        return Receipt(artifact=artifact.id, key="k", runtime=runtime, versions={}, library=str(os.getpid()),
-                       instruction_sets=(), delegate="", operators=(), parts=())  # fmt: skip
+        return receipt(artifact.id, runtime=runtime, library=str(os.getpid()))
 
     monkeypatch.setattr(run, "make", make)
     monkeypatch.setattr(run, "require_exported", lambda artifact: artifact)
@@ -80,16 +88,6 @@ def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_pat
     processes = {id: {receipts.read(tmp_path, f"{id}@{r}").library for r in ("litert", "tflite_runtime")} for id in ids}
     assert all(len(pids) == 1 for pids in processes.values())
     assert len({str(os.getpid())}.union(*processes.values())) == 3
-
-
-def test_further_engines_are_explained_where_they_are_named(capsys):
-    named = ("torch_cnn-coreml-int4", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16")
-    type_in("--list", *named)
-    listed = capsys.readouterr().out.split()
-    expected = {"torch_cnn-coreml-int4@mil_evaluator", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16@ncnn"}
-    assert expected <= set(listed)
-    type_in("--list")
-    assert not expected & set(capsys.readouterr().out.split())
 
 
 def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
@@ -114,15 +112,14 @@ def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_pa
 
 def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch):
     operator = Operator(name="CONV_2D", weights="int8", layer="conv1", macs=1)
-    receipt = Receipt(artifact="torch_cnn-tflite-int8", key="k", runtime="litert", versions={}, library="l",
-                      instruction_sets=(), delegate="", operators=(operator,), parts=())  # fmt: skip
-    monkeypatch.setattr(run, "make", lambda artifact, folder, runtime: receipt)
+    made = receipt("torch_cnn-tflite-int8", runtime="litert", operators=(operator,))
+    monkeypatch.setattr(run, "make", lambda artifact, folder, runtime: made)
     error = layers.error("conv1", np.ones(2), -np.ones(2))
-    measured = Layers(artifact=receipt.artifact, key="k", images=1, tool="t", errors=(error,))
+    measured = Layers(artifact=made.artifact, key="k", images=1, tool="t", errors=(error,))
     monkeypatch.setattr("device_tests.commands.explain._layers", lambda recipe, folder: measured)
-    artifacts.save(artifact(receipt.artifact), tmp_path)
+    artifacts.save(artifact(made.artifact), tmp_path)
     file = tmp_path / "out.json"
-    type_in(f"{receipt.artifact}@litert", "--layers", "--artifacts", str(tmp_path), "--json", str(file))
+    type_in(f"{made.artifact}@litert", "--layers", "--artifacts", str(tmp_path), "--json", str(file))
     written = json.loads(file.read_text())
     assert written["receipts"][0]["operators"] == [to_builtins(operator)]
     assert (written["layers"][0]["errors"], written["layers"][0]["first_bad"]) == ([to_builtins(error)], "conv1")
@@ -133,13 +130,12 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
     error = layers.error(hostile, np.ones(2), -np.ones(2))
     measured = Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
     part = Part(name=hostile, section=hostile, size_bytes=1)
-    receipt = Receipt(artifact=hostile, key="k", runtime="litert", versions={hostile: hostile}, library=hostile,
-                           instruction_sets=(), delegate="", parts=(part,), notes=(hostile,),
-                           operators=(Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
-                           defects=(Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
+    told = receipt(hostile, versions={hostile: hostile}, library=hostile, parts=(part,), notes=(hostile,),
+                   operators=(Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
+                   defects=(Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
     console = Console(width=300)
     console.print(tree.layers_table(measured))
-    console.print(tree.receipt_tree(receipt))
+    console.print(tree.receipt_tree(told))
     printed = capsys.readouterr().out
     assert not set(printed) & set("\x1b\x07\x9b")
     assert printed.count("[bold]conv1[/bold]") >= 10

@@ -73,29 +73,23 @@ def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runt
     with pytest.raises(EdgewiseError, match="litert does not load net.tflite: its process wrote something that is no"):
         tflite._placement(FILE, "litert")
     runtime(ANSWERING)
+    assert tflite._placement(FILE, "litert") == tflite._placement(FILE, "litert")
     assert tflite._placement(FILE, "litert")["taken"] == [0, 2]
-    first, second = pids.read_text().split()
+    first, second = pids.read_text().split()  # which answers for several files
     assert first != second
 
 
 @pytest.mark.parametrize(
     ("end", "message"),
-    [(f"os.kill(os.getpid(), {int(signal.SIGSEGV)})", "killed by SIGSEGV"), ("sys.exit(3)", "ended with exit code 3")],
+    [
+        (f"sys.stdin.readline()\nos.kill(os.getpid(), {int(signal.SIGSEGV)})", "killed by SIGSEGV"),
+        ("sys.stdin.readline()\nsys.exit(3)", "ended with exit code 3"),
+        ("sys.exit(4)", "ended with exit code 4"),
+    ],
 )
 def test_a_runtime_that_dies_says_how(runtime, end, message):
-    runtime(f"import os, sys\nsys.stdin.readline()\n{end}")
+    runtime(f"import os, sys\n{end}")
+    if "readline" not in end:  # it does not wait until it is asked
+        tflite._process("litert").wait()
     with pytest.raises(EdgewiseError, match=f"litert does not load net.tflite: {message}"):
         tflite._placement(FILE, "litert")
-
-
-def test_a_runtime_that_dies_before_it_is_asked_says_so(runtime):
-    runtime("import sys; sys.exit(4)")
-    tflite._process("litert").wait()
-    with pytest.raises(EdgewiseError, match="ended with exit code 4"):
-        tflite._placement(FILE, "litert")
-
-
-def test_one_process_answers_for_several_files(runtime):
-    pids = runtime(ANSWERING)
-    assert tflite._placement(FILE, "litert") == tflite._placement(FILE, "litert")
-    assert len(pids.read_text().split()) == 1

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from device_tests.measure.explain import receipt as receipts
 from device_tests.measure.explain.receipt import Layer
 from device_tests.results import receipts as receipt_files
-from device_tests.results.receipts import Operator, Part, Receipt
+from device_tests.results.receipts import Operator, Receipt
 from models.common.errors import DataError
+from tests.device_tests import conftest
 
 LAYERS = (Layer(name="conv1", macs=900, parameters=90), Layer(name="dense1", macs=100, parameters=910))
 
@@ -20,10 +21,9 @@ def operators(**changes) -> tuple[Operator, ...]:
     return receipts.with_layers(each, LAYERS)
 
 
-def receipt(scheme: str = "int8", runtime: str = "litert", **changes) -> Receipt:
-    defaults = {"delegate": "XNNPACK", "operators": operators(), "parts": (Part(name="w", section="s", size_bytes=7),)}
-    whole = Receipt(artifact=f"torch_cnn-tflite-{scheme}", key="k", runtime=runtime, versions={"ai-edge-litert": "2"},
-                   library="XNNPACK", instruction_sets=("avx2",), **defaults | changes)  # fmt: skip
+def receipt(scheme: str = "int8", **changes) -> Receipt:
+    facts = {"runtime": "litert", "delegate": "XNNPACK", "operators": operators(), **changes}
+    whole = conftest.receipt(f"torch_cnn-tflite-{scheme}", **facts)
     return replace(whole, defects=receipts.defects(whole, scheme))
 
 
@@ -52,20 +52,14 @@ def test_shares_count_operators_and_macs_of_a_delegate_if_there_is_one():
     assert (example.delegated_nodes, example.delegated_macs, example.defects) == (None, None, ())
 
 
-def test_what_is_as_promised_has_no_defect():
+def test_integers_that_are_computed_in_float_and_a_delegate_that_takes_nothing_are_defects():
     assert receipt().defects == ()
     assert receipt("float32", operators=operators(weights="float32", integer=False)).defects == ()
-
-
-def test_a_scheme_of_integers_that_computes_in_float_is_a_defect():
     (defect,) = receipt(operators=operators(integer=False)).defects
     assert (defect.kind, defect.share) == (receipt_files.INTEGERS, 0.0)
     assert str(defect) == "int8 computes only 0% of the weights in integers; in float: conv1, dense1"
-
-
-def test_a_delegate_that_takes_nothing_is_a_defect():
-    example = receipt(operators=operators(taken=False))
-    assert [str(d) for d in example.unexpected] == ["XNNPACK took 0% of the MACs (1 of 3 operators)"]
+    idle = receipt(operators=operators(taken=False))
+    assert [str(d) for d in idle.unexpected] == ["XNNPACK took 0% of the MACs (1 of 3 operators)"]
 
 
 def test_a_known_defect_is_told_with_its_reason_and_expected_by_its_kind_and_not_its_words():
@@ -80,19 +74,15 @@ def test_a_known_defect_is_told_with_its_reason_and_expected_by_its_kind_and_not
     assert [d.kind for d in other.unexpected] == [receipt_files.INTEGERS]
 
 
-def test_a_receipt_is_read_as_it_was_written(tmp_path):
+def test_a_receipt_is_read_as_it_was_written_and_one_that_is_none_is_said(tmp_path):
     broken = receipt(operators=operators(taken=False, integer=False))
+    file = receipt_files.path(tmp_path, broken.id)
+    assert receipt_files.read(tmp_path, broken.id) is None
     receipt_files.save(broken, tmp_path)
     assert receipt_files.read(tmp_path, broken.id) == broken
     assert len(broken.defects) == 2
     receipt_files.save(receipt(), tmp_path)
-    assert json.loads(receipt_files.path(tmp_path, broken.id).read_text())["delegated_macs"] == 1.0
-
-
-def test_a_receipt_that_is_none_is_said(tmp_path):
-    id = receipt().id
-    assert receipt_files.read(tmp_path, id) is None
-    receipt_files.path(tmp_path, id).parent.mkdir()
-    receipt_files.path(tmp_path, id).write_text('{"artifact": "a"}')
+    assert json.loads(file.read_text())["delegated_macs"] == 1.0
+    file.write_text('{"artifact": "a"}')
     with pytest.raises(DataError, match="is no receipt .Object missing required field"):
-        receipt_files.read(tmp_path, id)
+        receipt_files.read(tmp_path, broken.id)

@@ -15,10 +15,10 @@ from device_tests.report.page import page
 from device_tests.results import layers, receipts
 from device_tests.results import shipping as footprints
 from device_tests.results.layers import LayerError, Layers
-from device_tests.results.receipts import Defect, Operator, Part, Receipt
+from device_tests.results.receipts import Defect, Operator, Part
 from export import artifact as artifacts
 from models.common import files
-from tests.device_tests.conftest import ID, MODEL, footprint
+from tests.device_tests.conftest import ID, MODEL, footprint, receipt
 from tests.device_tests.report.page.conftest import EVIL
 
 
@@ -42,36 +42,30 @@ class Elements(HTMLParser):
             self._in_data = False
 
 
-def test_nothing_on_the_page_comes_from_elsewhere(build):
-    for tag, attributes in Elements(build().read_text()).elements:
-        for name in ("src", "href", "action", "srcset"):
-            assert re.match(r"#|data:", attributes.get(name) or "#"), (tag, attributes)
-
-
-def test_what_a_runtime_said_is_text_and_never_markup(build):
+def test_nothing_on_the_page_comes_from_elsewhere_and_what_a_runtime_said_is_text_and_never_markup(build):
     text = build().read_text()
     elements = Elements(text).elements
+    for tag, attributes in elements:
+        for name in ("src", "href", "action", "srcset"):
+            assert re.match(r"#|data:", attributes.get(name) or "#"), (tag, attributes)
     assert not any("onerror" in attributes for _, attributes in elements)
     assert sum(tag == "script" for tag, _ in elements) == 3
     assert EVIL not in text
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt; &amp;" in text
 
 
-def test_every_row_is_in_the_table_and_in_the_data_of_a_page_that_can_be_mailed(build, rows):
-    assert build().stat().st_size < 3_000_000
-    page_ = Elements(build().read_text())
-    ids = {attributes.get("id") for tag, attributes in page_.elements if tag == "tr"}
-    assert {row.id for row in rows} <= ids
+def test_a_page_that_can_be_mailed_holds_every_row_and_the_references_own_pictures(build, rows, folders):
+    file = build()
+    assert file.stat().st_size < 3_000_000
+    page_ = Elements(file.read_text())
+    assert {row.id for row in rows} <= {attributes.get("id") for tag, attributes in page_.elements if tag == "tr"}
     data = json.loads(page_.data)
     assert [row["id"] for row in data["rows"]] == [r.id for g in group(rows, 0.1) for r in g.rows]
-
-
-def test_flipped_digits_are_the_references_own_pictures(build, folders):
     with np.load(folders.bench.artifacts / f"{MODEL}.reference.npz") as reference:
         expected = reference["images"][7].tobytes()
-    shown = json.loads(Elements(build().read_text()).data)["pictures"][MODEL]["7"]
-    assert b64decode(shown.pop("bytes")) == expected
-    assert shown == {"height": 28, "width": 28, "channels": 1}
+    flipped = data["pictures"][MODEL]["7"]
+    assert b64decode(flipped.pop("bytes")) == expected
+    assert flipped == {"height": 28, "width": 28, "channels": 1}
 
 
 def test_digits_and_quick_results_are_said_and_what_was_not_measured_is_not_a_zero(build, rows):
@@ -87,13 +81,12 @@ def test_digits_and_quick_results_are_said_and_what_was_not_measured_is_not_a_ze
 
 
 def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
-    facts = {"artifact": ID, "runtime": "torch", "versions": {}, "library": "a library", "instruction_sets": (),
-             "operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
+    facts = {"operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
              "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
              "delegate": "XNNPACK", "defects": (Defect(kind="delegated_macs", share=0.0, text="<took little>"),)}  # fmt: skip
-    receipts.save(Receipt(key="of another file", **facts), folders.bench.results)
+    receipts.save(receipt(key="of another file", **facts), folders.bench.results)
     assert "Execution receipt" not in build().read_text()
-    receipts.save(Receipt(key=current_results.explanation(folders.artifact, "torch"), **facts), folders.bench.results)
+    receipts.save(receipt(key=current_results.explanation(folders.artifact, "torch"), **facts), folders.bench.results)
     text = build().read_text()
     assert "XNNPACK: 50 % of the operators, 100.0 % of the MACs" in text
     assert "&lt;took little&gt;" in text
@@ -101,7 +94,7 @@ def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
     assert "1,234" in text
 
 
-def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
+def test_layers_are_shown_with_the_first_bad_one_or_why_a_format_shows_none(build, folders, measured):
     assert f"nox -s explain -- --all --layers {ID}" in build().read_text()
     errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
               LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),
@@ -114,9 +107,6 @@ def test_layers_are_shown_and_the_first_bad_one_is_named(build, folders):
     assert "9.9 dB" in text
     assert "not paired" in text
     assert "12.3 dB" in text
-
-
-def test_a_format_whose_inside_cannot_be_seen_says_why(build, folders, measured):
     lite = ID.replace("torchscript", "torchscript_lite")
     artifacts.save(replace(folders.artifact, id=lite, format="torchscript_lite"), folders.bench.artifacts)
     assert layers.NOT_SHOWN["torchscript_lite"] in build((measured(artifact=lite),)).read_text()

@@ -22,24 +22,21 @@ from device_tests.contract import Job
 from device_tests.devices import app
 from device_tests.measure.runner import Bench, Ended, run
 from device_tests.results import measurement as measurements
-from device_tests.rows import cells_with_results, load, rows
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, installed
 from device_tests.transport.android.client import Client
-from export import artifact as artifacts
-from export.artifact import Artifact, Dataset
-from export.contract import Tensor
-from models import reference
 from models.common import files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.reference import Reference
 from tests import programs
+from tests.device_tests.conftest import joined, save_tflite
 
 STAND_IN = Path(__file__).with_name("framework.sh")
 ID = "torch_cnn_small-tflite-int8"
 BUILD = "0123456789ab"
 IMAGES = 40
-TENSOR = Tensor(name="x", shape=(1, 10), dtype="float32")
+
+
 # stands for adb with a phone whose shell and files are this machine's
 ADB = r"""
 getprop() { printf "[ro.product.cpu.abi]: [arm64-v8a]\n[ro.build.version.sdk]: [34]\n[ro.kernel.qemu]: [1]\n"; }
@@ -88,19 +85,7 @@ class Stage:
 
 @pytest.fixture
 def reference_set(tmp_path: Path) -> Reference:
-    """An artifact and its reference in `artifacts`."""
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(IMAGES, 10)).astype(np.float32)
-    built = Reference(model="torch_cnn_small", dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
-                     images=rng.integers(0, 256, (IMAGES, 28, 28), np.uint8), labels=logits.argmax(1).astype(np.uint8),
-                     logits=logits)  # fmt: skip
-    folder = tmp_path / "artifacts"
-    reference.save(built, reference.path(folder, built.model))
-    files.write_bytes(folder / f"{ID}.tflite", b"weights")
-    artifacts.save(Artifact(id=ID, model=built.model, framework="torch", format="tflite", scheme="int8", key="k", file=f"{ID}.tflite",
-                            sha256=files.sha256(folder / f"{ID}.tflite"), size_bytes=7, compressed_bytes=20, checkpoint_sha256="c" * 64,
-                            inputs=(TENSOR,), outputs=(TENSOR,), dataset=Dataset(name="mnist", sha256="d" * 64)), folder)  # fmt: skip
-    return built
+    return save_tflite(tmp_path / "artifacts", IMAGES)
 
 
 @pytest.fixture
@@ -166,7 +151,7 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[..., 
     return stage("A1", str(place))
 
 
-def test_a_cell_is_measured_in_the_app_and_judged_here(phone):
+def test_a_cell_is_measured_in_the_app_and_judged_here_and_clean_uninstalls(phone):
     measurement = phone.run().measurement
     assert (measurement.outcome, measurement.reason) == ("ok", "")
     assert measurement.id == f"{ID}@litert@app:A1"
@@ -176,15 +161,9 @@ def test_a_cell_is_measured_in_the_app_and_judged_here(phone):
     devices.device.cache_clear()
     assert phone.run().current  # neither is what is finished measured again nor the app installed
     assert phone.commands() == ["install", "start"]
-    stored = load(phone.results)
-    chosen = cells_with_results(stored, ("app:A1",))
-    joined = rows(chosen, stored, artifacts_folder=phone.artifacts, results_folder=phone.results)
-    assert [(row.outcome, row.evidence) for row in joined if row.artifact == ID] == [("ok", "current")]
-
-
-def test_nothing_of_a_job_is_left_there_and_clean_uninstalls(phone):
-    phone.run()
     assert phone.shell(f"ls {installed.HOME}/jobs {installed.HOME}/results | grep {ID} || true") == ""
+    shown = joined(phone.artifacts, phone.results, "app:A1")
+    assert [(row.outcome, row.evidence) for row in shown if row.artifact == ID] == [("ok", "current")]
     phone.device.clean()
     assert phone.shell(f"[ ! -f {phone.tools}/installed.apk ] && [ ! -d {installed.HOME} ] && echo gone") == "gone"
 
@@ -223,22 +202,22 @@ def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome,
     assert (measurement.outcome, measurement.reason[: len(reason)]) == (outcome, reason)
 
 
-def test_an_old_phone_is_told_what_runs_there_without_the_app_and_a_missing_engine_why_it_is_missing(phone):
+def test_what_the_app_that_was_built_lacks_is_said_and_an_old_phone_is_told_what_runs_there_without_it(phone, apks):
+    apk = apks / "edgewise-arm64-v8a.apk"
+    whole = apk.read_bytes()
+    apk.unlink()
+    with pytest.raises(EnvironmentMissing, match=r"not built for arm64-v8a. Build it: nox -s 'apps\(android\)'"):
+        phone.device.require("litert")
+    apk.write_bytes(b"PK no")
+    with pytest.raises(DataError, match="is not the app"):
+        phone.device.require("litert")
+    apk.write_bytes(whole)
     with pytest.raises(EnvironmentMissing, match="onnxruntime is not in the app that was built. It was not asked for"):
         phone.device.require("onnxruntime")
     old = {"ro.build.version.sdk": "25", "ro.build.version.release": "7.1", "ro.product.cpu.abi": "arm64-v8a"}
     vars(phone.device)["_properties"] = old
     sentence = "app:A1 has Android 7.1; the app needs 8 or newer. Without the app: --device android:SERIAL"
     with pytest.raises(EnvironmentMissing, match=sentence):
-        phone.device.require("litert")
-
-
-def test_without_an_apk_it_says_how_to_build_one_and_a_file_that_is_none_is_told(phone, apks):
-    (apks / "edgewise-arm64-v8a.apk").unlink()
-    with pytest.raises(EnvironmentMissing, match=r"not built for arm64-v8a. Build it: nox -s 'apps\(android\)'"):
-        phone.device.require("litert")
-    (apks / "edgewise-arm64-v8a.apk").write_bytes(b"PK no")
-    with pytest.raises(DataError, match="is not the app"):
         phone.device.require("litert")
 
 
@@ -275,15 +254,12 @@ def test_of_two_phones_one_must_be_named_and_without_any_it_says_what_to_connect
         ("+xnnpack+no_xnnpack", "asks for two of a kind"),
     ],
 )
-def test_wishes_that_there_are_not_or_of_which_one_suffices_are_refused(wishes, message):
-    with pytest.raises(UsageError, match=message):
-        devices.device(f"app:A1{wishes}")
-
-
-def test_wishes_in_another_order_are_the_same_device_and_one_phone_is_one_host():
+def test_wishes_in_another_order_are_the_same_device_and_those_that_there_are_not_are_refused(wishes, message):
     one, other = devices.device("app:A1+nnapi+t2"), devices.device("app:A1+t2+nnapi")
     assert one.name == other.name == "app:A1+t2+nnapi"
-    assert app._MEASURING[one.client.serial] is app._MEASURING[other.client.serial]
+    assert app._MEASURING[one.client.serial] is app._MEASURING[other.client.serial]  # one phone is one host
+    with pytest.raises(UsageError, match=message):
+        devices.device(f"app:A1{wishes}")
 
 
 def test_a_phone_measures_one_cell_at_a_time(monkeypatch, tmp_path):

@@ -23,24 +23,23 @@ def adb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path
     return partial(programs.script, tmp_path / "adb")
 
 
-def test_without_adb_it_says_how_to_install_it(adb):
+def test_without_adb_the_sdks_serves_or_it_says_how_to_install_it(adb, tmp_path, monkeypatch):
     with pytest.raises(EnvironmentMissing, match="sudo apt-get install adb"):
         client.attached()
-
-
-def test_the_sdks_adb_serves_where_the_path_has_none(tmp_path, monkeypatch):
-    adb = programs.script(tmp_path / "platform-tools" / "adb", "")
-    monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("ANDROID_HOME", str(tmp_path))
-    assert client.program() == str(adb)
+    own = programs.script(tmp_path / "platform-tools" / "adb", "")
+    assert client.program() == str(own)
 
 
-def test_states_are_read_among_adbs_other_talk(adb):
+def test_states_are_read_among_adbs_other_talk_and_a_server_that_does_not_start_is_an_error(adb):
     adb(
         "echo '* daemon not running; starting now at tcp:5037'; echo '* daemon started successfully'\n"
         f"echo '{LIST}'; printf 'A\\tdevice\\nB\\tno permissions (user in plugdev group); see [x]\\nC\\toffline\\n\\n'"
     )
     assert client.attached() == {"A": "device", "B": "no permissions", "C": "offline"}
+    adb("echo 'adb: failed to check server version: cannot connect to daemon' >&2; exit 1")
+    with pytest.raises(EnvironmentMissing, match="cannot connect to daemon Start its server again"):
+        client.attached()
 
 
 @pytest.mark.parametrize(
@@ -54,12 +53,6 @@ def test_a_device_that_cannot_be_used_says_why(adb, state, serial, message):
     adb(f"echo '{LIST}'; printf 'B\\t{state}\\n'")
     with pytest.raises(EnvironmentMissing, match=message):
         client.choose(serial)
-
-
-def test_a_server_that_does_not_start_is_an_error(adb):
-    adb("echo 'adb: failed to check server version: cannot connect to daemon' >&2; exit 1")
-    with pytest.raises(EnvironmentMissing, match="cannot connect to daemon Start its server again"):
-        client.attached()
 
 
 @pytest.mark.parametrize(

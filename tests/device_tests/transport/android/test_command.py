@@ -1,25 +1,11 @@
 """What the command says where there is nothing to start."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-from click.testing import CliRunner
 
 from device_tests.commands.android import android as group
 from device_tests.transport.android import machine
-from models.common import console
 from models.common.errors import EnvironmentMissing, UsageError
-
-ROOT = Path(__file__).parents[4]
-
-
-@pytest.fixture
-def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with no program at all."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("ANDROID_HOME", raising=False)
+from tests.device_tests.conftest import run_module
 
 
 @pytest.mark.parametrize(
@@ -30,38 +16,24 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
          "sudo apt-get install --no-install-recommends qemu-system-arm"),
     ],
 )  # fmt: skip
-def test_without_the_sdk_or_qemu_a_run_is_an_error_that_says_what_to_install(nothing, command, lacks, install):
-    done = CliRunner().invoke(group, [command, "--quick"])
-    assert isinstance(done.exception, EnvironmentMissing)
-    assert str(done.exception).startswith(lacks)
-    assert install in str(done.exception)
+def test_without_the_sdk_or_qemu_it_says_what_to_install(tmp_path, monkeypatch, command, lacks, install):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("ANDROID_HOME", raising=False)
+    with pytest.raises(EnvironmentMissing, match=f"^{lacks}.*{install}"):
+        group.main([command, "--quick"], standalone_mode=False)
 
 
-@pytest.mark.parametrize("command", ["phone", "vm"])
-def test_arguments_are_looked_at_before_anything_is_started(nothing, monkeypatch, command):
-    monkeypatch.setenv(console.ONLY_PARSE, "1")
-    assert CliRunner().invoke(group, [command, "--only", "torch_cnn_small-*"]).exit_code == 0
-    typo = CliRunner().invoke(group, [command, "--only", "torch_cnn_smal-*"])
-    assert "matches no cell" in str(typo.exception)
-
-
-def test_only_what_adb_reaches_is_cleaned_with_it():
-    done = CliRunner().invoke(group, ["phone", "--clean", "--device", "desktop"])
-    assert isinstance(done.exception, UsageError)
-    assert "desktop is not reached over adb" in str(done.exception)
-
-
-def test_listing_starts_no_machine(nothing, monkeypatch):
+def test_only_what_adb_reaches_is_cleaned_with_it_and_listing_starts_no_machine(monkeypatch, capsys):
+    with pytest.raises(UsageError, match="desktop is not reached over adb"):
+        group.main(["phone", "--clean", "--device", "desktop"], standalone_mode=False)
     monkeypatch.setattr(machine, "running", None)
-    done = CliRunner().invoke(group, ["vm", "--list", "--only", "torch_cnn_small-tflite-int8"])
-    assert done.exit_code == 0
-    assert done.output.split() == [f"torch_cnn_small-tflite-int8@litert@android:{machine.SERIAL}"]
+    group.main(["vm", "--list", "--only", "torch_cnn_small-tflite-int8"], standalone_mode=False)
+    assert capsys.readouterr().out.split() == [f"torch_cnn_small-tflite-int8@litert@android:{machine.SERIAL}"]
 
 
 @pytest.mark.slow
 def test_a_device_is_cleaned_by_the_command(started, phone):
     phone().client.shell("mkdir -p /data/local/tmp/edgewise/bundles/old")
-    command = ("device_tests", "android", "phone", "--clean", "--device", f"android:{started.serial}")
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout.strip()) == (0, f"Removed all of Edgewise from android:{started.serial}")
+    said = run_module("device_tests", "android", "phone", "--clean", "--device", f"android:{started.serial}")
+    assert said.strip() == f"Removed all of Edgewise from android:{started.serial}"
     assert phone().client.shell("ls -A /data/local/tmp").strip() == ""

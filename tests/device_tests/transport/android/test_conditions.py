@@ -32,13 +32,7 @@ def test_cores_are_told_apart_by_their_highest_clock(size, numbers, mask):
     assert conditions.mask(numbers) == mask
 
 
-def test_a_phone_that_does_not_tell_its_clocks_is_not_pinned_and_the_row_says_so():
-    assert conditions.cores({}, "big") == ()
-    (warning,) = conditions.warnings({}, {}, ())
-    assert warning == "the phone does not tell its cores' clocks: timed on whichever core it chose"
-
-
-def test_the_environment_says_what_was_before_and_after():
+def test_the_environment_says_what_was_before_and_after_and_throttling_is_a_warning():
     after = FACTS | {"battery_percent": "86", "battery_decicelsius": "318"}
     assert conditions.facts(FACTS, after, (7,)) == {
         "cores": "cpu7",
@@ -49,14 +43,14 @@ def test_the_environment_says_what_was_before_and_after():
         "power": "USB",
     }
     assert conditions.warnings(FACTS, after, (7,)) == []
-
-
-def test_throttling_is_a_warning():
     hot = FACTS | {"thermal_status": "2"}
     assert conditions.warnings(FACTS, hot, (7,)) == ["the phone throttled: thermal status 0, then 2"]
 
 
-def test_what_a_phone_keeps_to_itself_is_said_to_be_unknown():
+def test_what_a_phone_keeps_to_itself_is_said_to_be_unknown_and_it_is_not_pinned():
     facts = conditions.facts({}, {}, ())
     assert facts["governor"] == facts["screen"] == facts["power"] == "not told"
     assert facts["battery"] == "not told before, not told after"
+    assert conditions.cores({}, "big") == ()
+    (warning,) = conditions.warnings({}, {}, ())
+    assert warning == "the phone does not tell its cores' clocks: timed on whichever core it chose"

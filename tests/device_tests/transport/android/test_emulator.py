@@ -8,6 +8,7 @@ import pytest
 
 from device_tests.transport.android import child, client, emulator, machine
 from device_tests.transport.android.client import Client
+from models.common import files
 from models.common.errors import EdgewiseError, EnvironmentMissing
 from tests import programs
 
@@ -22,27 +23,19 @@ def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for tool in ("emulator/emulator", AVDMANAGER, "platform-tools/adb"):
         programs.script(home / tool, "true")
     for version in ("android-9", "android-34"):
-        package = home / "system-images" / version / "default" / ABI / "package.xml"
-        package.parent.mkdir(parents=True)
-        package.touch()
+        files.write_bytes(home / "system-images" / version / "default" / ABI / "package.xml", b"")
     monkeypatch.setenv("ANDROID_HOME", str(home))
     return home
 
 
-def test_the_newest_image_is_chosen(sdk):
+def test_the_newest_image_is_chosen_and_without_one_or_the_sdk_it_says_what_to_install(sdk, monkeypatch):
     assert emulator.image().package == f"system-images;android-34;default;{ABI}"
-
-
-def test_without_an_sdk_it_says_what_to_install(monkeypatch):
-    monkeypatch.delenv("ANDROID_HOME", raising=False)
-    with pytest.raises(EnvironmentMissing, match="ANDROID_HOME is not set.*sdkmanager emulator.*android-vm"):
-        emulator.image()
-
-
-def test_an_sdk_without_an_image_says_which_to_install(sdk):
     for package in sdk.glob("system-images/*/*/*/package.xml"):
         package.unlink()
     with pytest.raises(EnvironmentMissing, match=f"lacks a system image for {ABI}. Install with: sdkmanager"):
+        emulator.image()
+    monkeypatch.delenv("ANDROID_HOME")
+    with pytest.raises(EnvironmentMissing, match="ANDROID_HOME is not set.*sdkmanager emulator.*android-vm"):
         emulator.image()
 
 

@@ -18,7 +18,6 @@ from device_tests.devices.ssh import Remote
 from device_tests.transport.ssh import board as boards
 from tests import programs
 
-ROOT = Path(__file__).parents[4]
 NUMPY = f"numpy=={version('numpy')}"
 
 
@@ -45,7 +44,6 @@ class Server:
             os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """End the server, and every connection."""
         if self.process.poll() is None:
             connections = self.connections()  # which outlive it
             self.process.kill()

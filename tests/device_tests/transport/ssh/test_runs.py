@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from device_tests.measure import runner
 from device_tests.results import measurement as measurements
 from device_tests.results import parity
 from device_tests.results.measurement import Measurement
+from models.common.environments import ROOT
 from tests import programs
-from tests.device_tests.conftest import ID
-from tests.device_tests.transport.ssh.conftest import ROOT, running
+from tests.device_tests.conftest import ID, run_module
+from tests.device_tests.transport.ssh.conftest import running
 
 pytestmark = pytest.mark.slow
 
@@ -185,29 +187,7 @@ def test_a_board_that_says_nothing_any_more_is_lost(run, fake, server, tmp_path)
     assert programs.ends(pid(tmp_path / "b.pid"))
 
 
-def test_an_interrupt_ends_what_runs_there(run, fake, board, tmp_path):
-    fake("a")
-    fake("b", SLEEPS)
-
-    def interrupt(end):
-        pid(tmp_path / "b.pid")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(f"{ID}@*", on_ended=interrupt)
-    assert programs.ends(pid(tmp_path / "b.pid"))
-    board()
-    fake("b")
-    assert list(run(f"{ID}@*")) == ["b@ssh:board"]
-
-
-def type_in(*arguments: object, code: int = 0) -> str:
-    """Type the command for boards; return what it said."""
-    command = [sys.executable, "-m", "device_tests", "ssh", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+type_in = partial(run_module, "device_tests", "ssh")
 
 
 def test_real_runtimes_answer_on_a_board_as_on_the_desktop(board, tmp_path):
@@ -248,7 +228,10 @@ def test_a_board_that_cannot_be_reached_is_an_error_of_its_command(board):
     assert "Say which board" in type_in(code=2)
 
 
-def test_the_command_cleans_a_board(board, tmp_path):
-    board(home=tmp_path / "home")
-    assert type_in("--device", "ssh:board", "--clean").startswith(f"Removed {tmp_path / 'home'}/edgewise-ssh from ssh")
-    assert not (tmp_path / "home").exists()
+def test_the_command_cleans_a_board_of_what_was_put_there_and_of_nothing_else(board, tmp_path):
+    mine = tmp_path / "mine"
+    mine.touch()
+    board(home=tmp_path).board.push({"it": mine})
+    assert len(list(tmp_path.iterdir())) == 2
+    assert type_in("--device", "ssh:board", "--clean").startswith(f"Removed {tmp_path}/edgewise-ssh from ssh")
+    assert list(tmp_path.iterdir()) == [mine]
