@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from export import keys, matrix
+from export import isolated, keys, matrix
 from export.formats import FORMATS
 from export.recipe import Recipe
 from models.common.environments import ROOT
@@ -63,10 +63,14 @@ def test_another_checkpoint_or_data_set_makes_both_stale(digest, name):
 
 
 @pytest.mark.parametrize("format_name", FORMATS.names())
-def test_an_artifact_depends_on_its_format_its_lane_and_how_it_is_judged(format_name):
+def test_an_artifact_depends_on_its_format_its_lane_its_own_environment_and_how_it_is_judged(format_name):
     model = "keras_cnn" if format_name == "savedmodel" else MODEL
-    names = set(artifact(ROOT, format_name, model))
-    assert {f"export/formats/{format_name}.py", "export/lane.py", "export/judge.py", "export/schemes.py"} <= names
+    inputs = {f"export/formats/{format_name}.py", "export/lane.py", "export/judge.py", "export/schemes.py"}
+    if environment := isolated.ENVIRONMENTS.get(format_name):
+        inputs |= {f"constraints/{environment}.txt", f"export/isolated/with_{format_name}.py"}
+    assert inputs <= set(artifact(ROOT, format_name, model))
+    assert all((ROOT / name).exists() for name in inputs)
+    assert (format_name in isolated.pins(format_name)) == bool(environment), "versions that stand in the sidecar"
 
 
 def test_the_shared_half_of_a_format_counts_only_where_it_is_imported():
