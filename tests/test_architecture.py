@@ -1,14 +1,17 @@
-"""The house: five floors and, in device_tests, rooms. Imports run downwards only, and all that they name is there."""
+"""The house: five floors and, in device_tests, rooms. Imports run downwards only, names say what a value is, and nothing knows the zoo."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from models.common.environments import ROOT
+from models.zoo import ZOO
+
 FLOORS = ("models", "export", "device_tests", "apps")
 # The rooms of device_tests, and the modules beside them, from the ground up: each may import those above it in this list.
 # `onboard` is copied onto devices: it imports nothing of ours but the registry's few lines.
@@ -16,17 +19,34 @@ ROOMS = (
     "machine_lock", "pool", "schedule", "contract", "onboard", "transport", "devices", "cells", "results", "current_results", "join", "rows", "pipeline", "nox_sessions",
     ("measure", "gates", "report"), "commands", "__main__",
 )  # fmt: skip
+# On which level a room lies; rooms of one level never import each other.
+LEVELS = {name: i for i, rooms in enumerate(ROOMS) for name in ([rooms] if isinstance(rooms, str) else rooms)}
 HEAVY = {"torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "executorch", "ai_edge_litert", "tflite_runtime"}
 
 
-def sources() -> list[Path]:
-    return sorted(p for floor in FLOORS for p in (ROOT / floor).rglob("*.py"))
+def tracked(*patterns: str) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
 
 
-def imported(path: Path) -> set[str]:
+FILES = tuple(name for name in tracked("*.py") if (ROOT / name).is_file())
+SOURCES = tuple(name for name in FILES if name.startswith(tuple(f"{floor}/" for floor in FLOORS)))
+
+
+@cache
+def tree(file: str | Path) -> ast.Module:
+    return ast.parse((ROOT / file).read_text())
+
+
+def module(file: str) -> str:
+    return file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+@cache
+def imported(file: str | Path) -> set[str]:
     """Return the modules that a file imports, wherever in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module in FLOORS:
@@ -36,43 +56,29 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def modules(path: Path) -> set[str]:
+def modules(file: str | Path) -> set[str]:
     """Return the modules of device_tests that a file imports."""
-    return {name for name in imported(path) if name.startswith("device_tests.")}
+    return {name for name in imported(file) if name.startswith("device_tests.")}
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_run_downwards_only(path):
-    floor = path.relative_to(ROOT).parts[0]
-    above = set(FLOORS[FLOORS.index(floor) + 1 :]) | {"tests"}
-    assert not {name.split(".")[0] for name in imported(path)} & above
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "models" / "common").glob("*.py")), ids=lambda path: path.name)
-def test_what_every_floor_uses_needs_no_network(path):
-    ours = {name for name in imported(path) if name.split(".")[0] in FLOORS}
-    assert all(name.startswith("models.common") for name in ours)
-
-
-# On which level a room lies; rooms of one level never import each other.
-LEVELS = {name: i for i, rooms in enumerate(ROOMS) for name in ([rooms] if isinstance(rooms, str) else rooms)}
-HOUSE = ROOT / "device_tests"
-
-
-@pytest.mark.parametrize("path", sorted(HOUSE.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_between_rooms_run_downwards_only(path):
-    own = path.relative_to(HOUSE).with_suffix("").parts[0]
-    if own == "__init__":
+@pytest.mark.parametrize("file", SOURCES)
+def test_imports_run_downwards_only(file):
+    floor, room = file.removesuffix(".py").split("/")[:2]
+    above = {*FLOORS[FLOORS.index(floor) + 1 :], "tests"}
+    assert not {name.split(".")[0] for name in imported(file)} & above
+    if file.startswith("models/common/"):
+        ours = {name for name in imported(file) if name.split(".")[0] in FLOORS}
+        assert all(name.startswith("models.common") for name in ours), "what every floor uses needs no network"
+    if floor != "device_tests" or room == "__init__":
         return
-    for module in modules(path):
-        other = module.split(".")[1]
-        assert other != "__main__", f"{path} imports {module}: commands stand in the room commands"
-        assert own == other or LEVELS[other] < LEVELS[own], f"{path} imports {module}, which does not lie below {own}"
+    for other in (name.split(".")[1] for name in modules(file)):
+        assert other != "__main__", "commands stand in the room commands"
+        assert room == other or LEVELS[other] < LEVELS[room], f"it imports {other}, which does not lie below {room}"
 
 
 def test_no_modules_of_ours_import_each_other_in_a_circle():
-    names = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in sources()}
-    arrows = {name: (modules(path) & names.keys()) - {name} for name, path in names.items()}
+    names = {module(file): file for file in SOURCES}
+    arrows = {name: (modules(file) & names.keys()) - {name} for name, file in names.items()}
     while leaves := [name for name, targets in arrows.items() if not targets & arrows.keys()]:
         for name in leaves:
             del arrows[name]
@@ -96,24 +102,19 @@ def test_listing_imports_no_framework(arguments):
 
 
 def test_the_top_level_is_the_fixed_one():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    folders = {line.split("/")[0] for line in tracked.splitlines() if "/" in line and not line.startswith(".")}
-    assert folders <= {"models", "export", "device_tests", "apps", "tests", "constraints", "docs"}
+    folders = {file.split("/")[0] for file in tracked() if "/" in file and not file.startswith(".")}
+    assert folders <= {*FLOORS, "tests", "constraints", "docs"}
 
 
-def files() -> dict[str, Path]:
-    """Return every file of ours by the name of its module."""
-    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    files = [path for line in listed.splitlines() if (path := ROOT / line).is_file()]
-    return {".".join(f.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): f for f in files}
-
-
-def names(tree: ast.Module) -> set[str]:
+def bound(tree: ast.Module) -> set[str]:
     """Return what a module may have: whatever is bound anywhere in it."""
-    bound = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    bound |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
-    return bound | {(a.asname or a.name).partition(".")[0] for node in imports for a in node.names}
+    return names | stored(tree) | {(a.asname or a.name).partition(".")[0] for node in imports for a in node.names}
+
+
+def stored(tree: ast.Module) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def missing(tree: ast.Module, there: dict[str, set[str]]) -> Iterator[str]:
@@ -127,23 +128,120 @@ def missing(tree: ast.Module, there: dict[str, set[str]]) -> Iterator[str]:
                 ours[alias.asname or alias.name] = whole
             elif node.module in there and alias.name not in there[node.module]:
                 yield f"line {node.lineno}: {whole}"
-    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    own = stored(tree) | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours.keys() - own:
-            module = ours[node.value.id]
-            is_there = node.attr in there[module] or f"{module}.{node.attr}" in there or node.attr.startswith("__")
-            if not is_there:
-                yield f"line {node.lineno}: {module}.{node.attr}"
+            name = ours[node.value.id]
+            if not (node.attr in there[name] or f"{name}.{node.attr}" in there or node.attr.startswith("__")):
+                yield f"line {node.lineno}: {name}.{node.attr}"
 
 
 def test_names_that_are_taken_from_modules_of_ours_are_there():
-    trees = {name: ast.parse(file.read_text()) for name, file in files().items()}
-    there = {name: names(tree) for name, tree in trees.items()}
-    assert {name: lacks for name, tree in trees.items() if (lacks := list(missing(tree, there)))} == {}
+    there = {module(file): bound(tree(file)) for file in FILES}
+    assert {file: lacks for file in FILES if (lacks := list(missing(tree(file), there)))} == {}
 
 
 def test_a_name_that_went_is_found():
     tree = ast.parse("from room import door, window\nfrom house import room\nroom.door(room.wall)")
     assert list(missing(tree, {"room": {"door"}, "house": set(), "house.room": {"door"}})) == [
         "line 1: room.window", "line 3: house.room.wall"]  # fmt: skip
+
+
+# Verbs and participles that say how a value came about, not what it is: `measurement`, `logits` or `message` say that.
+FORBIDDEN = {
+    *("told", "says", "said", "found", "made", "known", "asked"),
+    *("kept", "wanted", "saw", "gone", "heard", "answers"),
+}
+LINES = 45  # a function has fewer, with its signature and its docstring
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def named(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield each name that a file gives to something, and its line; a test's own name is a sentence and not among them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.asname, node.lineno
+        elif isinstance(node, ast.ClassDef) or (isinstance(node, FUNCTIONS) and not node.name.startswith("test_")):
+            yield node.name, node.lineno
+
+
+def bad_names(tree: ast.AST) -> list[str]:
+    return [f"line {line}: {name}" for name, line in named(tree) if FORBIDDEN & set(name.lower().split("_"))]
+
+
+def long_functions(tree: ast.AST) -> list[str]:
+    functions = (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
+    lengths = ((node.name, node.end_lineno - node.lineno + 1) for node in functions)
+    return [f"{name} has {length} lines" for name, length in lengths if length >= LINES]
+
+
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [(bad_names, "name these for what they are"), (long_functions, "cut these into steps with names")],
+)
+def test_names_say_what_a_value_is_and_functions_are_short(fault, remedy):
+    faults = {file: names for file in FILES if (names := fault(tree(file)))}
+    assert not faults, remedy
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["found = 1", "for _told in (): pass", "def answers(): pass", "def f(*, says): pass", "class Kept: pass",
+     "self.last_heard = 1", "import json as known", "f(lambda made: 1)"],
+)  # fmt: skip
+def test_a_bad_name_is_noticed_wherever_it_is_given(code):
+    assert len(bad_names(ast.parse(code))) == 1
+
+
+def test_a_name_that_comes_from_elsewhere_and_a_tests_sentence_are_nobodys_fault():
+    assert not bad_names(ast.parse("from a import found\nfound(told=1)\ndef test_what_is_said(): pass"))
+
+
+def test_a_function_of_the_limits_length_is_too_long():
+    body = "    pass\n" * (LINES - 2)
+    assert not long_functions(ast.parse(f"def f():\n{body}"))
+    assert long_functions(ast.parse(f"def f():\n{body}    pass\n")) == [f"f has {LINES} lines"]
+
+
+# which are of the digits themselves: the networks, their data, how these are loaded and distorted
+OF_THE_DIGITS = ("models/zoo/", "models/data.py", "models/augment.py")
+SIDES, CLASSES = (28, 28 * 28), 10
+# where ten is something else than the number of the digits' classes, each by the text of its line
+TENS = {
+    "apps/web/groups.py": ["LEAST_IMAGES = 10"],
+    "device_tests/commands/check.py": ["BROKEN_BUDGET = 10"],
+    "device_tests/devices/arm64.py": ["SME_SINCE = 10"],
+    "device_tests/gates/summary.py": ["ANNOTATIONS = 10", "room = limit_bytes"],
+    "device_tests/measure/explain/compare.py": ["10 * math.log10"],
+    "export/formats/ncnn.py": ["number.get(10, -1)"],
+    "device_tests/results/judging.py": ["MANY = 10"],
+    "device_tests/results/latency.py": ["TAIL = 10"],
+    "device_tests/transport/android/conditions.py": ["/ 10:g"],
+}
+
+
+def of_the_digits(file: str) -> Iterator[str]:
+    """Yield the lines of a file, docstrings left out, that know the digits' size, their number or the zoo's names."""
+    lines = (ROOT / file).read_text().splitlines()
+    bodies = [
+        node.body for node in ast.walk(tree(file)) if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
+    ]
+    docstrings = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
+    for node in ast.walk(tree(file)):
+        if not isinstance(node, ast.Constant) or id(node) in docstrings:
+            continue
+        value, line = node.value, lines[node.lineno - 1].strip()
+        ten = type(value) is int and value == CLASSES and not any(text in line for text in TENS.get(file, ()))
+        if ten or value in SIDES or (isinstance(value, str) and any(name in value for name in ZOO.names())):
+            yield line
+
+
+def test_nobody_knows_the_size_or_number_of_the_digits_or_the_names_of_the_zoo():
+    """Any classifier of images takes the same way."""
+    general = [file for file in (*SOURCES, "noxfile.py") if not file.startswith((*OF_THE_DIGITS, "apps/android/"))]
+    assert {file: lines for file in general if (lines := list(of_the_digits(file)))} == {}
+    assert set(TENS) <= set(general), "what is gone is no exception"

@@ -170,9 +170,13 @@ def test_a_quick_pipeline_says_that_it_leaves_out_the_further_engines(run_nox):
     (warning,) = (words for words in session.words if words.startswith("Further engines were left out"))
     assert "--runtime openvino" in warning
     named = run_nox("pipeline", "--quick", "--runtime", "openvino", prints="a-openvino-int8@openvino@desktop")
-    for complete in (named, run_nox("pipeline")):
-        assert "export in core" in complete.done  # else there were none of its artifacts
-        assert not any("Further engines" in words for words in complete.words)
+    complete = run_nox("pipeline")
+    for all_engines in (named, complete):
+        assert "export in core" in all_engines.done  # else there were none of its artifacts
+        assert not any("Further engines" in words for words in all_engines.words)
+    for words in ("\n".join(session.words), "\n".join(complete.words)):
+        for command in ("nox -s latency", "nox -s instructions", "nox -s explain -- --all --layers"):
+            assert command in words, "what was left out is said, and which command does it"
 
 
 def test_pipeline_hands_its_folders_to_every_step(noxfile, run_nox):
@@ -200,13 +204,6 @@ def test_pipeline_of_a_users_own_networks_hands_their_folder_to_every_step(run_n
     assert any("instructions" in line and "--only=*-tflite-int8@litert@*" in line for line in runs)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--quick",)])
-def test_pipeline_says_what_it_left_out_and_which_command_does_it(run_nox, arguments):
-    output = "\n".join(run_nox("pipeline", *arguments).words)
-    for command in ("nox -s latency", "nox -s instructions", "nox -s explain -- --all --layers"):
-        assert command in output
-
-
 def test_pipeline_goes_on_without_the_programs_that_are_missing(run_nox, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda program: None)
     session = run_nox("pipeline")
@@ -226,9 +223,12 @@ def test_pipeline_of_some_cells_measures_nothing_else_and_says_so(run_nox):
     assert "nox -s explain -- --all" in session.words[-1]
 
 
-def test_a_failed_step_of_pipeline_keeps_no_other_from_being_done(run_nox):
-    session = Session(fails=("--runtime=torch", "latency"))
-    with pytest.raises(Quit, match="device_tests, latency. All other steps were done"):
+@pytest.mark.parametrize(
+    ("fails", "steps"), [(("--runtime=torch", "latency"), "device_tests, latency"), (("install vela",), "npu")]
+)
+def test_a_failed_step_or_installation_of_pipeline_keeps_no_other_step_from_being_done(run_nox, fails, steps):
+    session = Session(fails=fails)
+    with pytest.raises(Quit, match=f"{steps}. All other steps were done"):
         run_nox("pipeline", session=session)
     assert session.done[-1] == "device_tests check in core"
 
@@ -252,10 +252,3 @@ def test_pipeline_of_a_folder_without_networks_of_a_framework_installs_and_runs_
     assert "export a-tflite-* in core" not in session.done  # an option with its value, not a word
     for step in ("export --only=a-tflite-*", "report --only=a-tflite-*@litert@*", "check --only=a-tflite-*@litert@*"):
         assert any(step in line for line in session.done), (step, session.done)
-
-
-def test_pipeline_reports_and_checks_also_where_an_environment_cannot_be_installed(run_nox):
-    session = Session(fails=("install vela",))
-    with pytest.raises(Quit, match="npu. All other steps were done"):
-        run_nox("pipeline", session=session)
-    assert any("check" in line for line in session.done)

@@ -4,21 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 from export import planning
 from export.__main__ import command
 from export.source import Source
 from models import data
-from models.common import environments, files
+from models.common import files
 from models.common.environments import ROOT
-from models.common.errors import EnvironmentMissing
-from tests import interpreters, programs
+from tests import interpreters
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +29,19 @@ def images(source: Source) -> np.ndarray:
     return source.input(data.load("test", "digits").images[:100])
 
 
+def copied(elsewhere: Path) -> Path:
+    """Copy the code to where nobody has seen it."""
+    for floor in ("models", "export", "constraints", "tests"):
+        shutil.copytree(ROOT / floor, elsewhere / floor, ignore=shutil.ignore_patterns("__pycache__"))
+    return elsewhere
+
+
 def differing(source: Source, folder: Path, elsewhere: Path, written: Mapping[str, tuple[str, str]]) -> list[str]:
     """Return which files of a folder differ from those that another process writes elsewhere, the last one first.
 
     `written` gives the format and the scheme of each file. That process has a copy of the code and another hash seed,
     and has made two networks already.
     """
-    for floor in ("models", "export", "tests"):
-        shutil.copytree(ROOT / floor, elsewhere / floor, ignore=shutil.ignore_patterns("__pycache__"))
     program = (
         f"from pathlib import Path; from export.formats import FORMATS; from {type(source).__module__} import *\n"
         f"source = {type(source).__name__}({source.model!r}, 'digits')\n"
@@ -46,9 +49,34 @@ def differing(source: Source, folder: Path, elsewhere: Path, written: Mapping[st
         f"for name, (format_name, scheme) in {[*reversed(written.items())]}:\n"
         "    FORMATS[format_name].convert(source, scheme, Path(name))\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(elsewhere), "PYTHONHASHSEED": "7"}
+    environment = os.environ | {"PYTHONPATH": str(copied(elsewhere)), "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=elsewhere, env=environment, check=True)
     return [name for name in written if files.sha256(folder / name) != files.sha256(elsewhere / name)]
+
+
+SMALL = "torch_cnn_small"
+
+
+def start(folder: Path, *only: str, options: tuple[str, ...] = (), code: Path = ROOT, **more: str) -> subprocess.Popen:
+    """Start to export the small model's recipes into a folder; `more` is its environment's."""
+    globs = [f"--only={SMALL}-{glob}" for glob in only]
+    command = [sys.executable, "-m", "export", *globs, *options, f"--artifacts={folder}", f"--logs={folder / 'logs'}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=code, env=os.environ | more, **pipes)
+
+
+def finished(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every artifact of the small model, as the command exports them."""
+    folder = tmp_path_factory.mktemp("small")
+    finished(start(folder, "*"))
+    return folder
 
 
 def model_of(nodes, shapes=((1,), (1,)), constants=None):
@@ -64,14 +92,6 @@ def model_of(nodes, shapes=((1,), (1,)), constants=None):
         [helper.make_node(*node, **more) for *node, more in nodes], "g", [image], [logits], stored
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-
-
-def require(environment: str) -> None:
-    """Skip a test where the environment is not installed."""
-    try:
-        environments.python(environment, install="nox")
-    except EnvironmentMissing as error:
-        programs.absent(str(error))
 
 
 # Stands where `python -m export.lane` runs; BEHAVIOUR says what to do at a scheme, once per start.
@@ -141,31 +161,32 @@ for job, wanted in units():
 """
 
 
-def one_line(result: Result) -> str:
-    """Return what a command printed, as one line."""
-    return " ".join(result.output.split())
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "artifacts"
 
 
 @pytest.fixture
-def export(tmp_path, monkeypatch, idx_folder, folder):
+def export(tmp_path, monkeypatch, idx_folder, folder, capsys) -> Callable[..., str]:
     """Return a function that runs the command on torch_cnn's five ONNX recipes, with the lane behaving as given.
 
-    Behaviours are by scheme, or by model for all of its recipes.
+    Behaviours are by scheme, or by model for all of its recipes. It returns what is printed, as one line, or raises.
     """
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
     monkeypatch.setattr(planning, "_reference_is_current", lambda *_: True)
 
-    def export(behaviour: dict[str, str] | None = None, *more: str):
+    def export(behaviour: dict[str, str] | None = None, *more: str) -> str:
         script = tmp_path / "lane.py"
         script.write_text(LANE.format(root=str(ROOT), behaviour=behaviour or {}, starts=str(tmp_path / "starts")))
         tell = f"echo $KERAS_HOME > {tmp_path}/keras_home"
         interpreters.install(tmp_path / "envs", "export", arguments=str(script), before=tell)
         arguments = ["--only", "torch_cnn-onnx-*", "--artifacts", str(folder), "--logs", str(tmp_path / "logs"), *more]
-        return CliRunner().invoke(command, arguments)
+        command.main(arguments, standalone_mode=False)
+        return printed(capsys)
 
     return export
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was printed since, as one line."""
+    return " ".join(" ".join(capsys.readouterr()).split())

@@ -1,10 +1,16 @@
-"""What is read from OpenVINO's and ncnn's files, from files that are written by hand; no framework is needed."""
+"""The files of OpenVINO, ncnn and Core ML: what is read from some that are written by hand, and what goes into others."""
 
+import json
+
+import numpy as np
 import pytest
 
-from export.formats import FORMATS
+from export import artifact as artifacts
+from export.formats import FORMATS, ncnn
 from export.formats.ncnn import BIN, PARAM, TAGS
 from export.judge import Defect
+from models import mil
+from tests.export.conftest import SMALL, model_of
 
 GRAPH = """7767517
 5 5
@@ -20,7 +26,7 @@ MARKS = {dtype: (tag, width) for tag, (dtype, width) in TAGS.items()}
 
 
 @pytest.fixture
-def ncnn(tmp_path):
+def ncnn_files(tmp_path):
     """Return a function that writes the two files with weights of a dtype, and some bytes more or fewer.
 
     In 8 bits the convolution hands on 8-bit values, too, and the depthwise one has a scale for each of two groups.
@@ -43,15 +49,15 @@ def ncnn(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", MARKS)
-def test_ncnns_layers_are_found_with_what_they_are_stored_as_in_a_file_of_their_size(ncnn, dtype):
-    contents = FORMATS["ncnn"].inspect(ncnn(dtype))
+def test_ncnns_layers_are_found_with_what_they_are_stored_as_in_a_file_of_their_size(ncnn_files, dtype):
+    contents = FORMATS["ncnn"].inspect(ncnn_files(dtype))
     assert dict(contents.weights) == {dtype: 48}
     assert [layer.shape for layer in contents.layers] == [(2, 1, 3, 3), (2, 1, 3, 3), (3, 4)]
     assert contents.parts == 5
     assert bool(contents.notes) == (dtype != "float32")
     for more in (-4, 4):
         with pytest.raises(Defect, match="account for"):
-            FORMATS["ncnn"].inspect(ncnn(dtype, more=more))
+            FORMATS["ncnn"].inspect(ncnn_files(dtype, more=more))
 
 
 TOKENS = """7767517
@@ -75,8 +81,8 @@ def test_layers_on_several_tokens_have_weights_too(tmp_path):
         FORMATS["ncnn"].inspect(tmp_path)
 
 
-def test_weights_that_begin_with_no_mark_of_ncnns_are_a_defect(ncnn):
-    folder = ncnn()
+def test_weights_that_begin_with_no_mark_of_ncnns_are_a_defect(ncnn_files):
+    folder = ncnn_files()
     (folder / BIN).write_bytes(b"abcd" + (folder / BIN).read_bytes()[4:])
     with pytest.raises(Defect, match="0x64636261, which is none of ncnn's marks"):
         FORMATS["ncnn"].inspect(folder)
@@ -122,3 +128,46 @@ def test_openvinos_weights_are_found_behind_what_widens_them(tmp_path):
     assert (image.shape, image.dtype, logits.shape) == ((1, 2, 4, 4), "float32", (1, 3))
     assert contents.constants == 162
     assert "widened" in contents.notes[0]
+
+
+@pytest.mark.slow
+def test_a_package_for_core_ml_names_its_model_and_no_date_and_says_what_judged_it(small):
+    stored = artifacts.read(artifacts.sidecar_path(small, f"{SMALL}-coreml-float32"))
+    assert "judged by the arithmetic of the file, not Apple's runtime" in stored.notes
+    manifest = json.loads((small / stored.file / "Manifest.json").read_text())
+    assert manifest["rootModelIdentifier"] in manifest["itemInfoEntries"]
+    assert b"conversion_date" not in (small / stored.file / mil.MODEL).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("axis", [1, 2, -1, -2])
+def test_what_pnnx_is_given_reduces_over_two_axes_and_answers_the_same(axis, keep):
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    tokens = np.random.default_rng(0).normal(size=(1, 5, 7)).astype(np.float32)
+    mean = ("ReduceMean", ["image", "axes"], ["logits"], {"keepdims": keep})
+    model = model_of([mean], (None, None), {"axes": [axis]})
+    changed = onnx.load_from_string(ncnn._for_pnnx(model.SerializeToString()))
+    axes = next(node.input[1] for node in changed.graph.node if node.op_type == "ReduceMean")
+    assert next(t for t in changed.graph.initializer if t.name == axes).dims == [2]
+    (answer,) = ReferenceEvaluator(changed).run(None, {"image": tokens})
+    np.testing.assert_array_equal(answer, tokens.mean(axis, keepdims=bool(keep)))
+
+
+@pytest.mark.slow
+def test_each_output_of_a_dense_layer_gets_its_scale_however_its_weights_lie():
+    import onnx
+
+    from export.formats import _onnx_schemes
+
+    weights = np.arange(12, dtype=np.float32).reshape(4, 3)
+    model = model_of([("Gemm", ["image", "B"], ["logits"], {"transB": 0})], ((1, 4), (1, 3)), {"B": weights})
+    _onnx_schemes.outputs_first(model)
+    (tensor,) = model.graph.initializer
+    assert (onnx.numpy_helper.to_array(tensor) == weights.T).all()
+    assert {attribute.name: attribute.i for attribute in model.graph.node[0].attribute} == {"transB": 1}
+    values, scale = _onnx_schemes._int8_per_column(weights)
+    assert scale.shape == (1, 3)
+    np.testing.assert_allclose(values * scale, weights, atol=scale.max() / 2)

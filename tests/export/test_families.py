@@ -23,44 +23,26 @@ def job(model: str, *globs: str) -> Job:
     return Job(model=model, force=False, **where, **inputs)
 
 
-def name(unit: Unit | None) -> str:
-    return f"{unit.job.model} {unit.family}" if unit else "nothing"
-
-
 def test_recipes_that_share_conversions_are_one_unit_and_every_recipe_is_in_one():
     listed = units([job("torch_cnn", "onnx-*", "ort-*", "ncnn-*", "torchscript*", "executorch*", "tflite-int8")])
     sizes = {"onnx of torch": 13, "torchscript": 6, "executorch": 7, "tflite of torch": 1}
     assert {unit.family: len(unit.recipes) for unit in listed} == sizes
     jobs = [job(model, "*") for model in ("torch_cnn", "torch_cnn_small", "keras_cnn")]
     assert sorted(r for unit in units(jobs) for r in unit.recipes) == sorted(matrix.recipes())
-
-
-def test_a_model_that_only_lacks_its_reference_is_a_unit():
+    # a model that only lacks its reference is one, too
     assert [(unit.job.model, len(unit.recipes)) for unit in units([job("torch_cnn")])] == [("torch_cnn", 0)]
 
 
-def both(*globs: str) -> Waiting:
-    waiting = Waiting([job("torch_cnn", *globs), job("torch_cnn_small", *globs)])
-    for model in ("torch_cnn", "torch_cnn_small"):
+@pytest.mark.parametrize("two_goes_on", [False, True])
+def test_a_lane_stays_with_what_it_has_imported_and_then_takes_what_is_left_of_anothers(two_goes_on):
+    models = ("torch_cnn", "torch_cnn_small")
+    waiting = Waiting([job(model, "onnx-*", "tflite-float32") for model in models])
+    for model in models:
         waiting.prepared(model)
-    return waiting
-
-
-def test_a_lane_stays_with_what_it_has_imported_and_another_lane_takes_something_else():
-    waiting = both("onnx-*", "tflite-float32")
     one, two = [waiting.take([])], [waiting.take([])]
     two.append(waiting.take(two))
     assert [unit.family for unit in two] == ["tflite of torch"] * 2
-    one.append(waiting.take(one))
-    assert [unit.family for unit in one] == ["onnx of torch"] * 2
-    assert waiting.take(one) is None
-
-
-def test_a_lane_without_work_of_its_own_takes_what_is_left_of_anothers():
-    waiting = both("onnx-*", "tflite-float32")
-    one, two = [waiting.take([])], [waiting.take([])]
-    two.append(waiting.take(two))
-    assert name(waiting.take(two)).endswith("onnx of torch")
+    assert [one[0].family, waiting.take(two if two_goes_on else one).family] == ["onnx of torch"] * 2
     assert waiting.take(one) is None
 
 
@@ -87,7 +69,7 @@ def test_a_model_that_cannot_be_exported_is_left_out():
     waiting = Waiting([job("torch_cnn", "onnx-*", "tflite-*"), job("keras_cnn", "onnx-*")])
     waiting.take([])
     waiting.drop("torch_cnn")
-    assert name(waiting.take([])) == "keras_cnn onnx of keras"
+    assert waiting.take([]).family == "onnx of keras"
     assert waiting.take([]) is None
 
 
@@ -118,13 +100,10 @@ def test_a_phase_within_another_is_counted_once_and_the_time_that_a_lane_waits_f
     clock[0] += 50
     phases.begin()
     assert phases.taken() == {"other": 0}
-
-
-def test_a_phase_that_fails_ends(clock):
     with pytest.raises(ZeroDivisionError), phases.phase(phases.CONVERT):
         raise ZeroDivisionError
     clock[0] += 1
-    assert phases.taken()["other"] == 1
+    assert phases.taken()["other"] == 1, "a phase that fails ends"
 
 
 def test_an_import_is_a_phase_of_its_own(clock, monkeypatch, tmp_path):

@@ -2,14 +2,12 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from export import artifact as artifacts
 from export import keys, matrix, planning
@@ -17,7 +15,7 @@ from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
 from models.common.errors import DataError, UsageError
 from models.reference import EvaluationSet, Reference
-from tests.export.conftest import one_line
+from tests.export.conftest import printed
 
 
 @pytest.fixture
@@ -33,23 +31,28 @@ def no_mnist(monkeypatch, tmp_path) -> Callable[[], None]:
     return take_away
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
-
-
 def datasets(folder: Path) -> set[str]:
     return {artifact.dataset.name for artifact in artifacts.load(folder)}
 
 
-@pytest.mark.parametrize("more", [(), ("--force",), ("--only", "torch_cnn_small-onnx-int8")], ids=" ".join)
-def test_the_digits_never_stand_in_for_mnist_where_artifacts_of_mnist_are(export, folder, no_mnist, more):
+@pytest.mark.parametrize(
+    ("more", "error", "message"),
+    [
+        ("", DataError, "MNIST_DIR=FOLDER.*--data digits"),
+        ("--force", DataError, "MNIST_DIR=FOLDER.*--data digits"),
+        ("--only=torch_cnn_small-onnx-int8", DataError, "MNIST_DIR=FOLDER.*--data digits"),
+        ("--data=digits", UsageError, "artifacts-digits.*--force"),
+    ],
+)
+def test_the_digits_never_stand_in_for_mnist_where_artifacts_of_mnist_are(
+    export, folder, no_mnist, more, error, message
+):
     export()
-    before = contents(folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
     no_mnist()
-    result = export({}, *more)
-    assert isinstance(result.exception, DataError)
-    assert re.search("holds 5 artifacts of mnist.*MNIST_DIR=FOLDER.*--data digits", str(result.exception))
-    assert contents(folder) == before
+    with pytest.raises(error, match=f"holds 5 artifacts of mnist.*{message}"):
+        export({}, *more.split())
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 def test_one_sidecar_of_an_earlier_version_is_enough_to_refuse(export, folder, no_mnist):
@@ -57,17 +60,13 @@ def test_one_sidecar_of_an_earlier_version_is_enough_to_refuse(export, folder, n
     for name, dataset in {"onnx-int8": {"name": "mnist"}, "onnx-int4": {"name": "digits"}, "rubbish": []}.items():
         (folder / f"torch_cnn-{name}.json").write_text(json.dumps({"dataset": dataset}))
     no_mnist()
-    assert "holds 1 artifacts of mnist" in str(export().exception)
+    with pytest.raises(DataError, match="holds 1 artifacts of mnist"):
+        export()
 
 
-def test_the_digits_by_name_replace_nothing_of_mnist_unless_forced(export, folder):
+def test_the_digits_replace_what_is_of_mnist_only_by_name_and_forced(export, folder):
     export()
-    before = contents(folder)
-    refused = export({}, "--data", "digits")
-    assert isinstance(refused.exception, UsageError)
-    assert re.search("holds 5 artifacts of mnist.*artifacts-digits.*--force", str(refused.exception))
-    assert contents(folder) == before
-    assert "5 made" in export({}, "--data", "digits", "--force").output
+    assert "5 made" in export({}, "--data", "digits", "--force")
     assert datasets(folder) == {"digits"}
 
 
@@ -76,26 +75,22 @@ def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(e
     no_mnist()
     for expected in ("5 made, 0 were current", "0 made, 5 were current"):
         data.load.cache_clear()  # each is a process of its own
-        result = export()
-        assert result.exit_code == 0, result.output
-        assert "using scikit-learn's digits, not MNIST" in result.output
-        assert "Judged on scikit-learn's digits" in result.output
-        assert expected in one_line(result)
+        shown = export()
+        for words in ("using scikit-learn's digits, not MNIST", "Judged on scikit-learn's digits", expected):
+            assert words in shown
     monkeypatch.setenv("MNIST_DIR", mnist)
     data.load.cache_clear()
-    assert "5 made, 0 were current" in one_line(export())
+    assert "5 made, 0 were current" in export()
     assert datasets(folder) == {"mnist"}
 
 
-def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monkeypatch):
+def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monkeypatch, capsys):
     export()
     monkeypatch.chdir(tmp_path)
-    arguments = ["--only", "torch_cnn-onnx-*", "--data", "digits", "--logs", str(tmp_path / "logs")]
-    result = CliRunner().invoke(command, arguments)
-    assert result.exit_code == 0, result.output
+    command.main(["--only", "torch_cnn-onnx-*", "--data", "digits"], standalone_mode=False)
+    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in printed(capsys)
     assert datasets(tmp_path / "artifacts-digits") == {"digits"}
     assert datasets(tmp_path / "artifacts") == {"mnist"}
-    assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in one_line(result)
 
 
 @pytest.fixture
@@ -110,26 +105,24 @@ def own_checkpoint(tmp_path, monkeypatch) -> Path:
 def test_damage_is_an_error_before_anything_is_written(export, folder, own_checkpoint):
     content = own_checkpoint.read_bytes()
     own_checkpoint.write_bytes(content[:-1] + bytes([content[-1] ^ 0x80]))
-    result = export()
-    assert isinstance(result.exception, DataError)
-    assert "torch_cnn.safetensors is damaged" in str(result.exception)
+    with pytest.raises(DataError, match="torch_cnn.safetensors is damaged"):
+        export()
     own_checkpoint.write_bytes(content)
     own_checkpoint.with_suffix(".json").write_text('{"sha256": 3}')
-    assert isinstance(export().exception, DataError)
+    with pytest.raises(DataError, match="is no card"):
+        export()
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("card", ["no card", "another card"])
 def test_a_checkpoint_of_a_users_own_is_exported_and_that_is_noted(export, folder, own_checkpoint, card):
-    assert "NOTE" not in export().output
+    assert "NOTE" not in export()
     path = own_checkpoint.with_suffix(".json")
     if card == "another card":
         path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "another"}))
     else:
         path.unlink()
-    result = export()
-    assert result.exit_code == 0, result.output
-    assert "NOTE: torch_cnn is exported, though it" in result.output
+    assert "NOTE: torch_cnn is exported, though it" in export()
     assert {a.outcome for a in artifacts.load(folder)} == {"ok"}
 
 

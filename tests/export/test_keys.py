@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from export import keys, matrix
+from export import isolated, keys, matrix
 from export.formats import FORMATS
 from export.recipe import Recipe
 from models.common.environments import ROOT
@@ -29,23 +29,31 @@ def artifact(tree: Path, format_name: str, model: str = MODEL, **digests: str) -
     return keys.artifact_inputs(recipe, reference(tree, model, **digests), root=tree)
 
 
-def edit(tree: Path, name: str) -> None:
-    with (tree / name).open("a") as file:
-        file.write("\n# another\n")
-
-
 NETWORK = (f"models/zoo/{MODEL}.py", "models/frameworks/torch.py", "models/data.py", "models/checkpoints.py")
 EXPORT = ("export/references.py", "export/source.py", "constraints/export.txt")
+OTHERS = ("models/zoo/keras_cnn.py", "models/frameworks/keras.py", "models/common/errors.py", "constraints/torch.txt",
+          "export/matrix.py", "export/run.py", "export/lane_client.py", "export/__main__.py")  # fmt: skip
+TRIED = ("eager", "executorch", "executorch_portable", "onnx")
+STALE = {  # by the file that changes
+    **dict.fromkeys(NETWORK + EXPORT, ("reference", *TRIED)),
+    **dict.fromkeys(OTHERS, ()),
+    "export/formats/onnx.py": ("onnx",),
+    "export/formats/executorch.py": ("executorch", "executorch_portable"),  # the portable artifacts are lowered there
+}
 
 
-@pytest.mark.parametrize("name", NETWORK + EXPORT)
-def test_a_change_of_what_the_logits_are_computed_from_makes_reference_and_artifacts_stale_and_says_why(tree, name):
-    before, eager = reference(tree), artifact(tree, "eager")
-    edit(tree, name)
-    after = reference(tree)
-    assert keys.reference_key(before) != keys.reference_key(after)
-    assert keys.changed(before, after) == (name,)
-    assert keys.changed(eager, artifact(tree, "eager")) == (name,)
+@pytest.mark.parametrize("name", STALE)
+def test_a_change_makes_stale_what_is_computed_from_it_and_nothing_else_and_says_why(tree, name):
+    def inputs() -> dict[str, dict[str, str]]:
+        return {"reference": reference(tree)} | {format_name: artifact(tree, format_name) for format_name in TRIED}
+
+    before = inputs()
+    with (tree / name).open("a") as file:
+        file.write("\n# another\n")
+    after = inputs()
+    for kind in before:
+        assert keys.changed(before[kind], after[kind]) == ((name,) if kind in STALE[name] else ())
+        assert (keys.reference_key(before[kind]) != keys.reference_key(after[kind])) == (kind in STALE[name])
 
 
 @pytest.mark.parametrize(("digest", "name"), [("checkpoint_sha256", "checkpoint"), ("dataset_sha256", "data set")])
@@ -54,40 +62,15 @@ def test_another_checkpoint_or_data_set_makes_both_stale(digest, name):
     assert keys.changed(artifact(ROOT, "onnx"), artifact(ROOT, "onnx", **{digest: "another"})) == (name,)
 
 
-OTHER_NETWORKS = (
-    "models/zoo/keras_cnn.py",
-    "models/frameworks/keras.py",
-    "models/common/errors.py",
-    "constraints/torch.txt",
-)
-OTHER_STEPS = (
-    "export/matrix.py",
-    "export/run.py",
-    "export/lane_client.py",
-    "export/__main__.py",
-    "export/formats/onnx.py",
-)
-
-
-@pytest.mark.parametrize("name", OTHER_NETWORKS + OTHER_STEPS)
-def test_a_change_of_something_else_makes_nothing_stale(tree, name):
-    before = artifact(tree, "executorch")
-    edit(tree, name)
-    assert keys.changed(before, artifact(tree, "executorch")) == ()
-
-
-def test_the_portable_artifacts_depend_on_the_module_that_lowers_them(tree):
-    before, onnx = artifact(tree, "executorch_portable"), artifact(tree, "onnx")
-    edit(tree, "export/formats/executorch.py")
-    assert keys.changed(before, artifact(tree, "executorch_portable")) == ("export/formats/executorch.py",)
-    assert keys.changed(onnx, artifact(tree, "onnx")) == ()
-
-
 @pytest.mark.parametrize("format_name", FORMATS.names())
-def test_an_artifact_depends_on_its_format_its_lane_and_how_it_is_judged(format_name):
+def test_an_artifact_depends_on_its_format_its_lane_its_own_environment_and_how_it_is_judged(format_name):
     model = "keras_cnn" if format_name == "savedmodel" else MODEL
-    names = set(artifact(ROOT, format_name, model))
-    assert {f"export/formats/{format_name}.py", "export/lane.py", "export/judge.py", "export/schemes.py"} <= names
+    inputs = {f"export/formats/{format_name}.py", "export/lane.py", "export/judge.py", "export/schemes.py"}
+    if environment := isolated.ENVIRONMENTS.get(format_name):
+        inputs |= {f"constraints/{environment}.txt", f"export/isolated/with_{format_name}.py"}
+    assert inputs <= set(artifact(ROOT, format_name, model))
+    assert all((ROOT / name).exists() for name in inputs)
+    assert (format_name in isolated.pins(format_name)) == bool(environment), "versions that stand in the sidecar"
 
 
 def test_the_shared_half_of_a_format_counts_only_where_it_is_imported():

@@ -4,47 +4,45 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from models import deployed, networks
 from models.common import environments
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.new import command
+from tests import programs
 
 
-def new(folder: Path, name: str = "a", framework: str = "torch") -> Result:
-    return CliRunner().invoke(command, [name, "--from", framework, "--folder", str(folder)])
+def new(folder: Path, name: str = "a", framework: str = "torch") -> None:
+    command.main([name, "--from", framework, "--folder", str(folder)], standalone_mode=False)
 
 
 @pytest.mark.parametrize(("name", "error"), [("a-b", UsageError), ("a", EnvironmentMissing)])
 def test_a_name_that_cannot_be_in_an_id_is_refused_as_is_any_without_the_exporters(tmp_path, monkeypatch, name, error):
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "none"))
-    assert isinstance(new(tmp_path / "new", name).exception, error)
+    with pytest.raises(error):
+        new(tmp_path / "new", name)
     assert not (tmp_path / "new").exists()
 
 
 def test_nothing_that_is_there_is_replaced(tmp_path):
     (tmp_path / "mine").write_text("mine")
-    assert "nothing in it is replaced" in str(new(tmp_path, framework="keras").exception)
+    with pytest.raises(UsageError, match="nothing in it is replaced"):
+        new(tmp_path, framework="keras")
 
 
 def test_a_script_that_fails_is_one_sentence(tmp_path, monkeypatch):
-    failing = tmp_path / "python"
-    failing.write_text("#!/bin/sh\necho 'ImportError: no torch' >&2\nexit 1\n")
-    failing.chmod(0o755)
+    failing = programs.script(tmp_path / "python", "echo 'ImportError: no torch' >&2; exit 1")
     monkeypatch.setattr(environments, "python", lambda name, install: failing)
-    result = new(tmp_path / "new")
-    assert isinstance(result.exception, DataError)
-    assert str(result.exception).endswith("failed: ImportError: no torch")
+    with pytest.raises(DataError, match="failed: ImportError: no torch$"):
+        new(tmp_path / "new")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", ["torch", "keras"])
-def test_the_folder_holds_a_network_that_can_be_deployed(tmp_path, monkeypatch, framework):
+def test_the_folder_holds_a_network_that_can_be_deployed(tmp_path, monkeypatch, framework, capsys):
     monkeypatch.setattr(environments, "python", lambda name, install: sys.executable)
-    result = new(tmp_path / "new", "first", framework)
-    assert result.exit_code == 0, result.exception
-    assert "nox -s pipeline -- --models" in result.output
+    new(tmp_path / "new", "first", framework)
+    assert "nox -s pipeline -- --models" in capsys.readouterr().out
     monkeypatch.setenv(networks.VARIABLE, str(tmp_path / "new"))
     assert networks.names() == ("first",)
     network = deployed.get("first")

@@ -1,4 +1,4 @@
-"""The training loop: its log and card, and networks with batch norm, whose statistics must fit the averaged weights."""
+"""The zoo and its training: log and card, and networks with batch norm, whose statistics must fit the averaged weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import models.zoo
-from models import cards, checkpoints, data
+from models import augment, cards, checkpoints, data
 from models.common import files
-from models.common.errors import StorageError
+from models.common.errors import DataError, StorageError, UsageError
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
-from models.training import Average, train
+from models.training import Average, learning_rate, train
 from models.zoo import ZOO
 from tests.conftest import pass_for_mnist
 
@@ -138,3 +138,40 @@ def test_training_writes_checkpoint_card_and_the_same_tags(model, tmp_path, monk
     events.Reload()
     tags = {"loss/train", "loss/validation", "accuracy/train", "accuracy/validation", "learning_rate"}
     assert set(events.Tags()["tensors"] + events.Tags()["scalars"]) == tags
+
+
+def test_a_models_name_begins_with_its_framework_and_an_unknown_one_suggests_the_nearest():
+    for model in ZOO.names():
+        assert (ZOO[model].SPEC.name, ZOO[model].SPEC.framework) == (model, model.split("_")[0])
+    with pytest.raises(UsageError, match="Did you mean keras_cnn"):
+        ZOO["keras_cn"]
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
+    training = ZOO["torch_cnn"].TRAINING
+    rates = [learning_rate(training, done) for done in np.linspace(0, 1, 101)]
+    assert max(rates) == pytest.approx(training.learning_rate)
+    assert rates.index(max(rates)) == 15
+    assert rates[-1] == pytest.approx(0)
+
+
+def test_distortion_keeps_the_ink_and_is_seeded():
+    images = np.zeros((3, 28, 28), np.uint8)
+    images[:, 10:18, 12:16] = 255
+    training = ZOO["torch_cnn"].TRAINING
+    one, two = (augment.distort(images, training, np.random.default_rng(5)) for _ in range(2))
+    assert one.dtype == np.float32
+    assert (one == two).all()
+    assert not (one[0] == one[1]).all()
+    assert one.sum((1, 2)) == pytest.approx(32, rel=0.4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ZOO.names())
+def test_a_truncated_checkpoint_and_one_of_another_network_say_so(model, tmp_path):
+    file = tmp_path / "broken.safetensors"
+    file.write_bytes(checkpoints.path(model).read_bytes()[:1000])
+    other = checkpoints.path("torch_cnn" if model == "torch_cnn_small" else "torch_cnn_small")
+    for wrong in (file, other):
+        with pytest.raises(DataError, match=f"is no checkpoint of {model} "):
+            checkpoints.network(model, wrong.read_bytes())

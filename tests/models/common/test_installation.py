@@ -165,28 +165,21 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_two_at_once_install_once(ready, tmp_path):
-    """The second waits, and finds what the first installed."""
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_at_once_install_once_and_one_after_a_killed_nox_waits_until_its_pip_has_ended(ready, tmp_path, killed):
+    """pip goes on writing into the environment; nobody may begin there before it has ended."""
     with start(tmp_path) as first:
         wait_for(tmp_path / "runs")
+        if killed:
+            os.kill(first.pid, signal.SIGKILL)
+            first.wait(60)
         with start(tmp_path) as second:
             assert second.stdout.readline().startswith("Another nox is installing ")
             (tmp_path / "goes-on").touch()
-            assert (first.wait(60), second.wait(60)) == (0, 0)
-            assert second.stdout.read() == ""
-    assert (tmp_path / "runs").read_text() == "run\n"
-
-
-def test_a_killed_nox_leaves_no_lock_once_its_pip_has_ended(ready, tmp_path):
-    """pip goes on writing into the environment; nobody may begin there before it has ended."""
-    with start(tmp_path) as killed:
-        wait_for(tmp_path / "runs")
-        os.kill(killed.pid, signal.SIGKILL)
-        killed.wait(60)
-        with start(tmp_path) as following:
-            assert following.stdout.readline().startswith("Another nox is installing ")
-            (tmp_path / "goes-on").touch()
-            assert following.wait(60) == 0
+            assert second.wait(60) == 0
+            assert (second.stdout.read() == "") == (not killed)
+        assert first.wait(60) == (-signal.SIGKILL if killed else 0)
+    assert (tmp_path / "runs").read_text() == ("run\nrun\n" if killed else "run\n")
     digest = hashlib.sha256((tmp_path / "small.txt").read_bytes()).hexdigest()
     assert (tmp_path / "envs" / "small" / environments.STAMP).read_text() == digest
     assert environments.python("small", install="nox").exists()
