@@ -50,7 +50,7 @@ def network(model: str, content: bytes) -> Any:
         weights = load(content)
         return FRAMEWORKS[module.SPEC.framework].set_weights(module.network(), weights)
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        msg = f"This file is no checkpoint of {model} ({str(error).strip()[:200]}). Restore {path(model)} with git, or train again."
+        msg = f"{path(model)} is no checkpoint of {model} ({str(error).strip()[:200]}). Restore it with git, or train again."
         raise DataError(msg) from error
 
 
