@@ -55,6 +55,7 @@ class _Connection(HTTPChannel):
     def writable(self) -> bool:
         if self.will_close:  # waitress would wait for a client that takes no answer to take one
             self.handle_close()
+            return False
         return super().writable()
 
 
