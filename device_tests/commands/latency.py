@@ -58,15 +58,8 @@ def latency(
     require_artifacts(artifacts)
     named.require(chosen, runtimes)
     machine = MachineLock(lambda text: err.print(plain(text)))
-    bench = Bench(results=results, roofs={}, machine=machine, seed=seed, limit_s=limit_s, force=force)
-    if self_check:
-        _check_method(chosen, artifacts, bench)
-        return
-    files.require_folder(results)
-    files.sweep(results)
-    with machine.alone():
-        roofs = _roofs()
-    _time_all(chosen, artifacts, replace(bench, roofs=roofs))
+    bench = Bench(results=results, machine=machine, seed=seed, limit_s=limit_s, force=force)
+    (_check_method if self_check else _time_all)(chosen, artifacts, bench)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +67,6 @@ class Bench:
     """What all runtimes are timed with, and the folder that their files go into."""
 
     results: Path
-    roofs: dict[str, Roof]
     machine: MachineLock
     seed: int
     limit_s: float
@@ -83,11 +75,15 @@ class Bench:
 
 def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
     """Time the cells runtime by runtime; raises EdgewiseError where one could not be timed, or none is installed."""
+    files.require_folder(bench.results)
+    files.sweep(bench.results)
+    with bench.machine.alone():
+        roofs = _roofs()
     installed = sorted(_installed(chosen), key=lambda cell: cell.runtime)
     failures = []
     for runtime, own in groupby(installed, key=lambda cell: cell.runtime):
         batches = [rounds.entrants(batch, artifacts) for batch in rounds.batches(tuple(own))]
-        if failure := _time(runtime, batches, {cell.id for cell in chosen}, bench):
+        if failure := _time(runtime, batches, {cell.id for cell in chosen}, bench, roofs):
             failures.append(failure)
     if failures:
         raise EdgewiseError("\n".join(failures))
@@ -109,7 +105,7 @@ def _roofs() -> dict[str, Roof]:
     return roofs
 
 
-def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
+def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: dict[str, Roof]) -> str:
     """Time the batches of one runtime and write the file; return why nothing was written, "" where it was.
 
     An older file is replaced only if the new one has rounds of every artifact that the old one has rounds of, except
@@ -130,7 +126,7 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
                     every += rounds.measure(
                         able, rng=rng, limit_s=bench.limit_s, report_progress=lambda text: status.update(plain(text))
                     )
-    table = summary(every, bench.roofs)
+    table = summary(every, roofs)
     latency_table.show(f"{runtime}, seed {bench.seed}", table, every)
     if not any(series.rounds_ns for series in every):
         return f"{runtime}: nothing could be timed, so nothing was written to {file}"
@@ -142,7 +138,7 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench) -> str:
         )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {"runtime": runtime, "device": DESKTOP, "key": key, "seed": bench.seed, "limit_s": bench.limit_s}
-    facts |= {"date": date, "roofs": [structs.asdict(roof) for roof in bench.roofs.values()]}
+    facts |= {"date": date, "roofs": [structs.asdict(roof) for roof in roofs.values()]}
     files.write_json(file, {**facts, "summary": table, "series": [structs.asdict(series) for series in every]})
     out.print(f"Written: {plain(file)}", soft_wrap=True)
     return ""
@@ -224,7 +220,7 @@ def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> No
     with out.status(a.id) as status, bench.machine.alone():
         report = {"report_progress": lambda text: status.update(plain(text))}
         every = rounds.measure([a, again, slower], rng=rng, limit_s=bench.limit_s, **report)
-    table = summary(list(every), bench.roofs)
+    table = summary(list(every), {})
     latency_table.show("self-check", table, list(every))
     verdicts = {row["id"]: row.get("verdict", row["reason"]) for row in table}
     equal, differs = verdicts[again.id], verdicts[slower.id]

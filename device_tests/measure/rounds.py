@@ -178,15 +178,11 @@ def _load(entrant: Entrant, stack: ExitStack, *, warm_up_s: float) -> Loaded:
     while not steady and time.monotonic() < ends:
         before, inference_ns = inference_ns, float(np.median(ask({"samples": samples, "inferences": 1})["ns"]))
         steady = abs(before / inference_ns - 1) < STEADY
-        samples = _share(BLOCK_NS, inference_ns)
+        samples = max(1, int(BLOCK_NS / inference_ns))
     inferences = max(1, math.ceil(TIMER_SHARE * row["timer_ns"] / inference_ns))
     facts = {name: row[name] for name in ("timer_ns", "environment", "threads")} | {"notes": tuple(row["notes"])}
     series = Series(
         id=entrant.id, baseline=entrant.baseline, inferences=inferences, steady=steady, **facts, **entrant.facts
     )
-    samples = min(SAMPLES, _share(BLOCK_NS, inference_ns * inferences))
+    samples = min(SAMPLES, max(1, int(BLOCK_NS / (inference_ns * inferences))))
     return Loaded(ask=ask, slowdown=entrant.slowdown, samples=samples, series=series)
-
-
-def _share(block_ns: float, sample_ns: float) -> int:
-    return max(1, int(block_ns / sample_ns))

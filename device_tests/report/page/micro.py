@@ -18,23 +18,19 @@ def of(rows: Iterable[Row], npus: Mapping[str, Npu]) -> dict[str, Any] | None:
     Return None where there is no such artifact.
     """
     ran = {row.artifact: row for row in rows if row.runtime == MICRO}
-    every = sorted({*ran, *npus}, key=_order)
-    if not every:
+    recipes = {id: Recipe.parse(id) for id in (*ran, *npus)}
+    if not recipes:
         return None
+    every = sorted(recipes, key=lambda id: (recipes[id].model, list(SCHEMES).index(recipes[id].scheme)))
     shares: dict[str, list[float]] = {}
     for id, npu in npus.items():
-        shares.setdefault(Recipe.parse(id).scheme, []).append(npu.share)
+        shares.setdefault(recipes[id].scheme, []).append(npu.share)
     return {
         "rows": [_line(id, ran.get(id), npus.get(id)) for id in every],
         "accelerators": next(([one.accelerator for one in npu.compiled] for npu in npus.values()), []),
         "whole": [scheme for scheme in SCHEMES if shares.get(scheme) and min(shares[scheme]) == 1.0],
         "version": next((npu.version for npu in npus.values()), ""),
     }
-
-
-def _order(id: str) -> tuple[str, int]:
-    recipe = Recipe.parse(id)
-    return recipe.model, list(SCHEMES).index(recipe.scheme)
 
 
 def _line(id: str, row: Row | None, npu: Npu | None) -> dict[str, Any]:
