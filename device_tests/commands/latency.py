@@ -59,7 +59,10 @@ def latency(
     named.require(chosen, runtimes)
     machine = MachineLock(lambda text: err.print(plain(text)))
     bench = Bench(results=results, machine=machine, seed=seed, limit_s=limit_s, force=force)
-    (_check_method if self_check else _time_all)(chosen, artifacts, bench)
+    if self_check:
+        _check_method(chosen, artifacts, bench)
+    else:
+        _time_all(chosen, artifacts, bench)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from device_tests import current_results
 from device_tests.contract import DESKTOP
@@ -15,7 +14,6 @@ from device_tests.results.receipts import Receipt
 from device_tests.results.row import Row
 from export.artifact import Artifact
 
-T = TypeVar("T")
 Artifacts = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
 
 
@@ -33,22 +31,21 @@ class Evidence:
 def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidence:
     """Return what the results folder holds for these rows and their artifacts; a broken file counts as missing."""
     there = {row.id: (row, artifact) for row in rows if (artifact := artifacts[row.artifact])}
+    held = current_results.held
     receipts = {
-        id: current_results.held(current_results.receipt, results, artifact, row.runtime)
+        id: receipt
         for id, (row, artifact) in there.items()
-        if row.device == DESKTOP
+        if row.device == DESKTOP and (receipt := held(current_results.receipt, results, artifact, row.runtime))
     }
     names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
-    timings = (timing for name in names for timing in current_results.held(interleaved.read, results, name) or ())
+    timings = (timing for name in names for timing in held(interleaved.read, results, name) or ())
     readable = {id: artifact for id, artifact in artifacts.items() if artifact}
+    layers = {id: found for id, one in readable.items() if (found := held(current_results.layers, results, one))}
+    npus = {id: found for id, one in readable.items() if (found := held(current_results.npu, results, one))}
     return Evidence(
-        receipts=_there(receipts),
+        receipts=receipts,
         timings={t.id: t for t in timings if t.id in there and t.artifact_sha256 == there[t.id][1].sha256},
-        layers=_there({id: current_results.held(current_results.layers, results, one) for id, one in readable.items()}),
-        npus=_there({id: current_results.held(current_results.npu, results, one) for id, one in readable.items()}),
-        weights=current_results.held(footprints.read, results) or {},
+        layers=layers,
+        npus=npus,
+        weights=held(footprints.read, results) or {},
     )
-
-
-def _there(records: Mapping[str, T | None]) -> dict[str, T]:
-    return {id: record for id, record in records.items() if record}
