@@ -88,8 +88,7 @@ def check(
     comparison = None if baseline is None else baselines.compare(checked, baseline)
     if comparison and not comparison.compared:
         lacks += (evidence.Lack(id="*", why=f"no figure could be compared with {against}"),)
-    verdicts += judged.shadowed(limits.budgets, checked)
-    findings = Findings(checked, limits.budgets, verdicts, comparison, lacks)
+    findings = Findings(checked, limits.budgets, verdicts + judged.shadowed(limits.budgets, checked), comparison, lacks)
     _show(findings, verbose)
     _write(findings, budgets, junit_file, summary_file)
     if update:
