@@ -40,8 +40,8 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
     names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
     timings = (timing for name in names for timing in held(interleaved.read, results, name) or ())
     readable = {id: artifact for id, artifact in artifacts.items() if artifact}
-    layers = {id: found for id, one in readable.items() if (found := held(current_results.layers, results, one))}
-    npus = {id: found for id, one in readable.items() if (found := held(current_results.npu, results, one))}
+    layers = {id: record for id, one in readable.items() if (record := held(current_results.layers, results, one))}
+    npus = {id: record for id, one in readable.items() if (record := held(current_results.npu, results, one))}
     return Evidence(
         receipts=receipts,
         timings={t.id: t for t in timings if t.id in there and t.artifact_sha256 == there[t.id][1].sha256},

@@ -19,10 +19,9 @@ def running(argv: tuple[str, ...], *, log: Path, env: Mapping[str, str] | None =
     """
     bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
     with log.open("wb") as output:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
         # a session of its own: Ctrl-C is for this program, which then ends the other
-        options = {"env": {**os.environ, **(env or {})}, "start_new_session": True}
-        process = subprocess.Popen((*bound, *argv), **streams, **options)
+        apart = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True}
+        process = subprocess.Popen((*bound, *argv), env={**os.environ, **(env or {})}, **apart)
     try:
         yield process
     finally:
