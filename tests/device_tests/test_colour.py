@@ -70,12 +70,18 @@ def colour(folders, layout, dtype):
     return folders
 
 
-def test_a_colour_network_is_judged_on_each_of_its_sets(colour):
+def test_a_colour_network_is_judged_on_each_of_its_sets_and_the_probe_finds_its_golden_image(colour):
     row = colour.row(colour.runtime("honest"))
     assert (row.outcome, row.reason, row.total, row.agree) == ("ok", "", IMAGES, IMAGES)
     assert row.max_abs_error < 1e-2
     assert (row.sets["at_night"].total, row.sets["at_night"].agreement) == (30, 1.0)
     assert row.top5 is None
+
+    folder = colour.bench.artifacts
+    options = file_arguments(colour.runtimes / "honest.py", folder / f"{ID}.pt", folder / f"{ID}.json")
+    argv = [sys.executable, probe.__file__, *options, "--count"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["golden"] == [1, 1]
 
 
 @pytest.mark.parametrize("layout", ["chw"], indirect=True)
@@ -108,15 +114,6 @@ def test_grey_images_go_into_networks_with_and_without_a_channel_and_other_sizes
             np.testing.assert_array_equal(native.ravel(), image.ravel() / np.float32(255))
     with pytest.raises(ValueError, match=r"the images have the shape \[32, 32\], which as chw is not"):
         onboard_pixels.native(np.zeros((32, 32), np.uint8), side(1, 3, 32, 32), "chw")
-
-
-def test_the_probe_finds_the_golden_images_shape(colour):
-    folder = colour.bench.artifacts
-    runtime = colour.runtimes / f"{colour.runtime('honest')}.py"
-    options = file_arguments(runtime, folder / f"{ID}.pt", folder / f"{ID}.json")
-    argv = [sys.executable, probe.__file__, *options, "--count"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["golden"] == [1, 1]
 
 
 def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, tmp_path):
