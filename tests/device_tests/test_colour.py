@@ -84,16 +84,6 @@ def test_a_colour_network_is_judged_on_each_of_its_sets_and_the_probe_finds_its_
     assert json.loads(done.stdout)["golden"] == [1, 1]
 
 
-@pytest.mark.parametrize("layout", ["chw"], indirect=True)
-def test_a_reshape_in_place_of_the_transposition_is_found(colour, changed_worker):
-    """What the reference was computed from is transposed: pixels that are only read in another order answer otherwise."""
-    transposed = "np.ascontiguousarray(np.moveaxis(values, -1, 0))"
-    changed_worker("pixels", transposed, "values.reshape(single(tensor)[1:])")
-    row = colour.row(colour.runtime("honest"))
-    assert row.outcome == "mismatch"
-    assert row.agree < IMAGES // 2
-
-
 def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
     images = pixels(np.random.default_rng(2), 4, dtype)
     tensor = {"shape": SHAPES[layout], "dtype": "float32", "scale": None}
@@ -148,12 +138,10 @@ def test_the_python_code_of_a_snippet_puts_the_pixels_where_the_network_wants_th
     assert '"ant", "bee"' in code
 
 
-@pytest.mark.parametrize(
-    ("shape", "kind", "drawn"),
-    [((100, 200, 3), "uint8", (25, 50, 3)), ((40, 30, 5), "float32", (40, 30, 1)), ((9, 8), "float32", (9, 8, 1))],
-)
-def test_pictures_of_any_size_become_small_ones(shape, kind, drawn):
-    image = (np.random.default_rng(4).normal(size=shape) * 50).astype(kind)
-    picture = pictures.picture(image)
-    assert (picture["height"], picture["width"], picture["channels"]) == drawn
-    assert len(base64.b64decode(picture["bytes"])) == np.prod(drawn)
+def test_pictures_of_any_size_become_small_ones():
+    drawn = {(100, 200, 3): (25, 50, 3), (40, 30, 5): (40, 30, 1), (9, 8): (9, 8, 1)}
+    for shape, small in drawn.items():
+        image = (np.random.default_rng(4).normal(size=shape) * 50).astype("uint8" if shape[0] == 100 else "float32")
+        picture = pictures.picture(image)
+        assert (picture["height"], picture["width"], picture["channels"]) == small
+        assert len(base64.b64decode(picture["bytes"])) == np.prod(small)

@@ -78,23 +78,23 @@ def test_a_known_failure_that_is_healed_and_a_figure_that_nobody_measured_are_sa
     assert [metric for metric in budgets.METRICS if not hasattr(measured(), metric)] == []
 
 
-@pytest.mark.parametrize(
-    ("metric", "facts"),
-    [
-        ("flip_rate", {"agree": 9_900}),
-        ("top1_loss_bound", {"lost": 30}),
-        ("ece", {"ece": 0.02}),
-        ("instructions", {"instructions": 10**6}),
-        ("peak_over_runtime_bytes", {"peak_rss_bytes": 10**6, "baseline_rss_bytes": 0}),
-        ("delegated_share", {"delegated_share": 1.0}),
-        ("top5", {"top5_correct": 9_950, "source_top5_correct": 9_990}),
-        ("recall_loss", {"worst_class": {"label": 3, "total": 100, "correct": 90, "source_correct": 95}}),
-    ],
-)
-def test_every_figure_can_be_limited(measured, metric, facts):
-    rows = (measured(**facts),)
-    value = getattr(rows[0], metric)
-    within, beyond = (verdicts.check(limits({"metric": metric, "max": value * f}), rows)[0] for f in (1.1, 0.5))
+FIGURES = {
+    "flip_rate": {"agree": 9_900},
+    "top1_loss_bound": {"lost": 30},
+    "ece": {"ece": 0.02},
+    "instructions": {"instructions": 10**6},
+    "peak_over_runtime_bytes": {"peak_rss_bytes": 10**6, "baseline_rss_bytes": 0},
+    "delegated_share": {"delegated_share": 1.0},
+    "top5": {"top5_correct": 9_950, "source_top5_correct": 9_990},
+    "recall_loss": {"worst_class": {"label": 3, "total": 100, "correct": 90, "source_correct": 95}},
+}
+
+
+@pytest.mark.parametrize("metric", FIGURES)
+def test_every_figure_can_be_limited(measured, metric):
+    row = measured(**FIGURES[metric])
+    value = getattr(row, metric)
+    within, beyond = (verdicts.check(limits({"metric": metric, "max": value * f}), (row,))[0] for f in (1.1, 0.5))
     assert (within.state, beyond.state, beyond.excess) == ("pass", "fail", pytest.approx(1.0))
 
 
