@@ -146,9 +146,7 @@ def answer(logits):
 
 
 @pytest.mark.slow
-def test_a_tenth_more_work_is_found_and_a_method_that_sees_differences_between_equals_fails(
-    folders, command, tmp_path, capsys
-):
+def test_a_tenth_more_work_is_found_and_a_method_that_tells_equals_apart_fails(folders, command, tmp_path, capsys):
     def check(factor: float) -> None:
         name = folders.runtime("spins", SPINS.format(processes=str(tmp_path / f"{factor}"), factor=factor))
         command("latency", "--self-check", "--limit", "20", "--runtime", name, "--only", ID)

@@ -88,9 +88,7 @@ def by_title(*rows) -> dict:
     return {pick.title: pick for pick in picks(rows, 0.1, {})}
 
 
-def test_what_stands_for_a_device_is_picked_for_that_device_only_if_it_fits_and_does_not_lose_too_much(
-    measured, coreml, arena
-):
+def test_what_stands_for_a_device_is_picked_for_it_only_and_only_if_it_is_good_enough(measured, coreml, arena):
     desktop = measured(runtime="litert", format_name="tflite")
     picked = by_title(desktop, coreml, arena)
     assert not can_ship(coreml)

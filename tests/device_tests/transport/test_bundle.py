@@ -85,9 +85,7 @@ def program(tmp_path, monkeypatch):
     return lambda name, code: programs.script(tmp_path / name, code)
 
 
-def test_what_is_missing_to_build_a_bundle_is_an_error_that_says_why_and_where_it_can_be(
-    program, tmp_path, monkeypatch
-):
+def test_what_is_missing_to_build_a_bundle_is_said_with_what_to_do(program, tmp_path, monkeypatch):
     (tmp_path / "executorch" / "include").mkdir(parents=True)
     program("x86_64-linux-gnu-g++", "echo 'fatal error: module.h: No such file' >&2\nexit 1")
     with pytest.raises(EnvironmentMissing, match="does not compile executorch.cpp: fatal error: module.h"):
