@@ -228,6 +228,9 @@ def test_the_command_cleans_a_board_of_what_was_put_there_and_says_which_cannot_
     assert len(list(tmp_path.iterdir())) == 2
     assert type_in("--device", "ssh:board", "--clean").startswith(f"Removed {tmp_path}/edgewise-ssh from ssh")
     assert list(tmp_path.iterdir()) == [mine]
+    board(home=tmp_path / "home").board.push({"it": mine})
+    type_in("--device", "ssh:board", "--clean")
+    assert not (tmp_path / "home").exists()
     output = type_in("--device", "ssh:root@127.0.0.1:9", code=4)
     assert output.startswith("error: ssh:root@127.0.0.1:9 cannot be reached: nothing answers ssh there.")
     assert "Say which board" in type_in(code=2)
