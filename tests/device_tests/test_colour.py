@@ -122,8 +122,8 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     assert len(drawn) > 1
     assert "<gnu>" not in text.replace("\\u003cgnu", "")
     assert "NOT MNIST" not in text
-    said = ("&lt;gnu&gt;", "<dt>on at_night</dt>", "at_night %", "zoo_animals", "loses most", "3 channels of a pixel")
-    assert all(part in text for part in said)
+    parts = ("&lt;gnu&gt;", "<dt>on at_night</dt>", "at_night %", "zoo_animals", "loses most", "3 channels of a pixel")
+    assert all(part in text for part in parts)
     assert ("from 0 to 1" in text) == (dtype == "uint8")
 
 

@@ -63,5 +63,5 @@ def test_a_slow_cell_is_looked_at_now_and_then_and_other_sets_are_as_large_as_is
     assert sampling.looks(10_000, 0, slow=True) == [1_000, 2_000, 4_000, 8_000, 10_000]
     assert sampling.looks(10_000, 1_000, slow=True) == [500, 1_000]
     assert sampling.looks(300, 0, slow=True) == [300]
-    sizes = [sampling.of_other_set(10_000, asked, slow=slow) for asked in (0, 1_000) for slow in (False, True)]
+    sizes = [sampling.of_other_set(10_000, requested, slow=slow) for requested in (0, 1_000) for slow in (False, True)]
     assert sizes == [10_000, 200, 200, 100]

@@ -109,9 +109,9 @@ def test_ratios_stand_against_the_first_row_and_one_of_an_interleaved_run_goes_b
     assert "0.60 faster" in line
     assert " 0.50 " not in line
     intervals = {(0.9, 1.0, 1.1): "too noisy", (0.98, 1.0, 1.02): "1.00 equal", (1.04, 1.2, 1.3): "1.20 slower"}
-    for (low, value, high), said in intervals.items():
+    for (low, value, high), text in intervals.items():
         timed = replace(results[0], latency_ratio=value, latency_ratio_low=low, latency_ratio_high=high)
-        assert said in printed((timed,))
+        assert text in printed((timed,))
 
 
 def test_other_sets_instructions_and_options_of_a_scheme_have_columns(measured):

@@ -82,8 +82,8 @@ def test_a_device_that_lets_nobody_in_says_why_and_of_two_one_must_be_named(star
         device("android:")
     assert {f"{started.serial} (device)", f"{serial} ({state})"} <= set(re.findall(r"\S+ \(\w+\)", str(raised.value)))
     command = ("run", "--device", f"android:{serial}", "--runtime", "litert", "--artifacts", "artifacts")
-    said = run_module("device_tests", *command, code=EnvironmentMissing.exit_code)
-    assert f"{serial} is {state}. {reason}" in " ".join(said.split())
+    output = run_module("device_tests", *command, code=EnvironmentMissing.exit_code)
+    assert f"{serial} is {state}. {reason}" in " ".join(output.split())
 
 
 def test_a_good_run_leaves_the_bundle_alone_which_is_not_pushed_again_and_clean_removes_everything(phone, job):
