@@ -312,10 +312,10 @@ def run_module(name: str, *arguments: object, code: int = 0) -> str:
     """Run a module of ours in a process of its own, as a person would; return what it said."""
     command = [sys.executable, "-m", name, *map(str, arguments)]
     done = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True, timeout=900)
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
-    assert "Traceback" not in said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    assert "Traceback" not in output
+    return output
 
 
 def export(folder: Path, *ids: str) -> Path:

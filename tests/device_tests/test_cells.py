@@ -33,14 +33,10 @@ def test_a_glob_names_artifacts_or_cells(pattern, expected):
     assert select(cells(), runtimes=("litert",), patterns=("*-onnx-*",)) == ()  # of another runtime: no error
 
 
-@pytest.mark.parametrize(
-    ("runtimes", "patterns", "suggests"),
-    [
-        ((), ("torch_cnn-tflit-int8",), "Did you mean torch_cnn-tflite-int8"),
-        ((), ("torch_cnn-tflite-int8@litrt@desktop",), "@litert@desktop"),
-        (("litrt",), (), "Did you mean litert"),
-    ],
-)
-def test_what_does_not_exist_is_an_error_that_suggests(runtimes, patterns, suggests):
-    with pytest.raises(UsageError, match=suggests):
-        select(cells(), runtimes=runtimes, patterns=patterns)
+def test_what_does_not_exist_is_an_error_that_suggests():
+    meant = {"torch_cnn-tflit-int8": "torch_cnn-tflite-int8", "torch_cnn-tflite-int8@litrt@desktop": "@litert@desktop"}
+    for pattern, suggested in meant.items():
+        with pytest.raises(UsageError, match=f"Did you mean .*{suggested}"):
+            select(cells(), runtimes=(), patterns=(pattern,))
+    with pytest.raises(UsageError, match="Did you mean litert"):
+        select(cells(), runtimes=("litrt",), patterns=())

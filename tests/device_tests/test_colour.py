@@ -70,22 +70,18 @@ def colour(folders, layout, dtype):
     return folders
 
 
-def test_a_colour_network_is_judged_on_each_of_its_sets(colour):
+def test_a_colour_network_is_judged_on_each_of_its_sets_and_the_probe_finds_its_golden_image(colour):
     row = colour.row(colour.runtime("honest"))
     assert (row.outcome, row.reason, row.total, row.agree) == ("ok", "", IMAGES, IMAGES)
     assert row.max_abs_error < 1e-2
     assert (row.sets["at_night"].total, row.sets["at_night"].agreement) == (30, 1.0)
     assert row.top5 is None
 
-
-@pytest.mark.parametrize("layout", ["chw"], indirect=True)
-def test_a_reshape_in_place_of_the_transposition_is_found(colour, changed_worker):
-    """What the reference was computed from is transposed: pixels that are only read in another order answer otherwise."""
-    transposed = "np.ascontiguousarray(np.moveaxis(values, -1, 0))"
-    changed_worker("pixels", transposed, "values.reshape(single(tensor)[1:])")
-    row = colour.row(colour.runtime("honest"))
-    assert row.outcome == "mismatch"
-    assert row.agree < IMAGES // 2
+    folder = colour.bench.artifacts
+    options = file_arguments(colour.runtimes / "honest.py", folder / f"{ID}.pt", folder / f"{ID}.json")
+    argv = [sys.executable, probe.__file__, *options, "--count"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["golden"] == [1, 1]
 
 
 def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
@@ -110,15 +106,6 @@ def test_grey_images_go_into_networks_with_and_without_a_channel_and_other_sizes
         onboard_pixels.native(np.zeros((32, 32), np.uint8), side(1, 3, 32, 32), "chw")
 
 
-def test_the_probe_finds_the_golden_images_shape(colour):
-    folder = colour.bench.artifacts
-    runtime = colour.runtimes / f"{colour.runtime('honest')}.py"
-    options = file_arguments(runtime, folder / f"{ID}.pt", folder / f"{ID}.json")
-    argv = [sys.executable, probe.__file__, *options, "--count"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["golden"] == [1, 1]
-
-
 def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, tmp_path):
     changed_worker("sampling", "NARROW = 0.02", "NARROW = 0.0")  # as many samples in each run: calls are counted
     flipping = "def answer(logits):\n    return np.roll(logits, 1) if calls > 1150 and calls % 5 == 0 else logits"
@@ -135,8 +122,8 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     assert len(drawn) > 1
     assert "<gnu>" not in text.replace("\\u003cgnu", "")
     assert "NOT MNIST" not in text
-    said = ("&lt;gnu&gt;", "<dt>on at_night</dt>", "at_night %", "zoo_animals", "loses most", "3 channels of a pixel")
-    assert all(part in text for part in said)
+    parts = ("&lt;gnu&gt;", "<dt>on at_night</dt>", "at_night %", "zoo_animals", "loses most", "3 channels of a pixel")
+    assert all(part in text for part in parts)
     assert ("from 0 to 1" in text) == (dtype == "uint8")
 
 
@@ -151,12 +138,10 @@ def test_the_python_code_of_a_snippet_puts_the_pixels_where_the_network_wants_th
     assert '"ant", "bee"' in code
 
 
-@pytest.mark.parametrize(
-    ("shape", "kind", "drawn"),
-    [((100, 200, 3), "uint8", (25, 50, 3)), ((40, 30, 5), "float32", (40, 30, 1)), ((9, 8), "float32", (9, 8, 1))],
-)
-def test_pictures_of_any_size_become_small_ones(shape, kind, drawn):
-    image = (np.random.default_rng(4).normal(size=shape) * 50).astype(kind)
-    picture = pictures.picture(image)
-    assert (picture["height"], picture["width"], picture["channels"]) == drawn
-    assert len(base64.b64decode(picture["bytes"])) == np.prod(drawn)
+def test_pictures_of_any_size_become_small_ones():
+    drawn = {(100, 200, 3): (25, 50, 3), (40, 30, 5): (40, 30, 1), (9, 8): (9, 8, 1)}
+    for shape, small in drawn.items():
+        image = (np.random.default_rng(4).normal(size=shape) * 50).astype("uint8" if shape[0] == 100 else "float32")
+        picture = pictures.picture(image)
+        assert (picture["height"], picture["width"], picture["channels"]) == small
+        assert len(base64.b64decode(picture["bytes"])) == np.prod(small)

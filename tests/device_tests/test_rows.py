@@ -108,8 +108,11 @@ def test_nothing_counts_of_an_artifact_that_is_gone_or_damaged(folder, harm):
     assert f"--only {ID}" in row.reason
 
 
+IMPOSSIBLE = ({"correct": 20_000}, {"total": 1}, {"size_bytes": 1}, {"agree": 0}, {"lost": 9}, {"max_abs_error": None})
+
+
 @pytest.mark.parametrize(
-    ("change", "reason"), [({"correct": 20_000}, "its result does not count"), (None, "is no result")]
+    ("change", "reason"), [(None, "is no result"), *((change, "its result does not count") for change in IMPOSSIBLE)]
 )
 def test_a_result_that_is_broken_or_cannot_be_does_not_count_and_the_next_run_repairs_it(folder, change, reason):
     file = measurements.path(folder.bench.results, CELL)

@@ -32,21 +32,18 @@ def repository(tmp_path) -> Path:
     return root
 
 
-def test_without_a_tag_the_commit_that_wrote_the_last_release_down_or_a_named_one_is_compared_with(repository):
+def test_the_last_tag_or_else_the_commit_that_wrote_the_last_release_down_or_a_named_one_is_compared_with(repository):
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~1")
     assert releases.earlier("HEAD~2", repository) == git(repository, "rev-parse", "HEAD~2")
     with pytest.raises(DataError, match="knows no revision 'v9'"):
         releases.earlier("v9", repository)
+    for tag, revision in (("v0.0.9", "HEAD~2"), ("v0.1.0", "HEAD")):  # that of this very commit is no earlier release
+        git(repository, "tag", tag, revision)
+        assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
     git(repository, "checkout", "-q", "HEAD~2")
+    git(repository, "tag", "-d", "v0.0.9", "v0.1.0")
     with pytest.raises(DataError, match="no earlier release.*--against REVISION"):
         releases.earlier(None, repository)
-
-
-def test_the_last_tag_goes_before_the_changelog_and_that_of_this_very_commit_is_no_earlier_release(repository):
-    git(repository, "tag", "v0.0.9", "HEAD~2")
-    assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
-    git(repository, "tag", "v0.1.0", "HEAD")
-    assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~2")
 
 
 @pytest.mark.parametrize(

@@ -145,24 +145,13 @@ def answer(logits):
 """
 
 
-@pytest.fixture
-def self_check(folders, command, tmp_path):
-    """Return a function that lets the method check itself on a runtime each process of which is slower by a factor."""
-
+@pytest.mark.slow
+def test_a_tenth_more_work_is_found_and_a_method_that_tells_equals_apart_fails(folders, command, tmp_path, capsys):
     def check(factor: float) -> None:
-        name = folders.runtime("spins", SPINS.format(processes=str(tmp_path / "processes"), factor=factor))
+        name = folders.runtime("spins", SPINS.format(processes=str(tmp_path / f"{factor}"), factor=factor))
         command("latency", "--self-check", "--limit", "20", "--runtime", name, "--only", ID)
 
-    return check
-
-
-@pytest.mark.slow
-def test_the_same_artifact_twice_is_equal_and_a_tenth_more_work_is_found(self_check, capsys):
-    self_check(1.0)
+    check(1.0)
     assert "A/A: no difference; A/B with 10 % more work: slower" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_a_method_that_sees_differences_between_equals_fails_its_check(self_check):
     with pytest.raises(EdgewiseError, match="A/A says 'slower'"):
-        self_check(1.2)
+        check(1.2)

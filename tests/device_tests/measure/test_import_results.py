@@ -95,12 +95,9 @@ def shared(saved):
     return partial(saved, runtime="litert", device="app:pixel-7", environment=phone)
 
 
-def test_what_the_android_app_shared_is_a_current_row(shared, imported):
+def test_what_the_android_app_shared_is_a_current_row_but_for_times_of_an_emulator(shared, imported, folder):
     row = imported(run, "--import", str(shared()), device="app:pixel-7")
     assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
-
-
-def test_settings_are_part_of_the_devices_name_and_times_of_an_emulator_are_not_taken_over(shared, folder):
     ((row, _),) = browsers.read(shared(device="app:pixel-7+t4+no_xnnpack", threads=4), folder)
     assert (row.device, row.threads) == ("app:pixel-7+t4+no_xnnpack", 4)
     ((row, _),) = browsers.read(shared(environment={"kind": "emulator"}), folder)

@@ -42,17 +42,15 @@ def test_the_least_sample_counts_the_spread_is_told_and_a_broken_or_foreign_coun
         counts.read(file)
 
 
-def test_a_missing_emulator_says_what_to_install(monkeypatch, tmp_path):
+def test_the_processor_is_read_from_the_command_and_a_missing_emulator_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(instructions, "_version", lambda qemu: f"{qemu} version 7")
+    emulated = Command(argv=("setarch", "-R", "/opt/qemu-aarch64", "-L", "/x", "-cpu", "cortex-a53", "python", "-S"))
+    assert instructions.emulator(emulated) == ("qemu-aarch64 cortex-a53", "/opt/qemu-aarch64 version 7")
+
     monkeypatch.setattr(shutil, "which", lambda tool: None if tool == desktop.QEMU else f"/usr/bin/{tool}")
     load = Load(runtime="litert", artifact=tmp_path, sidecar=tmp_path, timeout_s=1)
     with pytest.raises(EnvironmentMissing, match="qemu-x86_64.*sudo apt-get install qemu-user$"):
         devices.device("desktop").counted(load, tmp_path, tmp_path)
-
-
-def test_the_processor_is_read_from_the_command(monkeypatch):
-    monkeypatch.setattr(instructions, "_version", lambda qemu: f"{qemu} version 7")
-    emulated = Command(argv=("setarch", "-R", "/opt/qemu-aarch64", "-L", "/x", "-cpu", "cortex-a53", "python", "-S"))
-    assert instructions.emulator(emulated) == ("qemu-aarch64 cortex-a53", "/opt/qemu-aarch64 version 7")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ SUMMARY = {"sram_memory_used": "11.25", "dram_memory_used": "0.0", "on_chip_flas
            "off_chip_flash_memory_used": "24.0", "inferences_per_second": "10024.25"}  # fmt: skip
 
 
-def test_crashes_and_ends_with_0_that_tell_nothing_or_leave_all_to_the_cpu_are_no_success():
+def test_crashes_and_ends_with_0_that_tell_nothing_are_no_success_and_estimates_are_bytes():
     one = npu.parsed("ethos-u55-128", -8, "", None)
     assert (one.outcome, one.reason, one.share) == ("failed", "vela killed by SIGFPE", 0)
     for text, summary in (("", SUMMARY), (COUNTS.format(0, 9), None)):
@@ -28,8 +28,6 @@ def test_crashes_and_ends_with_0_that_tell_nothing_or_leave_all_to_the_cpu_are_n
     assert (one.outcome, one.share, one.left) == ("unsupported", 0, ("CONV_2D",))
     assert one.reason == "vela ended with 0 and left all 9 operators on the CPU"
 
-
-def test_estimates_are_bytes_and_shares_of_the_operators():
     text = WARNING.format("QUANTIZE") + WARNING.format("DEQUANTIZE") + COUNTS.format(2, 6)
     one = npu.parsed("ethos-u55-128", 0, text, SUMMARY)
     assert (one.outcome, one.share, one.left) == ("ok", 0.75, ("DEQUANTIZE", "QUANTIZE"))

@@ -64,12 +64,9 @@ def test_what_ends_on_the_way_and_what_nobody_foresaw_is_a_row_and_the_others_go
         "other": ("run_failed", "unexpected: RuntimeError: what cannot be"),
     }
     assert timed["honest"].rounds_ns
-
-
-def test_an_interrupt_is_no_series(folders, measure, monkeypatch):
     monkeypatch.setattr(desktop.Desktop, "loaded", raises(Closed()))
-    with pytest.raises(Closed):
-        measure(folders.runtime("honest"))
+    with pytest.raises(Closed):  # an interrupt is no series
+        measure("honest")
 
 
 def test_a_batch_keeps_schemes_of_a_model_and_format_together():

@@ -73,12 +73,6 @@ def test_an_artifact_that_was_not_made_is_a_row_with_its_reason_or_the_command_t
     assert (end.measurement.outcome, end.measurement.reason) == never
 
 
-def test_a_broken_reference_ends_the_run_before_it_starts(folders):
-    (folders.bench.artifacts / f"{MODEL}.reference.npz").write_bytes(b"PK")
-    with pytest.raises(DataError, match="is no reference"):
-        folders.row(folders.runtime("honest"))
-
-
 def test_a_missing_environment_is_skipped_and_keeps_the_result_that_is_there(folders):
     name = folders.runtime("honest")
     good = folders.row(name)
@@ -153,8 +147,12 @@ def test_what_nobody_foresaw_is_the_row_of_its_cell_and_the_others_run(folders, 
     assert stored(folders, "other").outcome == "run_failed"
 
 
-def test_results_that_cannot_be_written_end_the_run(folders, monkeypatch):
+def test_results_that_cannot_be_written_end_the_run_and_a_broken_reference_before_it_starts(folders, monkeypatch):
     folders.runtime("honest")
     monkeypatch.setattr(measurements, "save", raises(StorageError("the disk is full")))
     with pytest.raises(StorageError):
         folders.run(f"{ID}@*")
+
+    (folders.bench.artifacts / f"{MODEL}.reference.npz").write_bytes(b"PK")
+    with pytest.raises(DataError, match="is no reference"):
+        folders.row("honest")

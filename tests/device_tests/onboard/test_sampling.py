@@ -16,7 +16,7 @@ def test_sampling_ends_once_the_median_is_known_narrowly_and_a_disturbance_would
     assert len(sampling.take(lambda image: None, [None], limit_s=600, threads=1).ns) == count
 
 
-def test_all_samples_are_taken_where_other_programs_take_the_core_away(monkeypatch):
+def test_all_samples_are_taken_where_others_take_the_core_away_and_a_limit_that_ends_it_is_said(monkeypatch):
     monkeypatch.setattr(sampling, "LEAST_NS", 0)
     monkeypatch.setattr(sampling, "is_narrow", lambda ns: True)
     monkeypatch.setattr(sampling.time, "process_time_ns", lambda: 0)  # as if this process had no core at all
@@ -24,8 +24,7 @@ def test_all_samples_are_taken_where_other_programs_take_the_core_away(monkeypat
     assert len(samples.ns) == sampling.SAMPLES
     assert samples.notes[0].startswith("timed on a busy machine")
 
-
-def test_sampling_ends_at_its_limit_and_says_so():
+    monkeypatch.undo()
     samples = sampling.take(lambda image: time.sleep(0.01), [None], limit_s=0.1, threads=1)
     assert 1 <= len(samples.ns) <= 11  # a busy machine may not give it more than one
     assert samples.notes[0] == f"{len(samples.ns)} latency samples in 0.1 s, not 1024"
@@ -64,5 +63,5 @@ def test_a_slow_cell_is_looked_at_now_and_then_and_other_sets_are_as_large_as_is
     assert sampling.looks(10_000, 0, slow=True) == [1_000, 2_000, 4_000, 8_000, 10_000]
     assert sampling.looks(10_000, 1_000, slow=True) == [500, 1_000]
     assert sampling.looks(300, 0, slow=True) == [300]
-    sizes = [sampling.of_other_set(10_000, asked, slow=slow) for asked in (0, 1_000) for slow in (False, True)]
+    sizes = [sampling.of_other_set(10_000, requested, slow=slow) for requested in (0, 1_000) for slow in (False, True)]
     assert sizes == [10_000, 200, 200, 100]

@@ -88,7 +88,7 @@ def by_title(*rows) -> dict:
     return {pick.title: pick for pick in picks(rows, 0.1, {})}
 
 
-def test_what_stands_for_a_device_is_picked_for_that_device_only(measured, coreml, arena):
+def test_what_stands_for_a_device_is_picked_for_it_only_and_only_if_it_is_good_enough(measured, coreml, arena):
     desktop = measured(runtime="litert", format_name="tflite")
     picked = by_title(desktop, coreml, arena)
     assert not can_ship(coreml)
@@ -100,8 +100,6 @@ def test_what_stands_for_a_device_is_picked_for_that_device_only(measured, corem
     assert "65.5 kB of arena, and 1.0 kB of flash" in picked["fits a microcontroller of 64 kB"].message
     assert set(by_title(coreml)) == {"smallest for iOS"}
 
-
-def test_an_arena_that_does_not_fit_is_said_so_and_what_loses_too_much_is_not_picked(arena, coreml):
     large = replace(arena, arena_bytes=65_537)
     assert set(by_title(large)) == {"fits no microcontroller of 64 kB"}
     assert by_title(replace(arena, lost=9), replace(coreml, lost=9)) == {}

@@ -43,7 +43,7 @@ def line_of(name: str, rows) -> str:
     return line
 
 
-def test_what_is_written_holds_every_row_with_its_whole_reason_and_statistics(results, tmp_path):
+def test_what_is_written_holds_every_row_with_its_whole_reason_and_markdown_stays_postable(results, tmp_path):
     report.write(group(results, 0.1), 0.1, tmp_path, tmp_path / "table.svg")
     text = (tmp_path / "report.md").read_text()
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + len(results)
@@ -54,6 +54,13 @@ def test_what_is_written_holds_every_row_with_its_whole_reason_and_statistics(re
     assert (row["p50_ns"], row["top1"], row["latency_samples"]) == (50_000, 0.99, 1)
     assert "latencies_ns" not in row
     assert (tmp_path / "table.svg").read_text().startswith("<svg")
+
+    many = tuple(replace(results[5], device=f"core-{i}", reason="r" * 300) for i in range(400))
+    report.write(group((*results, *many), 0.1), 0.1, tmp_path, None)
+    text = (tmp_path / "report.md").read_text()
+    assert len(text.encode()) <= LIMIT_BYTES
+    name = MODEL.replace("_", "\\_")
+    assert f"{name} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
 
 
 def test_picks_keep_within_the_margin_and_name_what_is_as_fast(results):
@@ -102,9 +109,9 @@ def test_ratios_stand_against_the_first_row_and_one_of_an_interleaved_run_goes_b
     assert "0.60 faster" in line
     assert " 0.50 " not in line
     intervals = {(0.9, 1.0, 1.1): "too noisy", (0.98, 1.0, 1.02): "1.00 equal", (1.04, 1.2, 1.3): "1.20 slower"}
-    for (low, value, high), said in intervals.items():
+    for (low, value, high), text in intervals.items():
         timed = replace(results[0], latency_ratio=value, latency_ratio_low=low, latency_ratio_high=high)
-        assert said in printed((timed,))
+        assert text in printed((timed,))
 
 
 def test_other_sets_instructions_and_options_of_a_scheme_have_columns(measured):
@@ -175,29 +182,17 @@ def test_what_ships_is_the_model_with_its_runtime(results):
     assert pick.message.startswith("2.10 MB compressed with the libraries of litert; the model is 0.0% of that")
 
 
-def test_markdown_stays_postable_and_names_what_it_leaves_out(results, tmp_path):
-    many = tuple(replace(results[5], device=f"core-{i}", reason="r" * 300) for i in range(400))
-    report.write(group((*results, *many), 0.1), 0.1, tmp_path, None)
-    text = (tmp_path / "report.md").read_text()
-    assert len(text.encode()) <= LIMIT_BYTES
-    name = MODEL.replace("_", "\\_")
-    assert f"{name} on core-399: no results yet: 1 rows do not fit here; report.json has them." in text
-
-
 def placed(rows):
     several = by_device(rows)
     return [place(row, several) for row in rows], warnings(several)
 
 
-@pytest.mark.parametrize("changed", [{"cpu": "another"}, {"cpus": 64}, {"os": "another kernel"}])
-def test_another_cpu_or_system_is_another_machine(measured, changed):
-    there = measured(environment=replace(measured().environment, **changed))
-    names, (warning,) = placed([there, measured(), measured()])
-    assert names == ["desktop (machine 2)", "desktop (machine 1)", "desktop (machine 1)"]
-    assert f"machine 2 is {hardware(there.environment)}" in warning
-
-
-def test_one_machine_needs_no_number_and_what_never_ran_belongs_to_the_first(measured):
+def test_another_cpu_or_system_is_another_machine_one_needs_no_number_and_what_never_ran_is_of_the_first(measured):
+    for changed in ({"cpu": "another"}, {"cpus": 64}, {"os": "another kernel"}):
+        there = measured(environment=replace(measured().environment, **changed))
+        names, (warning,) = placed([there, measured(), measured()])
+        assert names == ["desktop (machine 2)", "desktop (machine 1)", "desktop (machine 1)"]
+        assert f"machine 2 is {hardware(there.environment)}" in warning
     another_python = measured(environment=replace(measured().environment, python="3.9"))
     rows = [measured(), another_python, measured(device="cortex-a53")]
     assert placed(rows) == (["desktop", "desktop", "cortex-a53"], [])

@@ -87,7 +87,7 @@ def results(tmp_path):
     return tmp_path
 
 
-def test_what_was_timed_is_read_with_its_intervals(results):
+def test_what_was_timed_is_read_with_its_intervals_and_a_broken_run_is_said(results):
     source, quantized = interleaved.read(results, NAME)
     assert (source.id, source.ratio) == ("float", None)
     assert (source.roof_share, source.roof_macs_per_s) == (pytest.approx(0.1), 1e9)
@@ -98,8 +98,6 @@ def test_what_was_timed_is_read_with_its_intervals(results):
     wide = Interval(value=100, low=100, high=100 * (1 + 2 * NARROW))
     assert replace(source, p50_ns=wide).noisy
 
-
-def test_a_runtime_that_was_not_timed_has_nothing_and_a_broken_run_is_said(results):
     assert interleaved.read(results, "litert@desktop") == ()
     (results / "latency" / f"{NAME}.json").write_text("{}")
     with pytest.raises(DataError, match="Delete it and run: nox -s latency"):

@@ -30,6 +30,8 @@ def test_equal_logits_are_the_same_on_every_image_also_in_a_browser_with_the_run
     assert facts == {"compared": 20, "same": 20, "difference": 0.0, "first_other": None}
     assert replace(row, **facts).same_as_desktop == 1.0
     assert parity.compare(keep(runtime="litertjs", device="browser:fox"), tmp_path)["same"] == 50
+    assert parity.compare(keep(runtime="litert"), tmp_path) == {}  # neither the desktop itself nor another artifact
+    assert parity.compare(keep(artifact_sha256="b" * 64, device="cortex-a53"), tmp_path) == {}
 
 
 def test_one_other_bit_is_found_with_its_image_and_broken_logits_are_an_error_that_says_what_to_do(tmp_path, keep):
@@ -46,9 +48,3 @@ def test_one_other_bit_is_found_with_its_image_and_broken_logits_are_an_error_th
         parity.compare(row, tmp_path)
     parity.save(tmp_path, row.id, None)  # a run that gives no logits removes the earlier ones
     assert not file.exists()
-
-
-def test_neither_another_artifact_nor_the_desktop_itself_is_compared(tmp_path, keep):
-    desktop = keep(artifact_sha256="a" * 64)
-    assert parity.compare(desktop, tmp_path) == {}
-    assert parity.compare(keep(artifact_sha256="b" * 64, device="cortex-a53"), tmp_path) == {}

@@ -63,7 +63,7 @@ def test_what_there_is_no_bundle_for_is_named_and_a_folder_that_is_none_is_an_er
         bundle.load(tmp_path)
 
 
-def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_to_install(tmp_path, monkeypatch):
+def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_to_install(built, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert bundle.available("arm64") == tuple(name for name in bundle.RUNTIMES if name != "executorch")
     with pytest.raises(EnvironmentMissing, match="sudo apt-get install g\\+\\+-aarch64-linux-gnu"):
@@ -73,12 +73,10 @@ def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_t
     compiler.touch(mode=0o755)
     assert bundle.available("arm64") == bundle.RUNTIMES
     assert bundle.path("arm64") != without
-
-
-def test_executorch_runs_there_without_pytorch_and_its_code_is_part_of_a_results_key(built):
     assert "torch" not in bundle.program("executorch").read_text().split("import ")
     assert bundle.program("litert").name == "litert.py"
-    assert len(replace(built, packages=(), sites={"executorch": ("executorch-1.5.1",)}).pins("executorch")) == 3
+    own = replace(built, packages=(), sites={"executorch": ("executorch-1.5.1",)})
+    assert len(own.pins("executorch")) == 3  # its code is part of a result's key
 
 
 @pytest.fixture
@@ -87,14 +85,11 @@ def program(tmp_path, monkeypatch):
     return lambda name, code: programs.script(tmp_path / name, code)
 
 
-def test_an_interface_that_does_not_compile_is_an_error_that_says_why(program, tmp_path):
+def test_what_is_missing_to_build_a_bundle_is_said_with_what_to_do(program, tmp_path, monkeypatch):
     (tmp_path / "executorch" / "include").mkdir(parents=True)
     program("x86_64-linux-gnu-g++", "echo 'fatal error: module.h: No such file' >&2\nexit 1")
     with pytest.raises(EnvironmentMissing, match="does not compile executorch.cpp: fatal error: module.h"):
         executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
-
-
-def test_without_apt_or_debians_python_it_says_where_a_bundle_can_be_built(program, tmp_path, monkeypatch):
     missing = 'echo "E: Unable to locate package python3.11-minimal" >&2; exit 100'
     program("apt-get", f'case "$*" in *download*) {missing};; esac')
     with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):

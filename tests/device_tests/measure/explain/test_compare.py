@@ -156,6 +156,7 @@ def test_a_layer_without_a_counterpart_is_said_and_accused_of_nothing():
     rows = row_of(file, twin)
     assert [(row.layer, row.paired, row.bad) for row in rows.values()] == [(f"conv{i}", False, False) for i in (1, 2)]
     assert first_bad(rows) == ""
+    assert not replace(layers.error("conv1", -SIGNAL, SIGNAL), paired=False).bad
 
 
 def test_a_batch_norm_belongs_to_the_layer_that_it_alone_follows():

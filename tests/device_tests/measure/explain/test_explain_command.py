@@ -112,14 +112,14 @@ def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_pa
 
 def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch):
     operator = Operator(name="CONV_2D", weights="int8", layer="conv1", macs=1)
-    made = receipt("torch_cnn-tflite-int8", runtime="litert", operators=(operator,))
-    monkeypatch.setattr(run, "make", lambda artifact, folder, runtime: made)
+    example = receipt("torch_cnn-tflite-int8", runtime="litert", operators=(operator,))
+    monkeypatch.setattr(run, "make", lambda artifact, folder, runtime: example)
     error = layers.error("conv1", np.ones(2), -np.ones(2))
-    measured = Layers(artifact=made.artifact, key="k", images=1, tool="t", errors=(error,))
+    measured = Layers(artifact=example.artifact, key="k", images=1, tool="t", errors=(error,))
     monkeypatch.setattr("device_tests.commands.explain._layers", lambda recipe, folder: measured)
-    artifacts.save(artifact(made.artifact), tmp_path)
+    artifacts.save(artifact(example.artifact), tmp_path)
     file = tmp_path / "out.json"
-    type_in(f"{made.artifact}@litert", "--layers", "--artifacts", str(tmp_path), "--json", str(file))
+    type_in(f"{example.artifact}@litert", "--layers", "--artifacts", str(tmp_path), "--json", str(file))
     written = json.loads(file.read_text())
     assert written["receipts"][0]["operators"] == [to_builtins(operator)]
     assert (written["layers"][0]["errors"], written["layers"][0]["first_bad"]) == ([to_builtins(error)], "conv1")
@@ -130,12 +130,12 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
     error = layers.error(hostile, np.ones(2), -np.ones(2))
     measured = Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
     part = Part(name=hostile, section=hostile, size_bytes=1)
-    told = receipt(hostile, versions={hostile: hostile}, library=hostile, parts=(part,), notes=(hostile,),
+    example = receipt(hostile, versions={hostile: hostile}, library=hostile, parts=(part,), notes=(hostile,),
                    operators=(Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
                    defects=(Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
     console = Console(width=300)
     console.print(tree.layers_table(measured))
-    console.print(tree.receipt_tree(told))
+    console.print(tree.receipt_tree(example))
     printed = capsys.readouterr().out
     assert not set(printed) & set("\x1b\x07\x9b")
     assert printed.count("[bold]conv1[/bold]") >= 10

@@ -68,7 +68,7 @@ def test_a_page_that_can_be_mailed_holds_every_row_and_the_references_own_pictur
     assert flipped == {"height": 28, "width": 28, "channels": 1}
 
 
-def test_digits_and_quick_results_are_said_and_what_was_not_measured_is_not_a_zero(build, rows):
+def test_digits_quick_results_and_another_machine_are_said_and_what_was_not_measured_is_not_a_zero(build, rows):
     plain = build().read_text()
     assert "NOT MNIST" not in plain
     assert "Quick results." not in plain
@@ -78,6 +78,11 @@ def test_digits_and_quick_results_are_said_and_what_was_not_measured_is_not_a_ze
     assert 'role="alert"><strong>Judged on scikit-learn&#39;s digits, NOT MNIST' in text
     assert "1 of 1 cells were judged on fewer images" in text
     assert "<dt>instructions</dt><dd>1,234,567 per inference on a CPU" in text
+
+    there = replace(rows[2], environment=replace(rows[2].environment, cpu="another CPU"))
+    text = build((rows[1], there)).read_text()
+    assert 'role="alert"><strong>The rows of desktop come from 2 machines, and nothing is compared' in text
+    assert text.count("<td>desktop (machine 1)</td>") == text.count("<td>desktop (machine 2)</td>") == 1
 
 
 def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
@@ -153,13 +158,6 @@ def test_an_emulated_row_shows_no_time_and_how_it_differs_from_the_desktop(build
     assert "990 of 1,000; the largest difference is 0.001, the first image with one is 7" in text
     (row,) = (row for row in json.loads(Elements(text).data)["rows"] if row["id"] == f"{ID}@torch@cortex-a53")
     assert (row["place"], row["p50_ns"], row["shipped_bytes"]) == ("cortex-a53", None, None)
-
-
-def test_rows_of_another_machine_say_so_under_a_banner(build, rows):
-    there = replace(rows[2], environment=replace(rows[2].environment, cpu="another CPU"))
-    text = build((rows[1], there)).read_text()
-    assert 'role="alert"><strong>The rows of desktop come from 2 machines, and nothing is compared' in text
-    assert text.count("<td>desktop (machine 1)</td>") == text.count("<td>desktop (machine 2)</td>") == 1
 
 
 @pytest.mark.parametrize("moment", ["", "ok", "2026-99-99T99:99:99", "\x00"], ids=repr)

@@ -233,17 +233,12 @@ def test_an_interrupted_run_ends_the_app(phone):
     assert phone.shell(f"ls {phone.tools} | grep -x pid || true") == ""
 
 
-@pytest.mark.parametrize(
-    ("serials", "message"),
-    [
-        ("AB", r"several devices: A \(device\), B \(device\). Say which: --device app:SERIAL"),
-        ("", "Connect a phone with USB debugging switched on"),
-    ],
-)
-def test_of_two_phones_one_must_be_named_and_without_any_it_says_what_to_connect(phone, monkeypatch, serials, message):
-    monkeypatch.setattr(client, "attached", lambda: dict.fromkeys(serials, "device"))
-    with pytest.raises(EnvironmentMissing, match=message):
-        devices.device("app:")
+def test_of_two_phones_one_must_be_named_and_without_any_it_says_what_to_connect(phone, monkeypatch):
+    several = r"several devices: A \(device\), B \(device\). Say which: --device app:SERIAL"
+    for serials, message in (("AB", several), ("", "Connect a phone with USB debugging switched on")):
+        monkeypatch.setattr(client, "attached", lambda serials=serials: dict.fromkeys(serials, "device"))
+        with pytest.raises(EnvironmentMissing, match=message):
+            devices.device("app:")
 
 
 @pytest.mark.parametrize(

@@ -42,33 +42,24 @@ def test_states_are_read_among_adbs_other_talk_and_a_server_that_does_not_start_
         client.attached()
 
 
-@pytest.mark.parametrize(
-    ("state", "serial", "message"),
-    [
-        ("no permissions (missing udev rules?); see [x]", "B", "B is no permissions. .*udev rules"),
-        ("recovery", "", "B is recovery. It must be started as usual"),  # which nobody thought of
-    ],
-)
-def test_a_device_that_cannot_be_used_says_why(adb, state, serial, message):
-    adb(f"echo '{LIST}'; printf 'B\\t{state}\\n'")
-    with pytest.raises(EnvironmentMissing, match=message):
-        client.choose(serial)
+def test_a_device_that_cannot_be_used_says_why(adb):
+    adb(f"echo '{LIST}'; printf 'B\\tno permissions (missing udev rules?); see [x]\\n'")
+    with pytest.raises(EnvironmentMissing, match="B is no permissions. .*udev rules"):
+        client.choose("B")
+    adb(f"echo '{LIST}'; printf 'B\\trecovery\\n'")  # which nobody thought of
+    with pytest.raises(EnvironmentMissing, match="B is recovery. It must be started as usual"):
+        client.choose("")
 
 
-@pytest.mark.parametrize(
-    ("output", "message"),
-    [
-        ("echo half", "A was lost, or the shell there was killed: half"),
-        ("echo no such thing; echo edgewise-exit:3", "A says, with exit code 3: no such thing"),
-    ],
-)
-def test_a_script_that_fails_or_does_not_come_to_its_end_failed_although_adb_says_0(adb, output, message):
-    adb(f"{output}; exit 0")
-    with pytest.raises(DeviceFailed, match=message):
-        Client(serial="A").shell("true")
-
-
-def test_a_push_that_skips_a_file_failed_although_adb_says_0(adb, tmp_path):
+def test_a_script_that_fails_or_is_killed_and_a_push_that_skips_a_file_failed_although_adb_says_0(adb, tmp_path):
+    ends = {
+        "echo half": "A was lost, or the shell there was killed: half",
+        "echo no such thing; echo edgewise-exit:3": "A says, with exit code 3: no such thing",
+    }
+    for output, message in ends.items():
+        adb(f"{output}; exit 0")
+        with pytest.raises(DeviceFailed, match=message):
+            Client(serial="A").shell("true")
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "file").write_text("content")
     adb("case $3 in push) echo 'some: 0 files pushed, 1 skipped.';; *) echo edgewise-exit:0;; esac; exit 0")
@@ -76,21 +67,16 @@ def test_a_push_that_skips_a_file_failed_although_adb_says_0(adb, tmp_path):
         Client(serial="A").keep(tmp_path / "some", PurePosixPath("/data/local/tmp/some"))
 
 
-@pytest.mark.parametrize(
-    ("clean", "shown"),
-    [
-        ("", "nox -s 'devices.android.' -- --clean --device android:A$"),
-        ("nox -s app -- --clean", "nox -s app -- --clean$"),
-    ],
-)
-def test_a_phone_without_room_says_how_to_remove_what_is_there_of_ours(adb, tmp_path, clean, shown):
+def test_a_phone_without_room_says_how_to_remove_what_is_there_of_ours(adb, tmp_path):
     (tmp_path / "file").write_text("content")
     adb(
         "case $3 in push) echo 'No space left on device'; exit 1;; esac\n"
         "case $4 in *df*) echo '/dev/x 9 8 2048 80% /data';; esac; echo edgewise-exit:0"
     )
-    with pytest.raises(StorageError, match=f"A has no room for file, 0 MB; 2 MB are free. .*{shown}"):
-        Client(serial="A", clean=clean).keep(tmp_path / "file", PurePosixPath("/data/local/tmp/file"))
+    own = "nox -s app -- --clean"
+    for clean, shown in (("", "nox -s 'devices.android.' -- --clean --device android:A$"), (own, f"{own}$")):
+        with pytest.raises(StorageError, match=f"A has no room for file, 0 MB; 2 MB are free. .*{shown}"):
+            Client(serial="A", clean=clean).keep(tmp_path / "file", PurePosixPath("/data/local/tmp/file"))
 
 
 def test_a_board_without_getprop_tells_its_processor(adb):

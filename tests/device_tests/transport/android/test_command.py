@@ -34,6 +34,6 @@ def test_only_what_adb_reaches_is_cleaned_with_it_and_listing_starts_no_machine(
 @pytest.mark.slow
 def test_a_device_is_cleaned_by_the_command(started, phone):
     phone().client.shell("mkdir -p /data/local/tmp/edgewise/bundles/old")
-    said = run_module("device_tests", "android", "phone", "--clean", "--device", f"android:{started.serial}")
-    assert said.strip() == f"Removed all of Edgewise from android:{started.serial}"
+    output = run_module("device_tests", "android", "phone", "--clean", "--device", f"android:{started.serial}")
+    assert output.strip() == f"Removed all of Edgewise from android:{started.serial}"
     assert phone().client.shell("ls -A /data/local/tmp").strip() == ""

@@ -2,8 +2,6 @@
 
 from types import SimpleNamespace
 
-import pytest
-
 from device_tests.transport.android import conditions
 
 # as a phone with four little, three middle and one big core answers the script
@@ -20,16 +18,12 @@ FACTS = {
 }
 
 
-def test_lines_without_a_fact_are_no_facts():
+def test_lines_without_a_fact_are_none_and_cores_are_told_apart_by_their_highest_clock():
     output = "sh: dumpsys: not found\ncpu0.scaling_governor=schedutil\r\nbattery_percent=50\n"
     facts = conditions.read(SimpleNamespace(shell=lambda script: output))
     assert facts == {"cpu0.scaling_governor": "schedutil", "battery_percent": "50"}
-
-
-@pytest.mark.parametrize(("size", "numbers", "mask"), [("big", (7,), "80"), ("little", (0, 1, 2, 3), "f")])
-def test_cores_are_told_apart_by_their_highest_clock(size, numbers, mask):
-    assert conditions.cores(FACTS, size) == numbers
-    assert conditions.mask(numbers) == mask
+    for size, numbers, mask in (("big", (7,), "80"), ("little", (0, 1, 2, 3), "f")):
+        assert (conditions.cores(FACTS, size), conditions.mask(numbers)) == (numbers, mask)
 
 
 def test_the_environment_says_what_was_before_and_after_and_throttling_is_a_warning():

@@ -30,6 +30,10 @@ def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_newest_image_is_chosen_and_without_one_or_the_sdk_it_says_what_to_install(sdk, monkeypatch):
     assert emulator.image().package == f"system-images;android-34;default;{ABI}"
+    programs.script(sdk / AVDMANAGER, "echo 'Error: Package path is not valid.' >&2; exit 1")
+    running = emulator.running(emulator.image())
+    with pytest.raises(EdgewiseError, match="avdmanager fails: Error: Package path is not valid"), running:
+        raise AssertionError("there is no AVD")
     for package in sdk.glob("system-images/*/*/*/package.xml"):
         package.unlink()
     with pytest.raises(EnvironmentMissing, match=f"lacks a system image for {ABI}. Install with: sdkmanager"):
@@ -37,13 +41,6 @@ def test_the_newest_image_is_chosen_and_without_one_or_the_sdk_it_says_what_to_i
     monkeypatch.delenv("ANDROID_HOME")
     with pytest.raises(EnvironmentMissing, match="ANDROID_HOME is not set.*sdkmanager emulator.*android-vm"):
         emulator.image()
-
-
-def test_an_avd_that_cannot_be_made_is_told(sdk):
-    programs.script(sdk / AVDMANAGER, "echo 'Error: Package path is not valid.' >&2; exit 1")
-    running = emulator.running(emulator.image())
-    with pytest.raises(EdgewiseError, match="avdmanager fails: Error: Package path is not valid"), running:
-        raise AssertionError("there is no AVD")
 
 
 @pytest.mark.needs("qemu-system-aarch64", "aarch64-linux-gnu-gcc", "adb")

@@ -82,8 +82,8 @@ def test_a_device_that_lets_nobody_in_says_why_and_of_two_one_must_be_named(star
         device("android:")
     assert {f"{started.serial} (device)", f"{serial} ({state})"} <= set(re.findall(r"\S+ \(\w+\)", str(raised.value)))
     command = ("run", "--device", f"android:{serial}", "--runtime", "litert", "--artifacts", "artifacts")
-    said = run_module("device_tests", *command, code=EnvironmentMissing.exit_code)
-    assert f"{serial} is {state}. {reason}" in " ".join(said.split())
+    output = run_module("device_tests", *command, code=EnvironmentMissing.exit_code)
+    assert f"{serial} is {state}. {reason}" in " ".join(output.split())
 
 
 def test_a_good_run_leaves_the_bundle_alone_which_is_not_pushed_again_and_clean_removes_everything(phone, job):
@@ -151,18 +151,6 @@ def test_a_hung_shell_is_a_row_and_is_killed_there_even_if_it_ignores_the_hang_u
     assert hung.client.shell(f"ls {HOME}/jobs").split() == []
 
 
-def test_a_shell_that_hangs_while_it_is_asked_for_something_gives_up(started):
-    with pytest.raises(client.DeviceFailed, match="did not answer in 1 s"):
-        Client(serial=started.serial).shell("sleep 50", timeout_s=1)
-
-
-def test_an_abi_that_has_no_bundle_is_told(started):
-    old = device(f"android:{started.serial}")
-    vars(old)["_properties"] = {"ro.product.cpu.abi": "armeabi-v7a"}
-    with pytest.raises(EnvironmentMissing, match="of the ABI armeabi-v7a; there are bundles for arm64, x86_64"):
-        old.require("litert")
-
-
 def test_a_program_of_another_abi_is_a_row_with_what_the_device_said(phone, job):
     wrong = phone()
     vars(wrong)["_bundle"].path.joinpath("lib", "ld-linux-aarch64.so.1").write_bytes(Path("/bin/true").read_bytes())
@@ -212,7 +200,15 @@ def test_nothing_of_the_machine_outlives_the_program_that_started_it(started, ho
     assert all(programs.ends(int(child)) for child in children)
 
 
-def test_a_port_that_is_taken_is_told(started):
+def test_a_port_that_is_taken_an_abi_without_a_bundle_and_a_shell_that_hangs_are_told(started):
     port = int(started.serial.rpartition(":")[2])
     with pytest.raises(EdgewiseError, match=f"Port {port} is taken"), machine.running(port=port):
         raise AssertionError("two machines share a port")
+
+    old = device(f"android:{started.serial}")
+    vars(old)["_properties"] = {"ro.product.cpu.abi": "armeabi-v7a"}
+    with pytest.raises(EnvironmentMissing, match="of the ABI armeabi-v7a; there are bundles for arm64, x86_64"):
+        old.require("litert")
+
+    with pytest.raises(client.DeviceFailed, match="did not answer in 1 s"):
+        Client(serial=started.serial).shell("sleep 50", timeout_s=1)

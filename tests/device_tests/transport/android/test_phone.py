@@ -61,18 +61,12 @@ def take_for_a_phone(machine: Phone) -> Phone:
     return machine
 
 
-def test_a_real_phone_says_in_what_state_it_was_measured(phone, job):
-    """The machine has neither clocks nor a battery to tell of, and the row says so."""
-    row = take_for_a_phone(phone()).run(job, Turns(1))
+def test_a_real_phone_is_measured_on_the_chosen_cores_and_says_in_what_state(phone, job, monkeypatch):
+    row = take_for_a_phone(phone()).run(job, Turns(1))  # the machine has neither clocks nor a battery to tell of
     assert row["environment"]["governor"] == row["environment"]["screen"] == "not told"
     assert row["notes"] == ["the phone does not tell its cores' clocks: timed on whichever core it chose"]
-
-
-@pytest.mark.parametrize(("size", "mask"), [("big", "1"), ("little", "2")])
-def test_a_real_phone_is_measured_on_the_chosen_cores(phone, job, monkeypatch, size, mask):
     state = {"cpu0.cpuinfo_max_freq": "2000", "cpu1.cpuinfo_max_freq": "1000", "thermal_status": "0"}
     monkeypatch.setattr(conditions, "read", lambda client: state)
-    row = take_for_a_phone(phone(MASK, core=size)).run(job, Turns(1))
-    assert row["environment"]["python"] == mask
-    assert row["environment"]["cores"] == ("cpu0" if size == "big" else "cpu1")
-    assert row["notes"] == []
+    for size, mask, core in (("big", "1", "cpu0"), ("little", "2", "cpu1")):
+        row = take_for_a_phone(phone(MASK, core=size)).run(job, Turns(1))
+        assert (row["environment"]["python"], row["environment"]["cores"], row["notes"]) == (mask, core, [])

@@ -25,7 +25,7 @@ from tests.device_tests.transport.ssh.conftest import make_key, running
 OWN_INDEX = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}  # this machine's settings of pip do not count
 
 
-def test_what_is_no_address_is_refused_and_one_has_runtimes_without_a_connection(monkeypatch):
+def test_what_is_no_address_is_refused_and_one_has_runtimes_and_cells_without_a_connection(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
     for name in ("ssh:", "ssh:-oProxyCommand=id", "ssh:a b", "ssh:pi@", "ssh:pi@host:port", "ssh:a;id"):
         with pytest.raises(UsageError, match="ssh:pi@raspberrypi"):
@@ -35,9 +35,6 @@ def test_what_is_no_address_is_refused_and_one_has_runtimes_without_a_connection
         assert {"litert", "onnxruntime", "executorch", "tflite_runtime"} <= runtimes
         assert not {"torch", "tensorflow"} & runtimes
 
-
-def test_a_list_needs_no_board(monkeypatch):
-    monkeypatch.setattr(subprocess, "Popen", None)
     arguments = ["--device", "ssh:nobody@nowhere.invalid", "--list", "--only", "torch_cnn_small-tflite-int8@litert@*"]
     done = CliRunner().invoke(ssh_command.ssh, arguments)
     assert done.exit_code == 0, done.output
@@ -118,14 +115,16 @@ def test_no_client_here(board, monkeypatch):
 
 
 @pytest.mark.slow
-def test_no_python_there(board, tmp_path):
+def test_no_python_there_and_a_login_shell_that_prints(board, tmp_path):
     (tmp_path / "bin").mkdir()
     for command in ("sh", "mkdir"):
         (tmp_path / "bin" / command).symlink_to(f"/bin/{command}")
-    with running(tmp_path / "other", PATH=str(tmp_path / "bin"), HOME=str(tmp_path)) as other:
-        message = why(board(other), kind=EnvironmentMissing)
+    with running(tmp_path / "bare", PATH=str(tmp_path / "bin"), HOME=str(tmp_path)) as bare:
+        message = why(board(bare), kind=EnvironmentMissing)
     assert message.startswith("There is no Python 3 on ssh:board. ")
     assert "apt-get install python3 python3-venv" in message
+    with running(tmp_path / "other", 'ForceCommand echo Welcome; eval "$SSH_ORIGINAL_COMMAND"') as other:
+        assert "says 'Welcome" in why(board(other), kind=EnvironmentMissing)
 
 
 @pytest.mark.slow
@@ -138,12 +137,6 @@ def test_a_python_there_that_makes_no_environments(board, pin, tmp_path):
     with running(tmp_path / "other", PATH=f"{tmp_path}/bin:/usr/bin:/bin", HOME=str(tmp_path)) as other:
         message = why(board(other, home=tmp_path / "home"), pin("any"), EnvironmentMissing)
     assert "apt-get install python3.11-venv" in message
-
-
-@pytest.mark.slow
-def test_a_login_shell_that_prints(board, tmp_path):
-    with running(tmp_path / "other", 'ForceCommand echo Welcome; eval "$SSH_ORIGINAL_COMMAND"') as other:
-        assert "says 'Welcome" in why(board(other), kind=EnvironmentMissing)
 
 
 @pytest.mark.slow

@@ -221,17 +221,16 @@ def test_ctrl_c_is_one_sentence_and_leaves_no_worker(board, home, tmp_path):
     assert programs.ends(worker)
 
 
-def test_a_board_that_cannot_be_reached_is_an_error_of_its_command(board):
-    board()
-    output = type_in("--device", "ssh:root@127.0.0.1:9", code=4)
-    assert output.startswith("error: ssh:root@127.0.0.1:9 cannot be reached: nothing answers ssh there.")
-    assert "Say which board" in type_in(code=2)
-
-
-def test_the_command_cleans_a_board_of_what_was_put_there_and_of_nothing_else(board, tmp_path):
+def test_the_command_cleans_a_board_of_what_was_put_there_and_says_which_cannot_be_reached(board, tmp_path):
     mine = tmp_path / "mine"
     mine.touch()
     board(home=tmp_path).board.push({"it": mine})
     assert len(list(tmp_path.iterdir())) == 2
     assert type_in("--device", "ssh:board", "--clean").startswith(f"Removed {tmp_path}/edgewise-ssh from ssh")
     assert list(tmp_path.iterdir()) == [mine]
+    board(home=tmp_path / "home").board.push({"it": mine})
+    type_in("--device", "ssh:board", "--clean")
+    assert not (tmp_path / "home").exists()
+    output = type_in("--device", "ssh:root@127.0.0.1:9", code=4)
+    assert output.startswith("error: ssh:root@127.0.0.1:9 cannot be reached: nothing answers ssh there.")
+    assert "Say which board" in type_in(code=2)
