@@ -12,7 +12,7 @@ from device_tests.onboard.runtimes import RUNTIMES, beside
 from device_tests.results import instructions as counts
 from device_tests.results import layers as layer_files
 from device_tests.results import npu as npus
-from device_tests.results import receipts
+from device_tests.results import placements
 from device_tests.results import rewrites as rewritten_files
 from device_tests.results.measurement import Environment
 from export import isolated
@@ -106,7 +106,7 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def explanation(artifact: Artifact, environment: str) -> str:
-    """Return a digest of what receipts and layers depend on: the artifact, the CPU, the environments' pins, the code.
+    """Return a digest of what placements and layers depend on: the artifact, the CPU, the environments' pins, the code.
 
     .tflite files are read in the runtime's own environment, all others in the exporters'.
     """
@@ -117,9 +117,9 @@ def explanation(artifact: Artifact, environment: str) -> str:
     return provenance.digest(artifact.sha256, *instruction_sets(), code)
 
 
-def receipt(results: Path, artifact: Artifact, runtime: str) -> receipts.Receipt | None:
-    """Return the stored receipt if it is current, else None; raises DataError where it is broken."""
-    record = receipts.read(results, f"{artifact.id}@{runtime}")
+def placement(results: Path, artifact: Artifact, runtime: str) -> placements.Placement | None:
+    """Return the stored placement if it is current, else None; raises DataError where it is broken."""
+    record = placements.read(results, f"{artifact.id}@{runtime}")
     return record if record and record.key == explanation(artifact, runtime) else None
 
 

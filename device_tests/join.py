@@ -56,10 +56,10 @@ class Added:
         return facts
 
     def _placement(self, row: Row, artifact: Artifact) -> Facts:
-        if row.device != DESKTOP:  # receipts are made on the desktop only
+        if row.device != DESKTOP:  # placements are made on the desktop only
             return {}
-        receipt = current_results.receipt(self.results, artifact, row.runtime)
-        return {"delegated_share": receipt.delegated_macs} if receipt else {}
+        placement = current_results.placement(self.results, artifact, row.runtime)
+        return {"delegated_share": placement.delegated_macs} if placement else {}
 
     def _latency(self, row: Row, artifact: Artifact) -> Facts:
         timing = self._timings.get((row.id, artifact.sha256))

@@ -20,9 +20,9 @@ from device_tests.measure.explain import layers as layer_errors
 from device_tests.measure.explain import run, tree
 from device_tests.results import bounds
 from device_tests.results import layers as layer_files
-from device_tests.results import receipts as receipt_files
+from device_tests.results import placements as placement_files
 from device_tests.results.layers import Layers
-from device_tests.results.receipts import Receipt
+from device_tests.results.placements import Placement
 from export import artifact as artifact_files
 from export import matrix
 from models import networks, reference
@@ -49,9 +49,9 @@ def explain(
     """Say what ran where and in which numbers, why the file is that large, and what is wrong with it.
 
     Without @RUNTIME an artifact is explained on each of its runtimes, on further engines only if there is no other. With
-    --all receipts, and with --layers the layers too, are kept for the report, of every artifact of the first engines or
-    of those that are named. The exit code is 1 where a receipt of
-    the zoo has a defect that is not known; those of your own networks are only told.
+    --all placement reports, and with --layers the layers too, are kept for the report: of all artifacts on the first
+    engines, or of those that are named. The exit code is 1 where a placement report of the zoo has a defect that is not
+    known; those of your own networks are only told.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime would report each session to its maker
     if not ids and not everything and not listing:
@@ -99,13 +99,13 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
 
 
 def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | None, with_layers: bool) -> None:
-    """Print receipts and, if asked for, the layers of each artifact."""
-    receipts, measured = [], []
+    """Print placements and, if asked for, the layers of each artifact."""
+    placements, measured = [], []
     for cell in chosen:
-        receipt = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
-        receipts.append(receipt)
-        out.print(tree.receipt_tree(receipt))
-        if limit := _limit(cell, receipt, folder, results):
+        placement = run.make(_artifact(cell.recipe, folder), folder, cell.runtime)
+        placements.append(placement)
+        out.print(tree.placement_tree(placement))
+        if limit := _limit(cell, placement, folder, results):
             out.print(plain(limit), soft_wrap=True)
     if with_layers:
         for recipe in dict.fromkeys(cell.recipe for cell in chosen):
@@ -113,14 +113,14 @@ def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | Non
             out.print(tree.layers_table(measured[-1]))
     if file:
         content = {
-            "receipts": [receipt_files.as_json(receipt) for receipt in receipts],
+            "placements": [placement_files.as_json(placement) for placement in placements],
             "layers": [{**structs.asdict(layers), "first_bad": layers.first_bad} for layers in measured],
         }
         files.write_json(file, to_builtins(content))
-    _fail_on_defects(receipts)
+    _fail_on_defects(placements)
 
 
-def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
+def _limit(cell: Cell, placement: Placement, folder: Path, results: Path) -> str:
     """Return the share of its core's limit that an artifact reaches, and what wastes the rest; "" without a count."""
     artifact = _artifact(cell.recipe, folder)
     count = current_results.held(current_results.instructions, results, artifact, cell.runtime, bounds.GOAL_CORE)
@@ -128,11 +128,11 @@ def _limit(cell: Cell, receipt: Receipt, folder: Path, results: Path) -> str:
         return ""
     reached = bounds.bound(bounds.GOAL_CORE, artifact, count.instructions)
     share = f"{reached.share:.0%} of the limit of {bounds.GOAL_CORE}, {reached.limit}" if reached else ""
-    return bounds.wasted(bounds.GOAL_CORE, artifact, count.instructions, receipt) or share
+    return bounds.wasted(bounds.GOAL_CORE, artifact, count.instructions, placement) or share
 
 
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
-    """Write the receipts and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
+    """Write the placements and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
 
     def current_layers(recipe: matrix.Recipe) -> tuple[Layers, bool]:
         if stored := current_results.held(current_results.layers, results, _artifact(recipe, folder)):
@@ -141,11 +141,11 @@ def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers
         layer_files.save(measured, results)
         return measured, False
 
-    receipts = _tally("receipts", _receipts(chosen, folder, results))
+    placements = _tally("placement reports", _placements(chosen, folder, results))
     if with_layers:
         recipes = dict.fromkeys(cell.recipe for cell in chosen)
         _tally("layers", [(recipe.id, _attempt(current_layers, recipe)) for recipe in recipes])
-    _fail_on_defects(receipts)
+    _fail_on_defects(placements)
 
 
 def _attempt(task: Callable[[Subject], tuple[T, bool]], subject: Subject) -> Settled[T]:
@@ -155,37 +155,39 @@ def _attempt(task: Callable[[Subject], tuple[T, bool]], subject: Subject) -> Set
         return str(error)
 
 
-def _receipts(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[tuple[str, Settled[Receipt]]]:
-    """Return the cells' receipts by their names; each framework has a process of its own, so that none imports both."""
+def _placements(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[tuple[str, Settled[Placement]]]:
+    """Return the cells' placements by their names; each framework has a process of its own, so that none imports both."""
     frameworks = dict.fromkeys(cell.recipe.framework for cell in chosen)
     shares = [[cell for cell in chosen if cell.recipe.framework == name] for name in frameworks]
     if len(shares) < 2 or not hasattr(os, "fork"):
-        return _share_of_receipts(list(chosen), folder, results)
+        return _share_of_placements(list(chosen), folder, results)
     with ExitStack() as held:  # a pool for each: a process of a common pool could take two shares
         pools = [held.enter_context(ProcessPoolExecutor(1, mp_context=get_context("fork"))) for _ in shares]
-        futures = [p.submit(_share_of_receipts, share, folder, results) for p, share in zip(pools, shares, strict=True)]
+        futures = [
+            p.submit(_share_of_placements, share, folder, results) for p, share in zip(pools, shares, strict=True)
+        ]
         return [settled for one, future in zip(shares, futures, strict=True) for settled in _came_of(one, future)]
 
 
 def _came_of(
-    cells: list[Cell], future: Future[list[tuple[str, Settled[Receipt]]]]
-) -> list[tuple[str, Settled[Receipt]]]:
+    cells: list[Cell], future: Future[list[tuple[str, Settled[Placement]]]]
+) -> list[tuple[str, Settled[Placement]]]:
     try:
         return future.result()
-    except BrokenProcessPool:  # a library killed it: the receipts that it had written are current in the next run
+    except BrokenProcessPool:  # a library killed it: the placements that it had written are current in the next run
         return [(_name(cell), "the process that looks into files of its framework died") for cell in cells]
 
 
-def _share_of_receipts(cells: list[Cell], folder: Path, results: Path) -> list[tuple[str, Settled[Receipt]]]:
-    def receipt(cell: Cell) -> tuple[Receipt, bool]:
+def _share_of_placements(cells: list[Cell], folder: Path, results: Path) -> list[tuple[str, Settled[Placement]]]:
+    def placement(cell: Cell) -> tuple[Placement, bool]:
         artifact = _artifact(cell.recipe, folder)
-        if stored := current_results.held(current_results.receipt, results, artifact, cell.runtime):
+        if stored := current_results.held(current_results.placement, results, artifact, cell.runtime):
             return stored, True
         created = run.make(artifact, folder, cell.runtime)
-        receipt_files.save(created, results)
+        placement_files.save(created, results)
         return created, False
 
-    return [(_name(cell), _attempt(receipt, cell)) for cell in cells]
+    return [(_name(cell), _attempt(placement, cell)) for cell in cells]
 
 
 def _tally(what: str, settled: list[tuple[str, Settled[T]]]) -> list[T]:
@@ -213,13 +215,13 @@ def _artifact(recipe: matrix.Recipe, folder: Path) -> artifact_files.Artifact:
     return run.require_exported(artifact_files.read(artifact_files.sidecar_path(folder, recipe.id)))
 
 
-def _fail_on_defects(receipts: list[Receipt]) -> None:
-    defects = [f"{receipt.id}: {defect}" for receipt in receipts for defect in receipt.unexpected]
+def _fail_on_defects(placements: list[Placement]) -> None:
+    defects = [f"{placement.id}: {defect}" for placement in placements for defect in placement.unexpected]
     if defects and networks.folder():  # a toolchain's defects on a user's own network are no regression of this project
         for line in defects:
             out.print(f"[yellow]defect[/] {plain(line)}", soft_wrap=True)
     elif defects:
         lines = "".join(f"\n  {line}" for line in defects)
         raise EdgewiseError(
-            f"{len(defects)} defects that are not known (device_tests/results/receipts.py lists the known ones):{lines}"
+            f"{len(defects)} defects that are not known (device_tests/results/placements.py lists the known ones):{lines}"
         )

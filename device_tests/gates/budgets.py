@@ -42,7 +42,7 @@ METRICS = {
     "bound_share": "its instructions were not counted, or the core's limit is not known: nox -s instructions",
     "covered_share": "its file tells no weights",
     "covered_macs": "its file's layers are not the network's products, as fused or shared ones are not",
-    "delegated_share": "it has no receipt (nox -s explain -- --all), or its runtime no delegate",
+    "delegated_share": "it has no placement report (nox -s explain -- --all), or its runtime no delegate",
     "latency_ratio": "it was not timed in one run with a float32 row: nox -s latency",
 }
 MOST_BYTES = 16 << 20  # of the file

@@ -1,7 +1,7 @@
 """The limit of a core: the fewest instructions for an inference's multiply-accumulates."""
 
 from device_tests.contract import DESKTOP
-from device_tests.results.receipts import Operator, Receipt
+from device_tests.results.placements import Operator, Placement
 from export.artifact import Artifact
 from export.schemes import SCHEMES
 from models.common.records import Magnitude, Positive, Record
@@ -74,7 +74,7 @@ def bound(device: str, artifact: Artifact, instructions: int) -> Bound | None:
     return Bound(share=fewest / instructions, limit=f"{best.macs} multiply-accumulates per {best.name}")
 
 
-def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt | None) -> str:
+def wasted(device: str, artifact: Artifact, instructions: int, placement: Placement | None) -> str:
     """Return a sentence on the layer that takes an 8-bit artifact below the goal; "" where the goal is reached."""
     reached = bound(device, artifact, instructions)
     goal = GOAL_SMALL if artifact.macs < SMALL_MACS else GOAL
@@ -82,8 +82,8 @@ def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt 
         return ""
     begins = f"{reached.share:.0%} of the limit of {device}, where {goal:.0%} is the goal: "
     over = instructions - least(device, artifact)
-    weighted = [o for o in receipt.operators if o.weights] if receipt else []
-    losses = [loss for operator in weighted if (loss := _loss(operator, receipt, CORES[device][INT8]))]
+    weighted = [o for o in placement.operators if o.weights] if placement else []
+    losses = [loss for operator in weighted if (loss := _loss(operator, placement, CORES[device][INT8]))]
     if not losses:
         return f"{begins}which layer wastes it is not known, for instructions are counted of whole inferences"
     loss, layer = max(losses)
@@ -91,12 +91,12 @@ def wasted(device: str, artifact: Artifact, instructions: int, receipt: Receipt 
     return f"{begins}{layer}, at least {loss:,.0f} of the {over:,.0f} instructions above it{others}"
 
 
-def _loss(operator: Operator, receipt: Receipt, best: Instruction) -> tuple[float, str] | None:
-    """Return how many instructions a layer wastes at least, and why, as far as the receipt shows."""
+def _loss(operator: Operator, placement: Placement, best: Instruction) -> tuple[float, str] | None:
+    """Return how many instructions a layer wastes at least, and why, as far as the placement shows."""
     name, needed = f"layer {operator.layer} ({operator.name})", operator.macs / best.macs
     if not operator.integer:
         return operator.macs / FMLA.macs - needed, f"{name} is computed in float"
-    if receipt.delegate and not operator.taken:
+    if placement.delegate and not operator.taken:
         return operator.macs - needed, f"{name} is left to the runtime's own kernels, which take one at a time"
     lane = LANE.get(best.name, 1)
     filled = operator.channels / (-(-operator.channels // lane) * lane) if operator.channels else 1.0

@@ -44,7 +44,7 @@ class Layers(Record, kw_only=True):
 
     Layers that fuse into one are one row, and an operator without weights has a row where it is bad. The last row,
     `answer`, is the runtime's own output: its whole error is against the float source, its own error against the end of
-    the compared graph. `key` is a digest of their inputs, as in a receipt.
+    the compared graph. `key` is a digest of their inputs, as in a placement.
     """
 
     artifact: str

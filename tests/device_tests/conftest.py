@@ -21,7 +21,7 @@ from device_tests.contract import DESKTOP
 from device_tests.measure.runner import Bench, Ended, run
 from device_tests.onboard import worker
 from device_tests.results.measurement import Measurement
-from device_tests.results.receipts import Receipt
+from device_tests.results.placements import Placement
 from device_tests.results.row import Row
 from device_tests.results.shipping import Footprint
 from device_tests.rows import cells_with_results, load, rows
@@ -187,9 +187,9 @@ def footprint(runtime: str, **facts) -> Footprint:
     return Footprint(runtime=runtime, **{**complete, **facts})
 
 
-def receipt(artifact: str = ID, **facts) -> Receipt:
+def placement(artifact: str = ID, **facts) -> Placement:
     complete = {"key": "k", "runtime": "torch", "versions": {}, "library": "", "instruction_sets": (), "parts": ()}
-    return Receipt(artifact=artifact, **{**complete, "delegate": "", "operators": (), **facts})
+    return Placement(artifact=artifact, **{**complete, "delegate": "", "operators": (), **facts})
 
 
 def save_tflite(folder: Path, images: int) -> Reference:

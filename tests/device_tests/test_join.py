@@ -5,14 +5,14 @@ from msgspec import structs
 
 from device_tests import current_results, join, onboard
 from device_tests.report import columns
-from device_tests.results import instructions, receipts, rewrites
+from device_tests.results import instructions, placements, rewrites
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.latency import Interval
-from device_tests.results.receipts import Operator
+from device_tests.results.placements import Operator
 from device_tests.results.rewrites import Pair, Rewritten
 from export.artifact import Rewrite
 from models.common import files
-from tests.device_tests.conftest import artifact, receipt
+from tests.device_tests.conftest import artifact, placement
 
 SHA = "a" * 64
 ARTIFACT = artifact(sha256=SHA, macs=28)
@@ -36,7 +36,7 @@ def results(tmp_path, measured):
     files.write_json(tmp_path / "latency" / "torch@desktop.json", timed)
     operators = (Operator(name="conv", macs=3, taken=True), Operator(name="dense", macs=1))
     key = current_results.explanation(ARTIFACT, "torch")
-    receipts.save(receipt(row.artifact, key=key, delegate="XNNPACK", operators=operators), tmp_path)
+    placements.save(placement(row.artifact, key=key, delegate="XNNPACK", operators=operators), tmp_path)
     return tmp_path
 
 
@@ -96,7 +96,7 @@ def test_rewrites_pay_where_fewer_instructions_are_executed_on_the_whole(after, 
     assert record.pays is pays
 
 
-@pytest.mark.parametrize("folder", ["instructions", "latency", "receipts"])
+@pytest.mark.parametrize("folder", ["instructions", "latency", "placements"])
 def test_a_broken_file_is_a_note_of_the_row(results, measured, folder):
     (file,) = (results / folder).iterdir()
     file.write_text("{")

@@ -106,7 +106,7 @@ def test_what_was_tampered_with_does_not_count(untouched, project, what):
 
 
 FILES = ("artifacts/torch_cnn_small-onnx-int8.onnx", "artifacts/torch_cnn_small.reference.npz", "budgets.toml",
-         *(f"results/{folder}" for folder in ("instructions", "receipts", "layers", "latency", "compatibility", "logits")))  # fmt: skip
+         *(f"results/{folder}" for folder in ("instructions", "placements", "layers", "latency", "compatibility", "logits")))  # fmt: skip
 
 
 @pytest.mark.parametrize("place", FILES)

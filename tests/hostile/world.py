@@ -14,7 +14,7 @@ import pytest
 import device_tests.onboard.runtimes
 from device_tests import current_results, machine_lock, onboard
 from device_tests.measure import runner
-from device_tests.results import compatibility, instructions, judging, layers, receipts
+from device_tests.results import compatibility, instructions, judging, layers, placements
 from device_tests.results import shipping as footprints
 from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
@@ -153,14 +153,14 @@ def extras(project: Path) -> None:
                 artifact=artifact.id, runtime=ENGINE, device="desktop", artifact_sha256=artifact.sha256,
                 samples=(7_000, 7_001), cpu="qemu-x86_64 max", inputs={k: v for k, v in inputs.items() if v}),
             results)  # fmt: skip
-        operators = (receipts.Operator(name="conv", macs=3, taken=True, weights="int8", parameters=3, layer="one"),
-                     receipts.Operator(name="dense", macs=1))  # fmt: skip
-        receipts.save(
-            receipts.Receipt(
+        operators = (placements.Operator(name="conv", macs=3, taken=True, weights="int8", parameters=3, layer="one"),
+                     placements.Operator(name="dense", macs=1))  # fmt: skip
+        placements.save(
+            placements.Placement(
                 artifact=artifact.id, key=current_results.explanation(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
                 library="", instruction_sets=("avx2",), delegate="a delegate", operators=operators,
-                parts=(receipts.Part(name="weights", section="tensors", size_bytes=100),), notes=("a note",),
-                defects=(receipts.Defect(kind=receipts.DELEGATED, share=0.75, text="little is delegated"),)),
+                parts=(placements.Part(name="weights", section="tensors", size_bytes=100),), notes=("a note",),
+                defects=(placements.Defect(kind=placements.DELEGATED, share=0.75, text="little is delegated"),)),
             results)  # fmt: skip
         errors = (layers.LayerError(layer="one", sqnr_db=40.0, max_abs=0.1, cosine=1.0, own_sqnr_db=5.0),)
         layers.save(layers.Layers(artifact=artifact.id, key=current_results.explanation(artifact, current_results.EXPORT), images=10,

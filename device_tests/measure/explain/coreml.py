@@ -1,11 +1,11 @@
-"""Receipts of Core ML's packages: the operators of the program and how the file stores their weights."""
+"""Placements of Core ML's packages: the operators of the program and how the file stores their weights."""
 
 import itertools
 from pathlib import Path
 from typing import Any
 
-from device_tests.measure.explain.receipt import Facts
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts
+from device_tests.results.placements import Operator, Part
 from export.formats import coreml
 from export.judge import BITS
 from models import mil

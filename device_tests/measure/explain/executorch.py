@@ -1,12 +1,12 @@
-"""Receipts of .pte files: the program and XNNPACK's graph in it say which kernels compute what, in which numbers."""
+"""Placements of .pte files: the program and XNNPACK's graph in it say which kernels compute what, in which numbers."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device_tests.measure.explain.receipt import Facts, left_operators
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts, left_operators
+from device_tests.results.placements import Operator, Part
 from export.formats import _executorch_file
 
 _WEIGHTED = ("XNNConv2d", "XNNDepthwiseConv2d", "XNNFullyConnected", "XNNConvTranspose2d")

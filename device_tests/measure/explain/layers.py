@@ -20,7 +20,7 @@ import numpy as np
 from device_tests import current_results
 from device_tests.measure.explain import compare, source
 from device_tests.measure.explain.compare import Compared, Node, Tally
-from device_tests.measure.explain.receipt import Layer
+from device_tests.measure.explain.placement import Layer
 from device_tests.results.layers import BAD_SQNR_DB, NOT_SHOWN, LayerError, Layers
 from export.artifact import Artifact
 from export.formats import FORMATS

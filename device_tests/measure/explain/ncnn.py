@@ -1,9 +1,9 @@
-"""Receipts of ncnn's files: operators and dtypes come from the file, for ncnn does not report its kernels."""
+"""Placements of ncnn's files: operators and dtypes come from the file, for ncnn does not report its kernels."""
 
 from pathlib import Path
 
-from device_tests.measure.explain.receipt import Facts
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts
+from device_tests.results.placements import Operator, Part
 from export.contract import Layer
 from export.formats import ncnn
 from export.judge import BITS, Defect

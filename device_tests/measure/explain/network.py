@@ -1,11 +1,11 @@
-"""Receipts of bare networks and SavedModels: frameworks compute them in float32, operator by operator."""
+"""Placements of bare networks and SavedModels: frameworks compute them in float32, operator by operator."""
 
 import zipfile
 from pathlib import Path
 
 from device_tests.measure.explain import source
-from device_tests.measure.explain.receipt import Facts
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts
+from device_tests.results.placements import Operator, Part
 from export.formats import savedmodel
 from models.common import files
 

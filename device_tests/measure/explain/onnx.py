@@ -1,4 +1,4 @@
-"""Receipts of .onnx and .ort files: onnxruntime's own profile of one run shows which kernels it really executes."""
+"""Placements of .onnx and .ort files: onnxruntime's own profile of one run shows which kernels it really executes."""
 
 import json
 import math
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from device_tests.measure.explain.receipt import Facts
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts
+from device_tests.results.placements import Operator, Part
 from export.formats import FORMATS
 from export.formats._onnxruntime import Graph, integers
 
@@ -89,7 +89,7 @@ def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool, int]]) -
 
 
 def parts(path: Path) -> tuple[Part, ...]:
-    """Return the parts of the file, for the receipt of another runtime that takes it."""
+    """Return the parts of the file, for the placement of another runtime that takes it."""
     return _parts(path, FORMATS[path.suffix.lstrip(".")].read(path))
 
 

@@ -1,12 +1,12 @@
-"""Receipts of OpenVINO's files, and of .onnx files on OpenVINO: its CPU plugin lists the layers that it executes."""
+"""Placements of OpenVINO's files, and of .onnx files on OpenVINO: its CPU plugin lists the layers that it executes."""
 
 from pathlib import Path
 from xml.etree import ElementTree
 
 from device_tests.measure.explain import onnx
 from device_tests.measure.explain.engine import Engine
-from device_tests.measure.explain.receipt import Facts
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts
+from device_tests.results.placements import Operator, Part
 
 _DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "uint8"}
 _DTYPES |= dict.fromkeys(("i4", "u4"), "int4")

@@ -1,4 +1,4 @@
-"""Receipts of cells: the format's module reads the facts, receipt.py names layers and defects."""
+"""Placements of cells: the format's module reads the facts, placement.py names layers and defects."""
 
 import importlib
 from importlib.metadata import version
@@ -7,10 +7,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from device_tests import current_results
-from device_tests.measure.explain import receipt as receipts
 from device_tests.measure.explain import source
+from device_tests.measure.explain.placement import defects, with_layers
 from device_tests.onboard.runtimes import RUNTIMES
-from device_tests.results.receipts import Receipt
+from device_tests.results.placements import Placement
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.isolated import ENVIRONMENTS
@@ -24,14 +24,14 @@ MODULES |= {"eager": "network", "savedmodel": "network"}
 OWN = {"openvino": "openvino"}
 
 
-def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
-    """Return the receipt of an artifact on a runtime; raises EdgewiseError where it cannot be loaded or read."""
+def make(artifact: Artifact, folder: Path, runtime: str) -> Placement:
+    """Return the placement of an artifact on a runtime; raises EdgewiseError where it cannot be loaded or read."""
     if artifact.format not in MODULES:
         raise DataError(f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}.")
     path = artifacts.check(require_exported(artifact), folder)
     name = module(artifact.format, runtime)
     facts = importlib.import_module(f"device_tests.measure.explain.{name}").explain(path, runtime)
-    receipt = Receipt(
+    placement = Placement(
         artifact=artifact.id,
         key=current_results.explanation(artifact, runtime),
         runtime=runtime,
@@ -39,11 +39,11 @@ def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
         library=facts.library,
         instruction_sets=current_results.instruction_sets(),
         delegate=facts.delegate,
-        operators=receipts.with_layers(facts.operators, source.layers(artifact.model)),
+        operators=with_layers(facts.operators, source.layers(artifact.model)),
         parts=facts.parts,
         notes=(*facts.notes, *artifact.notes),
     )
-    return replace(receipt, defects=receipts.defects(receipt, artifact.scheme))
+    return replace(placement, defects=defects(placement, artifact.scheme))
 
 
 def module(format_name: str, runtime: str) -> str:
@@ -60,7 +60,7 @@ def require_exported(artifact: Artifact) -> Artifact:
 
 
 def _versions(format_name: str, runtime: str) -> dict[str, str]:
-    """Return the versions that gave the receipt: this environment's, or the pins of the runtime's own environment."""
+    """Return the versions that gave the placement: this environment's, or the pins of the runtime's own environment."""
     if format_name != "tflite" and runtime not in ENVIRONMENTS.values():
         return {name: version(name) for name in RUNTIMES[runtime].distributions}
     return current_results.pinned(runtime)

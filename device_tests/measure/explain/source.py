@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from device_tests.measure.explain.compare import channel_shapes
-from device_tests.measure.explain.receipt import Layer
+from device_tests.measure.explain.placement import Layer
 from export.source import Source
 
 

@@ -10,8 +10,8 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.schema_py_generated import TensorType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from device_tests.measure.explain import tflite as receipts
 from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, stepwise
+from device_tests.measure.explain.tflite import WEIGHTED, parameters_of
 from export.formats import _tflite_file
 from export.rewrites import pixels_as_channels
 
@@ -62,8 +62,8 @@ class Graph:
         fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
         activation = (f"activation {fused}",) if fused else ()
         weights, shapes = 0, ()
-        if name in receipts.WEIGHTED and (kernel := int(operator.inputs[1])) not in self._activations:
-            weights = receipts.parameters_of(self._graph.tensors[kernel])
+        if name in WEIGHTED and (kernel := int(operator.inputs[1])) not in self._activations:
+            weights = parameters_of(self._graph.tensors[kernel])
             shapes = self._shapes(kernel, axis=3 if name == "DEPTHWISE_CONV_2D" else 0)
         return Node(
             kinds=() if name in (*_ROUNDING, *_MOVING) else (name, *activation),
@@ -140,7 +140,7 @@ def cuts(content: bytes) -> Iterator[tuple[str, bytes]]:
         model = _tflite_file.parse(content)
         graph = model.subgraphs[0]
         name = flatbuffer_utils.opcode_to_name(model, graph.operators[i].opcodeIndex)
-        if name in receipts.WEIGHTED:
+        if name in WEIGHTED:
             graph.operators = graph.operators[: i + 1]
             graph.outputs = graph.operators[-1].outputs
             model.signatureDefs = []

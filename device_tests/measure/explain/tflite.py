@@ -1,4 +1,4 @@
-"""Receipts of .tflite files: the operators come from the file, the delegate's share from the runtime itself."""
+"""Placements of .tflite files: the operators come from the file, the delegate's share from the runtime itself."""
 
 import atexit
 import json
@@ -12,8 +12,8 @@ import numpy as np
 
 from device_tests.contract import Command
 from device_tests.measure.explain import _tflite_placement
-from device_tests.measure.explain.receipt import Facts, left_operators
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts, left_operators
+from device_tests.results.placements import Operator, Part
 from device_tests.transport.deadline import deadline
 from device_tests.transport.starting import started
 from models.common import environments, processes

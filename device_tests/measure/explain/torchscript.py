@@ -1,4 +1,4 @@
-"""Receipts of .pt and .ptl files: the graph's operators, and the bytes of each record in the archive."""
+"""Placements of .pt and .ptl files: the graph's operators, and the bytes of each record in the archive."""
 
 import io
 import pickle
@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from device_tests.measure.explain.receipt import Facts
-from device_tests.results.receipts import Operator, Part
+from device_tests.measure.explain.placement import Facts
+from device_tests.results.placements import Operator, Part
 from export.formats import _torchscript
 
 _WEIGHTED = {

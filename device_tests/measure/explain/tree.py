@@ -1,4 +1,4 @@
-"""Prints a receipt and its layers for people."""
+"""Prints a placement and its layers for people."""
 
 from collections import defaultdict
 
@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from device_tests.results.layers import BAD_SQNR_DB, Layers
-from device_tests.results.receipts import Operator, Receipt, explanation
+from device_tests.results.placements import Operator, Placement, explanation
 from models.common.console import plain
 
 LARGEST = 6  # parts of a section that are shown
@@ -17,25 +17,25 @@ def shown(text: object) -> str:
     return plain(text, lines=True)
 
 
-def receipt_tree(receipt: Receipt) -> Tree:
-    """Return a receipt as a tree: operators and their numbers, sizes, defects, notes."""
-    versions = ", ".join(f"{name} {version}" for name, version in receipt.versions.items())
-    tree = Tree(f"[bold]{shown(receipt.id)}[/] ({shown(versions)})")
-    offers = shown(", ".join(receipt.instruction_sets)) or "unknown"
-    tree.add(f"kernels: {shown(receipt.library)}; this CPU offers {offers}")
-    shares = [f"{receipt.integer_macs:.1%} of the MACs in integers"]
-    if receipt.delegate:
-        shares.append(f"{receipt.delegate} took {receipt.delegated_nodes:.1%} of the operators, "
-                      f"{receipt.delegated_macs:.1%} of the MACs")  # fmt: skip
-    operators = tree.add(f"{len(receipt.operators)} operators: {'; '.join(shares)}")
-    for operator in receipt.operators:
-        operators.add(_operator(operator, bool(receipt.delegate), sum(o.macs for o in receipt.operators) or 1))
-    _sizes(tree, receipt)
-    for defect in receipt.defects:
-        why = explanation(receipt.id, defect)
+def placement_tree(placement: Placement) -> Tree:
+    """Return a placement as a tree: operators and their numbers, sizes, defects, notes."""
+    versions = ", ".join(f"{name} {version}" for name, version in placement.versions.items())
+    tree = Tree(f"[bold]{shown(placement.id)}[/] ({shown(versions)})")
+    offers = shown(", ".join(placement.instruction_sets)) or "unknown"
+    tree.add(f"kernels: {shown(placement.library)}; this CPU offers {offers}")
+    shares = [f"{placement.integer_macs:.1%} of the MACs in integers"]
+    if placement.delegate:
+        shares.append(f"{placement.delegate} took {placement.delegated_nodes:.1%} of the operators, "
+                      f"{placement.delegated_macs:.1%} of the MACs")  # fmt: skip
+    operators = tree.add(f"{len(placement.operators)} operators: {'; '.join(shares)}")
+    for operator in placement.operators:
+        operators.add(_operator(operator, bool(placement.delegate), sum(o.macs for o in placement.operators) or 1))
+    _sizes(tree, placement)
+    for defect in placement.defects:
+        why = explanation(placement.id, defect)
         accepted = f"[yellow]known defect: {shown(defect)}: {shown(why)}[/]"
         tree.add(accepted if why else f"[red]defect: {shown(defect)}[/]")
-    for note in receipt.notes:
+    for note in placement.notes:
         tree.add(f"note: {shown(note)}")
     return tree
 
@@ -53,11 +53,11 @@ def _operator(o: Operator, has_delegate: bool, macs: int) -> str:
     return ", ".join(words)
 
 
-def _sizes(tree: Tree, receipt: Receipt) -> None:
-    total = sum(p.size_bytes for p in receipt.parts)
+def _sizes(tree: Tree, placement: Placement) -> None:
+    total = sum(p.size_bytes for p in placement.parts)
     branch = tree.add(f"{total:,} bytes")
     sections: dict[str, list] = defaultdict(list)
-    for part in receipt.parts:
+    for part in placement.parts:
         sections[part.section].append(part)
     for name, parts in sorted(sections.items(), key=lambda entry: -sum(p.size_bytes for p in entry[1])):
         size = sum(p.size_bytes for p in parts)

@@ -1,4 +1,4 @@
-"""What separate runs left beside the results: receipts, layers, interleaved times, what ships."""
+"""What separate runs left beside the results: placements, layers, interleaved times, what ships."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from device_tests.results import interleaved
 from device_tests.results import shipping as footprints
 from device_tests.results.layers import Layers
 from device_tests.results.npu import Npu
-from device_tests.results.receipts import Receipt
+from device_tests.results.placements import Placement
 from device_tests.results.row import Row
 from export.artifact import Artifact
 
@@ -19,9 +19,9 @@ Artifacts = Mapping[str, Artifact | None]  # by id; None where its sidecar canno
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The current ones: receipts and times by row, layers and NPUs by artifact, weights by runtime."""
+    """The current ones: placements and times by row, layers and NPUs by artifact, weights by runtime."""
 
-    receipts: Mapping[str, Receipt]
+    placements: Mapping[str, Placement]
     timings: Mapping[str, interleaved.Timing]
     layers: Mapping[str, Layers]
     npus: Mapping[str, Npu]
@@ -32,10 +32,10 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
     """Return what the results folder holds for these rows and their artifacts; a broken file counts as missing."""
     there = {row.id: (row, artifact) for row in rows if (artifact := artifacts[row.artifact])}
     held = current_results.held
-    receipts = {
-        id: receipt
+    placements = {
+        id: placement
         for id, (row, artifact) in there.items()
-        if row.device == DESKTOP and (receipt := held(current_results.receipt, results, artifact, row.runtime))
+        if row.device == DESKTOP and (placement := held(current_results.placement, results, artifact, row.runtime))
     }
     names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
     timings = (timing for name in names for timing in held(interleaved.read, results, name) or ())
@@ -43,7 +43,7 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
     layers = {id: record for id, one in readable.items() if (record := held(current_results.layers, results, one))}
     npus = {id: record for id, one in readable.items() if (record := held(current_results.npu, results, one))}
     return Evidence(
-        receipts=receipts,
+        placements=placements,
         timings={t.id: t for t in timings if t.id in there and t.artifact_sha256 == there[t.id][1].sha256},
         layers=layers,
         npus=npus,

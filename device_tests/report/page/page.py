@@ -22,7 +22,7 @@ from device_tests.report.groups import Group
 from device_tests.report.page import evidence, micro, pictures, snippets
 from device_tests.report.page.evidence import Evidence
 from device_tests.report.sweep import sweeps
-from device_tests.results import bounds, layers, npu, receipts
+from device_tests.results import bounds, layers, npu, placements
 from device_tests.results import shipping as footprints
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
@@ -98,7 +98,7 @@ def _environment() -> jinja2.Environment:
         "contract": snippets.contract,
         "takes": snippets.takes,
         "wasted": _wasted,
-        "explanation": receipts.explanation,
+        "explanation": placements.explanation,
         "extras": EXTRAS,
         "p50_ratio": _p50_ratio,
         "parts_shown": PARTS,
@@ -136,11 +136,11 @@ def _ratio(ratio: Interval) -> str:
 
 
 def _wasted(row: Row, artifact: Artifact | None, held: Evidence) -> str:
-    """Return which layer takes a row below the goal of its core, as far as the desktop's receipt shows."""
+    """Return which layer takes a row below the goal of its core, as far as the desktop's placement shows."""
     if artifact is None or row.instructions is None:
         return ""
-    receipt = held.receipts.get(f"{row.artifact}@{row.runtime}@{DESKTOP}")
-    return bounds.wasted(row.device, artifact, row.instructions, receipt)
+    placement = held.placements.get(f"{row.artifact}@{row.runtime}@{DESKTOP}")
+    return bounds.wasted(row.device, artifact, row.instructions, placement)
 
 
 def _p50_ratio(row: Row, float_row: Row | None) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from device_tests.devices import arm64
 from device_tests.results import bounds
-from device_tests.results.receipts import Operator
+from device_tests.results.placements import Operator
 from export.artifact import Artifact
 from tests.device_tests import conftest
 
@@ -73,7 +73,7 @@ def test_the_goal_is_for_eight_bits_on_one_core_and_lower_for_small_networks():
     ],
     ids=["narrow", "little", "float", "left", "unknown"],
 )  # fmt: skip
-def test_the_layer_that_wastes_most_is_named_as_far_as_the_receipt_tells(layers, expected):
+def test_the_layer_that_wastes_most_is_named_as_far_as_the_placement_tells(layers, expected):
     assert expected in bounds.wasted(
-        "cortex-a76", artifact("int8"), 400_000, conftest.receipt(delegate="XNNPACK", operators=layers)
+        "cortex-a76", artifact("int8"), 400_000, conftest.placement(delegate="XNNPACK", operators=layers)
     )

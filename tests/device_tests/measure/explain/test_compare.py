@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from device_tests import current_results
 from device_tests.measure.explain import compare, layers
 from device_tests.measure.explain.compare import Node
-from device_tests.measure.explain.receipt import Layer
+from device_tests.measure.explain.placement import Layer
 from device_tests.results import layers as layer_files
 from device_tests.results.layers import Layers
 from models.common.errors import DataError

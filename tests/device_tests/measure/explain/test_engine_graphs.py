@@ -17,7 +17,7 @@ from device_tests.measure.explain import (
     tensor_values_mil,
 )
 from device_tests.measure.explain.compare import compare
-from device_tests.measure.explain.receipt import Layer
+from device_tests.measure.explain.placement import Layer
 from export.formats import ncnn as ncnn_format
 from models import mil
 from models.common.errors import DataError, EdgewiseError
@@ -122,7 +122,7 @@ def ncnn_file(tmp_path):
     return tmp_path
 
 
-def test_an_ncnn_receipt_lists_what_is_computed_in_8_bits_and_every_byte(ncnn_file):
+def test_an_ncnn_placement_lists_what_is_computed_in_8_bits_and_every_byte(ncnn_file):
     facts = ncnn.explain(ncnn_file, "ncnn")
     assert [(o.name, o.weights, o.integer, o.parameters) for o in facts.operators] == [
         ("Convolution", "int8", True, 2),

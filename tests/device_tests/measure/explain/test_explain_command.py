@@ -14,16 +14,16 @@ from rich.console import Console
 
 from device_tests.commands.explain import explain as command
 from device_tests.measure.explain import layers, run, tree
-from device_tests.results import receipts
+from device_tests.results import placements
 from device_tests.results.layers import Layers
-from device_tests.results.receipts import Defect, Operator, Part, Receipt
+from device_tests.results.placements import Defect, Operator, Part, Placement
 from export import artifact as artifacts
 from export.artifact import Artifact
 from export.matrix import MATRIX
 from models.common import files
 from models.common.environments import ROOT
 from models.common.errors import DataError, UsageError
-from tests.device_tests.conftest import artifact, receipt
+from tests.device_tests.conftest import artifact, placement
 
 
 def type_in(*arguments: str) -> None:
@@ -72,10 +72,10 @@ def test_an_id_means_each_of_its_runtimes_unless_it_names_one_and_further_engine
 
 
 def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_path, capsys, monkeypatch):
-    def make(artifact: Artifact, folder: Path, runtime: str) -> Receipt:
+    def make(artifact: Artifact, folder: Path, runtime: str) -> Placement:
         if runtime == "tensorflow":
             raise DataError("it does not load")
-        return receipt(artifact.id, runtime=runtime, library=str(os.getpid()))
+        return placement(artifact.id, runtime=runtime, library=str(os.getpid()))
 
     monkeypatch.setattr(run, "make", make)
     monkeypatch.setattr(run, "require_exported", lambda artifact: artifact)
@@ -83,9 +83,14 @@ def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_pat
     monkeypatch.setattr(artifacts, "read", lambda path: artifact(path.stem, framework=path.stem.split("_")[0]))
     type_in("--all", *ids, "--artifacts", str(tmp_path), "--results", str(tmp_path))
     output = capsys.readouterr().out
-    assert "no receipts torch_cnn-tflite-int8@tensorflow, keras_cnn-tflite-int8@tensorflow: it does not load" in output
-    assert "receipts: 6 written, 0 were current, 2 refused" in output
-    processes = {id: {receipts.read(tmp_path, f"{id}@{r}").library for r in ("litert", "tflite_runtime")} for id in ids}
+    assert (
+        "no placement reports torch_cnn-tflite-int8@tensorflow, keras_cnn-tflite-int8@tensorflow: it does not load"
+        in output
+    )
+    assert "placement reports: 6 written, 0 were current, 2 refused" in output
+    processes = {
+        id: {placements.read(tmp_path, f"{id}@{r}").library for r in ("litert", "tflite_runtime")} for id in ids
+    }
     assert all(len(pids) == 1 for pids in processes.values())
     assert len({str(os.getpid())}.union(*processes.values())) == 3
 
@@ -93,7 +98,7 @@ def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_pat
 def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
     type_in("--all", "--layers", "torch_cnn-onnx-int8", "--artifacts", str(tmp_path), "--results", str(tmp_path))
     output = capsys.readouterr().out
-    assert "no receipts torch_cnn-onnx-int8@onnxruntime: " in output
+    assert "no placement reports torch_cnn-onnx-int8@onnxruntime: " in output
     assert "no layers torch_cnn-onnx-int8: " in output
     assert output.count("0 written, 0 were current, 1 refused") == 2
 
@@ -112,7 +117,7 @@ def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_pa
 
 def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch):
     operator = Operator(name="CONV_2D", weights="int8", layer="conv1", macs=1)
-    example = receipt("torch_cnn-tflite-int8", runtime="litert", operators=(operator,))
+    example = placement("torch_cnn-tflite-int8", runtime="litert", operators=(operator,))
     monkeypatch.setattr(run, "make", lambda artifact, folder, runtime: example)
     error = layers.error("conv1", np.ones(2), -np.ones(2))
     measured = Layers(artifact=example.artifact, key="k", images=1, tool="t", errors=(error,))
@@ -121,7 +126,7 @@ def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch):
     file = tmp_path / "out.json"
     type_in(f"{example.artifact}@litert", "--layers", "--artifacts", str(tmp_path), "--json", str(file))
     written = json.loads(file.read_text())
-    assert written["receipts"][0]["operators"] == [to_builtins(operator)]
+    assert written["placements"][0]["operators"] == [to_builtins(operator)]
     assert (written["layers"][0]["errors"], written["layers"][0]["first_bad"]) == ([to_builtins(error)], "conv1")
 
 
@@ -130,12 +135,12 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
     error = layers.error(hostile, np.ones(2), -np.ones(2))
     measured = Layers(artifact="a\x1b[2J", key="k", images=1, tool="t\x1b[2J", errors=(error,))
     part = Part(name=hostile, section=hostile, size_bytes=1)
-    example = receipt(hostile, versions={hostile: hostile}, library=hostile, parts=(part,), notes=(hostile,),
+    example = placement(hostile, versions={hostile: hostile}, library=hostile, parts=(part,), notes=(hostile,),
                    operators=(Operator(name=hostile, weights="int8", layer=hostile, macs=1),),
                    defects=(Defect(kind=hostile, share=0.0, text=hostile),))  # fmt: skip
     console = Console(width=300)
     console.print(tree.layers_table(measured))
-    console.print(tree.receipt_tree(example))
+    console.print(tree.placement_tree(example))
     printed = capsys.readouterr().out
     assert not set(printed) & set("\x1b\x07\x9b")
     assert printed.count("[bold]conv1[/bold]") >= 10

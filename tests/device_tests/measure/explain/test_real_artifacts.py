@@ -1,4 +1,4 @@
-"""Receipts and layers of real artifacts of the small network in each family of formats."""
+"""Placements and layers of real artifacts of the small network in each family of formats."""
 
 from pathlib import Path
 
@@ -48,17 +48,17 @@ def measured(folder: Path, format_name: str, scheme: str = "int8") -> Layers:
 
 
 @pytest.mark.parametrize("format_name", RUNTIMES)
-def test_a_receipt_accounts_for_every_byte_and_every_product(exported, format_name):
+def test_a_placement_accounts_for_every_byte_and_every_product(exported, format_name):
     if format_name == "tflite":
         need_environment("litert")
     row = artifact(exported, format_name)
-    receipt = run.make(row, exported, RUNTIMES[format_name])
-    assert sum(p.size_bytes for p in receipt.parts) == files.size_bytes(exported / row.file)
-    assert all(p.size_bytes >= 0 for p in receipt.parts)
-    assert sum(o.macs for o in receipt.operators) == ZOO[MODEL].SPEC.macs
-    assert receipt.integer_macs == 1.0
-    assert receipt.delegated_macs == (1.0 if format_name in ("tflite", "executorch") else None)
-    assert receipt.defects == ()
+    placement = run.make(row, exported, RUNTIMES[format_name])
+    assert sum(p.size_bytes for p in placement.parts) == files.size_bytes(exported / row.file)
+    assert all(p.size_bytes >= 0 for p in placement.parts)
+    assert sum(o.macs for o in placement.operators) == ZOO[MODEL].SPEC.macs
+    assert placement.integer_macs == 1.0
+    assert placement.delegated_macs == (1.0 if format_name in ("tflite", "executorch") else None)
+    assert placement.defects == ()
 
 
 @pytest.mark.parametrize(("format_name", "scheme"), [*((name, "int8") for name in SCHEMES), *OTHERS])
@@ -84,7 +84,7 @@ def test_a_file_that_shows_nothing_of_its_inside_says_so(exported, format_name):
         ("ncnn", "float16", tensor_values_engine.Ncnn, ncnn.explain),
     ],
 )
-def test_layers_of_an_engine_are_paired_and_good_and_named_in_its_receipt(name, scheme, opened, explain, tmp_path):
+def test_layers_of_an_engine_are_paired_and_good_and_named_in_its_placement(name, scheme, opened, explain, tmp_path):
     need_environment(name)
     network = Source(MODEL, "digits")
     file_of = {part: tmp_path / f"{part}{FORMATS[name].suffix}" for part in (scheme, "float32")}

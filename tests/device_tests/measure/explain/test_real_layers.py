@@ -120,7 +120,7 @@ RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "torchscript": "torch", "
     ("model", "format_name"),
     [("torch_mobile", name) for name in RUNTIMES] + [("keras_residual", name) for name in ("tflite", "onnx")],
 )
-def test_a_healthy_file_accuses_no_layer_and_its_receipt_names_all(exported, model, format_name):
+def test_a_healthy_file_accuses_no_layer_and_its_placement_names_all(exported, model, format_name):
     """A product of two activations, as in attention, is no layer, and branches may come in another order."""
     errors = measured(*exported(model, format_name))
     assert sorted(e.layer for e in errors.errors[:-1]) == sorted(LAYERS[model])
@@ -130,8 +130,8 @@ def test_a_healthy_file_accuses_no_layer_and_its_receipt_names_all(exported, mod
     if format_name == "tflite":
         conftest.need_environment("litert")
     artifact, file = exported(model, format_name)
-    receipt = run.make(artifact, file.parent, RUNTIMES[format_name])
-    assert sorted(o.layer for o in receipt.operators if o.weights) == sorted(LAYERS[model])
+    placement = run.make(artifact, file.parent, RUNTIMES[format_name])
+    assert sorted(o.layer for o in placement.operators if o.weights) == sorted(LAYERS[model])
 
 
 @pytest.mark.parametrize(

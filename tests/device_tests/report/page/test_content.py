@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from device_tests import current_results
 from device_tests.report.groups import group
 from device_tests.report.page import page
-from device_tests.results import layers, receipts
+from device_tests.results import layers, placements
 from device_tests.results import shipping as footprints
 from device_tests.results.layers import LayerError, Layers
-from device_tests.results.receipts import Defect, Operator, Part
+from device_tests.results.placements import Defect, Operator, Part
 from export import artifact as artifacts
 from models.common import files
-from tests.device_tests.conftest import ID, MODEL, footprint, receipt
+from tests.device_tests.conftest import ID, MODEL, footprint, placement
 from tests.device_tests.report.page.conftest import EVIL
 
 
@@ -85,13 +85,15 @@ def test_digits_quick_results_and_another_machine_are_said_and_what_was_not_meas
     assert text.count("<td>desktop (machine 1)</td>") == text.count("<td>desktop (machine 2)</td>") == 1
 
 
-def test_a_receipt_is_shown_as_long_as_it_holds(build, folders):
+def test_a_placement_is_shown_as_long_as_it_holds(build, folders):
     facts = {"operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
              "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
              "delegate": "XNNPACK", "defects": (Defect(kind="delegated_macs", share=0.0, text="<took little>"),)}  # fmt: skip
-    receipts.save(receipt(key="of another file", **facts), folders.bench.results)
-    assert "Execution receipt" not in build().read_text()
-    receipts.save(receipt(key=current_results.explanation(folders.artifact, "torch"), **facts), folders.bench.results)
+    placements.save(placement(key="of another file", **facts), folders.bench.results)
+    assert "Placement: what ran where" not in build().read_text()
+    placements.save(
+        placement(key=current_results.explanation(folders.artifact, "torch"), **facts), folders.bench.results
+    )
     text = build().read_text()
     assert "XNNPACK: 50 % of the operators, 100.0 % of the MACs" in text
     assert "&lt;took little&gt;" in text

@@ -1,11 +1,11 @@
-"""Makes receipts from the facts that a format's module reads: names the layers, and lists the defects."""
+"""Makes placements from the facts that a format's module reads: names the layers, and lists the defects."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from device_tests.results.receipts import DELEGATED, INTEGERS, Defect, Operator, Part, Receipt
+from device_tests.results.placements import DELEGATED, INTEGERS, Defect, Operator, Part, Placement
 from export.schemes import SCHEMES
 from models.common.errors import DataError
 
@@ -70,16 +70,16 @@ def with_layers(operators: tuple[Operator, ...], layers: tuple[Layer, ...]) -> t
     return tuple(named)
 
 
-def defects(receipt: Receipt, scheme: str) -> tuple[Defect, ...]:
+def defects(placement: Placement, scheme: str) -> tuple[Defect, ...]:
     """Return what contradicts the scheme's name or the delegate's purpose."""
     contradictions = []
-    share = receipt.delegated_macs
+    share = placement.delegated_macs
     if share is not None and share < LEAST_DELEGATED:
-        taken = sum(o.taken for o in receipt.operators)
-        text = f"{receipt.delegate} took {share:.0%} of the MACs ({taken} of {len(receipt.operators)} operators)"
+        taken = sum(o.taken for o in placement.operators)
+        text = f"{placement.delegate} took {share:.0%} of the MACs ({taken} of {len(placement.operators)} operators)"
         contradictions.append(Defect(kind=DELEGATED, share=share, text=text))
     if SCHEMES[scheme].base in INTEGER:
-        weighted = [o for o in receipt.operators if o.weights]
+        weighted = [o for o in placement.operators if o.weights]
         share = sum(o.parameters for o in weighted if o.integer) / (sum(o.parameters for o in weighted) or 1)
         least = LEAST_INTEGER if SCHEMES[scheme].static else 0.0  # elsewhere the sidecar says what is not quantized
         if share < least or not share:

@@ -1,4 +1,4 @@
-"""Receipts: the operators that a runtime executes for an artifact, and the parts of its file."""
+"""Placements: the operators that a runtime executes for an artifact, and the parts of its file."""
 
 import fnmatch
 from typing import Any
@@ -8,7 +8,7 @@ from msgspec import structs
 from device_tests.results.store import Store
 from models.common.records import Count, Record, Share
 
-# Accepted defects: a receipt lists them, but `explain --all` does not fail on them.
+# Accepted defects: a placement lists them, but `explain --all` does not fail on them.
 DELEGATED, INTEGERS = "delegated_macs", "integer_weights"  # kinds of defects
 EXPECTED = (
     ("*-tflite-int16x8@*", DELEGATED, "XNNPACK has no kernels for 16-bit activations"),
@@ -64,10 +64,10 @@ class Part(Record, kw_only=True):
     size_bytes: Count
 
 
-class Receipt(Record, kw_only=True):
+class Placement(Record, kw_only=True):
     """What a runtime executes for an artifact, and what is wrong with that (`defects`).
 
-    `key` is a digest of the artifact, the runtime's pins and our code: a receipt with another key is stale.
+    `key` is a digest of the artifact, the runtime's pins and our code: a placement with another key is stale.
     """
 
     artifact: str
@@ -116,19 +116,19 @@ def explanation(id: str, defect: Defect) -> str:
     return next(rows, "")
 
 
-def as_json(receipt: Receipt) -> dict[str, Any]:
-    """Return the receipt with its shares and the expected defects, for a file."""
-    shares = {name: getattr(receipt, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
-    expected = {str(d): why for d in receipt.defects if (why := explanation(receipt.id, d))}
-    return {"id": receipt.id, **shares, "expected_defects": expected, **structs.asdict(receipt)}
+def as_json(placement: Placement) -> dict[str, Any]:
+    """Return the placement with its shares and the expected defects, for a file."""
+    shares = {name: getattr(placement, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
+    expected = {str(d): why for d in placement.defects if (why := explanation(placement.id, d))}
+    return {"id": placement.id, **shares, "expected_defects": expected, **structs.asdict(placement)}
 
 
-RECEIPTS = Store(
-    kind=Receipt,
-    folder="receipts",
-    what="receipt",
-    of="is the receipt of",
+PLACEMENTS = Store(
+    kind=Placement,
+    folder="placements",
+    what="placement report",
+    of="is the placement report of",
     content=as_json,
     remedy="Delete it and run: nox -s explain -- --all",
 )
-path, save, read = RECEIPTS.path, RECEIPTS.save, RECEIPTS.read
+path, save, read = PLACEMENTS.path, PLACEMENTS.save, PLACEMENTS.read
