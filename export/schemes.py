@@ -117,6 +117,6 @@ def left_in_float(names: Collection[str], options: Options, where: str) -> list[
     patterns = options.keep_float or ()
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
-            msg = f"keep_float: {pattern!r} matches no operator of the {where}; there are: {', '.join(names)}"
-            raise Unsupported(msg)
+            listed = ", ".join(names)
+            raise Unsupported(f"keep_float: {pattern!r} matches no operator of the {where}; there are: {listed}")
     return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]

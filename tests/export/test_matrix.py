@@ -8,7 +8,7 @@ from export.__main__ import command
 from export.contract import options
 from export.formats import FORMATS
 from export.matrix import ALL, MATRIX, recipes, select
-from export.schemes import SCHEMES, described, supported
+from export.schemes import SCHEMES, described, left_in_float, supported
 from models import networks
 from models.common.errors import Unsupported, UsageError
 from models.own import settings
@@ -132,3 +132,12 @@ def test_formats_take_a_batch_or_say_that_they_do_not_understand_it(framework):
                     supported(Options(batch="dynamic"), names, "here")
     with pytest.raises(Unsupported, match=r"has no option block. It understands: batch"):
         supported(Options(block=32), options(FORMATS["onnx"], "float32"), "float32 of onnx")
+
+
+def test_globs_name_the_operators_that_stay_in_float_and_one_that_names_none_says_so():
+    assert left_in_float(["conv1", "conv2", "gemm1"], Options(keep_float=("*2", "gemm*")), "graph") == [
+        "conv2",
+        "gemm1",
+    ]
+    with pytest.raises(Unsupported, match=r"'dense' matches no operator of the file; there are: conv1"):
+        left_in_float(["conv1"], Options(keep_float=("dense",)), "file")
