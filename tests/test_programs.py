@@ -1,16 +1,15 @@
 """What becomes of a test whose programs are missing; and that no test decides that by itself."""
 
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import programs
 
-ROOT = Path(__file__).parents[1]
+pytest_plugins = ["pytester"]
+
 HOOKS = "from tests.conftest import pytest_collection_modifyitems, pytest_runtest_setup\n"
 TESTS = """
 import pytest
@@ -33,20 +32,16 @@ def test_of_nothing(): pass
 
 
 @pytest.fixture
-def typed(tmp_path):
+def typed(pytester, monkeypatch) -> Callable[..., str]:
     """Return a function that runs these tests with options, on a machine without any program; it gives the output."""
-    (tmp_path / "conftest.py").write_text(HOOKS)
-    (tmp_path / "test_some.py").write_text(TESTS)
+    pytester.makeconftest(HOOKS)
+    pytester.makepyfile(TESTS)
+    monkeypatch.setenv("PATH", str(pytester.path))
+    monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*options: str, **variables: str) -> str:
-        # -S and -P would not do: the project is on the path because of pyproject's pythonpath
-        command = (sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path))
-        environment = {**os.environ, "PATH": str(tmp_path), "COLUMNS": "200", programs.REQUIRE: "", **variables}
-        command = [*command, *options, str(tmp_path)]
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        return done.stdout
+    def run(*options: str, require: str = "") -> str:
+        monkeypatch.setenv(programs.REQUIRE, require)
+        return pytester.runpytest_inprocess("-rs", *options).stdout.str()
 
     return run
 
@@ -60,7 +55,7 @@ def test_a_missing_program_skips_a_test_and_says_how_to_install_it(typed):
 
 
 def test_where_everything_has_to_be_there_a_missing_program_is_a_failure(typed):
-    output = typed(**{programs.REQUIRE: "all"})
+    output = typed(require="all")
     assert "EDGEWISE_TESTS_REQUIRE=all, but it needs adb: apt-get install adb" in output
     assert "EDGEWISE_TESTS_REQUIRE=all, but it needs artifacts: nox -s export" in output
     assert "skipped" not in output
@@ -79,7 +74,7 @@ def test_each_program_that_a_fixture_needs_has_a_package():
 def test_no_test_looks_for_programs_by_itself():
     """Else one that is skipped for want of a program is not missed where CI has installed it."""
     allowed = {"programs.py", Path(__file__).name}
-    for file in sorted((ROOT / "tests").rglob("*.py")):
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
         if file.name in allowed:
             continue
         text = file.read_text()

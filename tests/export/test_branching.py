@@ -1,6 +1,5 @@
-"""Every recipe of networks with depthwise convolutions, batch norm, hard-swish, a residual and global pooling."""
+"""Every recipe of a Keras network with depthwise convolutions, batch norm, hard-swish, a residual and global pooling."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,36 +15,14 @@ from models import data
 from models import profile as profiles
 from models.common import files
 from models.common.errors import Unsupported
+from models.zoo import ZOO
 
 pytestmark = pytest.mark.slow
 
 STEPS = 400  # of training on the small digits: enough to read most of them
 
 
-def torch_network() -> Any:
-    """Return an untrained network: [N,1,28,28] -> [N,10]."""
-    from torch import nn
-
-    from models.frameworks.torch import Normalize
-
-    def normed(*convolution: Any, **options: Any) -> list[nn.Module]:
-        return [nn.Conv2d(*convolution, bias=False, **options), nn.BatchNorm2d(convolution[1])]
-
-    class Residual(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            depthwise = normed(32, 32, 3, padding=1, groups=32)
-            self.inner = nn.Sequential(*depthwise, nn.Hardswish(), *normed(32, 32, 1))
-
-        def forward(self, x):
-            return x + self.inner(x)
-
-    stem = normed(1, 32, 3, stride=2, padding=1)
-    last = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
-    return nn.Sequential(Normalize(), *stem, nn.Hardswish(), Residual(), *normed(32, 64, 1), nn.Hardswish(), *last)
-
-
-def keras_network() -> Any:
+def network() -> Any:
     """Return an untrained network: [N,28,28,1] -> [N,10]."""
     import keras
     from keras import layers
@@ -64,66 +41,49 @@ def keras_network() -> Any:
 
 
 class Branching(Source):
-    """A Source of one of these networks, trained for a moment on scikit-learn's digits."""
+    """A Source of this network, trained for a moment on scikit-learn's digits."""
 
-    def __init__(self, framework: str) -> None:
-        super().__init__({"torch": "torch_cnn_small", "keras": "keras_cnn"}[framework], "digits")
-        self.model = f"{framework}_branching"
+    def __init__(self) -> None:
+        super().__init__("keras_cnn", "digits")
+        self.model = "keras_branching"
         # known beforehand: they are asked for while the network is trained, and would train another to be told
-        self.layout, self.any_batch = DEFAULT_LAYOUT[framework], True
+        self.layout, self.any_batch = DEFAULT_LAYOUT["keras"], True
         self._trained: dict[str, np.ndarray] = {}
 
     def profile(self) -> profiles.Profile:
         return profiles.of(self.model, self.framework, self.network, self.input_shape, {})
 
-    def _untrained(self) -> Any:
-        return {"torch": torch_network, "keras": keras_network}[self.framework]()
-
     def fresh_network(self) -> Any:
         from models.frameworks import FRAMEWORKS
 
-        framework = FRAMEWORKS[self.framework]
+        keras = FRAMEWORKS["keras"]
         if not self._trained:
-            self._trained = self._train(framework)
-        return framework.set_weights(self._untrained(), self._trained)
-
-    def _train(self, framework: Any) -> dict[str, np.ndarray]:
-        from models.zoo import ZOO
-
-        framework.seed(0)
-        network = self._untrained()
-        trainer = framework.Trainer(network, ZOO["torch_cnn_small"].TRAINING)
-        for step, (images, labels) in enumerate(self.training_batches(STEPS)):
-            trainer.step(images, labels, 0.02 * (1 - step / STEPS))
-        return framework.weights(network)
+            keras.seed(0)
+            trained = network()
+            trainer = keras.Trainer(trained, ZOO["keras_cnn"].TRAINING)
+            for step, (images, labels) in enumerate(self.training_batches(STEPS)):
+                trainer.step(images, labels, 0.02 * (1 - step / STEPS))
+            self._trained = keras.weights(trained)
+        return keras.set_weights(network(), self._trained)
 
 
-RECIPES = [
-    (framework, name, scheme)
-    for framework, formats in MATRIX.items()
-    for name, schemes in formats.items()
-    for scheme in schemes
-    if name != "eager"  # which is the zoo's checkpoint
-]
-REFUSED = {
-    ("keras", "tflite", "int16x8"): "not yet supported for op: 'HARD_SWISH'",
-}
+REFUSED = {("tflite", "int16x8"): "not yet supported for op: 'HARD_SWISH'"}
 if not ncnn_tools.identity():  # ncnn's own programs are in no wheel
-    REFUSED |= {(framework, "ncnn", "int8"): "ncnn2table" for framework in ("keras", "torch")}
-PARAMETERS = {"torch": 4_618, "keras": 4_906}
-branching = cache(Branching)
+    REFUSED["ncnn", "int8"] = "ncnn2table"
+# but the bare network, which is the zoo's checkpoint
+RECIPES = [(name, scheme) for name, schemes in MATRIX["keras"].items() for scheme in schemes if name != "eager"]
 
 
-@pytest.fixture
-def source(framework) -> Branching:
-    return branching(framework)
+@pytest.fixture(scope="module")
+def source() -> Branching:
+    return Branching()
 
 
-@pytest.mark.parametrize(("framework", "name", "scheme"), RECIPES, ids=["-".join(recipe) for recipe in RECIPES])
-def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name, scheme, source, tmp_path):
+@pytest.mark.parametrize(("name", "scheme"), RECIPES, ids=map("-".join, RECIPES))
+def test_every_recipe_is_made_or_refused_in_the_toolchains_words(name, scheme, source, tmp_path):
     profile = source.memo("profile", source.profile)
     path = tmp_path / f"branching{FORMATS[name].suffix}"
-    if reason := REFUSED.get((framework, name, scheme)):
+    if reason := REFUSED.get((name, scheme)):
         with pytest.raises(Unsupported, match=reason):
             FORMATS[name].convert(source, scheme, path)
         return
@@ -140,21 +100,7 @@ def test_every_recipe_is_made_or_refused_in_the_toolchains_words(framework, name
     assert all(f"{covered:.1%} of the weights and " in note and "% of the MACs" in note for note in noted)
 
 
-@pytest.mark.parametrize("framework", PARAMETERS)
-def test_the_network_costs_what_its_layers_multiply(framework, source):
+def test_the_network_costs_what_its_layers_multiply(source):
     stem, depthwise, pointwise, last = 14 * 14 * 9 * 32, 14 * 14 * 9 * 32, 14 * 14 * 32 * 32, 14 * 14 * 32 * 64
-    separable = depthwise if framework == "keras" else 0
-    profile = source.profile()
-    assert profile.macs == stem + depthwise + pointwise + separable + last + 640
-    assert profile.parameters == PARAMETERS[framework]
-
-
-@pytest.mark.parametrize("framework", ["keras"])
-def test_fine_tuning_leaves_the_layers_calls_as_they_were(framework, source):
-    from export.formats import _tflite_keras
-
-    network = source.fresh_network()
-    with _tflite_keras._calls(network.layers, lambda layer, call: lambda *a, **k: 1 / 0):
-        pass
-    grey = source.input(data.load("test", "digits").images[:4])
-    assert np.array_equal(network(grey).numpy(), source.network(grey).numpy())
+    assert source.profile().macs == stem + 2 * depthwise + pointwise + last + 640
+    assert source.profile().parameters == 4_906

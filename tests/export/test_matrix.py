@@ -7,7 +7,7 @@ from export import keys, matrix
 from export.__main__ import command
 from export.contract import options
 from export.formats import FORMATS
-from export.matrix import ALL, MATRIX, recipes, select
+from export.matrix import ALL, FURTHER, MATRIX, recipes, select
 from export.schemes import SCHEMES, described, left_in_float, supported
 from models import networks
 from models.common.errors import Unsupported, UsageError
@@ -50,17 +50,7 @@ def test_a_glob_that_matches_nothing_says_which_part_is_wrong(pattern, message):
         matrix.select((pattern,))
 
 
-# formats with files for other batches than one; the others say that they have none
-BATCHED = (
-    "tflite",
-    "savedmodel",
-    "torchscript",
-    "torchscript_lite",
-    "executorch",
-    "executorch_portable",
-    "onnx",
-    "ort",
-)
+UNBATCHED = ("eager", *FURTHER)  # formats without files for other batches than one
 OWN = """
 [schemes.few]
 base = "int8"
@@ -125,11 +115,11 @@ def test_formats_take_a_batch_or_say_that_they_do_not_understand_it(framework):
         for scheme in schemes:
             names = options(FORMATS[name], scheme)
             assert set(names) <= set(Options.__struct_fields__)
-            if name in BATCHED:
-                supported(Options(batch="dynamic"), names, "here")
-            else:
+            if name in UNBATCHED:
                 with pytest.raises(Unsupported, match="here has no option batch"):
                     supported(Options(batch="dynamic"), names, "here")
+            else:
+                supported(Options(batch="dynamic"), names, "here")
     with pytest.raises(Unsupported, match=r"has no option block. It understands: batch"):
         supported(Options(block=32), options(FORMATS["onnx"], "float32"), "float32 of onnx")
 

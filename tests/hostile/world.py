@@ -20,14 +20,15 @@ from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export import matrix
-from export.artifact import Artifact, Dataset, Golden
+from export.artifact import Dataset, Golden
 from export.contract import Tensor
 from models import reference
 from models.common import files
 from models.images import network_input
 from models.reference import EvaluationSet, Reference
 from tests import interpreters
-from tests.device_tests.conftest import MODEL, RUNTIME
+from tests.device_tests.conftest import MODEL, RUNTIME, footprint
+from tests.device_tests.conftest import artifact as complete_artifact
 
 SCHEMES = ("float32", "int8", "dynamic_int8")  # exact, a little off, and garbage
 ENGINE, PAGE, BROWSER = "onnxruntime", "onnxruntime_web", "browser:firefox"
@@ -113,13 +114,13 @@ def save_artifact(folder: Path, scheme: str, weights: np.ndarray, evaluation: Re
         np.save(out, weights)
     golden = Golden(index=0, label=int(evaluation.labels[0]), logits=tuple(map(float, evaluation.logits[0])),
                     image_u8=base64.b64encode(evaluation.images[0].tobytes()).decode())  # fmt: skip
-    artifact = Artifact(
-        id=artifact_id(scheme), model=MODEL, framework="torch", format="onnx", scheme=scheme, key="k", file=file.name,
-        sha256=files.sha256(file), size_bytes=files.size_bytes(file), compressed_bytes=1_000, macs=7840, layout="chw",
-        inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),), golden=(golden,),
-        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),), checkpoint_sha256="c" * 64,
+    saved = complete_artifact(
+        artifact_id(scheme), file=file.name, sha256=files.sha256(file), size_bytes=files.size_bytes(file),
+        compressed_bytes=1_000, macs=7840, layout="chw", golden=(golden,), checkpoint_sha256="c" * 64,
+        inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
+        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
         dataset=Dataset(name="mnist", split="test", sha256="d" * 64, images=IMAGES))  # fmt: skip
-    artifacts.save(artifact, folder)
+    artifacts.save(saved, folder)
 
 
 def page(project: Path) -> None:
@@ -177,10 +178,8 @@ def extras(project: Path) -> None:
         "series": [{"id": cell_id(a.scheme), "artifact_sha256": a.sha256, "environment": {"cpu": "a CPU"}} for a in exported],
         "summary": [{"id": cell_id(a.scheme), **summary, **(ratio if a.scheme != "float32" else {})} for a in exported],
     })  # fmt: skip
-    footprints.save((footprints.Footprint(runtime=ENGINE, artifact=exported[0].id, model_bytes=1_000, libraries=2,
-                                  library_bytes=9, stripped_bytes=8, compressed_bytes=7, cold_start_s=0.1,
-                                  peak_rss_bytes=9, elsewhere="less", versions={"numpy": "2"}),),
-                 results / footprints.FILE)  # fmt: skip
+    weighed = footprint(ENGINE, artifact=exported[0].id, elsewhere="less", versions={"numpy": "2"})
+    footprints.save((weighed,), results / footprints.FILE)
 
 
 def truth(project: Path) -> MappingProxyType[str, Row]:

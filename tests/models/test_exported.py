@@ -80,16 +80,9 @@ def test_a_program_that_was_decomposed_becomes_layers_too(torch, net):
 
 
 def test_a_fixed_batch_stays_where_the_graph_needs_it(torch):
-    class Attention(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner, self.last = torch.nn.MultiheadAttention(16, 2, batch_first=True), torch.nn.Linear(16, 5)
-
-        def forward(self, x):
-            tokens = x.flatten(2).transpose(1, 2)
-            return self.last(self.inner(tokens, tokens, tokens, need_weights=False)[0].mean(1))
-
-    network, framework = Attention().eval(), FRAMEWORKS["torch"]
+    nn, framework = torch.nn, FRAMEWORKS["torch"]
+    encoder = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    network = nn.Sequential(nn.Flatten(2), encoder, nn.Flatten(), nn.Linear(256, 5)).eval()
     images = torch.rand(3, 16, 4, 4)
     loaded = opened(saved(network, (images[:1],)))
     assert not framework.takes_batches(loaded, images.numpy())
@@ -154,19 +147,11 @@ def test_a_file_of_another_pytorch_says_which_one_can_read_it(torch, whole):
 
 
 def test_several_inputs_and_outputs_are_refused(torch):
-    class Two(torch.nn.Module):
-        def forward(self, a, b):
-            return (a + b).mean((2, 3))
-
-    class Outputs(torch.nn.Module):
-        def forward(self, a):
-            return a.mean((2, 3)), a
-
-    image = torch.rand(1, 3, 8, 8)
+    rows, image = torch.rand(1, 3), torch.rand(1, 3, 8, 8)
     with pytest.raises(ValueError, match="takes 2 inputs"):
-        FRAMEWORKS["torch"].input_shape(opened(saved(Two(), (image, image))))
+        FRAMEWORKS["torch"].input_shape(opened(saved(torch.nn.Bilinear(3, 3, 5), (rows, rows))))
     with pytest.raises(ValueError, match="has 2 outputs"):
-        opened(saved(Outputs(), (image,)))
+        opened(saved(torch.nn.MaxPool2d(2, return_indices=True), (image,)))
 
 
 def test_what_is_changed_in_place_is_read_changed(torch):

@@ -41,15 +41,8 @@ def torch_cases() -> dict:
             x = x.flatten(2).transpose(1, 2)
             return self.attention(x, x, x)[0]
 
-    class Twice(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(6, 6, bias=False)
-
-        def forward(self, x):
-            return self.layer(self.layer(x))
-
     n = 6 * 6  # pixels of an image of 6 x 6
+    shared = nn.Linear(6, 6, bias=False)
     return {
         "grouped": (nn.Conv2d(8, 12, 3, padding=1, groups=4), n * 12 * 2 * 9, 12 * 2 * 9),
         "depthwise": (nn.Conv2d(8, 8, 3, padding=1, groups=8), n * 8 * 9, 8 * 9),
@@ -58,7 +51,7 @@ def torch_cases() -> dict:
         "dense": (nn.Sequential(nn.Flatten(), nn.Linear(8 * n, 5)), 8 * n * 5, 8 * n * 5),
         # three projections in, one out, and two products of the pixels with each other
         "attention": (Attention(), n * 8 * 8 * 4 + 2 * n * n * 8, 8 * 8 * 4),
-        "shared": (Twice(), 2 * 8 * n * 6, 36),
+        "shared": (nn.Sequential(shared, shared), 2 * 8 * n * 6, 36),
     }
 
 

@@ -78,5 +78,5 @@ def test_a_placement_is_read_as_it_was_written_and_one_that_is_none_is_said(tmp_
     placement_files.save(placement(), tmp_path)
     assert json.loads(file.read_text())["delegated_macs"] == 1.0
     file.write_text('{"artifact": "a"}')
-    with pytest.raises(DataError, match="is no placement .Object missing required field"):
+    with pytest.raises(DataError, match="is no placement report .Object missing required field"):
         placement_files.read(tmp_path, broken.id)
