@@ -328,7 +328,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array | list[Array]]] = {
     # what moves numbers and computes none
     "reshape": _reshape,
     "transpose": lambda i: np.transpose(i["x"], [int(axis) for axis in i["perm"]]),
-    "squeeze": lambda i: np.squeeze(i["x"], tuple(int(axis) for axis in i["axes"])),
+    "squeeze": lambda i: np.squeeze(i["x"], tuple(axis for axis in axes(i) if i["x"].shape[axis] == 1)),
     "expand_dims": lambda i: np.expand_dims(i["x"], tuple(int(axis) for axis in i["axes"])),
     "concat": _concat,
     "stack": lambda i: np.stack(i["values"], int(i["axis"])),
