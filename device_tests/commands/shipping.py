@@ -15,7 +15,7 @@ from device_tests.measure.shipping import Started, start, subjects, weigh, weigh
 from device_tests.results import shipping as footprints
 from export.recipe import Recipe
 from models.common.console import err, out, plain, validated
-from models.common.errors import EdgewiseError, EnvironmentMissing
+from models.common.errors import EdgewiseError, EnvironmentMissing, Unsupported
 
 
 def table(rows: tuple[footprints.Footprint, ...]) -> Table:
@@ -45,7 +45,8 @@ def table(rows: tuple[footprints.Footprint, ...]) -> Table:
 def shipping(artifacts: Path, target: Path) -> None:
     """Measure what each runtime costs besides the model, print it and write it.
 
-    The exit code is 1 where a runtime could not be measured that is installed, 4 where none is.
+    The exit code is 1 where a runtime failed that is installed and whose format can hold the network, 4 where there is
+    none.
     """
     validated()
     if not shutil.which("strip"):
@@ -66,7 +67,7 @@ def shipping(artifacts: Path, target: Path) -> None:
         lines = "".join(f"\n  {line}" for line in failed)
         raise EdgewiseError(f"{len(failed)} of {len(every)} runtimes could not be measured:{lines}")
     if not rows:
-        msg = "Nothing was measured: none of the runtimes is installed. Install them with: nox -s device_tests"
+        msg = "Nothing was measured, for the reasons above. Install the runtimes with: nox -s device_tests"
         raise EnvironmentMissing(msg)
 
 
@@ -80,7 +81,7 @@ def _measure_all(every: tuple[Cell, ...], artifacts: Path) -> tuple[list[footpri
             devices.device(cell.device).require(cell.runtime)
             out.print(f"{plain(cell.id)} ...")
             started[cell.runtime] = start(cell, artifacts, machine)
-        except EnvironmentMissing as error:
+        except (EnvironmentMissing, Unsupported) as error:
             out.print(f"[yellow]skipped[/] {plain(error)}", soft_wrap=True)
         except Exception as error:  # the others can still be measured
             failed.append(f"{cell.id}: {reason_of(error)}")

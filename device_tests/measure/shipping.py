@@ -27,7 +27,7 @@ from export import artifact as artifacts
 from export.artifact import Artifact
 from models import data
 from models.common import environments, files, processes, provenance, records
-from models.common.errors import DataError, EdgewiseError, StorageError
+from models.common.errors import DataError, EdgewiseError, StorageError, Unsupported
 from models.common.records import Count
 
 Weight = tuple[int, int, int]  # bytes of a library: as it lies there, stripped, stripped and compressed
@@ -70,8 +70,13 @@ class Started:
 
 
 def start(cell: Cell, folder: Path, machine: MachineLock) -> Started:
-    """Start the cell's runtime several times, each alone on the machine; raises EdgewiseError where it fails."""
+    """Start the cell's runtime several times, each alone on the machine.
+
+    Raises Unsupported where the runtime's format cannot hold the network, EdgewiseError where the runtime fails.
+    """
     artifact = artifacts.read(artifacts.sidecar_path(folder, cell.recipe.id))
+    if artifact.outcome == "unsupported":
+        raise Unsupported(f"{artifact.id} is unsupported: {artifact.reason}")
     file = artifacts.check(artifact, folder)
     runs = []
     while len(runs) < MOST_STARTS and not _alike([seconds for seconds, _ in runs]):

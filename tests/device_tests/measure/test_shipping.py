@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from device_tests.commands import shipping as command
+from device_tests.devices.desktop import Desktop
 from device_tests.machine_lock import MachineLock
 from device_tests.measure import shipping
 from device_tests.onboard.runtimes import RUNTIMES, is_timed, runs_on
 from device_tests.results import shipping as footprints
 from export import artifact as artifacts
 from models.common import environments
-from models.common.errors import DataError, EdgewiseError
+from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 from tests.device_tests.conftest import artifact, export, footprint
 
 
@@ -80,6 +82,20 @@ def test_a_runtime_that_does_not_start_says_its_last_words(tmp_path, monkeypatch
     monkeypatch.setattr(shipping, "TIMEOUT_S", timeout_s)
     with pytest.raises(EdgewiseError, match=f"fake did not answer a-b-c: {message}"):
         shipping._start("fake", tmp_path / "file", artifact("a-b-c"))
+
+
+def test_a_network_that_a_runtimes_format_cannot_hold_is_skipped_with_its_reason(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command.shutil, "which", str)
+    monkeypatch.setattr(Desktop, "require", lambda self, runtime: None)
+    unsupported = {"outcome": "unsupported", "reason": "no operator 'ReduceMax'", "file": "", "sha256": ""}
+    subjects = shipping.subjects(tmp_path)
+    for cell in subjects:
+        artifacts.save(artifact(cell.recipe.id, **unsupported), tmp_path)
+    arguments = ["--artifacts", str(tmp_path), "--out", str(tmp_path / "shipping.json")]
+    with pytest.raises(EnvironmentMissing, match="Nothing was measured, for the reasons above"):
+        command.shipping.main(arguments, standalone_mode=False)
+    skipped = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped ")]
+    assert skipped == [f"skipped {cell.recipe.id} is unsupported: no operator 'ReduceMax'" for cell in subjects]
 
 
 @pytest.mark.needs("strip")
