@@ -61,6 +61,26 @@ class Layer:
         return f"{self.operator} {'x'.join(map(str, self.shape))}".strip()
 
 
+# of a weight in each dtype; tensors of other dtypes are no weights
+BITS = {"float64": 64, "float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4,
+        "palette6": 6, "palette4": 4}  # fmt: skip
+
+
+def tables(tensors: Iterable[tuple[str, tuple[int, ...], int]], layers: Iterable[Layer]) -> int:
+    """Return how many bytes of stored tensors (dtype, shape, bytes) can be no weights, no copies of them and no biases.
+
+    These are indices and masks, and floats of another number than any layer's weights; vectors may be biases or scales.
+    """
+    weights = {layer.weights for layer in layers}
+
+    def is_table(dtype: str, shape: tuple[int, ...]) -> bool:
+        values = math.prod(shape)
+        is_vector = values <= max(shape, default=1)
+        return not is_vector and values not in weights if dtype in BITS else not (is_vector and dtype == "int32")
+
+    return sum(size for dtype, shape, size in tensors if is_table(dtype, shape))
+
+
 def weights_by_dtype(layers: Iterable[Layer]) -> Counter[str]:
     """Return how many weights the layers store in each dtype."""
     counts: Counter[str] = Counter()
@@ -75,7 +95,8 @@ class Contents:
 
     `weights` counts stored parameters by dtype (`float32`, `float16`, `int8`, `int4`, ...): biases and quantization
     constants (scales, zero points) are left out. `layers` are the operators that use them. `constants` are the bytes
-    of all stored tensors, `parts` the number of operators (or of the archive's records), which the rest of the file
+    of all stored tensors, `tables` of those among them that can be no weights, such as the indices that an adaptive
+    pooling was made into. `parts` is the number of operators (or of the archive's records), which the rest of the file
     grows with. `notes` say what a reader must know, such as layers that stayed float. `inputs` and `outputs` are empty
     where the file does not tell them: then they are the source's.
     """
@@ -85,6 +106,7 @@ class Contents:
     weights: Mapping[str, int]
     layers: tuple[Layer, ...] = ()
     constants: int = 0
+    tables: int = 0
     parts: int = 0
     notes: tuple[str, ...] = ()
 

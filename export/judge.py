@@ -5,14 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import BITS, Contents, Layer, Tensor
 from export.schemes import SCHEMES, Scheme
 from models import profile
 from models.common.errors import Unsupported
 from models.similarity import ALIKE, correlation
 
-BITS = {"float64": 64, "float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4,
-        "palette6": 6, "palette4": 4}  # fmt: skip
 WIDE = 1.01  # what counting in whole bytes may add
 
 # Measured on every artifact of the zoo and on a depthwise network with batch norm and a residual (at most: 16 bytes per
@@ -100,11 +98,11 @@ def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: 
     channels = sum(layer.outputs for layer in contents.layers)
     blocks = contents.weights.get("int4", 0) / (scheme.in_force.block or SCHEMES.defaults.block) * BLOCK_BYTES
     tensors = (weights + others + blocks) * WIDE + CHANNEL_BYTES * channels + SCALARS_BYTES
-    most = tensors + NOTED_CHANNEL_BYTES * channels + PART_BYTES * contents.parts + FILE_BYTES
+    most = tensors + contents.tables + NOTED_CHANNEL_BYTES * channels + PART_BYTES * contents.parts + FILE_BYTES
     claim = f"{scheme.name} with {_counts(contents)}"
-    if contents.constants and not least <= contents.constants <= tensors:
+    if contents.constants and not least <= contents.constants <= tensors + contents.tables:
         msg = f"{claim} must store {least:,.0f} to {tensors:,.0f} bytes of tensors, the file stores {contents.constants:,}"
-        raise Defect(msg)
+        raise Defect(f"{msg}, {contents.tables:,} of them in tables" if contents.tables else msg)
     if not least <= size_bytes <= most:
         raise Defect(f"{claim} must take {least:,.0f} to {most:,.0f} bytes, the file has {size_bytes:,}")
 

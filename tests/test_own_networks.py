@@ -68,6 +68,16 @@ x = layers.Conv2DTranspose(16, 2, strides=2, activation="relu")(layers.Add()([x,
 x = layers.Flatten()(layers.AveragePooling2D(4)(x))
 keras.Model(image, layers.Dense(7, activation="softmax")(x)).save(FOLDER + "/branches.keras")
 """
+# 12 rows in 5 windows of several sizes: toolchains make indices, masks and hundreds of operators of such a pooling
+UNEVEN = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+first = nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.GroupNorm(2, 8), nn.PReLU(8), nn.MaxPool2d(2))
+last = nn.Sequential(nn.Conv2d(8, 12, 3, dilation=2, padding=2), nn.Hardtanh(), nn.AdaptiveAvgPool2d(5), nn.Flatten(), nn.Linear(300, 7))
+program = torch.export.export(nn.Sequential(first, last).eval(), (torch.rand(1, 3, 24, 24),))
+torch.export.save(program, FOLDER + "/uneven.pt2")
+"""
 SETTINGS = """
 recipes = ["*-float*", "*-*int8", "*-int*", "colour-*-any*", "colour-*-four", "branches-tflite-a*", "branches-tflite-b*", "branches-savedmodel-*"]
 [schemes.four]
@@ -105,18 +115,24 @@ def type_in(*arguments: object) -> subprocess.CompletedProcess:
     return done
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Three networks with their images, exported."""
-    place = tmp_path_factory.mktemp("own")
-    for script in (COLOUR, ATTENTION, BRANCHES):
+def write(place: Path, *scripts: str) -> dict[str, np.ndarray]:
+    """Write the scripts' networks and images for all of them; return the arrays of the images' file."""
+    for script in scripts:
         subprocess.run([sys.executable, "-c", f"FOLDER = {str(place)!r}\n{script}"], check=True, capture_output=True)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (IMAGES, SIDE, SIDE, 3)).astype(np.uint8)
     arrays = {"images": images, "labels": rng.integers(0, CLASSES, IMAGES), "class_names": np.array(list("abcdefg"))}
     arrays |= {"flipped_images": images[:, :, ::-1], "flipped_labels": rng.integers(0, CLASSES, IMAGES)}
     np.savez(place / "data.npz", **arrays)
-    np.savez(place / "colour.npz", **arrays, train_images=images[::-1], train_labels=arrays["labels"][::-1])
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Three networks with their images, exported."""
+    place = tmp_path_factory.mktemp("own")
+    arrays = write(place, COLOUR, ATTENTION, BRANCHES)
+    np.savez(place / "colour.npz", **arrays, train_images=arrays["images"][::-1], train_labels=arrays["labels"][::-1])
     (place / "edgewise.toml").write_text(SETTINGS)
     done = type_in("export", "--models", place, "--logs", place / "logs")
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
@@ -181,3 +197,14 @@ def test_the_report_and_the_check_are_of_these_networks(folder):
     done = type_in("device_tests", "check", "--models", folder)
     assert done.returncode == 0, done.stdout
     assert " 0 failed" in done.stdout
+
+
+def test_indices_and_masks_of_an_uneven_pooling_are_not_taken_for_weights(tmp_path):
+    write(tmp_path, UNEVEN)
+    formats = ("tflite", "onnx", "ort", "openvino", "executorch", "torchscript")
+    only = (f"--only=uneven-{name}-{scheme}" for name in formats for scheme in ("float32", "int8"))
+    done = type_in("export", "--models", tmp_path, "--logs", tmp_path / "logs", *only)
+    exported = artifacts.load(tmp_path / "artifacts")
+    assert done.returncode == 0, [artifact.reason for artifact in exported]
+    assert {artifact.outcome for artifact in exported} == {"ok"}
+    assert {artifact.covered_macs for artifact in exported if artifact.scheme == "int8"} == {1.0}

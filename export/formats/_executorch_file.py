@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contents, Layer, Tensor, weights_by_dtype
+from export.contract import BITS, Contents, Layer, Tensor, tables, weights_by_dtype
 
 # XNNPACK's names for what a weight is stored in, with its bits per element
 DATATYPES = {
@@ -74,7 +74,7 @@ def contents(path: Path) -> Contents:
     layers = [
         Layer(operator="", shape=tuple(value.sizes), dtype=scalar(value), quantizable=len(value.sizes) == 4)
         for value in stored
-        if len(value.sizes) > 1
+        if len(value.sizes) > 1 and scalar(value) in BITS
     ]
     constants = sum(size_bytes(value) for value in stored)
     delegated: list[str] = []
@@ -92,6 +92,7 @@ def contents(path: Path) -> Contents:
         weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=constants,
+        tables=tables(((scalar(value), tuple(value.sizes), size_bytes(value)) for value in stored), layers),
         parts=len(delegated) + len(left),
         notes=tuple(_notes(layers, delegated, left, plan.values[plan.inputs[0]].val)),
     )

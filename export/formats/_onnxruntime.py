@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.contract import Contents, Layer, Tensor
+from export.contract import BITS, Contents, Layer, Tensor, tables
 from export.formats import _batches
 
 if TYPE_CHECKING:
@@ -69,13 +69,16 @@ def run(path: Path, images: np.ndarray, batch: int = 1) -> np.ndarray:
 def contents(path: Path, graph: Graph, widened: str) -> Contents:
     """Return what is inside; `widened` says when weights stored narrow become float32, for the notes."""
     loaded = session(path)
+    layers = tuple(layer for _, layer in _layers(graph))
+    stored = [(dtype, shape, int(np.prod(shape)) * np.dtype(dtype).itemsize) for dtype, shape in graph.tensors.values()]
     inputs = tuple(_tensor(value) for value in loaded.get_inputs())
     return Contents(
         inputs=inputs,
         outputs=tuple(_tensor(value) for value in loaded.get_outputs()),
         weights=_weights(graph),
-        layers=tuple(layer for _, layer in _layers(graph)),
-        constants=sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in graph.tensors.values()),
+        layers=layers,
+        constants=sum(size for *_, size in stored),
+        tables=tables(stored, layers),
         parts=len(graph.nodes),
         notes=(*_notes(graph, widened), *_batch_notes(inputs)),
     )
@@ -106,7 +109,8 @@ def _weights(graph: Graph) -> Counter[str]:
             constants.update(node.input[1:])
     for name, (dtype, shape) in graph.tensors.items():
         size = int(np.prod(shape))
-        if name not in constants and size > max(shape, default=1):  # a vector, however shaped, is a bias or scales
+        # a vector, however shaped, is a bias or scales; whole numbers are indices
+        if name not in constants and dtype in BITS and size > max(shape, default=1):
             counts[dtype] += size
     return counts
 

@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export.contract import Contents, Layer, Tensor, weights_by_dtype
+from export.contract import Contents, Layer, Tensor, tables, weights_by_dtype
 from models.common.errors import Unsupported
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "BATCH_MATMUL")
@@ -130,12 +130,18 @@ def contents(content: bytes) -> Contents:
     graph = model.subgraphs[0]
     ops = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
     layers = _layers(model, ops)
+    stored = {
+        t.buffer: (_dtype(t), tuple(map(int, t.shape)), len(model.buffers[t.buffer].data))
+        for t in graph.tensors
+        if model.buffers[t.buffer].data is not None
+    }  # fmt: skip - several tensors may share a buffer
     return Contents(
         inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
         outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
         weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None),
+        tables=tables(stored.values(), layers),
         parts=sum(len(g.operators) for g in model.subgraphs),
         notes=(*filter(None, [(model.description or b"").decode()]), *_mixed_weights(layers), *_slow_parts(model, ops)),
     )

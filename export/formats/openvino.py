@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from export import isolated
-from export.contract import Contents, Layer, Tensor, weights_by_dtype
+from export.contract import Contents, Layer, Tensor, tables, weights_by_dtype
 from export.formats import onnx as onnx_format
 from export.isolated import with_openvino
 from export.source import Source
@@ -47,6 +47,11 @@ class _Node:
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
 
+    @property
+    def dtype(self) -> str:
+        """The type of a constant's values."""
+        return _DTYPES.get(self.data["element_type"], self.data["element_type"])
+
 
 def inspect(path: Path) -> Contents:
     root = ElementTree.parse(path / "model.xml").getroot()
@@ -58,6 +63,7 @@ def inspect(path: Path) -> Contents:
         weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=(path / "model.bin").stat().st_size,
+        tables=tables(((n.dtype, n.shape, int(n.data["size"])) for n in nodes.values() if n.kind == "Const"), layers),
         parts=len(nodes),
         notes=_notes(nodes, layers),
     )
@@ -82,9 +88,8 @@ def _layers(nodes: Mapping[str, _Node]) -> list[Layer]:
     layers = []
     for kind, operand in ((n.kind, n.inputs[_WEIGHTED[n.kind]]) for n in nodes.values() if n.kind in _WEIGHTED):
         if (stored := _stored(nodes, operand)) is not None:
-            dtype = _DTYPES.get(stored.data["element_type"], stored.data["element_type"])
             quantizable = kind not in _NOT_QUANTIZED
-            layers.append(Layer(operator=kind, shape=nodes[operand].shape, dtype=dtype, quantizable=quantizable))
+            layers.append(Layer(operator=kind, shape=nodes[operand].shape, dtype=stored.dtype, quantizable=quantizable))
     return layers
 
 

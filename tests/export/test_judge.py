@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export import judge
-from export.contract import Contents, Layer, Tensor
+from export.contract import Contents, Layer, Tensor, tables
 from export.judge import Defect
 from export.schemes import SCHEMES
 from models.common.errors import Unsupported
@@ -15,8 +15,9 @@ from models.profile import Layer as Product
 EYE = np.eye(10, dtype=np.float32)
 
 
-def contents(layers: tuple[Layer, ...] = (), constants: int = 0, parts: int = 10, **weights: int) -> Contents:
-    return Contents(inputs=(), outputs=(), weights=weights, layers=layers, constants=constants, parts=parts)
+def contents(layers: tuple[Layer, ...] = (), constants: int = 0, parts: int = 10, tables: int = 0, **weights: int):
+    """Return what a file with these numbers holds."""
+    return Contents(weights=weights, layers=layers, constants=constants, tables=tables, parts=parts)
 
 
 def layer(dtype: str, *shape: int, operator: str = "CONV_2D", quantizable: bool = True) -> Layer:
@@ -74,6 +75,8 @@ SIZES = {  # of a file, what it holds, the network's parameters (and distinct we
     "shrunk": (1_210_000, EIGHT_BITS, (1_199_882,), ""),
     "int8 once": (33_750, contents(SMALL, 24_250, int8=21_750), (21_840,), ""),
     "int8 twice": (55_500, contents(SMALL, 46_000, int8=21_750), (21_840,), "bytes of tensors, the file stores"),
+    "int8 once beside tables": (83_750, contents(SMALL, 74_250, tables=50_000, int8=21_750), (21_840,), ""),
+    "int8 twice beside tables": (105_500, contents(SMALL, 96_000, tables=50_000, int8=21_750), (21_840,), "must store"),
     "int4 once": (25_500, contents(SMALL, 16_000, **MIXED), (21_840,), ""),
     "int4 twice": (39_000, contents(SMALL, 29_500, **MIXED), (21_840,), "bytes of tensors, the file stores"),
     "a graph larger than its weights": (33_784, contents((), 5_903, 26, int8=4_288), (4_618,), ""),  # in the ORT format
@@ -87,6 +90,16 @@ def test_a_file_has_the_size_of_the_weights_that_it_claims_and_a_graph(case):
     size, held, network, message = SIZES[case]
     with pytest.raises(Defect, match=message) if message else nullcontext():
         judge.judge_size(size, held, SCHEMES["float32" if "float32" in held.weights else "int8"], *network)
+
+
+def test_tables_are_what_can_be_no_weights_no_copies_of_them_and_no_biases():
+    layers = (layer("int8", 12, 8, 3, 3), layer("int8", 10, 108))
+    weights = [("int8", (12, 8, 3, 3), 864), ("float32", (864, 1, 1, 1), 3_456), ("float32", (1_080,), 4_320)]
+    biases = [("int32", (12,), 48), ("float32", (1, 8, 1, 1), 32)]
+    indices = [("int64", (3, 6, 3, 6, 2), 5_184), ("bool", (3, 6), 18), ("int64", (), 8), ("int32", (3, 6), 72)]
+    zeros = ("float32", (1, 12, 3, 6, 3, 6), 15_552)
+    assert tables([*weights, *biases], layers) == 0
+    assert tables([*weights, *biases, *indices, zeros], layers) == 5_184 + 18 + 8 + 72 + 15_552
 
 
 RNG = np.random.default_rng(0)

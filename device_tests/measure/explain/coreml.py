@@ -6,8 +6,8 @@ from typing import Any
 
 from device_tests.measure.explain.placement import Facts
 from device_tests.results.placements import Operator, Part
+from export.contract import BITS
 from export.formats import coreml
-from export.judge import BITS
 from models import mil
 from models.common import files
 

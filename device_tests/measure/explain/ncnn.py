@@ -4,9 +4,9 @@ from pathlib import Path
 
 from device_tests.measure.explain.placement import Facts
 from device_tests.results.placements import Operator, Part
-from export.contract import Layer
+from export.contract import BITS, Layer
 from export.formats import ncnn
-from export.judge import BITS, Defect
+from export.judge import Defect
 from models.common.errors import DataError
 
 
