@@ -130,11 +130,12 @@ def contents(content: bytes) -> Contents:
     graph = model.subgraphs[0]
     ops = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
     layers = _layers(model, ops)
+    # several tensors may share a buffer; a scalar has no shape
     stored = {
-        t.buffer: (_dtype(t), tuple(map(int, t.shape)), len(model.buffers[t.buffer].data))
+        t.buffer: (_dtype(t), tuple(map(int, [] if t.shape is None else t.shape)), len(model.buffers[t.buffer].data))
         for t in graph.tensors
         if model.buffers[t.buffer].data is not None
-    }  # fmt: skip - several tensors may share a buffer
+    }
     return Contents(
         inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
         outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
