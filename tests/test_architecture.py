@@ -1,4 +1,4 @@
-"""The house: five floors and, in device_tests, rooms. Imports run downwards only, names say what a value is, and nothing knows the zoo."""
+"""The house: four floors and, in device_tests, rooms. Imports run downwards only, names say what a value is, and nothing knows the zoo."""
 
 import ast
 import subprocess
