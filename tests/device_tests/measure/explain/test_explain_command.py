@@ -115,7 +115,7 @@ def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_pa
         run.make(missing, tmp_path, "onnxruntime")
 
 
-def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch):
+def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch, capsys):
     operator = Operator(name="CONV_2D", weights="int8", layer="conv1", macs=1)
     example = placement("torch_cnn-tflite-int8", runtime="litert", operators=(operator,))
     monkeypatch.setattr(run, "make", lambda artifact, folder, runtime: example)
@@ -125,6 +125,7 @@ def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch):
     artifacts.save(artifact(example.artifact), tmp_path)
     file = tmp_path / "out.json"
     type_in(f"{example.artifact}@litert", "--layers", "--artifacts", str(tmp_path), "--json", str(file))
+    assert "CONV_2D" in capsys.readouterr().out
     written = json.loads(file.read_text())
     assert written["placements"][0]["operators"] == [to_builtins(operator)]
     assert (written["layers"][0]["errors"], written["layers"][0]["first_bad"]) == ([to_builtins(error)], "conv1")
