@@ -68,6 +68,10 @@ class _Layers:
             if layer is not None:
                 self.nodes[node] = self._called(*layer)
                 continue
+            if node.target in _IN_OTHERS:
+                arguments = fx.node.map_arg(_arguments(node), lambda other: self.nodes[other])
+                self.nodes[node] = _IN_OTHERS[node.target](self.graph, *arguments.values())
+                continue
             copied = self.graph.node_copy(node, lambda other: self.nodes[other])
             if node.op == "get_attr":
                 self.held[node.target] = self._value(node)
@@ -81,9 +85,18 @@ class _Layers:
         return _Network(self.held, self.graph).eval()
 
     def _value(self, node: Any) -> Any:
-        """Return what an argument holds, a parameter or a buffer as a rule, None for one that is computed."""
-        stored = isinstance(node, fx.Node) and node.op == "get_attr"
-        return functools.reduce(getattr, node.target.split("."), self.module) if stored else None
+        """Return what an argument holds: a parameter, or what is computed from parameters alone; None for other nodes."""
+        if not isinstance(node, fx.Node):
+            return None
+        if node.op == "get_attr":
+            return functools.reduce(getattr, node.target.split("."), self.module)
+        if node.op != "call_function" or not node.all_input_nodes or _is_in_place(node):
+            return None
+        values = {other: self._value(other) for other in node.all_input_nodes}
+        if any(value is None for value in values.values()):
+            return None
+        arguments, options = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+        return node.target(*arguments, **options)
 
     def _called(self, layer: nn.Module, image: fx.Node, key: tuple) -> fx.Node:
         if key not in self.module_names:
@@ -136,24 +149,22 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
     return values | node.kwargs
 
 
-def _pair(value: Any) -> tuple[int, ...]:
-    pair = tuple(value) if isinstance(value, list | tuple) else (value,)
-    return pair * 2 if len(pair) == 1 else pair
+def _per_axis(value: Any, axes: int) -> tuple[int, ...]:
+    values = tuple(value) if isinstance(value, list | tuple) else (value,)
+    return values * axes if len(values) == 1 else values
 
 
 def _convolution(arguments: dict, tensors: dict) -> nn.Module | None:
-    """Return a convolution, a transposed one where the operator is; None for other than two dimensions."""
+    """Return a convolution in one to three dimensions, a transposed one where the operator is."""
     weight, groups, padding = tensors["weight"], arguments["groups"], arguments["padding"]
-    if weight.ndim != 4:
-        return None
-    options = {name: _pair(arguments[name]) for name in ("stride", "dilation")}
-    options["padding"] = padding if isinstance(padding, str) else _pair(padding)
-    options |= {"groups": groups, "bias": tensors["bias"] is not None}
     first, second, *kernel = weight.shape
+    options = {name: _per_axis(arguments[name], len(kernel)) for name in ("stride", "dilation")}
+    options["padding"] = padding if isinstance(padding, str) else _per_axis(padding, len(kernel))
+    options |= {"groups": groups, "bias": tensors["bias"] is not None}
     if not arguments.get("transposed", "output_padding" in arguments):
-        return nn.Conv2d(second * groups, first, tuple(kernel), **options)
-    output_padding = _pair(arguments["output_padding"])
-    return nn.ConvTranspose2d(first, second * groups, tuple(kernel), output_padding=output_padding, **options)
+        return getattr(nn, f"Conv{len(kernel)}d")(second * groups, first, tuple(kernel), **options)
+    options["output_padding"] = _per_axis(arguments["output_padding"], len(kernel))
+    return getattr(nn, f"ConvTranspose{len(kernel)}d")(first, second * groups, tuple(kernel), **options)
 
 
 def _dense(arguments: dict, tensors: dict) -> nn.Module | None:
@@ -177,9 +188,10 @@ def _layer_norm(arguments: dict, tensors: dict) -> nn.Module | None:
 
 
 _MODULES: dict[Any, Callable[[dict, dict], nn.Module | None]] = {
-    aten.conv2d.default: _convolution,
-    aten.conv2d.padding: _convolution,
+    **{getattr(getattr(aten, f"conv{n}d"), name): _convolution for n in (1, 2, 3) for name in ("default", "padding")},
+    aten.conv_transpose1d.default: _convolution,
     aten.conv_transpose2d.input: _convolution,
+    aten.conv_transpose3d.input: _convolution,
     aten.linear.default: _dense,
     aten.batch_norm.default: _norm,
     aten.layer_norm.default: _layer_norm,
@@ -189,12 +201,33 @@ _MODULES: dict[Any, Callable[[dict, dict], nn.Module | None]] = {
     aten._native_batch_norm_legit_no_training.default: _norm,
     aten.native_layer_norm.default: _layer_norm,
 }
+
+
+def _adaptive_max_pool(graph: fx.Graph, image: fx.Node, size: Any) -> fx.Node:
+    if set(_per_axis(size, 2)) != {1}:
+        return graph.call_function(F.adaptive_max_pool2d, (image, size))
+    return graph.call_function(torch.amax, (image, (-2, -1), True))
+
+
+def _channel_shuffle(graph: fx.Graph, image: fx.Node, groups: int) -> fx.Node:
+    in_groups = graph.call_function(torch.unflatten, (image, 1, (groups, -1)))
+    return graph.call_function(torch.flatten, (graph.call_function(torch.transpose, (in_groups, 1, 2)), 1, 2))
+
+
+# operators that some converter or quantizer does not know, in others that all know
+_IN_OTHERS: dict[Any, Callable[..., fx.Node]] = {
+    aten.adaptive_max_pool2d.default: _adaptive_max_pool,
+    aten.channel_shuffle.default: _channel_shuffle,
+    aten.mT.default: lambda graph, matrix: graph.call_function(torch.transpose, (matrix, -2, -1)),
+    aten.sym_size.int: lambda graph, tensor, axis: graph.call_method("size", (tensor, axis)),
+}
 _DROPOUTS = (aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default, aten.feature_dropout_.default)
 # operators of several outputs, whose modules return only the first
 _FIRST_OF_SEVERAL = (
     aten._native_batch_norm_legit_no_training.default,
     aten.native_layer_norm.default,
     aten.max_pool2d_with_indices.default,
+    aten.adaptive_max_pool2d.default,
 )
 
 

@@ -217,3 +217,36 @@ def test_keras_files_with_several_inputs_or_code_and_other_archives_are_refused(
         archive.writestr("readme.txt", "hello")
     with pytest.raises(ValueError, match="cannot load it: "):
         opened(other.getvalue(), "keras")
+
+
+def test_weights_that_are_computed_from_parameters_become_those_of_a_layer(torch):
+    """Weight standardization and weight norm: quantizers know a convolution by its weights, not by how they came about."""
+    nn = torch.nn
+
+    class Standardized(nn.Conv2d):
+        def forward(self, x):
+            return self._conv_forward(x, self.weight / self.weight.std((1, 2, 3), keepdim=True), self.bias)
+
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 3, 3))
+    network = nn.Sequential(Standardized(3, 4, 3), nn.Flatten(2), normed, nn.Flatten(), nn.Linear(102, 5)).eval()
+    images = torch.rand(2, 3, 8, 8)
+    loaded = opened(saved(network, (images[:1],)))
+    assert kinds(loaded)[1:] == ["Conv2d", "Conv1d", "Linear"]
+    assert torch.allclose(loaded(images), network(images), atol=1e-6)
+
+
+def test_operators_that_some_converter_does_not_know_are_written_in_others(torch):
+    nn = torch.nn
+
+    class Rare(nn.Module):
+        def forward(self, x):
+            x = nn.functional.channel_shuffle(x, 2).mT
+            pooled = nn.functional.adaptive_max_pool2d(x, 1).flatten(1)
+            return pooled + nn.functional.adaptive_max_pool2d(x, (1, 2))[..., 0, 0] * x.shape[0]
+
+    images, batch = torch.rand(3, 4, 6, 5), torch.export.Dim("batch")
+    loaded = opened(saved(Rare().eval(), (images[:2],), dynamic_shapes=({0: batch},)))
+    assert torch.equal(loaded(images), Rare()(images))
+    unknown = ("channel_shuffle", "mT", "sym_size")
+    assert not [node for node in loaded.graph.nodes if any(name in str(node.target) for name in unknown)]
+    assert "amax" in loaded.code
