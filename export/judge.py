@@ -79,7 +79,7 @@ def share_of_macs(layers: Sequence[Layer], dtype: str, products: Sequence[profil
     if not layers or users.keys() != costs.keys():
         return None
     narrow = sum(costs[a] / users[a] for a in (_axes(layer.shape) for layer in layers if layer.dtype == dtype))
-    return narrow / costs.total()
+    return min(narrow / costs.total(), 1.0)  # a sum of shares may be a rounding above all of them
 
 
 def _axes(shape: Sequence[int]) -> tuple[int, ...]:
@@ -93,7 +93,7 @@ def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: 
     where it is not known.
     """
     weights = sum(n * BITS[dtype] / 8 for dtype, n in contents.weights.items())
-    least = weights * min(1, 0.95 * distinct / sum(contents.weights.values())) if distinct else weights
+    least = _least_bytes(contents, 0.95 * distinct) if distinct else weights
     others = 8 * max(parameters - sum(contents.weights.values()), 0)  # biases and norms
     channels = sum(layer.outputs for layer in contents.layers)
     blocks = contents.weights.get("int4", 0) / (scheme.in_force.block or SCHEMES.defaults.block) * BLOCK_BYTES
@@ -105,6 +105,15 @@ def judge_size(size_bytes: int, contents: Contents, scheme: Scheme, parameters: 
         raise Defect(f"{msg}, {contents.tables:,} of them in tables" if contents.tables else msg)
     if not least <= size_bytes <= most:
         raise Defect(f"{claim} must take {least:,.0f} to {most:,.0f} bytes, the file has {size_bytes:,}")
+
+
+def _least_bytes(contents: Contents, distinct: float) -> float:
+    """Return how many bytes so many weights take at the least, if the narrowest are the distinct ones."""
+    least = 0.0
+    for dtype, n in sorted(contents.weights.items(), key=lambda entry: BITS[entry[0]]):
+        least += min(n, distinct) * BITS[dtype] / 8
+        distinct -= min(n, distinct)
+    return least
 
 
 def judge_logits(logits: np.ndarray, expected: np.ndarray, scheme: Scheme) -> None:

@@ -39,7 +39,7 @@ class Source:
 
     def fresh_network(self) -> Any:
         """Return a trained network of the caller's own, to quantize in place or to fine-tune."""
-        return self.deployed.network(self.checkpoint)
+        return self.deployed.deployable(self.checkpoint)
 
     @cached_property
     def checkpoint(self) -> bytes:

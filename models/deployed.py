@@ -46,6 +46,10 @@ class ZooNetwork:
         """
         return checkpoints.network(self.name, content)
 
+    def deployable(self, content: bytes) -> Any:
+        """Return a new network with these weights in the form in which it is converted."""
+        return self.network(content)
+
     def evaluation(self) -> tuple[LabelledImages, ...]:
         """Return the named evaluation sets, the one that judges first; raises DataError."""
         judged, others = data.load("test", self.dataset), data.load("test", "digits")

@@ -69,32 +69,29 @@ def program(path: Path) -> tuple[Any, list[Any]]:
 def contents(path: Path) -> Contents:
     """Return what is in the file; layers are weights of two or more dimensions. Raises ValueError where sizes contradict dtypes."""
     plan, steps = program(path)
-    stored = [value for value in (v.val for v in plan.values) if getattr(value, "data_buffer_idx", 0)]
-    # of a kernel outside of the delegate nothing is known but the shape; what has four axes is a convolution
+    kernels = [(plan.operators[step.op_index].name, step.args) for step in steps if not isinstance(step, dict)]
+    convolved = {arguments[1] for name, arguments in kernels if name == "aten::convolution"}
+    stored = {i: v.val for i, v in enumerate(plan.values) if getattr(v.val, "data_buffer_idx", 0)}
     layers = [
-        Layer(operator="", shape=tuple(value.sizes), dtype=scalar(value), quantizable=len(value.sizes) == 4)
-        for value in stored
+        Layer(operator="", shape=tuple(value.sizes), dtype=scalar(value), quantizable=i in convolved)
+        for i, value in stored.items()
         if len(value.sizes) > 1 and scalar(value) in BITS
     ]
-    constants = sum(size_bytes(value) for value in stored)
+    constants = sum(size_bytes(value) for value in stored.values())
     delegated: list[str] = []
-    left: list[str] = []
-    for step in steps:
-        if isinstance(step, dict):
-            delegated += [node["xnode_union_type"] for node in step["xnodes"]]
-            layers += _xnnpack_layers(step)
-            constants += sum(constant["size"] for constant in step["constant_data"])
-        else:
-            left.append(plan.operators[step.op_index].name)
+    for graph in (step for step in steps if isinstance(step, dict)):
+        delegated += [node["xnode_union_type"] for node in graph["xnodes"]]
+        layers += _xnnpack_layers(graph)
+        constants += sum(constant["size"] for constant in graph["constant_data"])
     return Contents(
         inputs=_tensors("image", plan, plan.inputs),
         outputs=_tensors("logits", plan, plan.outputs),
         weights=weights_by_dtype(layers),
         layers=tuple(layers),
         constants=constants,
-        tables=tables(((scalar(value), tuple(value.sizes), size_bytes(value)) for value in stored), layers),
-        parts=len(delegated) + len(left),
-        notes=tuple(_notes(layers, delegated, left, plan.values[plan.inputs[0]].val)),
+        tables=tables(((scalar(value), tuple(value.sizes), size_bytes(value)) for value in stored.values()), layers),
+        parts=len(delegated) + len(kernels),
+        notes=tuple(_notes(layers, delegated, [name for name, _ in kernels], plan.values[plan.inputs[0]].val)),
     )
 
 

@@ -12,10 +12,11 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, 
 from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
 
 from export import fine_tuning, phases
-from export.formats._torch import fine_tune, one_thread
+from export.formats._torch import fine_tune, one_thread, unrolled
 from export.source import Source
 from models.common.errors import Unsupported
 
+aten = torch.ops.aten
 _GROUP = 32  # weights that may share a scale in 4-bit: the smallest number that XNNPACK's kernels take
 MOST = 64  # images that a file for any batch takes: its memory is planned for so many
 
@@ -56,16 +57,16 @@ def _whole(network: Any, *, is_half: bool = False) -> Any:
 
 def _graph(source: Source, network: Any) -> Any:
     """Return the network as a graph, for any batch where it takes any, in evaluation mode, that quantization may change."""
-    if not source.any_batch:
-        return _unshared(torch.export.export(network, (torch.from_numpy(source.calibration[:1]),)).module())
-    images = torch.from_numpy(np.repeat(source.calibration[:1], 2, axis=0))  # a batch of 1 would be taken for fixed
-    shapes = ({0: torch.export.Dim("batch")},)
-    return _unshared(torch.export.export(network, (images,), dynamic_shapes=shapes).module())
+    # a batch of 1 would be taken for fixed
+    images = torch.from_numpy(np.repeat(source.calibration[:1], 2 if source.any_batch else 1, axis=0))
+    shapes = ({0: torch.export.Dim("batch")},) if source.any_batch else None
+    program = torch.export.export(network, (images,), dynamic_shapes=shapes)
+    return _unshared(unrolled(program).module())  # else the quantizer would not see the dense layers of recurrent ones
 
 
 def _unshared(graph: Any) -> Any:
     """Give each layer weights of its own: where two convolutions share theirs, XNNPACK's quantizer leaves both in float."""
-    aten, parameters = torch.ops.aten, dict(graph.named_parameters())
+    parameters = dict(graph.named_parameters())
     layers = (aten.conv2d.default, aten.conv2d.padding, aten.conv_transpose2d.input, aten.linear.default)
     for held in [n for n in graph.graph.nodes if n.op == "get_attr" and n.target in parameters]:
         for i, user in enumerate([user for user in held.users if user.target in layers][1:]):
@@ -127,7 +128,7 @@ def _int4(source: Source) -> Any:
     network = source.fresh_network()
     config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(group))
     quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % group == 0)
-    convolutions = _Quantizer().set_operator_type(torch.ops.aten.conv2d.default, _config(source, is_dynamic=True))
+    convolutions = _Quantizer().set_operator_type(aten.conv2d.default, _config(source, is_dynamic=True))
     return _quantize(source, network, convolutions)
 
 
@@ -136,7 +137,7 @@ def _qat_int8(source: Source) -> Any:
     quantizer = _Quantizer().set_global(_config(source, is_qat=True))
     prepared = prepare_qat_pt2e(_graph(source, source.fresh_network()), quantizer)
     for node in prepared.graph.nodes:
-        if node.target is torch.ops.aten.batch_norm.default:  # which would take its means from a few batches
+        if node.target is aten.batch_norm.default:  # which would take its means from a few batches
             node.update_arg(5, False)
     prepared.recompile()
 

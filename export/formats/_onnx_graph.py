@@ -10,6 +10,7 @@ from onnx import numpy_helper
 from export.formats._quiet import quiet
 from export.source import Source
 from models.common.errors import Unsupported
+from models.frameworks import FRAMEWORKS
 from models.own.settings import DYNAMIC
 
 OPSET = 18  # the newest that both exporters write
@@ -85,7 +86,7 @@ def _from_keras(source: Source, batch: int | None) -> onnx.ModelProto:
 
     network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
     signature = [tf.TensorSpec((batch, *source.input_shape), tf.float32, name="image")]
-    serve = tf.function(lambda image: {"logits": network(image, training=False)}, input_signature=signature)
+    serve = tf.function(lambda image: {"logits": FRAMEWORKS["keras"].call(network, image)}, input_signature=signature)
     handlers = {"Erfc": (_erfc, [])}  # which Keras' GELU is made of, and tf2onnx does not know
     model, _ = tf2onnx.convert.from_function(serve, input_signature=signature, opset=OPSET, custom_op_handlers=handlers)
     _store_constants(model, serve.get_concrete_function().graph.captures)

@@ -21,6 +21,35 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _recurrent(graph: Any) -> set[Any]:
+    import torch
+
+    aten = torch.ops.aten
+    return {node.target for node in graph.nodes} & {
+        aten.gru.input,
+        aten.lstm.input,
+        aten.rnn_relu.input,
+        aten.rnn_tanh.input,
+    }
+
+
+def is_recurrent(network: Any) -> bool:
+    """Tell whether a network has recurrent layers."""
+    import torch
+
+    if isinstance(network, torch.fx.GraphModule):
+        return bool(_recurrent(network.graph))
+    return any(isinstance(layer, torch.nn.RNNBase) for layer in network.modules())
+
+
+def unrolled(program: Any) -> Any:
+    """Return an exported program whose recurrent layers are written as dense ones, step after step."""
+    from torch._decomp import get_decompositions
+
+    recurrent = _recurrent(program.graph)
+    return program.run_decompositions(get_decompositions(recurrent)) if recurrent else program
+
+
 def fine_tune(network: Any, source: Source) -> None:
     """Train a network in place, as it is prepared for quantization, for as many steps as the options say."""
     import torch

@@ -203,9 +203,9 @@ def inspect(path: Path) -> Contents:
         records = {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
     pickles = [_Tensors(record) for name, record in records.items() if name.endswith(".pkl")]
     code = _code(records)
-    attends = re.search("attention|bmm", code)  # which keeps its dense layers in float
+    mixes = re.search(r"attention|bmm|\b(gru|lstm|rnn_)", code)  # operators that keep their dense layers in float
     layers = tuple(
-        Layer(operator="", shape=shape, dtype=dtype, quantizable=len(shape) == 4 or not attends)
+        Layer(operator="", shape=shape, dtype=dtype, quantizable=len(shape) == 4 or not mixes)
         for tensors in pickles
         for dtype, shape in tensors.matches
         if dtype != "uint8"  # a constant among the activations, such as a position's embedding

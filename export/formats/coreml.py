@@ -15,8 +15,10 @@ import numpy as np
 
 from export.contract import Contents, Layer, weights_by_dtype
 from export.formats._quiet import quiet
+from export.formats._torch import is_recurrent, unrolled
 from export.source import Source
 from models import mil
+from models.frameworks import FRAMEWORKS
 
 suffix = ".mlpackage"
 tools = {"torch": ("torch", "coremltools"), "keras": ("tensorflow-cpu", "keras", "coremltools")}
@@ -70,7 +72,11 @@ def _program(source: Source, precision: str, system: str) -> Any:
 def _from_torch(source: Source) -> tuple[Any, str]:
     import torch
 
-    return torch.jit.trace(source.network, torch.zeros(1, *source.input_shape), check_trace=False), "logits"
+    image = torch.zeros(1, *source.input_shape)
+    network = source.network
+    if is_recurrent(network):  # coremltools would write a loop
+        network = unrolled(torch.export.export(network, (image,))).module()
+    return torch.jit.trace(network, image, check_trace=False), "logits"
 
 
 def _from_keras(source: Source) -> tuple[list[Any], str]:
@@ -80,7 +86,7 @@ def _from_keras(source: Source) -> tuple[list[Any], str]:
     network = source.network  # here: loaded while tf.function traces, it would never receive its trained weights
     signature = [tf.TensorSpec((1, *source.input_shape), tf.float32, name="image")]
     # a function, for coremltools does not take Keras 3's networks themselves ("no attribute output_names")
-    function = tf.function(lambda image: network(image, training=False), input_signature=signature)
+    function = tf.function(lambda image: FRAMEWORKS["keras"].call(network, image), input_signature=signature)
     concrete = function.get_concrete_function()
     return [concrete], concrete.outputs[0].name.partition(":")[0]
 

@@ -25,7 +25,7 @@ def convert(source: Source, scheme: str, target: Path) -> None:
         return
     from safetensors.numpy import save_file
 
-    save_file(FRAMEWORKS[source.framework].weights(source.network), target)
+    save_file(FRAMEWORKS[source.framework].weights(source.deployed.network(source.checkpoint)), target)
 
 
 def inspect(path: Path) -> Contents:

@@ -222,6 +222,19 @@ def _product_of_matrices(number: Mapping[int, int]) -> list[_Blob]:
     ]
 
 
+def _recurrent(gates: int, biases: int, number: Mapping[int, int]) -> list[_Blob]:
+    """A layer of so many gates: the weights of its input, the biases, the weights of its state, of each direction."""
+    outputs, directions = number[0], 1 + (number.get(2, 0) == 2)
+    hidden = number.get(3, outputs) if gates == 4 else outputs
+    inputs = number[1] // (directions * hidden * gates)
+    return [
+        _Blob(number[1], (directions * hidden * gates, inputs)),
+        _Blob(directions * hidden * biases),
+        _Blob(directions * hidden * gates * outputs, (directions * hidden * gates, outputs)),
+        *([_Blob(directions * hidden * outputs, (directions * outputs, hidden))] if hidden != outputs else ()),
+    ]
+
+
 def _attention(number: Mapping[int, int]) -> list[_Blob]:
     width, size = number[0], number[2]
     query = size // width
@@ -241,6 +254,9 @@ _BLOBS: dict[str, Callable[[Mapping[int, int]], list[_Blob]]] = {
     "InnerProduct": _inner_product,
     "Gemm": _product_of_matrices,
     "MultiHeadAttention": _attention,
+    "GRU": partial(_recurrent, 3, 4),
+    "LSTM": partial(_recurrent, 4, 4),
+    "RNN": partial(_recurrent, 1, 1),
     "BatchNorm": lambda n: [_vector(4 * n[0])],
     "Scale": lambda n: [_vector(n[0] * (1 + n.get(1, 0)))],
     "Bias": lambda n: [_vector(n[0])],

@@ -20,10 +20,12 @@ family = onnx_format.family
 options = {scheme: onnx_format.options[scheme] for scheme in ("int8", "int4")}  # no batch: a file here takes one image
 
 _DTYPES = {"f32": "float32", "f16": "float16", "i8": "int8", "u8": "uint8", "i4": "int4", "u4": "int4"}
-_WEIGHTED = {"Convolution": 1, "GroupConvolution": 1, "ConvolutionBackpropData": 1, "MatMul": 1, "Gather": 0}
+# by operator: which of its inputs are weights
+_WEIGHTED = {"Convolution": (1,), "GroupConvolution": (1,), "ConvolutionBackpropData": (1,), "GroupConvolutionBackpropData": (1,),
+             "MatMul": (1,), "Gather": (0,), "GRUSequence": (3, 4), "LSTMSequence": (4, 5), "RNNSequence": (3, 4)}  # fmt: skip
 # what may stand before a weight; the last where blocks of 4-bit weights were padded
 _WIDENING = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose", "FakeQuantize", "Slice", "StridedSlice")
-_NOT_QUANTIZED = ("ConvolutionBackpropData", "Gather")
+_QUANTIZED = ("Convolution", "GroupConvolution", "MatMul")
 
 
 def convert(source: Source, scheme: str, target: Path) -> None:
@@ -86,9 +88,9 @@ def _nodes(root: ElementTree.Element) -> dict[str, _Node]:
 def _layers(nodes: Mapping[str, _Node]) -> list[Layer]:
     """Return the operators with stored weights; a product of two activations has none."""
     layers = []
-    for kind, operand in ((n.kind, n.inputs[_WEIGHTED[n.kind]]) for n in nodes.values() if n.kind in _WEIGHTED):
+    for kind, operand in ((n.kind, n.inputs[i]) for n in nodes.values() for i in _WEIGHTED.get(n.kind, ())):
         if (stored := _stored(nodes, operand)) is not None:
-            quantizable = kind not in _NOT_QUANTIZED
+            quantizable = kind in _QUANTIZED
             layers.append(Layer(operator=kind, shape=nodes[operand].shape, dtype=stored.dtype, quantizable=quantizable))
     return layers
 

@@ -37,6 +37,7 @@ def convert(source, folder, shape, width):
                 reason = f"it ended with {ended.returncode}"
             print(f"pnnx cannot convert it: {reason}", file=sys.stderr)
             sys.exit(UNSUPPORTED)
+        loaded(place)
         Path(folder).mkdir(parents=True, exist_ok=True)
         for path in files.values():
             (Path(folder) / path.name).write_bytes(path.read_bytes())
@@ -56,9 +57,9 @@ def stderr_of(call):
         return result, (file.read().decode(errors="replace").splitlines() or ["it does not say why"])[0]
 
 
-def answer(folder, images, logits):
+def loaded(folder):
+    """Return the network, for one thread in full precision; ends the program where ncnn has no such layer."""
     import ncnn
-    import numpy as np
 
     net = ncnn.Net()
     options = net.opt
@@ -70,7 +71,14 @@ def answer(folder, images, logits):
     if failed:
         print(f"ncnn cannot load what pnnx wrote: {reason}", file=sys.stderr)
         sys.exit(UNSUPPORTED)
-    outputs = []
+    return net
+
+
+def answer(folder, images, logits):
+    import ncnn
+    import numpy as np
+
+    net, outputs = loaded(folder), []
     for image in np.load(images):
         extractor = net.create_extractor()
         extractor.input("in0", ncnn.Mat(np.ascontiguousarray(image)).clone())

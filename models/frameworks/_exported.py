@@ -34,6 +34,20 @@ def load(content: bytes) -> nn.Module:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         msg = f"PyTorch {version} cannot read it ({why}); if another version saved it, save it again with torch.export.save of {version}"
         raise ValueError(msg) from error
+    return _layered(program)
+
+
+def as_layers(network: nn.Module, images: torch.Tensor) -> nn.Module:
+    """Return a network as `load` returns a saved one, or itself where torch.export cannot trace it on two images or one."""
+    for example, shapes in ((images[:2], ({0: torch.export.Dim("batch")},)), (images[:1], None)):
+        try:
+            return _layered(torch.export.export(network, (example,), dynamic_shapes=shapes))
+        except Exception:  # torch.export's own, or the network's: it stays as it is
+            continue
+    return network
+
+
+def _layered(program: torch.export.ExportedProgram) -> fx.GraphModule:
     original = program.module(check_guards=False)
     graph = _layers.of(original)
     names = program.graph_signature.user_inputs

@@ -144,7 +144,7 @@ class _Network(fx.GraphModule):
 def _arguments(node: fx.Node) -> dict[str, Any]:
     """Return a node's arguments by the names in the operator's schema, defaults included."""
     schema = node.target._schema.arguments
-    values = {a.name: a.default_value for a in schema if a.has_default_value()}
+    values = {a.name: a.default_value for a in schema}
     values |= {a.name: value for a, value in zip(schema, node.args, strict=False)}
     return values | node.kwargs
 
@@ -214,11 +214,21 @@ def _channel_shuffle(graph: fx.Graph, image: fx.Node, groups: int) -> fx.Node:
     return graph.call_function(torch.flatten, (graph.call_function(torch.transpose, (in_groups, 1, 2)), 1, 2))
 
 
+def _full(graph: fx.Graph, size: Any, value: float, dtype: torch.dtype | None, *placement: Any) -> fx.Node:
+    """Return a new tensor of floats that become half precision with the image; those of other types stay as they are."""
+    if dtype not in (None, torch.float32):
+        return graph.call_function(torch.full, (size, value), {"dtype": dtype})
+    return graph.call_method("new_full", (next(iter(graph.find_nodes(op="placeholder"))), size, float(value)))
+
+
 # operators that some converter or quantizer does not know, in others that all know
 _IN_OTHERS: dict[Any, Callable[..., fx.Node]] = {
     aten.adaptive_max_pool2d.default: _adaptive_max_pool,
     aten.channel_shuffle.default: _channel_shuffle,
     aten.mT.default: lambda graph, matrix: graph.call_function(torch.transpose, (matrix, -2, -1)),
+    aten.full.default: _full,
+    aten.zeros.default: lambda graph, size, *options: _full(graph, size, 0, *options),
+    aten.ones.default: lambda graph, size, *options: _full(graph, size, 1, *options),
     aten.sym_size.int: lambda graph, tensor, axis: graph.call_method("size", (tensor, axis)),
 }
 _DROPOUTS = (aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default, aten.feature_dropout_.default)

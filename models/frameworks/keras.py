@@ -79,7 +79,7 @@ def open_whole(content: bytes) -> keras.Model:
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
         raise ValueError(msg)
-    return network
+    return _unrolled(network)
 
 
 def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Model:
@@ -87,12 +87,33 @@ def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Mod
     if suffix == ".safetensors":
         from safetensors.numpy import load
 
-        return set_weights(network, load(content))
+        return _unrolled(set_weights(network, load(content)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"network{suffix}"
         path.write_bytes(content)
         network.load_weights(path)
+    return _unrolled(network)
+
+
+def _unrolled(network: keras.Model) -> keras.Model:
+    """Write the steps of recurrent layers one after another: of a loop, no converter but TensorFlow's makes plain operators."""
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.RNN):
+            layer.unroll = True
     return network
+
+
+def call(network: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """Return the logits [N,K] of images, without functions in the graph: Keras compiles grouped convolutions into one.
+
+    No converter but TensorFlow's looks into them.
+    """
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        return network(images, training=False)
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
 
 
 def input_shape(network: keras.Model) -> tuple[int | None, ...]:
@@ -123,13 +144,8 @@ def profile(network: keras.Model, input_shape: tuple[int, ...]) -> Profile:
     """
     from tensorflow.python.framework.func_graph import func_graph_from_py_func
 
-    eagerly = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)  # else products would hide in functions: Keras compiles grouped convolutions
-    try:
-        image = tf.TensorSpec((1, *input_shape), tf.float32)
-        graph = func_graph_from_py_func("network", lambda x: network(x, training=False), (image,), {})
-    finally:
-        tf.config.run_functions_eagerly(eagerly)
+    image = tf.TensorSpec((1, *input_shape), tf.float32)
+    graph = func_graph_from_py_func("network", lambda x: call(network, x), (image,), {})
     stored = {tensor.op.name for tensor in graph.internal_captures}
     seen: set[str] = set()
     layers = tuple(layer for operator in graph.get_operations() if (layer := _layer(operator, stored, seen)))

@@ -45,6 +45,16 @@ def open_whole(content: bytes) -> nn.Module:
     return _exported.load(content)
 
 
+def as_layers(network: nn.Module, images: np.ndarray) -> nn.Module:
+    """Return a network of code in the form of one that was saved, whose operators all converters know, where it has one.
+
+    It is traced on images [N,*input_shape], N at least 2.
+    """
+    from models.frameworks import _exported
+
+    return _exported.as_layers(network, torch.from_numpy(images))
+
+
 def open_weights(network: nn.Module, content: bytes, suffix: str) -> nn.Module:
     """Put the weights of a file into the network; nothing in the file can execute code. Raises ValueError, RuntimeError or SafetensorError."""
     if suffix == ".safetensors":

@@ -15,7 +15,7 @@ from models import checkpoints, networks
 from models.common import files, provenance
 from models.common.errors import DataError
 from models.frameworks import FRAMEWORKS
-from models.images import LabelledImages
+from models.images import LabelledImages, network_input
 from models.own import data
 from models.own.data import OwnData
 from models.spec import Framework
@@ -69,6 +69,16 @@ class OwnNetwork:
             why = " ".join(str(error).split())[:400] or type(error).__name__
             where = self.file if suffix in WHOLE else f"{self.file} with {self.weights_file.name}"
             raise DataError(f"{where} cannot be deployed: {why}") from error
+
+    def deployable(self, content: bytes) -> Any:
+        network = self.network(content)
+        if self.framework != "torch" or self.file.suffix in WHOLE:
+            return network
+        try:
+            images = network_input(self._data.sets[0].images[:2], "chw")
+        except ValueError:  # images of another kind than the network's, which Source.layout tells
+            return network
+        return FRAMEWORKS["torch"].as_layers(network, images)
 
     @cached_property
     def _module(self) -> ModuleType:
