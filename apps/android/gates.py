@@ -49,9 +49,8 @@ def _instructions(apk: Path) -> None:
                 output = tools.run("dexdump", "-d", archive.extract(name, folder))
                 matches = re.findall(r"invoke-(?:custom|polymorphic)\S*", output)
                 if matches:
-                    raise EdgewiseError(
-                        f"{apk.name} holds {len(matches)} times {matches[0]} in {name}, which R8 should have replaced."
-                    )
+                    what = f"{len(matches)} times {matches[0]} in {name}"
+                    raise EdgewiseError(f"{apk.name} holds {what}, which R8 should have replaced.")
                 if "invoke-virtual" not in output:
                     raise EdgewiseError(f"dexdump shows no code of {name} in {apk.name}.")
 
@@ -76,7 +75,6 @@ def _sizes(apk: Path, abi: str, engine_code: int) -> Sizes:
         msg = f"{apk.name} has {code - engine_code:,} bytes of code and resources of its own, more than {CODE_BYTES:,}."
         raise EdgewiseError(msg)
     if sizes.whole - assets > ABI_BYTES[abi]:
-        raise EdgewiseError(
-            f"{apk.name} has {sizes.whole - assets:,} bytes without artifacts, more than {ABI_BYTES[abi]:,} for {abi}."
-        )
+        most = f"more than {ABI_BYTES[abi]:,} for {abi}"
+        raise EdgewiseError(f"{apk.name} has {sizes.whole - assets:,} bytes without artifacts, {most}.")
     return sizes

@@ -16,9 +16,10 @@ def resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple]:
     try:
         candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # ValueError: a name that no name server could be asked for
-        raise UsageError(
+        msg = (
             f"The host {_short(host)} has no address, so nothing can listen there. Name one of this machine: {CHOICE}."
-        ) from error
+        )
+        raise UsageError(msg) from error
     family, *_, address = min(candidates, key=lambda one: one[0] != socket.AF_INET)  # phones' browsers all speak IPv4
     return family, address
 
@@ -34,9 +35,8 @@ def refusal(host: str, family: int, address: tuple, error: OSError) -> EdgewiseE
         return UsageError(f"The host {_short(host)} is no address of this machine. Name one that is: {CHOICE}.")
     if error.errno in (errno.EACCES, errno.EPERM) and port < 1024:
         return EdgewiseError(f"Port {port} is kept for the system's own services. Take one from 1024 on: --port 8000")
-    return EdgewiseError(
-        f"Nothing can listen at port {port} of {_short(host)} ({error.strerror}). Choose others with --host and --port."
-    )
+    why = f"port {port} of {_short(host)} ({error.strerror})"
+    return EdgewiseError(f"Nothing can listen at {why}. Choose others with --host and --port.")
 
 
 def _free_port(family: int, address: tuple) -> int:

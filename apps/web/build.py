@@ -36,13 +36,11 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class FirstLoad:
-    """What a first visit transfers with one artifact, in bytes as they are and compressed."""
+    """What a first visit transfers with one artifact, in bytes by the ending of a compressed copy; by "" as they are."""
 
     runtime: str
     artifact: str
-    raw_bytes: int
-    brotli_bytes: int
-    gzip_bytes: int
+    sizes: dict[str, int]
 
 
 def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules: Path) -> tuple[FirstLoad, ...]:
@@ -145,8 +143,7 @@ def _first_load(site: Path, artifact: Artifact) -> FirstLoad:
     own = (f"artifacts/{artifact.file}", f"artifacts/{artifact.id}.json")
     needed = (*shell(), WORKER, *of_runtime(runtime), *own)
     sizes = {suffix: sum(_transferred(site / file, suffix) for file in needed) for suffix in ("", *COMPRESSIONS)}
-    return FirstLoad(runtime=runtime, artifact=artifact.id, raw_bytes=sizes[""], brotli_bytes=sizes[".br"],
-                     gzip_bytes=sizes[".gz"])  # fmt: skip
+    return FirstLoad(runtime=runtime, artifact=artifact.id, sizes=sizes)
 
 
 def _transferred(file: Path, suffix: str) -> int:

@@ -50,9 +50,8 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     """
     every = artifacts.load(artifacts_folder)
     if not every:
-        raise DataError(
-            f"There are no artifacts in {artifacts_folder}. Make them with: {suggested_commands.nox('export')}"
-        )
+        msg = f"There are no artifacts in {artifacts_folder}. Make them with: {suggested_commands.nox('export')}"
+        raise DataError(msg)
     selected_ids = {recipe.id for recipe in matrix.select(patterns)}
     chosen = tuple(a for a in every if a.id in selected_ids and _runs(a))
     if not chosen:
@@ -63,9 +62,8 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
         artifacts.check(one, artifacts_folder)
     desktop = {one.id: _desktop(one, results_folder) for one in chosen}
     refused = tuple(a for a in every if not _runs(a))
-    references = {
-        model: reference.load(reference.path(artifacts_folder, model)) for model in sorted({a.model for a in chosen})
-    }
+    models = sorted({artifact.model for artifact in chosen})
+    references = {model: reference.load(reference.path(artifacts_folder, model)) for model in models}
     grouped = groups(chosen, references)
     group_of = {a.id: number for number, group in enumerate(grouped) for a in group.artifacts}
     return Content(

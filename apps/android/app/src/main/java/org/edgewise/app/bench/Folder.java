@@ -77,8 +77,7 @@ public final class Folder {
     }
 
     void timed(String id, Timed timed) throws IOException, JSONException {
-        JSONObject json = new JSONObject().put("samples", new JSONArray(timed.samplesNs()))
-                .put("notes", new JSONArray(timed.notes())).put("problem", timed.problem());
+        JSONObject json = new JSONObject().put("samples", new JSONArray(timed.samplesNs())).put("problem", timed.problem());
         Texts.write(file("time-" + id), json.toString());
     }
 
@@ -88,9 +87,7 @@ public final class Folder {
             JSONObject json = new JSONObject(Texts.read(file("time-" + id)));
             long[] samples = new long[json.getJSONArray("samples").length()];
             for (int i = 0; i < samples.length; i++) samples[i] = json.getJSONArray("samples").getLong(i);
-            List<String> notes = new ArrayList<>();
-            for (int i = 0; i < json.getJSONArray("notes").length(); i++) notes.add(json.getJSONArray("notes").getString(i));
-            return new Timed(samples, notes, json.getString("problem"));
+            return new Timed(samples, json.getString("problem"));
         } catch (IOException | JSONException error) {
             return null;
         }
@@ -100,7 +97,6 @@ public final class Folder {
         Texts.write(file("row-" + id), row.toString(1));
     }
 
-    /** Tells whether an artifact's row is there. */
     boolean has(String id) {
         return file("row-" + id).exists();
     }

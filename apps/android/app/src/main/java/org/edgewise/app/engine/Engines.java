@@ -20,6 +20,7 @@ import org.json.JSONObject;
 /** The engines that were built in, what the build says of all of them, and the size of this phone's pages. */
 public record Engines(List<Engine> all, JSONObject described, long pageBytes) {
     private static final int USUAL_PAGE_BYTES = 4096;
+    private static final long STACK_BYTES = 16L << 20; // ONNX Runtime, where it was tried, needs more to load a network than Java gives by default
     private static final Map<String, String> FORMATS = Map.of(
             ".tflite", "litert", ".onnx", "onnxruntime", ".ort", "onnxruntime", ".pte", "executorch");
 
@@ -47,6 +48,11 @@ public record Engines(List<Engine> all, JSONObject described, long pageBytes) {
             throw new Refused(R.string.small_pages, engine.id(), small.optString(0), (int) (pageBytes / 1024));
         }
         return engine;
+    }
+
+    /** Returns a thread that engines can run in. */
+    public static Thread thread(String name, Runnable task) {
+        return new Thread(null, task, name, STACK_BYTES);
     }
 
     /** Returns the distribution's name and version of an engine, as the desktop's results have them. */

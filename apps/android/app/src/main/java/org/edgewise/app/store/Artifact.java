@@ -9,7 +9,6 @@ import org.edgewise.app.model.Sidecar;
 
 /** An artifact that is here: its sidecar, its bytes, whether the app holds these, and the folder for a verified copy. */
 public record Artifact(Sidecar sidecar, Source source, boolean packed, File folder) {
-    /** Opens the bytes anew. */
     public interface Source {
         InputStream open() throws IOException;
     }

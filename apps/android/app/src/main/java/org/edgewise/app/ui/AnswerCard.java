@@ -35,10 +35,19 @@ final class AnswerCard {
         view.findViewById(R.id.differs).setVisibility(odd ? View.VISIBLE : View.GONE);
         BarsView bars = view.findViewById(R.id.bars);
         bars.show(sidecar, odds, resources.getString(R.string.probabilities, spoken(odds)));
-        state(status, answer);
-        facts(status);
+        TextView state = view.findViewById(R.id.state);
+        state.setTextColor(state.getContext().getColor(status.problem == null ? R.color.soft : R.color.bad));
+        state.setText(status.problem != null ? status.problem.sentence(resources)
+                : answer == null ? resources.getString(R.string.ready)
+                : resources.getString(R.string.inference, Words.duration(answer.nanoseconds())));
+        String size = Words.bytes(sidecar.sizeBytes);
+        Screen.text(view, R.id.facts, status.engine.isEmpty() || status.loadNs == 0 ? size
+                : resources.getString(R.string.facts, size, status.engine, Words.duration(status.loadNs)));
+        Check.Checked checked = status.checked;
+        Screen.line(view, R.id.check, checked == null ? "" : Words.sentence(resources, checked));
+        if (checked != null) ((TextView) view.findViewById(R.id.check)).setTextColor(view.getContext().getColor(Words.colour(checked.state())));
         view.setActivated(odd);
-        view.setSelected(status.problem != null || (status.checked != null && status.checked.state() == Check.State.DIFFERENT));
+        view.setSelected(status.problem != null || (checked != null && checked.state() == Check.State.DIFFERENT));
     }
 
     private String spoken(float[] odds) {
@@ -47,20 +56,5 @@ final class AnswerCard {
             if (odds[i] >= 0.005) text.append(sidecar.named(i)).append(": ").append(Words.percent(odds[i])).append("; ");
         }
         return text.toString();
-    }
-
-    private void state(Session.Status status, Running.Answer answer) {
-        TextView state = view.findViewById(R.id.state);
-        state.setTextColor(state.getContext().getColor(status.problem == null ? R.color.soft : R.color.bad));
-        if (status.problem != null) state.setText(status.problem.sentence(resources));
-        else if (answer != null) state.setText(resources.getString(R.string.inference, Words.duration(answer.nanoseconds())));
-        else state.setText(R.string.ready);
-    }
-
-    private void facts(Session.Status status) {
-        String size = Words.bytes(sidecar.sizeBytes);
-        Screen.text(view, R.id.facts, status.engine.isEmpty() || status.loadNs == 0 ? size
-                : resources.getString(R.string.facts, size, status.engine, Words.duration(status.loadNs)));
-        Words.check(view.findViewById(R.id.check), status.checked);
     }
 }

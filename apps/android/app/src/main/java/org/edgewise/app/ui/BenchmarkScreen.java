@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.edgewise.app.App;
 import org.edgewise.app.R;
-import org.edgewise.app.bench.Bench;
 import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
@@ -23,6 +22,7 @@ import org.edgewise.app.bench.Row;
 import org.edgewise.app.bench.Timed;
 import org.edgewise.app.engine.Engines;
 import org.edgewise.app.model.Refused;
+import org.edgewise.app.store.Artifact;
 import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
@@ -56,8 +56,18 @@ final class BenchmarkScreen extends Screen {
         if (saved != null) leftOut = saved;
     }
 
+    /** Returns the artifacts that this build has an engine for. */
     private List<String> runnable() {
-        return Bench.runnable(session.all(), app.engines());
+        List<String> ids = new ArrayList<>();
+        for (Artifact artifact : session.all()) {
+            try {
+                app.engines().of(artifact.sidecar());
+                ids.add(artifact.id());
+            } catch (Refused refused) {
+                continue;
+            }
+        }
+        return ids;
     }
 
     private List<String> chosen() {
@@ -99,10 +109,11 @@ final class BenchmarkScreen extends Screen {
         choose.setText(activity.getString(R.string.chosen_artifacts, chosen().size(), runnable().size()));
         ProgressBar bar = view.findViewById(R.id.progress);
         bar.setVisibility(running ? View.VISIBLE : View.INVISIBLE);
-        bar.setMax(Math.max(1, measuring.total()));
-        bar.setProgress(measuring.done());
+        Measuring.Progress progress = measuring.progress();
+        bar.setMax(Math.max(1, progress.total()));
+        bar.setProgress(progress.done());
         List<JSONObject> finished = measuring.rows();
-        say(measuring.status().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : measuring.status());
+        say(progress.says().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : progress.says());
         ViewGroup rows = view.findViewById(R.id.rows);
         count(rows, R.layout.benchmark_row, finished.size());
         for (int i = 0; i < finished.size(); i++) fill(rows.getChildAt(i), finished.get(i));
@@ -118,7 +129,6 @@ final class BenchmarkScreen extends Screen {
         text(view, R.id.bench_status, text);
     }
 
-    /** Fills a row with the figures of an artifact. */
     private void fill(View view, JSONObject row) {
         boolean ok = row.optString("outcome").equals("ok");
         String runtime = row.optString("runtime") + row.optString("suffix").replace("+", " +");

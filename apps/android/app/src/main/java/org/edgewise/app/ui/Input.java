@@ -1,7 +1,6 @@
 package org.edgewise.app.ui;
 
 import android.app.Activity;
-import android.content.ActivityNotFoundException;
 import android.content.Intent;
 import android.graphics.Bitmap;
 import android.os.Bundle;
@@ -10,10 +9,12 @@ import android.view.Gravity;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.ImageView;
-import android.widget.SeekBar;
+import android.widget.Spinner;
 import android.widget.TextView;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Golden;
 import org.edgewise.app.model.Picture;
@@ -31,7 +32,7 @@ final class Input {
     private final View view;
     private final Session session;
     private final PadView pad;
-    private final GroupChoice groups;
+    private List<String> groups = List.of(); // of networks, that are offered
     private String prepared; // for the group of networks of this name
 
     Input(Activity activity, View view, Session session) {
@@ -39,14 +40,14 @@ final class Input {
         this.view = view;
         this.session = session;
         pad = view.findViewById(R.id.pad);
-        groups = new GroupChoice(view.findViewById(R.id.networks), session);
-        pad.onDrawn(this::drawn);
+        pad.connect(view.findViewById(R.id.brush), this::drawn);
         view.findViewById(R.id.undo).setOnClickListener(button -> pad.undo());
         view.findViewById(R.id.clear).setOnClickListener(button -> pad.clear());
-        view.findViewById(R.id.choose).setOnClickListener(button -> choose());
-        view.findViewById(R.id.take).setOnClickListener(button -> take());
-        SeekBar brush = view.findViewById(R.id.brush);
-        brush.setOnSeekBarChangeListener(pad);
+        TextView line = view.findViewById(R.id.input_status);
+        view.findViewById(R.id.choose).setOnClickListener(button ->
+                Screen.ask(activity, Screen.document("image/*"), Screen.PICTURE, line, R.string.no_file_app));
+        view.findViewById(R.id.take).setOnClickListener(button ->
+                Screen.ask(activity, new Intent(MediaStore.ACTION_IMAGE_CAPTURE), Screen.PHOTO, line, R.string.no_camera_app));
     }
 
     /** Returns what is said before anything was shown to the networks. */
@@ -67,7 +68,7 @@ final class Input {
 
     /** Shows what there is to give pictures with, and what the networks see. */
     void show() {
-        groups.show();
+        offer(session.groups());
         Sidecar sidecar = sidecar();
         set(R.id.input, sidecar != null);
         boolean draws = sidecar != null && sidecar.readsDrawings();
@@ -87,6 +88,23 @@ final class Input {
         seen.setContentDescription(activity.getString(picture == null ? R.string.sees_nothing : R.string.sees_picture));
         if (!session.group().equals(prepared)) examples(sidecar);
         prepared = session.group();
+    }
+
+    /** Offers networks that cannot answer one picture; nothing is shown where all can. */
+    private void offer(Map<String, List<Artifact>> grouped) {
+        set(R.id.networks, grouped.size() > 1);
+        List<String> keys = List.copyOf(grouped.keySet());
+        if (keys.equals(groups)) return;
+        groups = keys;
+        List<String> names = new ArrayList<>();
+        for (List<Artifact> members : grouped.values()) {
+            String models = members.stream().map(artifact -> artifact.sidecar().model).distinct().collect(Collectors.joining(", "));
+            Sidecar sidecar = members.get(0).sidecar();
+            names.add(activity.getString(R.string.networks_named, models, sidecar.size.width(), sidecar.size.height(), sidecar.classes()));
+        }
+        Spinner networks = view.findViewById(R.id.networks);
+        Screen.offer(networks, names, chosen -> session.use(keys.get(chosen)));
+        networks.setSelection(Math.max(0, keys.indexOf(session.group())));
     }
 
     private String described(Sidecar sidecar) {
@@ -125,23 +143,6 @@ final class Input {
         byte[] seen = sidecar == null ? null : Ink.see(pad.strokes(), sidecar.size);
         session.show(seen == null ? null : Range.picture(seen, sidecar));
         say("", false);
-    }
-
-    private void choose() {
-        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*");
-        ask(intent, Screen.PICTURE, R.string.no_file_app);
-    }
-
-    private void take() {
-        ask(new Intent(MediaStore.ACTION_IMAGE_CAPTURE), Screen.PHOTO, R.string.no_camera_app);
-    }
-
-    private void ask(Intent intent, int request, int otherwise) {
-        try {
-            activity.startActivityForResult(intent, request);
-        } catch (ActivityNotFoundException error) {
-            say(activity.getString(otherwise), true);
-        }
     }
 
     void result(int request, Intent data) {

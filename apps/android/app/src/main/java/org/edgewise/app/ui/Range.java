@@ -48,7 +48,6 @@ record Range(float[] low, float[] high) {
         return sidecar.takesBytes() ? Picture.of(sidecar.size, bytes) : Range.of(sidecar).spread(bytes, sidecar.size);
     }
 
-    /** Returns bytes as floats of this range. */
     private Picture spread(byte[] bytes, Size size) {
         float[] floats = new float[bytes.length];
         for (int i = 0; i < bytes.length; i++) {
