@@ -132,17 +132,14 @@ def examples(
                 shown = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
                 flips.setdefault(flip.index, []).append(shown)
     most = max(LEAST_EXAMPLES, EXAMPLE_BYTES // shares // max(evaluation.images[:1].nbytes, 1))
-    labels = _spread(np.unique(evaluation.labels), min(MOST_LABELS, most))
+    labels = np.unique(evaluation.labels)
+    spread = np.linspace(0, len(labels) - 1, min(MOST_LABELS, most, len(labels)))  # from the first to the last of them
+    labels = labels[np.unique(spread.round().astype(int))]
     firsts = [int(np.argmax(evaluation.labels == label)) for label in labels]
     hardest = sorted(flips, key=lambda index: (-len(flips[index]), index))[:MOST_FLIPS]
     return tuple(
-        {
-            "index": index,
-            "label": int(evaluation.labels[index]),
-            **pixels(evaluation.images[index]),
-            "flips": flips.get(index, []),
-        }
-        for index in list(dict.fromkeys((*firsts, *hardest)))[:most]
+        {"index": i, "label": int(evaluation.labels[i]), **pixels(evaluation.images[i]), "flips": flips.get(i, [])}
+        for i in list(dict.fromkeys((*firsts, *hardest)))[:most]
     )
 
 
@@ -150,8 +147,3 @@ def pixels(image: np.ndarray) -> dict[str, str]:
     """Return an image as sidecars hold it: bytes in `image_u8`, or little-endian floats in `image_f32`, in base64."""
     name = "image_u8" if image.dtype == np.uint8 else "image_f32"
     return {name: base64.b64encode(image.astype(image.dtype.newbyteorder("<")).tobytes()).decode()}
-
-
-def _spread(labels: np.ndarray, most: int) -> np.ndarray:
-    """Return at most `most` of the labels, from the first to the last of them."""
-    return labels[np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(int))]

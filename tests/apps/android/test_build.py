@@ -99,10 +99,7 @@ def executorch(tmp_path) -> engines.Resolved:
 @pytest.mark.parametrize(
     ("body", "lacks"),
     [
-        (
-            "EValue value = new EValue();",
-            "cannot find symbol class EValue, and 1 more. Take org.pytorch:executorch-android:",
-        ),
+        ("EValue value = new EValue();", "symbol class EValue, and 1 more. Take org.pytorch:executorch-android:"),
         ("module.forward(1);", r"cannot find symbol method forward\(int\). Take"),
         ('int code = module.loadMethod("forward");', "incompatible types: void cannot be converted to int. Take"),
     ],
@@ -180,17 +177,14 @@ def test_a_missing_tool_is_a_sentence_with_its_package(program, monkeypatch, tmp
         tools.find(program)
 
 
-def test_the_newest_tools_of_an_sdk_come_first(monkeypatch, tmp_path):
+def test_the_newest_tools_of_an_sdk_come_first_and_without_one_the_frameworks_package_is_named(monkeypatch, tmp_path):
     for version in ("9.0.0", "34.0.0", "35.0.0-rc1"):
         files.write_bytes(tmp_path / "build-tools" / version / "aapt2", b"")
     files.write_bytes(tmp_path / "platforms" / "android-35" / "android.jar", b"")
     monkeypatch.setenv("ANDROID_HOME", str(tmp_path))
     assert tools.find("aapt2").endswith("35.0.0-rc1/aapt2")
     assert tools.framework() == tmp_path / "platforms" / "android-35" / "android.jar"
-
-
-def test_the_frameworks_resources_are_named_with_their_package_where_they_are_missing(monkeypatch, tmp_path):
-    monkeypatch.delenv("ANDROID_HOME", raising=False)
+    monkeypatch.delenv("ANDROID_HOME")
     monkeypatch.setattr(tools, "FRAMEWORK", tmp_path / "none.apk")
     with pytest.raises(EnvironmentMissing, match="sudo apt-get install android-framework-res"):
         tools.framework()
@@ -216,15 +210,12 @@ def test_everything_that_the_build_and_the_tests_download_is_pinned():
             assert f"\n{one.name}-{one.version}." in names
 
 
-def test_mavens_own_reason_is_told_without_an_address():
+def test_mavens_own_reason_is_told_without_an_address_and_without_maven_what_to_install(monkeypatch, tmp_path):
     output = ("[ERROR] Failed to execute goal on project fetch: Could not resolve dependencies: a.b:c:aar:1.0 was not found in "
             "https://somewhere/else during a previous attempt -> [Help 1]\n")  # fmt: skip
     assert jars._reason(output) == "Maven does not find a.b:c:1.0."
     reason = jars._reason("[ERROR] Unknown host https://somewhere/else now")
     assert reason == "Maven says: Unknown host the repository now."
-
-
-def test_without_maven_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentMissing, match="sudo apt-get install maven"):

@@ -87,15 +87,15 @@ public record Bench(
         List<Running> untimed = new ArrayList<>(loaded);
         untimed.removeIf(running -> folder.timed(running.sidecar().id) != null);
         if (plan.rounds() == 0 || untimed.isEmpty()) return;
-        List<Timed> timed = new Rounds(resources, front, progress).time(untimed, plan.rounds(), plan.limitNs());
+        List<Rounds.Timed> timed = new Rounds(resources, front, progress).time(untimed, plan.rounds(), plan.limitNs());
         for (int i = 0; i < timed.size(); i++) folder.timed(untimed.get(i).sidecar().id, timed.get(i));
     }
 
     private Row judged(Plan plan, Running running, String[] before) throws JSONException, InterruptedException {
         Row row = new Row(running.sidecar(), running.engine().id(), engines, plan.settings(), phone);
         try {
-            Timed timed = folder.timed(running.sidecar().id);
-            if (timed == null) timed = new Timed(new long[0], "");
+            Rounds.Timed timed = folder.timed(running.sidecar().id);
+            if (timed == null) timed = new Rounds.Timed(new long[0], "");
             if (!timed.problem().isEmpty()) return row.failed("run_failed", timed.problem());
             Check.Checked checked = Check.run(running);
             if (checked.state() == Check.State.DIFFERENT) {

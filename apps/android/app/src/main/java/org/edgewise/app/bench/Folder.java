@@ -76,18 +76,18 @@ public final class Folder {
         return null;
     }
 
-    void timed(String id, Timed timed) throws IOException, JSONException {
+    void timed(String id, Rounds.Timed timed) throws IOException, JSONException {
         JSONObject json = new JSONObject().put("samples", new JSONArray(timed.samplesNs())).put("problem", timed.problem());
         Texts.write(file("time-" + id), json.toString());
     }
 
     /** Returns what was timed before the app was killed; null where nothing was. */
-    Timed timed(String id) {
+    Rounds.Timed timed(String id) {
         try {
             JSONObject json = new JSONObject(Texts.read(file("time-" + id)));
             long[] samples = new long[json.getJSONArray("samples").length()];
             for (int i = 0; i < samples.length; i++) samples[i] = json.getJSONArray("samples").getLong(i);
-            return new Timed(samples, json.getString("problem"));
+            return new Rounds.Timed(samples, json.getString("problem"));
         } catch (IOException | JSONException error) {
             return null;
         }

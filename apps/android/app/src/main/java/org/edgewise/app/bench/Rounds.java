@@ -17,6 +17,9 @@ public record Rounds(Resources resources, Front front, Bench.Progress progress) 
     private static final long WARM_UP_NS = 1_000_000_000L; // this long, whichever ends first
     private static final int WARM_UP_LEAST = 3;
 
+    /** The latency samples of one artifact in nanoseconds, and why it could not be timed, which may be "". */
+    public record Timed(long[] samplesNs, String problem) {}
+
     private static final class One {
         final Running running;
         final List<Long> samples = new ArrayList<>();

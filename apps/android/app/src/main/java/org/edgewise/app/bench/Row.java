@@ -31,7 +31,7 @@ public final class Row {
     }
 
     /** Takes what was measured; `ran` is null where the engine does not tell what ran where. */
-    Row measured(Running running, Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
+    Row measured(Running running, Rounds.Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
         content.put("outcome", "ok").put("reason", "");
         content.put("artifact_sha256", running.sidecar().sha256);
         content.put("load_ns", running.loadNs()).put("first_ns", firstNs);

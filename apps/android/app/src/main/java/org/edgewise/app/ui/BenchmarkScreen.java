@@ -13,13 +13,13 @@ import android.widget.ProgressBar;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
 import org.edgewise.app.bench.Row;
-import org.edgewise.app.bench.Timed;
 import org.edgewise.app.engine.Engines;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.store.Artifact;
@@ -133,9 +133,9 @@ final class BenchmarkScreen extends Screen {
         boolean ok = row.optString("outcome").equals("ok");
         String runtime = row.optString("runtime") + row.optString("suffix").replace("+", " +");
         line(view, R.id.id, activity.getString(R.string.on_runtime, Words.breakable(row.optString("artifact")), runtime));
-        long[] samples = samples(row.optJSONArray("latencies_ns"));
-        line(view, R.id.times, ok ? activity.getString(R.string.times, Words.duration(Timed.quantile(samples, 0.5)),
-                Words.duration(Timed.quantile(samples, 0.9))) : row.optString("outcome"));
+        JSONArray samples = row.optJSONArray("latencies_ns");
+        line(view, R.id.times, !ok ? row.optString("outcome")
+                : activity.getString(R.string.times, Words.duration(quantile(samples, 0.5)), Words.duration(quantile(samples, 0.9))));
         int total = row.optInt("total");
         line(view, R.id.shares, !ok ? row.optString("reason") : total == 0 ? "" // a note says why
                 : activity.getString(R.string.shares, Words.share(row.optInt("correct"), total),
@@ -151,10 +151,14 @@ final class BenchmarkScreen extends Screen {
         line(view, R.id.notes, notes.toString());
     }
 
-    private static long[] samples(JSONArray array) {
-        long[] samples = new long[array == null ? 0 : array.length()];
-        for (int i = 0; i < samples.length; i++) samples[i] = array.optLong(i);
-        return samples;
+    /** Returns what a share of the samples stays below, in between where it falls between two; 0 for none. */
+    private static double quantile(JSONArray samples, double share) {
+        if (samples == null || samples.length() == 0) return 0;
+        double[] sorted = IntStream.range(0, samples.length()).mapToDouble(samples::optDouble).sorted().toArray();
+        double at = share * (sorted.length - 1);
+        int low = (int) at;
+        double next = sorted[Math.min(low + 1, sorted.length - 1)];
+        return sorted[low] + (at - low) * (next - sorted[low]);
     }
 
     /** Returns what this build holds: each engine with what it costs, and those that were left out. */
