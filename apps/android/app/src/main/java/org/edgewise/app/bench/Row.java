@@ -19,8 +19,7 @@ public final class Row {
     /** Begins the row of an artifact that an engine was meant for. */
     Row(Sidecar sidecar, String runtime, Engines engines, Settings settings, Phone phone) throws JSONException {
         JSONObject environment = phone.environment().put("runtime", engines.versions(runtime)).put("build", engines.build());
-        for (Engines.BuiltIn one : engines.builtIn()) if (one.id().equals(runtime)) environment.put("engine_bytes", one.bytes());
-        environment.put("accelerator", settings.accelerator().id);
+        environment.put("engine_bytes", engines.facts(runtime).bytes()).put("accelerator", settings.accelerator().id);
         content.put("artifact", sidecar.id).put("runtime", runtime).put("threads", settings.threads());
         content.put("suffix", settings.suffix()).put("notes", notes).put("environment", environment);
     }

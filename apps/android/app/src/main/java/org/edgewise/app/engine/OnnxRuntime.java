@@ -9,7 +9,6 @@ import ai.onnxruntime.OrtSession;
 import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashSet;
@@ -19,6 +18,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.model.Tensor;
+import org.edgewise.app.store.Texts;
 import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
@@ -116,7 +116,7 @@ final class OnnxRuntime implements Engine {
                     run(profiled, sidecar.input.allocate());
                     File profile = new File(profiled.endProfiling());
                     try {
-                        return summary(new String(Files.readAllBytes(profile.toPath()), "UTF-8"));
+                        return summary(Texts.read(profile));
                     } finally {
                         profile.delete();
                     }

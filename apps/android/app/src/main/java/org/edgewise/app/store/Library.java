@@ -35,8 +35,14 @@ public final class Library {
     /** Returns the artifacts by id, opened ones in place of packed ones of the same id; broken ones are told to `problems`. */
     public Map<String, Artifact> artifacts(List<Refused> problems) {
         Map<String, Artifact> artifacts = new LinkedHashMap<>();
-        for (String name : assets()) {
-            if (name.endsWith(".json")) add(artifacts, problems, () -> context.getAssets().open(packed + "/" + name), true);
+        try {
+            String[] names = context.getAssets().list(packed);
+            Arrays.sort(names);
+            for (String name : names) {
+                if (name.endsWith(".json")) add(artifacts, problems, () -> context.getAssets().open(packed + "/" + name), true);
+            }
+        } catch (IOException error) {
+            // nothing was packed
         }
         File[] files = opened.listFiles((folder, name) -> name.endsWith(".json"));
         if (files != null) {
@@ -44,16 +50,6 @@ public final class Library {
             for (File file : files) add(artifacts, problems, () -> new FileInputStream(file), false);
         }
         return artifacts;
-    }
-
-    private String[] assets() {
-        try {
-            String[] names = context.getAssets().list(packed);
-            Arrays.sort(names);
-            return names;
-        } catch (IOException error) {
-            return new String[0];
-        }
     }
 
     private void add(Map<String, Artifact> artifacts, List<Refused> problems, Artifact.Source json, boolean isPacked) {

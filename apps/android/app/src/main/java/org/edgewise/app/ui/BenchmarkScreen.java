@@ -20,6 +20,7 @@ import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
 import org.edgewise.app.bench.Row;
+import org.edgewise.app.engine.Engine;
 import org.edgewise.app.engine.Engines;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.store.Artifact;
@@ -164,12 +165,12 @@ final class BenchmarkScreen extends Screen {
     /** Returns what this build holds: each engine with what it costs, and those that were left out. */
     private String built() {
         List<String> lines = new ArrayList<>();
-        for (Engines.BuiltIn one : app.engines().builtIn()) {
-            String line = activity.getString(R.string.engine_cost, one.id(), one.version(), Words.bytes(one.bytes()));
-            if (!one.smallPages().isEmpty()) {
-                line += activity.getString(R.string.engine_small_pages, String.join(", ", one.smallPages()));
-            }
-            lines.add(line);
+        for (Engine engine : app.engines().all()) {
+            Engines.Facts facts = app.engines().facts(engine.id());
+            String version = facts.version().isEmpty() ? "?" : facts.version();
+            String small = String.join(", ", facts.smallPages());
+            lines.add(activity.getString(R.string.engine_cost, engine.id(), version, Words.bytes(facts.bytes()))
+                    + (small.isEmpty() ? "" : activity.getString(R.string.engine_small_pages, small)));
         }
         app.engines().leftOut().forEach((id, why) -> lines.add(activity.getString(R.string.engine_out, id, why)));
         lines.add(activity.getString(R.string.build, app.engines().build()));

@@ -30,8 +30,7 @@ final class CheckScreen extends Screen {
             else session.check();
         });
         Intent files = document("*/*").putExtra(Intent.EXTRA_ALLOW_MULTIPLE, true);
-        view.findViewById(R.id.open).setOnClickListener(button ->
-                ask(activity, files, ARTIFACT, view.findViewById(R.id.open_status), R.string.no_file_app));
+        view.findViewById(R.id.open).setOnClickListener(button -> ask(files, ARTIFACT, R.id.open_status, R.string.no_file_app));
     }
 
     @Override

@@ -21,33 +21,26 @@ import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
-import org.edgewise.app.work.Session;
 
-/** What the networks are shown: a drawing where they read single characters, else a photograph; and examples to tap. */
-final class Input {
+/** A screen that shows the networks a drawing where they read single characters, else a photograph; and examples to tap. */
+abstract class Input extends Screen {
     private static final String POINTS = "points";
     private static final String WIDTHS = "widths";
 
-    private final Activity activity;
-    private final View view;
-    private final Session session;
     private final PadView pad;
     private List<String> groups = List.of(); // of networks, that are offered
     private String prepared; // for the group of networks of this name
 
-    Input(Activity activity, View view, Session session) {
-        this.activity = activity;
-        this.view = view;
-        this.session = session;
+    Input(Activity activity, ViewGroup parent, int layout) {
+        super(activity, parent, layout);
         pad = view.findViewById(R.id.pad);
         pad.connect(view.findViewById(R.id.brush), this::drawn);
         view.findViewById(R.id.undo).setOnClickListener(button -> pad.undo());
         view.findViewById(R.id.clear).setOnClickListener(button -> pad.clear());
-        TextView line = view.findViewById(R.id.input_status);
         view.findViewById(R.id.choose).setOnClickListener(button ->
-                Screen.ask(activity, Screen.document("image/*"), Screen.PICTURE, line, R.string.no_file_app));
+                ask(document("image/*"), PICTURE, R.id.input_status, R.string.no_file_app));
         view.findViewById(R.id.take).setOnClickListener(button ->
-                Screen.ask(activity, new Intent(MediaStore.ACTION_IMAGE_CAPTURE), Screen.PHOTO, line, R.string.no_camera_app));
+                ask(new Intent(MediaStore.ACTION_IMAGE_CAPTURE), PHOTO, R.id.input_status, R.string.no_camera_app));
     }
 
     /** Returns what is said before anything was shown to the networks. */
@@ -67,6 +60,7 @@ final class Input {
     }
 
     /** Shows what there is to give pictures with, and what the networks see. */
+    @Override
     void show() {
         offer(session.groups());
         Sidecar sidecar = sidecar();
@@ -103,7 +97,7 @@ final class Input {
             names.add(activity.getString(R.string.networks_named, models, sidecar.size.width(), sidecar.size.height(), sidecar.classes()));
         }
         Spinner networks = view.findViewById(R.id.networks);
-        Screen.offer(networks, names, chosen -> session.use(keys.get(chosen)));
+        offer(networks, names, chosen -> session.use(keys.get(chosen)));
         networks.setSelection(Math.max(0, keys.indexOf(session.group())));
     }
 
@@ -145,11 +139,12 @@ final class Input {
         say("", false);
     }
 
+    @Override
     void result(int request, Intent data) {
         Sidecar sidecar = sidecar();
-        if (sidecar == null || (request != Screen.PICTURE && request != Screen.PHOTO)) return;
+        if (sidecar == null || (request != PICTURE && request != PHOTO)) return;
         try {
-            Bitmap photo = request == Screen.PICTURE && data.getData() != null
+            Bitmap photo = request == PICTURE && data.getData() != null
                     ? Photos.read(activity.getContentResolver(), data.getData())
                     : data.getExtras() == null ? null : data.getExtras().getParcelable("data");
             if (photo == null) throw new Refused(R.string.not_a_picture);
@@ -166,6 +161,7 @@ final class Input {
         Words.say(view.findViewById(R.id.input_status), sentence, wrong);
     }
 
+    @Override
     void save(Bundle state) {
         ArrayList<float[]> lines = new ArrayList<>();
         float[] widths = new float[pad.strokes().size()];
@@ -177,6 +173,7 @@ final class Input {
         state.putFloatArray(WIDTHS, widths);
     }
 
+    @Override
     @SuppressWarnings("unchecked") // what save() wrote
     void restore(Bundle state) {
         ArrayList<float[]> lines = (ArrayList<float[]>) state.getSerializable(POINTS);

@@ -79,11 +79,11 @@ abstract class Screen {
     }
 
     /** Asks another app for something; where there is none, a line says `otherwise`. */
-    static void ask(Activity activity, Intent intent, int request, TextView line, int otherwise) {
+    final void ask(Intent intent, int request, int line, int otherwise) {
         try {
             activity.startActivityForResult(intent, request);
         } catch (ActivityNotFoundException error) {
-            Words.say(line, activity.getString(otherwise), true);
+            Words.say(view.findViewById(line), activity.getString(otherwise), true);
         }
     }
 

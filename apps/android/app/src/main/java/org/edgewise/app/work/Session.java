@@ -186,7 +186,7 @@ public final class Session {
             if (one.checked == null) one.checked = Check.run(running);
             if (shown == null) one.ran = running.ran();
             Running.Answer answer = shown == null ? null : running.answer(shown);
-            if (answer != null && picture == shown) one.answer = answer;
+            if (picture == shown) one.answer = answer;
             one.problem = null;
         } catch (Refused refused) {
             one.problem = refused;
