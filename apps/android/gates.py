@@ -20,7 +20,6 @@ class Sizes:
     """Compressed bytes of an APK's parts."""
 
     code: int
-    libraries: int
     assets: int
     whole: int
 
@@ -70,7 +69,7 @@ def _sizes(apk: Path, abi: str, engine_code: int) -> Sizes:
     libraries = sum(i.compress_size for i in infos if i.filename.startswith("lib/"))
     assets = sum(i.compress_size for i in infos if i.filename.startswith("assets/"))
     code = sum(i.compress_size for i in infos) - libraries - assets
-    sizes = Sizes(code=code, libraries=libraries, assets=assets, whole=apk.stat().st_size)
+    sizes = Sizes(code=code, assets=assets, whole=apk.stat().st_size)
     if code - engine_code > CODE_BYTES:
         msg = f"{apk.name} has {code - engine_code:,} bytes of code and resources of its own, more than {CODE_BYTES:,}."
         raise EdgewiseError(msg)

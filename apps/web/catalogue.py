@@ -94,15 +94,9 @@ def _entry(artifact: Artifact, desktop: measurements.Measurement | None, group: 
         "checkpoint": artifact.checkpoint_sha256[:8],
     }
     if desktop and desktop.latencies_ns and desktop.total:
-        entry["desktop"] = {
-            "runtime": desktop.runtime,
-            "cpu": desktop.environment.cpu or "a processor that was not recorded",
-            "p50_ns": desktop.p50_ns,
-            "p90_ns": desktop.p90_ns,
-            "correct": desktop.correct,
-            "agree": desktop.agree,
-            "total": desktop.total,
-        }
+        figures = ("runtime", "p50_ns", "p90_ns", "correct", "agree", "total")
+        entry["desktop"] = {name: getattr(desktop, name) for name in figures}
+        entry["desktop"]["cpu"] = desktop.environment.cpu or "a processor that was not recorded"
     return entry
 
 

@@ -42,7 +42,7 @@ public final class Folder {
     /** Forgets the plan: all rows are there, or the run was cancelled. */
     void end() {
         file("plan").delete();
-        tried();
+        file(TRYING).delete();
         File[] times = folder.listFiles((f, name) -> name.startsWith("time-") || name.startsWith("ended-"));
         if (times != null) for (File file : times) file.delete();
     }
@@ -55,10 +55,6 @@ public final class Folder {
         Texts.write(file(TRYING), new JSONObject().put("id", id).toString());
     }
 
-    void tried() {
-        file(TRYING).delete();
-    }
-
     /**
      * Returns what was being measured when the app ended, where that happened for the second time: an engine may end it by a
      * crash, while Android, or a person, ends it for reasons of their own. Null where there is no such thing.
@@ -66,7 +62,7 @@ public final class Folder {
     String endedTwice() throws IOException {
         try {
             String id = new JSONObject(Texts.read(file(TRYING))).getString("id");
-            tried();
+            file(TRYING).delete();
             File before = file("ended-" + (id.isEmpty() ? "all" : id));
             if (before.exists()) return id;
             Texts.write(before, "{}");

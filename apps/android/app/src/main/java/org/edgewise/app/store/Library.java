@@ -117,8 +117,8 @@ public final class Library {
     public Artifact keep(String json, InputStream bytes) throws Refused {
         Sidecar sidecar = Sidecar.parse(json);
         File file = new File(opened, sidecar.file);
+        Digest.copy(bytes, file, sidecar);
         try {
-            Digest.copy(bytes, file, sidecar);
             Texts.write(new File(opened, sidecar.id + ".json"), json);
         } catch (IOException error) {
             file.delete(); // a file without its sidecar would never be shown, nor removed

@@ -75,9 +75,8 @@ final class CheckScreen extends Screen {
 
     private void fill(View row, Artifact artifact, Session.Status status) {
         TextView mark = row.findViewById(R.id.mark);
-        TextView id = row.findViewById(R.id.id);
         TextView line = row.findViewById(R.id.outcome);
-        id.setText(Words.breakable(artifact.id()));
+        text(row, R.id.id, Words.breakable(artifact.id()));
         Check.State state = status.checked == null ? null : status.checked.state();
         boolean refused = status.problem != null;
         mark.setText(refused ? (status.engine.isEmpty() ? "–" : "!") : state == null ? "" : switch (state) {
@@ -115,15 +114,11 @@ final class CheckScreen extends Screen {
         try {
             Artifact artifact = app.library().open(chosen);
             session.refresh();
-            say(activity.getString(R.string.opened, artifact.id()), false);
+            say(R.id.open_status, activity.getString(R.string.opened, artifact.id()), false);
         } catch (Refused refused) {
-            say(refused.sentence(activity.getResources()), true);
+            say(R.id.open_status, refused.sentence(activity.getResources()), true);
         } catch (OutOfMemoryError error) {
-            say(activity.getString(R.string.out_of_memory, activity.getString(R.string.open)), true);
+            say(R.id.open_status, activity.getString(R.string.out_of_memory, activity.getString(R.string.open)), true);
         }
-    }
-
-    private void say(String sentence, boolean wrong) {
-        Words.say(view.findViewById(R.id.open_status), sentence, wrong);
     }
 }

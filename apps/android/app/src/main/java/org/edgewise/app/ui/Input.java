@@ -126,7 +126,7 @@ abstract class Input extends Screen {
             picture.setOnClickListener(tapped -> {
                 pad.show(new ArrayList<>());
                 session.show(golden.picture());
-                say(activity.getString(R.string.example_label, sidecar.named(golden.label())), false);
+                say(R.id.input_status, activity.getString(R.string.example_label, sidecar.named(golden.label())), false);
             });
             list.addView(example);
         }
@@ -136,7 +136,7 @@ abstract class Input extends Screen {
         Sidecar sidecar = sidecar();
         byte[] seen = sidecar == null ? null : Ink.see(pad.strokes(), sidecar.size);
         session.show(seen == null ? null : Range.picture(seen, sidecar));
-        say("", false);
+        say(R.id.input_status, "", false);
     }
 
     @Override
@@ -149,16 +149,12 @@ abstract class Input extends Screen {
                     : data.getExtras() == null ? null : data.getExtras().getParcelable("data");
             if (photo == null) throw new Refused(R.string.not_a_picture);
             session.show(Photos.picture(photo, sidecar));
-            say(activity.getString(R.string.picture_resized, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
+            say(R.id.input_status, activity.getString(R.string.picture_resized, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
         } catch (Refused refused) {
-            say(refused.sentence(activity.getResources()), true);
+            say(R.id.input_status, refused.sentence(activity.getResources()), true);
         } catch (OutOfMemoryError error) {
-            say(activity.getString(R.string.picture_too_large), true);
+            say(R.id.input_status, activity.getString(R.string.picture_too_large), true);
         }
-    }
-
-    private void say(String sentence, boolean wrong) {
-        Words.say(view.findViewById(R.id.input_status), sentence, wrong);
     }
 
     @Override

@@ -73,6 +73,12 @@ abstract class Screen {
         line.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
     }
 
+    /** Says a sentence in the line below what it is about; what went wrong in another colour. "" hides the line. */
+    final void say(int id, String sentence, boolean wrong) {
+        line(view, id, sentence);
+        ((TextView) view.findViewById(id)).setTextColor(activity.getColor(wrong ? R.color.bad : R.color.soft));
+    }
+
     /** Returns what asks the phone's file app for a file of a type. */
     static Intent document(String type) {
         return new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType(type);
@@ -83,7 +89,7 @@ abstract class Screen {
         try {
             activity.startActivityForResult(intent, request);
         } catch (ActivityNotFoundException error) {
-            Words.say(view.findViewById(line), activity.getString(otherwise), true);
+            say(line, activity.getString(otherwise), true);
         }
     }
 

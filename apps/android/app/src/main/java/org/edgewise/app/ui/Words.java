@@ -1,8 +1,6 @@
 package org.edgewise.app.ui;
 
 import android.content.res.Resources;
-import android.view.View;
-import android.widget.TextView;
 import java.util.Locale;
 import org.edgewise.app.R;
 import org.edgewise.app.work.Check;
@@ -14,13 +12,6 @@ final class Words {
     /** Returns an artifact's name that may break at its dashes and underscores: it has no spaces, and fonts may be large. */
     static String breakable(String id) {
         return id.replace("_", "_\u200b").replace("-", "-\u200b");
-    }
-
-    /** Says a sentence below what it is about; what went wrong in another colour. "" hides the line. */
-    static void say(TextView line, String sentence, boolean wrong) {
-        line.setText(sentence);
-        line.setTextColor(line.getContext().getColor(wrong ? R.color.bad : R.color.soft));
-        line.setVisibility(sentence.isEmpty() ? View.GONE : View.VISIBLE);
     }
 
     static String sentence(Resources resources, Check.Checked checked) {
