@@ -19,6 +19,7 @@ from models.common import files
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 
 PINS = HERE / "gradle" / "sha256.txt"
+HEAD = "# SHA-256 of each download; `python -m apps.android.jars` adds what is missing.\n"
 TIMEOUT_S = 900
 # By the library's alias: what Maven calls the packaging where it is not `jar`.
 AARS = ("tensorflow-lite", "tensorflow-lite-api", "onnxruntime-android", "executorch-android", "fbjni")
@@ -90,8 +91,7 @@ def _resolve(name: str, libraries: tuple[Library, ...]) -> tuple[Path, ...]:
     listing.unlink(missing_ok=True)
     command = (mvn, "-B", "-q", "dependency:build-classpath", f"-Dmdep.outputFile={listing}", "-Dmdep.pathSeparator=\n")
     try:
-        settings = {"cwd": folder, "text": True, "timeout": TIMEOUT_S, "stdin": subprocess.DEVNULL}
-        done = subprocess.run(command, capture_output=True, **settings)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, input="")
     except subprocess.TimeoutExpired as error:
         msg = f"Maven took more than {TIMEOUT_S} s for {name}. Is the repository in its settings reachable?"
         raise NotServed(msg) from error
@@ -141,8 +141,7 @@ def pin() -> None:
             except NotServed as error:
                 print(f"{name}: {error}", file=sys.stderr)
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    head = "# SHA-256 of each download; `python -m apps.android.jars` adds what is missing.\n"
-    files.write_bytes(PINS, (head + lines).encode())
+    files.write_bytes(PINS, (HEAD + lines).encode())
 
 
 if __name__ == "__main__":

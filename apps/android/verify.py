@@ -114,8 +114,7 @@ def answered(library: Path, model: Path, inputs: Path, count: int, delegate: str
     classpath = ":".join(str(jar.path) for jar in jars.fetch("emulator", versions.bundle("emulator")))
     command = [tools.find("java"), "-cp", classpath, str(HERE / "programs" / "Emulated.java"), str(library), str(model), str(inputs),
                str(count), delegate]  # fmt: skip
-    settings = {"text": True, "errors": "replace", "timeout": LIMIT_S, "stdin": subprocess.DEVNULL}
-    return subprocess.run(command, capture_output=True, **settings).stdout
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, input="").stdout
 
 
 def _logits(answer: bytes, tensor: dict) -> np.ndarray:

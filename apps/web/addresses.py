@@ -35,8 +35,9 @@ def refusal(host: str, family: int, address: tuple, error: OSError) -> EdgewiseE
         return UsageError(f"The host {_short(host)} is no address of this machine. Name one that is: {CHOICE}.")
     if error.errno in (errno.EACCES, errno.EPERM) and port < 1024:
         return EdgewiseError(f"Port {port} is kept for the system's own services. Take one from 1024 on: --port 8000")
-    why = f"port {port} of {_short(host)} ({error.strerror})"
-    return EdgewiseError(f"Nothing can listen at {why}. Choose others with --host and --port.")
+    return EdgewiseError(
+        f"Nothing can listen at port {port} of {_short(host)} ({error.strerror}). Choose others with --host and --port."
+    )
 
 
 def _free_port(family: int, address: tuple) -> int:
