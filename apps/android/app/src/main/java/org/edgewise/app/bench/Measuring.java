@@ -20,7 +20,6 @@ import org.json.JSONObject;
 public final class Measuring {
     public final Changes changes = new Changes();
     private final Session session;
-    private final Phone phone;
     private final Context context;
     private final Folder folder;
     private final Bench bench;
@@ -33,9 +32,8 @@ public final class Measuring {
     public Measuring(Context context, Session session, Engines engines, Front front) {
         this.session = session;
         this.context = context;
-        phone = new Phone(context);
         folder = new Folder(new File(context.getFilesDir(), "bench"));
-        bench = new Bench(session::artifact, this::evaluation, engines, folder, front, phone, context.getResources(), this::at);
+        bench = new Bench(session::artifact, this::evaluation, engines, folder, front, new Phone(context), context.getResources(), this::at);
     }
 
     /** Begins to measure; where a run was killed before, that one is finished. */
@@ -73,10 +71,6 @@ public final class Measuring {
 
     public List<JSONObject> rows() {
         return folder.rows();
-    }
-
-    public Phone phone() {
-        return phone;
     }
 
     private void run(Plan plan) {

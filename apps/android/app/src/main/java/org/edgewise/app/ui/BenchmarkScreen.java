@@ -119,7 +119,7 @@ final class BenchmarkScreen extends Screen {
         count(rows, R.layout.benchmark_row, finished.size());
         for (int i = 0; i < finished.size(); i++) fill(rows.getChildAt(i), finished.get(i));
         view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
-        Phone phone = measuring.phone();
+        Phone phone = new Phone(activity);
         text(view, R.id.phone, activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
         text(view, R.id.build, built());
         if (running) activity.getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
