@@ -128,11 +128,13 @@ def _apk(abi: str, target: Path, parts: Parts, key: Key, report: Callable[[str],
     absent = {engine.id: f"It has no library for {abi}." for engine in parts.resolved if engine not in included}
     for name in absent:
         report(f"{name} is left out for {abi}: its archive has no library for it")
-    costs = {engine.id: _cost(engine, abi, parts.classes[engine.id]) for engine in included}
-    inside = {f"assets/{name}": content for name, content in parts.packed.items()}
-    inside["assets/build.json"] = _described(parts.digest, included, costs, parts.left_out | absent)
+    inside, costs = {f"assets/{name}": content for name, content in parts.packed.items()}, {}
     for engine in included:
-        inside |= {f"lib/{abi}/{name}": content for name, content in engine.libraries.get(abi, {}).items()}
+        libraries = engine.libraries.get(abi, {})
+        inside |= {f"lib/{abi}/{name}": content for name, content in libraries.items()}
+        whole = parts.classes[engine.id] + sum(len(zlib.compress(content, 9)) for content in libraries.values())
+        costs[engine.id] = Cost(whole=whole, small_pages=engine.small_pages(abi))
+    inside["assets/build.json"] = _described(parts.digest, included, costs, parts.left_out | absent)
     path = target / f"edgewise-{abi}.apk"
     package.write(path, parts.linked, parts.dex, inside, key)
     engine_code = sum(parts.classes.values())  # every ABI's: the code is the same in each
@@ -176,11 +178,6 @@ def _digest(resolved: tuple[Resolved, ...]) -> str:
             for name, library in sorted(content.items()):
                 digest.update(f"{abi}/{name}".encode() + hashlib.sha256(library).digest())
     return digest.hexdigest()[:12]
-
-
-def _cost(engine: Resolved, abi: str, classes: int) -> Cost:
-    libraries = sum(len(zlib.compress(content, 9)) for content in engine.libraries.get(abi, {}).values())
-    return Cost(whole=libraries + classes, small_pages=engine.small_pages(abi))
 
 
 def _described(digest: str, included: tuple[Resolved, ...], costs: dict[str, Cost], left_out: dict[str, str]) -> bytes:

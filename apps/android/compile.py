@@ -35,8 +35,6 @@ def jar(alias: str) -> Path:
 def sources(included: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the app's own sources, without the adapters of engines that are not included."""
     out = {f"{engine.source}.java" for name, engine in ENGINES.items() if name not in included}
-    if "onnxruntime" not in included:
-        out.add("Profile.java")
     return tuple(path for path in sorted((MAIN / "java").rglob("*.java")) if path.name not in out)
 
 
@@ -72,9 +70,8 @@ def javac(
 
 def _lacks(engine: Resolved, output: str) -> str:
     """Return what the compiler does not find for an engine's adapter, the first of it in its words; "" for nothing."""
-    errors = re.findall(
-        rf"^.*/{engine.engine.source}\.java:\d+: error: (.+)((?:\n(?!\S*/\S+\.java:\d).*)*)", output, re.MULTILINE
-    )
+    pattern = rf"(?m)^.*/{engine.engine.source}\.java:\d+: error: (.+)((?:\n(?!\S*/\S+\.java:\d).*)*)"
+    errors = re.findall(pattern, output)
     if not errors:
         return ""
     what, details = errors[0]
@@ -110,12 +107,9 @@ def r8(app: Path, resolved: tuple[Resolved, ...], rules: Path, target: Path) -> 
     Returns a sentence for each class that the engines need and that none of their archives has: a call of it would end the app.
     """
     output = _shrunk((app, *(path for engine in resolved for path in engine.classes)), resolved, target, rules)
-    missing = re.findall(
-        r"Missing class (\S+) \(referenced from: (.+?)(?: and \d+ other contexts?)?\)$", output, re.MULTILINE
-    )
-    return tuple(
-        f"the class {name} is in none of the archives, though it is needed by {user}" for name, user in missing
-    )
+    pattern = r"(?m)Missing class (\S+) \(referenced from: (.+?)(?: and \d+ other contexts?)?\)$"
+    missing = re.findall(pattern, output)
+    return tuple(f"the class {name} is in none of the archives, though it is needed by {by}" for name, by in missing)
 
 
 def dex_bytes(engine: Resolved, scratch: Path) -> int:

@@ -20,7 +20,6 @@ class Sizes:
     """Compressed bytes of an APK's parts."""
 
     code: int
-    libraries: int
     assets: int
     whole: int
 
@@ -49,9 +48,8 @@ def _instructions(apk: Path) -> None:
                 output = tools.run("dexdump", "-d", archive.extract(name, folder))
                 matches = re.findall(r"invoke-(?:custom|polymorphic)\S*", output)
                 if matches:
-                    raise EdgewiseError(
-                        f"{apk.name} holds {len(matches)} times {matches[0]} in {name}, which R8 should have replaced."
-                    )
+                    what = f"{len(matches)} times {matches[0]} in {name}"
+                    raise EdgewiseError(f"{apk.name} holds {what}, which R8 should have replaced.")
                 if "invoke-virtual" not in output:
                     raise EdgewiseError(f"dexdump shows no code of {name} in {apk.name}.")
 
@@ -71,12 +69,11 @@ def _sizes(apk: Path, abi: str, engine_code: int) -> Sizes:
     libraries = sum(i.compress_size for i in infos if i.filename.startswith("lib/"))
     assets = sum(i.compress_size for i in infos if i.filename.startswith("assets/"))
     code = sum(i.compress_size for i in infos) - libraries - assets
-    sizes = Sizes(code=code, libraries=libraries, assets=assets, whole=apk.stat().st_size)
+    sizes = Sizes(code=code, assets=assets, whole=apk.stat().st_size)
     if code - engine_code > CODE_BYTES:
         msg = f"{apk.name} has {code - engine_code:,} bytes of code and resources of its own, more than {CODE_BYTES:,}."
         raise EdgewiseError(msg)
     if sizes.whole - assets > ABI_BYTES[abi]:
-        raise EdgewiseError(
-            f"{apk.name} has {sizes.whole - assets:,} bytes without artifacts, more than {ABI_BYTES[abi]:,} for {abi}."
-        )
+        most = f"more than {ABI_BYTES[abi]:,} for {abi}"
+        raise EdgewiseError(f"{apk.name} has {sizes.whole - assets:,} bytes without artifacts, {most}.")
     return sizes

@@ -19,14 +19,11 @@ from models.common import files
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 
 PINS = HERE / "gradle" / "sha256.txt"
+HEAD = "# SHA-256 of each download; `python -m apps.android.jars` adds what is missing.\n"
 TIMEOUT_S = 900
 # By the library's alias: what Maven calls the packaging where it is not `jar`.
-TYPES = {
-    **dict.fromkeys(
-        ("tensorflow-lite", "tensorflow-lite-api", "onnxruntime-android", "executorch-android", "fbjni"), "aar"
-    ),
-    "gummy-bears": "signature",
-}
+AARS = ("tensorflow-lite", "tensorflow-lite-api", "onnxruntime-android", "executorch-android", "fbjni")
+TYPES = dict.fromkeys(AARS, "aar") | {"gummy-bears": "signature"}
 FRAMEWORKS = ("oldest", "newest")  # Android's own code, for the tests, beside the version that most of them run on
 # With what they need themselves, but for what only Google's repository has: tests/apps/android/app_tests/java_stubs.py has these.
 WHOLE = {
@@ -94,9 +91,7 @@ def _resolve(name: str, libraries: tuple[Library, ...]) -> tuple[Path, ...]:
     listing.unlink(missing_ok=True)
     command = (mvn, "-B", "-q", "dependency:build-classpath", f"-Dmdep.outputFile={listing}", "-Dmdep.pathSeparator=\n")
     try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, input="")
     except subprocess.TimeoutExpired as error:
         msg = f"Maven took more than {TIMEOUT_S} s for {name}. Is the repository in its settings reachable?"
         raise NotServed(msg) from error
@@ -139,16 +134,14 @@ def pin() -> None:
     """Write the SHA-256 of every file that the catalogue's bundles come to, as far as they are served here."""
     digests = pinned()
     for name in ("build", "litert", "onnxruntime", "executorch", "tests", *FRAMEWORKS, "emulator"):
-        for libraries in (
-            (versions.bundle(name),) if name != "executorch" else tuple((one,) for one in versions.bundle(name))
-        ):
+        bundle = versions.bundle(name)
+        for libraries in ((one,) for one in bundle) if name == "executorch" else (bundle,):
             try:
                 digests |= {jar.path.name: jar.sha256 for jar in fetch(name, libraries)}
             except NotServed as error:
                 print(f"{name}: {error}", file=sys.stderr)
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    head = "# SHA-256 of each download; `python -m apps.android.jars` adds what is missing.\n"
-    files.write_bytes(PINS, (head + lines).encode())
+    files.write_bytes(PINS, (HEAD + lines).encode())
 
 
 if __name__ == "__main__":

@@ -55,7 +55,12 @@ def write(target: Path, linked: Linked, dex: Path, inside: Mapping[str, bytes], 
         plain, aligned = Path(folder) / "plain.apk", Path(folder) / "aligned.apk"
         _zip(plain, linked, dex, inside)
         tools.run("zipalign", "-f", "4", plain, aligned)
-        _sign(aligned, temporary, key)
+        alias = ("--ks-key-alias", key.alias) if key.alias else ()
+        # one scheme that every Android since 7 reads; no source stamp and no time, so that the bytes stay the same
+        tools.run("apksigner", "sign", "--ks", key.keystore, "--ks-pass", f"env:{PASSWORD}", *alias,
+                  "--min-sdk-version", versions.version("min-sdk"), "--v1-signing-enabled", "false", "--v2-signing-enabled", "true",
+                  "--v3-signing-enabled", "true", "--v4-signing-enabled", "false", "--out", temporary, aligned,
+                  env={PASSWORD: key.password})  # fmt: skip
 
 
 def _zip(target: Path, linked: Linked, dex: Path, inside: Mapping[str, bytes]) -> None:
@@ -69,15 +74,6 @@ def _zip(target: Path, linked: Linked, dex: Path, inside: Mapping[str, bytes]) -
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_STORED if name.endswith(STORED) else zipfile.ZIP_DEFLATED
             archive.writestr(info, content[name], compresslevel=9)
-
-
-def _sign(source: Path, target: Path, key: Key) -> None:
-    alias = ("--ks-key-alias", key.alias) if key.alias else ()
-    # one scheme that every Android since 7 reads; no source stamp and no time, so that the bytes stay the same
-    tools.run("apksigner", "sign", "--ks", key.keystore, "--ks-pass", f"env:{PASSWORD}", *alias,
-              "--min-sdk-version", versions.version("min-sdk"), "--v1-signing-enabled", "false", "--v2-signing-enabled", "true",
-              "--v3-signing-enabled", "true", "--v4-signing-enabled", "false", "--out", target, source,
-              env={PASSWORD: key.password})  # fmt: skip
 
 
 def own_key(keystore: Path, alias: str) -> Key:

@@ -72,11 +72,11 @@ def require() -> None:
     framework()
 
 
-def run(program: str, *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+def run(program: str, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
     """Return what a program prints, warnings last; raises ToolFailed where it fails."""
     command = (find(program), *map(str, arguments))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, cwd=cwd,
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
                               stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise EdgewiseError(f"{program} took more than {TIMEOUT_S} s.") from error

@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,15 +55,21 @@ def run(request: Request) -> None:
     chosen = [a for a in assets.choose(request.artifacts, request.patterns, ("litert",)) if a.format == "tflite"]
     if not chosen:
         raise UsageError("--verify judges .tflite files that the app packs, and there are none. Name some: --only GLOB")
-    verdicts = judge(engine, request.artifacts, tuple(chosen), lambda v: out.print(plain(_line(v)), soft_wrap=True))
-    for verdict in verdicts:
-        keep(verdict, engine, request.results)
+    verdicts = []
+    with tempfile.TemporaryDirectory() as scratch:
+        library = Path(scratch) / LIBRARY
+        library.write_bytes(engine.libraries[ABI][LIBRARY])
+        for artifact in chosen:
+            verdict = judge(library, request.artifacts, artifact, Path(scratch))
+            verdicts.append(verdict)
+            detail = verdict.reason or f"largest difference {verdict.difference:.2g}"
+            out.print(plain(f"{verdict.state}: {artifact.id} by {LIBRARY} of {ABI}: {detail}"), soft_wrap=True)
+            keep(verdict, engine, request.results)
     expected = assets.WRONG.get((engine.id, engine.version), ())  # of which the build has warned
     wrong = [v for v in verdicts if not v.good and not (v.state == "different" and v.artifact.scheme in expected)]
     if wrong:
-        msg = f"{len(wrong)} of {len(verdicts)} artifacts are answered wrongly by the library that ships: " + "; ".join(
-            f"{v.artifact.id} ({v.reason or v.state})" for v in wrong
-        )
+        which = "; ".join(f"{v.artifact.id} ({v.reason or v.state})" for v in wrong)
+        msg = f"{len(wrong)} of {len(verdicts)} artifacts are answered wrongly by the library that ships: {which}"
         raise EdgewiseError(msg)
 
 
@@ -82,26 +87,8 @@ def keep(verdict: Verdict, engine: Resolved, results: Path) -> None:
                             trials=(*others, trial)), results)  # fmt: skip
 
 
-def _line(verdict: Verdict) -> str:
-    detail = verdict.reason or f"largest difference {verdict.difference:.2g}"
-    return f"{verdict.state}: {verdict.artifact.id} by {LIBRARY} of {ABI}: {detail}"
-
-
-def judge(
-    engine: Resolved, folder: Path, chosen: tuple[Artifact, ...], report: Callable[[Verdict], None]
-) -> list[Verdict]:
-    """Return a verdict for each artifact, one process each, within a time limit; `report` gets each."""
-    verdicts = []
-    with tempfile.TemporaryDirectory() as scratch:
-        library = Path(scratch) / LIBRARY
-        library.write_bytes(engine.libraries[ABI][LIBRARY])
-        for artifact in chosen:
-            verdicts.append(_judge(library, folder, artifact, Path(scratch)))
-            report(verdicts[-1])
-    return verdicts
-
-
-def _judge(library: Path, folder: Path, artifact: Artifact, scratch: Path) -> Verdict:
+def judge(library: Path, folder: Path, artifact: Artifact, scratch: Path) -> Verdict:
+    """Return the verdict on an artifact, which a process of its own answers within a time limit."""
     file = artifacts.check(artifact, folder)
     sidecar = json.loads(artifacts.sidecar_path(folder, artifact.id).read_text())
     source, target = sidecar["inputs"][0], sidecar["outputs"][0]
@@ -127,10 +114,7 @@ def answered(library: Path, model: Path, inputs: Path, count: int, delegate: str
     classpath = ":".join(str(jar.path) for jar in jars.fetch("emulator", versions.bundle("emulator")))
     command = [tools.find("java"), "-cp", classpath, str(HERE / "programs" / "Emulated.java"), str(library), str(model), str(inputs),
                str(count), delegate]  # fmt: skip
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, stdin=subprocess.DEVNULL
-    )
-    return done.stdout
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, input="").stdout
 
 
 def _logits(answer: bytes, tensor: dict) -> np.ndarray:

@@ -104,8 +104,7 @@ def _build(content: catalogue.Content, dist: Path, artifacts: Path) -> None:
     for column in ("raw", "brotli", "gzip"):
         table.add_column(column, justify="right")
     for load in loads:
-        sizes = (load.raw_bytes, load.brotli_bytes, load.gzip_bytes)
-        table.add_row(load.runtime, load.artifact, *(f"{size:,}" for size in sizes))
+        table.add_row(load.runtime, load.artifact, *(f"{load.sizes[suffix]:,}" for suffix in ("", ".br", ".gz")))
     out.print(table)
     elapsed_s = time.perf_counter() - started
     out.print(f"{len(content.chosen)} artifacts in {escape(str(dist))}, {elapsed_s:.0f} s: static files for any web host.",

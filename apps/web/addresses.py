@@ -16,9 +16,10 @@ def resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple]:
     try:
         candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # ValueError: a name that no name server could be asked for
-        raise UsageError(
+        msg = (
             f"The host {_short(host)} has no address, so nothing can listen there. Name one of this machine: {CHOICE}."
-        ) from error
+        )
+        raise UsageError(msg) from error
     family, *_, address = min(candidates, key=lambda one: one[0] != socket.AF_INET)  # phones' browsers all speak IPv4
     return family, address
 

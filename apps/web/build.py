@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,24 @@ HASH_MARK = "sha256-IMPORT-MAP"
 WORTH = 0.95  # a compressed copy is written if it has at most this share of the size
 # Brotli at 11 takes a minute for a runtime's file and saves 13 % of it; at 9 three seconds.
 BROTLI_QUALITY = 9
-COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
-    ".br": lambda content: _brotli(content),
-    ".gz": lambda content: gzip.compress(content, mtime=0),
-}
+
+
+def _brotli(content: bytes) -> bytes:
+    import brotli
+
+    return brotli.compress(content, quality=BROTLI_QUALITY)
+
+
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {".br": _brotli, ".gz": partial(gzip.compress, mtime=0)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstLoad:
-    """What a first visit transfers with one artifact, in bytes as they are and compressed."""
+    """What a first visit transfers with one artifact, in bytes by the ending of a compressed copy; by "" as they are."""
 
     runtime: str
     artifact: str
-    raw_bytes: int
-    brotli_bytes: int
-    gzip_bytes: int
+    sizes: dict[str, int]
 
 
 def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules: Path) -> tuple[FirstLoad, ...]:
@@ -69,7 +73,8 @@ def build(dist: Path, content: Content, *, artifacts_folder: Path, node_modules:
                    "runtimes": packages.versions(), "artifacts": content.entries}  # fmt: skip
         digest = version(site, listing)
         files.write_json(site / "catalogue.json", {"version": digest, **listing})
-        _write_worker(site, digest)
+        constants = f"const VERSION = {json.dumps(digest)};\nconst SHELL = {json.dumps(['./', *shell()], indent=1)};\n"
+        (site / WORKER).write_text(f"{constants}\n{(SOURCE / WORKER).read_text()}")
         _compress(site)
         return tuple(_first_load(site, artifact) for artifact in _smallest(content.chosen))
 
@@ -145,8 +150,7 @@ def _first_load(site: Path, artifact: Artifact) -> FirstLoad:
     own = (f"artifacts/{artifact.file}", f"artifacts/{artifact.id}.json")
     needed = (*shell(), WORKER, *of_runtime(runtime), *own)
     sizes = {suffix: sum(_transferred(site / file, suffix) for file in needed) for suffix in ("", *COMPRESSIONS)}
-    return FirstLoad(runtime=runtime, artifact=artifact.id, raw_bytes=sizes[""], brotli_bytes=sizes[".br"],
-                     gzip_bytes=sizes[".gz"])  # fmt: skip
+    return FirstLoad(runtime=runtime, artifact=artifact.id, sizes=sizes)
 
 
 def _transferred(file: Path, suffix: str) -> int:
@@ -174,11 +178,6 @@ def _allow_import_map(page: Path) -> None:
     page.write_text(html.replace(HASH_MARK, f"sha256-{digest}"))
 
 
-def _write_worker(site: Path, version: str) -> None:
-    constants = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(['./', *shell()], indent=1)};\n"
-    (site / WORKER).write_text(f"{constants}\n{(SOURCE / WORKER).read_text()}")
-
-
 def _compress(site: Path) -> None:
     """Write a compressed copy beside each file that becomes smaller by it, where web servers look for it."""
 
@@ -191,9 +190,3 @@ def _compress(site: Path) -> None:
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(compressed, [(file, suffix) for file in files.members(site) for suffix in COMPRESSIONS]))
-
-
-def _brotli(content: bytes) -> bytes:
-    import brotli
-
-    return brotli.compress(content, quality=BROTLI_QUALITY)

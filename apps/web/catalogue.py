@@ -50,9 +50,8 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
     """
     every = artifacts.load(artifacts_folder)
     if not every:
-        raise DataError(
-            f"There are no artifacts in {artifacts_folder}. Make them with: {suggested_commands.nox('export')}"
-        )
+        msg = f"There are no artifacts in {artifacts_folder}. Make them with: {suggested_commands.nox('export')}"
+        raise DataError(msg)
     selected_ids = {recipe.id for recipe in matrix.select(patterns)}
     chosen = tuple(a for a in every if a.id in selected_ids and _runs(a))
     if not chosen:
@@ -63,9 +62,8 @@ def gather(artifacts_folder: Path, results_folder: Path, patterns: tuple[str, ..
         artifacts.check(one, artifacts_folder)
     desktop = {one.id: _desktop(one, results_folder) for one in chosen}
     refused = tuple(a for a in every if not _runs(a))
-    references = {
-        model: reference.load(reference.path(artifacts_folder, model)) for model in sorted({a.model for a in chosen})
-    }
+    models = sorted({artifact.model for artifact in chosen})
+    references = {model: reference.load(reference.path(artifacts_folder, model)) for model in models}
     grouped = groups(chosen, references)
     group_of = {a.id: number for number, group in enumerate(grouped) for a in group.artifacts}
     return Content(
@@ -96,15 +94,9 @@ def _entry(artifact: Artifact, desktop: measurements.Measurement | None, group: 
         "checkpoint": artifact.checkpoint_sha256[:8],
     }
     if desktop and desktop.latencies_ns and desktop.total:
-        entry["desktop"] = {
-            "runtime": desktop.runtime,
-            "cpu": desktop.environment.cpu or "a processor that was not recorded",
-            "p50_ns": desktop.p50_ns,
-            "p90_ns": desktop.p90_ns,
-            "correct": desktop.correct,
-            "agree": desktop.agree,
-            "total": desktop.total,
-        }
+        figures = ("runtime", "p50_ns", "p90_ns", "correct", "agree", "total")
+        entry["desktop"] = {name: getattr(desktop, name) for name in figures}
+        entry["desktop"]["cpu"] = desktop.environment.cpu or "a processor that was not recorded"
     return entry
 
 
@@ -134,17 +126,14 @@ def examples(
                 shown = {"artifact": row.artifact, "answer": flip.ours, "source": flip.theirs}
                 flips.setdefault(flip.index, []).append(shown)
     most = max(LEAST_EXAMPLES, EXAMPLE_BYTES // shares // max(evaluation.images[:1].nbytes, 1))
-    labels = _spread(np.unique(evaluation.labels), min(MOST_LABELS, most))
+    labels = np.unique(evaluation.labels)
+    spread = np.linspace(0, len(labels) - 1, min(MOST_LABELS, most, len(labels)))  # from the first to the last of them
+    labels = labels[np.unique(spread.round().astype(int))]
     firsts = [int(np.argmax(evaluation.labels == label)) for label in labels]
     hardest = sorted(flips, key=lambda index: (-len(flips[index]), index))[:MOST_FLIPS]
     return tuple(
-        {
-            "index": index,
-            "label": int(evaluation.labels[index]),
-            **pixels(evaluation.images[index]),
-            "flips": flips.get(index, []),
-        }
-        for index in list(dict.fromkeys((*firsts, *hardest)))[:most]
+        {"index": i, "label": int(evaluation.labels[i]), **pixels(evaluation.images[i]), "flips": flips.get(i, [])}
+        for i in list(dict.fromkeys((*firsts, *hardest)))[:most]
     )
 
 
@@ -152,8 +141,3 @@ def pixels(image: np.ndarray) -> dict[str, str]:
     """Return an image as sidecars hold it: bytes in `image_u8`, or little-endian floats in `image_f32`, in base64."""
     name = "image_u8" if image.dtype == np.uint8 else "image_f32"
     return {name: base64.b64encode(image.astype(image.dtype.newbyteorder("<")).tobytes()).decode()}
-
-
-def _spread(labels: np.ndarray, most: int) -> np.ndarray:
-    """Return at most `most` of the labels, from the first to the last of them."""
-    return labels[np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(int))]

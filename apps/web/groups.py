@@ -48,17 +48,14 @@ class Group:
     def json(self) -> dict[str, Any]:
         """Return the group's entry in the catalogue; the references' arrays have files of their own (`reference_bytes`)."""
         height, width, channels = self.pictures.size
+        count = self.reference_images
         return {
             **{name: getattr(self.pictures, name) for name in ("dtype", "low", "high", "labels")},
             **{"height": height, "width": width, "channels": channels},
             "first": first(self.artifacts).id,
             "references": {
-                model: {
-                    "count": self.reference_images,
-                    "labels": label_dtype(reference).name,
-                    "classes": reference.logits.shape[1],
-                }
-                for model, reference in self.references.items()
+                model: {"count": count, "labels": label_dtype(one).name, "classes": one.logits.shape[1]}
+                for model, one in self.references.items()
             },
         }
 

@@ -99,8 +99,5 @@ def _reason(output: str) -> str:
 
 def versions(folder: Path = HERE) -> dict[str, dict[str, str]]:
     """Return each browser runtime's package and version, as the lock file pins them."""
-    pinned = json.loads((folder / "package-lock.json").read_text())["packages"]
-    return {
-        runtime: {"package": name, "version": pinned[f"node_modules/{name}"]["version"]}
-        for runtime, name in NAMES.items()
-    }
+    lock = json.loads((folder / "package-lock.json").read_text())["packages"]
+    return {id: {"package": name, "version": lock[f"node_modules/{name}"]["version"]} for id, name in NAMES.items()}

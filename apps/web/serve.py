@@ -66,9 +66,8 @@ class Site(WhiteNoise):
     """
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
-        super().__init__(
-            _refuse, folder, autorefresh=True, max_age=None, allow_all_origins=False, add_headers_function=_add_headers
-        )
+        options = {"autorefresh": True, "max_age": None, "allow_all_origins": False}
+        super().__init__(_refuse, folder, add_headers_function=_add_headers, **options)
         self.folder = folder
         family, address = addresses.resolved(host, port)
         try:

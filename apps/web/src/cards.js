@@ -96,7 +96,7 @@ export class Card {
     this.#part(".state").classList.toggle("bad", this.problem !== "");
     this.element.classList.toggle("failed", this.problem !== "" || this.checked?.ok === false);
     this.#part(".facts").textContent = [
-      `${FRAMEWORKS[this.entry.framework] ?? this.entry.framework}, ${kilobytes(this.entry)}, checkpoint ${this.entry.checkpoint}`,
+      `${FRAMEWORKS[this.entry.framework] ?? this.entry.framework}, ${Math.round(this.entry.size_bytes / 1000).toLocaleString("en")} kB, checkpoint ${this.entry.checkpoint}`,
       `${this.entry.runtime.replace("_", " ")}${this.artifact ? `, loaded in ${duration(this.artifact.loadMs)}` : ""}`,
     ].join("; ");
     const line = this.#part(".check");
@@ -167,10 +167,6 @@ function ended(sentence) {
 
 function percent(share) {
   return share > 0.9995 && share < 1 ? "over 99.9 %" : `${(share * 100).toFixed(1)} %`;
-}
-
-function kilobytes(entry) {
-  return `${Math.round(entry.size_bytes / 1000).toLocaleString("en")} kB`;
 }
 
 function exactness(difference) {

@@ -32,7 +32,10 @@ document.documentElement.dataset.ready = "";
 
 async function open(catalogue) {
   const entries = catalogue.artifacts.filter((entry) => entry.runtime);
-  keep = offline.start(catalogue.version, (text) => (part("offline").textContent = text), offerUpdate);
+  keep = offline.start(catalogue.version, (text) => (part("offline").textContent = text), (take) => {
+    part("update").hidden = false;
+    part("reload").addEventListener("click", take);
+  });
   const gpu = Boolean(await navigator.gpu?.requestAdapter());
   const own = () => entries.filter((entry) => catalogue.groups[entry.group] === group);
   const add = (id, accelerator) => addCard(own(), gpu, id, accelerator);
@@ -165,11 +168,6 @@ function remembered() {
   } catch {
     return []; // not ours: the default is shown
   }
-}
-
-function offerUpdate(take) {
-  part("update").hidden = false;
-  part("reload").addEventListener("click", take);
 }
 
 function complain(text) {

@@ -37,10 +37,8 @@ export class Pad {
 
   /** Take away everything. */
   clear() {
-    this.#picture = null;
     this.strokes = [];
-    this.#down = false;
-    this.#end();
+    this.undo();
   }
 
   /** Show an image of the reference, a canvas, in place of strokes. */

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from apps.android import assets, verify
+from apps.android import verify
 from device_tests.results import compatibility
 from export.artifact import Artifact
 from models.common.errors import EdgewiseError, UsageError
@@ -41,13 +41,6 @@ def test_of_several_images_at_once_the_first_is_judged():
     assert verify._logits(answer, tensor).tolist() == [1.0, 0.0]
 
 
-def test_the_build_warns_of_what_an_engine_is_known_to_answer_wrongly():
-    chosen = (artifact("int8"), artifact("dynamic_int8"))
-    (line,) = assets.warnings(chosen, {"litert": "2.16.1"})
-    assert line.startswith("a-tflite-dynamic_int8: litert 2.16.1 answers it with garbage")
-    assert assets.warnings(chosen, {"litert": "1.4.0"}) == []
-
-
 WRONGLY = "1 of 1 artifacts are answered wrongly by the library that ships: a-tflite-"
 
 
@@ -62,10 +55,10 @@ WRONGLY = "1 of 1 artifacts are answered wrongly by the library that ships: a-tf
 )
 def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, state, reason, failure, monkeypatch, tmp_path):
     verdict = verify.Verdict(artifact=artifact(scheme), state=state, reason=reason)
-    engine = resolved(version="2.16.1")
+    engine = resolved(version="2.16.1", libraries={verify.ABI: {verify.LIBRARY: b""}})
     monkeypatch.setattr(verify.engines, "resolve", lambda *_: engine)
     monkeypatch.setattr(verify.assets, "choose", lambda *_: (verdict.artifact,))
-    monkeypatch.setattr(verify, "judge", lambda engine, folder, chosen, report: [verdict])
+    monkeypatch.setattr(verify, "judge", lambda *_: verdict)
     rows = []
     monkeypatch.setattr(verify, "keep", lambda verdict, engine, results: rows.append(verdict))
     with failure:

@@ -1,9 +1,11 @@
-"""The site of real artifacts, served, and pages of it in a real Chromium."""
+"""The site of real artifacts, served, pages of it in a real Chromium, and what tests do with these."""
 
+import base64
 import json
 import re
 import subprocess
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -38,6 +40,18 @@ EXPORTED = ("*-tflite-float32", "*-onnx-float32", "many-onnx-int8", "seven-tflit
 LITERT_LOGS = ("INFO: ", "WARNING: [npu_registry", "No available adapters", "Failed to create default WebGPU device")
 BLOCKED = "Service Worker registration blocked by Playwright"
 VIEWPORTS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "height": 780}}
+# what an artifact answers to the reference images of its model
+ANSWER = """async (id) => {
+  const { load } = await import("./artifacts.js");
+  const { judge, packed, reference } = await import("./benchmark.js");
+  const { artifacts, groups } = await (await fetch("catalogue.json")).json();
+  const entry = artifacts.find((entry) => entry.id === id);
+  const artifact = await load(entry, "wasm");
+  const dataset = await reference(entry.model, groups[entry.group]);
+  const { logits, correct, agree } = await judge(artifact, dataset, () => {});
+  artifact.close();
+  return { logits: await packed(logits.buffer), correct, agree };
+}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,3 +255,24 @@ def assert_accessible(page) -> None:
     targets = page.locator("button:visible, select:visible, label.button:visible")
     heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
     assert min(heights) >= 24  # WCAG 2.2, 2.5.8
+
+
+def unpacked(packed: str, classes: int = 10) -> np.ndarray:
+    """Return logits float32 [N,K] that the page or the worker packed."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4").reshape(-1, classes)
+
+
+def answering(content: object) -> Callable:
+    """Return a route of a page that answers with JSON."""
+    return lambda route: route.fulfill(json=content)
+
+
+def benchmark(page, folder: Path) -> tuple[Path, list[dict]]:
+    """Run the benchmark and save its figures; return the file and its rows, read as strictly as JSON is defined."""
+    page.locator("#measure").click()
+    page.wait_for_selector("#save:visible", timeout=120_000)
+    with page.expect_download() as download:
+        page.locator("#save").click()
+    file = folder / download.value.suggested_filename
+    download.value.save_as(file)
+    return file, json.loads(file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -15,8 +15,7 @@ from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.rows import cells_with_results, load, rows
 from models.common import environments
-from tests.apps.web.answering import ANSWER, answering, benchmark, unpacked
-from tests.apps.web.conftest import INT8, ROOT
+from tests.apps.web.conftest import ANSWER, INT8, ROOT, answering, benchmark, unpacked
 from tests.apps.web.strokes import DIGITS, Stroke, moved
 
 pytestmark = pytest.mark.browser

@@ -46,12 +46,10 @@ def test_the_size_is_read_in_the_inputs_layout(shape, layout, images):
     assert (entry["height"], entry["width"], entry["channels"]) == (6, 8, 1 if layout == "hw" else 3)
 
 
-@pytest.mark.parametrize(
-    "misfit", [artifact((1, 8, 6, 3), 7), artifact((1, 6, 8, 3), 7, "chw"), artifact((1, 6, 8, 3), 8)]
-)
+@pytest.mark.parametrize("misfit", [((1, 8, 6, 3), 7), ((1, 6, 8, 3), 7, "chw"), ((1, 6, 8, 3), 8)])
 def test_a_sidecar_that_does_not_fit_its_reference_is_refused(misfit):
     with pytest.raises(DataError, match=r"a-tflite-int8 says .* images of 6x8x3 and 7 classes. Make both again"):
-        groups.groups([misfit], {"a": reference_of(BYTES, 7)})
+        groups.groups([artifact(*misfit)], {"a": reference_of(BYTES, 7)})
 
 
 def test_networks_of_one_size_kind_and_classes_answer_together_and_others_do_not():

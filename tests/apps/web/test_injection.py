@@ -11,8 +11,7 @@ import pytest
 
 from apps.web import build
 from models.common import files
-from tests.apps.web.answering import answering
-from tests.apps.web.conftest import INT8, build_site, served
+from tests.apps.web.conftest import INT8, answering, build_site, served
 
 ONNX = "torch_cnn_small-onnx-int8"
 REFUSED = "torch_cnn_small-executorch-int8"

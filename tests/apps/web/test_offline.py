@@ -99,7 +99,7 @@ def test_the_page_can_be_installed(page, expect):
 def test_the_first_load_is_small_and_all_of_it_is_counted(built, opened, expect):
     (litert,) = (load for load in built.first_loads if load.runtime == "litertjs")
     assert litert.artifact == INT8
-    assert max(litert.brotli_bytes, litert.gzip_bytes) < FIRST_LOAD_BYTES
+    assert max(litert.sizes[".br"], litert.sizes[".gz"]) < FIRST_LOAD_BYTES
     page = opened()
     expect(page.locator("#offline")).to_have_text("Works offline")
     paths = "performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname.slice(1))"

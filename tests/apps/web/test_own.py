@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from models import reference
-from tests.apps.web.answering import ANSWER, benchmark, unpacked
 from tests.apps.web.colours import COLOURS, MANY, SEVEN, many_colours
-from tests.apps.web.conftest import assert_accessible, assert_checks
+from tests.apps.web.conftest import ANSWER, assert_accessible, assert_checks, benchmark, unpacked
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("npm")]
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from models import reference
-from tests.apps.web.answering import answering
-from tests.apps.web.conftest import INT8, MODEL, ROOT, assert_checks, draw, touch
+from tests.apps.web.conftest import INT8, MODEL, ROOT, answering, assert_checks, draw, touch
 from tests.apps.web.strokes import DIGITS, moved
 
 pytestmark = pytest.mark.browser

@@ -57,9 +57,7 @@ def test_a_glob_chooses_what_is_offered(folder, tmp_path):
         catalogue.gather(folder, tmp_path, (f"{MODEL}-tflite-int9",))
 
 
-def test_an_artifact_that_does_not_match_its_sidecar_is_not_shipped_and_without_any_it_says_how_to_make_some(
-    folder, tmp_path
-):
+def test_artifacts_that_do_not_match_their_sidecars_or_are_not_there_are_told(folder, tmp_path):
     (folder / f"{INT8}.tflite").write_bytes(b"other")
     with pytest.raises(DataError, match="does not match its sidecar"):
         catalogue.gather(folder, tmp_path, ())
@@ -67,22 +65,18 @@ def test_an_artifact_that_does_not_match_its_sidecar_is_not_shipped_and_without_
         catalogue.gather(tmp_path, tmp_path, ())
 
 
-def test_the_desktops_figures_stand_beside_an_artifact_until_it_changes(folder, tmp_path, result):
+def test_the_desktops_figures_and_flips_stand_beside_an_artifact_until_it_changes(folder, tmp_path, result):
     results = tmp_path / "results"
     measurements.save(result, results)
-    first = catalogue.gather(folder, results, (INT8,)).entries[0]
-    assert (first["desktop"]["p50_ns"], first["desktop"]["correct"], first["desktop"]["cpu"]) == (80_000, 29, "a CPU")
-    measurements.save(replace(result, artifact_sha256="0" * 64), results)
-    assert "desktop" not in catalogue.gather(folder, results, (INT8,)).entries[0]
-
-
-def test_examples_are_one_of_each_label_and_those_that_are_flipped(folder, tmp_path, result):
-    measurements.save(result, tmp_path / "results")
-    (shown,) = catalogue.gather(folder, tmp_path / "results", ()).examples
+    content = catalogue.gather(folder, results, (INT8,))
+    desktop, (shown,) = content.entries[0]["desktop"], content.examples
+    assert (desktop["p50_ns"], desktop["correct"], desktop["cpu"]) == (80_000, 29, "a CPU")
     assert [example["label"] for example in shown] == [*range(10), 5]
     assert shown[-1]["index"] == 25
     assert shown[-1]["flips"] == [{"artifact": INT8, "answer": 6, "source": 5}]
-    assert not any(example["flips"] for example in shown[:-1])
+    assert not any(example["flips"] for example in shown[:-1])  # which are one of each label
+    measurements.save(replace(result, artifact_sha256="0" * 64), results)
+    assert "desktop" not in catalogue.gather(folder, results, (INT8,)).entries[0]
 
 
 def test_new_figures_are_a_new_version_of_the_site(tmp_path):
@@ -204,27 +198,22 @@ def npm(tmp_path, monkeypatch):
     return put
 
 
-def test_an_npm_that_fails_gives_its_own_reason_in_one_sentence(npm):
+def test_an_npm_that_fails_gives_its_own_reason_in_one_sentence_and_one_that_cannot_be_started_is_named(npm):
     home = npm(f"#!/bin/sh\n/bin/cat >&2 <<'END'\n{UNREACHABLE}END\nexit 1\n")
     with pytest.raises(EdgewiseError, match="failed, reason: connect ECONNREFUSED 127.0.0.1:9. It needs") as caught:
         packages.install(home)
     assert not re.search("npm error|npm warn|\n", str(caught.value))
     assert "apt-get install nodejs npm" in str(caught.value)
-
-
-def test_an_npm_that_fails_without_a_word_or_cannot_be_started_is_named(npm):
     with pytest.raises(EdgewiseError, match="failed: it said nothing"):
         packages.install(npm("#!/bin/sh\nexit 7\n"))
     with pytest.raises(EnvironmentMissing, match="cannot be started .* apt-get install nodejs npm"):
         packages.install(npm("\0not a program"))
 
 
-@pytest.mark.parametrize(
-    ("program", "lacks"), [("npm", "npm is not installed"), ("node", "Node.js, which npm runs on")]
-)
-def test_without_npm_or_node_it_is_told_how_to_get_it(npm, tmp_path, program, lacks):
+@pytest.mark.parametrize(("name", "lacks"), [("npm", "npm is not installed"), ("node", "Node.js, which npm runs on")])
+def test_without_npm_or_node_it_is_told_how_to_get_it(npm, tmp_path, name, lacks):
     home = npm("#!/usr/bin/env node\n")
-    (tmp_path / "bin" / program).unlink()
+    (tmp_path / "bin" / name).unlink()
     with pytest.raises(EnvironmentMissing, match=f"{lacks}.* apt-get install nodejs npm"):
         packages.install(home)
 
@@ -236,13 +225,10 @@ def test_what_is_installed_is_not_installed_again(npm):
     assert (home / "count").read_text() == "once\n"
 
 
-def test_a_folder_that_cannot_be_written_is_named(make, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_and_one_that_holds_anything_else_is_not_replaced(make, tmp_path):
     (tmp_path / "file").write_text("a file")
     with pytest.raises(StorageError, match="a part of the path is a file"):
         make(tmp_path / "file" / "dist")
-
-
-def test_a_folder_that_holds_anything_else_is_not_replaced(make, tmp_path):
     files.write_bytes(tmp_path / "home" / "thesis.tex", b"years")
     with pytest.raises(UsageError, match="no site of ours"):
         make(tmp_path / "home")

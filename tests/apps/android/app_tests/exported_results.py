@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -26,7 +24,10 @@ def compare(exported: Path, artifacts: Path, own: Path | None = None) -> str:
 
     `own` is a user's folder of networks, None for the zoo.
     """
-    with tempfile.TemporaryDirectory() as folder, _deployed(own):
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ):  # which puts back what was there
+        os.environ.pop(networks.VARIABLE, None)
+        if own:  # it stands for the zoo, here and in what is started
+            os.environ[networks.VARIABLE] = str(own)
         results = Path(folder)
         places = ("--artifacts", str(artifacts), "--results", str(results))
         _device_tests("run", "--import", str(exported), *places)
@@ -53,16 +54,6 @@ def _compare(row: Row, results: Path) -> None:
     if off or (row.outcome, row.evidence) != ("ok", "current"):  # the same library answers in both, on one processor
         msg = f"{row.id} is not the desktop's row: {row.outcome}, {row.evidence}, {row.reason}, logits off by {off:.3g}"
         raise EdgewiseError(msg)
-
-
-@contextmanager
-def _deployed(folder: Path | None) -> Iterator[None]:
-    """Let a user's folder of networks stand for the zoo, here and in what is started."""
-    with patch.dict(os.environ):  # which puts back what was there
-        os.environ.pop(networks.VARIABLE, None)
-        if folder:
-            os.environ[networks.VARIABLE] = str(folder)
-        yield
 
 
 def _device_tests(*arguments: str) -> None:

@@ -64,9 +64,8 @@ def command(artifacts: Path, target: Path) -> None:
             sentence = exported_results.compare(file, networks / "artifacts" if networks else artifacts, networks)
             out.print(plain(sentence), soft_wrap=True)
     took = f"{time.perf_counter() - started:.0f} s, {fetched_s:.0f} s of it before the first test"
-    out.print(
-        plain(f"Every test passed; {len(list(shots.glob('*.png')))} screenshots in {shots}; {took}"), soft_wrap=True
-    )
+    count = len(list(shots.glob("*.png")))
+    out.print(plain(f"Every test passed; {count} screenshots in {shots}; {took}"), soft_wrap=True)
 
 
 def _fresh(folder: Path) -> Path:
@@ -115,9 +114,8 @@ def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
 def _prove_gate(folder: Path) -> None:
     """Raise EdgewiseError where the gate on calls lets one pass that the oldest Android does not have."""
     source = folder / "Probe.java"
-    source.write_text(
-        "class Probe { byte[] read(java.io.InputStream s) throws Exception { return s.readAllBytes(); } }"
-    )
+    newer = "byte[] read(java.io.InputStream s) throws Exception { return s.readAllBytes(); }"
+    source.write_text(f"class Probe {{ {newer} }}")
     compile.javac((source,), (), folder / "classes")
     try:
         compile.check_calls(folder / "classes", ())

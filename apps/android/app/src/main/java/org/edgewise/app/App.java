@@ -21,7 +21,7 @@ public final class App extends Application {
     }
 
     public synchronized Library library() {
-        if (library == null) library = new Library(this);
+        if (library == null) library = new Library(this, "artifacts");
         return library;
     }
 

@@ -183,7 +183,7 @@ public abstract class AppCase {
     /** Measures until it is cancelled; returns once the first rounds are counted. */
     protected void measureWithoutEnd(String id) {
         measure(1_000_000, id);
-        await("rounds are counted", () -> app().measuring().done() > 0);
+        await("rounds are counted", () -> app().measuring().progress().done() > 0);
     }
 
     protected void awaitEnd() {

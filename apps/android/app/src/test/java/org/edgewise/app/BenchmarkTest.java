@@ -70,7 +70,7 @@ public class BenchmarkTest extends AppCase {
         start();
         press(R.id.tab_benchmark);
         measure(1_000_000, ONNX);
-        await("rounds are counted", () -> app().measuring().status().startsWith("Round"));
+        await("rounds are counted", () -> app().measuring().progress().says().startsWith("Round"));
         RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
         controller.recreate();
         idle();
@@ -109,13 +109,13 @@ public class BenchmarkTest extends AppCase {
         measureWithoutEnd(ONNX);
         controller.pause();
         await("the round that was going on ends", BenchmarkTest::waits);
-        int before = app().measuring().done();
+        int before = app().measuring().progress().done();
         Thread.sleep(200);
         idle();
         assertTrue(waits());
-        assertEquals(before, app().measuring().done());
+        assertEquals(before, app().measuring().progress().done());
         controller.resume();
-        await("it goes on", () -> app().measuring().done() > before);
+        await("it goes on", () -> app().measuring().progress().done() > before);
         cancel();
     }
 

@@ -46,6 +46,9 @@ public class CheckTest extends AppCase {
     public void anArtifactIsOpenedFromFilesCheckedAndRemoved() throws Refused {
         start();
         press(R.id.tab_check);
+        press(R.id.open);
+        answer(Activity.RESULT_CANCELED, null); // a person who changes their mind changes nothing
+        assertEquals("", text(R.id.open_status));
         openFiles(OPENED);
         assertEquals(OPENED + " is here now.", text(R.id.open_status));
         check();
@@ -55,15 +58,6 @@ public class CheckTest extends AppCase {
         app().library().remove(app().session().artifact(OPENED));
         app().session().refresh();
         assertEquals(before - 1, app().session().all().size());
-    }
-
-    @Test
-    public void aPersonWhoChangesTheirMindChangesNothing() {
-        start();
-        press(R.id.tab_check);
-        press(R.id.open);
-        answer(Activity.RESULT_CANCELED, null);
-        assertEquals("", text(R.id.open_status));
     }
 
     private void refuses(String sentence, Object... files) {
@@ -127,9 +121,7 @@ public class CheckTest extends AppCase {
     }
 
     @Test
-    public void aFileThatCannotBeReadToItsEndIsNoLackOfStorage() {
-        start();
-        press(R.id.tab_check);
+    public void aFileThatCannotBeReadAFullPhoneAndOneThatCannotWriteAreToldApart() throws Refused {
         byte[] model = read(OPENED + ".onnx");
         InputStream broken = new SequenceInputStream(new ByteArrayInputStream(model, 0, 9), new InputStream() {
             @Override
@@ -141,13 +133,9 @@ public class CheckTest extends AppCase {
         Refused refused = assertThrows(Refused.class, () -> app().library().keep(json, broken));
         assertEquals("This file cannot be read: the cloud is away", sentence(refused));
         assertEquals(0, halfWritten());
-    }
-
-    @Test
-    public void aFullPhoneIsToldApartFromOneThatCannotWrite() throws Refused {
         Sidecar sidecar = app().session().artifact(ONNX).sidecar();
         File nowhere = new File("/no/such/folder/file"); // has no room, says Java
-        Refused refused = Digest.unwritten(new IOException("x"), nowhere, sidecar);
+        refused = Digest.unwritten(new IOException("x"), nowhere, sidecar);
         assertEquals(sidecar.file + " could not be written: 0 MB are free. Free some storage on this phone.", sentence(refused));
     }
 

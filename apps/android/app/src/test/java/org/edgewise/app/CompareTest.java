@@ -167,18 +167,13 @@ public class CompareTest extends AppCase {
     }
 
     @Test
-    public void aRotationKeepsTheDrawingAndItsAnswers() {
+    public void aRotationKeepsTheDrawingAndItsAnswersAndTheDrawingComesBackAfterTheProcessWasKilled() {
         startWithASeven();
         RuntimeEnvironment.setQualifiers("w891dp-h411dp-land-xhdpi");
         controller.recreate();
         idle();
         assertEquals("All 6 answer 7.", text(R.id.verdict));
         shoot("compare-rotated");
-    }
-
-    @Test
-    public void aDrawingComesBackAfterTheProcessWasKilled() {
-        startWithASeven();
         press(R.id.tab_check);
         Bundle saved = new Bundle();
         controller.pause().stop().saveInstanceState(saved).destroy();

@@ -13,7 +13,6 @@ import org.edgewise.app.engine.Settings;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensors;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.work.Check;
 import org.edgewise.app.work.Running;
@@ -72,7 +71,7 @@ public class EngineTest extends AppCase {
     }
 
     @Test
-    public void whateverAnEngineThrowsIsToldInItsOwnWords() {
+    public void whateverAnEngineThrowsIsToldInItsOwnWordsAndAnAnswerOfAnotherShapeIsRefused() {
         assertEquals("onnxruntime does not load it: no such operator", refusal(new Fake(new IllegalStateException("no such operator\nmore"), null, null)));
         assertEquals("onnxruntime does not load it: libonnx.so not found", refusal(new Fake(new UnsatisfiedLinkError("libonnx.so not found"), null, null)));
         assertEquals("onnxruntime failed while it ran: boom", refusal(new Fake(null, new RuntimeException("boom"), null)));
@@ -80,22 +79,14 @@ public class EngineTest extends AppCase {
         assertEquals("onnxruntime failed while it ran: a bug of the engine", refusal(new Fake(null, new AssertionError("a bug of the engine"), null)));
         assertTrue(refusal(new Fake(new OutOfMemoryError(), null, null)).startsWith("This phone has no memory left"));
         assertTrue(refusal(new Fake(null, new OutOfMemoryError(), null)).startsWith("This phone has no memory left"));
-    }
-
-    @Test
-    public void anAnswerOfAnotherShapeIsRefused() {
         assertEquals("The answer has 8 bytes, the sidecar says 40 of float32.", refusal(new Fake(null, null, ByteBuffer.allocate(8))));
     }
 
     @Test
-    public void anEngineWhoseLibraryIsBuiltForSmallPagesIsRefusedOnAPhoneWithLargeOnes() throws Exception {
+    public void anEngineThatWasLeftOutOrWhoseLibraryIsBuiltForSmallPagesIsToldWithItsReason() throws Exception {
         JSONObject build = new JSONObject("{\"engines\": {\"onnxruntime\": {\"small_pages\": [\"libonnx.so\"]}}}");
         String text = refusal(new Fake(null, null, RIGHT_SIZE), 16384, build);
         assertEquals("onnxruntime does not load on this phone: its library libonnx.so is aligned to 4 kB pages, this phone has 16 kB.", text);
-    }
-
-    @Test
-    public void anEngineThatWasLeftOutIsToldWithItsReason() throws Exception {
         Engines engines = new Engines(List.of(), new JSONObject("{\"left_out\": {\"onnxruntime\": \"It was not asked for.\"}}"), 4096);
         Refused refused = assertThrows(Refused.class, () -> engines.of(artifact().sidecar()));
         assertEquals("onnxruntime is not in this build. It was not asked for.", sentence(refused));
@@ -125,10 +116,10 @@ public class EngineTest extends AppCase {
     @Test
     public void quantizedInputsAreRoundedAndBoundedAsTheDesktopsAre() throws Exception {
         Sidecar sidecar = app().session().artifact("torch_cnn_small-tflite-int8_io").sidecar();
-        ByteBuffer filled = Tensors.allocate(sidecar.input);
+        ByteBuffer filled = sidecar.input.allocate();
         byte[] pixels = new byte[784];
         pixels[0] = (byte) 255;
-        Tensors.fill(filled, Picture.of(sidecar.size, pixels), sidecar);
+        sidecar.input.fill(filled, Picture.of(sidecar.size, pixels), sidecar.layout);
         int low = sidecar.input.dtype().equals("int8") ? filled.get(1) : filled.get(1) & 255;
         int high = sidecar.input.dtype().equals("int8") ? filled.get(0) : filled.get(0) & 255;
         assertEquals(sidecar.input.zeroPoint(), low);

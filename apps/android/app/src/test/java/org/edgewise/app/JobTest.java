@@ -40,27 +40,36 @@ public class JobTest extends AppCase {
         return new JSONObject(new String(Files.readAllBytes(result.toPath())));
     }
 
-    private JSONObject run(byte[] artifact, byte[] sidecar) throws Exception {
-        return run(artifact, sidecar, asset("evaluation/torch_cnn_small.json"));
-    }
-
-    private JSONObject run(byte[] artifact, byte[] sidecar, byte[] evaluation) throws Exception {
+    private JSONObject run(byte[] artifact, JSONObject sidecar, JSONObject evaluation) throws Exception {
+        File result = new File(root(), "results/1-a.json");
+        result.delete();
         put("jobs/1-a/artifact", artifact);
-        put("jobs/1-a/sidecar.json", sidecar);
+        put("jobs/1-a/sidecar.json", sidecar.toString().getBytes());
         put("jobs/1-a/job.json", new JSONObject().put("evaluation", "digits").put("images", 20).put("latency_s", 1.0).put("samples", 7)
                 .put("threads", 1).put("accelerator", "default").toString().getBytes());
-        put("evaluation/digits.json", evaluation);
+        put("evaluation/digits.json", evaluation.toString().getBytes());
         put("evaluation/digits.bin", asset("evaluation/torch_cnn_small.bin"));
         try (ActivityController<RunActivity> window = window("1-a")) {
-            File result = new File(root(), "results/1-a.json");
             await("the result is written", result::exists);
             return read(result);
         }
     }
 
+    private byte[] model() throws Exception {
+        return asset("artifacts/" + ID + ".onnx");
+    }
+
+    private JSONObject sidecar() throws Exception {
+        return new JSONObject(new String(asset("artifacts/" + ID + ".json")));
+    }
+
+    private JSONObject evaluation() throws Exception {
+        return new JSONObject(new String(asset("evaluation/torch_cnn_small.json")));
+    }
+
     @Test
     public void aJobBecomesARow() throws Exception {
-        JSONObject row = run(asset("artifacts/" + ID + ".onnx"), asset("artifacts/" + ID + ".json"));
+        JSONObject row = run(model(), sidecar(), evaluation());
         assertEquals(row.toString(), "ok", row.getString("outcome"));
         assertEquals(7, row.getJSONArray("latencies_ns").length());
         assertEquals(20, row.getInt("total"));
@@ -69,22 +78,22 @@ public class JobTest extends AppCase {
         assertTrue(row.getJSONObject("environment").getString("ran").matches("CPU \\d+ nodes"));
     }
 
-    @Test
-    public void aDamagedArtifactIsARowWithItsReason() throws Exception {
-        byte[] damaged = asset("artifacts/" + ID + ".onnx");
-        damaged[100] ^= 1;
-        JSONObject row = run(damaged, asset("artifacts/" + ID + ".json"));
-        assertEquals("load_failed", row.getString("outcome"));
-        assertContains("damaged, or of another export", row.getString("reason"));
+    private static void assertFailed(String outcome, String reason, JSONObject row) throws Exception {
+        assertEquals(row.toString(), outcome, row.getString("outcome"));
+        assertContains(reason, row.getString("reason"));
     }
 
     @Test
-    public void evaluationImagesThatDoNotSayWhichTheyAreAreRefused() throws Exception {
-        JSONObject described = new JSONObject(new String(asset("evaluation/torch_cnn_small.json")));
-        described.remove("dataset_sha256");
-        JSONObject row = run(asset("artifacts/" + ID + ".onnx"), asset("artifacts/" + ID + ".json"), described.toString().getBytes());
-        assertEquals(row.toString(), "run_failed", row.getString("outcome"));
-        assertContains("do not fit their description", row.getString("reason"));
+    public void whatCannotBeMeasuredIsARowWithItsReason() throws Exception {
+        byte[] damaged = model();
+        damaged[100] ^= 1;
+        assertFailed("load_failed", "damaged, or of another export", run(damaged, sidecar(), evaluation()));
+        assertFailed("load_failed", "no sidecar", run(new byte[] {1}, new JSONObject(), evaluation()));
+        JSONObject other = sidecar().put("file", ID + ".mlmodel");
+        assertFailed("unsupported", "No engine of this app takes .mlmodel files.", run(new byte[] {1}, other, evaluation()));
+        JSONObject undated = evaluation(); // which does not say which images they are
+        undated.remove("dataset_sha256");
+        assertFailed("run_failed", "do not fit their description", run(model(), sidecar(), undated));
     }
 
     @Test
@@ -98,27 +107,11 @@ public class JobTest extends AppCase {
     }
 
     @Test
-    public void whatNoEngineTakesIsARowWithItsReason() throws Exception {
-        JSONObject sidecar = new JSONObject(new String(asset("artifacts/" + ID + ".json")));
-        sidecar.put("file", ID + ".mlmodel");
-        JSONObject row = run(new byte[] {1}, sidecar.toString().getBytes());
-        assertEquals("unsupported", row.getString("outcome"));
-        assertEquals("No engine of this app takes .mlmodel files.", row.getString("reason"));
-    }
-
-    @Test
     public void aPhoneThatCannotWriteSaysSoInItsWindow() {
         new File(root(), "ready/in the way").mkdirs();
         try (ActivityController<RunActivity> window = window("3-c")) {
             String sentence = ((TextView) window.get().findViewById(R.id.run_status)).getText().toString();
             assertTrue(sentence, sentence.startsWith("Nothing could be written: "));
         }
-    }
-
-    @Test
-    public void whatIsNoSidecarIsARowWithItsReason() throws Exception {
-        JSONObject row = run(new byte[] {1}, "[]".getBytes());
-        assertEquals("load_failed", row.getString("outcome"));
-        assertContains("no sidecar", row.getString("reason"));
     }
 }

@@ -3,12 +3,9 @@ package org.edgewise.app.bench;
 import android.content.res.Resources;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import org.edgewise.app.R;
 import org.edgewise.app.engine.Engines;
-import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Evaluation;
@@ -37,88 +34,68 @@ public record Bench(
 
     /** Does what of a plan is not done yet. Raises IOException where the phone has no room, InterruptedException when cancelled. */
     public void run(Plan plan) throws IOException, JSONException, InterruptedException {
+        String ended = null; // the app twice
         if (folder.plan() == null) folder.begin(plan);
-        else giveUp(plan, folder.endedTwice());
+        else ended = folder.endedTwice();
         String[] before = conditions();
-        Map<String, Running> loaded = new LinkedHashMap<>();
+        List<Running> loaded = new ArrayList<>();
         try {
             for (String id : plan.ids()) {
                 if (folder.has(id)) continue;
                 folder.trying(id);
-                load(id, plan, loaded);
+                load(id, plan, id.equals(ended) || "".equals(ended), loaded);
             }
             folder.trying("");
             time(plan, loaded);
-            for (Map.Entry<String, Running> one : loaded.entrySet()) {
-                folder.trying(one.getKey());
-                folder.row(one.getKey(), judged(plan, one.getValue(), before).json());
+            for (Running running : loaded) {
+                folder.trying(running.sidecar().id);
+                folder.row(running.sidecar().id, judged(plan, running, before).json());
             }
         } finally {
-            for (Running running : loaded.values()) running.close();
+            for (Running running : loaded) running.close();
         }
         folder.end();
-    }
-
-    /** Writes a failed row for what ended the app twice, an id, "" for all of the plan, null for nothing. */
-    private void giveUp(Plan plan, String ended) throws IOException, JSONException {
-        if (ended == null) return;
-        for (String id : plan.ids()) {
-            if (folder.has(id) || !(ended.isEmpty() || ended.equals(id))) continue;
-            try {
-                Artifact artifact = artifacts.of(id);
-                Row row = Row.begin(artifact.sidecar(), engines.of(artifact.sidecar()).id(), engines, plan.settings(), phone);
-                folder.row(id, row.failed("run_failed", resources.getString(R.string.bench_ended)).json());
-            } catch (Refused refused) {
-                continue; // it was removed since, or has no engine
-            }
-        }
     }
 
     private String[] conditions() {
         return new String[] {phone.thermal(), phone.battery()};
     }
 
-    private void load(String id, Plan plan, Map<String, Running> loaded) throws IOException, JSONException, InterruptedException {
-        front.await();
+    /** Adds an artifact to those that are loaded; writes a failed row where that fails, or where it is given up. */
+    private void load(String id, Plan plan, boolean isGivenUp, List<Running> loaded) throws IOException, JSONException, InterruptedException {
+        if (!isGivenUp) front.await();
         Artifact artifact;
-        String runtime;
+        Row row;
         try {
             artifact = artifacts.of(id);
-            runtime = engines.of(artifact.sidecar()).id();
+            row = new Row(artifact.sidecar(), engines.of(artifact.sidecar()).id(), engines, plan.settings(), phone);
         } catch (Refused refused) {
             return; // it was removed since, or has no engine: there is no such cell
         }
+        if (isGivenUp) {
+            folder.row(id, row.failed("run_failed", resources.getString(R.string.bench_ended)).json());
+            return;
+        }
         try {
-            loaded.put(id, Running.load(artifact, engines, plan.settings()));
+            loaded.add(Running.load(artifact, engines, plan.settings()));
         } catch (Refused refused) {
-            Row row = Row.begin(artifact.sidecar(), runtime, engines, plan.settings(), phone);
             folder.row(id, row.failed("load_failed", refused.sentence(resources)).json());
         }
     }
 
-    private void time(Plan plan, Map<String, Running> loaded) throws IOException, JSONException, InterruptedException {
-        List<Running> untimed = new ArrayList<>();
-        List<Picture> pictures = new ArrayList<>();
-        for (Map.Entry<String, Running> one : loaded.entrySet()) {
-            if (folder.timed(one.getKey()) != null) continue;
-            untimed.add(one.getValue());
-            pictures.add(picture(one.getValue()));
-        }
+    private void time(Plan plan, List<Running> loaded) throws IOException, JSONException, InterruptedException {
+        List<Running> untimed = new ArrayList<>(loaded);
+        untimed.removeIf(running -> folder.timed(running.sidecar().id) != null);
         if (plan.rounds() == 0 || untimed.isEmpty()) return;
-        List<Timed> timed = new Rounds(resources, front, progress).time(untimed, pictures, plan.rounds(), plan.limitNs());
+        List<Rounds.Timed> timed = new Rounds(resources, front, progress).time(untimed, plan.rounds(), plan.limitNs());
         for (int i = 0; i < timed.size(); i++) folder.timed(untimed.get(i).sidecar().id, timed.get(i));
     }
 
-    private static Picture picture(Running running) {
-        if (!running.sidecar().golden.isEmpty()) return running.sidecar().golden.get(0).picture();
-        return Picture.of(running.sidecar().size, new byte[running.sidecar().size.count()]);
-    }
-
     private Row judged(Plan plan, Running running, String[] before) throws JSONException, InterruptedException {
-        Row row = Row.begin(running.sidecar(), running.engine().id(), engines, plan.settings(), phone);
+        Row row = new Row(running.sidecar(), running.engine().id(), engines, plan.settings(), phone);
         try {
-            Timed timed = folder.timed(running.sidecar().id);
-            if (timed == null) timed = new Timed(new long[0], List.of(), "");
+            Rounds.Timed timed = folder.timed(running.sidecar().id);
+            if (timed == null) timed = new Rounds.Timed(new long[0], "");
             if (!timed.problem().isEmpty()) return row.failed("run_failed", timed.problem());
             Check.Checked checked = Check.run(running);
             if (checked.state() == Check.State.DIFFERENT) {
@@ -127,6 +104,8 @@ public record Bench(
             Evaluation evaluation = images.of(artifacts.of(running.sidecar().id));
             Judged judged = evaluation == null ? null : Judged.run(running, evaluation, plan.images(), front, progress);
             if (judged == null) row.note(resources.getString(R.string.note_no_images));
+            int samples = timed.samplesNs().length;
+            if (samples < plan.rounds()) row.note(resources.getString(R.string.note_samples, samples, plan.limitNs() / 1_000_000_000L, plan.rounds()));
             row.measured(running, timed, judged, checked.firstNs(), running.ran());
         } catch (Refused refused) {
             return row.failed("run_failed", refused.sentence(resources));
@@ -134,19 +113,5 @@ public record Bench(
             return row.failed("run_failed", resources.getString(R.string.cannot_read, Refused.firstLine(error)));
         }
         return row.conditions(before, conditions(), resources.getString(R.string.note_throttled));
-    }
-
-    /** Returns the ids of a library that this build has an engine for. */
-    public static List<String> runnable(Iterable<Artifact> artifacts, Engines engines) {
-        List<String> ids = new ArrayList<>();
-        for (Artifact artifact : artifacts) {
-            try {
-                engines.of(artifact.sidecar());
-                ids.add(artifact.id());
-            } catch (Refused refused) {
-                continue;
-            }
-        }
-        return ids;
     }
 }

@@ -42,7 +42,7 @@ public final class Folder {
     /** Forgets the plan: all rows are there, or the run was cancelled. */
     void end() {
         file("plan").delete();
-        tried();
+        file(TRYING).delete();
         File[] times = folder.listFiles((f, name) -> name.startsWith("time-") || name.startsWith("ended-"));
         if (times != null) for (File file : times) file.delete();
     }
@@ -55,10 +55,6 @@ public final class Folder {
         Texts.write(file(TRYING), new JSONObject().put("id", id).toString());
     }
 
-    void tried() {
-        file(TRYING).delete();
-    }
-
     /**
      * Returns what was being measured when the app ended, where that happened for the second time: an engine may end it by a
      * crash, while Android, or a person, ends it for reasons of their own. Null where there is no such thing.
@@ -66,7 +62,7 @@ public final class Folder {
     String endedTwice() throws IOException {
         try {
             String id = new JSONObject(Texts.read(file(TRYING))).getString("id");
-            tried();
+            file(TRYING).delete();
             File before = file("ended-" + (id.isEmpty() ? "all" : id));
             if (before.exists()) return id;
             Texts.write(before, "{}");
@@ -76,21 +72,18 @@ public final class Folder {
         return null;
     }
 
-    void timed(String id, Timed timed) throws IOException, JSONException {
-        JSONObject json = new JSONObject().put("samples", new JSONArray(timed.samplesNs()))
-                .put("notes", new JSONArray(timed.notes())).put("problem", timed.problem());
+    void timed(String id, Rounds.Timed timed) throws IOException, JSONException {
+        JSONObject json = new JSONObject().put("samples", new JSONArray(timed.samplesNs())).put("problem", timed.problem());
         Texts.write(file("time-" + id), json.toString());
     }
 
     /** Returns what was timed before the app was killed; null where nothing was. */
-    Timed timed(String id) {
+    Rounds.Timed timed(String id) {
         try {
             JSONObject json = new JSONObject(Texts.read(file("time-" + id)));
             long[] samples = new long[json.getJSONArray("samples").length()];
             for (int i = 0; i < samples.length; i++) samples[i] = json.getJSONArray("samples").getLong(i);
-            List<String> notes = new ArrayList<>();
-            for (int i = 0; i < json.getJSONArray("notes").length(); i++) notes.add(json.getJSONArray("notes").getString(i));
-            return new Timed(samples, notes, json.getString("problem"));
+            return new Rounds.Timed(samples, json.getString("problem"));
         } catch (IOException | JSONException error) {
             return null;
         }
@@ -100,7 +93,6 @@ public final class Folder {
         Texts.write(file("row-" + id), row.toString(1));
     }
 
-    /** Tells whether an artifact's row is there. */
     boolean has(String id) {
         return file("row-" + id).exists();
     }

@@ -71,8 +71,8 @@ public record Job(String name, File root, Context context, Engines engines, Fron
         double seconds = request.getDouble("latency_s");
         int rounds = seconds > 0 ? request.getInt("samples") : 0;
         Plan plan = new Plan(List.of(artifact.id()), settings, rounds, (long) (seconds * 1e9), request.getInt("images"));
-        String evaluation = request.getString("evaluation");
-        Bench.Images images = same -> Evaluation.read(new File(root, "evaluation"), evaluation);
+        String evaluation = root + "/evaluation/" + request.getString("evaluation");
+        Bench.Images images = same -> Evaluation.read(new FileInputStream(evaluation + ".json"), new FileInputStream(evaluation + ".bin"));
         new Bench(id -> artifact, images, engines, folder, front, new Phone(context), context.getResources(), this::at).run(plan);
         List<JSONObject> rows = folder.rows();
         artifact.file().delete();
@@ -100,7 +100,6 @@ public record Job(String name, File root, Context context, Engines engines, Fron
         tell("running", context.getString(text, arguments), done, total);
     }
 
-    /** Writes how far it is. */
     public void tell(String state, String text, int done, int total) {
         try {
             JSONObject progress = new JSONObject().put("state", state).put("says", text).put("done", done).put("total", total);

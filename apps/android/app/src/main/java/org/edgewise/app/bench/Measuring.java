@@ -13,7 +13,6 @@ import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Evaluation;
 import org.edgewise.app.work.Changes;
 import org.edgewise.app.work.Session;
-import org.edgewise.app.work.Threads;
 import org.json.JSONException;
 import org.json.JSONObject;
 
@@ -21,23 +20,20 @@ import org.json.JSONObject;
 public final class Measuring {
     public final Changes changes = new Changes();
     private final Session session;
-    private final Engines engines;
-    private final Front front;
-    private final Phone phone;
     private final Context context;
     private final Folder folder;
+    private final Bench bench;
     private volatile Thread thread;
-    private volatile String status = "";
-    private volatile int done;
-    private volatile int total;
+    private volatile Progress progress = new Progress("", 0, 0);
+
+    /** What is being done, or how it ended, and how much of it. */
+    public record Progress(String says, int done, int total) {}
 
     public Measuring(Context context, Session session, Engines engines, Front front) {
         this.session = session;
-        this.engines = engines;
-        this.front = front;
-        this.phone = new Phone(context);
         this.context = context;
-        this.folder = new Folder(new File(context.getFilesDir(), "bench"));
+        folder = new Folder(new File(context.getFilesDir(), "bench"));
+        bench = new Bench(session::artifact, this::evaluation, engines, folder, front, new Phone(context), context.getResources(), this::at);
     }
 
     /** Begins to measure; where a run was killed before, that one is finished. */
@@ -45,9 +41,9 @@ public final class Measuring {
         if (running()) return;
         session.hold(true);
         session.rest();
-        status = context.getString(R.string.bench_begins);
+        progress = new Progress(context.getString(R.string.bench_begins), 0, 0);
         Plan unfinished = folder.plan();
-        thread = Threads.make("benchmark", () -> run(unfinished == null ? plan : unfinished));
+        thread = Engines.thread("benchmark", () -> run(unfinished == null ? plan : unfinished));
         thread.start();
         changes.tell();
     }
@@ -69,53 +65,38 @@ public final class Measuring {
         if (running()) thread.interrupt();
     }
 
-    /** Returns what is being done, or how it ended. */
-    public String status() {
-        return status;
-    }
-
-    public int done() {
-        return done;
-    }
-
-    public int total() {
-        return total;
+    public Progress progress() {
+        return progress;
     }
 
     public List<JSONObject> rows() {
         return folder.rows();
     }
 
-    public Phone phone() {
-        return phone;
-    }
-
     private void run(Plan plan) {
-        Bench bench = new Bench(session::artifact, this::evaluation, engines, folder, front, phone, context.getResources(), this::at);
+        String end;
         try {
             bench.run(plan);
-            status = context.getString(R.string.bench_done);
+            end = context.getString(R.string.bench_done);
         } catch (InterruptedException cancelled) {
             folder.end();
-            status = context.getString(R.string.bench_cancelled);
+            end = context.getString(R.string.bench_cancelled);
         } catch (IOException error) {
-            status = context.getString(R.string.bench_no_room, Refused.firstLine(error));
+            end = context.getString(R.string.bench_no_room, Refused.firstLine(error));
         } catch (OutOfMemoryError error) {
             folder.end();
-            status = context.getString(R.string.out_of_memory, context.getString(R.string.bench_title));
+            end = context.getString(R.string.out_of_memory, context.getString(R.string.bench_title));
         } catch (JSONException error) {
             throw new IllegalStateException(error);
         }
-        done = total = 0;
+        progress = new Progress(end, 0, 0);
         thread = null;
         new Handler(Looper.getMainLooper()).post(() -> session.hold(false));
         changes.tell();
     }
 
-    private void at(int now, int of, int text, Object... arguments) {
-        done = now;
-        total = of;
-        status = context.getString(text, arguments);
+    private void at(int done, int total, int text, Object... arguments) {
+        progress = new Progress(context.getString(text, arguments), done, total);
         changes.tell();
     }
 

@@ -8,11 +8,10 @@ import android.os.Build;
 import android.os.PowerManager;
 import android.system.Os;
 import android.system.OsConstants;
-import java.text.SimpleDateFormat;
-import java.util.Date;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Locale;
 import java.util.Set;
-import java.util.TimeZone;
 import org.edgewise.app.Newer;
 import org.json.JSONException;
 import org.json.JSONObject;
@@ -40,14 +39,12 @@ public final class Phone {
 
     /** Returns an environment as the project's results have it. */
     JSONObject environment() throws JSONException {
-        SimpleDateFormat date = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);
-        date.setTimeZone(TimeZone.getTimeZone("UTC"));
         return new JSONObject()
                 .put("cpu", soc())
                 .put("cpus", Runtime.getRuntime().availableProcessors())
                 .put("os", "Android " + Build.VERSION.RELEASE + ", API " + Build.VERSION.SDK_INT)
                 .put("machine", Build.SUPPORTED_ABIS.length == 0 ? UNKNOWN : Build.SUPPORTED_ABIS[0])
-                .put("date", date.format(new Date()))
+                .put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString().replace("Z", "+00:00"))
                 .put("device", (Build.MANUFACTURER + " " + Build.MODEL).trim())
                 .put("kind", EMULATED.contains(Build.HARDWARE) ? "emulator" : "device")
                 .put("fingerprint", Build.FINGERPRINT)
@@ -73,7 +70,6 @@ public final class Phone {
         return status < 0 || status >= THERMAL.length ? UNKNOWN : THERMAL[status];
     }
 
-    /** Tells whether a thermal state slows the phone down. */
     static boolean throttles(String thermal) {
         return !thermal.equals(THERMAL[0]) && !thermal.equals(UNKNOWN);
     }

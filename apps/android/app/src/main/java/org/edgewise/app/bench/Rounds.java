@@ -8,6 +8,7 @@ import java.util.Random;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
+import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.work.Running;
 
 /** Times artifacts in rounds over all of them in random order, once each is warm; as the project's own worker does. */
@@ -15,6 +16,9 @@ public record Rounds(Resources resources, Front front, Bench.Progress progress) 
     private static final int WARM_UP = 64; // inferences of each artifact, or
     private static final long WARM_UP_NS = 1_000_000_000L; // this long, whichever ends first
     private static final int WARM_UP_LEAST = 3;
+
+    /** The latency samples of one artifact in nanoseconds, and why it could not be timed, which may be "". */
+    public record Timed(long[] samplesNs, String problem) {}
 
     private static final class One {
         final Running running;
@@ -27,18 +31,18 @@ public record Rounds(Resources resources, Front front, Bench.Progress progress) 
     }
 
     /**
-     * Times `artifacts` on a picture each, in `rounds` rounds or for `limitNs`. A round in which the app was put away does
-     * not count: its samples are thrown away, and it begins again once the app is in front. Raises InterruptedException
-     * where it is cancelled.
+     * Times artifacts, on a golden picture where they have some, in `rounds` rounds or for `limitNs`. A round in which the app
+     * was put away does not count: its samples are thrown away, and it begins again once the app is in front. Raises
+     * InterruptedException where it is cancelled.
      */
-    public List<Timed> time(List<Running> artifacts, List<Picture> pictures, int rounds, long limitNs) throws InterruptedException {
+    public List<Timed> time(List<Running> artifacts, int rounds, long limitNs) throws InterruptedException {
         List<One> all = new ArrayList<>();
         for (int i = 0; i < artifacts.size(); i++) {
             One one = new One(artifacts.get(i));
             all.add(one);
             front.await();
             progress.at(i, artifacts.size(), R.string.progress_warm_up, one.running.sidecar().id);
-            warm(one, pictures.get(i));
+            warm(one);
         }
         long left = limitNs;
         Random random = new Random();
@@ -57,22 +61,15 @@ public record Rounds(Resources resources, Front front, Bench.Progress progress) 
             left -= System.nanoTime() - began;
         }
         List<Timed> timed = new ArrayList<>();
-        for (One one : all) timed.add(timed(one, rounds, limitNs));
+        for (One one : all) timed.add(new Timed(one.samples.stream().mapToLong(Long::longValue).toArray(), one.problem));
         return timed;
     }
 
-    private Timed timed(One one, int rounds, long limitNs) {
-        long[] samples = one.samples.stream().mapToLong(Long::longValue).toArray();
-        List<String> notes = new ArrayList<>();
-        if (samples.length < rounds && one.problem.isEmpty()) {
-            notes.add(resources.getString(R.string.note_samples, samples.length, limitNs / 1_000_000_000L, rounds));
-        }
-        return new Timed(samples, notes, one.problem);
-    }
-
-    private void warm(One one, Picture picture) {
+    private void warm(One one) {
+        Sidecar sidecar = one.running.sidecar();
         try {
-            one.running.show(picture);
+            one.running.show(sidecar.golden.isEmpty() ? Picture.of(sidecar.size, new byte[sidecar.size.count()])
+                    : sidecar.golden.get(0).picture());
             long end = System.nanoTime() + WARM_UP_NS;
             for (int i = 0; i < WARM_UP && (i < WARM_UP_LEAST || System.nanoTime() < end); i++) one.running.again();
         } catch (Refused refused) {

@@ -16,17 +16,12 @@ public final class Row {
     private final JSONObject content = new JSONObject();
     private final JSONArray notes = new JSONArray();
 
-    private Row(Sidecar sidecar, String runtime, Settings settings, JSONObject environment) throws JSONException {
+    /** Begins the row of an artifact that an engine was meant for. */
+    Row(Sidecar sidecar, String runtime, Engines engines, Settings settings, Phone phone) throws JSONException {
+        JSONObject environment = phone.environment().put("runtime", engines.versions(runtime)).put("build", engines.build());
+        environment.put("engine_bytes", engines.facts(runtime).bytes()).put("accelerator", settings.accelerator().id);
         content.put("artifact", sidecar.id).put("runtime", runtime).put("threads", settings.threads());
         content.put("suffix", settings.suffix()).put("notes", notes).put("environment", environment);
-        environment.put("accelerator", settings.accelerator().id);
-    }
-
-    /** Begins the row of an artifact that an engine was meant for. */
-    static Row begin(Sidecar sidecar, String runtime, Engines engines, Settings settings, Phone phone) throws JSONException {
-        JSONObject environment = phone.environment().put("runtime", engines.versions(runtime)).put("build", engines.build());
-        for (Engines.BuiltIn one : engines.builtIn()) if (one.id().equals(runtime)) environment.put("engine_bytes", one.bytes());
-        return new Row(sidecar, runtime, settings, environment);
     }
 
     Row failed(String outcome, String reason) throws JSONException {
@@ -35,8 +30,7 @@ public final class Row {
     }
 
     /** Takes what was measured; `ran` is null where the engine does not tell what ran where. */
-    Row measured(Running running, Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
-        for (String note : timed.notes()) notes.put(note);
+    Row measured(Running running, Rounds.Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
         content.put("outcome", "ok").put("reason", "");
         content.put("artifact_sha256", running.sidecar().sha256);
         content.put("load_ns", running.loadNs()).put("first_ns", firstNs);

@@ -20,6 +20,7 @@ import org.json.JSONObject;
 /** The engines that were built in, what the build says of all of them, and the size of this phone's pages. */
 public record Engines(List<Engine> all, JSONObject described, long pageBytes) {
     private static final int USUAL_PAGE_BYTES = 4096;
+    private static final long STACK_BYTES = 16L << 20; // ONNX Runtime, where it was tried, needs more to load a network than Java gives by default
     private static final Map<String, String> FORMATS = Map.of(
             ".tflite", "litert", ".onnx", "onnxruntime", ".ort", "onnxruntime", ".pte", "executorch");
 
@@ -42,33 +43,38 @@ public record Engines(List<Engine> all, JSONObject described, long pageBytes) {
     }
 
     private Engine loadable(Engine engine) throws Refused {
-        JSONArray small = facts(engine.id()).optJSONArray("small_pages");
-        if (pageBytes > USUAL_PAGE_BYTES && small != null && small.length() > 0) {
-            throw new Refused(R.string.small_pages, engine.id(), small.optString(0), (int) (pageBytes / 1024));
+        List<String> small = facts(engine.id()).smallPages();
+        if (pageBytes > USUAL_PAGE_BYTES && !small.isEmpty()) {
+            throw new Refused(R.string.small_pages, engine.id(), small.get(0), (int) (pageBytes / 1024));
         }
         return engine;
     }
 
-    /** Returns the distribution's name and version of an engine, as the desktop's results have them. */
-    public JSONObject versions(String id) {
-        JSONObject facts = facts(id);
-        return new JSONObject(Map.of(facts.optString("coordinates", id), facts.optString("version", "unknown")));
+    /** Returns a thread that engines can run in. */
+    public static Thread thread(String name, Runnable task) {
+        return new Thread(null, task, name, STACK_BYTES);
     }
 
-    /** What the build says of an engine: the bytes that it adds to the app, and its libraries whose pages are not of 16 kB. */
-    public record BuiltIn(String id, String version, long bytes, List<String> smallPages) {}
+    /** Returns the distribution's name and version of an engine, as the desktop's results have them. */
+    public JSONObject versions(String id) {
+        Facts facts = facts(id);
+        return new JSONObject(Map.of(facts.coordinates(), facts.version().isEmpty() ? "unknown" : facts.version()));
+    }
 
-    /** Returns the engines that are in this build, with their costs. */
-    public List<BuiltIn> builtIn() {
-        List<BuiltIn> builtIn = new ArrayList<>();
-        for (Engine engine : all) {
-            JSONObject facts = facts(engine.id());
-            JSONArray small = facts.optJSONArray("small_pages");
-            List<String> names = new ArrayList<>();
-            for (int i = 0; small != null && i < small.length(); i++) names.add(small.optString(i));
-            builtIn.add(new BuiltIn(engine.id(), facts.optString("version", "?"), facts.optLong("bytes"), names));
-        }
-        return builtIn;
+    /**
+     * What the build says of an engine: its version, "" where it says none, the bytes that it adds to the app, and its libraries
+     * whose pages are not of 16 kB.
+     */
+    public record Facts(String coordinates, String version, long bytes, List<String> smallPages) {}
+
+    public Facts facts(String id) {
+        JSONObject engines = described.optJSONObject("engines");
+        JSONObject facts = engines == null ? null : engines.optJSONObject(id);
+        if (facts == null) facts = new JSONObject();
+        JSONArray small = facts.optJSONArray("small_pages");
+        List<String> names = new ArrayList<>();
+        for (int i = 0; small != null && i < small.length(); i++) names.add(small.optString(i));
+        return new Facts(facts.optString("coordinates", id), facts.optString("version"), facts.optLong("bytes"), names);
     }
 
     /** Returns the engines that are not in this build, with the reasons. */
@@ -85,12 +91,6 @@ public record Engines(List<Engine> all, JSONObject described, long pageBytes) {
     /** Returns the build's digest, which changes with every source and engine. */
     public String build() {
         return described.optString("build", "unknown");
-    }
-
-    private JSONObject facts(String id) {
-        JSONObject engines = described.optJSONObject("engines");
-        JSONObject facts = engines == null ? null : engines.optJSONObject(id);
-        return facts == null ? new JSONObject() : facts;
     }
 
     private static JSONObject described(Context context) {

@@ -1,10 +1,11 @@
 package org.edgewise.app.engine;
 
+import static org.edgewise.app.model.Tensor.rewind;
+
 import java.io.File;
 import java.nio.ByteBuffer;
 import java.util.function.IntSupplier;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensors;
 import org.pytorch.executorch.EValue;
 import org.pytorch.executorch.Module;
 import org.pytorch.executorch.Tensor;
@@ -22,7 +23,7 @@ final class ExecuTorch implements Engine {
         try {
             int code = errorOf(() -> module.loadMethod("forward"));
             if (code != 0) throw new IllegalStateException("its method `forward` is not loaded: error " + code);
-            return new Forward(module, sidecar, sidecar.input.sizes(), Tensors.allocate(sidecar.output));
+            return new Forward(module, sidecar, sidecar.input.sizes(), sidecar.output.allocate());
         } catch (RuntimeException | Error error) {
             module.destroy();
             throw error;
@@ -43,7 +44,7 @@ final class ExecuTorch implements Engine {
     private record Forward(Module module, Sidecar sidecar, long[] shape, ByteBuffer answer) implements Loaded {
         @Override
         public ByteBuffer run(ByteBuffer input) {
-            Tensors.rewind(input);
+            rewind(input);
             Tensor given = switch (sidecar.input.dtype()) {
                 case "float32" -> Tensor.fromBlob(input.asFloatBuffer(), shape);
                 case "uint8" -> Tensor.fromBlobUnsigned(input, shape);
@@ -60,7 +61,7 @@ final class ExecuTorch implements Engine {
         private ByteBuffer floats(float[] values) {
             ByteBuffer filled = values.length * 4 == answer.capacity() ? answer
                     : ByteBuffer.allocate(values.length * 4).order(answer.order()); // which the caller refuses
-            Tensors.rewind(filled);
+            rewind(filled);
             filled.asFloatBuffer().put(values);
             return filled;
         }

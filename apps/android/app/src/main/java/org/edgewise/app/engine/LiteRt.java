@@ -7,7 +7,7 @@ import java.util.Set;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensors;
+import org.edgewise.app.model.Tensor;
 import org.tensorflow.lite.DataType;
 import org.tensorflow.lite.InterpreterApi;
 
@@ -34,7 +34,7 @@ final class LiteRt implements Engine {
             interpreter.allocateTensors();
             require(interpreter.getInputTensor(0).dataType(), sidecar.input.dtype());
             require(interpreter.getOutputTensor(0).dataType(), sidecar.output.dtype());
-            return new Interpreted(interpreter, Tensors.allocate(sidecar.output));
+            return new Interpreted(interpreter, sidecar.output.allocate());
         } catch (Refused | RuntimeException | Error error) {
             interpreter.close();
             throw error;
@@ -50,7 +50,7 @@ final class LiteRt implements Engine {
     private record Interpreted(InterpreterApi interpreter, ByteBuffer answer) implements Loaded {
         @Override
         public ByteBuffer run(ByteBuffer input) {
-            Tensors.rewind(answer);
+            Tensor.rewind(answer);
             interpreter.run(input, answer);
             return answer;
         }

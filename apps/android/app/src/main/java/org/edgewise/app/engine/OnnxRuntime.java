@@ -9,13 +9,19 @@ import ai.onnxruntime.OrtSession;
 import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
+import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensors;
+import org.edgewise.app.model.Tensor;
+import org.edgewise.app.store.Texts;
+import org.json.JSONArray;
 import org.json.JSONException;
+import org.json.JSONObject;
 
 /** ONNX Runtime. Its own profile tells on which provider each node ran. */
 final class OnnxRuntime implements Engine {
@@ -37,7 +43,7 @@ final class OnnxRuntime implements Engine {
     public Loaded load(File file, Sidecar sidecar, Settings settings) throws OrtException {
         OrtEnvironment environment = OrtEnvironment.getEnvironment();
         environment.setTelemetry(false);
-        ByteBuffer answer = Tensors.allocate(sidecar.output); // before the session, which nobody would close
+        ByteBuffer answer = sidecar.output.allocate(); // before the session, which nobody would close
         try (OrtSession.SessionOptions options = options(settings)) {
             OrtSession session = environment.createSession(file.getPath(), options);
             return new Session(file, sidecar, settings, environment, session, session.getInputNames().iterator().next(), answer);
@@ -56,6 +62,23 @@ final class OnnxRuntime implements Engine {
         return options;
     }
 
+    /** Returns which provider ran how many nodes of a profile, such as "CPU 7 nodes, NNAPI 2 nodes"; null for no node. */
+    private static String summary(String json) throws JSONException {
+        JSONArray events = new JSONArray(json);
+        Map<String, Set<String>> nodes = new TreeMap<>();
+        for (int i = 0; i < events.length(); i++) {
+            JSONObject event = events.getJSONObject(i);
+            JSONObject arguments = event.optJSONObject("args");
+            String provider = arguments == null ? "" : arguments.optString("provider");
+            if (event.optString("cat").equals("Node") && !provider.isEmpty()) {
+                nodes.computeIfAbsent(provider.replace("ExecutionProvider", ""), p -> new HashSet<>()).add(event.getString("name"));
+            }
+        }
+        List<String> counts = new ArrayList<>();
+        nodes.forEach((provider, names) -> counts.add(provider + " " + names.size() + " nodes"));
+        return counts.isEmpty() ? null : String.join(", ", counts);
+    }
+
     private record Session(File file, Sidecar sidecar, Settings settings, OrtEnvironment environment, OrtSession session, String input,
             ByteBuffer answer) implements Loaded {
         @Override
@@ -67,9 +90,9 @@ final class OnnxRuntime implements Engine {
             try (OnnxTensor tensor = tensor(given); OrtSession.Result result = session.run(Map.of(input, tensor))) {
                 ByteBuffer got = ((OnnxTensor) result.get(0)).getByteBuffer();
                 if (got.remaining() != answer.capacity()) return got; // which the caller refuses
-                Tensors.rewind(answer);
+                Tensor.rewind(answer);
                 answer.put(got);
-                Tensors.rewind(answer);
+                Tensor.rewind(answer);
                 return answer;
             }
         }
@@ -80,7 +103,7 @@ final class OnnxRuntime implements Engine {
                 case "uint8" -> OnnxJavaType.UINT8;
                 default -> OnnxJavaType.INT8;
             };
-            Tensors.rewind(given);
+            Tensor.rewind(given);
             return OnnxTensor.createTensor(environment, given, sidecar.input.sizes(), type);
         }
 
@@ -90,10 +113,10 @@ final class OnnxRuntime implements Engine {
             try (OrtSession.SessionOptions options = options(settings)) {
                 options.enableProfiling(prefix.getPath());
                 try (OrtSession profiled = environment.createSession(file.getPath(), options)) {
-                    run(profiled, Tensors.allocate(sidecar.input));
+                    run(profiled, sidecar.input.allocate());
                     File profile = new File(profiled.endProfiling());
                     try {
-                        return Profile.summary(new String(Files.readAllBytes(profile.toPath()), "UTF-8"));
+                        return summary(Texts.read(profile));
                     } finally {
                         profile.delete();
                     }

@@ -17,7 +17,6 @@ public final class Refused extends Exception {
         this.arguments = arguments;
     }
 
-    /** Returns the sentence. */
     public String sentence(Resources resources) {
         return resources.getString(text, arguments);
     }

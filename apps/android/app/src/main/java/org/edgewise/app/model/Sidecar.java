@@ -70,7 +70,6 @@ public final class Sidecar {
         return size.channels() == 1 && labels.size() == classes() && labels.stream().allMatch(l -> l.codePointCount(0, l.length()) == 1);
     }
 
-    /** Tells whether the characters that it reads are digits. */
     public boolean readsDigits() {
         return readsDrawings() && labels.stream().allMatch(label -> Character.isDigit(label.codePointAt(0)));
     }

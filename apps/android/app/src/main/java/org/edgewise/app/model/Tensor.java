@@ -1,5 +1,8 @@
 package org.edgewise.app.model;
 
+import java.nio.Buffer;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.edgewise.app.R;
 import org.json.JSONArray;
@@ -55,7 +58,6 @@ public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
         };
     }
 
-    /** Returns the bytes of all images. */
     public int bytes() {
         return batch() * count() * size();
     }
@@ -67,5 +69,55 @@ public record Tensor(int[] shape, String dtype, float scale, int zeroPoint) {
 
     public boolean quantized() {
         return scale != 0;
+    }
+
+    /** Rewinds and clears, by the methods that old Androids have: those of ByteBuffer itself came later. */
+    public static void rewind(Buffer buffer) {
+        buffer.clear();
+    }
+
+    public ByteBuffer allocate() {
+        return ByteBuffer.allocateDirect(bytes()).order(ByteOrder.nativeOrder());
+    }
+
+    /**
+     * Fills a buffer with a picture: its axes in the layout's order, quantized where this is, as the project's own worker does,
+     * float by float. An artifact that takes several images at once gets as many times the same.
+     */
+    public void fill(ByteBuffer buffer, Picture picture, String layout) throws Refused {
+        if (picture.count() != count()) throw new Refused(R.string.picture_size, picture.count(), count());
+        rewind(buffer);
+        int channels = picture.size().channels();
+        int area = picture.count() / channels;
+        boolean planes = layout.equals("chw"); // one channel after the other
+        for (int image = 0; image < batch(); image++) {
+            for (int to = 0; to < picture.count(); to++) {
+                put(buffer, picture.value(planes ? (to % area) * channels + to / area : to));
+            }
+        }
+        rewind(buffer);
+    }
+
+    private void put(ByteBuffer buffer, float value) {
+        if (size() == 4) {
+            buffer.putFloat(value);
+            return;
+        }
+        double whole = quantized() ? Math.rint(value / scale) + zeroPoint : value;
+        boolean signed = dtype.equals("int8");
+        buffer.put((byte) (int) Math.max(signed ? -128 : 0, Math.min(signed ? 127 : 255, whole)));
+    }
+
+    /** Returns the logits of the first image, one for each class; refuses an answer that is not what the sidecar promises. */
+    public float[] logits(ByteBuffer answer) throws Refused {
+        ByteBuffer read = answer.duplicate().order(ByteOrder.nativeOrder());
+        rewind(read);
+        if (read.remaining() != bytes()) throw new Refused(R.string.answer_size, read.remaining(), bytes(), dtype);
+        float[] logits = new float[count()];
+        for (int i = 0; i < logits.length; i++) {
+            float value = size() == 4 ? read.getFloat() : dtype.equals("int8") ? read.get() : read.get() & 255;
+            logits[i] = quantized() ? (value - zeroPoint) * scale : value;
+        }
+        return logits;
     }
 }

@@ -9,7 +9,6 @@ import org.edgewise.app.model.Sidecar;
 
 /** An artifact that is here: its sidecar, its bytes, whether the app holds these, and the folder for a verified copy. */
 public record Artifact(Sidecar sidecar, Source source, boolean packed, File folder) {
-    /** Opens the bytes anew. */
     public interface Source {
         InputStream open() throws IOException;
     }
@@ -23,16 +22,10 @@ public record Artifact(Sidecar sidecar, Source source, boolean packed, File fold
         String suffix = sidecar.file.substring(sidecar.file.lastIndexOf('.'));
         File file = new File(folder, sidecar.sha256 + suffix);
         if (file.length() == sidecar.sizeBytes && file.exists()) return file;
-        InputStream stream;
         try {
-            stream = source.open();
+            Digest.copy(source.open(), file, sidecar);
         } catch (IOException error) {
             throw new Refused(error, R.string.artifact_gone, sidecar.file);
-        }
-        try {
-            Digest.copy(stream, file, sidecar);
-        } catch (IOException error) {
-            throw Digest.unwritten(error, file, sidecar);
         }
         return file;
     }

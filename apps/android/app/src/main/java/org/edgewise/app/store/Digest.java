@@ -18,10 +18,10 @@ public final class Digest {
     private Digest() {}
 
     /**
-     * Copies a stream to a file and closes it; where it is not what a sidecar promises, or cannot be read, nothing is left and
-     * it is refused. Raises IOException where the file cannot be written.
+     * Copies a stream to a file and closes it; where it is not what a sidecar promises, or cannot be read or written, nothing is
+     * left and it is refused.
      */
-    static void copy(InputStream stream, File file, Sidecar promised) throws IOException, Refused {
+    static void copy(InputStream stream, File file, Sidecar promised) throws Refused {
         file.getParentFile().mkdirs();
         File part = new File(file.getParentFile(), "." + file.getName() + ".part");
         try {
@@ -42,6 +42,8 @@ public final class Digest {
                 throw new Refused(R.string.artifact_digest, promised.file, actual.substring(0, 12), promised.sha256.substring(0, 12));
             }
             if (!part.renameTo(file)) throw new IOException("cannot rename " + part);
+        } catch (IOException error) {
+            throw unwritten(error, file, promised);
         } finally {
             part.delete();
         }

@@ -1,7 +1,5 @@
 package org.edgewise.app.store;
 
-import java.io.File;
-import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -47,11 +45,6 @@ public final class Evaluation {
         } catch (JSONException error) {
             throw new Refused(error, R.string.evaluation_size);
         }
-    }
-
-    /** Reads `NAME.json` and `NAME.bin` of a folder. */
-    public static Evaluation read(File folder, String name) throws IOException, Refused {
-        return read(new FileInputStream(new File(folder, name + ".json")), new FileInputStream(new File(folder, name + ".bin")));
     }
 
     private int[] integers(int from) {

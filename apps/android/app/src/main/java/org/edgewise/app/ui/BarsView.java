@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import org.edgewise.app.R;
+import org.edgewise.app.model.Scores;
 import org.edgewise.app.model.Sidecar;
 
 /** Probabilities: upright bars of all classes where these are few and short, else lines of the most probable. */
@@ -63,12 +64,6 @@ public final class BarsView extends View {
         else drawLines(canvas);
     }
 
-    private int top() {
-        int top = 0;
-        for (int i = 1; odds != null && i < odds.length; i++) if (odds[i] > odds[top]) top = i;
-        return odds == null ? -1 : top;
-    }
-
     private float share(int i) {
         return odds == null || !Float.isFinite(odds[i]) ? 0 : odds[i];
     }
@@ -76,11 +71,12 @@ public final class BarsView extends View {
     private void drawUpright(Canvas canvas) {
         float each = (float) getWidth() / sidecar.classes();
         float floor = getHeight() - paint.getFontSpacing() - 2 * dp;
+        int top = odds == null ? -1 : Scores.choice(odds);
         paint.setTextAlign(Paint.Align.CENTER);
         for (int i = 0; i < sidecar.classes(); i++) {
-            paint.setColor(getContext().getColor(i == top() ? R.color.accent : R.color.edge));
+            paint.setColor(getContext().getColor(i == top ? R.color.accent : R.color.edge));
             canvas.drawRect(i * each + dp, floor - Math.max(dp, share(i) * floor), (i + 1) * each - dp, floor, paint);
-            paint.setColor(getContext().getColor(i == top() ? R.color.ink : R.color.soft));
+            paint.setColor(getContext().getColor(i == top ? R.color.ink : R.color.soft));
             canvas.drawText(sidecar.named(i), (i + 0.5f) * each, getHeight() - paint.descent(), paint);
         }
     }

@@ -13,16 +13,17 @@ import android.widget.ProgressBar;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.edgewise.app.App;
 import org.edgewise.app.R;
-import org.edgewise.app.bench.Bench;
 import org.edgewise.app.bench.Measuring;
 import org.edgewise.app.bench.Phone;
 import org.edgewise.app.bench.Plan;
 import org.edgewise.app.bench.Row;
-import org.edgewise.app.bench.Timed;
+import org.edgewise.app.engine.Engine;
 import org.edgewise.app.engine.Engines;
 import org.edgewise.app.model.Refused;
+import org.edgewise.app.store.Artifact;
 import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
@@ -56,8 +57,18 @@ final class BenchmarkScreen extends Screen {
         if (saved != null) leftOut = saved;
     }
 
+    /** Returns the artifacts that this build has an engine for. */
     private List<String> runnable() {
-        return Bench.runnable(session.all(), app.engines());
+        List<String> ids = new ArrayList<>();
+        for (Artifact artifact : session.all()) {
+            try {
+                app.engines().of(artifact.sidecar());
+                ids.add(artifact.id());
+            } catch (Refused refused) {
+                continue;
+            }
+        }
+        return ids;
     }
 
     private List<String> chosen() {
@@ -99,15 +110,16 @@ final class BenchmarkScreen extends Screen {
         choose.setText(activity.getString(R.string.chosen_artifacts, chosen().size(), runnable().size()));
         ProgressBar bar = view.findViewById(R.id.progress);
         bar.setVisibility(running ? View.VISIBLE : View.INVISIBLE);
-        bar.setMax(Math.max(1, measuring.total()));
-        bar.setProgress(measuring.done());
+        Measuring.Progress progress = measuring.progress();
+        bar.setMax(Math.max(1, progress.total()));
+        bar.setProgress(progress.done());
         List<JSONObject> finished = measuring.rows();
-        say(measuring.status().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : measuring.status());
+        say(progress.says().isEmpty() && finished.isEmpty() ? activity.getString(R.string.bench_idle) : progress.says());
         ViewGroup rows = view.findViewById(R.id.rows);
         count(rows, R.layout.benchmark_row, finished.size());
         for (int i = 0; i < finished.size(); i++) fill(rows.getChildAt(i), finished.get(i));
         view.findViewById(R.id.share).setVisibility(finished.isEmpty() || running ? View.GONE : View.VISIBLE);
-        Phone phone = measuring.phone();
+        Phone phone = new Phone(activity);
         text(view, R.id.phone, activity.getString(R.string.phone_facts, Phone.soc(), phone.thermal(), phone.battery()));
         text(view, R.id.build, built());
         if (running) activity.getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
@@ -118,14 +130,13 @@ final class BenchmarkScreen extends Screen {
         text(view, R.id.bench_status, text);
     }
 
-    /** Fills a row with the figures of an artifact. */
     private void fill(View view, JSONObject row) {
         boolean ok = row.optString("outcome").equals("ok");
         String runtime = row.optString("runtime") + row.optString("suffix").replace("+", " +");
         line(view, R.id.id, activity.getString(R.string.on_runtime, Words.breakable(row.optString("artifact")), runtime));
-        long[] samples = samples(row.optJSONArray("latencies_ns"));
-        line(view, R.id.times, ok ? activity.getString(R.string.times, Words.duration(Timed.quantile(samples, 0.5)),
-                Words.duration(Timed.quantile(samples, 0.9))) : row.optString("outcome"));
+        JSONArray samples = row.optJSONArray("latencies_ns");
+        line(view, R.id.times, !ok ? row.optString("outcome")
+                : activity.getString(R.string.times, Words.duration(quantile(samples, 0.5)), Words.duration(quantile(samples, 0.9))));
         int total = row.optInt("total");
         line(view, R.id.shares, !ok ? row.optString("reason") : total == 0 ? "" // a note says why
                 : activity.getString(R.string.shares, Words.share(row.optInt("correct"), total),
@@ -141,21 +152,25 @@ final class BenchmarkScreen extends Screen {
         line(view, R.id.notes, notes.toString());
     }
 
-    private static long[] samples(JSONArray array) {
-        long[] samples = new long[array == null ? 0 : array.length()];
-        for (int i = 0; i < samples.length; i++) samples[i] = array.optLong(i);
-        return samples;
+    /** Returns what a share of the samples stays below, in between where it falls between two; 0 for none. */
+    private static double quantile(JSONArray samples, double share) {
+        if (samples == null || samples.length() == 0) return 0;
+        double[] sorted = IntStream.range(0, samples.length()).mapToDouble(samples::optDouble).sorted().toArray();
+        double at = share * (sorted.length - 1);
+        int low = (int) at;
+        double next = sorted[Math.min(low + 1, sorted.length - 1)];
+        return sorted[low] + (at - low) * (next - sorted[low]);
     }
 
     /** Returns what this build holds: each engine with what it costs, and those that were left out. */
     private String built() {
         List<String> lines = new ArrayList<>();
-        for (Engines.BuiltIn one : app.engines().builtIn()) {
-            String line = activity.getString(R.string.engine_cost, one.id(), one.version(), Words.bytes(one.bytes()));
-            if (!one.smallPages().isEmpty()) {
-                line += activity.getString(R.string.engine_small_pages, String.join(", ", one.smallPages()));
-            }
-            lines.add(line);
+        for (Engine engine : app.engines().all()) {
+            Engines.Facts facts = app.engines().facts(engine.id());
+            String version = facts.version().isEmpty() ? "?" : facts.version();
+            String small = String.join(", ", facts.smallPages());
+            lines.add(activity.getString(R.string.engine_cost, engine.id(), version, Words.bytes(facts.bytes()))
+                    + (small.isEmpty() ? "" : activity.getString(R.string.engine_small_pages, small)));
         }
         app.engines().leftOut().forEach((id, why) -> lines.add(activity.getString(R.string.engine_out, id, why)));
         lines.add(activity.getString(R.string.build, app.engines().build()));

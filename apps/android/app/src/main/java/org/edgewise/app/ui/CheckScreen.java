@@ -1,7 +1,6 @@
 package org.edgewise.app.ui;
 
 import android.app.Activity;
-import android.content.ActivityNotFoundException;
 import android.content.ClipData;
 import android.content.Intent;
 import android.net.Uri;
@@ -14,7 +13,6 @@ import java.util.List;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.store.Artifact;
-import org.edgewise.app.store.Opening;
 import org.edgewise.app.work.Check;
 import org.edgewise.app.work.Session;
 
@@ -27,13 +25,12 @@ final class CheckScreen extends Screen {
         super(activity, parent, R.layout.check);
         list = view.findViewById(R.id.list);
         settings = new SettingsChoice(view, session, app.engines());
-        view.findViewById(R.id.run_check).setOnClickListener(button -> pressed());
-        view.findViewById(R.id.open).setOnClickListener(button -> open());
-    }
-
-    private void pressed() {
-        if (session.checking()) session.stop();
-        else session.check();
+        view.findViewById(R.id.run_check).setOnClickListener(button -> {
+            if (session.checking()) session.stop();
+            else session.check();
+        });
+        Intent files = document("*/*").putExtra(Intent.EXTRA_ALLOW_MULTIPLE, true);
+        view.findViewById(R.id.open).setOnClickListener(button -> ask(files, ARTIFACT, R.id.open_status, R.string.no_file_app));
     }
 
     @Override
@@ -78,9 +75,8 @@ final class CheckScreen extends Screen {
 
     private void fill(View row, Artifact artifact, Session.Status status) {
         TextView mark = row.findViewById(R.id.mark);
-        TextView id = row.findViewById(R.id.id);
         TextView line = row.findViewById(R.id.outcome);
-        id.setText(Words.breakable(artifact.id()));
+        text(row, R.id.id, Words.breakable(artifact.id()));
         Check.State state = status.checked == null ? null : status.checked.state();
         boolean refused = status.problem != null;
         mark.setText(refused ? (status.engine.isEmpty() ? "–" : "!") : state == null ? "" : switch (state) {
@@ -108,16 +104,6 @@ final class CheckScreen extends Screen {
         return activity.getString(R.string.check_line, Words.sentence(activity.getResources(), status.checked), status.engine, ran);
     }
 
-    private void open() {
-        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*");
-        intent.putExtra(Intent.EXTRA_ALLOW_MULTIPLE, true);
-        try {
-            activity.startActivityForResult(intent, ARTIFACT);
-        } catch (ActivityNotFoundException error) {
-            say(activity.getString(R.string.no_file_app), true);
-        }
-    }
-
     @Override
     void result(int request, Intent data) {
         if (request != ARTIFACT) return;
@@ -126,17 +112,13 @@ final class CheckScreen extends Screen {
         for (int i = 0; clip != null && i < clip.getItemCount(); i++) chosen.add(clip.getItemAt(i).getUri());
         if (chosen.isEmpty() && data.getData() != null) chosen.add(data.getData());
         try {
-            Artifact artifact = new Opening(activity.getContentResolver(), app.library()).open(chosen);
+            Artifact artifact = app.library().open(chosen);
             session.refresh();
-            say(activity.getString(R.string.opened, artifact.id()), false);
+            say(R.id.open_status, activity.getString(R.string.opened, artifact.id()), false);
         } catch (Refused refused) {
-            say(refused.sentence(activity.getResources()), true);
+            say(R.id.open_status, refused.sentence(activity.getResources()), true);
         } catch (OutOfMemoryError error) {
-            say(activity.getString(R.string.out_of_memory, activity.getString(R.string.open)), true);
+            say(R.id.open_status, activity.getString(R.string.out_of_memory, activity.getString(R.string.open)), true);
         }
-    }
-
-    private void say(String sentence, boolean wrong) {
-        Words.say(view.findViewById(R.id.open_status), sentence, wrong);
     }
 }

@@ -1,8 +1,7 @@
 package org.edgewise.app.ui;
 
 import android.app.Activity;
-import android.content.Intent;
-import android.os.Bundle;
+import android.view.View;
 import android.view.ViewGroup;
 import android.widget.TextView;
 import java.util.ArrayList;
@@ -12,74 +11,78 @@ import java.util.Map;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
+import org.edgewise.app.work.Check;
+import org.edgewise.app.work.Running;
 import org.edgewise.app.work.Session;
 import org.edgewise.app.work.Verdict;
 
 /** One picture, what every artifact answers to it, and who disagrees. */
-final class CompareScreen extends Screen {
-    private final Input input;
-    private final ViewGroup cards;
-    private final Map<String, AnswerCard> shown = new LinkedHashMap<>();
-
+final class CompareScreen extends Input {
     CompareScreen(Activity activity, ViewGroup parent) {
         super(activity, parent, R.layout.compare);
-        cards = view.findViewById(R.id.cards);
-        input = new Input(activity, view, session);
-    }
-
-    @Override
-    void save(Bundle state) {
-        input.save(state);
-    }
-
-    @Override
-    void restore(Bundle state) {
-        input.restore(state);
-    }
-
-    @Override
-    void result(int request, Intent data) {
-        input.result(request, data);
     }
 
     @Override
     void show() {
+        super.show();
         List<Artifact> artifacts = session.shown();
-        input.show();
-        place(artifacts);
         Map<String, Integer> choices = new LinkedHashMap<>();
         for (Artifact artifact : artifacts) {
             Session.Status status = session.status(artifact.id());
             choices.put(artifact.id(), status.answer == null ? -1 : status.answer.choice());
         }
         Verdict verdict = Verdict.of(choices);
-        for (Artifact artifact : artifacts) {
-            shown.get(artifact.id()).show(session.status(artifact.id()), verdict.odd().contains(artifact.id()));
+        ViewGroup cards = view.findViewById(R.id.cards);
+        count(cards, R.layout.answer_card, artifacts.size());
+        for (int i = 0; i < artifacts.size(); i++) {
+            String id = artifacts.get(i).id();
+            fill(cards.getChildAt(i), artifacts.get(i).sidecar(), session.status(id), verdict.odd().contains(id));
         }
         TextView banner = view.findViewById(R.id.verdict);
         banner.setText(sentence(artifacts, choices, verdict));
         banner.setActivated(!verdict.agreed());
     }
 
-    /** Makes a card for each artifact, anew only where other artifacts are there. */
-    private void place(List<Artifact> artifacts) {
-        List<String> ids = new ArrayList<>();
-        for (Artifact artifact : artifacts) ids.add(artifact.id() + artifact.sidecar().sha256);
-        if (ids.equals(cards.getTag())) return;
-        cards.setTag(ids);
-        cards.removeAllViews();
-        shown.clear();
-        for (Artifact artifact : artifacts) {
-            AnswerCard card = new AnswerCard(activity, cards, artifact.sidecar());
-            shown.put(artifact.id(), card);
-            cards.addView(card.view);
+    /** Fills a card with an artifact's answer, and what its self-check found; `odd` tells that it differs from what most answer. */
+    private void fill(View card, Sidecar sidecar, Session.Status status, boolean odd) {
+        Running.Answer answer = status.answer;
+        int choice = answer == null ? -1 : answer.choice();
+        float[] odds = choice < 0 ? null : answer.odds();
+        text(card, R.id.model, Words.breakable(sidecar.model));
+        text(card, R.id.scheme, activity.getString(R.string.format_scheme, sidecar.format, sidecar.scheme));
+        text(card, R.id.label, answer == null ? "–" : choice < 0 ? activity.getString(R.string.no_answer) : sidecar.named(choice));
+        text(card, R.id.odds, odds == null ? "" : Words.percent(odds[choice]));
+        card.findViewById(R.id.differs).setVisibility(odd ? View.VISIBLE : View.GONE);
+        BarsView bars = card.findViewById(R.id.bars);
+        bars.show(sidecar, odds, activity.getString(R.string.probabilities, spoken(sidecar, odds)));
+        TextView state = card.findViewById(R.id.state);
+        state.setTextColor(activity.getColor(status.problem == null ? R.color.soft : R.color.bad));
+        state.setText(status.problem != null ? status.problem.sentence(activity.getResources())
+                : answer == null ? activity.getString(R.string.ready)
+                : activity.getString(R.string.inference, Words.duration(answer.nanoseconds())));
+        String size = Words.bytes(sidecar.sizeBytes);
+        text(card, R.id.facts, status.engine.isEmpty() || status.loadNs == 0 ? size
+                : activity.getString(R.string.facts, size, status.engine, Words.duration(status.loadNs)));
+        Check.Checked checked = status.checked;
+        TextView check = card.findViewById(R.id.check);
+        line(card, R.id.check, checked == null ? "" : Words.sentence(activity.getResources(), checked));
+        if (checked != null) check.setTextColor(activity.getColor(Words.colour(checked.state())));
+        card.setActivated(odd);
+        card.setSelected(status.problem != null || (checked != null && checked.state() == Check.State.DIFFERENT));
+    }
+
+    private static String spoken(Sidecar sidecar, float[] odds) {
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; odds != null && i < odds.length; i++) {
+            if (odds[i] >= 0.005) text.append(sidecar.named(i)).append(": ").append(Words.percent(odds[i])).append("; ");
         }
+        return text.toString();
     }
 
     private String sentence(List<Artifact> artifacts, Map<String, Integer> choices, Verdict verdict) {
         if (artifacts.isEmpty()) return activity.getString(R.string.no_artifacts);
         if (session.held()) return activity.getString(R.string.held);
-        if (verdict.answered() == 0) return activity.getString(input.idle());
+        if (verdict.answered() == 0) return activity.getString(idle());
         Sidecar sidecar = artifacts.get(0).sidecar();
         String common = sidecar.named(verdict.common());
         if (verdict.agreed()) {

@@ -1,5 +1,6 @@
 package org.edgewise.app.ui;
 
+import android.graphics.RectF;
 import java.util.List;
 import org.edgewise.app.model.Size;
 
@@ -15,23 +16,23 @@ record Ink(Size size, float[] boxed) {
 
     /** Returns the grey values of strokes, or null where nothing is drawn. */
     static byte[] see(List<Stroke> strokes, Size size) {
-        float[] edges = bounds(strokes);
-        return edges == null ? null : new Ink(size, new float[size.count()]).draw(strokes, edges);
+        RectF edges = bounds(strokes);
+        return edges.isEmpty() ? null : new Ink(size, new float[size.count()]).draw(strokes, edges);
     }
 
-    private byte[] draw(List<Stroke> strokes, float[] edges) {
+    private byte[] draw(List<Stroke> strokes, RectF edges) {
         float box = SHARE * Math.min(size.width(), size.height());
-        float scale = box / Math.max(edges[2] - edges[0], edges[3] - edges[1]);
-        float width = (edges[2] - edges[0]) * scale;
-        float height = (edges[3] - edges[1]) * scale;
+        float scale = box / Math.max(edges.width(), edges.height());
+        float width = edges.width() * scale;
+        float height = edges.height() * scale;
         float left = (size.width() - width) / 2;
         float top = (size.height() - height) / 2;
         for (Stroke stroke : strokes) {
             float[] p = stroke.points();
             for (int i = 0; i < p.length; i += 2) {
                 int from = Math.max(i - 2, 0);
-                rub((p[from] - edges[0]) * scale + left, (p[from + 1] - edges[1]) * scale + top,
-                        (p[i] - edges[0]) * scale + left, (p[i + 1] - edges[1]) * scale + top, stroke.width() * scale / 2);
+                rub((p[from] - edges.left) * scale + left, (p[from + 1] - edges.top) * scale + top,
+                        (p[i] - edges.left) * scale + left, (p[i + 1] - edges.top) * scale + top, stroke.width() * scale / 2);
             }
         }
         float[] centre = centreOfMass();
@@ -46,21 +47,14 @@ record Ink(Size size, float[] boxed) {
         return seen;
     }
 
-    private static float[] bounds(List<Stroke> strokes) {
-        float left = Float.POSITIVE_INFINITY;
-        float top = left;
-        float right = Float.NEGATIVE_INFINITY;
-        float bottom = right;
+    private static RectF bounds(List<Stroke> strokes) {
+        RectF edges = new RectF();
         for (Stroke stroke : strokes) {
+            float[] p = stroke.points();
             float radius = stroke.width() / 2;
-            for (int i = 0; i < stroke.points().length; i += 2) {
-                left = Math.min(left, stroke.points()[i] - radius);
-                right = Math.max(right, stroke.points()[i] + radius);
-                top = Math.min(top, stroke.points()[i + 1] - radius);
-                bottom = Math.max(bottom, stroke.points()[i + 1] + radius);
-            }
+            for (int i = 0; i < p.length; i += 2) edges.union(p[i] - radius, p[i + 1] - radius, p[i] + radius, p[i + 1] + radius);
         }
-        return right > left ? new float[] {left, top, right, bottom} : null;
+        return edges;
     }
 
     /** Inks the pixels that lie within `radius` of a line; at its edge by the share of the pixel that it covers. */

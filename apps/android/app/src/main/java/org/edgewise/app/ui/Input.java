@@ -1,7 +1,6 @@
 package org.edgewise.app.ui;
 
 import android.app.Activity;
-import android.content.ActivityNotFoundException;
 import android.content.Intent;
 import android.graphics.Bitmap;
 import android.os.Bundle;
@@ -10,43 +9,38 @@ import android.view.Gravity;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.ImageView;
-import android.widget.SeekBar;
+import android.widget.Spinner;
 import android.widget.TextView;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Golden;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
-import org.edgewise.app.work.Session;
 
-/** What the networks are shown: a drawing where they read single characters, else a photograph; and examples to tap. */
-final class Input {
+/** A screen that shows the networks a drawing where they read single characters, else a photograph; and examples to tap. */
+abstract class Input extends Screen {
     private static final String POINTS = "points";
     private static final String WIDTHS = "widths";
 
-    private final Activity activity;
-    private final View view;
-    private final Session session;
     private final PadView pad;
-    private final GroupChoice groups;
+    private List<String> groups = List.of(); // of networks, that are offered
     private String prepared; // for the group of networks of this name
 
-    Input(Activity activity, View view, Session session) {
-        this.activity = activity;
-        this.view = view;
-        this.session = session;
+    Input(Activity activity, ViewGroup parent, int layout) {
+        super(activity, parent, layout);
         pad = view.findViewById(R.id.pad);
-        groups = new GroupChoice(view.findViewById(R.id.networks), session);
-        pad.onDrawn(this::drawn);
+        pad.connect(view.findViewById(R.id.brush), this::drawn);
         view.findViewById(R.id.undo).setOnClickListener(button -> pad.undo());
         view.findViewById(R.id.clear).setOnClickListener(button -> pad.clear());
-        view.findViewById(R.id.choose).setOnClickListener(button -> choose());
-        view.findViewById(R.id.take).setOnClickListener(button -> take());
-        SeekBar brush = view.findViewById(R.id.brush);
-        brush.setOnSeekBarChangeListener(pad);
+        view.findViewById(R.id.choose).setOnClickListener(button ->
+                ask(document("image/*"), PICTURE, R.id.input_status, R.string.no_file_app));
+        view.findViewById(R.id.take).setOnClickListener(button ->
+                ask(new Intent(MediaStore.ACTION_IMAGE_CAPTURE), PHOTO, R.id.input_status, R.string.no_camera_app));
     }
 
     /** Returns what is said before anything was shown to the networks. */
@@ -66,8 +60,9 @@ final class Input {
     }
 
     /** Shows what there is to give pictures with, and what the networks see. */
+    @Override
     void show() {
-        groups.show();
+        offer(session.groups());
         Sidecar sidecar = sidecar();
         set(R.id.input, sidecar != null);
         boolean draws = sidecar != null && sidecar.readsDrawings();
@@ -87,6 +82,23 @@ final class Input {
         seen.setContentDescription(activity.getString(picture == null ? R.string.sees_nothing : R.string.sees_picture));
         if (!session.group().equals(prepared)) examples(sidecar);
         prepared = session.group();
+    }
+
+    /** Offers networks that cannot answer one picture; nothing is shown where all can. */
+    private void offer(Map<String, List<Artifact>> grouped) {
+        set(R.id.networks, grouped.size() > 1);
+        List<String> keys = List.copyOf(grouped.keySet());
+        if (keys.equals(groups)) return;
+        groups = keys;
+        List<String> names = new ArrayList<>();
+        for (List<Artifact> members : grouped.values()) {
+            String models = members.stream().map(artifact -> artifact.sidecar().model).distinct().collect(Collectors.joining(", "));
+            Sidecar sidecar = members.get(0).sidecar();
+            names.add(activity.getString(R.string.networks_named, models, sidecar.size.width(), sidecar.size.height(), sidecar.classes()));
+        }
+        Spinner networks = view.findViewById(R.id.networks);
+        offer(networks, names, chosen -> session.use(keys.get(chosen)));
+        networks.setSelection(Math.max(0, keys.indexOf(session.group())));
     }
 
     private String described(Sidecar sidecar) {
@@ -114,7 +126,7 @@ final class Input {
             picture.setOnClickListener(tapped -> {
                 pad.show(new ArrayList<>());
                 session.show(golden.picture());
-                say(activity.getString(R.string.example_label, sidecar.named(golden.label())), false);
+                say(R.id.input_status, activity.getString(R.string.example_label, sidecar.named(golden.label())), false);
             });
             list.addView(example);
         }
@@ -124,47 +136,28 @@ final class Input {
         Sidecar sidecar = sidecar();
         byte[] seen = sidecar == null ? null : Ink.see(pad.strokes(), sidecar.size);
         session.show(seen == null ? null : Range.picture(seen, sidecar));
-        say("", false);
+        say(R.id.input_status, "", false);
     }
 
-    private void choose() {
-        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*");
-        ask(intent, Screen.PICTURE, R.string.no_file_app);
-    }
-
-    private void take() {
-        ask(new Intent(MediaStore.ACTION_IMAGE_CAPTURE), Screen.PHOTO, R.string.no_camera_app);
-    }
-
-    private void ask(Intent intent, int request, int otherwise) {
-        try {
-            activity.startActivityForResult(intent, request);
-        } catch (ActivityNotFoundException error) {
-            say(activity.getString(otherwise), true);
-        }
-    }
-
+    @Override
     void result(int request, Intent data) {
         Sidecar sidecar = sidecar();
-        if (sidecar == null || (request != Screen.PICTURE && request != Screen.PHOTO)) return;
+        if (sidecar == null || (request != PICTURE && request != PHOTO)) return;
         try {
-            Bitmap photo = request == Screen.PICTURE && data.getData() != null
+            Bitmap photo = request == PICTURE && data.getData() != null
                     ? Photos.read(activity.getContentResolver(), data.getData())
                     : data.getExtras() == null ? null : data.getExtras().getParcelable("data");
             if (photo == null) throw new Refused(R.string.not_a_picture);
             session.show(Photos.picture(photo, sidecar));
-            say(activity.getString(R.string.picture_resized, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
+            say(R.id.input_status, activity.getString(R.string.picture_resized, photo.getWidth(), photo.getHeight(), described(sidecar)), false);
         } catch (Refused refused) {
-            say(refused.sentence(activity.getResources()), true);
+            say(R.id.input_status, refused.sentence(activity.getResources()), true);
         } catch (OutOfMemoryError error) {
-            say(activity.getString(R.string.picture_too_large), true);
+            say(R.id.input_status, activity.getString(R.string.picture_too_large), true);
         }
     }
 
-    private void say(String sentence, boolean wrong) {
-        Words.say(view.findViewById(R.id.input_status), sentence, wrong);
-    }
-
+    @Override
     void save(Bundle state) {
         ArrayList<float[]> lines = new ArrayList<>();
         float[] widths = new float[pad.strokes().size()];
@@ -176,6 +169,7 @@ final class Input {
         state.putFloatArray(WIDTHS, widths);
     }
 
+    @Override
     @SuppressWarnings("unchecked") // what save() wrote
     void restore(Bundle state) {
         ArrayList<float[]> lines = (ArrayList<float[]>) state.getSerializable(POINTS);

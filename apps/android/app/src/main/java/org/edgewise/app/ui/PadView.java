@@ -13,13 +13,13 @@ import java.util.List;
 import org.edgewise.app.R;
 
 /** A square to draw on with a finger or pen; strokes are kept in shares of its side, so that a rotation keeps them. */
-public final class PadView extends View implements SeekBar.OnSeekBarChangeListener {
+public final class PadView extends View {
     private final Paint ink = new Paint(Paint.ANTI_ALIAS_FLAG);
     private final Path path = new Path();
     private List<Ink.Stroke> strokes = new ArrayList<>();
     private List<Float> points; // of the stroke that is being drawn
-    private float brush = 0.09f;
-    private Runnable drawn = () -> {};
+    private SeekBar brush;
+    private Runnable drawn;
 
     public PadView(Context context, AttributeSet attributes) {
         super(context, attributes);
@@ -29,8 +29,9 @@ public final class PadView extends View implements SeekBar.OnSeekBarChangeListen
         ink.setStrokeJoin(Paint.Join.ROUND);
     }
 
-    /** Says what to do after each stroke. */
-    void onDrawn(Runnable action) {
+    /** Takes what says how wide strokes are, from 5 to 16 % of the pad, and what to do after each. */
+    void connect(SeekBar width, Runnable action) {
+        brush = width;
         drawn = action;
     }
 
@@ -42,18 +43,6 @@ public final class PadView extends View implements SeekBar.OnSeekBarChangeListen
         strokes = shown;
         invalidate();
     }
-
-    /** Sets how wide strokes are, from 5 to 16 % of the pad. */
-    @Override
-    public void onProgressChanged(SeekBar bar, int progress, boolean byPerson) {
-        brush = (5 + progress) / 100f;
-    }
-
-    @Override
-    public void onStartTrackingTouch(SeekBar bar) {}
-
-    @Override
-    public void onStopTrackingTouch(SeekBar bar) {}
 
     void undo() {
         if (strokes.isEmpty()) return;
@@ -126,7 +115,7 @@ public final class PadView extends View implements SeekBar.OnSeekBarChangeListen
     private Ink.Stroke stroke() {
         float[] line = new float[points.size()];
         for (int i = 0; i < line.length; i++) line[i] = points.get(i);
-        return new Ink.Stroke(line, brush);
+        return new Ink.Stroke(line, (5 + brush.getProgress()) / 100f);
     }
 
     @Override

@@ -4,7 +4,6 @@ import java.util.Arrays;
 import org.edgewise.app.model.Golden;
 import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Size;
 
 /**
  * Which values a picture's darkest and brightest become, per channel, where a network takes floats.
@@ -45,16 +44,13 @@ record Range(float[] low, float[] high) {
 
     /** Returns the picture that a network takes for bytes [height, width, channels]. */
     static Picture picture(byte[] bytes, Sidecar sidecar) {
-        return sidecar.takesBytes() ? Picture.of(sidecar.size, bytes) : Range.of(sidecar).spread(bytes, sidecar.size);
-    }
-
-    /** Returns bytes as floats of this range. */
-    private Picture spread(byte[] bytes, Size size) {
+        if (sidecar.takesBytes()) return Picture.of(sidecar.size, bytes);
+        Range range = of(sidecar);
         float[] floats = new float[bytes.length];
         for (int i = 0; i < bytes.length; i++) {
-            int channel = i % low.length;
-            floats[i] = low[channel] + (bytes[i] & 255) / 255f * (high[channel] - low[channel]);
+            float low = range.low[i % range.low.length];
+            floats[i] = low + (bytes[i] & 255) / 255f * (range.high[i % range.low.length] - low);
         }
-        return Picture.of(size, floats);
+        return Picture.of(sidecar.size, floats);
     }
 }

@@ -9,8 +9,8 @@ import java.io.IOException;
 import org.edgewise.app.App;
 import org.edgewise.app.R;
 import org.edgewise.app.bench.Job;
+import org.edgewise.app.engine.Engines;
 import org.edgewise.app.model.Refused;
-import org.edgewise.app.work.Threads;
 
 /** Measures what a computer asks for over adb; only adb's shell may start it (see the manifest). */
 public final class RunActivity extends Activity {
@@ -58,7 +58,7 @@ public final class RunActivity extends Activity {
         if (thread != null) thread.interrupt(); // of a computer that went away
         job = next;
         if (!app.front.is()) job.tell("paused", "", 0, 0); // behind a locked screen it stays so
-        thread = Threads.make("job", job::run);
+        thread = Engines.thread("job", job::run);
         thread.start();
     }
 

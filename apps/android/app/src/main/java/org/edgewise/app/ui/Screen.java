@@ -1,14 +1,20 @@
 package org.edgewise.app.ui;
 
 import android.app.Activity;
+import android.content.ActivityNotFoundException;
 import android.content.Intent;
 import android.os.Bundle;
 import android.view.View;
 import android.view.ViewGroup;
+import android.widget.AdapterView;
+import android.widget.ArrayAdapter;
+import android.widget.Spinner;
 import android.widget.TextView;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntConsumer;
 import org.edgewise.app.App;
+import org.edgewise.app.R;
 import org.edgewise.app.work.Changes;
 import org.edgewise.app.work.Session;
 
@@ -46,7 +52,6 @@ abstract class Screen {
         for (Changes changes : sources) changes.forget(changed);
     }
 
-    /** Shows what is known now. */
     abstract void show();
 
     /** Keeps what only this screen knows, for when the process was killed. */
@@ -66,6 +71,42 @@ abstract class Screen {
         TextView line = view.findViewById(id);
         line.setText(text);
         line.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
+    }
+
+    /** Says a sentence in the line below what it is about; what went wrong in another colour. "" hides the line. */
+    final void say(int id, String sentence, boolean wrong) {
+        line(view, id, sentence);
+        ((TextView) view.findViewById(id)).setTextColor(activity.getColor(wrong ? R.color.bad : R.color.soft));
+    }
+
+    /** Returns what asks the phone's file app for a file of a type. */
+    static Intent document(String type) {
+        return new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType(type);
+    }
+
+    /** Asks another app for something; where there is none, a line says `otherwise`. */
+    final void ask(Intent intent, int request, int line, int otherwise) {
+        try {
+            activity.startActivityForResult(intent, request);
+        } catch (ActivityNotFoundException error) {
+            say(line, activity.getString(otherwise), true);
+        }
+    }
+
+    /** Fills a list of which one is chosen; `chosen` hears of each choice. */
+    static void offer(Spinner spinner, List<String> names, IntConsumer chosen) {
+        ArrayAdapter<String> adapter = new ArrayAdapter<>(spinner.getContext(), R.layout.choice, names);
+        adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item);
+        spinner.setAdapter(adapter);
+        spinner.setOnItemSelectedListener(new AdapterView.OnItemSelectedListener() {
+            @Override
+            public void onItemSelected(AdapterView<?> parent, View item, int position, long id) {
+                chosen.accept(position);
+            }
+
+            @Override
+            public void onNothingSelected(AdapterView<?> parent) {}
+        });
     }
 
     /** Makes a list hold as many rows of a layout as there are things to show. */

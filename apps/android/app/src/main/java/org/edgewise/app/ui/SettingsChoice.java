@@ -1,8 +1,6 @@
 package org.edgewise.app.ui;
 
 import android.view.View;
-import android.widget.AdapterView;
-import android.widget.ArrayAdapter;
 import android.widget.Spinner;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -16,7 +14,7 @@ import org.edgewise.app.engine.Settings;
 import org.edgewise.app.work.Session;
 
 /** Lets a person choose threads, and what engines are asked to compute with: what at least one of them offers. */
-final class SettingsChoice implements AdapterView.OnItemSelectedListener {
+final class SettingsChoice {
     private static final int[] THREADS = {1, 2, 4};
 
     private final Spinner threads;
@@ -35,16 +33,9 @@ final class SettingsChoice implements AdapterView.OnItemSelectedListener {
         for (int count : THREADS) counts.add(view.getResources().getQuantityString(R.plurals.threads, count, count));
         List<String> names = new ArrayList<>();
         for (Accelerator one : offered) names.add(view.getResources().getString(one.name));
-        fill(threads, counts);
-        fill(accelerator, names);
+        Screen.offer(threads, counts, chosen -> use());
+        Screen.offer(accelerator, names, chosen -> use());
         show();
-    }
-
-    private void fill(Spinner spinner, List<String> names) {
-        ArrayAdapter<String> adapter = new ArrayAdapter<>(spinner.getContext(), R.layout.choice, names);
-        adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item);
-        spinner.setAdapter(adapter);
-        spinner.setOnItemSelectedListener(this);
     }
 
     /** Shows the settings, which another screen may have changed. */
@@ -58,11 +49,7 @@ final class SettingsChoice implements AdapterView.OnItemSelectedListener {
         accelerator.setEnabled(enabled);
     }
 
-    @Override
-    public void onItemSelected(AdapterView<?> parent, View item, int position, long id) {
+    private void use() {
         session.use(new Settings(THREADS[threads.getSelectedItemPosition()], offered.get(accelerator.getSelectedItemPosition())));
     }
-
-    @Override
-    public void onNothingSelected(AdapterView<?> parent) {}
 }

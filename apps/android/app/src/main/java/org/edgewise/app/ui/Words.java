@@ -1,11 +1,8 @@
 package org.edgewise.app.ui;
 
 import android.content.res.Resources;
-import android.view.View;
-import android.widget.TextView;
 import java.util.Locale;
 import org.edgewise.app.R;
-import org.edgewise.app.model.Tensors;
 import org.edgewise.app.work.Check;
 
 /** What the screens say, in words, figures and colours. */
@@ -17,25 +14,10 @@ final class Words {
         return id.replace("_", "_\u200b").replace("-", "-\u200b");
     }
 
-    /** Says a sentence below what it is about; what went wrong in another colour. "" hides the line. */
-    static void say(TextView line, String sentence, boolean wrong) {
-        line.setText(sentence);
-        line.setTextColor(line.getContext().getColor(wrong ? R.color.bad : R.color.soft));
-        line.setVisibility(sentence.isEmpty() ? View.GONE : View.VISIBLE);
-    }
-
-    /** Shows a check's outcome in a line; the line is hidden before there is one. */
-    static void check(TextView line, Check.Checked checked) {
-        line.setVisibility(checked == null ? View.GONE : View.VISIBLE);
-        if (checked == null) return;
-        line.setText(sentence(line.getResources(), checked));
-        line.setTextColor(line.getContext().getColor(colour(checked.state())));
-    }
-
     static String sentence(Resources resources, Check.Checked checked) {
         return switch (checked.state()) {
             case EQUAL -> resources.getString(R.string.check_equal);
-            case WITHIN -> resources.getString(R.string.check_within, Tensors.shown(checked.difference()));
+            case WITHIN -> resources.getString(R.string.check_within, Check.shown(checked.difference()));
             case DIFFERENT -> resources.getString(R.string.check_different, checked.wrong().sentence(resources));
             case NONE -> checked.wrong().sentence(resources);
         };

@@ -2,14 +2,16 @@ package org.edgewise.app.work;
 
 import android.os.Handler;
 import android.os.Looper;
-import java.util.LinkedHashSet;
 import java.util.Set;
+import java.util.concurrent.CopyOnWriteArraySet;
 
 /** Tells screens on the main thread that something changed, once however often it did. */
 public final class Changes {
-    private final Handler main = new Handler(Looper.getMainLooper());
-    private final Set<Runnable> listeners = new LinkedHashSet<>(); // used on the main thread only
-    private boolean posted;
+    private final Set<Runnable> listeners = new CopyOnWriteArraySet<>();
+    private final Handler main = new Handler(Looper.getMainLooper(), message -> {
+        listeners.forEach(Runnable::run);
+        return true;
+    });
 
     public void listen(Runnable listener) {
         listeners.add(listener);
@@ -20,16 +22,7 @@ public final class Changes {
     }
 
     /** May be called by any thread. */
-    public synchronized void tell() {
-        if (posted) return;
-        posted = true;
-        main.post(this::pass);
-    }
-
-    private void pass() {
-        synchronized (this) {
-            posted = false;
-        }
-        for (Runnable listener : new LinkedHashSet<>(listeners)) listener.run();
+    public void tell() {
+        if (!main.hasMessages(0)) main.sendEmptyMessage(0);
     }
 }

@@ -1,15 +1,14 @@
 package org.edgewise.app.work;
 
+import java.util.Locale;
 import org.edgewise.app.R;
 import org.edgewise.app.model.Golden;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Scores;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensors;
 
 /** Holds an artifact's answers to its golden vectors against those of the exporter's machine. */
 public final class Check {
-    /** How near they are. */
     public enum State { EQUAL, WITHIN, DIFFERENT, NONE }
 
     /** The state, the largest difference of a logit, what is wrong where something is, and the first inference's time. */
@@ -40,6 +39,11 @@ public final class Check {
         return new Checked(state, difference, first, firstNs);
     }
 
+    /** Returns a difference as a person reads it. */
+    public static String shown(double difference) {
+        return String.format(Locale.ROOT, difference < 1e-3 || difference >= 1e4 ? "%.1e" : "%.3f", difference);
+    }
+
     private static Refused why(Sidecar sidecar, Golden golden, Running.Answer answer, double off) {
         int ours = answer.choice();
         int theirs = Scores.choice(golden.logits());
@@ -48,6 +52,6 @@ public final class Check {
             return new Refused(R.string.check_answer, sidecar.named(theirs), sidecar.named(golden.label()), sidecar.named(ours));
         }
         if (off <= TOLERANCE * Scores.span(golden.logits())) return null;
-        return new Refused(R.string.check_logit, sidecar.named(golden.label()), Tensors.shown(off));
+        return new Refused(R.string.check_logit, sidecar.named(golden.label()), shown(off));
     }
 }

@@ -10,7 +10,7 @@ import org.edgewise.app.model.Picture;
 import org.edgewise.app.model.Refused;
 import org.edgewise.app.model.Scores;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensors;
+import org.edgewise.app.model.Tensor;
 import org.edgewise.app.store.Artifact;
 
 /** An artifact that is loaded in its engine; whatever an engine throws is refused with its own words. */
@@ -24,7 +24,7 @@ public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, Byte
         }
         File file = artifact.file();
         try {
-            ByteBuffer input = Tensors.allocate(artifact.sidecar().input); // first, for it may be what memory is too short for
+            ByteBuffer input = artifact.sidecar().input.allocate(); // first, for it may be what memory is too short for
             long began = System.nanoTime();
             Engine.Loaded loaded = engine.load(file, artifact.sidecar(), settings);
             return new Running(artifact.sidecar(), engine, loaded, input, System.nanoTime() - began);
@@ -36,13 +36,13 @@ public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, Byte
     public Answer answer(Picture picture) throws Refused {
         show(picture);
         long[] took = new long[1];
-        float[] logits = Tensors.logits(run(took), sidecar.output);
+        float[] logits = sidecar.output.logits(run(took));
         return new Answer(logits, took[0]);
     }
 
     /** Fills the input once, so that `again` times inferences of it alone. */
     public void show(Picture picture) throws Refused {
-        Tensors.fill(input, picture, sidecar);
+        sidecar.input.fill(input, picture, sidecar.layout);
     }
 
     /** Infers what was shown; returns the nanoseconds. */
@@ -54,7 +54,7 @@ public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, Byte
 
     private ByteBuffer run(long[] took) throws Refused {
         try {
-            Tensors.rewind(input);
+            Tensor.rewind(input);
             long began = System.nanoTime();
             ByteBuffer answer = loaded.run(input);
             took[0] = Math.max(1, System.nanoTime() - began);

@@ -26,7 +26,7 @@ public final class Session {
     private final Library library;
     private final Engines engines;
     private final Pool pool;
-    private final ExecutorService worker = Executors.newSingleThreadExecutor(task -> Threads.make("session", task));
+    private final ExecutorService worker = Executors.newSingleThreadExecutor(task -> Engines.thread("session", task));
     private final Map<String, Status> statuses = new ConcurrentHashMap<>();
     private List<Refused> problems = new ArrayList<>();
     private Map<String, Artifact> artifacts = new LinkedHashMap<>();
@@ -45,11 +45,11 @@ public final class Session {
         refresh();
     }
 
-    /** Reads again which artifacts are here. */
     public void refresh() {
         problems = new ArrayList<>();
         artifacts = library.artifacts(problems);
-        if (!groups().containsKey(group)) group = largest();
+        Comparator<Map.Entry<String, List<Artifact>>> bySize = Comparator.comparingInt(group -> group.getValue().size());
+        if (!groups().containsKey(group)) group = groups().entrySet().stream().max(bySize).map(Map.Entry::getKey).orElse("");
         changes.tell();
     }
 
@@ -61,12 +61,6 @@ public final class Session {
         Artifact artifact = artifacts.get(id);
         if (artifact == null) throw new Refused(R.string.artifact_gone, id);
         return artifact;
-    }
-
-    /** Returns the group of the most artifacts, "" for none. */
-    private String largest() {
-        Comparator<Map.Entry<String, List<Artifact>>> bySize = Comparator.comparingInt(group -> group.getValue().size());
-        return groups().entrySet().stream().max(bySize).map(Map.Entry::getKey).orElse("");
     }
 
     /** Returns what is wrong with files that should have been artifacts. */
@@ -122,7 +116,7 @@ public final class Session {
         if (shown == null || held) return;
         for (Artifact artifact : shown()) {
             worker.execute(() -> {
-                if (picture == shown) answer(artifact, shown);
+                if (picture == shown) attempt(artifact, shown);
             });
         }
     }
@@ -138,7 +132,7 @@ public final class Session {
         changes.tell();
         for (Artifact artifact : all) {
             worker.execute(() -> {
-                if (!stopped) check(artifact);
+                if (!stopped) attempt(artifact, null);
                 checked++;
                 changes.tell();
             });
@@ -149,7 +143,6 @@ public final class Session {
         return checked < toCheck;
     }
 
-    /** Returns how many artifacts were checked so far. */
     public int checked() {
         return checked;
     }
@@ -178,50 +171,29 @@ public final class Session {
         return held;
     }
 
-    /** Returns what is known of an artifact. */
     public Status status(String id) {
         return statuses.computeIfAbsent(id, i -> new Status());
     }
 
-    private void answer(Artifact artifact, Picture shown) {
-        attempt(artifact, one -> {
-            Running.Answer answer = ready(artifact, one).answer(shown);
-            if (picture == shown) one.answer = answer;
-        });
-        changes.tell();
-    }
-
-    private void check(Artifact artifact) {
-        attempt(artifact, one -> {
-            one.checked = null;
-            one.ran = ready(artifact, one).ran();
-        });
-    }
-
-    private interface Attempt {
-        void with(Status one) throws Refused;
-    }
-
-    /** Does something with an artifact; its status keeps why that fails. */
-    private void attempt(Artifact artifact, Attempt attempt) {
+    /** Checks an artifact, and lets it answer a picture; null is none, and checks anew. Its status keeps why one of these fails. */
+    private void attempt(Artifact artifact, Picture shown) {
         Status one = status(artifact.id());
         try {
-            attempt.with(one);
+            if (shown == null) one.checked = null;
+            one.engine = engines.of(artifact.sidecar()).id();
+            Running running = pool.get(artifact, settings);
+            one.loadNs = running.loadNs();
+            if (one.checked == null) one.checked = Check.run(running);
+            if (shown == null) one.ran = running.ran();
+            Running.Answer answer = shown == null ? null : running.answer(shown);
+            if (picture == shown) one.answer = answer;
             one.problem = null;
         } catch (Refused refused) {
             one.problem = refused;
         } catch (OutOfMemoryError error) {
             one.problem = new Refused(error, R.string.out_of_memory, artifact.id());
         }
-    }
-
-    /** Returns an artifact that is loaded and checked. */
-    private Running ready(Artifact artifact, Status one) throws Refused {
-        one.engine = engines.of(artifact.sidecar()).id();
-        Running running = pool.get(artifact, settings);
-        one.loadNs = running.loadNs();
-        if (one.checked == null) one.checked = Check.run(running);
-        return running;
+        changes.tell();
     }
 
     /** What is known of an artifact here; what did not come to pass yet is null. */

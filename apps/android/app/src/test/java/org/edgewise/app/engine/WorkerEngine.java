@@ -15,7 +15,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import org.edgewise.app.model.Sidecar;
-import org.edgewise.app.model.Tensors;
+import org.edgewise.app.model.Tensor;
 
 /** An engine of the tests: the project's own adapter of a desktop runtime answers, in a process of its own. */
 public record WorkerEngine(String id) implements Engine {
@@ -53,7 +53,7 @@ public record WorkerEngine(String id) implements Engine {
         @Override
         public synchronized ByteBuffer run(ByteBuffer input) throws IOException {
             byte[] bytes = new byte[input.capacity()];
-            Tensors.rewind(input);
+            Tensor.rewind(input);
             input.get(bytes);
             questions.write(Base64.getEncoder().encodeToString(bytes) + "\n");
             questions.flush();
