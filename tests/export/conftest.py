@@ -54,6 +54,11 @@ def differing(source: Source, folder: Path, elsewhere: Path, written: Mapping[st
     return [name for name in written if files.sha256(folder / name) != files.sha256(elsewhere / name)]
 
 
+def changed(then: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
+    """Return the names of the inputs that are others than they were, came or went."""
+    return {name for name, _ in then.items() ^ now.items()}
+
+
 SMALL = "torch_cnn_small"
 
 

@@ -65,18 +65,14 @@ def test_units_of_a_model_wait_until_its_reference_is_made_once():
     assert taken[0] is not None
 
 
-def test_a_model_that_cannot_be_exported_is_left_out():
-    waiting = Waiting([job("torch_cnn", "onnx-*", "tflite-*"), job("keras_cnn", "onnx-*")])
+def test_nothing_is_taken_of_a_model_that_cannot_be_exported_where_nothing_is_and_once_the_export_is_stopped():
+    waiting, stopped = (Waiting([job("torch_cnn", "onnx-*", "tflite-*"), job("keras_cnn", "onnx-*")]) for _ in range(2))
     waiting.take([])
     waiting.drop("torch_cnn")
     assert waiting.take([]).family == "onnx of keras"
     assert waiting.take([]) is None
-
-
-def test_nothing_is_taken_once_the_export_is_stopped_or_where_nothing_is():
-    waiting = Waiting([job("torch_cnn", "onnx-*")])
-    waiting.stop()
-    assert waiting.take([]) is Waiting([]).take([]) is None
+    stopped.stop()
+    assert stopped.take([]) is None
 
 
 @pytest.fixture

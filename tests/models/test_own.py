@@ -16,12 +16,12 @@ from hypothesis.extra import numpy as hypothesis_numpy
 from export import artifact as artifacts
 from export import planning
 from export.__main__ import command
-from export.artifact import Artifact
 from export.matrix import ONNX
 from export.source import Source
 from models import deployed, networks
 from models.common.errors import DataError, UsageError, did_you_mean
 from models.own import data, settings
+from tests.device_tests.conftest import artifact
 from tests.models.conftest import IMAGES, LABELS, put, write
 
 
@@ -237,8 +237,7 @@ def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_expor
         (folder / name).write_bytes(b"")
     planned = []
     monkeypatch.setattr(planning, "plan", lambda recipes, **options: planned.extend(recipes) or ())
-    recipe = {"id": "net-onnx-float32", "model": "net", "framework": "torch", "format": "onnx", "scheme": "float32"}
-    artifacts.save(Artifact(**recipe, key="k", outcome="unsupported", reason="as it is"), folder / "artifacts")
+    artifacts.save(artifact("net-onnx-float32", outcome="unsupported", reason="as it is"), folder / "artifacts")
     with pytest.raises(DataError, match=r"2 of what[\s\S]*other.npz is not there[\s\S]*third_one.pt2"):
         export(folder, "--only", "*-onnx-float32")
     assert [recipe.id for recipe in planned] == ["net-onnx-float32"]
@@ -252,11 +251,8 @@ def test_the_converters_logs_lie_in_the_folder_that_the_user_typed_and_hints_nam
     assert logs.get_default(click.Context(command)) == folder / "logs"
     with pytest.raises(DataError, match=f"nox -s export -- --models {folder} --only net-onnx-int8"):
         artifacts.read(folder / "net-onnx-int8.json")
-
-
-def test_a_list_of_suggestions_ends_with_a_whole_name():
     suggestion = did_you_mean("zzz", [f"network{i:03}-onnx-float32" for i in range(100)])
-    assert suggestion.endswith("network015-onnx-float32 and 84 more.")
+    assert suggestion.endswith("network015-onnx-float32 and 84 more."), "a list ends with a whole name"
 
 
 def test_code_without_weights_names_the_files_that_it_may_have(folder):
