@@ -62,6 +62,9 @@ def test_a_checkpoint_that_is_missing_is_listed_as_to_be_trained_and_is_not_expo
 
 
 def test_a_checkpoint_without_its_card_or_of_other_training_settings_may_be_a_users_own(folder):
+    before = cards.path(MODEL).read_bytes()
+    cards.save(cards.read(MODEL))
+    assert cards.path(MODEL).read_bytes() == before, "a card survives the file"
     change_card(fingerprint="another")
     assert "others than its card's" in listed()
     assert cards.require_whole(MODEL).state == "other_settings"
@@ -86,12 +89,6 @@ def test_a_broken_card_is_a_sentence_for_every_command(folder, content):
     for use in (lambda: cards.require_whole(MODEL), lambda: command.main(["--only", MODEL], standalone_mode=False)):
         with pytest.raises(DataError, match="is no card .*nox -s train -- --force --only torch_cnn_small"):
             use()
-
-
-def test_a_card_survives_the_file(folder):
-    before = cards.path(MODEL).read_bytes()
-    cards.save(cards.read(MODEL))
-    assert cards.path(MODEL).read_bytes() == before
 
 
 @pytest.mark.parametrize("logs", ["", "a\0b"])

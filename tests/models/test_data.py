@@ -127,28 +127,22 @@ def test_without_files_and_network_the_digits_stand_in_loudly_but_not_for_mnist_
         data.load("test", "mnist")
 
 
-def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
+def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap_and_an_unknown_data_set_suggests_the_known():
     train, test = data.load("train", "digits"), data.load("test", "digits")
     assert (len(train), len(test)) == (797, 1000)
     assert (test.images.dtype, test.images.shape) == (np.uint8, (1000, 28, 28))
     grey = network_input(test.images, "hw")
     rows = (grey.sum(2) * np.arange(28)).sum(1) / grey.sum((1, 2))
     assert np.abs(rows - 13.5).max() < 1.5
-
-
-def test_an_unknown_data_set_suggests_the_known():
     with pytest.raises(UsageError, match="Did you mean mnist"):
         data.load("test", "mnits")
 
 
-def test_bytes_become_floats_from_0_to_1_and_floats_stay():
+def test_bytes_become_floats_from_0_to_1_floats_stay_and_channels_are_transposed():
     assert network_input(np.array([[[0, 255]]], np.uint8), "hw").ravel().tolist() == [0.0, 1.0]
     floats = np.array([[[-2.0, 300.0]]], np.float32)
     assert network_input(floats, "hwc").ravel().tolist() == [-2.0, 300.0]
     assert network_input(floats, "chw").dtype == np.float32
-
-
-def test_channels_are_transposed():
     images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
     arranged = network_input(images, "chw")
     assert arranged.shape == (2, 3, 4, 5)

@@ -58,25 +58,17 @@ def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original
     assert not loaded.is_current("")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"images": np.zeros((2, 28, 28), np.float64)},
-        {"images": np.zeros((2, 28), np.uint8)},
-        {"labels": np.zeros(2, np.float32)},
-        {"images": np.zeros((3, 28, 28), np.uint8)},
-        {"labels": np.zeros(3, np.uint8)},
-        {"labels": np.zeros((2, 1), np.uint8)},
-        {"labels": 3},
-        {"logits": np.full((2, 10), np.nan, np.float32)},
-        {"logits": np.zeros((2, 10), np.float64)},
-        {"model": 3},
-        {"key": np.zeros(3)},
-        {"another": 1},
-        {"images": np.array([{"an": "object"}], dtype=object)},
-    ],
-    ids=lambda change: next(iter(change)),
-)
+WRONG = {
+    "images": ((2, 28, 28, np.float64), (2, 28, np.uint8), (3, 28, 28, np.uint8), (2, 28, 28, object)),
+    "labels": ((2, np.float32), (3, np.uint8), (2, 1, np.uint8)),
+    "logits": ((2, 10, np.float64),),
+    "key": ((3, np.float64),),
+}
+CHANGES = [{name: np.zeros(shape, dtype)} for name, several in WRONG.items() for *shape, dtype in several]
+CHANGES += [{"labels": 3}, {"model": 3}, {"another": 1}, {"logits": np.full((2, 10), np.nan, np.float32)}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
 def test_a_reference_of_wrong_types_says_what_to_do(original, file, change):
     right = vars(original) | {"inputs": "{}", "others": "[]"}
     write(file, right)

@@ -64,8 +64,6 @@ def _recomputed_keras(network, grey):
 
 
 RECOMPUTED = {"torch": _recomputed_torch, "keras": _recomputed_keras}
-
-
 COMMITTED = checkpoints.FOLDER
 
 
