@@ -148,10 +148,7 @@ def test_a_name_that_went_is_found():
 
 
 # Verbs and participles that say how a value came about, not what it is: `measurement`, `logits` or `message` say that.
-FORBIDDEN = {
-    *("told", "says", "said", "found", "made", "known", "asked"),
-    *("kept", "wanted", "saw", "gone", "heard", "answers"),
-}
+VERBS = {"told", "says", "said", "found", "made", "known", "asked", "kept", "wanted", "saw", "gone", "heard", "answers"}
 LINES = 45  # a function has fewer, with its signature and its docstring
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -170,7 +167,7 @@ def named(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def bad_names(tree: ast.AST) -> list[str]:
-    return [f"line {line}: {name}" for name, line in named(tree) if FORBIDDEN & set(name.lower().split("_"))]
+    return [f"line {line}: {name}" for name, line in named(tree) if VERBS & set(name.lower().split("_"))]
 
 
 def long_functions(tree: ast.AST) -> list[str]:

@@ -88,14 +88,11 @@ def model_of(nodes, shapes=((1,), (1,)), constants=None):
     """Return a model of nodes from `image` to `logits`, of these two shapes, with constants by name."""
     from onnx import TensorProto, helper, numpy_helper
 
-    image, logits = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in zip(("image", "logits"), shapes, strict=True)
-    )
+    ends = zip(("image", "logits"), shapes, strict=True)
+    image, logits = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends)
     stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
-    graph = helper.make_graph(
-        [helper.make_node(*node, **more) for *node, more in nodes], "g", [image], [logits], stored
-    )
+    operators = [helper.make_node(*node, **more) for *node, more in nodes]
+    graph = helper.make_graph(operators, "g", [image], [logits], stored)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 

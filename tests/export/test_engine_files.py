@@ -115,9 +115,8 @@ PRODUCTS = ((5, 6, 0), (5, 6, 1), (7, 8, 0), (6, 9, 0), (8, 9, 1), (9, 10, 0))
 
 
 def test_openvinos_weights_are_found_behind_what_widens_them(tmp_path):
-    edges = "".join(
-        f'<edge from-layer="{a}" from-port="0" to-layer="{b}" to-port="{to}" />' for a, b, to in CONVOLUTION + PRODUCTS
-    )
+    ports = CONVOLUTION + PRODUCTS
+    edges = "".join(f'<edge from-layer="{a}" from-port="0" to-layer="{b}" to-port="{to}" />' for a, b, to in ports)
     (tmp_path / "model.xml").write_text(f"<net><layers>{''.join(LAYERS)}</layers><edges>{edges}</edges></net>")
     (tmp_path / "model.bin").write_bytes(bytes(162))
     contents = FORMATS["openvino"].inspect(tmp_path)

@@ -35,18 +35,13 @@ def datasets(folder: Path) -> set[str]:
     return {artifact.dataset.name for artifact in artifacts.load(folder)}
 
 
-@pytest.mark.parametrize(
-    ("more", "error", "message"),
-    [
-        ("", DataError, "MNIST_DIR=FOLDER.*--data digits"),
-        ("--force", DataError, "MNIST_DIR=FOLDER.*--data digits"),
-        ("--only=torch_cnn_small-onnx-int8", DataError, "MNIST_DIR=FOLDER.*--data digits"),
-        ("--data=digits", UsageError, "artifacts-digits.*--force"),
-    ],
-)
-def test_the_digits_never_stand_in_for_mnist_where_artifacts_of_mnist_are(
-    export, folder, no_mnist, more, error, message
-):
+MNIST_MISSING = DataError, "MNIST_DIR=FOLDER.*--data digits"
+REFUSED = [(more, *MNIST_MISSING) for more in ("", "--force", "--only=torch_cnn_small-onnx-int8")]
+REFUSED += [("--data=digits", UsageError, "artifacts-digits.*--force")]
+
+
+@pytest.mark.parametrize(("more", "error", "message"), REFUSED)
+def test_the_digits_never_stand_in_where_artifacts_of_mnist_are(export, folder, no_mnist, more, error, message):
     export()
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     no_mnist()

@@ -218,9 +218,7 @@ def test_a_file_is_judged_in_the_batch_that_it_is_for_and_one_for_any_in_two(bat
         ("dynamic", -1, making.TOGETHER, "^it takes one image, but not 17 at once: on 64 images the logits differ"),
     ],
 )
-def test_a_file_that_does_not_heed_the_batch_or_answers_otherwise_in_it_is_unsupported(
-    batches, batch, shape, wrong, reason
-):
+def test_a_file_that_does_not_heed_the_batch_or_answers_otherwise_is_unsupported(batches, batch, shape, wrong, reason):
     artifact = batches.make(batch, shape, wrong=wrong)
     assert artifact.outcome == "unsupported"
     assert re.search(reason, artifact.reason)

@@ -120,7 +120,7 @@ def test_formats_take_a_batch_or_say_that_they_do_not_understand_it(framework):
 
 
 def test_globs_name_the_operators_that_stay_in_float_and_one_that_names_none_says_so():
-    kept = left_in_float(["conv1", "conv2", "gemm1"], Options(keep_float=("*2", "gemm*")), "graph")
-    assert kept == ["conv2", "gemm1"]
+    names = left_in_float(["conv1", "conv2", "gemm1"], Options(keep_float=("*2", "gemm*")), "graph")
+    assert names == ["conv2", "gemm1"]
     with pytest.raises(Unsupported, match=r"'dense' matches no operator of the file; there are: conv1"):
         left_in_float(["conv1"], Options(keep_float=("dense",)), "file")

@@ -24,10 +24,8 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
 def examples(of: str) -> settings:
     """Return a property's settings: its share of the examples, no deadline (machines are busy), no database."""
     count = round(SHARES[of] * EXAMPLES.get(PROFILE, EXAMPLES["default"]))
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(
-        max_examples=count, derandomize=True, deadline=None, database=None, print_blob=False, suppress_health_check=slow
-    )
+    drawn = {"max_examples": count, "derandomize": True, "database": None, "print_blob": False}
+    return settings(**drawn, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @pytest.fixture(scope="session")

@@ -43,16 +43,13 @@ def test_the_committed_checkpoint_is_its_cards_which_reports_the_accuracy_to_rea
     assert low < card.test_accuracy < high
 
 
-def test_a_damaged_checkpoint_is_listed_as_damaged_and_is_not_exported(folder):
+def test_a_checkpoint_that_is_damaged_or_missing_is_listed_as_that_and_is_not_exported(folder):
     content = bytearray(checkpoints.path(MODEL).read_bytes())
     content[-5] ^= 0x80  # a sign
     checkpoints.path(MODEL).write_bytes(content)
     assert f"{MODEL}: damaged" in listed()
     with pytest.raises(DataError, match=r"is damaged.*git checkout.*nox -s train -- --only torch_cnn_small"):
         cards.require_whole(MODEL)
-
-
-def test_a_checkpoint_that_is_missing_is_listed_as_to_be_trained_and_is_not_exported(folder):
     checkpoints.path(MODEL).unlink()
     assert listed() == f"{MODEL}: to be trained"
     with pytest.raises(DataError, match="is not there.*nox -s train -- --only torch_cnn_small"):

@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_exist_is_one_sentence(offline, monkeypatch, tmp_pa
         data.load("test", "mnist")
 
 
-def test_a_mirror_that_fails_is_passed_over_and_the_download_is_cached_until_it_breaks(
+def test_a_mirror_that_fails_is_passed_over_and_downloads_are_kept_until_they_break(
     mirror, offline, monkeypatch, capsys
 ):
     assert data.load("test").name == "mnist"

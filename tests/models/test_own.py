@@ -169,7 +169,11 @@ def test_arrays_that_nothing_reads_and_floats_that_are_narrowed_are_told(folder,
     assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: {note}",)
 
 
-def test_evaluation_sets_are_named_and_the_first_judges(folder):
+def test_evaluation_sets_are_named_and_the_first_judges_and_stands_in_for_calibration_images(folder):
+    write(folder, "data.npz")
+    images, note = deployed.get("net").calibration()
+    assert len(images) == 5
+    assert note == "calibrated on the images that it is judged on: data.npz holds no calibration_images"
     write(folder, **named("night"), calibration_images=IMAGES[:2], class_names=np.array(list("abcd")))
     network = deployed.get("net")
     assert [s.name for s in network.evaluation()] == ["net", "night"]
@@ -178,13 +182,6 @@ def test_evaluation_sets_are_named_and_the_first_judges(folder):
     assert network.labels(4) == ("a", "b", "c", "d")
     with pytest.raises(DataError, match="net has 5 classes, and 4 names"):
         network.labels(5)
-
-
-def test_without_calibration_images_it_is_said_what_takes_their_place(folder):
-    write(folder, "data.npz")
-    images, note = deployed.get("net").calibration()
-    assert len(images) == 5
-    assert note == "calibrated on the images that it is judged on: data.npz holds no calibration_images"
 
 
 @pytest.mark.parametrize(
@@ -224,17 +221,13 @@ def test_settings_choose_recipes_and_name_classes(folder, capsys):
         export(folder, "--list")
 
 
-def test_every_network_of_which_something_is_missing_is_named_at_once(folder):
+def test_networks_of_which_something_is_missing_are_named_at_once_and_keep_no_other_back(folder, monkeypatch, capsys):
     (folder / "other.keras").write_bytes(b"")
     with pytest.raises(DataError, match=r"net.npz is not there[\s\S]*other.npz is not there"):
         export(folder, "--logs", str(folder / "logs"))
     assert not (folder / "artifacts").exists()
-
-
-def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_exported(folder, monkeypatch, capsys):
     write(folder)
-    for name in ("other.keras", "third-one.pt2"):
-        (folder / name).write_bytes(b"")
+    (folder / "third-one.pt2").write_bytes(b"")
     planned = []
     monkeypatch.setattr(planning, "plan", lambda recipes, **options: planned.extend(recipes) or ())
     artifacts.save(artifact("net-onnx-float32", outcome="unsupported", reason="as it is"), folder / "artifacts")

@@ -42,7 +42,6 @@ TRAINING = Training(seed=1, epochs=10, batch=32, learning_rate=5e-3, weight_deca
 
 
 def _recomputed_torch(network, grey):
-    """Return the network with its statistics measured on these images, not averaged over training."""
     import torch
 
     for layer in network:
@@ -57,12 +56,12 @@ def _recomputed_torch(network, grey):
 
 
 def _recomputed_keras(network, grey):
-    """Return the network with its statistics measured on these images, not averaged over training."""
     for i in range(0, 10 * len(grey), 100):
         network(grey[np.arange(i, i + 100) % len(grey)], training=True)
     return network
 
 
+# return a network with its statistics measured on images, not averaged over training
 RECOMPUTED = {"torch": _recomputed_torch, "keras": _recomputed_keras}
 COMMITTED = checkpoints.FOLDER
 
