@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from export import matrix, phases
+from export.__main__ import ProfileTable
 from export.formats import coreml
 from export.lane_client import Unit
 from export.planning import Job
-from export.profile_table import ProfileTable
 from export.run import Waiting, units
 from models.common.console import out
 
