@@ -85,36 +85,26 @@ def command(
             profiled=profiled)  # fmt: skip
 
 
-class ProfileTable:
-    """The table of `--profile`: where the lanes' time went, by family of recipes and by phase (export/phases.py)."""
+def profile(seconds: dict[str, Counter[str]], lanes: int, took_s: float) -> Table:
+    """Return the table of `--profile`: where the lanes' time went, the costliest family of recipes first.
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
-        self.seconds: dict[str, Counter[str]] = defaultdict(Counter)
-
-    def add(self, family: str, spent: dict[str, float]) -> None:
-        """Take in what a lane spent on a family since it last told."""
-        self.seconds[family or "references"].update(spent)
-
-    def table(self, took_s: float) -> Table:
-        """Return the table, the costliest family first; `took_s` is how long the whole export took."""
-        totals: Counter[str] = Counter()
-        for spent in self.seconds.values():
-            totals.update(spent)
-        busy = totals.total()
-        table = Table(title=f"Where the time went: {busy:.1f} s of {self.lanes} lanes in {took_s:.1f} s")
-        table.add_column("made", no_wrap=True)
-        names = [name for name in phases.NAMES if totals[name] >= 0.05]
-        for name in (*names, "all"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for family, spent in sorted(self.seconds.items(), key=lambda item: -item[1].total()):
-            table.add_row(family, *(_text(spent[name]) for name in names), _text(spent.total()))
-        table.add_section()
-        table.add_row("all", *(_text(totals[name]) for name in names), _text(busy))
-        whole_s = self.lanes * took_s
-        if idle := max(0.0, whole_s - busy):  # starting, planning, a lane without work at the end
-            table.caption = f"{idle:.1f} s of the lanes' {whole_s:.1f} s are not in it: starts, plans, waiting"
-        return table
+    `seconds` are by family and phase (export/phases.py), of all lanes together; with `lanes` side by side, a second of
+    the `took_s` that the export took has so many.
+    """
+    totals = sum(seconds.values(), Counter())
+    busy = totals.total()
+    table = Table(title=f"Where the time went: {busy:.1f} s of {lanes} lanes in {took_s:.1f} s")
+    table.add_column("made", no_wrap=True)
+    names = [name for name in phases.NAMES if totals[name] >= 0.05]
+    for name in (*names, "all"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for family, spent in sorted(seconds.items(), key=lambda item: -item[1].total()):
+        table.add_row(family, *(_text(spent[name]) for name in names), _text(spent.total()))
+    table.add_section()
+    table.add_row("all", *(_text(totals[name]) for name in names), _text(busy))
+    if idle := max(0.0, lanes * took_s - busy):  # starting, planning, a lane without work at the end
+        table.caption = f"{idle:.1f} s of the lanes' {lanes * took_s:.1f} s are not in it: starts, plans, waiting"
+    return table
 
 
 def _text(seconds: float) -> str:
@@ -130,9 +120,9 @@ def _export(
     todo = planning.plan(recipes, folder=folder, logs=logs, **choices)
     total = sum(len(job.recipes) for job in todo)
     finished, problem = [], None
-    spent = ProfileTable(jobs)
+    seconds: dict[str, Counter[str]] = defaultdict(Counter)
     try:
-        _run(todo, jobs, total, finished, spent)
+        _run(todo, jobs, total, finished, seconds)
     except EdgewiseError as error:  # of one model; what was made of the others is shown all the same
         if not finished:
             raise
@@ -145,7 +135,7 @@ def _export(
     out.print(f"{counts}{unmade}; {len(finished)} made, {len(recipes) - total} were current; "
               f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
     if profiled:
-        out.print(spent.table(time.perf_counter() - started))
+        out.print(profile(seconds, jobs, time.perf_counter() - started))
     if networks.folder() is None and any(a.dataset.name == "digits" for a in shown):
         out.print(_digits_warning(folder))
     if problem:
@@ -170,8 +160,8 @@ def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]
     return good, problem_lines
 
 
-def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: ProfileTable) -> None:
-    """Make what is missing, with a bar and a line for each; fills `finished` and, with where the time went, `spent`."""
+def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], seconds: dict) -> None:
+    """Make what is missing, with a bar and a line for each; fills `finished` and, with where the time went, `seconds`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[at]}"), console=out) as progress:
         task = progress.add_task("export", total=total, at="")
@@ -185,7 +175,10 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact],
                 f"{len(finished):3}/{total} {artifact.seconds:6.1f} s [{colour}]{artifact.outcome}[/] {artifact.id}: {escape(detail)}"
             )
 
-        run.run(todo, count=jobs, begins=lambda id: progress.update(task, at=id), ended=ended, spent=spent.add)
+        def spent(family: str, phase_seconds: dict[str, float]) -> None:
+            seconds[family or "references"].update(phase_seconds)
+
+        run.run(todo, count=jobs, begins=lambda id: progress.update(task, at=id), ended=ended, spent=spent)
 
 
 def _digits_warning(folder: Path) -> str:

@@ -3,12 +3,13 @@
 import importlib
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from export import matrix, phases
-from export.__main__ import ProfileTable
+from export.__main__ import profile
 from export.formats import coreml
 from export.lane_client import Unit
 from export.planning import Job
@@ -114,11 +115,8 @@ def test_an_import_is_a_phase_of_its_own(clock, monkeypatch, tmp_path):
 
 
 def test_the_table_adds_up(capsys):
-    spent = ProfileTable(lanes=2)
-    spent.add("onnx of torch", {"load": 1.0, "convert": 2.0})
-    spent.add("onnx of torch", {"convert": 3.0})
-    spent.add("", {"reference": 4.0})
-    out.print(spent.table(6.0))
+    seconds = {"onnx of torch": Counter({"load": 1.0, "convert": 5.0}), "references": Counter({"reference": 4.0})}
+    out.print(profile(seconds, lanes=2, took_s=6.0))
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.replace("│", " ").splitlines()]
     assert ["onnx", "of", "torch", "1.0", "5.0", "6.0"] in lines
