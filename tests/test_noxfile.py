@@ -43,11 +43,15 @@ def module_of(noxfile: ModuleType, name: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("name", SESSIONS)
-def test_a_mistyped_argument_ends_a_session_before_anything_is_installed_or_exported(noxfile, run_nox, name):
+def test_a_mistyped_argument_a_list_and_help_end_before_anything_is_installed_or_exported(noxfile, run_nox, name):
     session = Session("--typo", fails=("--typo",))
     with pytest.raises(CommandFailed):
         run_nox(name, session=session)
     assert session.done == [f"check arguments of {' '.join(module_of(noxfile, name))} --typo in core"]
+    for option in ("--list", "--help"):
+        (line,) = run_nox(name, option).done
+        assert line.endswith(f"{option} in core")
+        assert not line.startswith("check")
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -76,25 +80,14 @@ def test_the_app_has_engines_of_its_own(run_nox, device, installs):
     assert "--runtime litert" in session.done[-1]
 
 
-def test_what_two_checkouts_are_compared_with_is_installed_first_and_runtimes_only_where_they_run(run_nox):
+def test_what_compares_two_checkouts_and_what_tests_the_android_app_is_installed_first_as_far_as_it_runs(run_nox):
     exports = run_nox("benchmarks(releases)")
     installed = [line.removeprefix("install ") for line in exports.done if line.startswith("install ")]
     assert installed == ["export", "openvino", "ncnn"]
     assert exports.done[-1] == "tests.device_tests.benchmarks.releases in core"
     assert "install litert" in run_nox("benchmarks(releases)", "--run").done
-
-
-def test_the_tests_of_the_android_app_install_the_exporter_and_the_runtimes_that_answer_in_them(run_nox):
     installs = ["install export", "install litert", "install onnxruntime", "install executorch"]
     assert run_nox("apps(android)", "--test").done == [*installs, "tests.apps.android.app_tests.run in core"]
-
-
-@pytest.mark.parametrize("name", SESSIONS)
-@pytest.mark.parametrize("option", ["--list", "--help"])
-def test_a_list_and_help_install_nothing(run_nox, name, option):
-    (line,) = run_nox(name, option).done
-    assert line.endswith(f"{option} in core")
-    assert not line.startswith("check")
 
 
 def test_what_needs_everything_exports_into_the_folder_that_it_was_given(noxfile, run_nox):

@@ -147,12 +147,3 @@ def test_a_reference_is_made_again_unless_all_its_inputs_are_todays(idx_folder, 
     jobs = planning.plan(recipe, dataset=None, folder=folder, logs=logs, force=harm == "forced")
     assert [len(job.recipes) for job in jobs] == ([] if recipes is None else [recipes])
     assert all(job.force == (harm == "forced") for job in jobs)
-
-
-def test_a_recipes_key_holds_what_its_reference_is_made_from(idx_folder, folder):
-    recipe = matrix.select(("torch_cnn-eager-float32",))
-    (job,) = planning.plan(recipe, dataset=None, folder=folder, logs=folder / "logs", force=False)
-    key = keys.reference_key(keys.artifact_inputs(recipe[0], job.reference_inputs))
-    assert job.recipes == ((recipe[0], key),)
-    other = {**job.reference_inputs, "models/data.py": "another"}
-    assert keys.reference_key(keys.artifact_inputs(recipe[0], other)) != key

@@ -52,16 +52,13 @@ def test_the_environment_is_named_where_it_is_missing(program):
         isolated.run("openvino", program("pass"))
 
 
-def test_answers_go_to_and_from_a_program_as_arrays(program, tmp_path):
-    doubling = program("import sys, numpy; numpy.save(sys.argv[4], numpy.load(sys.argv[3]) * 2)")
+def test_answers_go_as_arrays_to_and_from_a_program_without_the_lanes_instruction_set(program, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    (tmp_path / "numpy.py").write_text("raise SystemExit('shadowed')")  # what lies beside the program is no library
+    checks = "import os, sys, numpy; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"
+    doubling = program(f"{checks}; numpy.save(sys.argv[4], numpy.load(sys.argv[3]) * 2)")
     images = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert (isolated.logits("ncnn", doubling, tmp_path, images) == images * 2).all()
-
-
-def test_a_program_is_not_held_to_the_lanes_instruction_set_and_shadows_no_library(program, tmp_path, monkeypatch):
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    (tmp_path / "numpy.py").write_text("raise SystemExit('shadowed')")
-    isolated.run("ncnn", program("import os, numpy; assert 'ONEDNN_MAX_CPU_ISA' not in os.environ"))
 
 
 # They stand for ncnn's: one writes down what it is told and the arrays it is given, the other copies.
