@@ -104,29 +104,14 @@ def test_operators_that_the_ort_format_cannot_hold_are_unsupported_in_the_tools_
         FORMATS["ort"].convert(Source("torch_cnn_small"), "int8", tmp_path / "x.ort")
 
 
-def test_a_reshape_that_folds_the_batch_into_another_axis_leaves_the_batch_at_one():
-    from export.formats import _onnx_graph
-
-    reshape = ("Reshape", ["image", "shape"], ["logits"], {"name": "flatten"})
-    model = model_of([reshape], [(2, 2), (2, 2)], {"shape": [2, 2]})
-    before = model.SerializeToString()
-    assert not _onnx_graph._free_batch(model)
-    assert model.SerializeToString() == before
-
-
-def test_an_operator_of_several_outputs_gives_each_a_name():
+def test_constants_of_a_concatenation_inputs_left_out_and_several_outputs_are_named_by_their_place():
     """`split1` stood for both halves, which is no graph."""
     from export.formats import _onnx_graph
 
     split = ("Split", ["image"], ["a", "b"], {"axis": 1, "num_outputs": 2})
-    model = model_of([split, ("Add", ["a", "b"], ["logits"], {})], [(1, 4), (1, 2)])
-    _onnx_graph._rename(model)
-    assert [list(node.input) for node in model.graph.node] == [["image"], ["split1", "split1.1"]]
-
-
-def test_constants_of_a_concatenation_and_inputs_left_out_are_named_by_their_place():
-    from export.formats import _onnx_graph
-
+    halves = model_of([split, ("Add", ["a", "b"], ["logits"], {})], [(1, 4), (1, 2)])
+    _onnx_graph._rename(halves)
+    assert [list(node.input) for node in halves.graph.node] == [["image"], ["split1", "split1.1"]]
     nodes = [("Concat", ["a77", "image", "b78"], ["x"], {"axis": 1}), ("Clip", ["x", "", "c79"], ["logits"], {})]
     constants = {"a77": np.float32([[1]]), "b78": np.float32([[1]]), "c79": np.float32(6)}
     model = model_of(nodes, [(1, 3), (1, 3)], constants)
