@@ -114,13 +114,8 @@ REFUSED = {
     "branches-tflite-any*": "cannot have TRANSPOSE_CONV",
     "depthwise-tflite-int16x8": "not yet supported for op: 'HARD_SWISH'",
     "[ab]*-qat_int8": "labelled training images",
-    "colour-coreml-any": "no option batch",
-    "colour-coreml-four": "no option batch",
-    "colour-openvino-any*": "no option batch",
-    "colour-openvino-four": "no option batch",
-    "colour-ncnn-any*": "no option batch",
-    "colour-ncnn-four": "no option batch",
     "*-ncnn-int8": "ncnn2int8",
+    **{f"colour-{name}-{s}": "no option batch" for name in ("coreml", "openvino", "ncnn") for s in ("any*", "four")},
 }
 
 
