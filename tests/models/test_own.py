@@ -20,7 +20,8 @@ from export.matrix import ONNX
 from export.source import Source
 from models import deployed, networks
 from models.common.errors import DataError, UsageError, did_you_mean
-from models.own import data, settings
+from models.own import settings
+from models.own.data import OwnData
 from tests.device_tests.conftest import artifact
 from tests.models.conftest import IMAGES, LABELS, put, write
 
@@ -140,7 +141,7 @@ def named(name: str) -> dict[str, np.ndarray]:
 def test_images_and_labels_that_do_not_fit_are_one_sentence(folder, arrays, sentence):
     write(folder, **arrays)
     with pytest.raises(DataError, match=sentence):
-        data.load(folder, "net")
+        OwnData(folder, "net")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY", None], ids=repr)
@@ -151,7 +152,7 @@ def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
     else:
         (folder / "net.npz").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
-        data.load(folder, "net")
+        OwnData(folder, "net")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_no_npz_of_any_content_gives_a_traceback(folder, arrays, drawn):
         content[drawn.draw(st.integers(0, len(content) - 1))] ^= 0xFF
     file.write_bytes(content)
     try:
-        data.load(folder, "net")
+        OwnData(folder, "net")
     except DataError as error:
         message = str(error)
     else:
