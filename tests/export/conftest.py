@@ -16,6 +16,7 @@ from export.source import Source
 from models import data
 from models.common import files
 from models.common.environments import ROOT
+from models.reference import Reference
 from tests import interpreters
 
 
@@ -52,6 +53,14 @@ def differing(source: Source, folder: Path, elsewhere: Path, written: Mapping[st
     environment = os.environ | {"PYTHONPATH": str(copied(elsewhere)), "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=elsewhere, env=environment, check=True)
     return [name for name in written if files.sha256(folder / name) != files.sha256(elsewhere / name)]
+
+
+def of_the_test_images(**facts) -> Reference:
+    """Return a reference of torch_cnn_small on MNIST's test images, with random logits."""
+    digits = data.load("test")
+    logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
+    complete = {"images": digits.images, "labels": digits.labels, "logits": logits, "dataset_sha256": digits.sha256}
+    return Reference(**{"model": SMALL, "dataset": "mnist", "checkpoint_sha256": "c" * 64} | complete | facts)
 
 
 def changed(then: Mapping[str, str], now: Mapping[str, str]) -> set[str]:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from export import artifact as artifacts
@@ -14,8 +13,7 @@ from export import keys, matrix, planning
 from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
 from models.common.errors import DataError, UsageError
-from models.reference import EvaluationSet, Reference
-from tests.export.conftest import printed
+from tests.export.conftest import of_the_test_images, printed
 
 
 @pytest.fixture
@@ -123,13 +121,10 @@ def test_a_checkpoint_of_a_users_own_is_exported_and_that_is_noted(export, folde
 
 def saved_reference(folder: Path, **changes: str) -> Path:
     """Save a reference of torch_cnn as a lane would, with today's inputs but for `changes`."""
-    digits, checkpoint = data.load("test"), cards.require_whole("torch_cnn").sha256
-    digests = {"checkpoint_sha256": checkpoint, "dataset_sha256": digits.sha256}
-    inputs = keys.reference_inputs("torch_cnn", **digests) | changes
-    sets = {"images": digits.images, "labels": digits.labels, "logits": np.zeros((len(digits), 10), np.float32)}
-    fields = digests | sets | {"others": {"digits": EvaluationSet(**sets)}, "inputs": inputs}
+    checkpoint, dataset = cards.require_whole("torch_cnn").sha256, data.load("test").sha256
+    inputs = keys.reference_inputs("torch_cnn", checkpoint_sha256=checkpoint, dataset_sha256=dataset) | changes
     file = reference.path(folder, "torch_cnn")
-    reference.save(Reference(model="torch_cnn", dataset="mnist", **fields, key=keys.reference_key(inputs)), file)
+    reference.save(of_the_test_images(model="torch_cnn", inputs=inputs, key=keys.reference_key(inputs)), file)
     return file
 
 

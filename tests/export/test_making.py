@@ -18,11 +18,12 @@ from export.contract import EVERY, Contents, Tensor
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from export.source import Source
-from models import checkpoints, data
+from models import checkpoints
 from models.common.errors import DataError
 from models.own.settings import Options
 from models.profile import Layer, Profile
 from models.reference import Reference
+from tests.export.conftest import of_the_test_images
 
 RECIPE = Recipe(model="torch_cnn_small", format="scripted", scheme="float32")
 
@@ -37,11 +38,7 @@ def contents(batch: int = 1, weights: int = 21_840) -> Contents:
 
 @pytest.fixture
 def expected(idx_folder) -> Reference:
-    digits = data.load("test")
-    logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
-    arrays = {"images": digits.images, "labels": digits.labels, "logits": logits}
-    digests = {"dataset_sha256": "d" * 64, "checkpoint_sha256": "c" * 64}
-    return Reference(model=RECIPE.model, dataset="mnist", **digests, **arrays)
+    return of_the_test_images()
 
 
 @pytest.fixture

@@ -85,13 +85,12 @@ def test_a_model_that_cannot_be_exported_costs_no_other_model(export, folder, ca
 
 
 def test_a_defect_of_the_orchestrator_costs_one_model_and_is_a_sentence(export, folder, monkeypatch, tmp_path):
-    class BrokenLane(lane_client.Lane):
-        def __init__(self, log: Path) -> None:
-            if log.stem == "export-torch_cnn":
-                raise RuntimeError("can't start new thread")
-            super().__init__(log)
+    def lane(log: Path) -> lane_client.Lane:
+        if log.stem == "export-torch_cnn":
+            raise RuntimeError("can't start new thread")
+        return lane_client.Lane(log)
 
-    monkeypatch.setattr(run, "Lane", BrokenLane)
+    monkeypatch.setattr(run, "Lane", lane)
     with pytest.raises(EdgewiseError, match="The export of torch_cnn ended: RuntimeError: can't start new thread"):
         export({}, *SMALL_TOO)
     assert {a.model for a in artifacts.load(folder)} == {"torch_cnn_small"}

@@ -25,13 +25,10 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == {"a.bin": b"old"}
 
 
-@pytest.mark.parametrize("before", ["folder", "file"])
+@pytest.mark.parametrize("before", ["0/graph", "."], ids=["folder", "file"])
 def test_a_folder_replaces_what_has_its_name(tmp_path, before):
     path = tmp_path / "model.savedmodel"
-    if before == "folder":
-        files.write_bytes(path / "0" / "graph", b"one")
-    else:
-        path.write_bytes(b"damage")
+    files.write_bytes(path / before, b"one")
     with files.whole(path) as temporary:
         files.write_bytes(temporary / "1" / "graph", b"two")
     assert [file.read_bytes() for file in path.rglob("graph")] == [b"two"]
