@@ -122,7 +122,7 @@ def _export(
     finished, problem = [], None
     seconds: dict[str, Counter[str]] = defaultdict(Counter)
     try:
-        _run(todo, jobs, total, finished, seconds)
+        _run(todo, jobs, total, finished, lambda family, spent: seconds[family or "references"].update(spent))
     except EdgewiseError as error:  # of one model; what was made of the others is shown all the same
         if not finished:
             raise
@@ -160,8 +160,8 @@ def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]
     return good, problem_lines
 
 
-def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], seconds: dict) -> None:
-    """Make what is missing, with a bar and a line for each; fills `finished` and, with where the time went, `seconds`."""
+def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: run.Spent) -> None:
+    """Make what is missing, with a bar and a line for each; fills `finished`, and tells `spent` where the time went."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[at]}"), console=out) as progress:
         task = progress.add_task("export", total=total, at="")
@@ -174,9 +174,6 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact],
             progress.console.print(
                 f"{len(finished):3}/{total} {artifact.seconds:6.1f} s [{colour}]{artifact.outcome}[/] {artifact.id}: {escape(detail)}"
             )
-
-        def spent(family: str, phase_seconds: dict[str, float]) -> None:
-            seconds[family or "references"].update(phase_seconds)
 
         run.run(todo, count=jobs, begins=lambda id: progress.update(task, at=id), ended=ended, spent=spent)
 

@@ -116,6 +116,7 @@ def test_an_import_is_a_phase_of_its_own(clock, monkeypatch, tmp_path):
 
 def test_the_table_adds_up(capsys):
     seconds = {"onnx of torch": Counter({"load": 1.0, "convert": 5.0}), "references": Counter({"reference": 4.0})}
+    assert profile(seconds, lanes=1, took_s=6.0).caption is None
     out.print(profile(seconds, lanes=2, took_s=6.0))
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.replace("│", " ").splitlines()]

@@ -57,12 +57,6 @@ def test_one_sidecar_of_an_earlier_version_is_enough_to_refuse(export, folder, n
         export()
 
 
-def test_the_digits_replace_what_is_of_mnist_only_by_name_and_forced(export, folder):
-    export()
-    assert "5 made" in export({}, "--data", "digits", "--force")
-    assert datasets(folder) == {"digits"}
-
-
 def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(export, folder, no_mnist, monkeypatch):
     mnist = os.environ["MNIST_DIR"]
     no_mnist()
@@ -77,13 +71,15 @@ def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(e
     assert datasets(folder) == {"mnist"}
 
 
-def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monkeypatch, capsys):
+def test_the_digits_by_name_go_into_a_folder_of_their_own_unless_forced(export, folder, tmp_path, monkeypatch, capsys):
     export()
     monkeypatch.chdir(tmp_path)
     command.main(["--only", "torch_cnn-onnx-*", "--data", "digits"], standalone_mode=False)
     assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in printed(capsys)
     assert datasets(tmp_path / "artifacts-digits") == {"digits"}
-    assert datasets(tmp_path / "artifacts") == {"mnist"}
+    assert datasets(folder) == {"mnist"}
+    assert "5 made" in export({}, "--data", "digits", "--force")
+    assert datasets(folder) == {"digits"}
 
 
 @pytest.fixture

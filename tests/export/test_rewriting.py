@@ -54,11 +54,8 @@ def test_a_float_scheme_may_round_otherwise_and_no_more(tmp_path):
     assert content == b"AB!"
     assert done.rewrites[1].difference == pytest.approx(5e-5, rel=0.1)
     assert np.array_equal(done.logits, LOGITS + np.float32(5e-5))
-
-
-@pytest.mark.parametrize("off", [2e-4, np.nan, np.inf])
-def test_logits_that_are_too_far_off_or_not_finite_prove_nothing(tmp_path, off):
-    assert rewritten(tmp_path, "float32", off=off)[1] == b"AB"
+    for too_far in (2e-4, np.nan, np.inf):
+        assert rewritten(tmp_path, "float32", off=too_far)[1] == b"AB"
 
 
 def raising(error: Exception):

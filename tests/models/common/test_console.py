@@ -61,9 +61,12 @@ def test_line_feeds_stay_where_lines_are_wanted_and_plain_text_is_no_markup():
     assert Text.from_markup(console.plain("[red]\x1b[31m[/] \\[x]")).plain == "[red][/] \\[x]"
 
 
-def test_an_error_of_ours_prints_no_control_characters():
+def test_an_error_that_can_be_mended_is_said_without_control_characters():
     done = typed("raise DataError('bad \\x1b]0;title\\x07[red]thing\\n  second line')")
     assert (done.returncode, done.stderr) == (3, "error: bad [red]thing\n  second line\n")
+    done = typed("raise PermissionError(13, 'Permission denied', '/somewhere/file')")
+    assert done.returncode == 6
+    assert done.stderr == "error: /somewhere/file cannot be used: Permission denied. Mend that, or name another.\n"
 
 
 def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_is_in_a_file(tmp_path):
@@ -75,12 +78,6 @@ def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_is_in_a_file(tmp_pa
     )
     assert "Traceback" in log.read_text()
     assert "KeyError" in log.read_text()
-
-
-def test_a_file_that_may_not_be_used_is_no_defect():
-    done = typed("raise PermissionError(13, 'Permission denied', '/somewhere/file')")
-    assert done.returncode == 6
-    assert done.stderr == "error: /somewhere/file cannot be used: Permission denied. Mend that, or name another.\n"
 
 
 @needs_dev_full
