@@ -1,15 +1,14 @@
 """`python -m export`: make every artifact that is missing, and say what became of each."""
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come at any time
     from models.common import entry
 
     entry.main("export.__main__:command")
 
 import time
+from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.markup import escape
@@ -17,18 +16,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from export import artifact as artifacts
-from export import matrix
+from export import matrix, phases, planning, run
 from export.artifact import Artifact
-from export.profile_table import ProfileTable
+from export.planning import Job
+from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models import data, networks, options
 from models.common import console
 from models.common.console import err, out, plain
 from models.common.errors import DataError, EdgewiseError
-
-if TYPE_CHECKING:
-    from export.planning import Job
-    from export.recipe import Recipe
 
 DIGITS_FOLDER = Path("artifacts-digits")
 COLOURS = {"ok": "green", "unsupported": "yellow", "export_failed": "red"}
@@ -89,20 +85,44 @@ def command(
             profiled=profiled)  # fmt: skip
 
 
+def profile(seconds: dict[str, Counter[str]], lanes: int, took_s: float) -> Table:
+    """Return the table of `--profile`: where the lanes' time went, the costliest family of recipes first.
+
+    `seconds` are by family and phase (export/phases.py), of all lanes together; with `lanes` side by side, a second of
+    the `took_s` that the export took has so many.
+    """
+    totals = sum(seconds.values(), Counter())
+    busy = totals.total()
+    table = Table(title=f"Where the time went: {busy:.1f} s of {lanes} lanes in {took_s:.1f} s")
+    table.add_column("made", no_wrap=True)
+    names = [name for name in phases.NAMES if totals[name] >= 0.05]
+    for name in (*names, "all"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for family, spent in sorted(seconds.items(), key=lambda item: -item[1].total()):
+        table.add_row(family, *(_text(spent[name]) for name in names), _text(spent.total()))
+    table.add_section()
+    table.add_row("all", *(_text(totals[name]) for name in names), _text(busy))
+    if idle := max(0.0, lanes * took_s - busy):  # starting, planning, a lane without work at the end
+        table.caption = f"{idle:.1f} s of the lanes' {lanes * took_s:.1f} s are not in it: starts, plans, waiting"
+    return table
+
+
+def _text(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds >= 0.05 else ""
+
+
 def _export(
     recipes: tuple[Recipe, ...], *, folder: Path, logs: Path, jobs: int, profiled: bool, **choices: Any
 ) -> None:
     """Make what is missing of the recipes, and show what became of each; `choices` are those of planning.plan."""
-    from export import planning  # only here: listing needs none of it
-
     started = time.perf_counter()
     recipes, unusable = _usable(recipes)
     todo = planning.plan(recipes, folder=folder, logs=logs, **choices)
     total = sum(len(job.recipes) for job in todo)
     finished, problem = [], None
-    spent = ProfileTable(jobs)
+    seconds: dict[str, Counter[str]] = defaultdict(Counter)
     try:
-        _run(todo, jobs, total, finished, spent)
+        _run(todo, jobs, total, finished, lambda family, spent: seconds[family or "references"].update(spent))
     except EdgewiseError as error:  # of one model; what was made of the others is shown all the same
         if not finished:
             raise
@@ -115,7 +135,7 @@ def _export(
     out.print(f"{counts}{unmade}; {len(finished)} made, {len(recipes) - total} were current; "
               f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
     if profiled:
-        out.print(spent.table(time.perf_counter() - started))
+        out.print(profile(seconds, jobs, time.perf_counter() - started))
     if networks.folder() is None and any(a.dataset.name == "digits" for a in shown):
         out.print(_digits_warning(folder))
     if problem:
@@ -130,8 +150,6 @@ def _export(
 
 def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]:
     """Return the recipes of networks that can be read, and what is wrong with the others; raises DataError where none can."""
-    from export import planning
-
     problems = planning.unusable(dict.fromkeys(recipe.model for recipe in recipes))
     problem_lines = [*problems.values(), *networks.left_out()]
     good = tuple(recipe for recipe in recipes if recipe.model not in problems)
@@ -142,10 +160,8 @@ def _usable(recipes: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], list[str]]
     return good, problem_lines
 
 
-def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: ProfileTable) -> None:
-    """Make what is missing, with a bar and a line for each; fills `finished` and, with where the time went, `spent`."""
-    from export import run
-
+def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact], spent: run.Spent) -> None:
+    """Make what is missing, with a bar and a line for each; fills `finished`, and tells `spent` where the time went."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[at]}"), console=out) as progress:
         task = progress.add_task("export", total=total, at="")
@@ -159,7 +175,7 @@ def _run(todo: tuple[Job, ...], jobs: int, total: int, finished: list[Artifact],
                 f"{len(finished):3}/{total} {artifact.seconds:6.1f} s [{colour}]{artifact.outcome}[/] {artifact.id}: {escape(detail)}"
             )
 
-        run.run(todo, count=jobs, begins=lambda id: progress.update(task, at=id), ended=ended, spent=spent.add)
+        run.run(todo, count=jobs, begins=lambda id: progress.update(task, at=id), ended=ended, spent=spent)
 
 
 def _digits_warning(folder: Path) -> str:

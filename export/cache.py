@@ -12,7 +12,11 @@ def file(kind: str, name: str, *sources: object) -> Path:
     """Return where something lies that was made from these, and on this kind of CPU, whose instruction sets decide how
     floats are summed.
     """
-    digest = provenance.digest(*sources, platform.machine(), _instruction_sets())
+    instruction_sets = platform.processor()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        instruction_sets = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    digest = provenance.digest(*sources, platform.machine(), instruction_sets)
     return data.cache_folder() / kind / f"{name}-{digest}.npz"
 
 
@@ -21,10 +25,3 @@ def prune(folder: Path, most: int) -> None:
     with suppress(OSError):  # another process may do the same
         for old in sorted(folder.glob("*.npz"), key=lambda file: -file.stat().st_mtime)[most:]:
             old.unlink()
-
-
-def _instruction_sets() -> str:
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return platform.processor()

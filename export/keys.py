@@ -53,10 +53,5 @@ def reference_key(inputs: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(inputs), sort_keys=True).encode()).hexdigest()
 
 
-def changed(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the inputs that are others than they were, came or went: why something is stale."""
-    return tuple(sorted(name for name in {*then, *now} if then.get(name) != now.get(name)))
-
-
 def _sources(modules: tuple[str, ...], root: Path) -> dict[str, str]:
     return {file.relative_to(root).as_posix(): files.sha256(file) for file in imports.closure(modules, root)}

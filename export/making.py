@@ -152,16 +152,12 @@ class _Trial:
                 raise
             raise Unsupported(f"fine-tuning moves the network away from its own answers: {error}") from error
         if self.batch == -1:
-            self._try_together(file)
+            try:
+                together = self.logits(file, self.index[:parity], TOGETHER)
+                judge.judge_logits(together, self.reference.logits[:parity], self.scheme)
+            except Exception as error:  # runtimes raise anything
+                raise Unsupported(f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}") from error
         return logits
-
-    def _try_together(self, file: Path) -> None:
-        """Raise Unsupported where a file that is to take any number of images does not answer several as it should."""
-        try:
-            logits = self.logits(file, self.index[: self.parity], TOGETHER)
-            judge.judge_logits(logits, self.reference.logits[: self.parity], self.scheme)
-        except Exception as error:  # runtimes raise anything
-            raise Unsupported(f"it takes one image, but not {TOGETHER} at once: {_first_line(error)}") from error
 
     def rewritten(self, file: Path, logits: np.ndarray) -> rewriting.Rewriting:
         """Rewrite the file where its format has rewrites and the user wants them; `logits` are its logits so far."""

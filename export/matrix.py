@@ -8,6 +8,7 @@ from export.recipe import Recipe
 from export.schemes import SCHEMES
 from models import networks
 from models.common.errors import DataError, EdgewiseError, UsageError, did_you_mean
+from models.own import settings
 
 ALL = ("float32", "float16", "dynamic_int8", "int8", "int8_io", "int16x8", "int4", "qat_int8")
 ONNX = ("float32", "float16", "dynamic_int8", "int8", "int4")
@@ -58,8 +59,6 @@ def recipes() -> tuple[Recipe, ...]:
     place = networks.folder()
     if place is None:
         return every
-    from models.own import settings
-
     start = f"`recipes` in {place / settings.FILE}:"
     end = "matches no artifact. An id is MODEL-FORMAT-SCHEME."
     return _matching(every, settings.load(place).recipes, lambda pattern: DataError(f"{start} {pattern!r} {end}"))

@@ -33,7 +33,12 @@ def run(jobs: tuple[Job, ...], *, count: int, begins: Begins, ended: Ended, spen
         for log in {job.log for job in jobs}:
             with files.storage_errors(log):
                 log.unlink(missing_ok=True)
-        _in_threads(work.until_done, max(1, min(count, len(waiting.units))))
+        threads = [threading.Thread(target=work.until_done, daemon=True) for _ in range(min(count, len(waiting.units)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)  # a join without limit would not let Ctrl-C through
     finally:
         waiting.stop()
         for lane in tuple(work.lanes):
@@ -42,16 +47,6 @@ def run(jobs: tuple[Job, ...], *, count: int, begins: Begins, ended: Ended, spen
             files.sweep(folder)
     if work.problems:
         raise type(work.problems[0])("\n".join(dict.fromkeys(str(problem) for problem in work.problems)))
-
-
-def _in_threads(work: Callable[[], None], count: int) -> None:
-    """Run `work` in `count` threads and wait for their end."""
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)  # a join without limit would not let Ctrl-C through
 
 
 def units(jobs: Iterable[Job]) -> list[Unit]:
@@ -206,9 +201,8 @@ class _Work:
                 why = end.reason or "it ended before its work was done"
                 tail = "\n".join(job.log.read_text(errors="replace").splitlines()[-8:])
                 raise DataError(f"The export of {job.model} cannot start: {why}. The last lines of {job.log}:\n{tail}")
-            self._fail(
-                job, recipe, remaining.pop(recipe), f"the converter's process ended: {end.reason or 'without a result'}"
-            )
+            reason = f"the converter's process ended: {end.reason or 'without a result'}"
+            self._fail(job, recipe, remaining.pop(recipe), reason)
             if not remaining:
                 return None
         return lane

@@ -50,7 +50,7 @@ class _BuiltIn(Options, kw_only=True, forbid_unknown_fields=True):
     title: str
     weights: str
     max_error: Share
-    min_agree: Share
+    min_agree: Share = 0.5
     static: bool = False
     trained: bool = False
 

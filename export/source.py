@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -59,23 +60,18 @@ class Source:
     @cached_property
     def layout(self) -> Layout:
         """The order of an image's axes in the network's input; raises DataError where the images do not fit it."""
-        images, names = self.sets[0].images[:1], LAYOUTS
-        first = DEFAULT_LAYOUT[self.framework]
+        images, first = self.sets[0].images[:1], DEFAULT_LAYOUT[self.framework]
         try:
             declared = FRAMEWORKS[self.framework].input_shape(self.network)
         except ValueError as error:
             raise DataError(f"{self.model} cannot be deployed: {error}") from error
         if declared is None:
             return first
-        for layout in (first, *(name for name in names if name != first)):
-            try:
-                shape = network_input(images, layout).shape[1:]
-            except ValueError:
-                continue
-            if len(shape) == len(declared) and all(
-                want in (None, size) for want, size in zip(declared, shape, strict=True)
-            ):
-                return layout
+        for layout in sorted(LAYOUTS, key=lambda layout: layout != first):
+            with suppress(ValueError):  # of channels where the layout has none, or of another number of axes
+                sizes = zip(declared, network_input(images, layout).shape[1:], strict=True)
+                if all(expected in (None, size) for expected, size in sizes):
+                    return layout
         takes = "x".join("any" if size is None else str(size) for size in declared)
         raise DataError(
             f"{self.model} takes images of {takes} ({self.framework}'s order of axes), those in {self.deployed.data_place} are "

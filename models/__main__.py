@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from models import cards, options
-from models.cards import Card
 from models.common import console
 from models.common.console import out
 from models.common.errors import DataError, UsageError, did_you_mean
@@ -46,7 +45,12 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
 
         from models.training import train  # only here: a run that finds all current imports no framework
 
-        _report(train(name, logs), logs)
+        card = train(name, logs)
+        low, high = card.test_accuracy_95
+        out.print(
+            f"{name}: test accuracy {card.test_accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), {card.cpu_minutes} "
+            f"CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}"
+        )
 
 
 def _state(name: str) -> str:
@@ -59,11 +63,3 @@ def _state(name: str) -> str:
         return f"current, test accuracy {stored.card.test_accuracy:.2%}"
     start = "damaged" if stored.state == "damaged" else "to be trained"
     return f"{start}: {cards.REASONS[stored.state]}" if stored.state in cards.REASONS else start
-
-
-def _report(card: Card, logs: Path) -> None:
-    low, high = card.test_accuracy_95
-    out.print(
-        f"{card.model}: test accuracy {card.test_accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
-        f"{card.cpu_minutes} CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}"
-    )

@@ -109,10 +109,8 @@ def _either(path: Path) -> Path:
     for candidate in (path.with_name(path.name + ".gz"), path):
         if _exists(candidate):
             return candidate
-    msg = (
-        f"MNIST_DIR is {path.parent}, but {path.name}.gz is not there. Correct MNIST_DIR or unset it to download MNIST."
-    )
-    raise DataError(msg)
+    missing = f"MNIST_DIR is {path.parent}, but {path.name}.gz is not there."
+    raise DataError(f"{missing} Correct MNIST_DIR or unset it to download MNIST.")
 
 
 def _verified(path: Path, name: str) -> bytes:

@@ -76,7 +76,7 @@ def _choose_networks(context: click.Context, option: click.Parameter, value: Pat
 # eager: where other options' defaults lie depends on it
 models = click.option(
     "--models",
-    type=Place(path_type=Path),  # a file is refused in a sentence of its own
+    type=FOLDER,  # a file is refused in a sentence of its own
     is_eager=True,
     expose_value=False,
     callback=_choose_networks,

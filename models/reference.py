@@ -106,21 +106,15 @@ def _reference(content: dict[str, Any]) -> Reference:
     names = ("model", "dataset", "dataset_sha256", "checkpoint_sha256", "key")
     if not all(isinstance(getattr(reference, name), str) for name in names) or not isinstance(inputs, dict):
         raise ValueError("its names and digests are not text")
-    for part in (reference, *others.values()):
-        _check(part)
+    for images, labels, logits in ((part.images, part.labels, part.logits) for part in (reference, *others.values())):
+        if not all(isinstance(array, np.ndarray) for array in (images, labels, logits)) or not (
+            (images.dtype in (np.uint8, np.float32) and images.ndim in (3, 4))
+            and (labels.dtype.kind in "iu" and labels.ndim == 1)
+            and (logits.dtype == np.float32 and logits.ndim == 2)
+        ):
+            raise ValueError("its arrays are not images, labels and logits")
+        if not len(images) == len(labels) == len(logits):
+            raise ValueError("it has not one label and one row of logits for each image")
+        if not np.isfinite(logits).all():
+            raise ValueError("its logits are not finite")
     return reference
-
-
-def _check(part: EvaluationSet) -> None:
-    """Raise ValueError where an evaluation set's arrays are not what they must be."""
-    images, labels, logits = part.images, part.labels, part.logits
-    if not all(isinstance(array, np.ndarray) for array in (images, labels, logits)) or not (
-        (images.dtype in (np.uint8, np.float32) and images.ndim in (3, 4))
-        and (labels.dtype.kind in "iu" and labels.ndim == 1)
-        and (logits.dtype == np.float32 and logits.ndim == 2)
-    ):
-        raise ValueError("its arrays are not images, labels and logits")
-    if not len(images) == len(labels) == len(logits):
-        raise ValueError("it has not one label and one row of logits for each image")
-    if not np.isfinite(logits).all():
-        raise ValueError("its logits are not finite")

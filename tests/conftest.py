@@ -57,9 +57,7 @@ def idx_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return pass_for_mnist(tmp_path / "mnist", parts, monkeypatch)
 
 
-def pass_for_mnist(
-    folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]], monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def pass_for_mnist(folder: Path, parts: dict[str, tuple[np.ndarray, ...]], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write images uint8 [N,28,28] and labels uint8 [N] as gzipped IDX files, and let them count as MNIST."""
     folder.mkdir()
     checksums = {}

@@ -68,6 +68,20 @@ x = layers.Conv2DTranspose(16, 2, strides=2, activation="relu")(layers.Add()([x,
 x = layers.Flatten()(layers.AveragePooling2D(4)(x))
 keras.Model(image, layers.Dense(7, activation="softmax")(x)).save(FOLDER + "/branches.keras")
 """
+DEPTHWISE = """
+import keras
+from keras import layers
+keras.utils.set_random_seed(0)
+image = keras.Input((24, 24, 3))
+x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)(image)
+x = layers.Activation("hard_swish")(layers.BatchNormalization()(x))
+y = layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x))
+y = layers.Conv2D(32, 1, use_bias=False)(layers.Activation("hard_swish")(y))
+x = layers.Add()([x, layers.BatchNormalization()(y)])
+x = layers.BatchNormalization()(layers.SeparableConv2D(64, 3, padding="same", use_bias=False)(x))
+x = layers.GlobalAveragePooling2D()(layers.Activation("hard_swish")(x))
+keras.Model(image, layers.Dense(7)(x)).save(FOLDER + "/depthwise.keras")
+"""
 # 12 rows in 5 windows of several sizes: toolchains make indices, masks and hundreds of operators of such a pooling
 UNEVEN = """
 import torch
@@ -79,7 +93,7 @@ program = torch.export.export(nn.Sequential(first, last).eval(), (torch.rand(1, 
 torch.export.save(program, FOLDER + "/uneven.pt2")
 """
 SETTINGS = """
-recipes = ["*-float*", "*-*int8", "*-int*", "colour-*-any*", "colour-*-four", "branches-tflite-a*", "branches-tflite-b*", "branches-savedmodel-*"]
+recipes = ["*-float*", "*-*int8", "*-int*", "colour-*-any*", "colour-*-four", "branches-tflite-a*", "branches-tflite-b*", "branches-savedmodel-*", "depthwise-coreml-p*"]
 [schemes.four]
 base = "float32"
 batch = 4
@@ -98,14 +112,10 @@ symmetric = true
 # what each toolchain cannot do with them, in its own words, by ids as one would type them
 REFUSED = {
     "branches-tflite-any*": "cannot have TRANSPOSE_CONV",
+    "depthwise-tflite-int16x8": "not yet supported for op: 'HARD_SWISH'",
     "[ab]*-qat_int8": "labelled training images",
-    "colour-coreml-any": "no option batch",
-    "colour-coreml-four": "no option batch",
-    "colour-openvino-any*": "no option batch",
-    "colour-openvino-four": "no option batch",
-    "colour-ncnn-any*": "no option batch",
-    "colour-ncnn-four": "no option batch",
     "*-ncnn-int8": "ncnn2int8",
+    **{f"colour-{name}-{s}": "no option batch" for name in ("coreml", "openvino", "ncnn") for s in ("any*", "four")},
 }
 
 
@@ -129,10 +139,12 @@ def write(place: Path, *scripts: str) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Three networks with their images, exported."""
+    """Four networks with their images, exported."""
     place = tmp_path_factory.mktemp("own")
-    arrays = write(place, COLOUR, ATTENTION, BRANCHES)
-    np.savez(place / "colour.npz", **arrays, train_images=arrays["images"][::-1], train_labels=arrays["labels"][::-1])
+    arrays = write(place, COLOUR, ATTENTION, BRANCHES, DEPTHWISE)
+    for name in ("colour", "depthwise"):
+        training = {"train_images": arrays["images"][::-1], "train_labels": arrays["labels"][::-1]}
+        np.savez(place / f"{name}.npz", **arrays, **training)
     (place / "edgewise.toml").write_text(SETTINGS)
     done = type_in("export", "--models", place, "--logs", place / "logs")
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
@@ -141,7 +153,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
     exported = artifacts.load(folder / "artifacts")
-    assert {a.model for a in exported} == {"colour", "attention", "branches"}
+    assert {a.model for a in exported} == {"colour", "attention", "branches", "depthwise"}
     refused = {a.id: a.reason for a in exported if a.outcome != "ok"}
     expected = {id: words for id in refused for ids, words in REFUSED.items() if fnmatch(id, ids)}
     assert refused.keys() == expected.keys(), refused
@@ -153,7 +165,7 @@ def test_every_artifact_is_made_or_refused_in_the_toolchains_words(folder):
     assert {a.inputs[0].shape[1:] for a in good if a.model == "colour"} == {(3, SIDE, SIDE)}
     static = {a.model: " ".join(a.notes) for a in good if a.scheme == "int8"}
     judged = {model for model, notes in static.items() if "calibrated on the images that it is judged on" in notes}
-    assert (static.keys(), judged) == ({"colour", "attention", "branches"}, {"attention", "branches"})
+    assert (static.keys(), judged) == ({"colour", "attention", "branches", "depthwise"}, {"attention", "branches"})
 
 
 def test_sidecars_say_how_many_images_an_artifact_takes_and_which_options_it_has(folder):
@@ -192,7 +204,7 @@ def test_every_desktop_runtime_answers_as_their_source(folder, runtime):
 def test_the_report_and_the_check_are_of_these_networks(folder):
     assert type_in("device_tests", "report", "--models", folder).returncode == 0
     page = (folder / "report" / "index.html").read_text()
-    assert all(name in page for name in ("colour", "attention", "branches"))
+    assert all(name in page for name in ("colour", "attention", "branches", "depthwise"))
     assert "torch_cnn" not in page
     done = type_in("device_tests", "check", "--models", folder)
     assert done.returncode == 0, done.stdout

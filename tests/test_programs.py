@@ -67,19 +67,14 @@ def test_needs_chooses_what_is_marked_and_what_takes_such_a_fixture(typed):
     assert "2/4 tests collected" in typed("-m", "needs", "--collect-only")
 
 
-def test_each_program_that_a_fixture_needs_has_a_package():
-    assert {name for names in programs.FIXTURES.values() for name in names} <= programs.PACKAGES.keys()
-
-
-def test_no_test_looks_for_programs_by_itself():
+def test_no_test_looks_for_programs_by_itself_and_each_that_one_needs_has_a_package():
     """Else one that is skipped for want of a program is not missed where CI has installed it."""
-    allowed = {"programs.py", Path(__file__).name}
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        if file.name in allowed:
-            continue
+    needed = {name for names in programs.FIXTURES.values() for name in names}
+    for file in {*Path(__file__).parent.rglob("*.py")} - {Path(__file__), Path(programs.__file__)}:
         text = file.read_text()
         assert "pytest.skip(" not in text, f"{file}: use tests.programs.absent"
         assert not re.search(r"skipif\([^)]*which", text), f"{file}: use @pytest.mark.needs"
-        for names in re.findall(r"mark\.needs\(([^)]*)\)", text):
-            literal = set(re.findall(r'"([^"]+)"', names))
-            assert literal <= programs.PACKAGES.keys(), f"{file}: {literal - programs.PACKAGES.keys()} has no package"
+        needed |= {
+            name for names in re.findall(r"mark\.needs\(([^)]*)\)", text) for name in re.findall(r'"([^"]+)"', names)
+        }
+    assert needed <= programs.PACKAGES.keys()

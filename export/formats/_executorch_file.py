@@ -1,18 +1,17 @@
 """Reads an ExecuTorch program: inputs and outputs, weights, and which operators a delegate took."""
 
 import json
-import logging
 import math
 import re
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from export.contract import BITS, Contents, Layer, Tensor, tables, weights_by_dtype
+from export.formats import _quiet
 
 # XNNPACK's names for what a weight is stored in, with its bits per element
 DATATYPES = {
@@ -27,25 +26,10 @@ _ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int": 4, "boo
 _SCALARS = {"FLOAT": "float32", "HALF": "float16", "CHAR": "int8", "BYTE": "uint8"}
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out what the tools say whenever they are imported or used, and no user can act upon."""
-    loggers = [logging.getLogger(name) for name in ("torchao", "torch.utils._pytree")]
-    for logger in loggers:
-        logger.addFilter(_is_news)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-        try:
-            yield
-        finally:
-            for logger in loggers:
-                logger.removeFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    message = record.getMessage()
-    # torchao's extras for GPUs, and a deprecation between torchao and PyTorch
-    return not message.startswith("Failed to load") and "KernelPreference" not in message
+# leaves out what is said whenever the tools are imported or used: of torchao's extras for GPUs, and of deprecations
+quiet = partial(
+    _quiet.quiet, r"`isinstance\(treespec, LeafSpec\)` is deprecated", loggers=("torchao", "torch.utils._pytree")
+)
 
 
 def program(path: Path) -> tuple[Any, list[Any]]:

@@ -66,7 +66,7 @@ def _from_torch(source: Source, batch: int | None) -> onnx.ModelProto:
     import torch
 
     # operators of a torchvision that is not there, a deprecation inside torch
-    with quiet(r".*isinstance\(treespec, LeafSpec\)", logger="torch.onnx._internal.exporter._registration"):
+    with quiet(r".*isinstance\(treespec, LeafSpec\)", loggers=("torch.onnx._internal.exporter._registration",)):
         program = torch.onnx.export(
             source.network,
             (torch.zeros(batch or 2, *source.input_shape),),

@@ -72,6 +72,8 @@ def contents(path: Path, graph: Graph, widened: str) -> Contents:
     layers = tuple(layer for _, layer in _layers(graph))
     stored = [(dtype, shape, int(np.prod(shape)) * np.dtype(dtype).itemsize) for dtype, shape in graph.tensors.values()]
     inputs = tuple(_tensor(value) for value in loaded.get_inputs())
+    # as a rule these formats take any number of images
+    counts = [f"{n} {'image' if n == 1 else 'images'}" for n in {tensor.shape[0] for tensor in inputs} - {-1}]
     return Contents(
         inputs=inputs,
         outputs=tuple(_tensor(value) for value in loaded.get_outputs()),
@@ -80,17 +82,11 @@ def contents(path: Path, graph: Graph, widened: str) -> Contents:
         constants=sum(size for *_, size in stored),
         tables=tables(stored, layers),
         parts=len(graph.nodes),
-        notes=(*_notes(graph, widened), *_batch_notes(inputs)),
+        notes=(
+            *_notes(graph, widened),
+            *(f"takes {count} at once and no other number: its graph is written for that" for count in counts),
+        ),
     )
-
-
-def _batch_notes(inputs: tuple[Tensor, ...]) -> list[str]:
-    """Say where a file of these formats, which as a rule take any batch, takes one of a certain size."""
-    sizes = {tensor.shape[0] for tensor in inputs} - {-1}
-    return [
-        f"takes {n} {'image' if n == 1 else 'images'} at once and no other number: its graph is written for that"
-        for n in sizes
-    ]
 
 
 def _tensor(value: onnxruntime.NodeArg) -> Tensor:

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet(*messages: str, logger: str = "") -> Iterator[None]:
-    """Leave out warnings that begin with one of these patterns, and what a logger says that is no error."""
-    log = logging.getLogger(logger)
-    level = log.level
+def quiet(*messages: str, loggers: tuple[str, ...] = ()) -> Iterator[None]:
+    """Leave out warnings that begin with one of these patterns, and what loggers say that is no error."""
+    levels = {log: log.level for log in map(logging.getLogger, loggers)}
     with warnings.catch_warnings():
         for message in messages:
             warnings.filterwarnings("ignore", message)
-        if logger:
+        for log in levels:
             log.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            log.setLevel(level)
+            for log, level in levels.items():
+                log.setLevel(level)

@@ -136,6 +136,8 @@ def contents(content: bytes) -> Contents:
         for t in graph.tensors
         if model.buffers[t.buffer].data is not None
     }
+    named = {dtype: [str(layer) for layer in layers if layer.dtype == dtype] for dtype in weights_by_dtype(layers)}
+    mixed = [f"weights in {dtype}: {', '.join(named[dtype])}" for dtype in sorted(named)] if len(named) != 1 else []
     return Contents(
         inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
         outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
@@ -144,7 +146,7 @@ def contents(content: bytes) -> Contents:
         constants=sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None),
         tables=tables(stored.values(), layers),
         parts=sum(len(g.operators) for g in model.subgraphs),
-        notes=(*filter(None, [(model.description or b"").decode()]), *_mixed_weights(layers), *_slow_parts(model, ops)),
+        notes=(*filter(None, [(model.description or b"").decode()]), *mixed, *_slow_parts(model, ops)),
     )
 
 
@@ -175,15 +177,6 @@ def _layers(model: Any, ops: list[tuple[str, Any]]) -> list[Layer]:
             if model.buffers[kernel.buffer].data is not None:
                 layers.append(Layer(operator=name, shape=tuple(int(n) for n in kernel.shape), dtype=_dtype(kernel)))
     return layers
-
-
-def _mixed_weights(layers: list[Layer]) -> list[str]:
-    dtypes = sorted({layer.dtype for layer in layers})
-    if len(dtypes) == 1:
-        return []
-    return [
-        f"weights in {dtype}: {', '.join(str(layer) for layer in layers if layer.dtype == dtype)}" for dtype in dtypes
-    ]
 
 
 def _slow_parts(model: Any, ops: list[tuple[str, Any]]) -> list[str]:

@@ -36,7 +36,7 @@ _DATE = "com.github.apple.coremltools.conversion_date"
 def convert(source: Source, scheme: str, target: Path) -> None:
     with _without(_UNUSED):
         import coremltools  # noqa: F401  the first time, what it finds
-    with quiet("", logger="coremltools"):  # tested with older frameworks than these, and its bars of progress
+    with quiet("", loggers=("coremltools",)):  # tested with older frameworks than these, and its bars of progress
         model = _SCHEMES[scheme](source)
         model.save(str(target))
     _settle(target)

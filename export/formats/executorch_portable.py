@@ -6,7 +6,6 @@ from export.formats import _executorch_file, executorch
 from export.source import Source
 
 suffix = ".pte"
-
 tools = executorch.tools
 family = executorch.family
 inspect = _executorch_file.contents

@@ -17,18 +17,14 @@ def closure(modules: Iterable[str], root: Path) -> tuple[Path, ...]:
     waiting, files = [n for module in modules for n in _with_packages(module)], {}
     while waiting:
         name = waiting.pop()
-        file = _file(name, root)
+        base = root.joinpath(*name.split("."))
+        file = next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
         if file is None or name in files or name in NEUTRAL:
             continue
         files[name] = file
         state = file.stat()
         waiting.extend(_imported(name, file, state.st_mtime_ns, state.st_size))
     return tuple(sorted(files.values()))
-
-
-def _file(module: str, root: Path) -> Path | None:
-    base = root.joinpath(*module.split("."))
-    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
 
 def _with_packages(module: str) -> Iterator[str]:

@@ -16,7 +16,6 @@ from models.common import files, provenance
 from models.common.errors import DataError
 from models.frameworks import FRAMEWORKS
 from models.images import LabelledImages, network_input
-from models.own import data
 from models.own.data import OwnData
 from models.spec import Framework
 
@@ -96,7 +95,7 @@ class OwnNetwork:
 
     @cached_property
     def _data(self) -> OwnData:
-        return data.load(self.folder, self.name)
+        return OwnData(self.folder, self.name)
 
     def evaluation(self) -> tuple[LabelledImages, ...]:
         return self._data.sets

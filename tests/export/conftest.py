@@ -16,6 +16,7 @@ from export.source import Source
 from models import data
 from models.common import files
 from models.common.environments import ROOT
+from models.reference import Reference
 from tests import interpreters
 
 
@@ -54,6 +55,19 @@ def differing(source: Source, folder: Path, elsewhere: Path, written: Mapping[st
     return [name for name in written if files.sha256(folder / name) != files.sha256(elsewhere / name)]
 
 
+def of_the_test_images(**facts) -> Reference:
+    """Return a reference of torch_cnn_small on MNIST's test images, with random logits."""
+    digits = data.load("test")
+    logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
+    complete = {"images": digits.images, "labels": digits.labels, "logits": logits, "dataset_sha256": digits.sha256}
+    return Reference(**{"model": SMALL, "dataset": "mnist", "checkpoint_sha256": "c" * 64} | complete | facts)
+
+
+def changed(then: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
+    """Return the names of the inputs that are others than they were, came or went."""
+    return {name for name, _ in then.items() ^ now.items()}
+
+
 SMALL = "torch_cnn_small"
 
 
@@ -83,14 +97,11 @@ def model_of(nodes, shapes=((1,), (1,)), constants=None):
     """Return a model of nodes from `image` to `logits`, of these two shapes, with constants by name."""
     from onnx import TensorProto, helper, numpy_helper
 
-    image, logits = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in zip(("image", "logits"), shapes, strict=True)
-    )
+    ends = zip(("image", "logits"), shapes, strict=True)
+    image, logits = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends)
     stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
-    graph = helper.make_graph(
-        [helper.make_node(*node, **more) for *node, more in nodes], "g", [image], [logits], stored
-    )
+    operators = [helper.make_node(*node, **more) for *node, more in nodes]
+    graph = helper.make_graph(operators, "g", [image], [logits], stored)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
@@ -126,13 +137,12 @@ for job, wanted in units():
         (folder / f".{{id}}.{{os.getpid()}}.tmp.onnx").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
     if does == "chatter": print("a library's chatter where events go", flush=True)
-    if does == "bytes":
-        sys.stdout.buffer.write(b"\\xff\\xfe\\n")
-        sys.stdout.flush()
+    if does == "bytes": os.write(1, b"\\xff\\xfe\\n")
     if does == "list": print("[1]", flush=True)
     if does == "foreign": emit(event="ended", id="keras_cnn-onnx-int8")
-    if does == "full":
-        emit(event="broken", kind="StorageError", reason="Cannot write x: the disk is full.")
+    ends = {{"full": ("StorageError", "Cannot write x: the disk is full."), "broken": ("", "the checkpoint is of another network")}}
+    if does in ends:
+        emit(event="broken", kind=ends[does][0], reason=ends[does][1])
         sys.exit(0)
     if does == "silent":
         emit(event="ended", id=id)
@@ -144,9 +154,6 @@ for job, wanted in units():
         os.kill(os.getpid(), signal.SIGSEGV)
     if does == "exit": sys.exit(3)
     if does == "hang": time.sleep(600)
-    if does == "broken":
-        emit(event="broken", reason="the checkpoint is of another network")
-        sys.exit(0)
     made = Artifact(id=id, framework="torch", key=wanted["key"], **recipe, notes=("unchanged",) if wanted["unchanged"] else ())
     if does in ("ok", "crash once"):
         file = folder / (id + ".onnx")

@@ -3,32 +3,22 @@ import json
 import pytest
 
 from export import artifact as artifacts
-from export.artifact import Artifact, Golden
-from export.contract import Tensor
+from export.artifact import Artifact
 from models.common import files
 from models.common.errors import DataError
+from tests.device_tests.conftest import artifact
 
 ID = "torch_cnn-onnx-int8"
-RECIPE = {"id": ID, "model": "torch_cnn", "framework": "torch", "format": "onnx", "scheme": "int8", "key": "k"}
 
 
 @pytest.fixture
 def sidecar(tmp_path) -> Artifact:
     file = tmp_path / f"{ID}.onnx"
     file.write_bytes(b"weights")
-    artifact = Artifact(
-        **RECIPE,
-        file=file.name,
-        sha256=files.sha256(file),
-        size_bytes=7,
-        inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
-        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
-        weights={"int8": 7},
-        notes=("a note",),
-        golden=(Golden(index=0, label=1, image_u8="", logits=(0.0,)),),
-    )
-    artifacts.save(artifact, tmp_path)
-    return artifact
+    golden = ({"index": 0, "label": 1, "logits": (0.0,)},)
+    saved = artifact(ID, file=file.name, sha256=files.sha256(file), size_bytes=7, golden=golden, notes=("a note",))
+    artifacts.save(saved, tmp_path)
+    return saved
 
 
 def test_an_artifact_that_matches_its_sidecar_is_current(sidecar, tmp_path):
@@ -73,6 +63,6 @@ def test_a_sidecar_whose_content_cannot_be_is_made_again(sidecar, tmp_path, cont
 
 
 def test_an_artifact_that_was_not_made_has_no_file_to_check(tmp_path):
-    failed = Artifact(**RECIPE, outcome="export_failed", reason="a crash")
+    failed = artifact(ID, outcome="export_failed", reason="a crash")
     with pytest.raises(DataError, match=f"{ID} was not made .export_failed.: a crash"):
         artifacts.check(failed, tmp_path)

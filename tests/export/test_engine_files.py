@@ -32,7 +32,7 @@ def ncnn_files(tmp_path):
     In 8 bits the convolution hands on 8-bit values, too, and the depthwise one has a scale for each of two groups.
     """
 
-    def write(dtype: str = "float32", *, more: int = 0):
+    def write(dtype: str, *, more: int = 0):
         tag, width = MARKS[dtype]
         terms = {"conv ": 102, "dw ": 1, "dense ": 2} if dtype == "int8" else {}
         lines = [f"{line} 8={terms[name]}" if (name := next((n for n in terms if f" {n}" in line), "")) else line
@@ -58,6 +58,10 @@ def test_ncnns_layers_are_found_with_what_they_are_stored_as_in_a_file_of_their_
     for more in (-4, 4):
         with pytest.raises(Defect, match="account for"):
             FORMATS["ncnn"].inspect(ncnn_files(dtype, more=more))
+    file = ncnn_files(dtype) / BIN
+    file.write_bytes(b"abcd" + file.read_bytes()[4:])
+    with pytest.raises(Defect, match="0x64636261, which is none of ncnn's marks"):
+        FORMATS["ncnn"].inspect(file.parent)
 
 
 TOKENS = """7767517
@@ -79,13 +83,6 @@ def test_layers_on_several_tokens_have_weights_too(tmp_path):
     (tmp_path / BIN).write_bytes(weights + bytes(4))
     with pytest.raises(Defect, match="supposed to have none: Input"):
         FORMATS["ncnn"].inspect(tmp_path)
-
-
-def test_weights_that_begin_with_no_mark_of_ncnns_are_a_defect(ncnn_files):
-    folder = ncnn_files()
-    (folder / BIN).write_bytes(b"abcd" + (folder / BIN).read_bytes()[4:])
-    with pytest.raises(Defect, match="0x64636261, which is none of ncnn's marks"):
-        FORMATS["ncnn"].inspect(folder)
 
 
 def layer(id, kind, data="", ports=""):
@@ -115,9 +112,8 @@ PRODUCTS = ((5, 6, 0), (5, 6, 1), (7, 8, 0), (6, 9, 0), (8, 9, 1), (9, 10, 0))
 
 
 def test_openvinos_weights_are_found_behind_what_widens_them(tmp_path):
-    edges = "".join(
-        f'<edge from-layer="{a}" from-port="0" to-layer="{b}" to-port="{to}" />' for a, b, to in CONVOLUTION + PRODUCTS
-    )
+    ports = CONVOLUTION + PRODUCTS
+    edges = "".join(f'<edge from-layer="{a}" from-port="0" to-layer="{b}" to-port="{to}" />' for a, b, to in ports)
     (tmp_path / "model.xml").write_text(f"<net><layers>{''.join(LAYERS)}</layers><edges>{edges}</edges></net>")
     (tmp_path / "model.bin").write_bytes(bytes(162))
     contents = FORMATS["openvino"].inspect(tmp_path)

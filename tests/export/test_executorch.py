@@ -35,23 +35,6 @@ def test_a_network_of_which_xnnpack_takes_nothing_is_refused(tmp_path):
         FORMATS["executorch"].convert(odd, "float32", tmp_path / "odd.pte")
 
 
-def test_a_scheme_that_silently_stays_float_shows_in_the_counts(source, tmp_path, monkeypatch):
-    """What torchao's weight-only quantization gives with XNNPACK, which says nothing of it."""
-    from torchao.quantization.granularity import PerAxis
-    from torchao.quantization.quant_api import IntxWeightOnlyConfig, quantize_
-
-    from export.formats import _executorch_schemes
-
-    def weight_only(source: Source):
-        network = source.fresh_network()
-        quantize_(network, IntxWeightOnlyConfig(granularity=PerAxis(0)))
-        return network
-
-    monkeypatch.setattr(_executorch_schemes, "_int4", weight_only)
-    FORMATS["executorch"].convert(source, "int4", tmp_path / "weight_only.pte")
-    assert FORMATS["executorch"].inspect(tmp_path / "weight_only.pte").weights["float32"] >= 5_250
-
-
 class SharedLayers(Source):
     """A network whose layers the quantizer would leave in float and fine-tuning change: a convolution used twice, a norm."""
 

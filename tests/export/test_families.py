@@ -3,15 +3,16 @@
 import importlib
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from export import matrix, phases
+from export.__main__ import profile
 from export.formats import coreml
 from export.lane_client import Unit
 from export.planning import Job
-from export.profile_table import ProfileTable
 from export.run import Waiting, units
 from models.common.console import out
 
@@ -65,18 +66,14 @@ def test_units_of_a_model_wait_until_its_reference_is_made_once():
     assert taken[0] is not None
 
 
-def test_a_model_that_cannot_be_exported_is_left_out():
-    waiting = Waiting([job("torch_cnn", "onnx-*", "tflite-*"), job("keras_cnn", "onnx-*")])
+def test_nothing_is_taken_of_a_model_that_cannot_be_exported_where_nothing_is_and_once_the_export_is_stopped():
+    waiting, stopped = (Waiting([job("torch_cnn", "onnx-*", "tflite-*"), job("keras_cnn", "onnx-*")]) for _ in range(2))
     waiting.take([])
     waiting.drop("torch_cnn")
     assert waiting.take([]).family == "onnx of keras"
     assert waiting.take([]) is None
-
-
-def test_nothing_is_taken_once_the_export_is_stopped_or_where_nothing_is():
-    waiting = Waiting([job("torch_cnn", "onnx-*")])
-    waiting.stop()
-    assert waiting.take([]) is Waiting([]).take([]) is None
+    stopped.stop()
+    assert stopped.take([]) is None
 
 
 @pytest.fixture
@@ -118,11 +115,9 @@ def test_an_import_is_a_phase_of_its_own(clock, monkeypatch, tmp_path):
 
 
 def test_the_table_adds_up(capsys):
-    spent = ProfileTable(lanes=2)
-    spent.add("onnx of torch", {"load": 1.0, "convert": 2.0})
-    spent.add("onnx of torch", {"convert": 3.0})
-    spent.add("", {"reference": 4.0})
-    out.print(spent.table(6.0))
+    seconds = {"onnx of torch": Counter({"load": 1.0, "convert": 5.0}), "references": Counter({"reference": 4.0})}
+    assert profile(seconds, lanes=1, took_s=6.0).caption is None
+    out.print(profile(seconds, lanes=2, took_s=6.0))
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.replace("│", " ").splitlines()]
     assert ["onnx", "of", "torch", "1.0", "5.0", "6.0"] in lines

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from export import artifact as artifacts
@@ -14,8 +13,7 @@ from export import keys, matrix, planning
 from export.__main__ import command
 from models import cards, checkpoints, data, mirrors, reference
 from models.common.errors import DataError, UsageError
-from models.reference import EvaluationSet, Reference
-from tests.export.conftest import printed
+from tests.export.conftest import of_the_test_images, printed
 
 
 @pytest.fixture
@@ -35,18 +33,13 @@ def datasets(folder: Path) -> set[str]:
     return {artifact.dataset.name for artifact in artifacts.load(folder)}
 
 
-@pytest.mark.parametrize(
-    ("more", "error", "message"),
-    [
-        ("", DataError, "MNIST_DIR=FOLDER.*--data digits"),
-        ("--force", DataError, "MNIST_DIR=FOLDER.*--data digits"),
-        ("--only=torch_cnn_small-onnx-int8", DataError, "MNIST_DIR=FOLDER.*--data digits"),
-        ("--data=digits", UsageError, "artifacts-digits.*--force"),
-    ],
-)
-def test_the_digits_never_stand_in_for_mnist_where_artifacts_of_mnist_are(
-    export, folder, no_mnist, more, error, message
-):
+MNIST_MISSING = DataError, "MNIST_DIR=FOLDER.*--data digits"
+REFUSED = [(more, *MNIST_MISSING) for more in ("", "--force", "--only=torch_cnn_small-onnx-int8")]
+REFUSED += [("--data=digits", UsageError, "artifacts-digits.*--force")]
+
+
+@pytest.mark.parametrize(("more", "error", "message"), REFUSED)
+def test_the_digits_never_stand_in_where_artifacts_of_mnist_are(export, folder, no_mnist, more, error, message):
     export()
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     no_mnist()
@@ -64,12 +57,6 @@ def test_one_sidecar_of_an_earlier_version_is_enough_to_refuse(export, folder, n
         export()
 
 
-def test_the_digits_replace_what_is_of_mnist_only_by_name_and_forced(export, folder):
-    export()
-    assert "5 made" in export({}, "--data", "digits", "--force")
-    assert datasets(folder) == {"digits"}
-
-
 def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(export, folder, no_mnist, monkeypatch):
     mnist = os.environ["MNIST_DIR"]
     no_mnist()
@@ -84,13 +71,15 @@ def test_on_a_fresh_machine_the_digits_stand_in_loudly_and_mnist_replaces_them(e
     assert datasets(folder) == {"mnist"}
 
 
-def test_the_digits_by_name_go_into_a_folder_of_their_own(export, tmp_path, monkeypatch, capsys):
+def test_the_digits_by_name_go_into_a_folder_of_their_own_unless_forced(export, folder, tmp_path, monkeypatch, capsys):
     export()
     monkeypatch.chdir(tmp_path)
     command.main(["--only", "torch_cnn-onnx-*", "--data", "digits"], standalone_mode=False)
     assert "nox -s device_tests -- --artifacts artifacts-digits --results results-digits" in printed(capsys)
     assert datasets(tmp_path / "artifacts-digits") == {"digits"}
-    assert datasets(tmp_path / "artifacts") == {"mnist"}
+    assert datasets(folder) == {"mnist"}
+    assert "5 made" in export({}, "--data", "digits", "--force")
+    assert datasets(folder) == {"digits"}
 
 
 @pytest.fixture
@@ -128,13 +117,10 @@ def test_a_checkpoint_of_a_users_own_is_exported_and_that_is_noted(export, folde
 
 def saved_reference(folder: Path, **changes: str) -> Path:
     """Save a reference of torch_cnn as a lane would, with today's inputs but for `changes`."""
-    digits, checkpoint = data.load("test"), cards.require_whole("torch_cnn").sha256
-    digests = {"checkpoint_sha256": checkpoint, "dataset_sha256": digits.sha256}
-    inputs = keys.reference_inputs("torch_cnn", **digests) | changes
-    sets = {"images": digits.images, "labels": digits.labels, "logits": np.zeros((len(digits), 10), np.float32)}
-    fields = digests | sets | {"others": {"digits": EvaluationSet(**sets)}, "inputs": inputs}
+    checkpoint, dataset = cards.require_whole("torch_cnn").sha256, data.load("test").sha256
+    inputs = keys.reference_inputs("torch_cnn", checkpoint_sha256=checkpoint, dataset_sha256=dataset) | changes
     file = reference.path(folder, "torch_cnn")
-    reference.save(Reference(model="torch_cnn", dataset="mnist", **fields, key=keys.reference_key(inputs)), file)
+    reference.save(of_the_test_images(model="torch_cnn", inputs=inputs, key=keys.reference_key(inputs)), file)
     return file
 
 
@@ -152,12 +138,3 @@ def test_a_reference_is_made_again_unless_all_its_inputs_are_todays(idx_folder, 
     jobs = planning.plan(recipe, dataset=None, folder=folder, logs=logs, force=harm == "forced")
     assert [len(job.recipes) for job in jobs] == ([] if recipes is None else [recipes])
     assert all(job.force == (harm == "forced") for job in jobs)
-
-
-def test_a_recipes_key_holds_what_its_reference_is_made_from(idx_folder, folder):
-    recipe = matrix.select(("torch_cnn-eager-float32",))
-    (job,) = planning.plan(recipe, dataset=None, folder=folder, logs=folder / "logs", force=False)
-    key = keys.reference_key(keys.artifact_inputs(recipe[0], job.reference_inputs))
-    assert job.recipes == ((recipe[0], key),)
-    other = {**job.reference_inputs, "models/data.py": "another"}
-    assert keys.reference_key(keys.artifact_inputs(recipe[0], other)) != key

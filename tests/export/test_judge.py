@@ -139,7 +139,7 @@ def test_limits_of_the_zoo_in_logits():
     assert all(SCHEMES[name].max_error * widest <= limit for name, limit in limits.items())
 
 
-def test_grey_values_become_what_a_quantized_input_takes_and_back():
+def test_grey_values_become_what_a_quantized_input_takes_and_back_but_are_never_reshaped():
     tensor = Tensor(name="image", shape=(1, 28, 28, 1), dtype="uint8", scale=1 / 255, zero_point=0)
     native = judge.to_native(np.full((2, 28, 28, 1), 1.0, np.float32), tensor)
     assert (native.shape, native.dtype, native.max()) == ((2, 28, 28, 1), np.uint8, 255)
@@ -148,9 +148,6 @@ def test_grey_values_become_what_a_quantized_input_takes_and_back():
     signed = Tensor(name="image", shape=(1, 2), dtype="int8", scale=1 / 255, zero_point=-128)
     clipped = judge.to_native(np.array([[-1.0, 2.0]], np.float32), signed)
     assert clipped.tolist() == [[-128, 127]], "not wrapped"
-
-
-def test_channels_are_never_reshaped_into_another_order():
     tensor = Tensor(name="image", shape=(1, 8, 8, 3), dtype="float32")
     with pytest.raises(judge.Defect, match=r"takes images of \(8, 8, 3\), the network of \(3, 8, 8\)"):
         judge.to_native(np.zeros((1, 3, 8, 8), np.float32), tensor)

@@ -18,12 +18,12 @@ from export.contract import EVERY, Contents, Tensor
 from export.recipe import Recipe
 from export.schemes import SCHEMES
 from export.source import Source
-from models import checkpoints, data
-from models.common import files
+from models import checkpoints
 from models.common.errors import DataError
 from models.own.settings import Options
 from models.profile import Layer, Profile
 from models.reference import Reference
+from tests.export.conftest import of_the_test_images
 
 RECIPE = Recipe(model="torch_cnn_small", format="scripted", scheme="float32")
 
@@ -38,11 +38,7 @@ def contents(batch: int = 1, weights: int = 21_840) -> Contents:
 
 @pytest.fixture
 def expected(idx_folder) -> Reference:
-    digits = data.load("test")
-    logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
-    arrays = {"images": digits.images, "labels": digits.labels, "logits": logits}
-    digests = {"dataset_sha256": "d" * 64, "checkpoint_sha256": "c" * 64}
-    return Reference(model=RECIPE.model, dataset="mnist", **digests, **arrays)
+    return of_the_test_images()
 
 
 @pytest.fixture
@@ -87,12 +83,6 @@ def failing(error: BaseException):
         raise error
 
     return fails
-
-
-def test_a_recipe_that_goes_well_is_labelled_with_the_bytes_that_were_loaded(make):
-    good = make()
-    assert good.outcome == "ok", good.reason
-    assert good.checkpoint_sha256 == files.sha256(checkpoints.path(RECIPE.model))
 
 
 @pytest.mark.parametrize(
@@ -225,9 +215,7 @@ def test_a_file_is_judged_in_the_batch_that_it_is_for_and_one_for_any_in_two(bat
         ("dynamic", -1, making.TOGETHER, "^it takes one image, but not 17 at once: on 64 images the logits differ"),
     ],
 )
-def test_a_file_that_does_not_heed_the_batch_or_answers_otherwise_in_it_is_unsupported(
-    batches, batch, shape, wrong, reason
-):
+def test_a_file_that_does_not_heed_the_batch_or_answers_otherwise_is_unsupported(batches, batch, shape, wrong, reason):
     artifact = batches.make(batch, shape, wrong=wrong)
     assert artifact.outcome == "unsupported"
     assert re.search(reason, artifact.reason)

@@ -1,5 +1,7 @@
 """The matrix of recipes, and the schemes in the notation of edgewise.toml with those that a user adds."""
 
+from contextlib import nullcontext
+
 import pytest
 from click.testing import CliRunner
 
@@ -18,15 +20,13 @@ from models.zoo import ZOO
 
 def test_every_framework_of_the_zoo_has_rows_of_formats_and_schemes_that_exist():
     assert {ZOO[model].SPEC.framework for model in ZOO.names()} == set(MATRIX)
-    for formats in MATRIX.values():
-        for name, schemes in formats.items():
-            assert FORMATS[name].suffix.startswith(".")
-            assert set(schemes) <= set(SCHEMES)
+    for name, schemes in (pair for formats in MATRIX.values() for pair in formats.items()):
+        assert FORMATS[name].suffix.startswith(".")
+        assert set(schemes) <= set(SCHEMES)
 
 
 def test_ids_are_unique_and_globs_select_by_id():
-    ids = [recipe.id for recipe in recipes()]
-    assert len(ids) == len(set(ids))
+    assert len({recipe.id for recipe in recipes()}) == len(recipes())
     assert {r.model for r in select(("keras_*",))} == {"keras_cnn"}
     models = ("torch_cnn-tflite-int4", "torch_cnn_small-tflite-int4")
     several = [r.id for r in select(("*-tflite-int4", "keras_cnn-savedmodel-*"))]
@@ -96,13 +96,10 @@ def test_the_list_explains_every_scheme_by_its_options(own):
     assert 'any: as trained; batch = "dynamic"' in message
 
 
-def test_the_file_of_the_network_itself_has_no_options(own):
+def test_an_artifact_becomes_stale_with_its_schemes_options_which_the_file_of_the_network_itself_has_none_of(own):
     ids = {recipe.id for recipe in matrix.recipes()}
     assert {"net-onnx-any", "net-executorch_portable-any", "net-torchscript-few", "net-eager-float32"} <= ids
     assert "net-eager-any" not in ids
-
-
-def test_an_artifact_becomes_stale_with_its_schemes_options(own):
     (recipe,) = matrix.select(("net-onnx-few",))
     before = keys.artifact_inputs(recipe, {})["recipe"]
     (own / settings.FILE).write_text(OWN.replace("20", "200"))
@@ -115,19 +112,15 @@ def test_formats_take_a_batch_or_say_that_they_do_not_understand_it(framework):
         for scheme in schemes:
             names = options(FORMATS[name], scheme)
             assert set(names) <= set(Options.__struct_fields__)
-            if name in UNBATCHED:
-                with pytest.raises(Unsupported, match="here has no option batch"):
-                    supported(Options(batch="dynamic"), names, "here")
-            else:
+            refused = pytest.raises(Unsupported, match="here has no option batch")
+            with refused if name in UNBATCHED else nullcontext():
                 supported(Options(batch="dynamic"), names, "here")
     with pytest.raises(Unsupported, match=r"has no option block. It understands: batch"):
         supported(Options(block=32), options(FORMATS["onnx"], "float32"), "float32 of onnx")
 
 
 def test_globs_name_the_operators_that_stay_in_float_and_one_that_names_none_says_so():
-    assert left_in_float(["conv1", "conv2", "gemm1"], Options(keep_float=("*2", "gemm*")), "graph") == [
-        "conv2",
-        "gemm1",
-    ]
+    names = left_in_float(["conv1", "conv2", "gemm1"], Options(keep_float=("*2", "gemm*")), "graph")
+    assert names == ["conv2", "gemm1"]
     with pytest.raises(Unsupported, match=r"'dense' matches no operator of the file; there are: conv1"):
         left_in_float(["conv1"], Options(keep_float=("dense",)), "file")

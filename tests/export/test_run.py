@@ -24,35 +24,22 @@ def outcomes(folder: Path) -> dict[str, str]:
     return {a.scheme: a.outcome for a in artifacts.load(folder)}
 
 
-def test_every_recipe_is_made_and_the_second_run_makes_none_unless_forced(export, folder):
-    first = export()
-    assert "5 ok" in first
-    assert "5 made, 0 were current" in first
+def test_every_recipe_is_made_and_the_second_run_makes_only_what_is_missing_or_broken_unless_forced(export, folder):
+    assert "5 ok, 0 unsupported, 0 export_failed; 5 made, 0 were current" in export()
     assert set(outcomes(folder)) == set(matrix.ONNX)
     assert "0 made, 5 were current" in export()
     assert "5 made" in export({}, "--force")
-
-
-def test_only_what_is_missing_or_broken_is_made_again(export, folder):
-    export()
     (folder / "torch_cnn-onnx-int8.onnx").write_bytes(b"changed")
     (folder / "torch_cnn-onnx-int4.json").unlink()
     assert "2 made, 3 were current" in export()
 
 
-@pytest.mark.parametrize(
-    ("does", "message"),
-    [
-        ("crash", "killed by SIGSEGV"),
-        ("exit", "exit code 3"),
-        ("half", "killed by SIGKILL"),
-        ("chatter", "chatter where events go' where its events go|chatter where events go.*where its events go"),
-        ("bytes", "where its events go"),
-        ("list", "where its events go"),
-        ("foreign", "where its events go"),
-        ("silent", "is not there"),
-    ],
-)
+DEATHS = {"crash": "killed by SIGSEGV", "exit": "exit code 3", "half": "killed by SIGKILL", "silent": "is not there"}
+DEATHS |= dict.fromkeys(("bytes", "list", "foreign"), "where its events go")
+DEATHS["chatter"] = "chatter where events go.*where its events go"
+
+
+@pytest.mark.parametrize(("does", "message"), DEATHS.items())
 def test_a_lane_that_dies_or_says_what_it_must_not_costs_one_recipe_for_this_run(export, folder, does, message):
     with pytest.raises(EdgewiseError, match="1 of 5 recipes failed: torch_cnn-onnx-float16"):
         export({"float16": does})
@@ -98,13 +85,12 @@ def test_a_model_that_cannot_be_exported_costs_no_other_model(export, folder, ca
 
 
 def test_a_defect_of_the_orchestrator_costs_one_model_and_is_a_sentence(export, folder, monkeypatch, tmp_path):
-    class BrokenLane(lane_client.Lane):
-        def __init__(self, log: Path) -> None:
-            if log.stem == "export-torch_cnn":
-                raise RuntimeError("can't start new thread")
-            super().__init__(log)
+    def lane(log: Path) -> lane_client.Lane:
+        if log.stem == "export-torch_cnn":
+            raise RuntimeError("can't start new thread")
+        return lane_client.Lane(log)
 
-    monkeypatch.setattr(run, "Lane", BrokenLane)
+    monkeypatch.setattr(run, "Lane", lane)
     with pytest.raises(EdgewiseError, match="The export of torch_cnn ended: RuntimeError: can't start new thread"):
         export({}, *SMALL_TOO)
     assert {a.model for a in artifacts.load(folder)} == {"torch_cnn_small"}
@@ -142,13 +128,11 @@ def test_a_missing_environment_names_the_command_that_installs_it(export, monkey
         export({})
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("--artifacts", ""), ("--logs", ""), ("--jobs", "0"), ("--jobs", "65"), ("--data", "")]
-)
-def test_every_option_is_refused_under_its_own_name(export, folder, option, value):
+@pytest.mark.parametrize("option", ["--artifacts=", "--logs=", "--jobs=0", "--jobs=65", "--data="])
+def test_every_option_is_refused_under_its_own_name(export, folder, option):
     with pytest.raises(click.UsageError) as refused:
-        export({}, option, value)
-    assert f"'{option}'" in refused.value.format_message()
+        export({}, option)
+    assert f"'{option.partition('=')[0]}'" in refused.value.format_message()
     assert not folder.exists()
 
 
@@ -179,5 +163,5 @@ def test_libraries_may_print_and_write_nothing_into_the_home_folder(export, fold
 def test_the_profile_says_where_the_time_went(export):
     shown = export({}, "--profile")
     assert "Where the time went: 1.5 s of 2 lanes" in shown
-    assert "onnx of torch" in shown
+    assert re.search(r"onnx of torch .* 1.5 ", shown)
     assert "Where the time went" not in export()

@@ -1,4 +1,4 @@
-"""TFLite: real conversions of the small PyTorch network and of a tiny Keras one, in every scheme."""
+"""TFLite: real conversions of the small PyTorch network (see also test_lane.py) and of a tiny Keras one, in every scheme."""
 
 from pathlib import Path
 
@@ -16,21 +16,9 @@ from tests.export.conftest import differing
 
 pytestmark = pytest.mark.slow
 
-WEIGHTS = {
-    "torch": {
-        **{scheme: {"int8": 21_750} for scheme in ALL},
-        "float32": {"float32": 21_750},
-        "float16": {"float16": 21_750},
-        "dynamic_int8": {"int8": 21_500, "float32": 250},  # the first convolution, which would split the delegate
-        "int4": {"int4": 16_000, "int8": 5_500, "float32": 250},  # 50 inputs make no whole blocks of 32
-    },
-    "keras": {
-        **{scheme: {"int8": 50_696} for scheme in ALL},
-        "float32": {"float32": 50_696},
-        "float16": {"float16": 50_696},
-        "dynamic_int8": {"int8": 50_176, "float32": 520},  # TensorFlow leaves layers of less than 1,024 weights alone
-        "int4": {"int4": 50_496, "int8": 200},
-    },
+WEIGHTS = {scheme: {SCHEMES[scheme].weights: 50_696} for scheme in ALL} | {
+    "dynamic_int8": {"int8": 50_176, "float32": 520},  # TensorFlow leaves layers of less than 1,024 weights alone
+    "int4": {"int4": 50_496, "int8": 200},
 }
 
 
@@ -74,6 +62,7 @@ def file_logits(path: Path, grey: np.ndarray) -> np.ndarray:
     return judge.to_logits(native, contents.outputs[0])
 
 
+@pytest.mark.parametrize("source", ["keras"], indirect=True)
 @pytest.mark.parametrize("scheme", ALL)
 def test_a_file_answers_as_the_network_and_holds_what_contract_and_scheme_promise(scheme, source, folder, images):
     contents = FORMATS["tflite"].inspect(folder / f"{scheme}.tflite")
@@ -81,9 +70,9 @@ def test_a_file_answers_as_the_network_and_holds_what_contract_and_scheme_promis
     dtype = "uint8" if scheme == "int8_io" else "float32"
     assert [(t.name, t.shape, t.dtype) for t in contents.inputs] == [("image", (1, *source.input_shape), dtype)]
     assert [(t.name, t.shape, t.dtype) for t in contents.outputs] == [("logits", (1, 10), dtype)]
-    assert contents.weights == WEIGHTS[source.framework][scheme]
+    assert contents.weights == WEIGHTS[scheme]
     assert np.isfinite(given).all()
-    if source.framework == "torch" or scheme != "qat_int8":  # fine-tuning an untrained network trains it
+    if scheme != "qat_int8":  # fine-tuning an untrained network trains it
         assert np.abs(given - expected).max() <= SCHEMES[scheme].max_error * np.ptp(expected)
         assert (given.argmax(1) == expected.argmax(1)).mean() >= 0.9
     assert ("fine-tuned" in " ".join(contents.notes)) == (scheme == "qat_int8")
@@ -147,5 +136,6 @@ def test_a_graph_that_is_not_int8_gets_no_uint8_ends(folder):
         _tflite_file.with_uint8_io((folder / "float32.tflite").read_bytes())
 
 
+@pytest.mark.parametrize("source", ["keras"], indirect=True)
 def test_another_process_elsewhere_in_another_order_gives_the_same_bytes(source, folder, tmp_path):
     assert not differing(source, folder, tmp_path, {f"{scheme}.tflite": ("tflite", scheme) for scheme in ALL})

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from device_tests.__main__ import group
-from tests.hostile import tally, world
-from tests.hostile.cli import typed
+from tests.hostile import world
+from tests.hostile.cli import TALLY, typed
 from tests.hostile.world import World
 
 # `ci` draws 2,000 examples in all. The seed is fixed; what is drawn still moves with the code and with the times in records.
@@ -23,10 +24,8 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
 def examples(of: str) -> settings:
     """Return a property's settings: its share of the examples, no deadline (machines are busy), no database."""
     count = round(SHARES[of] * EXAMPLES.get(PROFILE, EXAMPLES["default"]))
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(
-        max_examples=count, derandomize=True, deadline=None, database=None, print_blob=False, suppress_health_check=slow
-    )
+    drawn = {"max_examples": count, "derandomize": True, "database": None, "print_blob": False}
+    return settings(**drawn, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @pytest.fixture(scope="session")
@@ -83,5 +82,15 @@ def project(untouched: World) -> Callable[[], AbstractContextManager[Path]]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if PROFILE != "default":
-        tally.show(terminalreporter)
+    """Show how often each exit code came, as a Markdown table with a line per property and one of all."""
+    drawn = {name: counts for name, counts in TALLY.items() if name != "setting up"}
+    if PROFILE == "default" or not drawn:
+        return
+    every = {**drawn, "all": sum(drawn.values(), Counter())}
+    codes = sorted(every["all"])
+    rows = [("property", "commands", *(f"exit {code}" for code in codes)), ("---", *["--:"] * (len(codes) + 1))]
+    for name, counts in every.items():
+        rows.append((name, f"{counts.total():,}", *(f"{counts[code]:,}" if counts[code] else "" for code in codes)))
+    terminalreporter.section("what hostile inputs ended as")
+    for row in rows:
+        terminalreporter.write_line(f"| {' | '.join(row)} |")

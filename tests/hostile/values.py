@@ -190,7 +190,9 @@ def reference(draw: st.DrawFn, content: bytes) -> bytes | str:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = draw(st.sampled_from(sorted(members)))
     if kind == "array":
-        members[name] = draw(arrays | damaged(members[name]) | texts.filter(_encodable).map(np.array).map(_npy))
+        members[name] = draw(
+            arrays | damaged(members[name]) | texts.filter(lambda text: "\ud800" not in text).map(np.array).map(_npy)
+        )
     elif kind == "drop":
         del members[name]
     else:
@@ -200,13 +202,6 @@ def reference(draw: st.DrawFn, content: bytes) -> bytes | str:
         for name, member in members.items():
             archive.writestr(name, member)
     return out.getvalue()
-
-
-def _encodable(text: str) -> bool:
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _toml(value: Any) -> str:

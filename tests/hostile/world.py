@@ -20,8 +20,6 @@ from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export import matrix
-from export.artifact import Dataset, Golden
-from export.contract import Tensor
 from models import reference
 from models.common import files
 from models.images import network_input
@@ -112,14 +110,14 @@ def save_artifact(folder: Path, scheme: str, weights: np.ndarray, evaluation: Re
     file = folder / f"{artifact_id(scheme)}.onnx"
     with file.open("wb") as out:
         np.save(out, weights)
-    golden = Golden(index=0, label=int(evaluation.labels[0]), logits=tuple(map(float, evaluation.logits[0])),
-                    image_u8=base64.b64encode(evaluation.images[0].tobytes()).decode())  # fmt: skip
+    image = base64.b64encode(evaluation.images[0].tobytes()).decode()
+    golden = ({"label": int(evaluation.labels[0]), "logits": evaluation.logits[0].tolist(), "image_u8": image},)
+    ends = {"image": (1, 1, 28, 28), "logits": (1, 10)}
+    inputs, outputs = (({"name": name, "shape": shape, "dtype": "float32"},) for name, shape in ends.items())
     saved = complete_artifact(
-        artifact_id(scheme), file=file.name, sha256=files.sha256(file), size_bytes=files.size_bytes(file),
-        compressed_bytes=1_000, macs=7840, layout="chw", golden=(golden,), checkpoint_sha256="c" * 64,
-        inputs=(Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32"),),
-        outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
-        dataset=Dataset(name="mnist", split="test", sha256="d" * 64, images=IMAGES))  # fmt: skip
+        artifact_id(scheme), file=file.name, sha256=files.sha256(file), size_bytes=files.size_bytes(file), inputs=inputs,
+        outputs=outputs, compressed_bytes=1_000, macs=7840, layout="chw", golden=golden, checkpoint_sha256="c" * 64,
+        dataset={"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES})  # fmt: skip
     artifacts.save(saved, folder)
 
 

@@ -5,6 +5,7 @@ import socket
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +34,11 @@ IRREGULAR = ("fifo", "socket", "folder", "device")
 
 def put(kind: str, path: Path) -> None:
     """Put what is no regular file at a path."""
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "socket":
+    if kind == "socket":
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
-    elif kind == "folder":
-        path.mkdir()
     else:
-        path.symlink_to("/dev/zero")
+        {"fifo": os.mkfifo, "folder": os.mkdir, "device": partial(os.symlink, "/dev/zero")}[kind](path)
 
 
 @contextmanager

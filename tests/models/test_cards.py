@@ -43,16 +43,13 @@ def test_the_committed_checkpoint_is_its_cards_which_reports_the_accuracy_to_rea
     assert low < card.test_accuracy < high
 
 
-def test_a_damaged_checkpoint_is_listed_as_damaged_and_is_not_exported(folder):
+def test_a_checkpoint_that_is_damaged_or_missing_is_listed_as_that_and_is_not_exported(folder):
     content = bytearray(checkpoints.path(MODEL).read_bytes())
     content[-5] ^= 0x80  # a sign
     checkpoints.path(MODEL).write_bytes(content)
     assert f"{MODEL}: damaged" in listed()
     with pytest.raises(DataError, match=r"is damaged.*git checkout.*nox -s train -- --only torch_cnn_small"):
         cards.require_whole(MODEL)
-
-
-def test_a_checkpoint_that_is_missing_is_listed_as_to_be_trained_and_is_not_exported(folder):
     checkpoints.path(MODEL).unlink()
     assert listed() == f"{MODEL}: to be trained"
     with pytest.raises(DataError, match="is not there.*nox -s train -- --only torch_cnn_small"):
@@ -62,6 +59,9 @@ def test_a_checkpoint_that_is_missing_is_listed_as_to_be_trained_and_is_not_expo
 
 
 def test_a_checkpoint_without_its_card_or_of_other_training_settings_may_be_a_users_own(folder):
+    before = cards.path(MODEL).read_bytes()
+    cards.save(cards.read(MODEL))
+    assert cards.path(MODEL).read_bytes() == before, "a card survives the file"
     change_card(fingerprint="another")
     assert "others than its card's" in listed()
     assert cards.require_whole(MODEL).state == "other_settings"
@@ -86,12 +86,6 @@ def test_a_broken_card_is_a_sentence_for_every_command(folder, content):
     for use in (lambda: cards.require_whole(MODEL), lambda: command.main(["--only", MODEL], standalone_mode=False)):
         with pytest.raises(DataError, match="is no card .*nox -s train -- --force --only torch_cnn_small"):
             use()
-
-
-def test_a_card_survives_the_file(folder):
-    before = cards.path(MODEL).read_bytes()
-    cards.save(cards.read(MODEL))
-    assert cards.path(MODEL).read_bytes() == before
 
 
 @pytest.mark.parametrize("logs", ["", "a\0b"])

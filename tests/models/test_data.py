@@ -48,29 +48,28 @@ def test_mnist_is_read_from_the_folder_compressed_or_not(idx_folder):
     assert len(data.load("train")) == 700
 
 
-@pytest.mark.parametrize(
-    ("harm", "message"),
-    [
-        (lambda raw: raw[:-20], "not a whole gzip file"),
-        (lambda raw: b"", "is not MNIST's"),
-        (lambda raw: b"not gzip at all", "not a whole gzip file"),
-        (lambda raw: raw[:40] + bytes([raw[40] ^ 255]) + raw[41:], "not a whole gzip file|is not MNIST's"),
-        (lambda raw: gzip.compress(gzip.decompress(raw)[:-1] + b"\x07"), "is not MNIST's"),
-        (lambda raw: None, "t10k-images-idx3-ubyte.gz is not there"),
-        (lambda raw: "fifo", "cannot be read: it is a FIFO, not a regular file. Replace or delete it."),
-    ],
-    ids=["truncated", "empty", "not gzip", "a flipped byte", "another pixel", "missing", "FIFO"],
-)
-def test_broken_files_are_an_error_and_never_other_data(idx_folder, harm, message):
+HARMS = {
+    "truncated": (lambda raw: raw[:-20], "not a whole gzip file"),
+    "empty": (lambda raw: b"", "is not MNIST's"),
+    "not gzip": (lambda raw: b"not gzip at all", "not a whole gzip file"),
+    "a flipped byte": (lambda raw: raw[:40] + bytes([raw[40] ^ 255]) + raw[41:], "not a whole gzip|is not MNIST's"),
+    "another pixel": (lambda raw: gzip.compress(gzip.decompress(raw)[:-1] + b"\x07"), "is not MNIST's"),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_broken_files_are_an_error_and_never_other_data(idx_folder, harm):
     """The old code waited for ever at a FIFO, and read a device until memory was full."""
     file = idx_folder / "t10k-images-idx3-ubyte.gz"
-    content = harm(file.read_bytes())
-    file.unlink()
-    if isinstance(content, str):
-        put(content, file)
-    elif content is not None:
-        file.write_bytes(content)
+    change, message = HARMS[harm]
+    file.write_bytes(change(file.read_bytes()))
     with pytest.raises(DataError, match=message):
+        data.load("test")
+    file.unlink()
+    with pytest.raises(DataError, match=f"{file.name} is not there"):
+        data.load("test")
+    put("fifo", file)
+    with pytest.raises(DataError, match="cannot be read: it is a FIFO, not a regular file. Replace or delete it."):
         data.load("test")
 
 
@@ -93,7 +92,7 @@ def test_a_folder_that_cannot_exist_is_one_sentence(offline, monkeypatch, tmp_pa
         data.load("test", "mnist")
 
 
-def test_a_mirror_that_fails_is_passed_over_and_the_download_is_cached_until_it_breaks(
+def test_a_mirror_that_fails_is_passed_over_and_downloads_are_kept_until_they_break(
     mirror, offline, monkeypatch, capsys
 ):
     assert data.load("test").name == "mnist"
@@ -127,28 +126,22 @@ def test_without_files_and_network_the_digits_stand_in_loudly_but_not_for_mnist_
         data.load("test", "mnist")
 
 
-def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap():
+def test_digits_lie_in_mnists_frame_and_their_parts_do_not_overlap_and_an_unknown_data_set_suggests_the_known():
     train, test = data.load("train", "digits"), data.load("test", "digits")
     assert (len(train), len(test)) == (797, 1000)
     assert (test.images.dtype, test.images.shape) == (np.uint8, (1000, 28, 28))
     grey = network_input(test.images, "hw")
     rows = (grey.sum(2) * np.arange(28)).sum(1) / grey.sum((1, 2))
     assert np.abs(rows - 13.5).max() < 1.5
-
-
-def test_an_unknown_data_set_suggests_the_known():
     with pytest.raises(UsageError, match="Did you mean mnist"):
         data.load("test", "mnits")
 
 
-def test_bytes_become_floats_from_0_to_1_and_floats_stay():
+def test_bytes_become_floats_from_0_to_1_floats_stay_and_channels_are_transposed():
     assert network_input(np.array([[[0, 255]]], np.uint8), "hw").ravel().tolist() == [0.0, 1.0]
     floats = np.array([[[-2.0, 300.0]]], np.float32)
     assert network_input(floats, "hwc").ravel().tolist() == [-2.0, 300.0]
     assert network_input(floats, "chw").dtype == np.float32
-
-
-def test_channels_are_transposed():
     images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
     arranged = network_input(images, "chw")
     assert arranged.shape == (2, 3, 4, 5)

@@ -24,14 +24,10 @@ def test_a_name_that_cannot_be_in_an_id_is_refused_as_is_any_without_the_exporte
     assert not (tmp_path / "new").exists()
 
 
-def test_nothing_that_is_there_is_replaced(tmp_path):
-    (tmp_path / "mine").write_text("mine")
+def test_nothing_that_is_there_is_replaced_and_a_script_that_fails_is_one_sentence(tmp_path, monkeypatch):
+    failing = programs.script(tmp_path / "python", "echo 'ImportError: no torch' >&2; exit 1")
     with pytest.raises(UsageError, match="nothing in it is replaced"):
         new(tmp_path, framework="keras")
-
-
-def test_a_script_that_fails_is_one_sentence(tmp_path, monkeypatch):
-    failing = programs.script(tmp_path / "python", "echo 'ImportError: no torch' >&2; exit 1")
     monkeypatch.setattr(environments, "python", lambda name, install: failing)
     with pytest.raises(DataError, match="failed: ImportError: no torch$"):
         new(tmp_path / "new")

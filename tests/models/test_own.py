@@ -16,12 +16,13 @@ from hypothesis.extra import numpy as hypothesis_numpy
 from export import artifact as artifacts
 from export import planning
 from export.__main__ import command
-from export.artifact import Artifact
 from export.matrix import ONNX
 from export.source import Source
 from models import deployed, networks
 from models.common.errors import DataError, UsageError, did_you_mean
-from models.own import data, settings
+from models.own import settings
+from models.own.data import OwnData
+from tests.device_tests.conftest import artifact
 from tests.models.conftest import IMAGES, LABELS, put, write
 
 
@@ -140,7 +141,7 @@ def named(name: str) -> dict[str, np.ndarray]:
 def test_images_and_labels_that_do_not_fit_are_one_sentence(folder, arrays, sentence):
     write(folder, **arrays)
     with pytest.raises(DataError, match=sentence):
-        data.load(folder, "net")
+        OwnData(folder, "net")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK garbage", b"\x93NUMPY", None], ids=repr)
@@ -151,7 +152,7 @@ def test_a_file_that_is_no_npz_is_one_sentence(folder, content):
     else:
         (folder / "net.npz").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as NumPy's npz"):
-        data.load(folder, "net")
+        OwnData(folder, "net")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,11 @@ def test_arrays_that_nothing_reads_and_floats_that_are_narrowed_are_told(folder,
     assert deployed.get("net").data_notes == (f"{folder / 'net.npz'}: {note}",)
 
 
-def test_evaluation_sets_are_named_and_the_first_judges(folder):
+def test_evaluation_sets_are_named_and_the_first_judges_and_stands_in_for_calibration_images(folder):
+    write(folder, "data.npz")
+    images, note = deployed.get("net").calibration()
+    assert len(images) == 5
+    assert note == "calibrated on the images that it is judged on: data.npz holds no calibration_images"
     write(folder, **named("night"), calibration_images=IMAGES[:2], class_names=np.array(list("abcd")))
     network = deployed.get("net")
     assert [s.name for s in network.evaluation()] == ["net", "night"]
@@ -178,13 +183,6 @@ def test_evaluation_sets_are_named_and_the_first_judges(folder):
     assert network.labels(4) == ("a", "b", "c", "d")
     with pytest.raises(DataError, match="net has 5 classes, and 4 names"):
         network.labels(5)
-
-
-def test_without_calibration_images_it_is_said_what_takes_their_place(folder):
-    write(folder, "data.npz")
-    images, note = deployed.get("net").calibration()
-    assert len(images) == 5
-    assert note == "calibrated on the images that it is judged on: data.npz holds no calibration_images"
 
 
 @pytest.mark.parametrize(
@@ -224,21 +222,16 @@ def test_settings_choose_recipes_and_name_classes(folder, capsys):
         export(folder, "--list")
 
 
-def test_every_network_of_which_something_is_missing_is_named_at_once(folder):
+def test_networks_of_which_something_is_missing_are_named_at_once_and_keep_no_other_back(folder, monkeypatch, capsys):
     (folder / "other.keras").write_bytes(b"")
     with pytest.raises(DataError, match=r"net.npz is not there[\s\S]*other.npz is not there"):
         export(folder, "--logs", str(folder / "logs"))
     assert not (folder / "artifacts").exists()
-
-
-def test_a_network_of_which_something_is_missing_keeps_no_other_from_being_exported(folder, monkeypatch, capsys):
     write(folder)
-    for name in ("other.keras", "third-one.pt2"):
-        (folder / name).write_bytes(b"")
+    (folder / "third-one.pt2").write_bytes(b"")
     planned = []
     monkeypatch.setattr(planning, "plan", lambda recipes, **options: planned.extend(recipes) or ())
-    recipe = {"id": "net-onnx-float32", "model": "net", "framework": "torch", "format": "onnx", "scheme": "float32"}
-    artifacts.save(Artifact(**recipe, key="k", outcome="unsupported", reason="as it is"), folder / "artifacts")
+    artifacts.save(artifact("net-onnx-float32", outcome="unsupported", reason="as it is"), folder / "artifacts")
     with pytest.raises(DataError, match=r"2 of what[\s\S]*other.npz is not there[\s\S]*third_one.pt2"):
         export(folder, "--only", "*-onnx-float32")
     assert [recipe.id for recipe in planned] == ["net-onnx-float32"]
@@ -252,11 +245,8 @@ def test_the_converters_logs_lie_in_the_folder_that_the_user_typed_and_hints_nam
     assert logs.get_default(click.Context(command)) == folder / "logs"
     with pytest.raises(DataError, match=f"nox -s export -- --models {folder} --only net-onnx-int8"):
         artifacts.read(folder / "net-onnx-int8.json")
-
-
-def test_a_list_of_suggestions_ends_with_a_whole_name():
     suggestion = did_you_mean("zzz", [f"network{i:03}-onnx-float32" for i in range(100)])
-    assert suggestion.endswith("network015-onnx-float32 and 84 more.")
+    assert suggestion.endswith("network015-onnx-float32 and 84 more."), "a list ends with a whole name"
 
 
 def test_code_without_weights_names_the_files_that_it_may_have(folder):
@@ -300,7 +290,7 @@ def test_no_npz_of_any_content_gives_a_traceback(folder, arrays, drawn):
         content[drawn.draw(st.integers(0, len(content) - 1))] ^= 0xFF
     file.write_bytes(content)
     try:
-        data.load(folder, "net")
+        OwnData(folder, "net")
     except DataError as error:
         message = str(error)
     else:

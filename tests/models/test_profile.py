@@ -10,23 +10,14 @@ from models.zoo import ZOO
 pytestmark = pytest.mark.slow
 
 
-def of_the_zoo(model: str, stated: dict[str, int]) -> profiles.Profile:
-    spec = ZOO[model].SPEC
-    return profiles.of(model, spec.framework, ZOO[model].network(), spec.input_shape, stated)
-
-
 @pytest.mark.parametrize("model", ZOO.names())
-def test_the_zoos_typed_figures_are_the_networks(model):
-    spec = ZOO[model].SPEC
-    profile = of_the_zoo(model, {})
+def test_the_zoos_typed_figures_are_the_networks_and_a_wrong_one_is_an_error_that_names_both(model):
+    spec, network = ZOO[model].SPEC, ZOO[model].network()
+    profile = profiles.of(model, spec.framework, network, spec.input_shape, {})
     assert (profile.parameters, profile.macs) == (spec.parameters, spec.macs)
-
-
-@pytest.mark.parametrize("figure", ["parameters", "macs"])
-def test_a_wrong_figure_is_an_error_that_names_both(figure):
-    spec = ZOO["torch_cnn_small"].SPEC
-    with pytest.raises(DataError, match=rf"gives 1,234 {figure}, its network has {getattr(spec, figure):,}"):
-        of_the_zoo(spec.name, {figure: 1_234})
+    for figure in ("parameters", "macs"):
+        with pytest.raises(DataError, match=rf"gives 1,234 {figure}, its network has {getattr(spec, figure):,}"):
+            profiles.of(model, spec.framework, network, spec.input_shape, {figure: 1_234})
 
 
 def torch_cases() -> dict:

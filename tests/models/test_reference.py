@@ -58,25 +58,17 @@ def test_a_reference_that_was_saved_without_a_key_is_stale_and_no_error(original
     assert not loaded.is_current("")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"images": np.zeros((2, 28, 28), np.float64)},
-        {"images": np.zeros((2, 28), np.uint8)},
-        {"labels": np.zeros(2, np.float32)},
-        {"images": np.zeros((3, 28, 28), np.uint8)},
-        {"labels": np.zeros(3, np.uint8)},
-        {"labels": np.zeros((2, 1), np.uint8)},
-        {"labels": 3},
-        {"logits": np.full((2, 10), np.nan, np.float32)},
-        {"logits": np.zeros((2, 10), np.float64)},
-        {"model": 3},
-        {"key": np.zeros(3)},
-        {"another": 1},
-        {"images": np.array([{"an": "object"}], dtype=object)},
-    ],
-    ids=lambda change: next(iter(change)),
-)
+WRONG = {
+    "images": ((2, 28, 28, np.float64), (2, 28, np.uint8), (3, 28, 28, np.uint8), (2, 28, 28, object)),
+    "labels": ((2, np.float32), (3, np.uint8), (2, 1, np.uint8)),
+    "logits": ((2, 10, np.float64),),
+    "key": ((3, np.float64),),
+}
+CHANGES = [{name: np.zeros(shape, dtype)} for name, several in WRONG.items() for *shape, dtype in several]
+CHANGES += [{"labels": 3}, {"model": 3}, {"another": 1}, {"logits": np.full((2, 10), np.nan, np.float32)}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
 def test_a_reference_of_wrong_types_says_what_to_do(original, file, change):
     right = vars(original) | {"inputs": "{}", "others": "[]"}
     write(file, right)
@@ -99,11 +91,10 @@ def test_every_damaged_byte_is_the_same_reference_or_one_sentence(original, file
         assert loaded.sha256 == original.sha256, position
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and then nothing", b"rubbish", None])
-def test_a_broken_reference_says_what_to_do_and_a_fifo_does_not_hang(file, content):
-    if content is None:
-        os.mkfifo(file)
-    else:
-        file.write_bytes(content)
-    with pytest.raises(DataError, match="is no reference.*nox -s export"):
-        reference.load(file)
+def test_a_broken_reference_says_what_to_do_and_a_fifo_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name, content in (("empty", b""), ("cut off", b"PK\x03\x04 and then nothing"), ("rubbish", b"rubbish")):
+        (tmp_path / name).write_bytes(content)
+    for file in tmp_path.iterdir():
+        with pytest.raises(DataError, match="is no reference.*nox -s export"):
+            reference.load(file)

@@ -1,48 +1,43 @@
 """The zoo and its training: log and card, and networks with batch norm, whose statistics must fit the averaged weights."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import models.zoo
 from models import augment, cards, checkpoints, data
 from models.common import files
 from models.common.errors import DataError, StorageError, UsageError
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
+from models.spec import Training
 from models.training import Average, learning_rate, train
 from models.zoo import ZOO
 from tests.conftest import pass_for_mnist
 
-NETWORKS = {
-    "torch": """
-def network():
+AUGMENTATION = {"rotate_degrees": 5.0, "scale": 0.05, "shift_pixels": 1.0, "shear": 0.05}
+SHORT = Training(
+    epochs=10, batch=32, learning_rate=5e-3, weight_decay=1e-3, average_decay=0.98, validation=97, **AUGMENTATION
+)
+
+
+def torch_network():
     from torch import nn
-    from models.frameworks.torch import Normalize
-    return nn.Sequential(Normalize(), nn.Conv2d(1, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(),
-                         nn.Conv2d(8, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(576, 10))
-""",
-    "keras": """
-def network():
+
+    first = nn.Conv2d(1, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU()
+    second = nn.Conv2d(8, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU()
+    return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(576, 10))
+
+
+def keras_network():
     from keras import Input, Sequential, layers
-    return Sequential([Input((28, 28, 1)), layers.Conv2D(8, 3, strides=2, name="a"),
-                       layers.BatchNormalization(name="b", momentum=0.9), layers.ReLU(),
-                       layers.Conv2D(16, 3, strides=2, name="c"), layers.BatchNormalization(name="d", momentum=0.9),
-                       layers.ReLU(), layers.Flatten(), layers.Dense(10, name="e")])
-""",
-}
-MODULE = """
-from models.spec import ModelSpec, Training
-SPEC = ModelSpec(name={name!r}, framework={framework!r}, title="t", parameters=1, macs=1, input_shape={shape}, source="s")
-TRAINING = Training(seed=1, epochs=10, batch=32, learning_rate=5e-3, weight_decay=1e-3, warmup=0.15, label_smoothing=0.0,
-                    rotate_degrees=5.0, scale=0.05, shift_pixels=1.0, shear=0.05, average_decay=0.98, validation=97)
-"""
+
+    first = layers.Conv2D(8, 3, strides=2), layers.BatchNormalization(momentum=0.9), layers.ReLU()
+    second = layers.Conv2D(16, 3, strides=2), layers.BatchNormalization(momentum=0.9), layers.ReLU()
+    return Sequential([Input((28, 28, 1)), *first, *second, layers.Flatten(), layers.Dense(10)])
 
 
 def _recomputed_torch(network, grey):
-    """Return the network with its statistics measured on these images, not averaged over training."""
     import torch
 
     for layer in network:
@@ -57,15 +52,13 @@ def _recomputed_torch(network, grey):
 
 
 def _recomputed_keras(network, grey):
-    """Return the network with its statistics measured on these images, not averaged over training."""
     for i in range(0, 10 * len(grey), 100):
         network(grey[np.arange(i, i + 100) % len(grey)], training=True)
     return network
 
 
+# return a network with its statistics measured on images, not averaged over training
 RECOMPUTED = {"torch": _recomputed_torch, "keras": _recomputed_keras}
-
-
 COMMITTED = checkpoints.FOLDER
 
 
@@ -74,23 +67,15 @@ def _own_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
 
 
-def add_to_the_zoo(framework: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Put a network with batch norm into the zoo, in a folder of its own, and return its name."""
-    name, shape = f"{framework}_batch_norm", {"torch": (1, 28, 28), "keras": (28, 28, 1)}[framework]
-    folder.mkdir()
-    text = MODULE.format(name=name, framework=framework, shape=shape) + NETWORKS[framework]
-    (folder / f"{name}.py").write_text(text)
-    monkeypatch.setattr(models.zoo, "__path__", [*models.zoo.__path__, str(folder)])
-    return name
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_a_network_with_batch_norm_learns_and_its_checkpoint_answers_as_its_card_says(framework, tmp_path, monkeypatch):
     """It learns scikit-learn's digits, which pass for MNIST: few enough for seconds."""
     digits = {"train": data.load("train", "digits"), "t10k": data.load("test", "digits")}
     pass_for_mnist(tmp_path / "mnist", {name: (d.images, d.labels) for name, d in digits.items()}, monkeypatch)
-    model = add_to_the_zoo(framework, tmp_path / "zoo", monkeypatch)
+    model, network = {"torch": ("torch_cnn", torch_network), "keras": ("keras_cnn", keras_network)}[framework]
+    monkeypatch.setattr(ZOO[model], "network", network)
+    monkeypatch.setattr(ZOO[model], "TRAINING", SHORT)
     card = train(model, tmp_path / "logs")
     assert card.test_accuracy > 0.9
     network, module = checkpoints.network(model, checkpoints.read(model)), FRAMEWORKS[framework]

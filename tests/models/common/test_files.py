@@ -1,7 +1,7 @@
 import errno
 import os
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,42 +25,28 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == {"a.bin": b"old"}
 
 
-@pytest.mark.parametrize("before", ["folder", "file"])
+@pytest.mark.parametrize("before", ["0/graph", "."], ids=["folder", "file"])
 def test_a_folder_replaces_what_has_its_name(tmp_path, before):
     path = tmp_path / "model.savedmodel"
-    if before == "folder":
-        files.write_bytes(path / "0" / "graph", b"one")
-    else:
-        path.write_bytes(b"damage")
+    files.write_bytes(path / before, b"one")
     with files.whole(path) as temporary:
         files.write_bytes(temporary / "1" / "graph", b"two")
     assert [file.read_bytes() for file in path.rglob("graph")] == [b"two"]
     assert files.size_bytes(path) == 3
 
 
-@pytest.mark.parametrize(
-    ("number", "message"),
-    [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EROFS, "the file system is read-only"),
-        (errno.EIO, "Cannot write .*: as the system says it"),
-    ],
-)
-def test_what_the_system_refuses_is_said(tmp_path, number, message):
-    with pytest.raises(StorageError, match=message):
-        written(tmp_path / "a.bin", raising=OSError(number, "as the system says it"))
-
-
-def test_what_a_block_cannot_read_is_not_blamed_on_what_it_writes(tmp_path):
+def test_what_the_system_refuses_is_said_but_what_a_block_cannot_read_is_not_blamed_on_what_it_writes(tmp_path):
+    for number, message in ((errno.ENOSPC, "the disk is full"), (errno.EIO, "Cannot write .*: as the system says it")):
+        with pytest.raises(StorageError, match=message):
+            written(tmp_path / "a.bin", raising=OSError(number, "as the system says it"))
     missing = FileNotFoundError(errno.ENOENT, "No such file", str(tmp_path / "input"))
     with pytest.raises(FileNotFoundError):
         written(tmp_path / "a.bin", raising=missing)
 
 
 def test_the_digest_of_a_folder_sees_names_and_contents(tmp_path):
-    for name, content in (("a", b"1"), ("b", b"1")):
-        (tmp_path / name / "x").mkdir(parents=True)
-        (tmp_path / name / "x" / "f").write_bytes(content)
+    for name in ("a", "b"):
+        files.write_bytes(tmp_path / name / "x" / "f", b"1")
     same = files.sha256(tmp_path / "a")
     assert files.sha256(tmp_path / "b") == same
     (tmp_path / "b" / "x" / "f").rename(tmp_path / "b" / "x" / "g")
@@ -121,19 +107,14 @@ def test_no_file_of_json_holds_what_json_has_not(tmp_path, number):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", [*IRREGULAR, "too large"])
-def test_only_regular_files_of_bounded_size_are_read(tmp_path, kind):
-    path = tmp_path / "file"
-    if kind == "too large":
-        path.write_bytes(b"12345")
-    else:
-        put(kind, path)
-    with pytest.raises(OSError, match="not a regular file|larger than 4 bytes"):
-        files.read_bytes(path, 4)
-
-
-def test_reading_takes_memory_for_the_file_and_not_for_its_limit(tmp_path):
+@pytest.mark.parametrize("kind", IRREGULAR)
+def test_only_regular_files_of_bounded_size_are_read_in_memory_for_the_file_and_not_for_its_limit(tmp_path, kind):
+    put(kind, tmp_path / "irregular")
+    with pytest.raises(OSError, match="not a regular file"):
+        files.read_bytes(tmp_path / "irregular", 4)
     (tmp_path / "file").write_bytes(b"12345")
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        files.read_bytes(tmp_path / "file", 4)
     with memory(1 << 20):
         assert files.read_bytes(tmp_path / "file", 1 << 28) == b"12345"
 
@@ -148,9 +129,7 @@ def test_two_that_want_the_same_made_make_it_once(tmp_path):
                 target.mkdir()
                 runs.append(1)
 
-    threads = [threading.Thread(target=make) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(make)
     assert len(runs) == 1

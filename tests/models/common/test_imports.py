@@ -44,13 +44,10 @@ def test_imports_are_followed_however_they_are_written(tree):
     assert closure(tree, "export.formats.one") - {"os.py"} == every - {"os.py"} - left_out
 
 
-def test_a_file_that_changes_is_read_again(tree):
+def test_a_file_that_changes_is_read_again_and_counts_itself_where_it_is_no_python(tree):
     assert "export/formats/other.py" not in closure(tree, "export.deep.inside")
     (tree / "export/deep/inside.py").write_text("import export.formats.other  # now")
     assert "export/formats/other.py" in closure(tree, "export.deep.inside")
-
-
-def test_a_file_that_is_no_python_counts_itself(tree):
     (tree / "export/deep/inside.py").write_text("def (")
     assert "export/deep/inside.py" in closure(tree, "export.deep.inside")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from models.common import environments, installation
+from models.common import environments, files, installation
 from models.common.environments import ROOT
 from models.common.errors import EnvironmentMissing
 
@@ -158,18 +158,14 @@ installation.ready("small", Path({str(folder / "small.txt")!r}), logs=Path({str(
     return subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def wait_for(path: Path) -> None:
-    ends = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < ends, path
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("killed", [False, True])
 def test_two_at_once_install_once_and_one_after_a_killed_nox_waits_until_its_pip_has_ended(ready, tmp_path, killed):
     """pip goes on writing into the environment; nobody may begin there before it has ended."""
     with start(tmp_path) as first:
-        wait_for(tmp_path / "runs")
+        ends = time.monotonic() + 60
+        while not (tmp_path / "runs").exists():
+            assert time.monotonic() < ends
+            time.sleep(0.02)
         if killed:
             os.kill(first.pid, signal.SIGKILL)
             first.wait(60)
@@ -187,18 +183,17 @@ def test_two_at_once_install_once_and_one_after_a_killed_nox_waits_until_its_pip
 
 def test_constraints_name_what_pip_would_install_and_pytorchs_build_by_system():
     report = {"install": [{"metadata": {"name": n, "version": v}} for n, v in (("torch", "2.1+cpu"), ("A_b", "1"))]}
-    assert installation.constraints(report, ["executorch==1"]).splitlines() == [
-        "# written by: nox -s lock",
+    pins = [
         "a-b==1",
         "executorch==1",
         'torch==2.1+cpu ; sys_platform == "linux"',
         'torch==2.1 ; sys_platform != "linux"',
     ]
+    assert installation.constraints(report, ["executorch==1"]).splitlines() == ["# written by: nox -s lock", *pins]
 
 
 def test_a_folder_is_weighed_once_however_many_names_its_files_have(tmp_path):
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "inner" / "a").write_bytes(b"x" * 100_000)
+    files.write_bytes(tmp_path / "inner" / "a", b"x" * 100_000)
     alone = installation.size_bytes(tmp_path)
     os.link(tmp_path / "inner" / "a", tmp_path / "b")
     assert 100_000 <= installation.size_bytes(tmp_path) == alone
