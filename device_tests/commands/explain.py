@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -166,16 +166,13 @@ def _placements(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[t
         futures = [
             p.submit(_share_of_placements, share, folder, results) for p, share in zip(pools, shares, strict=True)
         ]
-        return [settled for one, future in zip(shares, futures, strict=True) for settled in _came_of(one, future)]
-
-
-def _came_of(
-    cells: list[Cell], future: Future[list[tuple[str, Settled[Placement]]]]
-) -> list[tuple[str, Settled[Placement]]]:
-    try:
-        return future.result()
-    except BrokenProcessPool:  # a library killed it: the placements that it had written are current in the next run
-        return [(_name(cell), "the process that looks into files of its framework died") for cell in cells]
+        settled: list[tuple[str, Settled[Placement]]] = []
+        for share, future in zip(shares, futures, strict=True):
+            try:
+                settled += future.result()
+            except BrokenProcessPool:  # a library killed it: what it had written is current in the next run
+                settled += [(_name(cell), "the process that looks into files of its framework died") for cell in share]
+        return settled
 
 
 def _share_of_placements(cells: list[Cell], folder: Path, results: Path) -> list[tuple[str, Settled[Placement]]]:

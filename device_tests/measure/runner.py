@@ -24,7 +24,6 @@ from device_tests.results.measurement import Measurement, not_exported, without_
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import reference
 from models.common import files, provenance
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
@@ -90,7 +89,9 @@ def run(
     """
     files.require_folder(bench.results)
     files.sweep(bench.results)
-    references = _references(cells, bench)
+    models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
+    sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
+    references = {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
     turns = {host: Turns(size, MachineLock(notify) if host == HERE else None) for host, size in sizes.items()}
@@ -114,12 +115,6 @@ def run(
     # the time that no turn was taken for
     spent[BOOKKEEPING] = max(0.0, sum(busy) - spent.total())
     return spent
-
-
-def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
-    models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
-    sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
-    return {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}
 
 
 def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
@@ -186,8 +181,10 @@ def _measure(
     timed = is_timed(cell.runtime) and not device.emulated
     quick = bench.quick or (not timed and not bench.full)
     earlier = None if bench.force else _earlier(cell, bench)
-    if earlier and (quick or not earlier.quick) and _holds(earlier, artifact, present, reference_set, bench.results):
-        return Ended(measurement=earlier, current=True)
+    if earlier and (quick or not earlier.quick) and earlier.outcome in SETTLED:
+        stale = provenance.stale(earlier.inputs, present)
+        if not (stale or consistency.contradiction(earlier, artifact, reference_set, bench.results)):
+            return Ended(measurement=earlier, current=True)
     job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
     begins(cell.id)
     started = time.perf_counter()
@@ -206,15 +203,6 @@ def _measure(
         reason = f"the worker's reply makes no sense: {error}"
         logits, judged = None, {"outcome": "run_failed", "reason": reason, "sets": {}}
     return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
-
-
-def _holds(
-    earlier: Measurement, artifact: Artifact, present: provenance.Inputs, reference_set: Reference, results: Path
-) -> bool:
-    """Tell whether a result is current: its outcome is final, its inputs are these, and its logits confirm it."""
-    if earlier.outcome not in SETTLED or provenance.stale(earlier.inputs, present):
-        return False
-    return not consistency.contradiction(earlier, artifact, reference_set, results)
 
 
 def _job(

@@ -6,22 +6,6 @@ from collections.abc import Iterable
 from device_tests.results.measurement import Environment
 from device_tests.results.row import Row
 
-# What a runtime without times stands for.
-STANDS_FOR = {
-    "mil_evaluator": "the arithmetic of the Core ML file, evaluated with NumPy, not Apple's runtime, which is on Apple's "
-    "systems only",
-    "tflite_micro": "a microcontroller's reference kernels on this machine: their answers and their arena are a "
-    "microcontroller's, their times are not",
-}
-
-
-def stand_ins(rows: Iterable[Row]) -> list[str]:
-    """Return a sentence for each runtime that stands for a device which is not here."""
-    names = dict.fromkeys(row.runtime for row in rows if row.runtime in STANDS_FOR)
-    return [
-        f"{name}: {STANDS_FOR[name]}. Judged on the first 1,000 images, with --full on all: see n." for name in names
-    ]
-
 
 def hardware(environment: Environment) -> str:
     """Return the processor and the system of an environment, "" where nothing ran."""

@@ -9,6 +9,13 @@ from device_tests.results.latency import EQUAL
 from device_tests.results.row import Row
 
 SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
+# What a runtime without times stands for.
+STANDS_FOR = {
+    "mil_evaluator": "the arithmetic of the Core ML file, evaluated with NumPy, not Apple's runtime, which is on Apple's "
+    "systems only",
+    "tflite_micro": "a microcontroller's reference kernels on this machine: their answers and their arena are a "
+    "microcontroller's, their times are not",
+}
 
 
 def warnings(groups: tuple[Group, ...]) -> list[str]:
@@ -40,14 +47,16 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
     if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
-    lines += machines.stand_ins(ran)
+    for name in dict.fromkeys(r.runtime for r in ran if r.runtime in STANDS_FOR):
+        lines.append(f"{name}: {STANDS_FOR[name]}. Judged on the first 1,000 images, with --full on all: see n.")
     if noted := sum(bool(r.notes) for r in ran):
         lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")
     if missing := sum(r.outcome == "skipped" for r in rows):
         lines.append(
             f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale): the page says which."
         )
-    lines += sorted({_hardware(r) for r in ran})
+    threads = {r.id: f", {r.threads} thread per inference" if r.threads else "" for r in ran}
+    lines += sorted({f"{r.device}: {machines.hardware(r.environment)}{threads[r.id]}." for r in ran})
     lines += _columns(rows)
     batches = any(r.batch > 1 for r in rows)
     larger = "; those of an artifact for a larger batch are of the whole batch" if batches else ""
@@ -88,8 +97,3 @@ def _columns(rows: list[Row]) -> list[str]:
             "weights % and MACs %: the share that is stored in the scheme's own dtype, and computed with that."
         )
     return lines
-
-
-def _hardware(row: Row) -> str:
-    threads = f", {row.threads} thread per inference" if row.threads else ""
-    return f"{row.device}: {machines.hardware(row.environment)}{threads}."
