@@ -130,7 +130,7 @@ def _environment() -> jinja2.Environment:
         "contract": snippets.contract,
         "takes": snippets.takes,
         "wasted": _wasted,
-        "explanation": placements.explanation,
+        "why_expected": placements.why_expected,
         "extras": EXTRAS,
         "p50_ratio": _p50_ratio,
         "parts_shown": PARTS,
