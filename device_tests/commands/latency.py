@@ -228,7 +228,6 @@ def show(title: str, rows: list[dict], every: list[Series]) -> None:
 
 
 def _columns(row: dict, series: Series) -> tuple[str, ...]:
-    """Return the columns of a series: its figures, the verdict of its interval, and its notes."""
     if "rounds" not in row:
         colour = "red" if row["outcome"] == "mismatch" else "yellow"
         return (plain(row["id"]), *[""] * 5, f"[{colour}]{row['outcome']}[/] {plain(row['reason'])}", "", "")

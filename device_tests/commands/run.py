@@ -150,7 +150,6 @@ def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
 
 
 def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
-    """Raise EdgewiseError where a cell failed and the budgets expect no failure of it."""
     failed = [
         f"\n  {row.id}: {row.outcome}: {row.reason}" + (f"; {EARLIER_RESULT}" if end.discarded else "")
         for end in ended_cells

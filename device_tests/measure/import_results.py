@@ -151,7 +151,6 @@ def _recipe(row: Saved) -> Recipe:
 
 
 def _facts(row: Saved, artifact: Artifact) -> dict[str, Any]:
-    """Return what the measurement of a result holds, whether the artifact ran or not."""
     try:
         environment = measurements.environment(row.environment)
     except ValueError as error:

@@ -118,7 +118,6 @@ def run(
 
 
 def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
-    """Return the cell's row: the current one, or a new one, which is saved."""
     sidecar = artifacts.sidecar_path(bench.artifacts, cell.recipe.id)
     if not sidecar.exists():
         row = not_exported(cell)

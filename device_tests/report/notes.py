@@ -2,9 +2,8 @@
 
 from device_tests.onboard.runtimes import is_timed
 from device_tests.onboard.sampling import LOOK_QUICK
-from device_tests.report import machines
 from device_tests.report.columns import set_names
-from device_tests.report.groups import Group
+from device_tests.report.groups import Group, by_device, hardware, of_several_machines
 from device_tests.results.latency import EQUAL
 from device_tests.results.row import Row
 
@@ -21,7 +20,7 @@ STANDS_FOR = {
 def warnings(groups: tuple[Group, ...]) -> list[str]:
     """Return sentences on what makes figures worthless for a reader who overlooks it."""
     rows = [r for g in groups for r in g.rows]
-    lines = machines.warnings(machines.by_device(rows))
+    lines = of_several_machines(by_device(rows))
     if any(r.dataset.name == "digits" for r in rows):
         lines.append("Judged on scikit-learn's digits, NOT MNIST: these figures say nothing about MNIST.")
     return lines
@@ -56,7 +55,7 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
             f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale): the page says which."
         )
     threads = {r.id: f", {r.threads} thread per inference" if r.threads else "" for r in ran}
-    lines += sorted({f"{r.device}: {machines.hardware(r.environment)}{threads[r.id]}." for r in ran})
+    lines += sorted({f"{r.device}: {hardware(r.environment)}{threads[r.id]}." for r in ran})
     lines += _columns(rows)
     batches = any(r.batch > 1 for r in rows)
     larger = "; those of an artifact for a larger batch are of the whole batch" if batches else ""
@@ -66,7 +65,6 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
 
 
 def _columns(rows: list[Row]) -> list[str]:
-    """Return what the columns mean, for those that have any figure."""
     lines = []
     if any(r.latency_ratio is not None for r in rows):
         lines.append("/ float32 is the latency against the float32 row of the same runtime, interleaved in one run: equal within "

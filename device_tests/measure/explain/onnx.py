@@ -35,7 +35,6 @@ def explain(path: Path, runtime: str) -> Facts:
 
 
 def _profile(path: Path) -> list[dict[str, Any]]:
-    """Return the nodes of onnxruntime's profile in the order of execution."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()

@@ -15,10 +15,10 @@ import numpy as np
 from device_tests import current_results
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import is_timed
-from device_tests.report import columns, machines, notes
+from device_tests.report import columns, notes
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.engines import races
-from device_tests.report.groups import Group
+from device_tests.report.groups import Group, hardware
 from device_tests.report.page import micro, pictures, snippets
 from device_tests.report.sweep import sweeps
 from device_tests.results import bounds, interleaved, layers, npu, placements
@@ -137,7 +137,7 @@ def _environment() -> jinja2.Environment:
         "flips_shown": FLIPS,
         "logits_shown": LOGITS,
         "is_timed": is_timed,
-        "machine": machines.hardware,
+        "machine": hardware,
         "refusals": layers.NOT_SHOWN,
         "schemes": SCHEMES,
         "snippets": snippets.of,
@@ -205,7 +205,7 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     return [
         {
             "name": place,
-            "machine": next((machines.hardware(r.environment) for r in rows if r.environment), "nothing ran here"),
+            "machine": next((hardware(r.environment) for r in rows if r.environment), "nothing ran here"),
             "runtimes": list(dict.fromkeys(r.runtime for r in rows)),
             "rows": len(rows),
             "ok": sum(r.outcome == "ok" for r in rows),
