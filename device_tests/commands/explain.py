@@ -77,25 +77,26 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
     Raises UsageError, with a suggestion, for an id that does not exist.
     """
     there = cells()
-    every = tuple(cell for cell in there if cell.runtime not in SILENT)
+    if not ids:
+        return tuple(cell for cell in there if cell.runtime not in SILENT and not cell.further)
     selected: list[Cell] = []
     for id in ids:
-        artifact, _, runtime = id.partition("@")
+        artifact, runtime, *_ = (*id.split("@"), "")
         try:
             recipes = matrix.select((artifact,))
         except UsageError as error:
             raise UsageError(str(error).removeprefix("--only ")) from error
-        runtime = runtime.partition("@")[0]
-        matching = [c for c in every if c.recipe in recipes and runtime in ("", c.runtime)]
-        if not matching and (others := [c for c in there if c.recipe in recipes and runtime in ("", c.runtime)]):
-            msg = f"explain cannot look into {artifact} on {others[0].runtime}: {SILENT[others[0].runtime]}."
-            raise UsageError(msg)
+        own = [cell for cell in there if cell.recipe in recipes]
+        named = [cell for cell in own if runtime in ("", cell.runtime)]
+        matching = [cell for cell in named if cell.runtime not in SILENT]
+        if named and not matching:
+            raise UsageError(f"explain cannot look into {artifact} on {named[0].runtime}: {SILENT[named[0].runtime]}.")
         if not matching:
-            offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
+            offered = ", ".join(sorted({cell.runtime for cell in own} - SILENT.keys()))
             raise UsageError(f"{artifact} does not run on {runtime!r}. It runs on: {offered}.")
         # without a runtime, those of the first engines: their environments are installed anyway
         selected += matching if runtime else [c for c in matching if not c.further] or matching
-    return tuple(dict.fromkeys(selected)) if ids else tuple(cell for cell in every if not cell.further)
+    return tuple(dict.fromkeys(selected))
 
 
 def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | None, with_layers: bool) -> None:

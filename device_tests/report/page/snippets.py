@@ -138,6 +138,9 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
     environment = templates(HERE, autoescape=False)  # which the page does
     (source,), (target,) = artifact.inputs, artifact.outputs
     image, shape = sides(artifact), ", ".join(str(abs(side)) for side in source.shape)  # -1 is any batch: here 1
+    facts = {"n": image.values, "area": image.height * image.width, "channels": image.channels}
+    # the line that puts one channel after the other; templates hold it on a line that is left out where it is ""
+    planar = PLANAR[suffix].format(**facts) + "\n" if image.channels > 1 and artifact.layout == "chw" else ""
     code = environment.get_template(f"{name}.{suffix}.j2").render(
         file=artifact.file,
         model=artifact.model,
@@ -147,23 +150,11 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
         shape=shape,
         image=image,
         classes=target.shape[-1],
-        pixels="pixels" if image.channels == 1 or artifact.layout != "chw" else "planar",
-        planar=_planar(artifact, suffix),
+        pixels="planar" if planar else "pixels",
+        planar=planar,
     )
     parts = (code.strip(), _label(artifact, suffix))
     return Snippet(language=language, code="\n".join(filter(None, parts)))
-
-
-def _planar(artifact: Artifact, suffix: str) -> str:
-    """Return the line that puts one channel after the other, "" where the artifact takes the pixels' own order.
-
-    The line ends with a line feed: templates hold `planar` on a line that is left out where it is "".
-    """
-    image = sides(artifact)
-    if image.channels == 1 or artifact.layout != "chw":
-        return ""
-    area = image.height * image.width
-    return PLANAR[suffix].format(n=image.values, area=area, channels=image.channels) + "\n"
 
 
 def _label(artifact: Artifact, suffix: str) -> str:
