@@ -21,7 +21,6 @@ from device_tests.measure.explain import run, tree
 from device_tests.results import bounds
 from device_tests.results import layers as layer_files
 from device_tests.results import placements as placement_files
-from device_tests.results.layers import Layers
 from device_tests.results.placements import Placement
 from export import artifact as artifact_files
 from export import matrix
@@ -135,7 +134,7 @@ def _limit(cell: Cell, placement: Placement, folder: Path, results: Path) -> str
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
     """Write the placements and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
 
-    def current_layers(recipe: matrix.Recipe) -> tuple[Layers, bool]:
+    def current_layers(recipe: matrix.Recipe) -> tuple[layer_files.Layers, bool]:
         if stored := current_results.held(current_results.layers, results, _artifact(recipe, folder)):
             return stored, True
         measured = _layers(recipe, folder)
@@ -203,7 +202,7 @@ def _tally(what: str, settled: list[tuple[str, Settled[T]]]) -> list[T]:
     return [result for result, _ in succeeded]
 
 
-def _layers(recipe: matrix.Recipe, folder: Path) -> Layers:
+def _layers(recipe: matrix.Recipe, folder: Path) -> layer_files.Layers:
     artifact = _artifact(recipe, folder)
     reference_set = reference.load(reference.path(folder, recipe.model))
     return layer_errors.measure(artifact, artifact_files.check(artifact, folder), reference_set)

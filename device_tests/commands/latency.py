@@ -18,7 +18,6 @@ from device_tests.contract import DESKTOP
 from device_tests.machine_lock import MachineLock
 from device_tests.measure import roofline, rounds
 from device_tests.results import interleaved, measurement
-from device_tests.results.interleaved import Roof
 from device_tests.results.latency import NARROW, NO_DIFFERENCE, SLOWER, TOO_NOISY, Interval, Series, ratio
 from models.common import files
 from models.common.console import err, out, plain, validated
@@ -99,7 +98,7 @@ def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
         raise EnvironmentMissing(msg)
 
 
-def _roofs() -> dict[str, Roof]:
+def _roofs() -> dict[str, interleaved.Roof]:
     """Return the peaks of one core by dtype; print why and return none where they cannot be measured."""
     try:
         roofs = roofline.measure()
@@ -112,7 +111,7 @@ def _roofs() -> dict[str, Roof]:
     return roofs
 
 
-def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: dict[str, Roof]) -> str:
+def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: dict[str, interleaved.Roof]) -> str:
     """Time the batches of one runtime and write the file; return why nothing was written, "" where it was.
 
     An older file is replaced only if the new one has rounds of every artifact that the old one has rounds of, except
@@ -189,7 +188,7 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
     return previous.key == key and not unsettled
 
 
-def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
+def summary(every: list[Series], roofs: dict[str, interleaved.Roof]) -> list[dict]:
     """Return a row per series: its quantiles in ns and its ratio to the float32 row, each with its interval.
 
     `roof_share` is the share of one core's peak that the median reaches, `roof` the dtype of that peak.

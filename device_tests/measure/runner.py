@@ -27,7 +27,6 @@ from export import artifact as artifacts
 from models import reference
 from models.common import files, provenance
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
-from models.reference import Reference
 
 QUICK_IMAGES = 1_000
 # Most time for the latency samples: enough for all of the slowest cell, portable kernels of 50 to 90 ms; less when quick.
@@ -37,7 +36,7 @@ SETTLED = ("ok", "mismatch", "unsupported")  # outcomes that another run would r
 INCONCLUSIVE = ("run_failed", "timed_out", "skipped")
 BOOKKEEPING = "bookkeeping"
 
-References = dict[str, tuple[Reference, str]]  # by model, with a digest of the content
+References = dict[str, tuple[reference.Reference, str]]  # by model, with a digest of the content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +204,7 @@ def _measure(
 
 
 def _job(
-    cell: Cell, file: Path, sidecar: Path, bench: Bench, reference_set: Reference, *, timed: bool, quick: bool
+    cell: Cell, file: Path, sidecar: Path, bench: Bench, reference_set: reference.Reference, *, timed: bool, quick: bool
 ) -> Job:
     # all logits of an emulated device are needed, to compare them with the desktop's
     emulated = devices.device(cell.device).emulated
@@ -221,7 +220,7 @@ def _job(
     )
 
 
-def _is_enough(packed: Any, reference_set: Reference) -> bool:
+def _is_enough(packed: Any, reference_set: reference.Reference) -> bool:
     """Tell whether the packed logits so far are enough; garbage is not, and the whole reply will say why."""
     try:
         logits = judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images))
@@ -230,7 +229,7 @@ def _is_enough(packed: Any, reference_set: Reference) -> bool:
         return False
 
 
-def _judge(reply: dict[str, Any], reference_set: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
+def _judge(reply: dict[str, Any], reference_set: reference.Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
     """Return a reply's logits [N,K] and their judgement; None and nothing where it holds none. Raises ValueError."""
     if reply.get("outcome") != "ok":
         return None, {"sets": {}}

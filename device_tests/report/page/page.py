@@ -26,12 +26,11 @@ from device_tests.results import shipping as footprints
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
 from export import artifact as artifacts
-from export.artifact import Artifact
 from export.schemes import SCHEMES
 from models import networks, reference
 from models.common import files
 
-Artifacts = Mapping[str, Artifact | None]  # by id; None where its sidecar cannot be read
+Artifacts = Mapping[str, artifacts.Artifact | None]  # by id; None where its sidecar cannot be read
 
 HERE = Path(__file__).parent
 BARS = 40  # bars of a latency histogram
@@ -145,7 +144,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def class_name(artifact: Artifact | None, index: int) -> str:
+def class_name(artifact: artifacts.Artifact | None, index: int) -> str:
     """Return a class' name, its index where the sidecar has no name, "no class" for an index below 0."""
     if index < 0:
         return "no class"
@@ -167,7 +166,7 @@ def _ratio(ratio: Interval) -> str:
     return f"× {ratio.value:.3f} (95 %: {ratio.low:.3f} to {ratio.high:.3f}): {verdict}"
 
 
-def _wasted(row: Row, artifact: Artifact | None, held: Evidence) -> str:
+def _wasted(row: Row, artifact: artifacts.Artifact | None, held: Evidence) -> str:
     """Return which layer takes a row below the goal of its core, as far as the desktop's placement shows."""
     if artifact is None or row.instructions is None:
         return ""
