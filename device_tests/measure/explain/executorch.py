@@ -27,9 +27,7 @@ def explain(path: Path, runtime: str) -> Facts:
             operators.append(_kernel(plan, step))
     # those that portable kernels take
     constants = {v.data_buffer_idx: v for v in (v.val for v in plan.values) if getattr(v, "data_buffer_idx", 0)}
-    for tensor in constants.values():
-        name = f"{'x'.join(map(str, tensor.sizes))} {_executorch_file.scalar(tensor)}"
-        parts.append(Part(name=name, section=_section(tensor.sizes), size_bytes=_executorch_file.size_bytes(tensor)))
+    parts += [_part(t.sizes, _executorch_file.scalar(t), _executorch_file.size_bytes(t)) for t in constants.values()]
     rest = path.stat().st_size - sum(p.size_bytes for p in parts)
     taken = any(o.taken for o in operators)
     return Facts(
@@ -80,13 +78,12 @@ def _constants(graph: Mapping[str, Any]) -> list[Part]:
         if not at or at in named:
             continue
         named.add(at)
-        shape = "x".join(map(str, tensor["dims"]))
-        name = f"{taken_by.get(tensor['id_out'], 'unused')}: {shape} {tensor['datatype'].removeprefix('xnn_datatype_')}"
-        size_bytes = graph["constant_data"][at]["size"]
-        parts.append(Part(name=name, section=_section(tensor["dims"]), size_bytes=size_bytes))
+        dtype, size_bytes = tensor["datatype"].removeprefix("xnn_datatype_"), graph["constant_data"][at]["size"]
+        parts.append(_part(tensor["dims"], dtype, size_bytes, f"{taken_by.get(tensor['id_out'], 'unused')}: "))
     scales = sum(c["size"] for i, c in enumerate(graph["constant_data"]) if i not in named)
     return [*parts, Part(name="scales", section="biases and constants", size_bytes=scales)] if scales else parts
 
 
-def _section(shape: Sequence[int]) -> str:
-    return "weights" if len(shape) > 1 else "biases and constants"
+def _part(shape: Sequence[int], dtype: str, size_bytes: int, taken_by: str = "") -> Part:
+    section = "weights" if len(shape) > 1 else "biases and constants"
+    return Part(name=f"{taken_by}{'x'.join(map(str, shape))} {dtype}", section=section, size_bytes=size_bytes)
