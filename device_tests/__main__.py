@@ -7,21 +7,9 @@ if __name__ == "__main__":  # before anything else is imported: Ctrl-C may come 
 
 import click
 
-from device_tests.commands.add import add
-from device_tests.commands.android import android
-from device_tests.commands.bundle import bundle
-from device_tests.commands.check import check
-from device_tests.commands.compatibility import compatibility
-from device_tests.commands.explain import explain
-from device_tests.commands.instructions import instructions
-from device_tests.commands.latency import latency
-from device_tests.commands.npu import npu
-from device_tests.commands.report import report
-from device_tests.commands.rewrites import rewrites
-from device_tests.commands.run import run
-from device_tests.commands.shipping import shipping
-from device_tests.commands.ssh import ssh
-from device_tests.commands.sweep import sweep
+from models.common.registry import Registry
+
+COMMANDS = Registry("device_tests.commands", "command")
 
 
 @click.group()
@@ -29,6 +17,6 @@ def group() -> None:
     """Run artifacts on runtimes, report what came of it, and hold budgets against it."""
 
 
-measuring = (run, explain, latency, instructions, rewrites, shipping, npu, compatibility, sweep)
-for command in (*measuring, report, check, android, ssh, bundle, add):
-    group.add_command(command)
+for name in COMMANDS.names():  # a command has the name of its file; the other files are what commands share
+    if command := getattr(COMMANDS[name], name, None):
+        group.add_command(command)

@@ -15,7 +15,6 @@ from device_tests.results.measurement import Measurement, not_exported, without_
 from device_tests.results.row import Evidence, Row
 from export import artifact as artifacts
 from export import matrix
-from export.artifact import Artifact
 from models import reference, suggested_commands
 from models.common import files, provenance
 from models.common.errors import DataError, UsageError, did_you_mean
@@ -99,7 +98,7 @@ def rows(
     )
 
 
-def _artifact(folder: Path, id: str) -> Artifact | tuple[str, Evidence, str]:
+def _artifact(folder: Path, id: str) -> artifacts.Artifact | tuple[str, Evidence, str]:
     """Return a whole artifact, or the outcome, the evidence and the reason for its rows."""
     sidecar = artifacts.sidecar_path(folder, id)
     if not sidecar.exists():
@@ -116,7 +115,7 @@ def _artifact(folder: Path, id: str) -> Artifact | tuple[str, Evidence, str]:
 def _row(
     cell: Cell,
     results: Results,
-    artifact: Artifact | tuple[str, Evidence, str],
+    artifact: artifacts.Artifact | tuple[str, Evidence, str],
     judged_by: tuple[Reference, str] | str,
     added: join.Added,
 ) -> Row:
@@ -147,7 +146,7 @@ def as_row(measurement: Measurement, evidence: Evidence = "current") -> Row:
     return Row(**{name: getattr(measurement, name) for name in measurement.__struct_fields__}, evidence=evidence)
 
 
-def _stale(cell: Cell, measurement: Measurement, artifact: Artifact, judged_by: tuple[Reference, str]) -> str:
+def _stale(cell: Cell, measurement: Measurement, artifact: artifacts.Artifact, judged_by: tuple[Reference, str]) -> str:
     """Return what has changed since a result was measured, "" where it is current."""
     if not artifacts.is_of(artifact, judged_by[0]):
         return "the artifact and its reference are of another checkpoint or data set than each other (nox -s export)"

@@ -13,8 +13,6 @@ from device_tests.gates import baseline as baselines
 from device_tests.gates import budgets as budget_file
 from device_tests.gates import evidence, junit, summary
 from device_tests.gates import verdicts as judged
-from device_tests.gates.budgets import Budget
-from device_tests.gates.verdicts import Verdict
 from device_tests.results.row import Row
 from device_tests.rows import cells_with_results, load, rows, that_ran
 from models import networks
@@ -102,13 +100,13 @@ class Findings:
     """What a check found of rows: the budgets' verdicts, the comparison with a baseline, and what evidence is missing."""
 
     checked: tuple[Row, ...]
-    budgets: tuple[Budget, ...]
-    verdicts: tuple[Verdict, ...]
+    budgets: tuple[budget_file.Budget, ...]
+    verdicts: tuple[judged.Verdict, ...]
     comparison: baselines.Comparison | None
     lacks: tuple[evidence.Lack, ...]
 
     @property
-    def changes(self) -> tuple[Verdict, ...]:
+    def changes(self) -> tuple[judged.Verdict, ...]:
         """The verdicts on figures that are not as in the baseline."""
         return self.comparison.verdicts if self.comparison else ()
 
@@ -156,7 +154,7 @@ def _write(findings: Findings, budgets: Path, junit_file: Path | None, summary_f
             click.echo(line)
 
 
-def _tally(verdicts: tuple[Verdict, ...]) -> str:
+def _tally(verdicts: tuple[judged.Verdict, ...]) -> str:
     counts = Counter(verdict.state for verdict in verdicts)
     unmeasured = sum(verdict.unmeasured for verdict in verdicts)
     return (

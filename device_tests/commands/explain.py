@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -21,7 +21,6 @@ from device_tests.measure.explain import run, tree
 from device_tests.results import bounds
 from device_tests.results import layers as layer_files
 from device_tests.results import placements as placement_files
-from device_tests.results.layers import Layers
 from device_tests.results.placements import Placement
 from export import artifact as artifact_files
 from export import matrix
@@ -77,25 +76,26 @@ def select(ids: tuple[str, ...]) -> tuple[Cell, ...]:
     Raises UsageError, with a suggestion, for an id that does not exist.
     """
     there = cells()
-    every = tuple(cell for cell in there if cell.runtime not in SILENT)
+    if not ids:
+        return tuple(cell for cell in there if cell.runtime not in SILENT and not cell.further)
     selected: list[Cell] = []
     for id in ids:
-        artifact, _, runtime = id.partition("@")
+        artifact, runtime, *_ = (*id.split("@"), "")
         try:
             recipes = matrix.select((artifact,))
         except UsageError as error:
             raise UsageError(str(error).removeprefix("--only ")) from error
-        runtime = runtime.partition("@")[0]
-        matching = [c for c in every if c.recipe in recipes and runtime in ("", c.runtime)]
-        if not matching and (others := [c for c in there if c.recipe in recipes and runtime in ("", c.runtime)]):
-            msg = f"explain cannot look into {artifact} on {others[0].runtime}: {SILENT[others[0].runtime]}."
-            raise UsageError(msg)
+        own = [cell for cell in there if cell.recipe in recipes]
+        named = [cell for cell in own if runtime in ("", cell.runtime)]
+        matching = [cell for cell in named if cell.runtime not in SILENT]
+        if named and not matching:
+            raise UsageError(f"explain cannot look into {artifact} on {named[0].runtime}: {SILENT[named[0].runtime]}.")
         if not matching:
-            offered = ", ".join(sorted({c.runtime for c in every if c.recipe in recipes}))
+            offered = ", ".join(sorted({cell.runtime for cell in own} - SILENT.keys()))
             raise UsageError(f"{artifact} does not run on {runtime!r}. It runs on: {offered}.")
         # without a runtime, those of the first engines: their environments are installed anyway
         selected += matching if runtime else [c for c in matching if not c.further] or matching
-    return tuple(dict.fromkeys(selected)) if ids else tuple(cell for cell in every if not cell.further)
+    return tuple(dict.fromkeys(selected))
 
 
 def show(chosen: tuple[Cell, ...], folder: Path, results: Path, file: Path | None, with_layers: bool) -> None:
@@ -134,7 +134,7 @@ def _limit(cell: Cell, placement: Placement, folder: Path, results: Path) -> str
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
     """Write the placements and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
 
-    def current_layers(recipe: matrix.Recipe) -> tuple[Layers, bool]:
+    def current_layers(recipe: matrix.Recipe) -> tuple[layer_files.Layers, bool]:
         if stored := current_results.held(current_results.layers, results, _artifact(recipe, folder)):
             return stored, True
         measured = _layers(recipe, folder)
@@ -166,16 +166,13 @@ def _placements(chosen: tuple[Cell, ...], folder: Path, results: Path) -> list[t
         futures = [
             p.submit(_share_of_placements, share, folder, results) for p, share in zip(pools, shares, strict=True)
         ]
-        return [settled for one, future in zip(shares, futures, strict=True) for settled in _came_of(one, future)]
-
-
-def _came_of(
-    cells: list[Cell], future: Future[list[tuple[str, Settled[Placement]]]]
-) -> list[tuple[str, Settled[Placement]]]:
-    try:
-        return future.result()
-    except BrokenProcessPool:  # a library killed it: the placements that it had written are current in the next run
-        return [(_name(cell), "the process that looks into files of its framework died") for cell in cells]
+        settled: list[tuple[str, Settled[Placement]]] = []
+        for share, future in zip(shares, futures, strict=True):
+            try:
+                settled += future.result()
+            except BrokenProcessPool:  # a library killed it: what it had written is current in the next run
+                settled += [(_name(cell), "the process that looks into files of its framework died") for cell in share]
+        return settled
 
 
 def _share_of_placements(cells: list[Cell], folder: Path, results: Path) -> list[tuple[str, Settled[Placement]]]:
@@ -205,7 +202,7 @@ def _tally(what: str, settled: list[tuple[str, Settled[T]]]) -> list[T]:
     return [result for result, _ in succeeded]
 
 
-def _layers(recipe: matrix.Recipe, folder: Path) -> Layers:
+def _layers(recipe: matrix.Recipe, folder: Path) -> layer_files.Layers:
     artifact = _artifact(recipe, folder)
     reference_set = reference.load(reference.path(folder, recipe.model))
     return layer_errors.measure(artifact, artifact_files.check(artifact, folder), reference_set)

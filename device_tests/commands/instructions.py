@@ -11,7 +11,6 @@ from device_tests.cells import Cell, Names, cells, require_artifacts, timed
 from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.measure import instructions as counter
-from device_tests.measure.instructions import Ended
 from device_tests.results.instructions import InstructionCount
 from models.common.console import out, plain, validated
 from models.common.errors import EdgewiseError, UsageError
@@ -65,11 +64,11 @@ def instructions(
 
 def _count(
     chosen: tuple[Cell, ...], artifacts: Path, results: Path, *, force: bool, jobs: int, timeout_s: float
-) -> dict[str, Ended]:
-    finished: dict[str, Ended] = {}
+) -> dict[str, counter.Ended]:
+    finished: dict[str, counter.Ended] = {}
     with out.status("compiling the plugin") as status:
 
-        def ended(end: Ended) -> None:
+        def ended(end: counter.Ended) -> None:
             finished[end.count.id] = end
             current = " (current)" if end.current else ""
             status.update(f"{len(finished)} of {len(chosen)}, last {plain(end.count.id)}{current}")

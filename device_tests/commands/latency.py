@@ -1,4 +1,4 @@
-"""`python -m device_tests latency`: compare artifacts in interleaved rounds."""
+"""`python -m device_tests latency`: compare artifacts in interleaved rounds, and print what came of each."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,22 +9,25 @@ from pathlib import Path
 import click
 import numpy as np
 from msgspec import structs
+from rich.table import Column, Table
 
 from device_tests import current_results, devices
 from device_tests.cells import Cell, Names, cells, require_artifacts, timed
-from device_tests.commands import latency_table, named, options
+from device_tests.commands import named, options
 from device_tests.contract import DESKTOP
 from device_tests.machine_lock import MachineLock
 from device_tests.measure import roofline, rounds
 from device_tests.results import interleaved, measurement
-from device_tests.results.interleaved import Roof
-from device_tests.results.latency import NO_DIFFERENCE, SLOWER, Series, ratio
+from device_tests.results.latency import NARROW, NO_DIFFERENCE, SLOWER, TOO_NOISY, Interval, Series, ratio
 from models.common import files
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError, EnvironmentMissing, UsageError
 from models.options import SEEDS
 
 INCONCLUSIVE = ("run_failed", "timed_out", "skipped")  # the machine, or a missing file, may be the reason
+QUANTILES = {"p50_ns": 0.5, "p90_ns": 0.9, "p99_ns": 0.99}
+UNSETTLED = "its warm-up did not settle"
+COLOURS = {"slower": "red", "faster": "green", "no difference": "cyan", "too noisy to say": "yellow"}
 
 
 @click.command()
@@ -95,7 +98,7 @@ def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
         raise EnvironmentMissing(msg)
 
 
-def _roofs() -> dict[str, Roof]:
+def _roofs() -> dict[str, interleaved.Roof]:
     """Return the peaks of one core by dtype; print why and return none where they cannot be measured."""
     try:
         roofs = roofline.measure()
@@ -108,7 +111,7 @@ def _roofs() -> dict[str, Roof]:
     return roofs
 
 
-def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: dict[str, Roof]) -> str:
+def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: dict[str, interleaved.Roof]) -> str:
     """Time the batches of one runtime and write the file; return why nothing was written, "" where it was.
 
     An older file is replaced only if the new one has rounds of every artifact that the old one has rounds of, except
@@ -130,7 +133,7 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: di
                         able, rng=rng, limit_s=bench.limit_s, report_progress=lambda text: status.update(plain(text))
                     )
     table = summary(every, roofs)
-    latency_table.show(f"{runtime}, seed {bench.seed}", table, every)
+    show(f"{runtime}, seed {bench.seed}", table, every)
     if not any(series.rounds_ns for series in every):
         return f"{runtime}: nothing could be timed, so nothing was written to {file}"
     if (lost := _lost(file, every)) and not bench.force:
@@ -185,7 +188,7 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
     return previous.key == key and not unsettled
 
 
-def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
+def summary(every: list[Series], roofs: dict[str, interleaved.Roof]) -> list[dict]:
     """Return a row per series: its quantiles in ns and its ratio to the float32 row, each with its interval.
 
     `roof_share` is the share of one core's peak that the median reaches, `roof` the dtype of that peak.
@@ -197,10 +200,9 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
         if series.rounds_ns:
             baseline = by_id.get(series.baseline)
             against = ratio(series, baseline) if baseline and baseline.rounds_ns else None
-            shares = {"p50_ns": 0.5, "p90_ns": 0.9, "p99_ns": 0.99}
             roof, p50 = roofs.get(series.roof), series.quantile(0.5)
             row |= {
-                **{name: series.quantile(share) for name, share in shares.items()},
+                **{name: series.quantile(share) for name, share in QUANTILES.items()},
                 "roof": series.roof,
                 "roof_share": roof.share(series.macs, p50.value) if roof and p50 and series.macs else None,
                 "ratio": against,
@@ -209,9 +211,38 @@ def summary(every: list[Series], roofs: dict[str, Roof]) -> list[dict]:
                 "samples": series.per_inference_ns.size,
                 "timer_share": series.timer_share,
             }
-            row |= {name: structs.asdict(row[name]) if row[name] else None for name in (*shares, "ratio")}
+            row |= {name: structs.asdict(row[name]) if row[name] else None for name in (*QUANTILES, "ratio")}
         rows.append(row)
     return rows
+
+
+def show(title: str, rows: list[dict], every: list[Series]) -> None:
+    """Print the summary's rows, each with its series."""
+    names = ("p50 µs", "p90 µs", "p99 µs", "against float32", "of peak")
+    figures = (Column(name, justify="right", no_wrap=True) for name in names)
+    table = Table(Column("artifact", no_wrap=True), *figures, "says", "rounds", "samples", title=title)
+    for row, series in zip(rows, every, strict=True):
+        table.add_row(*_columns(row, series))
+    out.print(table)
+
+
+def _columns(row: dict, series: Series) -> tuple[str, ...]:
+    if "rounds" not in row:
+        colour = "red" if row["outcome"] == "mismatch" else "yellow"
+        return (plain(row["id"]), *[""] * 5, f"[{colour}]{row['outcome']}[/] {plain(row['reason'])}", "", "")
+    quantiles = tuple(Interval(**row[name]) if row[name] else None for name in QUANTILES)
+    p50, ratio = quantiles[0], row["ratio"] and Interval(**row["ratio"])
+    verdict = row["verdict"]
+    if p50 is None or p50.width > NARROW:
+        verdict = f"{verdict}, p50 {TOO_NOISY}" if verdict and verdict != TOO_NOISY else TOO_NOISY
+    against = f"{ratio.value:.3f} ({ratio.low:.3f}..{ratio.high:.3f})" if ratio else ""
+    notes = (*(() if series.steady else (UNSETTLED,)), *series.notes)
+    verdict = "; ".join((*([f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]"] if verdict else []), *map(plain, notes)))
+    peak = f"{row['roof_share']:.1%} {row['roof']}" if row["roof_share"] else ""
+    counts = (f"{row['rounds']:,}", f"{row['samples']:,}")
+    # times in µs with half the width of their intervals; the file has both bounds
+    times = (f"{one.value / 1e3:,.1f} ± {one.width / 2:.1%}" if one else "" for one in quantiles)
+    return (plain(row["id"]), *times, against, peak, verdict, *counts)
 
 
 def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
@@ -224,7 +255,7 @@ def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> No
         report = {"report_progress": lambda text: status.update(plain(text))}
         every = rounds.measure([a, again, slower], rng=rng, limit_s=bench.limit_s, **report)
     table = summary(list(every), {})
-    latency_table.show("self-check", table, list(every))
+    show("self-check", table, list(every))
     verdicts = {row["id"]: row.get("verdict", row["reason"]) for row in table}
     equal, differs = verdicts[again.id], verdicts[slower.id]
     if (equal, differs) != (NO_DIFFERENCE, SLOWER):
@@ -245,12 +276,8 @@ def _fastest(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> rounds
     able, unable = rounds.entrants(tuple(c for c in chosen if c.recipe.scheme == rounds.FLOAT) or chosen, artifacts)
     if not able:
         raise EdgewiseError(f"{unable[0].id} cannot be timed: {unable[0].reason}")
-    timed = {entrant.id: p50_ns for entrant in able if (p50_ns := _p50_ns(results, entrant.id))}
+    stored = (current_results.held(measurement.read, measurement.path(results, entrant.id)) for entrant in able)
+    timed = {one.id: one.p50_ns for one in stored if one and one.outcome == "ok" and one.p50_ns}
     if timed:
         return min((entrant for entrant in able if entrant.id in timed), key=lambda entrant: timed[entrant.id])
     return min(able, key=lambda entrant: entrant.macs or math.inf)
-
-
-def _p50_ns(results: Path, id: str) -> float | None:
-    stored = current_results.held(measurement.read, measurement.path(results, id))
-    return stored.p50_ns if stored and stored.outcome == "ok" else None

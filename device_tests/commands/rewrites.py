@@ -13,7 +13,6 @@ from device_tests.machine_lock import MachineLock
 from device_tests.measure import rewrites as measure
 from device_tests.results import rewrites as stored
 from device_tests.results.bounds import GOAL_CORE
-from device_tests.results.rewrites import Rewritten
 from device_tests.transport import bundle
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError
@@ -66,7 +65,7 @@ def rewrites(
         raise EdgewiseError(f"The rewrites of {len(losing)} of {len(records)} artifacts do not pay:{lines}")
 
 
-def _table(records: list[Rewritten]) -> Table:
+def _table(records: list[stored.Rewritten]) -> Table:
     """Return the figures of rewritten files relative to the converted ones; below 1 is less."""
     cpu = next((one.cpu for one in records if one.cpu), "")
     table = Table(

@@ -12,7 +12,6 @@ from device_tests import devices
 from device_tests.cells import Cell, Names, cells, require_artifacts
 from device_tests.commands import add, named, options
 from device_tests.gates import budgets as budget_file
-from device_tests.gates.budgets import Budget
 from device_tests.gates.verdicts import expected_outcomes
 from device_tests.measure import runner
 from device_tests.measure.runner import Bench, Ended
@@ -149,8 +148,7 @@ def _run(chosen: tuple[Cell, ...], bench: Bench, jobs: int) -> list[Ended]:
     return ended_cells
 
 
-def _fail_on_failures(ended_cells: list[Ended], limits: tuple[Budget, ...], budgets: Path) -> None:
-    """Raise EdgewiseError where a cell failed and the budgets expect no failure of it."""
+def _fail_on_failures(ended_cells: list[Ended], limits: tuple[budget_file.Budget, ...], budgets: Path) -> None:
     failed = [
         f"\n  {row.id}: {row.outcome}: {row.reason}" + (f"; {EARLIER_RESULT}" if end.discarded else "")
         for end in ended_cells

@@ -99,7 +99,6 @@ def _measure(context: click.Context, chosen: tuple[Cell, ...]) -> list[EdgewiseE
 
 
 def _show(chosen: tuple[Cell, ...], artifacts: Path, results: Path) -> None:
-    """Print the cores' table, and where their answers differ from the desktop's."""
     all_rows = rows(chosen, load(results), artifacts_folder=artifacts, results_folder=results)
     report.show(group(all_rows, 0.0), 0.0, out)
     for line in differences(all_rows, artifacts):

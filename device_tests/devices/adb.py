@@ -190,10 +190,11 @@ class Phone(Reached):
     def _describe(self, row: Row, before: dict[str, str], after: dict[str, str]) -> None:
         """Add to a row what it was measured on, and the state that a real phone was in."""
         properties = self._properties
+        shaped = properties.get("ro.build.fingerprint", "").startswith("edgewise/android-vm/")
         soc = " ".join(properties[name] for name in ("ro.soc.manufacturer", "ro.soc.model") if properties.get(name))
         row["environment"] |= {
             "device": f"{properties.get('ro.product.manufacturer', '')} {properties.get('ro.product.model', '')}".strip(),
-            "kind": self._kind,
+            "kind": "Android-shaped machine" if shaped else "emulator" if self.emulated else "device",
             "abi": properties[client.ABI],
             "android": properties.get("ro.build.version.release", ""),
             "soc": soc or properties.get("ro.board.platform", "") or properties.get("ro.hardware", ""),
@@ -203,12 +204,6 @@ class Phone(Reached):
             cores = conditions.cores(before, self._core)
             row["environment"] |= conditions.facts(before, after, cores)
             row["notes"] = [*row.get("notes", ()), *conditions.warnings(before, after, cores)]
-
-    @property
-    def _kind(self) -> str:
-        if self._properties.get("ro.build.fingerprint", "").startswith("edgewise/android-vm/"):
-            return "Android-shaped machine"
-        return "emulator" if self.emulated else "device"
 
 
 def device(name: str) -> Phone:

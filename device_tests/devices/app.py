@@ -92,7 +92,6 @@ class App(adb.Reached):
         self._installed.uninstall()
 
     def _measured(self, job: Job, turns: Turns) -> dict[str, Any]:
-        """Let the app measure an artifact, and return the row that it wrote."""
 
         def interrupted() -> None:
             if turns.closed:

@@ -88,21 +88,17 @@ def load(name: str) -> dict[str, Line]:
     if is_file:
         cells = records.read(Path(name), Baseline, what="baseline", remedy=remedy).cells
     else:
-        content = _of_revision(name)
+        try:
+            command = ["git", "show", "--end-of-options", f"{name}:{FILE}"]
+            content = subprocess.run(command, capture_output=True, check=True).stdout
+        except (OSError, ValueError, subprocess.CalledProcessError) as error:
+            words = (getattr(error, "stderr", b"") or b"").decode(errors="replace") or str(error)
+            msg = f"{name} is neither a file nor a revision with a {FILE} ({words.strip().splitlines()[0]}). {remedy}"
+            raise DataError(msg) from error
         cells = records.decode(content, Baseline, name=f"{name}:{FILE}", what="baseline", remedy=remedy).cells
     if not cells:
         raise DataError(f"{name} holds no cell, so that nothing can be compared with it. {remedy}")
     return cells
-
-
-def _of_revision(name: str) -> bytes:
-    try:
-        command = ["git", "show", "--end-of-options", f"{name}:{FILE}"]
-        return subprocess.run(command, capture_output=True, check=True).stdout
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        words = (getattr(error, "stderr", b"") or b"").decode(errors="replace") or str(error)
-        msg = f"{name} is neither a file nor a revision with a {FILE} ({words.strip().splitlines()[0]}). Write one with: {UPDATE}"
-        raise DataError(msg) from error
 
 
 def save(rows: tuple[Row, ...], file: Path) -> int:

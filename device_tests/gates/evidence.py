@@ -96,10 +96,7 @@ def _undecided(
             continue  # its cells were left out, or later rows decide them, which `shadowed` reports
         if all(any(m.covers(id, budget.metric) for m in missing) for id in ([v.id for v in own] or budget.ids)):
             continue
-        why = f"line {budget.line}: the budget of {budget.figure} decides nothing, "
-        why += (
-            f"for each of its {len(own):,} cells, as the first: {own[0].message}"
-            if own
-            else "none of its cells has run"
-        )
-        yield Lack(id=", ".join(budget.ids), why=why)
+        none = "none of its cells has run"
+        why = f"for each of its {len(own):,} cells, as the first: {own[0].message}" if own else none
+        nothing = f"line {budget.line}: the budget of {budget.figure} decides nothing, {why}"
+        yield Lack(id=", ".join(budget.ids), why=nothing)

@@ -11,11 +11,9 @@ from device_tests import current_results
 from device_tests.cells import Cell
 from device_tests.results import judging, parity
 from device_tests.results import measurement as measurements
-from device_tests.results.judging import Judgement
 from device_tests.results.measurement import Measurement
 from export import artifact as artifacts
 from export import matrix
-from export.artifact import Artifact
 from export.matrix import Recipe
 from models import reference
 from models.common import provenance, records
@@ -102,7 +100,7 @@ def _refusal(file: Path, where: str, why: str) -> DataError:
     return DataError(f"{file} is no {WHAT}: {where}{why}. {REMEDY}")
 
 
-def _inputs(row: Saved, recipe: Recipe, artifact: Artifact, reference_set: Reference) -> provenance.Inputs:
+def _inputs(row: Saved, recipe: Recipe, artifact: artifacts.Artifact, reference_set: Reference) -> provenance.Inputs:
     """Return the inputs of a result of the app; one of a browser depends on its artifact alone and has none."""
     if not row.device.startswith("app:"):
         return {}
@@ -150,8 +148,7 @@ def _recipe(row: Saved) -> Recipe:
     return recipes[row.artifact]
 
 
-def _facts(row: Saved, artifact: Artifact) -> dict[str, Any]:
-    """Return what the measurement of a result holds, whether the artifact ran or not."""
+def _facts(row: Saved, artifact: artifacts.Artifact) -> dict[str, Any]:
     try:
         environment = measurements.environment(row.environment)
     except ValueError as error:
@@ -163,7 +160,7 @@ def _facts(row: Saved, artifact: Artifact) -> dict[str, Any]:
     return {**own, **measurements.of_artifact(artifact), "notes": notes, "environment": environment}
 
 
-def _judge(row: Saved, reference_set: Reference) -> tuple[np.ndarray, Judgement]:
+def _judge(row: Saved, reference_set: Reference) -> tuple[np.ndarray, judging.Judgement]:
     """Return a result's logits [N,K] and what they are worth; raises _Wrong where the result says otherwise."""
     try:
         logits = judging.unpack(row.packed_logits, reference_set.logits.shape[1], len(reference_set.images))

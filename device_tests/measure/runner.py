@@ -24,11 +24,9 @@ from device_tests.results.measurement import Measurement, not_exported, without_
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.dialogue import LOG_LINES
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import reference
 from models.common import files, provenance
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
-from models.reference import Reference
 
 QUICK_IMAGES = 1_000
 # Most time for the latency samples: enough for all of the slowest cell, portable kernels of 50 to 90 ms; less when quick.
@@ -38,7 +36,7 @@ SETTLED = ("ok", "mismatch", "unsupported")  # outcomes that another run would r
 INCONCLUSIVE = ("run_failed", "timed_out", "skipped")
 BOOKKEEPING = "bookkeeping"
 
-References = dict[str, tuple[Reference, str]]  # by model, with a digest of the content
+References = dict[str, tuple[reference.Reference, str]]  # by model, with a digest of the content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,9 @@ def run(
     """
     files.require_folder(bench.results)
     files.sweep(bench.results)
-    references = _references(cells, bench)
+    models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
+    sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
+    references = {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}
     hosts = {name: devices.device(name).host for name in dict.fromkeys(cell.device for cell in cells)}
     sizes = {host: jobs if host == HERE else 1 for host in hosts.values()}
     turns = {host: Turns(size, MachineLock(notify) if host == HERE else None) for host, size in sizes.items()}
@@ -116,14 +116,7 @@ def run(
     return spent
 
 
-def _references(cells: tuple[Cell, ...], bench: Bench) -> References:
-    models = {c.recipe.model for c in cells if artifacts.sidecar_path(bench.artifacts, c.recipe.id).exists()}
-    sets = {model: reference.load(reference.path(bench.artifacts, model)) for model in models}
-    return {model: (reference_set, reference_set.sha256) for model, reference_set in sets.items()}
-
-
 def _settle(cell: Cell, bench: Bench, references: References, turns: Turns, begins: Callable[[str], None]) -> Ended:
-    """Return the cell's row: the current one, or a new one, which is saved."""
     sidecar = artifacts.sidecar_path(bench.artifacts, cell.recipe.id)
     if not sidecar.exists():
         row = not_exported(cell)
@@ -186,8 +179,10 @@ def _measure(
     timed = is_timed(cell.runtime) and not device.emulated
     quick = bench.quick or (not timed and not bench.full)
     earlier = None if bench.force else _earlier(cell, bench)
-    if earlier and (quick or not earlier.quick) and _holds(earlier, artifact, present, reference_set, bench.results):
-        return Ended(measurement=earlier, current=True)
+    if earlier and (quick or not earlier.quick) and earlier.outcome in SETTLED:
+        stale = provenance.stale(earlier.inputs, present)
+        if not (stale or consistency.contradiction(earlier, artifact, reference_set, bench.results)):
+            return Ended(measurement=earlier, current=True)
     job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
     begins(cell.id)
     started = time.perf_counter()
@@ -208,17 +203,8 @@ def _measure(
     return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
 
 
-def _holds(
-    earlier: Measurement, artifact: Artifact, present: provenance.Inputs, reference_set: Reference, results: Path
-) -> bool:
-    """Tell whether a result is current: its outcome is final, its inputs are these, and its logits confirm it."""
-    if earlier.outcome not in SETTLED or provenance.stale(earlier.inputs, present):
-        return False
-    return not consistency.contradiction(earlier, artifact, reference_set, results)
-
-
 def _job(
-    cell: Cell, file: Path, sidecar: Path, bench: Bench, reference_set: Reference, *, timed: bool, quick: bool
+    cell: Cell, file: Path, sidecar: Path, bench: Bench, reference_set: reference.Reference, *, timed: bool, quick: bool
 ) -> Job:
     # all logits of an emulated device are needed, to compare them with the desktop's
     emulated = devices.device(cell.device).emulated
@@ -234,7 +220,7 @@ def _job(
     )
 
 
-def _is_enough(packed: Any, reference_set: Reference) -> bool:
+def _is_enough(packed: Any, reference_set: reference.Reference) -> bool:
     """Tell whether the packed logits so far are enough; garbage is not, and the whole reply will say why."""
     try:
         logits = judging.unpack(packed, reference_set.logits.shape[1], len(reference_set.images))
@@ -243,7 +229,7 @@ def _is_enough(packed: Any, reference_set: Reference) -> bool:
         return False
 
 
-def _judge(reply: dict[str, Any], reference_set: Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
+def _judge(reply: dict[str, Any], reference_set: reference.Reference) -> tuple[np.ndarray | None, dict[str, Any]]:
     """Return a reply's logits [N,K] and their judgement; None and nothing where it holds none. Raises ValueError."""
     if reply.get("outcome") != "ok":
         return None, {"sets": {}}

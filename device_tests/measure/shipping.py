@@ -24,7 +24,6 @@ from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.shipping import Footprint
 from device_tests.transport.deadline import deadline
 from export import artifact as artifacts
-from export.artifact import Artifact
 from models import data
 from models.common import environments, files, processes, provenance, records
 from models.common.errors import DataError, EdgewiseError, StorageError, Unsupported
@@ -63,7 +62,7 @@ print(json.dumps({"mapped": sorted(m for m in mapped if ".so" in m), "peak_kb": 
 class Started:
     """Several starts of a runtime: seconds and peak bytes of each, and the libraries that the last one mapped."""
 
-    artifact: Artifact
+    artifact: artifacts.Artifact
     seconds: tuple[float, ...]
     peaks: tuple[int, ...]
     mapped: tuple[Path, ...]
@@ -125,7 +124,7 @@ def weigh(libraries: Iterable[Path]) -> dict[Path, Weight]:
         return {library: weight for group, weight in zip(groups, weights, strict=True) for library in group}
 
 
-def _start(runtime: str, file: Path, artifact: Artifact) -> tuple[float, dict]:
+def _start(runtime: str, file: Path, artifact: artifacts.Artifact) -> tuple[float, dict]:
     shape = [max(size, 1) for size in artifact.inputs[0].shape]  # -1 stands for any batch
     python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
     command = [str(python), "-c", CHILD, str(RUNTIMES.path(runtime)), str(file.resolve()), json.dumps(shape)]

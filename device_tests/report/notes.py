@@ -2,19 +2,25 @@
 
 from device_tests.onboard.runtimes import is_timed
 from device_tests.onboard.sampling import LOOK_QUICK
-from device_tests.report import machines
 from device_tests.report.columns import set_names
-from device_tests.report.groups import Group
+from device_tests.report.groups import Group, by_device, hardware, of_several_machines
 from device_tests.results.latency import EQUAL
 from device_tests.results.row import Row
 
 SETS = {"digits": "scikit-learn's digits, which are unlike the training images"}
+# What a runtime without times stands for.
+STANDS_FOR = {
+    "mil_evaluator": "the arithmetic of the Core ML file, evaluated with NumPy, not Apple's runtime, which is on Apple's "
+    "systems only",
+    "tflite_micro": "a microcontroller's reference kernels on this machine: their answers and their arena are a "
+    "microcontroller's, their times are not",
+}
 
 
 def warnings(groups: tuple[Group, ...]) -> list[str]:
     """Return sentences on what makes figures worthless for a reader who overlooks it."""
     rows = [r for g in groups for r in g.rows]
-    lines = machines.warnings(machines.by_device(rows))
+    lines = of_several_machines(by_device(rows))
     if any(r.dataset.name == "digits" for r in rows):
         lines.append("Judged on scikit-learn's digits, NOT MNIST: these figures say nothing about MNIST.")
     return lines
@@ -40,14 +46,16 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
         lines.append(f"{few} of {len(ran)} results are quick ones, on fewer images: see n.")
     if any(_on_fewer(r) for g in groups if g.emulated for r in g.rows):
         lines.append("Emulated devices judge on the first 1,000 images, with --full on all: see n.")
-    lines += machines.stand_ins(ran)
+    for name in dict.fromkeys(r.runtime for r in ran if r.runtime in STANDS_FOR):
+        lines.append(f"{name}: {STANDS_FOR[name]}. Judged on the first 1,000 images, with --full on all: see n.")
     if noted := sum(bool(r.notes) for r in ran):
         lines.append(f"{noted} rows have a note (* in the terminal), such as fewer samples or a busy machine.")
     if missing := sum(r.outcome == "skipped" for r in rows):
         lines.append(
             f"{missing} of {len(rows)} cells have no result that counts (not exported, not run, or stale): the page says which."
         )
-    lines += sorted({_hardware(r) for r in ran})
+    threads = {r.id: f", {r.threads} thread per inference" if r.threads else "" for r in ran}
+    lines += sorted({f"{r.device}: {hardware(r.environment)}{threads[r.id]}." for r in ran})
     lines += _columns(rows)
     batches = any(r.batch > 1 for r in rows)
     larger = "; those of an artifact for a larger batch are of the whole batch" if batches else ""
@@ -57,7 +65,6 @@ def footnotes(groups: tuple[Group, ...]) -> list[str]:
 
 
 def _columns(rows: list[Row]) -> list[str]:
-    """Return what the columns mean, for those that have any figure."""
     lines = []
     if any(r.latency_ratio is not None for r in rows):
         lines.append("/ float32 is the latency against the float32 row of the same runtime, interleaved in one run: equal within "
@@ -88,8 +95,3 @@ def _columns(rows: list[Row]) -> list[str]:
             "weights % and MACs %: the share that is stored in the scheme's own dtype, and computed with that."
         )
     return lines
-
-
-def _hardware(row: Row) -> str:
-    threads = f", {row.threads} thread per inference" if row.threads else ""
-    return f"{row.device}: {machines.hardware(row.environment)}{threads}."

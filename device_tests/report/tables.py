@@ -16,7 +16,6 @@ from device_tests.report.notes import footnotes, warnings
 from device_tests.results.row import Row
 from models.common import files, markdown
 from models.common.console import WIDTH, plain
-from models.common.markdown import LIMIT_BYTES
 
 # columns that do not fit into a terminal, which is WIDTH wide
 NOT_IN_TERMINAL = (
@@ -110,7 +109,7 @@ def _markdown(groups: tuple[Group, ...], margin_points: float) -> str:
     end = [*sweep.sections(groups), *(f"- {_md(line)}" for line in footnotes(groups)), ""]
     groups = tuple(g for g in groups if not g.emulated)
     left_out = {id(g): f"{_md(_title(g))}: {len(g.rows)} rows do not fit here; report.json has them.\n" for g in groups}
-    room = LIMIT_BYTES - len("\n".join([*lines, *left_out.values(), *end]).encode())
+    room = markdown.LIMIT_BYTES - len("\n".join([*lines, *left_out.values(), *end]).encode())
     for g in groups:
         section = "\n".join(_section(g, margin_points))
         fits = len(section.encode()) <= room

@@ -104,13 +104,13 @@ class Placement(Record, kw_only=True):
     @property
     def unexpected(self) -> tuple[Defect, ...]:
         """The defects that no row of EXPECTED explains."""
-        return tuple(d for d in self.defects if not explanation(self.id, d))
+        return tuple(d for d in self.defects if not why_expected(self.id, d))
 
     def _macs(self, which: str) -> float:
         return sum(o.macs for o in self.operators if getattr(o, which)) / (sum(o.macs for o in self.operators) or 1)
 
 
-def explanation(id: str, defect: Defect) -> str:
+def why_expected(id: str, defect: Defect) -> str:
     """Return why a defect is expected of a cell, "" where it is not."""
     rows = (why for glob, kind, why in EXPECTED if kind == defect.kind and fnmatch.fnmatchcase(id, glob))
     return next(rows, "")
@@ -119,7 +119,7 @@ def explanation(id: str, defect: Defect) -> str:
 def as_json(placement: Placement) -> dict[str, Any]:
     """Return the placement with its shares and the expected defects, for a file."""
     shares = {name: getattr(placement, name) for name in ("delegated_nodes", "delegated_macs", "integer_macs")}
-    expected = {str(d): why for d in placement.defects if (why := explanation(placement.id, d))}
+    expected = {str(d): why for d in placement.defects if (why := why_expected(placement.id, d))}
     return {"id": placement.id, **shares, "expected_defects": expected, **structs.asdict(placement)}
 
 

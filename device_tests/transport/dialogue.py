@@ -104,7 +104,6 @@ class Conversations:
                 self._stopped.discard(process)
 
     def _converse(self, process: Process, job: Job, turns: Turns, held: ExitStack) -> Row:
-        """Give the worker the turns that it asks for, until it replies with its row or ends."""
         phase = "starting"
         while True:
             try:

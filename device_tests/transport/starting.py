@@ -76,8 +76,9 @@ class Starter:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:  # one lock per runtime: only starts of the same runtime wait
             if key not in self._sources:
+                is_linux = hasattr(socket, "SOCK_SEQPACKET") and os.path.exists("/proc/self/pagemap")
                 # stored at once, so that close() finds it while it starts
-                source = self._sources[key] = _Source.started(command)
+                source = self._sources[key] = _Source(command) if is_linux else None
                 if source and not source.is_ready(timeout_s):
                     source.close()
                     self._sources[key] = None
@@ -87,22 +88,14 @@ class Starter:
 class _Source:
     """A warm process: it has started a runtime and forks workers."""
 
-    def __init__(self, process: subprocess.Popen, requests: socket.socket) -> None:
-        self._process, self._requests = process, requests
+    def __init__(self, command: Command) -> None:
         self._forking = threading.Lock()
-
-    @classmethod
-    def started(cls, command: Command) -> _Source | None:
-        if not hasattr(socket, "SOCK_SEQPACKET") or not os.path.exists("/proc/self/pagemap"):
-            return None  # not Linux
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             python, program, *arguments = command.warm
             argv = (python, program, str(theirs.fileno()), *arguments)
-            process = subprocess.Popen(
-                argv, env=_environment(command), pass_fds=(theirs.fileno(),), start_new_session=True, **SILENT
-            )
-        return cls(process, ours)
+            own = {"env": _environment(command), "pass_fds": (theirs.fileno(),), "start_new_session": True}
+            self._process = subprocess.Popen(argv, **own, **SILENT)
 
     def is_ready(self, timeout_s: float) -> bool:
         """Wait until it has started the runtime; tell whether it can fork workers."""

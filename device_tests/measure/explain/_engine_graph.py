@@ -171,7 +171,6 @@ def _weight(operators, names):
 
 
 def _least(node):
-    """Return the smallest value that a FakeQuantize lets through."""
     return float(np.min(np.array(_stored(node.input(1).get_source_output().get_node()).get_data())))
 
 

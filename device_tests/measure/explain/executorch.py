@@ -1,7 +1,7 @@
 """Placements of .pte files: the program and XNNPACK's graph in it say which kernels compute what, in which numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ def explain(path: Path, runtime: str) -> Facts:
             parts += _constants(step)
         else:
             operators.append(_kernel(plan, step))
-    parts += _plan_tensors(plan)
+    # those that portable kernels take
+    constants = {v.data_buffer_idx: v for v in (v.val for v in plan.values) if getattr(v, "data_buffer_idx", 0)}
+    parts += [_part(t.sizes, _executorch_file.scalar(t), _executorch_file.size_bytes(t)) for t in constants.values()]
     rest = path.stat().st_size - sum(p.size_bytes for p in parts)
     taken = any(o.taken for o in operators)
     return Facts(
@@ -76,22 +78,12 @@ def _constants(graph: Mapping[str, Any]) -> list[Part]:
         if not at or at in named:
             continue
         named.add(at)
-        shape = "x".join(map(str, tensor["dims"]))
-        section = "weights" if len(tensor["dims"]) > 1 else "biases and constants"
-        name = f"{taken_by.get(tensor['id_out'], 'unused')}: {shape} {tensor['datatype'].removeprefix('xnn_datatype_')}"
-        parts.append(Part(name=name, section=section, size_bytes=graph["constant_data"][at]["size"]))
+        dtype, size_bytes = tensor["datatype"].removeprefix("xnn_datatype_"), graph["constant_data"][at]["size"]
+        parts.append(_part(tensor["dims"], dtype, size_bytes, f"{taken_by.get(tensor['id_out'], 'unused')}: "))
     scales = sum(c["size"] for i, c in enumerate(graph["constant_data"]) if i not in named)
     return [*parts, Part(name="scales", section="biases and constants", size_bytes=scales)] if scales else parts
 
 
-def _plan_tensors(plan: Any) -> list[Part]:
-    """Return the constants that portable kernels take."""
-    tensors = {v.data_buffer_idx: v for v in (v.val for v in plan.values) if getattr(v, "data_buffer_idx", 0)}
-    return [
-        Part(
-            name=f"{'x'.join(map(str, t.sizes))} {_executorch_file.scalar(t)}",
-            section="weights" if len(t.sizes) > 1 else "biases and constants",
-            size_bytes=_executorch_file.size_bytes(t),
-        )
-        for t in tensors.values()
-    ]
+def _part(shape: Sequence[int], dtype: str, size_bytes: int, taken_by: str = "") -> Part:
+    section = "weights" if len(shape) > 1 else "biases and constants"
+    return Part(name=f"{taken_by}{'x'.join(map(str, shape))} {dtype}", section=section, size_bytes=size_bytes)

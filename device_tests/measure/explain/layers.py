@@ -64,22 +64,18 @@ def measure(artifact: Artifact, file: Path, reference_set: Reference) -> Layers:
     with tempfile.TemporaryDirectory() as folder:
         twin = tensor_values.twin(artifact, file.parent, Path(folder))
         compared = compare.compare(graph, twin, native, floats)
-    _require_right(artifact, compared.twin_ends, reference_set)
-    logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
-    key = current_results.explanation(artifact, current_results.EXPORT)
-    answer = error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends)
-    errors = (*rows(compared.tensors, twin.nodes, source.layers(artifact.model)), answer)
-    return Layers(artifact=artifact.id, key=key, images=len(images), tool=tool, errors=errors)
-
-
-def _require_right(artifact: Artifact, logits: np.ndarray, reference_set: Reference) -> None:
-    sqnr_db = Tally().add(logits, reference_set.logits[: len(logits)]).sqnr_db
+    sqnr_db = Tally().add(compared.twin_ends, reference_set.logits[: len(images)]).sqnr_db
     if sqnr_db is not None and sqnr_db < BAD_SQNR_DB:
         raise DataError(
             f"The float32 conversion of {artifact.model} to {artifact.format} answers otherwise than the network itself "
             f"({sqnr_db:.1f} dB): there is nothing to compare layers with. Look at "
             f"{artifact.model}-{artifact.format}-float32 first."
         )
+    logits = to_logits(FORMATS[artifact.format].run(file, native), artifact.outputs[0])
+    key = current_results.explanation(artifact, current_results.EXPORT)
+    answer = error(ANSWER, logits, reference_set.logits[: len(images)], compared.ends)
+    errors = (*rows(compared.tensors, twin.nodes, source.layers(artifact.model)), answer)
+    return Layers(artifact=artifact.id, key=key, images=len(images), tool=tool, errors=errors)
 
 
 def rows(compared: Mapping[str, Compared], nodes: Iterable[Node], layers: Iterable[Layer]) -> list[LayerError]:

@@ -24,19 +24,17 @@ _INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy_level
 
 def explain(path: Path, runtime: str) -> Facts:
     """Run the file once with profiling on."""
-    graph = FORMATS[path.suffix.lstrip(".")].read(path)
-    weights = iter(_weights(graph))
+    weights = iter(_weights(FORMATS[path.suffix.lstrip(".")].read(path)))
     operators = tuple(_operator(event, weights) for event in _profile(path))
     return Facts(
         operators=operators,
-        parts=_parts(path, graph),
+        parts=parts(path),
         library="onnxruntime's CPU provider (MLAS)",
         notes=_notes(operators),
     )
 
 
 def _profile(path: Path) -> list[dict[str, Any]]:
-    """Return the nodes of onnxruntime's profile in the order of execution."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -89,11 +87,8 @@ def _operator(event: dict[str, Any], weights: Iterator[tuple[str, bool, int]]) -
 
 
 def parts(path: Path) -> tuple[Part, ...]:
-    """Return the parts of the file, for the placement of another runtime that takes it."""
-    return _parts(path, FORMATS[path.suffix.lstrip(".")].read(path))
-
-
-def _parts(path: Path, graph: Graph) -> tuple[Part, ...]:
+    """Return the parts of the file, also for the placement of another runtime that takes it."""
+    graph = FORMATS[path.suffix.lstrip(".")].read(path)
     tensors = tuple(_part(name, dtype, shape) for name, (dtype, shape) in graph.tensors.items())
     rest = path.stat().st_size - sum(part.size_bytes for part in tensors)
     return (*tensors, Part(name="operators, attributes, names", section="graph", size_bytes=rest))

@@ -12,7 +12,6 @@ from device_tests.measure.explain.placement import defects, with_layers
 from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.placements import Placement
 from export import artifact as artifacts
-from export.artifact import Artifact
 from export.isolated import ENVIRONMENTS
 from models.common.errors import DataError
 
@@ -24,7 +23,7 @@ MODULES |= {"eager": "network", "savedmodel": "network"}
 OWN = {"openvino": "openvino"}
 
 
-def make(artifact: Artifact, folder: Path, runtime: str) -> Placement:
+def make(artifact: artifacts.Artifact, folder: Path, runtime: str) -> Placement:
     """Return the placement of an artifact on a runtime; raises EdgewiseError where it cannot be loaded or read."""
     if artifact.format not in MODULES:
         raise DataError(f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}.")
@@ -51,7 +50,7 @@ def module(format_name: str, runtime: str) -> str:
     return OWN.get(runtime) or MODULES[format_name]
 
 
-def require_exported(artifact: Artifact) -> Artifact:
+def require_exported(artifact: artifacts.Artifact) -> artifacts.Artifact:
     """Return the artifact; raises DataError where its export gave no file, for a file "" would be the whole folder."""
     if artifact.outcome != "ok" or not artifact.file:
         msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason or 'its sidecar names no file'}"

@@ -45,7 +45,6 @@ def _node(step: mil._Step) -> Node:
 
 
 def _axis(step: mil._Step) -> int:
-    """Return the axis of the weights along which the outputs lie."""
     if step.kind == "matmul":
         return -2 if step.constants.get("transpose_y") else -1
     return 1 if step.kind == "conv_transpose" else 0

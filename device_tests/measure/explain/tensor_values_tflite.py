@@ -28,7 +28,10 @@ class Graph:
         self._model = _tflite_file.parse(content)
         self._graph = self._model.subgraphs[0]
         self._names = _unique([tensor.name.decode() for tensor in self._graph.tensors])
-        self._activations = self._computed()
+        self._activations = {int(n) for n in self._graph.inputs}  # with all that is computed from them
+        for operator in self._graph.operators:
+            if self._activations & {int(n) for n in operator.inputs}:
+                self._activations |= {int(n) for n in operator.outputs}
         self.nodes = tuple(self._node(operator) for operator in self._graph.operators)
         self.input, self.output = (self._names[n[0]] for n in (self._graph.inputs, self._graph.outputs))
         self._settled = settled(self.nodes)
@@ -47,14 +50,6 @@ class Graph:
         if not self._steps:
             self._steps = [self._step(operator) for operator in self._graph.operators]
         return stepwise(self.input, image, given, (partial(self._run, step) for step in self._steps))
-
-    def _computed(self) -> set[int]:
-        """Return the tensors that depend on the input."""
-        computed = {int(n) for n in self._graph.inputs}
-        for operator in self._graph.operators:
-            if computed & {int(n) for n in operator.inputs}:
-                computed |= {int(n) for n in operator.outputs}
-        return computed
 
     def _node(self, operator: Any) -> Node:
         name = flatbuffer_utils.opcode_to_name(self._model, operator.opcodeIndex)

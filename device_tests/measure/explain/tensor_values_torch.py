@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from device_tests.measure.explain.compare import Node, Values, channel_shapes, settled, without_batch_norms
+from device_tests.measure.explain.compare import Graph, Node, Values, channel_shapes, settled, without_batch_norms
 from export.formats import _torchscript
 
 _SAME = {"_convolution": "conv", "convolution": "conv", "conv1d": "conv", "conv2d": "conv", "linear_dynamic": "linear",
@@ -20,7 +20,7 @@ _MOVING = re.compile(
     r"_?to(_copy)?$|contiguous|clone|alias|detach|(feature_)?dropout|flatten|reshape|view|(un)?squeeze|transpose|permute"
     r"|t$|expand|size|Int|NumToTensor|choose_qparams.*|\w*Construct|\w*Unpack|getitem|_guards_fn|slice|select"
 )
-_WEIGHTED = ("conv", "linear")
+_WEIGHTED = (("conv",), ("linear",))  # the first kind of a node
 
 
 def kinds(operator: str) -> tuple[str, ...]:
@@ -32,46 +32,38 @@ def kinds(operator: str) -> tuple[str, ...]:
     return (_SAME.get(name, name.rstrip("_")), *("relu",) * relu)
 
 
-def _rounds(operator: str) -> bool:
-    return bool(_ROUNDING.match(operator.rpartition("::")[2]))
+def _node(operator: str, inputs: tuple[str, ...], output: str) -> Node:
+    rounds = bool(_ROUNDING.match(operator.rpartition("::")[2]))
+    return Node(kinds=kinds(operator), inputs=inputs, outputs=(output,), rounds=rounds)
 
 
-def _weights(constant: Any) -> dict[str, Any]:
-    """Return a node's facts on its weights; an engine's packed weights and torchao's cannot be read."""
+def _with_weights(node: Node, constant: Any) -> Node:
+    """Return a node with facts on its weights; an engine's packed weights and torchao's cannot be read."""
     import torch
 
     if not hasattr(constant, "numel"):
-        return {"weights": 1}
+        return replace(node, weights=1)
     floats = constant.is_floating_point() and constant.ndim > 1 and type(constant.data) is torch.Tensor
     shapes = channel_shapes(constant.detach().float().numpy(), 0) if floats else ()
-    return {"weights": constant.numel(), "shapes": shapes}
+    return replace(node, weights=constant.numel(), shapes=shapes)
 
 
 def _wide(value: Any) -> np.ndarray:
     return (value.dequantize() if value.is_quantized else value).detach().float().numpy()
 
 
-class _Graph:
-    """The base of both kinds of graph, which compute the value of every name in order; see compare.Graph."""
+class _Graph(Graph):
+    """The base of both kinds of graph, whose `forced` computes the value of every name in order."""
 
     named = False
-    nodes: tuple[Node, ...]
-    input: str
-    output: str
 
-    def __init__(self) -> None:
-        self._settled = settled(self.nodes)
-        self.nodes = without_batch_norms(self.nodes)
+    def __init__(self, nodes: list[Node]) -> None:
+        self._settled = settled(nodes)
+        self.nodes = without_batch_norms(nodes)
 
     def values(self, image: np.ndarray) -> Values:
-        tensors = self._run(image, {})
+        tensors = self.forced(image, {})
         return {name: tensors[self._settled.get(name, name)] for name in tensors}
-
-    def forced(self, image: np.ndarray, given: Values) -> Values:
-        return self._run(image, given)
-
-    def _run(self, image: np.ndarray, given: Values) -> Values:
-        raise NotImplementedError
 
 
 class TorchScript(_Graph):
@@ -98,18 +90,13 @@ class TorchScript(_Graph):
             taken = tuple(name for name in inputs if name in computed)
             if taken:
                 computed.add(outputs[0])
-                nodes.append(self._node(node.kind(), inputs, taken, outputs[0]))
-        self.nodes = tuple(nodes)
-        super().__init__()
+                result = _node(node.kind(), taken, outputs[0])
+                if result.kinds[:1] in _WEIGHTED and inputs[1] in self._constants:
+                    result = _with_weights(result, self._constants[inputs[1]])
+                nodes.append(result)
+        super().__init__(nodes)
 
-    def _node(self, kind: str, inputs: list[str], taken: tuple[str, ...], output: str) -> Node:
-        result = Node(kinds=kinds(kind), inputs=taken, outputs=(output,), rounds=_rounds(kind))
-        if not result.kinds or result.kinds[0] not in _WEIGHTED or inputs[1] not in self._constants:
-            return result
-        weight = self._constants[inputs[1]]
-        return replace(result, **_weights(weight))
-
-    def _run(self, image: np.ndarray, given: Values) -> Values:
+    def forced(self, image: np.ndarray, given: Values) -> Values:
         import torch
 
         def received(name: str, value: Any) -> Any:
@@ -155,16 +142,16 @@ class Program(_Graph):
             taken = tuple(n.name for n in node.all_input_nodes if n.name in computed)
             if taken and node.op.startswith("call"):
                 computed.add(node.name)
-                nodes.append(self._node(node, taken))
-        self.nodes = tuple(nodes)
-        super().__init__()
-
-    def _node(self, node: Any, taken: tuple[str, ...]) -> Node:
-        operator = node.target._schema.name if hasattr(node.target, "_schema") else getattr(node.target, "__name__", "")
-        result = Node(kinds=kinds(operator), inputs=taken, outputs=(node.name,), rounds=_rounds(operator))
-        if not result.kinds or result.kinds[0] not in _WEIGHTED or node.args[1].name in taken:
-            return result
-        return replace(result, **_weights(self._constant(node.args[1])))
+                called = node.target
+                result = _node(
+                    called._schema.name if hasattr(called, "_schema") else getattr(called, "__name__", ""),
+                    taken,
+                    node.name,
+                )
+                if result.kinds[:1] in _WEIGHTED and node.args[1].name not in taken:
+                    result = _with_weights(result, self._constant(node.args[1]))
+                nodes.append(result)
+        super().__init__(nodes)
 
     def _constant(self, weight: Any) -> Any:
         """Return a constant, which the program may dequantize first."""
@@ -175,7 +162,7 @@ class Program(_Graph):
             value = getattr(value, part, None)
         return value
 
-    def _run(self, image: np.ndarray, given: Values) -> Values:
+    def forced(self, image: np.ndarray, given: Values) -> Values:
         import torch
 
         computed = {self.input: image}

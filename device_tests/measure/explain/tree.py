@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from device_tests.results.layers import BAD_SQNR_DB, Layers
-from device_tests.results.placements import Operator, Placement, explanation
+from device_tests.results.placements import Operator, Placement, why_expected
 from models.common.console import plain
 
 LARGEST = 6  # parts of a section that are shown
@@ -32,7 +32,7 @@ def placement_tree(placement: Placement) -> Tree:
         operators.add(_operator(operator, bool(placement.delegate), sum(o.macs for o in placement.operators) or 1))
     _sizes(tree, placement)
     for defect in placement.defects:
-        why = explanation(placement.id, defect)
+        why = why_expected(placement.id, defect)
         accepted = f"[yellow]known defect: {shown(defect)}: {shown(why)}[/]"
         tree.add(accepted if why else f"[red]defect: {shown(defect)}[/]")
     for note in placement.notes:

@@ -107,6 +107,8 @@ function look() {
   return {background: null, view: {stroke: null}, axis, legend: text, font: "system-ui, sans-serif"};
 }
 
+const embed = (place, spec) => vegaEmbed(place, {width: "container", autosize: {type: "fit", contains: "padding"}, config: look(), ...spec}, {renderer: "svg", actions: false});
+
 // What is better lies lower, but for top-1.
 const cost = (row, name) => (name === "top1" ? -row.top1 : row[name]);
 
@@ -133,7 +135,7 @@ async function scatter() {
   const narrow = innerWidth < 700;
   const spec = {
     description: `${TITLES[y]} over ${TITLES[x]} of ${rows.length} runs; the list below has the front`,
-    width: "container", height: narrow ? 340 : 420, autosize: {type: "fit", contains: "padding"}, config: look(),
+    height: narrow ? 340 : 420,
     encoding: {x: encode(x), y: encode(y)},
     layer: [
       ...(line.length ? [{data: {values: line.map(shown)}, mark: {type: "line", interpolate: "step-after", color: css("--ink"), opacity: 0.6, tooltip: null}}] : []),
@@ -151,7 +153,7 @@ async function scatter() {
       },
     ],
   };
-  const drawn = await vegaEmbed("#scatter", spec, {renderer: "svg", actions: false});
+  const drawn = await embed("#scatter", spec);
   drawn.view.addEventListener("click", (event, item) => item?.datum?.artifact && show(item.datum.artifact));
   find("#front").replaceChildren(...line.map((row) => {
     const entry = make("li", "");
@@ -225,16 +227,16 @@ function draw(canvas) {
 
 function histogram(place) {
   const bars = data.rows.find((row) => row.id === place.dataset.histogram).histogram;
-  vegaEmbed(place, {
+  embed(place, {
     description: `How ${place.dataset.histogram}'s latencies are spread, up to the 99th percentile`,
-    width: "container", height: 90, autosize: {type: "fit", contains: "padding"}, config: look(),
+    height: 90,
     data: {values: bars}, mark: {type: "bar", color: css("--accent"), tooltip: null},
     encoding: {
       x: {field: "low", type: "quantitative", bin: "binned", title: "latency up to p99, µs", scale: {zero: false}, axis: {tickCount: 6, grid: false}},
       x2: {field: "high"},
       y: {field: "count", type: "quantitative", title: "samples", axis: {tickCount: 3}},
     },
-  }, {renderer: "svg", actions: false});
+  });
 }
 
 function showFromAddress() {

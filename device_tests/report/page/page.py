@@ -1,9 +1,9 @@
 """Builds report/index.html: one file that requests nothing; everything on it comes from sidecars and results."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -15,22 +15,22 @@ import numpy as np
 from device_tests import current_results
 from device_tests.contract import DESKTOP
 from device_tests.onboard.runtimes import is_timed
-from device_tests.report import columns, machines, notes
+from device_tests.report import columns, notes
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
 from device_tests.report.engines import races
-from device_tests.report.groups import Group
-from device_tests.report.page import evidence, micro, pictures, snippets
-from device_tests.report.page.evidence import Evidence
+from device_tests.report.groups import Group, hardware
+from device_tests.report.page import micro, pictures, snippets
 from device_tests.report.sweep import sweeps
-from device_tests.results import bounds, layers, npu, placements
+from device_tests.results import bounds, interleaved, layers, npu, placements
 from device_tests.results import shipping as footprints
 from device_tests.results.latency import TOO_NOISY, Interval
 from device_tests.results.row import Row
 from export import artifact as artifacts
-from export.artifact import Artifact
 from export.schemes import SCHEMES
 from models import networks, reference
 from models.common import files
+
+Artifacts = Mapping[str, artifacts.Artifact | None]  # by id; None where its sidecar cannot be read
 
 HERE = Path(__file__).parent
 BARS = 40  # bars of a latency histogram
@@ -54,6 +54,37 @@ EXTRAS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What separate runs left: current placements and times by row, layers and NPUs by artifact, weights by runtime."""
+
+    placements: Mapping[str, placements.Placement]
+    timings: Mapping[str, interleaved.Timing]
+    layers: Mapping[str, layers.Layers]
+    npus: Mapping[str, npu.Npu]
+    weights: footprints.Weights
+
+
+def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidence:
+    """Return what the results folder holds for these rows and their artifacts; a broken file counts as missing."""
+    there = {row.id: (row, artifact) for row in rows if (artifact := artifacts[row.artifact])}
+    held = current_results.held
+    names = dict.fromkeys(f"{row.runtime}@{row.device}" for row, _ in there.values())
+    timings = (timing for name in names for timing in held(interleaved.read, results, name) or ())
+    readable = {id: artifact for id, artifact in artifacts.items() if artifact}
+    return Evidence(
+        placements={
+            id: placement
+            for id, (row, artifact) in there.items()
+            if row.device == DESKTOP and (placement := held(current_results.placement, results, artifact, row.runtime))
+        },
+        timings={t.id: t for t in timings if t.id in there and t.artifact_sha256 == there[t.id][1].sha256},
+        layers={id: record for id, one in readable.items() if (record := held(current_results.layers, results, one))},
+        npus={id: record for id, one in readable.items() if (record := held(current_results.npu, results, one))},
+        weights=held(footprints.read, results) or {},
+    )
+
+
 def write(
     groups: tuple[Group, ...], margin_points: float, folder: Path, *, artifacts_folder: Path, results_folder: Path
 ) -> Path:
@@ -63,7 +94,7 @@ def write(
     # where one cannot be read, its rows say why
     sidecars = {id: current_results.held(artifacts.read, file) for id, file in files_of.items()}
     models = list(dict.fromkeys(group.model for group in groups))
-    held = evidence.collect(results_folder, rows, sidecars)
+    held = collect(results_folder, rows, sidecars)
     page = _environment().get_template("page.html.j2").render(
         groups=groups,
         rows=rows,
@@ -98,14 +129,14 @@ def _environment() -> jinja2.Environment:
         "contract": snippets.contract,
         "takes": snippets.takes,
         "wasted": _wasted,
-        "explanation": placements.explanation,
+        "why_expected": placements.why_expected,
         "extras": EXTRAS,
         "p50_ratio": _p50_ratio,
         "parts_shown": PARTS,
         "flips_shown": FLIPS,
         "logits_shown": LOGITS,
         "is_timed": is_timed,
-        "machine": machines.hardware,
+        "machine": hardware,
         "refusals": layers.NOT_SHOWN,
         "schemes": SCHEMES,
         "snippets": snippets.of,
@@ -113,7 +144,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def class_name(artifact: Artifact | None, index: int) -> str:
+def class_name(artifact: artifacts.Artifact | None, index: int) -> str:
     """Return a class' name, its index where the sidecar has no name, "no class" for an index below 0."""
     if index < 0:
         return "no class"
@@ -135,7 +166,7 @@ def _ratio(ratio: Interval) -> str:
     return f"× {ratio.value:.3f} (95 %: {ratio.low:.3f} to {ratio.high:.3f}): {verdict}"
 
 
-def _wasted(row: Row, artifact: Artifact | None, held: Evidence) -> str:
+def _wasted(row: Row, artifact: artifacts.Artifact | None, held: Evidence) -> str:
     """Return which layer takes a row below the goal of its core, as far as the desktop's placement shows."""
     if artifact is None or row.instructions is None:
         return ""
@@ -173,7 +204,7 @@ def _places(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
     return [
         {
             "name": place,
-            "machine": next((machines.hardware(r.environment) for r in rows if r.environment), "nothing ran here"),
+            "machine": next((hardware(r.environment) for r in rows if r.environment), "nothing ran here"),
             "runtimes": list(dict.fromkeys(r.runtime for r in rows)),
             "rows": len(rows),
             "ok": sum(r.outcome == "ok" for r in rows),
@@ -242,9 +273,7 @@ def _facts(groups: tuple[Group, ...], rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _data(
-    groups: tuple[Group, ...], sidecars: dict[str, Artifact | None], held: Evidence, folder: Path
-) -> dict[str, Any]:
+def _data(groups: tuple[Group, ...], sidecars: Artifacts, held: Evidence, folder: Path) -> dict[str, Any]:
     """Return the data of the page's script: the rows, and the pictures by model and index (pictures.py)."""
     drawn: dict[str, dict[int, pictures.Picture]] = {}
     for artifact in sidecars.values():

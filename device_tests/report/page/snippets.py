@@ -14,11 +14,9 @@ from export.artifact import Artifact
 HERE = Path(__file__).parent / "snippets"
 LANGUAGES = {"kt": "Kotlin", "swift": "Swift", "js": "JavaScript", "py": "Python"}
 
-# These load with the same code.
-SAME = {"ort": "onnx", "executorch_portable": "executorch"}
+# These load with the same code, or nearly.
+SAME = {"ort": "onnx", "executorch_portable": "executorch", "torchscript_lite": "torchscript"}
 
-_NO_SWIFT = "PyTorch Mobile has no Swift interface: an app calls LibTorch from Objective-C++. Prefer executorch."
-_NO_BROWSER = "No JavaScript library runs TorchScript. Prefer onnx or tflite for the web."
 _SERVER = "A SavedModel is for servers, where TensorFlow Serving takes it. On a device use tflite."
 _APPLE = "Core ML is on Apple's systems only. Elsewhere use tflite, onnx or executorch."
 _CPP = "ncnn is called from C++: an app calls it through {}. Its own examples are at https://github.com/{}."
@@ -34,8 +32,9 @@ MISSING = {
     ("ncnn", "Swift"): _CPP.format("Objective-C++", "dangbo/ncnn-mobile"),
     ("ncnn", "JavaScript"): _CPP.format("WebAssembly", "nihui/ncnn-webassembly-nanodet"),
     ("executorch", "JavaScript"): "ExecuTorch publishes no JavaScript library. Prefer onnx or tflite for the web.",
-    **dict.fromkeys((("torchscript", "Swift"), ("torchscript_lite", "Swift")), _NO_SWIFT),
-    **dict.fromkeys((("torchscript", "JavaScript"), ("torchscript_lite", "JavaScript")), _NO_BROWSER),
+    ("torchscript", "Swift"): "PyTorch Mobile has no Swift interface: an app calls LibTorch from Objective-C++. Prefer "
+    "executorch.",
+    ("torchscript", "JavaScript"): "No JavaScript library runs TorchScript. Prefer onnx or tflite for the web.",
     **dict.fromkeys((("savedmodel", "Kotlin"), ("savedmodel", "Swift")), _SERVER),
 }
 
@@ -139,31 +138,23 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
     environment = templates(HERE, autoescape=False)  # which the page does
     (source,), (target,) = artifact.inputs, artifact.outputs
     image, shape = sides(artifact), ", ".join(str(abs(side)) for side in source.shape)  # -1 is any batch: here 1
+    facts = {"n": image.values, "area": image.height * image.width, "channels": image.channels}
+    # the line that puts one channel after the other; templates hold it on a line that is left out where it is ""
+    planar = PLANAR[suffix].format(**facts) + "\n" if image.channels > 1 and artifact.layout == "chw" else ""
     code = environment.get_template(f"{name}.{suffix}.j2").render(
         file=artifact.file,
         model=artifact.model,
+        lite=artifact.format == "torchscript_lite",
         x=source,
         y=target,
         shape=shape,
         image=image,
         classes=target.shape[-1],
-        pixels="pixels" if image.channels == 1 or artifact.layout != "chw" else "planar",
-        planar=_planar(artifact, suffix),
+        pixels="planar" if planar else "pixels",
+        planar=planar,
     )
     parts = (code.strip(), _label(artifact, suffix))
     return Snippet(language=language, code="\n".join(filter(None, parts)))
-
-
-def _planar(artifact: Artifact, suffix: str) -> str:
-    """Return the line that puts one channel after the other, "" where the artifact takes the pixels' own order.
-
-    The line ends with a line feed: templates hold `planar` on a line that is left out where it is "".
-    """
-    image = sides(artifact)
-    if image.channels == 1 or artifact.layout != "chw":
-        return ""
-    area = image.height * image.width
-    return PLANAR[suffix].format(n=image.values, area=area, channels=image.channels) + "\n"
 
 
 def _label(artifact: Artifact, suffix: str) -> str:

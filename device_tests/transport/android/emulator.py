@@ -33,15 +33,8 @@ class Image:
     """A system image of the SDK, by its package's name, and the tools that start it."""
 
     package: str
-    home: Path
-
-    @property
-    def emulator(self) -> Path:
-        return self.home / "emulator" / "emulator"
-
-    @property
-    def avdmanager(self) -> Path:
-        return self.home / "cmdline-tools" / "latest" / "bin" / "avdmanager"
+    emulator: Path
+    avdmanager: Path
 
 
 def image() -> Image:
@@ -58,13 +51,13 @@ def image() -> Image:
     images = [path.parent for path in home.glob(f"system-images/android-*/*/{abi}/package.xml")]
     images.sort(key=lambda path: [int(number) for number in re.findall(r"\d+", path.parts[-3])])
     package = ";".join(images[-1].relative_to(home).parts) if images else ""
-    chosen = Image(package=package, home=home)
-    missing = [str(tool) for tool in (chosen.emulator, chosen.avdmanager) if not tool.exists()]
+    emulator, avdmanager = home / "emulator" / "emulator", home / "cmdline-tools" / "latest" / "bin" / "avdmanager"
+    missing = [str(tool) for tool in (emulator, avdmanager) if not tool.exists()]
     missing += [] if images else [f"a system image for {abi}"]
     if missing:
         raise EnvironmentMissing(f"The SDK in {home} lacks {', '.join(missing)}. Install with: {install}")
     client.program()
-    return chosen
+    return Image(package=package, emulator=emulator, avdmanager=avdmanager)
 
 
 @contextmanager
@@ -91,7 +84,6 @@ def running(image: Image) -> Iterator[str]:
 
 
 def _await(process: subprocess.Popen, client: Client, log: Path) -> None:
-    """Wait until Android is up."""
     end = time.monotonic() + BOOT_S
     while not (client.is_there and _booted(client)):
         if process.poll() is not None:

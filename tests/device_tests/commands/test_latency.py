@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from device_tests.cells import cells, select
-from device_tests.commands import latency, latency_table
+from device_tests.commands import latency
 from device_tests.contract import DESKTOP
 from device_tests.measure import rounds
 from device_tests.results import interleaved
@@ -99,14 +99,14 @@ def test_what_did_not_settle_and_what_was_noted_is_shown_and_kept(folders, type_
     monkeypatch.setattr(rounds, "WARM_UP_S", 0.1)
     (series,) = type_in()["series"]
     assert not series["steady"]
-    assert latency_table.UNSETTLED in capsys.readouterr().out
+    assert latency.UNSETTLED in capsys.readouterr().out
     (timing,) = interleaved.read(folders.bench.results, f"honest@{DESKTOP}")
     assert timing.rounds >= rounds.LEAST
 
 
 def test_what_a_table_shows_is_no_markup_and_no_escape_sequence(capsys):
     series = Series(id="a[red]\x1b[31m", notes=("[bold]\x1b]0;title\x07note",), rounds_ns=((100, 110), (105, 100)))
-    latency_table.show("times", latency.summary([series], {}), [series])
+    latency.show("times", latency.summary([series], {}), [series])
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "a[red]" in shown

@@ -10,8 +10,7 @@ from rich.console import Console
 from device_tests.report import columns
 from device_tests.report import tables as report
 from device_tests.report.advice import can_ship, picks
-from device_tests.report.groups import group
-from device_tests.report.machines import by_device, hardware, place, warnings
+from device_tests.report.groups import by_device, group, hardware, of_several_machines, place
 from device_tests.report.sweep import sweeps
 from device_tests.results.measurement import Environment
 from models.common.markdown import LIMIT_BYTES
@@ -184,7 +183,7 @@ def test_what_ships_is_the_model_with_its_runtime(results):
 
 def placed(rows):
     several = by_device(rows)
-    return [place(row, several) for row in rows], warnings(several)
+    return [place(row, several) for row in rows], of_several_machines(several)
 
 
 def test_another_cpu_or_system_is_another_machine_one_needs_no_number_and_what_never_ran_is_of_the_first(measured):

@@ -62,8 +62,8 @@ def test_a_known_defect_is_told_with_its_reason_and_expected_by_its_kind_and_not
     assert example.unexpected == ()
     why = "XNNPACK has no kernels for 16-bit activations"
     assert placement_files.as_json(example)["expected_defects"] == {str(defect): why}
-    assert placement_files.explanation(example.id, replace(defect, text="the delegate ran hardly anything")) == why
-    assert not placement_files.explanation(example.id, replace(defect, kind=placement_files.INTEGERS))
+    assert placement_files.why_expected(example.id, replace(defect, text="the delegate ran hardly anything")) == why
+    assert not placement_files.why_expected(example.id, replace(defect, kind=placement_files.INTEGERS))
     other = placement("int16x8", operators=operators(integer=False))
     assert [d.kind for d in other.unexpected] == [placement_files.INTEGERS]
 
