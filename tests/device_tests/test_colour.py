@@ -1,4 +1,4 @@
-"""A network of 32x32x3 images and seven classes, through the worker, the probe, the judge and the page."""
+"""X"""
 
 import base64
 import json
@@ -7,13 +7,17 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import to_builtins
 from msgspec.structs import replace
 
+from device_tests.onboard import pixels, probe
 from device_tests.onboard import pixels as onboard_pixels
-from device_tests.onboard import probe
 from device_tests.report.groups import group
 from device_tests.report.page import page, pictures, snippets
 from device_tests.transport.dialogue import file_arguments
+from export import judge
 from export.contract import Tensor
 from models import reference
 from models.images import network_input
@@ -145,3 +149,20 @@ def test_pictures_of_any_size_become_small_ones():
         picture = pictures.picture(image)
         assert (picture["height"], picture["width"], picture["channels"]) == small
         assert len(base64.b64decode(picture["bytes"])) == np.prod(small)
+
+
+@given(
+    dtype=st.sampled_from(("uint8", "int8", "int16")),
+    scale=st.floats(1e-5, 100),
+    zero_point=st.integers(-128, 255),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_exporter_and_the_worker_quantize_alike(dtype, scale, zero_point, seed):
+    rng = np.random.default_rng(seed)
+    tensor = Tensor(name="t", shape=(1, 4, 5, 3), dtype=dtype, scale=scale, zero_point=zero_point)
+    image = rng.normal(0, 10 ** rng.uniform(-3, 3), (4, 5, 3)).astype(np.float32)
+    native = pixels.native(image, to_builtins(tensor), "hwc")
+    exported = judge.to_native(image[None], tensor)
+    assert native.dtype == exported.dtype == dtype
+    np.testing.assert_array_equal(native, exported)
+    np.testing.assert_array_equal(pixels.dequantized(native, to_builtins(tensor)), judge.to_logits(native, tensor))

@@ -4,14 +4,17 @@ import pytest
 from msgspec import structs
 
 from device_tests import current_results, join, onboard
+from device_tests.measure import rewrites
 from device_tests.report import columns
 from device_tests.results import instructions, placements, rewrites
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.latency import Interval
 from device_tests.results.placements import Operator
 from device_tests.results.rewrites import Pair, Rewritten
-from export.artifact import Rewrite
+from export import artifact as artifacts
+from export.artifact import Dataset, Rewrite
 from models.common import files
+from models.common.errors import DataError
 from tests.device_tests.conftest import artifact, placement
 
 SHA = "a" * 64
@@ -103,3 +106,22 @@ def test_a_broken_file_is_a_note_of_the_row(results, measured, folder):
     (note,) = attached(measured(artifact_sha256=SHA), ARTIFACT, results).notes
     assert str(file) in note
     assert "Delete it" in note
+
+
+ID = "m-tflite-int8"
+
+
+def save(folder, **facts) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    artifacts.save(artifact(ID, **{"checkpoint_sha256": "c" * 64, **facts}), folder)
+
+
+@pytest.mark.parametrize("facts", [{"checkpoint_sha256": "d" * 64}, {"dataset": Dataset(name="digits")}], ids=str)
+def test_files_of_other_checkpoints_or_images_are_not_compared(tmp_path, facts):
+    place = rewrites.Place(artifacts=tmp_path / "artifacts", results=tmp_path / "results")
+    save(place.artifacts)
+    save(place.converted)
+    rewrites.require_same_source(ID, place)
+    save(place.artifacts, **facts)
+    with pytest.raises(DataError, match=f"Make it again with: nox -s export -- --only {ID}"):
+        rewrites.require_same_source(ID, place)

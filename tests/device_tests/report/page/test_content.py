@@ -1,7 +1,9 @@
-"""What the page says: its content, without a browser."""
+"""What the page says, without a browser: its content, and code for every format, of which the Python code is run for real."""
 
 import json
 import re
+import subprocess
+import textwrap
 from base64 import b64decode
 from html.parser import HTMLParser
 
@@ -11,13 +13,17 @@ from msgspec.structs import replace
 
 from device_tests import current_results
 from device_tests.report.groups import group
-from device_tests.report.page import page
+from device_tests.report.page import page, snippets
 from device_tests.results import layers, placements
 from device_tests.results import shipping as footprints
 from device_tests.results.layers import LayerError, Layers
 from device_tests.results.placements import Defect, Operator, Part
 from export import artifact as artifacts
+from export.contract import Tensor
 from models.common import files
+from models.common.environments import ROOT
+from tests import programs
+from tests.device_tests import conftest
 from tests.device_tests.conftest import ID, MODEL, footprint, placement
 from tests.device_tests.report.page.conftest import EVIL
 
@@ -179,3 +185,54 @@ def test_microcontrollers_and_npus_have_a_section_where_something_is_known_of_th
     assert "too large" in section
     assert "vela's estimate" in section or "vela&#39;s estimate" in section
     assert '<span class="none">not timed</span>' in text  # where networks of two frameworks are compared
+
+
+ARTIFACT = conftest.artifact("a-b-c", format="tflite", file="a-b-c.tflite", layout="chw", labels=tuple("0123456789"),
+                             inputs=(Tensor(name="image", shape=(-1, 1, 28, 28), dtype="float32"),),
+                             outputs=(Tensor(name="logits", shape=(-1, 10), dtype="float32"),))  # fmt: skip
+QUANTIZED = {side: (replace(getattr(ARTIFACT, side)[0], dtype="uint8", scale=0.5, zero_point=3),)
+             for side in ("inputs", "outputs")}  # fmt: skip
+
+
+@pytest.mark.parametrize("format_name", ["tflite", "onnx", "ort", "executorch", "executorch_portable", "torchscript",
+                                         "torchscript_lite", "savedmodel", "coreml", "openvino", "ncnn"])  # fmt: skip
+def test_a_format_has_code_or_a_reason_in_every_language(format_name):
+    written = snippets.of(replace(ARTIFACT, format=format_name))
+    assert [s.language for s in written] == list(snippets.LANGUAGES.values())
+    assert all(bool(s.code) != bool(s.reason) for s in written)
+    assert all("-1" not in s.code and "a-b-c.tflite" in s.code.replace('"a-b-c", ofType: "', "a-b-c.")
+               for s in written if s.code and s.language != "Swift")  # fmt: skip
+
+
+def test_code_for_quantized_inputs_rescales_and_nobody_is_told_to_ship_a_bare_network():
+    assert snippets.of(replace(ARTIFACT, format="eager")) == ()
+    plain, quantized = snippets.of(ARTIFACT), snippets.of(replace(ARTIFACT, **QUANTIZED))
+    assert not any("zero" in s.code.lower() for s in plain)
+    assert all("zero" in s.code.lower() for s in quantized)
+
+
+SNIPPET_RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "ort": "onnxruntime", "executorch": "export",
+                    "torchscript": "torch", "torchscript_lite": "torch", "savedmodel": "tensorflow",
+                    "openvino": "openvino", "ncnn": "ncnn"}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", SNIPPET_RUNTIMES)
+def test_the_python_code_gives_the_golden_answers(format_name):
+    every = artifacts.load(ROOT / "artifacts")
+    chosen = [a for a in every if a.format == format_name and a.scheme in ("float32", "int8_io") and a.outcome == "ok"]
+    if not chosen:
+        programs.absent("needs artifacts: nox -s export")
+    for artifact in chosen:
+        golden = artifact.golden[0]
+        code = next(s.code for s in snippets.of(artifact) if s.language == "Python")
+        program = textwrap.dedent("""
+            import base64, json, numpy
+            pixels = numpy.frombuffer(base64.b64decode({picture!r}), numpy.uint8).astype("float32") / 255
+            {code}
+            print("\\n" + json.dumps([float(v) for v in logits]))
+        """).format(picture=golden.image_u8, code=code)
+        python = conftest.need_environment(SNIPPET_RUNTIMES[format_name])
+        ran = subprocess.run([python, "-c", program], cwd=ROOT / "artifacts", capture_output=True, text=True)
+        assert ran.returncode == 0, (artifact.id, ran.stderr)
+        assert json.loads(ran.stdout.splitlines()[-1]) == pytest.approx(golden.logits, abs=0.02), artifact.id
