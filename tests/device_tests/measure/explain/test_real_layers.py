@@ -1,4 +1,7 @@
-"""X"""
+"""Layers of networks with batch norm, depthwise convolutions, residuals, a gate and attention, through each toolchain.
+
+A healthy file accuses no layer; a file in which one layer's scale is doubled accuses that layer.
+"""
 
 import io
 import sys
@@ -8,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.device_tests.measure.explain.small_networks import LAYERS, NETWORKS, POINTWISE, SHAPE
 
 import models.zoo
 from device_tests.measure.explain import layers, run
@@ -23,9 +25,79 @@ from models.common import files
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
 from models.reference import Reference
+from models.spec import Training
 from tests.device_tests import conftest
 
 pytestmark = pytest.mark.slow
+
+SPEC = """
+from models.spec import ModelSpec
+
+SPEC = ModelSpec(name="{name}", framework="{framework}", title="a network of the tests", parameters={parameters},
+                 macs={macs}, input_shape={shape}, source="tests")
+"""
+
+TORCH = """
+def network():
+    import torch
+    from torch import nn
+
+    from models.frameworks.torch import Normalize
+
+    class Mobile(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.normalize = Normalize()
+            self.stem = nn.Sequential(
+                nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+            )
+            self.deep = nn.Sequential(
+                nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16), nn.Hardswish(),
+                nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16),
+            )
+            self.gate = nn.Sequential(
+                nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 8, 1), nn.ReLU(), nn.Conv2d(8, 16, 1), nn.Hardsigmoid()
+            )
+            self.pool = nn.MaxPool2d(2, 2)
+            self.q, self.k, self.v, self.out = (nn.Linear(16, 16) for _ in range(4))
+            self.head = nn.Linear(16, 10)
+
+        def forward(self, image):
+            x = self.stem(self.normalize(image))
+            y = self.deep(x)
+            t = self.pool(x + y * self.gate(y)).reshape(x.shape[0], 16, 49).transpose(1, 2)
+            weights = torch.softmax(self.q(t) @ self.k(t).transpose(1, 2) / 4.0, -1)
+            return self.head((t + self.out(weights @ self.v(t))).mean(1))
+
+    return Mobile()
+"""
+POINTWISE, SHAPE = "conv3", (16, 16, 1, 1)  # in the residual's branch, after the depthwise one
+
+KERAS = """
+def network():
+    from keras import Input, Model, layers
+
+    from models.data import MEAN, STD
+
+    image = Input((28, 28, 1), name="image")
+    x = layers.Rescaling(1 / STD, offset=-MEAN / STD)(image)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = layers.ReLU()(layers.BatchNormalization(name="norm1")(x))
+    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
+    y = layers.ReLU()(layers.BatchNormalization(name="norm2")(y))
+    y = layers.BatchNormalization(name="norm3")(layers.Conv2D(16, 1, use_bias=False, name="pointwise")(y))
+    x = layers.ReLU()(layers.Add()([layers.Conv2D(16, 1, name="shortcut")(x), y]))
+    x = layers.Dense(32, activation="relu", name="dense")(layers.GlobalAveragePooling2D()(x))
+    return Model(image, layers.Dense(10, name="logits")(x))
+"""
+LAYERS = {
+    "torch_mobile": [f"{kind}{i}" for kind in ("conv", "dense") for i in range(1, 6)],
+    "keras_residual": ["stem", "depthwise", "pointwise", "shortcut", "dense", "logits"],
+}
+NETWORKS = {
+    "torch_mobile": (SPEC.format(name="torch_mobile", framework="torch", parameters=2_410, macs=180_000, shape=(1, 28, 28)) + TORCH),
+    "keras_residual": (SPEC.format(name="keras_residual", framework="keras", parameters=1_300, macs=90_000, shape=(28, 28, 1)) + KERAS),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +111,17 @@ def zoo(tmp_path_factory):
         for name, text in NETWORKS.items():
             (folder / f"{name}.py").write_text(text)
             spec = models.zoo.ZOO[name].SPEC
-            FRAMEWORKS[spec.framework].seed(0)
+            framework = FRAMEWORKS[spec.framework]
+            framework.seed(0)
             network = models.zoo.ZOO[name].network()
-            _train(network, network_input(images.images, "chw" if spec.framework == "torch" else "hwc"), images.labels)
+            trainer = framework.Trainer(network, Training(epochs=3))
+            pixels = network_input(images.images, "chw" if spec.framework == "torch" else "hwc")
+            for i in 3 * list(range(0, len(pixels), 64)):
+                trainer.step(pixels[i : i + 64], images.labels[i : i + 64], 3e-3)
             checkpoints.save(name, network)
         yield folder
     for name in NETWORKS:
         sys.modules.pop(f"models.zoo.{name}", None)
-
-
-def _train(network, images: np.ndarray, labels: np.ndarray) -> None:
-    if not hasattr(network, "parameters"):  # Keras: its random weights do, once its batch norms have seen images
-        for i in range(0, len(images), 64):
-            network(images[i : i + 64], training=True)
-        return
-    import torch
-
-    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
-    for i in 3 * list(range(0, len(images), 64)):
-        answer = network(torch.from_numpy(images[i : i + 64]))
-        loss = torch.nn.functional.cross_entropy(answer, torch.from_numpy(labels[i : i + 64].astype(np.int64)))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
 
 
 @pytest.fixture(scope="module")
@@ -227,89 +287,3 @@ def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(expor
     damaged = file.with_name("damaged.pte")
     damaged.write_bytes(content.replace(scales.tobytes(), (2 * scales).tobytes()))
     assert bad(measured(artifact, damaged)) == ["answer"]
-
-
-SPEC = """
-from models.spec import ModelSpec
-
-SPEC = ModelSpec(name="{name}", framework="{framework}", title="a network of the tests", parameters={parameters},
-                 macs={macs}, input_shape={shape}, source="tests")
-"""
-
-TORCH = """
-def network():
-    import torch
-    from torch import nn
-
-    from models.frameworks.torch import Normalize
-
-    class Block(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.deep = nn.Sequential(
-                nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16), nn.Hardswish(),
-                nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16),
-            )
-            self.gate = nn.Sequential(
-                nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 8, 1), nn.ReLU(), nn.Conv2d(8, 16, 1), nn.Hardsigmoid()
-            )
-
-        def forward(self, x):
-            y = self.deep(x)
-            return x + y * self.gate(y)
-
-    class Attention(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.q, self.k, self.v, self.out = (nn.Linear(16, 16) for _ in range(4))
-
-        def forward(self, x):
-            t = x.reshape(x.shape[0], 16, 49).transpose(1, 2)
-            weights = torch.softmax(self.q(t) @ self.k(t).transpose(1, 2) / 4.0, -1)
-            return t + self.out(weights @ self.v(t))
-
-    class Mobile(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.normalize = Normalize()
-            self.stem = nn.Sequential(
-                nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
-            )
-            self.block = Block()
-            self.pool = nn.MaxPool2d(2, 2)
-            self.attention = Attention()
-            self.head = nn.Linear(16, 10)
-
-        def forward(self, image):
-            x = self.pool(self.block(self.stem(self.normalize(image))))
-            return self.head(self.attention(x).mean(1))
-
-    return Mobile()
-"""
-POINTWISE, SHAPE = "conv3", (16, 16, 1, 1)  # in the residual's branch, after the depthwise one
-
-KERAS = """
-def network():
-    from keras import Input, Model, layers
-
-    from models.data import MEAN, STD
-
-    image = Input((28, 28, 1), name="image")
-    x = layers.Rescaling(1 / STD, offset=-MEAN / STD)(image)
-    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
-    x = layers.ReLU()(layers.BatchNormalization(name="norm1")(x))
-    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
-    y = layers.ReLU()(layers.BatchNormalization(name="norm2")(y))
-    y = layers.BatchNormalization(name="norm3")(layers.Conv2D(16, 1, use_bias=False, name="pointwise")(y))
-    x = layers.ReLU()(layers.Add()([layers.Conv2D(16, 1, name="shortcut")(x), y]))
-    x = layers.Dense(32, activation="relu", name="dense")(layers.GlobalAveragePooling2D()(x))
-    return Model(image, layers.Dense(10, name="logits")(x))
-"""
-LAYERS = {
-    "torch_mobile": [f"{kind}{i}" for kind in ("conv", "dense") for i in range(1, 6)],
-    "keras_residual": ["stem", "depthwise", "pointwise", "shortcut", "dense", "logits"],
-}
-NETWORKS = {
-    "torch_mobile": (SPEC.format(name="torch_mobile", framework="torch", parameters=2_410, macs=180_000, shape=(1, 28, 28)) + TORCH),
-    "keras_residual": (SPEC.format(name="keras_residual", framework="keras", parameters=1_300, macs=90_000, shape=(28, 28, 1)) + KERAS),
-}  # fmt: skip

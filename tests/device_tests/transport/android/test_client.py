@@ -88,17 +88,15 @@ def test_a_board_without_getprop_tells_its_processor(adb):
 
 
 @pytest.mark.parametrize(
-    ("command", "lacks", "install"),
+    ("command", "lacks"),
     [
-        ("phone", "ANDROID_HOME is not set", "sdkmanager"),
-        ("vm", "The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc",
-         "sudo apt-get install --no-install-recommends qemu-system-arm"),
+        ("phone", "ANDROID_HOME is not set.*sdkmanager"),
+        ("vm", "The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc.*"
+               "sudo apt-get install --no-install-recommends qemu-system-arm"),
     ],
 )  # fmt: skip
-def test_without_the_sdk_or_qemu_it_says_what_to_install(tmp_path, monkeypatch, command, lacks, install):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("ANDROID_HOME", raising=False)
-    with pytest.raises(EnvironmentMissing, match=f"^{lacks}.*{install}"):
+def test_without_the_sdk_or_qemu_it_says_what_to_install(adb, command, lacks):
+    with pytest.raises(EnvironmentMissing, match=f"^{lacks}"):
         group.main([command, "--quick"], standalone_mode=False)
 
 
@@ -120,16 +118,14 @@ def test_a_device_is_cleaned_by_the_command(started, phone):
 
 # as a phone with four little, three middle and one big core answers the script
 FACTS = {
-    **{f"cpu{i}.cpuinfo_max_freq": "1704000" for i in range(4)},
-    **{f"cpu{i}.cpuinfo_max_freq": "2367000" for i in range(4, 7)},
-    "cpu7.cpuinfo_max_freq": "2914000",
-    **{f"cpu{i}.scaling_governor": "sched_pixel" for i in range(8)},
     "thermal_status": "0",
     "screen": "Asleep",
     "power": "USB",
     "battery_percent": "87",
     "battery_decicelsius": "291",
 }
+for i, clock in enumerate(["1704000"] * 4 + ["2367000"] * 3 + ["2914000"]):
+    FACTS |= {f"cpu{i}.cpuinfo_max_freq": clock, f"cpu{i}.scaling_governor": "sched_pixel"}
 
 
 def test_lines_without_a_fact_are_none_and_cores_are_told_apart_by_their_highest_clock():
@@ -153,9 +149,7 @@ def test_the_environment_says_what_was_before_and_after_and_throttling_is_a_warn
     assert conditions.warnings(FACTS, after, (7,)) == []
     hot = FACTS | {"thermal_status": "2"}
     assert conditions.warnings(FACTS, hot, (7,)) == ["the phone throttled: thermal status 0, then 2"]
-
-
-def test_what_a_phone_keeps_to_itself_is_said_to_be_unknown_and_it_is_not_pinned():
+    # what a phone keeps to itself is said to be unknown, and it is not pinned
     facts = conditions.facts({}, {}, ())
     assert facts["governor"] == facts["screen"] == facts["power"] == "not told"
     assert facts["battery"] == "not told before, not told after"

@@ -1,4 +1,4 @@
-"""X"""
+"""What runs over adb, with the real client: real runtimes, a real phone's conditions, and every way in which a phone fails."""
 
 import re
 import signal
@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from device_tests.contract import Job
-from device_tests.devices import device
 from device_tests.devices.adb import HOME, Phone, device
 from device_tests.results import judging
 from device_tests.schedule import Closed, Turns
@@ -30,6 +29,7 @@ from tests.device_tests.conftest import run_module
 pytestmark = pytest.mark.slow
 ARTIFACTS = Path(__file__).parents[4] / "artifacts"
 MODEL = "torch_cnn_small"
+ASLEEP = """echo '{"turn": "share"}'; exec sleep 1000"""
 MASK = """echo '{"outcome": "ok", "reason": "", "notes": [], "environment": {"python": "'$(taskset -p $$ | sed 's/.*: //')'"}}'"""
 
 
@@ -49,9 +49,8 @@ def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, kind):
     if not sidecar.exists():
         programs.absent("needs artifacts: nox -s export")
     artifact = artifacts.read(sidecar)
-    file = reference.path(ARTIFACTS, MODEL)
-    job = Job(runtime=runtime, artifact=ARTIFACTS / artifact.file, sidecar=sidecar, timeout_s=300, images=50, latency_s=0,
-              reference=file)  # fmt: skip
+    file, options = reference.path(ARTIFACTS, MODEL), {"timeout_s": 300, "images": 50, "latency_s": 0}
+    job = Job(runtime=runtime, artifact=ARTIFACTS / artifact.file, sidecar=sidecar, reference=file, **options)
     row = real.run(job, Turns(1))
     assert (row["outcome"], row["reason"]) == ("ok", "")
     judged = judging.judge(judging.unpack(row["logits"], 10, 50), reference.load(file))
@@ -60,11 +59,6 @@ def test_the_published_wheels_run_where_only_the_kernel_is(real, runtime, kind):
     assert not row["latencies_ns"]  # an emulated device has none to tell
     facts = {"kind": "Android-shaped machine", "android": "none", "abi": "arm64-v8a", "machine": "aarch64"}
     assert facts.items() <= {name: row["environment"][name] for name in facts}.items()
-
-
-def test_there_is_no_c_library_outside_the_bundle(real):
-    output = real.client.shell("for folder in /lib /usr /etc /bin; do [ ! -e $folder ] || echo $folder; done; id -u")
-    assert output.split() == ["2000"]
 
 
 def take_for_a_phone(machine: Phone) -> Phone:
@@ -83,10 +77,6 @@ def test_a_real_phone_is_measured_on_the_chosen_cores_and_says_in_what_state(pho
     for size, mask, core in (("big", "1", "cpu0"), ("little", "2", "cpu1")):
         row = take_for_a_phone(phone(MASK, core=size)).run(job, Turns(1))
         assert (row["environment"]["python"], row["environment"]["cores"], row["notes"]) == (mask, core, [])
-
-
-pytestmark = pytest.mark.slow
-ASLEEP = """echo '{"turn": "share"}'; exec sleep 1000"""
 
 
 @contextmanager
@@ -119,38 +109,29 @@ def test_one_device_needs_no_serial_and_one_that_is_not_there_is_told_with_those
         device("android:R58M+medium")
 
 
-@pytest.fixture
-def others(started):
-    """Connects the two machines that do not let anybody in, one at a time."""
-    connected = []
-
-    def connect(which: int) -> str:
-        serial = started.moods[which]
-        connected.append(serial)
-        subprocess.run([client.program(), "connect", serial], capture_output=True, timeout=30)
-        return serial
-
-    yield connect
-    for serial in connected:
-        subprocess.run([client.program(), "disconnect", serial], capture_output=True, timeout=30, check=True)
-
-
 @pytest.mark.parametrize(
     ("which", "state", "reason"),
     [(0, "unauthorized", "Unlock it and accept"), (1, "offline", "It is connected but does not answer")],
 )
-def test_a_device_that_lets_nobody_in_says_why_and_of_two_one_must_be_named(started, others, which, state, reason):
-    serial = others(which)
-    with pytest.raises(EnvironmentMissing, match="several devices.*--device android:SERIAL") as raised:
-        device("android:")
-    assert {f"{started.serial} (device)", f"{serial} ({state})"} <= set(re.findall(r"\S+ \(\w+\)", str(raised.value)))
-    command = ("run", "--device", f"android:{serial}", "--runtime", "litert", "--artifacts", "artifacts")
-    output = run_module("device_tests", *command, code=EnvironmentMissing.exit_code)
-    assert f"{serial} is {state}. {reason}" in " ".join(output.split())
+def test_a_device_that_lets_nobody_in_says_why_and_of_two_one_must_be_named(started, which, state, reason):
+    serial = started.moods[which]
+    subprocess.run([client.program(), "connect", serial], capture_output=True, timeout=30)
+    try:
+        with pytest.raises(EnvironmentMissing, match="several devices.*--device android:SERIAL") as raised:
+            device("android:")
+        seen = set(re.findall(r"\S+ \(\w+\)", str(raised.value)))
+        assert {f"{started.serial} (device)", f"{serial} ({state})"} <= seen
+        command = ("run", "--device", f"android:{serial}", "--runtime", "litert", "--artifacts", "artifacts")
+        output = run_module("device_tests", *command, code=EnvironmentMissing.exit_code)
+        assert f"{serial} is {state}. {reason}" in " ".join(output.split())
+    finally:
+        subprocess.run([client.program(), "disconnect", serial], capture_output=True, timeout=30, check=True)
 
 
 def test_a_good_run_leaves_the_bundle_alone_which_is_not_pushed_again_and_clean_removes_everything(phone, job):
     good = phone()
+    outside = good.client.shell("for folder in /lib /usr /etc /bin; do [ ! -e $folder ] || echo $folder; done; id -u")
+    assert outside.split() == ["2000"]  # there is no C library but the bundle's
     row = good.run(job, Turns(1))
     assert (row["outcome"], row["environment"]["kind"]) == ("ok", "Android-shaped machine")
     assert row["environment"]["abi"] == "arm64-v8a"
@@ -194,33 +175,29 @@ def test_full_storage_is_a_row_that_says_how_much_is_missing(phone, job):
 
 
 @pytest.mark.parametrize(
-    ("script", "reason", "log"),
+    ("script", "end", "log"),
     [
-        ("echo dying >&2; kill -SEGV $$", "killed by SIGSEGV while starting", ["dying"]),
-        ("echo hello", "said something that is no answer while starting: 'hello'", []),
+        ("echo dying >&2; kill -SEGV $$", ("run_failed", "killed by SIGSEGV while starting"), ["dying"]),
+        ("echo hello", ("run_failed", "said something that is no answer while starting: 'hello'"), []),
+        ("trap '' HUP\nexec sleep 2000", ("timed_out", "no answer in 3 s while starting"), []),
     ],
+    ids=["dies", "prints noise", "hangs and ignores the hang-up"],
 )
-def test_a_worker_that_kills_itself_or_prints_noise_is_a_row(phone, job, script, reason, log):
-    row = phone(script).run(job, Turns(1))
-    assert (row["outcome"], row["reason"]) == ("run_failed", reason)
+def test_a_worker_that_misbehaves_is_a_row_and_does_not_outlive_it(phone, job, script, end, log):
+    there = phone(script)
+    row = there.run(replace(job, timeout_s=3), Turns(1))
+    assert (row["outcome"], row["reason"]) == end
     assert {*log} <= {*row["log"]}
-
-
-def test_a_hung_shell_is_a_row_and_is_killed_there_even_if_it_ignores_the_hang_up(phone, job):
-    hung = phone("trap '' HUP\nexec sleep 2000")
-    row = hung.run(replace(job, timeout_s=3), Turns(1))
-    assert (row["outcome"], row["reason"]) == ("timed_out", "no answer in 3 s while starting")
-    assert "sleep 2000" not in hung.client.shell("ps")
-    assert hung.client.shell(f"ls {HOME}/jobs").split() == []
+    assert "sleep 2000" not in there.client.shell("ps")
+    assert there.client.shell(f"ls {HOME}/jobs").split() == []
 
 
 def test_a_program_of_another_abi_is_a_row_with_what_the_device_said(phone, job):
     wrong = phone()
     vars(wrong)["_bundle"].path.joinpath("lib", "ld-linux-aarch64.so.1").write_bytes(Path("/bin/true").read_bytes())
     row = wrong.run(job, Turns(1))
-    assert row["outcome"] == "run_failed"
     # busybox tries it as a script first
-    assert re.fullmatch("ended with exit code (2|126) while starting", row["reason"])
+    assert re.fullmatch("run_failed: ended with exit code (2|126) while starting", f"{row['outcome']}: {row['reason']}")
     assert row["log"]
 
 
