@@ -24,6 +24,7 @@ from export.contract import Tensor
 from models.images import network_input
 from models.reference import EvaluationSet
 from tests.device_tests.conftest import ID, MODEL, joined, save_artifact, save_reference
+from tests.device_tests.report.page.conftest import data_of
 
 SIDE, CHANNELS, CLASSES, IMAGES = 32, 3, 7, 120
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "<gnu>")
@@ -113,8 +114,7 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     judged = tuple(row for row in joined(*folders.values()) if row.artifact == ID)
     assert judged[0].flips
     text = page.write(group(judged, 0.1), 0.1, tmp_path / "report", **folders).read_text()
-    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
-    drawn = data["pictures"][MODEL]
+    drawn = data_of(text)["pictures"][MODEL]
     assert {(p["height"], p["width"], p["channels"]) for p in drawn.values()} == {(SIDE, SIDE, CHANNELS)}
     assert all(len(base64.b64decode(p["bytes"])) == SIDE * SIDE * CHANNELS for p in drawn.values())
     assert len(drawn) > 1

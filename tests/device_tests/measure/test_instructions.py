@@ -15,7 +15,8 @@ from device_tests.results import instructions as counts
 from device_tests.results.instructions import InstructionCount
 from models.common import files
 from models.common.errors import DataError, EnvironmentMissing
-from tests.device_tests.conftest import ID
+from tests import programs
+from tests.device_tests.conftest import ID, raises
 
 
 def log(inference: int, nothing: int, others: int = 0) -> str:
@@ -51,6 +52,14 @@ def test_the_processor_is_read_from_the_command_and_a_missing_emulator_says_what
     load = Load(runtime="litert", artifact=tmp_path, sidecar=tmp_path, timeout_s=1)
     with pytest.raises(EnvironmentMissing, match="qemu-x86_64.*sudo apt-get install qemu-user$"):
         devices.device("desktop").counted(load, tmp_path, tmp_path)
+    counting = {"desktop": True, "cortex-a53": True, "ssh:a@b": False, "android:1": False}
+    assert {name: devices.device(name).counts for name in counting} == counting  # which is known without asking
+
+
+def test_an_emulator_must_tell_its_version(tmp_path):
+    qemu = programs.script(tmp_path / "qemu-x", "echo 'no such option' >&2; exit 3")
+    with pytest.raises(EnvironmentMissing, match="does not tell its version: no such option"):
+        instructions._version(str(qemu))
 
 
 @pytest.fixture
@@ -67,6 +76,36 @@ def count(folders, monkeypatch):
         return ended[0].count, ended[0].current
 
     return run
+
+
+@pytest.fixture
+def counter(folders, tmp_path, monkeypatch):
+    folders.runtime("fake")
+    (cell,) = select(cells(), runtimes=(), patterns=(ID,))
+    monkeypatch.setattr(desktop.Desktop, "counted", lambda *arguments: None)
+    monkeypatch.setattr(instructions, "emulator", lambda command: ("cpu", "qemu"))
+    monkeypatch.setattr(instructions.Counter, "_warm", lambda *arguments: None)
+
+    def settle(facts, force: bool = True) -> instructions.Ended:
+        monkeypatch.setattr(instructions.Counter, "_count", lambda *arguments: facts())
+        counting = instructions.Counter(artifacts=folders.bench.artifacts, results=folders.bench.results, force=force,
+                                    timeout_s=1.0, plugin=tmp_path)  # fmt: skip
+        return counting.settle(cell)
+
+    return settle
+
+
+def test_a_count_that_fails_or_that_nobody_foresaw_is_a_row_and_replaces_no_good_one(folders, counter):
+    good = counter(lambda: {"samples": (5, 5), "notes": ()}).count
+    file = counts.path(folders.bench.results, good.id)
+    for facts in ({"outcome": "timed_out", "reason": "no answer"}, {"outcome": "run_failed", "reason": "killed"}):
+        assert counter(lambda facts=facts: facts).count.outcome == facts["outcome"]
+        assert counts.read(file) == good
+    count = counter(raises(AssertionError("what cannot be"))).count
+    assert (count.outcome, count.reason) == ("run_failed", "unexpected: AssertionError: what cannot be")
+    assert counts.read(file) == good
+    counter(lambda: {"outcome": "unsupported", "reason": "it says no"})
+    assert counts.read(file).outcome == "unsupported"
 
 
 @pytest.mark.needs(desktop.QEMU, "cc")

@@ -25,27 +25,19 @@ from models.common.environments import ROOT
 from tests import programs
 from tests.device_tests import conftest
 from tests.device_tests.conftest import ID, MODEL, footprint, placement
-from tests.device_tests.report.page.conftest import EVIL
+from tests.device_tests.report.page.conftest import EVIL, data_of
 
 
 class Elements(HTMLParser):
-    """Collects the start tags of a page with their attributes, and the text of its data block."""
+    """Collects the start tags of a page with their attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.data = ""
-        self._in_data = False
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        self._in_data = dict(attrs).get("id") == "data"
-
-    def handle_data(self, data):
-        if self._in_data:
-            self.data += data
-            self._in_data = False
 
 
 def test_nothing_on_the_page_comes_from_elsewhere_and_what_a_runtime_said_is_text_and_never_markup(build):
@@ -63,9 +55,11 @@ def test_nothing_on_the_page_comes_from_elsewhere_and_what_a_runtime_said_is_tex
 def test_a_page_that_can_be_mailed_holds_every_row_and_the_references_own_pictures(build, rows, folders):
     file = build()
     assert file.stat().st_size < 3_000_000
-    page_ = Elements(file.read_text())
-    assert {row.id for row in rows} <= {attributes.get("id") for tag, attributes in page_.elements if tag == "tr"}
-    data = json.loads(page_.data)
+    text = file.read_text()
+    assert {row.id for row in rows} <= {
+        attributes.get("id") for tag, attributes in Elements(text).elements if tag == "tr"
+    }
+    data = data_of(text)
     assert [row["id"] for row in data["rows"]] == [r.id for g in group(rows, 0.1) for r in g.rows]
     with np.load(folders.bench.artifacts / f"{MODEL}.reference.npz") as reference:
         expected = reference["images"][7].tobytes()
@@ -164,7 +158,7 @@ def test_an_emulated_row_shows_no_time_and_how_it_differs_from_the_desktop(build
     assert "emulated: a time here would say nothing about the device" in text
     assert '<td class="number">5,000,000, 990 of 1,000 same</td>' in text
     assert "990 of 1,000; the largest difference is 0.001, the first image with one is 7" in text
-    (row,) = (row for row in json.loads(Elements(text).data)["rows"] if row["id"] == f"{ID}@torch@cortex-a53")
+    (row,) = (row for row in data_of(text)["rows"] if row["id"] == f"{ID}@torch@cortex-a53")
     assert (row["place"], row["p50_ns"], row["shipped_bytes"]) == ("cortex-a53", None, None)
 
 
