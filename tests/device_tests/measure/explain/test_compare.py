@@ -99,9 +99,7 @@ def test_a_doubled_scale_is_found_where_it_is_and_not_after_it_whatever_tensors_
     rows = row_of(residual(deep=2.0, names="w x y z"), residual())
     assert (first_bad(rows), all(row.paired for row in rows.values())) == ("conv2", True)
 
-
-def test_an_operator_without_weights_has_a_row_where_it_is_bad():
-    broken = changed(residual(), ("add", "a b", "c", lambda a, b: 2 * (a + b)))
+    broken = changed(residual(), ("add", "a b", "c", lambda a, b: 2 * (a + b)))  # an operator without weights
     assert first_bad(row_of(broken, residual())) == "add c"
     assert "add c" not in row_of(residual(), residual())
 
@@ -130,24 +128,19 @@ def test_a_layer_that_has_another_shape_is_judged_where_both_graphs_meet_again()
     assert first_bad(row_of(broken, residual())) == "conv2"
 
 
-def test_a_name_that_means_something_else_in_the_file_is_not_paired():
-    """`a` and `b` have changed places: the same names and shapes, computed from other tensors."""
+def test_names_that_mean_something_else_in_the_file_pair_nothing():
+    """In one file `a` and `b` have changed places; the other has folded the batch norm, and its `a` is the twin's `b`."""
     twin = Computed(("conv", "image", "a", product(0)), ("conv", "a", "b", product(1)), ("dense", "b", "c", product(2)))
     file = Computed(("conv", "image", "b", product(0)), ("conv", "b", "a", product(1)), ("dense", "a", "c", product(2)))
-    pairs = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
-    assert pairs == {"image": "image", "b": "a", "a": "b", "c": "c"}
-    assert first_bad(row_of(file, twin)) == ""
-
-
-def test_names_that_are_numbered_anew_pair_nothing():
-    """The file has folded the batch norm, so that its `a` is the twin's `b`."""
     norm = ("batch_norm", "a", "b", lambda x: 3 * x)
-    twin = Computed(("conv", "image", "a", product(0)), norm, ("dense", "b", "c", product(1)), named=False)
-    twin.nodes = compare.without_batch_norms(twin.nodes)
-    file = Computed(("conv", "image", "a", product(0, 3.0)), ("dense", "a", "b", product(1)), named=False)
-    pairs = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
-    assert pairs == {"image": "image", "a": "b", "b": "c"}
-    assert first_bad(row_of(file, twin)) == ""
+    normed = Computed(("conv", "image", "a", product(0)), norm, ("dense", "b", "c", product(1)), named=False)
+    normed.nodes = compare.without_batch_norms(normed.nodes)
+    folded = Computed(("conv", "image", "a", product(0, 3.0)), ("dense", "a", "b", product(1)), named=False)
+    swapped, shifted = {"b": "a", "a": "b", "c": "c"}, {"a": "b", "b": "c"}
+    for own, other, expected in ((file, twin, swapped), (folded, normed, shifted)):
+        pairs = compare.pair(own, other, own.values(IMAGES[:1]), other.values(IMAGES[:1]))
+        assert pairs == {"image": "image", **expected}
+        assert first_bad(row_of(own, other)) == ""
 
 
 def test_a_layer_without_a_counterpart_is_said_and_accused_of_nothing():
@@ -185,15 +178,12 @@ ARTIFACT = artifact("a-b-c")
 SIGNAL = np.array([[3.0, -4.0]], np.float32)
 
 
-@pytest.mark.parametrize(
-    ("ours", "sqnr_db", "max_abs", "cosine"),
-    [(SIGNAL, None, 0.0, 1.0), (SIGNAL * 1.1, 20.0, 0.4, 1.0), (0 * SIGNAL, 0.0, 4.0, 0.0)],
-    ids=["exact", "a tenth of noise", "dead"],
-)
-def test_an_error_is_the_noise_in_decibels_the_largest_difference_and_the_cosine(ours, sqnr_db, max_abs, cosine):
-    row = layers.error("conv1", ours, SIGNAL)
-    assert row.sqnr_db == pytest.approx(sqnr_db, abs=1e-3)
-    assert (row.max_abs, row.cosine) == (pytest.approx(max_abs, abs=1e-6), pytest.approx(cosine))
+def test_an_error_is_the_noise_in_decibels_the_largest_difference_and_the_cosine():
+    tenth = (SIGNAL * 1.1, 20.0, 0.4, 1.0)  # of noise
+    for ours, sqnr_db, max_abs, cosine in ((SIGNAL, None, 0.0, 1.0), tenth, (0 * SIGNAL, 0.0, 4.0, 0.0)):
+        row = layers.error("conv1", ours, SIGNAL)
+        assert row.sqnr_db == pytest.approx(sqnr_db, abs=1e-3)
+        assert (row.max_abs, row.cosine) == (pytest.approx(max_abs, abs=1e-6), pytest.approx(cosine))
 
 
 def test_kept_layers_are_those_that_were_measured_and_do_not_hold_for_another_file(tmp_path):

@@ -1,9 +1,7 @@
 """What a placement concludes from its operators, which of that is a defect, and how a runtime is asked which ones it gave away."""
 
 import json
-import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from device_tests.measure.explain.placement import Layer
 from device_tests.results import placements as placement_files
 from device_tests.results.placements import Operator, Placement
 from models.common.errors import DataError, EdgewiseError
-from tests import interpreters
+from tests import interpreters, programs
 from tests.device_tests import conftest
 
 LAYERS = (Layer(name="conv1", macs=900, parameters=90), Layer(name="dense1", macs=100, parameters=910))
@@ -92,7 +90,12 @@ ANSWERING = """
 import sys
 for line in sys.stdin: print('{"taken": [0, 2], "amx": null, "accelerated": null}', flush=True)
 """
-HANG = "import subprocess, sys; subprocess.Popen(['sleep', '600']); sys.stdin.read(); import time; time.sleep(600)"
+HANG = """
+import os, subprocess, sys, time
+with open(os.environ["PIDS"], "a") as file: print(subprocess.Popen(["sleep", "600"]).pid, file=file)
+sys.stdin.read()
+time.sleep(600)
+"""
 FILE = Path("net.tflite")
 
 
@@ -105,7 +108,9 @@ def runtime(tmp_path, monkeypatch):
     def install(program: str) -> Path:
         code, pids = tmp_path / "program.py", tmp_path / "pids"
         code.write_text(program)
-        interpreters.install(tmp_path, "litert", arguments=f'"{code}"', before=f'echo $$ >> "{pids}"')
+        interpreters.install(
+            tmp_path, "litert", arguments=f'"{code}"', before=f'export PIDS="{pids}"; echo $$ >> "$PIDS"'
+        )
         return pids
 
     tflite._process.cache_clear()
@@ -113,22 +118,14 @@ def runtime(tmp_path, monkeypatch):
     tflite._process.cache_clear()
 
 
-def group_has_ended(group: int) -> bool:
-    for _ in range(100):  # what was killed may take a moment to be reaped by its new parent
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_a_runtime_that_hangs_is_killed_with_all_that_it_started_and_is_an_error(runtime, monkeypatch):
     pids = runtime(HANG)
     monkeypatch.setattr(tflite, "TIMEOUT_S", 1.0)
     with pytest.raises(EdgewiseError, match="litert does not load net.tflite: no answer in 1 s"):
         tflite._placement(FILE, "litert")
-    assert group_has_ended(int(pids.read_text()))
+    own, child = pids.read_text().split()
+    assert programs.ends(int(own))
+    assert programs.ends(int(child))
 
 
 @pytest.mark.parametrize(
