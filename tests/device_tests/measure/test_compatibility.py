@@ -27,17 +27,11 @@ def grid(outcomes: dict[str, str]) -> Grid:
     return Grid(artifact=ID, runtime="fake", artifact_sha256="a", trials=trials)
 
 
-@pytest.mark.parametrize(
-    ("outcomes", "summary"),
-    [
-        ("mismatch ok ok", "2.0 and newer"),
-        ("ok ok load_failed", "1.0 and newer, but not 3.0"),
-        ("skipped ok", "2.0 and newer"),
-        ("load_failed mismatch", "none that was tried"),
-    ],
-)
-def test_the_range_says_which_versions_answer_as_they_should(outcomes, summary):
-    assert grid(dict(zip(("1.0", "2.0", "3.0"), outcomes.split(), strict=False))).summary == summary
+def test_the_range_says_which_versions_answer_as_they_should():
+    newer = dict.fromkeys(("mismatch ok ok", "skipped ok"), "2.0 and newer")
+    others = {"ok ok load_failed": "1.0 and newer, but not 3.0", "load_failed mismatch": "none that was tried"}
+    for outcomes, summary in (newer | others).items():
+        assert grid(dict(zip(("1.0", "2.0", "3.0"), outcomes.split(), strict=False))).summary == summary
 
 
 def test_versions_are_in_their_own_order_with_the_pinned_one_among_them():

@@ -87,17 +87,12 @@ def test_a_board_without_getprop_tells_its_processor(adb):
     assert Client(serial="A").properties() == {client.ABI: os.uname().machine}
 
 
-@pytest.mark.parametrize(
-    ("command", "lacks"),
-    [
-        ("phone", "ANDROID_HOME is not set.*sdkmanager"),
-        ("vm", "The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc.*"
-               "sudo apt-get install --no-install-recommends qemu-system-arm"),
-    ],
-)  # fmt: skip
-def test_without_the_sdk_or_qemu_it_says_what_to_install(adb, command, lacks):
-    with pytest.raises(EnvironmentMissing, match=f"^{lacks}"):
-        group.main([command, "--quick"], standalone_mode=False)
+def test_without_the_sdk_or_qemu_it_says_what_to_install(adb):
+    packages = "sudo apt-get install --no-install-recommends qemu-system-arm"
+    qemu = f"^The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc.*{packages}"
+    for command, lacks in (("phone", "^ANDROID_HOME is not set.*sdkmanager"), ("vm", qemu)):
+        with pytest.raises(EnvironmentMissing, match=lacks):
+            group.main([command, "--quick"], standalone_mode=False)
 
 
 def test_only_what_adb_reaches_is_cleaned_with_it_and_listing_starts_no_machine(monkeypatch, capsys):
