@@ -15,19 +15,6 @@ from tests.device_tests.commands.conftest import LIMITS
 from tests.device_tests.conftest import GARBAGE, ID, MODEL
 
 
-def test_a_run_a_report_and_a_check(folders, command, tmp_path, capsys):
-    folders.runtime("honest")
-    assert command("run", "--list", "--artifacts", "nowhere") == 0
-    assert f"{ID}@honest@desktop" in capsys.readouterr().out.splitlines()
-    for counted in ("1 ok", "1 were current"):
-        assert command("run", "--only", ID) == 0
-        assert counted in capsys.readouterr().out
-    assert command("report", "--report", str(tmp_path / "report")) == 0
-    assert {file.name for file in (tmp_path / "report").iterdir()} == {"index.html", "report.json", "report.md"}
-    assert command("check", "--only", ID) == 0
-    assert "1 passed, 0 failed" in capsys.readouterr().out
-
-
 def test_a_failing_cell_fails_the_run_and_the_check_and_ci_is_told(folders, command, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     folders.runtime("honest")
@@ -123,13 +110,11 @@ TAKE = ("run", "report", "check", "explain", "latency", "instructions", "shippin
 
 @pytest.fixture
 def own(folders, tmp_path, monkeypatch):
-    """The bench as the folder of a user's network, whose artifacts were made and ran."""
+    """The bench as the folder of a user's network, whose artifacts were made."""
     monkeypatch.setenv(networks.VARIABLE, "")  # which the option sets
     monkeypatch.setattr(runner, "LATENCY_S", 0.05)
     (tmp_path / f"{MODEL}.pt2").touch()
     folders.runtime("honest")
-    typed("run", tmp_path)
-    assert (tmp_path / "results" / f"{ID}@honest@desktop.json").exists()
     return tmp_path
 
 
@@ -142,9 +127,15 @@ def test_every_command_that_lists_cells_or_reads_results_takes_a_folder(name):
     assert "models" in {parameter.name for parameter in group.commands[name].params}
 
 
-def test_report_baseline_and_budgets_lie_beside_the_networks(own, capsys):
+def test_results_report_baseline_and_budgets_lie_beside_the_networks(own, capsys):
+    assert typed("run", own, "--list", "--artifacts", "nowhere") == 0
+    assert f"{ID}@honest@desktop" in capsys.readouterr().out.splitlines()
+    for counted in ("1 ok", "1 were current"):
+        assert typed("run", own) == 0
+        assert counted in capsys.readouterr().out
+    assert (own / "results" / f"{ID}@honest@desktop.json").exists()
     assert typed("report", own) == 0
-    assert (own / "report" / "index.html").exists()
+    assert {file.name for file in (own / "report").iterdir()} == {"index.html", "report.json", "report.md"}
     typed("check", own, "--update-baseline")
     assert (own / "baseline.json").exists()
     capsys.readouterr()

@@ -39,7 +39,10 @@ def record(scheme: str, **facts) -> Npu:
     return Npu(artifact=f"{MODEL}-tflite-{scheme}", key="k", version="5", compiled=(Compiled(**defaults | facts),))
 
 
-def test_integer_schemes_must_get_to_the_npu_and_others_need_not(monkeypatch):
+def test_integer_schemes_must_get_to_the_npu_and_others_need_not_and_only_tflite_files_are_compiled(monkeypatch):
+    assert {recipe.format for recipe in command.select(("*-int8",))} == {"tflite"}
+    with pytest.raises(UsageError, match="takes no others"):
+        command.select(("*-onnx-*",))
     nothing = {"outcome": "unsupported", "npu_operators": 0, "reason": "all on the CPU"}
     crash = {"outcome": "failed", "reason": "vela killed by SIGFPE"}
     fine = [record("int8"), record("float32", **nothing), record("int4", **crash)]
@@ -50,12 +53,6 @@ def test_integer_schemes_must_get_to_the_npu_and_others_need_not(monkeypatch):
         command._fail(bad)
     monkeypatch.setenv("EDGEWISE_MODELS", "/mine")
     command._fail(bad)  # of one's own networks it is told
-
-
-def test_only_tflite_files_are_compiled():
-    assert {recipe.format for recipe in command.select(("*-int8",))} == {"tflite"}
-    with pytest.raises(UsageError, match="takes no others"):
-        command.select(("*-onnx-*",))
 
 
 @pytest.fixture

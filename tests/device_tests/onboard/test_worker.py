@@ -210,7 +210,7 @@ def test_other_sets_are_judged_beside_the_first(folders):
     assert wrong.sets["digits"].agree < 50
 
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+forked = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 STARTS = "def start(threads):\n    with open({!r}, 'a') as file:\n        file.write('x')\n    {}\n    return threads"
 
 
@@ -225,6 +225,7 @@ def starts(tmp_path):
     return coded
 
 
+@forked
 def test_a_runtime_is_started_once_for_several_cells_and_answers_the_same(folders, starts, monkeypatch):
     code, count = starts()
     runtime = folders.runtime("counted", code)
@@ -243,6 +244,7 @@ def test_a_runtime_is_started_once_for_several_cells_and_answers_the_same(folder
         assert abs(grown - alone_grown) < 2e6
 
 
+@forked
 def test_a_crash_costs_one_worker_and_what_they_are_forked_from_ends_with_whoever_started_it(folders, starts, tmp_path):
     code, count = starts(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
     crash = f"""
@@ -262,6 +264,7 @@ def load(path, threads):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+@forked
 def test_a_runtime_with_threads_of_its_own_is_not_forked(folders, starts):
     code, count = starts("import threading; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
     runtime = folders.runtime("threaded", code)
