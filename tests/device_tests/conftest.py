@@ -16,6 +16,7 @@ import pytest
 
 import device_tests.onboard.runtimes
 from device_tests import devices, machine_lock
+from device_tests.__main__ import group
 from device_tests.cells import cells, select
 from device_tests.contract import DESKTOP
 from device_tests.measure.runner import Bench, Ended, run
@@ -39,6 +40,7 @@ MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
 IMAGES = 200
 ENVIRONMENT = {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "date": "2026-01-02T03:04:05+00:00"}
+LIMITS = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "{}"\nwhy = "because"\n'
 GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
 
 
@@ -222,6 +224,21 @@ def save_artifact(folder: Path, weights: np.ndarray, name: str = f"{ID}.pt", **f
     saved = artifact(file.stem, **{**complete, **facts})
     artifacts.save(saved, folder)
     return saved
+
+
+@pytest.fixture
+def command(folders: Folders, tmp_path: Path) -> Callable[..., int]:
+    """Return a function that types a command with this test's folders and returns its exit code."""
+    budgets = tmp_path / "budgets.toml"
+    budgets.write_text(LIMITS.format("ok"))
+
+    def type_in(name: str, *arguments: str) -> int:
+        places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results}
+        places |= {"budgets": budgets} if name in ("run", "check") else {}
+        options = [part for place, path in places.items() for part in (f"--{place}", str(path))]
+        return group.main([name, *options, *arguments], standalone_mode=False) or 0
+
+    return type_in
 
 
 @pytest.fixture

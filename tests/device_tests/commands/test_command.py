@@ -11,8 +11,7 @@ from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
 from device_tests.measure import runner
 from models import networks
 from models.common.errors import DataError, EdgewiseError, StorageError, UsageError
-from tests.device_tests.commands.conftest import LIMITS
-from tests.device_tests.conftest import GARBAGE, ID, MODEL
+from tests.device_tests.conftest import GARBAGE, ID, LIMITS, MODEL
 
 
 def test_a_failing_cell_fails_the_run_and_the_check_and_ci_is_told(folders, command, tmp_path, monkeypatch, capsys):
@@ -69,6 +68,14 @@ def test_what_cannot_be_done_is_said(folders, command, tmp_path, monkeypatch, ar
     folders.runtime("honest")
     with pytest.raises(error, match=message):
         command(*arguments)
+
+
+@pytest.fixture
+def ran(folders, command):
+    """The function that types commands, after a run of the one artifact on a runtime that works."""
+    folders.runtime("honest")
+    assert command("run", "--only", ID) == 0
+    return command
 
 
 def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(ran, tmp_path, monkeypatch, capsys):

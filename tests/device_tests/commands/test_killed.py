@@ -13,8 +13,7 @@ import pytest
 
 from device_tests.devices import desktop
 from models.common.environments import ROOT
-from tests.device_tests.commands.conftest import LIMITS
-from tests.device_tests.conftest import ID, running
+from tests.device_tests.conftest import ID, LIMITS, running
 
 PATIENCE_S = 60
 
