@@ -44,6 +44,9 @@ def test_the_least_sample_counts_the_spread_is_told_and_a_broken_or_foreign_coun
 
 
 def test_the_processor_is_read_from_the_command_and_a_missing_emulator_says_what_to_install(monkeypatch, tmp_path):
+    qemu = programs.script(tmp_path / "qemu-x", "echo 'no such option' >&2; exit 3")
+    with pytest.raises(EnvironmentMissing, match="does not tell its version: no such option"):
+        instructions._version(str(qemu))
     monkeypatch.setattr(instructions, "_version", lambda qemu: f"{qemu} version 7")
     emulated = Command(argv=("setarch", "-R", "/opt/qemu-aarch64", "-L", "/x", "-cpu", "cortex-a53", "python", "-S"))
     assert instructions.emulator(emulated) == ("qemu-aarch64 cortex-a53", "/opt/qemu-aarch64 version 7")
@@ -54,12 +57,6 @@ def test_the_processor_is_read_from_the_command_and_a_missing_emulator_says_what
         devices.device("desktop").counted(load, tmp_path, tmp_path)
     counting = {"desktop": True, "cortex-a53": True, "ssh:a@b": False, "android:1": False}
     assert {name: devices.device(name).counts for name in counting} == counting  # which is known without asking
-
-
-def test_an_emulator_must_tell_its_version(tmp_path):
-    qemu = programs.script(tmp_path / "qemu-x", "echo 'no such option' >&2; exit 3")
-    with pytest.raises(EnvironmentMissing, match="does not tell its version: no such option"):
-        instructions._version(str(qemu))
 
 
 @pytest.fixture

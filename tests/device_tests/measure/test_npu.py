@@ -80,9 +80,8 @@ def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vel
 
 def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, measured):
     artifact = folders.artifact
-    two = tuple(
-        Compiled(accelerator=name, outcome="ok", npu_operators=3, cpu_operators=n) for n, name in enumerate("ab")
-    )
+    one = Compiled(accelerator="a", outcome="ok", npu_operators=3)
+    two = (one, replace(one, accelerator="b", cpu_operators=1))
     key = current_results.npu_key(artifact)
     records.save(Npu(artifact=artifact.id, key=key, version="5", compiled=two), folders.bench.results)
     added = join.Added(folders.bench.results, ())

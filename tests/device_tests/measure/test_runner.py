@@ -26,7 +26,7 @@ def stored(folders, runtime: str):
     return measurements.read(measurements.path(folders.bench.results, cell(runtime)))
 
 
-def test_a_current_result_is_not_measured_again_and_a_full_one_satisfies_quick_but_not_the_other_way_round(folders):
+def test_a_current_result_is_not_measured_again_nor_a_refusal_and_a_full_one_satisfies_quick(folders):
     name = folders.runtime("honest")
     first = folders.run(cell(name), quick=True)[cell(name)]
     again = folders.run(cell(name), quick=True)[cell(name)]
@@ -35,11 +35,8 @@ def test_a_current_result_is_not_measured_again_and_a_full_one_satisfies_quick_b
     assert folders.run(cell(name), quick=True)[cell(name)].current
     assert not folders.run(cell(name), force=True)[cell(name)].current
 
-
-def test_a_failure_is_tried_again_and_a_refusal_is_not(folders):
-    raises = "def load(path, threads):\n    raise ValueError('{}')"
-    folders.runtime("fails", raises.format("out of luck"))
-    folders.runtime("refuses", raises.format("does not know the op"))
+    for name, words in (("fails", "out of luck"), ("refuses", "does not know the op")):
+        folders.runtime(name, f"def load(path, threads):\n    raise ValueError('{words}')")
     folders.run(f"{ID}@*")
     ends = folders.run(f"{ID}@*")
     assert {name: ends[cell(name)].current for name in ("fails", "refuses")} == {"fails": False, "refuses": True}

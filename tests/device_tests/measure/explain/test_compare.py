@@ -104,14 +104,12 @@ def test_a_doubled_scale_is_found_where_it_is_and_not_after_it_whatever_tensors_
     assert "add c" not in row_of(residual(), residual())
 
 
-def test_a_layer_and_the_activation_that_is_fused_with_it_are_compared_as_one():
+def test_a_layer_and_what_is_fused_with_it_are_compared_as_one_and_as_the_next_layer_receives_it():
     twin = Computed(("conv", "image", "a", product(0)), ("relu", "a", "b", relu), ("dense", "b", "c", product(1)))
     fused = Computed(("conv", "image", "b", lambda x: relu(product(0)(x))), ("dense", "b", "c", product(1)))
     rows = row_of(fused, twin)
     assert [row.own_sqnr_db for row in rows.values() if row.paired] == [None, None]
 
-
-def test_values_are_taken_as_the_next_layer_receives_them():
     twin = Computed(("conv", "image", "a", product(0)), ("dense", "a", "b", product(1)))
     file = Computed(("conv", "image", "a", product(0)), ("", "a", "r", rounded), ("dense", "r", "b", product(1)))
     rows = row_of(file, twin)
@@ -163,14 +161,10 @@ def test_a_batch_norm_belongs_to_the_layer_that_it_alone_follows():
 def test_layers_of_as_many_weights_are_told_apart_by_their_weights_whatever_the_order():
     one, other = WEIGHTS[0], WEIGHTS[1]
     folded = one * np.array([3, -0.5, 2, 1, 7, 0.1], np.float32)[:, None]  # a batch norm's scale for each channel
-    nodes = [
-        node("conv", "image", output, shapes=compare.channel_shapes(*weights))
-        for output, weights in (("a", (other.T, 1)), ("b", (folded, 0)))
-    ]
-    source_layers = [
-        Layer(name=name, macs=36, parameters=36, shapes=compare.channel_shapes(weights, 0))
-        for name, weights in (("one", one), ("other", other))
-    ]
+    both = {"a": compare.channel_shapes(other.T, 1), "b": compare.channel_shapes(folded, 0)}
+    nodes = [node("conv", "image", output, shapes=shapes) for output, shapes in both.items()]
+    shapes_of = {name: compare.channel_shapes(weights, 0) for name, weights in (("one", one), ("other", other))}
+    source_layers = [Layer(name=name, macs=36, parameters=36, shapes=shapes) for name, shapes in shapes_of.items()]
     assert list(layers.names_of(nodes, source_layers).values()) == ["other", "one"]
 
 

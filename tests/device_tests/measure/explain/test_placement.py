@@ -42,15 +42,13 @@ def test_layers_are_given_to_operators_in_their_order_or_by_their_parameters_and
         placements.with_layers((replace(conv, parameters=91), dense), LAYERS)
 
 
-def test_shares_count_operators_and_macs_of_a_delegate_if_there_is_one():
+def test_shares_are_of_a_delegate_if_there_is_one_and_integers_in_float_and_an_idle_delegate_are_defects():
     pool, conv, dense = operators()
     example = placement(operators=(pool, replace(conv, taken=False), dense))
     assert (example.delegated_nodes, example.delegated_macs, example.integer_macs) == (2 / 3, 0.1, 1.0)
     example = placement(delegate="", operators=operators(taken=False))
     assert (example.delegated_nodes, example.delegated_macs, example.defects) == (None, None, ())
 
-
-def test_integers_that_are_computed_in_float_and_a_delegate_that_takes_nothing_are_defects():
     assert placement().defects == ()
     assert placement("float32", operators=operators(weights="float32", integer=False)).defects == ()
     (defect,) = placement(operators=operators(integer=False)).defects
@@ -108,9 +106,8 @@ def runtime(tmp_path, monkeypatch):
     def install(program: str) -> Path:
         code, pids = tmp_path / "program.py", tmp_path / "pids"
         code.write_text(program)
-        interpreters.install(
-            tmp_path, "litert", arguments=f'"{code}"', before=f'export PIDS="{pids}"; echo $$ >> "$PIDS"'
-        )
+        noting = f'export PIDS="{pids}"; echo $$ >> "$PIDS"'
+        interpreters.install(tmp_path, "litert", arguments=f'"{code}"', before=noting)
         return pids
 
     tflite._process.cache_clear()

@@ -56,9 +56,7 @@ def test_a_page_that_can_be_mailed_holds_every_row_and_the_references_own_pictur
     file = build()
     assert file.stat().st_size < 3_000_000
     text = file.read_text()
-    assert {row.id for row in rows} <= {
-        attributes.get("id") for tag, attributes in Elements(text).elements if tag == "tr"
-    }
+    assert {row.id for row in rows} <= {given.get("id") for tag, given in Elements(text).elements if tag == "tr"}
     data = data_of(text)
     assert [row["id"] for row in data["rows"]] == [r.id for g in group(rows, 0.1) for r in g.rows]
     with np.load(folders.bench.artifacts / f"{MODEL}.reference.npz") as reference:
@@ -91,9 +89,8 @@ def test_a_placement_is_shown_as_long_as_it_holds(build, folders):
              "delegate": "XNNPACK", "defects": (Defect(kind="delegated_macs", share=0.0, text="<took little>"),)}  # fmt: skip
     placements.save(placement(key="of another file", **facts), folders.bench.results)
     assert "Placement: what ran where" not in build().read_text()
-    placements.save(
-        placement(key=current_results.explanation(folders.artifact, "torch"), **facts), folders.bench.results
-    )
+    key = current_results.explanation(folders.artifact, "torch")
+    placements.save(placement(key=key, **facts), folders.bench.results)
     text = build().read_text()
     assert "XNNPACK: 50 % of the operators, 100.0 % of the MACs" in text
     assert "&lt;took little&gt;" in text

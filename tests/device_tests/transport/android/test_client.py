@@ -34,7 +34,7 @@ def test_without_adb_the_sdks_serves_or_it_says_how_to_install_it(adb, tmp_path,
     assert client.program() == str(own)
 
 
-def test_states_are_read_among_adbs_other_talk_and_a_server_that_does_not_start_is_an_error(adb):
+def test_states_are_read_among_adbs_other_talk_and_a_server_or_device_that_cannot_be_used_says_why(adb):
     adb(
         "echo '* daemon not running; starting now at tcp:5037'; echo '* daemon started successfully'\n"
         f"echo '{LIST}'; printf 'A\\tdevice\\nB\\tno permissions (user in plugdev group); see [x]\\nC\\toffline\\n\\n'"
@@ -44,8 +44,6 @@ def test_states_are_read_among_adbs_other_talk_and_a_server_that_does_not_start_
     with pytest.raises(EnvironmentMissing, match="cannot connect to daemon Start its server again"):
         client.attached()
 
-
-def test_a_device_that_cannot_be_used_says_why(adb):
     adb(f"echo '{LIST}'; printf 'B\\tno permissions (missing udev rules?); see [x]\\n'")
     with pytest.raises(EnvironmentMissing, match="B is no permissions. .*udev rules"):
         client.choose("B")
