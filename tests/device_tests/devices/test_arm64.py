@@ -37,13 +37,7 @@ class Machine:
 
     folder: Path
 
-    def qemu(
-        self,
-        *,
-        version: str = "7.2.22",
-        warning: str = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
-        help: str = "-plugin file",
-    ) -> None:
+    def qemu(self, *, version: str = "7.2.22", warning: str = "INFO: XNNPACK", help: str = "-plugin file") -> None:
         code = QEMU.format(version=version, warning=warning, help=help, arguments=self.folder / "arguments")
         programs.script(self.folder / "qemu-aarch64", code)
 

@@ -15,12 +15,11 @@ import models.zoo
 from device_tests.measure.explain import layers, run
 from device_tests.results.layers import Layers
 from export import artifact as artifacts
+from export import making
 from export.artifact import Artifact
-from export.contract import Tensor
-from export.formats import FORMATS
+from export.recipe import Recipe
 from export.source import Source
 from models import checkpoints, data
-from models.common import files
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
 from models.reference import Reference
@@ -128,38 +127,30 @@ def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
     """Return a function that gives the int8 artifact of a model in a format; it, and its twin, are converted once."""
 
     def convert(model: str, format_name: str) -> tuple[Artifact, Path]:
-        suffix, source = FORMATS[format_name].suffix, Source(model, "digits")
+        source = Source(model, "digits")
         for scheme in ("int8",) if format_name == "executorch" else ("float32", "int8"):
-            id = f"{model}-{format_name}-{scheme}"
-            file, sidecar = zoo / f"{id}{suffix}", artifacts.sidecar_path(zoo, id)
+            recipe = Recipe(model=model, format=format_name, scheme=scheme)
+            sidecar = artifacts.sidecar_path(zoo, recipe.id)
             if not sidecar.exists():
-                FORMATS[format_name].convert(source, scheme, file)
-                artifact = conftest.artifact(
-                    id,
-                    framework=source.framework,
-                    file=file.name,
-                    sha256=files.sha256(file),
-                    size_bytes=files.size_bytes(file),
-                    checkpoint_sha256=files.sha256(checkpoints.path(model)),
-                    inputs=(Tensor(name="image", shape=(1, *source.input_shape), dtype="float32"),),
-                    outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
-                    dataset={"name": "digits"},
-                    layout=source.layout,
-                )
-                artifacts.save(artifact, zoo)
-        return artifacts.read(sidecar), file
+                artifacts.save(making.make(recipe, source, reference_of(source), zoo, "key"), zoo)
+        artifact = artifacts.read(sidecar)
+        assert artifact.outcome == "ok", artifact.reason
+        return artifact, zoo / artifact.file
 
     return convert
 
 
-def measured(artifact: Artifact, file: Path) -> Layers:
-    digits, source = data.load("test", "digits"), Source(artifact.model, "digits")
+def reference_of(source: Source) -> Reference:
+    digits = data.load("test", "digits")
     images = digits.images[:16]
-    reference_set = Reference(
-        model=artifact.model, dataset="digits", dataset_sha256="", checkpoint_sha256="", images=images,
+    return Reference(
+        model=source.model, dataset="digits", dataset_sha256="", checkpoint_sha256="", images=images,
         labels=digits.labels[:16], logits=source.logits(source.input(images)),
     )  # fmt: skip
-    return layers.measure(artifact, file, reference_set)
+
+
+def measured(artifact: Artifact, file: Path) -> Layers:
+    return layers.measure(artifact, file, reference_of(Source(artifact.model, "digits")))
 
 
 def bad(errors: Layers) -> list[str]:
