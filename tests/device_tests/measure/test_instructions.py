@@ -120,10 +120,7 @@ def test_two_counts_are_identical_the_second_run_finds_the_first_and_more_work_i
     assert many[0].instructions > first[0].instructions + 1_000
 
 
-@pytest.mark.needs(desktop.QEMU, "cc")
-@pytest.mark.slow
-def test_what_a_runtime_does_by_the_clock_is_the_same_in_each_run(folders, count):
-    code = """
+CLOCK = """
 last = 0.0
 def answer(logits):
     global last
@@ -132,26 +129,27 @@ def answer(logits):
         last = now
         sum(range(200))
     return logits"""
-    name = folders.runtime("by_the_clock", code)
-    first, again = count(name)[0], count(name, force=True)[0]
-    assert first.samples == again.samples
-    assert first.spread > 0.1
-
-
-@pytest.mark.needs(desktop.QEMU, "cc")
-@pytest.mark.slow
-def test_an_inference_on_another_thread_does_not_look_cheap(folders, count):
-    code = """
+THREADED = """
 import threading
 def answer(logits):
     thread = threading.Thread(target=lambda: sum(range(10_000)))
     thread.start()
     thread.join()
     return logits"""
-    counted, _ = count(folders.runtime("threaded", code))
-    (note,) = counted.notes
-    others = int("".join(filter(str.isdigit, note)))
-    assert others > 10_000, note
+
+
+@pytest.mark.needs(desktop.QEMU, "cc")
+@pytest.mark.slow
+def test_what_a_runtime_does_by_the_clock_is_the_same_in_each_run_and_another_thread_does_not_look_cheap(
+    folders, count
+):
+    name = folders.runtime("by_the_clock", CLOCK)
+    first, again = count(name)[0], count(name, force=True)[0]
+    assert first.samples == again.samples
+    assert first.spread > 0.1
+
+    (note,) = count(folders.runtime("threaded", THREADED))[0].notes
+    assert int("".join(filter(str.isdigit, note))) > 10_000, note
 
 
 @pytest.mark.needs(desktop.QEMU, "cc")
