@@ -25,8 +25,8 @@ def test_every_recipe_and_every_runtime_has_cells_with_ids_of_their_own():
 
 def test_a_glob_names_artifacts_or_cells_and_for_what_does_not_exist_the_error_suggests():
     torch = sum(cell.runtime == "torch" for cell in cells())
-    found = {"keras_cnn-savedmodel-float32": 1, "torch_cnn-tflite-int8": 5, "torch_cnn-tflite-int8@litert@desktop": 1}
-    for pattern, expected in {**found, "*@torch@*": torch}.items():
+    counts = {"keras_cnn-savedmodel-float32": 1, "torch_cnn-tflite-int8": 5, "torch_cnn-tflite-int8@litert@desktop": 1}
+    for pattern, expected in {**counts, "*@torch@*": torch}.items():
         assert len(select(cells(), runtimes=(), patterns=(pattern,))) == expected
     assert select(cells(), runtimes=("litert",), patterns=("*-onnx-*",)) == ()  # of another runtime: no error
     meant = {"torch_cnn-tflit-int8": "torch_cnn-tflite-int8", "torch_cnn-tflite-int8@litrt@desktop": "@litert@desktop"}

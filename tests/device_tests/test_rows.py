@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from device_tests import current_results
 from device_tests.cells import cells
 from device_tests.results import measurement as measurements
-from device_tests.rows import load, rows
+from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from models import reference
 from models.common import files
+from models.common.errors import UsageError
 from tests.device_tests.conftest import ID, MODEL, save_artifact
 
 CELL = f"{ID}@honest@desktop"
@@ -49,7 +50,7 @@ def test_a_good_result_counts_unless_its_reference_cannot_be_read_and_other_file
     assert (row.outcome, row.evidence) == ("skipped", "unusable")
 
 
-def test_a_cell_without_a_result_or_an_artifact_is_a_row_that_says_so(folder):
+def test_a_cell_without_a_result_or_an_artifact_is_a_row_that_says_so_and_no_device_an_error(folder):
     folder.runtime("other")
     for cell, reason in ((f"{ID}@other", "not run"), (f"{MODEL}-torchscript-int8@honest", "not exported")):
         row = own_row(folder, f"{cell}@desktop")
@@ -57,6 +58,8 @@ def test_a_cell_without_a_result_or_an_artifact_is_a_row_that_says_so(folder):
     artifacts.save(replace(folder.artifact, outcome="unsupported", reason="no"), folder.bench.artifacts)
     row = own_row(folder, f"{ID}@other@desktop")
     assert (row.outcome, row.reason) == ("unsupported", "no")
+    with pytest.raises(UsageError, match="no device called 'nope'"):
+        cells_with_results(load(folder.bench.results), ("nope",))
 
 
 def change_sidecar(**change):

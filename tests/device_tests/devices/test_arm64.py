@@ -157,10 +157,10 @@ def test_an_emulator_that_fails_is_missing_and_says_its_last_words(machine):
     dies = (
         'case "$*" in *_cpuinfo.py*) echo "Illegal instruction" >&2; exit 132;; --version) echo "qemu version 7";; esac'
     )
-    message = "cannot emulate cortex-a53 with the bundle .*: Illegal instruction"
-    for script, says in ((dies, message), ("exit 1", "does not tell its version")):
+    dead = "cannot emulate cortex-a53 with the bundle .*: Illegal instruction"
+    for script, message in ((dies, dead), ("exit 1", "does not tell its version")):
         programs.script(machine.folder / "qemu-aarch64", script)
-        with pytest.raises(EnvironmentMissing, match=says):
+        with pytest.raises(EnvironmentMissing, match=message):
             arm64.Core("cortex-a53").pins("litert")
     (machine.folder / "qemu-aarch64").write_bytes(b"\x7fELF no program")
     with pytest.raises(EnvironmentMissing, match="does not start: Exec format error"):

@@ -104,8 +104,8 @@ def test_what_the_android_app_shared_is_a_current_row_but_for_times_of_an_emulat
 def test_what_was_not_measured_is_a_row_with_its_reason_and_garbage_a_mismatch(saved, folder, logits):
     reasons = {"load_failed": "no SIMD", "run_failed": "the page was not in front all the time"}
     for outcome, reason in reasons.items():
-        ((row, answers),) = browsers.read(saved(outcome=outcome, reason=reason, without="answers"), folder)
-        assert (row.outcome, row.reason, row.total, answers) == (outcome, reason, None, None)
+        ((row, logits_of_none),) = browsers.read(saved(outcome=outcome, reason=reason, without="answers"), folder)
+        assert (row.outcome, row.reason, row.total, logits_of_none) == (outcome, reason, None, None)
     rolled = np.roll(logits, 1, axis=1)
     right = int((rolled.argmax(1) == reference.load(reference.path(folder, MODEL)).labels[:JUDGED]).sum())
     ((row, _),) = browsers.read(saved(answers=packed(rolled), correct=right, agree=right), folder)
