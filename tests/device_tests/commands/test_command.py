@@ -115,16 +115,6 @@ def test_a_check_without_evidence_is_red(ran, tmp_path, capsys):
 TAKE = ("run", "report", "check", "explain", "latency", "instructions", "shipping", "compatibility", "sweep", "add")
 
 
-@pytest.fixture
-def own(folders, tmp_path, monkeypatch):
-    """The bench as the folder of a user's network, whose artifacts were made."""
-    monkeypatch.setenv(networks.VARIABLE, "")  # which the option sets
-    monkeypatch.setattr(runner, "LATENCY_S", 0.05)
-    (tmp_path / f"{MODEL}.pt2").touch()
-    folders.runtime("honest")
-    return tmp_path
-
-
 def typed(command: str, folder, *arguments: str) -> int:
     return group.main([command, "--models", str(folder), *arguments], standalone_mode=False) or 0
 
@@ -134,24 +124,28 @@ def test_every_command_that_lists_cells_or_reads_results_takes_a_folder(name):
     assert "models" in {parameter.name for parameter in group.commands[name].params}
 
 
-def test_results_report_baseline_and_budgets_lie_beside_the_networks(own, capsys):
-    assert typed("run", own, "--list", "--artifacts", "nowhere") == 0
+def test_results_report_baseline_and_budgets_lie_beside_the_networks(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(networks.VARIABLE, "")  # which the option sets
+    monkeypatch.setattr(runner, "LATENCY_S", 0.05)
+    (tmp_path / f"{MODEL}.pt2").touch()
+    folders.runtime("honest")
+    assert typed("run", tmp_path, "--list", "--artifacts", "nowhere") == 0
     assert f"{ID}@honest@desktop" in capsys.readouterr().out.splitlines()
     for counted in ("1 ok", "1 were current"):
-        assert typed("run", own) == 0
+        assert typed("run", tmp_path) == 0
         assert counted in capsys.readouterr().out
-    assert (own / "results" / f"{ID}@honest@desktop.json").exists()
-    assert typed("report", own) == 0
-    assert {file.name for file in (own / "report").iterdir()} == {"index.html", "report.json", "report.md"}
-    typed("check", own, "--update-baseline")
-    assert (own / "baseline.json").exists()
+    assert (tmp_path / "results" / f"{ID}@honest@desktop.json").exists()
+    assert typed("report", tmp_path) == 0
+    assert {file.name for file in (tmp_path / "report").iterdir()} == {"index.html", "report.json", "report.md"}
+    typed("check", tmp_path, "--update-baseline")
+    assert (tmp_path / "baseline.json").exists()
     capsys.readouterr()
-    assert typed("check", own) == 11  # most cells have no result here
+    assert typed("check", tmp_path) == 11  # most cells have no result here
     output = " ".join(capsys.readouterr().out.split())
     assert "No budgets beside the networks: only outcomes were checked." in output
     assert "1 passed, 0 failed" in output
     row = '[[budget]]\nids = ["*"]\nmetric = "agreement"\nmin = {}\nwhy = "w"\n'
     for least, tally in ((0.99, "1 passed, 0 failed"), (1.1, "0 passed, 1 failed")):
-        (own / "budgets.toml").write_text(row.format(least))
-        typed("check", own)
+        (tmp_path / "budgets.toml").write_text(row.format(least))
+        typed("check", tmp_path)
         assert tally in capsys.readouterr().out

@@ -75,33 +75,28 @@ def count(folders, monkeypatch):
     return run
 
 
-@pytest.fixture
-def counter(folders, tmp_path, monkeypatch):
+def test_a_count_that_fails_or_that_nobody_foresaw_is_a_row_and_replaces_no_good_one(folders, tmp_path, monkeypatch):
     folders.runtime("fake")
     (cell,) = select(cells(), runtimes=(), patterns=(ID,))
     monkeypatch.setattr(desktop.Desktop, "counted", lambda *arguments: None)
     monkeypatch.setattr(instructions, "emulator", lambda command: ("cpu", "qemu"))
     monkeypatch.setattr(instructions.Counter, "_warm", lambda *arguments: None)
 
-    def settle(facts, force: bool = True) -> instructions.Ended:
+    def settle(facts) -> instructions.Ended:
         monkeypatch.setattr(instructions.Counter, "_count", lambda *arguments: facts())
-        counting = instructions.Counter(artifacts=folders.bench.artifacts, results=folders.bench.results, force=force,
+        counting = instructions.Counter(artifacts=folders.bench.artifacts, results=folders.bench.results, force=True,
                                     timeout_s=1.0, plugin=tmp_path)  # fmt: skip
         return counting.settle(cell)
 
-    return settle
-
-
-def test_a_count_that_fails_or_that_nobody_foresaw_is_a_row_and_replaces_no_good_one(folders, counter):
-    good = counter(lambda: {"samples": (5, 5), "notes": ()}).count
+    good = settle(lambda: {"samples": (5, 5), "notes": ()}).count
     file = counts.path(folders.bench.results, good.id)
     for facts in ({"outcome": "timed_out", "reason": "no answer"}, {"outcome": "run_failed", "reason": "killed"}):
-        assert counter(lambda facts=facts: facts).count.outcome == facts["outcome"]
+        assert settle(lambda facts=facts: facts).count.outcome == facts["outcome"]
         assert counts.read(file) == good
-    count = counter(raises(AssertionError("what cannot be"))).count
+    count = settle(raises(AssertionError("what cannot be"))).count
     assert (count.outcome, count.reason) == ("run_failed", "unexpected: AssertionError: what cannot be")
     assert counts.read(file) == good
-    counter(lambda: {"outcome": "unsupported", "reason": "it says no"})
+    settle(lambda: {"outcome": "unsupported", "reason": "it says no"})
     assert counts.read(file).outcome == "unsupported"
 
 

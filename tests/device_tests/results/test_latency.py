@@ -66,20 +66,15 @@ def steady(id: str, ns: int, **facts) -> Series:
     return Series(id=id, rounds_ns=((ns,) * 40,) * 20, artifact_sha256="a" * 64, environment={"cpu": "a CPU"}, **facts)
 
 
-@pytest.fixture
-def results(tmp_path):
-    """A folder with a run of two artifacts and of one that could not be loaded."""
+def test_what_was_timed_is_read_with_its_intervals_and_a_broken_run_is_said(tmp_path):
+    """Of two artifacts and of one that could not be loaded."""
     every = [steady("float", 1_000, macs=100, roof="float32"), steady("int8", 500, baseline="float"),
              Series(id="broken", outcome="load_failed", reason="no")]  # fmt: skip
     run = {"seed": 3, "date": "2026-01-02", "roofs": [asdict(roof) for roof in ROOFS.values()]}
     origins = [{"id": s.id, "artifact_sha256": s.artifact_sha256, "environment": s.environment} for s in every]
     file = tmp_path / "latency" / f"{NAME}.json"
     files.write_json(file, {**run, "series": origins, "summary": summary(every, ROOFS)})
-    return tmp_path
-
-
-def test_what_was_timed_is_read_with_its_intervals_and_a_broken_run_is_said(results):
-    source, quantized = interleaved.read(results, NAME)
+    source, quantized = interleaved.read(tmp_path, NAME)
     assert (source.id, source.ratio) == ("float", None)
     assert (source.roof_share, source.roof_macs_per_s) == (pytest.approx(0.1), 1e9)
     assert quantized.p50_ns == Interval(value=500, low=500, high=500)
@@ -89,7 +84,7 @@ def test_what_was_timed_is_read_with_its_intervals_and_a_broken_run_is_said(resu
     wide = Interval(value=100, low=100, high=100 * (1 + 2 * NARROW))
     assert replace(source, p50_ns=wide).noisy
 
-    assert interleaved.read(results, "litert@desktop") == ()
-    (results / "latency" / f"{NAME}.json").write_text("{}")
+    assert interleaved.read(tmp_path, "litert@desktop") == ()
+    file.write_text("{}")
     with pytest.raises(DataError, match="Delete it and run: nox -s latency"):
-        interleaved.read(results, NAME)
+        interleaved.read(tmp_path, NAME)

@@ -66,19 +66,14 @@ def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_t
     assert len(own.pins("executorch")) == 3  # its code is part of a result's key
 
 
-@pytest.fixture
-def program(tmp_path, monkeypatch):
+def test_what_is_missing_to_build_a_bundle_is_said_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    return lambda name, code: programs.script(tmp_path / name, code)
-
-
-def test_what_is_missing_to_build_a_bundle_is_said_with_what_to_do(program, tmp_path, monkeypatch):
     (tmp_path / "executorch" / "include").mkdir(parents=True)
-    program("x86_64-linux-gnu-g++", "echo 'fatal error: module.h: No such file' >&2\nexit 1")
+    programs.script(tmp_path / "x86_64-linux-gnu-g++", "echo 'fatal error: module.h: No such file' >&2\nexit 1")
     with pytest.raises(EnvironmentMissing, match="does not compile executorch.cpp: fatal error: module.h"):
         executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
     missing = 'echo "E: Unable to locate package python3.11-minimal" >&2; exit 100'
-    program("apt-get", f'case "$*" in *download*) {missing};; esac')
+    programs.script(tmp_path / "apt-get", f'case "$*" in *download*) {missing};; esac')
     with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):
         debian.download(tmp_path / "packages", "arm64", debian.PACKAGES)
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
