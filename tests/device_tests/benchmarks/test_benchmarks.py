@@ -22,20 +22,15 @@ def git(root: Path, *arguments: str) -> str:
     return subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
-@pytest.fixture
-def repository(tmp_path) -> Path:
-    """A repository whose second of three commits writes a release into the changelog."""
-    root = tmp_path / "repository"
-    root.mkdir()
-    git(root, "init", "-q")
+def test_the_last_tag_or_else_the_commit_that_wrote_the_last_release_down_or_a_named_one_is_compared_with(tmp_path):
+    """In a repository whose second of three commits writes a release into the changelog."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    git(repository, "init", "-q")
     for text in ("# Changelog\n", "# Changelog\n\n## 0.1.0\n", "# Changelog\n\n## Unreleased\n\n## 0.1.0\n"):
-        (root / "CHANGELOG.md").write_text(text)
-        git(root, "add", ".")
-        git(root, "commit", "-q", "-m", "a change")
-    return root
-
-
-def test_the_last_tag_or_else_the_commit_that_wrote_the_last_release_down_or_a_named_one_is_compared_with(repository):
+        (repository / "CHANGELOG.md").write_text(text)
+        git(repository, "add", ".")
+        git(repository, "commit", "-q", "-m", "a change")
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~1")
     assert releases.earlier("HEAD~2", repository) == git(repository, "rev-parse", "HEAD~2")
     with pytest.raises(DataError, match="knows no revision 'v9'"):

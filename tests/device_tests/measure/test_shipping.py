@@ -103,30 +103,26 @@ def test_a_network_that_a_runtimes_format_cannot_hold_is_skipped_with_its_reason
     assert skipped == [f"skipped {cell.recipe.id} is unsupported: no operator 'ReduceMax'" for cell in subjects]
 
 
-@pytest.fixture
-def weigh(folders, monkeypatch, tmp_path):
-    """Return a function that weighs runtimes, each as its function says."""
+def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row_and_rows_of_others_are_kept(
+    folders, tmp_path, monkeypatch
+):
+    weighed = tmp_path / footprints.FILE
+    monkeypatch.setattr(command.shutil, "which", lambda program: program)  # strip, which weigh would run
+    monkeypatch.setattr(command, "weigh", lambda libraries: {})
+    monkeypatch.setattr(command, "weighed", lambda runtime, started, weights: footprint(runtime))
 
-    def run(**measures) -> None:
+    def starts() -> SimpleNamespace:
+        return SimpleNamespace(mapped=())
+
+    def weigh(**measures) -> None:
         for name in measures:
             folders.runtime(name)
         chosen = select(cells(), runtimes=tuple(measures), patterns=(ID,))
         monkeypatch.setattr(command, "subjects", lambda folder: chosen)
         monkeypatch.setattr(command, "start", lambda cell, folder, machine: measures[cell.runtime]())
-        monkeypatch.setattr(command.shutil, "which", lambda program: program)  # strip, which weigh would run
-        monkeypatch.setattr(command, "weigh", lambda libraries: {})
-        monkeypatch.setattr(command, "weighed", lambda runtime, started, weights: footprint(runtime))
-        arguments = ["--artifacts", str(folders.bench.artifacts), "--out", str(tmp_path / footprints.FILE)]
+        arguments = ["--artifacts", str(folders.bench.artifacts), "--out", str(weighed)]
         command.shipping.main(arguments, standalone_mode=False)
 
-    return run
-
-
-def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row_and_rows_of_others_are_kept(weigh, tmp_path):
-    def starts() -> SimpleNamespace:
-        return SimpleNamespace(mapped=())
-
-    weighed = tmp_path / footprints.FILE
     message = r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
     with pytest.raises(EdgewiseError, match=message):
         weigh(a=raises(EdgewiseError("it does not start")), b=starts, c=raises(OSError("gone")))
