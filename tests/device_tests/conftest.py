@@ -103,12 +103,7 @@ class Folders:
         (self.environments / runtime / "bin" / "python").unlink()
 
     def run(
-        self,
-        *patterns: str,
-        devices: Iterable[str] = (),
-        on_ended: Callable = lambda end: None,
-        jobs: int = 2,
-        **changes,
+        self, *patterns: str, where: Iterable[str] = (), on_ended: Callable = lambda end: None, jobs: int = 2, **changes
     ) -> dict[str, Ended]:
         """Run the cells of the installed runtimes; return what the callback heard, by cell."""
         ends: dict[str, Ended] = {}
@@ -117,7 +112,7 @@ class Folders:
             ends[end.measurement.id] = end
             on_ended(end)
 
-        chosen = select(cells(*devices), runtimes=(), patterns=patterns)
+        chosen = select(cells(*where), runtimes=(), patterns=patterns)
         run(chosen, replace(self.bench, **changes), jobs=jobs, begins=lambda id: None, ended=ended)
         return ends
 

@@ -18,10 +18,6 @@ def cell(runtime: str) -> str:
     return f"{ID}@{runtime}@desktop"
 
 
-def change_sidecar(folders, **facts) -> None:
-    artifacts.save(structs.replace(folders.artifact, **facts), folders.bench.artifacts)
-
-
 def stored(folders, runtime: str):
     return measurements.read(measurements.path(folders.bench.results, cell(runtime)))
 
@@ -44,7 +40,8 @@ def test_a_current_result_is_not_measured_again_nor_a_refusal_and_a_full_one_sat
 
 @pytest.mark.parametrize("outcome", ["unsupported", "export_failed"])
 def test_an_artifact_that_was_not_made_is_a_row_with_its_reason_or_the_command_that_makes_it(folders, outcome):
-    change_sidecar(folders, outcome=outcome, reason="the tool said no", file="", sha256="")
+    facts = {"outcome": outcome, "reason": "the tool said no", "file": "", "sha256": ""}
+    artifacts.save(structs.replace(folders.artifact, **facts), folders.bench.artifacts)
     row = folders.row(folders.runtime("honest"))
     assert (row.outcome, row.reason) == (outcome, "the tool said no")
     assert not list(folders.bench.results.glob("*.json"))  # it would outlive the export that is mended

@@ -61,8 +61,8 @@ def run(folders, board) -> Callable[..., dict[str, Measurement]]:
     """Return what runs fake runtimes on the board, or other devices; it gives the rows that were not current."""
     board()
 
-    def run_cells(*patterns: str, devices: tuple[str, ...] = ("ssh:board",), **options) -> dict[str, Measurement]:
-        ends = folders.run(*patterns, devices=devices, **options)
+    def run_cells(*patterns: str, where: tuple[str, ...] = ("ssh:board",), **options) -> dict[str, Measurement]:
+        ends = folders.run(*patterns, where=where, **options)
         return {id.removeprefix(f"{ID}@"): end.measurement for id, end in ends.items() if not end.current}
 
     return run_cells
@@ -104,7 +104,7 @@ def load(path, threads):
     return lambda image: image.reshape(1, 784) @ np.load(open(path, "rb"), allow_pickle=False)
 """
     fake("meets", meets)
-    rows = run(f"{ID}@*", devices=BOTH)
+    rows = run(f"{ID}@*", where=BOTH)
     assert reasons(rows) == {"meets@ssh:board": OK, "meets@desktop": OK}
 
 
@@ -115,7 +115,7 @@ def load(path, threads):
 ], ids=["crashes", "exits", "raises"])  # fmt: skip
 def test_a_worker_that_ends_there_is_the_row_that_it_is_here(run, fake, code, reason):
     fake("ends", code)
-    assert [row.reason for row in run(f"{ID}@*", devices=BOTH).values()] == [reason, reason]
+    assert [row.reason for row in run(f"{ID}@*", where=BOTH).values()] == [reason, reason]
 
 
 @pytest.mark.parametrize("code", [SLEEPS, HOLDS_THE_LOCK], ids=["sleeps", "holds_pythons_lock"])
@@ -156,14 +156,14 @@ def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run
 
     with running(tmp_path / "other") as other:
         board(other)
-        rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", devices=BOTH, on_ended=lose)
+        rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", where=BOTH, on_ended=lose)
     skipped = rows.pop("c@ssh:board")
     assert skipped.outcome == "skipped"
     assert "nothing answers ssh there" in skipped.reason
     assert reasons(rows) == {"a@ssh:board": OK, "a@desktop": OK, "b@ssh:board": LOST, "c@desktop": OK}
     fake("b")
     board()  # the board is back
-    rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", devices=BOTH)
+    rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", where=BOTH)
     assert reasons(rows) == {"b@ssh:board": OK, "c@ssh:board": OK}
 
 
