@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +16,7 @@ import pytest
 
 import device_tests.onboard.runtimes
 from device_tests import devices, machine_lock
+from device_tests.__main__ import group
 from device_tests.cells import cells, select
 from device_tests.contract import DESKTOP
 from device_tests.measure.runner import Bench, Ended, run
@@ -39,6 +40,7 @@ MODEL = "torch_cnn_small"
 ID = f"{MODEL}-torchscript-float32"
 IMAGES = 200
 ENVIRONMENT = {"cpu": "a CPU", "cpus": 2, "os": "an OS", "python": "3.11", "date": "2026-01-02T03:04:05+00:00"}
+LIMITS = '[[budget]]\nids = ["*"]\nmetric = "outcome"\nis = "{}"\nwhy = "because"\n'
 GARBAGE = "def answer(logits):\n    return np.roll(logits, 1)"
 
 
@@ -67,12 +69,6 @@ def load(path, threads):
 
 def answer(logits):
     return logits
-
-def judging():
-    frame = sys._getframe()
-    while frame and frame.f_code.co_name != "judge":
-        frame = frame.f_back
-    return bool(frame)
 """
 
 
@@ -107,17 +103,16 @@ class Folders:
         (self.environments / runtime / "bin" / "python").unlink()
 
     def run(
-        self, *patterns: str, on_ended: Callable[[Ended], None] | None = None, jobs: int = 2, **changes
+        self, *patterns: str, where: Iterable[str] = (), on_ended: Callable = lambda end: None, jobs: int = 2, **changes
     ) -> dict[str, Ended]:
         """Run the cells of the installed runtimes; return what the callback heard, by cell."""
         ends: dict[str, Ended] = {}
 
         def ended(end: Ended) -> None:
             ends[end.measurement.id] = end
-            if on_ended:
-                on_ended(end)
+            on_ended(end)
 
-        chosen = select(cells(), runtimes=(), patterns=patterns)
+        chosen = select(cells(*where), runtimes=(), patterns=patterns)
         run(chosen, replace(self.bench, **changes), jobs=jobs, begins=lambda id: None, ended=ended)
         return ends
 
@@ -152,9 +147,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
     logits = network_input(images, "hw").reshape(-1, 784) @ weights
     labels = logits.argmax(1).astype(np.uint8)
     labels[:10] = (labels[:10] + 1) % 10  # the float source is wrong on ten
-    reference_set = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64,
-                        images=images, labels=labels, logits=logits)  # fmt: skip
-    reference.save(reference_set, reference.path(built.bench.artifacts, MODEL))
+    save_reference(built.bench.artifacts, images=images, labels=labels, logits=logits)
     golden = [
         {"image_u8": base64.b64encode(image.tobytes()).decode(), "logits": answer.tolist()}
         for image, answer in zip(images[:4], logits[:4], strict=True)
@@ -192,29 +185,28 @@ def placement(artifact: str = ID, **facts) -> Placement:
     return Placement(artifact=artifact, **{**complete, "delegate": "", "operators": (), **facts})
 
 
+def save_reference(folder: Path, dataset: str = "mnist", **parts) -> Reference:
+    built = Reference(model=MODEL, dataset=dataset, dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **parts)
+    reference.save(built, reference.path(folder, MODEL))
+    return built
+
+
 def save_tflite(folder: Path, images: int) -> Reference:
     """Write an int8 artifact that nobody runs and its reference, whose logits are random; return the reference."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(images, 10)).astype(np.float32)
     pixels = rng.integers(0, 256, (images, 28, 28), np.uint8)
-    judged = {"images": pixels, "labels": logits.argmax(1).astype(np.uint8), "logits": logits}
-    built = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **judged)
-    reference.save(built, reference.path(folder, MODEL))
-    file = folder / f"{MODEL}-tflite-int8.tflite"
-    file.write_bytes(b"weights")
-    facts = {"file": file.name, "sha256": files.sha256(file), "size_bytes": 7, "compressed_bytes": 20_000}
-    tensors = {side: ({"name": "x", "shape": (1, 10), "dtype": "float32"},) for side in ("inputs", "outputs")}
-    source = {"checkpoint_sha256": "c" * 64, "dataset": {"name": "mnist", "sha256": "d" * 64}}
-    artifacts.save(artifact(file.stem, **facts, **tensors, **source), folder)
+    built = save_reference(folder, images=pixels, labels=logits.argmax(1).astype(np.uint8), logits=logits)
+    save_artifact(folder, logits, f"{MODEL}-tflite-int8.tflite", compressed_bytes=20_000)
     return built
 
 
-def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
-    file = folder / f"{ID}.pt"
+def save_artifact(folder: Path, weights: np.ndarray, name: str = f"{ID}.pt", **facts) -> Artifact:
+    file = folder / name
     with file.open("wb") as out:
         np.save(out, weights)
     complete = {
-        "file": file.name,
+        "file": name,
         "sha256": files.sha256(file),
         "size_bytes": files.size_bytes(file),
         "compressed_bytes": files.size_bytes(file),
@@ -224,9 +216,24 @@ def save_artifact(folder: Path, weights: np.ndarray, **facts) -> Artifact:
         "dataset": {"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES},
         "checkpoint_sha256": "c" * 64,
     }
-    saved = artifact(ID, **{**complete, **facts})
+    saved = artifact(file.stem, **{**complete, **facts})
     artifacts.save(saved, folder)
     return saved
+
+
+@pytest.fixture
+def command(folders: Folders, tmp_path: Path) -> Callable[..., int]:
+    """Return a function that types a command with this test's folders and returns its exit code."""
+    budgets = tmp_path / "budgets.toml"
+    budgets.write_text(LIMITS.format("ok"))
+
+    def type_in(name: str, *arguments: str) -> int:
+        places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results}
+        places |= {"budgets": budgets} if name in ("run", "check") else {}
+        options = [part for place, path in places.items() for part in (f"--{place}", str(path))]
+        return group.main([name, *options, *arguments], standalone_mode=False) or 0
+
+    return type_in
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""A network of 32x32x3 images and seven classes, through the worker, the probe, the judge and the page."""
+"""A network of 32x32x3 images and seven classes through the worker, the probe, the judge and the page.
+
+The worker stands alone, so that it has its own arithmetic of images and logits: it must be the exporter's.
+"""
 
 import base64
 import json
@@ -7,38 +10,35 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import to_builtins
 from msgspec.structs import replace
 
-from device_tests.onboard import pixels as onboard_pixels
-from device_tests.onboard import probe
+from device_tests.onboard import pixels, probe
 from device_tests.report.groups import group
 from device_tests.report.page import page, pictures, snippets
 from device_tests.transport.dialogue import file_arguments
+from export import judge
 from export.contract import Tensor
-from models import reference
 from models.images import network_input
-from models.reference import EvaluationSet, Reference
-from tests.device_tests.conftest import ID, MODEL, joined, save_artifact
+from models.reference import EvaluationSet
+from tests.device_tests.conftest import ID, MODEL, joined, save_artifact, save_reference
+from tests.device_tests.report.page.conftest import data_of
 
 SIDE, CHANNELS, CLASSES, IMAGES = 32, 3, 7, 120
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "<gnu>")
 SHAPES = {"chw": (1, CHANNELS, SIDE, SIDE), "hwc": (-1, SIDE, SIDE, CHANNELS)}
 
 
-def pixels(rng: np.random.Generator, count: int, dtype: str) -> np.ndarray:
+def pictures_of(rng: np.random.Generator, count: int, dtype: str) -> np.ndarray:
     """Images [N,32,32,3] whose channels differ, so that a scrambled one is another image."""
     images = rng.integers(0, 256, (count, SIDE, SIDE, CHANNELS), np.uint8) // np.array([1, 2, 4], np.uint8)
     return images if dtype == "uint8" else (images.astype(np.float32) / 100 - 1)
 
 
-@pytest.fixture(params=["uint8", "float32"])
-def dtype(request) -> str:
-    return request.param
-
-
-@pytest.fixture(params=["chw", "hwc"])
-def layout(request) -> str:
-    return request.param
+dtype = pytest.fixture(params=["uint8", "float32"], name="dtype")(lambda request: request.param)
+layout = pytest.fixture(params=["chw", "hwc"], name="layout")(lambda request: request.param)
 
 
 @pytest.fixture
@@ -48,12 +48,11 @@ def colour(folders, layout, dtype):
     weights = rng.normal(size=(SIDE * SIDE * CHANNELS, CLASSES)).astype(np.float32)
     sets = []
     for count in (IMAGES, 30):
-        images = pixels(rng, count, dtype)
+        images = pictures_of(rng, count, dtype)
         logits = network_input(images, layout).reshape(count, -1) @ weights
         sets.append({"images": images, "labels": logits.argmax(1), "logits": logits})
-    reference_set = Reference(model=MODEL, dataset="zoo_animals", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **sets[0],
-                        others={"at_night": EvaluationSet(**sets[1])})  # fmt: skip
-    reference.save(reference_set, reference.path(folders.bench.artifacts, MODEL))
+    others = {"at_night": EvaluationSet(**sets[1])}
+    reference_set = save_reference(folders.bench.artifacts, "zoo_animals", **sets[0], others=others)
     content = base64.b64encode(reference_set.images[0].tobytes()).decode()
     golden = {"index": 0, "label": int(reference_set.labels[0]), "logits": [float(x) for x in reference_set.logits[0]],
               "image_u8" if dtype == "uint8" else "image_f32": content}  # fmt: skip
@@ -85,9 +84,9 @@ def test_a_colour_network_is_judged_on_each_of_its_sets_and_the_probe_finds_its_
 
 
 def test_a_native_image_is_the_networks_input_in_every_layout(layout, dtype):
-    images = pixels(np.random.default_rng(2), 4, dtype)
+    images = pictures_of(np.random.default_rng(2), 4, dtype)
     tensor = {"shape": SHAPES[layout], "dtype": "float32", "scale": None}
-    given = np.concatenate([onboard_pixels.native(image, tensor, layout) for image in images])
+    given = np.concatenate([pixels.native(image, tensor, layout) for image in images])
     np.testing.assert_array_equal(given, network_input(images, layout))
     assert given.flags.c_contiguous
 
@@ -98,12 +97,12 @@ def test_grey_images_go_into_networks_with_and_without_a_channel_and_other_sizes
 
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
     for name, shape in (("hw", (1, 3, 4)), ("hwc", (1, 3, 4, 1)), ("chw", (1, 1, 3, 4))):
-        for given in (image, image[..., None]):
-            native = onboard_pixels.native(given, side(*shape), name)
+        for shown in (image, image[..., None]):
+            native = pixels.native(shown, side(*shape), name)
             assert native.shape == shape
             np.testing.assert_array_equal(native.ravel(), image.ravel() / np.float32(255))
     with pytest.raises(ValueError, match=r"the images have the shape \[32, 32\], which as chw is not"):
-        onboard_pixels.native(np.zeros((32, 32), np.uint8), side(1, 3, 32, 32), "chw")
+        pixels.native(np.zeros((32, 32), np.uint8), side(1, 3, 32, 32), "chw")
 
 
 def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, tmp_path):
@@ -115,8 +114,7 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
     judged = tuple(row for row in joined(*folders.values()) if row.artifact == ID)
     assert judged[0].flips
     text = page.write(group(judged, 0.1), 0.1, tmp_path / "report", **folders).read_text()
-    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
-    drawn = data["pictures"][MODEL]
+    drawn = data_of(text)["pictures"][MODEL]
     assert {(p["height"], p["width"], p["channels"]) for p in drawn.values()} == {(SIDE, SIDE, CHANNELS)}
     assert all(len(base64.b64decode(p["bytes"])) == SIDE * SIDE * CHANNELS for p in drawn.values())
     assert len(drawn) > 1
@@ -128,9 +126,8 @@ def test_the_page_draws_colour_and_names_classes(colour, changed_worker, dtype, 
 
 
 def test_the_python_code_of_a_snippet_puts_the_pixels_where_the_network_wants_them(colour, layout):
-    artifact = colour.artifact
-    image = pixels(np.random.default_rng(3), 1, "float32")[0]
-    (code,) = (s.code for s in snippets.of(replace(artifact, format="onnx")) if s.language == "Python")
+    image = pictures_of(np.random.default_rng(3), 1, "float32")[0]
+    (code,) = (s.code for s in snippets.of(replace(colour.artifact, format="onnx")) if s.language == "Python")
     lines = [line for line in code.splitlines() if line.startswith(("planar", "native"))]
     names = {"np": np, "pixels": image.ravel().tolist()}
     exec("\n".join(lines), names)
@@ -145,3 +142,20 @@ def test_pictures_of_any_size_become_small_ones():
         picture = pictures.picture(image)
         assert (picture["height"], picture["width"], picture["channels"]) == small
         assert len(base64.b64decode(picture["bytes"])) == np.prod(small)
+
+
+@given(
+    dtype=st.sampled_from(("uint8", "int8", "int16")),
+    scale=st.floats(1e-5, 100),
+    zero_point=st.integers(-128, 255),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_exporter_and_the_worker_quantize_alike(dtype, scale, zero_point, seed):
+    rng = np.random.default_rng(seed)
+    tensor = Tensor(name="t", shape=(1, 4, 5, 3), dtype=dtype, scale=scale, zero_point=zero_point)
+    image = rng.normal(0, 10 ** rng.uniform(-3, 3), (4, 5, 3)).astype(np.float32)
+    native = pixels.native(image, to_builtins(tensor), "hwc")
+    exported = judge.to_native(image[None], tensor)
+    assert native.dtype == exported.dtype == dtype
+    np.testing.assert_array_equal(native, exported)
+    np.testing.assert_array_equal(pixels.dequantized(native, to_builtins(tensor)), judge.to_logits(native, tensor))

@@ -4,14 +4,17 @@ import pytest
 from msgspec import structs
 
 from device_tests import current_results, join, onboard
+from device_tests.measure.rewrites import Place, require_same_source
 from device_tests.report import columns
 from device_tests.results import instructions, placements, rewrites
 from device_tests.results.instructions import InstructionCount
 from device_tests.results.latency import Interval
 from device_tests.results.placements import Operator
 from device_tests.results.rewrites import Pair, Rewritten
-from export.artifact import Rewrite
+from export import artifact as artifacts
+from export.artifact import Dataset, Rewrite
 from models.common import files
+from models.common.errors import DataError
 from tests.device_tests.conftest import artifact, placement
 
 SHA = "a" * 64
@@ -67,7 +70,7 @@ def test_every_figure_is_attached_but_none_of_another_artifact_or_cell_or_of_gar
         assert attached(row, structs.replace(ARTIFACT, sha256=row.artifact_sha256), results) == row
 
 
-def test_what_rewrites_bring_is_attached_where_it_was_measured(measured, tmp_path):
+def test_what_rewrites_bring_is_attached_where_it_was_measured_and_whether_they_pay(measured, tmp_path):
     done = Rewrite(name="pixels_as_channels", operators=("conv",), images=65, difference=0.0, bytes=20)
     pair = Pair(converted=100, rewritten=60)
     record = Rewritten(artifact=ARTIFACT.id, runtime="torch", artifact_sha256=SHA, converted_sha256="c" * 64, bytes=pair,
@@ -83,23 +86,29 @@ def test_what_rewrites_bring_is_attached_where_it_was_measured(measured, tmp_pat
     assert [text(device) for device in devices] == ["0.70 time", "0.60 instr.", "not measured"]
     assert text("cortex-a76", sha256="b" * 64) == "not measured", "the record is of another file"
     assert text("desktop", rewrites=()) == ""
+    # they pay where fewer instructions are executed on the whole
+    pays = {(101, 80, 90): True, (101, 100, 99): True, (100,): False, (125, 80, 101): False, (): False}
+    for after, expected in pays.items():
+        pairs = {str(i): Pair(converted=100, rewritten=n) for i, n in enumerate(after)}
+        assert structs.replace(record, instructions=pairs).pays is expected
 
 
-@pytest.mark.parametrize(
-    ("after", "pays"),
-    [((101, 80, 90), True), ((101, 100, 99), True), ((100,), False), ((125, 80, 101), False), ((), False)],
-)
-def test_rewrites_pay_where_fewer_instructions_are_executed_on_the_whole(after, pays):
-    pairs = {str(i): Pair(converted=100, rewritten=n) for i, n in enumerate(after)}
-    record = Rewritten(artifact="a", runtime="r", artifact_sha256=SHA, converted_sha256=SHA, rewrites=("x",),
-                       bytes=Pair(converted=1, rewritten=2), instructions=pairs)  # fmt: skip
-    assert record.pays is pays
+def test_broken_files_are_notes_of_the_row(results, measured):
+    broken = [next((results / folder).iterdir()) for folder in ("instructions", "latency", "placements")]
+    for file in broken:
+        file.write_text("{")
+    notes = sorted(attached(measured(artifact_sha256=SHA), ARTIFACT, results).notes)
+    assert len(notes) == 3
+    assert all(str(file) in note and "Delete it" in note for file, note in zip(broken, notes, strict=True))
 
 
-@pytest.mark.parametrize("folder", ["instructions", "latency", "placements"])
-def test_a_broken_file_is_a_note_of_the_row(results, measured, folder):
-    (file,) = (results / folder).iterdir()
-    file.write_text("{")
-    (note,) = attached(measured(artifact_sha256=SHA), ARTIFACT, results).notes
-    assert str(file) in note
-    assert "Delete it" in note
+@pytest.mark.parametrize("facts", [{"checkpoint_sha256": "d" * 64}, {"dataset": Dataset(name="digits")}], ids=str)
+def test_files_of_other_checkpoints_or_images_are_not_compared(tmp_path, facts):
+    place = Place(artifacts=tmp_path / "artifacts", results=tmp_path / "results")
+    for folder in (place.artifacts, place.converted):
+        folder.mkdir(parents=True)
+        artifacts.save(ARTIFACT, folder)
+    require_same_source(ARTIFACT.id, place)
+    artifacts.save(structs.replace(ARTIFACT, **facts), place.artifacts)
+    with pytest.raises(DataError, match=f"Make it again with: nox -s export -- --only {ARTIFACT.id}"):
+        require_same_source(ARTIFACT.id, place)

@@ -1,6 +1,8 @@
 """Which results count: what is there, whole, possible, and of the present inputs."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from models import reference
 from models.common import files
-from models.common.errors import DataError, UsageError
+from models.common.errors import UsageError
 from tests.device_tests.conftest import ID, MODEL, save_artifact
 
 CELL = f"{ID}@honest@desktop"
@@ -48,7 +50,7 @@ def test_a_good_result_counts_unless_its_reference_cannot_be_read_and_other_file
     assert (row.outcome, row.evidence) == ("skipped", "unusable")
 
 
-def test_a_cell_without_a_result_or_an_artifact_is_a_row_that_says_so(folder):
+def test_a_cell_without_a_result_or_an_artifact_is_a_row_that_says_so_and_no_device_an_error(folder):
     folder.runtime("other")
     for cell, reason in ((f"{ID}@other", "not run"), (f"{MODEL}-torchscript-int8@honest", "not exported")):
         row = own_row(folder, f"{cell}@desktop")
@@ -56,6 +58,8 @@ def test_a_cell_without_a_result_or_an_artifact_is_a_row_that_says_so(folder):
     artifacts.save(replace(folder.artifact, outcome="unsupported", reason="no"), folder.bench.artifacts)
     row = own_row(folder, f"{ID}@other@desktop")
     assert (row.outcome, row.reason) == ("unsupported", "no")
+    with pytest.raises(UsageError, match="no device called 'nope'"):
+        cells_with_results(load(folder.bench.results), ("nope",))
 
 
 def change_sidecar(**change):
@@ -69,43 +73,40 @@ def change_reference(folder):
     np.savez(file, **arrays | {"logits": arrays["logits"] + 1})
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda folder: save_artifact(folder.bench.artifacts, ONES), "the artifact has changed since"),
-        (change_sidecar(checkpoint_sha256="a" * 64), "stale: "),
-        (change_sidecar(dataset=artifacts.Dataset(sha256="a" * 64)), "stale: "),
-        (
-            lambda folder: (folder.environments / PACKAGE).mkdir(parents=True),
-            "the runtime's packages has changed since",
-        ),
-        (lambda folder: folder.runtime("honest", "# changed"), "the runtime's adapter has changed since"),
-        (change_reference, "the reference has changed since"),
-    ],
-    ids=["artifact", "checkpoint", "data set", "packages", "adapter", "reference"],
-)
-def test_a_result_of_other_inputs_is_stale_and_measured_again(folder, change, reason):
+def file_of(folder) -> Path:
+    return folder.bench.artifacts / f"{ID}.pt"
+
+
+def flip(folder) -> None:
+    content = file_of(folder).read_bytes()
+    file_of(folder).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+STALE, BROKEN, AGAIN = ("skipped", "stale"), ("load_failed", "unusable"), f"--only {ID}"
+# what is done, what becomes of the row and why, and how the next run ends
+CHANGES = {
+    "artifact": (lambda f: save_artifact(f.bench.artifacts, ONES), STALE, "the artifact has changed", "mismatch"),
+    "checkpoint": (change_sidecar(checkpoint_sha256="a" * 64), STALE, "stale: ", "load_failed: .*another checkpoint"),
+    "data set": (change_sidecar(dataset=artifacts.Dataset(sha256="a" * 64)), STALE, "stale: ", "load_failed"),
+    "packages": (lambda f: (f.environments / PACKAGE).mkdir(parents=True), STALE, "'s packages has changed", "ok"),
+    "adapter": (lambda f: f.runtime("honest", "# changed"), STALE, "the runtime's adapter has changed", "ok"),
+    "reference": (change_reference, STALE, "the reference has changed since", "ok|mismatch"),
+    "deleted": (lambda f: file_of(f).unlink(), BROKEN, AGAIN, "load_failed"),
+    "flipped": (flip, BROKEN, AGAIN, "load_failed: .*does not match its sidecar"),
+    "sidecar": (lambda f: file_of(f).with_suffix(".json").write_text("{"), BROKEN, AGAIN, "load_failed"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_result_of_other_inputs_or_of_an_artifact_that_is_gone_or_damaged_does_not_count(folder, name):
+    change, becomes, reason, then = CHANGES[name]
     change(folder)
     row = own_row(folder)
-    assert (row.outcome, row.evidence, row.total) == ("skipped", "stale", None)
+    assert (row.outcome, row.evidence, row.total) == (*becomes, None)
     assert reason in row.reason
-    assert not folder.run(CELL)[CELL].current
-
-
-@pytest.mark.parametrize("harm", ["deleted", "flipped", "sidecar"])
-def test_nothing_counts_of_an_artifact_that_is_gone_or_damaged(folder, harm):
-    file = folder.bench.artifacts / f"{ID}.pt"
-    if harm == "deleted":
-        file.unlink()
-    elif harm == "flipped":
-        content = bytearray(file.read_bytes())
-        content[-1] ^= 1
-        file.write_bytes(bytes(content))
-    else:
-        artifacts.sidecar_path(folder.bench.artifacts, ID).write_text("{}")
-    row = own_row(folder)
-    assert (row.outcome, row.evidence, row.total) == ("load_failed", "unusable", None)
-    assert f"--only {ID}" in row.reason
+    end = folder.run(CELL)[CELL]
+    assert not end.current
+    assert re.match(then, f"{end.measurement.outcome}: {end.measurement.reason}")
 
 
 IMPOSSIBLE = ({"correct": 20_000}, {"total": 1}, {"size_bytes": 1}, {"agree": 0}, {"lost": 9}, {"max_abs_error": None})
@@ -123,13 +124,3 @@ def test_a_result_that_is_broken_or_cannot_be_does_not_count_and_the_next_run_re
     assert "nox -s" in row.reason
     folder.row("honest")
     assert own_row(folder).evidence == "current"
-
-
-def test_devices_that_there_cannot_be_or_without_results_and_missing_artifacts_are_errors(folder, tmp_path):
-    stored = load(folder.bench.results)
-    with pytest.raises(UsageError, match="no device called 'nope'"):
-        cells_with_results(stored, ("nope",))
-    with pytest.raises(DataError, match="There is no result of cortex-a53"):
-        cells_with_results(stored, ("cortex-a53",))
-    with pytest.raises(DataError, match="no artifacts in"):
-        rows(cells(), stored, artifacts_folder=tmp_path / "nowhere", results_folder=folder.bench.results)

@@ -59,22 +59,19 @@ class Comparison:
 
 def compare(cell: Cell, entrant: Entrant) -> Iterator[Comparison]:
     """Yield a comparison with each other way that the runtime has."""
-    if cell.runtime in bare.BARE:
-        for way, (ours, theirs) in _bare(cell, entrant).items():
-            yield _comparison(cell, way, ours, theirs, OVERHEAD if way == "bare" else TOOL)
+    ways = _bare(cell, entrant) if cell.runtime in bare.BARE else {}
     if cell.runtime == "litert_compiled":
         try:
-            taken = _litert_benchmark(cell, entrant)
+            ways["litert-benchmark"] = _litert_benchmark(cell, entrant)
         except (Broken, OSError, subprocess.CalledProcessError) as error:
             raise EdgewiseError(f"{cell.id} cannot be timed: {error}") from error
-        yield _comparison(cell, "litert-benchmark", *taken, TOOL)
-
-
-def _comparison(cell: Cell, way: str, ours_ns: np.ndarray, theirs_ns: np.ndarray, limit: float) -> Comparison:
-    ratios = ours_ns / theirs_ns
-    ratio = bootstrap(len(ratios), lambda drawn: np.median(ratios[drawn], axis=-1))
-    ours = float(np.median(ours_ns))
-    return Comparison(id=cell.id, way=way, turns=len(ratios), ours_ns=ours, ratio=ratio, limit=limit)
+    for way, (ours_ns, theirs_ns) in ways.items():
+        ratios = ours_ns / theirs_ns
+        ratio = bootstrap(len(ratios), lambda drawn, ratios=ratios: np.median(ratios[drawn], axis=-1))
+        limit = OVERHEAD if way == "bare" else TOOL
+        yield Comparison(
+            id=cell.id, way=way, turns=len(ratios), ours_ns=float(np.median(ours_ns)), ratio=ratio, limit=limit
+        )
 
 
 def _python(runtime: str) -> Path:
@@ -91,7 +88,7 @@ def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
     return {way: np.array(taken) for way, taken in json.loads(done.stdout)["per_inference_ns"].items()}
 
 
-def _litert_benchmark(cell: Cell, entrant: Entrant) -> tuple[np.ndarray, np.ndarray]:
+def _litert_benchmark(cell: Cell, entrant: Entrant) -> np.ndarray:
     """Return our medians and those of the tool of the wheel, which leaves out copying the image in and the logits out."""
     ours, theirs = [], []
     tool = _python(cell.runtime).with_name("litert-benchmark")
@@ -104,7 +101,7 @@ def _litert_benchmark(cell: Cell, entrant: Entrant) -> tuple[np.ndarray, np.ndar
             command = [tool, "--model", entrant.load.artifact, *options, "--result_json", file]
             subprocess.run(command, capture_output=True, check=True)
             theirs.append(json.loads(file.read_text())["latency"]["median_ms"] * 1e6)
-    return np.array(ours), np.array(theirs)
+    return np.array([ours, theirs])
 
 
 @click.command()

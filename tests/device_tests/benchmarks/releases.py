@@ -32,24 +32,11 @@ RUNTIME = "litert"
 TITLES = {"export_s": "export, seconds", "export_cpu_s": "export, processor seconds", "run_s": "quick run, seconds"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """A figure in `then` and `now`, one of each per round, by pairs that ran one after the other."""
-
-    then: tuple[float, ...]
-    now: tuple[float, ...]
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        return tuple(now / then for now, then in zip(self.now, self.then, strict=True))
-
-    @property
-    def verdict(self) -> str:
-        """Say what every round says; one round alone says nothing of how it varies."""
-        low, high = min(self.ratios), max(self.ratios)
-        if len(self.ratios) < 3:
-            return "too few rounds to say"
-        return "less" if high < 1 else "more" if low > 1 else "too noisy to say"
+def verdict(ratios: list[float]) -> str:
+    """Say what every round says; one round alone says nothing of how it varies."""
+    if len(ratios) < 3:
+        return "too few rounds to say"
+    return "less" if max(ratios) < 1 else "more" if min(ratios) > 1 else "too noisy to say"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +62,7 @@ class Side:
         return done.stdout, took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def ids(self) -> list[str]:
-        return [line for line in self.do("export", "--list")[0].split() if line.count("-") == 2]
+        return [word for word in self.do("export", "--list")[0].split() if word.count("-") == 2]
 
     def digests(self, round_: int) -> dict[str, tuple[str, int]]:
         """Return digest and size of each artifact of a round."""
@@ -139,15 +126,13 @@ def measure(side: Side, round_: int, ids: list[str], *, runs: bool) -> None:
 def sizes(then: Side, now: Side, round_: int) -> str:
     """Say which artifacts are the same, and what the others weigh."""
     old, new = then.digests(round_), now.digests(round_)
-    both = sorted(old.keys() & new.keys())
-    same = sum(old[id][0] == new[id][0] for id in both)
+    both, lost = sorted(old.keys() & new.keys()), sorted(old.keys() - new.keys())
     if not both:
         return "No artifact was made by both."
+    same = sum(old[id][0] == new[id][0] for id in both)
     bytes_ = sum(new[id][1] for id in both) / sum(old[id][1] for id in both)
-    lost = sorted(old.keys() - new.keys())
-    left = f" Not made now: {', '.join(lost)}." if lost else ""
     text = f"{same} of {len(both)} artifacts have the same bytes; all together weigh {bytes_:.4f} of what they did."
-    return text + left
+    return text + (f" Not made now: {', '.join(lost)}." if lost else "")
 
 
 def count(side: Side, round_: int, ids: list[str]) -> dict[str, int]:
@@ -179,11 +164,12 @@ def counted(then: Mapping[str, int], now: Mapping[str, int], folder: Path) -> st
 
 def table(then: Side, now: Side, title: str) -> Table:
     shown = Table("figure", "then", "now", "now / then", "n", "says", title=title)
-    for name in then.figures:
-        r = Ratio(then=tuple(then.figures[name]), now=tuple(now.figures[name]))
-        middle = sorted(r.ratios)[len(r.ratios) // 2]
-        shown.add_row(TITLES[name], *(f"{min(v):.1f}..{max(v):.1f}" for v in (r.then, r.now)),
-                      f"{middle:.3f} ({min(r.ratios):.3f}..{max(r.ratios):.3f})", str(len(r.ratios)), r.verdict)  # fmt: skip
+    for name, before in then.figures.items():
+        after = now.figures[name]
+        ratios = sorted(new / old for old, new in zip(before, after, strict=True))  # by pairs of one round
+        spans = (f"{min(figures):.1f}..{max(figures):.1f}" for figures in (before, after))
+        middle = f"{ratios[len(ratios) // 2]:.3f} ({ratios[0]:.3f}..{ratios[-1]:.3f})"
+        shown.add_row(TITLES[name], *spans, middle, str(len(ratios)), verdict(ratios))
     return shown
 
 

@@ -1,4 +1,4 @@
-"""The commands as they are typed, and their exit codes."""
+"""The commands as they are typed, and their exit codes; with --models everything lies in a folder of one's own networks."""
 
 import json
 from xml.etree import ElementTree
@@ -6,23 +6,12 @@ from xml.etree import ElementTree
 import click
 import pytest
 
+from device_tests.__main__ import group
 from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
+from device_tests.measure import runner
+from models import networks
 from models.common.errors import DataError, EdgewiseError, StorageError, UsageError
-from tests.device_tests.commands.conftest import LIMITS
-from tests.device_tests.conftest import GARBAGE, ID
-
-
-def test_a_run_a_report_and_a_check(folders, command, tmp_path, capsys):
-    folders.runtime("honest")
-    assert command("run", "--list", "--artifacts", "nowhere") == 0
-    assert f"{ID}@honest@desktop" in capsys.readouterr().out.splitlines()
-    for counted in ("1 ok", "1 were current"):
-        assert command("run", "--only", ID) == 0
-        assert counted in capsys.readouterr().out
-    assert command("report", "--report", str(tmp_path / "report")) == 0
-    assert {file.name for file in (tmp_path / "report").iterdir()} == {"index.html", "report.json", "report.md"}
-    assert command("check", "--only", ID) == 0
-    assert "1 passed, 0 failed" in capsys.readouterr().out
+from tests.device_tests.conftest import GARBAGE, ID, LIMITS, MODEL
 
 
 def test_a_failing_cell_fails_the_run_and_the_check_and_ci_is_told(folders, command, tmp_path, monkeypatch, capsys):
@@ -81,6 +70,14 @@ def test_what_cannot_be_done_is_said(folders, command, tmp_path, monkeypatch, ar
         command(*arguments)
 
 
+@pytest.fixture
+def ran(folders, command):
+    """The function that types commands, after a run of the one artifact on a runtime that works."""
+    folders.runtime("honest")
+    assert command("run", "--only", ID) == 0
+    return command
+
+
 def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(ran, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert ran("check", "--only", ID, "--update-baseline") == 0
@@ -95,8 +92,6 @@ def test_an_unclaimed_change_breaks_the_check_until_it_is_accepted(ran, tmp_path
     assert (tmp_path / "baseline.json").read_text() == accepted
     with pytest.raises(UsageError, match="take one of them"):
         ran("check", "--update-baseline", "--baseline", "baseline.json")
-    with pytest.raises(DataError, match="neither a file nor a revision"):
-        ran("check", "--baseline", "nowhere")
 
 
 def test_a_check_without_evidence_is_red(ran, tmp_path, capsys):
@@ -111,5 +106,46 @@ def test_a_check_without_evidence_is_red(ran, tmp_path, capsys):
     assert ran("check", "--allow-missing") == 0
     budgets.write_text("")
     assert ran("check", "--only", ID) == NO_EVIDENCE
-    with pytest.raises(DataError, match="no result of cortex-a53"):
+    with pytest.raises(DataError, match="There is no result of cortex-a53"):
         ran("check", "--device", "cortex-a53")
+    with pytest.raises(DataError, match="no artifacts in"):
+        ran("check", "--artifacts", str(tmp_path / "nowhere"))
+
+
+TAKE = ("run", "report", "check", "explain", "latency", "instructions", "shipping", "compatibility", "sweep", "add")
+
+
+def typed(command: str, folder, *arguments: str) -> int:
+    return group.main([command, "--models", str(folder), *arguments], standalone_mode=False) or 0
+
+
+@pytest.mark.parametrize("name", TAKE)
+def test_every_command_that_lists_cells_or_reads_results_takes_a_folder(name):
+    assert "models" in {parameter.name for parameter in group.commands[name].params}
+
+
+def test_results_report_baseline_and_budgets_lie_beside_the_networks(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(networks.VARIABLE, "")  # which the option sets
+    monkeypatch.setattr(runner, "LATENCY_S", 0.05)
+    (tmp_path / f"{MODEL}.pt2").touch()
+    folders.runtime("honest")
+    assert typed("run", tmp_path, "--list", "--artifacts", "nowhere") == 0
+    assert f"{ID}@honest@desktop" in capsys.readouterr().out.splitlines()
+    for counted in ("1 ok", "1 were current"):
+        assert typed("run", tmp_path) == 0
+        assert counted in capsys.readouterr().out
+    assert (tmp_path / "results" / f"{ID}@honest@desktop.json").exists()
+    assert typed("report", tmp_path) == 0
+    assert {file.name for file in (tmp_path / "report").iterdir()} == {"index.html", "report.json", "report.md"}
+    typed("check", tmp_path, "--update-baseline")
+    assert (tmp_path / "baseline.json").exists()
+    capsys.readouterr()
+    assert typed("check", tmp_path) == 11  # most cells have no result here
+    output = " ".join(capsys.readouterr().out.split())
+    assert "No budgets beside the networks: only outcomes were checked." in output
+    assert "1 passed, 0 failed" in output
+    row = '[[budget]]\nids = ["*"]\nmetric = "agreement"\nmin = {}\nwhy = "w"\n'
+    for least, tally in ((0.99, "1 passed, 0 failed"), (1.1, "0 passed, 1 failed")):
+        (tmp_path / "budgets.toml").write_text(row.format(least))
+        typed("check", tmp_path)
+        assert tally in capsys.readouterr().out

@@ -13,8 +13,7 @@ import pytest
 
 from device_tests.devices import desktop
 from models.common.environments import ROOT
-from tests.device_tests.commands.conftest import LIMITS
-from tests.device_tests.conftest import ID, running
+from tests.device_tests.conftest import ID, LIMITS, running
 
 PATIENCE_S = 60
 
@@ -136,15 +135,24 @@ def test_a_killed_command_leaves_no_process_and_is_finished_by_the_next(folders,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "arguments"), EACH)
-def test_what_is_killed_while_it_writes_leaves_nothing_half_written(folders, typed, tmp_path, command, arguments):
-    folders.make_emulable(folders.runtime("honest"))
+def test_neither_a_kill_while_it_writes_nor_two_at_once_in_one_folder_leave_anything_half(
+    folders, typed, tmp_path, command, arguments
+):
+    results = folders.bench.results
+    for name in ("first", "second"):
+        folders.make_emulable(folders.runtime(name))
     assert typed(command, *arguments, killed=1).wait(PATIENCE_S) == -signal.SIGKILL, (tmp_path / "log").read_text()
-    assert list(folders.bench.results.rglob(".*.tmp*"))
-    contents(folders.bench.results)
-    assert count_of(folders.bench.results, command) == 0
-    assert typed(command, *arguments).wait(PATIENCE_S) == 0, (tmp_path / "log").read_text()
-    assert count_of(folders.bench.results, command) == 1
-    assert not list(folders.bench.results.rglob(".*"))
+    assert list(results.rglob(".*.tmp*"))
+    contents(results)
+    assert count_of(results, command) == 0
+    for at_once, force in ((1, ()), (2, ("--force",))):
+        every = [typed(command, *arguments, *force) for _ in range(at_once)]
+        ends = [process.wait(2 * PATIENCE_S) for process in every]
+        assert not any(ends), (tmp_path / "log").read_text()
+        contents(results)
+        assert count_of(results, command) == 2
+        assert not list(results.rglob(".*"))
+        assert not running(tmp_path)
 
 
 @pytest.mark.slow
@@ -158,19 +166,6 @@ def test_a_report_that_is_killed_while_it_writes_keeps_the_one_that_was_there(fo
         assert typed("report", "--report", str(report), killed=killed).wait(PATIENCE_S) == -signal.SIGKILL
         assert {name: len(content) for name, content in contents(report).items()} == files
     assert typed("report", "--report", str(report), killed=len(files) + 1).wait(PATIENCE_S) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("command", "arguments"), EACH)
-def test_two_at_once_in_one_folder_do_not_corrupt_each_other(folders, typed, tmp_path, command, arguments):
-    for name in ("first", "second"):
-        folders.make_emulable(folders.runtime(name))
-    both = [typed(command, *arguments, "--force") for _ in range(2)]
-    assert [process.wait(2 * PATIENCE_S) for process in both] == [0, 0], (tmp_path / "log").read_text()
-    assert count_of(folders.bench.results, command) == 2
-    contents(folders.bench.results)
-    assert not list(folders.bench.results.rglob(".*"))
-    assert not running(tmp_path)
 
 
 def test_neither_two_cells_nor_two_runs_take_times_at_once(folders, typed, tmp_path):

@@ -59,6 +59,9 @@ def test_what_cannot_be_had_is_an_error_with_the_command_that_installs_it(tmp_pa
         assert "skipped cortex-a76: " in done.output
         assert "sudo apt-get install qemu-user" in done.output
     assert not list(tmp_path.iterdir())
+    dying = Command(argv=(sys.executable, "-c", "import sys; sys.exit('no such file')"))
+    with pytest.raises(EdgewiseError, match="no such file"):  # the last line of who looks at layers
+        divergence.run(dying)
 
 
 def test_it_lists_its_cells_without_an_emulator_and_further_engines_where_they_are_named(monkeypatch):
@@ -73,12 +76,6 @@ def test_it_lists_its_cells_without_an_emulator_and_further_engines_where_they_a
     assert not {"ncnn", "openvino"} & plain
     assert ncnn == {"ncnn"}
     assert "openvino" in onnx
-
-
-def test_layers_that_cannot_be_looked_at_are_an_error_with_the_last_line(tmp_path):
-    dying = Command(argv=(sys.executable, "-c", "import sys; sys.exit('no such file')"))
-    with pytest.raises(EdgewiseError, match="no such file"):
-        divergence.run(dying)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ class Machine:
 
     folder: Path
 
-    def qemu(self, *, version: str = "7.2.22", warning: str = "INFO: a delegate", help: str = "-plugin file") -> None:
+    def qemu(self, *, version: str = "7.2.22", warning: str = "INFO: XNNPACK", help: str = "-plugin file") -> None:
         code = QEMU.format(version=version, warning=warning, help=help, arguments=self.folder / "arguments")
         programs.script(self.folder / "qemu-aarch64", code)
 
@@ -74,18 +74,18 @@ def test_the_guest_is_given_an_arm_cpuinfo_and_never_the_hosts(machine):
 
 
 @pytest.mark.parametrize(
-    ("warning", "outcome"),
+    "warning",
     [
-        ("Error in cpuinfo: failed to parse the list of possible processors in /sys/devices", "run_failed"),
-        ("Warning in cpuinfo: unknown ARM CPU part 0x0 ignored", "run_failed"),
-        ("onnxruntime cpuid_info warning: Unknown CPU vendor. cpuinfo_vendor value: 0", "run_failed"),
-        ("INFO: Created TensorFlow Lite XNNPACK delegate for CPU.", "ok"),
+        "Error in cpuinfo: failed to parse the list of possible processors in /sys/devices",
+        "Warning in cpuinfo: unknown ARM CPU part 0x0 ignored",
+        "onnxruntime cpuid_info warning: Unknown CPU vendor. cpuinfo_vendor value: 0",
     ],
 )
-def test_a_cpuinfo_warning_fails_the_cell_and_what_else_a_runtime_tells_does_not(machine, warning, outcome):
+def test_a_cpuinfo_warning_fails_the_cell(machine, warning):
     machine.qemu(warning=warning)
     row = machine.run("cortex-a53")
-    assert (row["outcome"], warning in row["reason"]) == (outcome, outcome != "ok")
+    assert row["outcome"] == "run_failed"
+    assert warning in row["reason"]
 
 
 @pytest.mark.parametrize(("version", "model"), [("7.2.22", "max,sme=off"), ("10.0.2", "max"), ("unknown", "max")])
@@ -153,18 +153,15 @@ def test_a_core_knows_itself_and_nothing_of_this_machines_processor(core, part, 
     assert "flags" not in cpuinfo
 
 
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        ('case "$*" in *_cpuinfo.py*) echo "Illegal instruction" >&2; exit 132;; --version) echo "qemu version 7";; esac',
-         "cannot emulate cortex-a53 with the bundle .*: Illegal instruction"),
-        ("exit 1", "does not tell its version"),
-    ],
-)  # fmt: skip
-def test_an_emulator_that_fails_is_missing_and_says_its_last_words(machine, script, message):
-    programs.script(machine.folder / "qemu-aarch64", script)
-    with pytest.raises(EnvironmentMissing, match=message):
-        arm64.Core("cortex-a53").pins("litert")
+def test_an_emulator_that_fails_is_missing_and_says_its_last_words(machine):
+    dies = (
+        'case "$*" in *_cpuinfo.py*) echo "Illegal instruction" >&2; exit 132;; --version) echo "qemu version 7";; esac'
+    )
+    dead = "cannot emulate cortex-a53 with the bundle .*: Illegal instruction"
+    for script, message in ((dies, dead), ("exit 1", "does not tell its version")):
+        programs.script(machine.folder / "qemu-aarch64", script)
+        with pytest.raises(EnvironmentMissing, match=message):
+            arm64.Core("cortex-a53").pins("litert")
     (machine.folder / "qemu-aarch64").write_bytes(b"\x7fELF no program")
     with pytest.raises(EnvironmentMissing, match="does not start: Exec format error"):
         arm64.Core("cortex-a53").require("litert")

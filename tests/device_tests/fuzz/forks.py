@@ -10,8 +10,6 @@ import signal
 import sys
 import time
 import traceback
-from argparse import Namespace
-from pathlib import Path
 
 from device_tests.onboard import worker
 from models.common import processes
@@ -30,17 +28,25 @@ def main() -> None:
     print(reply.line(), file=answer)
     if reply.outcome == "ok":
         for line in sys.stdin:
-            options.artifact = Path(json.loads(line)["artifact"])
-            print(json.dumps(measure(options, runtime)), file=answer)
+            print(json.dumps(measure(json.loads(line)["artifact"], runtime)), file=answer)
 
 
-def measure(options: Namespace, runtime) -> dict:
+def measure(artifact: str, runtime) -> dict:
     """Return the row of one artifact, whatever it does."""
     began = time.perf_counter()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        _be_child(options, runtime, writing)
+        try:
+            os.dup2(writing, 1)
+            signal.alarm(LIMIT_S)
+            sys.argv += ["--artifact", artifact]
+            worker.main(runtime)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)  # on no path into what the parent does
     os.close(writing)
     with os.fdopen(reading) as pipe:
         reply = pipe.read()
@@ -54,24 +60,6 @@ def measure(options: Namespace, runtime) -> dict:
         row = json.loads(reply)
     taken = {"seconds": round(time.perf_counter() - began, 3), "peak_rss_bytes": usage.ru_maxrss * 1024}
     return row | taken
-
-
-def _be_child(options: Namespace, runtime, writing: int) -> None:
-    """Measure, write the row and end, on no path into what the parent does."""
-    try:
-        signal.alarm(LIMIT_S)
-        reply = worker.Reply()
-        try:
-            worker.measure(options, reply, None, runtime)
-        except worker.Failed as failure:
-            reply.outcome, reply.reason = failure.outcome, failure.reason
-        with os.fdopen(writing, "w") as pipe:
-            pipe.write(reply.line())
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(1)
 
 
 if __name__ == "__main__":

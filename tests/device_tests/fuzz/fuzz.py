@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from device_tests import devices, pool
-from device_tests.cells import Cell, cells
+from device_tests.cells import Cell, cells, require_artifacts
 from device_tests.contract import Broken, Load
 from device_tests.devices import desktop
 from device_tests.results import judging
@@ -28,7 +28,7 @@ from export.artifact import check, read, sidecar_path
 from models import reference
 from models.common import console, files
 from models.common.console import out
-from models.common.errors import DataError, EdgewiseError, UsageError, did_you_mean
+from models.common.errors import EdgewiseError, UsageError, did_you_mean
 from models.reference import Reference
 from tests.device_tests.fuzz import forks
 
@@ -61,10 +61,6 @@ def _flip(content: bytes, rng: random.Random) -> bytes:
     return bytes(broken)
 
 
-def _truncate(content: bytes, rng: random.Random) -> bytes:
-    return content[: rng.randrange(1, len(content))]
-
-
 def _zero(content: bytes, rng: random.Random) -> bytes:
     start, length = rng.randrange(len(content)), rng.choice((16, 256, 4096))
     return content[:start] + bytes(min(length, len(content) - start)) + content[start + length :]
@@ -79,7 +75,7 @@ def _declare_huge(content: bytes, rng: random.Random) -> bytes:
 
 DAMAGES: dict[str, Damage] = {
     "bit flips": _flip,
-    "truncated": _truncate,
+    "truncated": lambda content, rng: content[: rng.randrange(1, len(content))],
     "zeroed run": _zero,
     "huge size": _declare_huge,
     "another format": lambda content, rng: content,  # its content comes from another format's file
@@ -102,22 +98,18 @@ def damage(source: Path, target: Path, name: str, rng: random.Random, other: Pat
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One damaged artifact of a format: the same `seed` damages the same bytes."""
+    """One damaged artifact of a format, and what became of it: the same `seed` damages the same bytes.
+
+    The peak of memory is that of its process, with the runtime.
+    """
 
     format: str
     damage: str
     seed: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """What became of a trial; the peak of memory is that of its process, with the runtime."""
-
-    trial: Trial
-    outcome: str
-    reason: str
-    seconds: float
-    peak_rss_bytes: int
+    outcome: str = ""
+    reason: str = ""
+    seconds: float = 0.0
+    peak_rss_bytes: int = 0
 
 
 def plan(name: str, count: int, seed: int) -> tuple[Trial, ...]:
@@ -126,7 +118,7 @@ def plan(name: str, count: int, seed: int) -> tuple[Trial, ...]:
     return tuple(Trial(format=name, damage=kind, seed=f"{seed} {name} {i}") for i, kind in enumerate(kinds))
 
 
-def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes: Conversations) -> list[Ended]:
+def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes: Conversations) -> list[Trial]:
     """Run trials of one format, one after the other, in children of one process."""
     sidecar = sidecar_path(artifacts_folder, cell.recipe.id)
     whole = check(read(sidecar), artifacts_folder)
@@ -134,7 +126,9 @@ def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes
     other = read(sidecar_path(artifacts_folder, f"{MODEL}-{other_format}-int8")).file
     ended = []
     with tempfile.TemporaryDirectory() as folder:
-        few = _few(reference.load(reference.path(artifacts_folder, cell.recipe.model)))
+        whole_set = reference.load(reference.path(artifacts_folder, cell.recipe.model))
+        first = {name: value[:IMAGES] for name, value in vars(whole_set).items() if isinstance(value, np.ndarray)}
+        few = replace(whole_set, **first)  # to read them all takes longer than most trials
         images = Path(folder) / "reference.npz"
         reference.save(few, images)
         load = Load(runtime=cell.runtime, artifact=whole, sidecar=sidecar, timeout_s=2 * forks.LIMIT_S)
@@ -147,7 +141,7 @@ def run(trials: tuple[Trial, ...], cell: Cell, artifacts_folder: Path, processes
                 for trial in trials:
                     broken = Path(folder) / whole.name
                     damage(whole, broken, trial.damage, random.Random(trial.seed), artifacts_folder / other)
-                    ended.append(Ended(trial=trial, **judged(ask({"artifact": str(broken)}), few)))
+                    ended.append(replace(trial, **judged(ask({"artifact": str(broken)}), few)))
                     files.remove(broken)
         except Broken as end:
             raise EdgewiseError(f"{cell.id} cannot be tried with damage: {end.outcome}: {end.reason}") from end
@@ -164,12 +158,6 @@ def judged(reply: dict[str, Any], reference_set: Reference) -> dict[str, Any]:
     return row
 
 
-def _few(reference_set: Reference) -> Reference:
-    """Return the first images: to read them all takes longer than most trials."""
-    several = {name: value[:IMAGES] for name, value in vars(reference_set).items() if isinstance(value, np.ndarray)}
-    return replace(reference_set, **several)
-
-
 @click.command()
 @click.option("--only", "formats", multiple=True, metavar="FORMAT", help="Only this format; may be repeated.")
 @click.option("--count", default=200, show_default=True, type=click.IntRange(1), help="Damaged artifacts per format.")
@@ -182,25 +170,21 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, artifact
         if name not in SUBJECTS:
             raise UsageError(f"There is no format {name!r}. {did_you_mean(name, SUBJECTS)}")
     console.validated()
-    if not artifacts.is_dir():
-        raise DataError(f"There are no artifacts in {artifacts}. Make them with: nox -s export")
+    require_artifacts(artifacts)
     every = {cell.id: cell for cell in cells()}
     chosen = {name: every[id] for name, id in SUBJECTS.items() if not formats or name in formats}
     for cell in chosen.values():
         devices.device(cell.device).require(cell.runtime)
 
-    ended: list[Ended] = []
+    ended: list[Trial] = []
     processes = Conversations()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    parts = [
-        (plan(name, count, seed)[i : i + AT_ONCE], cell)
-        for name, cell in chosen.items()
-        for i in range(0, count, AT_ONCE)
-    ]
+    starts = range(0, count, AT_ONCE)
+    parts = [(plan(name, count, seed)[i : i + AT_ONCE], cell) for name, cell in chosen.items() for i in starts]
     with Progress(*columns, console=out) as progress:
         task = progress.add_task("fuzz", total=count * len(chosen))
 
-        def take(ends: list[Ended]) -> None:
+        def take(ends: list[Trial]) -> None:
             ended.extend(ends)
             progress.update(task, completed=len(ended))
 
@@ -210,17 +194,17 @@ def command(formats: tuple[str, ...], count: int, seed: int, jobs: int, artifact
     out.print(table(ended, tuple(chosen)))
     out.print("ok: the damage met bytes that no answer depends on, or moved the answers less than a mismatch does.")
     if strange := [end for end in ended if end.outcome not in OUTCOMES]:
-        raise EdgewiseError(f"{strange[0].trial} ended as {strange[0].outcome!r}, which is no outcome.")
+        raise EdgewiseError(f"{strange[0]} ended as {strange[0].outcome!r}, which is no outcome.")
 
 
-def table(ended: list[Ended], formats: tuple[str, ...]) -> Table:
+def table(ended: list[Trial], formats: tuple[str, ...]) -> Table:
     """Return how often each format ended in each outcome, and the most time and memory that a process took."""
-    tally = Counter((end.trial.format, end.outcome) for end in ended)
+    tally = Counter((end.format, end.outcome) for end in ended)
     seen = [o for o in OUTCOMES if any(tally[name, o] for name in formats)]
     figures = (Column(title, justify="right") for title in (*seen, "all", "most s", "most MB"))
     drawn = Table("format", *figures, title="Damaged artifacts on real runtimes")
     for name in formats:
-        own = [end for end in ended if end.trial.format == name]
+        own = [end for end in ended if end.format == name]
         counts = [tally[name, outcome] for outcome in seen]
         most = f"{max(e.seconds for e in own):.1f}", f"{max(e.peak_rss_bytes for e in own) / 1e6:,.0f}"
         drawn.add_row(name, *(str(n) for n in counts), str(len(own)), *most)

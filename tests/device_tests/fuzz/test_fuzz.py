@@ -39,27 +39,6 @@ def test_damage_is_seeded_and_real_and_never_touches_the_original(name, tmp_path
     assert [file.read_bytes() for file in files.members(whole)] == [CONTENT] * 2
 
 
-@pytest.fixture
-def fork(folders, tmp_path):
-    """Return a function that runs the artifact in children of a process that has started a fake runtime."""
-    starts = tmp_path / "starts"
-    counted = f"def start(threads):\n    with open({str(starts)!r}, 'a') as file:\n        file.write('x')\n    return threads\n"
-
-    def run(code: str) -> dict:
-        place = folders.bench.artifacts
-        runtime = folders.runtime("fake", counted + code)
-        load = Load(runtime=runtime, artifact=place / f"{ID}.pt", sidecar=place / f"{ID}.json", timeout_s=30)
-        reference_file = reference.path(place, MODEL)
-        command = desktop.command(forks.__file__, load, "--reference", str(reference_file), "--latency-s", "0")
-        with Conversations().loaded(command, load) as (_, ask):
-            first, second = (ask({"artifact": str(load.artifact)}) for _ in range(2))
-        assert first["outcome"] == second["outcome"]  # a child that ended badly did not take its parent along
-        assert starts.read_text() == "x", "the runtime is started once for all"
-        return fuzz.judged(first, reference.load(reference_file))
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("code", "outcome", "reason"),
     [
@@ -73,8 +52,17 @@ def fork(folders, tmp_path):
     ],
     ids=["sound", "crash", "exit", "hang", "refusal", "memory", "garbage"],
 )
-def test_whatever_an_artifact_does_is_a_row(fork, code, outcome, reason):
-    row = fork(code)
+def test_whatever_an_artifact_does_is_a_row(folders, tmp_path, code, outcome, reason):
+    starts, place = tmp_path / "starts", folders.bench.artifacts
+    counted = f"def start(threads):\n    with open({str(starts)!r}, 'a') as file:\n        file.write('x')\n    return threads\n"
+    runtime, file = folders.runtime("fake", counted + code), reference.path(place, MODEL)
+    load = Load(runtime=runtime, artifact=place / f"{ID}.pt", sidecar=place / f"{ID}.json", timeout_s=30)
+    command = desktop.command(forks.__file__, load, "--reference", str(file), "--latency-s", "0")
+    with Conversations().loaded(command, load) as (_, ask):
+        first, second = (ask({"artifact": str(load.artifact)}) for _ in range(2))
+    assert first["outcome"] == second["outcome"]  # a child that ended badly did not take its parent along
+    assert starts.read_text() == "x", "the runtime is started once for all"
+    row = fuzz.judged(first, reference.load(file))
     assert row["outcome"] == outcome
     assert reason in row["reason"]
     assert row["peak_rss_bytes"] > 10_000_000

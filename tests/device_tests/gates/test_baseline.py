@@ -110,7 +110,7 @@ def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run
     assert baseline.load(str(file))[here.id].instructions is None
 
 
-def test_what_is_neither_file_nor_revision_is_said(tmp_path, monkeypatch):
+def test_what_is_neither_file_nor_revision_or_no_baseline_or_holds_no_cell_is_said(row, file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("nowhere", "--output=x", "x" * 5_000, "a\0b"):
         with pytest.raises(DataError, match="neither a file nor a revision.*--update-baseline"):
@@ -120,8 +120,6 @@ def test_what_is_neither_file_nor_revision_is_said(tmp_path, monkeypatch):
             baseline.load(name)
     assert list(tmp_path.iterdir()) == []
 
-
-def test_a_file_that_is_no_baseline_or_holds_no_cell_is_said(row, file):
     no_number = json.dumps({"cells": {"a": asdict(baseline.line(row())) | {"size_bytes": "1"}}})
     for content in ("{", "[]", '{"cells": {"a": 3}}', '{"cells": {"a": {"outcome": "ok"}}}', no_number):
         file.write_text(content)

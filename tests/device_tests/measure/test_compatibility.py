@@ -8,16 +8,18 @@ import pytest
 from msgspec.structs import replace
 
 from device_tests import join
-from device_tests.cells import cells
+from device_tests.cells import cells, select
+from device_tests.commands import compatibility as command
 from device_tests.measure import compatibility
 from device_tests.results import compatibility as grids
 from device_tests.results.compatibility import Grid, Trial
 from device_tests.schedule import Closed
 from device_tests.transport.dialogue import Conversations
+from export import artifact as artifacts
 from models.common import environments, records
-from models.common.errors import DataError
+from models.common.errors import DataError, EdgewiseError
 from tests import interpreters
-from tests.device_tests.conftest import ID, artifact
+from tests.device_tests.conftest import ID, artifact, raises
 
 
 def grid(outcomes: dict[str, str]) -> Grid:
@@ -25,17 +27,11 @@ def grid(outcomes: dict[str, str]) -> Grid:
     return Grid(artifact=ID, runtime="fake", artifact_sha256="a", trials=trials)
 
 
-@pytest.mark.parametrize(
-    ("outcomes", "summary"),
-    [
-        ("mismatch ok ok", "2.0 and newer"),
-        ("ok ok load_failed", "1.0 and newer, but not 3.0"),
-        ("skipped ok", "2.0 and newer"),
-        ("load_failed mismatch", "none that was tried"),
-    ],
-)
-def test_the_range_says_which_versions_answer_as_they_should(outcomes, summary):
-    assert grid(dict(zip(("1.0", "2.0", "3.0"), outcomes.split(), strict=False))).summary == summary
+def test_the_range_says_which_versions_answer_as_they_should():
+    newer = dict.fromkeys(("mismatch ok ok", "skipped ok"), "2.0 and newer")
+    others = {"ok ok load_failed": "1.0 and newer, but not 3.0", "load_failed mismatch": "none that was tried"}
+    for outcomes, summary in (newer | others).items():
+        assert grid(dict(zip(("1.0", "2.0", "3.0"), outcomes.split(), strict=False))).summary == summary
 
 
 def test_versions_are_in_their_own_order_with_the_pinned_one_among_them():
@@ -107,3 +103,28 @@ def test_a_grid_of_another_file_is_not_told_and_a_broken_one_is_an_error(measure
     grids.path(tmp_path, id).write_text("{")
     with pytest.raises(DataError, match="nox -s compatibility"):
         grids.read(tmp_path, id)
+
+
+def test_a_version_and_an_artifact_that_nobody_foresaw_cost_no_other_its_trials(two_versions, tmp_path, monkeypatch):
+    unforeseen = RuntimeError("what cannot be")
+    monkeypatch.setattr(Conversations, "loaded", raises(unforeseen))
+    trials = {(trial.outcome, trial.reason) for trial in settle(two_versions, tmp_path).trials}
+    assert trials == {("run_failed", "unexpected: RuntimeError: what cannot be")}
+
+    two_versions.runtime("other")
+    chosen, whole = select(cells(), runtimes=(), patterns=(ID,)), grid({"1.0": "ok"})
+
+    def settled(cell):
+        return raises(unforeseen)() if cell.runtime == "fake" else whole
+
+    done = command._run_all(chosen, 1, Conversations(), settled)
+    assert done == {f"{ID}@fake@desktop": unforeseen, f"{ID}@other@desktop": whole}
+    with pytest.raises(EdgewiseError, match=r"1 of 2 artifacts could not be tried:\n.*RuntimeError: what cannot be"):
+        command._fail(chosen, [], {"fake": unforeseen})
+
+
+def test_an_artifact_that_was_not_made_is_not_blamed_on_a_checksum(two_versions, tmp_path):
+    facts = {"outcome": "export_failed", "reason": "the tool said no", "file": "", "sha256": ""}
+    artifacts.save(replace(two_versions.artifact, **facts), two_versions.bench.artifacts)
+    with pytest.raises(DataError, match=r"was not made \(export_failed\): the tool said no"):
+        settle(two_versions, tmp_path)

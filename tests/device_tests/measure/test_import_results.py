@@ -1,7 +1,6 @@
 """What the web demo saved becomes results, unless anything about it is wrong."""
 
 import base64
-import hashlib
 import json
 import zlib
 from functools import partial
@@ -19,13 +18,13 @@ from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
 from device_tests.results.row import Row
+from export import artifact as artifacts
 from models import reference
 from models.common.errors import DataError
 from tests.device_tests.conftest import MODEL, joined, save_tflite
 
 ID = f"{MODEL}-tflite-int8"
 IMAGES, JUDGED = 100, 50
-SHA = hashlib.sha256(b"weights").hexdigest()
 
 
 @pytest.fixture
@@ -47,13 +46,14 @@ def packed(logits: np.ndarray) -> str:
 
 
 @pytest.fixture
-def saved(tmp_path, logits):
+def saved(tmp_path, folder, logits):
     """Return a function that writes a file as the page saves it, with one result changed, and gives its path."""
 
     def save(*, without: str = "", **changes) -> Path:
         row = {"artifact": ID, "runtime": "litertjs", "device": "browser:pixel-7", "outcome": "ok", "reason": "",
                "notes": ["a note"], "environment": {"cpu": "unknown", "cpus": 8, "os": "android"}, "threads": 1,
-               "artifact_sha256": SHA, "total": JUDGED, "correct": JUDGED - 1, "agree": JUDGED - 1,
+               "artifact_sha256": artifacts.read(artifacts.sidecar_path(folder, ID)).sha256,
+               "total": JUDGED, "correct": JUDGED - 1, "agree": JUDGED - 1,
                "load_ns": 10**6, "first_ns": 0, "latencies_ns": [100_000, 120_000], "answers": packed(logits)}  # fmt: skip
         row |= changes
         row.pop(without, None)
@@ -89,46 +89,30 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tm
     assert any("browser:pixel-7" in line for line in notes.footnotes(group((row,), 0.1)))
 
 
-@pytest.fixture
-def shared(saved):
+def test_what_the_android_app_shared_is_a_current_row_but_for_times_of_an_emulator(saved, imported, folder):
     phone = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
-    return partial(saved, runtime="litert", device="app:pixel-7", environment=phone)
-
-
-def test_what_the_android_app_shared_is_a_current_row_but_for_times_of_an_emulator(shared, imported, folder):
-    row = imported(run, "--import", str(shared()), device="app:pixel-7")
+    shared = partial(saved, runtime="litert", environment=phone)
+    row = imported(run, "--import", str(shared(device="app:pixel-7")), device="app:pixel-7")
     assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
     ((row, _),) = browsers.read(shared(device="app:pixel-7+t4+no_xnnpack", threads=4), folder)
     assert (row.device, row.threads) == ("app:pixel-7+t4+no_xnnpack", 4)
-    ((row, _),) = browsers.read(shared(environment={"kind": "emulator"}), folder)
+    ((row, _),) = browsers.read(shared(device="app:pixel-7", environment={"kind": "emulator"}), folder)
     assert (row.latencies_ns, row.load_ns) == ((), None)
     assert "times of an emulator" in row.notes[-1]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"runtime": "litertjs"}, {"runtime": "onnxruntime"}, {"device": "app:pixel-7+t3"}, {"device": "app:"}],
-    ids=str,
-)
-def test_a_wrong_result_of_the_app_is_refused(shared, folder, changes):
-    with pytest.raises(DataError, match="which it does not|app:"):
-        browsers.read(shared(**changes), folder)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "reason"), [("load_failed", "no SIMD"), ("run_failed", "the page was not in front all the time")]
-)
-def test_an_artifact_that_was_not_measured_is_a_row_with_its_reason(saved, folder, outcome, reason):
-    file = saved(outcome=outcome, reason=reason, without="answers")
-    ((row, logits),) = browsers.read(file, folder)
-    assert (row.outcome, row.reason, row.total, logits) == (outcome, reason, None, None)
-
-
-def test_garbage_is_a_mismatch(saved, folder, logits):
+def test_what_was_not_measured_is_a_row_with_its_reason_and_garbage_a_mismatch(saved, folder, logits):
+    reasons = {"load_failed": "no SIMD", "run_failed": "the page was not in front all the time"}
+    for outcome, reason in reasons.items():
+        ((row, logits_of_none),) = browsers.read(saved(outcome=outcome, reason=reason, without="answers"), folder)
+        assert (row.outcome, row.reason, row.total, logits_of_none) == (outcome, reason, None, None)
     rolled = np.roll(logits, 1, axis=1)
     right = int((rolled.argmax(1) == reference.load(reference.path(folder, MODEL)).labels[:JUDGED]).sum())
     ((row, _),) = browsers.read(saved(answers=packed(rolled), correct=right, agree=right), folder)
     assert row.outcome == "mismatch"
+
+
+APP = {"runtime": "litert", "device": "app:pixel-7"}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +123,10 @@ def test_garbage_is_a_mismatch(saved, folder, logits):
         ({"artifact": "../../etc/passwd"}, "no artifact"),
         ({"runtime": "onnxruntime_web"}, "which it does not"),
         ({"runtime": ""}, "which it does not"),
+        (APP | {"runtime": "litertjs"}, "which it does not"),
+        (APP | {"runtime": "onnxruntime"}, "which it does not"),
+        (APP | {"device": "app:pixel-7+t3"}, "app:"),
+        (APP | {"device": "app:"}, "app:"),
         ({"device": "desktop"}, "browser:"),
         ({"device": "browser:../up"}, "browser:"),
         ({"outcome": "great"}, "Invalid enum value 'great'"),
@@ -170,10 +158,8 @@ def test_a_foreign_file_is_refused_and_a_missing_one_told_how_to_come_by(tmp_pat
 
 
 def test_a_result_that_is_there_twice_is_refused_and_nothing_is_added(saved, folder, tmp_path):
-    file = saved()
+    file, results = saved(), tmp_path / "results"
     file.write_text(json.dumps(json.loads(file.read_text()) * 2))
-    options = ["--artifacts", str(folder), "--results", str(tmp_path / "results")]
-    done = CliRunner().invoke(add, [str(file), *options])
-    assert isinstance(done.exception, DataError)
-    assert "is in it twice" in str(done.exception)
-    assert not (tmp_path / "results").exists()
+    with pytest.raises(DataError, match="is in it twice"):
+        add.main([str(file), "--artifacts", str(folder), "--results", str(results)], standalone_mode=False)
+    assert not results.exists()

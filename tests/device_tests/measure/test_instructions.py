@@ -15,7 +15,8 @@ from device_tests.results import instructions as counts
 from device_tests.results.instructions import InstructionCount
 from models.common import files
 from models.common.errors import DataError, EnvironmentMissing
-from tests.device_tests.conftest import ID
+from tests import programs
+from tests.device_tests.conftest import ID, raises
 
 
 def log(inference: int, nothing: int, others: int = 0) -> str:
@@ -43,6 +44,9 @@ def test_the_least_sample_counts_the_spread_is_told_and_a_broken_or_foreign_coun
 
 
 def test_the_processor_is_read_from_the_command_and_a_missing_emulator_says_what_to_install(monkeypatch, tmp_path):
+    qemu = programs.script(tmp_path / "qemu-x", "echo 'no such option' >&2; exit 3")
+    with pytest.raises(EnvironmentMissing, match="does not tell its version: no such option"):
+        instructions._version(str(qemu))
     monkeypatch.setattr(instructions, "_version", lambda qemu: f"{qemu} version 7")
     emulated = Command(argv=("setarch", "-R", "/opt/qemu-aarch64", "-L", "/x", "-cpu", "cortex-a53", "python", "-S"))
     assert instructions.emulator(emulated) == ("qemu-aarch64 cortex-a53", "/opt/qemu-aarch64 version 7")
@@ -51,6 +55,8 @@ def test_the_processor_is_read_from_the_command_and_a_missing_emulator_says_what
     load = Load(runtime="litert", artifact=tmp_path, sidecar=tmp_path, timeout_s=1)
     with pytest.raises(EnvironmentMissing, match="qemu-x86_64.*sudo apt-get install qemu-user$"):
         devices.device("desktop").counted(load, tmp_path, tmp_path)
+    counting = {"desktop": True, "cortex-a53": True, "ssh:a@b": False, "android:1": False}
+    assert {name: devices.device(name).counts for name in counting} == counting  # which is known without asking
 
 
 @pytest.fixture
@@ -69,6 +75,31 @@ def count(folders, monkeypatch):
     return run
 
 
+def test_a_count_that_fails_or_that_nobody_foresaw_is_a_row_and_replaces_no_good_one(folders, tmp_path, monkeypatch):
+    folders.runtime("fake")
+    (cell,) = select(cells(), runtimes=(), patterns=(ID,))
+    monkeypatch.setattr(desktop.Desktop, "counted", lambda *arguments: None)
+    monkeypatch.setattr(instructions, "emulator", lambda command: ("cpu", "qemu"))
+    monkeypatch.setattr(instructions.Counter, "_warm", lambda *arguments: None)
+
+    def settle(facts) -> instructions.Ended:
+        monkeypatch.setattr(instructions.Counter, "_count", lambda *arguments: facts())
+        counting = instructions.Counter(artifacts=folders.bench.artifacts, results=folders.bench.results, force=True,
+                                    timeout_s=1.0, plugin=tmp_path)  # fmt: skip
+        return counting.settle(cell)
+
+    good = settle(lambda: {"samples": (5, 5), "notes": ()}).count
+    file = counts.path(folders.bench.results, good.id)
+    for facts in ({"outcome": "timed_out", "reason": "no answer"}, {"outcome": "run_failed", "reason": "killed"}):
+        assert settle(lambda facts=facts: facts).count.outcome == facts["outcome"]
+        assert counts.read(file) == good
+    count = settle(raises(AssertionError("what cannot be"))).count
+    assert (count.outcome, count.reason) == ("run_failed", "unexpected: AssertionError: what cannot be")
+    assert counts.read(file) == good
+    settle(lambda: {"outcome": "unsupported", "reason": "it says no"})
+    assert counts.read(file).outcome == "unsupported"
+
+
 @pytest.mark.needs(desktop.QEMU, "cc")
 @pytest.mark.slow
 def test_two_counts_are_identical_the_second_run_finds_the_first_and_more_work_is_more_instructions(folders, count):
@@ -84,10 +115,7 @@ def test_two_counts_are_identical_the_second_run_finds_the_first_and_more_work_i
     assert many[0].instructions > first[0].instructions + 1_000
 
 
-@pytest.mark.needs(desktop.QEMU, "cc")
-@pytest.mark.slow
-def test_what_a_runtime_does_by_the_clock_is_the_same_in_each_run(folders, count):
-    code = """
+CLOCK = """
 last = 0.0
 def answer(logits):
     global last
@@ -96,26 +124,27 @@ def answer(logits):
         last = now
         sum(range(200))
     return logits"""
-    name = folders.runtime("by_the_clock", code)
-    first, again = count(name)[0], count(name, force=True)[0]
-    assert first.samples == again.samples
-    assert first.spread > 0.1
-
-
-@pytest.mark.needs(desktop.QEMU, "cc")
-@pytest.mark.slow
-def test_an_inference_on_another_thread_does_not_look_cheap(folders, count):
-    code = """
+THREADED = """
 import threading
 def answer(logits):
     thread = threading.Thread(target=lambda: sum(range(10_000)))
     thread.start()
     thread.join()
     return logits"""
-    counted, _ = count(folders.runtime("threaded", code))
-    (note,) = counted.notes
-    others = int("".join(filter(str.isdigit, note)))
-    assert others > 10_000, note
+
+
+@pytest.mark.needs(desktop.QEMU, "cc")
+@pytest.mark.slow
+def test_what_a_runtime_does_by_the_clock_is_the_same_in_each_run_and_another_thread_does_not_look_cheap(
+    folders, count
+):
+    name = folders.runtime("by_the_clock", CLOCK)
+    first, again = count(name)[0], count(name, force=True)[0]
+    assert first.samples == again.samples
+    assert first.spread > 0.1
+
+    (note,) = count(folders.runtime("threaded", THREADED))[0].notes
+    assert int("".join(filter(str.isdigit, note))) > 10_000, note
 
 
 @pytest.mark.needs(desktop.QEMU, "cc")

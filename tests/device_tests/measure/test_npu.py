@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from device_tests import current_results, join
-from device_tests.commands import npu as command
+from device_tests.commands import npu as npu_command
 from device_tests.measure import npu
 from device_tests.results import npu as records
 from device_tests.results.npu import Compiled, Npu
@@ -39,23 +39,20 @@ def record(scheme: str, **facts) -> Npu:
     return Npu(artifact=f"{MODEL}-tflite-{scheme}", key="k", version="5", compiled=(Compiled(**defaults | facts),))
 
 
-def test_integer_schemes_must_get_to_the_npu_and_others_need_not(monkeypatch):
+def test_integer_schemes_must_get_to_the_npu_and_others_need_not_and_only_tflite_files_are_compiled(monkeypatch):
+    assert {recipe.format for recipe in npu_command.select(("*-int8",))} == {"tflite"}
+    with pytest.raises(UsageError, match="takes no others"):
+        npu_command.select(("*-onnx-*",))
     nothing = {"outcome": "unsupported", "npu_operators": 0, "reason": "all on the CPU"}
     crash = {"outcome": "failed", "reason": "vela killed by SIGFPE"}
     fine = [record("int8"), record("float32", **nothing), record("int4", **crash)]
-    assert command.broken(fine) == []
-    bad = command.broken([*fine, record("int8_io", **nothing), record("qat_int8", **crash)])
+    assert npu_command.broken(fine) == []
+    bad = npu_command.broken([*fine, record("int8_io", **nothing), record("qat_int8", **crash)])
     assert len(bad) == 2
     with pytest.raises(EdgewiseError, match="2 integer files do not get to the NPU"):
-        command._fail(bad)
+        npu_command._fail(bad)
     monkeypatch.setenv("EDGEWISE_MODELS", "/mine")
-    command._fail(bad)  # of one's own networks it is told
-
-
-def test_only_tflite_files_are_compiled():
-    assert {recipe.format for recipe in command.select(("*-int8",))} == {"tflite"}
-    with pytest.raises(UsageError, match="takes no others"):
-        command.select(("*-onnx-*",))
+    npu_command._fail(bad)  # of one's own networks it is told
 
 
 @pytest.fixture
@@ -65,33 +62,26 @@ def vela(folders):
     return lambda text, code=0: programs.script(python, f"cat <<'END'\n{text}\nEND\nexit {code}")
 
 
-@pytest.fixture
-def type_in(folders):
-    places = ["--artifacts", str(folders.bench.artifacts), "--results", str(folders.bench.results)]
-    return lambda *arguments: command.npu.main([*arguments, *places], standalone_mode=False)
-
-
-def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vela, folders, type_in, monkeypatch):
+def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vela, folders, command, monkeypatch):
     recipe = Recipe(model=MODEL, format="torchscript", scheme="float32")
-    monkeypatch.setattr(command, "select", lambda patterns: (recipe,))
+    monkeypatch.setattr(npu_command, "select", lambda patterns: (recipe,))
     vela(COUNTS.format(3, 0))
-    type_in()
+    command("npu")
     artifact = folders.artifact
     stored = current_results.npu(folders.bench.results, artifact)
     assert [one.outcome for one in stored.compiled] == ["unsupported"] * len(npu.ACCELERATORS)
     vela("", code=1)  # is not asked: the record is current
-    type_in()
+    command("npu")
     assert current_results.npu(folders.bench.results, artifact) == stored
-    type_in("--force")
+    command("npu", "--force")
     assert current_results.npu(folders.bench.results, artifact).compiled[0].reason == "vela ended with exit code 1"
     assert current_results.npu(folders.bench.results, replace(artifact, sha256="0" * 64)) is None
 
 
 def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, measured):
     artifact = folders.artifact
-    two = tuple(
-        Compiled(accelerator=name, outcome="ok", npu_operators=3, cpu_operators=n) for n, name in enumerate("ab")
-    )
+    one = Compiled(accelerator="a", outcome="ok", npu_operators=3)
+    two = (one, replace(one, accelerator="b", cpu_operators=1))
     key = current_results.npu_key(artifact)
     records.save(Npu(artifact=artifact.id, key=key, version="5", compiled=two), folders.bench.results)
     added = join.Added(folders.bench.results, ())
@@ -99,13 +89,13 @@ def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, mea
     assert added._npu(measured(runtime="litert"), artifact) == {}
 
 
-def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, type_in, vela):
+def test_an_integer_file_that_was_not_made_is_no_success(monkeypatch, command, vela):
     vela("")
     monkeypatch.delenv("EDGEWISE_MODELS", raising=False)
     compiled = [record("int8", sram_bytes=1, flash_bytes=1, inferences_per_s=1.0)]
     missing = [f"{MODEL}-tflite-int8_io: missing"]
-    monkeypatch.setattr(command, "_compile_all", lambda *_, **__: (compiled, missing))
+    monkeypatch.setattr(npu_command, "_compile_all", lambda *_, **__: (compiled, missing))
     recipes = tuple(Recipe(model=MODEL, format="tflite", scheme=scheme) for scheme in ("int8", "int8_io"))
-    monkeypatch.setattr(command, "select", lambda patterns: recipes)
+    monkeypatch.setattr(npu_command, "select", lambda patterns: recipes)
     with pytest.raises(EdgewiseError, match=f"{MODEL}-tflite-int8_io: not compiled"):
-        type_in(*(f"--only={recipe.id}" for recipe in recipes))
+        command("npu", *(f"--only={recipe.id}" for recipe in recipes))

@@ -3,10 +3,12 @@
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from device_tests.cells import cells, select
 from device_tests.commands import shipping as command
 from device_tests.devices.desktop import Desktop
 from device_tests.machine_lock import MachineLock
@@ -16,7 +18,7 @@ from device_tests.results import shipping as footprints
 from export import artifact as artifacts
 from models.common import environments
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
-from tests.device_tests.conftest import artifact, export, footprint
+from tests.device_tests.conftest import ID, artifact, export, footprint, raises
 
 
 def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp_path):
@@ -94,8 +96,49 @@ def test_a_network_that_a_runtimes_format_cannot_hold_is_skipped_with_its_reason
     arguments = ["--artifacts", str(tmp_path), "--out", str(tmp_path / "shipping.json")]
     with pytest.raises(EnvironmentMissing, match="Nothing was measured, for the reasons above"):
         command.shipping.main(arguments, standalone_mode=False)
+    artifacts.save(artifact(subjects[0].recipe.id, **unsupported | {"outcome": "export_failed"}), tmp_path)
+    with pytest.raises(DataError, match=r"was not made \(export_failed\): no operator"):  # no checksum is blamed
+        shipping.start(subjects[0], tmp_path, MachineLock(print))
     skipped = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped ")]
     assert skipped == [f"skipped {cell.recipe.id} is unsupported: no operator 'ReduceMax'" for cell in subjects]
+
+
+def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row_and_rows_of_others_are_kept(
+    folders, tmp_path, monkeypatch
+):
+    weighed = tmp_path / footprints.FILE
+    monkeypatch.setattr(command.shutil, "which", lambda program: program)  # strip, which weigh would run
+    monkeypatch.setattr(command, "weigh", lambda libraries: {})
+    monkeypatch.setattr(command, "weighed", lambda runtime, started, weights: footprint(runtime))
+
+    def starts() -> SimpleNamespace:
+        return SimpleNamespace(mapped=())
+
+    def weigh(**measures) -> None:
+        for name in measures:
+            folders.runtime(name)
+        chosen = select(cells(), runtimes=tuple(measures), patterns=(ID,))
+        monkeypatch.setattr(command, "subjects", lambda folder: chosen)
+        monkeypatch.setattr(command, "start", lambda cell, folder, machine: measures[cell.runtime]())
+        arguments = ["--artifacts", str(folders.bench.artifacts), "--out", str(weighed)]
+        command.shipping.main(arguments, standalone_mode=False)
+
+    message = r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
+    with pytest.raises(EdgewiseError, match=message):
+        weigh(a=raises(EdgewiseError("it does not start")), b=starts, c=raises(OSError("gone")))
+    assert set(footprints.read_file(weighed)) == {"b"}
+    footprints.save((footprint("old"), footprint("b")), weighed)
+    with pytest.raises(EdgewiseError):
+        weigh(a=raises(EdgewiseError("no")), b=starts)
+    assert set(footprints.read_file(weighed)) == {"old", "b"}
+    before = weighed.read_bytes()
+    with pytest.raises(EdgewiseError):
+        weigh(a=raises(EdgewiseError("no")), b=raises(EdgewiseError("no")))
+    assert weighed.read_bytes() == before
+
+    with pytest.raises(EnvironmentMissing, match="Nothing was measured"):
+        weigh(a=raises(EnvironmentMissing("not installed")))
+    assert weighed.read_bytes() == before
 
 
 @pytest.mark.needs("strip")

@@ -52,12 +52,6 @@ def test_the_interval_of_a_median_covers_it_as_often_as_it_says():
     assert 930 <= covered <= 975
 
 
-def test_where_no_times_are_taken_the_shortest_of_a_few_inferences_tells_a_slow_one():
-    waits = iter((0.05, 0.0, 0.05))
-    assert sampling.shortest(lambda image: time.sleep(next(waits)), [None] * 9) < 40e6
-    assert sampling.shortest(lambda image: time.sleep(0.002), [None]) > sampling.SLOW_NS
-
-
 def test_a_slow_cell_is_looked_at_now_and_then_and_other_sets_are_as_large_as_is_asked_and_time_allows():
     assert sampling.looks(10_000, 0, slow=False) == [10_000]
     assert sampling.looks(10_000, 0, slow=True) == [1_000, 2_000, 4_000, 8_000, 10_000]
@@ -65,3 +59,7 @@ def test_a_slow_cell_is_looked_at_now_and_then_and_other_sets_are_as_large_as_is
     assert sampling.looks(300, 0, slow=True) == [300]
     sizes = [sampling.of_other_set(10_000, requested, slow=slow) for requested in (0, 1_000) for slow in (False, True)]
     assert sizes == [10_000, 200, 200, 100]
+
+    waits = iter((0.05, 0.0, 0.05))
+    assert sampling.shortest(lambda image: time.sleep(next(waits)), [None] * 9) < 40e6
+    assert sampling.shortest(lambda image: time.sleep(0.002), [None]) > sampling.SLOW_NS

@@ -28,7 +28,7 @@ def races(*rows) -> tuple[engines.Race, ...]:
 
 
 def test_the_cheapest_of_several_engines_is_marked_and_what_does_not_run_says_why(counted, measured):
-    (race,) = races(
+    rows = (
         counted("int8", "litert", "tflite", instructions=287_026),
         counted("int8", "openvino", "openvino", instructions=22_511_972),
         counted("int8", "ncnn", "ncnn", instructions=None, outcome="unsupported", reason="no ncnn2table"),
@@ -36,6 +36,7 @@ def test_the_cheapest_of_several_engines_is_marked_and_what_does_not_run_says_wh
         counted("float32", "ncnn", "ncnn", instructions=453_959),
         counted("int4", "litert", "tflite", instructions=1),  # no scheme of every engine
     )
+    (race,) = races(*rows)
     assert (race.place, race.heads[3:]) == (CORE, ("torch_cnn_small",))
     assert race.lines == (
         ("float32", "litert", "tflite", ("495,636",)),
@@ -48,6 +49,13 @@ def test_the_cheapest_of_several_engines_is_marked_and_what_does_not_run_says_wh
     assert races(*alone) == ()
     assert races(measured(runtime="litert", instructions=9), measured(runtime="ncnn", instructions=8)) == ()  # timed
 
+    groups, out = group(rows, 0.1), io.StringIO()
+    sweep.show(groups, Console(file=out, width=200))
+    assert "453,959, least" in out.getvalue()
+    section = list(sweep.sections(groups))[-1]
+    assert f"## {CORE}: {engines.TITLE}" in section
+    assert "| float32 | ncnn | ncnn | 453,959, least |" in section
+
 
 def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_winner(counted):
     small = (counted("float32", "litert", "tflite", instructions=9), counted("float32", "ncnn", "ncnn", instructions=8))
@@ -57,17 +65,6 @@ def test_a_network_that_an_engine_was_not_run_on_has_an_empty_cell_and_its_own_w
     cells = {runtime: dict(zip(race.heads[3:], cells, strict=True)) for _, runtime, _, cells in race.lines}
     assert cells["litert"] == {"torch_cnn_small": "9", "keras_cnn": "70, least"}
     assert cells["ncnn"] == {"torch_cnn_small": "8, least", "keras_cnn": ""}
-
-
-def test_it_is_printed_and_in_the_markdown_report(counted):
-    counts = {("litert", "tflite"): 495_636, ("ncnn", "ncnn"): 453_959}
-    groups = group(tuple(counted("float32", *engine, instructions=n) for engine, n in counts.items()), 0.1)
-    out = io.StringIO()
-    sweep.show(groups, Console(file=out, width=200))
-    assert "453,959, least" in out.getvalue()
-    section = list(sweep.sections(groups))[-1]
-    assert f"## {CORE}: {engines.TITLE}" in section
-    assert "| float32 | ncnn | ncnn | 453,959, least |" in section
 
 
 UNTIMED = {"total": 1_000, "correct": 990, "agree": 1_000, "latencies_ns": (), "load_ns": None, "quick": True}

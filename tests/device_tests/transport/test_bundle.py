@@ -14,16 +14,6 @@ from models.common import environments, files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from tests import programs
 
-MODULES = {
-    "litert": "ai_edge_litert.interpreter",
-    "litert_compiled": "ai_edge_litert.compiled_model",
-    "onnxruntime": "onnxruntime",
-    "tflite_runtime": "tflite_runtime.interpreter",
-    "executorch": "ctypes",  # it has no module: its library is loaded below
-    "openvino": "openvino",
-    "ncnn": "ncnn",
-}
-
 
 @pytest.fixture
 def built(tmp_path):
@@ -45,7 +35,7 @@ def test_a_bundle_starts_its_own_loader_with_each_runtimes_own_numpy_wherever_it
     assert built.pins("tflite_runtime") == ("libc6=2.36-9", "numpy-1.26.4")  # which a result's key holds
 
 
-def test_other_pins_make_another_bundle(tmp_path, monkeypatch):
+def test_other_pins_make_another_bundle_and_what_there_is_none_for_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(environments, "ROOT", tmp_path)
     pins = tmp_path / "constraints" / "litert.txt"
     paths = []
@@ -53,9 +43,6 @@ def test_other_pins_make_another_bundle(tmp_path, monkeypatch):
         files.write_bytes(pins, f"ai-edge-litert=={version}\n".encode())
         paths.append(bundle.path("arm64", ("litert",)))
     assert paths[0] == paths[1] != paths[2] != bundle.path("x86_64", ("litert",))
-
-
-def test_what_there_is_no_bundle_for_is_named_and_a_folder_that_is_none_is_an_error(tmp_path):
     for abi, runtime, meant in (("arm46", "litert", "arm64"), ("arm64", "litter", "litert")):
         with pytest.raises(UsageError, match=f"Did you mean {meant}"):
             bundle.path(abi, (runtime,))
@@ -79,19 +66,14 @@ def test_without_a_cross_compiler_only_executorch_is_left_out_and_it_says_what_t
     assert len(own.pins("executorch")) == 3  # its code is part of a result's key
 
 
-@pytest.fixture
-def program(tmp_path, monkeypatch):
+def test_what_is_missing_to_build_a_bundle_is_said_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    return lambda name, code: programs.script(tmp_path / name, code)
-
-
-def test_what_is_missing_to_build_a_bundle_is_said_with_what_to_do(program, tmp_path, monkeypatch):
     (tmp_path / "executorch" / "include").mkdir(parents=True)
-    program("x86_64-linux-gnu-g++", "echo 'fatal error: module.h: No such file' >&2\nexit 1")
+    programs.script(tmp_path / "x86_64-linux-gnu-g++", "echo 'fatal error: module.h: No such file' >&2\nexit 1")
     with pytest.raises(EnvironmentMissing, match="does not compile executorch.cpp: fatal error: module.h"):
         executorch.compile_interface(tmp_path, "x86_64-linux-gnu")
     missing = 'echo "E: Unable to locate package python3.11-minimal" >&2; exit 100'
-    program("apt-get", f'case "$*" in *download*) {missing};; esac')
+    programs.script(tmp_path / "apt-get", f'case "$*" in *download*) {missing};; esac')
     with pytest.raises(EnvironmentMissing, match=r"Unable to locate package python3.11-minimal.*bookworm.*APT_CONFIG"):
         debian.download(tmp_path / "packages", "arm64", debian.PACKAGES)
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
@@ -141,15 +123,10 @@ def test_a_bundle_is_the_same_when_built_again_and_runs_each_runtime_from_its_ow
     for runtime in built[0].runtimes:
         command = built[0].command(runtime)
         program = (
-            f"import sys, numpy, {MODULES[runtime]}\n"
+            f"import runpy, sys, numpy\nthreads = runpy.run_path({str(bundle.program(runtime))!r})['start'](1)\n"
             "files = [m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]\n"
-            "print(*(f for f in files if not f.startswith(sys.argv[1])))"
+            "print(threads or 1, *(f for f in files if not f.startswith(sys.argv[1])))"
         )
         argv = [*command.argv, "-c", program, str(built[0].path)]
         done = subprocess.run(argv, env=command.env, capture_output=True, text=True)
-        assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
-    if "executorch" in built[0].runtimes:
-        command = built[0].command("executorch")
-        start = f"import runpy; print(runpy.run_path({str(bundle.program('executorch'))!r})['start'](1))"
-        done = subprocess.run([*command.argv, "-c", start], env=command.env, capture_output=True, text=True)
-        assert done.stdout.strip() == "1", done.stderr
+        assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr

@@ -58,10 +58,6 @@ def relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
-def rounded(x: np.ndarray) -> np.ndarray:
-    return np.round(x * 32) / 32
-
-
 def residual(*, shortcut: float = 1.0, deep: float = 1.0, names: str = "a b c d") -> Computed:
     a, b, c, d = names.split()
     return Computed(
@@ -99,23 +95,23 @@ def test_a_doubled_scale_is_found_where_it_is_and_not_after_it_whatever_tensors_
     rows = row_of(residual(deep=2.0, names="w x y z"), residual())
     assert (first_bad(rows), all(row.paired for row in rows.values())) == ("conv2", True)
 
-
-def test_an_operator_without_weights_has_a_row_where_it_is_bad():
-    broken = changed(residual(), ("add", "a b", "c", lambda a, b: 2 * (a + b)))
+    broken = changed(residual(), ("add", "a b", "c", lambda a, b: 2 * (a + b)))  # an operator without weights
     assert first_bad(row_of(broken, residual())) == "add c"
     assert "add c" not in row_of(residual(), residual())
 
 
-def test_a_layer_and_the_activation_that_is_fused_with_it_are_compared_as_one():
+def test_a_layer_and_what_is_fused_with_it_are_compared_as_one_and_as_the_next_layer_receives_it():
     twin = Computed(("conv", "image", "a", product(0)), ("relu", "a", "b", relu), ("dense", "b", "c", product(1)))
     fused = Computed(("conv", "image", "b", lambda x: relu(product(0)(x))), ("dense", "b", "c", product(1)))
     rows = row_of(fused, twin)
     assert [row.own_sqnr_db for row in rows.values() if row.paired] == [None, None]
 
-
-def test_values_are_taken_as_the_next_layer_receives_them():
     twin = Computed(("conv", "image", "a", product(0)), ("dense", "a", "b", product(1)))
-    file = Computed(("conv", "image", "a", product(0)), ("", "a", "r", rounded), ("dense", "r", "b", product(1)))
+    file = Computed(
+        ("conv", "image", "a", product(0)),
+        ("", "a", "r", lambda x: np.round(x * 32) / 32),
+        ("dense", "r", "b", product(1)),
+    )
     rows = row_of(file, twin)
     assert 20 < rows["conv1"].own_sqnr_db < 60  # its rounding is its own error,
     assert rows["conv2"].own_sqnr_db is None  # and not that of the next
@@ -130,24 +126,19 @@ def test_a_layer_that_has_another_shape_is_judged_where_both_graphs_meet_again()
     assert first_bad(row_of(broken, residual())) == "conv2"
 
 
-def test_a_name_that_means_something_else_in_the_file_is_not_paired():
-    """`a` and `b` have changed places: the same names and shapes, computed from other tensors."""
+def test_names_that_mean_something_else_in_the_file_pair_nothing():
+    """In one file `a` and `b` have changed places; the other has folded the batch norm, and its `a` is the twin's `b`."""
     twin = Computed(("conv", "image", "a", product(0)), ("conv", "a", "b", product(1)), ("dense", "b", "c", product(2)))
     file = Computed(("conv", "image", "b", product(0)), ("conv", "b", "a", product(1)), ("dense", "a", "c", product(2)))
-    pairs = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
-    assert pairs == {"image": "image", "b": "a", "a": "b", "c": "c"}
-    assert first_bad(row_of(file, twin)) == ""
-
-
-def test_names_that_are_numbered_anew_pair_nothing():
-    """The file has folded the batch norm, so that its `a` is the twin's `b`."""
     norm = ("batch_norm", "a", "b", lambda x: 3 * x)
-    twin = Computed(("conv", "image", "a", product(0)), norm, ("dense", "b", "c", product(1)), named=False)
-    twin.nodes = compare.without_batch_norms(twin.nodes)
-    file = Computed(("conv", "image", "a", product(0, 3.0)), ("dense", "a", "b", product(1)), named=False)
-    pairs = compare.pair(file, twin, file.values(IMAGES[:1]), twin.values(IMAGES[:1]))
-    assert pairs == {"image": "image", "a": "b", "b": "c"}
-    assert first_bad(row_of(file, twin)) == ""
+    normed = Computed(("conv", "image", "a", product(0)), norm, ("dense", "b", "c", product(1)), named=False)
+    normed.nodes = compare.without_batch_norms(normed.nodes)
+    folded = Computed(("conv", "image", "a", product(0, 3.0)), ("dense", "a", "b", product(1)), named=False)
+    swapped, shifted = {"b": "a", "a": "b", "c": "c"}, {"a": "b", "b": "c"}
+    for own, other, expected in ((file, twin, swapped), (folded, normed, shifted)):
+        pairs = compare.pair(own, other, own.values(IMAGES[:1]), other.values(IMAGES[:1]))
+        assert pairs == {"image": "image", **expected}
+        assert first_bad(row_of(own, other)) == ""
 
 
 def test_a_layer_without_a_counterpart_is_said_and_accused_of_nothing():
@@ -170,14 +161,10 @@ def test_a_batch_norm_belongs_to_the_layer_that_it_alone_follows():
 def test_layers_of_as_many_weights_are_told_apart_by_their_weights_whatever_the_order():
     one, other = WEIGHTS[0], WEIGHTS[1]
     folded = one * np.array([3, -0.5, 2, 1, 7, 0.1], np.float32)[:, None]  # a batch norm's scale for each channel
-    nodes = [
-        node("conv", "image", output, shapes=compare.channel_shapes(*weights))
-        for output, weights in (("a", (other.T, 1)), ("b", (folded, 0)))
-    ]
-    source_layers = [
-        Layer(name=name, macs=36, parameters=36, shapes=compare.channel_shapes(weights, 0))
-        for name, weights in (("one", one), ("other", other))
-    ]
+    both = {"a": compare.channel_shapes(other.T, 1), "b": compare.channel_shapes(folded, 0)}
+    nodes = [node("conv", "image", output, shapes=shapes) for output, shapes in both.items()]
+    shapes_of = {name: compare.channel_shapes(weights, 0) for name, weights in (("one", one), ("other", other))}
+    source_layers = [Layer(name=name, macs=36, parameters=36, shapes=shapes) for name, shapes in shapes_of.items()]
     assert list(layers.names_of(nodes, source_layers).values()) == ["other", "one"]
 
 
@@ -185,15 +172,12 @@ ARTIFACT = artifact("a-b-c")
 SIGNAL = np.array([[3.0, -4.0]], np.float32)
 
 
-@pytest.mark.parametrize(
-    ("ours", "sqnr_db", "max_abs", "cosine"),
-    [(SIGNAL, None, 0.0, 1.0), (SIGNAL * 1.1, 20.0, 0.4, 1.0), (0 * SIGNAL, 0.0, 4.0, 0.0)],
-    ids=["exact", "a tenth of noise", "dead"],
-)
-def test_an_error_is_the_noise_in_decibels_the_largest_difference_and_the_cosine(ours, sqnr_db, max_abs, cosine):
-    row = layers.error("conv1", ours, SIGNAL)
-    assert row.sqnr_db == pytest.approx(sqnr_db, abs=1e-3)
-    assert (row.max_abs, row.cosine) == (pytest.approx(max_abs, abs=1e-6), pytest.approx(cosine))
+def test_an_error_is_the_noise_in_decibels_the_largest_difference_and_the_cosine():
+    tenth = (SIGNAL * 1.1, 20.0, 0.4, 1.0)  # of noise
+    for ours, sqnr_db, max_abs, cosine in ((SIGNAL, None, 0.0, 1.0), tenth, (0 * SIGNAL, 0.0, 4.0, 0.0)):
+        row = layers.error("conv1", ours, SIGNAL)
+        assert row.sqnr_db == pytest.approx(sqnr_db, abs=1e-3)
+        assert (row.max_abs, row.cosine) == (pytest.approx(max_abs, abs=1e-6), pytest.approx(cosine))
 
 
 def test_kept_layers_are_those_that_were_measured_and_do_not_hold_for_another_file(tmp_path):

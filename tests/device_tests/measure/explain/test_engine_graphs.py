@@ -56,18 +56,15 @@ InnerProduct dense  1 1 3 out0 0=2 1=1 2=4
 """
 
 
-@pytest.fixture
-def opened(tmp_path, monkeypatch):
-    """Return an engine whose environment is this interpreter and whose program is the one above."""
-    interpreters.install(tmp_path / "envs", "ncnn")
+def test_arrays_go_to_an_engine_and_back_by_name_one_that_refuses_goes_on_and_one_that_dies_is_an_error(
+    tmp_path, monkeypatch
+):
+    interpreters.install(tmp_path / "envs", "ncnn")  # an engine whose environment is this interpreter
     monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path / "envs"))
     program = tmp_path / "program.py"
     program.write_text(inspect.getsource(_engine_graph).partition('if __name__ == "__main__"')[0] + STAND_IN)
     monkeypatch.setattr(_engine_graph, "__file__", str(program))
-    return engine.Engine("ncnn", tmp_path / "model.ncnn")
-
-
-def test_arrays_go_to_an_engine_and_back_by_name_one_that_refuses_goes_on_and_one_that_dies_is_an_error(opened):
+    opened = engine.Engine("ncnn", tmp_path / "model.ncnn")
     image = np.arange(4, dtype=np.float32)
     tensors = opened.arrays("values", {"image": image, "verb": image})
     assert {name: value.tolist() for name, value in tensors.items()} == {"image": [0, 2, 4, 6], "verb": [0, 2, 4, 6]}

@@ -1,15 +1,19 @@
-"""What a placement concludes from its operators, and which of that is a defect."""
+"""What a placement concludes from its operators, which of that is a defect, and how a runtime is asked which ones it gave away."""
 
 import json
+import signal
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from device_tests.measure.explain import placement as placements
+from device_tests.measure.explain import tflite
 from device_tests.measure.explain.placement import Layer
 from device_tests.results import placements as placement_files
 from device_tests.results.placements import Operator, Placement
-from models.common.errors import DataError
+from models.common.errors import DataError, EdgewiseError
+from tests import interpreters, programs
 from tests.device_tests import conftest
 
 LAYERS = (Layer(name="conv1", macs=900, parameters=90), Layer(name="dense1", macs=100, parameters=910))
@@ -38,15 +42,13 @@ def test_layers_are_given_to_operators_in_their_order_or_by_their_parameters_and
         placements.with_layers((replace(conv, parameters=91), dense), LAYERS)
 
 
-def test_shares_count_operators_and_macs_of_a_delegate_if_there_is_one():
+def test_shares_are_of_a_delegate_if_there_is_one_and_integers_in_float_and_an_idle_delegate_are_defects():
     pool, conv, dense = operators()
     example = placement(operators=(pool, replace(conv, taken=False), dense))
     assert (example.delegated_nodes, example.delegated_macs, example.integer_macs) == (2 / 3, 0.1, 1.0)
     example = placement(delegate="", operators=operators(taken=False))
     assert (example.delegated_nodes, example.delegated_macs, example.defects) == (None, None, ())
 
-
-def test_integers_that_are_computed_in_float_and_a_delegate_that_takes_nothing_are_defects():
     assert placement().defects == ()
     assert placement("float32", operators=operators(weights="float32", integer=False)).defects == ()
     (defect,) = placement(operators=operators(integer=False)).defects
@@ -80,3 +82,85 @@ def test_a_placement_is_read_as_it_was_written_and_one_that_is_none_is_said(tmp_
     file.write_text('{"artifact": "a"}')
     with pytest.raises(DataError, match="is no placement report .Object missing required field"):
         placement_files.read(tmp_path, broken.id)
+
+
+ANSWERING = """
+import sys
+for line in sys.stdin: print('{"taken": [0, 2], "amx": null, "accelerated": null}', flush=True)
+"""
+HANG = """
+import os, subprocess, sys, time
+with open(os.environ["PIDS"], "a") as file: print(subprocess.Popen(["sleep", "600"]).pid, file=file)
+sys.stdin.read()
+time.sleep(600)
+"""
+FILE = Path("net.tflite")
+
+
+@pytest.fixture
+def runtime(tmp_path, monkeypatch):
+    """Return a function that lets a runtime's Python run a program of the test's; each start appends its process id."""
+    monkeypatch.setenv("EDGEWISE_ENVS", str(tmp_path))
+    monkeypatch.setattr(tflite, "TIMEOUT_S", 60.0)
+
+    def install(program: str) -> Path:
+        code, pids = tmp_path / "program.py", tmp_path / "pids"
+        code.write_text(program)
+        noting = f'export PIDS="{pids}"; echo $$ >> "$PIDS"'
+        interpreters.install(tmp_path, "litert", arguments=f'"{code}"', before=noting)
+        return pids
+
+    tflite._process.cache_clear()
+    yield install
+    tflite._process.cache_clear()
+
+
+def test_a_runtime_that_hangs_is_killed_with_all_that_it_started_and_is_an_error(runtime, monkeypatch):
+    pids = runtime(HANG)
+    monkeypatch.setattr(tflite, "TIMEOUT_S", 1.0)
+    with pytest.raises(EdgewiseError, match="litert does not load net.tflite: no answer in 1 s"):
+        tflite._placement(FILE, "litert")
+    own, child = pids.read_text().split()
+    assert programs.ends(int(own))
+    assert programs.ends(int(child))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "'garbage'",
+        "'[]'",
+        "'{}'",
+        """'{"taken": "all", "amx": null, "accelerated": null}'""",
+        """'{"taken": [0.5], "amx": null, "accelerated": null}'""",
+        """'{"taken": [0], "amx": "yes", "accelerated": null}'""",
+        """'{"error": 7}'""",
+        "'[' * 100_000",
+        "'x' * 3_000_000",
+    ],
+)
+def test_what_is_no_answer_is_an_error_and_the_next_file_gets_a_new_process(runtime, line):
+    pids = runtime(f"import sys\nsys.stdin.readline()\nprint({line}, flush=True)\nsys.stdin.read()")
+    with pytest.raises(EdgewiseError, match="litert does not load net.tflite: its process wrote something that is no"):
+        tflite._placement(FILE, "litert")
+    runtime(ANSWERING)
+    assert tflite._placement(FILE, "litert") == tflite._placement(FILE, "litert")
+    assert tflite._placement(FILE, "litert")["taken"] == [0, 2]
+    first, second = pids.read_text().split()  # which answers for several files
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (f"sys.stdin.readline()\nos.kill(os.getpid(), {int(signal.SIGSEGV)})", "killed by SIGSEGV"),
+        ("sys.stdin.readline()\nsys.exit(3)", "ended with exit code 3"),
+        ("sys.exit(4)", "ended with exit code 4"),
+    ],
+)
+def test_a_runtime_that_dies_says_how(runtime, end, message):
+    runtime(f"import os, sys\n{end}")
+    if "readline" not in end:  # it does not wait until it is asked
+        tflite._process("litert").wait()
+    with pytest.raises(EdgewiseError, match=f"litert does not load net.tflite: {message}"):
+        tflite._placement(FILE, "litert")

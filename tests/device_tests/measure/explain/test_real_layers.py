@@ -3,7 +3,6 @@
 A healthy file accuses no layer; a file in which one layer's scale is doubled accuses that layer.
 """
 
-import io
 import sys
 import zipfile
 from collections.abc import Callable
@@ -16,19 +15,87 @@ import models.zoo
 from device_tests.measure.explain import layers, run
 from device_tests.results.layers import Layers
 from export import artifact as artifacts
+from export import making
 from export.artifact import Artifact
-from export.contract import Tensor
-from export.formats import FORMATS
+from export.recipe import Recipe
 from export.source import Source
 from models import checkpoints, data
-from models.common import files
 from models.frameworks import FRAMEWORKS
 from models.images import network_input
 from models.reference import Reference
+from models.spec import Training
 from tests.device_tests import conftest
-from tests.device_tests.measure.explain.small_networks import LAYERS, NETWORKS, POINTWISE, SHAPE
 
 pytestmark = pytest.mark.slow
+
+SPEC = """
+from models.spec import ModelSpec
+
+SPEC = ModelSpec(name="{name}", framework="{framework}", title="a network of the tests", parameters={parameters},
+                 macs={macs}, input_shape={shape}, source="tests")
+"""
+
+TORCH = """
+def network():
+    import torch
+    from torch import nn
+
+    from models.frameworks.torch import Normalize
+
+    class Mobile(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.normalize = Normalize()
+            self.stem = nn.Sequential(
+                nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+            )
+            self.deep = nn.Sequential(
+                nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16), nn.Hardswish(),
+                nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16),
+            )
+            self.gate = nn.Sequential(
+                nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 8, 1), nn.ReLU(), nn.Conv2d(8, 16, 1), nn.Hardsigmoid()
+            )
+            self.pool = nn.MaxPool2d(2, 2)
+            self.q, self.k, self.v, self.out = (nn.Linear(16, 16) for _ in range(4))
+            self.head = nn.Linear(16, 10)
+
+        def forward(self, image):
+            x = self.stem(self.normalize(image))
+            y = self.deep(x)
+            t = self.pool(x + y * self.gate(y)).reshape(x.shape[0], 16, 49).transpose(1, 2)
+            weights = torch.softmax(self.q(t) @ self.k(t).transpose(1, 2) / 4.0, -1)
+            return self.head((t + self.out(weights @ self.v(t))).mean(1))
+
+    return Mobile()
+"""
+POINTWISE, SHAPE = "conv3", (16, 16, 1, 1)  # in the residual's branch, after the depthwise one
+
+KERAS = """
+def network():
+    from keras import Input, Model, layers
+
+    from models.data import MEAN, STD
+
+    image = Input((28, 28, 1), name="image")
+    x = layers.Rescaling(1 / STD, offset=-MEAN / STD)(image)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = layers.ReLU()(layers.BatchNormalization(name="norm1")(x))
+    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
+    y = layers.ReLU()(layers.BatchNormalization(name="norm2")(y))
+    y = layers.BatchNormalization(name="norm3")(layers.Conv2D(16, 1, use_bias=False, name="pointwise")(y))
+    x = layers.ReLU()(layers.Add()([layers.Conv2D(16, 1, name="shortcut")(x), y]))
+    x = layers.Dense(32, activation="relu", name="dense")(layers.GlobalAveragePooling2D()(x))
+    return Model(image, layers.Dense(10, name="logits")(x))
+"""
+LAYERS = {
+    "torch_mobile": [f"{kind}{i}" for kind in ("conv", "dense") for i in range(1, 6)],
+    "keras_residual": ["stem", "depthwise", "pointwise", "shortcut", "dense", "logits"],
+}
+NETWORKS = {
+    "torch_mobile": (SPEC.format(name="torch_mobile", framework="torch", parameters=2_178, macs=234_048, shape=(1, 28, 28)) + TORCH),
+    "keras_residual": (SPEC.format(name="keras_residual", framework="keras", parameters=1_354, macs=79_232, shape=(28, 28, 1)) + KERAS),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -42,29 +109,17 @@ def zoo(tmp_path_factory):
         for name, text in NETWORKS.items():
             (folder / f"{name}.py").write_text(text)
             spec = models.zoo.ZOO[name].SPEC
-            FRAMEWORKS[spec.framework].seed(0)
+            framework = FRAMEWORKS[spec.framework]
+            framework.seed(0)
             network = models.zoo.ZOO[name].network()
-            _train(network, network_input(images.images, "chw" if spec.framework == "torch" else "hwc"), images.labels)
+            trainer = framework.Trainer(network, Training(epochs=3))
+            pixels = network_input(images.images, "chw" if spec.framework == "torch" else "hwc")
+            for i in 3 * list(range(0, len(pixels), 64)):
+                trainer.step(pixels[i : i + 64], images.labels[i : i + 64], 3e-3)
             checkpoints.save(name, network)
         yield folder
     for name in NETWORKS:
         sys.modules.pop(f"models.zoo.{name}", None)
-
-
-def _train(network, images: np.ndarray, labels: np.ndarray) -> None:
-    if not hasattr(network, "parameters"):  # Keras: its random weights do, once its batch norms have seen images
-        for i in range(0, len(images), 64):
-            network(images[i : i + 64], training=True)
-        return
-    import torch
-
-    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
-    for i in 3 * list(range(0, len(images), 64)):
-        answer = network(torch.from_numpy(images[i : i + 64]))
-        loss = torch.nn.functional.cross_entropy(answer, torch.from_numpy(labels[i : i + 64].astype(np.int64)))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
 
 
 @pytest.fixture(scope="module")
@@ -72,38 +127,30 @@ def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
     """Return a function that gives the int8 artifact of a model in a format; it, and its twin, are converted once."""
 
     def convert(model: str, format_name: str) -> tuple[Artifact, Path]:
-        suffix, source = FORMATS[format_name].suffix, Source(model, "digits")
+        source = Source(model, "digits")
         for scheme in ("int8",) if format_name == "executorch" else ("float32", "int8"):
-            id = f"{model}-{format_name}-{scheme}"
-            file, sidecar = zoo / f"{id}{suffix}", artifacts.sidecar_path(zoo, id)
+            recipe = Recipe(model=model, format=format_name, scheme=scheme)
+            sidecar = artifacts.sidecar_path(zoo, recipe.id)
             if not sidecar.exists():
-                FORMATS[format_name].convert(source, scheme, file)
-                artifact = conftest.artifact(
-                    id,
-                    framework=source.framework,
-                    file=file.name,
-                    sha256=files.sha256(file),
-                    size_bytes=files.size_bytes(file),
-                    checkpoint_sha256=files.sha256(checkpoints.path(model)),
-                    inputs=(Tensor(name="image", shape=(1, *source.input_shape), dtype="float32"),),
-                    outputs=(Tensor(name="logits", shape=(1, 10), dtype="float32"),),
-                    dataset={"name": "digits"},
-                    layout=source.layout,
-                )
-                artifacts.save(artifact, zoo)
-        return artifacts.read(sidecar), file
+                artifacts.save(making.make(recipe, source, reference_of(source), zoo, "key"), zoo)
+        artifact = artifacts.read(sidecar)
+        assert artifact.outcome == "ok", artifact.reason
+        return artifact, zoo / artifact.file
 
     return convert
 
 
-def measured(artifact: Artifact, file: Path) -> Layers:
-    digits, source = data.load("test", "digits"), Source(artifact.model, "digits")
+def reference_of(source: Source) -> Reference:
+    digits = data.load("test", "digits")
     images = digits.images[:16]
-    reference_set = Reference(
-        model=artifact.model, dataset="digits", dataset_sha256="", checkpoint_sha256="", images=images,
+    return Reference(
+        model=source.model, dataset="digits", dataset_sha256="", checkpoint_sha256="", images=images,
         labels=digits.labels[:16], logits=source.logits(source.input(images)),
     )  # fmt: skip
-    return layers.measure(artifact, file, reference_set)
+
+
+def measured(artifact: Artifact, file: Path) -> Layers:
+    return layers.measure(artifact, file, reference_of(Source(artifact.model, "digits")))
 
 
 def bad(errors: Layers) -> list[str]:
@@ -179,18 +226,11 @@ def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(exported):
     weights = [torch.ops.quantized.conv2d_unpack(value)[0] for value in packed]
     (scales,) = (w.q_per_channel_scales().numpy().tobytes() for w in weights if tuple(w.shape) == SHAPE)
     damaged = file.with_name("damaged.pt")
-    changed, written = 0, io.BytesIO()
-    writer = torch._C.PyTorchFileWriter(written)
-    with zipfile.ZipFile(file) as archive:
-        for entry in archive.namelist():
-            name, record = entry.split("/", 1)[1], archive.read(entry)
-            if record == scales:
-                record, changed = (2 * np.frombuffer(record)).tobytes(), changed + 1
-            if name not in ("version", "byteorder", ".data/serialization_id"):
-                writer.write_record(name, record, len(record))
-    writer.write_end_of_file()
-    damaged.write_bytes(written.getvalue())
-    assert changed == 1
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(damaged, "w") as broken:
+        records = {name: whole.read(name) for name in whole.namelist()}
+        (name,) = (name for name, record in records.items() if record == scales)
+        for entry, record in (records | {name: (2 * np.frombuffer(scales)).tobytes()}).items():
+            broken.writestr(entry, record)
     assert bad(measured(artifact, damaged)) == [POINTWISE]
 
 

@@ -1,5 +1,6 @@
 """Rows as workers give them, and the page that is made of them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ EVIL = "</script><img src=x onerror=alert(1)> & 'quotes'"  # what a runtime coul
 UNTIMED = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000}
 EMULATED = {**UNTIMED, "same": 990, "compared": 1_000, "difference": 1e-3, "first_other": 7}
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
+
+
+def data_of(page: str) -> dict:
+    """Return what the page's own code reads."""
+    return json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -83,24 +84,6 @@ class Stage:
         return ends[0]
 
 
-@pytest.fixture
-def reference_set(tmp_path: Path) -> Reference:
-    return save_tflite(tmp_path / "artifacts", IMAGES)
-
-
-@pytest.fixture
-def apks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An APK as far as its description goes."""
-    folder = tmp_path / "apks"
-    folder.mkdir()
-    left_out = {"onnxruntime": "It was not asked for (--engines)."}
-    described = {"build": BUILD, "engines": {"litert": {}}, "left_out": left_out}
-    with zipfile.ZipFile(folder / "edgewise-arm64-v8a.apk", "w") as archive:
-        archive.writestr("assets/build.json", json.dumps(described))
-    monkeypatch.setattr(app, "APKS", folder)
-    return folder
-
-
 def row(reference_set: Reference) -> dict:
     """What the app writes: the float network's answers, but for one image."""
     logits = reference_set.logits.copy()
@@ -113,10 +96,15 @@ def row(reference_set: Reference) -> dict:
 
 
 @pytest.fixture
-def stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference_set: Reference, apks: Path
-) -> Callable[..., Stage]:
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stage]:
     """Return a function that sets a phone up: adb's, with this serial, and its stand-in under a folder there."""
+    reference_set = save_tflite(tmp_path / "artifacts", IMAGES)
+    left_out = {"onnxruntime": "It was not asked for (--engines)."}
+    described = {"build": BUILD, "engines": {"litert": {}}, "left_out": left_out}
+    monkeypatch.setattr(app, "APKS", tmp_path / "apks")
+    app.APKS.mkdir()
+    with zipfile.ZipFile(app.APKS / "edgewise-arm64-v8a.apk", "w") as archive:  # an APK as far as its description goes
+        archive.writestr("assets/build.json", json.dumps(described))
 
     def make(serial: str, place: str, shell: str = "/bin/sh") -> Stage:
         tools, home = f"{place}/framework", PurePosixPath(place, "files")
@@ -202,8 +190,8 @@ def test_an_app_that_does_not_answer_is_a_row(phone, monkeypatch, mood, outcome,
     assert (measurement.outcome, measurement.reason[: len(reason)]) == (outcome, reason)
 
 
-def test_what_the_app_that_was_built_lacks_is_said_and_an_old_phone_is_told_what_runs_there_without_it(phone, apks):
-    apk = apks / "edgewise-arm64-v8a.apk"
+def test_what_the_app_that_was_built_lacks_is_said_and_an_old_phone_is_told_what_runs_there_without_it(phone):
+    (apk,) = app.APKS.iterdir()
     whole = apk.read_bytes()
     apk.unlink()
     with pytest.raises(EnvironmentMissing, match=r"not built for arm64-v8a. Build it: nox -s 'apps\(android\)'"):
@@ -221,12 +209,14 @@ def test_what_the_app_that_was_built_lacks_is_said_and_an_old_phone_is_told_what
         phone.device.require("litert")
 
 
+job_of = partial(Job, runtime="litert", images=0, latency_s=0, timeout_s=9)
+
+
 def test_an_interrupted_run_ends_the_app(phone):
     phone.set("mood", "silent")
     phone.device.require("litert")
-    names = {"artifact": f"{ID}.tflite", "sidecar": f"{ID}.json", "reference": "torch_cnn_small.reference.npz"}
-    paths = {name: phone.artifacts / file for name, file in names.items()}
-    job, turns = Job(runtime="litert", **paths, images=0, latency_s=0, timeout_s=2), Turns(1)
+    files = {"artifact": f"{ID}.tflite", "sidecar": f"{ID}.json", "reference": "torch_cnn_small.reference.npz"}
+    job, turns = job_of(**{name: phone.artifacts / file for name, file in files.items()}), Turns(1)
     threading.Timer(0.3, turns.close).start()
     with pytest.raises(Closed):
         phone.device.run(job, turns)
@@ -241,20 +231,18 @@ def test_of_two_phones_one_must_be_named_and_without_any_it_says_what_to_connect
             devices.device("app:")
 
 
-@pytest.mark.parametrize(
-    ("wishes", "message"),
-    [
-        ("+t3", r"asks for \+t3, which there is not"),
-        ("+t2+t4", "asks for two of a kind"),
-        ("+xnnpack+no_xnnpack", "asks for two of a kind"),
-    ],
-)
-def test_wishes_in_another_order_are_the_same_device_and_those_that_there_are_not_are_refused(wishes, message):
+def test_wishes_in_another_order_are_the_same_device_and_those_that_there_are_not_are_refused():
     one, other = devices.device("app:A1+nnapi+t2"), devices.device("app:A1+t2+nnapi")
     assert one.name == other.name == "app:A1+t2+nnapi"
     assert app._MEASURING[one.client.serial] is app._MEASURING[other.client.serial]  # one phone is one host
-    with pytest.raises(UsageError, match=message):
-        devices.device(f"app:A1{wishes}")
+    two = "asks for two of a kind"
+    for wishes, message in (
+        ("+t3", r"asks for \+t3, which there is not"),
+        ("+t2+t4", two),
+        ("+xnnpack+no_xnnpack", two),
+    ):
+        with pytest.raises(UsageError, match=message):
+            devices.device(f"app:A1{wishes}")
 
 
 def test_a_phone_measures_one_cell_at_a_time(monkeypatch, tmp_path):
@@ -271,8 +259,7 @@ def test_a_phone_measures_one_cell_at_a_time(monkeypatch, tmp_path):
     monkeypatch.setattr(app.App, "_measured", measured)
     monkeypatch.setattr(app.App, "_reply", lambda self, row: row)
     turns = Turns(2)
-    files = dict.fromkeys(("artifact", "sidecar", "reference"), tmp_path)
-    job = Job(runtime="litert", **files, timeout_s=9, images=0, latency_s=0)
+    job = job_of(artifact=tmp_path, sidecar=tmp_path, reference=tmp_path)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: devices.device(name).run(job, turns), ("app:B2", "app:B2+t4", "app:B2")))
     assert most == [1, 1, 1]

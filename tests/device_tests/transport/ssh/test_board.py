@@ -41,13 +41,6 @@ def test_what_is_no_address_is_refused_and_one_has_runtimes_and_cells_without_a_
     assert done.output == "torch_cnn_small-tflite-int8@litert@ssh:nobody@nowhere.invalid\n"
 
 
-@pytest.mark.needs("ssh")
-def test_an_ipv6_address_reaches_ssh_without_its_brackets(monkeypatch):
-    argv = devices.device("ssh:pi@[fe80::1]:2222").board.client.argv("true")
-    assert "pi@fe80::1" in argv
-    assert argv[argv.index("-p") + 1] == "2222"
-
-
 def test_a_raspberry_pis_state_is_read_and_a_row_tells_what_bears_on_its_times(tmp_path):
     """As Linux shows it on a Pi 4: the model ends in a zero byte, temperatures are in thousandths of a degree."""
     for path, content in {
@@ -108,8 +101,14 @@ def test_a_host_that_does_not_exist_host_keys_that_are_not_known_and_a_key_that_
     assert f"it accepts none of the keys that ssh offers. {remedy}" in refused
 
 
-def test_no_client_here(board, monkeypatch):
-    remote = board()
+@pytest.mark.needs("ssh")
+def test_an_ipv6_address_reaches_ssh_without_its_brackets_and_without_a_client_here_it_says_what_to_install(
+    monkeypatch,
+):
+    remote = devices.device("ssh:pi@[fe80::1]:2222")
+    argv = remote.board.client.argv("true")
+    assert "pi@fe80::1" in argv
+    assert argv[argv.index("-p") + 1] == "2222"
     monkeypatch.setenv("PATH", "/nowhere")
     assert "apt-get install openssh-client" in why(remote, kind=EnvironmentMissing)
 

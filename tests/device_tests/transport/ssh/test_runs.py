@@ -7,14 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from device_tests.cells import cells, select
-from device_tests.measure import runner
 from device_tests.results import measurement as measurements
 from device_tests.results import parity
 from device_tests.results.measurement import Measurement
@@ -38,7 +35,14 @@ def note():
 LOAD = "def load(path, threads):\n    "
 SLEEPS = LOAD + "note()\n    time.sleep(600)"
 HOLDS_THE_LOCK = LOAD + "import ctypes\n    note()\n    ctypes.PyDLL(None).sleep(600)"
-SLOW_LOGITS = "def answer(logits):\n    judging() and (note(), time.sleep(600))\n    return logits"
+SLOW_LOGITS = """
+import traceback
+def answer(logits):
+    if any(frame.name == "judge" for frame in traceback.extract_stack()):
+        note()
+        time.sleep(600)
+    return logits
+"""
 
 
 def pid(path: Path) -> int:
@@ -54,22 +58,17 @@ def reasons(rows: dict[str, Measurement]) -> dict[str, tuple[str, str]]:
 
 @pytest.fixture
 def run(folders, board) -> Callable[..., dict[str, Measurement]]:
-    """Return what runs fake runtimes on the board, and maybe on the desktop; it gives the rows that were not current."""
+    """Return what runs fake runtimes on the board, or other devices; it gives the rows that were not current."""
     board()
 
-    def run_cells(*patterns: str, also: str = "", on_ended=lambda end: None, **changes) -> dict[str, Measurement]:
-        chosen = select(cells("ssh:board") + (cells(also) if also else ()), runtimes=(), patterns=patterns)
-        rows = {}
-
-        def ended(end: runner.Ended) -> None:
-            if not end.current:
-                rows[end.measurement.id.removeprefix(f"{ID}@")] = end.measurement
-            on_ended(end)
-
-        runner.run(chosen, replace(folders.bench, **changes), jobs=2, begins=lambda id: None, ended=ended)
-        return rows
+    def run_cells(*patterns: str, where: tuple[str, ...] = ("ssh:board",), **options) -> dict[str, Measurement]:
+        ends = folders.run(*patterns, where=where, **options)
+        return {id.removeprefix(f"{ID}@"): end.measurement for id, end in ends.items() if not end.current}
 
     return run_cells
+
+
+BOTH = ("ssh:board", "desktop")
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def load(path, threads):
     return lambda image: image.reshape(1, 784) @ np.load(open(path, "rb"), allow_pickle=False)
 """
     fake("meets", meets)
-    rows = run(f"{ID}@*", also="desktop")
+    rows = run(f"{ID}@*", where=BOTH)
     assert reasons(rows) == {"meets@ssh:board": OK, "meets@desktop": OK}
 
 
@@ -116,7 +115,7 @@ def load(path, threads):
 ], ids=["crashes", "exits", "raises"])  # fmt: skip
 def test_a_worker_that_ends_there_is_the_row_that_it_is_here(run, fake, code, reason):
     fake("ends", code)
-    assert [row.reason for row in run(f"{ID}@*", also="desktop").values()] == [reason, reason]
+    assert [row.reason for row in run(f"{ID}@*", where=BOTH).values()] == [reason, reason]
 
 
 @pytest.mark.parametrize("code", [SLEEPS, HOLDS_THE_LOCK], ids=["sleeps", "holds_pythons_lock"])
@@ -157,14 +156,14 @@ def test_a_lost_board_costs_its_own_cells_and_a_second_run_makes_up_for_them(run
 
     with running(tmp_path / "other") as other:
         board(other)
-        rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop", on_ended=lose)
+        rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", where=BOTH, on_ended=lose)
     skipped = rows.pop("c@ssh:board")
     assert skipped.outcome == "skipped"
     assert "nothing answers ssh there" in skipped.reason
     assert reasons(rows) == {"a@ssh:board": OK, "a@desktop": OK, "b@ssh:board": LOST, "c@desktop": OK}
     fake("b")
     board()  # the board is back
-    rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", also="desktop")
+    rows = run(f"{ID}@[ac]@*", f"{ID}@b@ssh:board", where=BOTH)
     assert reasons(rows) == {"b@ssh:board": OK, "c@ssh:board": OK}
 
 

@@ -1,4 +1,4 @@
-"""What is compared with an earlier checkout, with which one, and what the ratios say; nothing is exported here."""
+"""What a comparison with an earlier checkout, or with another way of timing, says; nothing is exported here."""
 
 import json
 import subprocess
@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results.latency import Interval
 from export import artifact as artifacts
 from models.common.errors import DataError, EdgewiseError
-from tests.device_tests.benchmarks import releases
-from tests.device_tests.benchmarks.releases import Ratio, Side, command
+from tests.device_tests.benchmarks import bare, releases
+from tests.device_tests.benchmarks.overhead import OVERHEAD, TOOL, Comparison
+from tests.device_tests.benchmarks.releases import Side, command
 from tests.device_tests.conftest import artifact
 
 
@@ -19,20 +22,15 @@ def git(root: Path, *arguments: str) -> str:
     return subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
-@pytest.fixture
-def repository(tmp_path) -> Path:
-    """A repository whose second of three commits writes a release into the changelog."""
-    root = tmp_path / "repository"
-    root.mkdir()
-    git(root, "init", "-q")
+def test_the_last_tag_or_else_the_commit_that_wrote_the_last_release_down_or_a_named_one_is_compared_with(tmp_path):
+    """In a repository whose second of three commits writes a release into the changelog."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    git(repository, "init", "-q")
     for text in ("# Changelog\n", "# Changelog\n\n## 0.1.0\n", "# Changelog\n\n## Unreleased\n\n## 0.1.0\n"):
-        (root / "CHANGELOG.md").write_text(text)
-        git(root, "add", ".")
-        git(root, "commit", "-q", "-m", "a change")
-    return root
-
-
-def test_the_last_tag_or_else_the_commit_that_wrote_the_last_release_down_or_a_named_one_is_compared_with(repository):
+        (repository / "CHANGELOG.md").write_text(text)
+        git(repository, "add", ".")
+        git(repository, "commit", "-q", "-m", "a change")
     assert releases.earlier(None, repository) == git(repository, "rev-parse", "HEAD~1")
     assert releases.earlier("HEAD~2", repository) == git(repository, "rev-parse", "HEAD~2")
     with pytest.raises(DataError, match="knows no revision 'v9'"):
@@ -46,18 +44,10 @@ def test_the_last_tag_or_else_the_commit_that_wrote_the_last_release_down_or_a_n
         releases.earlier(None, repository)
 
 
-@pytest.mark.parametrize(
-    ("then", "now", "verdict"),
-    [
-        ((10, 10, 10), (5, 6, 7), "less"),
-        ((10, 10, 10), (11, 12, 13), "more"),
-        ((10, 10, 10), (9, 9, 11), "too noisy to say"),
-        ((10, 10), (5, 5), "too few rounds to say"),
-    ],
-)
-def test_a_verdict_needs_every_round_and_ratios_are_taken_within_each(then, now, verdict):
-    assert Ratio(then=then, now=now).verdict == verdict
-    assert Ratio(then=(10.0, 20.0), now=(5.0, 10.0)).ratios == (0.5, 0.5)
+def test_a_verdict_needs_every_round():
+    verdicts = {"less": (0.5, 0.6, 0.7), "more": (1.1, 1.2, 1.3), "too noisy to say": (0.9, 0.9, 1.1)}
+    for verdict, ratios in {**verdicts, "too few rounds to say": (0.5, 0.5)}.items():
+        assert releases.verdict(ratios) == verdict
 
 
 def side(home: Path, **artifacts: tuple[str, int]) -> Side:
@@ -93,7 +83,8 @@ def test_both_are_measured_in_turns_and_the_first_round_is_not_counted(tmp_path,
 
     def measure(side, round_, ids, *, runs):
         order.append((round_, side.name))
-        side.figures.setdefault("export_s", []).append(2.0 if side.name == "this checkout" else 4.0)
+        took = 2.0 if side.name == "this checkout" else 4.0
+        side.figures.setdefault("export_s", []).append(took * round_)
 
     monkeypatch.setattr(releases, "measure", measure)
     monkeypatch.setattr(releases, "sizes", lambda *_: "as they were")
@@ -102,7 +93,7 @@ def test_both_are_measured_in_turns_and_the_first_round_is_not_counted(tmp_path,
     assert result.exit_code == 0, result.output
     assert [name == "this checkout" for _, name in order] == [True, False, False, True, True, False, False, True]
     output = " ".join(result.output.split())
-    assert "4.0..4.0 │ 2.0..2.0 │ 0.500 (0.500..0.500) │ 3 │ less" in output
+    assert "4.0..12.0 │ 2.0..6.0 │ 0.500 (0.500..0.500) │ 3 │ less" in output  # ratios are taken within each round
     assert "earlier" not in git(releases.ROOT, "worktree", "list")
 
 
@@ -110,3 +101,26 @@ def test_what_fails_in_the_earlier_checkout_is_a_sentence(tmp_path):
     (tmp_path / "broken.py").write_text("raise SystemExit('it is too old')")
     with pytest.raises(EdgewiseError, match="`python -m broken` of a ended with 1: it is too old"):
         Side(name="a", root=tmp_path, home=tmp_path).do("broken")
+
+
+def test_a_verdict_needs_the_whole_interval_on_one_side():
+    bare_loop = {(1.001, 1.009): "within", (1.011, 1.02): "beyond", (1.005, 1.02): "too noisy to say"}
+    bare_loop[0.9, 1.005] = "within"  # our loop cannot be faster than nothing
+    tool = {(0.98, 1.02): "within", (0.9, 0.96): "beyond", (0.96, 1.0): "too noisy to say"}
+    for way, limit, verdicts in (("bare", OVERHEAD, bare_loop), ("another tool", TOOL, tool)):
+        for (low, high), verdict in verdicts.items():
+            ratio = Interval(value=(low + high) / 2, low=low, high=high)
+            assert Comparison(id="a", way=way, turns=9, ours_ns=1.0, ratio=ratio, limit=limit).verdict == verdict
+
+
+def test_both_ways_are_taken_in_turns_and_neither_is_always_first():
+    order = []
+    taken = bare.turns(lambda: order.append("ours") or 1.0, lambda: order.append("theirs") or 2.0, 2)
+    assert taken == [[1.0, 1.0], [2.0, 2.0]]
+    assert order[2:] == ["theirs", "ours", "ours", "theirs"]
+
+
+def test_every_bare_loop_names_what_its_runtimes_function_holds():
+    for name, body in bare.BARE.items():
+        code = RUNTIMES.path(name).read_text()
+        assert all(call.strip().split(" = ")[-1] in code for call in body.split(";")), name
