@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def work_off(unit: dict[str, Any], emit: Callable[..., None]) -> None:
             recipe = Recipe(**order["recipe"])
             emit(event="begins", id=recipe.id)
             source.rewrites = order["rewrites"] and not order["unchanged"]
-            artifact = making.make(recipe, source, expected, folder, order["key"])
+            written = partial(emit, event="written", id=recipe.id)
+            artifact = making.make(recipe, source, expected, folder, order["key"], written)
             if order["rewrites"] and order["unchanged"]:
                 artifact = replace(artifact, notes=(*artifact.notes, UNCHANGED))
             artifacts.save(artifact, folder)

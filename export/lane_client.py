@@ -41,7 +41,7 @@ class Event(Record, kw_only=True):
     It does not tell that it `died`; it was `killed` where a signal ended it.
     """
 
-    event: Literal["begins", "prepared", "ended", "done", "broken", "died"]
+    event: Literal["begins", "prepared", "written", "ended", "done", "broken", "died"]
     id: str = ""
     spent: dict[str, float] = {}
     kind: str = ""

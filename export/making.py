@@ -5,7 +5,7 @@ import gzip
 import re
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -35,13 +35,23 @@ TOGETHER = 17  # images that a file for any batch is tried with: some libraries 
 GOLDEN_FIRST, GOLDEN_HARDEST = 3, 1
 
 
-def make(recipe: Recipe, source: Source, reference: Reference, folder: Path, key: str) -> Artifact:
-    """Convert, inspect and judge one recipe; whatever goes wrong is the outcome of this recipe alone."""
+def make(
+    recipe: Recipe,
+    source: Source,
+    reference: Reference,
+    folder: Path,
+    key: str,
+    written: Callable[[], None] = lambda: None,
+) -> Artifact:
+    """Convert, inspect and judge one recipe; whatever goes wrong is the outcome of this recipe alone.
+
+    `written` is called when the file is there, before its own runtime tries it, which may end this process.
+    """
     started = time.perf_counter()
     row = {"id": recipe.id, "framework": recipe.framework, "key": key, **vars(recipe)}
     target = folder / f"{recipe.id}{recipe.suffix}"
     try:
-        artifact = Artifact(**row, **_facts(recipe, source, reference, target))
+        artifact = Artifact(**row, **_facts(recipe, source, reference, target, written))
         records.encode(artifact)  # what cannot be written as a sidecar is a failure, too
     except Unsupported as error:
         artifact = Artifact(**row, outcome="unsupported", reason=str(error))
@@ -53,7 +63,9 @@ def make(recipe: Recipe, source: Source, reference: Reference, folder: Path, key
     return structs.replace(artifact, seconds=round(time.perf_counter() - started, 2))
 
 
-def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -> dict[str, Any]:
+def _facts(
+    recipe: Recipe, source: Source, reference: Reference, target: Path, written: Callable[[], None]
+) -> dict[str, Any]:
     format_module, scheme = FORMATS[recipe.format], SCHEMES[recipe.scheme]
     with phases.phase(phases.LOAD):
         profile = source.memo("profile", lambda: profile_of(source))
@@ -65,6 +77,7 @@ def _facts(recipe: Recipe, source: Source, reference: Reference, target: Path) -
         judge.judge_weights(contents, scheme, min(profile.weights, distinct))
         if not getattr(format_module, "as_given", False):
             judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters, distinct)
+        written()
         trial = _Trial(recipe, source, reference, contents)
         logits = trial.judged_logits(temporary)
         rewritten = trial.rewritten(temporary, logits)

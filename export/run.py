@@ -137,6 +137,7 @@ class _Work:
         self.problems: list[EdgewiseError] = []
         self.lock = threading.Lock()
         self.killed: set[tuple[str, str, str]] = set()  # model, family, and what a lane was at when a signal killed it
+        self.written: set[str] = set()  # ids of files that were made, and then tried in their own runtimes
         self.new_references: set[str] = set()  # models whose reference was made in this run
 
     def until_done(self) -> None:
@@ -201,8 +202,10 @@ class _Work:
                 why = end.reason or "it ended before its work was done"
                 tail = "\n".join(job.log.read_text(errors="replace").splitlines()[-8:])
                 raise DataError(f"The export of {job.model} cannot start: {why}. The last lines of {job.log}:\n{tail}")
-            reason = f"the converter's process ended: {end.reason or 'without a result'}"
-            self._fail(job, recipe, remaining.pop(recipe), reason)
+            key, outcome, who = remaining.pop(recipe), "export_failed", "the converter's process ended"
+            if at in self.written and end.killed and "SIGKILL" not in end.reason:  # which is for want of memory
+                outcome, who = "unsupported", "it was written, but its own runtime's process ended"
+            self._fail(job, recipe, key, f"{who}: {end.reason or 'without a result'}", outcome)
             if not remaining:
                 return None
         return lane
@@ -220,6 +223,8 @@ class _Work:
             elif event.event == "prepared":
                 self.new_references.add(unit.job.model)
                 self.waiting.prepared(unit.job.model)
+            elif event.event == "written":
+                self.written.add(event.id)
             elif event.event == "ended":
                 recipe = next((r for r in remaining if r.id == event.id), None)
                 if recipe is None:
@@ -241,9 +246,9 @@ class _Work:
         with self.lock:
             self.ended(artifact)
 
-    def _fail(self, job: Job, recipe: Recipe, key: str, reason: str) -> None:
+    def _fail(self, job: Job, recipe: Recipe, key: str, reason: str, outcome: str = "export_failed") -> None:
         """Save the row of a recipe that gave no artifact, and remove what an earlier export left."""
-        failed = Artifact(id=recipe.id, framework=recipe.framework, key=key, **vars(recipe), outcome="export_failed",
+        failed = Artifact(id=recipe.id, framework=recipe.framework, key=key, **vars(recipe), outcome=outcome,
                           reason=reason)  # fmt: skip
         artifacts.save(failed, job.folder)
         files.remove(job.folder / f"{recipe.id}{recipe.suffix}")

@@ -22,15 +22,9 @@ def one_thread() -> Iterator[None]:
 
 
 def _recurrent(graph: Any) -> set[Any]:
-    import torch
+    from models.frameworks._layers import RECURRENT
 
-    aten = torch.ops.aten
-    return {node.target for node in graph.nodes} & {
-        aten.gru.input,
-        aten.lstm.input,
-        aten.rnn_relu.input,
-        aten.rnn_tanh.input,
-    }
+    return {node.target for node in graph.nodes} & {*RECURRENT}
 
 
 def is_recurrent(network: Any) -> bool:

@@ -68,6 +68,9 @@ class _Layers:
             if layer is not None:
                 self.nodes[node] = self._called(*layer)
                 continue
+            if node.target in RECURRENT:
+                self.nodes[node] = self._recurrent(node)
+                continue
             if node.target in _IN_OTHERS:
                 arguments = fx.node.map_arg(_arguments(node), lambda other: self.nodes[other])
                 self.nodes[node] = _IN_OTHERS[node.target](self.graph, *arguments.values())
@@ -122,6 +125,23 @@ class _Layers:
         layer.load_state_dict(given, strict=False)
         names = {k: v.target if isinstance(v, fx.Node) else v for k, v in arguments.items() if k != "input"}
         return layer.eval(), arguments["input"], (node.target, str(sorted(names.items())))
+
+    def _recurrent(self, node: fx.Node) -> fx.Node:
+        """Copy a recurrent layer, with first states for as many images as it is given: it writes beyond those for fewer."""
+        steps = self.nodes[node.args[0]]
+        images = self.graph.call_method("size", (steps, 0 if _arguments(node)["batch_first"] else 1))
+
+        def fitted(state: fx.Node) -> fx.Node:
+            layers, _, width = state.meta["val"].shape
+            first = self.nodes[state]
+            if first.target == "new_full":
+                return self.graph.call_method("new_full", (steps, (layers, images, width), first.args[2]))
+            return self.graph.call_function(torch.reshape, (first, (layers, images, width)))
+
+        copied = self.graph.node_copy(node, lambda other: self.nodes[other])
+        with self.graph.inserting_before(copied):
+            copied.args = (copied.args[0], fx.node.map_arg(node.args[1], fitted), *copied.args[2:])
+        return copied
 
     def _plain(self, node: fx.Node) -> None:
         """Call an operator by its function's name, as in evaluation mode."""
@@ -231,6 +251,7 @@ _IN_OTHERS: dict[Any, Callable[..., fx.Node]] = {
     aten.ones.default: lambda graph, size, *options: _full(graph, size, 1, *options),
     aten.sym_size.int: lambda graph, tensor, axis: graph.call_method("size", (tensor, axis)),
 }
+RECURRENT = (aten.gru.input, aten.lstm.input, aten.rnn_relu.input, aten.rnn_tanh.input)
 _DROPOUTS = (aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default, aten.feature_dropout_.default)
 # operators of several outputs, whose modules return only the first
 _FIRST_OF_SEVERAL = (

@@ -122,7 +122,8 @@ def _forward(network: nn.Module, images: np.ndarray) -> np.ndarray:
 def profile(network: nn.Module, input_shape: tuple[int, ...]) -> Profile:
     """Count parameters and multiply-accumulates for one image, in the operators that PyTorch computes."""
     # with gradients: without them nn.MultiheadAttention and others take one fused operator that hides its products
-    with torch.enable_grad(), _Products() as products:
+    # and without oneDNN, whose recurrent layers do so, too
+    with torch.enable_grad(), torch.backends.mkldnn.flags(enabled=False, allow_tf32=None), _Products() as products:
         network.eval()(torch.zeros(1, *input_shape))
     return Profile(parameters=sum(p.numel() for p in network.parameters()), layers=tuple(products.layers))
 

@@ -56,6 +56,17 @@ def test_what_a_signal_killed_once_is_made_in_the_same_run(export, folder):
     assert unchanged == {"float16"}, "a rewrite may be what killed it: it is made without"
 
 
+def test_a_file_whose_own_runtime_crashes_is_unsupported_and_stays_so(export, folder):
+    export({"float16": "crash on trial"})
+    row = artifacts.read(folder / "torch_cnn-onnx-float16.json")
+    assert (row.outcome, row.reason) == (
+        "unsupported",
+        "it was written, but its own runtime's process ended: killed by SIGSEGV",
+    )
+    assert not list(folder.glob("torch_cnn-onnx-float16.onnx"))
+    assert "0 made, 5 were current" in export()
+
+
 def test_one_lane_serves_several_models_and_costs_nothing_where_it_dies_between_them(export, folder, tmp_path):
     def started() -> list[list[str]]:
         return [line.split() for line in (tmp_path / "starts").read_text().splitlines()]

@@ -244,3 +244,26 @@ def test_operators_that_some_converter_does_not_know_are_written_in_others(torch
     unknown = ("channel_shuffle", "mT", "sym_size")
     assert not [node for node in loaded.graph.nodes if any(name in str(node.target) for name in unknown)]
     assert "amax" in loaded.code
+
+
+def test_a_recurrent_layer_saved_for_one_image_takes_others_and_refuses_what_its_first_state_does_not_fit(torch):
+    """PyTorch's operator writes beyond a first state for fewer images than it is given, and ends the process."""
+    nn = torch.nn
+
+    class Rows(nn.Module):
+        def __init__(self, learned) -> None:
+            super().__init__()
+            self.steps, self.last = nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 5)
+            self.first = nn.Parameter(torch.ones(1, 1, 6)) if learned else None
+
+        def forward(self, x):
+            first = None if self.first is None else (self.first, self.first)
+            return self.last(self.steps(x.flatten(1, 2), first)[0][:, -1])
+
+    images, framework = torch.rand(3, 1, 8, 8), FRAMEWORKS["torch"]
+    free, learned = Rows(False).eval(), Rows(True).eval()
+    loaded = opened(saved(free, (images[:1],)))
+    assert torch.allclose(loaded(images), free(images), atol=1e-6)
+    steps, last = 8 * 4 * 6 * (8 + 6), 6 * 5
+    assert framework.profile(loaded, (1, 8, 8)).macs == steps + last
+    assert not framework.takes_batches(opened(saved(learned, (images[:1],))), images.numpy())
