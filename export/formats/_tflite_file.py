@@ -1,5 +1,6 @@
 """The .tflite flatbuffer itself: what is in it, and the few edits that no converter makes."""
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -37,13 +38,23 @@ def serialized(model: Any) -> bytes:
 
 
 def tidied(content: bytes, description: str = "") -> bytes:
-    """Return the file with its input called `image` and its output `logits`, and described in a person's words."""
+    """Return the file with its input called `image` and its output `logits`, and described in a person's words.
+
+    Biases become vectors: LiteRT's converter leaves axes of one element where it folds a factor into a dense layer, and its
+    quantizer then writes a scale for each bias into an axis that has but one.
+    """
     model = parse(content)
     model.description = description
     graph, (signature,) = model.subgraphs[0], model.signatureDefs
     for name, entries in (("image", signature.inputs), ("logits", signature.outputs)):
         (entry,) = entries
         entry.name = graph.tensors[entry.tensorIndex].name = name
+    for operator in graph.operators:
+        name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        if name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") and len(operator.inputs) > 2:
+            bias = graph.tensors[operator.inputs[2]]
+            if operator.inputs[2] >= 0 and len(bias.shape) > 1:
+                bias.shape = [math.prod(map(int, bias.shape))]
     return serialized(model)
 
 

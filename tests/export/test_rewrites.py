@@ -164,3 +164,25 @@ def test_weights_that_two_layers_share_are_not_reordered_for_one_of_them(nn):
 
     before = converted(Twice())
     assert_alike(before, all_applied(before)[0])
+
+
+def test_a_dense_layer_with_a_factor_keeps_a_bias_that_is_a_vector(nn):
+    """LiteRT's converter folds the factor into the bias, with its axes: a ConvNeXt's int8 files had scales that did not fit them."""
+    import torch
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 8)
+            self.factor = nn.Parameter(torch.full((8,), 0.5))
+
+        def forward(self, x):
+            x = x.permute(0, 2, 3, 1)
+            return x + self.factor * self.last(nn.functional.gelu(self.first(x)))
+
+    from export.formats import _tflite_file
+
+    content = converted(nn.Conv2d(8, 8, 3, padding=1), Scaled(), nn.Flatten(), nn.Linear(128, 5), image=(8, 4, 4))
+    graph = _tflite_file.parse(content).subgraphs[0]
+    biases = [graph.tensors[operator.inputs[2]] for operator in graph.operators if len(operator.inputs) == 3]
+    assert [len(bias.shape) for bias in biases] == [1, 1, 1, 1]
