@@ -174,7 +174,7 @@ def test_a_dense_layer_with_a_factor_keeps_a_bias_that_is_a_vector(nn):
         def __init__(self) -> None:
             super().__init__()
             self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 8)
-            self.factor = nn.Parameter(torch.full((8,), 0.5))
+            self.factor = nn.Parameter(torch.arange(1.0, 9.0))
 
         def forward(self, x):
             x = x.permute(0, 2, 3, 1)
