@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from models import mil_resizing
 from models.common.errors import Unsupported
 
 Array = np.ndarray
@@ -97,14 +98,6 @@ def _to_depth(x: Array, n: int, *, channels_last: bool) -> Array:
     blocks = x.reshape(b, c, h // n, n, w // n, n)
     axes = (0, 1, 3, 5, 2, 4) if channels_last else (0, 3, 5, 1, 2, 4)
     return blocks.transpose(axes).reshape(b, c * n**2, h // n, w // n)
-
-
-def _nearest(i: Inputs) -> Array:
-    rows, columns = (float(either(i, f"scale_factor_{axis}", 1)) for axis in ("height", "width"))
-    if rows % 1 or columns % 1:
-        msg = f"the evaluator of Core ML's programs knows no operator 'upsample_nearest_neighbor' by {rows:g} and {columns:g}"
-        raise Unsupported(msg)
-    return i["x"].repeat(int(rows), -2).repeat(int(columns), -1)
 
 
 def _padding(i: Inputs, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]) -> list:
@@ -344,5 +337,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array | list[Array]]] = {
     "pixel_unshuffle": lambda i: _to_depth(i["x"], int(i["downscale_factor"]), channels_last=True),
     "depth_to_space": lambda i: _to_space(i["x"], int(i["block_size"]), channels_last=False),
     "space_to_depth": lambda i: _to_depth(i["x"], int(i["block_size"]), channels_last=False),
-    "upsample_nearest_neighbor": _nearest,
+    "upsample_nearest_neighbor": mil_resizing.upsample_nearest,
+    "upsample_bilinear": mil_resizing.upsample_bilinear,
+    "resize_bilinear": mil_resizing.resize_bilinear,
 }

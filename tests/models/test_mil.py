@@ -170,3 +170,45 @@ def test_an_unknown_operator_refuses(monkeypatch):
     monkeypatch.setattr(mil, "operations", lambda path: [op])
     with pytest.raises(Unsupported, match="no operator 'fft' \\(spectrum\\)"):
         mil.Program(Path("any.mlpackage"))
+
+
+# two pixels, 0 and 1, in other sizes: the places that coremltools' documents give
+SAMPLED = [
+    ("UNALIGN_CORNERS", [0, 0.1, 0.5, 0.9, 1]),
+    ("STRICT_ALIGN_CORNERS", [0, 0.25, 0.5, 0.75, 1]),
+    ("DEFAULT", [0, 0.4, 0.8, 1, 1]),
+    ("OFFSET_CORNERS", [0.1, 0.3, 0.5, 0.7, 0.9]),
+    ("UNALIGN_CORNERS", [0, 0, 1 / 3, 2 / 3, 1, 1]),
+    ("STRICT_ALIGN_CORNERS", [0, 0.2, 0.4, 0.6, 0.8, 1]),
+    ("DEFAULT", [0, 1 / 3, 2 / 3, 1, 1, 1]),
+    ("OFFSET_CORNERS", [1 / 12, 3 / 12, 5 / 12, 7 / 12, 9 / 12, 11 / 12]),
+    ("ALIGN_CORNERS", [0.5]),
+    ("STRICT_ALIGN_CORNERS", [0]),
+]
+
+
+@pytest.mark.parametrize(("mode", "places"), SAMPLED)
+def test_an_image_is_resized_at_the_places_that_the_documents_give(mode, places):
+    x = np.array([[0, 1]], np.float32).repeat(3, 0)
+    sizes = {"target_size_height": 3, "target_size_width": len(places)}
+    want = np.tile(np.array(places, np.float32), (3, 1))
+    np.testing.assert_allclose(
+        mil.OPERATORS["resize_bilinear"]({"x": x, "sampling_mode": mode} | sizes), want, atol=1e-6
+    )
+    factors = {
+        "scale_factor_height": 1,
+        "scale_factor_width": len(places) / 2,
+        "align_corners": mode.startswith("STRICT"),
+    }
+    if mode != "ALIGN_CORNERS" and mode != "OFFSET_CORNERS":
+        given = {"x": x, "half_pixel_centers": mode == "UNALIGN_CORNERS"} | factors
+        np.testing.assert_allclose(mil.OPERATORS["upsample_bilinear"](given), want, atol=1e-6)
+    np.testing.assert_allclose(
+        mil.OPERATORS["resize_bilinear"]({"x": x.T, "sampling_mode": mode, **dict(zip(sizes, (len(places), 3), strict=True))}),
+        want.T, atol=1e-6,
+    )  # fmt: skip
+
+
+def test_a_mode_that_is_unknown_is_refused():
+    with pytest.raises(Unsupported, match="resize_bilinear' with NEAR"):
+        mil.OPERATORS["resize_bilinear"]({"x": IMAGE, "sampling_mode": "NEAR"})

@@ -8,7 +8,7 @@ eager = ""
 distributions = ("coremltools",)
 refusals = ("knows no operator",)
 timed = False
-code = ("models.mil", "models.mil_operators")  # beside this file
+code = ("models.mil", "models.mil_operators", "models.mil_resizing")  # beside this file
 
 
 def start(threads):
