@@ -28,6 +28,7 @@ def float32(source: Source) -> onnx.ModelProto:
         if source.options.batch in (None, DYNAMIC) and not _free_batch(model) and source.is_dynamic:
             model = exported(source, None)
             _name_batch(model)
+        _fold_paddings(model)
         _rename(model)
         return finish(model, source)
 
@@ -136,6 +137,33 @@ def _free_batch(model: onnx.ModelProto) -> bool:
     for name, tensor in freed.items():
         tensors[name].CopyFrom(tensor)
     return True
+
+
+def _fold_paddings(model: onnx.ModelProto) -> None:
+    """Let convolutions pad with zeros themselves where an operator does it for them: ncnn has no such operator."""
+    graph = model.graph
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for pad in [node for node in graph.node if node.op_type == "Pad" and len(node.input) < 4 and not node.attribute]:
+        users = [node for node in graph.node if pad.output[0] in node.input]
+        if not users or not all(node.op_type == "Conv" and node.input[0] == pad.output[0] for node in users):
+            continue
+        given = [{attribute.name: attribute for attribute in node.attribute} for node in users]
+        is_zero = len(pad.input) == 2 or not values.get(pad.input[2], np.ones(1)).any()
+        begin, end = np.split(values.get(pad.input[1], np.full(4, -1)), 2)
+        computed = any("auto_pad" in attributes and attributes["auto_pad"].s != b"NOTSET" for attributes in given)
+        if not is_zero or computed or min(*begin, *end) < 0 or any((*begin[:2], *end[:2])):
+            continue
+        for node, attributes in zip(users, given, strict=True):
+            sizes = np.concatenate([begin[2:], end[2:]])
+            if "pads" in attributes:
+                sizes += attributes["pads"].ints
+                node.attribute.remove(attributes["pads"])
+            node.attribute.append(onnx.helper.make_attribute("pads", sizes.tolist()))
+            node.input[0] = pad.input[0]
+        graph.node.remove(pad)
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def _name_batch(model: onnx.ModelProto) -> None:

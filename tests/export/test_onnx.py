@@ -119,3 +119,43 @@ def test_constants_of_a_concatenation_inputs_left_out_and_several_outputs_are_na
     assert [tensor.name for tensor in model.graph.initializer] == ["concat1.inputs", "concat1.inputs2", "clip1.max"]
     concat, clip = (list(node.input) for node in model.graph.node)
     assert (concat, clip) == (["concat1.inputs", "image", "concat1.inputs2"], ["concat1", "", "clip1.max"])
+
+
+PADS = np.int64([0, 0, 0, 1, 0, 0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("pads", "filled", "conv", "expected"),
+    [
+        (PADS, None, {}, [0, 1, 1, 2]),
+        (PADS, np.float32(0), {"pads": [1, 1, 0, 0]}, [1, 2, 1, 2]),
+        (PADS, np.float32(1), {}, None),
+        (PADS, None, {"auto_pad": "VALID"}, None),
+        (np.int64([0, 1, 0, 1, 0, 0, 1, 2]), None, {}, None),
+        (np.int64([0, 0, 0, -1, 0, 0, 1, 2]), None, {}, None),
+    ],
+    ids=["none", "own", "ones", "computed", "channels", "cropped"],
+)
+def test_a_convolution_takes_over_zeros_that_an_operator_adds(pads, filled, conv, expected):
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    from export.formats import _onnx_graph
+
+    constants = {"pads": pads, "weights": np.ones((1, 1 + pads[1], 2, 2), np.float32)}
+    constants |= {} if filled is None else {"filled": filled}
+    nodes = [
+        ("Pad", ["image", *list(constants)[::2]], ["padded"], {}),
+        ("Conv", ["padded", "weights"], ["logits"], conv),
+    ]
+    model = model_of(nodes, [(1, 1, 4, 4), (1, 1, 4, 6)], constants)
+    before = onnx.load_from_string(model.SerializeToString())
+    _onnx_graph._fold_paddings(model)
+    if expected is None:
+        assert model == before
+        return
+    (node,) = model.graph.node
+    assert next(list(a.ints) for a in node.attribute if a.name == "pads") == expected
+    image = np.random.default_rng(0).random((1, 1, 4, 4), np.float32)
+    (given,), (want,) = (ReferenceEvaluator(graph).run(None, {"image": image}) for graph in (model, before))
+    np.testing.assert_allclose(given, want)
