@@ -85,6 +85,23 @@ def test_layers_on_several_tokens_have_weights_too(tmp_path):
         FORMATS["ncnn"].inspect(tmp_path)
 
 
+# of layer, its parameters, and the numbers of each blob: of the input's weights, biases, the state's weights, a projection
+STEPS = [
+    ("GRU", "0=2 1=18 2=0", (18, 8, 12), [(6, 3), (6, 2)]),
+    ("GRU", "0=2 1=36 2=2", (36, 16, 24), [(12, 3), (12, 2)]),
+    ("LSTM", "0=2 1=24 2=0", (24, 8, 16), [(8, 3), (8, 2)]),
+    ("LSTM", "0=2 1=48 2=0 3=4", (48, 16, 32, 8), [(16, 3), (16, 2), (2, 4)]),
+    ("RNN", "0=2 1=12 2=2", (12, 4, 8), [(4, 3), (4, 2)]),
+]
+
+
+@pytest.mark.parametrize(("kind", "numbers", "blobs", "shapes"), STEPS)
+def test_recurrent_layers_hold_weights_of_their_input_and_of_their_state(kind, numbers, blobs, shapes, tmp_path):
+    (tmp_path / PARAM).write_text(f"7767517\n2 2\nInput in0 0 1 in0\n{kind} steps 1 1 in0 out0 {numbers}\n")
+    (tmp_path / BIN).write_bytes(b"".join(bytes(4 + 4 * size) for size in blobs))
+    assert [layer.shape for layer in FORMATS["ncnn"].inspect(tmp_path).layers] == shapes
+
+
 def layer(id, kind, data="", ports=""):
     return f'<layer id="{id}" name="n{id}" type="{kind}"><data {data} />{ports}</layer>'
 

@@ -1,6 +1,7 @@
 """The known silent failures of the toolchains, each as the numbers that it showed."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,8 @@ def test_a_depthwise_network_deserves_dynamic_int8_and_the_note_gives_the_shares
     (note,) = judge.coverage(held, SCHEMES["dynamic_int8"], products)
     assert note == "int8 covers 90.3% of the weights and 90.0% of the MACs; not in int8: CONV_2D 1x3x3x32 float32"
     assert "MACs" not in judge.coverage(held, SCHEMES["dynamic_int8"], products[:2])[0]  # not the file's layers
+    steps = (layer("int8", 7, 1),) * 6  # of one layer, whose sixths come to more than it is
+    assert judge.share_of_macs(steps, "int8", [Product(shape=(7, 1), macs=7)]) == 1.0
 
 
 def test_a_file_without_some_or_all_of_the_networks_weights_is_a_defect():
@@ -67,6 +70,9 @@ def test_a_file_without_some_or_all_of_the_networks_weights_is_a_defect():
 
 EIGHT_BITS = contents(int8=1_199_648, constants=1_202_000)
 SHARED = contents(float32=32_304, constants=95_412)  # in layers that share; 23,853 weights differ
+UNROLLED = contents(
+    float32=27_864, int8=1_344, constants=6_440
+)  # a step's 1,158 weights in float, for each of 24 steps
 SMALL = tuple(layer("int8", outputs, 1) for outputs in (10, 20, 50, 10))
 MIXED = {"int4": 16_500, "int8": 5_250}
 SIZES = {  # of a file, what it holds, the network's parameters (and distinct weights), and what is wrong with it
@@ -82,6 +88,8 @@ SIZES = {  # of a file, what it holds, the network's parameters (and distinct we
     "a graph larger than its weights": (33_784, contents((), 5_903, 26, int8=4_288), (4_618,), ""),  # in the ORT format
     "shared weights stored once": (96_500, SHARED, (24_000, 23_853), ""),
     "some weights stored": (96_500, SHARED, (24_000,), "must store"),
+    "shared, the narrow ones distinct": (9_000, UNROLLED, (2_600, 2_502), ""),
+    "shared, and some of them missing": (7_000, replace(UNROLLED, constants=4_000), (2_600, 2_502), "must store"),
 }
 
 
