@@ -143,15 +143,16 @@ def _fold_paddings(model: onnx.ModelProto) -> None:
     """Let convolutions pad with zeros themselves where an operator does it for them: ncnn has no such operator."""
     graph = model.graph
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for pad in [node for node in graph.node if node.op_type == "Pad" and len(node.input) < 4 and not node.attribute]:
+    for pad in [node for node in graph.node if node.op_type == "Pad" and len(node.input) < 4]:
         users = [node for node in graph.node if pad.output[0] in node.input]
         if not users or not all(node.op_type == "Conv" and node.input[0] == pad.output[0] for node in users):
             continue
         given = [{attribute.name: attribute for attribute in node.attribute} for node in users]
-        is_zero = len(pad.input) == 2 or not values.get(pad.input[2], np.ones(1)).any()
+        is_constant = all(attribute.s == b"constant" for attribute in pad.attribute)
+        is_zero = len(pad.input) == 2 or not pad.input[2] or not values.get(pad.input[2], np.ones(1)).any()
         begin, end = np.split(values.get(pad.input[1], np.full(4, -1)), 2)
         computed = any("auto_pad" in attributes and attributes["auto_pad"].s != b"NOTSET" for attributes in given)
-        if not is_zero or computed or min(*begin, *end) < 0 or any((*begin[:2], *end[:2])):
+        if not is_constant or not is_zero or computed or min(*begin, *end) < 0 or any((*begin[:2], *end[:2])):
             continue
         for node, attributes in zip(users, given, strict=True):
             sizes = np.concatenate([begin[2:], end[2:]])

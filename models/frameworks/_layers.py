@@ -236,7 +236,8 @@ def _channel_shuffle(graph: fx.Graph, image: fx.Node, groups: int) -> fx.Node:
 
 def _full(graph: fx.Graph, size: Any, value: float, dtype: torch.dtype | None, *placement: Any) -> fx.Node:
     """Return a new tensor of floats that become half precision with the image; those of other types stay as they are."""
-    if dtype not in (None, torch.float32):
+    is_float = dtype is torch.float32 or (dtype is None and isinstance(value, float))
+    if not is_float or not isinstance(value, float | int):  # a value may be computed, as from a size
         return graph.call_function(torch.full, (size, value), {"dtype": dtype})
     return graph.call_method("new_full", (next(iter(graph.find_nodes(op="placeholder"))), size, float(value)))
 
@@ -247,8 +248,8 @@ _IN_OTHERS: dict[Any, Callable[..., fx.Node]] = {
     aten.channel_shuffle.default: _channel_shuffle,
     aten.mT.default: lambda graph, matrix: graph.call_function(torch.transpose, (matrix, -2, -1)),
     aten.full.default: _full,
-    aten.zeros.default: lambda graph, size, *options: _full(graph, size, 0, *options),
-    aten.ones.default: lambda graph, size, *options: _full(graph, size, 1, *options),
+    aten.zeros.default: lambda graph, size, *options: _full(graph, size, 0.0, *options),
+    aten.ones.default: lambda graph, size, *options: _full(graph, size, 1.0, *options),
     aten.sym_size.int: lambda graph, tensor, axis: graph.call_method("size", (tensor, axis)),
 }
 RECURRENT = (aten.gru.input, aten.lstm.input, aten.rnn_relu.input, aten.rnn_tanh.input)

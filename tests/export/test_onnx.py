@@ -125,18 +125,19 @@ PADS = np.int64([0, 0, 0, 1, 0, 0, 1, 2])
 
 
 @pytest.mark.parametrize(
-    ("pads", "filled", "conv", "expected"),
+    ("pads", "filled", "mode", "conv", "expected"),
     [
-        (PADS, None, {}, [0, 1, 1, 2]),
-        (PADS, np.float32(0), {"pads": [1, 1, 0, 0]}, [1, 2, 1, 2]),
-        (PADS, np.float32(1), {}, None),
-        (PADS, None, {"auto_pad": "VALID"}, None),
-        (np.int64([0, 1, 0, 1, 0, 0, 1, 2]), None, {}, None),
-        (np.int64([0, 0, 0, -1, 0, 0, 1, 2]), None, {}, None),
+        (PADS, None, {}, {}, [0, 1, 1, 2]),
+        (PADS, np.float32(0), {"mode": "constant"}, {"pads": [1, 1, 0, 0]}, [1, 2, 1, 2]),
+        (PADS, np.float32(1), {}, {}, None),
+        (PADS, None, {"mode": "edge"}, {}, None),
+        (PADS, None, {}, {"auto_pad": "VALID"}, None),
+        (np.int64([0, 1, 0, 1, 0, 0, 1, 2]), None, {}, {}, None),
+        (np.int64([0, 0, 0, -1, 0, 0, 1, 2]), None, {}, {}, None),
     ],
-    ids=["none", "own", "ones", "computed", "channels", "cropped"],
+    ids=["none", "own", "ones", "edge", "computed", "channels", "cropped"],
 )
-def test_a_convolution_takes_over_zeros_that_an_operator_adds(pads, filled, conv, expected):
+def test_a_convolution_takes_over_zeros_that_an_operator_adds(pads, filled, mode, conv, expected):
     import onnx
     from onnx.reference import ReferenceEvaluator
 
@@ -144,11 +145,8 @@ def test_a_convolution_takes_over_zeros_that_an_operator_adds(pads, filled, conv
 
     constants = {"pads": pads, "weights": np.ones((1, 1 + pads[1], 2, 2), np.float32)}
     constants |= {} if filled is None else {"filled": filled}
-    nodes = [
-        ("Pad", ["image", *list(constants)[::2]], ["padded"], {}),
-        ("Conv", ["padded", "weights"], ["logits"], conv),
-    ]
-    model = model_of(nodes, [(1, 1, 4, 4), (1, 1, 4, 6)], constants)
+    pad = ("Pad", ["image", "pads", *(["filled"] if filled is not None else [])], ["padded"], mode)
+    model = model_of([pad, ("Conv", ["padded", "weights"], ["logits"], conv)], [(1, 1, 4, 4), (1, 1, 4, 6)], constants)
     before = onnx.load_from_string(model.SerializeToString())
     _onnx_graph._fold_paddings(model)
     if expected is None:
