@@ -83,6 +83,14 @@ def test_digits_quick_results_and_another_machine_are_said_and_what_was_not_meas
     assert text.count("<td>desktop (machine 1)</td>") == text.count("<td>desktop (machine 2)</td>") == 1
 
 
+def test_a_row_judged_on_easier_images_is_no_better_than_its_source(build, rows):
+    """A slow cell's first 500 images, all answered rightly, made it the most accurate of all."""
+    few = replace(rows[3], artifact=f"{MODEL}-executorch-int4", total=500, agree=500, correct=500, lost=0, gained=0)
+    shown = {row["artifact"]: row["top1"] for row in data_of(build((*rows[:4], few)).read_text())["rows"]}
+    assert shown[f"{MODEL}-executorch-int4"] == shown[rows[1].artifact] == rows[1].top1
+    assert shown[rows[3].artifact] == rows[3].top1
+
+
 def test_a_placement_is_shown_as_long_as_it_holds(build, folders):
     facts = {"operators": (Operator(name="conv", integer=True, taken=True, macs=99), Operator(name="relu")),
              "parts": (Part(name="conv.weight", section="tensors", size_bytes=1_234),),
