@@ -1,4 +1,4 @@
-"""Stand-ins for classes that Robolectric calls and only Google's repository has: as much of each as it calls."""
+"""Stand-ins for classes of archives that are not downloaded: as much of each as Robolectric and our adapter call."""
 
 import re
 from pathlib import Path
@@ -32,9 +32,40 @@ internal.runner.lifecycle class ApplicationLifecycleMonitorImpl implements Appli
     public void signalLifecycleChange(Application application, ApplicationStage stage) {} }
 """
 
+# What ExecuTorch's archive declares (1.4.1's extension/android); older versions of loadMethod return an error's number.
+EXECUTORCH = """
+executorch abstract class Tensor { public static native Tensor fromBlob(java.nio.ByteBuffer data, long[] shape);
+    public static native Tensor fromBlob(java.nio.FloatBuffer data, long[] shape);
+    public static native Tensor fromBlobUnsigned(java.nio.ByteBuffer data, long[] shape);
+    public native byte[] getDataAsByteArray();
+    public native byte[] getDataAsUnsignedByteArray();
+    public native float[] getDataAsFloatArray(); }
+executorch class EValue { public static native EValue from(Tensor value);
+    public native Tensor toTensor(); }
+executorch class MethodMetadata { public native String[] getBackends(); }
+executorch class Module { public static final int LOAD_MODE_MMAP = 1;
+    public static native Module load(String path, int mode, int threads);
+    public native RETURNED loadMethod(String name);
+    public native EValue[] forward(EValue... inputs);
+    public native MethodMetadata getMethodMetadata(String name);
+    public native void destroy(); }
+"""
+
 
 def write(folder: Path) -> None:
-    """Write the source of each class into the folder of its package."""
-    for package, content, name in re.findall(r"^(\S+) (\w+ (\w+) .*(?:\n .*)?)", CLASSES, re.MULTILINE):
-        source = f"package androidx.test.{package};\n{IMPORTS}\npublic {content}\n"
-        files.write_bytes(folder / "androidx" / "test" / package.replace(".", "/") / f"{name}.java", source.encode())
+    """Write the source of each class that Robolectric calls into the folder of its package."""
+    _write(folder, "androidx.test.", CLASSES, IMPORTS)
+
+
+def write_executorch(folder: Path, returned: str) -> tuple[Path, ...]:
+    """Write the classes that the adapter of ExecuTorch calls, and return them; `returned` is what loadMethod gives."""
+    return _write(folder, "org.pytorch.", EXECUTORCH.replace("RETURNED", returned))
+
+
+def _write(folder: Path, prefix: str, classes: str, imports: str = "") -> tuple[Path, ...]:
+    written = []
+    for package, content, name in re.findall(r"^(\S+) ((?:abstract )?\w+ (\w+) .*(?:\n .*)*)", classes, re.MULTILINE):
+        source = f"package {prefix}{package};\n{imports}\npublic {content}\n"
+        written.append(folder.joinpath(*f"{prefix}{package}".split("."), f"{name}.java"))
+        files.write_bytes(written[-1], source.encode())
+    return tuple(written)

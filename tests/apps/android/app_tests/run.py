@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from apps.android import compile, jars, package, tools, versions
+from apps.android.engines import ENGINES
 from apps.android.versions import HERE
 from apps.web.options import Folder
 from device_tests.onboard.runtimes import RUNTIMES
@@ -46,6 +47,8 @@ def command(artifacts: Path, target: Path) -> None:
     _lay_out(folder, artifacts)
     linked = package.link(_fresh(folder / "parts"), "test", assets=folder / "assets")
     classpath = _compile(folder, linked.sources)
+    for returned in ("int", "void"):  # of its older versions and its newer ones
+        _compile_executorch(_fresh(folder / "executorch"), returned, classpath)
     _prove_gate(_fresh(folder / "probe"))
     _configure(folder, linked.base)
     shots = _fresh(target / "screenshots")
@@ -109,6 +112,12 @@ def _compile(folder: Path, generated: Path) -> tuple[Path, ...]:
     without = tuple(path for path in fetched if not path.name.startswith("android-all-instrumented"))
     compile.javac(java, (compile.jar("android-all"), *without), folder / "classes")
     return (folder / "classes", folder, *without, compile.jar("android-all"))
+
+
+def _compile_executorch(folder: Path, returned: str, classpath: tuple[Path, ...]) -> None:
+    """Compile the adapter whose archive no test needs, so that the app's own changes cannot break it unseen."""
+    (adapter,) = (path for path in compile.sources(("executorch",)) if path.stem == ENGINES["executorch"].source)
+    compile.javac((adapter, *java_stubs.write_executorch(folder, returned)), classpath, folder / "classes")
 
 
 def _prove_gate(folder: Path) -> None:
