@@ -85,7 +85,9 @@ def runtimes_to_run(session: nox.Session, *arguments: str) -> tuple[str, ...]:
 def run_runtime(session: nox.Session, runtime: str, *arguments: str) -> None:
     """Run the artifacts on one desktop runtime."""
     own = () if options(arguments, "--runtime") else (f"--runtime={runtime}",)  # else a quick run leaves some out
-    if runtime not in runtimes_to_run(session, *own, *arguments):
+    # of the networks first: one of Keras gives nothing for PyTorch, where the runtime's name would be an error
+    of_networks = options(arguments, "--models", "--device")
+    if any(runtime not in runtimes_to_run(session, *chosen) for chosen in (of_networks, (*own, *arguments))):
         session.log(f"Nothing that was asked for runs on {runtime}")
         return
     named = options(arguments, "--device")

@@ -11,7 +11,9 @@ from models.spec import Framework
 from models.zoo import ZOO
 
 VARIABLE = "EDGEWISE_MODELS"  # the user's folder, for this process and all that it starts
-SUFFIXES = (".pt2", ".keras", ".py")  # of networks in a folder; the weights of a .py are beside it
+SUFFIXES = (".pt2", ".keras", ".h5", ".py")  # of networks in a folder; the weights of a .py are beside it
+# of files that hold weights alone, or a network whose layers are gone
+OTHERS = (".pt", ".pth", ".safetensors", ".weights.h5", ".onnx", ".tflite", ".pb")
 CODE_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9_]+")  # an id is MODEL-FORMAT-SCHEME
 
@@ -55,7 +57,7 @@ def file(name: str) -> Path:
 def framework(name: str) -> Framework:
     """Return a network's framework, found without importing it; raises UsageError or DataError."""
     path = file(name)
-    return {".pt2": "torch", ".keras": "keras"}.get(path.suffix) or _framework_of_code(path)
+    return {".pt2": "torch", ".keras": "keras", ".h5": "keras"}.get(path.suffix) or _framework_of_code(path)
 
 
 def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
@@ -79,8 +81,13 @@ def _files(place: Path) -> tuple[dict[str, Path], list[str]]:
     if not networks:
         code = [path.name for path in sorted(place.glob("*.py"))]
         but = f" {', '.join(code)} defines no function `network`." if code else ""
-        msg = f"{place} holds no network: NAME.pt2, NAME.keras, or NAME.py with its weights.{but} See docs/your-own-network.md."
-        raise DataError(msg)
+        there = (
+            path for path in sorted(place.iterdir()) if (path / "saved_model.pb").exists() or path.name.endswith(OTHERS)
+        )
+        if others := ", ".join(path.name for path in there):
+            but += f" {others}: weights alone, or a network that is converted already."
+        kinds = "NAME.pt2, NAME.keras, NAME.h5, or NAME.py with its weights"
+        raise DataError(f"{place} holds no network: {kinds}.{but} See docs/your-own-network.md.")
     return networks, problems
 
 
@@ -100,6 +107,8 @@ def _framework_of_code(path: Path) -> Framework:
 
 def _is_network(path: Path) -> bool:
     """Tell whether a file is a network, or Python code that defines one; raises DataError where its name cannot be."""
+    if path.name.endswith(".weights.h5"):
+        return False
     if not NAME.fullmatch(path.stem):
         raise DataError(
             f"{path} has a name that cannot be part of an id: {path.stem!r}. Rename it, and what belongs to it: "

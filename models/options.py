@@ -81,7 +81,7 @@ models = click.option(
     expose_value=False,
     callback=_choose_networks,
     metavar="FOLDER",
-    help=f"Your own networks in place of the zoo's: NAME.pt2, NAME.keras or NAME.py, and NAME.npz.  [env: {networks.VARIABLE}]",
+    help=f"Your own networks in place of the zoo's: NAME.pt2, NAME.keras, NAME.h5 or NAME.py, and NAME.npz.  [env: {networks.VARIABLE}]",
 )
 
 

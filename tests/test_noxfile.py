@@ -37,6 +37,9 @@ SESSIONS = {
 }
 
 
+CELL = "a-onnx-int8@openvino@desktop"
+
+
 def module_of(noxfile: ModuleType, name: str) -> tuple[str, ...]:
     key = SESSIONS[name]
     return noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
@@ -117,9 +120,15 @@ def test_a_further_engine_or_a_toolchain_of_its_own_is_installed_where_it_is_nam
 
 
 def test_a_named_runtime_runs_also_where_a_quick_run_would_leave_it_out(run_nox):
-    session = run_nox("device_tests(openvino)", "--quick", prints="a-onnx-int8@openvino@desktop")
+    session = run_nox("device_tests(openvino)", "--quick", prints=CELL)
     assert "device_tests run --runtime=openvino --quick --list in core" in session.done
     assert session.done[-1] == "device_tests run --runtime openvino --quick in core"
+
+
+def test_a_runtime_for_which_the_networks_give_no_artifact_is_no_failure_of_a_run_of_all(run_nox):
+    session = run_nox("device_tests(torch)", "--models=mine", prints=CELL, fails=("--runtime=torch",))
+    assert session.words == ["Nothing that was asked for runs on torch"]
+    assert session.done[-1] == "device_tests run --models=mine --list in core"
 
 
 def test_options_are_found_with_and_without_an_equals_sign(noxfile):

@@ -63,11 +63,12 @@ def set_weights(network: keras.Model, values: Mapping[str, np.ndarray]) -> keras
 
 
 def open_whole(content: bytes) -> keras.Model:
-    """Return the network of a .keras file, loaded in safe mode: no code in it runs. Raises ValueError."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ValueError("it is no .keras file, or is cut off")
+    """Return the network of a .keras or .h5 file, loaded in safe mode: no code in it runs. Raises ValueError."""
+    suffix = ".h5" if content.startswith(b"\x89HDF") else ".keras"
+    if suffix == ".keras" and not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError("it is no .keras or .h5 file, or is cut off")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.keras"
+        path = Path(folder) / f"network{suffix}"
         path.write_bytes(content)
         try:
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -75,6 +76,8 @@ def open_whole(content: bytes) -> keras.Model:
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             if "safe_mode" in why:
                 why = "it holds Python code (a Lambda layer), which is never run: put a layer of Keras in its place"
+            if "No model config found" in why:
+                why = "it holds weights alone: save the whole network, or put NAME.weights.h5 beside NAME.py"
             raise ValueError(f"Keras {keras.__version__} cannot load it: {why}") from error
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"

@@ -1,4 +1,4 @@
-"""A user's own network: in one file (.pt2, .keras), or Python code with its weights beside it."""
+"""A user's own network: in one file (.pt2, .keras, .h5), or Python code with its weights beside it."""
 
 import ast
 import importlib.util
@@ -21,7 +21,7 @@ from models.spec import Framework
 
 PACKAGES = ("site-packages", "node_modules", "__pycache__")
 WEIGHTS = {"torch": (".safetensors", ".pt", ".pth"), "keras": (".weights.h5", ".safetensors")}  # beside Python code
-WHOLE = (".pt2", ".keras")  # which hold the network, too
+WHOLE = (".pt2", ".keras", ".h5")  # which hold the network, too
 
 
 class OwnNetwork:

@@ -1,4 +1,4 @@
-"""Networks in one file: programs of torch.export as layers again, and what is no such program or .keras file."""
+"""Networks in one file: programs of torch.export as layers again, and what is no such program and no file of Keras."""
 
 import io
 import re
@@ -108,12 +108,11 @@ def keras_files(tmp_path_factory) -> dict[str, bytes]:
         "two": keras.Model([a, b], layers.Flatten()(layers.Add()([a, b]))),
         "code": keras.Model(a, layers.Flatten()(layers.Lambda(lambda x: x + 1)(a))),
     }
-    file = tmp_path_factory.mktemp("keras") / "net.keras"
-    contents = {}
+    folder = tmp_path_factory.mktemp("keras")
     for name, network in networks.items():
-        network.save(file)
-        contents[name] = file.read_bytes()
-    return contents
+        for suffix in (".keras", ".h5", ".weights.h5"):
+            (network.save_weights if suffix == ".weights.h5" else network.save)(folder / f"{name}{suffix}")
+    return {path.name.removesuffix(".keras"): path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -122,7 +121,7 @@ def test_a_truncated_or_another_file_is_one_sentence(whole, keras_files, share):
         with pytest.raises(ValueError, match="it is no file of torch.export.save, or is cut off"):
             opened(broken)
     content = keras_files["whole"]
-    with pytest.raises(ValueError, match="it is no .keras file, or is cut off"):
+    with pytest.raises(ValueError, match="it is no .keras or .h5 file, or is cut off"):
         opened(content[: int(len(content) * share)], "keras")
 
 
@@ -201,11 +200,21 @@ def test_a_batch_norm_is_that_of_as_many_axes_as_it_takes(torch):
     assert norms == ["BatchNorm2d", "BatchNorm1d", "BatchNorm1d"]
 
 
-def test_keras_files_with_several_inputs_or_code_and_other_archives_are_refused(keras_files):
+@pytest.mark.parametrize("suffix", ["", ".h5"])
+def test_keras_files_with_several_inputs_or_code_are_refused_and_both_kinds_hold_the_same_network(keras_files, suffix):
     with pytest.raises(ValueError, match="it has 2 inputs and 1 outputs"):
-        opened(keras_files["two"], "keras")
+        opened(keras_files[f"two{suffix}"], "keras")
     with pytest.raises(ValueError, match="a Lambda layer.*never run"):
-        opened(keras_files["code"], "keras")
+        opened(keras_files[f"code{suffix}"], "keras")
+    weights = [FRAMEWORKS["keras"].weights(opened(keras_files[name], "keras")) for name in ("whole", f"whole{suffix}")]
+    assert all((weights[0][name] == value).all() for name, value in weights[1].items())
+
+
+def test_weights_alone_part_of_an_h5_file_and_other_archives_are_refused(keras_files):
+    with pytest.raises(ValueError, match=r"weights alone.*put NAME\.weights\.h5 beside NAME\.py"):
+        opened(keras_files["whole.weights.h5"], "keras")
+    with pytest.raises(ValueError, match="cannot load it: "):
+        opened(keras_files["whole.h5"][:-100], "keras")
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("readme.txt", "hello")

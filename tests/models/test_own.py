@@ -19,6 +19,7 @@ from export.__main__ import command
 from export.matrix import ONNX
 from export.source import Source
 from models import deployed, networks
+from models.common import files
 from models.common.errors import DataError, UsageError, did_you_mean
 from models.own import settings
 from models.own.data import OwnData
@@ -31,13 +32,14 @@ def export(folder: Path, *options: str) -> None:
 
 
 def test_networks_are_listed_by_their_files_with_their_framework_and_without_a_folder_the_zoos(folder, monkeypatch):
-    (folder / "other.keras").write_bytes(b"")
+    for name in ("other.keras", "old.h5", "layers.weights.h5"):
+        (folder / name).write_bytes(b"")
     (folder / "code.py").write_text("from torch import nn\ndef network(): ...\n")
     (folder / "layers.py").write_text("import keras\nfrom keras import layers\ndef network(): ...\n")
     (folder / "helper.py").write_text("def something_else(): ...\n")
     (folder / ".hidden.pt2").write_bytes(b"")
     frameworks = {name: networks.framework(name) for name in networks.names()}
-    assert frameworks == {"net": "torch", "other": "keras", "code": "torch", "layers": "keras"}
+    assert frameworks == {"net": "torch", "other": "keras", "old": "keras", "code": "torch", "layers": "keras"}
     assert networks.default("results") == folder / "results"
     monkeypatch.delenv(networks.VARIABLE)
     assert "torch_cnn" in networks.names()
@@ -92,7 +94,10 @@ def test_a_folder_without_networks_of_a_framework_and_none_at_all_are_refused(tm
     with pytest.raises(DataError, match="holds no network"):
         networks.names()
     (tmp_path / "mine.py").write_text("def net(): ...\n")
-    with pytest.raises(DataError, match="mine.py defines no function `network`"):
+    files.write_bytes(tmp_path / "served" / "saved_model.pb", b"")
+    (tmp_path / "mine.onnx").write_bytes(b"")
+    lacks = "mine.py defines no function `network`. mine.onnx, served: weights alone, or a network that is converted"
+    with pytest.raises(DataError, match=lacks):
         networks.names()
     (tmp_path / "code.py").write_text("def network(): ...\n")
     with pytest.raises(DataError, match="imports neither of PyTorch and Keras"):

@@ -45,6 +45,8 @@ def _parts(path: Path) -> tuple[Part, ...]:
             )
         rest = path.stat().st_size - sum(p.size_bytes for p in members)
         return (*members, Part(name="names, alignment, directory of the archive", section="archive", size_bytes=rest))
+    if path.suffix == ".h5":
+        return (Part(name="weights and their names", section="files", size_bytes=path.stat().st_size),)
     from safetensors.numpy import load_file
 
     tensors = load_file(path)

@@ -2,7 +2,7 @@
 
 import os
 
-suffixes = (".tflite", ".savedmodel", ".safetensors", ".keras")
+suffixes = (".tflite", ".savedmodel", ".safetensors", ".keras", ".h5")
 eager = "keras"
 distributions = ("tensorflow-cpu", "keras")
 refusals = ("Didn't find op for builtin opcode", "unresolved custom op", "Op type not registered")
