@@ -253,31 +253,26 @@ def changed_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     return change
 
 
-@pytest.fixture
-def measured() -> Callable[..., Row]:
-    """Return a maker of rows as a worker gives them; facts may be given as JSON has them."""
-
-    def make(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Row:
-        complete = {
-            **{"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"},
-            "outcome": "ok",
-            "dataset": {"name": "mnist"},
-            "size_bytes": 1_000,
-            "compressed_bytes": 900,
-            "total": 10_000,
-            "correct": 9_900,
-            "agree": 10_000,
-            "lost": 0,
-            "gained": 0,
-            "max_abs_error": 1e-5,
-            "load_ns": 10**6,
-            "latencies_ns": (100_000,) * 9 + (200_000,),
-            "threads": 1,
-            "environment": ENVIRONMENT,
-        }
-        return msgspec.convert({**complete, **facts}, Row, strict=True, from_attributes=True)
-
-    return make
+def measured(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Row:
+    """Return a row as a worker gives it; facts may be given as JSON has them."""
+    complete = {
+        **{"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"},
+        "outcome": "ok",
+        "dataset": {"name": "mnist"},
+        "size_bytes": 1_000,
+        "compressed_bytes": 900,
+        "total": 10_000,
+        "correct": 9_900,
+        "agree": 10_000,
+        "lost": 0,
+        "gained": 0,
+        "max_abs_error": 1e-5,
+        "load_ns": 10**6,
+        "latencies_ns": (100_000,) * 9 + (200_000,),
+        "threads": 1,
+        "environment": ENVIRONMENT,
+    }
+    return msgspec.convert({**complete, **facts}, Row, strict=True, from_attributes=True)
 
 
 def joined(artifacts: Path, results: Path, *devices: str) -> tuple[Row, ...]:

@@ -18,7 +18,7 @@ from device_tests.results import measurement as measurements
 from device_tests.results.latency import Series
 from device_tests.schedule import Closed
 from models.common.errors import DataError, EdgewiseError, UsageError
-from tests.device_tests.conftest import GARBAGE, ID, raises
+from tests.device_tests.conftest import GARBAGE, ID, measured, raises
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_what_a_table_shows_is_no_markup_and_no_escape_sequence(capsys):
     assert "[bold]note" in shown
 
 
-def test_the_method_is_checked_with_the_fastest_float32(folders, measured, tmp_path, monkeypatch):
+def test_the_method_is_checked_with_the_fastest_float32(folders, tmp_path, monkeypatch):
     folders.runtime("honest")
     folders.runtime("other")
     own = select(cells(), runtimes=(), patterns=(ID,))

@@ -18,7 +18,7 @@ from device_tests.results import shipping as footprints
 from export import artifact as artifacts
 from models.common import environments
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
-from tests.device_tests.conftest import ID, artifact, export, footprint, raises
+from tests.device_tests.conftest import ID, artifact, export, footprint, measured, raises
 
 
 def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp_path):
@@ -168,7 +168,7 @@ def test_what_was_weighed_is_read_by_runtime_and_a_broken_file_is_said(tmp_path,
         footprints.read(tmp_path)
 
 
-def test_a_model_ships_with_its_runtime_or_the_apps_engine_and_the_desktops_libraries_say_nothing_of_a_phone(measured):
+def test_a_model_ships_with_its_runtime_or_the_apps_engine_and_the_desktops_libraries_say_nothing_of_a_phone():
     row = partial(measured, compressed_bytes=7, environment={"extra": {"engine_bytes": 1_000}})
     assert footprints.total_bytes(row(), {"torch": TORCH}) == 107
     assert footprints.total_bytes(row(), {}) is None
