@@ -12,7 +12,6 @@ from models.common import console
 from tests.hostile import values, world
 from tests.hostile.cli import typed
 from tests.hostile.conftest import examples
-from tests.hostile.test_records import judged
 
 # what runs to its end here; of all others only the arguments are checked, which starts nothing
 TO_THE_END = {("check",): (), ("report",): (), ("add",): (), ("run",): ("--list",),
@@ -38,9 +37,7 @@ def test_hostile_budgets_are_a_sentence(untouched, project, data):
     command = data.draw(st.sampled_from(commands))
     with project() as folder:
         (folder / "budgets.toml").write_bytes(new)
-        ended = typed(group, command, folder, of="hostile budgets")
-        if command[0] == "check":
-            judged(ended)
+        typed(group, command, folder, of="hostile budgets")
 
 
 @pytest.mark.parametrize("device", ["browser:firefox", "android:emulator-5554", "ssh:me@board"])
@@ -82,10 +79,8 @@ def test_a_hostile_command_line_is_a_sentence(untouched, project, data):
     words = data.draw(lines((TREE | OTHERS)[path]), label="words")
     with project() as folder, pytest.MonkeyPatch.context() as patches:
         if path in OTHERS:
-            ended = typed(OTHERS[path], [*words, "--list"], folder, of="command lines")
+            typed(OTHERS[path], [*words, "--list"], folder, of="command lines")
         else:
             if path not in TO_THE_END:
                 patches.setenv(console.ONLY_PARSE, "1")
-            ended = typed(group, [*path, *words, *TO_THE_END.get(path, ())], folder, of="command lines")
-        if path == ("check",) and "--help" not in words and not any(word.endswith("=--help") for word in words):
-            judged(ended)
+            typed(group, [*path, *words, *TO_THE_END.get(path, ())], folder, of="command lines")

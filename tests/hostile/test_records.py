@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from device_tests.__main__ import group
 from models.common.files import stem
 from tests.hostile import values, world
-from tests.hostile.cli import Ended, typed
+from tests.hostile.cli import typed
 from tests.hostile.conftest import examples
 
 COMMANDS = (
@@ -21,15 +21,7 @@ COMMANDS = (
     ["report", "--report", "report"],
     ["add", "page.json"],
 )
-TALLY = re.compile(r"^budgets: ([\d,]+) passed, ([\d,]+) failed", re.MULTILINE)
 GREEN = re.compile(r"^pass (\S+) (\S+):", re.MULTILINE)
-
-
-def judged(ended: Ended) -> None:
-    """Hold that a green check has judged something, and found nothing broken."""
-    if ended.code == 0:
-        passed, failed = (int(number.replace(",", "")) for number in TALLY.search(ended.out).groups())
-        assert (passed > 0, failed) == (True, 0), ended.out
 
 
 @cache
@@ -45,9 +37,7 @@ def test_a_hostile_record_is_a_sentence(untouched, project, data):
     command = ["add", "page.json"] if name == "page.json" else data.draw(st.sampled_from(COMMANDS), label="command")
     with project() as folder:
         values.put(folder / name, new)
-        ended = typed(group, command, folder, of="hostile records")
-        if command[0] == "check":
-            judged(ended)
+        typed(group, command, folder, of="hostile records")
 
 
 REDS = (
@@ -128,9 +118,7 @@ def test_hostile_logits_and_references_are_a_sentence(untouched, project, data):
     command = data.draw(st.sampled_from(COMMANDS), label="command")
     with project() as folder:
         values.put(folder / name, new)
-        ended = typed(group, command, folder, of="hostile logits and references")
-        if command[0] == "check":
-            judged(ended)
+        typed(group, command, folder, of="hostile logits and references")
 
 
 SPOILED = ("a broken file", "another count", "another error", "no logits", "broken logits", "a skipped result")
