@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from apps.android import assets, build, compile, engines, gates, jars, package, tools, versions
 from apps.android.__main__ import android
-from export.artifact import Artifact
 from models.common import files
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+from tests.device_tests.conftest import artifact
 
 HERE = Path(versions.HERE)
 
@@ -241,13 +241,10 @@ def test_an_engine_that_cannot_be_had_is_left_out_with_a_line_and_none_at_all_is
 
 
 def test_what_is_not_packed_and_what_its_engine_gets_wrong_are_said(monkeypatch, tmp_path):
-    every = tuple(
-        Artifact(id=f"a-{format}-{scheme}", model="a", framework="torch", format=format, scheme=scheme, key="k")
-        for format, scheme in (("tflite", "int8"), ("tflite", "int4"), ("onnx", "int8"))
-    )
+    every = tuple(artifact(id) for id in ("a-tflite-int8", "a-tflite-int4", "a-onnx-int8"))
 
     def choose(folder, patterns, able):
-        return tuple(artifact for artifact in every if assets.ENGINES[artifact.format] in able)
+        return tuple(one for one in every if assets.ENGINES[one.format] in able)
 
     monkeypatch.setattr(assets, "choose", choose)
     litert, left_out, lines = resolved(version="2.16.1"), {"onnxruntime": "no", "executorch": "no"}, []

@@ -1,26 +1,26 @@
 """What the page measures and how it prepares a drawing, against Python."""
 
 import json
-import subprocess
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy import ndimage
 
+from device_tests import devices
 from device_tests.commands.add import add
-from device_tests.onboard import worker
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.contract import DESKTOP, Job
 from device_tests.report import notes
 from device_tests.report.groups import group
-from device_tests.rows import cells_with_results, load, rows
-from models.common import environments
-from tests.apps.web.conftest import ANSWER, INT8, ROOT, answering, benchmark, unpacked
+from device_tests.schedule import Turns
+from export import artifact as artifacts
+from models import reference
+from tests.apps.web.conftest import ANSWER, INT8, ONNX, ROOT, answering, benchmark, unpacked
 from tests.apps.web.strokes import DIGITS, Stroke, moved
+from tests.device_tests.conftest import joined
 
 pytestmark = pytest.mark.browser
 
-ONNX = "torch_cnn_small-onnx-int8"
 IMAGES = 1_000
 
 SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
@@ -32,15 +32,12 @@ def added(file, results):
 
 def on_the_desktop(id: str, runtime: str) -> np.ndarray:
     """Return what Python's runtime answers, in its own environment."""
-    python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
-    sidecar = ROOT / "artifacts" / f"{id}.json"
-    artifact = sidecar.with_name(json.loads(sidecar.read_text())["file"])
-    reference = ROOT / "artifacts" / f"{id.split('-')[0]}.reference.npz"
-    options = {"runtime": RUNTIMES.path(runtime), "artifact": artifact, "sidecar": sidecar, "reference": reference,
-               "images": IMAGES, "latency-s": 0}  # fmt: skip
-    command = (python, worker.__file__, *(word for name, value in options.items() for word in (f"--{name}", value)))
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
-    row = json.loads(done.stdout)
+    folder = ROOT / "artifacts"
+    sidecar = artifacts.sidecar_path(folder, id)
+    files = {"artifact": folder / artifacts.read(sidecar).file, "sidecar": sidecar,
+             "reference": reference.path(folder, id.split("-")[0])}  # fmt: skip
+    job = Job(runtime=runtime, **files, images=IMAGES, latency_s=0, timeout_s=120)
+    row = devices.device(DESKTOP).run(job, Turns(1))
     assert row["outcome"] == "ok", row["reason"]
     return unpacked(row["logits"])
 
@@ -77,17 +74,15 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     assert file.name == "edgewise-test-machine.json"
     done = added(file, results)
     assert done.exit_code == 0, (done.output, done.exception)
-    stored = load(results)
     device = "browser:test-machine"
-    cells = cells_with_results(stored, (device,))
-    joined = rows(cells, stored, artifacts_folder=ROOT / "artifacts", results_folder=results)
-    assert {row.id for row in joined} == {f"{INT8}@litertjs@{device}", f"{ONNX}@onnxruntime_web@{device}"}
-    for row in joined:
+    rows = joined(ROOT / "artifacts", results, device)
+    assert {row.id for row in rows} == {f"{INT8}@litertjs@{device}", f"{ONNX}@onnxruntime_web@{device}"}
+    for row in rows:
         assert (row.outcome, row.total) == ("ok", IMAGES)
         assert row.top1 > 0.98
         assert len(row.latencies_ns) == 200 or any("latency samples" in note for note in row.notes)
         assert 0 < row.p50_ns <= row.p90_ns
-    assert any(device in line for line in notes.footnotes(group(joined, 0.1)))
+    assert any(device in line for line in notes.footnotes(group(rows, 0.1)))
 
 
 def test_a_name_that_the_report_would_refuse_is_not_taken(page):

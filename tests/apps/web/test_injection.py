@@ -11,9 +11,8 @@ import pytest
 
 from apps.web import build
 from models.common import files
-from tests.apps.web.conftest import INT8, answering, build_site, served
+from tests.apps.web.conftest import INT8, ONNX, answering, build_site, served
 
-ONNX = "torch_cnn_small-onnx-int8"
 REFUSED = "torch_cnn_small-executorch-int8"
 HOSTILE = "<img src=x onerror=\"document.documentElement.dataset.owned='1'\">"
 # a file's name holds no slash

@@ -17,7 +17,7 @@ from export import artifact as artifacts
 from models.common import files
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from tests import programs
-from tests.apps.web.conftest import INPUT, INT8, LABELS, MODEL, ONNX, PTE
+from tests.apps.web.conftest import INT8, LABELS, MODEL, ONNX, PTE
 from tests.test_architecture import modules
 
 
@@ -31,8 +31,8 @@ def result(folder) -> Measurement:
 
 
 def test_what_a_browser_runs_is_offered_and_the_rest_has_a_reason(folder, tmp_path):
-    any_number, four = (replace(INPUT, shape=(count, *INPUT.shape[1:])) for count in (-1, 4))
     int8, onnx = (artifacts.read(artifacts.sidecar_path(folder, id)) for id in (INT8, ONNX))
+    any_number, four = (replace(int8.inputs[0], shape=(count, 1, 28, 28)) for count in (-1, 4))
     newer, several = f"{MODEL}-newer-int8", f"{MODEL}-tflite-float16"
     artifacts.save(replace(onnx, inputs=(any_number,)), folder)
     artifacts.save(replace(int8, id=several, scheme="float16", inputs=(four,)), folder)
