@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +19,6 @@ from export import artifact as artifacts
 from export.artifact import Artifact
 from export.matrix import MATRIX
 from models.common import files
-from models.common.environments import ROOT
 from models.common.errors import DataError, UsageError
 from tests.device_tests.conftest import artifact, placement
 
@@ -68,7 +65,9 @@ def test_an_id_means_each_of_its_runtimes_unless_it_names_one_and_further_engine
     named = ("torch_cnn-coreml-int4", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16")
     further = {"torch_cnn-coreml-int4@mil_evaluator", "torch_cnn-onnx-int8@openvino", "torch_cnn-ncnn-float16@ncnn"}
     assert further <= set(listed(*named))
-    assert not further & set(listed())
+    plain = listed()
+    assert expected[0] in plain
+    assert not further & set(plain)
 
 
 def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_path, capsys, monkeypatch):
@@ -142,15 +141,3 @@ def test_what_files_and_runtimes_say_moves_no_cursor_and_draws_no_markup(capsys)
     printed = capsys.readouterr().out
     assert not set(printed) & set("\x1b\x07\x9b")
     assert printed.count("[bold]conv1[/bold]") >= 10
-
-
-def test_listing_imports_no_framework():
-    spy = (
-        "import sys; from device_tests.commands.explain import explain as command;"
-        "command.main(['--list'], standalone_mode=False);"
-        "frameworks = {'torch', 'tensorflow', 'keras', 'onnx', 'onnxruntime', 'executorch', 'ai_edge_litert'};"
-        "assert not frameworks & set(sys.modules), frameworks & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", spy], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "torch_cnn-tflite-int8@litert" in done.stdout.split()
