@@ -221,19 +221,24 @@ def save_artifact(folder: Path, weights: np.ndarray, name: str = f"{ID}.pt", **f
     return saved
 
 
+def type_in(*arguments: object) -> int:
+    """Type a command, and return its exit code."""
+    return group.main([*map(str, arguments)], standalone_mode=False) or 0
+
+
 @pytest.fixture
 def command(folders: Folders, tmp_path: Path) -> Callable[..., int]:
     """Return a function that types a command with this test's folders and returns its exit code."""
     budgets = tmp_path / "budgets.toml"
     budgets.write_text(LIMITS.format("ok"))
 
-    def type_in(name: str, *arguments: str) -> int:
+    def with_places(name: str, *arguments: str) -> int:
         places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results}
         places |= {"budgets": budgets} if name in ("run", "check") else {}
         options = [part for place, path in places.items() for part in (f"--{place}", str(path))]
-        return group.main([name, *options, *arguments], standalone_mode=False) or 0
+        return type_in(name, *options, *arguments)
 
-    return type_in
+    return with_places
 
 
 @pytest.fixture

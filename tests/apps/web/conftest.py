@@ -1,11 +1,9 @@
 """The site of real artifacts, served, pages of it in a real Chromium, and what tests do with these."""
 
-import base64
 import json
 import re
 import subprocess
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -238,11 +236,6 @@ def assert_accessible(page) -> None:
     targets = page.locator("button:visible, select:visible, label.button:visible")
     heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
     assert min(heights) >= 24  # WCAG 2.2, 2.5.8
-
-
-def unpacked(packed: str, classes: int = 10) -> np.ndarray:
-    """Return logits float32 [N,K] that the page or the worker packed."""
-    return np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4").reshape(-1, classes)
 
 
 def answering(content: object) -> Callable:

@@ -12,10 +12,11 @@ from device_tests.commands.add import add
 from device_tests.contract import DESKTOP, Job
 from device_tests.report import notes
 from device_tests.report.groups import group
+from device_tests.results import judging
 from device_tests.schedule import Turns
 from export import artifact as artifacts
 from models import reference
-from tests.apps.web.conftest import ANSWER, INT8, ONNX, ROOT, answering, benchmark, unpacked
+from tests.apps.web.conftest import ANSWER, INT8, ONNX, ROOT, answering, benchmark
 from tests.apps.web.strokes import DIGITS, Stroke, moved
 from tests.device_tests.conftest import joined
 
@@ -39,7 +40,7 @@ def on_the_desktop(id: str, runtime: str) -> np.ndarray:
     job = Job(runtime=runtime, **files, images=IMAGES, latency_s=0, timeout_s=120)
     row = devices.device(DESKTOP).run(job, Turns(1))
     assert row["outcome"] == "ok", row["reason"]
-    return unpacked(row["logits"])
+    return judging.unpack(row["logits"], 10, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,8 @@ def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime,
     page = opened(ids[0])
     other = {}
     for id in ids:
-        ours, theirs = unpacked(page.evaluate(ANSWER, id)["logits"]), on_the_desktop(id, runtime)
+        ours = judging.unpack(page.evaluate(ANSWER, id)["logits"], 10, IMAGES)
+        theirs = on_the_desktop(id, runtime)
         assert len(ours) == len(theirs) == IMAGES
         different = int((ours.argmax(1) != theirs.argmax(1)).sum())
         print(f"{id}: {IMAGES - different} of {IMAGES} same answers, logits within {np.abs(ours - theirs).max():.2g}, "

@@ -37,14 +37,18 @@ TOOL_ROUNDS, TOOL_RUNS = 15, 500
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Our figure over another way's, for one artifact, in `turns` of both; `limit` is how far they may lie apart."""
+    """Our figure over another way's, for one artifact, in `turns` of both."""
 
     id: str
     way: str
     turns: int
     ours_ns: float
     ratio: Interval
-    limit: float
+
+    @property
+    def limit(self) -> float:
+        """How far the figures may lie apart."""
+        return OVERHEAD if self.way == "bare" else TOOL
 
     @property
     def verdict(self) -> str:
@@ -68,10 +72,7 @@ def compare(cell: Cell, entrant: Entrant) -> Iterator[Comparison]:
     for way, (ours_ns, theirs_ns) in ways.items():
         ratios = ours_ns / theirs_ns
         ratio = bootstrap(len(ratios), lambda drawn, ratios=ratios: np.median(ratios[drawn], axis=-1))
-        limit = OVERHEAD if way == "bare" else TOOL
-        yield Comparison(
-            id=cell.id, way=way, turns=len(ratios), ours_ns=float(np.median(ours_ns)), ratio=ratio, limit=limit
-        )
+        yield Comparison(id=cell.id, way=way, turns=len(ratios), ours_ns=float(np.median(ours_ns)), ratio=ratio)
 
 
 def _python(runtime: str) -> Path:

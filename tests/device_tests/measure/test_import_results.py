@@ -1,8 +1,6 @@
 """What the web demo saved becomes results, unless anything about it is wrong."""
 
-import base64
 import json
-import zlib
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from click.testing import CliRunner
 from device_tests.commands.add import add
 from device_tests.commands.run import run
 from device_tests.measure import import_results as browsers
+from device_tests.onboard.worker import packed
 from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
@@ -21,7 +20,7 @@ from device_tests.results.row import Row
 from export import artifact as artifacts
 from models import reference
 from models.common.errors import DataError
-from tests.device_tests.conftest import MODEL, joined, save_tflite
+from tests.device_tests.conftest import MODEL, joined, save_tflite, type_in
 
 ID = f"{MODEL}-tflite-int8"
 IMAGES, JUDGED = 100, 50
@@ -39,10 +38,6 @@ def logits(folder) -> np.ndarray:
     copied = reference.load(reference.path(folder, MODEL)).logits[:JUDGED].copy()
     copied[7] = np.roll(copied[7], 1)
     return copied
-
-
-def packed(logits: np.ndarray) -> str:
-    return base64.b64encode(zlib.compress(logits.astype("<f4").tobytes())).decode()
 
 
 @pytest.fixture
@@ -161,5 +156,5 @@ def test_a_result_that_is_there_twice_is_refused_and_nothing_is_added(saved, fol
     file, results = saved(), tmp_path / "results"
     file.write_text(json.dumps(json.loads(file.read_text()) * 2))
     with pytest.raises(DataError, match="is in it twice"):
-        add.main([str(file), "--artifacts", str(folder), "--results", str(results)], standalone_mode=False)
+        type_in("add", file, "--artifacts", folder, "--results", results)
     assert not results.exists()

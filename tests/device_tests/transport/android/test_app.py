@@ -3,11 +3,9 @@
 A stand-in answers for pm, am and dumpsys (framework.sh), and what the app would write is prepared: no Android runs here.
 """
 
-import base64
 import json
 import threading
 import zipfile
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from device_tests.cells import cells, select
 from device_tests.contract import Job
 from device_tests.devices import app
 from device_tests.measure.runner import Bench, Ended, run
+from device_tests.onboard.worker import packed
 from device_tests.results import measurement as measurements
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, installed
@@ -88,10 +87,16 @@ def row(reference_set: Reference) -> dict:
     """What the app writes: the float network's answers, but for one image."""
     logits = reference_set.logits.copy()
     logits[3] = np.roll(logits[3], 1)
-    packed = base64.b64encode(zlib.compress(logits.tobytes())).decode()
     machine = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "date": "2026-01-02T03:04:05+00:00"}
     environment = {**machine, "runtime": {"a:b": "1"}, "ran": "not known", "engine_bytes": 1_000}
-    row = {"outcome": "ok", "reason": "", "notes": [], "threads": 1, "environment": environment, "answers": packed}
+    row = {
+        "outcome": "ok",
+        "reason": "",
+        "notes": [],
+        "threads": 1,
+        "environment": environment,
+        "answers": packed(logits),
+    }
     return row | {"latencies_ns": [], "load_ns": 5, "first_ns": 6}
 
 
