@@ -40,6 +40,18 @@ def browser_type_launch_args(browser_type_launch_args):
     return {**browser_type_launch_args, "executable_path": path, "args": list(CHROMIUM)}
 
 
+def assert_accessible(page) -> None:
+    """Hold that nothing on a page is cut off, unlabelled or hard to read."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    targets = page.locator("button:visible, select:visible, label.button:visible")
+    heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
+    assert min(heights) >= 24  # WCAG 2.2, 2.5.8
+
+
 @pytest.fixture(autouse=True)
 def _fresh_data():
     """Data sets are kept for the process; a test that changes where they come from must not see another's."""

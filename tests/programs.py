@@ -22,6 +22,7 @@ PACKAGES = {
     "cc": "gcc libc6-dev",
     "chromium": "chromium",
     "javac": "default-jdk-headless",
+    "node": "nodejs",
     "npm": "nodejs npm",
     "qemu-aarch64": "qemu-user",
     "qemu-system-aarch64": "qemu-system-arm",

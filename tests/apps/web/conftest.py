@@ -226,18 +226,6 @@ def assert_checks(page, expect) -> None:
         expect(page.locator(".check"), id).to_have_class(re.compile("good"))
 
 
-def assert_accessible(page) -> None:
-    """Hold that nothing is cut off, unlabelled or hard to read."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    targets = page.locator("button:visible, select:visible, label.button:visible")
-    heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
-    assert min(heights) >= 24  # WCAG 2.2, 2.5.8
-
-
 def answering(content: object) -> Callable:
     """Return a route of a page that answers with JSON."""
     return lambda route: route.fulfill(json=content)

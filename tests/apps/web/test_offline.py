@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from apps.web import build
-from tests.apps.web.conftest import INT8, ONNX, assert_accessible, draw, served
+from tests.apps.web.conftest import INT8, ONNX, draw, served
 from tests.apps.web.strokes import DIGITS
+from tests.conftest import assert_accessible
 
 pytestmark = pytest.mark.browser
 

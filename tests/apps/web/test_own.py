@@ -10,7 +10,8 @@ import pytest
 from device_tests.results import judging
 from models import reference
 from tests.apps.web.colours import COLOURS, MANY, SEVEN, many_colours
-from tests.apps.web.conftest import ANSWER, assert_accessible, assert_checks, benchmark
+from tests.apps.web.conftest import ANSWER, assert_checks, benchmark
+from tests.conftest import assert_accessible
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("npm")]
 

@@ -1,6 +1,7 @@
 """Rows as workers give them, and the page that is made of them."""
 
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,23 @@ EVIL = "</script><img src=x onerror=alert(1)> & 'quotes'"  # what a runtime coul
 EMULATED = {"device": "cortex-a53", "latencies_ns": (), "load_ns": None, "instructions": 5_000_000,
             "same": 990, "compared": 1_000, "difference": 1e-3, "first_other": 7}  # fmt: skip
 NOTHING = {"size_bytes": None, "total": None, "latencies_ns": (), "dataset": {}, "environment": {}}
+
+
+class Elements(HTMLParser):
+    """Collects the start tags of a page with their attributes, and the text of its scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.cdata_elem == "script":
+            self.scripts.append(data)
 
 
 def data_of(page: str) -> dict:

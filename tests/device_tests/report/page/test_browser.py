@@ -9,6 +9,7 @@ from device_tests.report.page import page
 from device_tests.results import shipping as footprints
 from models.common.environments import ROOT
 from tests import programs
+from tests.conftest import assert_accessible
 from tests.device_tests.conftest import joined
 from tests.device_tests.report.page.conftest import EMULATED_ROW, ROWS
 
@@ -160,12 +161,8 @@ def test_a_device_is_judged_by_its_own_rows_and_an_emulated_one_never_by_time(op
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_off_or_hard_to_read(opened, real_page, scheme, width):
-    from axe_playwright_python.sync_playwright import Axe
-
     page_ = opened(real_page, color_scheme=scheme, viewport={"width": width, "height": 844})
-    assert page_.evaluate("document.documentElement.scrollWidth") <= width
     for address in ("", "torch_cnn-tflite-int8"):
         page_.evaluate(f"location.hash = '{address}'")
         page_.wait_for_selector("dialog[open] .chart svg" if address else "#table")
-        violations = Axe().run(page_)
-        assert violations.violations_count == 0, violations.generate_report()
+        assert_accessible(page_)

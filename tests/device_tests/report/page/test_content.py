@@ -5,7 +5,6 @@ import re
 import subprocess
 import textwrap
 from base64 import b64decode
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -25,19 +24,7 @@ from models.common.environments import ROOT
 from tests import programs
 from tests.device_tests import conftest
 from tests.device_tests.conftest import ID, MODEL, footprint, measured, placement
-from tests.device_tests.report.page.conftest import EMULATED_ROW, EVIL, ROWS, data_of
-
-
-class Elements(HTMLParser):
-    """Collects the start tags of a page with their attributes."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
+from tests.device_tests.report.page.conftest import EMULATED_ROW, EVIL, ROWS, Elements, data_of
 
 
 def test_nothing_on_the_page_comes_from_elsewhere_and_what_a_runtime_said_is_text_and_never_markup(build):
