@@ -2,7 +2,10 @@
 
 import base64
 import json
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -51,6 +54,16 @@ class World:
         """Every file of the project that a command reads as a record, by its path there."""
         every = (p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*.json"))
         return tuple(sorted(p for p in every if p != "page.json"))
+
+    @contextmanager
+    def copy(self) -> Iterator[Path]:
+        """Yield a copy for one example."""
+        project = self.folder.with_name("project")
+        shutil.copytree(self.folder, project)
+        try:
+            yield project
+        finally:
+            shutil.rmtree(project)
 
 
 def patch(patches: pytest.MonkeyPatch, home: Path) -> None:
