@@ -1,14 +1,13 @@
 """What the page measures and how it prepares a drawing, against Python."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from scipy import ndimage
 
 from device_tests import devices
-from device_tests.commands.add import add
 from device_tests.contract import DESKTOP, Job
 from device_tests.report import notes
 from device_tests.report.groups import group
@@ -18,7 +17,7 @@ from export import artifact as artifacts
 from models import reference
 from tests.apps.web.conftest import ANSWER, INT8, ONNX, ROOT, answering, benchmark
 from tests.apps.web.strokes import DIGITS, Stroke, moved
-from tests.device_tests.conftest import joined
+from tests.device_tests.conftest import joined, type_in
 
 pytestmark = pytest.mark.browser
 
@@ -27,8 +26,7 @@ IMAGES = 1_000
 SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
 
 
-def added(file, results):
-    return CliRunner().invoke(add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)])
+add = partial(type_in, "add", "--artifacts", ROOT / "artifacts")
 
 
 def on_the_desktop(id: str, runtime: str) -> np.ndarray:
@@ -74,8 +72,7 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     (file, _), results = benchmark(page, tmp_path), tmp_path / "results"
     expect(page.locator("#figures tbody th")).to_have_text([f"{INT8} on litertjs", f"{ONNX} on onnxruntime web"])
     assert file.name == "edgewise-test-machine.json"
-    done = added(file, results)
-    assert done.exit_code == 0, (done.output, done.exception)
+    assert add(file, "--results", results) == 0
     device = "browser:test-machine"
     rows = joined(ROOT / "artifacts", results, device)
     assert {row.id for row in rows} == {f"{INT8}@litertjs@{device}", f"{ONNX}@onnxruntime_web@{device}"}
@@ -142,7 +139,9 @@ export async function load() {
 }"""
 
 
-def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is_measured(opened, expect, tmp_path):
+def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is_measured(
+    opened, expect, tmp_path, capsys
+):
     routes = {"runtimes/onnxruntime_web.js": lambda route: route.fulfill(body=LOST, content_type="text/javascript")}
     page = opened(INT8, ONNX, routes=routes)
     file, saved = benchmark(page, tmp_path)
@@ -151,9 +150,8 @@ def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is
     assert (rows[ONNX]["outcome"], rows[ONNX]["reason"]) == ("run_failed", "the device was lost")
     assert not {"latencies_ns", "answers", "correct"} & set(rows[ONNX])
     expect(page.locator("#progress")).to_contain_text(f"{ONNX} was not measured: the device was lost.")
-    done = added(file, tmp_path / "results")
-    assert done.exit_code == 0, (done.output, done.exception)
-    assert f"run_failed {ONNX}@onnxruntime_web" in done.output
+    assert add(file, "--results", tmp_path / "results") == 0
+    assert f"run_failed {ONNX}@onnxruntime_web" in capsys.readouterr().out
 
 
 def test_times_of_a_page_that_was_not_in_front_do_not_count(page, tmp_path):

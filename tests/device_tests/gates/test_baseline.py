@@ -19,11 +19,6 @@ COUNTED = {"instructions": 1_000_000, "instructions_cpu": "qemu max", "checkpoin
 row = partial(measured, **COUNTED)
 
 
-@pytest.fixture
-def file(tmp_path):
-    return tmp_path / baseline.FILE
-
-
 def compared(before, *after) -> baseline.Comparison:
     return baseline.compare(after, {before.id: baseline.line(before)})
 
@@ -82,7 +77,8 @@ def test_new_cells_and_cells_that_are_gone_are_said_also_where_a_device_holds_an
     assert messages == {there.id: "not in the baseline", f"gone@torch@{device}": "no longer in the matrix"}
 
 
-def test_a_baseline_is_one_sorted_line_per_cell_also_in_a_revision(file, monkeypatch):
+def test_a_baseline_is_one_sorted_line_per_cell_also_in_a_revision(tmp_path, monkeypatch):
+    file = tmp_path / baseline.FILE
     rows = (row(runtime="torch"), row(runtime="litert"))
     assert baseline.save(rows, file) == 2
     lines = file.read_text().splitlines()
@@ -91,14 +87,15 @@ def test_a_baseline_is_one_sorted_line_per_cell_also_in_a_revision(file, monkeyp
     before = file.read_bytes()
     assert baseline.save(rows[::-1], file) == 0
     assert file.read_bytes() == before
-    monkeypatch.chdir(file.parent)
+    monkeypatch.chdir(tmp_path)
     for command in ("init -q", f"add {baseline.FILE}", "-c user.name=a -c user.email=a@b.c commit -q -m a"):
         subprocess.run(["git", *command.split()], check=True)
     file.unlink()
     assert baseline.load("HEAD") == {row.id: baseline.line(row) for row in rows}
 
 
-def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run_and_drops_one_that_is_gone(file):
+def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run_and_drops_one_that_is_gone(tmp_path):
+    file = tmp_path / baseline.FILE
     here, there = row(), row(device="cortex-a53")
     baseline.save((here, row(runtime="litert"), there), file)
     baseline.save((row(outcome="skipped"),), file)
@@ -110,7 +107,7 @@ def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run
     assert baseline.load(str(file))[here.id].instructions is None
 
 
-def test_what_is_neither_file_nor_revision_or_no_baseline_or_holds_no_cell_is_said(file, tmp_path, monkeypatch):
+def test_what_is_neither_file_nor_revision_or_no_baseline_or_holds_no_cell_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("nowhere", "--output=x", "x" * 5_000, "a\0b"):
         with pytest.raises(DataError, match="neither a file nor a revision.*--update-baseline"):
@@ -120,6 +117,7 @@ def test_what_is_neither_file_nor_revision_or_no_baseline_or_holds_no_cell_is_sa
             baseline.load(name)
     assert list(tmp_path.iterdir()) == []
 
+    file = tmp_path / baseline.FILE
     no_number = json.dumps({"cells": {"a": asdict(baseline.line(row())) | {"size_bytes": "1"}}})
     for content in ("{", "[]", '{"cells": {"a": 3}}', '{"cells": {"a": {"outcome": "ok"}}}', no_number):
         file.write_text(content)

@@ -5,7 +5,6 @@ A stand-in answers for pm, am and dumpsys (framework.sh), and what the app would
 
 import json
 import threading
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from models.common import files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.reference import Reference
 from tests import programs
+from tests.conftest import zipped
 from tests.device_tests.conftest import joined, save_tflite
 
 STAND_IN = Path(__file__).with_name("framework.sh")
@@ -108,8 +108,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stag
     described = {"build": BUILD, "engines": {"litert": {}}, "left_out": left_out}
     monkeypatch.setattr(app, "APKS", tmp_path / "apks")
     app.APKS.mkdir()
-    with zipfile.ZipFile(app.APKS / "edgewise-arm64-v8a.apk", "w") as archive:  # an APK as far as its description goes
-        archive.writestr("assets/build.json", json.dumps(described))
+    # an APK as far as its description goes
+    zipped(app.APKS / "edgewise-arm64-v8a.apk", {"assets/build.json": json.dumps(described)})
 
     def make(serial: str, place: str, shell: str = "/bin/sh") -> Stage:
         tools, home = f"{place}/framework", PurePosixPath(place, "files")

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ from device_tests.transport.ssh.client import Unreachable
 from models.common import environments, files
 from models.common.errors import EnvironmentMissing, UsageError
 from tests import programs
+from tests.conftest import zipped
 from tests.device_tests.conftest import type_in
 from tests.device_tests.transport.ssh.conftest import make_key, running
 
@@ -166,9 +166,7 @@ def test_a_board_takes_pytorch_from_its_own_index_where_no_other_has_the_cpu_bui
         "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         "RECORD": "",
     }
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in about.items():
-            archive.writestr(f"torch-0.0.1+cpu.dist-info/{name}", content)
+    zipped(wheel, {f"torch-0.0.1+cpu.dist-info/{name}": content for name, content in about.items()})
     serve = partial(SimpleHTTPRequestHandler, directory=tmp_path / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as index:
         Thread(target=index.serve_forever, daemon=True).start()
