@@ -1,10 +1,13 @@
-"""What several test files start from: small data sets and folders of their own."""
+"""What several test files start from: small data sets, archives and folders of their own."""
 
 import gzip
 import hashlib
 import signal
 import struct
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, TypeVar
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from tests.noxfiles import noxfile, run_nox  # noqa: F401 - fixtures
 CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
             "--disable-background-networking", "--disable-component-update")  # fmt: skip
 
+File = TypeVar("File", Path, IO[bytes])
 
 # A shell starts what runs in its background with SIGINT ignored, and so would be all that the tests start: Ctrl-C would
 # never reach it, and they would wait for ever.
@@ -38,6 +42,26 @@ def browser_type_launch_args(browser_type_launch_args):
     """The system's own Chromium, which asks nobody anything."""
     path = programs.find("chromium")
     return {**browser_type_launch_args, "executable_path": path, "args": list(CHROMIUM)}
+
+
+def zipped(file: File, members: Mapping[str, bytes | str]) -> File:
+    """Write a zip archive of members by name into a file, and return the file."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file
+
+
+def assert_accessible(page) -> None:
+    """Hold that nothing on a page is cut off, unlabelled or hard to read."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    targets = page.locator("button:visible, select:visible, label.button:visible")
+    heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
+    assert min(heights) >= 24  # WCAG 2.2, 2.5.8
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ EDGEWISE_TESTS_REQUIRE=all, as CI sets it once everything is installed, a test t
 """
 
 import os
+import select
 import shutil
-import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +22,7 @@ PACKAGES = {
     "cc": "gcc libc6-dev",
     "chromium": "chromium",
     "javac": "default-jdk-headless",
+    "node": "nodejs",
     "npm": "nodejs npm",
     "qemu-aarch64": "qemu-user",
     "qemu-system-aarch64": "qemu-system-arm",
@@ -62,16 +63,12 @@ def script(path: Path, code: str, shell: str = "/bin/sh") -> Path:
 
 def ends(pid: int) -> bool:
     """Wait at most 10 s until a process is gone, or dead and not yet reaped; return whether it is."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state in "ZX":
-            return True
-        time.sleep(0.1)
-    return False
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    with os.fdopen(descriptor, "rb", buffering=0):
+        return bool(select.select([descriptor], [], [], 10)[0])
 
 
 def absent(reason: str) -> NoReturn:

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,28 +12,15 @@ from device_tests.onboard.runtimes import RUNTIMES
 from models.common import files
 from models.common.environments import ROOT
 from tests import noxfiles
+from tests.device_tests.conftest import raises
 from tests.noxfiles import CommandFailed, Quit, Session
 
 # Each session that installs or exports, with what it runs.
-SESSIONS = {
-    "export": "export",
-    "train": "models",
-    "device_tests(litert)": "RUN",
-    "devices(arm64)": "arm64",
-    "devices(ssh)": "ssh",
-    "devices(android)": "android",
-    "devices(android-vm)": "android-vm",
-    "benchmarks(timing)": "TIMING",
-    "benchmarks(releases)": "RELEASES",
-    "pipeline": "RUN",
-    "latency": "LATENCY",
-    "instructions": "INSTRUCTIONS",
-    "explain": "EXPLAIN",
-    "compatibility": "COMPATIBILITY",
-    "fuzz": "FUZZ",
-    "shipping": "SHIPPING",
-    "npu": "NPU",
-}
+SESSIONS = {"export": "export", "train": "models", "device_tests(litert)": "RUN", "pipeline": "RUN"}
+SESSIONS |= {f"devices({name})": name for name in ("arm64", "ssh", "android", "android-vm")}
+SESSIONS |= {f"benchmarks({name})": name.upper() for name in ("timing", "releases")}
+OF_THEIR_NAME = ("latency", "instructions", "explain", "compatibility", "fuzz", "shipping", "npu")
+SESSIONS |= {name: name.upper() for name in OF_THEIR_NAME}
 
 
 CELL = "a-onnx-int8@openvino@desktop"
@@ -145,11 +131,8 @@ def test_a_version_that_cannot_be_installed_keeps_the_others(run_nox):
 
 def test_a_failed_installation_ends_a_session_with_its_sentence_last(noxfile, monkeypatch):
     monkeypatch.undo()  # the real function
-
-    def ready(*_: object, **__: object) -> Path:
-        raise noxfile.installation.InstallFailed("No CPU build of PyTorch was found: do this.")
-
-    monkeypatch.setattr(noxfile.installation, "ready", ready)
+    failure = noxfile.installation.InstallFailed("No CPU build of PyTorch was found: do this.")
+    monkeypatch.setattr(noxfile.installation, "ready", raises(failure))
     session = Session()
     with pytest.raises(CommandFailed):
         noxfile.environment(session, "torch")

@@ -221,19 +221,24 @@ def save_artifact(folder: Path, weights: np.ndarray, name: str = f"{ID}.pt", **f
     return saved
 
 
+def type_in(*arguments: object) -> int:
+    """Type a command, and return its exit code."""
+    return group.main([*map(str, arguments)], standalone_mode=False) or 0
+
+
 @pytest.fixture
 def command(folders: Folders, tmp_path: Path) -> Callable[..., int]:
     """Return a function that types a command with this test's folders and returns its exit code."""
     budgets = tmp_path / "budgets.toml"
     budgets.write_text(LIMITS.format("ok"))
 
-    def type_in(name: str, *arguments: str) -> int:
+    def with_places(name: str, *arguments: str) -> int:
         places = {"artifacts": folders.bench.artifacts, "results": folders.bench.results}
         places |= {"budgets": budgets} if name in ("run", "check") else {}
         options = [part for place, path in places.items() for part in (f"--{place}", str(path))]
-        return group.main([name, *options, *arguments], standalone_mode=False) or 0
+        return type_in(name, *options, *arguments)
 
-    return type_in
+    return with_places
 
 
 @pytest.fixture
@@ -253,31 +258,26 @@ def changed_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     return change
 
 
-@pytest.fixture
-def measured() -> Callable[..., Row]:
-    """Return a maker of rows as a worker gives them; facts may be given as JSON has them."""
-
-    def make(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Row:
-        complete = {
-            **{"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"},
-            "outcome": "ok",
-            "dataset": {"name": "mnist"},
-            "size_bytes": 1_000,
-            "compressed_bytes": 900,
-            "total": 10_000,
-            "correct": 9_900,
-            "agree": 10_000,
-            "lost": 0,
-            "gained": 0,
-            "max_abs_error": 1e-5,
-            "load_ns": 10**6,
-            "latencies_ns": (100_000,) * 9 + (200_000,),
-            "threads": 1,
-            "environment": ENVIRONMENT,
-        }
-        return msgspec.convert({**complete, **facts}, Row, strict=True, from_attributes=True)
-
-    return make
+def measured(scheme: str = "float32", runtime: str = "torch", format_name: str = "torchscript", **facts) -> Row:
+    """Return a row as a worker gives it; facts may be given as JSON has them."""
+    complete = {
+        **{"artifact": f"{MODEL}-{format_name}-{scheme}", "runtime": runtime, "device": "desktop"},
+        "outcome": "ok",
+        "dataset": {"name": "mnist"},
+        "size_bytes": 1_000,
+        "compressed_bytes": 900,
+        "total": 10_000,
+        "correct": 9_900,
+        "agree": 10_000,
+        "lost": 0,
+        "gained": 0,
+        "max_abs_error": 1e-5,
+        "load_ns": 10**6,
+        "latencies_ns": (100_000,) * 9 + (200_000,),
+        "threads": 1,
+        "environment": ENVIRONMENT,
+    }
+    return msgspec.convert({**complete, **facts}, Row, strict=True, from_attributes=True)
 
 
 def joined(artifacts: Path, results: Path, *devices: str) -> tuple[Row, ...]:

@@ -15,14 +15,14 @@ from export import artifact as artifacts
 from export.artifact import Dataset, Rewrite
 from models.common import files
 from models.common.errors import DataError
-from tests.device_tests.conftest import artifact, placement
+from tests.device_tests.conftest import artifact, measured, placement
 
 SHA = "a" * 64
 ARTIFACT = artifact(sha256=SHA, macs=28)
 
 
 @pytest.fixture
-def results(tmp_path, measured):
+def results(tmp_path):
     """A folder with every figure of one row."""
     row = measured(artifact_sha256=SHA)
     inputs = current_results.of_load("torch", ARTIFACT, None, onboard.PROBE)
@@ -53,7 +53,7 @@ def attached(row, artifact, results):
     return join.Added(results, ("torch@desktop", "litert@desktop")).to(row, artifact)
 
 
-def test_every_figure_is_attached_but_none_of_another_artifact_or_cell_or_of_garbage(results, measured):
+def test_every_figure_is_attached_but_none_of_another_artifact_or_cell_or_of_garbage(results):
     row = attached(measured(artifact_sha256=SHA), ARTIFACT, results)
     assert (row.instructions, row.instructions_cpu) == (7, "qemu-x86_64 max")
     assert (row.bound_share, row.bound) == (0.5, "8 multiply-accumulates per VFMADD")
@@ -70,7 +70,7 @@ def test_every_figure_is_attached_but_none_of_another_artifact_or_cell_or_of_gar
         assert attached(row, structs.replace(ARTIFACT, sha256=row.artifact_sha256), results) == row
 
 
-def test_what_rewrites_bring_is_attached_where_it_was_measured_and_whether_they_pay(measured, tmp_path):
+def test_what_rewrites_bring_is_attached_where_it_was_measured_and_whether_they_pay(tmp_path):
     done = Rewrite(name="pixels_as_channels", operators=("conv",), images=65, difference=0.0, bytes=20)
     pair = Pair(converted=100, rewritten=60)
     record = Rewritten(artifact=ARTIFACT.id, runtime="torch", artifact_sha256=SHA, converted_sha256="c" * 64, bytes=pair,
@@ -93,7 +93,7 @@ def test_what_rewrites_bring_is_attached_where_it_was_measured_and_whether_they_
         assert structs.replace(record, instructions=pairs).pays is expected
 
 
-def test_broken_files_are_notes_of_the_row(results, measured):
+def test_broken_files_are_notes_of_the_row(results):
     broken = [next((results / folder).iterdir()) for folder in ("instructions", "latency", "placements")]
     for file in broken:
         file.write_text("{")

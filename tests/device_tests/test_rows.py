@@ -9,14 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from device_tests import current_results
-from device_tests.cells import cells
 from device_tests.results import measurement as measurements
-from device_tests.rows import cells_with_results, load, rows
+from device_tests.rows import cells_with_results, load
 from export import artifact as artifacts
 from models import reference
 from models.common import files
 from models.common.errors import UsageError
-from tests.device_tests.conftest import ID, MODEL, save_artifact
+from tests.device_tests.conftest import ID, MODEL, joined, save_artifact
 
 CELL = f"{ID}@honest@desktop"
 ONES = np.ones((784, 10), np.float32)
@@ -36,9 +35,7 @@ def folder(folders):
 
 def own_row(folders, id: str = CELL):
     current_results.packages.cache_clear()
-    stored = load(folders.bench.results)
-    every = rows(cells(), stored, artifacts_folder=folders.bench.artifacts, results_folder=folders.bench.results)
-    return next(row for row in every if row.id == id)
+    return next(row for row in joined(folders.bench.artifacts, folders.bench.results) if row.id == id)
 
 
 def test_a_good_result_counts_unless_its_reference_cannot_be_read_and_other_files_are_no_results(folder):

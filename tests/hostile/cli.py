@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from models.common import console
 DOCUMENTED = (0, 1, 2, 3, 4, 5, 6, 10, 11, 130, 141)  # device_tests/commands/__init__.py, without a defect's 70
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 IN_REPORT = ("<script", "](http", "@name", "\x1b", "\u202e")
+BUDGETS = re.compile(r"^budgets: ([\d,]+) passed, ([\d,]+) failed", re.MULTILINE)
 
 LIMIT_S = 30  # of a command that takes a tenth of a second: it waits for what never comes
 
@@ -126,7 +128,7 @@ def typed(command: click.Command, arguments: list[str], project: Path, *, of: st
 
 
 def hold(ended: Ended, arguments: list[str], project: Path, temporary: Path) -> None:
-    """Hold that a command ended as one may, and printed nothing that a terminal obeys."""
+    """Hold that a command ended as one may, that a green check has judged something, and that no terminal obeys its output."""
     if ended.code == console.DEFECT:
         log = max(temporary.glob("edgewise-*.log"), key=lambda file: file.stat().st_mtime)
         raise AssertionError(f"{arguments}: {ended.output}\n{log.read_text()}")
@@ -136,6 +138,9 @@ def hold(ended: Ended, arguments: list[str], project: Path, temporary: Path) -> 
         assert ended.err.strip(), f"{arguments} ended with {ended.code} and no word of why"
     bad = [c for c in ended.output if c not in "\n\t" and (unicodedata.category(c) == "Cc" or c in BIDI)]
     assert not bad, f"{arguments} printed {bad[:5]!r} in {ended.output[:2_000]!r}"
+    if arguments[0] == "check" and not ended.code and not ended.out.startswith("Usage:"):
+        passed, failed = (int(number.replace(",", "")) for number in BUDGETS.search(ended.out).groups())
+        assert (passed > 0, failed) == (True, 0), ended.out
     report = project / "report" / "report.md"
     if report.is_file():
         text = report.read_text()

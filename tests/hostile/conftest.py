@@ -1,10 +1,8 @@
 """How many examples are drawn, the project that they begin from, and the tally at the end."""
 
 import os
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,22 +61,6 @@ def _patched(untouched: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     world.patch(monkeypatch, untouched.folder.parent)
     yield
     world.forget()
-
-
-@pytest.fixture(scope="session")
-def project(untouched: World) -> Callable[[], AbstractContextManager[Path]]:
-    """Return a maker of copies, each for one example."""
-
-    @contextmanager
-    def copy() -> Iterator[Path]:
-        folder = untouched.folder.with_name("project")
-        shutil.copytree(untouched.folder, folder)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder)
-
-    return copy
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -12,7 +12,6 @@ from models.common import console
 from tests.hostile import values, world
 from tests.hostile.cli import typed
 from tests.hostile.conftest import examples
-from tests.hostile.test_records import judged
 
 # what runs to its end here; of all others only the arguments are checked, which starts nothing
 TO_THE_END = {("check",): (), ("report",): (), ("add",): (), ("run",): ("--list",),
@@ -32,21 +31,19 @@ OTHERS = {("export",): export, ("models",): models}  # which stand beside the gr
 
 @examples("budgets")
 @given(data=st.data())
-def test_hostile_budgets_are_a_sentence(untouched, project, data):
+def test_hostile_budgets_are_a_sentence(untouched, data):
     new = data.draw(values.budgets(sorted(untouched.truth)), label="budgets.toml")
     commands = (["check"], ["check", "--allow-missing", "--junit", "junit.xml"], ["run", "--only", "*-int8"])
     command = data.draw(st.sampled_from(commands))
-    with project() as folder:
+    with untouched.copy() as folder:
         (folder / "budgets.toml").write_bytes(new)
-        ended = typed(group, command, folder, of="hostile budgets")
-        if command[0] == "check":
-            judged(ended)
+        typed(group, command, folder, of="hostile budgets")
 
 
 @pytest.mark.parametrize("device", ["browser:firefox", "android:emulator-5554", "ssh:me@board"])
-def test_a_budget_of_a_device_without_a_result_is_a_budget_for_every_command(untouched, project, device):
+def test_a_budget_of_a_device_without_a_result_is_a_budget_for_every_command(untouched, device):
     runtime = world.PAGE if device.startswith("browser") else world.ENGINE
-    with project() as folder:
+    with untouched.copy() as folder:
         row = world.budget(world.cell_id("int8", runtime, device), "top1", "min = 0")
         (folder / "budgets.toml").write_text(row)
         for result in (folder / "results").glob("*browser*"):
@@ -77,15 +74,13 @@ def lines(draw: st.DrawFn, command: click.Command) -> list[str]:
 
 @examples("command lines")
 @given(data=st.data())
-def test_a_hostile_command_line_is_a_sentence(untouched, project, data):
+def test_a_hostile_command_line_is_a_sentence(untouched, data):
     path = data.draw(st.sampled_from([*TO_THE_END] * 3 + [*TREE, *OTHERS]), label="command")
     words = data.draw(lines((TREE | OTHERS)[path]), label="words")
-    with project() as folder, pytest.MonkeyPatch.context() as patches:
+    with untouched.copy() as folder, pytest.MonkeyPatch.context() as patches:
         if path in OTHERS:
-            ended = typed(OTHERS[path], [*words, "--list"], folder, of="command lines")
+            typed(OTHERS[path], [*words, "--list"], folder, of="command lines")
         else:
             if path not in TO_THE_END:
                 patches.setenv(console.ONLY_PARSE, "1")
-            ended = typed(group, [*path, *words, *TO_THE_END.get(path, ())], folder, of="command lines")
-        if path == ("check",) and "--help" not in words and not any(word.endswith("=--help") for word in words):
-            judged(ended)
+            typed(group, [*path, *words, *TO_THE_END.get(path, ())], folder, of="command lines")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from device_tests.__main__ import group
 from models.common.files import stem
 from tests.hostile import values, world
-from tests.hostile.cli import Ended, typed
+from tests.hostile.cli import typed
 from tests.hostile.conftest import examples
 
 COMMANDS = (
@@ -21,15 +21,7 @@ COMMANDS = (
     ["report", "--report", "report"],
     ["add", "page.json"],
 )
-TALLY = re.compile(r"^budgets: ([\d,]+) passed, ([\d,]+) failed", re.MULTILINE)
 GREEN = re.compile(r"^pass (\S+) (\S+):", re.MULTILINE)
-
-
-def judged(ended: Ended) -> None:
-    """Hold that a green check has judged something, and found nothing broken."""
-    if ended.code == 0:
-        passed, failed = (int(number.replace(",", "")) for number in TALLY.search(ended.out).groups())
-        assert (passed > 0, failed) == (True, 0), ended.out
 
 
 @cache
@@ -39,15 +31,13 @@ def content(untouched: Path, name: str) -> bytes:
 
 @examples("records")
 @given(data=st.data())
-def test_a_hostile_record_is_a_sentence(untouched, project, data):
+def test_a_hostile_record_is_a_sentence(untouched, data):
     name = data.draw(st.sampled_from((*untouched.records, "page.json")), label="record")
     new = data.draw(values.record(content(untouched.folder, name)), label="content")
     command = ["add", "page.json"] if name == "page.json" else data.draw(st.sampled_from(COMMANDS), label="command")
-    with project() as folder:
+    with untouched.copy() as folder:
         values.put(folder / name, new)
-        ended = typed(group, command, folder, of="hostile records")
-        if command[0] == "check":
-            judged(ended)
+        typed(group, command, folder, of="hostile records")
 
 
 REDS = (
@@ -60,25 +50,25 @@ RESULT = {metric: f"results/{stem(id)}.json" for metric, id in CELL.items()}
 
 
 @pytest.mark.parametrize(("metric", "outcome"), REDS)
-def test_each_budget_that_tampering_is_tried_on_is_broken_at_first(untouched, project, metric, outcome):
-    with project() as folder:
+def test_each_budget_that_tampering_is_tried_on_is_broken_at_first(untouched, metric, outcome):
+    with untouched.copy() as folder:
         (folder / "budgets.toml").write_text(world.budgets(untouched.truth, metric, outcome))
         assert typed(group, ["check"], folder, of="setting up").code == 10
 
 
 @examples("tampered")
 @given(data=st.data())
-def test_a_tampered_result_never_makes_a_red_check_green(untouched, project, data):
+def test_a_tampered_result_never_makes_a_red_check_green(untouched, data):
     metric, outcome = data.draw(st.sampled_from(REDS), label="broken")
     original = content(untouched.folder, RESULT[metric])
     # a result that is not there is a cell that was not run, which a budget may let pass
     new = data.draw(values.record(original).filter(lambda new: new != "no file"), label="content")
-    tampered(untouched, project, metric, outcome, new)
+    tampered(untouched, metric, outcome, new)
 
 
-def tampered(untouched, project, metric: str, outcome: str, new: bytes | str) -> None:
+def tampered(untouched, metric: str, outcome: str, new: bytes | str) -> None:
     """Hold that a check which the truth makes red stays so with another content of a result."""
-    with project() as folder:
+    with untouched.copy() as folder:
         (folder / "budgets.toml").write_text(world.budgets(untouched.truth, metric, outcome))
         values.put(folder / RESULT[metric], new)
         ended = typed(group, ["check", "--verbose"], folder, of="tampered results, broken budgets")
@@ -98,11 +88,11 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_what_was_tampered_with_does_not_count(untouched, project, what):
+def test_what_was_tampered_with_does_not_count(untouched, what):
     metric, outcome, new = TAMPERED[what]
     if isinstance(new, dict):
         new = json.dumps(json.loads(content(untouched.folder, RESULT[metric])) | new).encode()
-    tampered(untouched, project, metric, outcome, new)
+    tampered(untouched, metric, outcome, new)
 
 
 FILES = ("artifacts/*-int8.onnx", "artifacts/*.npz", "budgets.toml", "results/instructions/*", "results/placements/*",
@@ -110,8 +100,8 @@ FILES = ("artifacts/*-int8.onnx", "artifacts/*.npz", "budgets.toml", "results/in
 
 
 @pytest.mark.parametrize("glob", FILES)
-def test_nothing_waits_for_somebody_who_writes_into_a_fifo(untouched, project, glob):
-    with project() as folder:
+def test_nothing_waits_for_somebody_who_writes_into_a_fifo(untouched, glob):
+    with untouched.copy() as folder:
         values.replaced(min(folder.glob(glob)), "FIFO")
         for command in (["check"], ["report", "--report", "report"]):
             typed(group, command, folder, of="FIFOs")
@@ -119,27 +109,25 @@ def test_nothing_waits_for_somebody_who_writes_into_a_fifo(untouched, project, g
 
 @examples("arrays")
 @given(data=st.data())
-def test_hostile_logits_and_references_are_a_sentence(untouched, project, data):
+def test_hostile_logits_and_references_are_a_sentence(untouched, data):
     names = [f"results/logits/{stem(id)}.npy" for id in untouched.truth if "dynamic" not in id]
     reference = f"artifacts/{world.MODEL}.reference.npz"
     name = data.draw(st.sampled_from((*names, *[reference] * len(names))), label="array")
     strategy = values.reference if name == reference else values.logits
     new = data.draw(strategy(content(untouched.folder, name)), label="content")
     command = data.draw(st.sampled_from(COMMANDS), label="command")
-    with project() as folder:
+    with untouched.copy() as folder:
         values.put(folder / name, new)
-        ended = typed(group, command, folder, of="hostile logits and references")
-        if command[0] == "check":
-            judged(ended)
+        typed(group, command, folder, of="hostile logits and references")
 
 
 SPOILED = ("a broken file", "another count", "another error", "no logits", "broken logits", "a skipped result")
 
 
 @pytest.mark.parametrize("how", SPOILED)
-def test_what_does_not_count_is_repaired_by_the_command_that_the_check_names(untouched, project, how):
+def test_what_does_not_count_is_repaired_by_the_command_that_the_check_names(untouched, how):
     id = world.cell_id("int8")
-    with project() as folder:
+    with untouched.copy() as folder:
         result, logits = folder / "results" / f"{id}.json", folder / "results" / "logits" / f"{id}.npy"
         original = json.loads(result.read_text())
         path, new = {

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from device_tests.gates.budgets import METRICS
 from device_tests.results.measurement import OUTCOMES
+from tests.conftest import zipped
 
 RAW = ("1e999", "-1e999", "NaN", "Infinity", "-Infinity", "9" * 400, "-0", "1e-400", "0.1e1", "1E400")
 NASTY = (
@@ -197,11 +198,7 @@ def reference(draw: st.DrawFn, content: bytes) -> bytes | str:
         del members[name]
     else:
         members[draw(st.sampled_from(("more.npy", "../../out.npy", "x", "self.npy")))] = members[name]
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, member in members.items():
-            archive.writestr(name, member)
-    return out.getvalue()
+    return zipped(io.BytesIO(), members).getvalue()
 
 
 def _toml(value: Any) -> str:

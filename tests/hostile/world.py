@@ -2,8 +2,10 @@
 
 import base64
 import json
+import shutil
 import sys
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,19 +16,18 @@ import pytest
 import device_tests.onboard.runtimes
 from device_tests import current_results, machine_lock, onboard
 from device_tests.measure import runner
+from device_tests.onboard import worker
 from device_tests.results import compatibility, instructions, judging, layers, placements
 from device_tests.results import shipping as footprints
 from device_tests.results.row import Row
-from device_tests.rows import cells_with_results, load, rows
 from export import artifact as artifacts
 from export import matrix
 from models import reference
 from models.common import files
 from models.images import network_input
-from models.reference import EvaluationSet, Reference
+from models.reference import EvaluationSet
 from tests import interpreters
-from tests.device_tests.conftest import MODEL, RUNTIME, footprint
-from tests.device_tests.conftest import artifact as complete_artifact
+from tests.device_tests.conftest import MODEL, RUNTIME, footprint, joined, placement, save_artifact, save_reference
 
 SCHEMES = ("float32", "int8", "dynamic_int8")  # exact, a little off, and garbage
 ENGINE, PAGE, BROWSER = "onnxruntime", "onnxruntime_web", "browser:firefox"
@@ -53,6 +54,16 @@ class World:
         """Every file of the project that a command reads as a record, by its path there."""
         every = (p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*.json"))
         return tuple(sorted(p for p in every if p != "page.json"))
+
+    @contextmanager
+    def copy(self) -> Iterator[Path]:
+        """Yield a copy for one example."""
+        project = self.folder.with_name("project")
+        shutil.copytree(self.folder, project)
+        try:
+            yield project
+        finally:
+            shutil.rmtree(project)
 
 
 def patch(patches: pytest.MonkeyPatch, home: Path) -> None:
@@ -98,27 +109,16 @@ def export(project: Path) -> None:
         labels = logits.argmax(1).astype(np.uint8)
         labels[:6] = (labels[:6] + 1) % 10  # the float source is wrong on six
         sets.append({"images": images, "labels": labels, "logits": logits})
-    evaluation = Reference(model=MODEL, dataset="mnist", dataset_sha256="d" * 64, checkpoint_sha256="c" * 64, **sets[0],
-                           others={"digits": EvaluationSet(**sets[1])})  # fmt: skip
-    reference.save(evaluation, reference.path(folder, MODEL))
-    for scheme, off in zip(SCHEMES, (0.0, 0.06, -2.0), strict=True):
-        noise = rng.normal(size=weights.shape) if off > 0 else weights
-        save_artifact(folder, scheme, (weights + off * noise).astype(np.float32), evaluation)
-
-
-def save_artifact(folder: Path, scheme: str, weights: np.ndarray, evaluation: Reference) -> None:
-    file = folder / f"{artifact_id(scheme)}.onnx"
-    with file.open("wb") as out:
-        np.save(out, weights)
+    evaluation = save_reference(folder, **sets[0], others={"digits": EvaluationSet(**sets[1])})
     image = base64.b64encode(evaluation.images[0].tobytes()).decode()
     golden = ({"label": int(evaluation.labels[0]), "logits": evaluation.logits[0].tolist(), "image_u8": image},)
-    ends = {"image": (1, 1, 28, 28), "logits": (1, 10)}
-    inputs, outputs = (({"name": name, "shape": shape, "dtype": "float32"},) for name, shape in ends.items())
-    saved = complete_artifact(
-        artifact_id(scheme), file=file.name, sha256=files.sha256(file), size_bytes=files.size_bytes(file), inputs=inputs,
-        outputs=outputs, compressed_bytes=1_000, macs=7840, layout="chw", golden=golden, checkpoint_sha256="c" * 64,
-        dataset={"name": "mnist", "split": "test", "sha256": "d" * 64, "images": IMAGES})  # fmt: skip
-    artifacts.save(saved, folder)
+    data = {"name": "mnist", "split": "test", "sha256": evaluation.dataset_sha256, "images": IMAGES}
+    for scheme, off in zip(SCHEMES, (0.0, 0.06, -2.0), strict=True):
+        noise = rng.normal(size=weights.shape) if off > 0 else weights
+        other = (weights + off * noise).astype(np.float32)
+        save_artifact(
+            folder, other, f"{artifact_id(scheme)}.onnx", compressed_bytes=1_000, macs=7840, golden=golden, dataset=data
+        )
 
 
 def page(project: Path) -> None:
@@ -136,7 +136,7 @@ def page(project: Path) -> None:
             **{"notes": [], "environment": {"cpu": "a phone"}, "artifact_sha256": artifact.sha256},
             **{"total": judged.total, "correct": judged.correct, "agree": judged.agree},
             **{"load_ns": 10**6, "first_ns": 10**6, "latencies_ns": [10**5] * 20},
-            "answers": base64.b64encode(zlib.compress(logits.astype("<f4").tobytes())).decode(),
+            "answers": worker.packed(logits),
         })  # fmt: skip
     files.write_json(project / "page.json", saved)
 
@@ -154,13 +154,12 @@ def extras(project: Path) -> None:
             results)  # fmt: skip
         operators = (placements.Operator(name="conv", macs=3, taken=True, weights="int8", parameters=3, layer="one"),
                      placements.Operator(name="dense", macs=1))  # fmt: skip
-        placements.save(
-            placements.Placement(
-                artifact=artifact.id, key=current_results.explanation(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
-                library="", instruction_sets=("avx2",), delegate="a delegate", operators=operators,
-                parts=(placements.Part(name="weights", section="tensors", size_bytes=100),), notes=("a note",),
-                defects=(placements.Defect(kind=placements.DELEGATED, share=0.75, text="little is delegated"),)),
-            results)  # fmt: skip
+        placed = placement(
+            artifact.id, key=current_results.explanation(artifact, ENGINE), runtime=ENGINE, versions={"numpy": "2"},
+            instruction_sets=("avx2",), delegate="a delegate", operators=operators, notes=("a note",),
+            parts=(placements.Part(name="weights", section="tensors", size_bytes=100),),
+            defects=(placements.Defect(kind=placements.DELEGATED, share=0.75, text="little is delegated"),))  # fmt: skip
+        placements.save(placed, results)
         errors = (layers.LayerError(layer="one", sqnr_db=40.0, max_abs=0.1, cosine=1.0, own_sqnr_db=5.0),)
         layers.save(layers.Layers(artifact=artifact.id, key=current_results.explanation(artifact, current_results.EXPORT), images=10,
                                   tool="a tool", errors=errors), results)  # fmt: skip
@@ -182,9 +181,7 @@ def extras(project: Path) -> None:
 
 def truth(project: Path) -> MappingProxyType[str, Row]:
     """Return what is true of each cell."""
-    stored = load(project / "results")
-    folders = {"artifacts_folder": project / "artifacts", "results_folder": project / "results"}
-    return MappingProxyType({row.id: row for row in rows(cells_with_results(stored), stored, **folders)})
+    return MappingProxyType({row.id: row for row in joined(project / "artifacts", project / "results")})
 
 
 # for each figure that the logits and the artifact bear out, which cell's is held and on which side it can be broken

@@ -2,7 +2,6 @@
 
 import re
 import struct
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,10 @@ from click.testing import CliRunner
 
 from apps.android import assets, build, compile, engines, gates, jars, package, tools, versions
 from apps.android.__main__ import android
-from export.artifact import Artifact
 from models.common import files
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
+from tests.conftest import zipped
+from tests.device_tests.conftest import artifact
 
 HERE = Path(versions.HERE)
 
@@ -26,14 +26,6 @@ def resolved(name: str = "litert", **facts) -> engines.Resolved:
 def request(folder: Path, *patterns: str, abis: tuple[str, ...] = ()) -> build.Request:
     return build.Request(engines=("litert", "onnxruntime"), archives={}, abis=abis, artifacts=folder, patterns=patterns,
                          key=None, target=folder)  # fmt: skip
-
-
-def aar(path: Path, contents: dict[str, bytes]) -> Path:
-    """Write an archive of an engine, with these contents by the names of its members."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    return path
 
 
 def library(*alignments: int) -> bytes:
@@ -60,7 +52,7 @@ def test_what_is_no_library_is_told(content):
 def test_an_archive_on_disk_replaces_the_download(tmp_path, monkeypatch):
     monkeypatch.setattr(jars, "fetch", lambda name, libraries: pytest.fail(f"{libraries} was fetched"))
     libraries = {"jni/arm64-v8a/liba.so": library(0x4000), "jni/mips/liba.so": b"none of ours"}
-    own = aar(tmp_path / "own.aar", {"classes.jar": b"classes", **libraries})
+    own = zipped(tmp_path / "own.aar", {"classes.jar": b"classes", **libraries})
     one = engines.resolve("onnxruntime", (own,), tmp_path / "scratch")
     assert [path.read_bytes() for path in one.classes] == [b"classes"]
     assert {abi: set(libraries) for abi, libraries in one.libraries.items()} == {"arm64-v8a": {"liba.so"}}
@@ -69,13 +61,13 @@ def test_an_archive_on_disk_replaces_the_download(tmp_path, monkeypatch):
 
 
 def test_of_several_archives_each_may_have_the_libraries(tmp_path):
-    api = aar(tmp_path / "api.aar", {"classes.jar": b""})
-    engine = aar(tmp_path / "engine.aar", {"jni/x86_64/liba.so": b"", "jni/armeabi-v7a/liba.so": b""})
+    api = zipped(tmp_path / "api.aar", {"classes.jar": b""})
+    engine = zipped(tmp_path / "engine.aar", {"jni/x86_64/liba.so": b"", "jni/armeabi-v7a/liba.so": b""})
     assert engines.resolve("litert", (api, engine), tmp_path / "scratch").abis == ("armeabi-v7a", "x86_64")
 
 
 def test_what_is_no_archive_or_one_without_a_library_for_a_phone_is_refused(tmp_path):
-    file = aar(tmp_path / "a.jar", {"ai/onnxruntime/native/linux-x64/libonnxruntime.so": b""})
+    file = zipped(tmp_path / "a.jar", {"ai/onnxruntime/native/linux-x64/libonnxruntime.so": b""})
     lacks = r"a.jar has no library of onnxruntime .* com.microsoft.onnxruntime:onnxruntime-android"
     with pytest.raises(DataError, match=lacks):
         engines.resolve("onnxruntime", (file,), tmp_path / "scratch")
@@ -241,13 +233,10 @@ def test_an_engine_that_cannot_be_had_is_left_out_with_a_line_and_none_at_all_is
 
 
 def test_what_is_not_packed_and_what_its_engine_gets_wrong_are_said(monkeypatch, tmp_path):
-    every = tuple(
-        Artifact(id=f"a-{format}-{scheme}", model="a", framework="torch", format=format, scheme=scheme, key="k")
-        for format, scheme in (("tflite", "int8"), ("tflite", "int4"), ("onnx", "int8"))
-    )
+    every = tuple(artifact(id) for id in ("a-tflite-int8", "a-tflite-int4", "a-onnx-int8"))
 
     def choose(folder, patterns, able):
-        return tuple(artifact for artifact in every if assets.ENGINES[artifact.format] in able)
+        return tuple(one for one in every if assets.ENGINES[one.format] in able)
 
     monkeypatch.setattr(assets, "choose", choose)
     litert, left_out, lines = resolved(version="2.16.1"), {"onnxruntime": "no", "executorch": "no"}, []

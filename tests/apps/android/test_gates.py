@@ -1,12 +1,12 @@
 """Each gate refuses an APK that it is there to refuse: what the tools print is prepared."""
 
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from apps.android import gates, tools
 from models.common.errors import EdgewiseError
+from tests.conftest import zipped
 
 GOOD = {
     "apksigner": "Verified using v2 scheme (APK Signature Scheme v2): true\nVerified using v3 scheme (APK Signature Scheme v3): true\n",
@@ -18,12 +18,8 @@ GOOD = {
 
 @pytest.fixture
 def apk(tmp_path) -> Path:
-    path = tmp_path / "a.apk"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("classes.dex", bytes(5_000))
-        archive.writestr("lib/arm64-v8a/liba.so", bytes(20_000))
-        archive.writestr("assets/artifacts/a.tflite", bytes(3_000))
-    return path
+    sizes = {"classes.dex": 5_000, "lib/arm64-v8a/liba.so": 20_000, "assets/artifacts/a.tflite": 3_000}
+    return zipped(tmp_path / "a.apk", {name: bytes(size) for name, size in sizes.items()})
 
 
 def check(apk: Path, monkeypatch: pytest.MonkeyPatch, **printed: str) -> gates.Sizes:

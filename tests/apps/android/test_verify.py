@@ -5,19 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from msgspec import structs
 
 from apps.android import verify
 from device_tests.results import compatibility
-from export.artifact import Artifact
 from models.common.errors import EdgewiseError, UsageError
 from tests.apps.android.test_build import request, resolved
+from tests.device_tests.conftest import artifact
 
 GOLDEN = [np.array([0, 10, 5], np.float32), np.array([8, 0, 1], np.float32)]
-
-
-def artifact(scheme: str) -> Artifact:
-    return Artifact(id=f"a-tflite-{scheme}", model="a", framework="torch", format="tflite", scheme=scheme, key="k")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +26,7 @@ def artifact(scheme: str) -> Artifact:
     ],
 )
 def test_answers_are_equal_near_or_different(change, state):
-    verdict = verify.compared(artifact("int8"), [change(logits) for logits in GOLDEN], GOLDEN)
+    verdict = verify.compared(artifact("a-tflite-int8"), [change(logits) for logits in GOLDEN], GOLDEN)
     assert (verdict.state, verdict.good) == (state, state != "different")
 
 
@@ -54,7 +49,7 @@ WRONGLY = "1 of 1 artifacts are answered wrongly by the library that ships: a-tf
     ],
 )
 def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, state, reason, failure, monkeypatch, tmp_path):
-    verdict = verify.Verdict(artifact=artifact(scheme), state=state, reason=reason)
+    verdict = verify.Verdict(artifact=artifact(f"a-tflite-{scheme}"), state=state, reason=reason)
     engine = resolved(version="2.16.1", libraries={verify.ABI: {verify.LIBRARY: b""}})
     monkeypatch.setattr(verify.engines, "resolve", lambda *_: engine)
     monkeypatch.setattr(verify.assets, "choose", lambda *_: (verdict.artifact,))
@@ -67,7 +62,7 @@ def test_only_what_is_not_known_to_be_wrong_fails_the_build(scheme, state, reaso
 
 
 def test_what_was_found_is_a_row_of_the_compatibility_grid(tmp_path):
-    one = structs.replace(artifact("int8"), sha256="a" * 64)
+    one = artifact("a-tflite-int8")
     engine = resolved(libraries={verify.ABI: {verify.LIBRARY: b"library"}})
     for version, state in (("2.16.1", "different"), ("1.4.0", "equal")):
         verify.keep(verify.Verdict(artifact=one, state=state), replace(engine, version=version), tmp_path)

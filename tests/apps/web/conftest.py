@@ -1,11 +1,9 @@
 """The site of real artifacts, served, pages of it in a real Chromium, and what tests do with these."""
 
-import base64
 import json
 import re
 import subprocess
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,21 +14,15 @@ import pytest
 
 from apps.web import build, catalogue, packages
 from apps.web.serve import Site
-from export import artifact as artifacts
-from export.artifact import Artifact
-from export.contract import Tensor
-from models import networks, reference
-from models.common import environments, files
+from models import networks
+from models.common import environments
+from models.common.environments import ROOT
 from models.common.errors import EnvironmentMissing
-from models.reference import Reference
 from tests import programs
 from tests.apps.web.strokes import Stroke
+from tests.device_tests.conftest import MODEL, save_artifact, save_reference
 
-ROOT = Path(__file__).resolve().parents[3]
-MODEL = "torch_cnn_small"
-INT8, ONNX, PTE = f"{MODEL}-tflite-int8", f"{MODEL}-onnx-float32", f"{MODEL}-executorch-int8"
-INPUT = Tensor(name="image", shape=(1, 1, 28, 28), dtype="float32")
-OUTPUT = Tensor(name="logits", shape=(-1, 10), dtype="float32")
+INT8, ONNX, PTE = f"{MODEL}-tflite-int8", f"{MODEL}-onnx-int8", f"{MODEL}-executorch-int8"
 LABELS = np.arange(30, dtype=np.uint8) % 10
 # every format and scheme of the smallest model, and the others' int8
 CHOSEN = ("torch_cnn_small-*", "*-tflite-int8", "*-onnx-int8")
@@ -69,26 +61,15 @@ def build_site(dist: Path, exported: Path, results: Path, patterns: tuple[str, .
     return Built(folder=dist, first_loads=loads)
 
 
-def save_artifact(folder: Path, id: str, content: bytes) -> None:
-    model, format_name, scheme = id.split("-")
-    file = folder / f"{id}.{format_name}"
-    files.write_bytes(file, content)
-    artifacts.save(Artifact(id=id, model=model, framework="torch", format=format_name, scheme=scheme, key="k", file=file.name,
-                            sha256=files.sha256(file), size_bytes=len(content), compressed_bytes=len(content),
-                            checkpoint_sha256="c" * 64, inputs=(INPUT,), outputs=(OUTPUT,), layout="chw"), folder)  # fmt: skip
-
-
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """An artifacts folder: two artifacts that a browser runs, one that none does, and their reference."""
     artifacts_folder = tmp_path / "artifacts"
-    for id, size in ((INT8, 300), (ONNX, 200), (PTE, 100)):
-        save_artifact(artifacts_folder, id, b"x" * size)
     images = np.zeros((30, 28, 28), np.uint8)
     images[:, 0, 0] = np.arange(30)
-    evaluation = Reference(model=MODEL, dataset="mnist", dataset_sha256="d", checkpoint_sha256="c" * 64, images=images,
-                           labels=LABELS, logits=np.eye(10, dtype=np.float32)[LABELS])  # fmt: skip
-    reference.save(evaluation, reference.path(artifacts_folder, MODEL))
+    save_reference(artifacts_folder, images=images, labels=LABELS, logits=np.eye(10, dtype=np.float32)[LABELS])
+    for id, size in ((INT8, 300), (ONNX, 200), (PTE, 100)):
+        save_artifact(artifacts_folder, np.zeros(size, np.uint8), f"{id}.{id.split('-')[1]}")
     return artifacts_folder
 
 
@@ -243,23 +224,6 @@ def assert_checks(page, expect) -> None:
         page.locator("select.artifact").select_option(id)
         expect(page.locator(".facts")).to_contain_text("loaded in")
         expect(page.locator(".check"), id).to_have_class(re.compile("good"))
-
-
-def assert_accessible(page) -> None:
-    """Hold that nothing is cut off, unlabelled or hard to read."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    targets = page.locator("button:visible, select:visible, label.button:visible")
-    heights = targets.evaluate_all("all => all.map((b) => b.getBoundingClientRect().height)")
-    assert min(heights) >= 24  # WCAG 2.2, 2.5.8
-
-
-def unpacked(packed: str, classes: int = 10) -> np.ndarray:
-    """Return logits float32 [N,K] that the page or the worker packed."""
-    return np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4").reshape(-1, classes)
 
 
 def answering(content: object) -> Callable:

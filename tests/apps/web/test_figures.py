@@ -1,48 +1,44 @@
 """What the page measures and how it prepares a drawing, against Python."""
 
 import json
-import subprocess
+from functools import partial
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from scipy import ndimage
 
-from device_tests.commands.add import add
-from device_tests.onboard import worker
-from device_tests.onboard.runtimes import RUNTIMES
+from device_tests import devices
+from device_tests.contract import DESKTOP, Job
 from device_tests.report import notes
 from device_tests.report.groups import group
-from device_tests.rows import cells_with_results, load, rows
-from models.common import environments
-from tests.apps.web.conftest import ANSWER, INT8, ROOT, answering, benchmark, unpacked
+from device_tests.results import judging
+from device_tests.schedule import Turns
+from export import artifact as artifacts
+from models import reference
+from tests.apps.web.conftest import ANSWER, INT8, ONNX, ROOT, answering, benchmark
 from tests.apps.web.strokes import DIGITS, Stroke, moved
+from tests.device_tests.conftest import joined, type_in
 
 pytestmark = pytest.mark.browser
 
-ONNX = "torch_cnn_small-onnx-int8"
 IMAGES = 1_000
 
 SEE = "async (strokes) => [...(await import('./ink.js')).see(strokes)]"
 
 
-def added(file, results):
-    return CliRunner().invoke(add, [str(file), "--artifacts", str(ROOT / "artifacts"), "--results", str(results)])
+add = partial(type_in, "add", "--artifacts", ROOT / "artifacts")
 
 
 def on_the_desktop(id: str, runtime: str) -> np.ndarray:
     """Return what Python's runtime answers, in its own environment."""
-    python = environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
-    sidecar = ROOT / "artifacts" / f"{id}.json"
-    artifact = sidecar.with_name(json.loads(sidecar.read_text())["file"])
-    reference = ROOT / "artifacts" / f"{id.split('-')[0]}.reference.npz"
-    options = {"runtime": RUNTIMES.path(runtime), "artifact": artifact, "sidecar": sidecar, "reference": reference,
-               "images": IMAGES, "latency-s": 0}  # fmt: skip
-    command = (python, worker.__file__, *(word for name, value in options.items() for word in (f"--{name}", value)))
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
-    row = json.loads(done.stdout)
+    folder = ROOT / "artifacts"
+    sidecar = artifacts.sidecar_path(folder, id)
+    files = {"artifact": folder / artifacts.read(sidecar).file, "sidecar": sidecar,
+             "reference": reference.path(folder, id.split("-")[0])}  # fmt: skip
+    job = Job(runtime=runtime, **files, images=IMAGES, latency_s=0, timeout_s=120)
+    row = devices.device(DESKTOP).run(job, Turns(1))
     assert row["outcome"] == "ok", row["reason"]
-    return unpacked(row["logits"])
+    return judging.unpack(row["logits"], 10, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +55,8 @@ def test_a_thousand_images_are_answered_as_pythons_runtime_does(opened, runtime,
     page = opened(ids[0])
     other = {}
     for id in ids:
-        ours, theirs = unpacked(page.evaluate(ANSWER, id)["logits"]), on_the_desktop(id, runtime)
+        ours = judging.unpack(page.evaluate(ANSWER, id)["logits"], 10, IMAGES)
+        theirs = on_the_desktop(id, runtime)
         assert len(ours) == len(theirs) == IMAGES
         different = int((ours.argmax(1) != theirs.argmax(1)).sum())
         print(f"{id}: {IMAGES - different} of {IMAGES} same answers, logits within {np.abs(ours - theirs).max():.2g}, "
@@ -75,19 +72,16 @@ def test_the_benchmark_saves_what_the_report_merges(opened, expect, tmp_path):
     (file, _), results = benchmark(page, tmp_path), tmp_path / "results"
     expect(page.locator("#figures tbody th")).to_have_text([f"{INT8} on litertjs", f"{ONNX} on onnxruntime web"])
     assert file.name == "edgewise-test-machine.json"
-    done = added(file, results)
-    assert done.exit_code == 0, (done.output, done.exception)
-    stored = load(results)
+    assert add(file, "--results", results) == 0
     device = "browser:test-machine"
-    cells = cells_with_results(stored, (device,))
-    joined = rows(cells, stored, artifacts_folder=ROOT / "artifacts", results_folder=results)
-    assert {row.id for row in joined} == {f"{INT8}@litertjs@{device}", f"{ONNX}@onnxruntime_web@{device}"}
-    for row in joined:
+    rows = joined(ROOT / "artifacts", results, device)
+    assert {row.id for row in rows} == {f"{INT8}@litertjs@{device}", f"{ONNX}@onnxruntime_web@{device}"}
+    for row in rows:
         assert (row.outcome, row.total) == ("ok", IMAGES)
         assert row.top1 > 0.98
         assert len(row.latencies_ns) == 200 or any("latency samples" in note for note in row.notes)
         assert 0 < row.p50_ns <= row.p90_ns
-    assert any(device in line for line in notes.footnotes(group(joined, 0.1)))
+    assert any(device in line for line in notes.footnotes(group(rows, 0.1)))
 
 
 def test_a_name_that_the_report_would_refuse_is_not_taken(page):
@@ -145,7 +139,9 @@ export async function load() {
 }"""
 
 
-def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is_measured(opened, expect, tmp_path):
+def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is_measured(
+    opened, expect, tmp_path, capsys
+):
     routes = {"runtimes/onnxruntime_web.js": lambda route: route.fulfill(body=LOST, content_type="text/javascript")}
     page = opened(INT8, ONNX, routes=routes)
     file, saved = benchmark(page, tmp_path)
@@ -154,9 +150,8 @@ def test_an_artifact_that_fails_in_the_middle_is_saved_as_failed_and_the_rest_is
     assert (rows[ONNX]["outcome"], rows[ONNX]["reason"]) == ("run_failed", "the device was lost")
     assert not {"latencies_ns", "answers", "correct"} & set(rows[ONNX])
     expect(page.locator("#progress")).to_contain_text(f"{ONNX} was not measured: the device was lost.")
-    done = added(file, tmp_path / "results")
-    assert done.exit_code == 0, (done.output, done.exception)
-    assert f"run_failed {ONNX}@onnxruntime_web" in done.output
+    assert add(file, "--results", tmp_path / "results") == 0
+    assert f"run_failed {ONNX}@onnxruntime_web" in capsys.readouterr().out
 
 
 def test_times_of_a_page_that_was_not_in_front_do_not_count(page, tmp_path):

@@ -9,10 +9,10 @@ import pytest
 
 from apps.web import catalogue, groups
 from export.artifact import Artifact
-from export.contract import Tensor
 from models.common.errors import DataError
 from models.reference import Reference
 from tests.apps.web.colours import DEVIATION, MEAN
+from tests.device_tests import conftest
 
 RNG = np.random.default_rng(0)
 FLOATS = RNG.normal(0, 1, (40, 6, 8, 3)).astype(np.float32)
@@ -27,9 +27,8 @@ def reference_of(images: np.ndarray, classes: int, model: str = "a") -> Referenc
 
 
 def artifact(shape: tuple[int, ...], classes: int, layout: str = "hwc", model: str = "a", **facts) -> Artifact:
-    return Artifact(id=f"{model}-tflite-int8", model=model, framework="torch", format="tflite", scheme="int8", key="k",
-                    inputs=(Tensor(name="x", shape=shape, dtype="float32"),), layout=layout,
-                    outputs=(Tensor(name="y", shape=(-1, classes), dtype="float32"),), **facts)  # fmt: skip
+    inputs, outputs = ({"name": "t", "shape": sizes, "dtype": "float32"} for sizes in (shape, (-1, classes)))
+    return conftest.artifact(f"{model}-tflite-int8", inputs=(inputs,), outputs=(outputs,), layout=layout, **facts)
 
 
 def one(one_artifact: Artifact, reference: Reference) -> groups.Group:

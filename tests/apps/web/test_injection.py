@@ -5,15 +5,14 @@ import hashlib
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 
 import pytest
 
 from apps.web import build
 from models.common import files
-from tests.apps.web.conftest import INT8, answering, build_site, served
+from tests.apps.web.conftest import INT8, ONNX, answering, build_site, served
+from tests.device_tests.report.page.conftest import Elements
 
-ONNX = "torch_cnn_small-onnx-int8"
 REFUSED = "torch_cnn_small-executorch-int8"
 HOSTILE = "<img src=x onerror=\"document.documentElement.dataset.owned='1'\">"
 # a file's name holds no slash
@@ -21,29 +20,12 @@ HOSTILE_ID = f"x{HOSTILE}-executorch-int8"
 SCRIPT = "</script><script>document.documentElement.dataset.owned='1'</script>"
 
 
-class Page(HTMLParser):
-    """Collects each element's attributes, and the text of scripts."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.attributes: list[dict[str, str | None]] = []
-        self.scripts: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes.append(dict(attrs))
-
-    def handle_data(self, data):
-        if self.cdata_elem == "script":
-            self.scripts.append(data)
-
-
 def test_the_policy_allows_this_sites_files_and_webassembly_alone(tmp_path):
     page = tmp_path / "index.html"
     shutil.copy(build.SOURCE / "index.html", page)
     build._allow_import_map(page)
-    parsed = Page(page.read_text())
-    (content,) = (a["content"] for a in parsed.attributes if a.get("http-equiv") == "Content-Security-Policy")
+    parsed = Elements(page.read_text())
+    (content,) = (a["content"] for _, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy")
     directives = {name: set(sources) for name, *sources in (part.split() for part in content.split(";"))}
     digests = (hashlib.sha256(script.encode()).digest() for script in parsed.scripts)
     hashes = {f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests}
@@ -55,7 +37,7 @@ def test_the_policy_allows_this_sites_files_and_webassembly_alone(tmp_path):
 
 
 def test_the_page_has_no_inline_handlers_styles_or_other_hosts():
-    for attributes in Page((build.SOURCE / "index.html").read_text()).attributes:
+    for _, attributes in Elements((build.SOURCE / "index.html").read_text()).elements:
         assert not any(name.startswith("on") or name == "style" for name in attributes)
         for name in ("href", "src"):
             assert not re.match(r"\w+:|//", attributes.get(name) or "")

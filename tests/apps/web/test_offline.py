@@ -6,12 +6,12 @@ import shutil
 import pytest
 
 from apps.web import build
-from tests.apps.web.conftest import INT8, assert_accessible, draw, served
+from tests.apps.web.conftest import INT8, ONNX, draw, served
 from tests.apps.web.strokes import DIGITS
+from tests.conftest import assert_accessible
 
 pytestmark = pytest.mark.browser
 
-ONNX = "torch_cnn_small-onnx-int8"
 FIRST_LOAD_BYTES = 3_500_000
 
 

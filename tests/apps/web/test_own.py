@@ -7,9 +7,11 @@ import zlib
 import numpy as np
 import pytest
 
+from device_tests.results import judging
 from models import reference
 from tests.apps.web.colours import COLOURS, MANY, SEVEN, many_colours
-from tests.apps.web.conftest import ANSWER, assert_accessible, assert_checks, benchmark, unpacked
+from tests.apps.web.conftest import ANSWER, assert_checks, benchmark
+from tests.conftest import assert_accessible
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("npm")]
 
@@ -62,7 +64,7 @@ def test_every_artifact_checks_itself(opened, own, expect, first):
 def test_the_reference_is_answered_as_its_float_source_does(page, own, id):
     judged = page.evaluate(ANSWER, id)
     expected = reference.load(reference.path(own.folder / "artifacts", id.split("-")[0]))
-    ours = unpacked(judged["logits"], classes=expected.logits.shape[1])
+    ours = judging.unpack(judged["logits"], expected.logits.shape[1], len(expected.images))
     assert judged["correct"] == (ours.argmax(1) == expected.labels).sum()
     assert judged["agree"] == (ours.argmax(1) == expected.logits.argmax(1)).sum()
     assert np.abs(ours - expected.logits).max() < (1e-3 if id.endswith("float32") else 1)
@@ -199,7 +201,7 @@ def test_the_benchmark_saves_as_many_logits_as_there_are_classes(opened, own, tm
     assert page.locator("#images").inner_text() == "600"
     _, (row,) = benchmark(page, tmp_path)
     assert (row["outcome"], row["total"]) == ("ok", 600)
-    assert unpacked(row["answers"], classes=300).shape == (600, 300)
+    assert judging.unpack(row["answers"], 300, 600).shape == (600, 300)
 
 
 @pytest.mark.parametrize("picks", [(SEVEN_INT8, SEVEN_ONNX), (MANY_TFLITE, MANY_ONNX)], ids=["seven", "many"])

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from models import reference
-from tests.apps.web.conftest import INT8, MODEL, ROOT, answering, assert_checks, draw, touch
+from tests.apps.web.conftest import INT8, MODEL, ONNX, ROOT, answering, assert_checks, draw, touch
 from tests.apps.web.strokes import DIGITS, moved
 
 pytestmark = pytest.mark.browser
 
 FLOAT32 = "torch_cnn_small-tflite-float32"
 KERAS = "keras_cnn-tflite-int8"
-ONNX = "torch_cnn_small-onnx-int8"
 FAILED = "Failed to load resource"  # as Chromium says
 
 

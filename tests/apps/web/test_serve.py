@@ -18,6 +18,7 @@ from apps.web.serve import Site
 from models.common import files
 from models.common.errors import EdgewiseError, UsageError
 from tests.apps.web.conftest import ROOT, served
+from tests.device_tests.conftest import raises
 
 TIMEOUT_S = 20  # after which a test fails rather than hangs
 
@@ -233,11 +234,9 @@ def test_a_taken_port_names_itself_and_a_free_one(site):
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 300, "in\0side", "192.0.2.1", "nope.invalid"])
 def test_a_host_that_is_not_this_machine_is_blamed_itself(dist, monkeypatch, host):
-    def lookup(*_, **__):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
     if host == "nope.invalid":  # which a name server may know all the same
-        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+        unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        monkeypatch.setattr(socket, "getaddrinfo", raises(unknown))
     with pytest.raises(UsageError, match=r"The host '.*--host 127\.0\.0\.1 .* --host 0\.0\.0\.0") as caught:
         Site(dist, host, 0)
     assert len(str(caught.value)) < 300

@@ -12,27 +12,18 @@ from msgspec.structs import replace
 
 from apps.web import build, catalogue, groups, packages
 from device_tests.results import measurement as measurements
-from device_tests.results.measurement import Environment, Flip, Measurement
 from export import artifact as artifacts
 from models.common import files
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from tests import programs
-from tests.apps.web.conftest import INPUT, INT8, LABELS, MODEL, ONNX, PTE
+from tests.apps.web.conftest import INT8, LABELS, MODEL, ONNX, PTE
+from tests.device_tests.conftest import measured
 from tests.test_architecture import modules
 
 
-@pytest.fixture
-def result(folder) -> Measurement:
-    """The desktop's result of the int8 artifact, which answers one image unlike its source."""
-    return Measurement(artifact=INT8, runtime="litert", device="desktop", outcome="ok", total=30, correct=29, agree=29,
-                       artifact_sha256=files.sha256(folder / f"{INT8}.tflite"), latencies_ns=(70_000, 90_000),
-                       environment=Environment(cpu="a CPU"),
-                       flips=(Flip(index=25, label=5, ours=6, theirs=5, our_margin=0.1, their_margin=0.1),))  # fmt: skip
-
-
 def test_what_a_browser_runs_is_offered_and_the_rest_has_a_reason(folder, tmp_path):
-    any_number, four = (replace(INPUT, shape=(count, *INPUT.shape[1:])) for count in (-1, 4))
     int8, onnx = (artifacts.read(artifacts.sidecar_path(folder, id)) for id in (INT8, ONNX))
+    any_number, four = (replace(int8.inputs[0], shape=(count, 1, 28, 28)) for count in (-1, 4))
     newer, several = f"{MODEL}-newer-int8", f"{MODEL}-tflite-float16"
     artifacts.save(replace(onnx, inputs=(any_number,)), folder)
     artifacts.save(replace(int8, id=several, scheme="float16", inputs=(four,)), folder)
@@ -65,8 +56,12 @@ def test_artifacts_that_do_not_match_their_sidecars_or_are_not_there_are_told(fo
         catalogue.gather(tmp_path, tmp_path, ())
 
 
-def test_the_desktops_figures_and_flips_stand_beside_an_artifact_until_it_changes(folder, tmp_path, result):
-    results = tmp_path / "results"
+def test_the_desktops_figures_and_flips_stand_beside_an_artifact_until_it_changes(folder, tmp_path):
+    """Of the int8 artifact, which answers one image unlike its source."""
+    results, sha256 = tmp_path / "results", files.sha256(folder / f"{INT8}.tflite")
+    flip = {"index": 25, "label": 5, "ours": 6, "theirs": 5, "our_margin": 0.1, "their_margin": 0.1}
+    result = measured("int8", "litert", "tflite", total=30, correct=29, agree=29, artifact_sha256=sha256, flips=(flip,),
+                      latencies_ns=(70_000, 90_000))  # fmt: skip
     measurements.save(result, results)
     content = catalogue.gather(folder, results, (INT8,))
     desktop, (shown,) = content.entries[0]["desktop"], content.examples

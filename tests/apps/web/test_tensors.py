@@ -10,9 +10,8 @@ import pytest
 
 from apps.web import build, catalogue
 from models.images import network_input
-from tests import programs
 
-pytestmark = pytest.mark.needs("npm")
+pytestmark = pytest.mark.needs("node")
 
 RNG = np.random.default_rng(1)
 BYTES = RNG.integers(0, 256, (6, 8, 3), np.uint8)
@@ -23,8 +22,6 @@ DIGITS = {"height": 28, "width": 28, "channels": 1, "labels": [*"0123456789"]}
 
 def node(module: str, expression: str, *arguments):
     """Return what an expression of a module's exports `m` and of arguments `a` is; typed arrays become lists."""
-    if programs.find("node") is None:
-        programs.absent("needs node: apt-get install nodejs")
     code = f"""
       const m = await import({json.dumps((build.SOURCE / module).as_uri())});
       const a = JSON.parse(await new Promise((all) => {{ let text = ""; process.stdin.on("data", (c) => (text += c)).on("end", () => all(text)); }}));
@@ -32,7 +29,7 @@ def node(module: str, expression: str, *arguments):
       try {{ answer = {expression}; }} catch (error) {{ answer = {{ error: error.message }}; }}
       console.log(JSON.stringify(answer, (_, v) => (ArrayBuffer.isView(v) ? Array.from(v) : v)));
     """
-    command = [programs.find("node"), "--input-type=module", "--eval", code]
+    command = ["node", "--input-type=module", "--eval", code]
     done = subprocess.run(command, input=json.dumps(arguments), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -4,7 +4,6 @@ Stands alone in a runtime's environment, with probe.py and worker.py; prints one
 same loaded network: what our function of one image holds inside is what the bare loop works with.
 """
 
-import argparse
 import gc
 import inspect
 import itertools
@@ -17,7 +16,7 @@ from pathlib import Path
 
 PROBE = Path(__file__).resolve().parents[3] / "device_tests" / "onboard" / "probe.py"
 BLOCK_NS = 3e6  # about how long each way works at a time: short, so that what disturbs one disturbs the next as well
-TOOL_ROUNDS = 300
+ROUNDS, TOOL_ROUNDS = 2_000, 300
 TIMER_SHARE = 1_000  # as in an interleaved run: a sample takes so many times what the timer takes
 
 # By runtime: what a person writes who times `batch`, with the names of the runtime's own objects.
@@ -34,22 +33,16 @@ LOOP = "def bare(batch, {names}):\n    for native in batch:\n        {body}\n"
 def main() -> None:
     answer = os.fdopen(os.dup(1), "w", buffering=1)  # libraries print what they like to fd 1
     os.dup2(2, 1)
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--runtime", "--artifact", "--sidecar"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=2_000)
-    options = parser.parse_args()
-    options.threads, options.count = 1, False
     sys.path.insert(0, str(PROBE.parent))
     import probe
 
-    worker = probe.beside("worker")
+    options, worker = probe.parse(), probe.beside("worker")
     reply = worker.Reply()
     infer, images, facts = probe.load(worker, options, reply)
     inferences, name = max(1, int(BLOCK_NS / inference_ns(infer, images))), options.runtime.stem
     each = max(1, math.ceil(TIMER_SHARE * facts["timer_ns"] / inference_ns(infer, images)))
     both = ours(probe, infer, images, inferences, each), bare(probe, infer, images, inferences, each, name)
-    taken = {"bare": turns(*both, options.rounds)}
+    taken = {"bare": turns(*both, ROUNDS)}
     if name == "torch":
         taken["torch.utils.benchmark"] = turns(*with_torch_benchmark(probe, infer, images), TOOL_ROUNDS)
     print(json.dumps({"per_inference_ns": taken, "environment": reply.environment}), file=answer)

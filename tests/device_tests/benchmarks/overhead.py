@@ -1,6 +1,7 @@
 """`python -m tests.device_tests.benchmarks.overhead`: our figures against the bare runtime loop's and other tools'."""
 
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,12 +15,11 @@ from rich.table import Table
 from device_tests import devices
 from device_tests.cells import Cell, cells, select
 from device_tests.contract import Broken
+from device_tests.devices import desktop
 from device_tests.machine_lock import MachineLock
 from device_tests.measure.rounds import Entrant, entrants
-from device_tests.onboard.runtimes import RUNTIMES
 from device_tests.results.latency import Interval, bootstrap
-from device_tests.transport.dialogue import file_arguments
-from models.common import console, environments, processes
+from models.common import console, processes
 from models.common.console import out
 from models.common.errors import EdgewiseError
 from tests.device_tests.benchmarks import bare
@@ -37,14 +37,18 @@ TOOL_ROUNDS, TOOL_RUNS = 15, 500
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Our figure over another way's, for one artifact, in `turns` of both; `limit` is how far they may lie apart."""
+    """Our figure over another way's, for one artifact, in `turns` of both."""
 
     id: str
     way: str
     turns: int
     ours_ns: float
     ratio: Interval
-    limit: float
+
+    @property
+    def limit(self) -> float:
+        """How far the figures may lie apart."""
+        return OVERHEAD if self.way == "bare" else TOOL
 
     @property
     def verdict(self) -> str:
@@ -68,20 +72,12 @@ def compare(cell: Cell, entrant: Entrant) -> Iterator[Comparison]:
     for way, (ours_ns, theirs_ns) in ways.items():
         ratios = ours_ns / theirs_ns
         ratio = bootstrap(len(ratios), lambda drawn, ratios=ratios: np.median(ratios[drawn], axis=-1))
-        limit = OVERHEAD if way == "bare" else TOOL
-        yield Comparison(
-            id=cell.id, way=way, turns=len(ratios), ours_ns=float(np.median(ours_ns)), ratio=ratio, limit=limit
-        )
-
-
-def _python(runtime: str) -> Path:
-    return environments.python(runtime, install=f"nox -s 'device_tests({runtime})'")
+        yield Comparison(id=cell.id, way=way, turns=len(ratios), ours_ns=float(np.median(ours_ns)), ratio=ratio)
 
 
 def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
-    load = entrant.load
-    options = file_arguments(RUNTIMES.path(cell.runtime), load.artifact.resolve(), load.sidecar.resolve())
-    done = subprocess.run([_python(cell.runtime), bare.__file__, *options], capture_output=True, text=True)
+    command = desktop.command(bare.__file__, entrant.load)
+    done = subprocess.run(command.argv, env=os.environ | command.env, capture_output=True, text=True)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [processes.death(done.returncode)]
         raise EdgewiseError(f"{cell.id} cannot be timed: {words[-1]}")
@@ -91,7 +87,7 @@ def _bare(cell: Cell, entrant: Entrant) -> dict[str, np.ndarray]:
 def _litert_benchmark(cell: Cell, entrant: Entrant) -> np.ndarray:
     """Return our medians and those of the tool of the wheel, which leaves out copying the image in and the logits out."""
     ours, theirs = [], []
-    tool = _python(cell.runtime).with_name("litert-benchmark")
+    tool = Path(desktop.command("", entrant.load).argv[0]).with_name("litert-benchmark")
     options = ("--num_threads", "1", "--warmup_runs", "100", "--num_runs", str(TOOL_RUNS))
     with devices.device(cell.device).loaded(entrant.load) as (_, ask), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"

@@ -11,7 +11,7 @@ from device_tests.commands.check import BROKEN_BUDGET, NO_EVIDENCE
 from device_tests.measure import runner
 from models import networks
 from models.common.errors import DataError, EdgewiseError, StorageError, UsageError
-from tests.device_tests.conftest import GARBAGE, ID, LIMITS, MODEL
+from tests.device_tests.conftest import GARBAGE, ID, LIMITS, MODEL, type_in
 
 
 def test_a_failing_cell_fails_the_run_and_the_check_and_ci_is_told(folders, command, tmp_path, monkeypatch, capsys):
@@ -115,10 +115,6 @@ def test_a_check_without_evidence_is_red(ran, tmp_path, capsys):
 TAKE = ("run", "report", "check", "explain", "latency", "instructions", "shipping", "compatibility", "sweep", "add")
 
 
-def typed(command: str, folder, *arguments: str) -> int:
-    return group.main([command, "--models", str(folder), *arguments], standalone_mode=False) or 0
-
-
 @pytest.mark.parametrize("name", TAKE)
 def test_every_command_that_lists_cells_or_reads_results_takes_a_folder(name):
     assert "models" in {parameter.name for parameter in group.commands[name].params}
@@ -129,23 +125,23 @@ def test_results_report_baseline_and_budgets_lie_beside_the_networks(folders, tm
     monkeypatch.setattr(runner, "LATENCY_S", 0.05)
     (tmp_path / f"{MODEL}.pt2").touch()
     folders.runtime("honest")
-    assert typed("run", tmp_path, "--list", "--artifacts", "nowhere") == 0
+    assert type_in("run", "--models", tmp_path, "--list", "--artifacts", "nowhere") == 0
     assert f"{ID}@honest@desktop" in capsys.readouterr().out.splitlines()
     for counted in ("1 ok", "1 were current"):
-        assert typed("run", tmp_path) == 0
+        assert type_in("run", "--models", tmp_path) == 0
         assert counted in capsys.readouterr().out
     assert (tmp_path / "results" / f"{ID}@honest@desktop.json").exists()
-    assert typed("report", tmp_path) == 0
+    assert type_in("report", "--models", tmp_path) == 0
     assert {file.name for file in (tmp_path / "report").iterdir()} == {"index.html", "report.json", "report.md"}
-    typed("check", tmp_path, "--update-baseline")
+    type_in("check", "--models", tmp_path, "--update-baseline")
     assert (tmp_path / "baseline.json").exists()
     capsys.readouterr()
-    assert typed("check", tmp_path) == 11  # most cells have no result here
+    assert type_in("check", "--models", tmp_path) == 11  # most cells have no result here
     output = " ".join(capsys.readouterr().out.split())
     assert "No budgets beside the networks: only outcomes were checked." in output
     assert "1 passed, 0 failed" in output
     row = '[[budget]]\nids = ["*"]\nmetric = "agreement"\nmin = {}\nwhy = "w"\n'
     for least, tally in ((0.99, "1 passed, 0 failed"), (1.1, "0 passed, 1 failed")):
         (tmp_path / "budgets.toml").write_text(row.format(least))
-        typed("check", tmp_path)
+        type_in("check", "--models", tmp_path)
         assert tally in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from device_tests.results import measurement as measurements
 from device_tests.results.latency import Series
 from device_tests.schedule import Closed
 from models.common.errors import DataError, EdgewiseError, UsageError
-from tests.device_tests.conftest import GARBAGE, ID, raises
+from tests.device_tests.conftest import GARBAGE, ID, measured, raises
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_what_a_table_shows_is_no_markup_and_no_escape_sequence(capsys):
     assert "[bold]note" in shown
 
 
-def test_the_method_is_checked_with_the_fastest_float32(folders, measured, tmp_path, monkeypatch):
+def test_the_method_is_checked_with_the_fastest_float32(folders, tmp_path, monkeypatch):
     folders.runtime("honest")
     folders.runtime("other")
     own = select(cells(), runtimes=(), patterns=(ID,))
@@ -161,23 +162,18 @@ def test_a_tenth_more_work_is_found_and_a_method_that_tells_equals_apart_fails(f
         check(1.2)
 
 
-@pytest.fixture
-def measure(folders):
-    """Return a function that times the artifact on runtimes in turns, and returns the series by runtime."""
-
-    def timed(*runtimes: str, limit_s: float = 1.0) -> dict[str, Series]:
-        able, unable = rounds.entrants(select(cells(), runtimes=runtimes, patterns=(ID,)), folders.bench.artifacts)
-        assert not unable
-        rng = np.random.default_rng(0)
-        every = rounds.measure(able, rng=rng, limit_s=limit_s, report_progress=lambda text: None)
-        return {series.id.split("@")[1]: series for series in every}
-
-    return timed
+def measure(folder: Path, *runtimes: str, limit_s: float = 1.0) -> dict[str, Series]:
+    """Time the artifact on runtimes in turns; return the series by runtime."""
+    able, unable = rounds.entrants(select(cells(), runtimes=runtimes, patterns=(ID,)), folder)
+    assert not unable
+    rng = np.random.default_rng(0)
+    every = rounds.measure(able, rng=rng, limit_s=limit_s, report_progress=lambda text: None)
+    return {series.id.split("@")[1]: series for series in every}
 
 
-def test_rounds_measure_every_artifact_as_often_and_short_inferences_together(folders, measure, tmp_path):
+def test_rounds_measure_every_artifact_as_often_and_short_inferences_together(folders, tmp_path):
     spins = folders.runtime("spins", SPINS.format(processes=str(tmp_path / "processes"), factor=1.0))
-    timed = measure(spins, folders.runtime("quick"), limit_s=3.0)
+    timed = measure(folders.bench.artifacts, spins, folders.runtime("quick"), limit_s=3.0)
     assert len(timed["spins"].rounds_ns) == len(timed["quick"].rounds_ns) >= 2
     for series in timed.values():
         assert (series.outcome, series.threads) == ("ok", 1)
@@ -186,7 +182,7 @@ def test_rounds_measure_every_artifact_as_often_and_short_inferences_together(fo
     assert timed["quick"].inferences > timed["spins"].inferences
 
 
-def test_what_ends_on_the_way_and_what_nobody_foresaw_is_a_row_and_the_others_go_on(folders, measure, monkeypatch):
+def test_what_ends_on_the_way_and_what_nobody_foresaw_is_a_row_and_the_others_go_on(folders, monkeypatch):
     loaded = desktop.Desktop.loaded
 
     def broken(self, load):
@@ -197,7 +193,8 @@ def test_what_ends_on_the_way_and_what_nobody_foresaw_is_a_row_and_the_others_go
     monkeypatch.setattr(desktop.Desktop, "loaded", broken)
     crashes = folders.runtime("crashes", "def answer(logits):\n    calls > 500 and os.abort()\n    return logits")
     refuses = folders.runtime("refuses", "def load(path, threads):\n    raise ValueError('does not know the op')")
-    timed = measure(crashes, refuses, folders.runtime("other"), folders.runtime("honest"))
+    others = (folders.runtime(name) for name in ("other", "honest"))
+    timed = measure(folders.bench.artifacts, crashes, refuses, *others)
     assert {name: (series.outcome, series.reason) for name, series in timed.items()} == {
         "honest": ("ok", ""),
         "refuses": ("unsupported", "ValueError: does not know the op"),
@@ -207,7 +204,7 @@ def test_what_ends_on_the_way_and_what_nobody_foresaw_is_a_row_and_the_others_go
     assert timed["honest"].rounds_ns
     monkeypatch.setattr(desktop.Desktop, "loaded", raises(Closed()))
     with pytest.raises(Closed):  # an interrupt is no series
-        measure("honest")
+        measure(folders.bench.artifacts, "honest")
 
 
 def test_a_batch_keeps_schemes_of_a_model_and_format_together():

@@ -1,15 +1,16 @@
 """Nothing that ran nothing is a success: what was named must be there, and some cell must have run."""
 
+from functools import partial
+
 import pytest
 
 from device_tests import devices
-from device_tests.__main__ import group
 from device_tests.commands import sweep as sweeps
 from device_tests.devices import desktop
 from device_tests.results import measurement as measurements
 from export import matrix
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
-from tests.device_tests.conftest import ID, MODEL
+from tests.device_tests.conftest import ID, MODEL, type_in
 
 
 class Board(desktop.Desktop):
@@ -104,9 +105,7 @@ def test_a_missing_core_fails_a_sweep_where_it_was_named_unless_a_failed_cell_we
     monkeypatch.setattr(sweeps, "_measure", lambda *arguments, **options: list(errors))
     monkeypatch.setattr(sweeps, "_show", lambda *arguments: None)
 
-    def sweep(*named: str) -> int:
-        return group.main(["sweep", *named, "--results", str(tmp_path)], standalone_mode=False) or 0
-
+    sweep = partial(type_in, "sweep", "--results", tmp_path)
     assert (sweep(), capsys.readouterr().err) == (0, "")
     assert sweep("--device", "cortex-a53", "--device", "max") == 4
     assert "qemu emulates no max" in capsys.readouterr().err

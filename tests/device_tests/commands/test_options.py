@@ -9,6 +9,7 @@ from device_tests.__main__ import group
 from models.common.environments import ROOT
 from models.common.errors import DataError, UsageError
 from models.options import Finite, Place, Word
+from tests.device_tests.conftest import type_in
 
 PASSED_ON = ("arguments",)  # to `run`, which checks them
 
@@ -55,21 +56,21 @@ REFUSED = {
 @pytest.mark.parametrize(("option", "value"), [(option, value) for option in REFUSED for value in REFUSED[option]])
 def test_figures_and_names_outside_their_range_are_refused(option, value):
     with pytest.raises(click.BadParameter):
-        group.main([*option.split(), value], standalone_mode=False)
+        type_in(*option.split(), value)
 
 
 @pytest.mark.parametrize("empty", ["", "  ", "a\0b"])
 @pytest.mark.parametrize("option", NAMES)
 def test_names_that_are_none_are_refused(option, empty):
     with pytest.raises(click.BadParameter, match=r"is empty|NUL|control characters|is not one of"):
-        group.main([*option.split(), empty], standalone_mode=False)
+        type_in(*option.split(), empty)
 
 
 def test_a_file_is_never_called_like_an_option_or_by_too_long_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for file, message in (("-", "begins with a dash"), ("--summary", "begins with a dash"), ("a" * 300, "too long")):
         with pytest.raises(click.BadParameter, match=message):
-            group.main(["check", "--junit", file], standalone_mode=False)
+            type_in("check", "--junit", file)
     assert not list(tmp_path.iterdir())
 
 
@@ -88,7 +89,7 @@ TYPOS = {
 def test_typos_are_refused_where_only_the_arguments_are_checked(line, monkeypatch):
     monkeypatch.setenv("EDGEWISE_ONLY_PARSE", "1")
     with pytest.raises((click.UsageError, UsageError, DataError)):
-        group.main(line.split(), standalone_mode=False)
+        type_in(*line.split())
 
 
 MEASURING = ("run", "latency", "instructions", "compatibility", "sweep", "android vm", "android phone")
@@ -112,6 +113,6 @@ def test_good_arguments_end_there_where_only_they_are_checked(arguments, tmp_pat
     monkeypatch.setenv("EDGEWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     before = sorted(ROOT.iterdir())
-    assert group.main(list(arguments), standalone_mode=False) == 0
+    assert type_in(*arguments) == 0
     assert sorted(ROOT.iterdir()) == before
     assert not (tmp_path / "cache").exists()

@@ -19,17 +19,13 @@ from models import reference
 from models.common.environments import ROOT
 from models.common.errors import EdgewiseError, EnvironmentMissing
 from tests import programs
-from tests.device_tests.conftest import export, need_environment, raises
+from tests.device_tests.conftest import export, measured, need_environment, raises
+
+# a row of an emulated core that was compared with the desktop's
+on_a_core = partial(measured, runtime="onnxruntime", format_name="onnx", device="cortex-a53", compared=1_000, same=0)
 
 
-@pytest.fixture
-def on_a_core(measured):
-    """A maker of rows of an emulated core that were compared with the desktop's."""
-    where = {"runtime": "onnxruntime", "format_name": "onnx", "device": "cortex-a53"}
-    return partial(measured, **where, compared=1_000, same=0)
-
-
-def test_the_same_bits_leave_nothing_to_say_and_of_floats_only_the_largest_difference(on_a_core, measured, tmp_path):
+def test_the_same_bits_leave_nothing_to_say_and_of_floats_only_the_largest_difference(tmp_path):
     rows = (on_a_core("int8", same=1_000), on_a_core("float32", same=1_000), measured("int8"))  # not compared
     assert sweep.differences(rows, tmp_path) == []
     differences = {"float32": 1e-5, "int4": 0.2, "dynamic_int8": 0.04}
@@ -38,7 +34,7 @@ def test_the_same_bits_leave_nothing_to_say_and_of_floats_only_the_largest_diffe
     assert "up to 0.2 (torch_cnn_small-onnx-int4@onnxruntime@cortex-a53)" in line
 
 
-def test_integers_that_differ_are_named_with_image_and_layer_if_it_can_be_shown(on_a_core, tmp_path, monkeypatch):
+def test_integers_that_differ_are_named_with_image_and_layer_if_it_can_be_shown(tmp_path, monkeypatch):
     row = on_a_core("int8", same=993, difference=0.25, first_other=7)
     (line,) = sweep.differences((row, on_a_core("int8_io", same=1_000)), tmp_path)
     message = "integers, yet 7 of 1,000 answers are other ones than on the desktop, by up to 0.25"

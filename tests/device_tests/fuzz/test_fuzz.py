@@ -1,8 +1,6 @@
 """Damage that is seeded, and what becomes of what it is done to."""
 
 import random
-import subprocess
-import sys
 
 import pytest
 
@@ -12,8 +10,7 @@ from device_tests.transport.dialogue import Conversations
 from export.matrix import FURTHER, MATRIX
 from models import reference
 from models.common import files
-from models.common.environments import ROOT
-from tests.device_tests.conftest import ID, MODEL, export, running
+from tests.device_tests.conftest import ID, MODEL, export, run_module, running
 from tests.device_tests.fuzz import forks, fuzz
 
 CONTENT = bytes(range(256)) * 40
@@ -72,15 +69,13 @@ def test_whatever_an_artifact_does_is_a_row(folders, tmp_path, code, outcome, re
 def test_damaged_artifacts_end_as_rows_alike_with_the_same_seed_and_leave_no_process(tmp_path):
     subjects = {name: id for name, id in fuzz.SUBJECTS.items() if name not in FURTHER}  # `nox -s fuzz` has these, too
     folder = export(tmp_path / "artifacts", *(id.split("@")[0] for id in subjects.values()))
-    options = ["--count=8", "--seed=1", "--artifacts", str(folder), *(f"--only={name}" for name in subjects)]
-    command = [sys.executable, "-m", "tests.device_tests.fuzz.fuzz", *options]
+    options = ["--count=8", "--seed=1", "--artifacts", folder, *(f"--only={name}" for name in subjects)]
     tallies = []
     for _ in range(2):
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-        assert result.returncode == 0, result.stderr
-        cells = [line.split("│") for line in result.stdout.splitlines() if line.startswith("│")]
+        output = run_module("tests.device_tests.fuzz.fuzz", *options)
+        cells = [line.split("│") for line in output.splitlines() if line.startswith("│")]
         tallies.append([row[:-3] for row in cells])  # without the border, memory and seconds
     assert tallies[0] == tallies[1]
     assert len(tallies[0]) == len(subjects)
-    assert "load_failed" in result.stdout
+    assert "load_failed" in output
     assert not running(tmp_path)

@@ -8,6 +8,7 @@ from device_tests.gates import budgets, evidence, verdicts
 from device_tests.results.row import Row
 from models.common.environments import ROOT
 from models.common.errors import DataError, UsageError
+from tests.device_tests.conftest import measured
 
 IDS = tuple(cell.id for cell in possible())
 OUTCOME = {"metric": "outcome", "outcomes": ("ok",)}
@@ -50,13 +51,13 @@ def ratio(low: float, high: float) -> dict[str, float]:
         ({"metric": "latency_ratio", "max": 1.1}, ratio(1.05, 1.2), "skipped", "too noisy to say"),
     ],
 )
-def test_a_limit_gives_its_verdict(measured, limit, facts, state, message):
+def test_a_limit_gives_its_verdict(limit, facts, state, message):
     (verdict,) = verdicts.check(limits(limit), (replace(measured(), **facts),))
     assert verdict.state == state
     assert message in verdict.message
 
 
-def test_the_last_row_that_matches_decides_and_one_whose_cells_later_rows_decide_is_broken(measured):
+def test_the_last_row_that_matches_decides_and_one_whose_cells_later_rows_decide_is_broken():
     rule = {"metric": "agreement", "min": 1.0}
     exception = {"metric": "agreement", "min": 0.9, "ids": ("*-int8@*",)}
     rows = (measured(agree=9_500), measured(scheme="int8", agree=9_500))
@@ -79,7 +80,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("metric", FIGURES)
-def test_every_figure_can_be_limited(measured, metric):
+def test_every_figure_can_be_limited(metric):
     row = measured(**FIGURES[metric])
     value = getattr(row, metric)
     within, beyond = (verdicts.check(limits({"metric": metric, "max": value * f}), (row,))[0] for f in (1.1, 0.5))
@@ -136,7 +137,7 @@ def test_a_row_that_cannot_be_meant_is_refused(tmp_path, content, error, message
         budgets.load(file, IDS)
 
 
-def test_a_figure_may_be_held_on_another_evaluation_set_and_one_that_was_not_judged_is_skipped(measured):
+def test_a_figure_may_be_held_on_another_evaluation_set_and_one_that_was_not_judged_is_skipped():
     row = measured(sets={"night": {"total": 10, "correct": 8, "source_correct": 9, "agree": 9}})
     for metric, value in (("top1", 0.8), ("agreement", 0.9)):
         for least, state in ((value - 0.01, "pass"), (value + 0.01, "fail")):
@@ -157,7 +158,7 @@ def lacks(rows: tuple[Row, ...], ids: tuple[str, ...], **facts) -> list[str]:
     return [lack.why for lack in evidence.lacks(rows, both, verdicts.check(both, rows))]
 
 
-def test_a_budget_of_a_further_engine_must_decide_something_once_the_engine_has_run(measured):
+def test_a_budget_of_a_further_engine_must_decide_something_once_the_engine_has_run():
     further = ("*-tflite-int8@tflite_micro@*",)
     row, micro = (measured("int8", runtime, "tflite") for runtime in ("litert", "tflite_micro"))
     for ids in (further, ("*@openvino@cortex-*",), ("*@openvino@cortex-a76", "*@ncnn@desktop")):
@@ -181,7 +182,7 @@ def test_this_projects_budgets_limit_every_outcome_and_are_required_but_for_what
     assert verdicts.expected_outcomes((), "x") == ("ok",)  # without a budget a cell is expected to be ok
 
 
-def test_engines_that_were_left_out_do_not_make_a_check_worthless(measured):
+def test_engines_that_were_left_out_do_not_make_a_check_worthless():
     nothing = {"outcome": "skipped", "evidence": "missing", "reason": "not run", "total": None, "latencies_ns": ()}
     there = measured("int8", "litert", "tflite")
     left_out = [measured("int8", "openvino", format_name, **nothing) for format_name in ("onnx", "openvino", "ort")]

@@ -9,6 +9,7 @@ from device_tests.gates.baseline import Comparison
 from device_tests.gates.budgets import Budget
 from device_tests.gates.evidence import Lack
 from device_tests.gates.verdicts import Verdict
+from tests.device_tests.conftest import measured
 
 SIZE = Budget(ids=("*",), metric="size_bytes", why="because", max=1_000, line=3)
 TOP1 = Budget(ids=("*",), metric="top1", why="because", min=0.9, line=9)
@@ -18,7 +19,7 @@ def failed(id: str = "a@b@c", **facts) -> Verdict:
     return Verdict(**{"id": id, "metric": "size_bytes", "state": "fail", "message": "too large", "excess": 1.0} | facts)
 
 
-def test_junit_has_a_case_per_cell_and_per_budget_and_takes_any_character(measured, tmp_path):
+def test_junit_has_a_case_per_cell_and_per_budget_and_takes_any_character(tmp_path):
     rows = (
         measured(scheme="int8", seconds=1.5),
         measured(size_bytes=1_500, correct=5, seconds=2.0),

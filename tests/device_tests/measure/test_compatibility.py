@@ -19,7 +19,7 @@ from export import artifact as artifacts
 from models.common import environments, records
 from models.common.errors import DataError, EdgewiseError
 from tests import interpreters
-from tests.device_tests.conftest import ID, artifact, raises
+from tests.device_tests.conftest import ID, artifact, measured, raises
 
 
 def grid(outcomes: dict[str, str]) -> Grid:
@@ -93,7 +93,7 @@ def test_an_interrupt_says_nothing_about_a_version(two_versions, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_grid_of_another_file_is_not_told_and_a_broken_one_is_an_error(measured, tmp_path):
+def test_a_grid_of_another_file_is_not_told_and_a_broken_one_is_an_error(tmp_path):
     row = measured(artifact_sha256="b" * 64)
     for digest, versions in (("a" * 64, ""), ("b" * 64, "2.0 and newer")):
         stored = replace(grid({"1.0": "mismatch", "2.0": "ok"}), runtime=row.runtime, artifact_sha256=digest)

@@ -1,19 +1,14 @@
 """What the web demo saved becomes results, unless anything about it is wrong."""
 
-import base64
 import json
-import zlib
 from functools import partial
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from device_tests.commands.add import add
-from device_tests.commands.run import run
 from device_tests.measure import import_results as browsers
+from device_tests.onboard.worker import packed
 from device_tests.report import notes
 from device_tests.report.groups import group
 from device_tests.results import measurement as measurements
@@ -21,7 +16,7 @@ from device_tests.results.row import Row
 from export import artifact as artifacts
 from models import reference
 from models.common.errors import DataError
-from tests.device_tests.conftest import MODEL, joined, save_tflite
+from tests.device_tests.conftest import MODEL, joined, save_tflite, type_in
 
 ID = f"{MODEL}-tflite-int8"
 IMAGES, JUDGED = 100, 50
@@ -39,10 +34,6 @@ def logits(folder) -> np.ndarray:
     copied = reference.load(reference.path(folder, MODEL)).logits[:JUDGED].copy()
     copied[7] = np.roll(copied[7], 1)
     return copied
-
-
-def packed(logits: np.ndarray) -> str:
-    return base64.b64encode(zlib.compress(logits.astype("<f4").tobytes())).decode()
 
 
 @pytest.fixture
@@ -69,9 +60,8 @@ def imported(folder, tmp_path):
     """Return a function that types a command for a file, and returns the row of the artifact on a device then."""
     results = tmp_path / "results"
 
-    def row(command: click.Command, *arguments: str, device: str) -> Row:
-        done = CliRunner().invoke(command, [*arguments, "--artifacts", str(folder), "--results", str(results)])
-        assert done.exit_code == 0, done.output
+    def row(*arguments: object, device: str) -> Row:
+        assert type_in(*arguments, "--artifacts", folder, "--results", results) == 0
         (only,) = (row for row in joined(folder, results, device) if row.artifact == ID)
         return only
 
@@ -79,7 +69,7 @@ def imported(folder, tmp_path):
 
 
 def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tmp_path):
-    row = imported(add, str(saved()), device="browser:pixel-7")
+    row = imported("add", saved(), device="browser:pixel-7")
     id = f"{ID}@litertjs@browser:pixel-7"
     assert np.array_equal(np.load(measurements.logits_path(tmp_path / "results", id)), logits)
     assert (row.id, row.outcome, row.total, row.correct, row.lost) == (id, "ok", JUDGED, JUDGED - 1, 1)
@@ -92,7 +82,7 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tm
 def test_what_the_android_app_shared_is_a_current_row_but_for_times_of_an_emulator(saved, imported, folder):
     phone = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
     shared = partial(saved, runtime="litert", environment=phone)
-    row = imported(run, "--import", str(shared(device="app:pixel-7")), device="app:pixel-7")
+    row = imported("run", "--import", shared(device="app:pixel-7"), device="app:pixel-7")
     assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
     ((row, _),) = browsers.read(shared(device="app:pixel-7+t4+no_xnnpack", threads=4), folder)
     assert (row.device, row.threads) == ("app:pixel-7+t4+no_xnnpack", 4)
@@ -161,5 +151,5 @@ def test_a_result_that_is_there_twice_is_refused_and_nothing_is_added(saved, fol
     file, results = saved(), tmp_path / "results"
     file.write_text(json.dumps(json.loads(file.read_text()) * 2))
     with pytest.raises(DataError, match="is in it twice"):
-        add.main([str(file), "--artifacts", str(folder), "--results", str(results)], standalone_mode=False)
+        type_in("add", file, "--artifacts", folder, "--results", results)
     assert not results.exists()

@@ -11,7 +11,7 @@ from device_tests.results.npu import Compiled, Npu
 from export.recipe import Recipe
 from models.common.errors import EdgewiseError, UsageError
 from tests import programs
-from tests.device_tests.conftest import MODEL
+from tests.device_tests.conftest import MODEL, measured
 
 WARNING = "Warning (supported operators) operator: {}, ofm: 'x'\nReason: Unsupported opType\n"
 COUNTS = "CPU operators = {} (1.0%)\nNPU operators = {} (1.0%)\n"
@@ -78,7 +78,7 @@ def test_a_crash_and_a_refusal_of_the_real_command_are_records_that_are_kept(vel
     assert current_results.npu(folders.bench.results, replace(artifact, sha256="0" * 64)) is None
 
 
-def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders, measured):
+def test_a_row_of_tflite_micro_gets_the_least_share_and_others_none(folders):
     artifact = folders.artifact
     one = Compiled(accelerator="a", outcome="ok", npu_operators=3)
     two = (one, replace(one, accelerator="b", cpu_operators=1))

@@ -18,7 +18,7 @@ from device_tests.results import shipping as footprints
 from export import artifact as artifacts
 from models.common import environments
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
-from tests.device_tests.conftest import ID, artifact, export, footprint, raises
+from tests.device_tests.conftest import ID, artifact, export, footprint, measured, raises, type_in
 
 
 def test_every_runtime_has_one_subject_of_the_smallest_network_that_was_made(tmp_path):
@@ -93,9 +93,8 @@ def test_a_network_that_a_runtimes_format_cannot_hold_is_skipped_with_its_reason
     subjects = shipping.subjects(tmp_path)
     for cell in subjects:
         artifacts.save(artifact(cell.recipe.id, **unsupported), tmp_path)
-    arguments = ["--artifacts", str(tmp_path), "--out", str(tmp_path / "shipping.json")]
     with pytest.raises(EnvironmentMissing, match="Nothing was measured, for the reasons above"):
-        command.shipping.main(arguments, standalone_mode=False)
+        type_in("shipping", "--artifacts", tmp_path, "--out", tmp_path / "shipping.json")
     artifacts.save(artifact(subjects[0].recipe.id, **unsupported | {"outcome": "export_failed"}), tmp_path)
     with pytest.raises(DataError, match=r"was not made \(export_failed\): no operator"):  # no checksum is blamed
         shipping.start(subjects[0], tmp_path, MachineLock(print))
@@ -120,8 +119,7 @@ def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row_and_rows_of_oth
         chosen = select(cells(), runtimes=tuple(measures), patterns=(ID,))
         monkeypatch.setattr(command, "subjects", lambda folder: chosen)
         monkeypatch.setattr(command, "start", lambda cell, folder, machine: measures[cell.runtime]())
-        arguments = ["--artifacts", str(folders.bench.artifacts), "--out", str(weighed)]
-        command.shipping.main(arguments, standalone_mode=False)
+        type_in("shipping", "--artifacts", folders.bench.artifacts, "--out", weighed)
 
     message = r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
     with pytest.raises(EdgewiseError, match=message):
@@ -168,7 +166,7 @@ def test_what_was_weighed_is_read_by_runtime_and_a_broken_file_is_said(tmp_path,
         footprints.read(tmp_path)
 
 
-def test_a_model_ships_with_its_runtime_or_the_apps_engine_and_the_desktops_libraries_say_nothing_of_a_phone(measured):
+def test_a_model_ships_with_its_runtime_or_the_apps_engine_and_the_desktops_libraries_say_nothing_of_a_phone():
     row = partial(measured, compressed_bytes=7, environment={"extra": {"engine_bytes": 1_000}})
     assert footprints.total_bytes(row(), {"torch": TORCH}) == 107
     assert footprints.total_bytes(row(), {}) is None

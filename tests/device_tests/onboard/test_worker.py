@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,20 +216,15 @@ forked = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked 
 STARTS = "def start(threads):\n    with open({!r}, 'a') as file:\n        file.write('x')\n    {}\n    return threads"
 
 
-@pytest.fixture
-def starts(tmp_path):
-    """Return a function that gives the code of a runtime which counts its starts, and one that counts them."""
-    file = tmp_path / "starts"
-
-    def coded(more: str = "pass") -> tuple:
-        return STARTS.format(str(file), more), lambda: len(file.read_text())
-
-    return coded
+def starts(folder: Path, more: str = "pass") -> tuple[str, Callable[[], int]]:
+    """Return the code of a runtime that counts its starts, and a function that gives their number."""
+    file = folder / "starts"
+    return STARTS.format(str(file), more), lambda: len(file.read_text())
 
 
 @forked
-def test_a_runtime_is_started_once_for_several_cells_and_answers_the_same(folders, starts, monkeypatch):
-    code, count = starts()
+def test_a_runtime_is_started_once_for_several_cells_and_answers_the_same(folders, tmp_path, monkeypatch):
+    code, count = starts(tmp_path)
     runtime = folders.runtime("counted", code)
     rows = [folders.row(runtime, force=True) for _ in range(3)]
     assert count() == 1
@@ -245,8 +242,8 @@ def test_a_runtime_is_started_once_for_several_cells_and_answers_the_same(folder
 
 
 @forked
-def test_a_crash_costs_one_worker_and_what_they_are_forked_from_ends_with_whoever_started_it(folders, starts, tmp_path):
-    code, count = starts(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
+def test_a_crash_costs_one_worker_and_what_they_are_forked_from_ends_with_whoever_started_it(folders, tmp_path):
+    code, count = starts(tmp_path, f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
     crash = f"""
 def load(path, threads):
     if not os.path.exists({str(tmp_path / "crashed")!r}):
@@ -265,8 +262,9 @@ def load(path, threads):
 
 
 @forked
-def test_a_runtime_with_threads_of_its_own_is_not_forked(folders, starts):
-    code, count = starts("import threading; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
+def test_a_runtime_with_threads_of_its_own_is_not_forked(folders, tmp_path):
+    sleeps = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    code, count = starts(tmp_path, f"import threading; {sleeps}")
     runtime = folders.runtime("threaded", code)
     assert [folders.row(runtime, force=True).outcome for _ in range(2)] == ["ok", "ok"]
     assert count() == 3  # the one that cannot be forked from, and each worker

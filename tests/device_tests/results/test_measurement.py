@@ -11,6 +11,7 @@ from device_tests.results import parity
 from device_tests.results.row import Row
 from device_tests.rows import as_row
 from models.common.errors import DataError
+from tests.device_tests.conftest import measured
 
 # of Fagerland, Lydersen and Laake 2013, https://doi.org/10.1186/1471-2288-13-91: 1 and 7 of 21 pairs differ
 PAIRS = {"total": 21, "lost": 1, "gained": 7, "correct": 10, "agree": 13}
@@ -29,11 +30,11 @@ FIGURES = ("top1", "top1_interval", "top1_loss", "top1_loss_bound", "mcnemar_p",
         *(({"total": None}, figure, None) for figure in FIGURES),
     ],
 )
-def test_a_statistic_is_that_of_the_books_and_there_is_none_of_what_was_not_judged(measured, facts, figure, expected):
+def test_a_statistic_is_that_of_the_books_and_there_is_none_of_what_was_not_judged(facts, figure, expected):
     assert getattr(measured(**facts), figure) == expected
 
 
-def test_the_bound_holds_the_true_loss_in_nineteen_of_twenty_samples(measured):
+def test_the_bound_holds_the_true_loss_in_nineteen_of_twenty_samples():
     """Of networks that truly lose 0.3 points, 1,000 images at a time."""
     rng = np.random.default_rng(0)
     lost, gained, _ = rng.multinomial(1_000, (0.006, 0.003, 0.991), size=2_000).T
@@ -43,7 +44,7 @@ def test_the_bound_holds_the_true_loss_in_nineteen_of_twenty_samples(measured):
 
 
 @pytest.mark.parametrize("device", ["desktop", "browser:../../etc/x"])
-def test_a_result_is_read_as_it_was_written_and_stays_in_its_folder(measured, tmp_path, device):
+def test_a_result_is_read_as_it_was_written_and_stays_in_its_folder(tmp_path, device):
     flip = {"index": 3, "label": 1, "ours": 7, "theirs": 1, "our_margin": 0.1, "their_margin": 0.2}
     row = measured(flips=(flip,), agree=9_999, device=device)
     measurements.save(row, tmp_path)
@@ -61,7 +62,7 @@ def test_a_result_is_read_as_it_was_written_and_stays_in_its_folder(measured, tm
     ],
     ids=str,
 )  # fmt: skip
-def test_figures_that_contradict_each_other_are_impossible(measured, facts):
+def test_figures_that_contradict_each_other_are_impossible(facts):
     assert not measured().impossible
     assert measured(**facts).impossible
 
@@ -77,7 +78,7 @@ def test_figures_that_contradict_each_other_are_impossible(measured, facts):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_result_of_wrong_types_is_one_sentence(measured, tmp_path, change):
+def test_a_result_of_wrong_types_is_one_sentence(tmp_path, change):
     row = measured()
     measurements.save(row, tmp_path)
     file = measurements.path(tmp_path, row.id)
@@ -91,7 +92,7 @@ LOGITS = np.random.default_rng(0).normal(size=(50, 10)).astype(np.float32)
 
 
 @pytest.fixture
-def keep(measured, tmp_path):
+def keep(tmp_path):
     def save(logits: np.ndarray = LOGITS, **facts) -> Row:
         row = measured(**facts)
         measurements.save(row, tmp_path)

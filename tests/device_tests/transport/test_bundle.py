@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import zipfile
 from dataclasses import replace
 
 import pytest
@@ -13,6 +12,7 @@ from device_tests.transport.bundle import debian, executorch, wheels
 from models.common import environments, files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from tests import programs
+from tests.conftest import zipped
 
 
 @pytest.fixture
@@ -85,9 +85,8 @@ def test_what_is_missing_to_build_a_bundle_is_said_with_what_to_do(tmp_path, mon
 
 def test_a_wheel_is_unpacked_once_and_without_what_no_inference_loads(tmp_path):
     wheel = tmp_path / "some_runtime-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name in ("__init__.py", "tests/test_it.py", "api.h", "it.pyi"):
-            archive.writestr(f"some_runtime/{name}", "")
+    names = ("__init__.py", "tests/test_it.py", "api.h", "it.pyi")
+    zipped(wheel, {f"some_runtime/{name}": "" for name in names})
     assert wheels.unpack(wheel, tmp_path / "site") == "some_runtime-1.0"
     folder = tmp_path / "site" / "some_runtime-1.0"
     assert [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")] == ["some_runtime/__init__.py"]

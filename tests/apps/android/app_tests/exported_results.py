@@ -11,10 +11,11 @@ import numpy as np
 
 from device_tests.results import parity
 from device_tests.results.row import Row
-from device_tests.rows import cells_with_results, load, rows
+from device_tests.rows import load
 from models import networks
 from models.common.environments import ROOT
 from models.common.errors import EdgewiseError
+from tests.device_tests.conftest import joined
 
 DEVICE = "app:robolectric"
 
@@ -35,10 +36,7 @@ def compare(exported: Path, artifacts: Path, own: Path | None = None) -> str:
         only = tuple(part for m in brought for part in ("--only", m.artifact))
         runtimes = tuple(part for name in sorted({m.runtime for m in brought}) for part in ("--runtime", name))
         _device_tests("run", "--quick", *runtimes, *only, *places)
-        measured = load(results)
-        chosen = cells_with_results(measured, (DEVICE,))
-        counted = rows(chosen, measured, artifacts_folder=artifacts, results_folder=results)
-        good = [row for row in counted if row.id in measured.measurements]
+        good = [row for row in joined(artifacts, results, DEVICE) if row.id in {m.id for m in brought}]
         for row in good:
             _compare(row, results)
         if len(good) != len(brought) or not good:

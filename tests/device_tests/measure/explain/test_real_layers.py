@@ -24,6 +24,7 @@ from models.frameworks import FRAMEWORKS
 from models.images import network_input
 from models.reference import Reference
 from models.spec import Training
+from tests.conftest import zipped
 from tests.device_tests import conftest
 
 pytestmark = pytest.mark.slow
@@ -226,11 +227,10 @@ def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(exported):
     weights = [torch.ops.quantized.conv2d_unpack(value)[0] for value in packed]
     (scales,) = (w.q_per_channel_scales().numpy().tobytes() for w in weights if tuple(w.shape) == SHAPE)
     damaged = file.with_name("damaged.pt")
-    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(damaged, "w") as broken:
+    with zipfile.ZipFile(file) as whole:
         records = {name: whole.read(name) for name in whole.namelist()}
-        (name,) = (name for name, record in records.items() if record == scales)
-        for entry, record in (records | {name: (2 * np.frombuffer(scales)).tobytes()}).items():
-            broken.writestr(entry, record)
+    (name,) = (name for name, record in records.items() if record == scales)
+    zipped(damaged, records | {name: (2 * np.frombuffer(scales)).tobytes()})
     assert bad(measured(artifact, damaged)) == [POINTWISE]
 
 

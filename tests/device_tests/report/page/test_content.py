@@ -5,7 +5,6 @@ import re
 import subprocess
 import textwrap
 from base64 import b64decode
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -24,20 +23,8 @@ from models.common import files
 from models.common.environments import ROOT
 from tests import programs
 from tests.device_tests import conftest
-from tests.device_tests.conftest import ID, MODEL, footprint, placement
-from tests.device_tests.report.page.conftest import EVIL, data_of
-
-
-class Elements(HTMLParser):
-    """Collects the start tags of a page with their attributes."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
+from tests.device_tests.conftest import ID, MODEL, footprint, measured, placement
+from tests.device_tests.report.page.conftest import EMULATED_ROW, EVIL, ROWS, Elements, data_of
 
 
 def test_nothing_on_the_page_comes_from_elsewhere_and_what_a_runtime_said_is_text_and_never_markup(build):
@@ -52,13 +39,13 @@ def test_nothing_on_the_page_comes_from_elsewhere_and_what_a_runtime_said_is_tex
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt; &amp;" in text
 
 
-def test_a_page_that_can_be_mailed_holds_every_row_and_the_references_own_pictures(build, rows, folders):
+def test_a_page_that_can_be_mailed_holds_every_row_and_the_references_own_pictures(build, folders):
     file = build()
     assert file.stat().st_size < 3_000_000
     text = file.read_text()
-    assert {row.id for row in rows} <= {given.get("id") for tag, given in Elements(text).elements if tag == "tr"}
+    assert {row.id for row in ROWS} <= {given.get("id") for tag, given in Elements(text).elements if tag == "tr"}
     data = data_of(text)
-    assert [row["id"] for row in data["rows"]] == [r.id for g in group(rows, 0.1) for r in g.rows]
+    assert [row["id"] for row in data["rows"]] == [r.id for g in group(ROWS, 0.1) for r in g.rows]
     with np.load(folders.bench.artifacts / f"{MODEL}.reference.npz") as reference:
         expected = reference["images"][7].tobytes()
     flipped = data["pictures"][MODEL]["7"]
@@ -66,29 +53,29 @@ def test_a_page_that_can_be_mailed_holds_every_row_and_the_references_own_pictur
     assert flipped == {"height": 28, "width": 28, "channels": 1}
 
 
-def test_digits_quick_results_and_another_machine_are_said_and_what_was_not_measured_is_not_a_zero(build, rows):
+def test_digits_quick_results_and_another_machine_are_said_and_what_was_not_measured_is_not_a_zero(build):
     plain = build().read_text()
     assert "NOT MNIST" not in plain
     assert "Quick results." not in plain
     assert '<dt>instructions</dt><dd><span class="none">not measured' in plain
     counted = {"instructions": 1_234_567, "instructions_cpu": "a CPU"}
-    text = build((replace(rows[1], dataset=artifacts.Dataset(name="digits"), quick=True, **counted),)).read_text()
+    text = build((replace(ROWS[1], dataset=artifacts.Dataset(name="digits"), quick=True, **counted),)).read_text()
     assert 'role="alert"><strong>Judged on scikit-learn&#39;s digits, NOT MNIST' in text
     assert "1 of 1 cells were judged on fewer images" in text
     assert "<dt>instructions</dt><dd>1,234,567 per inference on a CPU" in text
 
-    there = replace(rows[2], environment=replace(rows[2].environment, cpu="another CPU"))
-    text = build((rows[1], there)).read_text()
+    there = replace(ROWS[2], environment=replace(ROWS[2].environment, cpu="another CPU"))
+    text = build((ROWS[1], there)).read_text()
     assert 'role="alert"><strong>The rows of desktop come from 2 machines, and nothing is compared' in text
     assert text.count("<td>desktop (machine 1)</td>") == text.count("<td>desktop (machine 2)</td>") == 1
 
 
-def test_a_row_judged_on_easier_images_is_no_better_than_its_source(build, rows):
+def test_a_row_judged_on_easier_images_is_no_better_than_its_source(build):
     """A slow cell's first 500 images, all answered rightly, made it the most accurate of all."""
-    few = replace(rows[3], artifact=f"{MODEL}-executorch-int4", total=500, agree=500, correct=500, lost=0, gained=0)
-    shown = {row["artifact"]: row["top1"] for row in data_of(build((*rows[:4], few)).read_text())["rows"]}
-    assert shown[f"{MODEL}-executorch-int4"] == shown[rows[1].artifact] == rows[1].top1
-    assert shown[rows[3].artifact] == rows[3].top1
+    few = replace(ROWS[3], artifact=f"{MODEL}-executorch-int4", total=500, agree=500, correct=500, lost=0, gained=0)
+    shown = {row["artifact"]: row["top1"] for row in data_of(build((*ROWS[:4], few)).read_text())["rows"]}
+    assert shown[f"{MODEL}-executorch-int4"] == shown[ROWS[1].artifact] == ROWS[1].top1
+    assert shown[ROWS[3].artifact] == ROWS[3].top1
 
 
 def test_a_placement_is_shown_as_long_as_it_holds(build, folders):
@@ -106,7 +93,7 @@ def test_a_placement_is_shown_as_long_as_it_holds(build, folders):
     assert "1,234" in text
 
 
-def test_layers_are_shown_with_the_first_bad_one_or_why_a_format_shows_none(build, folders, measured):
+def test_layers_are_shown_with_the_first_bad_one_or_why_a_format_shows_none(build, folders):
     assert f"nox -s explain -- --all --layers {ID}" in build().read_text()
     errors = (LayerError(layer="conv1", sqnr_db=None, max_abs=0.0, cosine=1.0),
               LayerError(layer="conv2", sqnr_db=12.34, max_abs=0.567, cosine=0.98, own_sqnr_db=9.87),
@@ -124,15 +111,15 @@ def test_layers_are_shown_with_the_first_bad_one_or_why_a_format_shows_none(buil
     assert layers.NOT_SHOWN["torchscript_lite"] in build((measured(artifact=lite),)).read_text()
 
 
-def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folders, rows):
+def test_times_of_an_interleaved_run_are_shown_with_their_intervals(build, folders):
     p50 = {"value": 50_000, "low": 45_000, "high": 55_000}
-    facts = {"id": rows[1].id, "rounds": 20, "samples": 1_280, "roof": "int8", "roof_share": 0.123, "p50_ns": p50,
+    facts = {"id": ROWS[1].id, "rounds": 20, "samples": 1_280, "roof": "int8", "roof_share": 0.123, "p50_ns": p50,
              "p90_ns": p50, "p99_ns": None, "ratio": {"value": 0.9, "low": 0.8, "high": 1.1}}  # fmt: skip
     roof = {"dtype": "int8", "macs_per_s": 4e11}
     run = {"seed": 3, "date": "2026-01-02T03:04:05+00:00", "roofs": [roof], "summary": [facts]}
     file = folders.bench.results / "latency" / "torch@desktop.json"
     here = {"environment": {"cpu": "a CPU", "cpus": 2, "os": "an OS"}}
-    series = {"id": rows[1].id, "artifact_sha256": folders.artifact.sha256, **here}
+    series = {"id": ROWS[1].id, "artifact_sha256": folders.artifact.sha256, **here}
     files.write_json(file, run | {"series": [series]})
     text = build().read_text()
     assert "50.0 µs (95 %: 45.0 to 55.0): too noisy to say" in text
@@ -160,9 +147,9 @@ def test_what_ships_is_told_per_runtime_and_who_dominates(build, folders):
         assert part in text
 
 
-def test_an_emulated_row_shows_no_time_and_how_it_differs_from_the_desktop(build, rows, emulated):
+def test_an_emulated_row_shows_no_time_and_how_it_differs_from_the_desktop(build):
     assert "emulated: a time here would say nothing" not in build().read_text()
-    text = build((*rows, emulated)).read_text()
+    text = build((*ROWS, EMULATED_ROW)).read_text()
     assert "emulated: a time here would say nothing about the device" in text
     assert '<td class="number">5,000,000, 990 of 1,000 same</td>' in text
     assert "990 of 1,000; the largest difference is 0.001, the first image with one is 7" in text
@@ -170,12 +157,12 @@ def test_an_emulated_row_shows_no_time_and_how_it_differs_from_the_desktop(build
     assert (row["place"], row["p50_ns"], row["shipped_bytes"]) == ("cortex-a53", None, None)
 
 
-def test_microcontrollers_and_npus_have_a_section_where_something_is_known_of_them(build, rows):
+def test_microcontrollers_and_npus_have_a_section_where_something_is_known_of_them(build):
     assert 'id="micro"' not in build().read_text()
-    micro = replace(rows[5], runtime="tflite_micro", latencies_ns=(), arena_bytes=10_944)
+    micro = replace(ROWS[5], runtime="tflite_micro", latencies_ns=(), arena_bytes=10_944)
     # beside it: one pair, no times
-    keras = replace(rows[6], runtime="tflite_micro", latencies_ns=(), arena_bytes=70_000)
-    text = build((*rows, micro, keras)).read_text()
+    keras = replace(ROWS[6], runtime="tflite_micro", latencies_ns=(), arena_bytes=70_000)
+    text = build((*ROWS, micro, keras)).read_text()
     section = text[text.index('id="micro"') :]
     assert "10.9 KB" in section
     assert "too large" in section

@@ -3,11 +3,8 @@
 A stand-in answers for pm, am and dumpsys (framework.sh), and what the app would write is prepared: no Android runs here.
 """
 
-import base64
 import json
 import threading
-import zipfile
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +19,7 @@ from device_tests.cells import cells, select
 from device_tests.contract import Job
 from device_tests.devices import app
 from device_tests.measure.runner import Bench, Ended, run
+from device_tests.onboard.worker import packed
 from device_tests.results import measurement as measurements
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, installed
@@ -30,6 +28,7 @@ from models.common import files
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 from models.reference import Reference
 from tests import programs
+from tests.conftest import zipped
 from tests.device_tests.conftest import joined, save_tflite
 
 STAND_IN = Path(__file__).with_name("framework.sh")
@@ -88,10 +87,16 @@ def row(reference_set: Reference) -> dict:
     """What the app writes: the float network's answers, but for one image."""
     logits = reference_set.logits.copy()
     logits[3] = np.roll(logits[3], 1)
-    packed = base64.b64encode(zlib.compress(logits.tobytes())).decode()
     machine = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "date": "2026-01-02T03:04:05+00:00"}
     environment = {**machine, "runtime": {"a:b": "1"}, "ran": "not known", "engine_bytes": 1_000}
-    row = {"outcome": "ok", "reason": "", "notes": [], "threads": 1, "environment": environment, "answers": packed}
+    row = {
+        "outcome": "ok",
+        "reason": "",
+        "notes": [],
+        "threads": 1,
+        "environment": environment,
+        "answers": packed(logits),
+    }
     return row | {"latencies_ns": [], "load_ns": 5, "first_ns": 6}
 
 
@@ -103,8 +108,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stag
     described = {"build": BUILD, "engines": {"litert": {}}, "left_out": left_out}
     monkeypatch.setattr(app, "APKS", tmp_path / "apks")
     app.APKS.mkdir()
-    with zipfile.ZipFile(app.APKS / "edgewise-arm64-v8a.apk", "w") as archive:  # an APK as far as its description goes
-        archive.writestr("assets/build.json", json.dumps(described))
+    # an APK as far as its description goes
+    zipped(app.APKS / "edgewise-arm64-v8a.apk", {"assets/build.json": json.dumps(described)})
 
     def make(serial: str, place: str, shell: str = "/bin/sh") -> Stage:
         tools, home = f"{place}/framework", PurePosixPath(place, "files")

@@ -88,7 +88,7 @@ def test_a_board_without_getprop_tells_its_processor(adb):
 def test_without_the_sdk_or_qemu_it_says_what_to_install(adb):
     packages = "sudo apt-get install --no-install-recommends qemu-system-arm"
     qemu = f"^The Android-shaped machine needs qemu-system-aarch64, aarch64-linux-gnu-gcc.*{packages}"
-    for command, lacks in (("phone", "^ANDROID_HOME is not set.*sdkmanager"), ("vm", qemu)):
+    for command, lacks in (("phone", "^ANDROID_HOME is not set.*sdkmanager emulator.*android-vm"), ("vm", qemu)):
         with pytest.raises(EnvironmentMissing, match=lacks):
             group.main([command, "--quick"], standalone_mode=False)
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from device_tests import devices
 from device_tests.devices.ssh import Remote
+from device_tests.transport.android.client import free_port
 from device_tests.transport.ssh import board as boards
 from tests import programs
 
@@ -66,9 +66,7 @@ def running(folder: Path, *settings: str, **environment: str) -> Iterator[Server
     """
     folder.mkdir(parents=True)
     user, host = make_key(folder / "user"), make_key(folder / "host")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     variables = " ".join(f'"{name}={value}"' for name, value in environment.items())
     lines = (
         *(f"ListenAddress 127.0.0.1:{port}", f"HostKey {host}", f"AuthorizedKeysFile {user}.pub", "PidFile none"),

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,21 +10,21 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from click.testing import CliRunner
 
 from device_tests import devices
-from device_tests.commands import ssh as ssh_command
 from device_tests.transport.ssh.board import STATE, parse_state
 from device_tests.transport.ssh.client import Unreachable
 from models.common import environments, files
 from models.common.errors import EnvironmentMissing, UsageError
 from tests import programs
+from tests.conftest import zipped
+from tests.device_tests.conftest import type_in
 from tests.device_tests.transport.ssh.conftest import make_key, running
 
 OWN_INDEX = {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}  # this machine's settings of pip do not count
 
 
-def test_what_is_no_address_is_refused_and_one_has_runtimes_and_cells_without_a_connection(monkeypatch):
+def test_what_is_no_address_is_refused_and_one_has_runtimes_and_cells_without_a_connection(monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "Popen", None)
     for name in ("ssh:", "ssh:-oProxyCommand=id", "ssh:a b", "ssh:pi@", "ssh:pi@host:port", "ssh:a;id"):
         with pytest.raises(UsageError, match="ssh:pi@raspberrypi"):
@@ -36,9 +35,8 @@ def test_what_is_no_address_is_refused_and_one_has_runtimes_and_cells_without_a_
         assert not {"torch", "tensorflow"} & runtimes
 
     arguments = ["--device", "ssh:nobody@nowhere.invalid", "--list", "--only", "torch_cnn_small-tflite-int8@litert@*"]
-    done = CliRunner().invoke(ssh_command.ssh, arguments)
-    assert done.exit_code == 0, done.output
-    assert done.output == "torch_cnn_small-tflite-int8@litert@ssh:nobody@nowhere.invalid\n"
+    assert type_in("ssh", *arguments) == 0
+    assert capsys.readouterr().out == "torch_cnn_small-tflite-int8@litert@ssh:nobody@nowhere.invalid\n"
 
 
 def test_a_raspberry_pis_state_is_read_and_a_row_tells_what_bears_on_its_times(tmp_path):
@@ -168,9 +166,7 @@ def test_a_board_takes_pytorch_from_its_own_index_where_no_other_has_the_cpu_bui
         "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         "RECORD": "",
     }
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in about.items():
-            archive.writestr(f"torch-0.0.1+cpu.dist-info/{name}", content)
+    zipped(wheel, {f"torch-0.0.1+cpu.dist-info/{name}": content for name, content in about.items()})
     serve = partial(SimpleHTTPRequestHandler, directory=tmp_path / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as index:
         Thread(target=index.serve_forever, daemon=True).start()
