@@ -71,6 +71,10 @@ class Remote:
         self.conversations.stop()
         self.board.client.stop()
 
+    def clean(self) -> None:
+        """Remove everything that was put on the board."""
+        self.board.clean()
+
     def _command(self, job: Job, *arguments: str) -> Command:
         """Push the worker with its files, and return the command that runs it there."""
         sources = {path.name: path for path in onboard.WORKER}
