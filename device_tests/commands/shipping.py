@@ -61,7 +61,7 @@ def shipping(artifacts: Path, target: Path) -> None:
         out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
                   f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
         runtimes = {row.runtime for row in rows}
-        others = (current_results.held(footprints.read_file, target) or {}).values()
+        others = (current_results.held(footprints.read, target) or {}).values()
         footprints.save((*(row for row in others if row.runtime not in runtimes), *rows), target)
     if failed:
         lines = "".join(f"\n  {line}" for line in failed)

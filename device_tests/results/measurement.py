@@ -335,7 +335,5 @@ def logits_path(folder: Path, id: str) -> Path:
     return folder / "logits" / f"{files.stem(id)}.npy"
 
 
-RESULTS = Store(
-    kind=Measurement, folder="", what="result", of="is the result of", remedy="Delete it, or run the cell again."
-)
+RESULTS = Store(kind=Measurement, folder="", what="result", remedy="Delete it, or run the cell again.")
 path, save, read = RESULTS.path, RESULTS.save, RESULTS.read_file

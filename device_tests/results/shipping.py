@@ -39,13 +39,8 @@ def save(rows: tuple[Footprint, ...], file: Path) -> None:
     files.write_bytes(file, records.encode(rows))
 
 
-def read(results: Path) -> Weights:
-    """Return the rows by runtime, none where nothing was measured; raises DataError where the file is broken."""
-    return read_file(results / FILE)
-
-
-def read_file(file: Path) -> Weights:
-    """Return a file's rows by runtime; raises DataError where it is broken."""
+def read(file: Path) -> Weights:
+    """Return a file's rows by runtime, none where nothing was measured; raises DataError where it is broken."""
     rows = records.read(
         file, tuple[Footprint, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping"
     )

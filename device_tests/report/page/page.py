@@ -81,7 +81,7 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
         timings={t.id: t for t in timings if t.id in there and t.artifact_sha256 == there[t.id][1].sha256},
         layers={id: record for id, one in readable.items() if (record := held(current_results.layers, results, one))},
         npus={id: record for id, one in readable.items() if (record := held(current_results.npu, results, one))},
-        weights=held(footprints.read, results) or {},
+        weights=held(footprints.read, results / footprints.FILE) or {},
     )
 
 

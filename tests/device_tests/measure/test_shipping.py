@@ -126,11 +126,11 @@ def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row_and_rows_of_oth
     message = r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
     with pytest.raises(EdgewiseError, match=message):
         weigh(a=raises(EdgewiseError("it does not start")), b=starts, c=raises(OSError("gone")))
-    assert set(footprints.read_file(weighed)) == {"b"}
+    assert set(footprints.read(weighed)) == {"b"}
     footprints.save((footprint("old"), footprint("b")), weighed)
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=starts)
-    assert set(footprints.read_file(weighed)) == {"old", "b"}
+    assert set(footprints.read(weighed)) == {"old", "b"}
     before = weighed.read_bytes()
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=raises(EdgewiseError("no")))
@@ -160,12 +160,12 @@ TORCH = footprint("torch", compressed_bytes=100)
 
 @pytest.mark.parametrize("content", ["no JSON", "{}", "[3]", '[{"runtime": "torch"}]'])
 def test_what_was_weighed_is_read_by_runtime_and_a_broken_file_is_said(tmp_path, content):
-    assert footprints.read(tmp_path) == {}
+    assert footprints.read(tmp_path / footprints.FILE) == {}
     footprints.save((TORCH,), tmp_path / footprints.FILE)
-    assert footprints.read(tmp_path) == {"torch": TORCH}
+    assert footprints.read(tmp_path / footprints.FILE) == {"torch": TORCH}
     (tmp_path / footprints.FILE).write_text(content)
     with pytest.raises(DataError, match="Delete it and run: nox -s shipping"):
-        footprints.read(tmp_path)
+        footprints.read(tmp_path / footprints.FILE)
 
 
 def test_a_model_ships_with_its_runtime_or_the_apps_engine_and_the_desktops_libraries_say_nothing_of_a_phone(measured):
