@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -19,30 +18,23 @@ from tests.noxfiles import CommandFailed, Quit, Session
 SESSIONS = {
     "export": "export",
     "train": "models",
-    "device_tests(litert)": "RUN",
-    "devices(arm64)": "arm64",
-    "devices(ssh)": "ssh",
-    "devices(android)": "android",
-    "devices(android-vm)": "android-vm",
-    "benchmarks(timing)": "TIMING",
-    "benchmarks(releases)": "RELEASES",
-    "pipeline": "RUN",
-    "latency": "LATENCY",
-    "instructions": "INSTRUCTIONS",
-    "explain": "EXPLAIN",
-    "compatibility": "COMPATIBILITY",
-    "fuzz": "FUZZ",
-    "shipping": "SHIPPING",
-    "npu": "NPU",
+    "device_tests(litert)": "device_tests run",
+    "devices(arm64)": "device_tests sweep",
+    "devices(ssh)": "device_tests ssh",
+    "devices(android)": "device_tests android phone",
+    "devices(android-vm)": "device_tests android vm",
+    "benchmarks(timing)": "tests.device_tests.benchmarks.overhead",
+    "benchmarks(releases)": "tests.device_tests.benchmarks.releases",
+    "pipeline": "device_tests run",
+    **{
+        verb: f"device_tests {verb}"
+        for verb in ("latency", "instructions", "explain", "compatibility", "shipping", "npu")
+    },
+    "fuzz": "tests.device_tests.fuzz.fuzz",
 }
 
 
 CELL = "a-onnx-int8@openvino@desktop"
-
-
-def module_of(noxfile: ModuleType, name: str) -> tuple[str, ...]:
-    key = SESSIONS[name]
-    return noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -50,7 +42,7 @@ def test_a_mistyped_argument_a_list_and_help_end_before_anything_is_installed_or
     session = Session("--typo", fails=("--typo",))
     with pytest.raises(CommandFailed):
         run_nox(name, session=session)
-    assert session.done == [f"check arguments of {' '.join(module_of(noxfile, name))} --typo in core"]
+    assert session.done == [f"check arguments of {SESSIONS[name]} --typo in core"]
     for option in ("--list", "--help"):
         (line,) = run_nox(name, option).done
         assert line.endswith(f"{option} in core")
@@ -61,7 +53,7 @@ def test_a_mistyped_argument_a_list_and_help_end_before_anything_is_installed_or
 def test_what_a_session_runs_ends_once_its_arguments_were_looked_at(noxfile, name):
     """Else it would work in the smallest environment first, where nothing that it needs is installed."""
     needed = {"explain": ("--all",), "devices(ssh)": ("--device", "ssh:nobody@nowhere.invalid")}.get(name, ())
-    command = (sys.executable, "-m", *module_of(noxfile, name), *needed)
+    command = (sys.executable, "-m", *SESSIONS[name].split(), *needed)
     environment = {**os.environ, **noxfiles.sessions().ONLY_PARSE}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
