@@ -5,7 +5,7 @@ from pathlib import Path
 
 from device_tests.contract import DESKTOP
 from device_tests.results.measurement import Measurement
-from models.common import files, records
+from models.common import records
 from models.common.records import Count, Magnitude, Positive, Record
 
 FILE = "shipping.json"
@@ -32,11 +32,6 @@ class Footprint(Record, kw_only=True):
 
 
 Weights = Mapping[str, Footprint]  # by runtime
-
-
-def save(rows: tuple[Footprint, ...], file: Path) -> None:
-    """Write the rows of all runtimes whole."""
-    files.write_bytes(file, records.encode(rows))
 
 
 def read(file: Path) -> Weights:
