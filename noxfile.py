@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # the registries list folders without importing any framework
 
 from device_tests.nox_sessions import (  # noqa: E402
+    COMPATIBILITY,
     CONSTRAINTS,
     HERE,
     RUN,
@@ -41,16 +42,7 @@ from export.isolated import ENVIRONMENTS as CONVERTERS  # noqa: E402
 from models.common import installation  # noqa: E402
 from models.common.entry import keep_bytecode  # noqa: E402
 
-# Every other module of device_tests that a session runs.
-REPORT, CHECK, LATENCY, INSTRUCTIONS, EXPLAIN, SHIPPING, COMPATIBILITY, NPU = (
-    ("device_tests", verb)
-    for verb in ("report", "check", "latency", "instructions", "explain", "shipping", "compatibility", "npu")
-)
-FUZZ = ("tests.device_tests.fuzz.fuzz",)
-APP_TESTS = ("tests.apps.android.app_tests.run",)
-TIMING = ("tests.device_tests.benchmarks.overhead",)
-REWRITES = ("device_tests", "rewrites")
-RELEASES = ("tests.device_tests.benchmarks.releases",)
+REPORT, CHECK = ("device_tests", "report"), ("device_tests", "check")
 # What runs the artifacts on each kind of device; all take the options of `device_tests`, and some of their own.
 DEVICES = {
     "arm64": ("device_tests", "sweep"),
@@ -115,7 +107,7 @@ def apps(session: nox.Session, app: str) -> None:
         for name in ("export", "litert", "onnxruntime", "executorch"):
             environment(session, name)
         others = [argument for argument in session.posargs if argument != "--test"]
-        session.run(environment(session, "core"), "-m", *APP_TESTS, *others)
+        session.run(environment(session, "core"), "-m", "tests.apps.android.app_tests.run", *others)
     else:
         session.run(environment(session, APPS[app]), "-m", f"apps.{app}", *session.posargs)
 
@@ -135,13 +127,13 @@ def check(session: nox.Session) -> None:
 @nox.session
 def latency(session: nox.Session) -> None:
     """Compare latencies in interleaved rounds, with intervals: --runtime NAME, --only GLOB, --self-check, --force."""
-    with_everything(session, LATENCY)
+    with_everything(session, ("device_tests", "latency"))
 
 
 @nox.session
 def instructions(session: nox.Session) -> None:
     """Count the instructions that an inference executes, under qemu: --runtime NAME, --only GLOB, --device NAME."""
-    with_everything(session, INSTRUCTIONS)
+    with_everything(session, ("device_tests", "instructions"))
 
 
 @nox.session
@@ -159,17 +151,17 @@ def benchmarks(session: nox.Session, what: str) -> None:
             install_runtimes(session)
 
     if what == "timing":
-        with_everything(session, TIMING)
+        with_everything(session, ("tests.device_tests.benchmarks.overhead",))
     elif what == "rewrites":
-        with_everything(session, REWRITES, partial(environment, session, "litert"))
+        with_everything(session, ("device_tests", "rewrites"), partial(environment, session, "litert"))
     else:
-        run_module(session, RELEASES, *session.posargs, first=install)
+        run_module(session, ("tests.device_tests.benchmarks.releases",), *session.posargs, first=install)
 
 
 @nox.session
 def explain(session: nox.Session) -> None:
     """Say what ran where, in which numbers, and why a file is that large: -- ID[@RUNTIME], or -- --all; with --layers."""
-    run_module(session, EXPLAIN, *session.posargs, python="export")
+    run_module(session, ("device_tests", "explain"), *session.posargs, python="export")
 
 
 @nox.session
@@ -181,7 +173,7 @@ def compatibility(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Run damaged artifacts on their real runtimes and print the tally: --count N, --only FORMAT, --seed N."""
-    with_everything(session, FUZZ)
+    with_everything(session, ("tests.device_tests.fuzz.fuzz",))
 
 
 @nox.session
@@ -192,13 +184,13 @@ def npu(session: nox.Session) -> None:
         export_artifacts(session, *options(session.posargs, "--artifacts", "--models"), "--only=*-tflite-*")
         environment(session, "vela")
 
-    run_module(session, NPU, *session.posargs, first=first)
+    run_module(session, ("device_tests", "npu"), *session.posargs, first=first)
 
 
 @nox.session
 def shipping(session: nox.Session) -> None:
     """Weigh what ships beside a model: each runtime's libraries, its cold start and its memory."""
-    with_everything(session, SHIPPING)
+    with_everything(session, ("device_tests", "shipping"))
 
 
 def measure(session: nox.Session, step: Step) -> None:

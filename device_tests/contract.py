@@ -86,7 +86,10 @@ class Device(Protocol):
         """Return what is installed for the runtime; results of another installation are stale."""
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
-        """Return the worker's row, also of a crash or a hang; raises Closed when the run is interrupted."""
+        """Return the worker's row, also of a crash or a hang.
+
+        Raises EdgewiseError where the device itself fails, Closed when the run is interrupted.
+        """
 
     def loaded(self, load: Load) -> AbstractContextManager[tuple[dict[str, Any], Ask]]:
         """Keep an artifact loaded; yield the probe's first row and a function that asks it. Both raise Broken."""

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from types import ModuleType
 
 import pytest
 
@@ -16,19 +15,17 @@ from tests.device_tests.conftest import raises
 from tests.noxfiles import CommandFailed, Quit, Session
 
 # Each session that installs or exports, with what it runs.
-SESSIONS = {"export": "export", "train": "models", "device_tests(litert)": "RUN", "pipeline": "RUN"}
-SESSIONS |= {f"devices({name})": name for name in ("arm64", "ssh", "android", "android-vm")}
-SESSIONS |= {f"benchmarks({name})": name.upper() for name in ("timing", "releases")}
-OF_THEIR_NAME = ("latency", "instructions", "explain", "compatibility", "fuzz", "shipping", "npu")
-SESSIONS |= {name: name.upper() for name in OF_THEIR_NAME}
+SESSIONS = {"export": "export", "train": "models", "fuzz": "tests.device_tests.fuzz.fuzz"}
+SESSIONS |= dict.fromkeys(("device_tests(litert)", "pipeline"), "device_tests run")
+OF_DEVICES = {"arm64": "sweep", "ssh": "ssh", "android": "android phone", "android-vm": "android vm"}
+SESSIONS |= {f"devices({name})": f"device_tests {verb}" for name, verb in OF_DEVICES.items()}
+BENCHMARKS = {"timing": "overhead", "releases": "releases"}
+SESSIONS |= {f"benchmarks({name})": f"tests.device_tests.benchmarks.{module}" for name, module in BENCHMARKS.items()}
+OF_THEIR_NAME = ("latency", "instructions", "explain", "compatibility", "shipping", "npu")
+SESSIONS |= {name: f"device_tests {name}" for name in OF_THEIR_NAME}
 
 
 CELL = "a-onnx-int8@openvino@desktop"
-
-
-def module_of(noxfile: ModuleType, name: str) -> tuple[str, ...]:
-    key = SESSIONS[name]
-    return noxfile.DEVICES.get(key) or (getattr(noxfile, key) if key.isupper() else (key,))
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -36,7 +33,7 @@ def test_a_mistyped_argument_a_list_and_help_end_before_anything_is_installed_or
     session = Session("--typo", fails=("--typo",))
     with pytest.raises(CommandFailed):
         run_nox(name, session=session)
-    assert session.done == [f"check arguments of {' '.join(module_of(noxfile, name))} --typo in core"]
+    assert session.done == [f"check arguments of {SESSIONS[name]} --typo in core"]
     for option in ("--list", "--help"):
         (line,) = run_nox(name, option).done
         assert line.endswith(f"{option} in core")
@@ -47,7 +44,7 @@ def test_a_mistyped_argument_a_list_and_help_end_before_anything_is_installed_or
 def test_what_a_session_runs_ends_once_its_arguments_were_looked_at(noxfile, name):
     """Else it would work in the smallest environment first, where nothing that it needs is installed."""
     needed = {"explain": ("--all",), "devices(ssh)": ("--device", "ssh:nobody@nowhere.invalid")}.get(name, ())
-    command = (sys.executable, "-m", *module_of(noxfile, name), *needed)
+    command = (sys.executable, "-m", *SESSIONS[name].split(), *needed)
     environment = {**os.environ, **noxfiles.sessions().ONLY_PARSE}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from apps.android import assets, build, engines, package, verify
 from apps.android.build import Apk, Request
-from apps.web.options import Folder, Text
+from apps.web.options import Folder
 from models import options
 from models.common.console import out, plain, validated
 from models.common.errors import UsageError
@@ -23,7 +23,7 @@ FILE = options.Place(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", type=Text(example="--only 'torch_cnn_small-*'"),
+@click.option("--only", "patterns", multiple=True, metavar="GLOB", type=options.Word("glob"),
               help="Pack artifacts that match; may be repeated.  [default: none, open them on the phone]")  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="List the artifacts that would be packed and end.")
 @click.option(

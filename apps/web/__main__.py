@@ -15,20 +15,20 @@ from rich.table import Table
 
 from apps.web import addresses, catalogue, packages, serve
 from apps.web import build as builder
-from apps.web.options import Folder, Text, typed
+from apps.web.options import Folder, typed
 from models import options
 from models.common.console import out
 from models.common.errors import DataError, EnvironmentMissing, UsageError
 
 
 @click.command()
-@click.option("--only", "patterns", multiple=True, metavar="GLOB", type=Text(example="--only '*-int8'"),
+@click.option("--only", "patterns", multiple=True, metavar="GLOB", type=options.Word("glob"),
               help="Only artifacts that match; may be repeated.")  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="List the artifacts that a browser can run and end.")
 @click.option("--serve", "serving", is_flag=True, help="Serve the site once it is built.")
 @click.option("--no-build", is_flag=True, help="Serve what was built before.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--host", default=addresses.LOOPBACK, show_default=True, type=Text(example=f"--host {addresses.ALL}"),
+@click.option("--host", default=addresses.LOOPBACK, show_default=True, type=options.Word("host"),
               help=f"Where to serve: {addresses.ALL} lets a phone in the same network reach it.")  # fmt: skip
 @options.models
 @options.beside("--artifacts", name="artifacts", kind=Folder(), text="Where they are.")

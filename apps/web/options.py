@@ -22,20 +22,6 @@ class Folder(Place):
         return path
 
 
-class Text(click.ParamType):
-    """A word that may not be empty."""
-
-    name = "text"
-
-    def __init__(self, *, example: str) -> None:
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not value.strip():
-            self.fail(f"is empty. Write, for example, {self.example}", param, ctx)
-        return value
-
-
 def typed(ctx: click.Context, name: str) -> bool:
     """Tell whether an option was given by hand."""
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE

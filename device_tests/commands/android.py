@@ -12,7 +12,7 @@ from device_tests.commands import options
 from device_tests.commands.run import check_arguments, run
 from device_tests.devices.adb import Phone
 from device_tests.transport.android import client, emulator, machine
-from models.common.console import out, plain, validated
+from models.common.console import out, validated
 from models.common.errors import UsageError
 
 RUNTIMES = ("litert", "onnxruntime")  # where none is named
@@ -49,26 +49,21 @@ def vm(context: click.Context, arguments: tuple[str, ...]) -> None:
     metavar="NAME",
     help="Of these already running: android:SERIAL. Without it the SDK's emulator is started.",
 )
-@click.option("--clean", "cleans", is_flag=True, help="Only remove all that was ever pushed there.")
 @_arguments
 @click.pass_context
-def phone(context: click.Context, device: str | None, cleans: bool, arguments: tuple[str, ...]) -> None:
+def phone(context: click.Context, device: str | None, arguments: tuple[str, ...]) -> None:
     """Run the artifacts on a phone, or on the headless emulator of the SDK in ANDROID_HOME.
 
-    The exit code is 4 where there is neither.
+    The exit code is 4 where there is neither. --clean removes all that was ever pushed there.
     """
-    chosen = devices.device(device or "android:") if device or cleans else None
-    if chosen is not None and not isinstance(chosen, Phone):
+    if device and not isinstance(devices.device(device), Phone):
         raise UsageError(f"{device} is not reached over adb. Name one that is: --device android:SERIAL")
-    if cleans:
-        validated()
-        chosen.clean()
-        out.print(plain(f"Removed all of Edgewise from {chosen.name}"))
-        return
-    asks = _only_asks(device or EMULATOR, arguments)
+    cleans = "--clean" in arguments
+    named = device or ("android:" if cleans else EMULATOR)
+    asks = _only_asks(named, arguments)
     with _interruptible():
-        if device or asks:
-            context.exit(_run(device or EMULATOR, arguments))
+        if device or asks or cleans:
+            context.exit(_run(named, arguments))
         image = emulator.image()
         with emulator.running(image) as serial:
             context.exit(_run(f"android:{serial}", arguments))
@@ -109,11 +104,7 @@ def _run(device: str, arguments: tuple[str, ...]) -> int:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let SIGTERM end the block as Ctrl-C does, so that what it started is stopped."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

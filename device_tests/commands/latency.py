@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from msgspec import structs
+from msgspec import to_builtins
 from rich.table import Column, Table
 
 from device_tests import current_results, devices
@@ -18,7 +18,8 @@ from device_tests.contract import DESKTOP
 from device_tests.machine_lock import MachineLock
 from device_tests.measure import roofline, rounds
 from device_tests.results import interleaved, measurement
-from device_tests.results.latency import NARROW, NO_DIFFERENCE, SLOWER, TOO_NOISY, Interval, Series, ratio
+from device_tests.results.interleaved import Roof, Summary
+from device_tests.results.latency import NARROW, NO_DIFFERENCE, SLOWER, TOO_NOISY, Series, ratio
 from models.common import files
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError, EnvironmentMissing, UsageError
@@ -98,7 +99,7 @@ def _time_all(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
         raise EnvironmentMissing(msg)
 
 
-def _roofs() -> dict[str, interleaved.Roof]:
+def _roofs() -> dict[str, Roof]:
     """Return the peaks of one core by dtype; print why and return none where they cannot be measured."""
     try:
         roofs = roofline.measure()
@@ -111,7 +112,7 @@ def _roofs() -> dict[str, interleaved.Roof]:
     return roofs
 
 
-def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: dict[str, interleaved.Roof]) -> str:
+def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: dict[str, Roof]) -> str:
     """Time the batches of one runtime and write the file; return why nothing was written, "" where it was.
 
     An older file is replaced only if the new one has rounds of every artifact that the old one has rounds of, except
@@ -144,15 +145,15 @@ def _time(runtime: str, batches: list, chosen: set[str], bench: Bench, roofs: di
         )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {"runtime": runtime, "device": DESKTOP, "key": key, "seed": bench.seed, "limit_s": bench.limit_s}
-    facts |= {"date": date, "roofs": [structs.asdict(roof) for roof in roofs.values()]}
-    files.write_json(file, {**facts, "summary": table, "series": [structs.asdict(series) for series in every]})
+    facts |= {"date": date, "roofs": list(roofs.values()), "summary": table, "series": every}
+    files.write_json(file, to_builtins(facts))
     out.print(f"Written: {plain(file)}", soft_wrap=True)
     return ""
 
 
 def _lost(file: Path, every: list[Series]) -> list[Series]:
     """Return the series without rounds of artifacts that the file has rounds of, where the machine may be the reason."""
-    previous = interleaved.previous(file)
+    previous = current_results.held(interleaved.load, file)
     timed = {series.id: series.artifact_sha256 for series in previous.series if series.rounds_ns} if previous else {}
     failed = (series for series in every if not series.rounds_ns and series.outcome in INCONCLUSIVE)
     return [one for one in failed if one.id in timed and one.artifact_sha256 in ("", timed[one.id])]
@@ -175,7 +176,7 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
 
     Rounds of two runs are not comparable, so they cannot be put into one file.
     """
-    previous = interleaved.previous(file)
+    previous = current_results.held(interleaved.load, file)
     if previous is None:
         return False
     if lost := {series.id for series in previous.series} - chosen:
@@ -188,20 +189,17 @@ def _is_current(file: Path, key: str, chosen: set[str]) -> bool:
     return previous.key == key and not unsettled
 
 
-def summary(every: list[Series], roofs: dict[str, interleaved.Roof]) -> list[dict]:
-    """Return a row per series: its quantiles in ns and its ratio to the float32 row, each with its interval.
-
-    `roof_share` is the share of one core's peak that the median reaches, `roof` the dtype of that peak.
-    """
+def summary(every: list[Series], roofs: dict[str, Roof]) -> list[Summary]:
+    """Return the statistics of each series."""
     by_id = {series.id: series for series in every}
     rows = []
     for series in every:
-        row = {"id": series.id, "outcome": series.outcome, "reason": series.reason}
+        facts = {}
         if series.rounds_ns:
             baseline = by_id.get(series.baseline)
             against = ratio(series, baseline) if baseline and baseline.rounds_ns else None
             roof, p50 = roofs.get(series.roof), series.quantile(0.5)
-            row |= {
+            facts = {
                 **{name: series.quantile(share) for name, share in QUANTILES.items()},
                 "roof": series.roof,
                 "roof_share": roof.share(series.macs, p50.value) if roof and p50 and series.macs else None,
@@ -211,12 +209,11 @@ def summary(every: list[Series], roofs: dict[str, interleaved.Roof]) -> list[dic
                 "samples": series.per_inference_ns.size,
                 "timer_share": series.timer_share,
             }
-            row |= {name: structs.asdict(row[name]) if row[name] else None for name in (*QUANTILES, "ratio")}
-        rows.append(row)
+        rows.append(Summary(id=series.id, outcome=series.outcome, reason=series.reason, **facts))
     return rows
 
 
-def show(title: str, rows: list[dict], every: list[Series]) -> None:
+def show(title: str, rows: list[Summary], every: list[Series]) -> None:
     """Print the summary's rows, each with its series."""
     names = ("p50 µs", "p90 µs", "p99 µs", "against float32", "of peak")
     figures = (Column(name, justify="right", no_wrap=True) for name in names)
@@ -226,23 +223,21 @@ def show(title: str, rows: list[dict], every: list[Series]) -> None:
     out.print(table)
 
 
-def _columns(row: dict, series: Series) -> tuple[str, ...]:
-    if "rounds" not in row:
-        colour = "red" if row["outcome"] == "mismatch" else "yellow"
-        return (plain(row["id"]), *[""] * 5, f"[{colour}]{row['outcome']}[/] {plain(row['reason'])}", "", "")
-    quantiles = tuple(Interval(**row[name]) if row[name] else None for name in QUANTILES)
-    p50, ratio = quantiles[0], row["ratio"] and Interval(**row["ratio"])
-    verdict = row["verdict"]
+def _columns(row: Summary, series: Series) -> tuple[str, ...]:
+    if not row.rounds:
+        colour = "red" if row.outcome == "mismatch" else "yellow"
+        return (plain(row.id), *[""] * 5, f"[{colour}]{row.outcome}[/] {plain(row.reason)}", "", "")
+    p50, ratio, verdict = row.p50_ns, row.ratio, row.verdict
     if p50 is None or p50.width > NARROW:
         verdict = f"{verdict}, p50 {TOO_NOISY}" if verdict and verdict != TOO_NOISY else TOO_NOISY
     against = f"{ratio.value:.3f} ({ratio.low:.3f}..{ratio.high:.3f})" if ratio else ""
     notes = (*(() if series.steady else (UNSETTLED,)), *series.notes)
     verdict = "; ".join((*([f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]"] if verdict else []), *map(plain, notes)))
-    peak = f"{row['roof_share']:.1%} {row['roof']}" if row["roof_share"] else ""
-    counts = (f"{row['rounds']:,}", f"{row['samples']:,}")
+    peak = f"{row.roof_share:.1%} {row.roof}" if row.roof_share else ""
+    counts = (f"{row.rounds:,}", f"{row.samples:,}")
     # times in µs with half the width of their intervals; the file has both bounds
-    times = (f"{one.value / 1e3:,.1f} ± {one.width / 2:.1%}" if one else "" for one in quantiles)
-    return (plain(row["id"]), *times, against, peak, verdict, *counts)
+    times = (f"{one.value / 1e3:,.1f} ± {one.width / 2:.1%}" if one else "" for one in (p50, row.p90_ns, row.p99_ns))
+    return (plain(row.id), *times, against, peak, verdict, *counts)
 
 
 def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> None:
@@ -256,7 +251,7 @@ def _check_method(chosen: tuple[Cell, ...], artifacts: Path, bench: Bench) -> No
         every = rounds.measure([a, again, slower], rng=rng, limit_s=bench.limit_s, **report)
     table = summary(list(every), {})
     show("self-check", table, list(every))
-    verdicts = {row["id"]: row.get("verdict", row["reason"]) for row in table}
+    verdicts = {row.id: row.verdict if row.rounds else row.reason for row in table}
     equal, differs = verdicts[again.id], verdicts[slower.id]
     if (equal, differs) != (NO_DIFFERENCE, SLOWER):
         msg = f"The method failed its check: A/A says {equal!r}, A/B says {differs!r}. Is the machine idle?"

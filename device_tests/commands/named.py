@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from device_tests import devices as kinds
 from device_tests.cells import Cell, Names, cells, possible, select
 from device_tests.results import parity
+from models import networks
+from models.common.console import out, plain
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, UsageError
 
 
@@ -49,6 +51,19 @@ def require(chosen: tuple[Cell, ...], runtimes: Names) -> None:
     """Raise EnvironmentMissing where a named runtime is not installed on a device that offers it."""
     for runtime, device in dict.fromkeys((cell.runtime, cell.device) for cell in chosen if cell.runtime in runtimes):
         kinds.device(device).require(runtime)
+
+
+def fail(lines: list[str], *, word: str, summary: str) -> None:
+    """Raise EdgewiseError that lists what is wrong with artifacts; of a user's own networks that is only printed.
+
+    A toolchain's defects on those are no regression of this project.
+    """
+    if networks.folder():
+        for line in lines:
+            out.print(f"[yellow]{word}[/] {plain(line)}", soft_wrap=True)
+    elif lines:
+        listed = "".join(f"\n  {line}" for line in lines)
+        raise EdgewiseError(f"{len(lines)} {summary}:{listed}")
 
 
 def fail_on_nothing(

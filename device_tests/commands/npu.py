@@ -1,5 +1,6 @@
 """`python -m device_tests npu`: which .tflite files an Ethos-U takes, and what vela estimates of them."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -7,7 +8,7 @@ from rich.table import Column, Table
 
 from device_tests import current_results, pool
 from device_tests.cells import require_artifacts
-from device_tests.commands import options
+from device_tests.commands import named, options
 from device_tests.measure.npu import TOO_LONG, compile_artifact
 from device_tests.results import npu as records
 from device_tests.results.npu import LABEL, Npu
@@ -15,10 +16,11 @@ from export import artifact as artifact_files
 from export import matrix
 from export.recipe import Recipe
 from export.schemes import SCHEMES
-from models import networks
 from models.common import environments, files
 from models.common.console import out, plain, validated
-from models.common.errors import DataError, EdgewiseError, UsageError
+from models.common.errors import DataError, UsageError
+
+fail = partial(named.fail, word="not for this NPU", summary="integer files do not get to the NPU")
 
 
 @click.command()
@@ -53,7 +55,7 @@ def npu(patterns: tuple[str, ...], listing: bool, force: bool, jobs: int, artifa
         raise DataError(f"Nothing was compiled: {refused[0]}")
     compiled_ids = {one.artifact for one in compiled}
     lacking = [one.id for one in chosen if SCHEMES[one.scheme].static and one.id not in compiled_ids]
-    _fail([*broken(compiled), *(f"{id}: not compiled, as is said above" for id in lacking)])
+    fail([*broken(compiled), *(f"{id}: not compiled, as is said above" for id in lacking)])
 
 
 def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:
@@ -96,15 +98,6 @@ def broken(compiled: list[Npu]) -> list[str]:
         for target in one.compiled
         if target.outcome != "ok"
     ]
-
-
-def _fail(lines: list[str]) -> None:
-    if lines and networks.folder():
-        for line in lines:
-            out.print(f"[yellow]not for this NPU[/] {plain(line)}", soft_wrap=True)
-    elif lines:
-        listed = "".join(f"\n  {line}" for line in lines)
-        raise EdgewiseError(f"{len(lines)} integer files do not get to the NPU:{listed}")
 
 
 def _table(compiled: list[Npu]) -> Table:

@@ -37,7 +37,7 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     chosen = select(cells_with_results(stored, chosen_devices), runtimes=(), patterns=patterns)
     all_rows = rows(chosen, stored, artifacts_folder=artifacts, results_folder=results)
     try:
-        weights = footprints.read(results)
+        weights = footprints.read(results / footprints.FILE)
     except DataError as error:  # the rest of the report does not need it
         out.print(f"[yellow]{plain(error)}[/]", soft_wrap=True)
         weights = {}

@@ -96,7 +96,7 @@ def _bring_or_clean(imported: Path | None, artifacts: Path, results: Path, clean
         return
     able = [there for name in cleaned if hasattr(there := devices.device(name), "clean")]
     if len(able) < max(1, len(cleaned)):
-        msg = "--clean goes with devices that something is put on: --device app:SERIAL or --device android:SERIAL"
+        msg = "--clean goes with devices that something is put on: --device app:SERIAL, android:SERIAL or ssh:user@host"
         raise UsageError(msg)
     for there in able:
         there.clean()

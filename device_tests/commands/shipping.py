@@ -14,6 +14,7 @@ from device_tests.machine_lock import MachineLock
 from device_tests.measure.shipping import Started, start, subjects, weigh, weighed
 from device_tests.results import shipping as footprints
 from export.recipe import Recipe
+from models.common import records
 from models.common.console import err, out, plain, validated
 from models.common.errors import EdgewiseError, EnvironmentMissing, Unsupported
 
@@ -61,8 +62,8 @@ def shipping(artifacts: Path, target: Path) -> None:
         out.print(f"{heaviest.runtime} weighs most: {heaviest.stripped_bytes / 1e6:,.0f} MB of libraries for a model of "
                   f"{heaviest.model_bytes / 1e6:.2f} MB.")  # fmt: skip
         runtimes = {row.runtime for row in rows}
-        others = (current_results.held(footprints.read_file, target) or {}).values()
-        footprints.save((*(row for row in others if row.runtime not in runtimes), *rows), target)
+        others = (current_results.held(footprints.read, target) or {}).values()
+        records.write(target, (*(row for row in others if row.runtime not in runtimes), *rows))
     if failed:
         lines = "".join(f"\n  {line}" for line in failed)
         raise EdgewiseError(f"{len(failed)} of {len(every)} runtimes could not be measured:{lines}")

@@ -9,7 +9,6 @@ import os
 import shlex
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,14 +17,15 @@ from pathlib import Path, PurePosixPath
 
 from device_tests import onboard
 from device_tests.contract import HERE, Command, Job
+from device_tests.devices._once import Once
 from device_tests.devices.arm64 import ALARMS
-from device_tests.schedule import Closed, Turns
+from device_tests.schedule import Turns
 from device_tests.transport import bundle
 from device_tests.transport.android import client, conditions
 from device_tests.transport.android.client import Client, DeviceFailed
 from device_tests.transport.dialogue import Conversations, Row, file_arguments, job_arguments
 from models.common import processes
-from models.common.errors import EnvironmentMissing, StorageError, UsageError
+from models.common.errors import EnvironmentMissing, UsageError
 
 NAMES = ("android:", "adb:")
 SESSION = "devices(android)"
@@ -71,8 +71,7 @@ class Phone(Reached):
     def __init__(self, name: str, reached: Client, core: str) -> None:
         super().__init__(name, reached, machine=name)
         self._core = core
-        self._placing = threading.Lock()
-        self._placed: dict[Path, PurePosixPath | StorageError | DeviceFailed] = {}
+        self._put = Once(self._push)
         self.conversations = Conversations(alarms=ALARMS, death=self._death)
 
     def require(self, runtime: str) -> None:
@@ -90,17 +89,12 @@ class Phone(Reached):
         return (self._properties.get("ro.build.fingerprint", ""), *self._bundle.pins(runtime))
 
     def run(self, job: Job, turns: Turns) -> Row:
-        try:
-            before = self._conditions()
-            reference = str(self._put(job.reference))
-            with self._prepared(job, *job_arguments(job, reference), state=before) as command:
-                row = self.conversations.work(command, job, turns)
-            if "environment" in row:
-                self._describe(row, before, self._after(row))
-        except (DeviceFailed, EnvironmentMissing, StorageError) as error:
-            if turns.closed:
-                raise Closed from error
-            return {"outcome": "run_failed", "reason": str(error)}
+        before = self._conditions()
+        reference = str(self._put(job.reference))
+        with self._prepared(job, *job_arguments(job, reference), state=before) as command:
+            row = self.conversations.work(command, job, turns)
+        if "environment" in row:
+            self._describe(row, before, self._after(row))
         return row
 
     def stop(self) -> None:
@@ -148,20 +142,8 @@ class Phone(Reached):
             with suppress(DeviceFailed):
                 self.client.shell(f"[ ! -f {place}/pid ] || kill -9 $(cat {place}/pid) || true\nrm -rf {place}")
 
-    def _put(self, source: Path) -> PurePosixPath:
-        """Return where a bundle or a reference lies there, pushed first if missing; a failure is raised for each cell."""
-        with self._placing:
-            if source not in self._placed:
-                try:
-                    self._placed[source] = self._push(source)
-                except (DeviceFailed, StorageError) as error:
-                    self._placed[source] = error
-        placed = self._placed[source]
-        if isinstance(placed, Exception):
-            raise placed
-        return placed
-
     def _push(self, source: Path) -> PurePosixPath:
+        """Return where a bundle or a reference lies there, pushed first if missing."""
         target = HOME / ("bundles" if source.is_dir() else "references") / source.name
         if source.is_dir():  # phones are small: remove older bundles and the folders of lost runs
             self.client.shell(

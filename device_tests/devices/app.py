@@ -17,6 +17,7 @@ from typing import Any
 
 from device_tests.contract import Job
 from device_tests.devices import adb
+from device_tests.devices._once import Once
 from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, evaluation, installed
 from device_tests.transport.android.client import Client, DeviceFailed
@@ -48,9 +49,8 @@ class App(adb.Reached):
         super().__init__(name, reached, machine=f"app:{reached.serial}")
         self._threads = next((THREADS[wish] for wish in wishes if wish in THREADS), 1)
         self._accelerator = next((wish for wish in wishes if wish in ACCELERATORS), "default")
-        self._preparing = threading.Lock()
-        self._ready: Exception | bool = False
-        self._evaluations: dict[tuple[Path, int], str] = {}
+        self._prepare = Once(self._start)
+        self._evaluation = Once(self._put_evaluation)
         self._installed = installed.Installed(client=reached)
 
     def require(self, runtime: str) -> None:
@@ -63,7 +63,7 @@ class App(adb.Reached):
             raise EnvironmentMissing(msg)
         try:
             self._prepare()
-        except DeviceFailed as error:
+        except (DeviceFailed, StorageError) as error:
             raise EnvironmentMissing(str(error)) from error
 
     def pins(self, runtime: str) -> tuple[str, ...]:
@@ -77,10 +77,6 @@ class App(adb.Reached):
         except TimeoutError as error:
             self.stop()
             return {"outcome": "timed_out", "reason": str(error)}
-        except (DeviceFailed, EnvironmentMissing, StorageError) as error:
-            if turns.closed:
-                raise Closed from error
-            return {"outcome": "run_failed", "reason": str(error)}
 
     def stop(self) -> None:
         with suppress(DeviceFailed, EnvironmentMissing):
@@ -99,7 +95,11 @@ class App(adb.Reached):
                 raise Closed
 
         name = f"{os.getpid()}-{job.artifact.stem}"
-        request = {"evaluation": self._evaluation(job), "images": job.images, "latency_s": job.latency_s}
+        request = {
+            "evaluation": self._evaluation(job.reference, job.images),
+            "images": job.images,
+            "latency_s": job.latency_s,
+        }
         request |= {"samples": SAMPLES, "threads": self._threads, "accelerator": self._accelerator}
         with tempfile.TemporaryDirectory() as folder:
             files.write_json(Path(folder, "job.json"), request)
@@ -121,33 +121,19 @@ class App(adb.Reached):
                 reply["environment"]["accelerator"] = self._accelerator
         return reply
 
-    def _evaluation(self, job: Job) -> str:
-        """Return the name of the evaluation images on the phone, which are pushed first where they are missing."""
-        key = (job.reference, job.images)
-        if key not in self._evaluations:
-            reference_set = reference.load(job.reference)
-            facts, content = evaluation.described(reference_set, job.images or len(reference_set.images))
-            name = f"{reference_set.model}-{reference_set.sha256[:12]}-{facts['count']}"
-            with tempfile.TemporaryDirectory() as folder:
-                for suffix, part in ((".json", json.dumps(facts).encode()), (".bin", content)):
-                    files.write_bytes(Path(folder, name + suffix), part)
-                    self._installed.put(Path(folder, name + suffix), f"evaluation/{name}{suffix}")
-            self._evaluations[key] = name
-        return self._evaluations[key]
-
-    def _prepare(self) -> None:
-        """Install the app unless this build is there, and let it make its folders; a failure is remembered."""
-        with self._preparing:
-            if self._ready is False:
-                try:
-                    self._start()
-                    self._ready = True
-                except (DeviceFailed, EnvironmentMissing, StorageError) as error:
-                    self._ready = error
-        if isinstance(self._ready, Exception):
-            raise EnvironmentMissing(str(self._ready)) from self._ready
+    def _put_evaluation(self, file: Path, count: int) -> str:
+        """Return the name on the phone of a reference's first `count` images, 0 for all, pushed first if missing."""
+        reference_set = reference.load(file)
+        facts, content = evaluation.described(reference_set, count or len(reference_set.images))
+        name = f"{reference_set.model}-{reference_set.sha256[:12]}-{facts['count']}"
+        with tempfile.TemporaryDirectory() as folder:
+            for suffix, part in ((".json", json.dumps(facts).encode()), (".bin", content)):
+                files.write_bytes(Path(folder, name + suffix), part)
+                self._installed.put(Path(folder, name + suffix), f"evaluation/{name}{suffix}")
+        return name
 
     def _start(self) -> None:
+        """Install the app unless this build is there, and let it make its folders."""
         sdk = self._properties.get("ro.build.version.sdk", "")
         if sdk.isdigit() and int(sdk) < installed.OLDEST:
             release = self._properties.get("ro.build.version.release", "?")

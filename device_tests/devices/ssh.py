@@ -7,11 +7,12 @@ from typing import Any
 
 from device_tests import onboard
 from device_tests.contract import Command, Job, Load
+from device_tests.devices._once import Once
 from device_tests.onboard.runtimes import RUNTIMES, beside, runs_on
-from device_tests.schedule import Closed, Turns
+from device_tests.schedule import Turns
 from device_tests.transport.dialogue import Conversations, file_arguments, job_arguments
 from device_tests.transport.ssh.board import Board
-from device_tests.transport.ssh.client import LOST, Client, Unreachable
+from device_tests.transport.ssh.client import LOST, Client
 from models.common import processes
 from models.common.errors import EnvironmentMissing
 
@@ -43,7 +44,7 @@ class Remote:
         self.board = Board(Client(name.removeprefix(NAMES[0])))
         self.conversations = Conversations(end=self._end, death=self._death)
         self._run = uuid.uuid4().hex  # several runs may use the board at once
-        self._installed: dict[str, tuple[str, ...] | EnvironmentMissing] = {}
+        self._installed = Once(self.board.installed)
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -52,31 +53,15 @@ class Remote:
 
     def require(self, runtime: str) -> None:
         self.board.client.ask(":")  # ask first: a board that is gone must not replace its earlier results
-        if runtime not in self._installed:
-            try:
-                self._installed[runtime] = self.board.installed(runtime)
-            except Unreachable:
-                raise
-            except EnvironmentMissing as error:  # remembered, so that it is not tried again for each cell
-                self._installed[runtime] = error
-        installed = self._installed[runtime]
-        if isinstance(installed, EnvironmentMissing):
-            raise installed
+        self._installed(runtime)
 
     def pins(self, runtime: str) -> tuple[str, ...]:
-        if runtime not in self._installed:
-            self.require(runtime)
-        return (*self._installed[runtime], self.board.place.version, self.board.place.machine)
+        return (*self._installed(runtime), self.board.place.version, self.board.place.machine)
 
     def run(self, job: Job, turns: Turns) -> dict[str, Any]:
-        try:
-            folder = self.board.push({job.reference.name: job.reference})
-            command = self._command(job, *job_arguments(job, f"{folder}/{job.reference.name}"))
-            before = self.board.state()
-        except EnvironmentMissing as error:
-            if turns.closed:
-                raise Closed from error
-            return {"outcome": "run_failed", "reason": str(error)}
+        folder = self.board.push({job.reference.name: job.reference})
+        command = self._command(job, *job_arguments(job, f"{folder}/{job.reference.name}"))
+        before = self.board.state()
         row = self.conversations.work(command, job, turns)
         if "environment" in row:
             self._describe(row, before)
@@ -85,6 +70,10 @@ class Remote:
     def stop(self) -> None:
         self.conversations.stop()
         self.board.client.stop()
+
+    def clean(self) -> None:
+        """Remove everything that was put on the board."""
+        self.board.clean()
 
     def _command(self, job: Job, *arguments: str) -> Command:
         """Push the worker with its files, and return the command that runs it there."""

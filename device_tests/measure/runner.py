@@ -15,7 +15,7 @@ from msgspec import structs
 
 from device_tests import current_results, devices, pool
 from device_tests.cells import Cell
-from device_tests.contract import HERE, Job, reason_of
+from device_tests.contract import HERE, Device, Job, reason_of
 from device_tests.machine_lock import MachineLock
 from device_tests.onboard.runtimes import is_timed
 from device_tests.results import consistency, judging, parity
@@ -186,7 +186,7 @@ def _measure(
     job = _job(cell, file, sidecar, bench, reference_set, timed=timed, quick=quick)
     begins(cell.id)
     started = time.perf_counter()
-    reply = device.run(job, turns)
+    reply = _reply(device, job, turns)
     facts = {
         **{"artifact": artifact.id, "runtime": cell.runtime, "device": cell.device, "quick": quick},
         **{"artifact_sha256": artifact.sha256, "inputs": present},
@@ -201,6 +201,16 @@ def _measure(
         reason = f"the worker's reply makes no sense: {error}"
         logits, judged = None, {"outcome": "run_failed", "reason": reason, "sets": {}}
     return Ended(measurement=measurements.from_reply(facts, reply | judged), logits=logits)
+
+
+def _reply(device: Device, job: Job, turns: Turns) -> dict[str, Any]:
+    """Return the row of the device's worker, also where the device itself fails; raises Closed."""
+    try:
+        return device.run(job, turns)
+    except EdgewiseError as error:
+        if turns.closed:
+            raise Closed from error
+        return {"outcome": "run_failed", "reason": str(error)}
 
 
 def _job(

@@ -11,16 +11,19 @@ SCHEMES = ("float32", "int8")  # which every engine has
 
 
 @dataclass(frozen=True, kw_only=True)
-class Race:
-    """The instructions of all engines at one place: a line per scheme, runtime and format, a cell per model."""
+class Counts:
+    """What was counted on emulated devices, of a model or at a place: each line is its names and a tuple of its cells."""
 
-    place: str
+    of: str
     heads: tuple[str, ...]
-    lines: tuple[tuple[str, str, str, tuple[str, ...]], ...]
+    lines: tuple[tuple[str | tuple[str, ...], ...], ...]
 
 
-def races(groups: tuple[Group, ...]) -> tuple[Race, ...]:
-    """Return a race per emulated place where instructions of several runtimes were counted."""
+def races(groups: tuple[Group, ...]) -> tuple[Counts, ...]:
+    """Return the counts of each emulated place where several runtimes were counted.
+
+    There is a line per scheme, runtime and format, and a cell per model.
+    """
     emulated = [g for g in groups if g.emulated]
     every = (
         _race(place, [g for g in emulated if g.place == place]) for place in dict.fromkeys(g.place for g in emulated)
@@ -28,7 +31,7 @@ def races(groups: tuple[Group, ...]) -> tuple[Race, ...]:
     return tuple(race for race in every if len({runtime for _, runtime, _, _ in race.lines}) > 1)
 
 
-def _race(place: str, groups: list[Group]) -> Race:
+def _race(place: str, groups: list[Group]) -> Counts:
     models = tuple(g.model for g in groups)
     by_name: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
     for g in groups:
@@ -45,7 +48,7 @@ def _race(place: str, groups: list[Group]) -> Race:
         for name, rows in sorted(by_name.items(), key=lambda item: (SCHEMES.index(item[0][0]), item[0]))
         if any(row.outcome != "ok" or row.instructions is not None for row in rows.values())
     )
-    return Race(place=place, heads=("scheme", "runtime", "format", *models), lines=lines)
+    return Counts(of=place, heads=("scheme", "runtime", "format", *models), lines=lines)
 
 
 def _cell(row: Row | None, least: int | None) -> str:

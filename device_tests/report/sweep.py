@@ -1,12 +1,12 @@
 """The sweep: what each scheme costs on each emulated core, in instructions, and whether its logits are the desktop's."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from device_tests.report import engines
+from device_tests.report.engines import Counts
 from device_tests.report.groups import Group
 from device_tests.results.row import Row
 from models.common import markdown
@@ -15,17 +15,8 @@ from models.common.console import plain
 TITLE = "instructions per inference on emulated devices, and whether the logits are the desktop's to the last bit"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """One model's artifacts on emulated devices: a line per artifact and runtime, a cell per place."""
-
-    model: str
-    places: tuple[str, ...]
-    lines: tuple[tuple[str, str, tuple[str, ...]], ...]
-
-
-def sweeps(groups: tuple[Group, ...]) -> tuple[Sweep, ...]:
-    """Return a sweep per model that ran on emulated devices."""
+def sweeps(groups: tuple[Group, ...]) -> tuple[Counts, ...]:
+    """Return the counts of each model that ran on emulated devices: a line per artifact and runtime, a cell per place."""
     emulated = [g for g in groups if g.emulated]
     return tuple(
         _sweep(model, {g.place: g.rows for g in emulated if g.model == model})
@@ -33,12 +24,12 @@ def sweeps(groups: tuple[Group, ...]) -> tuple[Sweep, ...]:
     )
 
 
-def _sweep(model: str, by_place: dict[str, tuple[Row, ...]]) -> Sweep:
+def _sweep(model: str, by_place: dict[str, tuple[Row, ...]]) -> Counts:
     row_of = {(row.artifact, row.runtime, place): row for place, rows in by_place.items() for row in rows}
     names = dict.fromkeys((artifact, runtime) for artifact, runtime, _ in row_of)
     cells = (tuple(_cell(row_of.get((*name, place))) for place in by_place) for name in names)
     lines = ((name.removeprefix(f"{model}-"), runtime, own) for (name, runtime), own in zip(names, cells, strict=True))
-    return Sweep(model=model, places=tuple(by_place), lines=tuple(lines))
+    return Counts(of=model, heads=("artifact", "runtime", *by_place), lines=tuple(lines))
 
 
 def _cell(row: Row | None) -> str:
@@ -77,8 +68,7 @@ def sections(groups: tuple[Group, ...]) -> Iterator[str]:
 
 def _tables(groups: tuple[Group, ...]) -> Iterator[tuple[str, tuple[str, ...], int, list[list[str]]]]:
     """Yield each table's title, headings, the number of columns that are names, and lines."""
-    for sweep in sweeps(groups):
-        heads = ("artifact", "runtime", *sweep.places)
-        yield f"{sweep.model}: {TITLE}", heads, 2, [[*name, *cells] for *name, cells in sweep.lines]
-    for race in engines.races(groups):
-        yield f"{race.place}: {engines.TITLE}", race.heads, 3, [[*name, *cells] for *name, cells in race.lines]
+    titled = [*((TITLE, one) for one in sweeps(groups)), *((engines.TITLE, one) for one in engines.races(groups))]
+    for title, counts in titled:
+        names = len(counts.lines[0]) - 1
+        yield f"{counts.of}: {title}", counts.heads, names, [[*name, *cells] for *name, cells in counts.lines]

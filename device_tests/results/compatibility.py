@@ -43,7 +43,6 @@ GRIDS = Store(
     kind=Grid,
     folder="compatibility",
     what="compatibility grid",
-    of="is the grid of",
     remedy="Delete it and run: nox -s compatibility",
     id=lambda grid: f"{grid.artifact}@{grid.runtime}",
 )

@@ -44,7 +44,6 @@ COUNTS = Store(
     kind=InstructionCount,
     folder="instructions",
     what="count of instructions",
-    of="is the count of",
     remedy="Delete it, or count again: nox -s instructions",
 )
 path, save, read = COUNTS.path, COUNTS.save, COUNTS.read_file

@@ -1,7 +1,6 @@
 """The results of an interleaved run: quantiles, the ratio to float32, the share of the peak."""
 
 from pathlib import Path
-from typing import Any
 
 from msgspec import structs
 
@@ -25,35 +24,36 @@ class Roof(Record, kw_only=True):
 
 
 class Summary(Record, kw_only=True):
-    """One artifact's statistics as the run wrote them; None where it has no rounds."""
+    """One artifact's statistics in a run: quantiles in ns and the ratio to the float32 row, each with its interval.
+
+    `roof_share` is the share of one core's peak that the median reaches, `roof` the dtype of that peak. A figure is None
+    where there are no rounds, or too few.
+    """
 
     id: str
+    outcome: str = "ok"
+    reason: str = ""
     p50_ns: Interval | None = None
     p90_ns: Interval | None = None
     p99_ns: Interval | None = None
     ratio: Interval | None = None
+    verdict: str = ""
     roof: str = ""
     roof_share: Magnitude | None = None
     rounds: Positive | None = None
     samples: Positive | None = None
-
-
-class Origin(Record, kw_only=True):
-    """The file that a series of samples is of, and where it was measured."""
-
-    id: str
-    artifact_sha256: Sha256 = ""
-    environment: dict[str, Any] = {}
+    timer_share: Magnitude | None = None
 
 
 class Run(Record, kw_only=True):
-    """The fields of an interleaved run's file that this project reads."""
+    """The fields of an interleaved run's file that this project reads; `key` is a digest of the run's inputs."""
 
     seed: Count
     date: str
     roofs: tuple[Roof, ...]
     summary: tuple[Summary, ...]
-    series: tuple[Origin, ...]
+    series: tuple[Series, ...]
+    key: str = ""
 
     def __post_init__(self) -> None:
         if lost := {row.id for row in self.summary} - {one.id for one in self.series}:
@@ -61,11 +61,7 @@ class Run(Record, kw_only=True):
 
 
 class Timing(Summary, kw_only=True):
-    """A row of `nox -s latency`: times in ns, and the ratio to the float32 row of the same runtime and rounds.
-
-    `roof_share` is the share of one core's peak, which is `roof_macs_per_s` in the arithmetic `roof`. A figure is None
-    where there are too few samples, or no float32 row.
-    """
+    """A row of `nox -s latency`, with the facts of its run; `roof_macs_per_s` is the peak that `roof_share` is of."""
 
     artifact_sha256: Sha256
     roof_macs_per_s: float | None
@@ -79,25 +75,15 @@ class Timing(Summary, kw_only=True):
         return self.p50_ns is None or self.p50_ns.width > NARROW
 
 
-class Previous(Record, kw_only=True):
-    """The fields of a run that the next run needs; `key` is a digest of its inputs."""
-
-    series: tuple[Series, ...]
-    key: str = ""
-
-
-def previous(file: Path) -> Previous | None:
-    """Return an earlier run, None where there is none, or a broken one, which will be replaced."""
-    try:
-        return records.read(file, Previous, what="interleaved run", remedy="")
-    except DataError:
-        return None
+def load(file: Path) -> Run | None:
+    """Return the run that a file holds, None where there is no file; raises DataError where it is broken."""
+    return records.read(file, Run, what="interleaved run", remedy="Delete it and run: nox -s latency")
 
 
 def read(results: Path, name: str) -> tuple[Timing, ...]:
     """Return the rows of the last interleaved run of a RUNTIME@DEVICE; raises DataError where the file is broken."""
     file = results / "latency" / f"{files.stem(name)}.json"
-    run = records.read(file, Run, what="interleaved run", remedy="Delete it and run: nox -s latency")
+    run = load(file)
     if run is None:
         return ()
     series = {one.id: one for one in run.series}
@@ -108,7 +94,7 @@ def read(results: Path, name: str) -> tuple[Timing, ...]:
         raise DataError(f"{file} is no interleaved run ({error}). Delete it and run: nox -s latency") from error
 
 
-def _timing(row: Summary, origin: Origin, peaks: dict[str, float], run: Run) -> Timing:
+def _timing(row: Summary, origin: Series, peaks: dict[str, float], run: Run) -> Timing:
     facts = structs.asdict(row) | {"samples": row.samples or row.rounds, "artifact_sha256": origin.artifact_sha256}
     facts |= {"roof_macs_per_s": peaks.get(row.roof), "seed": run.seed, "date": run.date}
     return Timing(**facts, environment=environment(origin.environment))

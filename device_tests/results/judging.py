@@ -5,8 +5,7 @@ import zlib
 
 import numpy as np
 
-from device_tests.results.measurement import CONFIDENCE, FLIPS, Counts, Flip, Outcome, Recall
-from models.common.records import Count, Magnitude, Positive, Record, Share
+from device_tests.results.measurement import CONFIDENCE, FLIPS, Counts, Flip, Judgement, Outcome, Recall
 from models.reference import EvaluationSet
 from models.similarity import ALIKE, correlation
 
@@ -16,28 +15,6 @@ MANY = 10  # with more classes the first five are counted, too
 NEAR_ONE = 1e-3  # largest distance of probabilities' sum from 1
 NARROW = 0.0075  # the 95 % interval of agreement is narrow enough at this width
 FIRST = 1_000  # images of a quick run, on which quick and whole runs can be compared
-
-
-class Judgement(Record, kw_only=True):
-    """The fields of a measurement that come from its logits (results/measurement.py describes them)."""
-
-    outcome: Outcome
-    reason: str
-    total: Positive
-    correct: Count
-    agree: Count
-    lost: Count
-    gained: Count
-    first_correct: Count
-    first_agree: Count
-    max_abs_error: Magnitude | None
-    ece: Share | None
-    source_ece: Share
-    probabilities: bool
-    top5_correct: Count | None
-    source_top5_correct: Count | None
-    worst_class: Recall | None
-    flips: tuple[Flip, ...]
 
 
 def unpack(packed: str, classes: int, most: int) -> np.ndarray:

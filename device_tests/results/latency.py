@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from models.common.records import Record
+from models.common.records import Record, Sha256
 
 CONFIDENCE = 0.95
 RESAMPLES = 2_000  # of the bootstrap
@@ -57,7 +57,7 @@ class Series(Record, kw_only=True):
     timer_ns: float = 0.0
     rounds_ns: tuple[tuple[int, ...], ...] = ()
     environment: dict[str, Any] = {}
-    artifact_sha256: str = ""
+    artifact_sha256: Sha256 = ""
     macs: int = 0
     roof: str = ""
     threads: int | None = None

@@ -63,7 +63,6 @@ LAYERS = Store(
     kind=Layers,
     folder="layers",
     what="list of layers",
-    of="holds the layers of",
     remedy="Delete it and run: nox -s explain -- --all --layers {id}",
     id=attrgetter("artifact"),
     content=lambda layers: {**structs.asdict(layers), "first_bad": layers.first_bad},

@@ -101,35 +101,21 @@ class Recall(Record, kw_only=True):
         return self.source_correct / self.total
 
 
-class Measurement(Record, kw_only=True):
-    """One artifact on one runtime on one device; a figure that the run did not reach is None.
+class Judgement(Record, kw_only=True):
+    """The fields of a measurement that come from its logits; `total` and the counts are None where there are none.
 
-    `inputs` are digests of everything that the logits depend on. The counts are of `total` images: `correct`
-    predictions are right, `agree` are the float source's, `lost` only the source has right, and `gained` only the
-    artifact. `first_correct` and `first_agree` are of the first 1,000 images alone. `flips` are the first images whose
-    prediction differs from the source's, `sets` the counts on each other evaluation set by its name.
+    The counts are of `total` images: `correct` predictions are right, `agree` are the float source's, `lost` only the
+    source has right, and `gained` only the artifact. `first_correct` and `first_agree` are of the first 1,000 images
+    alone. `flips` are the first images whose prediction differs from the source's.
 
     `top5_correct` and `source_top5_correct` count images whose label is among the first five classes, where there are
     more than ten classes. `worst_class` is the class that loses most recall against the source, where one loses any.
     `ece` is the expected calibration error; where the source's outputs are `probabilities` the outputs are taken as
     they are.
-
-    `baseline_rss_bytes` is resident memory with runtime and reference, before the artifact is loaded, `peak_rss_bytes`
-    the highest after it. `arena_bytes` is the memory that a microcontroller needs for the network, without its weights.
     """
 
-    artifact: str
-    runtime: str
-    device: str
     outcome: Outcome
     reason: str = ""
-    quick: bool = False
-    inputs: dict[str, str] = {}
-    artifact_sha256: Sha256 = ""
-    checkpoint_sha256: Sha256 = ""
-    dataset: Dataset = Dataset()
-    size_bytes: Count | None = None
-    compressed_bytes: Count | None = None
     total: Positive | None = None
     correct: Count | None = None
     agree: Count | None = None
@@ -141,11 +127,33 @@ class Measurement(Record, kw_only=True):
     ece: Share | None = None
     source_ece: Share | None = None
     flips: tuple[Flip, ...] = ()
-    sets: dict[str, Counts] = {}
     top5_correct: Count | None = None
     source_top5_correct: Count | None = None
     worst_class: Recall | None = None
     probabilities: bool = False
+
+
+class Measurement(Judgement, kw_only=True):
+    """One artifact on one runtime on one device; a figure that the run did not reach is None.
+
+    `inputs` are digests of everything that the logits depend on, `sets` the counts on each other evaluation set by its
+    name.
+
+    `baseline_rss_bytes` is resident memory with runtime and reference, before the artifact is loaded, `peak_rss_bytes`
+    the highest after it. `arena_bytes` is the memory that a microcontroller needs for the network, without its weights.
+    """
+
+    artifact: str
+    runtime: str
+    device: str
+    quick: bool = False
+    inputs: dict[str, str] = {}
+    artifact_sha256: Sha256 = ""
+    checkpoint_sha256: Sha256 = ""
+    dataset: Dataset = Dataset()
+    size_bytes: Count | None = None
+    compressed_bytes: Count | None = None
+    sets: dict[str, Counts] = {}
     load_ns: Count | None = None
     first_ns: Count | None = None
     latencies_ns: tuple[Positive, ...] = ()
@@ -327,7 +335,5 @@ def logits_path(folder: Path, id: str) -> Path:
     return folder / "logits" / f"{files.stem(id)}.npy"
 
 
-RESULTS = Store(
-    kind=Measurement, folder="", what="result", of="is the result of", remedy="Delete it, or run the cell again."
-)
+RESULTS = Store(kind=Measurement, folder="", what="result", remedy="Delete it, or run the cell again.")
 path, save, read = RESULTS.path, RESULTS.save, RESULTS.read_file

@@ -51,7 +51,6 @@ NPUS = Store(
     kind=Npu,
     folder="npu",
     what="record of an NPU",
-    of="is the record of",
     id=attrgetter("artifact"),
     remedy="Delete it and run: nox -s npu",
 )

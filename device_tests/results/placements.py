@@ -127,7 +127,6 @@ PLACEMENTS = Store(
     kind=Placement,
     folder="placements",
     what="placement report",
-    of="is the placement report of",
     content=as_json,
     remedy="Delete it and run: nox -s explain -- --all",
 )

@@ -63,7 +63,6 @@ REWRITES = Store(
     kind=Rewritten,
     folder=FOLDER,
     what="record of rewrites",
-    of="is the record of",
     remedy="Delete it and run: nox -s 'benchmarks(rewrites)'",
 )
 save, read = REWRITES.save, REWRITES.read

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from device_tests.contract import DESKTOP
 from device_tests.results.measurement import Measurement
-from models.common import files, records
+from models.common import records
 from models.common.records import Count, Magnitude, Positive, Record
 
 FILE = "shipping.json"
@@ -34,18 +34,8 @@ class Footprint(Record, kw_only=True):
 Weights = Mapping[str, Footprint]  # by runtime
 
 
-def save(rows: tuple[Footprint, ...], file: Path) -> None:
-    """Write the rows of all runtimes whole."""
-    files.write_bytes(file, records.encode(rows))
-
-
-def read(results: Path) -> Weights:
-    """Return the rows by runtime, none where nothing was measured; raises DataError where the file is broken."""
-    return read_file(results / FILE)
-
-
-def read_file(file: Path) -> Weights:
-    """Return a file's rows by runtime; raises DataError where it is broken."""
+def read(file: Path) -> Weights:
+    """Return a file's rows by runtime, none where nothing was measured; raises DataError where it is broken."""
     rows = records.read(
         file, tuple[Footprint, ...], what="list of what ships", remedy="Delete it and run: nox -s shipping"
     )

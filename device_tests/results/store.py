@@ -16,14 +16,13 @@ T = TypeVar("T")
 class Store(Generic[T]):
     """The files of one kind of record.
 
-    In errors `what` names a record, `of` comes before the id that it has, and `remedy` says what to do, with {id} for
-    the id that it should have. `content` returns what is written of a record, `id` its id.
+    In errors `what` names a record, and `remedy` says what to do, with {id} for the id that it should have. `content`
+    returns what is written of a record, `id` its id.
     """
 
     kind: type[T]
     folder: str
     what: str
-    of: str
     remedy: str
     id: Callable[[T], str] = attrgetter("id")
     content: Callable[[T], Any] = lambda record: record
@@ -45,5 +44,5 @@ class Store(Generic[T]):
         again = self.remedy.format(id=file.stem)
         record = records.read(file, self.kind, what=self.what, remedy=again)
         if record and files.stem(self.id(record)) != file.stem:
-            raise DataError(f"{file} {self.of} {self.id(record)}. {again}")
+            raise DataError(f"{file} is the {self.what} of {self.id(record)}. {again}")
         return record

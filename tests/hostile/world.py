@@ -23,7 +23,7 @@ from device_tests.results.row import Row
 from export import artifact as artifacts
 from export import matrix
 from models import reference
-from models.common import files
+from models.common import files, records
 from models.images import network_input
 from models.reference import EvaluationSet
 from tests import interpreters
@@ -176,7 +176,7 @@ def extras(project: Path) -> None:
         "summary": [{"id": cell_id(a.scheme), **summary, **(ratio if a.scheme != "float32" else {})} for a in exported],
     })  # fmt: skip
     weighed = footprint(ENGINE, artifact=exported[0].id, elsewhere="less", versions={"numpy": "2"})
-    footprints.save((weighed,), results / footprints.FILE)
+    records.write(results / footprints.FILE, (weighed,))
 
 
 def truth(project: Path) -> MappingProxyType[str, Row]:

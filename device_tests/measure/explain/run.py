@@ -27,7 +27,7 @@ def make(artifact: artifacts.Artifact, folder: Path, runtime: str) -> Placement:
     """Return the placement of an artifact on a runtime; raises EdgewiseError where it cannot be loaded or read."""
     if artifact.format not in MODULES:
         raise DataError(f"explain cannot read {artifact.format} yet. Add the module that can to MODULES in {__name__}.")
-    path = artifacts.check(require_exported(artifact), folder)
+    path = artifacts.check(artifact, folder)
     name = module(artifact.format, runtime)
     facts = importlib.import_module(f"device_tests.measure.explain.{name}").explain(path, runtime)
     placement = Placement(
@@ -48,14 +48,6 @@ def make(artifact: artifacts.Artifact, folder: Path, runtime: str) -> Placement:
 def module(format_name: str, runtime: str) -> str:
     """Return the module of this folder that reads a format on a runtime."""
     return OWN.get(runtime) or MODULES[format_name]
-
-
-def require_exported(artifact: artifacts.Artifact) -> artifacts.Artifact:
-    """Return the artifact; raises DataError where its export gave no file, for a file "" would be the whole folder."""
-    if artifact.outcome != "ok" or not artifact.file:
-        msg = f"{artifact.id} was not made ({artifact.outcome}): {artifact.reason or 'its sidecar names no file'}"
-        raise DataError(msg)
-    return artifact
 
 
 def _versions(format_name: str, runtime: str) -> dict[str, str]:

@@ -11,9 +11,11 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from msgspec import to_builtins
 
 from device_tests import current_results
 from device_tests.contract import DESKTOP
+from device_tests.onboard.pixels import golden_image
 from device_tests.onboard.runtimes import is_timed
 from device_tests.report import columns, notes
 from device_tests.report.advice import TIE, can_ship, fit, is_eager
@@ -81,7 +83,7 @@ def collect(results: Path, rows: Iterable[Row], artifacts: Artifacts) -> Evidenc
         timings={t.id: t for t in timings if t.id in there and t.artifact_sha256 == there[t.id][1].sha256},
         layers={id: record for id, one in readable.items() if (record := held(current_results.layers, results, one))},
         npus={id: record for id, one in readable.items() if (record := held(current_results.npu, results, one))},
-        weights=held(footprints.read, results) or {},
+        weights=held(footprints.read, results / footprints.FILE) or {},
     )
 
 
@@ -279,7 +281,7 @@ def _data(groups: tuple[Group, ...], sidecars: Artifacts, held: Evidence, folder
     for artifact in sidecars.values():
         for golden in artifact.golden if artifact else ():
             with suppress(ValueError):  # it holds no image of this shape, and the page shows none
-                image = pictures.pixels(golden, artifact)
+                image = golden_image(to_builtins(golden), to_builtins(artifact))
                 drawn.setdefault(artifact.model, {})[golden.index] = pictures.picture(image)
     flipped: dict[str, set[int]] = {}
     for group in groups:

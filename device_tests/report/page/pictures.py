@@ -5,9 +5,6 @@ from typing import TypedDict
 
 import numpy as np
 
-from device_tests.onboard.pixels import golden_image
-from export.artifact import Artifact, Golden
-
 SIDE = 64  # pixels of the longer side at most: the page must stay small enough to mail
 
 
@@ -18,12 +15,6 @@ class Picture(TypedDict):
     width: int
     channels: int
     bytes: str
-
-
-def pixels(golden: Golden, artifact: Artifact) -> np.ndarray:
-    """Return a golden vector's image, uint8 or float32, [H,W] or [H,W,C]; raises ValueError where it holds none."""
-    sidecar = {"inputs": [{"shape": artifact.inputs[0].shape}], "layout": artifact.layout}
-    return golden_image({"image_u8": golden.image_u8, "image_f32": golden.image_f32}, sidecar)
 
 
 def picture(image: np.ndarray) -> Picture:

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import asdict
 
 from device_tests.gates import baseline
-from models.common.errors import DataError, UsageError
+from models.common.errors import DataError
 from tests.device_tests.conftest import measured
 
 COUNTED = {"instructions": 1_000_000, "instructions_cpu": "qemu max", "checkpoint_sha256": "c" * 64,
@@ -111,9 +111,6 @@ def test_what_is_neither_file_nor_revision_or_no_baseline_or_holds_no_cell_is_sa
     monkeypatch.chdir(tmp_path)
     for name in ("nowhere", "--output=x", "x" * 5_000, "a\0b"):
         with pytest.raises(DataError, match="neither a file nor a revision.*--update-baseline"):
-            baseline.load(name)
-    for name in ("", "  "):
-        with pytest.raises(UsageError, match="--baseline needs a file"):
             baseline.load(name)
     assert list(tmp_path.iterdir()) == []
 

@@ -50,9 +50,9 @@ def test_integer_schemes_must_get_to_the_npu_and_others_need_not_and_only_tflite
     bad = npu_command.broken([*fine, record("int8_io", **nothing), record("qat_int8", **crash)])
     assert len(bad) == 2
     with pytest.raises(EdgewiseError, match="2 integer files do not get to the NPU"):
-        npu_command._fail(bad)
+        npu_command.fail(bad)
     monkeypatch.setenv("EDGEWISE_MODELS", "/mine")
-    npu_command._fail(bad)  # of one's own networks it is told
+    npu_command.fail(bad)  # of one's own networks it is told
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from device_tests.measure import shipping
 from device_tests.onboard.runtimes import RUNTIMES, is_timed, runs_on
 from device_tests.results import shipping as footprints
 from export import artifact as artifacts
-from models.common import environments
+from models.common import environments, records
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing
 from tests.device_tests.conftest import ID, artifact, export, footprint, measured, raises, type_in
 
@@ -124,11 +124,11 @@ def test_a_runtime_that_cannot_be_weighed_costs_no_other_its_row_and_rows_of_oth
     message = r"2 of 3 runtimes could not be measured:\n.*does not start\n.*unexpected: OSError"
     with pytest.raises(EdgewiseError, match=message):
         weigh(a=raises(EdgewiseError("it does not start")), b=starts, c=raises(OSError("gone")))
-    assert set(footprints.read_file(weighed)) == {"b"}
-    footprints.save((footprint("old"), footprint("b")), weighed)
+    assert set(footprints.read(weighed)) == {"b"}
+    records.write(weighed, (footprint("old"), footprint("b")))
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=starts)
-    assert set(footprints.read_file(weighed)) == {"old", "b"}
+    assert set(footprints.read(weighed)) == {"old", "b"}
     before = weighed.read_bytes()
     with pytest.raises(EdgewiseError):
         weigh(a=raises(EdgewiseError("no")), b=raises(EdgewiseError("no")))
@@ -158,12 +158,12 @@ TORCH = footprint("torch", compressed_bytes=100)
 
 @pytest.mark.parametrize("content", ["no JSON", "{}", "[3]", '[{"runtime": "torch"}]'])
 def test_what_was_weighed_is_read_by_runtime_and_a_broken_file_is_said(tmp_path, content):
-    assert footprints.read(tmp_path) == {}
-    footprints.save((TORCH,), tmp_path / footprints.FILE)
-    assert footprints.read(tmp_path) == {"torch": TORCH}
+    assert footprints.read(tmp_path / footprints.FILE) == {}
+    records.write(tmp_path / footprints.FILE, (TORCH,))
+    assert footprints.read(tmp_path / footprints.FILE) == {"torch": TORCH}
     (tmp_path / footprints.FILE).write_text(content)
     with pytest.raises(DataError, match="Delete it and run: nox -s shipping"):
-        footprints.read(tmp_path)
+        footprints.read(tmp_path / footprints.FILE)
 
 
 def test_a_model_ships_with_its_runtime_or_the_apps_engine_and_the_desktops_libraries_say_nothing_of_a_phone():

@@ -21,7 +21,7 @@ CORE = "cortex-a76"
 counted = partial(measured, device=CORE, latencies_ns=(), load_ns=None)
 
 
-def races(*rows) -> tuple[engines.Race, ...]:
+def races(*rows) -> tuple[engines.Counts, ...]:
     return engines.races(group(rows, 0.1))
 
 
@@ -35,7 +35,7 @@ def test_the_cheapest_of_several_engines_is_marked_and_what_does_not_run_says_wh
         counted("int4", "litert", "tflite", instructions=1),  # no scheme of every engine
     )
     (race,) = races(*rows)
-    assert (race.place, race.heads[3:]) == (CORE, ("torch_cnn_small",))
+    assert (race.of, race.heads[3:]) == (CORE, ("torch_cnn_small",))
     assert race.lines == (
         ("float32", "litert", "tflite", ("495,636",)),
         ("float32", "ncnn", "ncnn", ("453,959, least",)),

@@ -140,7 +140,7 @@ def test_the_sweep_tells_of_each_core_what_it_executes_and_whether_it_answers_al
     failed = replace(other, artifact=RESULTS[0].artifact.replace("int8", "int4"), outcome="timed_out", reason="slow")
     groups = group((*RESULTS, emulated, other, failed), 0.1)
     (sweep,) = sweeps(groups)
-    assert (sweep.model, sweep.places) == (MODEL, ("cortex-a53", "max"))
+    assert (sweep.of, sweep.heads[2:]) == (MODEL, ("cortex-a53", "max"))
     assert sweep.lines == (
         ("torchscript-int8", "executorch", ("5,000,000 (42% of the limit), 990 of 1,000 same", "4,000,000, same")),
         ("torchscript-int4", "executorch", ("", "timed_out")),

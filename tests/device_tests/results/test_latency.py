@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from msgspec.structs import asdict, replace
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from device_tests.commands.latency import summary
 from device_tests.results import interleaved, latency
@@ -70,10 +71,9 @@ def test_what_was_timed_is_read_with_its_intervals_and_a_broken_run_is_said(tmp_
     """Of two artifacts and of one that could not be loaded."""
     every = [steady("float", 1_000, macs=100, roof="float32"), steady("int8", 500, baseline="float"),
              Series(id="broken", outcome="load_failed", reason="no")]  # fmt: skip
-    run = {"seed": 3, "date": "2026-01-02", "roofs": [asdict(roof) for roof in ROOFS.values()]}
-    origins = [{"id": s.id, "artifact_sha256": s.artifact_sha256, "environment": s.environment} for s in every]
+    run = {"seed": 3, "date": "2026-01-02", "roofs": list(ROOFS.values()), "series": every}
     file = tmp_path / "latency" / f"{NAME}.json"
-    files.write_json(file, {**run, "series": origins, "summary": summary(every, ROOFS)})
+    files.write_json(file, to_builtins({**run, "summary": summary(every, ROOFS)}))
     source, quantized = interleaved.read(tmp_path, NAME)
     assert (source.id, source.ratio) == ("float", None)
     assert (source.roof_share, source.roof_macs_per_s) == (pytest.approx(0.1), 1e9)

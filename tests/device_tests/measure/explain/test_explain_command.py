@@ -75,7 +75,6 @@ def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_pat
         return placement(artifact.id, runtime=runtime, library=str(os.getpid()))
 
     monkeypatch.setattr(run, "make", make)
-    monkeypatch.setattr(run, "require_exported", lambda artifact: artifact)
     ids = ("torch_cnn-tflite-int8", "keras_cnn-tflite-int8")
     monkeypatch.setattr(artifacts, "read", lambda path: artifact(path.stem, framework=path.stem.split("_")[0]))
     explain("--all", *ids, "--artifacts", str(tmp_path), "--results", str(tmp_path))
@@ -105,8 +104,6 @@ def test_an_artifact_without_a_file_is_not_looked_for_in_the_whole_folder(tmp_pa
     monkeypatch.setattr(files, "sha256", lambda path: pytest.fail(f"digested {path}"))
     with pytest.raises(DataError, match=f"was not made .{outcome}.: no such operator|it is ok without a file"):
         explain("torch_cnn-onnx-int8", "--artifacts", str(tmp_path))
-    with pytest.raises(DataError, match="was not made"):
-        run.make(missing, tmp_path, "onnxruntime")
 
 
 def test_what_is_printed_goes_into_a_file_too(tmp_path, monkeypatch, capsys):

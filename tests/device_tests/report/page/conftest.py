@@ -59,7 +59,7 @@ def build(folders, tmp_path):
     """Return a function that writes the page of these rows, with the artifact and reference of `folders`."""
 
     def written(some=ROWS) -> Path:
-        groups = group(some, 0.1, footprints.read(folders.bench.results))
+        groups = group(some, 0.1, footprints.read(folders.bench.results / footprints.FILE))
         return page.write(groups, 0.1, tmp_path / "report", artifacts_folder=folders.bench.artifacts,
                           results_folder=folders.bench.results)  # fmt: skip
 

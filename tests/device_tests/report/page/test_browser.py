@@ -41,7 +41,7 @@ def real_page(tmp_path_factory) -> Path:
     if not any(results.glob("*.json")):
         programs.absent("needs results: nox -s device_tests")
     folders = {"artifacts_folder": ROOT / "artifacts", "results_folder": results}
-    groups = group(joined(*folders.values()), 0.1, footprints.read(results))
+    groups = group(joined(*folders.values()), 0.1, footprints.read(results / footprints.FILE))
     return page.write(groups, 0.1, tmp_path_factory.mktemp("report"), **folders)
 
 

@@ -19,7 +19,7 @@ from device_tests.results.layers import LayerError, Layers
 from device_tests.results.placements import Defect, Operator, Part
 from export import artifact as artifacts
 from export.contract import Tensor
-from models.common import files
+from models.common import files, records
 from models.common.environments import ROOT
 from tests import programs
 from tests.device_tests import conftest
@@ -140,7 +140,7 @@ def test_what_ships_is_told_per_runtime_and_who_dominates(build, folders):
     assert "nox -s shipping" in build().read_text()
     facts = {"compressed_bytes": 3_599_100, "cold_start_s": 1.5, "peak_rss_bytes": 250_000_000, "elsewhere": "<web>"}
     folders.bench.results.mkdir(exist_ok=True)
-    footprints.save((footprint("torch", **facts),), folders.bench.results / footprints.FILE)
+    records.write(folders.bench.results / footprints.FILE, (footprint("torch", **facts),))
     text = build().read_text()
     assert "The runtime dominates in 1 of 1 cases below: the model is 0.025 % to 0.025 % of what ships" in text
     for part in ("1,500 ms", "250 MB", "&lt;web&gt;", "3.60 MB compressed with the libraries of torch"):

@@ -22,7 +22,7 @@ from device_tests.transport.android.client import Client
 from export import artifact as artifacts
 from models import reference
 from models.common.environments import ROOT
-from models.common.errors import EdgewiseError, EnvironmentMissing, UsageError
+from models.common.errors import EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from tests import programs
 from tests.device_tests.conftest import run_module
 
@@ -158,17 +158,15 @@ def test_a_bundle_that_was_changed_there_is_pushed_again_and_a_stale_one_is_repl
     assert newer.client.shell(f"ls {HOME}/bundles").split() == ["arm64-newer"]
 
 
-def test_full_storage_is_a_row_that_says_how_much_is_missing(phone, job):
+def test_full_storage_is_an_error_that_says_how_much_is_missing(phone, job):
     full = phone(blob=bytes(20_000_000))
     full.client.shell(
         "free=$(df -k /data/local/tmp | tail -n 1 | awk '{print $4}')\n"
         "dd if=/dev/zero of=/data/local/tmp/fill bs=1048576 count=$((free / 1024 - 5))"
     )
     try:
-        row = full.run(job, Turns(1))
-        assert row["outcome"] == "run_failed"
-        assert re.search("has no room for arm64-test, 20 MB; [45] MB are free", row["reason"]), row["reason"]
-        assert "--clean" in row["reason"]
+        with pytest.raises(StorageError, match="has no room for arm64-test, 20 MB; [45] MB are free.* --clean"):
+            full.run(job, Turns(1))
         assert full.client.shell(f"ls {HOME}/bundles").split() == []  # nothing is left half-pushed
     finally:
         full.client.shell("rm /data/local/tmp/fill")

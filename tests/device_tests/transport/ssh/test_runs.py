@@ -225,7 +225,7 @@ def test_the_command_cleans_a_board_of_what_was_put_there_and_says_which_cannot_
     mine.touch()
     board(home=tmp_path).board.push({"it": mine})
     assert len(list(tmp_path.iterdir())) == 2
-    assert type_in("--device", "ssh:board", "--clean").startswith(f"Removed {tmp_path}/edgewise-ssh from ssh")
+    assert type_in("--device", "ssh:board", "--clean").strip() == "Removed all of Edgewise from ssh:board"
     assert list(tmp_path.iterdir()) == [mine]
     board(home=tmp_path / "home").board.push({"it": mine})
     type_in("--device", "ssh:board", "--clean")

@@ -172,7 +172,6 @@ public abstract class AppCase {
     protected void check() {
         press(R.id.run_check);
         await("everything is checked", () -> !app().session().checking() && app().session().toCheck() > 0);
-        idle();
     }
 
     /** Measures artifacts in so many rounds: not the app's 200, for what is timed here means nothing. */

@@ -16,6 +16,7 @@ import org.edgewise.app.model.Sidecar;
 import org.edgewise.app.store.Artifact;
 import org.edgewise.app.store.Digest;
 import org.edgewise.app.store.Library;
+import org.edgewise.app.store.Texts;
 import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
@@ -69,8 +70,7 @@ public class CheckTest extends AppCase {
     }
 
     private int halfWritten() {
-        File[] parts = new File(app().getFilesDir(), "opened").listFiles((f, name) -> name.endsWith(".part"));
-        return parts == null ? 0 : parts.length; // nothing half-written is left
+        return Texts.list(new File(app().getFilesDir(), "opened"), ".*\\.part").length; // nothing half-written is left
     }
 
     private interface Change {

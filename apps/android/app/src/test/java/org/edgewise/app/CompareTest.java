@@ -180,7 +180,6 @@ public class CompareTest extends AppCase {
         app().session().show(null); // as in a new process, where nothing was answered yet
         controller = Robolectric.buildActivity(MainActivity.class).setup(saved);
         awaitAnswers();
-        idle();
         assertTrue("the screen that was shown", find(R.id.tab_check).isSelected());
         press(R.id.tab_compare);
         assertEquals("All 6 answer 7.", text(R.id.verdict));

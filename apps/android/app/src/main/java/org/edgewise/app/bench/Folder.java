@@ -5,7 +5,6 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import org.edgewise.app.store.Texts;
 import org.json.JSONArray;
@@ -34,8 +33,7 @@ public final class Folder {
     }
 
     void begin(Plan plan) throws IOException, JSONException {
-        File[] old = folder.listFiles();
-        if (old != null) for (File file : old) file.delete();
+        for (File file : Texts.list(folder, ".*")) file.delete();
         Texts.write(file("plan"), plan.json());
     }
 
@@ -43,8 +41,7 @@ public final class Folder {
     void end() {
         file("plan").delete();
         file(TRYING).delete();
-        File[] times = folder.listFiles((f, name) -> name.startsWith("time-") || name.startsWith("ended-"));
-        if (times != null) for (File file : times) file.delete();
+        for (File file : Texts.list(folder, "(time|ended)-.*")) file.delete();
     }
 
     /**
@@ -99,10 +96,8 @@ public final class Folder {
 
     /** Returns the rows that are finished; read again only where other files are there than the last time. */
     public synchronized List<JSONObject> rows() {
-        File[] files = folder.listFiles((f, name) -> name.startsWith("row-"));
+        File[] files = Texts.list(folder, "row-.*");
         List<JSONObject> rows = new ArrayList<>();
-        if (files == null) return rows;
-        Arrays.sort(files);
         StringBuilder listing = new StringBuilder();
         for (File file : files) listing.append(file.getName()).append(file.lastModified()).append(file.length());
         if (listing.toString().equals(listed)) return read;

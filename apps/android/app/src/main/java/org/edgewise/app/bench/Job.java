@@ -83,11 +83,8 @@ public record Job(String name, File root, Context context, Engines engines, Fron
 
     /** Removes what jobs left behind that were killed. */
     private void forgetOthers() {
-        File[] left = context.getFilesDir().listFiles((folder, other) -> other.startsWith("job-"));
-        if (left == null) return;
-        for (File folder : left) {
-            File[] files = folder.listFiles();
-            if (files != null) for (File file : files) file.delete();
+        for (File folder : Texts.list(context.getFilesDir(), "job-.*")) {
+            for (File file : Texts.list(folder, ".*")) file.delete();
             folder.delete();
         }
     }

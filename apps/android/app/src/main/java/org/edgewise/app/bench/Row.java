@@ -30,21 +30,19 @@ public final class Row {
     }
 
     /** Takes what was measured; `ran` is null where the engine does not tell what ran where. */
-    Row measured(Running running, Rounds.Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
+    void measured(Running running, Rounds.Timed timed, Judged judged, long firstNs, String ran) throws JSONException {
         content.put("outcome", "ok").put("reason", "");
         content.put("artifact_sha256", running.sidecar().sha256);
         content.put("load_ns", running.loadNs()).put("first_ns", firstNs);
         content.put("latencies_ns", new JSONArray(timed.samplesNs()));
         content.getJSONObject("environment").put("ran", ran == null ? NOT_KNOWN : ran);
-        if (judged == null) return this;
+        if (judged == null) return;
         content.put("total", judged.total()).put("correct", judged.right()).put("agree", judged.alike());
         content.put("answers", judged.logits());
-        return this;
     }
 
-    Row note(String text) {
+    void note(String text) {
         notes.put(text);
-        return this;
     }
 
     /** Tells what the phone was like before and after; a phone that throttled is noted. */

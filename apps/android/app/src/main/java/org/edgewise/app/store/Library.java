@@ -44,11 +44,7 @@ public final class Library {
         } catch (IOException error) {
             // nothing was packed
         }
-        File[] files = opened.listFiles((folder, name) -> name.endsWith(".json"));
-        if (files != null) {
-            Arrays.sort(files);
-            for (File file : files) add(artifacts, problems, () -> new FileInputStream(file), false);
-        }
+        for (File file : Texts.list(opened, ".*\\.json")) add(artifacts, problems, () -> new FileInputStream(file), false);
         return artifacts;
     }
 

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.util.Arrays;
 
 /** Small files as text; written whole or not at all. */
 public final class Texts {
@@ -34,6 +35,14 @@ public final class Texts {
             if (content.size() > most) throw new IOException("it has more than " + most + " bytes");
         }
         return content.toByteArray();
+    }
+
+    /** Returns the files of a folder whose names match, sorted; none where there is no folder. */
+    public static File[] list(File folder, String pattern) {
+        File[] files = folder.listFiles((parent, name) -> name.matches(pattern));
+        if (files == null) return new File[0];
+        Arrays.sort(files);
+        return files;
     }
 
     /** Writes a file under another name and renames it. */

@@ -35,9 +35,8 @@ public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, Byte
 
     public Answer answer(Picture picture) throws Refused {
         show(picture);
-        long[] took = new long[1];
-        float[] logits = sidecar.output.logits(run(took));
-        return new Answer(logits, took[0]);
+        Ran ran = run();
+        return new Answer(sidecar.output.logits(ran.output()), ran.nanoseconds());
     }
 
     /** Fills the input once, so that `again` times inferences of it alone. */
@@ -47,18 +46,17 @@ public record Running(Sidecar sidecar, Engine engine, Engine.Loaded loaded, Byte
 
     /** Infers what was shown; returns the nanoseconds. */
     public long again() throws Refused {
-        long[] took = new long[1];
-        run(took);
-        return took[0];
+        return run().nanoseconds();
     }
 
-    private ByteBuffer run(long[] took) throws Refused {
+    private record Ran(ByteBuffer output, long nanoseconds) {}
+
+    private Ran run() throws Refused {
         try {
             Tensor.rewind(input);
             long began = System.nanoTime();
-            ByteBuffer answer = loaded.run(input);
-            took[0] = Math.max(1, System.nanoTime() - began);
-            return answer;
+            ByteBuffer output = loaded.run(input);
+            return new Ran(output, Math.max(1, System.nanoTime() - began));
         } catch (Exception | Error error) {
             throw refused(error, R.string.engine_fails, engine, sidecar.id);
         }
