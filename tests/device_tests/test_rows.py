@@ -124,3 +124,15 @@ def test_a_result_that_is_broken_or_cannot_be_does_not_count_and_the_next_run_re
     assert "nox -s" in row.reason
     folder.row("honest")
     assert own_row(folder).evidence == "current"
+
+
+@pytest.mark.parametrize("cell", ["honest@cortex-a76", "litertjs@browser:firefox"])
+def test_a_device_whose_only_result_is_broken_still_has_its_row(folder, cell):
+    measurements.path(folder.bench.results, f"{ID}@{cell}").write_text("{")
+    measurements.path(folder.bench.results, f"{ID}@honest@desktop (copy)").write_text("{")
+    stored = load(folder.bench.results)
+    chosen = cells_with_results(stored)
+    assert {c.device for c in chosen} == {"desktop", cell.partition("@")[2]}
+    where = {"artifacts_folder": folder.bench.artifacts, "results_folder": folder.bench.results}
+    found = {row.id: row.evidence for row in rows(chosen, stored, **where)}
+    assert found[f"{ID}@{cell}"] == "unusable"
