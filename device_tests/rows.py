@@ -58,8 +58,8 @@ def cells_with_results(results: Results, only: tuple[str, ...] = ()) -> tuple[Ce
     """
     # a result that cannot be read was one of its device, and may not vanish with it
     broken = (unquote(stem) for stem in results.broken if stem.count("@") > 1)
-    known = (id for id in broken if devices.exists(name := id.split("@", 2)[2]) or name.startswith("browser:"))
-    ids = dict.fromkeys((*results.measurements, *known))
+    of_devices = (id for id in broken if devices.exists(name := id.split("@", 2)[2]) or name.startswith("browser:"))
+    ids = dict.fromkeys((*results.measurements, *of_devices))
     measured = dict.fromkeys(tuple(id.split("@", 2)[1:]) for id in ids)
     possible = (
         Cell(recipe=recipe, runtime=runtime, device=device)
@@ -113,7 +113,7 @@ def _artifact(folder: Path, id: str) -> artifacts.Artifact | tuple[str, Evidence
         artifact = artifacts.read(sidecar)
         if artifact.outcome == "ok":
             artifacts.check(artifact, folder)
-    except DataError as error:
+    except (DataError, OSError) as error:  # what cannot be read must not keep the others from being judged
         return "load_failed", "unusable", str(error)
     return artifact
 

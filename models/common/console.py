@@ -138,6 +138,8 @@ def _run(command: click.Command | str) -> int:
         return _interrupted()
     except OutputLost:
         raise
+    except MemoryError:
+        return _failed(EdgewiseError("There is not enough memory. End other programs, or raise the limit (ulimit -v)."))
     except Exception as error:
         if isinstance(error, OSError) and isinstance(error.__context__, KeyboardInterrupt):
             return _interrupted()  # click could not even end the line on standard error

@@ -93,6 +93,7 @@ CHANGES = {
     "reference": (change_reference, STALE, "the reference has changed since", "ok|mismatch"),
     "deleted": (lambda f: file_of(f).unlink(), BROKEN, AGAIN, "load_failed"),
     "flipped": (flip, BROKEN, AGAIN, "load_failed: .*does not match its sidecar"),
+    "name": (change_sidecar(file="x" * 300), BROKEN, "File name too long", "run_failed: .*File name too long"),
     "sidecar": (lambda f: file_of(f).with_suffix(".json").write_text("{"), BROKEN, AGAIN, "load_failed"),
 }
 
@@ -134,5 +135,5 @@ def test_a_device_whose_only_result_is_broken_still_has_its_row(folder, cell):
     chosen = cells_with_results(stored)
     assert {c.device for c in chosen} == {"desktop", cell.partition("@")[2]}
     where = {"artifacts_folder": folder.bench.artifacts, "results_folder": folder.bench.results}
-    found = {row.id: row.evidence for row in rows(chosen, stored, **where)}
-    assert found[f"{ID}@{cell}"] == "unusable"
+    evidence = {row.id: row.evidence for row in rows(chosen, stored, **where)}
+    assert evidence[f"{ID}@{cell}"] == "unusable"

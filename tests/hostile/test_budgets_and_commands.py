@@ -89,3 +89,10 @@ def test_a_hostile_command_line_is_a_sentence(untouched, project, data):
             ended = typed(group, [*path, *words, *TO_THE_END.get(path, ())], folder, of="command lines")
         if path == ("check",) and "--help" not in words and not any(word.endswith("=--help") for word in words):
             judged(ended)
+
+
+def test_a_folder_whose_name_is_markup_is_named_as_it_is(untouched, project):
+    with project() as folder:
+        ended = typed(group, ["report", "--report", "[/red] [b]"], folder, of="setting up")
+        assert ended.code == 0, ended.output
+        assert "Written: [/red] [b]/report.md" in ended.out

@@ -192,9 +192,9 @@ def test_a_required_budget_must_decide_something_of_what_can_be_measured(measure
     if metric.startswith("peak"):
         rows = tuple(replace(row, **second) for row in rows)
     both = limits(OUTCOME, EXPECTED_UNSUPPORTED, {"metric": metric, "min": 0, "line": 7})
-    found = [lack.why for lack in evidence.lacks(rows, both, verdicts.check(both, rows))]
-    assert len(found) == len(why)
-    assert all(map(re.match, why, found)), found
+    reasons = [lack.why for lack in evidence.lacks(rows, both, verdicts.check(both, rows))]
+    assert len(reasons) == len(why)
+    assert all(map(re.match, why, reasons)), reasons
 
 
 def test_why_nothing_was_judged_is_not_the_reason_of_a_cell_that_was(measured):

@@ -80,6 +80,11 @@ def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_is_in_a_file(tmp_pa
     assert "KeyError" in log.read_text()
 
 
+def test_too_little_memory_is_no_defect():
+    done = typed("raise MemoryError")
+    assert (done.returncode, done.stderr.split(".")[0]) == (1, "error: There is not enough memory")
+
+
 @needs_dev_full
 @pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)", "print('x')"])
 def test_an_output_that_is_full_is_a_sentence(body):
