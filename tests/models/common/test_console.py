@@ -142,6 +142,18 @@ runpy.run_module({program!r}, run_name="__main__", alter_sys=True)
         assert done.stderr == "Interrupted. What is finished is kept; the same command does the rest.\n"
 
 
+@pytest.mark.parametrize("program", ["device_tests", "export", "models", "apps.web", "apps.android"])
+def test_another_environment_than_the_right_one_is_named(program):
+    """The first import of click fails, as with a Python that only has nox, or a later one of a library."""
+    for library in ("click", "msgspec"):
+        code = f"import runpy, sys; sys.modules[{library!r}] = None; runpy.run_module({program!r}, run_name='__main__', alter_sys=True)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        message = f"error: {library} is not installed in the environment in use, {sys.prefix}. The tasks that `nox -l`"
+        assert (done.returncode, done.stderr[: len(message)]) == (4, message)
+    done = typed("import models.nothing")
+    assert (done.returncode, "This is a defect of Edgewise" in done.stderr) == (console.DEFECT, True)
+
+
 def test_only_checking_the_arguments_ends_there():
     done = typed("console.validated(); print('began')", env={**os.environ, console.ONLY_PARSE: "1"})
     assert (done.returncode, done.stdout) == (0, "")
