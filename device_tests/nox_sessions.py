@@ -15,6 +15,7 @@ from device_tests.pipeline import options
 from export.isolated import ENVIRONMENTS as CONVERTERS
 from models.common import installation
 from models.common.environments import ROOT
+from models.common.errors import EdgewiseError
 
 CONSTRAINTS = ROOT / "constraints"
 HERE = here()
@@ -27,7 +28,7 @@ def environment(session: nox.Session, name: str) -> str:
     """Return the interpreter of an environment, which is installed first if it is missing or its constraints changed."""
     try:
         return str(installation.ready(name, CONSTRAINTS / f"{name}.txt", logs=ROOT / "logs"))
-    except installation.InstallFailed as error:
+    except EdgewiseError as error:
         session.warn(str(error))
         raise nox.command.CommandFailed(reason=str(error)) from error
 

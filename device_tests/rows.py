@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from urllib.parse import unquote
 
 from device_tests import current_results, devices, join
 from device_tests.cells import Cell, cells, require_artifacts, takes
@@ -55,15 +56,20 @@ def cells_with_results(results: Results, only: tuple[str, ...] = ()) -> tuple[Ce
     Of a browser or another importer only the cells with results are returned. Raises UsageError for a device that
     cannot exist, DataError for one without a result.
     """
-    measured = dict.fromkeys((m.runtime, m.device) for m in results.measurements.values() if m.device != DESKTOP)
+    # a result that cannot be read was one of its device, and may not vanish with it
+    broken = (unquote(stem) for stem in results.broken if stem.count("@") > 1)
+    of_devices = (id for id in broken if devices.exists(name := id.split("@", 2)[2]) or name.startswith("browser:"))
+    ids = dict.fromkeys((*results.measurements, *of_devices))
+    measured = dict.fromkeys(tuple(id.split("@", 2)[1:]) for id in ids)
     possible = (
         Cell(recipe=recipe, runtime=runtime, device=device)
         for runtime, device in measured
         for recipe in matrix.recipes()
+        if device != DESKTOP
     )
 
     def has_row(cell: Cell) -> bool:
-        return takes(cell.runtime, cell.recipe) if cell.runtime in RUNTIMES.names() else cell.id in results.measurements
+        return takes(cell.runtime, cell.recipe) if cell.runtime in RUNTIMES.names() else cell.id in ids
 
     every = (*cells(), *filter(has_row, possible))
     there = {cell.device for cell in every}
@@ -107,7 +113,7 @@ def _artifact(folder: Path, id: str) -> artifacts.Artifact | tuple[str, Evidence
         artifact = artifacts.read(sidecar)
         if artifact.outcome == "ok":
             artifacts.check(artifact, folder)
-    except DataError as error:
+    except (DataError, OSError) as error:  # what cannot be read must not keep the others from being judged
         return "load_failed", "unusable", str(error)
     return artifact
 

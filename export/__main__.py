@@ -133,7 +133,7 @@ def _export(
     counts = ", ".join(f"{sum(a.outcome == outcome for a in shown)} {outcome}" for outcome in COLOURS)
     unmade = f", {len(left_out)} not made" if left_out else ""
     out.print(f"{counts}{unmade}; {len(finished)} made, {len(recipes) - total} were current; "
-              f"{time.perf_counter() - started:.0f} s; artifacts in {folder}, converters' output in {logs}")  # fmt: skip
+              f"{time.perf_counter() - started:.0f} s; artifacts in {escape(str(folder))}, converters' output in {escape(str(logs))}")  # fmt: skip
     if profiled:
         out.print(profile(seconds, jobs, time.perf_counter() - started))
     if networks.folder() is None and any(a.dataset.name == "digits" for a in shown):

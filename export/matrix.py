@@ -47,7 +47,7 @@ def recipes() -> tuple[Recipe, ...]:
     """Return every recipe, grouped by model and format in the order of the tables above.
 
     Of a user's networks those that edgewise.toml asks for, all where it asks for none; raises DataError for a pattern
-    there that matches nothing.
+    or a network there that matches nothing.
     """
     own = [scheme for scheme in SCHEMES.values() if scheme.base != scheme.name]
     every = tuple(
@@ -59,9 +59,14 @@ def recipes() -> tuple[Recipe, ...]:
     place = networks.folder()
     if place is None:
         return every
+    own_settings, stems = settings.load(place), {*networks.names(), *(file.stem for file in place.iterdir())}
+    for name in own_settings.networks.keys() - stems:
+        raise DataError(
+            f"[networks.{name}] in {place / settings.FILE} is no network. {did_you_mean(name, networks.names())}"
+        )
     start = f"`recipes` in {place / settings.FILE}:"
     end = "matches no artifact. An id is MODEL-FORMAT-SCHEME."
-    return _matching(every, settings.load(place).recipes, lambda pattern: DataError(f"{start} {pattern!r} {end}"))
+    return _matching(every, own_settings.recipes, lambda pattern: DataError(f"{start} {pattern!r} {end}"))
 
 
 def select(patterns: tuple[str, ...]) -> tuple[Recipe, ...]:

@@ -49,7 +49,8 @@ def command(patterns: tuple[str, ...], listing: bool, force: bool, logs: Path) -
         low, high = card.test_accuracy_95
         out.print(
             f"{name}: test accuracy {card.test_accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), {card.cpu_minutes} "
-            f"CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}"
+            f"CPU minutes. Compare the runs with: {Path(sys.executable).parent / 'tensorboard'} --logdir {logs}",
+            markup=False,
         )
 
 

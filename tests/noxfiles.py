@@ -70,8 +70,9 @@ def sessions() -> ModuleType:
 
 
 @pytest.fixture
-def noxfile(monkeypatch) -> ModuleType:
-    """The noxfile, whose environments are installed by writing that down."""
+def noxfile(monkeypatch, tmp_path) -> ModuleType:
+    """The noxfile in an empty folder, without a user's results; environments are installed by writing that down."""
+    monkeypatch.chdir(tmp_path)
 
     nox = ModuleType("nox")
     nox.options = SimpleNamespace()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from apps.web.groups import Group, groups
+from device_tests.current_results import held
 from device_tests.measure.import_results import RUNTIMES
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
@@ -82,7 +83,7 @@ def _runs(artifact: Artifact) -> bool:
 def _desktop(artifact: Artifact, results_folder: Path) -> measurements.Measurement | None:
     """Return the desktop's result of this very file, where there is one."""
     id = f"{artifact.id}@{RUNTIMES[artifact.format][1]}@desktop"
-    row = measurements.read(measurements.path(results_folder, id))
+    row = held(measurements.read, measurements.path(results_folder, id))
     return row if row and row.outcome == "ok" and row.artifact_sha256 == artifact.sha256 else None
 
 

@@ -16,7 +16,7 @@ class Folder(Place):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
-        above = next(parent for parent in path.absolute().parents if parent.exists())
+        above = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
         if not above.is_dir():
             self.fail(f"{str(value)!r} cannot be a folder: {above} is a file.", param, ctx)
         return path

@@ -24,10 +24,10 @@ from device_tests.results import placements as placement_files
 from device_tests.results.placements import Placement
 from export import artifact as artifact_files
 from export import matrix
-from models import reference
+from models import reference, suggested_commands
 from models.common import files
 from models.common.console import out, plain, validated
-from models.common.errors import EdgewiseError, UsageError
+from models.common.errors import DataError, EdgewiseError, UsageError
 from models.options import Word
 
 T, Subject = TypeVar("T"), TypeVar("Subject")
@@ -132,7 +132,14 @@ def _limit(cell: Cell, placement: Placement, folder: Path, results: Path) -> str
 
 
 def write_all(chosen: tuple[Cell, ...], folder: Path, results: Path, with_layers: bool) -> None:
-    """Write the placements and layers that are missing or stale; an artifact that cannot be explained fails nothing."""
+    """Write the placements and layers that are missing or stale; an artifact that cannot be explained fails nothing.
+
+    Raises DataError where none of the artifacts is there.
+    """
+    sidecars = (artifact_files.sidecar_path(folder, cell.recipe.id) for cell in chosen)
+    if chosen and not any(sidecar.exists() for sidecar in sidecars):
+        msg = f"{folder} holds none of these artifacts. Make them with: {suggested_commands.nox('export')}"
+        raise DataError(msg)
 
     def current_layers(recipe: matrix.Recipe) -> tuple[layer_files.Layers, bool]:
         if stored := current_results.held(current_results.layers, results, _artifact(recipe, folder)):

@@ -45,4 +45,4 @@ def report(patterns: tuple[str, ...], margin: float, folder: Path, svg: Path | N
     reports.show(groups, margin, out)
     written = reports.write(groups, margin, folder, svg)
     written += (page.write(groups, margin, folder, artifacts_folder=artifacts, results_folder=results),)
-    out.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True)
+    out.print(plain(f"Written: {', '.join(map(str, written))}"), soft_wrap=True)

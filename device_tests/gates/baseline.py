@@ -10,10 +10,13 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from device_tests.cells import takes
 from device_tests.gates.verdicts import Verdict
-from device_tests.results import judging
+from device_tests.onboard.runtimes import RUNTIMES
+from device_tests.results import judging, parity
 from device_tests.results.measurement import Outcome
 from device_tests.results.row import Row
+from export import matrix
 from models.common import files, records
 from models.common.errors import DataError
 from models.common.records import Count, Positive, Record
@@ -99,11 +102,11 @@ def load(name: str) -> dict[str, Line]:
 def save(rows: tuple[Row, ...], file: Path) -> int:
     """Write the rows' baseline, sorted, and return how many cells are new in it.
 
-    A cell without a result in this run keeps its line, and so do the cells of devices that are not among the rows. A
+    A cell without a result that counts keeps its line, and so do the cells of devices that are not among the rows. A
     cell that is no longer in the matrix loses its line. A count of instructions stays while the file's size stays.
     """
     previous = load(str(file)) if file.exists() else {}
-    cells = {row.id: line(row) for row in rows if row.outcome != "skipped"}
+    cells = {row.id: line(row) for row in rows if _counts(row)}
     for id in cells.keys() & previous.keys():
         new, before = cells[id], previous[id]
         if new.instructions is None and new.size_bytes == before.size_bytes:
@@ -135,15 +138,30 @@ def compare(rows: tuple[Row, ...], baseline: dict[str, Line]) -> Comparison:
     return Comparison(verdicts=tuple(verdicts), unchanged=unchanged)
 
 
+def _counts(row: Row) -> bool:
+    return row.outcome != "skipped" and row.evidence == "current"
+
+
 def _lost(rows: tuple[Row, ...], baseline: dict[str, Line]) -> list[str]:
-    """Return the cells that their devices no longer have; a device without a row has not run here, and loses none."""
-    devices = {row.device for row in rows}
-    return sorted(id for id in baseline.keys() - {row.id for row in rows} if id.split("@", 2)[-1] in devices)
+    """Return the cells that their devices no longer have; a device without a row has not run here, and loses none.
+
+    That a cell has no row does not mean that it is gone: a check of some cells, or of a quick run, has rows of others.
+    """
+    devices, recipes = {row.device for row in rows}, {recipe.id: recipe for recipe in matrix.recipes()}
+
+    def exists(id: str) -> bool:
+        artifact, runtime, _ = id.split("@", 2)
+        if runtime in parity.IN_BROWSERS:
+            return artifact in recipes
+        return artifact in recipes and runtime in RUNTIMES.names() and takes(runtime, recipes[artifact])
+
+    there = (id for id in baseline.keys() - {row.id for row in rows} if id.split("@", 2)[-1] in devices)
+    return sorted(id for id in there if id.count("@") < 2 or not exists(id))
 
 
 def _compare(row: Row, before: Line | None) -> tuple[list[Verdict], int]:
     """Return what differs, and how many sizes and costs are equal."""
-    if row.outcome == "skipped":
+    if not _counts(row):
         return ([_skip(row.id, "outcome", "in the baseline, without a result here: not compared")] if before else []), 0
     if before is None:
         return [_skip(row.id, "outcome", f"not in the baseline: {UPDATE}")], 0

@@ -102,7 +102,7 @@ class File(records.Record, kw_only=True):
 def load(file: Path, ids: tuple[str, ...]) -> File:
     """Read the budgets; raises DataError for a missing or broken file, UsageError for a row that makes no sense."""
     try:
-        text = files.read_bytes(file, MOST_BYTES).decode()
+        text = files.read_bytes(file, MOST_BYTES).decode("utf-8-sig")  # some editors begin a file with a mark
         content = tomllib.loads(text)
     except FileNotFoundError as error:
         raise DataError(f"{file} is not there. Restore it, or name another with --budgets.") from error

@@ -39,7 +39,8 @@ def lacks(
     """
     judged = [row for row in rows if row.evidence == "current"]
     if not judged or not any(verdict.state != "skipped" for verdict in verdicts):
-        first = next((row.reason for row in rows if row.reason), "no cell is chosen")
+        reasons = (*(v.message for v in verdicts if judged), *(row.reason for row in rows if not judged))
+        first = next(filter(None, reasons), "no budget is for these cells" if rows else "no cell is chosen")
         return (Lack(id="*", why=f"nothing was judged; the first reason: {first}"),)
     expected = [row for row in rows if not any(m.covers(row.id) for m in missing)]
     counted = [row for row in expected if row.device in (named or (DESKTOP,))]
@@ -86,10 +87,13 @@ def _undecided(
     whole: bool,
 ) -> Iterable[Lack]:
     every = cells(*(name for name in devices.names() if not name.endswith(":")))
+    # none of these can have a figure, so that they neither decide nor excuse a budget of other cells, too
+    without = {row.id for row in rows if row.evidence == "current" and row.outcome != "ok"}
     for budget in budgets:
         if not budget.required or _left_out(budget, every, rows):
             continue
         own = [v for v in verdicts if v.budget is budget]
+        own = [v for v in own if v.state != "skipped" or v.id not in without] or own
         if any(not v.unmeasured for v in own):
             continue
         if not own and (not whole or any(budget.matches(row.id) for row in rows)):

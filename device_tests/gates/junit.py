@@ -59,7 +59,7 @@ def _budget(budget: Budget, verdicts: list[Verdict]):
 def _case(name: str, group: str, seconds: float, broken: list[str], skipped: str):
     from junitparser import Failure, Skipped, TestCase
 
-    case = TestCase(name, classname=group, time=seconds)
+    case = TestCase(ILLEGAL.sub("?", name), classname=ILLEGAL.sub("?", group), time=seconds)
     if broken:
         failure = Failure(ILLEGAL.sub("?", broken[0]))
         failure.text = ILLEGAL.sub("?", "\n".join(broken))

@@ -11,8 +11,7 @@ from device_tests.results.row import Row
 Facts = dict[str, Any]
 
 NOISY = ("latency_ratio",)  # the whole interval, METRIC_low to METRIC_high, must lie on one side of the limit
-# no command measures these where the system does not report memory, or the network has few classes
-SYSTEM = ("peak_over_runtime_bytes", "top5")
+SYSTEM = ("peak_over_runtime_bytes",)  # no command measures it where the system does not report memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +93,10 @@ def _judge_outcome(row: Row, budget: Budget) -> Facts:
 def _judge_figure(row: Row, budget: Budget) -> Facts:
     if row.outcome != "ok":
         return {"state": "skipped", "message": f"{row.outcome}: {row.reason}", "unmeasured": row.evidence != "current"}
-    held = row.sets.get(budget.set) if budget.set else row
-    if held is None:  # the first set is not among the others; a set that no cell has is a wrong name and guards nothing
-        message = f"it was judged on no other evaluation set called {budget.set!r}"
-        return {"state": "skipped", "message": message, "unmeasured": row.dataset.name != budget.set}
+    held = row if budget.set in ("", row.dataset.name) else row.sets.get(budget.set)
+    if held is None:  # a set that no cell has is a wrong name and guards nothing
+        message = f"it was judged on no evaluation set called {budget.set!r}"
+        return {"state": "skipped", "message": message, "unmeasured": True}
     value = getattr(held, budget.metric)
     if value is None:
         return {"state": "skipped", "message": METRICS[budget.metric], "unmeasured": budget.metric not in SYSTEM}

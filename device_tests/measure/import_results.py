@@ -42,7 +42,7 @@ class Saved(Record, kw_only=True, rename={"packed_logits": "answers"}):
 
     artifact: str
     runtime: str
-    device: Annotated[str, Meta(pattern=f"^({DEVICE.pattern})$")]
+    device: Annotated[str, Meta(pattern=f"^({DEVICE.pattern})\\Z")]
     outcome: Literal["ok", "load_failed", "run_failed"]
     reason: str
     notes: tuple[str, ...]

@@ -28,8 +28,9 @@ def contradiction(measurement: Measurement, artifact: Artifact, reference_set: R
         return str(error)
     if measurement.outcome not in WITH_LOGITS:
         return "" if logits is None else f"it is {measurement.outcome}, but has logits"
-    if (measurement.size_bytes, measurement.compressed_bytes) != (artifact.size_bytes, artifact.compressed_bytes):
-        return f"it has {measurement.size_bytes or 0:,} bytes, the artifact {artifact.size_bytes:,}"
+    for size in ("size_bytes", "compressed_bytes"):
+        if getattr(measurement, size) != (right := getattr(artifact, size)):
+            return f"{size} is {getattr(measurement, size)}, the artifact's {right}"
     if measurement.total is None or measurement.total > len(reference_set.images):
         return f"it was judged on {measurement.total or 0:,} images, the reference has {len(reference_set.images):,}"
     if logits is None:

@@ -19,10 +19,11 @@ def save(results: Path, id: str, logits: np.ndarray | None) -> None:
     """Store a cell's logits [N,K], or remove those of an earlier run where there are none."""
     path = measurements.logits_path(results, id)
     if logits is None:
-        path.unlink(missing_ok=True)
+        files.remove(path)
         return
-    with files.whole(path) as temporary, temporary.open("wb") as out:
-        np.save(out, logits)
+    content = io.BytesIO()
+    np.save(content, logits)  # into a file it would not tell a full disk from other errors
+    files.write_bytes(path, content.getbuffer())
 
 
 def compare(row: measurements.Measurement, results: Path) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from models.common.entry import INTERRUPTED
-from models.common.errors import EdgewiseError, StorageError
+from models.common.entry import INTERRUPTED, lacking
+from models.common.errors import EdgewiseError, EnvironmentMissing, StorageError
 
 DEFECT = 70  # EX_SOFTWARE: not the person's mistake, but ours
 PIPE_CLOSED = 141  # what a shell expects of a program that SIGPIPE ended
@@ -138,6 +138,10 @@ def _run(command: click.Command | str) -> int:
         return _interrupted()
     except OutputLost:
         raise
+    except ModuleNotFoundError as error:
+        return _failed(EnvironmentMissing(sentence)) if (sentence := lacking(error)) else _defect(error)
+    except MemoryError:
+        return _failed(EdgewiseError("There is not enough memory. End other programs, or raise the limit (ulimit -v)."))
     except Exception as error:
         if isinstance(error, OSError) and isinstance(error.__context__, KeyboardInterrupt):
             return _interrupted()  # click could not even end the line on standard error

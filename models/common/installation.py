@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from models.common import environments
+from models.common import environments, files
 from models.common.errors import EdgewiseError
 
 PYTHON = "3.11"
@@ -59,20 +59,24 @@ def ready(name: str, constraints: Path, *, logs: Path, show: TextIO | None = Non
     """Return the interpreter of an environment, installed first where it is missing or its constraints changed.
 
     What pip prints goes into `logs`; one line of progress, and pip's last lines where it fails, go to `show`, standard
-    output by default. Raises InstallFailed; then, and where the installation is interrupted, no environment is left.
+    output by default. Raises InstallFailed or StorageError; then, and where the installation is interrupted, no
+    environment is left.
     """
     home = environments.folder() / name
     digest = hashlib.sha256(constraints.read_bytes()).hexdigest()
     show = show or sys.stdout
-    if not _is_current(home, digest):
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(home, show) as lock:
-            if not _is_current(home, digest):  # another nox may just have installed it
-                log = logs / f"install-{name}.log"
-                log.parent.mkdir(parents=True, exist_ok=True)
-                _install(_Installation(home=home, constraints=constraints, log=log, show=show, lock=lock))
-                (home / environments.STAMP).write_text(digest)
-                (home / environments.UNFINISHED).unlink()
+    with files.storage_errors(home):
+        if not _is_current(home, digest):
+            home.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(home, show) as lock:
+                if not _is_current(home, digest):  # another nox may just have installed it
+                    log = logs / f"install-{name}.log"
+                    with files.storage_errors(log):
+                        log.parent.mkdir(parents=True, exist_ok=True)
+                        log.write_text("")
+                    _install(_Installation(home=home, constraints=constraints, log=log, show=show, lock=lock))
+                    (home / environments.STAMP).write_text(digest)
+                    (home / environments.UNFINISHED).unlink()
     return environments.python(name, install="nox")
 
 
@@ -177,7 +181,6 @@ class _Installation:
 
 def _install(work: _Installation) -> None:
     print(work.title, end="", file=work.show, flush=True)
-    work.log.write_text("")
     try:
         remove(work.home.name)
         work.home.mkdir()
@@ -210,7 +213,7 @@ def _run_all(work: _Installation) -> str:
     """Run what makes and fills an environment; return why it failed, nothing where it did not."""
     name = work.home.name
     if not work.run(virtualenv(work.home)):
-        return f"No environment was made for {name}: virtualenv failed. It needs Python {PYTHON} on the PATH."
+        return f"No environment was made for {name}: virtualenv failed. It needs Python {PYTHON} on the PATH, and room."
     python = next(p for p in environments.interpreters(work.home) if p.exists())
     # the constraints name every package, so nothing is resolved; modules are compiled when first imported
     pip = [str(python), "-m", "pip", "--no-input", "install", "--no-deps", "--no-compile", "--progress-bar", "off"]

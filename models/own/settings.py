@@ -77,10 +77,11 @@ class Settings(Record, kw_only=True, forbid_unknown_fields=True):
 
 def load(folder: Path) -> Settings:
     """Return the settings of a folder, empty ones without a file; raises DataError that names the mistake."""
+    path = folder / FILE
     try:
-        return _load(folder / FILE)
-    except OSError:
-        return Settings()
+        return _load(path) if path.exists() or path.is_symlink() else Settings()
+    except OSError as error:  # such as of a link to nothing
+        raise DataError(f"{path} cannot be read: {error.strerror}. Restore it, or remove it.") from error
 
 
 @files.while_unchanged
@@ -97,7 +98,7 @@ def _load(path: Path) -> Settings:
 def read(path: Path, kind: type[T]) -> T:
     """Return the record that a TOML file holds; raises DataError that says where the mistake is and what may stand there."""
     try:
-        content = tomllib.loads(files.read_bytes(path, MOST_BYTES).decode())
+        content = tomllib.loads(files.read_bytes(path, MOST_BYTES).decode("utf-8-sig"))
         _check(content, kind, "")
         return records.convert(content, kind)
     except (OSError, ValueError, RecursionError) as error:  # tomllib's, msgspec's and ours

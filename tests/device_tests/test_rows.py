@@ -90,6 +90,7 @@ CHANGES = {
     "reference": (change_reference, STALE, "the reference has changed since", "ok|mismatch"),
     "deleted": (lambda f: file_of(f).unlink(), BROKEN, AGAIN, "load_failed"),
     "flipped": (flip, BROKEN, AGAIN, "load_failed: .*does not match its sidecar"),
+    "name": (change_sidecar(file="x" * 300), BROKEN, "File name too long", "run_failed: .*File name too long"),
     "sidecar": (lambda f: file_of(f).with_suffix(".json").write_text("{"), BROKEN, AGAIN, "load_failed"),
 }
 
@@ -121,3 +122,12 @@ def test_a_result_that_is_broken_or_cannot_be_does_not_count_and_the_next_run_re
     assert "nox -s" in row.reason
     folder.row("honest")
     assert own_row(folder).evidence == "current"
+
+
+@pytest.mark.parametrize("cell", ["honest@cortex-a76", "litertjs@browser:firefox"])
+def test_a_device_whose_only_result_is_broken_still_has_its_row(folder, cell):
+    measurements.path(folder.bench.results, f"{ID}@{cell}").write_text("{")
+    measurements.path(folder.bench.results, f"{ID}@honest@desktop (copy)").write_text("{")
+    rows = joined(folder.bench.artifacts, folder.bench.results)
+    assert {row.device for row in rows} == {"desktop", cell.partition("@")[2]}
+    assert {row.id: row.evidence for row in rows}[f"{ID}@{cell}"] == "unusable"

@@ -84,3 +84,10 @@ def test_a_hostile_command_line_is_a_sentence(untouched, data):
             if path not in TO_THE_END:
                 patches.setenv(console.ONLY_PARSE, "1")
             typed(group, [*path, *words, *TO_THE_END.get(path, ())], folder, of="command lines")
+
+
+def test_a_folder_whose_name_is_markup_is_named_as_it_is(untouched):
+    with untouched.copy() as folder:
+        ended = typed(group, ["report", "--report", "[/red] [b]"], folder, of="setting up")
+        assert ended.code == 0, ended.output
+        assert "Written: [/red] [b]/report.md" in ended.out

@@ -217,13 +217,21 @@ def test_settings_that_cannot_be_used_name_the_mistake(folder, text, sentence):
 
 
 def test_settings_choose_recipes_and_name_classes(folder, capsys):
-    (folder / settings.FILE).write_text('recipes = ["*-onnx-*"]\n[networks.net]\nlabels = ["x", "y"]\n')
+    text = 'recipes = ["*-onnx-*"]\n[networks.net]\nlabels = ["x", "y"]\n'
+    (folder / settings.FILE).write_text(text, "utf-8-sig")  # with the mark that some editors put first
     write(folder)
     assert deployed.get("net").labels(2) == ("x", "y")
     export(folder, "--list")
     assert capsys.readouterr().out.split() == [f"net-onnx-{scheme}" for scheme in ONNX]
     (folder / settings.FILE).write_text('recipes = ["nothing-*"]')
     with pytest.raises(DataError, match="matches no artifact"):
+        export(folder, "--list")
+    (folder / settings.FILE).write_text('[networks.nett]\nlabels = ["x", "y"]\n')
+    with pytest.raises(DataError, match=r"\[networks.nett\] in .* is no network. Did you mean net"):
+        export(folder, "--list")
+    (folder / settings.FILE).unlink()
+    (folder / settings.FILE).symlink_to("nothing")
+    with pytest.raises(DataError, match="cannot be read: No such file"):
         export(folder, "--list")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from device_tests.transport.ssh.client import Client, CommandFailed
 from models.common import environments, files
-from models.common.console import out
+from models.common.console import out, plain
 from models.common.errors import EnvironmentMissing
 
 FOLDER = "edgewise-ssh"  # a folder of its own, so that --clean removes nothing else
@@ -115,7 +115,7 @@ class Board:
         environment = self.environment(runtime)
         if not self.client.ask(READY, environment):
             count = len(_constraints(runtime).read_text().splitlines()) - 1
-            out.print(f"{self.client.name}: installing {count} packages for {runtime}, once", soft_wrap=True)
+            out.print(plain(f"{self.client.name}: installing {count} packages for {runtime}, once"), soft_wrap=True)
             try:
                 self._install(runtime, environment)
             except CommandFailed:  # a half-made environment may be what fills the board
@@ -172,9 +172,8 @@ class Board:
         except CommandFailed as error:
             if error.full:
                 raise
-            out.print(
-                f"{self.client.name}: its own pip fails ({error.last_line}); fetching the wheels here", soft_wrap=True
-            )
+            failure = f"{self.client.name}: its own pip fails ({error.last_line}); fetching the wheels here"
+            out.print(plain(failure), soft_wrap=True)
             with tempfile.TemporaryDirectory() as wheels:
                 self._from_indexes(
                     constraints, lambda index: self._download(runtime, environment, Path(wheels), *index)

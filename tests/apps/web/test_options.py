@@ -61,6 +61,7 @@ def test_a_bad_value_is_refused_by_the_options_name(run, tmp_path, option, value
         (f"--artifacts artifacts --only {'x' * 300}", 2, "matches no artifact"),
         ("--artifacts artifacts --serve --host a..b", 2, "The host 'a..b' has no address"),
         ("--artifacts artifacts --dist home", 2, "no site of ours"),
+        ("--artifacts artifacts --dist /", 2, "no site of ours"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_build(run, folder, tmp_path, arguments, code, reason):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from apps.web import build, catalogue, groups, packages
 from device_tests.results import measurement as measurements
 from export import artifact as artifacts
-from models.common import files
+from models.common import files, records
 from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, StorageError, UsageError
 from tests import programs
 from tests.apps.web.conftest import INT8, LABELS, MODEL, ONNX, PTE
@@ -70,8 +70,10 @@ def test_the_desktops_figures_and_flips_stand_beside_an_artifact_until_it_change
     assert shown[-1]["index"] == 25
     assert shown[-1]["flips"] == [{"artifact": INT8, "answer": 6, "source": 5}]
     assert not any(example["flips"] for example in shown[:-1])  # which are one of each label
-    measurements.save(replace(result, artifact_sha256="0" * 64), results)
-    assert "desktop" not in catalogue.gather(folder, results, (INT8,)).entries[0]
+    other = records.encode(replace(result, artifact_sha256="0" * 64))
+    for content in (other, b"{"):  # a broken result is none
+        measurements.path(results, result.id).write_bytes(content)
+        assert "desktop" not in catalogue.gather(folder, results, (INT8,)).entries[0]
 
 
 def test_new_figures_are_a_new_version_of_the_site(tmp_path):

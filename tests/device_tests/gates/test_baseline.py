@@ -107,6 +107,17 @@ def test_an_update_keeps_lines_without_a_result_and_of_devices_that_have_not_run
     assert baseline.load(str(file))[here.id].instructions is None
 
 
+def test_what_is_left_out_or_does_not_count_keeps_its_line_and_is_no_change(tmp_path):
+    file = tmp_path / baseline.FILE
+    here, left_out = row(), row(scheme="int8")
+    baseline.save((here, left_out), file)
+    damaged = row(outcome="load_failed", evidence="unusable", size_bytes=None)
+    (verdict,) = baseline.compare((damaged,), baseline.load(str(file))).verdicts
+    assert (verdict.id, verdict.state) == (here.id, "skipped")
+    baseline.save((damaged,), file)
+    assert baseline.load(str(file)) == {one.id: baseline.line(one) for one in (here, left_out)}
+
+
 def test_what_is_neither_file_nor_revision_or_no_baseline_or_holds_no_cell_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("nowhere", "--output=x", "x" * 5_000, "a\0b"):

@@ -1,5 +1,7 @@
 """Limits, the verdicts that they give, budget files that cannot be meant, and which budgets must decide something."""
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -12,6 +14,7 @@ from tests.device_tests.conftest import measured
 
 IDS = tuple(cell.id for cell in possible())
 OUTCOME = {"metric": "outcome", "outcomes": ("ok",)}
+EXPECTED_UNSUPPORTED = {"metric": "outcome", "outcomes": ("ok", "unsupported"), "ids": ("*-int8@*",)}
 EXPECTED_FAILURE = {"metric": "outcome", "outcomes": ("mismatch", "run_failed")}
 
 
@@ -92,7 +95,7 @@ def test_a_verdict_knows_the_line_of_its_budget_and_a_missing_file_is_said(tmp_p
     file = tmp_path / "budgets.toml"
     with pytest.raises(DataError, match="is not there"):
         budgets.load(file, IDS)
-    file.write_text(f"# a comment\n\n[[budget]]\n{ROW}\n[[budget]] # another\n{ROW}")
+    file.write_text(f"# a comment\n\n[[budget]]\n{ROW}\n[[budget]] # another\n{ROW}", "utf-8-sig")
     assert [budget.line for budget in budgets.load(file, IDS).budgets] == [3, 9]
 
 
@@ -147,9 +150,9 @@ def test_a_figure_may_be_held_on_another_evaluation_set_and_one_that_was_not_jud
     limit = limits({"metric": "top1", "set": "night", "min": 0.5})
     (verdict,) = verdicts.check(limit, (measured(),))
     assert (verdict.state, verdict.unmeasured) == ("skipped", True)
-    assert "no other evaluation set called 'night'" in verdict.message
-    (verdict,) = verdicts.check(limit, (measured(dataset={"name": "night"}),))
-    assert (verdict.state, verdict.unmeasured) == ("skipped", False)
+    assert "no evaluation set called 'night'" in verdict.message
+    (verdict,) = verdicts.check(limit, (measured(dataset={"name": "night"}, correct=4_000),))
+    assert verdict.state == "fail"  # the first set has a name, too
 
 
 def lacks(rows: tuple[Row, ...], ids: tuple[str, ...], **facts) -> list[str]:
@@ -170,6 +173,38 @@ def test_a_budget_of_a_further_engine_must_decide_something_once_the_engine_has_
     # and in each whole check where other cells have a part in it
     (why,) = lacks((row,), (*further, "*-tflite-int8@litert@*"))
     assert "decides nothing" in why
+
+
+UNSUPPORTED = {"outcome": "unsupported", "reason": "no kernel", "total": None}
+
+
+@pytest.mark.parametrize(
+    ("metric", "second", "why"),
+    [
+        # a cell that cannot have the figure does not make up for those that were not measured
+        ("latency_ratio", UNSUPPORTED, ["line 7: the budget of latency_ratio decides nothing, .*not timed"]),
+        ("top1", UNSUPPORTED, []),
+        ("top5", {}, ["line 7: the budget of top5 decides nothing, for each of its 2 cells, .*: it has ten classes"]),
+        ("peak_over_runtime_bytes", {"baseline_rss_bytes": None}, []),
+    ],
+)
+def test_a_required_budget_must_decide_something_of_what_can_be_measured(metric, second, why):
+    rows = (measured("int8"), replace(measured("int8", "executorch"), **second))
+    if metric.startswith("peak"):
+        rows = tuple(replace(row, **second) for row in rows)
+    both = limits(OUTCOME, EXPECTED_UNSUPPORTED, {"metric": metric, "min": 0, "line": 7})
+    reasons = [lack.why for lack in evidence.lacks(rows, both, verdicts.check(both, rows))]
+    assert len(reasons) == len(why)
+    assert all(map(re.match, why, reasons)), reasons
+
+
+def test_why_nothing_was_judged_is_not_the_reason_of_a_cell_that_was():
+    rows = (replace(measured("int8"), **UNSUPPORTED), measured("float32"))
+    (lack,) = evidence.lacks(rows, (), ())
+    assert lack.why == "nothing was judged; the first reason: no budget is for these cells"
+    only = limits({"metric": "top5", "min": 0})
+    (lack,) = evidence.lacks(rows[1:], only, verdicts.check(only, rows[1:]))
+    assert lack.why.endswith("it has ten classes or fewer")
 
 
 def test_this_projects_budgets_limit_every_outcome_and_are_required_but_for_what_has_a_command_of_its_own():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from junitparser import Failure, JUnitXml, Skipped
+from msgspec.structs import replace
 
 from device_tests.gates import junit, summary, verdicts
 from device_tests.gates.baseline import Comparison
@@ -35,8 +36,10 @@ def test_junit_has_a_case_per_cell_and_per_budget_and_takes_any_character(tmp_pa
     assert [case.name for case in held] == ["size_bytes of * (line 3)", "top1 of * (line 9)"]
     assert (held.tests, held.failures) == (2, 2)
     printed = "\x1b[31m<not & 'XML'> \x00 \ufffe ]]> é"
-    junit.write(file, rows, (), (failed(rows[1].id, message=printed),))
+    named = replace(rows[0], device="moon\x01")  # whatever a file of results calls its device
+    junit.write(file, (named, *rows[1:]), (), (failed(rows[1].id, message=printed),))
     cells, _ = JUnitXml.fromfile(str(file))
+    assert next(iter(cells)).name.endswith("@moon?")
     assert list(cells)[1].result[0].message == "size_bytes: ?[31m<not & 'XML'> ? ? ]]> é"
 
 

@@ -118,6 +118,7 @@ APP = {"runtime": "litert", "device": "app:pixel-7"}
         (APP | {"device": "app:pixel-7+t3"}, "app:"),
         (APP | {"device": "app:"}, "app:"),
         ({"device": "desktop"}, "browser:"),
+        ({"device": "browser:fox\n"}, "browser:"),
         ({"device": "browser:../up"}, "browser:"),
         ({"outcome": "great"}, "Invalid enum value 'great'"),
         ({"correct": JUDGED}, "changed by hand"),

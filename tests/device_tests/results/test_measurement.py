@@ -1,6 +1,7 @@
 """Statistics against published examples and simulation; results that are read back, and compared with the desktop's to the last bit."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from device_tests.results import measurement as measurements
 from device_tests.results import parity
 from device_tests.results.row import Row
 from device_tests.rows import as_row
-from models.common.errors import DataError
+from models.common.errors import DataError, StorageError
 from tests.device_tests.conftest import measured
 
 # of Fagerland, Lydersen and Laake 2013, https://doi.org/10.1186/1471-2288-13-91: 1 and 7 of 21 pairs differ
@@ -127,3 +128,14 @@ def test_one_other_bit_is_found_with_its_image_and_broken_logits_are_an_error_th
         parity.compare(row, tmp_path)
     parity.save(tmp_path, row.id, None)  # a run that gives no logits removes the earlier ones
     assert not file.exists()
+
+
+def test_logits_for_which_there_is_no_room_are_an_error_of_the_disk_and_leave_none(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        with pytest.raises(StorageError, match="Cannot write .*npy"):
+            parity.save(tmp_path, "x@y@desktop", LOGITS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.rglob("*.npy"))

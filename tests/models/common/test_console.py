@@ -80,6 +80,11 @@ def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_is_in_a_file(tmp_pa
     assert "KeyError" in log.read_text()
 
 
+def test_too_little_memory_is_no_defect():
+    done = typed("raise MemoryError")
+    assert (done.returncode, done.stderr.split(".")[0]) == (1, "error: There is not enough memory")
+
+
 @needs_dev_full
 @pytest.mark.parametrize("body", ["click.echo('x')", "console.out.print('x' * 100_000)", "print('x')"])
 def test_an_output_that_is_full_is_a_sentence(body):
@@ -135,6 +140,18 @@ runpy.run_module({program!r}, run_name="__main__", alter_sys=True)
         done = subprocess.run([sys.executable, "-c", spy, early], cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 128 + signal.SIGINT, (early, done.stderr)
         assert done.stderr == "Interrupted. What is finished is kept; the same command does the rest.\n"
+
+
+@pytest.mark.parametrize("program", ["device_tests", "export", "models", "apps.web", "apps.android"])
+def test_another_environment_than_the_right_one_is_named(program):
+    """The first import of click fails, as with a Python that only has nox, or a later one of a library."""
+    for library in ("click", "msgspec"):
+        code = f"import runpy, sys; sys.modules[{library!r}] = None; runpy.run_module({program!r}, run_name='__main__', alter_sys=True)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        message = f"error: {library} is not installed in the environment in use, {sys.prefix}. The tasks that `nox -l`"
+        assert (done.returncode, done.stderr[: len(message)]) == (4, message)
+    done = typed("import models.nothing")
+    assert (done.returncode, "This is a defect of Edgewise" in done.stderr) == (console.DEFECT, True)
 
 
 def test_only_checking_the_arguments_ends_there():

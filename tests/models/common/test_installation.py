@@ -15,7 +15,7 @@ import pytest
 
 from models.common import environments, files, installation
 from models.common.environments import ROOT
-from models.common.errors import EnvironmentMissing
+from models.common.errors import EnvironmentMissing, StorageError
 
 # Makes an environment whose interpreter is a script: pip's behaviour in a test.
 VIRTUALENV = """
@@ -197,3 +197,11 @@ def test_a_folder_is_weighed_once_however_many_names_its_files_have(tmp_path):
     alone = installation.size_bytes(tmp_path)
     os.link(tmp_path / "inner" / "a", tmp_path / "b")
     assert 100_000 <= installation.size_bytes(tmp_path) == alone
+
+
+@pytest.mark.parametrize("place", ["envs", "logs"])
+def test_a_place_that_cannot_be_written_is_said(tmp_path, ready, place):
+    (tmp_path / place).write_text("a file")
+    with pytest.raises(StorageError, match=rf"Cannot write .*{place}/.*: a part of the path is a file"):
+        ready()
+    assert not list(tmp_path.glob("envs/small"))

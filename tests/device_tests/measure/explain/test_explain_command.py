@@ -76,6 +76,7 @@ def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_pat
 
     monkeypatch.setattr(run, "make", make)
     ids = ("torch_cnn-tflite-int8", "keras_cnn-tflite-int8")
+    (tmp_path / f"{ids[0]}.json").touch()
     monkeypatch.setattr(artifacts, "read", lambda path: artifact(path.stem, framework=path.stem.split("_")[0]))
     explain("--all", *ids, "--artifacts", str(tmp_path), "--results", str(tmp_path))
     output = capsys.readouterr().out
@@ -88,8 +89,12 @@ def test_each_framework_has_a_process_of_its_own_and_who_refuses_is_told(tmp_pat
     assert len({str(os.getpid())}.union(*processes.values())) == 3
 
 
-def test_what_cannot_be_explained_is_told_and_fails_nothing(tmp_path, capsys):
-    explain("--all", "--layers", "torch_cnn-onnx-int8", "--artifacts", str(tmp_path), "--results", str(tmp_path))
+def test_what_cannot_be_explained_is_told_and_fails_nothing_unless_nothing_is_there(tmp_path, capsys):
+    arguments = ("--all", "--layers", "torch_cnn-onnx-int8", "--artifacts", str(tmp_path), "--results", str(tmp_path))
+    with pytest.raises(DataError, match="holds none of these artifacts. Make them with: nox -s export"):
+        explain(*arguments)
+    (tmp_path / "torch_cnn-onnx-int8.json").write_text("{")
+    explain(*arguments)
     output = capsys.readouterr().out
     assert "no placement reports torch_cnn-onnx-int8@onnxruntime: " in output
     assert "no layers torch_cnn-onnx-int8: " in output
