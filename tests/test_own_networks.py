@@ -117,7 +117,7 @@ torch.manual_seed(0)
 torch.save(network().state_dict(), FOLDER + "/code.pth")
 """
 # norms before their layers and branches that take one input, of which libraries make wrong logits; a norm and a table that
-# are no layers; attention that lies in memory otherwise than it was traced; a pooling that is made of other operators
+# are no layers; attention that lies in memory otherwise than it was traced; a pooling that is made of other operators; sizes that are computed
 JOINED = """
 import torch
 from torch import nn
@@ -134,13 +134,14 @@ class Net(nn.Module):
         x = x + self.then(F.relu(self.norm(x)))
         x = self.wide(F.avg_pool2d(self.one(x), 4, 3, 1, count_include_pad=False) + self.three(x))
         q, k, v = self.heads(x.flatten(2).transpose(1, 2)).unflatten(2, (3, 2, 8)).permute(2, 0, 3, 1, 4)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.table).transpose(1, 2).reshape(-1, 16, 16)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.table).transpose(1, 2).reshape(x.shape[0] * 2 // 2, 16, 16)
         return self.last(x.mean(1))
 torch.manual_seed(0)
 network = Net()
 for _ in range(30):
     network(torch.rand(16, 3, 24, 24))
-torch.export.save(torch.export.export(network.eval(), (torch.rand(1, 3, 24, 24),)), FOLDER + "/joined.pt2")
+program = torch.export.export(network.eval(), (torch.rand(2, 3, 24, 24),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+torch.export.save(program, FOLDER + "/joined.pt2")
 """
 RECURRENT = """
 import torch
