@@ -27,10 +27,13 @@ class Defect(Exception):
     """The conversion gave a file, but not the artifact that was asked for."""
 
 
-def judge_weights(contents: Contents, scheme: Scheme, network_weights: int = 0) -> None:
+def judge_weights(
+    contents: Contents, scheme: Scheme, network_weights: int = 0, products: Sequence[profile.Layer] = ()
+) -> None:
     """Raise Unsupported where the scheme covers nothing, Defect where its static toolchain left a layer wide.
 
-    `network_weights` is the number of weights in the network's own layers, 0 where it is not known.
+    `network_weights` is the number of weights in the network's own layers, 0 where it is not known. `products` are these
+    layers: where a format does not tell what a tensor is for, one of another shape is none of their weights.
     """
     total = sum(contents.weights.values())
     if not total:
@@ -41,7 +44,9 @@ def judge_weights(contents: Contents, scheme: Scheme, network_weights: int = 0) 
         # the toolchain left all of it as it was: such a file under this name would deceive
         stored = f"no weight is stored as {scheme.weights}, but {_counts(contents)}"
         raise Unsupported(f"{scheme.name} covers nothing: {stored}")
-    wide = [layer for layer in contents.layers if layer.quantizable and layer.dtype != scheme.weights]
+    shapes = {_axes(product.shape) for product in products}
+    named = [layer for layer in contents.layers if layer.operator or not shapes or _axes(layer.shape) in shapes]
+    wide = [layer for layer in named if layer.quantizable and layer.dtype != scheme.weights]
     if wide and scheme.static and not scheme.options.keep_float:
         listed = ", ".join(f"{layer} {layer.dtype}" for layer in wide)
         raise Defect(f"{scheme.name} quantizes such layers, but these stayed wide: {listed}")
@@ -74,11 +79,15 @@ def share_of_macs(layers: Sequence[Layer], dtype: str, products: Sequence[profil
     costs, users = Counter(), Counter()
     for product in (p for p in products if p.shape):
         costs[_axes(product.shape)] += product.macs
-    for layer in layers:
-        users[_axes(layer.shape)] += 1
+    for layer, axes in ((layer, _axes(layer.shape)) for layer in layers):
+        # a factor per channel is a norm's, which has no products; so may be what a format has no operator's name for
+        if axes in costs or (layer.operator and len(axes) > 1):
+            users[axes] += 1
     if not layers or users.keys() != costs.keys():
         return None
-    narrow = sum(costs[a] / users[a] for a in (_axes(layer.shape) for layer in layers if layer.dtype == dtype))
+    narrow = sum(
+        costs[a] / users[a] for a in (_axes(layer.shape) for layer in layers if layer.dtype == dtype) if a in users
+    )
     return min(narrow / costs.total(), 1.0)  # a sum of shares may be a rounding above all of them
 
 

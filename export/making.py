@@ -74,7 +74,7 @@ def _facts(
         _convert(recipe, source, scheme, temporary)
         with phases.phase(phases.INSPECT):
             contents = completed(format_module.inspect(temporary), source)
-        judge.judge_weights(contents, scheme, min(profile.weights, distinct))
+        judge.judge_weights(contents, scheme, min(profile.weights, distinct), profile.layers)
         if not getattr(format_module, "as_given", False):
             judge.judge_size(files.size_bytes(temporary), contents, scheme, profile.parameters, distinct)
         written()
@@ -231,7 +231,13 @@ def reproducible(format_module: Any, scheme: str) -> bool | str:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return an error's first line, and what follows where that ends in a colon; without paths of this machine."""
-    lines = [re.sub(r"\S*site-packages/", "", line.strip()) for line in str(error).splitlines() if line.strip()]
-    first = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
-    return first[:300] if first else "no message"
+    """Return an error's first line, and what follows where that ends in a colon; without paths of this machine or colours.
+
+    Where another error is its cause, as of torch.onnx' "Failed to decompose the FX graph", that says what is the matter.
+    """
+    text = re.sub(r"\S*site-packages/|\x1b\[[\d;]*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    first = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])[:300] or "no message"
+    if not (cause := error.__cause__):
+        return first
+    return f"{first.partition('. ')[0].rstrip('.')}, because of {type(cause).__name__}: {_first_line(cause)}"

@@ -174,7 +174,14 @@ class Source:
         return FRAMEWORKS[self.framework].logits(self.network, images)
 
     def memo(self, key: str, make: Callable[[], T]) -> T:
-        """Return what `make` returned the first time: a float conversion that several schemes start from, say."""
+        """Return what `make` returned the first time, or raise what it raised: a float conversion, say, of several schemes."""
         if key not in self._memo:
-            self._memo[key] = make()
+            try:
+                self._memo[key] = make()
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:
+                self._memo[key] = error
+        if isinstance(self._memo[key], Exception):
+            raise self._memo[key]
         return self._memo[key]

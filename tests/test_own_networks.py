@@ -116,6 +116,33 @@ exec(CODE)
 torch.manual_seed(0)
 torch.save(network().state_dict(), FOLDER + "/code.pth")
 """
+# norms before their layers and branches that take one input, of which libraries make wrong logits; a norm and a table that
+# are no layers; attention that lies in memory otherwise than it was traced; a pooling that is made of other operators; sizes that are computed
+JOINED = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm, self.then = nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.Conv2d(16, 16, 3, padding=1)
+        self.one, self.three = nn.Conv2d(16, 12, 1), nn.Conv2d(16, 12, 3, 3, padding=1)
+        self.wide, self.table = nn.LayerNorm((12, 4, 4)), nn.Parameter(torch.rand(1, 2, 16, 16))
+        self.heads, self.last = nn.Linear(12, 48), nn.Linear(16, 7)
+    def forward(self, x):
+        x = self.stem(x)
+        x = x + self.then(F.relu(self.norm(x)))
+        x = self.wide(F.avg_pool2d(self.one(x), 4, 3, 1, count_include_pad=False) + self.three(x))
+        q, k, v = self.heads(x.flatten(2).transpose(1, 2)).unflatten(2, (3, 2, 8)).permute(2, 0, 3, 1, 4)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.table).transpose(1, 2).reshape(x.shape[0] * 2 // 2, 16, 16)
+        return self.last(x.mean(1))
+torch.manual_seed(0)
+network = Net()
+for _ in range(30):
+    network(torch.rand(16, 3, 24, 24))
+program = torch.export.export(network.eval(), (torch.rand(2, 3, 24, 24),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+torch.export.save(program, FOLDER + "/joined.pt2")
+"""
 RECURRENT = """
 import torch
 from torch import nn
@@ -138,6 +165,17 @@ image = keras.Input((24, 24, 3))
 x = layers.Conv2D(8, 3, strides=4, groups=2, activation="relu")(layers.Conv2D(4, 1)(image))
 x = layers.Bidirectional(layers.LSTM(10, return_sequences=True))(layers.Reshape((6, 48))(x))
 keras.Model(image, layers.Dense(7)(layers.GRU(9)(x))).save(FOLDER + "/steps.keras")
+"""
+# trained in half precision, and with a state for what it dropped
+HALVES = """
+import keras
+from keras import layers
+keras.utils.set_random_seed(0)
+keras.mixed_precision.set_global_policy("mixed_float16")
+image = keras.Input((24, 24, 3))
+x = layers.BatchNormalization()(layers.Conv2D(8, 3, strides=4, activation="relu")(image))
+x = layers.LSTM(10, dropout=0.2)(layers.Reshape((6, 48))(x))
+keras.Model(image, layers.Dense(7, dtype="float32")(x)).save(FOLDER + "/halves.keras")
 """
 SETTINGS = """
 recipes = ["*-float*", "*-*int8", "*-int*", "colour-*-any*", "colour-*-four", "branches-tflite-a*", "branches-tflite-b*", "branches-savedmodel-*", "depthwise-coreml-p*"]
@@ -268,15 +306,30 @@ def test_the_report_and_the_check_are_of_these_networks(folder):
             {"tflite", "onnx", "ort", "openvino", "executorch", "torchscript", "torchscript_lite"},
         ),
         (CODE, "ReduceMax", {"tflite"}),
+        (
+            JOINED,
+            "Tensor.reshape",
+            {"tflite", "onnx", "ort", "openvino", "executorch", "torchscript", "torchscript_lite"},
+        ),
         (RECURRENT, "Tensor.slice", {"tflite", "executorch"}),
         (STEPS, "pnnx.Expression", {"tflite", "onnx", "ort"}),
+        (HALVES, "ncnn2int8", {"tflite", "onnx", "ort", "openvino"}),
     ],
-    ids=["uneven", "code", "recurrent", "steps"],
+    ids=["uneven", "code", "joined", "recurrent", "steps", "halves"],
 )
 def test_networks_of_other_operators_are_made_and_counted_whole(script, refused, whole, tmp_path):
     """Indices and masks are no weights, recurrent layers have some, and int8 quantizes what is computed from parameters."""
     write(tmp_path, script)
-    done = type_in("export", "--models", tmp_path, "--logs", tmp_path / "logs", "--only=*-float32", "--only=*-int8")
+    done = type_in(
+        "export",
+        "--models",
+        tmp_path,
+        "--logs",
+        tmp_path / "logs",
+        "--only=*-float32",
+        "--only=*-int8",
+        "--only=*-[et][xf]*-dynamic_int8",
+    )
     exported = artifacts.load(tmp_path / "artifacts")
     reasons = {artifact.id: artifact.reason for artifact in exported if artifact.outcome != "ok"}
     assert done.returncode == 0, reasons

@@ -144,5 +144,7 @@ def _xnnpack_layers(graph: Mapping[str, Any]) -> list[Layer]:
         if stored != math.ceil(math.prod(shape) * bits / 8):
             raise ValueError(f"the delegate calls a weight of shape {shape} {dtype}, but stores it in {stored:,} bytes")
         user = users.get(tensor["id_out"], "")
-        layers.append(Layer(operator=user, shape=shape, dtype=dtype, quantizable=bool(user)))
+        # a batch norm that follows no convolution is one of a factor per channel, which the quantizer leaves in float
+        is_norm = math.prod(shape) == max(shape)
+        layers.append(Layer(operator=user, shape=shape, dtype=dtype, quantizable=bool(user) and not is_norm))
     return layers

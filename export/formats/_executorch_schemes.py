@@ -18,6 +18,7 @@ from models.common.errors import Unsupported
 
 aten = torch.ops.aten
 _GROUP = 32  # weights that may share a scale in 4-bit: the smallest number that XNNPACK's kernels take
+_CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
 MOST = 64  # images that a file for any batch takes: its memory is planned for so many
 
 
@@ -55,19 +56,20 @@ def _whole(network: Any, *, is_half: bool = False) -> Any:
     return Whole().eval()
 
 
-def _graph(source: Source, network: Any) -> Any:
+def _graph(source: Source, network: Any, *, is_dynamic: bool = False) -> Any:
     """Return the network as a graph, for any batch where it takes any, in evaluation mode, that quantization may change."""
     # a batch of 1 would be taken for fixed
     images = torch.from_numpy(np.repeat(source.calibration[:1], 2 if source.any_batch else 1, axis=0))
     shapes = ({0: torch.export.Dim("batch")},) if source.any_batch else None
     program = torch.export.export(network, (images,), dynamic_shapes=shapes)
-    return _unshared(unrolled(program).module())  # else the quantizer would not see the dense layers of recurrent ones
+    graph = _unshared(unrolled(program).module())  # else the quantizer would not see the dense layers of recurrent ones
+    return _with_own_inputs(graph, {aten.batch_norm.default, *(_CONVOLUTIONS if is_dynamic else ())})
 
 
 def _unshared(graph: Any) -> Any:
     """Give each layer weights of its own: where two convolutions share theirs, XNNPACK's quantizer leaves both in float."""
     parameters = dict(graph.named_parameters())
-    layers = (aten.conv2d.default, aten.conv2d.padding, aten.conv_transpose2d.input, aten.linear.default)
+    layers = (*_CONVOLUTIONS, aten.conv_transpose2d.input, aten.linear.default)
     for held in [n for n in graph.graph.nodes if n.op == "get_attr" and n.target in parameters]:
         for i, user in enumerate([user for user in held.users if user.target in layers][1:]):
             name = f"{held.target.replace('.', '_')}_own{i}"
@@ -76,6 +78,21 @@ def _unshared(graph: Any) -> Any:
                 own = graph.graph.get_attr(name)
             own.meta = dict(held.meta)
             user.replace_input_with(held, own)
+    graph.recompile()
+    return graph
+
+
+def _with_own_inputs(graph: Any, layers: set[Any]) -> Any:
+    """Copy what such a layer takes if others take it, too; nothing of the copy is left in the file.
+
+    Else torchao folds a batch norm into the convolution before it, and the others get its output. With dynamic ranges
+    ExecuTorch lays out the channels of what two convolutions take for one of them. Either gives wrong logits.
+    """
+    for layer in [n for n in graph.graph.nodes if n.target in layers and len(n.args[0].users) > 1]:
+        with graph.graph.inserting_before(layer):
+            own = graph.graph.call_function(aten.clone.default, (layer.args[0],))
+        own.meta = dict(layer.args[0].meta)
+        layer.update_arg(0, own)
     graph.recompile()
     return graph
 
@@ -104,9 +121,9 @@ class _Quantizer(XNNPACKQuantizer):
         return super().annotate(model)
 
 
-def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
+def _quantize(source: Source, network: Any, quantizer: Any, *, is_dynamic: bool) -> Any:
     """Return the network quantized after training, its ranges those of the calibration images."""
-    prepared = prepare_pt2e(_graph(source, network), quantizer)
+    prepared = prepare_pt2e(_graph(source, network, is_dynamic=is_dynamic), quantizer)
     with torch.no_grad(), phases.phase(phases.CALIBRATE):
         for images in source.batches(source.calibration):
             prepared(torch.from_numpy(images))
@@ -114,7 +131,8 @@ def _quantize(source: Source, network: Any, quantizer: Any) -> Any:
 
 
 def _int8(source: Source, *, is_dynamic: bool) -> Any:
-    return _quantize(source, source.fresh_network(), _Quantizer().set_global(_config(source, is_dynamic=is_dynamic)))
+    quantizer = _Quantizer().set_global(_config(source, is_dynamic=is_dynamic))
+    return _quantize(source, source.fresh_network(), quantizer, is_dynamic=is_dynamic)
 
 
 def _int4(source: Source) -> Any:
@@ -129,7 +147,7 @@ def _int4(source: Source) -> Any:
     config = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int4, weight_granularity=PerGroup(group))
     quantize_(network, config, lambda layer, _: isinstance(layer, torch.nn.Linear) and layer.in_features % group == 0)
     convolutions = _Quantizer().set_operator_type(aten.conv2d.default, _config(source, is_dynamic=True))
-    return _quantize(source, network, convolutions)
+    return _quantize(source, network, convolutions, is_dynamic=True)
 
 
 def _qat_int8(source: Source) -> Any:

@@ -1,12 +1,14 @@
 """The float network as one ONNX graph, in the same normal form from both frameworks: every scheme starts from it."""
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from export.formats import _onnxruntime
 from export.formats._quiet import quiet
 from export.source import Source
 from models.common.errors import Unsupported
@@ -25,9 +27,12 @@ def float32(source: Source) -> onnx.ModelProto:
     def make() -> bytes:
         exported = {"torch": _from_torch, "keras": _from_keras}[source.framework]
         model = exported(source, source.batch)
-        if source.options.batch in (None, DYNAMIC) and not _free_batch(model) and source.is_dynamic:
-            model = exported(source, None)
-            _name_batch(model)
+        if source.options.batch in (None, DYNAMIC):
+            of_one = model.SerializeToString()
+            if not _free_batch(model) or not _takes_several(model, source):
+                model = exported(source, None) if source.is_dynamic else onnx.load_from_string(of_one)
+                if source.is_dynamic:
+                    _name_batch(model)
         _fold_paddings(model)
         _rename(model)
         return finish(model, source)
@@ -68,10 +73,18 @@ def _from_torch(source: Source, batch: int | None) -> onnx.ModelProto:
 
     # operators of a torchvision that is not there, a deprecation inside torch
     with quiet(r".*isinstance\(treespec, LeafSpec\)", loggers=("torch.onnx._internal.exporter._registration",)):
-        program = torch.onnx.export(
+        traced = torch.export.export(
             source.network,
             (torch.zeros(batch or 2, *source.input_shape),),
             dynamic_shapes=None if batch else ({0: torch.export.Dim("batch")},),
+            strict=False,
+        )
+        for (
+            node
+        ) in traced.graph.nodes:  # what attention is decomposed into lies in memory otherwise than what was traced
+            node.target = torch.ops.aten.reshape.default if node.target is torch.ops.aten.view.default else node.target
+        program = torch.onnx.export(
+            traced,
             input_names=["image"],
             output_names=["logits"],
             opset_version=OPSET,
@@ -137,6 +150,17 @@ def _free_batch(model: onnx.ModelProto) -> bool:
     for name, tensor in freed.items():
         tensors[name].CopyFrom(tensor)
     return True
+
+
+def _takes_several(model: onnx.ModelProto, source: Source) -> bool:
+    """Tell whether the graph answers three images at once as one by one: a constant may be of one image's shape."""
+    images = source.input(source.sets[0].images[[0, -1, 0]])
+    try:
+        infer = partial(_onnxruntime.session(model.SerializeToString()).run, ["logits"])
+        together, single = infer({"image": images})[0], [infer({"image": images[i : i + 1]})[0] for i in range(3)]
+    except Exception:  # onnxruntime's own have no common class
+        return False
+    return together.shape == (3, source.classes) and np.allclose(together, np.concatenate(single), atol=1e-3, rtol=1e-3)
 
 
 def _fold_paddings(model: onnx.ModelProto) -> None:

@@ -50,8 +50,8 @@ def integers(node: onnx.NodeProto) -> dict[str, int]:
     return {attribute.name: attribute.i for attribute in node.attribute if attribute.type == attribute.INT}
 
 
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """Load a file for one thread of the CPU."""
+def session(path: Path | bytes) -> onnxruntime.InferenceSession:
+    """Load a file, or its content, for one thread of the CPU."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()

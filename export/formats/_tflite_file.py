@@ -135,6 +135,12 @@ def operators(content: bytes) -> dict[str, str]:
     return outputs
 
 
+def nested_operators(content: bytes) -> list[str]:
+    """Return the names of the outputs of operators that are part of another operator."""
+    graphs = parse(content).subgraphs[1:]
+    return sorted({graph.tensors[op.outputs[0]].name.decode() for graph in graphs for op in graph.operators})
+
+
 def contents(content: bytes) -> Contents:
     """Return what is inside the file."""
     model = parse(content)

@@ -123,7 +123,8 @@ def _rounded(layer: keras.Layer, call: Callable, inputs: tuple[float, float]) ->
     """Return the layer's call with its input and its weights as int8 would hold them; gradients pass through."""
 
     def rounded(x: tf.Tensor, *arguments, **options) -> tf.Tensor:
-        x = tf.quantization.fake_quant_with_min_max_vars(x, *inputs)
+        if x.dtype.is_floating:  # an embedding takes whole numbers
+            x = tf.quantization.fake_quant_with_min_max_vars(x, *inputs)
         with keras.StatelessScope(state_mapping=[(v, _rounded_weights(layer, v)) for v in _kernels(layer)]):
             return call(x, *arguments, **options)
 

@@ -34,6 +34,8 @@ def quantize(float32: bytes, scheme: str, source: Source) -> bytes:
     }[scheme]()
     names = _tflite_file.operators(float32)
     rows += [_float(_ALL, f"^{re.escape(names[n])};$") for n in left_in_float(names, source.options, "file")]
+    # a comparison that sorts, or a sum of a window: calibration does not see such values
+    rows += [_float(_ALL, f"^{re.escape(name)};$") for name in _tflite_file.nested_operators(float32)]
     work = quantizer.Quantizer(float32, rows)
     with quiet(".*experimental_preserve_all_tensors"):  # which is how calibration works
         ranges = _ranges(float32, rows, source) if work.need_calibration else None

@@ -74,7 +74,8 @@ def _from_torch(source: Source) -> tuple[Any, str]:
 
     image = torch.zeros(1, *source.input_shape)
     network = source.network
-    if is_recurrent(network):  # coremltools would write a loop
+    asks_sizes = isinstance(network, torch.fx.GraphModule) and network.graph.find_nodes(op="call_method", target="size")
+    if is_recurrent(network) or asks_sizes:  # coremltools would write a loop, or compute with sizes, which it fails at
         network = unrolled(torch.export.export(network, (image,))).module()
     return torch.jit.trace(network, image, check_trace=False), "logits"
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from export import isolated
-from export.contract import Contents, Layer, weights_by_dtype
+from export.contract import Contents, Layer, tables, weights_by_dtype
 from export.formats import onnx as onnx_format
 from export.isolated import ncnn_tools, with_ncnn
 from export.judge import Defect
@@ -104,10 +104,12 @@ def _for_pnnx(content: bytes) -> bytes:
 def inspect(path: Path) -> Contents:
     layers = tuple(layer for _, layer, _ in stored(path))
     counts = weights_by_dtype(layers)
+    held = [line.numbers for line in operators(path) if line.kind == "MemoryData"]
     return Contents(
         weights=counts,
         layers=layers,
         constants=(path / BIN).stat().st_size,
+        tables=tables((("float32", shape, 4 * math.prod(shape)) for shape in map(_sizes, held)), layers),
         parts=len((path / PARAM).read_text().splitlines()) - 2,
         notes=tuple(note for dtype, note in NOTES.items() if dtype in counts),
     )
@@ -243,6 +245,11 @@ def _attention(number: Mapping[int, int]) -> list[_Blob]:
     return [*to, _Blob(size, (query, width)), _vector(query)]
 
 
+def _sizes(number: Mapping[int, int]) -> tuple[int, ...]:
+    """Return the shape of a constant."""
+    return tuple(number.get(axis) or 1 for axis in (0, 1, 11, 2))
+
+
 # ncnn's numbered parameters: https://github.com/Tencent/ncnn/wiki/operators
 _BLOBS: dict[str, Callable[[Mapping[int, int]], list[_Blob]]] = {
     "Convolution": _convolution,
@@ -265,7 +272,7 @@ _BLOBS: dict[str, Callable[[Mapping[int, int]], list[_Blob]]] = {
     "RMSNorm": lambda n: [_vector(n[0] * n.get(2, 1))],
     "GroupNorm": lambda n: [_vector(2 * n[1] * n.get(3, 1))],
     "InstanceNorm": lambda n: [_vector(2 * n[0] * n.get(2, 1))],
-    "MemoryData": lambda n: [_vector(int(np.prod([n.get(axis) or 1 for axis in (0, 1, 11, 2)])))],
+    "MemoryData": lambda n: [_vector(math.prod(_sizes(n)))],
 }
 
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.common import environments
+from models.common import environments, processes
 from models.common.errors import Unsupported
 
 if TYPE_CHECKING:  # nox reads this table with a Python that has no numpy
@@ -41,7 +41,9 @@ def run(format_name: str, program: str, *arguments: str | Path) -> None:
     print(ended.stdout, ended.stderr, sep="\n", file=sys.stderr)
     if ended.returncode:
         lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
-        last = lines[-1][:300] if lines else f"it ended with {ended.returncode} and said nothing"
+        last = lines[-1][:300] if lines else "it said nothing"
+        if ended.returncode < 0:  # what it said last was before that
+            last = f"{format_name}'s toolchain was {processes.death(ended.returncode)}"
         raise Unsupported(last) if ended.returncode == UNSUPPORTED else Failed(last)
 
 

@@ -21,13 +21,18 @@ def convert(source, folder, shape, width):
         model = openvino.convert_model(source, input=[("image", sizes)])
     except Exception as error:  # whatever its frontend raises is about the network
         traceback.print_exc()
-        lines = str(error).splitlines()
-        reason = next((line.strip() for line in lines if "failed" in line or "not support" in line), lines[0])
-        print(f"OpenVINO cannot convert it: {reason}", file=sys.stderr)
+        print(f"OpenVINO cannot convert it: {reason(str(error))}", file=sys.stderr)
         sys.exit(UNSUPPORTED)
     rename(model)
     Path(folder).mkdir(parents=True, exist_ok=True)
     openvino.save_model(model, str(Path(folder) / "model.xml"), compress_to_fp16=width == "float16")
+
+
+def reason(message):
+    """Return the line that says why; others only name a place in OpenVINO's sources, or an operator that came after."""
+    lines = [line.strip() for line in message.splitlines() if line.strip() and "Check 'false'" not in line]
+    words = ("Unsupported", "not support", "No conversion rule", "failed", "")
+    return next((line for word in words for line in lines if word in line), message)
 
 
 def rename(model):

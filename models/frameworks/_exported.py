@@ -48,7 +48,7 @@ def as_layers(network: nn.Module, images: torch.Tensor) -> nn.Module:
 
 
 def _layered(program: torch.export.ExportedProgram) -> fx.GraphModule:
-    original = program.module(check_guards=False)
+    original = _in_float32(program.module(check_guards=False))
     graph = _layers.of(original)
     names = program.graph_signature.user_inputs
     inputs = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
@@ -57,6 +57,18 @@ def _layered(program: torch.export.ExportedProgram) -> fx.GraphModule:
     )
     _compare(original, graph, inputs)
     return _batch_freed(graph, inputs)
+
+
+def _in_float32(module: fx.GraphModule) -> fx.GraphModule:
+    """Return a network of other floats, saved as such or trained in mixed precision, as one that computes in float32."""
+
+    def widened(value: object) -> object:
+        return torch.float32 if value in (torch.float16, torch.bfloat16, torch.float64) else value
+
+    for node in module.graph.nodes:
+        node.args, node.kwargs = fx.node.map_aggregate((node.args, node.kwargs), widened)
+    module.recompile()
+    return module.float()
 
 
 def _compare(original: fx.GraphModule, graph: fx.GraphModule, inputs: list[fx.Node]) -> None:

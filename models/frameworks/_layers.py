@@ -246,6 +246,9 @@ def _full(graph: fx.Graph, size: Any, value: float, dtype: torch.dtype | None, *
 _IN_OTHERS: dict[Any, Callable[..., fx.Node]] = {
     aten.adaptive_max_pool2d.default: _adaptive_max_pool,
     aten.channel_shuffle.default: _channel_shuffle,
+    aten.rrelu.default: lambda graph, image, lower, upper, *_: graph.call_function(
+        F.leaky_relu, (image, (lower + upper) / 2)
+    ),
     aten.mT.default: lambda graph, matrix: graph.call_function(torch.transpose, (matrix, -2, -1)),
     aten.full.default: _full,
     aten.zeros.default: lambda graph, size, *options: _full(graph, size, 0.0, *options),

@@ -82,7 +82,7 @@ def open_whole(content: bytes) -> keras.Model:
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
         raise ValueError(msg)
-    return _unrolled(network)
+    return _for_inference(network)
 
 
 def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Model:
@@ -90,17 +90,26 @@ def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Mod
     if suffix == ".safetensors":
         from safetensors.numpy import load
 
-        return _unrolled(set_weights(network, load(content)))
+        return _for_inference(set_weights(network, load(content)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"network{suffix}"
         path.write_bytes(content)
         network.load_weights(path)
-    return _unrolled(network)
+    return _for_inference(network)
 
 
-def _unrolled(network: keras.Model) -> keras.Model:
-    """Write the steps of recurrent layers one after another: of a loop, no converter but TensorFlow's makes plain operators."""
+def _for_inference(network: keras.Model) -> keras.Model:
+    """Make a network one that all converters take: it computes in float32, whatever precision it was trained in.
+
+    The steps of recurrent layers are written one after another: of a loop, no converter but TensorFlow's makes plain
+    operators. Their cells drop nothing, but would draw random numbers for it, which need a state.
+    """
     for layer in network._flatten_layers():
+        policy = layer.dtype_policy
+        if policy.compute_dtype != policy.variable_dtype == "float32" and not policy.quantization_mode:
+            layer.dtype_policy = "float32"
+        if isinstance(layer, keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell):
+            layer.dropout = layer.recurrent_dropout = 0.0
         if isinstance(layer, keras.layers.RNN):
             layer.unroll = True
     return network

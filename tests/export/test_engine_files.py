@@ -85,6 +85,16 @@ def test_layers_on_several_tokens_have_weights_too(tmp_path):
         FORMATS["ncnn"].inspect(tmp_path)
 
 
+def test_a_constant_among_ncnns_layers_is_a_table_unless_it_has_as_many_numbers_as_a_layers_weights(tmp_path):
+    """The grid of a spatial transformer: the file was said to store more than its weights take."""
+    lines = ["MemoryData grid 0 1 a 0=3 1=784", "MemoryData copy 0 1 b 0=6 1=2", "MemoryData bias 0 1 c 0=9"]
+    lines += ["InnerProduct dense 1 1 in0 out0 0=3 1=1 2=12"]
+    (tmp_path / PARAM).write_text("\n".join(["7767517", "4 4", *lines]) + "\n")
+    (tmp_path / BIN).write_bytes(bytes(4 * (3 * 784 + 12 + 9) + 4 + 4 * 12 + 4 * 3))
+    contents = FORMATS["ncnn"].inspect(tmp_path)
+    assert (contents.tables, dict(contents.weights)) == (4 * 3 * 784, {"float32": 12})
+
+
 # of layer, its parameters, and the numbers of each blob: of the input's weights, biases, the state's weights, a projection
 STEPS = [
     ("GRU", "0=2 1=18 2=0", (18, 8, 12), [(6, 3), (6, 2)]),

@@ -9,7 +9,7 @@ import pytest
 from export import isolated, keys
 from export.formats import FORMATS
 from export.formats.ncnn import BIN, PARAM
-from export.isolated import Failed, ncnn_tools
+from export.isolated import Failed, ncnn_tools, with_openvino
 from export.recipe import Recipe
 from models.common.errors import EnvironmentMissing, Unsupported
 from tests import interpreters, programs
@@ -34,7 +34,12 @@ def program(tmp_path, monkeypatch) -> Callable[[str], str]:
     [
         ("import sys; print('pnnx: no Erf', file=sys.stderr); sys.exit(3)", 60, Unsupported, "^pnnx: no Erf$"),
         ("raise ValueError('broken')", 60, Failed, "ValueError: broken"),
-        ("import os; os.kill(os.getpid(), 11)", 60, Failed, "it ended with -11 and said nothing"),
+        (
+            "import os; os.write(2, b'all well'); os.kill(os.getpid(), 11)",
+            60,
+            Failed,
+            "^ncnn's toolchain was killed by SIGSEGV$",
+        ),
         ("import time; time.sleep(30)", 0.5, Failed, "ncnn's toolchain did not end in 0.5 s"),
     ],
     ids=["refusing", "broken", "killed", "hanging"],
@@ -45,6 +50,19 @@ def test_what_a_toolchain_refuses_is_unsupported_in_its_last_words_and_one_that_
     monkeypatch.setattr(isolated, "TIMEOUT_S", timeout_s)
     with pytest.raises(error, match=message):
         isolated.run("ncnn", program(text))
+
+
+def test_the_reason_of_openvino_is_what_it_cannot_do_not_where_its_sources_say_so():
+    message = """Check 'false' failed at src/frontends/common_translators/src/unconverted_ops_report.cpp:151:
+FrontEnd API failed with OpConversionFailure:
+-- Conv-18 with a message:
+While validating ONNX node '<Node(Conv): conv3>': Check 'rank().is_static()' failed at src/op/conv.cpp:38:
+
+-- Pad-18 with a message:
+Unsupported padding mode: [wrap]
+"""
+    assert with_openvino.reason(message) == "Unsupported padding mode: [wrap]"
+    assert with_openvino.reason("Something else") == "Something else"
 
 
 def test_the_environment_is_named_where_it_is_missing(program):

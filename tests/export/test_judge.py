@@ -48,6 +48,27 @@ def test_a_layer_that_the_static_toolchain_leaves_alone_is_noted_not_refused():
     assert judge.coverage(contents(int8=5), SCHEMES["int8"]) == ()
 
 
+def test_where_a_file_does_not_tell_what_a_tensor_is_for_only_one_of_a_products_shape_is_a_layer_left_in_float():
+    """A layer norm of three axes and a table of positions were taken for layers."""
+    unnamed = (
+        layer("int8", 32, 16, 3, 3),
+        layer("float32", 32, 4, 4, operator=""),
+        layer("float32", 9, 9, operator=""),
+    )
+    held = contents(unnamed, int8=4_608, float32=593)
+    products = [Product(shape=(32, 16, 3, 3), macs=9)]
+    judge.judge_weights(held, SCHEMES["int8"], products=products)
+    with pytest.raises(Defect, match="stayed wide: 9x9 float32"):
+        judge.judge_weights(held, SCHEMES["int8"], products=[*products, Product(shape=(9, 9), macs=1)])
+
+
+def test_a_norms_factors_take_no_share_of_the_macs_and_a_depthwise_layers_do():
+    products = [Product(shape=(8, 3, 1, 1), macs=30), Product(shape=(8, 1, 1, 1), macs=10)]
+    layers = (layer("int8", 8, 1, 1, 3), layer("float32", 1, 1, 1, 16), layer("float32", 9, 9, operator=""))
+    assert judge.share_of_macs(layers, "int8", products[:1]) == 1.0
+    assert judge.share_of_macs((*layers, layer("float32", 1, 1, 1, 8)), "int8", products) == 0.75
+
+
 def test_a_depthwise_network_deserves_dynamic_int8_and_the_note_gives_the_shares():
     layers = (layer("float32", 1, 3, 3, 32), layer("int8", 64, 1, 1, 32), layer("int8", 10, 64))
     held = contents(layers, int8=2_688, float32=288)

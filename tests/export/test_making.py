@@ -110,6 +110,39 @@ def test_whatever_goes_wrong_is_the_outcome_of_its_recipe(scripted, make, tmp_pa
     assert [file.name for file in (tmp_path / "artifacts").iterdir()] == [f"{RECIPE.id}.json"]
 
 
+def test_the_reason_is_what_an_error_was_raised_from_without_the_colours_of_a_terminal(scripted, make):
+    """torch.onnx tells the step that failed, in colours, and what to file an issue about."""
+
+    def convert(*_):
+        try:
+            raise ValueError("in /home/me/site-packages/torch/ops.py: no operator")
+        except ValueError as error:
+            msg = "Failed to decompose the graph. \x1b[96mThis is step 2/3\x1b[0m of exporting. Next steps:\n- Create an issue"
+            raise RuntimeError(msg) from error
+
+    scripted.convert = convert
+    assert (
+        make().reason
+        == "RuntimeError: Failed to decompose the graph, because of ValueError: in torch/ops.py: no operator"
+    )
+
+
+def test_a_conversion_that_several_schemes_start_from_is_not_tried_again_after_it_failed(idx_folder):
+    calls = []
+
+    def make(error):
+        calls.append(error)
+        raise error
+
+    source = Source(RECIPE.model, "mnist")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no such layer"):
+            source.memo("float", lambda: make(RuntimeError("no such layer")))
+        with pytest.raises(OSError, match="full"):  # which may not be so next time
+            source.memo("disk", lambda: make(OSError("full")))
+    assert [type(error) for error in calls] == [RuntimeError, OSError, OSError]
+
+
 def test_a_library_that_lacks_another_is_unsupported_though_imports_are_watched(scripted, make, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib._bootstrap, "_find_and_load", importlib._bootstrap._find_and_load)
     phases.watch_imports()

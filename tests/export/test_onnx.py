@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,6 +120,21 @@ def test_constants_of_a_concatenation_inputs_left_out_and_several_outputs_are_na
     assert [tensor.name for tensor in model.graph.initializer] == ["concat1.inputs", "concat1.inputs2", "clip1.max"]
     concat, clip = (list(node.input) for node in model.graph.node)
     assert (concat, clip) == (["concat1.inputs", "image", "concat1.inputs2"], ["concat1", "", "clip1.max"])
+
+
+@pytest.mark.parametrize(("nodes", "takes"), [
+    ([("Flatten", ["image"], ["logits"], {})], True),
+    ([("Gather", ["image", "first"], ["x"], {}), ("Flatten", ["x"], ["logits"], {})], False),
+    ([("Concat", ["image", "one"], ["x"], {"axis": 1}), ("Flatten", ["x"], ["logits"], {})], False),
+])  # fmt: skip
+def test_a_graph_with_a_constant_of_one_images_shape_takes_one_image(source, nodes, takes):
+    """A padding that goes round an image became a constant of one image: the file gave one answer to seventeen."""
+    from export.formats import _onnx_graph
+
+    constants = {"first": np.int64([0]), "one": np.zeros((1, 28, 28, 1), np.float32)}
+    model = model_of(nodes, [("N", 28, 28, 1), ("N", "K")], constants)
+    of_it = SimpleNamespace(input=source.input, sets=source.sets, classes=784)
+    assert _onnx_graph._takes_several(model, of_it) == takes
 
 
 PADS = np.int64([0, 0, 0, 1, 0, 0, 1, 2])

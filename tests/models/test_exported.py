@@ -238,20 +238,40 @@ def test_weights_that_are_computed_from_parameters_become_those_of_a_layer(torch
     assert torch.allclose(loaded(images), network(images), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_a_network_in_other_floats_becomes_one_in_float32(torch, dtype):
+    class Scaled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 4, 3)
+            self.register_buffer("scale", torch.rand(4, dtype=torch.float64))
+
+        def forward(self, x):
+            x = self.layer(x.to(self.layer.weight.dtype)).mean((2, 3))
+            return (x * self.scale.to(x.dtype) + torch.ones(4, dtype=x.dtype)).to(torch.float16)
+
+    network, narrow = Scaled().eval(), getattr(torch, dtype)
+    images = torch.rand(2, 3, 8, 8)
+    loaded = opened(saved(network.to(narrow), (images.to(narrow),)))
+    assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32}
+    assert loaded(images).dtype == torch.float32
+    assert torch.allclose(loaded(images), network.float()(images).float(), atol=2e-3)
+
+
 def test_operators_that_some_converter_does_not_know_are_written_in_others(torch):
     nn = torch.nn
 
     class Rare(nn.Module):
         def forward(self, x):
-            x = nn.functional.channel_shuffle(x, 2).mT
+            x = nn.functional.rrelu(nn.functional.channel_shuffle(x - 0.5, 2).mT)
             pooled = nn.functional.adaptive_max_pool2d(x, 1).flatten(1)
             places = torch.full((1,), 2) + torch.full((1,), x.shape[0] - x.shape[0])  # whole numbers, that stay whole
             return (pooled + nn.functional.adaptive_max_pool2d(x, (1, 2))[..., 0, 0] * x.shape[0])[:, places]
 
     images, batch = torch.rand(3, 4, 6, 5), torch.export.Dim("batch")
     loaded = opened(saved(Rare().eval(), (images[:2],), dynamic_shapes=({0: batch},)))
-    assert torch.equal(loaded(images), Rare()(images))
-    unknown = ("channel_shuffle", "mT", "sym_size")
+    assert torch.equal(loaded(images), Rare().eval()(images))
+    unknown = ("channel_shuffle", "mT", "sym_size", "rrelu")
     assert not [node for node in loaded.graph.nodes if any(name in str(node.target) for name in unknown)]
     assert "amax" in loaded.code
 
