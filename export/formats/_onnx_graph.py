@@ -79,10 +79,9 @@ def _from_torch(source: Source, batch: int | None) -> onnx.ModelProto:
             dynamic_shapes=None if batch else ({0: torch.export.Dim("batch")},),
             strict=False,
         )
-        for (
-            node
-        ) in traced.graph.nodes:  # what attention is decomposed into lies in memory otherwise than what was traced
-            node.target = torch.ops.aten.reshape.default if node.target is torch.ops.aten.view.default else node.target
+        # what attention is decomposed into lies in memory otherwise than what was traced
+        for node in traced.graph.find_nodes(op="call_function", target=torch.ops.aten.view.default):
+            node.target = torch.ops.aten.reshape.default
         program = torch.onnx.export(
             traced,
             input_names=["image"],
