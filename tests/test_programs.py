@@ -10,7 +10,6 @@ from tests import programs
 
 pytest_plugins = ["pytester"]
 
-HOOKS = "from tests.conftest import pytest_collection_modifyitems, pytest_runtest_setup\n"
 TESTS = """
 import pytest
 from tests import programs
@@ -34,7 +33,7 @@ def test_of_nothing(): pass
 @pytest.fixture
 def typed(pytester, monkeypatch) -> Callable[..., str]:
     """Return a function that runs these tests with options, on a machine without any program; it gives the output."""
-    pytester.makeconftest(HOOKS)
+    pytester.makeconftest("from tests.conftest import pytest_collection_modifyitems, pytest_runtest_setup")
     pytester.makepyfile(TESTS)
     monkeypatch.setenv("PATH", str(pytester.path))
     monkeypatch.setenv("COLUMNS", "200")

@@ -52,8 +52,7 @@ class World:
     @property
     def records(self) -> tuple[str, ...]:
         """Every file of the project that a command reads as a record, by its path there."""
-        every = (p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*.json"))
-        return tuple(sorted(p for p in every if p != "page.json"))
+        return tuple(sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*.json")))
 
     @contextmanager
     def copy(self) -> Iterator[Path]:

@@ -14,8 +14,6 @@ from models.common.errors import DataError, EdgewiseError, EnvironmentMissing, U
 from tests.conftest import zipped
 from tests.device_tests.conftest import artifact
 
-HERE = Path(versions.HERE)
-
 
 def resolved(name: str = "litert", **facts) -> engines.Resolved:
     """Return an engine without code and libraries, but for the facts."""
@@ -258,7 +256,8 @@ def test_the_app_asks_for_no_permission_and_names_no_version_but_in_the_catalogu
     assert "uses-permission" not in manifest
     assert gates.PERMISSIONS == ()
     numbers = {versions.version(name) for name in ("r8", "tensorflow-lite", "robolectric", "onnxruntime")}
-    for path in set(HERE.glob("*.py")) - {HERE / "assets.py"}:  # which tells what is known of a version
+    assets_file = versions.HERE / "assets.py"  # which tells what is known of a version
+    for path in {*versions.HERE.glob("*.py")} - {assets_file}:
         assert not [number for number in numbers if number in path.read_text()], path
 
 

@@ -15,12 +15,10 @@ import pytest
 from apps.web import build, catalogue, packages
 from apps.web.serve import Site
 from models import networks
-from models.common import environments
 from models.common.environments import ROOT
-from models.common.errors import EnvironmentMissing
 from tests import programs
 from tests.apps.web.strokes import Stroke
-from tests.device_tests.conftest import MODEL, save_artifact, save_reference
+from tests.device_tests.conftest import MODEL, need_environment, save_artifact, save_reference
 
 INT8, ONNX, PTE = f"{MODEL}-tflite-int8", f"{MODEL}-onnx-int8", f"{MODEL}-executorch-int8"
 LABELS = np.arange(30, dtype=np.uint8) % 10
@@ -158,21 +156,10 @@ def window(request) -> dict:
     return {"color_scheme": scheme, "viewport": VIEWPORTS[name]}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Own:
-    """The networks of `colours`: their folder, with artifacts, and the address of the site of them."""
-
-    folder: Path
-    url: str
-
-
 @pytest.fixture(scope="session")
-def own(tmp_path_factory) -> Iterator[Own]:
-    """The site of a user's own networks, made of files as a user has them."""
-    try:
-        exporter = environments.python("export", install="nox -s export")
-    except EnvironmentMissing as missing:
-        programs.absent(f"needs the environment `export`: {missing}")
+def own(tmp_path_factory) -> Iterator[Site]:
+    """The site of the networks of `colours`, made of files as a user has them; their artifacts lie beside it."""
+    exporter = need_environment("export")
     folder = tmp_path_factory.mktemp("own") / "networks"
     only = [word for glob in EXPORTED for word in ("--only", glob)]
     for command in (("tests.apps.web.colours", str(folder)), ("export", "--models", str(folder), *only)):
@@ -180,9 +167,9 @@ def own(tmp_path_factory) -> Iterator[Own]:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(networks.VARIABLE, str(folder))
-        site = build_site(folder.parent / "dist", folder / "artifacts", folder / "results")
-    with served(site.folder) as server:
-        yield Own(folder=folder, url=server.url)
+        build_site(folder / "dist", folder / "artifacts", folder / "results")
+    with served(folder / "dist") as site:
+        yield site
 
 
 def surface(page) -> Callable[[tuple[float, float]], tuple[float, float]]:

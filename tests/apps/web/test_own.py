@@ -17,8 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.needs("npm")]
 
 SEVEN_INT8, SEVEN_ONNX = f"{SEVEN}-tflite-int8", f"{SEVEN}-onnx-float32"
 MANY_TFLITE, MANY_ONNX = f"{MANY}-tflite-float32", f"{MANY}-onnx-float32"
-NAMES = [*COLOURS]
-VIOLET = NAMES[5]
+VIOLET = [*COLOURS][5]
 SEEN = "c => [c.width, c.height, ...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
 
 
@@ -63,7 +62,7 @@ def test_every_artifact_checks_itself(opened, own, expect, first):
 @pytest.mark.parametrize("id", [SEVEN_INT8, f"{SEVEN}-tflite-int8_io", SEVEN_ONNX, MANY_TFLITE, MANY_ONNX])
 def test_the_reference_is_answered_as_its_float_source_does(page, own, id):
     judged = page.evaluate(ANSWER, id)
-    expected = reference.load(reference.path(own.folder / "artifacts", id.split("-")[0]))
+    expected = reference.load(reference.path(own.folder.with_name("artifacts"), id.split("-")[0]))
     ours = judging.unpack(judged["logits"], expected.logits.shape[1], len(expected.images))
     assert judged["correct"] == (ours.argmax(1) == expected.labels).sum()
     assert judged["agree"] == (ours.argmax(1) == expected.logits.argmax(1)).sum()
@@ -122,7 +121,7 @@ def test_examples_have_the_names_and_pixels_of_their_own_networks(page, own, exp
     page.get_by_role("button", name="Example of a green").click()
     expect(page.locator("#example-note")).to_have_text("Reference image 3, labelled green.")
     expect(page.locator(".label")).to_have_text(["green"])
-    images = reference.load(reference.path(own.folder / "artifacts", SEVEN)).images
+    images = reference.load(reference.path(own.folder.with_name("artifacts"), SEVEN)).images
     assert np.array_equal(seen(page), images[3])
 
 

@@ -169,8 +169,7 @@ def test_three_hundred_idle_connections_keep_nobody_out_and_take_no_threads(site
 
 
 def test_idle_connections_make_room_for_others(dist, monkeypatch, capfd):
-    for name, value in (("connection_limit", 6), ("channel_timeout", 1)):
-        monkeypatch.setitem(serve.SERVER, name, value)
+    monkeypatch.setattr(serve, "SERVER", serve.SERVER | {"connection_limit": 6, "channel_timeout": 1})
     with served(dist) as site, ExitStack() as stack:
         idle = [stack.enter_context(connect(site.port)) for _ in range(8)]
         idle[0].sendall(b"HEAD / HTTP/1.1\r\n\r\n")
@@ -182,8 +181,7 @@ def test_idle_connections_make_room_for_others(dist, monkeypatch, capfd):
 
 def test_clients_that_take_no_answer_or_send_no_whole_request_hold_no_thread_and_are_ended(dist, monkeypatch):
     (dist / "large.bin").write_bytes(bytes(30_000_000))  # more than the system's buffers hold
-    for name, value in (("threads", 1), ("channel_timeout", 1)):
-        monkeypatch.setitem(serve.SERVER, name, value)
+    monkeypatch.setattr(serve, "SERVER", serve.SERVER | {"threads": 1, "channel_timeout": 1})
     with served(dist) as site, connect(site.port) as deaf, connect(site.port) as slow:
         deaf.sendall(b"GET /large.bin HTTP/1.1\r\n\r\n" * 2)
         assert deaf.recv(1) == b"H"  # it is being answered

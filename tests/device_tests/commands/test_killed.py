@@ -94,8 +94,7 @@ def contents(results: Path) -> dict[str, bytes]:
 
 
 def count_of(results: Path, command: str) -> int:
-    folders = {"run": ".", "latency": "latency", "instructions": "instructions"}
-    return len(list((results / folders[command]).glob("[!.]*.json")))
+    return len(list((results if command == "run" else results / command).glob("[!.]*.json")))
 
 
 EACH = [

@@ -14,8 +14,6 @@ from tests.device_tests.conftest import measured
 
 COUNTED = {"instructions": 1_000_000, "instructions_cpu": "qemu max", "checkpoint_sha256": "c" * 64,
            "dataset": {"name": "mnist", "sha256": "d" * 64}}  # fmt: skip
-
-
 row = partial(measured, **COUNTED)
 
 

@@ -55,21 +55,16 @@ def saved(tmp_path, folder, logits):
     return save
 
 
-@pytest.fixture
-def imported(folder, tmp_path):
-    """Return a function that types a command for a file, and returns the row of the artifact on a device then."""
-    results = tmp_path / "results"
-
-    def row(*arguments: object, device: str) -> Row:
-        assert type_in(*arguments, "--artifacts", folder, "--results", results) == 0
-        (only,) = (row for row in joined(folder, results, device) if row.artifact == ID)
-        return only
-
-    return row
+def imported(folder: Path, *arguments: object, device: str) -> Row:
+    """Type a command for a file; return the row of the artifact on a device then."""
+    results = folder.with_name("results")
+    assert type_in(*arguments, "--artifacts", folder, "--results", results) == 0
+    (only,) = (row for row in joined(folder, results, device) if row.artifact == ID)
+    return only
 
 
-def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tmp_path):
-    row = imported("add", saved(), device="browser:pixel-7")
+def test_what_a_browser_saved_is_a_row_of_the_report(saved, folder, logits, tmp_path):
+    row = imported(folder, "add", saved(), device="browser:pixel-7")
     id = f"{ID}@litertjs@browser:pixel-7"
     assert np.array_equal(np.load(measurements.logits_path(tmp_path / "results", id)), logits)
     assert (row.id, row.outcome, row.total, row.correct, row.lost) == (id, "ok", JUDGED, JUDGED - 1, 1)
@@ -79,10 +74,10 @@ def test_what_a_browser_saved_is_a_row_of_the_report(saved, imported, logits, tm
     assert any("browser:pixel-7" in line for line in notes.footnotes(group((row,), 0.1)))
 
 
-def test_what_the_android_app_shared_is_a_current_row_but_for_times_of_an_emulator(saved, imported, folder):
+def test_what_the_android_app_shared_is_a_current_row_but_for_times_of_an_emulator(saved, folder):
     phone = {"cpu": "a chip", "cpus": 8, "os": "Android 14", "fingerprint": "f", "build": "b", "kind": "device"}
     shared = partial(saved, runtime="litert", environment=phone)
-    row = imported("run", "--import", shared(device="app:pixel-7"), device="app:pixel-7")
+    row = imported(folder, "run", "--import", shared(device="app:pixel-7"), device="app:pixel-7")
     assert (row.outcome, row.evidence, row.correct, row.p50_ns) == ("ok", "current", JUDGED - 1, 110_000)
     ((row, _),) = browsers.read(shared(device="app:pixel-7+t4+no_xnnpack", threads=4), folder)
     assert (row.device, row.threads) == ("app:pixel-7+t4+no_xnnpack", 4)

@@ -15,8 +15,6 @@ from device_tests.rows import that_ran
 from tests.device_tests.conftest import measured
 
 CORE = "cortex-a76"
-
-
 # a row of an emulated core: scheme, runtime, format, and the instructions
 counted = partial(measured, device=CORE, latencies_ns=(), load_ns=None)
 

@@ -5,7 +5,6 @@ A healthy file accuses no layer; a file in which one layer's scale is doubled ac
 
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -123,22 +122,17 @@ def zoo(tmp_path_factory):
         sys.modules.pop(f"models.zoo.{name}", None)
 
 
-@pytest.fixture(scope="module")
-def exported(zoo) -> Callable[[str, str], tuple[Artifact, Path]]:
-    """Return a function that gives the int8 artifact of a model in a format; it, and its twin, are converted once."""
-
-    def convert(model: str, format_name: str) -> tuple[Artifact, Path]:
-        source = Source(model, "digits")
-        for scheme in ("int8",) if format_name == "executorch" else ("float32", "int8"):
-            recipe = Recipe(model=model, format=format_name, scheme=scheme)
-            sidecar = artifacts.sidecar_path(zoo, recipe.id)
-            if not sidecar.exists():
-                artifacts.save(making.make(recipe, source, reference_of(source), zoo, "key"), zoo)
-        artifact = artifacts.read(sidecar)
-        assert artifact.outcome == "ok", artifact.reason
-        return artifact, zoo / artifact.file
-
-    return convert
+def exported(zoo: Path, model: str, format_name: str) -> tuple[Artifact, Path]:
+    """Return the int8 artifact of a model in a format; it, and its twin, are converted once."""
+    source = Source(model, "digits")
+    for scheme in ("int8",) if format_name == "executorch" else ("float32", "int8"):
+        recipe = Recipe(model=model, format=format_name, scheme=scheme)
+        sidecar = artifacts.sidecar_path(zoo, recipe.id)
+        if not sidecar.exists():
+            artifacts.save(making.make(recipe, source, reference_of(source), zoo, "key"), zoo)
+    artifact = artifacts.read(sidecar)
+    assert artifact.outcome == "ok", artifact.reason
+    return artifact, zoo / artifact.file
 
 
 def reference_of(source: Source) -> Reference:
@@ -168,16 +162,16 @@ RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "torchscript": "torch", "
     ("model", "format_name"),
     [("torch_mobile", name) for name in RUNTIMES] + [("keras_residual", name) for name in ("tflite", "onnx")],
 )
-def test_a_healthy_file_accuses_no_layer_and_its_placement_names_all(exported, model, format_name):
+def test_a_healthy_file_accuses_no_layer_and_its_placement_names_all(zoo, model, format_name):
     """A product of two activations, as in attention, is no layer, and branches may come in another order."""
-    errors = measured(*exported(model, format_name))
+    artifact, file = exported(zoo, model, format_name)
+    errors = measured(artifact, file)
     assert sorted(e.layer for e in errors.errors[:-1]) == sorted(LAYERS[model])
     assert all(e.paired for e in errors.errors)
     assert all(e.own_sqnr_db is None or e.own_sqnr_db > 20 for e in errors.errors)
     assert errors.first_bad == ""
     if format_name == "tflite":
         conftest.need_environment("litert")
-    artifact, file = exported(model, format_name)
     placement = run.make(artifact, file.parent, RUNTIMES[format_name])
     assert sorted(o.layer for o in placement.operators if o.weights) == sorted(LAYERS[model])
 
@@ -189,10 +183,10 @@ def test_a_healthy_file_accuses_no_layer_and_its_placement_names_all(exported, m
         ("keras_residual", lambda shape, name: shape == [16, 1, 1, 8] and "pointwise" in name, "pointwise"),
     ],
 )
-def test_a_doubled_scale_in_a_tflite_file_names_its_layer(exported, model, weights, layer):
+def test_a_doubled_scale_in_a_tflite_file_names_its_layer(zoo, model, weights, layer):
     from export.formats import _tflite_file
 
-    artifact, file = exported(model, "tflite")
+    artifact, file = exported(zoo, model, "tflite")
     parsed = _tflite_file.parse(file.read_bytes())
     tensors = (t for t in parsed.subgraphs[0].tensors if t.shape is not None)
     (kernel,) = (t for t in tensors if weights(list(t.shape), t.name.decode()))
@@ -202,10 +196,10 @@ def test_a_doubled_scale_in_a_tflite_file_names_its_layer(exported, model, weigh
     assert bad(measured(artifact, damaged)) == [layer]
 
 
-def test_a_doubled_scale_in_an_onnx_file_names_its_layer(exported):
+def test_a_doubled_scale_in_an_onnx_file_names_its_layer(zoo):
     import onnx
 
-    artifact, file = exported("torch_mobile", "onnx")
+    artifact, file = exported(zoo, "torch_mobile", "onnx")
     model = onnx.load(file)
     (scale,) = (t for t in model.graph.initializer if t.name == "conv3.W_scale")
     scale.CopyFrom(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(scale), scale.name))
@@ -214,12 +208,12 @@ def test_a_doubled_scale_in_an_onnx_file_names_its_layer(exported):
     assert bad(measured(artifact, damaged)) == [POINTWISE]
 
 
-def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(exported):
+def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(zoo):
     import torch
 
     from export.formats import _torchscript
 
-    artifact, file = exported("torch_mobile", "torchscript")
+    artifact, file = exported(zoo, "torch_mobile", "torchscript")
     with _torchscript.quiet():
         graph = torch.jit.load(file).graph
     constants = [node.output() for node in graph.nodes() if node.kind() == "prim::Constant"]
@@ -234,10 +228,10 @@ def test_a_doubled_scale_in_a_torchscript_file_names_its_layer(exported):
     assert bad(measured(artifact, damaged)) == [POINTWISE]
 
 
-def test_a_doubled_scale_in_the_program_that_was_lowered_names_its_layer(exported, monkeypatch):
+def test_a_doubled_scale_in_the_program_that_was_lowered_names_its_layer(zoo, monkeypatch):
     from export.formats import _executorch_schemes
 
-    artifact, file = exported("torch_mobile", "executorch")
+    artifact, file = exported(zoo, "torch_mobile", "executorch")
     export = _executorch_schemes.export
 
     def broken(source, scheme):
@@ -259,10 +253,10 @@ def _scales(program):
     return values[inputs[scales.name]]
 
 
-def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(exported):
+def test_a_pte_file_that_is_not_what_its_program_says_is_bad_in_its_answer(zoo):
     from export.formats import _executorch_schemes
 
-    artifact, file = exported("torch_mobile", "executorch")
+    artifact, file = exported(zoo, "torch_mobile", "executorch")
     program = _executorch_schemes.export(Source("torch_mobile", "digits"), "int8")
     scales = _scales(program).float().numpy()
     content = file.read_bytes()
