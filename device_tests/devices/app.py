@@ -179,7 +179,9 @@ class App(adb.Reached):
                 build = json.loads(archive.read("assets/build.json"))
             return {"build": str(build["build"]), **{name: dict(build[name]) for name in ("engines", "left_out")}}
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
-            raise EnvironmentMissing(f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}") from error
+            raise EnvironmentMissing(
+                f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}"
+            ) from error
 
 
 def device(name: str) -> App:
