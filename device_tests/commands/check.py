@@ -71,6 +71,9 @@ def check(
     """
     if against is not None and update:
         raise UsageError("--baseline compares, --update-baseline accepts whatever there is: take one of them.")
+    places = [place.absolute() for place in (junit_file, summary_file, budgets, against and Path(against)) if place]
+    if len(set(places)) < len(places):
+        raise UsageError("--junit, --summary, --budgets and --baseline name one file twice: give each its own.")
     validated()
     baseline = None if against is None else baselines.load(against)
     stored = load(results)
