@@ -89,6 +89,7 @@ def load(name: str) -> dict[str, Line]:
     except (OSError, ValueError):  # a name that no file can have
         is_file = False
     if is_file:
+        remedy = f"Restore it, or remove it and write one with: {UPDATE}"  # which reads it first
         cells = records.read(Path(name), Baseline, what="baseline", remedy=remedy).cells
     else:
         try:
