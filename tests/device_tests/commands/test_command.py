@@ -62,6 +62,7 @@ def test_a_known_failure_fails_neither_and_is_reported_once_healed(folders, comm
         (("report",), DataError, "nox -s device_tests"),
         (("check",), DataError, "nox -s device_tests"),
         (("check", "--junit", "a", "--summary", "./a"), UsageError, "are one file twice"),
+        (("run", "--import", "page.json", "--list"), UsageError, "leave out --list"),
         (("check", "--summary", "budgets.toml"), UsageError, "are one file twice"),
     ],
 )
