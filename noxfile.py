@@ -207,6 +207,8 @@ def pipeline(session: nox.Session) -> None:
     It takes the options of `device_tests`; the folders and budgets that they name are those of every step.
     """
     arguments = tuple(session.posargs)
+    if options(arguments, "--import", "--clean"):
+        session.error("--import and --clean are done alone: nox -s device_tests -- --import FILE")
     if only_asks(arguments):
         session.run(environment(session, "core"), "-m", *RUN, *arguments)
         return

@@ -21,7 +21,7 @@ CONSTRAINTS = ROOT / "constraints"
 HERE = here()
 RUN, COMPATIBILITY = ("device_tests", "run"), ("device_tests", "compatibility")
 # commands end once their arguments are checked (models/common/console.py)
-ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "1"}
+ONLY_PARSE = {"EDGEWISE_ONLY_PARSE": "quiet"}
 
 
 def environment(session: nox.Session, name: str) -> str:

@@ -57,6 +57,8 @@ def test_what_needs_no_runtime_is_done_once_and_installs_none(run_nox, option):
         run_nox(f"device_tests({runtime})", session=session)
     assert len(session.done) == 1
     assert session.done[0].endswith(f"{option} in core")
+    with pytest.raises(Quit, match="--import and --clean are done alone: nox -s device_tests"):
+        run_nox("pipeline", option)
 
 
 @pytest.mark.parametrize(("device", "installs"), [("app:A1", False), ("desktop", True)])

@@ -69,8 +69,7 @@ def check(
     another one where the check could not be made. On GitHub each broken budget is also an annotation of the budgets'
     file.
     """
-    if against is not None and update:
-        raise UsageError("--baseline compares, --update-baseline accepts whatever there is: take one of them.")
+    _require_sense(against, update, junit_file, summary_file, budgets)
     validated()
     baseline = None if against is None else baselines.load(against)
     stored = load(results)
@@ -93,6 +92,16 @@ def check(
         new = baselines.save(checked, file := networks.default(baselines.FILE))
         out.print(plain(f"Written: {file}, {new} cells are new in it"), soft_wrap=True)
     context.exit(findings.exit_code)
+
+
+def _require_sense(against: str | None, update: bool, *places: Path | None) -> None:
+    """Raise UsageError where options contradict each other, or where what is written would replace what is read."""
+    if against is not None and update:
+        raise UsageError("--baseline compares, --update-baseline accepts whatever there is: take one of them.")
+    baseline = Path(against) if against else networks.default(baselines.FILE) if update else None
+    named_files = [place.absolute() for place in (*places, baseline) if place]
+    if len(set(named_files)) < len(named_files):
+        raise UsageError("--junit, --summary, --budgets and the baseline are one file twice: give each its own.")
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ def run(
     1 where one failed otherwise; 4 where nothing ran on a device or runtime that was named, or nothing at all.
     """
     if imported or cleans:
+        if listing:
+            raise UsageError("--import and --clean are done alone, and have nothing to list: leave out --list.")
         validated()
         _bring_or_clean(imported, artifacts, results, chosen_devices if cleans else ())
         return

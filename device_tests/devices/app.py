@@ -24,7 +24,7 @@ from device_tests.transport.android.client import Client, DeviceFailed
 from models import reference
 from models.common import files
 from models.common.environments import ROOT
-from models.common.errors import DataError, EnvironmentMissing, StorageError, UsageError
+from models.common.errors import EnvironmentMissing, StorageError, UsageError
 
 NAMES = ("app:",)
 SESSION = "device_tests"
@@ -159,13 +159,15 @@ class App(adb.Reached):
 
     @cached_property
     def _build(self) -> dict[str, Any]:
-        """Return the APK's own description; raises DataError where it is not an APK of this project."""
+        """Return the APK's own description; raises EnvironmentMissing where it is not an APK of this project."""
         try:
             with zipfile.ZipFile(self._apk) as archive:
                 build = json.loads(archive.read("assets/build.json"))
             return {"build": str(build["build"]), **{name: dict(build[name]) for name in ("engines", "left_out")}}
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
-            raise DataError(f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}") from error
+            raise EnvironmentMissing(
+                f"{self._apk} is not the app ({str(error)[:200]}). Build it again: {BUILD}"
+            ) from error
 
 
 def device(name: str) -> App:

@@ -84,6 +84,7 @@ def load(name: str) -> dict[str, Line]:
     """Read a baseline from a file, or from a revision of git; raises DataError where the name is neither."""
     remedy = f"Write one with: {UPDATE}"
     if os.path.isfile(name):  # unlike Path's, it takes a name that no file can have
+        remedy = f"Restore it, or remove it and write one with: {UPDATE}"  # which reads it first
         cells = records.read(Path(name), Baseline, what="baseline", remedy=remedy).cells
     else:
         try:

@@ -37,7 +37,8 @@ def lacks(
     `missing` lists what may be unmeasured, `named` the devices that a person named. `whole` says that the command line
     left out no cell: then every required budget must decide something.
     """
-    judged = [row for row in rows if row.evidence == "current"]
+    # what could not be exported has a row without inputs, and a browser's has none either
+    judged = [row for row in rows if row.evidence == "current" and (row.inputs or row.outcome == "ok")]
     if not judged or not any(verdict.state != "skipped" for verdict in verdicts):
         reasons = (*(v.message for v in verdicts if judged), *(row.reason for row in rows if not judged))
         first = next(filter(None, reasons), "no budget is for these cells" if rows else "no cell is chosen")

@@ -20,7 +20,7 @@ from models.common.errors import EdgewiseError, EnvironmentMissing, StorageError
 
 DEFECT = 70  # EX_SOFTWARE: not the person's mistake, but ours
 PIPE_CLOSED = 141  # what a shell expects of a program that SIGPIPE ended
-ONLY_PARSE = "EDGEWISE_ONLY_PARSE"
+ONLY_PARSE, QUIET = "EDGEWISE_ONLY_PARSE", "quiet"
 MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 
 WIDTH = 190  # of drawings, and of output that goes to no terminal: lines of a log file are not wrapped
@@ -40,7 +40,8 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u
 def console(**options: Any) -> Console:
     """Return a console as wide as the terminal, or wide enough for the tables where there is none."""
     plain = Console(highlight=False, **options)
-    return plain if plain.is_terminal else Console(highlight=False, width=WIDTH, **options)
+    # a terminal that is said to have no columns would show nothing
+    return plain if plain.is_terminal and plain.width else Console(highlight=False, width=WIDTH, **options)
 
 
 out = console()
@@ -64,7 +65,9 @@ def plain(text: object, *, lines: bool = False) -> str:
 
 def validated() -> None:
     """End here with exit code 0 where EDGEWISE_ONLY_PARSE is set: the caller only wants the arguments checked."""
-    if os.environ.get(ONLY_PARSE):
+    if value := os.environ.get(ONLY_PARSE):
+        if value != QUIET:
+            err.print(f"Only the arguments were checked, for {ONLY_PARSE} is set.", soft_wrap=True)
         raise click.exceptions.Exit(0)
 
 

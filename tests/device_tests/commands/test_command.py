@@ -61,6 +61,9 @@ def test_a_known_failure_fails_neither_and_is_reported_once_healed(folders, comm
         (("run", "--results", "a" * 300), click.BadParameter, "too long"),
         (("report",), DataError, "nox -s device_tests"),
         (("check",), DataError, "nox -s device_tests"),
+        (("check", "--junit", "a", "--summary", "./a"), UsageError, "are one file twice"),
+        (("run", "--import", "page.json", "--list"), UsageError, "leave out --list"),
+        (("check", "--summary", "budgets.toml"), UsageError, "are one file twice"),
     ],
 )
 def test_what_cannot_be_done_is_said(folders, command, tmp_path, monkeypatch, arguments, error, message):

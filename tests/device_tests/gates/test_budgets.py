@@ -202,6 +202,10 @@ def test_why_nothing_was_judged_is_not_the_reason_of_a_cell_that_was():
     rows = (replace(measured("int8"), **UNSUPPORTED), measured("float32"))
     (lack,) = evidence.lacks(rows, (), ())
     assert lack.why == "nothing was judged; the first reason: no budget is for these cells"
+    # that nothing could be exported is what a check expects of some artifacts, but no judgement of any
+    unsupported, allowed = (replace(rows[0], inputs={}),), limits(EXPECTED_UNSUPPORTED)
+    (lack,) = evidence.lacks(unsupported, allowed, verdicts.check(allowed, unsupported))
+    assert lack.why == "nothing was judged; the first reason: no kernel"
     only = limits({"metric": "top5", "min": 0})
     (lack,) = evidence.lacks(rows[1:], only, verdicts.check(only, rows[1:]))
     assert lack.why.endswith("it has ten classes or fewer")

@@ -68,6 +68,12 @@ def test_a_version_that_answers_otherwise_is_found_and_a_hang_is_tried_again(two
     assert settle(two_versions, tmp_path) == settled
 
 
+def test_an_artifact_without_golden_images_shows_nothing_of_any_version(two_versions, tmp_path):
+    artifacts.save(replace(two_versions.artifact, golden=()), two_versions.bench.artifacts)
+    settled = settle(two_versions, tmp_path / "results")
+    assert {trial.outcome for trial in settled.trials} == {"mismatch"}
+
+
 def test_what_was_tried_is_not_tried_again_and_what_is_missing_is_said(two_versions, tmp_path):
     old = two_versions.environments / "fake-1.0" / "bin" / "python"
     hidden = old.with_name("hidden")

@@ -119,6 +119,12 @@ def test_an_output_that_cannot_show_a_letter_shows_another():
     assert (done.returncode, done.stdout, done.stderr) == (0, "3 ? 4\n", "")
 
 
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_a_terminal_without_columns_shows_all(columns):
+    done = typed("console.out.print('three words here')", env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": columns})
+    assert "".join(done.stdout.split()) == "threewordshere"
+
+
 @pytest.mark.parametrize("program", ["device_tests", "export", "models", "apps.web"])
 def test_an_interrupt_while_a_program_imports_is_no_traceback(program):
     """The first import of click, or a later one, interrupts, as Ctrl-C in the first moment would."""
@@ -155,8 +161,10 @@ def test_another_environment_than_the_right_one_is_named(program):
 
 
 def test_only_checking_the_arguments_ends_there():
-    done = typed("console.validated(); print('began')", env={**os.environ, console.ONLY_PARSE: "1"})
-    assert (done.returncode, done.stdout) == (0, "")
+    note = "Only the arguments were checked, for EDGEWISE_ONLY_PARSE is set.\n"
+    for value, words in (("1", note), (console.QUIET, "")):
+        done = typed("console.validated(); print('began')", env={**os.environ, console.ONLY_PARSE: value})
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", words)
     assert typed("console.validated(); print('began')").stdout == "began\n"
 
 

@@ -25,7 +25,7 @@ from device_tests.schedule import Closed, Turns
 from device_tests.transport.android import client, installed
 from device_tests.transport.android.client import Client
 from models.common import files
-from models.common.errors import DataError, EnvironmentMissing, UsageError
+from models.common.errors import EnvironmentMissing, UsageError
 from models.reference import Reference
 from tests import programs
 from tests.conftest import zipped
@@ -202,7 +202,7 @@ def test_what_the_app_that_was_built_lacks_is_said_and_an_old_phone_is_told_what
     with pytest.raises(EnvironmentMissing, match=r"not built for arm64-v8a. Build it: nox -s 'apps\(android\)'"):
         phone.device.require("litert")
     apk.write_bytes(b"PK no")
-    with pytest.raises(DataError, match="is not the app"):
+    with pytest.raises(EnvironmentMissing, match="is not the app"):
         phone.device.require("litert")
     apk.write_bytes(whole)
     with pytest.raises(EnvironmentMissing, match="onnxruntime is not in the app that was built. It was not asked for"):
