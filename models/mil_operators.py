@@ -265,8 +265,23 @@ def _sigmoid(x: Array) -> Array:
 
 
 # what NumPy calls by the same name
-_OF_ONE = ("square", "sqrt", "exp", "exp2", "tanh", "round", "sign", "abs", "sin", "cos", "ceil", "floor")
-_OF_TWO = ("maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+_OF_ONE = (
+    "square",
+    "sqrt",
+    "exp",
+    "exp2",
+    "tanh",
+    "round",
+    "sign",
+    "abs",
+    "sin",
+    "cos",
+    "ceil",
+    "floor",
+    "logical_not",
+)
+_OF_TWO = ("maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal",
+           "logical_and", "logical_or", "logical_xor")  # fmt: skip
 _OF_AXES = ("mean", "sum", "min", "max", "prod")
 OPERATORS: dict[str, Callable[[Inputs], Array | list[Array]]] = {
     **{name: partial(_called, getattr(np, name), ("x",)) for name in _OF_ONE},

@@ -138,6 +138,8 @@ TAKEN_OUT = {"squeeze_mask": [False, False, False, True]}
         ("softmax", {"x": X + 1_000, "axis": -1}, np.exp(X) / np.exp(X).sum(-1, keepdims=True)),
         ("concat", {"values": [X, -X], "axis": 1, "interleave": True}, np.stack([X, -X], 2).reshape(2, 6)),
         ("slice_by_index", {"x": IMAGE} | PLACES | MASKS | TAKEN_OUT, IMAGE[:, 1:3, 0:5:2, 2]),
+        ("logical_and", {"x": X > 0, "y": X < 1}, (X > 0) * (X < 1)),
+        ("logical_not", {"x": X > 0}, X <= 0),
         ("squeeze", {"x": X[None, :, None]}, X),
         ("squeeze", {"x": X[None, :, None], "axes": [-2, 1]}, X[None]),  # as in PyTorch, only axes of size 1 go
         ("scaled_dot_product_attention", TOKENS | ALONE, TOKENS["value"]),
