@@ -81,11 +81,12 @@ def test_masks_and_indices_are_tables_and_no_weights(source, tmp_path):
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("mask", torch.rand(28, 28) > 0.5)
+            self.register_buffer("short", torch.ones(28, 28, dtype=torch.int16))  # of a type that is not counted
             self.register_buffer("places", torch.arange(784).reshape(28, 28))
             self.last = torch.nn.Linear(784, 10)
 
         def forward(self, x):
-            return self.last(torch.where(self.mask, x, -x).flatten(1)[:, self.places].flatten(1))
+            return self.last(torch.where(self.mask, x, -x * self.short).flatten(1)[:, self.places].flatten(1))
 
     source.network = Masked().eval()
     FORMATS["torchscript"].convert(source, "float32", tmp_path / "net.pt")
