@@ -88,8 +88,8 @@ class Source:
         """The number of classes; raises DataError where the network gives no logits [N,K] or a label is beyond them."""
         try:
             logits = FRAMEWORKS[self.framework].logits(self.network, self.input(self.sets[0].images[:1]))
-        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        except Exception as error:  # the network's, or its framework's: Keras names the layer first, then what is wrong
+            why = " ".join(str(error).split())[:400] or type(error).__name__
             msg = f"{self.model} does not answer an image of {'x'.join(map(str, self.input_shape))}: {why}"
             raise DataError(msg) from error
         if logits.ndim != 2 or logits.shape[0] != 1 or logits.shape[1] < 2:

@@ -265,8 +265,10 @@ def _sigmoid(x: Array) -> Array:
 
 
 # what NumPy calls by the same name
-_OF_ONE = ("square", "sqrt", "exp", "exp2", "tanh", "round", "sign", "abs", "sin", "cos", "ceil", "floor")
-_OF_TWO = ("maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+_OF_ONE = ("square", "sqrt", "exp", "exp2", "tanh", "round", "sign", "abs", "sin", "cos", "ceil", "floor",
+           "logical_not")  # fmt: skip
+_OF_TWO = ("maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal",
+           "logical_and", "logical_or", "logical_xor")  # fmt: skip
 _OF_AXES = ("mean", "sum", "min", "max", "prod")
 OPERATORS: dict[str, Callable[[Inputs], Array | list[Array]]] = {
     **{name: partial(_called, getattr(np, name), ("x",)) for name in _OF_ONE},
@@ -316,7 +318,7 @@ OPERATORS: dict[str, Callable[[Inputs], Array | list[Array]]] = {
     **{f"reduce_{name}": partial(_reduced, getattr(np, name)) for name in _OF_AXES},
     "reduce_l1_norm": lambda i: _reduced(np.sum, i, np.abs),
     "reduce_l2_norm": lambda i: np.sqrt(_reduced(np.sum, i, np.square)),
-    "reduce_log_sum_exp": lambda i: np.log(_reduced(np.sum, i, np.exp)),
+    "reduce_log_sum_exp": lambda i: _reduced(np.logaddexp.reduce, i),
     "reduce_sum_square": lambda i: _reduced(np.sum, i, np.square),
     # what moves numbers and computes none
     "reshape": _reshape,
@@ -340,4 +342,6 @@ OPERATORS: dict[str, Callable[[Inputs], Array | list[Array]]] = {
     "upsample_nearest_neighbor": mil_resizing.upsample_nearest,
     "upsample_bilinear": mil_resizing.upsample_bilinear,
     "resize_bilinear": mil_resizing.resize_bilinear,
+    "affine": mil_resizing.affine,
+    "resample": mil_resizing.resample,
 }

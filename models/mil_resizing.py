@@ -40,6 +40,44 @@ def resize_bilinear(i: dict[str, Any]) -> np.ndarray:
     return _bilinear(i["x"], sizes, str(i.get("sampling_mode") or "DEFAULT"))
 
 
+def affine(i: dict[str, Any]) -> np.ndarray:
+    """Return x [N,C,H,W] through maps of places [N,6], as a spatial transformer sees it."""
+    columns, rows = (_places(int(i[f"output_{side}"]), i) for side in ("width", "height"))
+    grid = np.stack([*np.meshgrid(columns, rows), np.ones((len(rows), len(columns)))], -1)
+    maps = i["transform_matrix"].astype(np.float64).reshape(-1, 1, 2, 3)
+    return _sampled(i, grid @ maps.swapaxes(2, 3))
+
+
+def resample(i: dict[str, Any]) -> np.ndarray:
+    """Return x [N,C,H,W] at coordinates [N,H,W,2]."""
+    return _sampled(i, i["coordinates"].astype(np.float64))
+
+
+def _sampled(i: dict[str, Any], coordinates: np.ndarray) -> np.ndarray:
+    """Return x at coordinates, each the column and the row from -1 to 1; what lies outside is zero.
+
+    Raises Unsupported for samples of another kind.
+    """
+    kind = [str(i.get(name)) for name in ("sampling_mode", "padding_mode", "coordinates_mode")]
+    if kind != ["bilinear", "constant", "normalized_minus_one_to_one"] or i.get("padding_value"):
+        raise Unsupported(f"the evaluator of Core ML's programs knows no operator 'resample' with {', '.join(kind)}")
+    x, size = i["x"], np.array(i["x"].shape[:1:-1])
+    places = (coordinates + 1) / 2
+    places = places * (size - 1) if i.get("align_corners") else places * size - 0.5
+    first, result = np.floor(places).astype(int), 0.0
+    for corner in np.ndindex(2, 2):
+        at = first + corner
+        share = np.prod(1 - np.abs(places - at), -1) * ((at >= 0) & (at < size)).all(-1)
+        columns, rows = np.moveaxis(at.clip(0, size - 1), -1, 0)
+        result = result + share[..., None] * x[np.arange(len(x))[:, None, None], :, rows, columns]
+    return np.moveaxis(result, -1, 1).astype(x.dtype)
+
+
+def _places(n: int, i: dict[str, Any]) -> np.ndarray:
+    """Return where n pixels lie from -1 to 1: the first and the last at the ends, or half a pixel from there."""
+    return np.linspace(-1, 1, n) if i.get("align_corners") else (np.arange(n) * 2 + 1) / n - 1
+
+
 def _factors(i: dict[str, Any]) -> list[float]:
     return [float(i.get(f"scale_factor_{axis}") or 1) for axis in ("height", "width")]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from export.schemes import QAT_LEARNING_RATE
 from export.source import Source
+from models.common.errors import Unsupported
 
 
 @contextmanager
@@ -53,6 +54,9 @@ def fine_tune(network: Any, source: Source) -> None:
         loss = torch.nn.functional.cross_entropy(network(torch.from_numpy(images)), torch.from_numpy(labels))
         optimizer.zero_grad()
         loss.backward()
+        gradients = [weights.grad for weights in network.parameters() if weights.grad is not None]
+        if torch.nn.utils.get_total_norm(gradients).isnan():
+            raise Unsupported("fine-tuning meets a gradient that is no number, as that of a root of zero")
         optimizer.step()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from export import phases
-from export.contract import Contents, Layer, Tensor, weights_by_dtype
+from export.contract import BITS, Contents, Layer, Tensor, tables, weights_by_dtype
 from export.formats import _batches, _quiet
 from export.formats._torch import one_thread
 from export.source import Source
@@ -32,7 +32,7 @@ quiet = partial(
     "Please use quant_min and quant_max",  # said of a setting that PyTorch's own default makes
 )
 _DTYPES = {"FloatStorage": "float32", "HalfStorage": "float16", "DoubleStorage": "float64", "QInt8Storage": "int8",
-           "QUInt8Storage": "uint8"}  # fmt: skip
+           "QUInt8Storage": "uint8", "BoolStorage": "bool", "IntStorage": "int32", "LongStorage": "int64"}  # fmt: skip
 _SHAPE = "extra/input_shape"  # what torch.jit.load(..., _extra_files={"input_shape": ""}) returns
 
 
@@ -208,16 +208,20 @@ def inspect(path: Path) -> Contents:
         Layer(operator="", shape=shape, dtype=dtype, quantizable=len(shape) == 4 or not mixes)
         for tensors in pickles
         for dtype, shape in tensors.matches
-        if dtype != "uint8"  # a constant among the activations, such as a position's embedding
+        if dtype in BITS  # no mask or index
+        and dtype != "uint8"  # a constant among the activations, such as a position's embedding
         and len(shape) > 1
         and math.prod(shape) > max(shape)
     )
+    known = [match for tensors in pickles for match in tensors.matches if match[0] in _DTYPES.values()]
+    stored = [(dtype, shape, math.prod(shape) * np.dtype(dtype).itemsize) for dtype, shape in known]
     input_shape = tuple(int(size) for size in records[_SHAPE].decode().split(","))
     return Contents(
         inputs=(Tensor(name="image", shape=input_shape, dtype="float32"),),
         weights=weights_by_dtype(layers),
         layers=layers,
         constants=sum(len(record) for name, record in records.items() if name.startswith(("constants/", "data/"))),
+        tables=tables(stored, layers),
         parts=len(records) + code.count("= torch.") + code.count("aten::"),
         notes=_notes(code, layers),
     )

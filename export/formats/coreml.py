@@ -72,12 +72,24 @@ def _program(source: Source, precision: str, system: str) -> Any:
 def _from_torch(source: Source) -> tuple[Any, str]:
     import torch
 
+    _teach_log_softmax()
     image = torch.zeros(1, *source.input_shape)
     network = source.network
     asks_sizes = isinstance(network, torch.fx.GraphModule) and network.graph.find_nodes(op="call_method", target="size")
     if is_recurrent(network) or asks_sizes:  # coremltools would write a loop, or compute with sizes, which it fails at
         network = unrolled(torch.export.export(network, (image,))).module()
     return torch.jit.trace(network, image, check_trace=False), "logits"
+
+
+def _teach_log_softmax() -> None:
+    """Tell coremltools another way than the logarithm of a softmax, which in half precision is that of zero."""
+    from coremltools.converters.mil import Builder, register_torch_op
+
+    @register_torch_op(override=True)
+    def log_softmax(context: Any, node: Any) -> None:
+        x, axis = context[node.inputs[0]], context[node.inputs[1]].val
+        total = Builder.reduce_log_sum_exp(x=x, axes=[int(axis)], keep_dims=True)
+        context.add(Builder.sub(x=x, y=total, name=node.name))
 
 
 def _from_keras(source: Source) -> tuple[list[Any], str]:

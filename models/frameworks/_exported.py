@@ -9,6 +9,8 @@ from torch import fx, nn
 
 from models.frameworks import _layers
 
+QUANTIZED = "it is quantized already; export it as it was before, and Edgewise quantizes it for each format"
+aten, higher_order = torch.ops.aten, torch.ops.higher_order
 FREE = 64  # the length that is tried for a side that may have any
 
 
@@ -30,6 +32,8 @@ def load(content: bytes) -> nn.Module:
     try:
         program = torch.export.load(io.BytesIO(content))
     except Exception as error:  # zipfile's, json's, torch's own: whatever is raised, the file is at fault
+        if b"quantized_decomposed" in content:
+            raise ValueError(QUANTIZED) from error
         version = torch.__version__.partition("+")[0]
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         msg = f"PyTorch {version} cannot read it ({why}); if another version saved it, save it again with torch.export.save of {version}"
@@ -48,6 +52,7 @@ def as_layers(network: nn.Module, images: torch.Tensor) -> nn.Module:
 
 
 def _layered(program: torch.export.ExportedProgram) -> fx.GraphModule:
+    _check(program)
     original = _in_float32(program.module(check_guards=False))
     graph = _layers.of(original)
     names = program.graph_signature.user_inputs
@@ -59,16 +64,68 @@ def _layered(program: torch.export.ExportedProgram) -> fx.GraphModule:
     return _batch_freed(graph, inputs)
 
 
+def _check(program: torch.export.ExportedProgram) -> None:
+    """Raise ValueError for a program that is no network from one tensor of images to one of logits, in floats."""
+    taken, named = program.call_spec.in_spec.children()
+    if named.num_children or any(not spec.is_leaf() for spec in taken.children()):
+        given = f"the keyword arguments {', '.join(named.context)}" if named.num_children else "other than tensors"
+        raise ValueError(f"it takes {given}; export a network that takes one tensor of images: (images,)")
+    if (returned := program.call_spec.out_spec.type) in (dict, list):
+        raise ValueError(f"it returns a {returned.__name__}; export a network that returns one tensor of logits [N,K]")
+    for node in program.graph.nodes:
+        if node.target in (higher_order.cond, higher_order.while_loop):
+            raise ValueError(f"it computes otherwise for other images ({node.target}), which artifacts do not")
+        if "quantized_decomposed" in str(node.target):
+            raise ValueError(QUANTIZED)
+    images = {n.name: n.meta["val"] for n in program.graph.nodes if n.op == "placeholder"}
+    for name in program.graph_signature.user_inputs:
+        if not images[name].is_floating_point():
+            dtype = str(images[name].dtype).removeprefix("torch.")
+            raise ValueError(f"it takes {dtype}; export it for float32 images, as which it gets uint8 ones in 0..1")
+
+
 def _in_float32(module: fx.GraphModule) -> fx.GraphModule:
-    """Return a network of other floats, saved as such or trained in mixed precision, as one that computes in float32."""
+    """Return a network of other floats, saved as such or trained in mixed precision, as one that computes in float32.
+
+    Nothing is left to be cast, so that it becomes one in half precision as a whole.
+    """
 
     def widened(value: object) -> object:
         return torch.float32 if value in (torch.float16, torch.bfloat16, torch.float64) else value
 
+    _inline(module)
     for node in module.graph.nodes:
         node.args, node.kwargs = fx.node.map_aggregate((node.args, node.kwargs), widened)
+        if node.target is aten._assert_tensor_metadata.default:  # that something has the type which it had
+            module.graph.erase_node(node)
+        elif node.target is aten.to.dtype and node.args[1] is torch.float32:
+            taken = node.args[0].meta.get("val")
+            if taken is not None and taken.is_floating_point():
+                node.replace_all_uses_with(node.args[0])
+                module.graph.erase_node(node)
     module.recompile()
     return module.float()
+
+
+def _inline(module: fx.GraphModule) -> None:
+    """Write out what was traced under torch.no_grad or torch.autocast, a graph of its own in which nothing finds layers."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        if node.target not in (higher_order.wrap_with_set_grad_enabled, higher_order.wrap_with_autocast):
+            continue
+        (at,) = (
+            i
+            for i, a in enumerate(node.args)
+            if isinstance(a, fx.Node) and isinstance(getattr(module, str(a.target), None), fx.GraphModule)
+        )
+        inner = getattr(module, node.args[at].target).graph
+        values = dict(zip(inner.find_nodes(op="placeholder"), node.args[at + 1 :], strict=True))
+        with graph.inserting_before(node):
+            results = graph.graph_copy(inner, values)
+        for user in list(node.users):  # each takes one of the results
+            user.replace_all_uses_with(results[user.args[1]])
+            graph.erase_node(user)
+        graph.erase_node(node)
 
 
 def _compare(original: fx.GraphModule, graph: fx.GraphModule, inputs: list[fx.Node]) -> None:

@@ -179,6 +179,11 @@ def _convolution(arguments: dict, tensors: dict) -> nn.Module | None:
     weight, groups, padding = tensors["weight"], arguments["groups"], arguments["padding"]
     first, second, *kernel = weight.shape
     options = {name: _per_axis(arguments[name], len(kernel)) for name in ("stride", "dilation")}
+    if isinstance(padding, str):  # of which quantized layers know nothing
+        around = [
+            step * (size - 1) * (padding == "same") for step, size in zip(options["dilation"], kernel, strict=True)
+        ]
+        padding = padding if any(n % 2 for n in around) else tuple(n // 2 for n in around)
     options["padding"] = padding if isinstance(padding, str) else _per_axis(padding, len(kernel))
     options |= {"groups": groups, "bias": tensors["bias"] is not None}
     if not arguments.get("transposed", "output_padding" in arguments):

@@ -6,7 +6,7 @@ import re
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 
 import numpy as np
@@ -29,22 +29,26 @@ def seed(value: int) -> None:
 
 
 def _variables(network: keras.Model) -> dict[str, keras.Variable]:
-    """Return the variables, named by layer and role.
-
-    Keras numbers layers without a name per process; here they are numbered per network.
-    """
-    numbers: Counter[str] = Counter()
+    """Return the variables, named by layer and role."""
     variables = {}
-    for layer in network.layers:
+    for layer, name in _names(network.layers):
+        inner_names = {inner.name: name for inner, name in _names(layer._flatten_layers(include_self=False))}
+        for variable in layer.weights:
+            if variable.dtype == "float32":
+                inner = variable.path.rpartition(f"{layer.name}/")[-1]  # of a layer made of layers: query/kernel
+                variables["/".join((name, *(inner_names.get(part, part) for part in inner.split("/"))))] = variable
+    return variables
+
+
+def _names(layers: Iterable[keras.Layer]) -> Iterator[tuple[keras.Layer, str]]:
+    """Yield layers with their names; those without one, which Keras numbers per process, are numbered here."""
+    numbers: Counter[str] = Counter()
+    for layer in layers:
         name, kind = layer.name, keras.src.utils.naming.to_snake_case(type(layer).__name__)
         if re.fullmatch(rf"{kind}(_\d+)?", name):
             name = f"{kind}_{numbers[kind]}" if numbers[kind] else kind
             numbers[kind] += 1
-        for variable in layer.weights:
-            if variable.dtype == "float32":
-                inner = variable.path.rpartition(f"{layer.name}/")[-1]  # of a layer made of layers: query/kernel
-                variables[f"{name}/{inner}"] = variable
-    return variables
+        yield layer, name
 
 
 def weights(network: keras.Model) -> dict[str, np.ndarray]:
@@ -78,15 +82,21 @@ def open_whole(content: bytes) -> keras.Model:
                 why = "it holds Python code (a Lambda layer), which is never run: put a layer of Keras in its place"
             if "No model config found" in why:
                 why = "it holds weights alone: save the whole network, or put NAME.weights.h5 beside NAME.py"
+            if own := re.search(r"Could not locate class '(\w+)'", str(error)):
+                why = f"it holds a class of yours, {own[1]}; bring its code as NAME.py, with network() and NAME.weights.h5 beside it"
             raise ValueError(f"Keras {keras.__version__} cannot load it: {why}") from error
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
-        raise ValueError(msg)
     return _for_inference(network)
 
 
-def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Model:
-    """Put the weights of a file into the network; raises ValueError or SafetensorError where they are another network's."""
+def open_weights(network: keras.Model, content: bytes, suffix: str, shape: tuple[int, ...] = ()) -> keras.Model:
+    """Put the weights of a file into the network; raises ValueError or SafetensorError where they are another network's.
+
+    `shape` is that of an image, for a network that was not told: a subclass of Model, or a Sequential without an Input.
+    """
+    of_code = network
+    if not getattr(network, "inputs", None):
+        image = keras.Input(shape)
+        network = keras.Model(image, of_code(image))
     if suffix == ".safetensors":
         from safetensors.numpy import load
 
@@ -94,7 +104,7 @@ def open_weights(network: keras.Model, content: bytes, suffix: str) -> keras.Mod
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"network{suffix}"
         path.write_bytes(content)
-        network.load_weights(path)
+        of_code.load_weights(path)
     return _for_inference(network)
 
 
@@ -102,11 +112,23 @@ def _for_inference(network: keras.Model) -> keras.Model:
     """Make a network one that all converters take: it computes in float32, whatever precision it was trained in.
 
     The steps of recurrent layers are written one after another: of a loop, no converter but TensorFlow's makes plain
-    operators. Their cells drop nothing, but would draw random numbers for it, which need a state.
+    operators. Their cells drop nothing, but would draw random numbers for it, which need a state. Raises ValueError for a
+    network that is none from one tensor of images to one of logits, in floats.
     """
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
+        raise ValueError(msg)
+    if isinstance(network.output, dict):
+        raise ValueError("it returns a dict; save a network that returns one tensor of logits [N,K]")
+    if "float" not in (dtype := network.inputs[0].dtype):
+        raise ValueError(f"it takes {dtype}; save it with an input of float32, as which it gets uint8 images in 0..1")
     for layer in network._flatten_layers():
         policy = layer.dtype_policy
-        if policy.compute_dtype != policy.variable_dtype == "float32" and not policy.quantization_mode:
+        if policy.quantization_mode:
+            raise ValueError(
+                "it is quantized already; save it as it was before, and Edgewise quantizes it for each format"
+            )
+        if policy.compute_dtype != policy.variable_dtype == "float32":
             layer.dtype_policy = "float32"
         if isinstance(layer, keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell):
             layer.dropout = layer.recurrent_dropout = 0.0

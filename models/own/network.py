@@ -63,7 +63,13 @@ class OwnNetwork:
         try:
             if suffix in WHOLE:
                 return framework.open_whole(content)
-            return framework.open_weights(self._module.network(), content, suffix)
+            network = self._module.network()
+            shape = (
+                {"shape": network_input(self._data.sets[0].images[:1], "hwc").shape[1:]}
+                if self.framework == "keras"
+                else {}
+            )
+            return framework.open_weights(network, content, suffix, **shape)
         except (ValueError, RuntimeError, TypeError, KeyError, OSError, SafetensorError) as error:
             why = " ".join(str(error).split())[:400] or type(error).__name__
             where = self.file if suffix in WHOLE else f"{self.file} with {self.weights_file.name}"

@@ -9,6 +9,7 @@ from export import artifact as artifacts
 from export.formats import FORMATS, ncnn
 from export.formats.ncnn import BIN, PARAM, TAGS
 from export.judge import Defect
+from export.source import Source
 from models import mil
 from tests.export.conftest import SMALL, model_of
 
@@ -160,6 +161,21 @@ def test_a_package_for_core_ml_names_its_model_and_no_date_and_says_what_judged_
     manifest = json.loads((small / stored.file / "Manifest.json").read_text())
     assert manifest["rootModelIdentifier"] in manifest["itemInfoEntries"]
     assert b"conversion_date" not in (small / stored.file / mil.MODEL).read_bytes()
+
+
+@pytest.mark.slow
+def test_logarithms_of_small_probabilities_are_no_logarithms_of_zero_in_half_precision(tmp_path):
+    import torch
+
+    source = Source("torch_cnn_small", "digits")
+    dense = torch.nn.Linear(784, 10)
+    torch.nn.init.uniform_(dense.bias, -60, 60)
+    source.network = torch.nn.Sequential(torch.nn.Flatten(), dense, torch.nn.LogSoftmax(1)).eval()
+    images = np.random.default_rng(0).random((4, 1, 28, 28), np.float32)
+    FORMATS["coreml"].convert(source, "float16", tmp_path / "net.mlpackage")
+    np.testing.assert_allclose(
+        FORMATS["coreml"].run(tmp_path / "net.mlpackage", images), source.logits(images), atol=0.2
+    )
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """ExecuTorch: real conversions of the small model, and the ways in which a conversion fails without a word."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from export import artifact as artifacts
@@ -7,7 +10,7 @@ from export import judge, making
 from export.formats import FORMATS
 from export.schemes import SCHEMES
 from export.source import Source
-from models.common.errors import EdgewiseError
+from models.common.errors import EdgewiseError, Unsupported
 from models.own.settings import Options
 from tests.export.conftest import SMALL
 
@@ -33,6 +36,23 @@ def test_a_network_of_which_xnnpack_takes_nothing_is_refused(tmp_path):
     odd.network = Sums().eval()
     with pytest.raises(EdgewiseError, match=r"took no operator .* left: aten::cumsum x 1"):
         FORMATS["executorch"].convert(odd, "float32", tmp_path / "odd.pte")
+
+
+def test_fine_tuning_stops_at_a_gradient_that_is_no_number():
+    import torch
+
+    from export.formats._torch import fine_tune
+
+    class Root(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x).abs().sqrt()
+
+    batches = [(np.zeros((2, 3), np.float32), np.zeros(2, np.int64))]
+    source = SimpleNamespace(options=Options(steps=1), training_batches=lambda steps: batches)
+    network = Root(3, 4)
+    torch.nn.init.zeros_(network.bias)
+    with pytest.raises(Unsupported, match="a gradient that is no number"):
+        fine_tune(network, source)
 
 
 class SharedLayers(Source):

@@ -74,6 +74,26 @@ def test_a_pickle_keeps_its_values_whatever_its_storages_are_called_and_is_memoi
     assert len(first) < len(one)  # of what nothing refers to, no entry is left
 
 
+def test_masks_and_indices_are_tables_and_no_weights(source, tmp_path):
+    import torch
+
+    class Masked(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", torch.rand(28, 28) > 0.5)
+            self.register_buffer("short", torch.ones(28, 28, dtype=torch.int16))  # of a type that is not counted
+            self.register_buffer("places", torch.arange(784).reshape(28, 28))
+            self.last = torch.nn.Linear(784, 10)
+
+        def forward(self, x):
+            return self.last(torch.where(self.mask, x, -x * self.short).flatten(1)[:, self.places].flatten(1))
+
+    source.network = Masked().eval()
+    FORMATS["torchscript"].convert(source, "float32", tmp_path / "net.pt")
+    contents = FORMATS["torchscript"].inspect(tmp_path / "net.pt")
+    assert (dict(contents.weights), contents.tables) == ({"float32": 7_840}, 784 * (1 + 8))
+
+
 def test_inspecting_a_file_executes_nothing_of_it(small, tmp_path):
     class Trap:
         def __reduce__(self):

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 
+import numpy as np
 import pytest
 
 from models.frameworks import FRAMEWORKS
@@ -107,10 +108,15 @@ def keras_files(tmp_path_factory) -> dict[str, bytes]:
         "whole": keras.Model(a, layers.Dense(2)(layers.Flatten()(a))),
         "two": keras.Model([a, b], layers.Flatten()(layers.Add()([a, b]))),
         "code": keras.Model(a, layers.Flatten()(layers.Lambda(lambda x: x + 1)(a))),
+        "dict": keras.Model(a, {"logits": layers.Flatten()(a)}),
+        "bytes": keras.Model((c := keras.Input((4, 4, 1), dtype="uint8")), layers.Flatten()(layers.Rescaling(0.1)(c))),
+        "class": keras.Model(a, layers.Flatten()(type("Own", (layers.ReLU,), {})()(a))),
     }
+    networks["quantized"] = keras.models.clone_model(networks["whole"])
+    networks["quantized"].quantize("int8")
     folder = tmp_path_factory.mktemp("keras")
     for name, network in networks.items():
-        for suffix in (".keras", ".h5", ".weights.h5"):
+        for suffix in (".keras", ".h5", ".weights.h5") if name in ("whole", "two", "code") else (".keras",):
             (network.save_weights if suffix == ".weights.h5" else network.save)(folder / f"{name}{suffix}")
     return {path.name.removesuffix(".keras"): path.read_bytes() for path in folder.iterdir()}
 
@@ -145,6 +151,85 @@ def test_several_inputs_and_outputs_are_refused(torch):
         FRAMEWORKS["torch"].input_shape(opened(saved(torch.nn.Bilinear(3, 3, 5), (rows, rows))))
     with pytest.raises(ValueError, match="has 2 outputs"):
         opened(saved(torch.nn.MaxPool2d(2, return_indices=True), (image,)))
+
+
+def test_what_does_not_go_from_images_to_logits_or_is_quantized_already_is_refused(torch):
+    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    class Odd(torch.nn.Module):
+        def __init__(self, forward) -> None:
+            super().__init__()
+            self.forward = forward
+
+    rows = torch.rand(2, 3)
+    for forward, arguments, options, reason in (
+        (lambda x, factor: x * factor, (rows,), {"factor": rows}, "takes the keyword arguments factor"),
+        (lambda given: given["x"], ({"x": rows},), {}, "takes other than tensors"),
+        (lambda x: {"logits": x * 2}, (rows,), {}, "returns a dict"),
+        (lambda x: x / 255, (rows.to(torch.uint8),), {}, "takes uint8; export it for float32"),
+        (lambda x: torch.cond(x.sum() > 0, lambda x: x * 2, lambda x: -x, (x,)), (rows,), {}, "computes otherwise"),
+    ):
+        buffer = io.BytesIO()
+        torch.export.save(torch.export.export(Odd(forward), arguments, options), buffer)
+        with pytest.raises(ValueError, match=reason):
+            opened(buffer.getvalue())
+    quantizer = xnnpack.XNNPACKQuantizer().set_global(xnnpack.get_symmetric_quantization_config())
+    prepared = prepare_pt2e(torch.export.export(torch.nn.Linear(3, 2), (rows,)).module(), quantizer)
+    prepared(rows)
+    with pytest.raises(ValueError, match="quantized already"):
+        opened(saved(convert_pt2e(prepared), (rows,)))
+
+
+def test_layers_under_no_grad_and_in_mixed_precision_are_layers(torch):
+    """Their graphs of their own hid them: they stayed in float, and what was cast to float32 kept half precision away."""
+
+    class Frozen(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen, self.mixed, self.last = (torch.nn.Conv2d(3, 3, 3, padding="same") for _ in range(3))
+
+        def forward(self, x):
+            with torch.no_grad():
+                x = self.frozen(x)
+            with torch.autocast("cpu", torch.bfloat16):
+                x = self.mixed(x)
+            return self.last(x.float())
+
+    network, images = Frozen().eval(), torch.rand(2, 3, 8, 8)
+    loaded = opened(saved(network, (images,)))
+    assert [node.op for node in loaded.graph.nodes] == ["placeholder", *["call_module"] * 3, "output"]
+    assert torch.allclose(loaded(images), network(images), atol=2e-2)
+    assert loaded.half()(images.half()).dtype == torch.float16
+    assert [layer.padding for layer in loaded.children()] == [
+        (1, 1)
+    ] * 3  # TorchScript's quantized layers take no "same"
+
+
+def test_keras_networks_of_code_are_told_their_images_size_and_name_their_layers_per_network(tmp_path):
+    import keras
+    import safetensors.numpy
+
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = keras.layers.Dense(3), keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.last(self.first(keras.ops.reshape(x, (-1, 16))))
+
+    framework = FRAMEWORKS["keras"]
+    image = np.random.default_rng(0).random((5, 4, 4, 1), np.float32)
+    trained = Own()
+    want = trained(image).numpy()
+    trained.save_weights(tmp_path / "own.weights.h5")
+    content = (tmp_path / "own.weights.h5").read_bytes()
+    loaded = framework.open_weights(Own(), content, ".weights.h5", shape=(4, 4, 1))
+    assert framework.input_shape(loaded) == (4, 4, 1)
+    np.testing.assert_allclose(framework.logits(loaded, image), want, atol=1e-6)
+    content = safetensors.numpy.save(framework.weights(loaded))
+    again = framework.open_weights(Own(), content, ".safetensors", shape=(4, 4, 1))
+    np.testing.assert_allclose(framework.logits(again, image), want, atol=1e-6)
 
 
 def test_what_is_changed_in_place_is_read_changed(torch):
@@ -210,11 +295,20 @@ def test_keras_files_with_several_inputs_or_code_are_refused_and_both_kinds_hold
     assert all((weights[0][name] == value).all() for name, value in weights[1].items())
 
 
-def test_weights_alone_part_of_an_h5_file_and_other_archives_are_refused(keras_files):
+def test_weights_alone_part_of_a_file_other_archives_and_what_is_no_classifier_are_refused(keras_files):
     with pytest.raises(ValueError, match=r"weights alone.*put NAME\.weights\.h5 beside NAME\.py"):
         opened(keras_files["whole.weights.h5"], "keras")
     with pytest.raises(ValueError, match="cannot load it: "):
         opened(keras_files["whole.h5"][:-100], "keras")
+    refused = {
+        "dict": "returns a dict",
+        "bytes": "takes uint8",
+        "class": "class of yours, Own",
+        "quantized": "quantized already",
+    }
+    for name, reason in refused.items():
+        with pytest.raises(ValueError, match=reason):
+            opened(keras_files[name], "keras")
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("readme.txt", "hello")

@@ -138,6 +138,9 @@ TAKEN_OUT = {"squeeze_mask": [False, False, False, True]}
         ("softmax", {"x": X + 1_000, "axis": -1}, np.exp(X) / np.exp(X).sum(-1, keepdims=True)),
         ("concat", {"values": [X, -X], "axis": 1, "interleave": True}, np.stack([X, -X], 2).reshape(2, 6)),
         ("slice_by_index", {"x": IMAGE} | PLACES | MASKS | TAKEN_OUT, IMAGE[:, 1:3, 0:5:2, 2]),
+        ("reduce_log_sum_exp", {"x": X + 1_000, "axes": [1], "keep_dims": False}, 1_000 + np.log(np.exp(X).sum(1))),
+        ("logical_and", {"x": X > 0, "y": X < 1}, (X > 0) * (X < 1)),
+        ("logical_not", {"x": X > 0}, X <= 0),
         ("squeeze", {"x": X[None, :, None]}, X),
         ("squeeze", {"x": X[None, :, None], "axes": [-2, 1]}, X[None]),  # as in PyTorch, only axes of size 1 go
         ("scaled_dot_product_attention", TOKENS | ALONE, TOKENS["value"]),
@@ -207,6 +210,26 @@ def test_an_image_is_resized_at_the_places_that_the_documents_give(mode, places)
         mil.OPERATORS["resize_bilinear"]({"x": x.T, "sampling_mode": mode, **dict(zip(sizes, (len(places), 3), strict=True))}),
         want.T, atol=1e-6,
     )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corners", [True, False])
+def test_an_image_is_turned_and_shifted_as_pytorch_does_it(corners):
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    image, maps = normal(2, 3, 5, 6), np.float32([[[0.9, 0.3, 0.2], [-0.4, 1.3, 0]], [[1, 0, 0], [0, 1, 0]]])
+    grid = affine_grid(torch.from_numpy(maps), [2, 3, 4, 7], corners)
+    want = grid_sample(torch.from_numpy(image), grid, align_corners=corners).numpy()
+    modes = {"padding_mode": "constant", "coordinates_mode": "normalized_minus_one_to_one", "align_corners": corners}
+    given = {"x": image, "sampling_mode": "bilinear"} | modes
+    seen = mil.OPERATORS["affine"](
+        given | {"transform_matrix": maps.reshape(2, 6), "output_height": 4, "output_width": 7}
+    )
+    np.testing.assert_allclose(seen, want, atol=1e-5)
+    np.testing.assert_allclose(mil.OPERATORS["resample"](given | {"coordinates": grid.numpy()}), want, atol=1e-5)
+    with pytest.raises(Unsupported, match="'resample' with bilinear, border"):
+        mil.OPERATORS["resample"](given | {"coordinates": grid.numpy(), "padding_mode": "border"})
 
 
 def test_a_mode_that_is_unknown_is_refused():

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hypothesis_numpy
 
 from export import artifact as artifacts
 from export import planning
+from export import source as source_module
 from export.__main__ import command
 from export.matrix import ONNX
 from export.source import Source
@@ -320,6 +321,27 @@ def source(folder, monkeypatch) -> Source:
     loaded = Source("net")
     loaded.network = object()
     return loaded
+
+
+def test_whatever_a_network_raises_is_one_sentence_with_what_is_wrong_after_the_layers_name(
+    folder, source, monkeypatch
+):
+    """Keras' own errors ended the lane with a traceback: channels that come first, which TensorFlow computes on GPUs only."""
+
+    class UnimplementedError(Exception):
+        pass
+
+    def logits(network, images):
+        raise UnimplementedError(
+            "Exception encountered when calling Conv2D.call().\n\nThe op only supports NHWC on the CPU"
+        )
+
+    write(folder)
+    monkeypatch.setattr(source_module.FRAMEWORKS["torch"], "logits", logits)
+    with pytest.raises(
+        DataError, match=r"^net does not answer an image of 3x8x6: Exception .*call\(\)\. The op only supports"
+    ):
+        _ = source.classes
 
 
 @pytest.mark.parametrize(
