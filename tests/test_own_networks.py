@@ -305,7 +305,7 @@ def test_the_report_and_the_check_are_of_these_networks(folder):
             "Tensor.reshape",
             {"tflite", "onnx", "ort", "openvino", "executorch", "torchscript", "torchscript_lite"},
         ),
-        (CODE, "ReduceMax", {"tflite"}),
+        (CODE, "ReduceMax", {"tflite", "executorch"}),
         (
             JOINED,
             "Tensor.reshape",

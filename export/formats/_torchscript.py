@@ -213,8 +213,8 @@ def inspect(path: Path) -> Contents:
         and len(shape) > 1
         and math.prod(shape) > max(shape)
     )
-    known = [match for tensors in pickles for match in tensors.matches if match[0] in _DTYPES.values()]
-    stored = [(dtype, shape, math.prod(shape) * np.dtype(dtype).itemsize) for dtype, shape in known]
+    counted = [match for tensors in pickles for match in tensors.matches if match[0] in _DTYPES.values()]
+    stored = [(dtype, shape, math.prod(shape) * np.dtype(dtype).itemsize) for dtype, shape in counted]
     input_shape = tuple(int(size) for size in records[_SHAPE].decode().split(","))
     return Contents(
         inputs=(Tensor(name="image", shape=input_shape, dtype="float32"),),
