@@ -143,6 +143,7 @@ def _snippet(artifact: Artifact, name: str, suffix: str, language: str) -> Snipp
     planar = PLANAR[suffix].format(**facts) + "\n" if image.channels > 1 and artifact.layout == "chw" else ""
     code = environment.get_template(f"{name}.{suffix}.j2").render(
         file=artifact.file,
+        path=Path(artifact.file),
         model=artifact.model,
         lite=artifact.format == "torchscript_lite",
         x=source,

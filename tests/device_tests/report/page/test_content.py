@@ -182,6 +182,7 @@ QUANTIZED = {side: (replace(getattr(ARTIFACT, side)[0], dtype="uint8", scale=0.5
 def test_a_format_has_code_or_a_reason_in_every_language(format_name):
     written = snippets.of(replace(ARTIFACT, format=format_name))
     assert [s.language for s in written] == list(snippets.LANGUAGES.values())
+    assert len(snippets.of(replace(ARTIFACT, format=format_name, file="no suffix"))) == len(written)
     assert all(bool(s.code) != bool(s.reason) for s in written)
     assert all("-1" not in s.code and "a-b-c.tflite" in s.code.replace('"a-b-c", ofType: "', "a-b-c.")
                for s in written if s.code and s.language != "Swift")  # fmt: skip
