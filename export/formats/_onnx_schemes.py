@@ -24,6 +24,8 @@ from models.common.errors import Unsupported
 # https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 WEIGHTS_OF_7_BITS = {"per_channel": True, "reduce_range": True}
 
+AT_ONCE = 100  # images: all activations of all of them would not fit into memory for larger networks
+
 
 def build(source: Source, scheme: str) -> bytes:
     """Return the ONNX file of a scheme, made once per source."""
@@ -122,9 +124,9 @@ def _left_in_float(graph: onnx.GraphProto, source: Source) -> list[str]:
 
 
 def _calibration(model: str, images: np.ndarray) -> SimpleNamespace:
-    """Return onnxruntime's CalibrationDataReader: every image in one batch, or batches of the size that the graph takes."""
+    """Return onnxruntime's CalibrationDataReader: batches of the size that the graph takes, where that is any of AT_ONCE."""
     batch = onnx.load(model).graph.input[0].type.tensor_type.shape.dim[0]
-    n = len(images) if batch.dim_param else batch.dim_value
+    n = min(len(images), AT_ONCE) if batch.dim_param else batch.dim_value
     batches = iter([{"image": part} for part in _batches.split(images, n)])
     return SimpleNamespace(get_next=lambda: next(batches, None))
 

@@ -173,3 +173,15 @@ def test_a_convolution_takes_over_zeros_that_an_operator_adds(pads, filled, mode
     image = np.random.default_rng(0).random((1, 1, 4, 4), np.float32)
     (given,), (want,) = (ReferenceEvaluator(graph).run(None, {"image": image}) for graph in (model, before))
     np.testing.assert_allclose(given, want)
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [("n", [100, 100, 100]), (3, [3] * 67)])
+def test_calibration_takes_as_many_images_at_once_as_the_graph_takes_or_memory_holds(tmp_path, batch, sizes):
+    import onnx
+
+    from export.formats import _onnx_schemes
+
+    onnx.save(model_of([("Relu", ["image"], ["logits"], {})], ((batch, 2), (batch, 2))), tmp_path / "model.onnx")
+    images = np.zeros((201, 2), np.float32)
+    reader = _onnx_schemes._calibration(str(tmp_path / "model.onnx"), images)
+    assert [len(given["image"]) for given in iter(reader.get_next, None)] == sizes
