@@ -1,10 +1,9 @@
-"""Networks in one file: programs of torch.export as layers again, and what is no such program and no file of Keras."""
+"""Networks in one file: programs of torch.export as layers again, and what is no such program."""
 
 import io
 import re
 import zipfile
 
-import numpy as np
 import pytest
 
 from models.frameworks import FRAMEWORKS
@@ -51,8 +50,8 @@ def saved(network, images, *, decomposed: bool = False, **options) -> bytes:
     return buffer.getvalue()
 
 
-def opened(content: bytes, framework: str = "torch"):
-    return FRAMEWORKS[framework].open_whole(content)
+def opened(content: bytes):
+    return FRAMEWORKS["torch"].open_whole(content)
 
 
 def kinds(network) -> list[str]:
@@ -97,38 +96,11 @@ def whole(torch) -> bytes:
     return saved(torch.nn.Conv2d(1, 2, 3).eval(), (torch.rand(1, 1, 8, 8),))
 
 
-@pytest.fixture(scope="module")
-def keras_files(tmp_path_factory) -> dict[str, bytes]:
-    """Files of networks that can be deployed, that have two inputs, and that have code in them."""
-    import keras
-    from keras import layers
-
-    a, b = keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
-    networks = {
-        "whole": keras.Model(a, layers.Dense(2)(layers.Flatten()(a))),
-        "two": keras.Model([a, b], layers.Flatten()(layers.Add()([a, b]))),
-        "code": keras.Model(a, layers.Flatten()(layers.Lambda(lambda x: x + 1)(a))),
-        "dict": keras.Model(a, {"logits": layers.Flatten()(a)}),
-        "bytes": keras.Model((c := keras.Input((4, 4, 1), dtype="uint8")), layers.Flatten()(layers.Rescaling(0.1)(c))),
-        "class": keras.Model(a, layers.Flatten()(type("Own", (layers.ReLU,), {})()(a))),
-    }
-    networks["quantized"] = keras.models.clone_model(networks["whole"])
-    networks["quantized"].quantize("int8")
-    folder = tmp_path_factory.mktemp("keras")
-    for name, network in networks.items():
-        for suffix in (".keras", ".h5", ".weights.h5") if name in ("whole", "two", "code") else (".keras",):
-            (network.save_weights if suffix == ".weights.h5" else network.save)(folder / f"{name}{suffix}")
-    return {path.name.removesuffix(".keras"): path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_or_another_file_is_one_sentence(whole, keras_files, share):
+def test_a_truncated_or_another_file_is_one_sentence(whole, share):
     for broken in (whole[: int(len(whole) * share)], b"PK\x03\x04 no", b"hello"):
         with pytest.raises(ValueError, match="it is no file of torch.export.save, or is cut off"):
             opened(broken)
-    content = keras_files["whole"]
-    with pytest.raises(ValueError, match="it is no .keras or .h5 file, or is cut off"):
-        opened(content[: int(len(content) * share)], "keras")
 
 
 def test_a_file_of_another_pytorch_says_which_one_can_read_it(torch, whole):
@@ -206,32 +178,6 @@ def test_layers_under_no_grad_and_in_mixed_precision_are_layers(torch):
     ] * 3  # TorchScript's quantized layers take no "same"
 
 
-def test_keras_networks_of_code_are_told_their_images_size_and_name_their_layers_per_network(tmp_path):
-    import keras
-    import safetensors.numpy
-
-    class Own(keras.Model):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.last = keras.layers.Dense(3), keras.layers.Dense(2)
-
-        def call(self, x):
-            return self.last(self.first(keras.ops.reshape(x, (-1, 16))))
-
-    framework = FRAMEWORKS["keras"]
-    image = np.random.default_rng(0).random((5, 4, 4, 1), np.float32)
-    trained = Own()
-    want = trained(image).numpy()
-    trained.save_weights(tmp_path / "own.weights.h5")
-    content = (tmp_path / "own.weights.h5").read_bytes()
-    loaded = framework.open_weights(Own(), content, ".weights.h5", shape=(4, 4, 1))
-    assert framework.input_shape(loaded) == (4, 4, 1)
-    np.testing.assert_allclose(framework.logits(loaded, image), want, atol=1e-6)
-    content = safetensors.numpy.save(framework.weights(loaded))
-    again = framework.open_weights(Own(), content, ".safetensors", shape=(4, 4, 1))
-    np.testing.assert_allclose(framework.logits(again, image), want, atol=1e-6)
-
-
 def test_what_is_changed_in_place_is_read_changed(torch):
     """The first rewriting read the value from before the change: a ResNet's shortcut of nn.ReLU(inplace=True)."""
     nn = torch.nn
@@ -283,37 +229,6 @@ def test_a_batch_norm_is_that_of_as_many_axes_as_it_takes(torch):
     assert torch.allclose(loaded(images[:1]), network(images[:1]), atol=1e-6)
     norms = [kind for kind in kinds(loaded) if "BatchNorm" in kind]
     assert norms == ["BatchNorm2d", "BatchNorm1d", "BatchNorm1d"]
-
-
-@pytest.mark.parametrize("suffix", ["", ".h5"])
-def test_keras_files_with_several_inputs_or_code_are_refused_and_both_kinds_hold_the_same_network(keras_files, suffix):
-    with pytest.raises(ValueError, match="it has 2 inputs and 1 outputs"):
-        opened(keras_files[f"two{suffix}"], "keras")
-    with pytest.raises(ValueError, match="a Lambda layer.*never run"):
-        opened(keras_files[f"code{suffix}"], "keras")
-    weights = [FRAMEWORKS["keras"].weights(opened(keras_files[name], "keras")) for name in ("whole", f"whole{suffix}")]
-    assert all((weights[0][name] == value).all() for name, value in weights[1].items())
-
-
-def test_weights_alone_part_of_a_file_other_archives_and_what_is_no_classifier_are_refused(keras_files):
-    with pytest.raises(ValueError, match=r"weights alone.*put NAME\.weights\.h5 beside NAME\.py"):
-        opened(keras_files["whole.weights.h5"], "keras")
-    with pytest.raises(ValueError, match="cannot load it: "):
-        opened(keras_files["whole.h5"][:-100], "keras")
-    refused = {
-        "dict": "returns a dict",
-        "bytes": "takes uint8",
-        "class": "class of yours, Own",
-        "quantized": "quantized already",
-    }
-    for name, reason in refused.items():
-        with pytest.raises(ValueError, match=reason):
-            opened(keras_files[name], "keras")
-    other = io.BytesIO()
-    with zipfile.ZipFile(other, "w") as archive:
-        archive.writestr("readme.txt", "hello")
-    with pytest.raises(ValueError, match="cannot load it: "):
-        opened(other.getvalue(), "keras")
 
 
 def test_weights_that_are_computed_from_parameters_become_those_of_a_layer(torch):
