@@ -118,7 +118,7 @@ def _for_inference(network: keras.Model) -> keras.Model:
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         msg = f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; save a network with one of each"
         raise ValueError(msg)
-    if isinstance(network.output, dict):
+    if isinstance(getattr(network, "output", None), dict):  # which a Sequential that was not called has not
         raise ValueError("it returns a dict; save a network that returns one tensor of logits [N,K]")
     if "float" not in (dtype := network.inputs[0].dtype):
         raise ValueError(f"it takes {dtype}; save it with an input of float32, as which it gets uint8 images in 0..1")

@@ -24,6 +24,7 @@ def keras_files(tmp_path_factory) -> dict[str, bytes]:
     a, b = keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
     networks = {
         "whole": keras.Model(a, layers.Dense(2)(layers.Flatten()(a))),
+        "sequential": keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(2)]),
         "two": keras.Model([a, b], layers.Flatten()(layers.Add()([a, b]))),
         "code": keras.Model(a, layers.Flatten()(layers.Lambda(lambda x: x + 1)(a))),
         "dict": keras.Model(a, {"logits": layers.Flatten()(a)}),
@@ -83,6 +84,7 @@ def test_keras_files_with_several_inputs_or_code_are_refused_and_both_kinds_hold
 
 
 def test_weights_alone_part_of_a_file_other_archives_and_what_is_no_classifier_are_refused(keras_files):
+    assert opened(keras_files["sequential"]).outputs
     with pytest.raises(ValueError, match=r"weights alone.*put NAME\.weights\.h5 beside NAME\.py"):
         opened(keras_files["whole.weights.h5"])
     with pytest.raises(ValueError, match="cannot load it: "):
